@@ -1,0 +1,37 @@
+"""What can go wrong, named by what happens next.
+
+InboxError
+├─ StartupError    wrong configuration or nothing to start with: says how to mend it, exit 3
+├─ EventError      this event can never succeed: it is isolated and parked, the sink goes on
+├─ TryAgainError   an outage, not the event's fault: roll back, pause, back off; never a dead letter
+└─ HaltError       going on could lose or repeat an event: exit 4
+
+Being fenced is an answer, not an error, so it is a return value.
+"""
+
+
+class InboxError(Exception):
+    """Root of the tree; raise one of the four below.
+
+    The text is for the person on call: what happened, to which thing, and after a semicolon what
+    to do now. It never holds a payload or a secret.
+    """
+
+
+class StartupError(InboxError):
+    """The sink cannot start as configured; the text says what to change."""
+
+
+class EventError(InboxError):
+    """This event can never succeed. Handlers may raise it to send the event to the dead letters at once."""
+
+
+class TryAgainError(InboxError):
+    """Something the event needs is away. The batch is rolled back and tried again, without end.
+
+    Handlers may raise it when a service they depend on does not answer.
+    """
+
+
+class HaltError(InboxError):
+    """Going on could lose or repeat an event; a person has to decide."""
