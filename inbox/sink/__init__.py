@@ -1,0 +1,1 @@
+"""The path of an event: poll, decode, identify, apply, settle."""

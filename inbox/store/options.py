@@ -1,0 +1,49 @@
+"""What the store needs to know from the configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import SecretStr
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseOptions:
+    """`[database]`: the libpq URL, the schema of the inbox's own tables, how long to wait at the start (seconds)."""
+
+    url: SecretStr
+    schema: str = "inbox"
+    start_timeout_seconds: float = 60.0
+
+
+class TableMode(StrEnum):
+    """How a table route writes: see "Table modes" in the contract."""
+
+    APPEND = "append"
+    INSERT = "insert"
+    UPSERT = "upsert"
+    NEWEST = "newest"
+
+
+class Tombstones(StrEnum):
+    """What a table route does with a record whose value is null."""
+
+    DELETE = "delete"
+    IGNORE = "ignore"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableTarget:
+    """`[routes.table]`: the table that a route writes into.
+
+    `columns` maps a column to its source: a JSON pointer into the value (`/customer/name`) or one of
+    `$key`, `$value`, `$header:NAME`, `$topic`, `$partition`, `$offset`, `$timestamp`, `$event_id`, `$type`.
+    """
+
+    name: str
+    mode: TableMode
+    columns: Mapping[str, str]
+    key: tuple[str, ...] = ()
+    version: str | None = None
+    tombstones: Tombstones = Tombstones.ERROR
