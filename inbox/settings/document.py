@@ -1,0 +1,191 @@
+"""The shape of `inbox.toml`: which keys there are and what each takes.
+
+Every key may be absent here, and no key knows another: what is needed depends on the command, and rules that
+join keys are in `rules` and `route_rules`.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
+
+from inbox.policy import FailureLimits, Order, SameId
+from inbox.settings import quantities, syntax
+from inbox.settings.database_url import database_url
+from inbox.settings.problems import Path, UnfitError
+from inbox.sink.routes import SinkOptions, StartPoint
+from inbox.store.options import DatabaseOptions, TableMode, Tombstones
+
+
+class Payload(StrEnum):
+    """The type of the outbox's `payload` column."""
+
+    JSON = "json"
+    BYTEA = "bytea"
+
+
+class RelayKind(StrEnum):
+    """Who publishes the outbox."""
+
+    INBOX = "inbox"
+    DEBEZIUM = "debezium"
+
+
+class Format(StrEnum):
+    """How a route's values are written."""
+
+    JSON = "json"
+
+
+def _secret_url(value: object) -> SecretStr:
+    return SecretStr(database_url(value))
+
+
+def _property(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int):
+        raise UnfitError("a text, a whole number, true or false, as librdkafka takes it")
+    return str(value)
+
+
+Topic = Annotated[str, PlainValidator(syntax.topic)]
+Label = Annotated[str, PlainValidator(syntax.label)]
+ColumnName = Annotated[str, PlainValidator(syntax.column_name)]
+ColumnSource = Annotated[str, PlainValidator(syntax.column_source)]
+
+
+class Section(BaseModel):
+    """A table of the file, in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class SinkSection(Section):
+    """`[sink]`"""
+
+    name: Annotated[str, PlainValidator(syntax.sink_name)] | None = None
+    start: Annotated[StartPoint | datetime, PlainValidator(quantities.start_point)] = StartPoint.EARLIEST
+    batch_events: Annotated[int, PlainValidator(quantities.count(1, 100_000))] = SinkOptions.batch_events
+    batch_bytes: Annotated[int, PlainValidator(quantities.size("1 KiB", "1 GiB"))] = SinkOptions.batch_bytes
+    retired_routes: list[Label] = []
+
+
+class DatabaseSection(Section):
+    """`[database]`"""
+
+    url: Annotated[SecretStr, PlainValidator(_secret_url)] | None = None
+    schema_: Annotated[str, PlainValidator(syntax.schema_name)] = Field(DatabaseOptions.schema, alias="schema")
+    start_timeout: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1d"))] = timedelta(
+        seconds=DatabaseOptions.start_timeout_seconds
+    )
+
+
+class TableSection(Section):
+    """`[routes.table]`"""
+
+    name: Annotated[str, PlainValidator(syntax.table_name)] | None = None
+    mode: Annotated[TableMode, PlainValidator(syntax.one_of(TableMode))] | None = None
+    key: list[ColumnName] | None = None
+    version: ColumnName | None = None
+    tombstones: Annotated[Tombstones, PlainValidator(syntax.one_of(Tombstones))] = Tombstones.ERROR
+    columns: dict[ColumnName, ColumnSource] | None = None
+
+
+class RouteSection(Section):
+    """One of `[[routes]]`"""
+
+    name: Label | None = None
+    topic: Topic | None = None
+    topics: list[Topic] | None = None
+    types: list[Label] | None = None
+    event_id: Annotated[str, PlainValidator(syntax.event_id)] = "auto"
+    event_type: Annotated[str, PlainValidator(syntax.event_type)] | None = None
+    format: Annotated[Format, PlainValidator(syntax.one_of(Format))] = Format.JSON
+    handler: Label | None = None
+    table: TableSection | None = None
+
+    @property
+    def known_as(self) -> str | None:
+        """Its name, or the one that its handler or table lends it."""
+        return self.name or self.handler or (self.table.name if self.table else None)
+
+
+class FailuresSection(Section):
+    """`[failures]`"""
+
+    attempts: Annotated[int, PlainValidator(quantities.count(1, 100))] = FailureLimits.attempts
+    order: Annotated[Order, PlainValidator(syntax.one_of(Order))] = FailureLimits.order
+    halt_above: Annotated[int, PlainValidator(quantities.count(1))] = FailureLimits.halt_above
+    same_id_other_payload: Annotated[SameId, PlainValidator(syntax.one_of(SameId))] = (
+        FailureLimits.same_id_other_payload
+    )
+
+
+class RetentionSection(Section):
+    """`[retention]`"""
+
+    claims: Annotated[timedelta, PlainValidator(quantities.duration("1s", "36500d"))] = timedelta(days=30)
+
+
+class HttpSection(Section):
+    """`[http]`"""
+
+    listen: Annotated[tuple[str, int], PlainValidator(quantities.address)] | None = None
+
+
+class OutboxSection(Section):
+    """`[outbox]`"""
+
+    payload: Annotated[Payload, PlainValidator(syntax.one_of(Payload))] = Payload.JSON
+    relay: Annotated[RelayKind, PlainValidator(syntax.one_of(RelayKind))] = RelayKind.INBOX
+
+
+class Document(Section):
+    """The whole file, with what the other sources put over it."""
+
+    sink: SinkSection = SinkSection()
+    database: DatabaseSection = DatabaseSection.model_validate({})
+    kafka: dict[str, Annotated[str, PlainValidator(_property)]] = {}
+    routes: list[RouteSection] = []
+    failures: FailuresSection = FailuresSection()
+    retention: RetentionSection = RetentionSection()
+    http: HttpSection | None = None
+    outbox: OutboxSection | None = None
+
+
+def keys_at(path: Path) -> tuple[str, ...]:
+    """The keys that may stand in the table at this place; none where the names are the user's own."""
+    model: type[Section] | None = Document
+    for part in path:
+        if isinstance(part, str):
+            model = _section_under(model, part)
+    return _keys(model) if model else ()
+
+
+def scalar_paths() -> tuple[tuple[str, str], ...]:
+    """Every setting that is one value at a fixed place, so that a variable or a secret file can hold it."""
+    sections = [name for name in _keys(Document) if name not in {"kafka", "routes"}]
+    return tuple(
+        (section, key) for section in sections for key in keys_at((section,)) if (section, key) not in FILE_ONLY
+    )
+
+
+FILE_ONLY = frozenset({("sink", "retired_routes")})
+"""Settings that are lists, and so are read from the file alone."""
+
+
+def _keys(model: type[Section]) -> tuple[str, ...]:
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def _section_under(model: type[Section] | None, key: str) -> type[Section] | None:
+    field = next((f for name, f in model.model_fields.items() if key == (f.alias or name)), None) if model else None
+    return _section_in(field.annotation) if field else None
+
+
+def _section_in(annotation: object) -> type[Section] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _section_in(inner))), None)

@@ -1,0 +1,83 @@
+"""From the sources to settings that are right, or to one error that says everything that is wrong."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from inbox.settings.document import Document
+from inbox.settings.options import (
+    DatabaseSettings,
+    RelaySettings,
+    Settings,
+    database_settings,
+    relay_settings,
+    sink_settings,
+)
+from inbox.settings.problems import Problems
+from inbox.settings.review import read
+from inbox.settings.rules import review
+from inbox.settings.sources import gather
+
+_SINK = frozenset({"sink", "database", "kafka", "routes"})
+_RELAY = frozenset({"database", "kafka", "outbox"})
+_DATABASE = frozenset({"database"})
+
+
+def load_settings(*, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> Settings:
+    """The configuration of a sink, for every command that knows its routes.
+
+    `config` is the file of `--config`, `flags` the librdkafka properties of `-X`; relative paths start at `cwd`.
+
+    Raises:
+        StartupError: something is wrong or missing; the text says all of it, and nothing secret.
+    """
+    found = _load(config, flags, environ, cwd, _SINK)
+    del environ, flags  # a traceback that prints local variables must not show the secrets in them
+    return sink_settings(_sound(found))
+
+
+def load_relay_settings(
+    *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
+) -> RelaySettings:
+    """The configuration of the relay and of the connector: `[database]`, `[kafka]` and `[outbox]` have to be there.
+
+    Whatever else the sources hold is checked as well.
+
+    Raises:
+        StartupError: as `load_settings`.
+    """
+    found = _load(config, flags, environ, cwd, _RELAY)
+    del environ, flags
+    return relay_settings(_sound(found))
+
+
+def load_database_settings(
+    *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
+) -> DatabaseSettings:
+    """The configuration of commands that work in the database alone: only `[database]` has to be there.
+
+    Whatever else the sources hold is checked as well.
+
+    Raises:
+        StartupError: as `load_settings`.
+    """
+    found = _load(config, flags, environ, cwd, _DATABASE)
+    del environ, flags
+    return database_settings(_sound(found))
+
+
+def _load(
+    config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path, needed: frozenset[str]
+) -> Document | Problems:
+    problems = Problems()
+    layers = gather(config, flags, environ, cwd, problems)
+    if layers is None:
+        return problems
+    subject = read(layers, problems)
+    review(subject, needed)
+    return problems or subject.document
+
+
+def _sound(found: Document | Problems) -> Document:
+    if isinstance(found, Problems):
+        raise found.error()
+    return found

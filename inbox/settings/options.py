@@ -1,0 +1,145 @@
+"""What the configuration comes to: the parts that the rest of the program is built from."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from inbox.kafka.options import GUARDED, KafkaOptions
+from inbox.policy import FailureLimits
+from inbox.settings.document import Document, OutboxSection, Payload, RelayKind, RouteSection, TableSection
+from inbox.settings.properties import canonical
+from inbox.sink.routes import HandlerTarget, Route, SinkOptions
+from inbox.store.options import DatabaseOptions, TableTarget
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboxOptions:
+    """`[outbox]`: the type of its `payload` column, and who publishes it."""
+
+    payload: Payload = Payload.JSON
+    relay: RelayKind = RelayKind.INBOX
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
+    """What a command needs that works in the database alone; `outbox` is None where there is no `[outbox]`."""
+
+    database: DatabaseOptions
+    outbox: OutboxOptions | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaySettings:
+    """What the relay and the connector need.
+
+    A relay is in no consumer group: `kafka.group_id` is what the configuration would give a sink, perhaps "".
+    """
+
+    database: DatabaseOptions
+    kafka: KafkaOptions
+    outbox: OutboxOptions
+    http_listen: tuple[str, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole configuration of a sink, checked. `http_listen` is (host, port), None where nothing listens."""
+
+    sink: SinkOptions
+    database: DatabaseOptions
+    kafka: KafkaOptions
+    routes: tuple[Route, ...]
+    failures: FailureLimits
+    claims_retention: timedelta
+    http_listen: tuple[str, int] | None
+    outbox: OutboxOptions | None
+
+
+def database_settings(document: Document) -> DatabaseSettings:
+    """The part for commands on the database, of a document without problems."""
+    return DatabaseSettings(database=_database(document), outbox=_outbox(document.outbox))
+
+
+def relay_settings(document: Document) -> RelaySettings:
+    """The part for the relay, of a document without problems."""
+    return RelaySettings(
+        database=_database(document),
+        kafka=_kafka(document),
+        outbox=_needed(_outbox(document.outbox)),
+        http_listen=document.http.listen if document.http else None,
+    )
+
+
+def sink_settings(document: Document) -> Settings:
+    """All of it, of a document without problems."""
+    sink = document.sink
+    return Settings(
+        sink=SinkOptions(
+            name=_needed(sink.name),
+            start=sink.start,
+            batch_events=sink.batch_events,
+            batch_bytes=sink.batch_bytes,
+            retired_routes=tuple(sink.retired_routes),
+        ),
+        database=_database(document),
+        kafka=_kafka(document),
+        routes=tuple(_route(route) for route in document.routes),
+        failures=FailureLimits(**dict(document.failures)),
+        claims_retention=document.retention.claims,
+        http_listen=document.http.listen if document.http else None,
+        outbox=_outbox(document.outbox),
+    )
+
+
+def _database(document: Document) -> DatabaseOptions:
+    section = document.database
+    return DatabaseOptions(
+        url=_needed(section.url),
+        schema=section.schema_,
+        start_timeout_seconds=section.start_timeout.total_seconds(),
+    )
+
+
+def _kafka(document: Document) -> KafkaOptions:
+    given = document.kafka
+    free = {name: value for name, value in given.items() if canonical(name) not in GUARDED and name != "group.id"}
+    if "metadata.broker.list" in free:  # one name for it, so that whoever looks for the brokers finds them
+        free["bootstrap.servers"] = free.pop("metadata.broker.list")
+    return KafkaOptions(group_id=given.get("group.id") or document.sink.name or "", properties=free)
+
+
+def _outbox(section: OutboxSection | None) -> OutboxOptions | None:
+    return OutboxOptions(payload=section.payload, relay=section.relay) if section else None
+
+
+def _route(section: RouteSection) -> Route:
+    types = frozenset(section.types or ())
+    return Route(
+        name=_needed(section.known_as),
+        topics=tuple(section.topics or [_needed(section.topic)]),
+        target=_table(section.table) if section.table else HandlerTarget(entry_point=_needed(section.handler)),
+        event_id=section.event_id,
+        event_type=section.event_type or ("header:type" if types else None),
+        types=types,
+        format=section.format,
+    )
+
+
+def _table(section: TableSection) -> TableTarget:
+    return TableTarget(
+        name=_needed(section.name),
+        mode=_needed(section.mode),
+        columns=_needed(section.columns),
+        key=tuple(section.key or ()),
+        version=section.version,
+        tombstones=section.tombstones,
+    )
+
+
+def _needed(value: _T | None) -> _T:
+    """A value that the rules have made sure of."""
+    if value is None:
+        raise AssertionError("a needed setting is absent and no rule said so; this is a defect of inbox.settings")
+    return value

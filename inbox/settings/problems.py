@@ -1,0 +1,106 @@
+"""What is wrong with a configuration, collected so that all of it is said at once, and never a secret with it."""
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from difflib import get_close_matches
+
+from inbox.errors import StartupError
+from inbox.settings.properties import is_secret
+
+Path = tuple[str | int, ...]
+"""Where a value is: `("routes", 0, "table", "mode")`."""
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_CREDENTIALS = re.compile(r"://\S*@|-----BEGIN|\bpassword\s*=", re.IGNORECASE)
+_QUOTE_LENGTH = 60
+_LIST_LENGTH = 12
+
+
+class UnfitError(ValueError):
+    """A value that its setting cannot take; says what was expected and, where that is a choice, what there is."""
+
+    def __init__(self, expected: str, choices: Iterable[str] = ()) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.choices = tuple(choices)
+
+
+class Problems:
+    """The problems found so far, one line each."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def add(self, subject: str, text: str) -> None:
+        """Notes that `subject` (a key, a variable, a file) is wrong in the way that `text` says."""
+        self._lines.append(f"{subject}: {text}")
+
+    def error(self) -> StartupError:
+        """All of it as one error: a problem a line, under a heading where there are several."""
+        if len(self._lines) == 1:
+            return StartupError(self._lines[0])
+        heading = f"{len(self._lines)} problems in the configuration:"
+        return StartupError("\n  ".join([heading, *self._lines]))
+
+
+def show_path(path: Path) -> str:
+    """`routes[0].table.mode`; keys that TOML has to quote are quoted, and one that looks like a secret is not shown."""
+    shown = ""
+    for part in path:
+        if isinstance(part, int):
+            shown += f"[{part}]"
+        else:
+            shown += ("." if shown else "") + (part if _BARE_KEY.fullmatch(part) else quote(part))
+    return shown
+
+
+def quote(value: object) -> str:
+    """The value as it would stand in the file, cut to a readable length; what looks like credentials is not shown."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    if not isinstance(value, str):
+        return "something else"
+    if _CREDENTIALS.search(value):
+        return "(not shown: it looks like a secret)"
+    cut = value if len(value) <= _QUOTE_LENGTH else value[:_QUOTE_LENGTH] + "…"
+    return json.dumps(cut, ensure_ascii=False)
+
+
+def holds_secret(path: Path) -> bool:
+    """Whether a value at this place must never be shown."""
+    if path[:2] == ("database", "url"):
+        return True
+    return len(path) > 1 and path[0] == "kafka" and is_secret(str(path[1]))
+
+
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
+    """The end of a sentence about a wrong word: the valid one that is near, if any is."""
+    near = _nearest(word, valid, likeness=0.6)
+    return f"; did you mean {near}?" if near else ""
+
+
+def hint(word: str, valid: Iterable[str]) -> str:
+    """As `did_you_mean`, and when none is near all of them where they are few, else the least far."""
+    choices = list(valid)
+    if near := did_you_mean(word, choices):
+        return near
+    if len(choices) <= _LIST_LENGTH:
+        return f"; valid here: {', '.join(choices)}" if choices else ""
+    return f"; the nearest valid one is {_nearest(word, choices, likeness=0.0)}"
+
+
+def _nearest(word: str, choices: Iterable[str], likeness: float) -> str | None:
+    folded = {choice.casefold(): choice for choice in choices}
+    near = get_close_matches(word.casefold(), folded, n=1, cutoff=likeness)
+    return folded[near[0]] if near else None

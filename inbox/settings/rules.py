@@ -1,0 +1,80 @@
+"""What no key can know alone: what a command needs, properties that guard delivery, names that must differ."""
+
+from collections import Counter
+
+from inbox.kafka.options import GUARDED
+from inbox.settings.problems import hint, quote, show_path
+from inbox.settings.properties import KNOWN, canonical
+from inbox.settings.review import Review
+from inbox.settings.route_rules import review_route
+from inbox.settings.variables import ways_to_set
+
+_BOOLEANS = {"1": "true", "t": "true", "0": "false", "f": "false"}  # rd_kafka_conf_set() takes these too
+
+
+def review(subject: Review, needed: frozenset[str]) -> None:
+    """Notes every problem that shows only when settings are seen together."""
+    _review_needs(subject, needed)
+    _review_kafka(subject)
+    for index, route in enumerate(subject.document.routes):
+        review_route(subject, ("routes", index), route)
+    _review_route_names(subject)
+
+
+def _review_needs(subject: Review, needed: frozenset[str]) -> None:
+    document = subject.document
+    values = {
+        ("sink", "name"): document.sink.name,
+        ("database", "url"): document.database.url,
+        ("kafka", "bootstrap.servers"): document.kafka.get(
+            "bootstrap.servers", document.kafka.get("metadata.broker.list")
+        ),
+    }
+    for path, value in values.items():
+        if path[0] in needed and subject.missing(path, value):
+            subject.problems.add(show_path(path), f"missing; {ways_to_set(path, subject.layers.file)}")
+    if document.http is not None and subject.missing(("http", "listen"), document.http.listen):
+        subject.blame(("http", "listen"), 'missing, while [http] is there; expected "host:port", or no [http] at all')
+    if "routes" in needed and not document.routes and not subject.is_broken(("routes",)):
+        subject.problems.add("routes", f"missing; add at least one [[routes]] to {subject.layers.file}")
+    if "outbox" in needed and document.outbox is None and not subject.is_broken(("outbox",)):
+        subject.problems.add("outbox", f"missing; add [outbox] to {subject.layers.file} and run inbox migrate")
+
+
+def _review_kafka(subject: Review) -> None:
+    seen: dict[str, str] = {}
+    for name, value in subject.document.kafka.items():
+        path = ("kafka", name)
+        if canonical(name) in seen:
+            subject.blame(path, f"means the same as {seen[canonical(name)]}, which is there too; keep one")
+        seen[canonical(name)] = name
+        if name not in KNOWN:
+            subject.blame(path, f"librdkafka has no such property{hint(name, KNOWN)}")
+        elif canonical(name) in GUARDED:
+            _review_guarded(subject, path, value)
+        elif not value.strip() and canonical(name) in {"bootstrap.servers", "group.id"}:
+            subject.blame(path, "is empty")
+
+
+def _review_guarded(subject: Review, path: tuple[str, str], value: str) -> None:
+    ours, reason = GUARDED[canonical(path[1])]
+    given = value.strip().lower()
+    if _BOOLEANS.get(given, given) != ours:
+        subject.blame(path, f'must stay "{ours}", not {quote(value)}: {reason}; leave it out')
+
+
+def _review_route_names(subject: Review) -> None:
+    routes = subject.document.routes
+    counts = Counter(route.known_as for route in routes)
+    retired = subject.document.sink.retired_routes
+    for index, route in enumerate(routes):
+        name, path = route.known_as, ("routes", index, "name")
+        if name is None:
+            continue
+        lent = "" if route.name else " (taken from its handler or table)"
+        if counts[name] > 1:
+            subject.blame(
+                path, f"more than one route is named {quote(name)}{lent}; claims are kept by name, so give each its own"
+            )
+        if name in retired:
+            subject.blame(path, f"{quote(name)}{lent} is also in sink.retired_routes; take it out of one of the two")

@@ -1,0 +1,183 @@
+"""Where values come from: the file, the secrets directory, the environment, the flags; a later one wins."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from inbox.settings import variables
+from inbox.settings.problems import Path, Problems, hint, show_path
+from inbox.settings.properties import canonical
+
+DEFAULT_FILE = "inbox.toml"
+
+_HOW_TO_BEGIN = """make one, or name one with --config or INBOX_CONFIG. A small one:
+    [sink]
+    name = "inventory"
+    [database]
+    url = "postgresql://inventory@localhost:5432/inventory"
+    [kafka]
+    "bootstrap.servers" = "localhost:9092"
+    [[routes]]
+    topic = "order.events"
+    handler = "reserve_stock\""""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One setting from outside the file. The text may be a secret, so the repr leaves it out."""
+
+    path: tuple[str, str]
+    text: str = field(repr=False)
+    origin: str
+
+
+@dataclass
+class Layers:
+    """The merged values, still as they were written, and where each came from."""
+
+    file: str
+    tree: dict[str, Any] = field(default_factory=dict, repr=False)
+    _origins: dict[Path, str] = field(default_factory=dict)
+
+    def put(self, value: Value) -> None:
+        """Puts a value over what is there. A property replaces one that librdkafka takes for the same."""
+        section, key = value.path
+        table = self.tree.setdefault(section, {})
+        if not isinstance(table, dict):
+            return  # the file has something else there, which is a problem of its own
+        if section == "kafka":
+            for other in [name for name in table if canonical(name) == canonical(key)]:
+                del table[other]
+        table[key] = value.text
+        self._origins[value.path] = value.origin
+
+    def origin(self, path: Path) -> str:
+        """The source of the value at this place."""
+        return self._origins.get(path[:2], self.file)
+
+
+def gather(
+    config: FilePath | None,
+    flags: Mapping[str, str],
+    environ: Mapping[str, str],
+    cwd: FilePath,
+    problems: Problems,
+) -> Layers | None:
+    """Every source merged; None when what there is cannot be judged as a whole, and `problems` says why."""
+    values = [*_secrets(environ, cwd, problems), *_variables(environ, problems)]
+    values += [Value(("kafka", name), text, "flag -X") for name, text in flags.items()]
+    layers = _start(config, environ.get(variables.CONFIG, ""), cwd, problems, anything_else=bool(values or problems))
+    if layers is not None:
+        for value in values:
+            layers.put(value)
+    return layers
+
+
+def _start(
+    config: FilePath | None, variable: str, cwd: FilePath, problems: Problems, *, anything_else: bool
+) -> Layers | None:
+    """What the other sources are put over: the file, or nothing where none is named and ./inbox.toml is absent."""
+    if config or variable:
+        return _from_file(config or FilePath(variable), config, cwd, problems)
+    if (cwd / DEFAULT_FILE).exists():
+        return _from_file(FilePath(DEFAULT_FILE), None, cwd, problems)
+    if anything_else:
+        return Layers(DEFAULT_FILE)
+    problems.add("no configuration", f"there is no {DEFAULT_FILE} in {cwd}; {_HOW_TO_BEGIN}")
+    return None
+
+
+def _from_file(file: FilePath, config: FilePath | None, cwd: FilePath, problems: Problems) -> Layers | None:
+    tree = _file(cwd / file, _subject(file, config), problems)
+    if tree is None:
+        return None
+    layers = Layers(str(file), tree)
+    _flatten_kafka(layers, problems)
+    return layers
+
+
+def _subject(file: FilePath, config: FilePath | None) -> str:
+    if config:
+        return f"{file} (flag --config)"
+    return str(file) if str(file) == DEFAULT_FILE else f"{file} (environment variable {variables.CONFIG})"
+
+
+def _file(file: FilePath, subject: str, problems: Problems) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problems.add(subject, "there is no such file")
+    except OSError as error:
+        problems.add(subject, f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        problems.add(subject, "is not UTF-8 text, as TOML has to be")
+    except tomllib.TOMLDecodeError as error:
+        problems.add(subject, f"is not TOML: {str(error)[:1].lower()}{str(error)[1:]}")
+    return None
+
+
+def _flatten_kafka(layers: Layers, problems: Problems) -> None:
+    """An unquoted `bootstrap.servers` is a table within a table to TOML; it means the property all the same."""
+    table = layers.tree.get("kafka")
+    if not isinstance(table, dict):
+        return
+    flat: dict[str, Any] = {}
+    for name, value in _leaves("", table):
+        if name in flat:
+            problems.add(f"{show_path(('kafka', name))} ({layers.file})", "is there twice; keep one")
+        flat[name] = value
+    layers.tree["kafka"] = flat
+
+
+def _leaves(prefix: str, table: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(f"{prefix}{key}.", value)
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _variables(environ: Mapping[str, str], problems: Problems) -> Iterator[Value]:
+    for name in sorted(environ):
+        if name in {variables.CONFIG, variables.SECRETS_DIR} or variables.is_foreign(name, environ[name]):
+            continue
+        if path := variables.ENVIRONMENT.get(name):
+            yield Value(path, environ[name], f"environment variable {name}")
+        else:
+            known = [variables.CONFIG, variables.SECRETS_DIR, *variables.ENVIRONMENT]
+            problems.add(f"environment variable {name}", _unknown(name, known))
+
+
+def _secrets(environ: Mapping[str, str], cwd: FilePath, problems: Problems) -> Iterator[Value]:
+    if not environ.get(variables.SECRETS_DIR):
+        return
+    folder = cwd / environ[variables.SECRETS_DIR]
+    try:
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith(".") and not file.is_dir())
+    except OSError as error:
+        problems.add(f"{folder} (environment variable {variables.SECRETS_DIR})", f"cannot be read: {error.strerror}")
+        return
+    for file in files:
+        path = variables.SECRET_FILES.get(file.name) or variables.SECRET_FILES.get(file.name.replace(".", "_"))
+        if path is None:
+            problems.add(f"secret file {file.name}", _unknown(file.name, list(variables.SECRET_FILES)))
+        elif (text := _secret(file, problems)) is not None:
+            yield Value(path, text, f"secret file {file.name}")
+
+
+def _secret(file: FilePath, problems: Problems) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        problems.add(f"secret file {file.name}", f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        problems.add(f"secret file {file.name}", "is not UTF-8 text")
+    return None
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    if variables.is_file_only(name):
+        return "this setting is read from the file alone; put it there"
+    return f"unknown{hint(name, known)}"

@@ -1,0 +1,147 @@
+"""The small languages inside settings: names, where an event's id and type are, what fills a column."""
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+from inbox.settings.problems import UnfitError
+
+COLUMN_VARIABLES = (
+    "$key",
+    "$value",
+    "$header:NAME",
+    "$topic",
+    "$partition",
+    "$offset",
+    "$timestamp",
+    "$event_id",
+    "$type",
+)
+"""What a column can be filled with, beside a JSON pointer into the value."""
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+_SINK_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_SCHEMA = re.compile(r"[^\W\d][\w$]*")
+_POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+", re.DOTALL)
+_IDENTIFIER_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL cuts longer names without an error
+_EVENT_ID_CHOICES = ("auto", "header:NAME", "key", "value:/json/pointer", "coordinates")
+_EVENT_TYPE_CHOICES = ("header:NAME", "value:/json/pointer")
+
+
+def one_of(choices: type[_Choice]) -> Callable[[object], _Choice]:
+    """A reader of one of a few words."""
+    words = [choice.value for choice in choices]
+
+    def read(value: object) -> _Choice:
+        if not isinstance(value, str) or value not in words:
+            raise UnfitError(" or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words), choices=words)
+        return choices(value)
+
+    return read
+
+
+def sink_name(value: object) -> str:
+    """A name that can be a consumer group."""
+    if not isinstance(value, str) or not _SINK_NAME.fullmatch(value):
+        raise UnfitError('1 to 200 letters, digits, ".", "_" or "-"')
+    return value
+
+
+def topic(value: object) -> str:
+    """A topic name as brokers allow it; patterns are not topics."""
+    if not isinstance(value, str) or not _TOPIC.fullmatch(value) or value in {".", ".."}:
+        raise UnfitError('the name of one topic (letters, digits, ".", "_" or "-", at most 249)')
+    return value
+
+
+def schema_name(value: object) -> str:
+    """A PostgreSQL schema that may be ours."""
+    if not isinstance(value, str) or not _SCHEMA.fullmatch(value) or not _fits(value):
+        raise UnfitError(
+            f"a schema name: a letter or _, then letters, digits, _ or $, at most {_IDENTIFIER_BYTES} bytes"
+        )
+    if value.startswith("pg_") or value == "information_schema":
+        raise UnfitError("a schema of your own (pg_... and information_schema belong to PostgreSQL)")
+    return value
+
+
+def table_name(value: object) -> str:
+    """`table` or `schema.table`, in the case that PostgreSQL stores, without quotes."""
+    parts = value.split(".") if isinstance(value, str) else []
+    if not 1 <= len(parts) <= 2 or not all(_fits(part) and part.isprintable() and '"' not in part for part in parts):
+        raise UnfitError(
+            f'"table" or "schema.table", each at most {_IDENTIFIER_BYTES} bytes, as PostgreSQL stores it (no quotes)'
+        )
+    return ".".join(parts)
+
+
+def column_name(value: object) -> str:
+    """The name of a column, in the case that PostgreSQL stores."""
+    if not isinstance(value, str) or not _fits(value) or not value.isprintable():
+        raise UnfitError(f"a column name of at most {_IDENTIFIER_BYTES} bytes")
+    return value
+
+
+def label(value: object) -> str:
+    """A name that is shown and looked up but has no syntax of its own (a route, an entry point, an event type)."""
+    if not isinstance(value, str) or not 1 <= len(value) <= 200 or not value.isprintable() or value.strip() != value:
+        raise UnfitError("1 to 200 printable characters, no space at either end")
+    return value
+
+
+def event_id(value: object) -> str:
+    """Where an event's id is."""
+    if value in {"auto", "key", "coordinates"} or _header_or_pointer(value):
+        return str(value)
+    raise UnfitError(f"one of {', '.join(_EVENT_ID_CHOICES)}{_pointer_advice(value)}", choices=_EVENT_ID_CHOICES)
+
+
+def event_type(value: object) -> str:
+    """Where an event's type is."""
+    if _header_or_pointer(value):
+        return str(value)
+    raise UnfitError(f"{' or '.join(_EVENT_TYPE_CHOICES)}{_pointer_advice(value)}", choices=_EVENT_TYPE_CHOICES)
+
+
+def column_source(value: object) -> str:
+    """What fills a column: a JSON pointer into the value, or a variable of the record."""
+    if isinstance(value, str):
+        if value.startswith("$header:") and value != "$header:":
+            return value
+        if value in COLUMN_VARIABLES:
+            return value
+        if is_pointer(value):
+            return value
+    choices = COLUMN_VARIABLES if isinstance(value, str) and value.startswith("$") else ()
+    advice = _pointer_advice(value) if not choices else ""
+    raise UnfitError(
+        f'a JSON pointer such as "/customer/name", or one of {", ".join(COLUMN_VARIABLES)}{advice}', choices
+    )
+
+
+def is_pointer(text: str) -> bool:
+    """Whether it is an RFC 6901 pointer to a part of a document (for the whole there is `$value`)."""
+    return _POINTER.fullmatch(text) is not None
+
+
+def _header_or_pointer(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    kind, _, rest = value.partition(":")
+    return (kind == "header" and rest != "") or (kind == "value" and is_pointer(rest))
+
+
+def _pointer_advice(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        return ""
+    if "~" in value:
+        return ' (in a JSON pointer "~" is written ~0 and "/" is written ~1)'
+    pointer = value.partition(":")[2] if value.startswith("value:") else value
+    return "" if pointer.startswith("/") else ' (a JSON pointer starts with "/")'
+
+
+def _fits(identifier: str) -> bool:
+    return 1 <= len(identifier.encode(errors="replace")) <= _IDENTIFIER_BYTES

@@ -1,0 +1,129 @@
+"""The `[kafka]` section: librdkafka's names, and what guards delivery."""
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from confluent_kafka import cimpl
+
+from inbox.kafka.options import GUARDED
+from inbox.settings import Settings
+from inbox.settings.properties import KNOWN, is_secret
+
+Load = Callable[..., Settings]
+Refuse = Callable[..., str]
+
+
+def test_the_sinks_name_is_the_group_unless_another_is_given(load: Load) -> None:
+    assert load().kafka.group_id == "inventory"
+
+    other = load(flags={"group.id": "other", "group.instance.id": "pod-0"}).kafka
+
+    assert other.group_id == "other"
+    assert other.properties == {"bootstrap.servers": "kafka:9092", "group.instance.id": "pod-0"}
+
+
+def test_values_of_toml_become_those_of_librdkafka(load: Load, small: str) -> None:
+    text = small.replace("[[routes]]", '"socket.keepalive.enable" = true\n"session.timeout.ms" = 45000\n[[routes]]')
+
+    properties = load(text).kafka.properties
+
+    assert properties["socket.keepalive.enable"] == "true"
+    assert properties["session.timeout.ms"] == "45000"
+
+
+@pytest.mark.parametrize("name", sorted(GUARDED))
+def test_a_guarded_property_may_say_what_holds_anyway(load: Load, name: str) -> None:
+    assert load(flags={name: GUARDED[name][0]}) == load()
+
+
+@pytest.mark.parametrize("name", sorted(GUARDED))
+def test_a_guarded_property_is_refused_with_the_reason(refuse: Refuse, name: str) -> None:
+    ours, reason = GUARDED[name]
+
+    assert refuse(flags={name: "other"}) == (
+        f'kafka."{name}" (flag -X): must stay "{ours}", not "other": {reason}; leave it out'
+    )
+
+
+@pytest.mark.parametrize("spelling", ["0", "f", "False"])
+def test_a_guarded_false_may_be_spelt_as_librdkafka_allows(load: Load, spelling: str) -> None:
+    assert load(flags={"enable.auto.commit": spelling}) == load()
+
+
+def test_a_guard_holds_under_the_other_name_too(refuse: Refuse) -> None:
+    assert 'kafka."auto.commit.enable" (flag -X): must stay "false"' in refuse(flags={"auto.commit.enable": "true"})
+
+
+def test_the_brokers_are_needed(refuse: Refuse, small: str) -> None:
+    assert 'kafka."bootstrap.servers": missing' in refuse(small.replace('"bootstrap.servers" = "kafka:9092"', ""))
+    assert 'kafka."bootstrap.servers" (flag -X): is empty' in refuse(flags={"bootstrap.servers": ""})
+
+
+def test_the_brokers_under_their_other_name_are_enough(load: Load, small: str) -> None:
+    text = small.replace('"bootstrap.servers"', '"metadata.broker.list"')
+
+    assert load(text) == load()
+
+
+def test_one_property_under_two_names_is_refused(refuse: Refuse, small: str) -> None:
+    said = refuse(small.replace("[[routes]]", '"metadata.broker.list" = "other:9092"\n[[routes]]'))
+
+    assert "means the same as bootstrap.servers" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("bootstrap.server", "bootstrap.servers"),
+        ("sasl.pasword", "sasl.password"),
+        ("bootstrap_servers", "bootstrap.servers"),
+        ("error_cb", ""),
+    ],
+)
+def test_an_unknown_property_is_refused_with_the_nearest(refuse: Refuse, name: str, nearest: str) -> None:
+    said = refuse(flags={name: "x"})
+
+    assert "(flag -X): librdkafka has no such property; " in said
+    assert nearest in said
+
+
+def test_a_property_that_is_no_single_value_is_refused(refuse: Refuse, small: str) -> None:
+    said = refuse(small.replace('"kafka:9092"', '["kafka:9092"]'))
+
+    assert 'kafka."bootstrap.servers" (inbox.toml): expected a text' in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sasl.password",
+        "sasl.pasword.password",
+        "ssl.key.password",
+        "ssl.keystore.password",
+        "ssl.key.pem",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.client.credentials.client.secret",
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.assertion.private.key.pem",
+        "sasl.oauthbearer.config",
+        "basic.auth.user.info",
+    ],
+)
+def test_properties_that_hold_secrets_are_known(name: str) -> None:
+    assert is_secret(name)
+
+
+def test_the_names_are_those_of_the_librdkafka_in_use(tmp_path: Path) -> None:
+    listing = tmp_path / "configuration.md"
+    library, process = ctypes.CDLL(cimpl.__file__), ctypes.CDLL(None)
+    process.fopen.restype = ctypes.c_void_p
+    stream = ctypes.c_void_p(process.fopen(str(listing).encode(), b"w"))
+    library.rd_kafka_conf_properties_show(stream)
+    process.fclose(stream)
+
+    rows = [line.split("|") for line in listing.read_text().splitlines() if line.count("|") > 2]
+    settable = {row[0].strip() for row in rows[2:] if "see dedicated API" not in row[-1]}
+
+    assert settable - {"Property", "builtin.features"} - {name for name in settable if name.startswith("---")} == KNOWN
