@@ -1,0 +1,152 @@
+"""The values that flow through the sink: no I/O, so every layer may speak of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+import orjson
+
+from inbox.errors import EventError
+
+Header = tuple[str, bytes | None]
+
+_TIMESTAMP_NOT_AVAILABLE = 0
+
+
+class Record(Protocol):
+    """One committed Kafka record, in the shape of `confluent_kafka.Message`."""
+
+    def topic(self) -> str: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> list[Header] | None: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def leader_epoch(self) -> int | None: ...
+
+
+class TopicPartition(NamedTuple):
+    """A partition's address; prints as `orders[3]`."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
+
+
+class Ending(StrEnum):
+    """How an offset is settled on a route: exactly one of these."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    FILTERED = "filtered"
+    DEAD_LETTERED = "dead_lettered"
+
+
+@dataclass(slots=True)
+class Settlement:
+    """How many offsets of one partition ended how, summed over the routes."""
+
+    applied: int = 0
+    duplicate: int = 0
+    filtered: int = 0
+    dead_lettered: int = 0
+
+    def add(self, other: "Settlement") -> None:
+        self.applied += other.applied
+        self.duplicate += other.duplicate
+        self.filtered += other.filtered
+        self.dead_lettered += other.dead_lettered
+
+    def by_ending(self) -> Mapping[Ending, int]:
+        return {ending: getattr(self, ending.value) for ending in Ending}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One committed record with an identity, as a handler sees it.
+
+    `timestamp` is the record's own (producer's or broker's) in UTC, None where the record has none.
+    """
+
+    id: UUID
+    type: str | None
+    topic: str
+    partition: int
+    offset: int
+    timestamp: datetime | None
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """Where the event is in Kafka: `orders[3]@1842`."""
+        return address(self.topic, self.partition, self.offset)
+
+    def header(self, name: str) -> bytes | None:
+        """The value of the last header of that name, as Kafka's `lastHeader`; None where there is none."""
+        return last_header(self.headers, name)
+
+    def json(self) -> Any:
+        """The value, decoded as JSON.
+
+        Numbers with a fraction become floats; who needs every digit of a decimal decodes `value`.
+
+        Raises:
+            EventError: the value is no JSON, so the event becomes a dead letter.
+        """
+        return decoded(self.value)
+
+
+def address(topic: str, partition: int, offset: int) -> str:
+    return f"{topic}[{partition}]@{offset}"
+
+
+def address_of(record: Record) -> str:
+    return address(record.topic(), record.partition(), record.offset())
+
+
+def last_header(headers: tuple[Header, ...] | list[Header], name: str) -> bytes | None:
+    found = None
+    for key, value in headers:
+        if key == name:
+            found = value
+    return found
+
+
+def decoded(value: bytes | None) -> Any:
+    """Raises EventError where the value is null or no JSON (RFC 8259)."""
+    if value is None:
+        raise EventError("the value is null where JSON is needed")
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        # orjson's message holds a position, never the payload.
+        raise EventError(f"the value is no JSON: {error.msg} at character {error.pos}") from None
+
+
+def record_time(record: Record) -> datetime | None:
+    kind, milliseconds = record.timestamp()
+    if kind == _TIMESTAMP_NOT_AVAILABLE:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def event_from(record: Record, event_id: bytes, event_type: str | None) -> Event:
+    return Event(
+        id=UUID(bytes=event_id),
+        type=event_type,
+        topic=record.topic(),
+        partition=record.partition(),
+        offset=record.offset(),
+        timestamp=record_time(record),
+        key=record.key(),
+        value=record.value(),
+        headers=tuple(record.headers() or ()),
+    )

@@ -1,0 +1,115 @@
+"""What a handler is, what it is given, and how a route finds it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from inbox.errors import StartupError
+from inbox.store.session import HandlerSession, Parameters
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+ENTRY_POINT_GROUP = "inbox.handlers"
+_BATCH_MARK = "__inbox_batch__"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Transaction:
+    """The database transaction in which an event's claim and its effect commit together.
+
+    It cannot be committed or rolled back from here: the sink does that. `execute` and `executemany`
+    do not wait for the server, so that events share round trips; a statement that fails is reported for
+    the right event all the same. `fetch_one` and `fetch_all` wait, which costs a round trip.
+    """
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: HandlerSession) -> None:
+        self._session = session
+
+    def execute(self, query: str, parameters: Parameters = None) -> None:
+        """Run one statement, with `%s` or `%(name)s` for parameters (psycopg's style)."""
+        self._session.execute(query, parameters)
+
+    def executemany(self, query: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]]) -> None:
+        """Run one statement once for each set of parameters."""
+        self._session.executemany(query, parameters)
+
+    def fetch_one(self, query: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
+        """The first row of the result, None where there is none."""
+        return self._session.fetch_one(query, parameters)
+
+    def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        """All rows of the result."""
+        return self._session.fetch_all(query, parameters)
+
+    @property
+    def connection(self) -> "sqlalchemy.Connection":
+        """A SQLAlchemy connection in this transaction, for Core and, by `Session(bind=...)`, for the ORM.
+
+        Its statements are not pipelined: each costs a round trip.
+        """
+        return self._session.sqlalchemy
+
+
+@overload
+def handler(function: Function, /) -> Function: ...
+@overload
+def handler(*, batch: bool = False) -> Callable[[Function], Function]: ...
+def handler(function: Function | None = None, /, *, batch: bool = False) -> Any:
+    """Mark a handler; only `batch=True` needs it: such a handler takes `Sequence[Event]`, in offset order."""
+
+    def mark(marked: Function) -> Function:
+        setattr(marked, _BATCH_MARK, batch)
+        return marked
+
+    return mark if function is None else mark(function)
+
+
+@dataclass(frozen=True)
+class LoadedHandler:
+    """A handler ready to be called, with one event or, if `batch`, with several."""
+
+    name: str
+    call: Callable[[Any, Transaction], None]
+    batch: bool
+
+
+def load_handler(name: str) -> LoadedHandler:
+    """The handler that an installed package offers under `name`; no other entry point is imported.
+
+    Raises:
+        StartupError: no installed package offers it, or it cannot be imported or called.
+    """
+    found = entry_points(group=ENTRY_POINT_GROUP)
+    if name not in found.names:
+        raise StartupError(_not_installed(name, sorted(found.names)))
+    return _loaded(found[name])
+
+
+def _loaded(entry_point: EntryPoint) -> LoadedHandler:
+    try:
+        target = entry_point.load()
+        if isinstance(target, type):
+            target = target()
+    except Exception as error:  # noqa: BLE001 - a handler's module may raise anything while it is imported
+        reason = f"{type(error).__name__}: {error}"
+        raise StartupError(
+            f'handler "{entry_point.name}" ({entry_point.value}) cannot be loaded: {reason}; mend its package'
+        ) from error
+    if not callable(target):
+        raise StartupError(f'handler "{entry_point.name}" ({entry_point.value}) is not callable; mend its package')
+    return LoadedHandler(entry_point.name, target, bool(getattr(target, _BATCH_MARK, False)))
+
+
+def _not_installed(name: str, offered: Sequence[str]) -> str:
+    near = get_close_matches(name, offered, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else f"installed are: {', '.join(offered) or 'none'}"
+    return (
+        f'no installed package offers a handler "{name}" in the entry-point group {ENTRY_POINT_GROUP} ({hint}); '
+        "install the package, or correct the route's handler"
+    )

@@ -1,0 +1,119 @@
+"""What the cluster knows of itself: its id, its topics, and where their logs begin and end."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from inbox.errors import StartupError
+from inbox.events import TopicPartition
+from inbox.kafka.failures import at_start
+from inbox.kafka.options import KafkaOptions
+
+_CONSUMER_ONLY = ("group.", "session.", "max.poll", "heartbeat.", "fetch.", "queued.", "partition.assignment")
+
+
+@dataclass(frozen=True)
+class TopicView:
+    """A topic as the cluster describes it; `topic_id` is None on brokers that know no ids (KIP-516)."""
+
+    name: str
+    topic_id: UUID | None
+    partitions: tuple[int, ...]
+
+    def addresses(self) -> list[TopicPartition]:
+        return [TopicPartition(self.name, number) for number in self.partitions]
+
+
+class Cluster:
+    """Questions to the brokers; each waits at most `timeout_seconds`.
+
+    Raises:
+        StartupError: the brokers refuse the login.
+        TryAgainError: the brokers do not answer.
+    """
+
+    def __init__(self, options: KafkaOptions, *, timeout_seconds: float = 10.0) -> None:
+        properties = {name: value for name, value in options.properties.items() if not name.startswith(_CONSUMER_ONLY)}
+        self._group_id = options.group_id
+        self._servers = options.properties.get("bootstrap.servers", "")
+        self._admin = AdminClient({**properties, "log_level": "0", "client.id": "kafka-inbox-admin"})
+        self._timeout = timeout_seconds
+
+    def cluster_id(self) -> str:
+        try:
+            metadata = self._admin.list_topics(timeout=self._timeout)
+        except KafkaException as error:
+            raise at_start(error, f"asking the brokers at {self._servers}") from None
+        return str(metadata.cluster_id)
+
+    def topics(self, names: Sequence[str]) -> Mapping[str, TopicView]:
+        """The topics of those names that exist; the missing ones are left out."""
+        futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout)
+        found = {}
+        for name, future in futures.items():
+            try:
+                described = self._result(future, f"describing topic {name}")
+            except _NoSuchTopic:
+                continue
+            found[name] = TopicView(name, _uuid(described.topic_id), tuple(sorted(p.id for p in described.partitions)))
+        return found
+
+    def log_starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return self._offsets(partitions, OffsetSpec.earliest())
+
+    def stable_ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The last stable offset of each: the end as `read_committed` sees it."""
+        return self._offsets(partitions, OffsetSpec.latest())
+
+    def offsets_at(self, partitions: Sequence[TopicPartition], time: datetime) -> dict[TopicPartition, int]:
+        """The first offset at or after `time`; the end where nothing is as young."""
+        found = self._offsets(partitions, OffsetSpec.for_timestamp(int(time.timestamp() * 1000)))
+        ends = self.stable_ends(partitions)
+        return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
+
+    def group_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """What the group has committed; partitions without a committed offset are left out."""
+        asked = ConsumerGroupTopicPartitions(self._group_id, [KafkaPartition(*p) for p in partitions])
+        future = self._admin.list_consumer_group_offsets([asked], request_timeout=self._timeout)[self._group_id]
+        answer = self._result(future, f"asking for the offsets of group {self._group_id}")
+        return {TopicPartition(p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
+
+    def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+        asked = {KafkaPartition(*p): spec for p in partitions}
+        if not asked:
+            return {}
+        futures = self._admin.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout
+        )
+        return {
+            TopicPartition(p.topic, p.partition): self._result(future, f"asking for offsets of {p.topic}").offset
+            for p, future in futures.items()
+        }
+
+    def _result(self, future: Any, doing: str) -> Any:
+        try:
+            return future.result(timeout=self._timeout + 5)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise _NoSuchTopic from None
+            raise at_start(error, doing) from None
+
+
+class _NoSuchTopic(StartupError):
+    def __init__(self) -> None:
+        super().__init__("a topic went away while it was being described; check [[routes]] topic")
+
+
+def _uuid(topic_id: Any) -> UUID | None:
+    if topic_id is None:
+        return None
+    high = topic_id.get_most_significant_bits() & (2**64 - 1)
+    low = topic_id.get_least_significant_bits() & (2**64 - 1)
+    value = (high << 64) | low
+    return UUID(int=value) if value else None

@@ -1,0 +1,163 @@
+"""The group member: takes records, follows rebalances, tells Kafka afterwards.
+
+Facts about librdkafka that this module rests on:
+
+- `poll()` waits for one record and `consume(n, 0)` takes what is there: together they neither wait for
+  a batch to fill nor cost a call per record.
+- A pause, a resume and a seek each raise the partition's version; records fetched under an older one
+  are discarded when they are taken (`rd_kafka_op_version_outdated`).
+- The end of a partition arrives in order behind its records, so it is evidence that everything before
+  it was delivered, control records and aborted ones included.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from inbox.errors import HaltError
+from inbox.events import Record, TopicPartition
+from inbox.kafka.failures import translated
+from inbox.kafka.options import GUARDED, KafkaOptions
+from inbox.telemetry import log
+
+_NOT_PLACEABLE_YET = {KafkaError._STATE, KafkaError._PREV_IN_PROGRESS, KafkaError._TIMED_OUT}
+_SEEN_WHILE_AWAY = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one call took: records in offset order per partition, and ends of partitions met."""
+
+    records: list[Record] = field(default_factory=list)
+    ends: list[tuple[TopicPartition, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RebalanceListener:
+    """Called from within `take` and `close`, on the same thread; must not wait for the database."""
+
+    assigned: Callable[[Sequence[TopicPartition]], None]
+    revoked: Callable[[Sequence[TopicPartition]], None]
+    lost: Callable[[Sequence[TopicPartition]], None]
+
+
+class GroupConsumer:
+    """One member of the sink's consumer group.
+
+    Partitions are handed out paused: nothing is delivered until `go_to` names the offset that the
+    ledger expects.
+    """
+
+    def __init__(self, options: KafkaOptions, *, queue_bytes: int) -> None:
+        self._consumer = Consumer(consumer_properties(options, queue_bytes=queue_bytes))
+        self._away: str | None = None
+
+    def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
+        def on_assign(consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+            consumer.incremental_assign([KafkaPartition(p.topic, p.partition, OFFSET_END) for p in partitions])
+            consumer.pause(partitions)
+            listener.assigned(_addresses(partitions))
+
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=on_assign,
+            on_revoke=lambda _, partitions: listener.revoked(_addresses(partitions)),
+            on_lost=lambda _, partitions: listener.lost(_addresses(partitions)),
+        )
+
+    def take(self, limit: int, *, wait_seconds: float) -> Taken:
+        """At most `limit` records: whatever is there, or the first that comes within the wait.
+
+        Raises:
+            HaltError: the log no longer has an offset that was asked for.
+        """
+        taken = Taken()
+        first = self._consumer.poll(wait_seconds) if wait_seconds else None
+        if first is not None:
+            self._sort(first, taken)
+        elif wait_seconds:
+            return taken
+        for message in self._consumer.consume(max(1, limit - 1), 0):
+            self._sort(message, taken)
+        return taken
+
+    def _sort(self, message: Any, taken: Taken) -> None:
+        error: KafkaError | None = message.error()
+        if error is None:
+            taken.records.append(message)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            taken.ends.append((TopicPartition(message.topic(), message.partition()), message.offset()))
+        else:
+            self._complain(error, message)
+
+    def _complain(self, error: KafkaError, message: Any) -> None:
+        where = f"reading {TopicPartition(message.topic(), message.partition())}" if message.topic() else "reading"
+        failure = translated(error, where)
+        if isinstance(failure, HaltError):
+            raise failure
+        if error.code() not in _SEEN_WHILE_AWAY or self._away is None:
+            log().warning("kafka-away", error=str(failure))
+        self._away = error.name()
+
+    def go_to(self, partition: TopicPartition, offset: int) -> bool:
+        """Deliver from `offset` on; False where librdkafka is not ready yet and wants to be asked again."""
+        try:
+            self._consumer.seek(KafkaPartition(partition.topic, partition.partition, offset))
+        except KafkaException as error:
+            if error.args[0].code() in _NOT_PLACEABLE_YET:
+                return False
+            raise translated(error.args[0], f"going to {partition}@{offset}") from error
+        self._consumer.resume([KafkaPartition(*partition)])
+        return True
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self._consumer.pause([KafkaPartition(*p) for p in partitions])
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self._consumer.resume([KafkaPartition(*p) for p in partitions])
+
+    def tell(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
+        """Commit offsets to the group: a hint for lag tools, never read back by the sink."""
+        offsets = [KafkaPartition(*partition, offset) for partition, offset in next_offsets.items()]
+        try:
+            if wait:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            log().info("kafka-commit-skipped", error=str(translated(error.args[0], "telling Kafka the offsets")))
+
+    def end_seen(self, partition: TopicPartition) -> int | None:
+        """The last stable offset as of the last fetch; None where nothing was fetched yet."""
+        _, end = self._consumer.get_watermark_offsets(KafkaPartition(*partition), cached=True)
+        return end if end >= 0 else None
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def consumer_properties(options: KafkaOptions, *, queue_bytes: int) -> dict[str, str]:
+    """librdkafka's configuration: the user's properties over our defaults, the guarded ones over both.
+
+    `queue_bytes` bounds what librdkafka holds fetched, whatever the topic holds.
+    """
+    kilobytes = max(1024, queue_bytes // 1024)
+    defaults = {
+        "client.id": "kafka-inbox",
+        "queued.max.messages.kbytes": str(kilobytes),
+        "queued.min.messages": "100000",
+        "fetch.queue.backoff.ms": "5",
+        "fetch.wait.max.ms": "100",
+        "message.max.bytes": "104857600",
+        "fetch.max.bytes": "104857600" if kilobytes > 102_400 else str(kilobytes * 1024),
+        "log_level": "3",
+    }
+    guarded = {name: value for name, (value, _) in GUARDED.items()}
+    return {**defaults, **options.properties, **guarded, "group.id": options.group_id}
+
+
+def _addresses(partitions: Iterable[KafkaPartition]) -> list[TopicPartition]:
+    return [TopicPartition(p.topic, p.partition) for p in partitions]

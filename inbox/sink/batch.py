@@ -1,0 +1,104 @@
+"""What was polled, in the columns that the transaction wants: one slice per partition."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+
+from inbox.errors import EventError
+from inbox.events import Record, TopicPartition
+
+NO_ID = b""
+
+
+@dataclass(slots=True)
+class RouteEvents:
+    """The events of one route in one partition, in offset order.
+
+    `refused` names, by place, what cannot even be tried; such an event keeps its place, so that order
+    within its key holds.
+    """
+
+    ids: list[bytes] = field(default_factory=list)
+    types: list[str | None] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    refused: dict[int, EventError] = field(default_factory=dict)
+    filtered: int = 0
+
+
+@dataclass(slots=True)
+class Slice:
+    """The offsets of one partition that a batch settles: from `before` up to, not including, `after`."""
+
+    address: TopicPartition
+    partition_id: int
+    owner_epoch: int
+    before: int
+    after: int
+    routes: dict[str, RouteEvents]
+    oldest_milliseconds: int | None = None
+    leader_epoch: int | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction settles."""
+
+    slices: dict[TopicPartition, Slice] = field(default_factory=dict)
+    records: int = 0
+    bytes: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.slices)
+
+    def without(self, partitions: Sequence[TopicPartition]) -> "Batch":
+        kept = {address: each for address, each in self.slices.items() if address not in partitions}
+        return Batch(kept, self.records, self.bytes)
+
+    def column(self, route: str) -> "Column":
+        """All events of a route, partition after partition."""
+        column = Column()
+        for each in self.slices.values():
+            if (events := each.routes.get(route)) is not None and events.ids:
+                column.append(each, events)
+        return column
+
+
+@dataclass(slots=True)
+class Column:
+    """The events of one route in a batch, as parallel lists."""
+
+    ids: list[bytes] = field(default_factory=list)
+    types: list[str | None] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    partition_ids: list[int] = field(default_factory=list)
+    refused: dict[int, EventError] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def append(self, part: Slice, events: RouteEvents) -> None:
+        start = len(self.ids)
+        self.ids += events.ids
+        self.types += events.types
+        self.records += events.records
+        self.partition_ids += [part.partition_id] * len(events.ids)
+        self.refused.update({start + place: error for place, error in events.refused.items()})
+
+    def only(self, places: Sequence[int]) -> "Column":
+        return Column(
+            [self.ids[p] for p in places],
+            [self.types[p] for p in places],
+            [self.records[p] for p in places],
+            [self.partition_ids[p] for p in places],
+        )
+
+    def without(self, places: Sequence[int]) -> "Column":
+        """All but a few: those that were there before."""
+        if not places:
+            return self
+        gone = set(places)
+        keep = [place not in gone for place in range(len(self.ids))]
+        return Column(*(list(compress(each, keep)) for each in self._lists()))  # type: ignore[arg-type]
+
+    def _lists(self) -> Iterator[Sequence[object]]:
+        return iter((self.ids, self.types, self.records, self.partition_ids))

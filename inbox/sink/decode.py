@@ -1,0 +1,96 @@
+"""From records to a batch: which route takes which event, under which identity."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from inbox.errors import EventError
+from inbox.events import Header, Record, decoded
+from inbox.sink.batch import NO_ID, RouteEvents
+from inbox.sink.identify import Identify, ReadType, identifier, needs_document, type_reader
+from inbox.sink.routes import HandlerTarget, Route
+from inbox.store.options import Tombstones
+
+_TOMBSTONE = EventError(
+    "a tombstone (null value), which this route does not expect; set [routes.table] tombstones to delete or ignore"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """One route, compiled for one topic."""
+
+    name: str
+    identify: Identify
+    read_type: ReadType
+    types: frozenset[str]
+    needs_document: bool
+    tombstones: Tombstones | None
+
+
+class TopicDecoder:
+    """Sorts the records of one topic into the columns of its routes."""
+
+    def __init__(self, topic: str, topic_id: UUID | None, routes: Sequence[Route]) -> None:
+        self._readers = [_reader(route, topic, topic_id) for route in routes if topic in route.topics]
+        self._needs_document = any(reader.needs_document for reader in self._readers)
+
+    def new_columns(self) -> dict[str, RouteEvents]:
+        return {reader.name: RouteEvents() for reader in self._readers}
+
+    def add(self, record: Record, columns: Mapping[str, RouteEvents]) -> None:
+        """Give the record to every route that matches it."""
+        headers = record.headers() or []
+        document = _document(record) if self._needs_document else None
+        for reader in self._readers:
+            _give(reader, columns[reader.name], record, headers, document)
+
+
+def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:
+    event_id, event_type, refusal = NO_ID, None, None
+    try:
+        if reader.needs_document and isinstance(document, EventError):
+            raise document
+        event_type = reader.read_type(headers, document)
+        if reader.types and event_type not in reader.types:
+            events.filtered += 1
+            return
+        if reader.tombstones is not None and record.value() is None:
+            if reader.tombstones is Tombstones.IGNORE:
+                events.filtered += 1
+                return
+            refusal = _TOMBSTONE
+        event_id = reader.identify(record, headers, document)
+    except EventError as error:
+        refusal = error
+    if refusal is not None:
+        events.refused[len(events.ids)] = refusal
+    events.ids.append(event_id)
+    events.types.append(event_type)
+    events.records.append(record)
+
+
+def _document(record: Record) -> Any:
+    """The decoded value, None for a tombstone, or the error that every route which needs it will meet."""
+    value = record.value()
+    if value is None:
+        return None
+    try:
+        return decoded(value)
+    except EventError as error:
+        return error
+
+
+def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
+    tombstones = None
+    if not isinstance(route.target, HandlerTarget) and route.target.tombstones is not Tombstones.DELETE:
+        tombstones = route.target.tombstones
+    return _Reader(
+        name=route.name,
+        identify=identifier(route.event_id, topic, topic_id),
+        read_type=type_reader(route.event_type),
+        types=route.types,
+        needs_document=needs_document(route.event_id) or needs_document(route.event_type),
+        tombstones=tombstones,
+    )

@@ -1,0 +1,152 @@
+"""From a record to the identity and the type of its event: pure, once per record and route."""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha1
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from inbox.errors import EventError
+from inbox.events import Header, Record, address_of, last_header
+
+Headers = Sequence[Header]
+Identify = Callable[[Record, list[Header], Any], bytes]
+ReadType = Callable[[list[Header], Any], str | None]
+
+_UUID_LENGTH = 36
+_DASHES = (8, 13, 18, 23)
+
+
+def as_id(text: str, namespace: bytes) -> bytes:
+    """16 bytes: a UUID (RFC 9562, section 4) as it is, other text as its uuid5 in `namespace`.
+
+    Raises:
+        EventError: the text is empty.
+    """
+    if len(text) == _UUID_LENGTH and all(text[place] == "-" for place in _DASHES):
+        try:
+            plain = bytes.fromhex(text.replace("-", ""))
+        except ValueError:
+            plain = b""
+        if len(plain) == 16:
+            return plain
+    if not text:
+        raise EventError("the event id is empty")
+    return uuid5_bytes(namespace, text)
+
+
+def uuid5_bytes(namespace: bytes, text: str) -> bytes:
+    """As `uuid.uuid5`, without its object: called once per event."""
+    digest = bytearray(sha1(namespace + text.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    return bytes(digest)
+
+
+def namespace_of(source: str) -> bytes:
+    return uuid5(NAMESPACE_URL, "kafka-inbox:" + source).bytes
+
+
+def identifier(rule: str, topic: str, topic_id: UUID | None) -> Identify:
+    """The function that finds the event id of a record of `topic` by the route's rule."""
+    namespace = namespace_of(topic)
+    kind, _, rest = rule.partition(":")
+    if kind == "header":
+        return lambda record, headers, _: as_id(_required_header(headers, rest), namespace)
+    if kind == "key":
+        return lambda record, headers, _: as_id(_key(record), namespace)
+    if kind == "value":
+        path, by_coordinates = pointer_steps(rest), _coordinates(namespace, topic_id)
+        return lambda record, headers, document: (
+            by_coordinates(record) if record.value() is None else as_id(_text_at(document, path, rest), namespace)
+        )
+    if kind == "coordinates":
+        by_coordinates = _coordinates(namespace, topic_id)
+        return lambda record, headers, _: by_coordinates(record)
+    return lambda record, headers, _: _by_known_headers(headers, namespace)
+
+
+def type_reader(rule: str | None) -> ReadType:
+    """The function that finds the event type; None where there is none."""
+    if rule is None:
+        return lambda headers, document: None
+    kind, _, rest = rule.partition(":")
+    if kind == "header":
+        return lambda headers, document: _text(last_header(headers, rest), f"header {rest}")
+    path = pointer_steps(rest)
+    return lambda headers, document: _type_at(document, path)
+
+
+def needs_document(rule: str | None) -> bool:
+    return rule is not None and rule.startswith("value:")
+
+
+def pointer_steps(pointer: str) -> tuple[str, ...]:
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+
+
+def look_up(document: Any, path: Sequence[str]) -> Any:
+    """What a JSON pointer finds (RFC 6901); None where it finds nothing."""
+    found = document
+    for step in path:
+        if isinstance(found, dict):
+            found = found.get(step)
+        elif isinstance(found, list) and step.isascii() and step.isdigit() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            return None
+    return found
+
+
+def _required_header(headers: list[Header], name: str) -> str:
+    text = _text(last_header(headers, name), f"header {name}")
+    if text is None:
+        raise EventError(f"no event id: the record has no header {name}")
+    return text
+
+
+def _by_known_headers(headers: list[Header], namespace: bytes) -> bytes:
+    found = dict(headers)
+    if (value := found.get("event_id")) is not None:
+        return as_id(_text(value, "header event_id") or "", namespace)
+    if (value := found.get("ce_id")) is not None:
+        source = _text(found.get("ce_source"), "header ce_source")
+        return as_id(_text(value, "header ce_id") or "", namespace_of(source) if source else namespace)
+    if (value := found.get("id")) is not None:
+        return as_id(_text(value, "header id") or "", namespace)
+    raise EventError("no event id: the record has none of the headers event_id, ce_id, id")
+
+
+def _key(record: Record) -> str:
+    text = _text(record.key(), "the record key")
+    if text is None:
+        raise EventError("no event id: the record has no key")
+    return text
+
+
+def _text(value: bytes | None, what: str) -> str | None:
+    if value is None:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise EventError(f"{what} is not valid UTF-8") from None
+
+
+def _text_at(document: Any, path: Sequence[str], pointer: str) -> str:
+    found = look_up(document, path)
+    if isinstance(found, str):
+        return found
+    if isinstance(found, int) and not isinstance(found, bool):
+        return str(found)
+    raise EventError(f"no event id: the value has no text or whole number at {pointer}")
+
+
+def _type_at(document: Any, path: Sequence[str]) -> str | None:
+    found = look_up(document, path)
+    return None if found is None else str(found)
+
+
+def _coordinates(namespace: bytes, topic_id: UUID | None) -> Callable[[Record], bytes]:
+    """With the topic's id, so that a topic deleted and made again does not repeat its ids."""
+    prefix = f"{topic_id}:" if topic_id else ""
+    return lambda record: uuid5_bytes(namespace, prefix + address_of(record))

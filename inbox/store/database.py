@@ -1,0 +1,90 @@
+"""The connection to PostgreSQL: one per worker, opened again after it broke."""
+
+from enum import Enum
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from inbox.errors import EventError, InboxError
+from inbox.store import arrays
+from inbox.store.failures import at_start
+from inbox.store.options import DatabaseOptions
+
+_UNLESS_SET: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+    "client_encoding": "UTF8",
+}
+"""A connection that hangs without a reset is given up after half a minute (libpq, "Parameter Key Words")."""
+
+_TIMEOUTS: LiteralString = (
+    "SET lock_timeout = '30s'; SET statement_timeout = '120s'; SET idle_in_transaction_session_timeout = '60s'"
+)
+"""What bounds how long a stopped worker's locks can hold up the next owner."""
+
+
+class Ends(Enum):
+    """What becomes of a commit() or rollback() that is called on the connection itself."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    IGNORED = "ignored"
+
+
+class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
+    """Refuses to let handlers end the transaction; SQLAlchemy's own tidying up is ignored."""
+
+    ends = Ends.ALLOWED
+    has_deferrable: bool | None = None
+
+    def commit(self) -> None:
+        if self._lets_end("commit"):
+            super().commit()
+
+    def rollback(self) -> None:
+        if self._lets_end("rollback"):
+            super().rollback()
+
+    def _lets_end(self, what: str) -> bool:
+        if self.ends is Ends.REFUSED:
+            raise EventError(
+                f"the handler called {what}() on the sink's connection; the sink ends its transactions itself, "
+                "so remove the call"
+            )
+        return self.ends is Ends.ALLOWED
+
+
+def connect(options: DatabaseOptions, *, application_name: str = "kafka-inbox") -> SinkConnection:
+    """A new connection in autocommit mode.
+
+    Raises:
+        StartupError: login, database or rights are refused.
+        TryAgainError: the server does not answer, or not yet.
+    """
+    try:
+        given = conninfo_to_dict(options.url.get_secret_value())
+        defaults = {**_UNLESS_SET, "application_name": application_name}
+        conninfo = make_conninfo(**{**defaults, **given})
+        connection = SinkConnection.connect(conninfo, autocommit=True)
+    except psycopg.Error as error:
+        raise connecting_failed(error) from None
+    try:
+        arrays.register(connection.adapters)
+        connection.execute(_TIMEOUTS)
+    except psycopg.Error as error:
+        connection.close()
+        raise connecting_failed(error) from None
+    return connection
+
+
+def connecting_failed(error: psycopg.Error) -> InboxError:
+    return at_start(error, "connecting to the database")
+
+
+def is_usable(connection: SinkConnection) -> bool:
+    return not connection.closed and connection.info.transaction_status == pq.TransactionStatus.IDLE

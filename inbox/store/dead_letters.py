@@ -1,0 +1,97 @@
+"""Parked events, kept whole."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from inbox.events import Record, record_time
+from inbox.store.database import SinkConnection
+from inbox.store.sql import statements
+
+
+class State(StrEnum):
+    """`parked` failed itself; `waiting` stands behind a parked event of its key."""
+
+    PARKED = "parked"
+    WAITING = "waiting"
+    RETRIED = "retried"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One event of one route that was set aside; `attempts` is how often the handler was tried."""
+
+    route_id: int
+    partition_id: int
+    record: Record
+    event_id: bytes | None
+    type: str | None
+    error: BaseException
+    attempts: int
+    state: State
+
+
+class DeadLetters:
+    """Reads and writes of `dead_letters`; the caller has the transaction."""
+
+    def __init__(self, schema: str) -> None:
+        self._sql = statements("dead_letters", schema)
+
+    def park(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> None:
+        with connection.cursor() as cursor:
+            cursor.executemany(self._sql["park"], [_row(letter) for letter in letters])
+
+    def parked_keys(
+        self, connection: SinkConnection, partition_ids: Sequence[int]
+    ) -> dict[tuple[int, int], set[bytes]]:
+        """The keys behind which later events wait, by (route id, partition id)."""
+        rows = connection.execute(self._sql["parked_keys"], {"partition_ids": list(partition_ids)})
+        keys: dict[tuple[int, int], set[bytes]] = {}
+        for route_id, partition_id, key in rows:
+            keys.setdefault((route_id, partition_id), set()).add(bytes(key))
+        return keys
+
+    def parked_within_an_hour(self, connection: SinkConnection) -> int:
+        row = connection.execute(self._sql["parked_within_an_hour"]).fetchone()
+        return int(row[0]) if row else 0
+
+    def count_by_state(self, connection: SinkConnection) -> dict[State, int]:
+        rows = connection.execute(self._sql["count_by_state"])
+        return {State(state): count for state, count in rows}
+
+
+def _row(letter: DeadLetter) -> dict[str, Any]:
+    record = letter.record
+    return {
+        "event_id": UUID(bytes=letter.event_id) if letter.event_id else None,
+        "route_id": letter.route_id,
+        "partition_id": letter.partition_id,
+        "kafka_offset": record.offset(),
+        "kafka_timestamp": record_time(record),
+        "type": letter.type.replace("\x00", "\N{REPLACEMENT CHARACTER}") if letter.type else None,
+        "key": record.key(),
+        "value": record.value(),
+        "headers": orjson.dumps(
+            [(name, None if value is None else b64encode(value).decode()) for name, value in record.headers() or ()]
+        ).decode(),
+        "error_class": type(letter.error).__name__,
+        "error": _chain(letter.error),
+        "attempts": letter.attempts,
+        "state": letter.state.value,
+    }
+
+
+def _chain(error: BaseException) -> str:
+    """The error and what it came from, innermost last, one a line."""
+    lines: list[str] = []
+    link: BaseException | None = error
+    while link is not None and len(lines) < 10:
+        lines.append(f"{type(link).__name__}: {link}" if lines else str(link) or type(link).__name__)
+        link = link.__cause__
+    return "\n".join(lines).replace("\x00", "\N{REPLACEMENT CHARACTER}")[:10_000]

@@ -1,0 +1,158 @@
+"""The ledger: which offset of which partition is settled, and who may settle the next."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from inbox.events import Settlement, TopicPartition
+from inbox.store import arrays
+from inbox.store.database import SinkConnection
+from inbox.store.sql import statements
+
+
+class Holding(NamedTuple):
+    """A ledger row as its reader saw it."""
+
+    partition_id: int
+    address: TopicPartition
+    next_offset: int
+    owner: str | None
+    owner_epoch: int
+
+
+class Advance(NamedTuple):
+    """What one batch settles in one partition: the offsets from `before` up to, not including, `after`."""
+
+    partition_id: int
+    owner_epoch: int
+    before: int
+    after: int
+    settlement: Settlement
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownPartition:
+    """A partition that the ledger has met before; `topic_id` is None where the brokers knew none."""
+
+    partition_id: int
+    cluster_id: str
+    address: TopicPartition
+    topic_id: UUID | None
+    next_offset: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionStatus:
+    address: TopicPartition
+    next_offset: int
+    owner: str | None
+    owner_epoch: int
+    last_progress_at: datetime
+    settlement: Settlement
+
+
+class Ledger:
+    """Reads and writes of `partitions`; the caller has the transaction."""
+
+    def __init__(self, schema: str) -> None:
+        self._sql = statements("partitions", schema)
+
+    def known(self, connection: SinkConnection, topics: Sequence[str]) -> list[KnownPartition]:
+        rows = connection.execute(self._sql["known_partitions"], {"topics": list(topics)})
+        return [
+            KnownPartition(
+                partition_id=row[0],
+                cluster_id=row[1],
+                address=TopicPartition(row[2], row[4]),
+                topic_id=row[3],
+                next_offset=row[5],
+            )
+            for row in rows
+        ]
+
+    def add(
+        self, connection: SinkConnection, cluster_id: str, topic_id: UUID | None, starts: Mapping[TopicPartition, int]
+    ) -> None:
+        """Partitions seen for the first time; one that another worker added meanwhile keeps its start."""
+        for address, offset in sorted(starts.items()):
+            connection.execute(
+                self._sql["add_partition"],
+                {
+                    "cluster_id": cluster_id,
+                    "topic": address.topic,
+                    "topic_id": topic_id,
+                    "partition": address.partition,
+                    "offset": offset,
+                },
+            )
+
+    def acquire(self, connection: SinkConnection, partitions: Sequence[TopicPartition], owner: str) -> list[Holding]:
+        """Raise the owner epoch of each: from now on every earlier owner is fenced."""
+        parameters: dict[str, Any] = {
+            "topics": [p.topic for p in partitions],
+            "partitions": [p.partition for p in partitions],
+            "owner": owner,
+        }
+        return [_holding(row) for row in connection.execute(self._sql["acquire"], parameters)]
+
+    def look(self, connection: SinkConnection, topics: Sequence[str]) -> list[Holding]:
+        return [_holding(row) for row in connection.execute(self._sql["look"], {"topics": list(topics)})]
+
+    def fence(
+        self,
+        connection: SinkConnection,
+        advances: Sequence[Advance],
+        *,
+        owner: str,
+        routes_revision: int,
+        leader_epoch: int | None = None,
+    ) -> tuple[frozenset[int], str | None]:
+        """Move the ledger on where it still is as the batch found it.
+
+        Returns:
+            The partition ids that moved, and the transaction id (PostgreSQL's `pg_current_xact_id`).
+        """
+        endings = [a.settlement for a in advances]
+        parameters = {
+            "partition_ids": arrays.int4s([a.partition_id for a in advances]),
+            "owner_epochs": arrays.int8s([a.owner_epoch for a in advances]),
+            "befores": arrays.int8s([a.before for a in advances]),
+            "afters": arrays.int8s([a.after for a in advances]),
+            "applied": arrays.int8s([s.applied for s in endings]),
+            "duplicate": arrays.int8s([s.duplicate for s in endings]),
+            "filtered": arrays.int8s([s.filtered for s in endings]),
+            "dead_lettered": arrays.int8s([s.dead_lettered for s in endings]),
+            "owner": owner,
+            "routes_revision": routes_revision,
+            "leader_epoch": leader_epoch,
+        }
+        rows = connection.execute(self._sql["fence"], parameters).fetchall()
+        return frozenset(row[0] for row in rows), rows[0][1] if rows else None
+
+    def routes_revision(self, connection: SinkConnection) -> int:
+        row = connection.execute(self._sql["routes_revision"]).fetchone()
+        return int(row[0]) if row else -1
+
+    def status(self, connection: SinkConnection) -> list[PartitionStatus]:
+        return [
+            PartitionStatus(
+                address=TopicPartition(row[0], row[1]),
+                next_offset=row[2],
+                owner=row[3],
+                owner_epoch=row[4],
+                last_progress_at=row[5],
+                settlement=Settlement(*row[6:10]),
+            )
+            for row in connection.execute(self._sql["status"])
+        ]
+
+
+def missing(advances: Iterable[Advance], moved: Collection[int]) -> frozenset[int]:
+    """The partitions that a fence did not move."""
+    return frozenset(a.partition_id for a in advances if a.partition_id not in moved)
+
+
+def _holding(row: tuple[Any, ...]) -> Holding:
+    return Holding(row[0], TopicPartition(row[1], row[2]), row[3], row[4], row[5])

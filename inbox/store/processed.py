@@ -1,0 +1,56 @@
+"""The claims: which events took effect through which route."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from inbox.events import address
+from inbox.store import arrays
+from inbox.store.database import SinkConnection
+from inbox.store.sql import statements
+
+
+class Claims(NamedTuple):
+    """Columns of one attempt, in the order of its events."""
+
+    ids: Sequence[bytes]
+    offsets: Sequence[int]
+    hashes: Sequence[bytes]
+    partition_ids: Sequence[int]
+
+
+class EarlierClaim(NamedTuple):
+    """A claim that was there before: where its event is, and what its payload hashed to (8 bytes)."""
+
+    address: str
+    payload_hash: bytes
+
+
+class Processed:
+    """Reads and writes of `processed`; the caller has the transaction."""
+
+    def __init__(self, schema: str) -> None:
+        self._sql = statements("processed", schema)
+
+    def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
+        """Claim all that are new.
+
+        Returns:
+            The places, counted from 0, of those that were claimed before.
+        """
+        parameters = {
+            "ids": arrays.uuids(claims.ids),
+            "offsets": arrays.int8s(claims.offsets),
+            "hashes": arrays.hashes(claims.hashes),
+            "partition_ids": arrays.int4s(claims.partition_ids),
+            "route_id": route_id,
+        }
+        return [row[0] for row in connection.execute(self._sql["claim"], parameters)]
+
+    def claims_of(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> dict[bytes, EarlierClaim]:
+        rows = connection.execute(self._sql["claims_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
+        return {
+            event_id.bytes: EarlierClaim(
+                address(topic, partition, offset), payload_hash.to_bytes(8, "big", signed=True)
+            )
+            for event_id, topic, partition, offset, payload_hash in rows
+        }

@@ -1,0 +1,136 @@
+"""Whose schema this is: one sink, its group, its cluster and its routes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inbox.errors import StartupError
+from inbox.store.database import SinkConnection
+from inbox.store.sql import statements
+
+
+class RouteIdentity(NamedTuple):
+    """What the database remembers of a route: the event id rule decides which claims are its own."""
+
+    name: str
+    topics: tuple[str, ...]
+    event_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinkIdentity:
+    name: str
+    group_id: str
+    cluster_id: str
+    routes: tuple[RouteIdentity, ...]
+    retired_routes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a worker needs of it: the ids of its routes, and the revision of the set that the fence compares."""
+
+    route_ids: dict[str, int]
+    routes_revision: int
+
+
+class _Known(NamedTuple):
+    route_id: int
+    name: str
+    topics: tuple[str, ...]
+    event_id: str
+    retired: bool
+
+
+class Register:
+    """Binds a schema to a sink; one starting worker at a time."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+        self._sql = statements("partitions", schema)
+
+    def bind(
+        self, connection: SinkConnection, sink: SinkIdentity, add_partitions: Callable[[SinkConnection], None]
+    ) -> Registration:
+        """In one locked transaction: check or take the schema, note the routes, add partitions seen first.
+
+        Raises:
+            StartupError: the schema belongs to another sink, or to this one with other routes.
+        """
+        with connection.transaction():
+            connection.execute(self._sql["create_sink"], {"name": sink.name, "group_id": sink.group_id})
+            revision = self._check_sink(connection, sink)
+            known = self._known_routes(connection)
+            self._refuse_foreign(sink, known)
+            changed = self._note_routes(connection, sink, known)
+            if changed:
+                raised = connection.execute(self._sql["raise_routes_revision"]).fetchone()
+                revision = raised[0] if raised else revision
+            add_partitions(connection)
+            ids = {route.name: route.route_id for route in self._known_routes(connection)}
+        return Registration({route.name: ids[route.name] for route in sink.routes}, revision)
+
+    def _check_sink(self, connection: SinkConnection, sink: SinkIdentity) -> int:
+        row = connection.execute(self._sql["lock_sink"]).fetchone()
+        if row is None:
+            raise StartupError(f'the schema "{self._schema}" lost its row in sink; run `inbox check`')
+        name, group_id, cluster_id, revision = row
+        if (name, group_id) != (sink.name, sink.group_id):
+            raise StartupError(
+                f'the schema "{self._schema}" belongs to sink "{name}" of group "{group_id}", this is sink '
+                f'"{sink.name}" of group "{sink.group_id}"; give each sink a [database] schema of its own'
+            )
+        if cluster_id is None:
+            connection.execute(self._sql["bind_cluster"], {"cluster_id": sink.cluster_id})
+        elif cluster_id != sink.cluster_id:
+            raise StartupError(
+                f'the ledger in schema "{self._schema}" is of Kafka cluster {cluster_id}, but the brokers are of '
+                f"cluster {sink.cluster_id}; check [kafka] bootstrap.servers"
+            )
+        return int(revision)
+
+    def _known_routes(self, connection: SinkConnection) -> list[_Known]:
+        rows = connection.execute(self._sql["routes"])
+        return [_Known(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows]
+
+    def _refuse_foreign(self, sink: SinkIdentity, known: Sequence[_Known]) -> None:
+        named = {route.name: route for route in sink.routes}
+        for route in known:
+            ours = named.get(route.name)
+            if ours is None and not route.retired and route.name not in sink.retired_routes:
+                raise StartupError(
+                    f'the schema "{self._schema}" has a route "{route.name}" that this configuration lacks: another '
+                    "sink's, or one that was renamed or removed; give each sink a schema of its own, or name it in "
+                    "[sink] retired_routes if it shall go"
+                )
+            if ours is not None and ours.event_id != route.event_id:
+                raise StartupError(
+                    f'route "{route.name}" identified events by "{route.event_id}" until now and by '
+                    f'"{ours.event_id}" here, so that earlier events would be applied again; restore event_id, or '
+                    "give the route a new name and retire the old one"
+                )
+
+    def _note_routes(self, connection: SinkConnection, sink: SinkIdentity, known: Sequence[_Known]) -> bool:
+        by_name = {route.name: route for route in known}
+        changed = False
+        for route in sink.routes:
+            changed |= self._note_route(connection, route, by_name.get(route.name))
+        for name in sink.retired_routes:
+            if name in by_name and not by_name[name].retired:
+                connection.execute(self._sql["retire_route"], {"route_id": by_name[name].route_id})
+                changed = True
+        return changed
+
+    def _note_route(self, connection: SinkConnection, route: RouteIdentity, known: _Known | None) -> bool:
+        topics = sorted(route.topics)
+        if known is None:
+            added = {"name": route.name, "topics": topics, "identity": route.event_id}
+            row = connection.execute(self._sql["add_route"], added).fetchone()
+            route_id = row[0] if row else 0
+        elif sorted(known.topics) != topics:
+            route_id = known.route_id
+            connection.execute(self._sql["change_route_topics"], {"route_id": route_id, "topics": topics})
+        else:
+            return False
+        connection.execute(self._sql["start_route"], {"route_id": route_id, "topics": topics})
+        return True

@@ -1,0 +1,143 @@
+"""The statements of handlers: pipelined, prepared, and unable to end the transaction."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, LiteralString, cast
+
+import psycopg
+import sqlalchemy
+from psycopg import pq
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import StaticPool
+
+from inbox.errors import EventError, InboxError
+from inbox.store.database import Ends, SinkConnection
+from inbox.store.failures import translated
+
+Parameters = Sequence[Any] | Mapping[str, Any] | None
+
+_TRANSACTION_CONTROL = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(begin|start|commit|end|abort|rollback|savepoint|release|prepare\s+transaction)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class HandlerSession:
+    """One connection as its handlers may use it.
+
+    `failure` keeps the first database error: in a pipeline it may surface in a later event's handler, or
+    be swallowed by one.
+    """
+
+    def __init__(self, connection: SinkConnection) -> None:
+        self._connection = connection
+        self._pipeline: psycopg.Pipeline | None = None
+        self._engine: sqlalchemy.Engine | None = None
+        self._sqlalchemy: sqlalchemy.Connection | None = None
+        self.failure: InboxError | None = None
+
+    def prepare(self) -> None:
+        """Let SQLAlchemy ask its questions while no transaction is open: it ends them with a rollback."""
+        engine = sqlalchemy.create_engine(
+            "postgresql+psycopg://", creator=lambda: self._connection, poolclass=StaticPool, pool_reset_on_return=None
+        )
+        event.listen(engine, "handle_error", self._note_sqlalchemy)
+        with engine.connect():
+            pass
+        self._engine = engine
+
+    @contextmanager
+    def handlers(self) -> Iterator[None]:
+        """Around the handlers of one attempt; at its end every statement was answered.
+
+        Raises:
+            EventError: a statement failed for an event of the attempt.
+            TryAgainError: the database is away.
+        """
+        self.failure = None
+        self._connection.ends = Ends.REFUSED
+        try:
+            with self._noting():
+                self._pipeline = self._connection.pipeline().__enter__()
+            yield
+            with self._noting():
+                self._leave_pipeline()
+        finally:
+            self._close()
+        if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:
+            raise EventError("the handler left the transaction aborted; it has to let database errors through")
+
+    def execute(self, query: str, parameters: Parameters = None) -> None:
+        with self._noting():
+            self._connection.execute(_admitted(query), parameters)
+
+    def executemany(self, query: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]]) -> None:
+        with self._noting(), self._connection.cursor() as cursor:
+            cursor.executemany(_admitted(query), cast(Any, parameters))
+
+    def fetch_one(self, query: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
+        with self._noting():
+            return self._connection.execute(_admitted(query), parameters).fetchone()
+
+    def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        with self._noting():
+            return self._connection.execute(_admitted(query), parameters).fetchall()
+
+    @property
+    def sqlalchemy(self) -> sqlalchemy.Connection:
+        """A connection of SQLAlchemy's over the same transaction; ends the pipeline, which it cannot use."""
+        if self._sqlalchemy is None:
+            if self._engine is None:
+                raise TypeError("this session was not prepared for SQLAlchemy")
+            with self._noting():
+                self._leave_pipeline()
+            self._sqlalchemy = self._engine.connect()
+        return self._sqlalchemy
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            failure = translated(error)
+            if self.failure is None:
+                self.failure = failure
+            raise failure from error
+
+    def _note_sqlalchemy(self, context: ExceptionContext) -> None:
+        original = context.original_exception
+        if isinstance(original, psycopg.Error) and self.failure is None:
+            self.failure = translated(original)
+            self.failure.__cause__ = original
+
+    def _leave_pipeline(self) -> None:
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.__exit__(None, None, None)
+
+    def _close(self) -> None:
+        """Whatever happened, leave the connection to the sink; what failed was noted before."""
+        self._connection.ends = Ends.IGNORED
+        try:
+            if self._sqlalchemy is not None:
+                self._sqlalchemy.close()
+            self._leave_pipeline()
+        except psycopg.Error as error:
+            self.failure = self.failure or translated(error)
+        finally:
+            self._sqlalchemy = None
+            self._connection.ends = Ends.ALLOWED
+
+
+@lru_cache(maxsize=1024)
+def _admitted(query: str) -> LiteralString:
+    """The handler's own text, unless it would end or begin a transaction."""
+    if (control := _TRANSACTION_CONTROL.match(query)) is not None:
+        raise EventError(
+            f"the handler executed {control[1].upper()}; the sink begins and ends its transactions itself, "
+            "so remove the statement"
+        )
+    return cast(LiteralString, query)

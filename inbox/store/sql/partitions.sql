@@ -1,0 +1,102 @@
+-- The ledger, and the one row that says whose it is.
+
+-- name: lock_sink
+-- One starting worker at a time reads and changes what the schema belongs to.
+SELECT name, group_id, cluster_id, routes_revision FROM {schema}.sink FOR UPDATE;
+
+-- name: create_sink
+INSERT INTO {schema}.sink (name, group_id) VALUES (%(name)s, %(group_id)s) ON CONFLICT DO NOTHING;
+
+-- name: bind_cluster
+UPDATE {schema}.sink SET cluster_id = %(cluster_id)s;
+
+-- name: raise_routes_revision
+UPDATE {schema}.sink SET routes_revision = routes_revision + 1 RETURNING routes_revision;
+
+-- name: routes
+SELECT route_id, name, topics, identity, retired_at IS NOT NULL AS retired FROM {schema}.routes ORDER BY route_id;
+
+-- name: add_route
+INSERT INTO {schema}.routes (name, topics, identity) VALUES (%(name)s, %(topics)s, %(identity)s) RETURNING route_id;
+
+-- name: change_route_topics
+UPDATE {schema}.routes SET topics = %(topics)s WHERE route_id = %(route_id)s;
+
+-- name: retire_route
+UPDATE {schema}.routes SET retired_at = now() WHERE route_id = %(route_id)s;
+
+-- name: start_route
+-- A new route owes an ending from where the ledger stands now.
+INSERT INTO {schema}.route_starts (route_id, partition_id, from_offset)
+SELECT %(route_id)s, partition_id, next_offset FROM {schema}.partitions WHERE topic = ANY (%(topics)s)
+ON CONFLICT DO NOTHING;
+
+-- name: known_partitions
+SELECT partition_id, cluster_id, topic, topic_id, partition, next_offset
+FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
+
+-- name: add_partition
+WITH added AS (
+    INSERT INTO {schema}.partitions (cluster_id, topic, topic_id, partition, start_offset, next_offset)
+    VALUES (%(cluster_id)s, %(topic)s, %(topic_id)s, %(partition)s, %(offset)s, %(offset)s)
+    ON CONFLICT (topic, partition) DO NOTHING
+    RETURNING partition_id
+)
+INSERT INTO {schema}.route_starts (route_id, partition_id, from_offset)
+SELECT route_id, partition_id, %(offset)s
+FROM added, {schema}.routes
+WHERE %(topic)s = ANY (routes.topics) AND retired_at IS NULL;
+
+-- name: acquire
+-- The fencing token: whoever raised owner_epoch last owns the partition.
+WITH wanted AS (
+    SELECT partition_id
+    FROM {schema}.partitions JOIN unnest(%(topics)s::text[], %(partitions)s::integer[]) AS w (topic, partition)
+        USING (topic, partition)
+    ORDER BY partition_id
+    FOR UPDATE OF partitions
+)
+UPDATE {schema}.partitions AS p
+SET owner = %(owner)s, owner_epoch = owner_epoch + 1
+FROM wanted
+WHERE p.partition_id = wanted.partition_id
+RETURNING p.partition_id, p.topic, p.partition, p.next_offset, p.owner, p.owner_epoch;
+
+-- name: look
+SELECT partition_id, topic, partition, next_offset, owner, owner_epoch
+FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
+
+-- name: fence
+-- Last before COMMIT: compare-and-set of every partition of the batch, in one order for all workers.
+-- A partition that does not come back belongs to somebody else, or was sent back by a replay.
+WITH mine AS (
+    SELECT * FROM unnest(
+        %(partition_ids)s, %(owner_epochs)s, %(befores)s, %(afters)s,
+        %(applied)s, %(duplicate)s, %(filtered)s, %(dead_lettered)s
+    ) AS m (partition_id, owner_epoch, before, after, applied, duplicate, filtered, dead_lettered)
+), locked AS (
+    SELECT p.partition_id FROM {schema}.partitions AS p JOIN mine USING (partition_id)
+    ORDER BY p.partition_id FOR UPDATE OF p
+)
+UPDATE {schema}.partitions AS p
+SET next_offset = mine.after,
+    leader_epoch = coalesce(%(leader_epoch)s, p.leader_epoch),
+    applied = p.applied + mine.applied,
+    duplicate = p.duplicate + mine.duplicate,
+    filtered = p.filtered + mine.filtered,
+    dead_lettered = p.dead_lettered + mine.dead_lettered,
+    updated_at = clock_timestamp()
+FROM mine JOIN locked USING (partition_id)
+WHERE p.partition_id = mine.partition_id
+    AND p.owner = %(owner)s
+    AND p.owner_epoch = mine.owner_epoch
+    AND p.next_offset = mine.before
+    AND (SELECT routes_revision FROM {schema}.sink) = %(routes_revision)s
+RETURNING p.partition_id, pg_current_xact_id()::text;
+
+-- name: routes_revision
+SELECT routes_revision FROM {schema}.sink;
+
+-- name: status
+SELECT topic, partition, next_offset, owner, owner_epoch, updated_at, applied, duplicate, filtered, dead_lettered
+FROM {schema}.partitions ORDER BY topic, partition;

@@ -1,0 +1,29 @@
+-- The claims: one row for each event that a route has taken effect of.
+
+-- name: claim
+-- Takes the new ids and returns the places (from 0) of the others. One statement, sorted by id, so that two
+-- workers with the same ids wait for each other instead of deadlocking; of equal ids inside it the first wins.
+WITH offered AS MATERIALIZED (
+    SELECT event_id, kafka_offset, payload_hash, partition_id, place
+    FROM unnest(%(ids)s, %(offsets)s, %(hashes)s, %(partition_ids)s) WITH ORDINALITY
+        AS o (event_id, kafka_offset, payload_hash, partition_id, place)
+), claimed AS (
+    INSERT INTO {schema}.processed (event_id, kafka_offset, payload_hash, partition_id, route_id)
+    SELECT event_id, kafka_offset, payload_hash, partition_id, %(route_id)s
+    FROM offered ORDER BY event_id, place
+    ON CONFLICT DO NOTHING
+    RETURNING event_id, partition_id, kafka_offset
+)
+SELECT place - 1
+FROM offered LEFT JOIN claimed USING (event_id, partition_id, kafka_offset)
+WHERE claimed.event_id IS NULL
+ORDER BY place;
+
+-- name: claims_of
+-- One look-up an id, whatever the planner thinks of the table's size.
+SELECT c.event_id, p.topic, p.partition, c.kafka_offset, c.payload_hash
+FROM unnest(%(ids)s) AS wanted (event_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.processed WHERE processed.event_id = wanted.event_id AND route_id = %(route_id)s OFFSET 0
+) AS c
+JOIN {schema}.partitions AS p USING (partition_id);

@@ -1,0 +1,117 @@
+"""One database transaction of a batch: attempts that can be undone, and a COMMIT that is checked."""
+
+import time
+
+import psycopg
+from psycopg import pq
+
+from inbox.errors import HaltError, TryAgainError
+from inbox.failpoints import Failpoint, reach
+from inbox.store.database import Ends, SinkConnection
+from inbox.store.failures import translated
+from inbox.telemetry import COMMIT_SECONDS
+
+_ANY_DEFERRABLE = """
+SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable) OR EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable)
+"""
+
+
+class BatchTransaction:
+    """What is done between BEGIN and COMMIT on a connection in autocommit mode.
+
+    An attempt that fails is undone: by starting the transaction over while it holds nothing else, to a
+    savepoint otherwise, so that a batch without failures costs no savepoint.
+    """
+
+    def __init__(self, connection: SinkConnection, *, handlers: bool) -> None:
+        self._connection = connection
+        self._handlers = handlers
+        self._clean = True
+        self._transaction_id: str | None = None
+        self._deferrable = _has_deferrable(connection)
+
+    def begin(self) -> None:
+        """Raises TryAgainError where the connection broke."""
+        try:
+            self._connection.execute("BEGIN")
+            if self._handlers:
+                row = self._connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+                self._transaction_id = row[0] if row else None
+        except psycopg.Error as error:
+            raise translated(error) from error
+        self._clean = True
+        reach(Failpoint.BEGUN)
+
+    def start_attempt(self) -> None:
+        if not self._clean:
+            self._connection.execute("SAVEPOINT attempt")
+
+    def end_attempt(self) -> None:
+        """The attempt stands: deferred constraints are checked now, while its events can still be isolated."""
+        if self._deferrable:
+            self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+        if not self._clean:
+            self._connection.execute("RELEASE attempt")
+        self._clean = False
+
+    def undo_attempt(self) -> None:
+        """Raises TryAgainError where the connection broke."""
+        try:
+            if self._clean:
+                self._connection.execute("ROLLBACK")
+                self.begin()
+            else:
+                self._connection.execute("ROLLBACK TO attempt")
+                self._connection.execute("RELEASE attempt")
+        except psycopg.Error as error:
+            raise TryAgainError(f"undoing an attempt: {translated(error)}") from error
+
+    def check_unbroken(self, transaction_id: str | None) -> None:
+        """Raises HaltError where a handler ended the transaction that holds the claims."""
+        if self._transaction_id is not None and transaction_id not in (None, self._transaction_id):
+            raise HaltError(
+                f"a handler ended the sink's transaction {self._transaction_id} (now in {transaction_id}): claims were "
+                "committed outside the fence; remove COMMIT or ROLLBACK from the handler, then check with `inbox audit`"
+            )
+
+    def commit(self) -> None:
+        """COMMIT, and nothing but a COMMIT.
+
+        psycopg reports the COMMIT of an aborted transaction as a success; PostgreSQL's command tag then
+        says ROLLBACK (manual, section "COMMIT").
+
+        Raises:
+            TryAgainError: it was rolled back, or nobody knows: the ledger has the answer.
+        """
+        if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:
+            raise TryAgainError("the transaction was aborted before its COMMIT")
+        reach(Failpoint.COMMIT_SENT)
+        started = time.perf_counter()
+        try:
+            tag = self._connection.execute("COMMIT").statusmessage
+        except psycopg.Error as error:
+            raise TryAgainError(f"the answer to COMMIT did not come: {translated(error)}") from error
+        if tag != "COMMIT":
+            raise TryAgainError(f"the transaction was not committed: PostgreSQL answered {tag}")
+        COMMIT_SECONDS.observe(time.perf_counter() - started)
+        reach(Failpoint.COMMITTED)
+
+    def rollback(self) -> None:
+        """Best effort: a connection that cannot roll back is closed, which does the same."""
+        self._connection.ends = Ends.ALLOWED
+        try:
+            self._connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._connection.close()
+
+
+def _has_deferrable(connection: SinkConnection) -> bool:
+    """Asked once a connection: databases without deferrable constraints need no round trip for them."""
+    if connection.has_deferrable is None:
+        try:
+            row = connection.execute(_ANY_DEFERRABLE).fetchone()
+        except psycopg.Error as error:
+            raise translated(error) from error
+        connection.has_deferrable = bool(row and row[0])
+    return connection.has_deferrable

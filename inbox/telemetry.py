@@ -1,0 +1,51 @@
+"""Names of metrics and log events in one place, so that dashboards and alerts do not drift."""
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+EVENTS = Counter("inbox_events", "Events settled, by ending.", ["topic", "ending"], registry=REGISTRY)
+LAG = Gauge("inbox_lag", "Last stable offset minus next_offset.", ["topic", "partition"], registry=REGISTRY)
+BATCH_SECONDS = Histogram("inbox_batch_seconds", "From the hand-over of a batch to its end.", registry=REGISTRY)
+COMMIT_SECONDS = Histogram("inbox_commit_seconds", "The database's answer to COMMIT.", registry=REGISTRY)
+BATCH_EVENTS = Histogram(
+    "inbox_batch_events",
+    "Events in one transaction.",
+    buckets=(1, 10, 100, 500, 1000, 2500, 5000, 10_000, 50_000, 100_000),
+    registry=REGISTRY,
+)
+END_TO_END_SECONDS = Histogram(
+    "inbox_end_to_end_seconds",
+    "From the timestamp of a batch's oldest record to its database commit.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
+    registry=REGISTRY,
+)
+DEAD_LETTERS = Counter("inbox_dead_letters", "Events put into dead_letters.", ["state"], registry=REGISTRY)
+FENCED = Counter("inbox_fenced", "Batches of a partition that met a higher owner epoch.", registry=REGISTRY)
+RETRIES = Counter("inbox_retries", "Batches rolled back and tried again.", ["reason"], registry=REGISTRY)
+PAUSED = Gauge("inbox_paused", "1 while the sink waits for something to come back.", ["reason"], registry=REGISTRY)
+
+
+def configure_logging(*, human: bool) -> None:
+    """Log to stderr: one JSON object a line in a pod, readable lines on a terminal."""
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if human else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def log() -> structlog.typing.FilteringBoundLogger:
+    return structlog.get_logger()  # type: ignore[no-any-return]
