@@ -1,0 +1,176 @@
+"""The one seam that chooses which Kafka and which PostgreSQL the tests, the demo and `inbox dev up` run on.
+
+In this order, for each of the two by itself: the server that the environment names (`INBOX_TEST_KAFKA`,
+`INBOX_TEST_DATABASE`), else a container where a Docker daemon answers, else a process of our own on this machine.
+`INBOX_TEST_BACKEND` forces the choice: `environment`, `docker`, `local`, or `pypi`, which is `local` with nothing
+but what the Python package index offers.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from inbox.dev.containers import daemon_answers, kafka_container, postgres_container
+from inbox.dev.kafka_local import LocalKafka, silent
+from inbox.dev.kafka_settings import KAFKA_VERSION
+from inbox.dev.named import NamedDatabase, NamedKafka
+from inbox.dev.postgres_binaries import PostgresBinaries, machine_binaries, pypi_binaries
+from inbox.dev.postgres_local import LocalPostgres
+from inbox.errors import StartupError
+
+Kind = Literal["environment", "docker", "local", "pypi"]
+Progress = Callable[[str], None]
+
+ALLOWED: dict[str, Sequence[Kind]] = {
+    "": ("environment", "docker", "local", "pypi"),
+    "environment": ("environment",),
+    "docker": ("docker",),
+    "local": ("local", "pypi"),
+    "pypi": ("pypi",),
+}
+
+
+class Server(Protocol):
+    """A server that can be started and given back."""
+
+    @property
+    def address(self) -> str:
+        """Bootstrap servers, or a database URL."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Product, version and where it runs; never a secret."""
+        ...
+
+    def start(self) -> None:
+        """Returns when it can be used. Raises StartupError."""
+        ...
+
+    def close(self) -> None:
+        """Gives it back; what was started here ends, and its data goes."""
+        ...
+
+
+class OwnServer(Server, Protocol):
+    """A server of ours, which a test may end and start again on the same address, with what it stored."""
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def restart(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to a server: known without starting anything."""
+
+    kind: Kind
+    description: str
+    named: Callable[[], Server] | None = None
+    own: Callable[[Progress], OwnServer] | None = None
+
+    def make(self, progress: Progress = silent) -> Server:
+        """A server that is not started yet."""
+        if self.named is not None:
+            return self.named()
+        return self.make_own(progress)
+
+    def make_own(self, progress: Progress = silent) -> OwnServer:
+        """A server that is not started yet and may be killed. Raises StartupError when it belongs to somebody else."""
+        if self.own is None:
+            raise StartupError(f"{self.description} is not ours to stop; set INBOX_TEST_BACKEND=local")
+        return self.own(progress)
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the two servers are. The URL is not shown, since it holds a password."""
+
+    bootstrap_servers: str
+    database_url: str = field(repr=False)
+    description: str
+
+
+def kafka_backends() -> list[Backend]:
+    """Every Kafka that can be had here, the preferred one first."""
+    found = []
+    if named := os.environ.get("INBOX_TEST_KAFKA"):
+        found.append(Backend("environment", "Kafka (INBOX_TEST_KAFKA)", named=lambda: NamedKafka(named)))
+    if daemon_answers():
+        found.append(Backend("docker", f"Apache Kafka {KAFKA_VERSION} (Docker)", own=lambda _: kafka_container()))
+    local = Backend(
+        "pypi", f"Apache Kafka {KAFKA_VERSION} (local JVM)", own=lambda progress: LocalKafka(progress=progress)
+    )
+    return _allowed([*found, local])
+
+
+def postgres_backends() -> list[Backend]:
+    """Every PostgreSQL that can be had here, the preferred one first."""
+    found = []
+    if named := os.environ.get("INBOX_TEST_DATABASE"):
+        found.append(Backend("environment", "PostgreSQL (INBOX_TEST_DATABASE)", named=lambda: NamedDatabase(named)))
+    if daemon_answers():
+        found.append(Backend("docker", "PostgreSQL (Docker)", own=lambda _: postgres_container()))
+    if (binaries := machine_binaries()) is not None:
+        found.append(_local_postgres("local", binaries))
+    if (binaries := pypi_binaries()) is not None:
+        found.append(_local_postgres("pypi", binaries))
+    return _allowed(found)
+
+
+def _local_postgres(kind: Kind, binaries: PostgresBinaries) -> Backend:
+    description = f"PostgreSQL {binaries.version} ({binaries.origin})"
+    return Backend(kind, description, own=lambda _: LocalPostgres(binaries))
+
+
+def _allowed(found: list[Backend]) -> list[Backend]:
+    forced = os.environ.get("INBOX_TEST_BACKEND", "")
+    if forced not in ALLOWED:
+        raise StartupError(f"INBOX_TEST_BACKEND={forced!r} is unknown; use one of {', '.join(list(ALLOWED)[1:])}")
+    return [backend for backend in found if backend.kind in ALLOWED[forced]]
+
+
+def chosen_kafka() -> Backend:
+    """The Kafka to use. Raises StartupError when there is none."""
+    return _first(kafka_backends(), "Kafka", "name a broker in INBOX_TEST_KAFKA")
+
+
+def chosen_postgres() -> Backend:
+    """The PostgreSQL to use. Raises StartupError when there is none."""
+    return _first(postgres_backends(), "PostgreSQL", "install kafka-inbox[dev] or name one in INBOX_TEST_DATABASE")
+
+
+def _first(backends: list[Backend], what: str, remedy: str) -> Backend:
+    if not backends:
+        forced = os.environ.get("INBOX_TEST_BACKEND")
+        because = f" with INBOX_TEST_BACKEND={forced}" if forced else ""
+        raise StartupError(f"there is no {what} to use{because}; {remedy}")
+    return backends[0]
+
+
+@contextmanager
+def servers(*, progress: Progress = silent) -> Iterator[Servers]:
+    """A Kafka and a PostgreSQL for as long as the context lasts; what was started ends with it.
+
+    `progress` is told, from any thread, what takes long. Raises StartupError when either cannot be had.
+    """
+    kafka, postgres = chosen_kafka().make(progress), chosen_postgres().make(progress)
+    try:
+        _start_together(kafka, postgres)
+        yield Servers(kafka.address, postgres.address, f"{kafka.description}, {postgres.description}")
+    finally:
+        kafka.close()
+        postgres.close()
+
+
+def _start_together(slow: Server, quick: Server) -> None:
+    """The slow one in this thread, where Ctrl-C can interrupt a download."""
+    with ThreadPoolExecutor(1, thread_name_prefix="inbox-dev-start") as pool:
+        other = pool.submit(quick.start)
+        slow.start()
+        other.result()

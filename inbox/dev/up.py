@@ -1,0 +1,113 @@
+"""`inbox dev up`: a Kafka and a PostgreSQL to develop against, until Ctrl-C."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+from inbox.dev.backends import Servers, servers
+from inbox.errors import StartupError
+
+CONFIGURATION = """\
+[sink]
+name = "development"
+
+[database]
+url = {url}
+
+[kafka]
+"bootstrap.servers" = {bootstrap_servers}
+
+# [[routes]]
+# topic = "orders"
+# [routes.table]
+# name = "public.orders"
+# mode = "upsert"
+# key = ["order_id"]
+# [routes.table.columns]
+# order_id = "/order_id"
+# document = "$value"
+"""
+
+
+def up(*, out: TextIO, config_path: Path | None = None) -> int:
+    """Starts both servers, says where they are, and waits for SIGINT or SIGTERM; returns the exit code 0.
+
+    The `inbox.toml` for them is written to `config_path`, readable by its owner alone and removed at the end,
+    or printed when there is none. Call it from the main thread. Raises StartupError when a server cannot be
+    started or the file is there already.
+    """
+
+    def say(text: str) -> None:
+        print(text, file=out, flush=True)
+
+    with (
+        suppress(KeyboardInterrupt),
+        _interrupted_by_sigterm(),
+        servers(progress=say) as running,
+        _written(config_path, running),
+    ):
+        say(_announcement(running, config_path))
+        _wait_for_interrupt()
+        say("stopping")
+    return 0
+
+
+def _announcement(running: Servers, config_path: Path | None) -> str:
+    return "\n".join(
+        (
+            running.description,
+            f"bootstrap.servers  {running.bootstrap_servers}",
+            f"database           {running.database_url}",
+            f"configuration      {config_path}" if config_path else f"\n# inbox.toml\n{configuration(running)}",
+            "running; Ctrl-C stops both and removes what they stored",
+        )
+    )
+
+
+def _wait_for_interrupt() -> None:
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM does what SIGINT does: it interrupts a download as well as the waiting."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def configuration(running: Servers) -> str:
+    """An `inbox.toml` for these servers."""
+    # a TOML basic string and a JSON string are the same for what can stand in a URL or an address
+    return CONFIGURATION.format(url=_quoted(running.database_url), bootstrap_servers=_quoted(running.bootstrap_servers))
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+@contextmanager
+def _written(path: Path | None, running: Servers) -> Iterator[None]:
+    if path is None:
+        yield
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise StartupError(f"{path} exists already; remove it or choose another with --config") from error
+    except OSError as error:
+        raise StartupError(f"{path} could not be written: {error.strerror}; choose another with --config") from error
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(configuration(running))
+        yield
+    finally:
+        path.unlink(missing_ok=True)

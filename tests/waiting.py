@@ -1,0 +1,22 @@
+"""Waiting for what happens elsewhere, with an end to it."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LOOK_EVERY_SECONDS = 0.02
+
+
+def eventually(condition: Callable[[], T], *, within: float = 10.0, what: str = "") -> T:
+    """What `condition` returns as soon as that is true.
+
+    Fails the test after `within` seconds, in which `what` did not come.
+    """
+    deadline = time.monotonic() + within
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what or condition} was not so within {within} s; last answer: {answer!r}")
+        time.sleep(LOOK_EVERY_SECONDS)
+    return answer
