@@ -9,7 +9,7 @@ from inbox.policy import FailureLimits
 from inbox.settings.document import Document, OutboxSection, Payload, RelayKind, RouteSection, TableSection
 from inbox.settings.properties import canonical
 from inbox.sink.routes import HandlerTarget, Route, SinkOptions
-from inbox.store.options import DatabaseOptions, TableTarget
+from inbox.store.options import DatabaseOptions, TableMode, TableTarget
 
 _T = TypeVar("_T")
 
@@ -123,17 +123,18 @@ def _route(section: RouteSection) -> Route:
         event_id=section.event_id,
         event_type=section.event_type or ("header:type" if types else None),
         types=types,
-        format=section.format,
+        format=section.format.value,
     )
 
 
 def _table(section: TableSection) -> TableTarget:
+    mode = _needed(section.mode)
     return TableTarget(
         name=_needed(section.name),
-        mode=_needed(section.mode),
+        mode=mode,
         columns=_needed(section.columns),
         key=tuple(section.key or ()),
-        version=section.version,
+        version=section.version if mode is TableMode.NEWEST else None,
         tombstones=section.tombstones,
     )
 

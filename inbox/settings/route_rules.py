@@ -44,7 +44,10 @@ def _review_table(review: Review, path: Path, table: TableSection) -> None:
         review.blame((*path, "columns"), "is empty; expected at least one column")
     if table.mode is not None:
         _review_key(review, path, table, table.mode)
-        _review_version(review, path, table, table.mode)
+        if (
+            table.mode is TableMode.NEWEST
+        ):  # the other modes have no use for one, and one may stay while modes are tried
+            _review_version(review, path, table)
         _review_tombstones(review, path, table.mode, table.tombstones)
 
 
@@ -62,16 +65,13 @@ def _review_key(review: Review, path: Path, table: TableSection, mode: TableMode
         _review_column(review, path, where, table, column)
 
 
-def _review_version(review: Review, path: Path, table: TableSection, mode: TableMode) -> None:
+def _review_version(review: Review, path: Path, table: TableSection) -> None:
     where = (*path, "version")
     if review.is_broken(where):
         return
-    if mode is TableMode.NEWEST and table.version is None:
-        review.blame(where, 'missing; mode "newest" tells by this column which of two events is newer')
     if table.version is None:
+        review.blame(where, 'missing; mode "newest" tells by this column which of two events is newer')
         return
-    if mode is not TableMode.NEWEST:
-        review.blame(where, f'mode "{mode}" takes no version; leave it out, or use mode "newest"')
     if table.version in (table.key or ()):
         review.blame(where, f"{quote(table.version)} is in the key too, so no two events would meet in one row")
     _review_column(review, path, where, table, table.version)

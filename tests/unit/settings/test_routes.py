@@ -116,7 +116,6 @@ def test_a_retired_route_that_is_there_is_refused(refuse: Refuse, load: Load, sm
         ('key = ["order_id"]', 'key = "order_id"', "key", "expected a list"),
         ('mode = "upsert"', 'mode = "append"', "key", "takes no key"),
         ('mode = "upsert"', 'mode = "newest"', "version", "missing"),
-        ('mode = "upsert"', 'mode = "upsert"\nversion = "amount"', "version", "takes no version"),
         ('mode = "upsert"', 'mode = "newest"\nversion = "amont"', "version", "did you mean amount?"),
         ('mode = "upsert"', 'mode = "newest"\nversion = "order_id"', "version", "is in the key too"),
         (
@@ -175,3 +174,9 @@ def test_newest_with_its_version_is_taken(load: Load, small: str, table_route: s
 
     assert isinstance(target, TableTarget)
     assert (target.mode, target.version, target.tombstones) == ("newest", "amount", "ignore")
+
+
+def test_a_version_has_no_effect_outside_newest(load: Load, small: str, table_route: str) -> None:
+    text = small + table_route.replace('"upsert"', '"upsert"\nversion = "updated_at"')
+
+    assert load(text).routes == load(small + table_route).routes

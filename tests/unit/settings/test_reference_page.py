@@ -1,0 +1,45 @@
+"""What docs/reference/configuration.md shows is what happens."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inbox.kafka.options import GUARDED
+from inbox.settings import Settings
+from inbox.settings.document import Document, keys_at
+
+Load = Callable[..., Settings]
+Refuse = Callable[..., str]
+
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+WHOLE, WRONG = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_whole_file_is_sound(load: Load) -> None:
+    assert [route.name for route in load(WHOLE).routes] == ["reserve-stock", "public.orders"]
+
+
+def test_the_errors_are_the_real_ones(refuse: Refuse) -> None:
+    shown = PAGE.rpartition("```\n")[0].rpartition("```\n")[2]
+
+    said = refuse(WRONG, environ={"INBOX_SINK__BATCH_BYTES": "4TB", "INBOX_DATABASE_URL": "postgresql://db"})
+
+    assert said == shown.rstrip("\n")
+
+
+@pytest.mark.parametrize("section", [name for name in Document.model_fields if name != "kafka"])
+def test_every_key_is_described(section: str) -> None:
+    keys = [*keys_at((section,)), *(keys_at(("routes", 0, "table")) if section == "routes" else ())]
+
+    assert keys
+    for key in keys:
+        assert f"`{key}`" in PAGE or f"[{section}.{key}]" in PAGE
+
+
+@pytest.mark.parametrize("name", sorted(GUARDED))
+def test_every_guarded_property_is_described_with_its_reason(name: str) -> None:
+    value, reason = GUARDED[name]
+
+    assert f"| `{name}` | `{value}` | {reason} |" in PAGE
