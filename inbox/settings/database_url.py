@@ -7,7 +7,7 @@ because a password with an unescaped "/" or "?" may end up in any part of it.
 
 import re
 from importlib import resources
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from inbox.settings.problems import UnfitError, hint
 
@@ -32,10 +32,18 @@ def database_url(value: object) -> str:
         raise UnfitError(_FORM + _scheme_advice(value))
     if any(char.isspace() or not char.isprintable() for char in value):
         raise UnfitError(f"{_FORM}, without spaces or line breaks in it (a space in a name is %20)")
-    if _BAD_ESCAPE.search(value):
-        raise UnfitError(f'{_FORM}, every "%" in it followed by two hexadecimal digits (a "%" itself is %25)')
+    if _BAD_ESCAPE.search(value) or not _is_utf8(unquote_to_bytes(value)):
+        raise UnfitError(f'{_FORM}, every "%" in it followed by two hexadecimal digits of UTF-8 (a "%" itself is %25)')
     _check_hosts(value[scheme.end() :])
     return value
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _scheme_advice(value: object) -> str:

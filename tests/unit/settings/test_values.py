@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import Error, pq
 from psycopg.conninfo import conninfo_to_dict
@@ -180,6 +180,7 @@ def test_each_form_of_a_connection_uri_is_taken(url: str) -> None:
         "postgresql://h:65536/d",
         "postgresql://u:pa/ss@h/d",
         "postgresql://u:50%@h/d",
+        "postgresql://u:%a0@h/d",
         "postgresql://[::1/d",
         "postgresql://h/d?sslmod=require",
         "postgresql://h/d?sslmode",
@@ -193,6 +194,7 @@ def test_what_is_no_connection_uri_is_refused(url: object) -> None:
         database_url(url)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abu:@/?&=,[]%.2 050hostslmode\\é", max_size=40))
 def test_a_connection_uri_that_is_taken_is_one_for_libpq(rest: str) -> None:
     try:
