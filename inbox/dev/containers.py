@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ START_WITHIN_SECONDS = 120.0
 STOP_WITHIN_SECONDS = 15
 
 
+@cache
 def daemon_answers() -> bool:
-    """Whether a Docker daemon really answers, found in less than 2 seconds; a client alone is not enough."""
+    """Whether a Docker daemon really answers, found in less than 2 seconds and once; a client alone is not enough."""
     if not os.environ.get("DOCKER_HOST") and not Path("/var/run/docker.sock").exists():
         return False
     try:

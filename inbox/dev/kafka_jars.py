@@ -56,11 +56,16 @@ def kafka_jars(progress: Callable[[str], None]) -> list[Path]:
         return jars
     progress(f"downloading Apache Kafka {KAFKA_VERSION} (43 MB, once)")
     target = jars_directory()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as working:
-        complete = Path(working) / "complete"
-        _download(Path(working) / "repository", complete)
-        _put_in_place(complete, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as working:
+            complete = Path(working) / "complete"
+            _download(Path(working) / "repository", complete)
+            _put_in_place(complete, target)
+    except OSError as error:
+        raise StartupError(
+            f"{error.filename or target} could not be written: {error.strerror}; set XDG_CACHE_HOME"
+        ) from error
     jars = recorded_jars()
     if jars is None:
         raise StartupError(

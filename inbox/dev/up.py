@@ -44,6 +44,8 @@ def up(*, out: TextIO, config_path: Path | None = None) -> int:
     def say(text: str) -> None:
         print(text, file=out, flush=True)
 
+    if config_path is not None and config_path.exists():
+        raise _already_there(config_path)
     with (
         suppress(KeyboardInterrupt),
         _interrupted_by_sigterm(),
@@ -54,6 +56,10 @@ def up(*, out: TextIO, config_path: Path | None = None) -> int:
         _wait_for_interrupt()
         say("stopping")
     return 0
+
+
+def _already_there(path: Path) -> StartupError:
+    return StartupError(f"{path} exists already; remove it or choose another with --config")
 
 
 def _announcement(running: Servers, config_path: Path | None) -> str:
@@ -102,7 +108,7 @@ def _written(path: Path | None, running: Servers) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
-        raise StartupError(f"{path} exists already; remove it or choose another with --config") from error
+        raise _already_there(path) from error
     except OSError as error:
         raise StartupError(f"{path} could not be written: {error.strerror}; choose another with --config") from error
     try:

@@ -123,9 +123,13 @@ def state_and_parent(process: Path) -> tuple[str, str]:
 def has_ended(pid: int) -> bool:
     """Whether a process is gone, or is a zombie that only waits for its new parent to take note."""
     try:
+        os.kill(pid, 0)
         return state_and_parent(Path(f"/proc/{pid}"))[0] == "Z"
-    except OSError:
+    except ProcessLookupError:
         return True
+    except OSError:
+        # another account's, or a system without /proc: all that is known is that it was there
+        return False
 
 
 def wait_until_gone(pids: list[int], within: float) -> None:
