@@ -1,0 +1,178 @@
+"""The inbox's own tables, as SQLAlchemy sees them.
+
+The revisions under `migrations/` make these tables; a test holds both equal. What each column means
+to somebody who queries it stands in `docs/reference/tables.md`.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    event,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+VERSION_TABLE = "alembic_version"
+
+# The names that PostgreSQL would choose itself, so that a violated constraint has one name everywhere.
+_NAMES = {
+    "pk": "%(table_name)s_pkey",
+    "fk": "%(table_name)s_%(column_0_name)s_fkey",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+}
+
+
+def metadata(schema: str) -> MetaData:
+    """The tables of the newest revision, in the given schema."""
+    tables = MetaData(schema=schema, naming_convention=_NAMES)
+    _sink(tables)
+    _routes(tables)
+    _partitions(tables)
+    _route_starts(tables)
+    _processed(tables)
+    _dead_letters(tables)
+    return tables
+
+
+def _sink(tables: MetaData) -> None:
+    Table(
+        "sink",
+        tables,
+        Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+        Column("name", Text, nullable=False),
+        Column("group_id", Text, nullable=False),
+        Column("cluster_id", Text),
+        Column("routes_revision", Integer, nullable=False, server_default=text("0")),
+        _now("created_at"),
+        CheckConstraint("singleton", name="singleton"),
+    )
+
+
+def _routes(tables: MetaData) -> None:
+    Table(
+        "routes",
+        tables,
+        Column("route_id", SmallInteger, Identity(always=True), primary_key=True),
+        Column("name", Text, nullable=False, unique=True),
+        Column("topics", ARRAY(Text), nullable=False),
+        Column("identity", Text, nullable=False),
+        _now("created_at"),
+        Column("retired_at", DateTime(timezone=True)),
+    )
+
+
+def _partitions(tables: MetaData) -> None:
+    ledger = Table(
+        "partitions",
+        tables,
+        Column("partition_id", Integer, Identity(always=True), primary_key=True),
+        Column("cluster_id", Text, nullable=False),
+        Column("topic", Text, nullable=False),
+        Column("topic_id", Uuid),
+        Column("partition", Integer, nullable=False),
+        Column("start_offset", BigInteger, nullable=False),
+        Column("next_offset", BigInteger, nullable=False),
+        Column("leader_epoch", Integer),
+        Column("owner", Text),
+        *(_count(name) for name in ("owner_epoch", "applied", "duplicate", "filtered", "dead_lettered")),
+        _now("updated_at"),
+        UniqueConstraint("topic", "partition"),
+        CheckConstraint("next_offset >= 0", name="next_offset"),
+    )
+    event.listen(ledger, "after_create", _leave_room)
+
+
+def _leave_room(ledger: Table, connection: Connection, **_: Any) -> None:
+    # Every batch updates its rows of the ledger. With room left on the page, and no index on a column that changes,
+    # each update is heap-only (HOT): no index grows and no vacuum is needed to keep up.
+    name = connection.dialect.identifier_preparer.format_table(ledger)
+    connection.exec_driver_sql(f"ALTER TABLE {name} SET (fillfactor = 50)")
+
+
+def _route_starts(tables: MetaData) -> None:
+    Table(
+        "route_starts",
+        tables,
+        Column("route_id", _foreign(tables, "routes.route_id"), primary_key=True),
+        Column("partition_id", _foreign(tables, "partitions.partition_id"), primary_key=True),
+        Column("from_offset", BigInteger, nullable=False),
+    )
+
+
+def _processed(tables: MetaData) -> None:
+    # One row per event and route, so every byte counts: wide columns first leave no padding, and
+    # foreign keys or a second index would cost more than the claim itself.
+    Table(
+        "processed",
+        tables,
+        Column("event_id", Uuid, primary_key=True),
+        Column("kafka_offset", BigInteger, nullable=False),
+        Column("payload_hash", BigInteger, nullable=False),
+        _now("processed_at"),
+        Column("partition_id", Integer, nullable=False),
+        Column("route_id", SmallInteger, primary_key=True, autoincrement=False),
+    )
+
+
+def _dead_letters(tables: MetaData) -> None:
+    Table(
+        "dead_letters",
+        tables,
+        Column("dead_letter_id", BigInteger, Identity(always=True), primary_key=True),
+        Column("event_id", Uuid),
+        Column("route_id", _foreign(tables, "routes.route_id"), nullable=False),
+        Column("partition_id", _foreign(tables, "partitions.partition_id"), nullable=False),
+        Column("kafka_offset", BigInteger, nullable=False),
+        Column("kafka_timestamp", DateTime(timezone=True)),
+        Column("type", Text),
+        Column("key", LargeBinary),
+        Column("value", LargeBinary),
+        Column("headers", JSONB, nullable=False, server_default=text("'[]'")),
+        Column("error_class", Text, nullable=False),
+        Column("error", Text, nullable=False),
+        Column("attempts", Integer, nullable=False, server_default=text("0")),
+        Column("state", Text, nullable=False),
+        _now("created_at"),
+        _now("updated_at"),
+        UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
+        CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
+        # Retry walks the open ones of a partition and route in order; the closed ones only pile up.
+        Index(
+            "dead_letters_open",
+            "partition_id",
+            "route_id",
+            "dead_letter_id",
+            postgresql_where=text("state IN ('parked', 'waiting')"),
+        ),
+    )
+
+
+def _now(name: str) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=text("now()"))
+
+
+def _count(name: str) -> Column[Any]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+def _foreign(tables: MetaData, column: str) -> ForeignKey:
+    table, _, name = column.partition(".")
+    return ForeignKey(tables.tables[f"{tables.schema}.{table}"].c[name])
