@@ -96,7 +96,7 @@ def _loaded(entry_point: EntryPoint) -> LoadedHandler:
         target = entry_point.load()
         if isinstance(target, type):
             target = target()
-    except Exception as error:  # noqa: BLE001 - a handler's module may raise anything while it is imported
+    except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise StartupError(
             f'handler "{entry_point.name}" ({entry_point.value}) cannot be loaded: {reason}; mend its package'

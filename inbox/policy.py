@@ -1,5 +1,6 @@
 """What to do next, as pure functions and small state machines: no clock, no I/O."""
 
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,3 +28,64 @@ class FailureLimits:
     order: Order = Order.KEY
     halt_above: int = 10_000
     same_id_other_payload: SameId = SameId.PARK
+
+
+class Verdict(StrEnum):
+    """What becomes of one event whose attempt failed."""
+
+    PARK = "park"
+    AGAIN = "again"
+
+
+def after_failure(*, certain: bool, attempts: int, limits: FailureLimits) -> Verdict:
+    """`certain`: the event can never succeed; else it was its handler's exception, for the `attempts`-th time."""
+    return Verdict.PARK if certain or attempts >= limits.attempts else Verdict.AGAIN
+
+
+def pause_before_attempt(attempts: int) -> float:
+    """Seconds before the next try of one event after `attempts` failures: short, for its batch waits with it."""
+    return 0.005 * float(2 ** min(attempts - 1, 6))
+
+
+def backoff(failures: int, jitter: float) -> float:
+    """Seconds to wait after that many outages in a row; `jitter` from 0 to 1. At most 5 s, so recovery is quick."""
+    return min(5.0, 0.1 * float(2 ** min(failures - 1, 10))) * (0.5 + jitter / 2)
+
+
+class Isolation:
+    """Which part of a batch to try next, until every event stood or was set aside.
+
+    A part that fails is split, at the event that failed where that is known, else in half: one poison
+    event costs O(log n) attempts. Parts are tried in order, and none is larger than `largest`, so that a
+    failure undoes little.
+    """
+
+    def __init__(self, size: int, *, largest: int = 1000) -> None:
+        self._parts = deque(range(start, min(start + largest, size)) for start in range(0, size, largest))
+
+    @property
+    def part(self) -> range | None:
+        """The places to try now; None at the end."""
+        return self._parts[0] if self._parts else None
+
+    def stood(self) -> None:
+        """The part succeeded, or its only event was set aside."""
+        self._parts.popleft()
+
+    def failed(self, at: int | None = None) -> int | None:
+        """The part failed, at place `at` where that is known.
+
+        Returns:
+            The place of the event that failed, once the part holds no other; it stays the part to try.
+        """
+        part = self._parts.popleft()
+        if len(part) == 1:
+            self._parts.appendleft(part)
+            return part.start
+        if at is None:
+            middle = part.start + len(part) // 2
+            cuts = [range(part.start, middle), range(middle, part.stop)]
+        else:
+            cuts = [range(part.start, at), range(at, at + 1), range(at + 1, part.stop)]
+        self._parts.extendleft(cut for cut in reversed(cuts) if cut)
+        return None

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from inbox.errors import StartupError
 from inbox.events import TopicPartition
@@ -59,17 +60,17 @@ class Cluster:
         for name, future in futures.items():
             try:
                 described = self._result(future, f"describing topic {name}")
-            except _NoSuchTopic:
+            except _NoSuchTopicError:
                 continue
             found[name] = TopicView(name, _uuid(described.topic_id), tuple(sorted(p.id for p in described.partitions)))
         return found
 
     def log_starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return self._offsets(partitions, OffsetSpec.earliest())
+        return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     def stable_ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The last stable offset of each: the end as `read_committed` sees it."""
-        return self._offsets(partitions, OffsetSpec.latest())
+        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def offsets_at(self, partitions: Sequence[TopicPartition], time: datetime) -> dict[TopicPartition, int]:
         """The first offset at or after `time`; the end where nothing is as young."""
@@ -101,11 +102,11 @@ class Cluster:
             return future.result(timeout=self._timeout + 5)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise _NoSuchTopic from None
+                raise _NoSuchTopicError from None
             raise at_start(error, doing) from None
 
 
-class _NoSuchTopic(StartupError):
+class _NoSuchTopicError(StartupError):
     def __init__(self) -> None:
         super().__init__("a topic went away while it was being described; check [[routes]] topic")
 

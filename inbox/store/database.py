@@ -1,15 +1,18 @@
 """The connection to PostgreSQL: one per worker, opened again after it broke."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import pq
+from psycopg.abc import Params, Query
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from inbox.errors import EventError, InboxError
+from inbox.errors import EventError, InboxError, TryAgainError
 from inbox.store import arrays
-from inbox.store.failures import at_start
+from inbox.store.failures import at_start, translated
 from inbox.store.options import DatabaseOptions
 
 _UNLESS_SET: dict[str, Any] = {
@@ -37,10 +40,22 @@ class Ends(Enum):
 
 
 class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
-    """Refuses to let handlers end the transaction; SQLAlchemy's own tidying up is ignored."""
+    """Speaks the errors of this project, and lets no handler end the transaction.
+
+    SQLAlchemy's own tidying up at the end of a handler is ignored.
+    """
 
     ends = Ends.ALLOWED
     has_deferrable: bool | None = None
+
+    def execute(
+        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
+    ) -> psycopg.Cursor[tuple[Any, ...]]:
+        """As psycopg's, but what fails is raised as the error of ours that says what follows."""
+        try:
+            return super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[arg-type]
+        except psycopg.Error as error:
+            raise translated(error) from error
 
     def commit(self) -> None:
         if self._lets_end("commit"):
@@ -72,18 +87,25 @@ def connect(options: DatabaseOptions, *, application_name: str = "kafka-inbox") 
         conninfo = make_conninfo(**{**defaults, **given})
         connection = SinkConnection.connect(conninfo, autocommit=True)
     except psycopg.Error as error:
-        raise connecting_failed(error) from None
+        raise at_start(error, "connecting to the database") from None
     try:
         arrays.register(connection.adapters)
         connection.execute(_TIMEOUTS)
-    except psycopg.Error as error:
+    except InboxError:
         connection.close()
-        raise connecting_failed(error) from None
+        raise
     return connection
 
 
-def connecting_failed(error: psycopg.Error) -> InboxError:
-    return at_start(error, "connecting to the database")
+@contextmanager
+def starting(doing: str) -> Iterator[None]:
+    """What waiting does not mend is a StartupError before the sink runs; `doing` says what was tried."""
+    try:
+        yield
+    except TryAgainError as error:
+        if isinstance(error.__cause__, psycopg.Error):
+            raise at_start(error.__cause__, doing) from error.__cause__
+        raise
 
 
 def is_usable(connection: SinkConnection) -> bool:

@@ -44,8 +44,8 @@ class DeadLetters:
         self._sql = statements("dead_letters", schema)
 
     def park(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> None:
-        with connection.cursor() as cursor:
-            cursor.executemany(self._sql["park"], [_row(letter) for letter in letters])
+        for letter in letters:
+            connection.execute(self._sql["park"], _row(letter))
 
     def parked_keys(
         self, connection: SinkConnection, partition_ids: Sequence[int]

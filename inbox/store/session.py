@@ -72,7 +72,7 @@ class HandlerSession:
 
     def execute(self, query: str, parameters: Parameters = None) -> None:
         with self._noting():
-            self._connection.execute(_admitted(query), parameters)
+            self._connection.cursor().execute(_admitted(query), parameters)
 
     def executemany(self, query: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]]) -> None:
         with self._noting(), self._connection.cursor() as cursor:
@@ -80,11 +80,11 @@ class HandlerSession:
 
     def fetch_one(self, query: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
         with self._noting():
-            return self._connection.execute(_admitted(query), parameters).fetchone()
+            return self._connection.cursor().execute(_admitted(query), parameters).fetchone()
 
     def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         with self._noting():
-            return self._connection.execute(_admitted(query), parameters).fetchall()
+            return self._connection.cursor().execute(_admitted(query), parameters).fetchall()
 
     @property
     def sqlalchemy(self) -> sqlalchemy.Connection:

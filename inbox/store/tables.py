@@ -15,7 +15,6 @@ from inbox.errors import EventError, InboxError
 from inbox.events import Record
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
-from inbox.store.failures import translated
 from inbox.store.options import TableMode, TableTarget, Tombstones
 from inbox.store.table_columns import Column, columns_of, from_input, from_json, pointer_path
 from inbox.store.table_inputs import Input, TableEvents, input_of, inputs_of
@@ -44,24 +43,21 @@ class TableWriter:
             EventError: one of them cannot be written; which one is for the caller to find out.
             TryAgainError: the database is away.
         """
-        dead = [record.value() is None for record in events.records]
-        try:
-            if any(dead) and self._target.tombstones is Tombstones.DELETE:
-                self._write_with_deletes(connection, events, dead)
-            else:
-                connection.execute(
-                    self._statements.write, self._parameters(events, [record.value() for record in events.records])
-                )
-        except psycopg.Error as error:
-            raise translated(error) from error
+        values = [record.value() for record in events.records]
+        if None in values and self._target.tombstones is Tombstones.DELETE:
+            self._write_with_deletes(connection, events, values)
+        else:
+            connection.execute(self._statements.write, self._parameters(events, values))
 
-    def _write_with_deletes(self, connection: SinkConnection, events: TableEvents, dead: Sequence[bool]) -> None:
-        values = [
-            self._key_document(record) if gone else record.value()
-            for record, gone in zip(events.records, dead, strict=True)
+    def _write_with_deletes(
+        self, connection: SinkConnection, events: TableEvents, values: Sequence[bytes | None]
+    ) -> None:
+        documents = [
+            self._key_document(record) if value is None else value
+            for record, value in zip(events.records, values, strict=True)
         ]
-        parameters = self._parameters(events, values)
-        parameters["dead"] = arrays.int4s([int(gone) for gone in dead])
+        parameters = self._parameters(events, documents)
+        parameters["dead"] = arrays.int4s([int(value is None) for value in values])
         connection.execute(self._statements.delete, parameters)
         connection.execute(self._statements.write_after_deletes, parameters)
 
@@ -86,21 +82,16 @@ class TableWriter:
         return _nested(pointer_path(pointers[0]), key)
 
     def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
-        """The failure of a single event, with the column and the source that caused it where one did.
-
-        Runs in an aborted attempt's place: every try is undone by the caller's savepoint.
-        """
+        """The failure of a single event, with the column and the source that caused it where one did."""
         parameters = self._parameters(event, [record.value() for record in event.records])
         for (column, source), expression in zip(self._columns, self._expressions, strict=True):
-            probe = self._statements.probe(column, expression)
             try:
                 with connection.transaction(force_rollback=True):
-                    connection.execute(probe, parameters)
-            except psycopg.errors.DataError as error:
-                what = f"a value that cannot be {column.declared}"
-                return EventError(f'column "{column.name}" from {source}: {what} ({error.sqlstate})')
-            except psycopg.Error as error:
-                return translated(error)
+                    connection.execute(self._statements.probe(column, expression), parameters)
+            except EventError:
+                state = failure.__cause__.sqlstate if isinstance(failure.__cause__, psycopg.Error) else None
+                what = f"a value that cannot be {column.declared} ({state})"
+                return EventError(f'column "{column.name}" from {source}: {what}')
         return failure
 
 

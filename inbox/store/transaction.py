@@ -2,13 +2,11 @@
 
 import time
 
-import psycopg
 from psycopg import pq
 
-from inbox.errors import HaltError, TryAgainError
+from inbox.errors import HaltError, InboxError, TryAgainError
 from inbox.failpoints import Failpoint, reach
 from inbox.store.database import Ends, SinkConnection
-from inbox.store.failures import translated
 from inbox.telemetry import COMMIT_SECONDS
 
 _ANY_DEFERRABLE = """
@@ -18,6 +16,8 @@ SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable) OR EXISTS (SELECT 
 
 class BatchTransaction:
     """What is done between BEGIN and COMMIT on a connection in autocommit mode.
+
+    Every step raises TryAgainError where the connection broke.
 
     An attempt that fails is undone: by starting the transaction over while it holds nothing else, to a
     savepoint otherwise, so that a batch without failures costs no savepoint.
@@ -31,14 +31,10 @@ class BatchTransaction:
         self._deferrable = _has_deferrable(connection)
 
     def begin(self) -> None:
-        """Raises TryAgainError where the connection broke."""
-        try:
-            self._connection.execute("BEGIN")
-            if self._handlers:
-                row = self._connection.execute("SELECT pg_current_xact_id()::text").fetchone()
-                self._transaction_id = row[0] if row else None
-        except psycopg.Error as error:
-            raise translated(error) from error
+        self._connection.execute("BEGIN")
+        if self._handlers:
+            row = self._connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+            self._transaction_id = row[0] if row else None
         self._clean = True
         reach(Failpoint.BEGUN)
 
@@ -56,16 +52,12 @@ class BatchTransaction:
         self._clean = False
 
     def undo_attempt(self) -> None:
-        """Raises TryAgainError where the connection broke."""
-        try:
-            if self._clean:
-                self._connection.execute("ROLLBACK")
-                self.begin()
-            else:
-                self._connection.execute("ROLLBACK TO attempt")
-                self._connection.execute("RELEASE attempt")
-        except psycopg.Error as error:
-            raise TryAgainError(f"undoing an attempt: {translated(error)}") from error
+        if self._clean:
+            self._connection.execute("ROLLBACK")
+            self.begin()
+        else:
+            self._connection.execute("ROLLBACK TO attempt")
+            self._connection.execute("RELEASE attempt")
 
     def check_unbroken(self, transaction_id: str | None) -> None:
         """Raises HaltError where a handler ended the transaction that holds the claims."""
@@ -90,8 +82,8 @@ class BatchTransaction:
         started = time.perf_counter()
         try:
             tag = self._connection.execute("COMMIT").statusmessage
-        except psycopg.Error as error:
-            raise TryAgainError(f"the answer to COMMIT did not come: {translated(error)}") from error
+        except InboxError as error:
+            raise TryAgainError(f"COMMIT did not succeed: {error}") from error
         if tag != "COMMIT":
             raise TryAgainError(f"the transaction was not committed: PostgreSQL answered {tag}")
         COMMIT_SECONDS.observe(time.perf_counter() - started)
@@ -102,16 +94,13 @@ class BatchTransaction:
         self._connection.ends = Ends.ALLOWED
         try:
             self._connection.execute("ROLLBACK")
-        except psycopg.Error:
+        except InboxError:
             self._connection.close()
 
 
 def _has_deferrable(connection: SinkConnection) -> bool:
     """Asked once a connection: databases without deferrable constraints need no round trip for them."""
     if connection.has_deferrable is None:
-        try:
-            row = connection.execute(_ANY_DEFERRABLE).fetchone()
-        except psycopg.Error as error:
-            raise translated(error) from error
+        row = connection.execute(_ANY_DEFERRABLE).fetchone()
         connection.has_deferrable = bool(row and row[0])
     return connection.has_deferrable

@@ -1,0 +1,130 @@
+"""The effect of events that were claimed: through a handler or into a table."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from inbox.errors import EventError, InboxError
+from inbox.events import event_from
+from inbox.failpoints import Failpoint, reach
+from inbox.handlers import LoadedHandler, Transaction
+from inbox.sink.batch import Column
+from inbox.store.database import SinkConnection
+from inbox.store.session import HandlerSession
+from inbox.store.table_inputs import TableEvents
+from inbox.store.tables import TableWriter
+
+
+@dataclass
+class AttemptFailed(Exception):  # noqa: N818 - an answer on its way up, not an error of the sink
+    """An attempt met an event that failed.
+
+    `at` is its place in the column, None where only the column as a whole is known to fail. `certain`:
+    it can never succeed; else its handler raised something that may pass.
+    """
+
+    error: Exception
+    at: int | None
+    certain: bool
+
+
+class Effect(Protocol):
+    """What a route does with its events."""
+
+    def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
+        """Raises AttemptFailed, TryAgainError or HaltError."""
+
+    def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
+        """The error of a column of one event, said as precisely as can be found out."""
+
+
+class TableEffect:
+    """A table route: one statement for all events."""
+
+    def __init__(self, writer: TableWriter) -> None:
+        self._writer = writer
+
+    def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
+        try:
+            self._writer.write(connection, TableEvents(column.ids, column.types, column.records))
+        except EventError as error:
+            raise AttemptFailed(error, None, certain=True) from error
+
+    def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
+        if not isinstance(error, InboxError):
+            return error
+        return self._writer.explain(connection, TableEvents(column.ids, column.types, column.records), error)
+
+
+class HandlerEffect:
+    """A handler route: one call per event, or one for all."""
+
+    def __init__(self, handler: LoadedHandler) -> None:
+        self._handler = handler
+
+    def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
+        transaction = Transaction(session)
+        try:
+            with session.handlers():
+                if self._handler.batch:
+                    self._call_with_all(transaction, column)
+                else:
+                    self._call_with_each(transaction, column)
+        except AttemptFailed as failed:
+            _prefer_database_failure(session, failed, len(column))
+            raise
+        except EventError as error:
+            raise AttemptFailed(session.failure or error, None, certain=True) from error
+        if session.failure is not None:
+            _raise_database_failure(session.failure)
+
+    def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
+        return error
+
+    def _call_with_each(self, transaction: Transaction, column: Column) -> None:
+        call = self._handler.call
+        for place, (event_id, event_type, record) in enumerate(
+            zip(column.ids, column.types, column.records, strict=True)
+        ):
+            with _failing_at(place):
+                call(event_from(record, event_id, event_type), transaction)
+            reach(Failpoint.IN_HANDLER)
+
+    def _call_with_all(self, transaction: Transaction, column: Column) -> None:
+        rows = zip(column.ids, column.types, column.records, strict=True)
+        events = [event_from(record, event_id, event_type) for event_id, event_type, record in rows]
+        with _failing_at(None):
+            self._handler.call(events, transaction)
+        reach(Failpoint.IN_HANDLER)
+
+
+@contextmanager
+def _failing_at(place: int | None) -> Iterator[None]:
+    try:
+        yield
+    except EventError as error:
+        raise AttemptFailed(error, place, certain=True) from error
+    except InboxError:
+        raise
+    except Exception as error:
+        raise AttemptFailed(error, place, certain=False) from error
+
+
+def _prefer_database_failure(session: HandlerSession, failed: AttemptFailed, size: int) -> None:
+    """A statement that failed is the cause, whatever the handler made of it, and maybe an earlier event's."""
+    if session.failure is None:
+        return
+    if not isinstance(session.failure, EventError):
+        raise session.failure
+    failed.error, failed.certain = session.failure, True
+    failed.at = 0 if size == 1 else None
+
+
+def _raise_database_failure(failure: InboxError) -> None:
+    if isinstance(failure, EventError):
+        raise AttemptFailed(failure, None, certain=True) from failure
+    raise failure
+
+
+EffectFactory = Callable[[SinkConnection], Effect]

@@ -1,0 +1,151 @@
+"""Which partitions this worker may take from, and from where: a state machine without I/O.
+
+    ASKING ──answer──> PLACING ──seek──> ACTIVE
+       ^                                   │ fenced, owner is still me: a replay raised the epoch
+       └── after a while ── WITHHELD <─────┘ fenced, owner is another
+
+A partition is handed out paused. Only in ACTIVE are its records taken, and the first of them is the one
+that the ledger expects, or a later one where the log holds none in between (compaction, aborted and
+control records).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from inbox.errors import HaltError
+from inbox.events import TopicPartition
+from inbox.store.ledger import Holding
+
+_TAKEOVERS_BEFORE_HALT = 5
+
+
+class Phase(Enum):
+    """What a partition waits for."""
+
+    ASKING = "asking"
+    LOOKING = "looking"
+    PLACING = "placing"
+    ACTIVE = "active"
+    WITHHELD = "withheld"
+
+
+@dataclass(slots=True)
+class Assigned:
+    """One partition of this worker.
+
+    `taken` is the next offset to take into a batch, `settled` the ledger's `next_offset` as last known.
+    """
+
+    phase: Phase = Phase.ASKING
+    partition_id: int = 0
+    owner_epoch: int = 0
+    taken: int = 0
+    settled: int = 0
+    withheld_until: float = 0.0
+    takeovers: int = 0
+
+
+class Assignment:
+    """The partitions of one member, changed only by the polling thread.
+
+    Args:
+        owner: the random token of this worker's life.
+        reclaim_seconds: how long a partition that another owner took is left alone.
+    """
+
+    def __init__(self, owner: str, *, reclaim_seconds: float) -> None:
+        self._owner = owner
+        self._reclaim_seconds = reclaim_seconds
+        self.partitions: dict[TopicPartition, Assigned] = {}
+
+    def assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        self.partitions.update({partition: Assigned() for partition in partitions})
+
+    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        for partition in partitions:
+            self.partitions.pop(partition, None)
+
+    def to_acquire(self, now: float) -> list[TopicPartition]:
+        """Those whose owner epoch this worker has to raise now."""
+        for each in self.partitions.values():
+            if each.phase is Phase.WITHHELD and now >= each.withheld_until:
+                each.phase = Phase.ASKING
+        return self._in(Phase.ASKING)
+
+    def acquired(self, holdings: Iterable[Holding]) -> None:
+        """The ledger's answer; partitions revoked meanwhile are passed over."""
+        for holding in holdings:
+            each = self.partitions.get(holding.address)
+            if each is not None and each.phase is Phase.ASKING:
+                self._place(each, holding)
+
+    def must_look(self) -> bool:
+        return any(each.phase is Phase.LOOKING for each in self.partitions.values())
+
+    def looked(self, holdings: Iterable[Holding], now: float, *, idle: bool) -> list[TopicPartition]:
+        """The ledger as it is; `idle` says that nothing was in flight or taken when it was read.
+
+        Returns:
+            The partitions that must not be taken from until they are placed anew.
+
+        Raises:
+            HaltError: two workers keep taking a partition from each other.
+        """
+        moved = []
+        for holding in holdings:
+            each = self.partitions.get(holding.address)
+            if each is None:
+                continue
+            found_elsewhere = holding.owner_epoch != each.owner_epoch or holding.next_offset != each.settled
+            if each.phase is Phase.LOOKING or (idle and each.phase is Phase.ACTIVE and found_elsewhere):
+                self._take_over(each, holding, now)
+                moved.append(holding.address)
+        return moved
+
+    def to_place(self) -> list[tuple[TopicPartition, int]]:
+        return [(partition, self.partitions[partition].settled) for partition in self._in(Phase.PLACING)]
+
+    def placed(self, partition: TopicPartition) -> None:
+        self.partitions[partition].phase = Phase.ACTIVE
+
+    def active(self, partition: tuple[str, int]) -> Assigned | None:
+        """The partition, if its records may be taken."""
+        each = self.partitions.get(partition)  # type: ignore[call-overload]
+        return each if each is not None and each.phase is Phase.ACTIVE else None
+
+    def all_active(self) -> list[TopicPartition]:
+        return self._in(Phase.ACTIVE)
+
+    def settled(self, partition: TopicPartition, after: int) -> None:
+        if (each := self.partitions.get(partition)) is not None:
+            each.settled = max(each.settled, after) if each.phase is Phase.ACTIVE else each.settled
+            each.takeovers = 0
+
+    def fenced(self, partitions: Iterable[TopicPartition]) -> None:
+        """A fence did not move them: take nothing more, and ask the ledger whose they are."""
+        for partition in partitions:
+            if (each := self.partitions.get(partition)) is not None:
+                each.phase = Phase.LOOKING
+
+    def _take_over(self, each: Assigned, holding: Holding, now: float) -> None:
+        if holding.owner == self._owner:
+            self._place(each, holding)
+            return
+        each.takeovers += 1
+        if each.takeovers >= _TAKEOVERS_BEFORE_HALT:
+            raise HaltError(
+                f"{holding.address} is taken away again and again by {holding.owner} while Kafka assigns it here; "
+                "see that no other sink uses this schema with a group of its own"
+            )
+        each.phase = Phase.WITHHELD
+        each.withheld_until = now + self._reclaim_seconds
+
+    def _place(self, each: Assigned, holding: Holding) -> None:
+        each.phase = Phase.PLACING
+        each.partition_id = holding.partition_id
+        each.owner_epoch = holding.owner_epoch
+        each.taken = each.settled = holding.next_offset
+
+    def _in(self, phase: Phase) -> list[TopicPartition]:
+        return [partition for partition, each in self.partitions.items() if each.phase is phase]

@@ -1,0 +1,90 @@
+"""Collects what was polled into the next batch, within its limits."""
+
+from collections.abc import Mapping, Sequence
+
+from inbox.events import Record, TopicPartition
+from inbox.kafka.consumer import Taken
+from inbox.sink.assignment import Assigned, Assignment
+from inbox.sink.batch import Batch, Slice
+from inbox.sink.decode import TopicDecoder
+
+_AT_MOST_AT_ONCE = 2000
+
+
+class Intake:
+    """The batch that is being filled while another one is written."""
+
+    def __init__(
+        self, decoders: Mapping[str, TopicDecoder], assignment: Assignment, *, batch_events: int, batch_bytes: int
+    ) -> None:
+        self._decoders = decoders
+        self._assignment = assignment
+        self._batch_events = batch_events
+        self._batch_bytes = batch_bytes
+        self._mean_bytes = 1024.0
+        self.batch = Batch()
+
+    @property
+    def room(self) -> int:
+        """How many records may be taken now; 0 when the batch is full."""
+        events = self._batch_events - self.batch.records
+        bytes_left = self._batch_bytes - self.batch.bytes
+        if events <= 0 or bytes_left <= 0:
+            return 0
+        return max(1, min(events, _AT_MOST_AT_ONCE, int(bytes_left / self._mean_bytes)))
+
+    def add(self, taken: Taken) -> None:
+        before_bytes, before_records = self.batch.bytes, self.batch.records
+        self._add_records(taken.records)
+        for address, end in taken.ends:
+            self._pass_to(address, end)
+        if (added := self.batch.records - before_records) > 0:
+            self._mean_bytes = max(64.0, (self.batch.bytes - before_bytes) / added)
+
+    def _add_records(self, records: Sequence[Record]) -> None:
+        """Passes over what is not expected: a partition that is not active, an offset taken before."""
+        slices, active = self.batch.slices, self._assignment.active
+        count = size = 0
+        for record in records:
+            address = (record.topic(), record.partition())
+            each = active(address)
+            offset = record.offset()
+            if each is None or offset < each.taken:
+                continue
+            part = slices.get(address)  # type: ignore[call-overload]
+            if part is None:
+                part = self._open(TopicPartition(*address), each, record)
+            self._decoders[address[0]].add(record, part.routes)
+            part.after = each.taken = offset + 1
+            count += 1
+            size += len(record.value() or b"") + len(record.key() or b"")
+        self.batch.records += count
+        self.batch.bytes += size
+
+    def _pass_to(self, address: TopicPartition, end: int) -> None:
+        """Nothing but control and aborted records lies before `end`: they are settled with the next batch."""
+        each = self._assignment.active(address)
+        if each is None or end <= each.taken:
+            return
+        part = self.batch.slices.get(address) or self._open(address, each, None)
+        part.after = each.taken = end
+
+    def _open(self, address: TopicPartition, each: Assigned, first: Record | None) -> Slice:
+        part = Slice(
+            address=address,
+            partition_id=each.partition_id,
+            owner_epoch=each.owner_epoch,
+            before=each.taken,
+            after=each.taken,
+            routes=self._decoders[address.topic].new_columns(),
+            oldest_milliseconds=first.timestamp()[1] if first is not None else None,
+        )
+        self.batch.slices[address] = part
+        return part
+
+    def hand_over(self) -> Batch:
+        batch, self.batch = self.batch, Batch()
+        return batch
+
+    def drop(self, partitions: Sequence[TopicPartition]) -> None:
+        self.batch = self.batch.without(partitions)

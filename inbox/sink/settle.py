@@ -1,0 +1,189 @@
+"""One transaction: claim, handle, park, fence, COMMIT. Every offset of the batch ends, or none does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inbox.errors import HaltError
+from inbox.events import Settlement, TopicPartition
+from inbox.failpoints import Failpoint, reach
+from inbox.policy import FailureLimits, Order
+from inbox.sink.batch import Batch, Column, Slice
+from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult, RouteSettling
+from inbox.store.database import SinkConnection
+from inbox.store.dead_letters import DeadLetter, DeadLetters, State
+from inbox.store.ledger import Advance, Holding, Ledger, missing
+from inbox.store.processed import Processed
+from inbox.store.session import HandlerSession
+from inbox.store.transaction import BatchTransaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettledBatch:
+    """The answer to a batch: what moved in the ledger, or, if anything was `fenced`, that nothing did."""
+
+    settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
+    parked: int = 0
+    fenced: frozenset[TopicPartition] = frozenset()
+
+
+Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
+
+
+class Settler:
+    """Settles batches on one connection.
+
+    `parked_keys` outlives the connection and is kept up to date with what is committed. `introduce` adds
+    partitions to the ledger that were made after the sink started.
+    """
+
+    def __init__(
+        self,
+        connection: SinkConnection,
+        session: HandlerSession,
+        routes: Sequence[BoundRoute],
+        *,
+        schema: str,
+        owner: str,
+        routes_revision: int,
+        limits: FailureLimits,
+        parked_keys: ParkedKeys,
+        introduce: Introduce,
+    ) -> None:
+        self._connection = connection
+        self._routes = routes
+        self._owner = owner
+        self._routes_revision = routes_revision
+        self._limits = limits
+        self._ledger = Ledger(schema)
+        self._dead_letters = DeadLetters(schema)
+        self._parked_keys = parked_keys
+        self._introduce = introduce
+        self._transaction = BatchTransaction(connection, handlers=any(route.handlers for route in routes))
+        self._attempts = Attempts(connection, session, self._transaction, Processed(schema), limits)
+
+    def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
+        """Become the owner of the partitions, and learn which of their keys are parked."""
+        holdings = self._ledger.acquire(self._connection, partitions, self._owner)
+        found = {holding.address for holding in holdings}
+        if added := [partition for partition in partitions if partition not in found]:
+            self._introduce(self._connection, added)
+            holdings += self._ledger.acquire(self._connection, added, self._owner)
+        if self._limits.order is Order.KEY:
+            self._read_parked_keys([holding.partition_id for holding in holdings])
+        return holdings
+
+    def _read_parked_keys(self, partition_ids: Sequence[int]) -> None:
+        for scope in [scope for scope in self._parked_keys if scope[1] in partition_ids]:
+            del self._parked_keys[scope]
+        self._parked_keys.update(self._dead_letters.parked_keys(self._connection, partition_ids))
+
+    def look(self, topics: Sequence[str]) -> list[Holding]:
+        return self._ledger.look(self._connection, topics)
+
+    def resolve(self, batch: Batch) -> SettledBatch | None:
+        """What the ledger says of a batch whose COMMIT had no answer: settled, fenced, or None for not at all."""
+        topics = sorted({address.topic for address in batch.slices})
+        rows = {row.address: row for row in self.look(topics) if row.owner == self._owner}
+        return resolved(batch, rows)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def settle(self, batch: Batch) -> SettledBatch:
+        """Settle the batch as a whole.
+
+        Raises:
+            TryAgainError: nothing is known to have happened; ask the ledger, then settle again.
+            HaltError: going on could lose or repeat an event.
+        """
+        self._transaction.begin()
+        try:
+            results = {route.name: self._settle_route(route, batch.column(route.name)) for route in self._routes}
+            letters = [letter for result in results.values() for letter in result.letters]
+            self._park(letters)
+            advances = _advances(batch, self._routes, results)
+            fenced = self._fence(batch, advances)
+            if fenced:
+                self._transaction.rollback()
+                return SettledBatch(fenced=fenced)
+            self._transaction.commit()
+        except BaseException:
+            self._transaction.rollback()
+            raise
+        self._remember_parked(letters)
+        addresses = {each.partition_id: each.address for each in batch.slices.values()}
+        return SettledBatch(
+            settlements={addresses[a.partition_id]: a.settlement for a in advances},
+            parked=sum(letter.state is State.PARKED for letter in letters),
+        )
+
+    def _settle_route(self, route: BoundRoute, column: Column) -> RouteResult:
+        return RouteSettling(self._attempts, route, column, self._parked_keys).run()
+
+    def _park(self, letters: Sequence[DeadLetter]) -> None:
+        if not letters:
+            return
+        self._dead_letters.park(self._connection, letters)
+        reach(Failpoint.PARKED)
+        if (count := self._dead_letters.parked_within_an_hour(self._connection)) > self._limits.halt_above:
+            raise HaltError(
+                f"{count} dead letters within an hour, more than [failures] halt_above = {self._limits.halt_above}: "
+                "it is hardly the events; look at the newest in dead_letters, then start again"
+            )
+
+    def _fence(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
+        moved, transaction_id = self._ledger.fence(
+            self._connection, advances, owner=self._owner, routes_revision=self._routes_revision
+        )
+        reach(Failpoint.FENCED)
+        self._transaction.check_unbroken(transaction_id)
+        lost = missing(advances, moved)
+        if lost and self._ledger.routes_revision(self._connection) != self._routes_revision:
+            raise HaltError(
+                "a newer deployment of this sink changed the set of routes; this worker stops, so that no event "
+                "passes the new routes by: roll the deployment out to all workers"
+            )
+        return frozenset(each.address for each in batch.slices.values() if each.partition_id in lost)
+
+    def _remember_parked(self, letters: Sequence[DeadLetter]) -> None:
+        if self._limits.order is not Order.KEY:
+            return
+        for letter in letters:
+            if (key := letter.record.key()) is not None:
+                self._parked_keys.setdefault((letter.route_id, letter.partition_id), set()).add(key)
+
+
+def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> list[Advance]:
+    return [
+        Advance(each.partition_id, each.owner_epoch, each.before, each.after, _settlement(each, routes, results))
+        for each in batch.slices.values()
+    ]
+
+
+def _settlement(part: Slice, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> Settlement:
+    total = Settlement()
+    for route in routes:
+        events = part.routes.get(route.name)
+        if events is None:
+            continue
+        duplicate = results[route.name].duplicates[part.partition_id]
+        parked = results[route.name].set_aside[part.partition_id]
+        total.add(Settlement(len(events.ids) - duplicate - parked, duplicate, events.filtered, parked))
+    return total
+
+
+def resolved(batch: Batch, mine: Mapping[TopicPartition, Holding]) -> SettledBatch | None:
+    """`mine` are the ledger's rows that this worker still owns."""
+    done, behind = [], []
+    for address, part in batch.slices.items():
+        row = mine.get(address)
+        if row is None or row.owner_epoch != part.owner_epoch:
+            behind.append(address)
+        elif row.next_offset == part.after:
+            done.append(address)
+        elif row.next_offset != part.before:
+            behind.append(address)
+    if behind:
+        return SettledBatch(fenced=frozenset(behind))
+    # Endings of a batch that was committed without an answer are in the ledger, not known here.
+    return SettledBatch(settlements={address: Settlement() for address in done}) if done else None

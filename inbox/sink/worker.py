@@ -1,0 +1,337 @@
+"""The loop of one worker: it polls, prepares and decides, while the writer's thread has the database.
+
+Order of a turn: collect the writer's answer, give it the next job, place partitions, take records.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inbox.errors import InboxError, TryAgainError
+from inbox.events import Settlement, TopicPartition
+from inbox.failpoints import Failpoint, reach
+from inbox.kafka.consumer import GroupConsumer, RebalanceListener
+from inbox.policy import backoff
+from inbox.sink.assignment import Assignment
+from inbox.sink.batch import Batch
+from inbox.sink.intake import Intake
+from inbox.sink.settle import SettledBatch
+from inbox.sink.writer import Acquire, Look, Outcome, Settle, Writer
+from inbox.store.ledger import Holding
+from inbox.telemetry import (
+    BATCH_EVENTS,
+    BATCH_SECONDS,
+    DEAD_LETTERS,
+    END_TO_END_SECONDS,
+    EVENTS,
+    FENCED,
+    LAG,
+    PAUSED,
+    RETRIES,
+    log,
+)
+
+_POLL_SECONDS = 0.1
+_LOOK_SECONDS = 1.0
+_TELL_SECONDS = 0.5
+_SLOW_SECONDS = 1.0
+_DRAIN_SECONDS = 20.0
+_REVOKE_SECONDS = 5.0
+
+
+@dataclass
+class WorkerProgress:
+    """What a person at a terminal wants to see, kept up to date by the loop."""
+
+    settlement: Settlement = field(default_factory=Settlement)
+    records: int = 0
+    batch_records: int = 0
+    next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    waiting_for: str | None = None
+
+
+class Worker:
+    """One member of the group with one connection to the database.
+
+    `ends`, where given, are offsets at which the worker stops once the ledger has reached them all.
+    """
+
+    def __init__(
+        self,
+        consumer: GroupConsumer,
+        writer: Writer,
+        assignment: Assignment,
+        intake: Intake,
+        topics: Sequence[str],
+        *,
+        ends: Mapping[TopicPartition, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._consumer = consumer
+        self._writer = writer
+        self._assignment = assignment
+        self._intake = intake
+        self._topics = topics
+        self._ends = dict(ends) if ends is not None else None
+        self._clock = clock
+        self._stopping = False
+        self._retry: Settle | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._submitted_at = 0.0
+        self._looked_at = clock()
+        self._told_at = 0.0
+        self._to_tell: dict[TopicPartition, int] = {}
+        self._paused = False
+        self.progress = WorkerProgress()
+
+    def stop(self) -> None:
+        """Finish the batch at hand, leave the group, return; safe to call from a signal handler."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Until `stop` or the ends are reached.
+
+        Raises:
+            HaltError: going on could lose or repeat an event.
+        """
+        self._writer.start()
+        self._consumer.subscribe(
+            self._topics, RebalanceListener(self._on_assigned, self._on_revoked, self._assignment_lost)
+        )
+        try:
+            while not self._stopping and not self._at_end():
+                self._turn()
+            self._drain()
+        finally:
+            self._writer.close(wait_seconds=_REVOKE_SECONDS)
+            self._consumer.close()
+
+    def _turn(self) -> None:
+        self._collect()
+        self._give_work()
+        self._place()
+        self._take()
+        if self._clock() - self._told_at >= _TELL_SECONDS:
+            self._tell()
+
+    # What the writer answered.
+
+    def _collect(self) -> None:
+        outcome = self._writer.collect()
+        if outcome is None:
+            return
+        if isinstance(outcome.error, TryAgainError):
+            self._wait_after(outcome, outcome.error)
+        elif outcome.error is not None:
+            raise outcome.error
+        else:
+            self._recovered()
+            self._accept(outcome)
+
+    def _accept(self, outcome: Outcome) -> None:
+        match outcome.job, outcome.answer:
+            case Settle(batch), SettledBatch() as settled:
+                self._accept_batch(batch, settled)
+            case Acquire(), list() as holdings:
+                self._assignment.acquired(holdings)
+            case Look(), list() as holdings:
+                self._accept_look(holdings)
+
+    def _accept_batch(self, batch: Batch, settled: SettledBatch) -> None:
+        if settled.fenced:
+            self._fenced(settled.fenced)
+            rest = batch.without(list(settled.fenced))
+            self._retry = Settle(rest) if rest else None
+            return
+        for address, settlement in settled.settlements.items():
+            after = batch.slices[address].after
+            self._assignment.settled(address, after)
+            if address in self._assignment.partitions:
+                self._to_tell[address] = after
+            self.progress.next_offsets[address] = after
+            self.progress.settlement.add(settlement)
+            for ending, count in settlement.by_ending().items():
+                if count:
+                    EVENTS.labels(address.topic, ending.value).inc(count)
+        self._observe(batch, settled)
+
+    def _observe(self, batch: Batch, settled: SettledBatch) -> None:
+        self.progress.records += batch.records
+        self.progress.batch_records = batch.records or self.progress.batch_records
+        BATCH_SECONDS.observe(self._clock() - self._submitted_at)
+        if batch.records:
+            BATCH_EVENTS.observe(batch.records)
+        if settled.parked:
+            DEAD_LETTERS.labels("parked").inc(settled.parked)
+        oldest = [part.oldest_milliseconds for part in batch.slices.values() if part.oldest_milliseconds]
+        if oldest:
+            END_TO_END_SECONDS.observe(max(0.0, time.time() - min(oldest) / 1000))
+
+    def _accept_look(self, holdings: Sequence[Holding]) -> None:
+        self._looked_at = self._clock()
+        self.progress.next_offsets.update({row.address: row.next_offset for row in holdings})
+        moved = self._assignment.looked(holdings, self._clock(), idle=not self._intake.batch)
+        if moved:
+            self._consumer.pause(moved)
+            self._intake.drop(moved)
+
+    def _fenced(self, partitions: frozenset[TopicPartition]) -> None:
+        FENCED.inc(len(partitions))
+        log().warning("fenced", partitions=sorted(map(str, partitions)))
+        mine = [partition for partition in partitions if partition in self._assignment.partitions]
+        self._assignment.fenced(mine)
+        self._consumer.pause(mine)
+        self._intake.drop(mine)
+
+    # Outages.
+
+    def _wait_after(self, outcome: Outcome, error: TryAgainError) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            log().warning("waiting", reason=str(error))
+        PAUSED.labels("database").set(1)
+        RETRIES.labels(type(error.__cause__ or error).__name__).inc()
+        self.progress.waiting_for = str(error)
+        self._retry_at = self._clock() + backoff(self._failures, random.random())  # noqa: S311 - jitter
+        if isinstance(outcome.job, Settle):
+            kept = outcome.job.batch.without(self._not_mine(outcome.job.batch))
+            self._retry = Settle(kept, doubtful=True) if kept else None
+
+    def _not_mine(self, batch: Batch) -> list[TopicPartition]:
+        return [address for address in batch.slices if address not in self._assignment.partitions]
+
+    def _recovered(self) -> None:
+        if self._failures:
+            log().info("going-on", after_failures=self._failures)
+            PAUSED.labels("database").set(0)
+            self.progress.waiting_for = None
+        self._failures = 0
+
+    # What the writer does next.
+
+    def _give_work(self) -> None:
+        now = self._clock()
+        if self._writer.busy or (self._failures and now < self._retry_at):
+            return
+        job = self._next_job(now)
+        if job is not None:
+            self._submitted_at = now
+            self._writer.submit(job)
+
+    def _next_job(self, now: float) -> Acquire | Look | Settle | None:
+        if self._retry is not None:
+            job, self._retry = self._retry, None
+            return job
+        if to_acquire := self._assignment.to_acquire(now):
+            return Acquire(to_acquire)
+        if self._assignment.must_look():
+            return Look(self._topics)
+        if self._intake.batch:
+            return Settle(self._intake.hand_over())
+        if now - self._looked_at >= (_LOOK_SECONDS if self._ends is None else _POLL_SECONDS):
+            return Look(self._topics)
+        return None
+
+    # Kafka.
+
+    def _place(self) -> None:
+        for partition, offset in self._assignment.to_place():
+            if self._consumer.go_to(partition, offset):
+                self._assignment.placed(partition)
+                if self._paused:
+                    self._consumer.pause([partition])
+
+    def _take(self) -> None:
+        if self._waits_long():
+            self._keep_polling()
+            return
+        self._resume()
+        room = self._intake.room
+        if not self._writer.busy:
+            self._intake.add(self._consumer.take(max(1, room), wait_seconds=_POLL_SECONDS))
+        elif room:
+            before = self._intake.batch.records
+            self._intake.add(self._consumer.take(room, wait_seconds=0))
+            if self._intake.batch.records == before:
+                self._writer.wait(0.005)
+        else:
+            self._writer.wait(0.05)
+
+    def _waits_long(self) -> bool:
+        if self._failures or self._retry is not None:
+            return True
+        return self._writer.busy and self._clock() - self._submitted_at > _SLOW_SECONDS
+
+    def _keep_polling(self) -> None:
+        """Stay a member of the group while the database is away or slow."""
+        if not self._paused:
+            self._consumer.pause(self._assignment.all_active())
+            self._paused = True
+        self._intake.add(self._consumer.take(1, wait_seconds=0.02 if self._writer.busy else _POLL_SECONDS))
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._consumer.resume(self._assignment.all_active())
+            self._paused = False
+
+    def _tell(self) -> None:
+        self._told_at = self._clock()
+        if self._to_tell:
+            self._consumer.tell(self._to_tell)
+            self._to_tell = {}
+            reach(Failpoint.TOLD)
+        for partition in self._assignment.all_active():
+            end = self._consumer.end_seen(partition)
+            settled = self.progress.next_offsets.get(partition)
+            if end is not None and settled is not None:
+                LAG.labels(partition.topic, str(partition.partition)).set(max(0, end - settled))
+
+    # Rebalances, called from within the consumer.
+
+    def _on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        log().info("assigned", partitions=sorted(map(str, partitions)))
+        self._assignment.assigned(partitions)
+
+    def _on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Let the batch at hand finish, so that the next owner need not fence it; it may take its time."""
+        log().info("revoked", partitions=sorted(map(str, partitions)))
+        if self._writer.busy:
+            self._writer.wait(_REVOKE_SECONDS)
+            self._collect()
+        self._tell()
+        self._forget(partitions)
+
+    def _assignment_lost(self, partitions: Sequence[TopicPartition]) -> None:
+        log().warning("lost", partitions=sorted(map(str, partitions)))
+        self._forget(partitions)
+
+    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        self._assignment.revoked(partitions)
+        self._intake.drop(partitions)
+        if self._retry is not None:
+            kept = self._retry.batch.without(partitions)
+            self._retry = Settle(kept, doubtful=self._retry.doubtful) if kept else None
+        for partition in partitions:
+            self._to_tell.pop(partition, None)
+
+    # The end.
+
+    def _at_end(self) -> bool:
+        if self._ends is None:
+            return False
+        return all(self.progress.next_offsets.get(partition, -1) >= end for partition, end in self._ends.items())
+
+    def _drain(self) -> None:
+        """The batch at hand is finished, or abandoned to the ledger; what was only taken is dropped."""
+        deadline = self._clock() + _DRAIN_SECONDS
+        while self._writer.busy and self._clock() < deadline:
+            self._writer.wait(0.1)
+            try:
+                self._collect()
+            except InboxError as error:
+                log().warning("batch-abandoned", reason=str(error))
+        if self._to_tell:
+            self._consumer.tell(self._to_tell, wait=True)
+            self._to_tell = {}

@@ -1,0 +1,147 @@
+"""The thread that speaks to the database, one job at a time, while the other one polls Kafka."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from inbox.errors import TryAgainError
+from inbox.events import TopicPartition
+from inbox.failpoints import Failpoint, reach
+from inbox.sink.batch import Batch
+from inbox.sink.settle import SettledBatch
+from inbox.store.ledger import Holding
+
+
+@dataclass(frozen=True)
+class Acquire:
+    """Become the owner of partitions."""
+
+    partitions: Sequence[TopicPartition]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Read the ledger rows of the topics."""
+
+    topics: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Settle a batch; `doubtful`: an earlier try may have been committed, so ask the ledger first."""
+
+    batch: Batch
+    doubtful: bool = False
+
+
+Job = Acquire | Look | Settle
+Answer = list[Holding] | SettledBatch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: its answer, or why there is none."""
+
+    job: Job
+    answer: Answer | None = None
+    error: BaseException | None = None
+
+
+class Desk(Protocol):
+    """What carries the jobs out on one connection: `inbox.sink.settle.Settler`."""
+
+    def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]: ...
+    def look(self, topics: Sequence[str]) -> list[Holding]: ...
+    def settle(self, batch: Batch) -> SettledBatch: ...
+    def resolve(self, batch: Batch) -> SettledBatch | None: ...
+    def close(self) -> None: ...
+
+
+class Writer:
+    """Runs jobs on a thread of its own; after an outage it opens a new desk.
+
+    `open_desk` connects, and raises TryAgainError while that does not work.
+    """
+
+    def __init__(self, open_desk: Callable[[], Desk]) -> None:
+        self._open_desk = open_desk
+        self._desk: Desk | None = None
+        self._job: Job | None = None
+        self._outcome: Outcome | None = None
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        return self._job is not None
+
+    def submit(self, job: Job) -> None:
+        """Only while not busy."""
+        with self._wake:
+            self._job = job
+            self._wake.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Until the job at hand has an outcome, at most that long."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._outcome is not None or self._job is None, timeout=seconds)
+
+    def collect(self) -> Outcome | None:
+        """The outcome of the job at hand, once; afterwards the writer is free."""
+        with self._wake:
+            outcome, self._outcome = self._outcome, None
+            if outcome is not None:
+                self._job = None
+        return outcome
+
+    def close(self, *, wait_seconds: float) -> None:
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        self._thread.join(wait_seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._closing or (self._job is not None and self._outcome is None))
+                if self._closing:
+                    break
+                job = self._job
+            assert job is not None  # noqa: S101 - the condition above says so, mypy cannot see it
+            outcome = self._carry_out(job)
+            with self._wake:
+                self._outcome = outcome
+                self._wake.notify_all()
+        self._drop_desk()
+
+    def _carry_out(self, job: Job) -> Outcome:
+        try:
+            desk = self._desk = self._desk or self._open_desk()
+            return Outcome(job, _answer(desk, job))
+        except TryAgainError as error:
+            self._drop_desk()
+            return Outcome(job, error=error)
+        except BaseException as error:  # noqa: BLE001 - the polling thread raises it where it is seen
+            return Outcome(job, error=error)
+
+    def _drop_desk(self) -> None:
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            desk.close()
+
+
+def _answer(desk: Desk, job: Job) -> Answer:
+    match job:
+        case Acquire(partitions):
+            holdings = desk.acquire(partitions)
+            reach(Failpoint.ACQUIRED)
+            return holdings
+        case Look(topics):
+            return desk.look(topics)
+        case Settle(batch, doubtful):
+            return (desk.resolve(batch) if doubtful else None) or desk.settle(batch)

@@ -1,0 +1,43 @@
+"""What the sink's role may do, asked before it has to."""
+
+from collections.abc import Sequence
+from typing import LiteralString
+
+from inbox.store.database import SinkConnection
+from inbox.store.options import TableMode, TableTarget, Tombstones
+
+_OWN: dict[str, tuple[str, ...]] = {
+    "sink": ("SELECT", "INSERT", "UPDATE"),
+    "routes": ("SELECT", "INSERT", "UPDATE"),
+    "partitions": ("SELECT", "INSERT", "UPDATE"),
+    "route_starts": ("SELECT", "INSERT"),
+    "processed": ("SELECT", "INSERT"),
+    "dead_letters": ("SELECT", "INSERT", "UPDATE"),
+}
+
+_MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), %s)"
+
+
+def missing_rights(connection: SinkConnection, schema: str, targets: Sequence[TableTarget]) -> list[str]:
+    """One line for each right that the sink lacks, with the GRANT that mends it."""
+    wanted = [(f'"{schema}"."{table}"', right) for table, rights in _OWN.items() for right in rights]
+    wanted += [(target.name, right) for target in targets for right in _of_target(target)]
+    return [
+        f"the sink's role lacks {right} on {table}; GRANT {right} ON {table} TO {connection.info.user}"
+        for table, right in wanted
+        if not _may(connection, table, right)
+    ]
+
+
+def _of_target(target: TableTarget) -> list[str]:
+    rights = ["INSERT"]
+    if target.mode in (TableMode.UPSERT, TableMode.NEWEST):
+        rights += ["SELECT", "UPDATE"]
+    if target.tombstones is Tombstones.DELETE:
+        rights += ["DELETE"]
+    return rights
+
+
+def _may(connection: SinkConnection, table: str, right: str) -> bool:
+    row = connection.execute(_MAY, (table, right)).fetchone()
+    return row is None or row[0] is not False
