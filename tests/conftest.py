@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pytest
 from confluent_kafka import Producer
+from pydantic import SecretStr
 
 ROOT = Path(__file__).parent.parent
 # the tests' own modules are imported as `tests.<name>`, from whatever directory pytest is started
@@ -16,6 +17,8 @@ if str(ROOT) not in sys.path:
 
 from inbox.dev import backends  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
+from inbox.store.migrations import migrate  # noqa: E402
+from inbox.store.options import DatabaseOptions  # noqa: E402
 from tests.databases import create_database, drop_database  # noqa: E402
 from tests.kafka_topics import create_topic, idempotent_producer, transactional_producer, unique_name  # noqa: E402
 
@@ -28,6 +31,7 @@ class MakeTopic(Protocol):
 
 def prepare_template(url: str) -> None:
     """Brings the template database to the state that each test's database starts from."""
+    migrate(DatabaseOptions(url=SecretStr(url)))
 
 
 def pytest_report_header() -> list[str]:

@@ -151,8 +151,7 @@ def consumer_properties(options: KafkaOptions, *, queue_bytes: int) -> dict[str,
         "queued.min.messages": "100000",
         "fetch.queue.backoff.ms": "5",
         "fetch.wait.max.ms": "100",
-        "message.max.bytes": "104857600",
-        "fetch.max.bytes": "104857600" if kilobytes > 102_400 else str(kilobytes * 1024),
+        "fetch.max.bytes": str(min(50 * 1024, kilobytes) * 1024),
         "log_level": "3",
     }
     guarded = {name: value for name, (value, _) in GUARDED.items()}

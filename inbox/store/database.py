@@ -10,7 +10,7 @@ from psycopg import pq
 from psycopg.abc import Params, Query
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from inbox.errors import EventError, InboxError, TryAgainError
+from inbox.errors import EventError, InboxError, StartupError, TryAgainError
 from inbox.store import arrays
 from inbox.store.failures import at_start, translated
 from inbox.store.options import DatabaseOptions
@@ -83,6 +83,10 @@ def connect(options: DatabaseOptions, *, application_name: str = "kafka-inbox") 
     """
     try:
         given = conninfo_to_dict(options.url.get_secret_value())
+    except psycopg.ProgrammingError:
+        # libpq's message quotes the URL, password and all.
+        raise StartupError("[database] url is not a valid libpq URL; see the PostgreSQL manual, 34.1.1.2") from None
+    try:
         defaults = {**_UNLESS_SET, "application_name": application_name}
         conninfo = make_conninfo(**{**defaults, **given})
         connection = SinkConnection.connect(conninfo, autocommit=True)
