@@ -1,6 +1,6 @@
 """From records to a batch: which route takes which event, under which identity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -37,14 +37,15 @@ class TopicDecoder:
         self._needs_document = any(reader.needs_document for reader in self._readers)
 
     def new_columns(self) -> dict[str, RouteEvents]:
+        """By route, in the order in which `add` wants them."""
         return {reader.name: RouteEvents() for reader in self._readers}
 
-    def add(self, record: Record, columns: Mapping[str, RouteEvents]) -> None:
+    def add(self, record: Record, columns: Iterable[RouteEvents]) -> None:
         """Give the record to every route that matches it."""
         headers = record.headers() or []
         document = _document(record) if self._needs_document else None
-        for reader in self._readers:
-            _give(reader, columns[reader.name], record, headers, document)
+        for reader, events in zip(self._readers, columns, strict=True):
+            _give(reader, events, record, headers, document)
 
 
 def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:

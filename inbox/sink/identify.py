@@ -13,7 +13,6 @@ Identify = Callable[[Record, list[Header], Any], bytes]
 ReadType = Callable[[list[Header], Any], str | None]
 
 _UUID_LENGTH = 36
-_DASHES = (8, 13, 18, 23)
 
 
 def as_id(text: str, namespace: bytes) -> bytes:
@@ -22,7 +21,7 @@ def as_id(text: str, namespace: bytes) -> bytes:
     Raises:
         EventError: the text is empty.
     """
-    if len(text) == _UUID_LENGTH and all(text[place] == "-" for place in _DASHES):
+    if len(text) == _UUID_LENGTH and text[8] == text[13] == text[18] == text[23] == "-":
         try:
             plain = bytes.fromhex(text.replace("-", ""))
         except ValueError:

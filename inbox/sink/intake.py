@@ -42,19 +42,24 @@ class Intake:
             self._mean_bytes = max(64.0, (self.batch.bytes - before_bytes) / added)
 
     def _add_records(self, records: Sequence[Record]) -> None:
-        """Passes over what is not expected: a partition that is not active, an offset taken before."""
-        slices, active = self.batch.slices, self._assignment.active
+        """Passes over what is not expected: a partition that is not active, an offset taken before.
+
+        Records come in runs of one partition, so what belongs to it is looked up once a run.
+        """
         count = size = 0
+        last: tuple[str, int] | None = None
+        part: Slice | None = None
+        each: Assigned | None = None
         for record in records:
             address = (record.topic(), record.partition())
-            each = active(address)
+            if address != last:
+                last, each = address, self._assignment.active(address)
+                part = self._slice(TopicPartition(*address), each, record) if each is not None else None
+                add = self._decoders[address[0]].add
             offset = record.offset()
-            if each is None or offset < each.taken:
+            if each is None or part is None or offset < each.taken:
                 continue
-            part = slices.get(address)  # type: ignore[call-overload]
-            if part is None:
-                part = self._open(TopicPartition(*address), each, record)
-            self._decoders[address[0]].add(record, part.routes)
+            add(record, part.routes.values())
             part.after = each.taken = offset + 1
             count += 1
             size += len(record.value() or b"") + len(record.key() or b"")
@@ -66,10 +71,13 @@ class Intake:
         each = self._assignment.active(address)
         if each is None or end <= each.taken:
             return
-        part = self.batch.slices.get(address) or self._open(address, each, None)
+        part = self._slice(address, each, None)
         part.after = each.taken = end
 
-    def _open(self, address: TopicPartition, each: Assigned, first: Record | None) -> Slice:
+    def _slice(self, address: TopicPartition, each: Assigned, first: Record | None) -> Slice:
+        """The partition's part of the batch, opened where the ledger expects the next record."""
+        if (part := self.batch.slices.get(address)) is not None:
+            return part
         part = Slice(
             address=address,
             partition_id=each.partition_id,

@@ -1,5 +1,6 @@
 """The thread that speaks to the database, one job at a time, while the other one polls Kafka."""
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from inbox.failpoints import Failpoint, reach
 from inbox.sink.batch import Batch
 from inbox.sink.settle import SettledBatch
 from inbox.store.ledger import Holding
+
+
+_SWITCH_SECONDS = 0.0005
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
 
     def start(self) -> None:
+        # The polling thread is busy with Python; a writer that has PostgreSQL's answer shall not wait the
+        # interpreter's usual 5 ms for its turn, ten times a batch.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self._thread.start()
 
     @property
