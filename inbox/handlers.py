@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from inbox.errors import StartupError
 from inbox.store.session import HandlerSession, Parameters
@@ -103,7 +103,8 @@ def _loaded(entry_point: EntryPoint) -> LoadedHandler:
         ) from error
     if not callable(target):
         raise StartupError(f'handler "{entry_point.name}" ({entry_point.value}) is not callable; mend its package')
-    return LoadedHandler(entry_point.name, target, bool(getattr(target, _BATCH_MARK, False)))
+    call = cast(Callable[[Any, Transaction], None], target)
+    return LoadedHandler(entry_point.name, call, bool(getattr(target, _BATCH_MARK, False)))
 
 
 def _not_installed(name: str, offered: Sequence[str]) -> str:

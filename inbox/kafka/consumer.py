@@ -21,10 +21,7 @@ from inbox.errors import HaltError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.failures import translated
 from inbox.kafka.options import GUARDED, KafkaOptions
-from inbox.telemetry import log
-
-_NOT_PLACEABLE_YET = {KafkaError._STATE, KafkaError._PREV_IN_PROGRESS, KafkaError._TIMED_OUT}
-_SEEN_WHILE_AWAY = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
+from inbox.telemetry import PAUSED, log
 
 
 @dataclass(slots=True)
@@ -52,8 +49,10 @@ class GroupConsumer:
     """
 
     def __init__(self, options: KafkaOptions, *, queue_bytes: int) -> None:
-        self._consumer = Consumer(consumer_properties(options, queue_bytes=queue_bytes))
-        self._away: str | None = None
+        properties: dict[str, Any] = {**consumer_properties(options, queue_bytes=queue_bytes)}
+        self._consumer = Consumer({**properties, "error_cb": self._on_error})
+        self._fatal: KafkaError | None = None
+        self._away = False
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         def on_assign(consumer: Consumer, partitions: list[KafkaPartition]) -> None:
@@ -74,6 +73,8 @@ class GroupConsumer:
         Raises:
             HaltError: the log no longer has an offset that was asked for.
         """
+        if self._fatal is not None:
+            raise HaltError(str(translated(self._fatal, "being a member of the group")))
         taken = Taken()
         first = self._consumer.poll(wait_seconds) if wait_seconds else None
         if first is not None:
@@ -86,6 +87,8 @@ class GroupConsumer:
 
     def _sort(self, message: Any, taken: Taken) -> None:
         error: KafkaError | None = message.error()
+        if self._away and (error is None or error.code() == KafkaError._PARTITION_EOF):
+            self._note_back()
         if error is None:
             taken.records.append(message)
         elif error.code() == KafkaError._PARTITION_EOF:
@@ -98,18 +101,36 @@ class GroupConsumer:
         failure = translated(error, where)
         if isinstance(failure, HaltError):
             raise failure
-        if error.code() not in _SEEN_WHILE_AWAY or self._away is None:
-            log().warning("kafka-away", error=str(failure))
-        self._away = error.name()
+        self._note_away(str(failure))
+
+    def _on_error(self, error: KafkaError) -> None:
+        """librdkafka's own news, from within `take`: mostly a broker that is away, which it mends itself."""
+        if error.fatal():
+            self._fatal = error
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._note_away(str(translated(error, "talking to the brokers")))
+
+    def _note_away(self, reason: str) -> None:
+        """One line when it starts; `_sort` says when it ended."""
+        if not self._away:
+            log().warning("kafka-away", reason=reason)
+            PAUSED.labels("kafka").set(1)
+        self._away = True
+
+    def _note_back(self) -> None:
+        log().info("kafka-back")
+        PAUSED.labels("kafka").set(0)
+        self._away = False
 
     def go_to(self, partition: TopicPartition, offset: int) -> bool:
         """Deliver from `offset` on; False where librdkafka is not ready yet and wants to be asked again."""
         try:
             self._consumer.seek(KafkaPartition(partition.topic, partition.partition, offset))
         except KafkaException as error:
-            if error.args[0].code() in _NOT_PLACEABLE_YET:
-                return False
-            raise translated(error.args[0], f"going to {partition}@{offset}") from error
+            failure = translated(error.args[0], f"going to {partition}@{offset}")
+            if isinstance(failure, HaltError):
+                raise failure from error
+            return False
         self._consumer.resume([KafkaPartition(*partition)])
         return True
 
@@ -152,7 +173,7 @@ def consumer_properties(options: KafkaOptions, *, queue_bytes: int) -> dict[str,
         "fetch.queue.backoff.ms": "5",
         "fetch.wait.max.ms": "100",
         "fetch.max.bytes": str(min(50 * 1024, kilobytes) * 1024),
-        "log_level": "3",
+        "log_level": "0",
     }
     guarded = {name: value for name, (value, _) in GUARDED.items()}
     return {**defaults, **options.properties, **guarded, "group.id": options.group_id}

@@ -34,9 +34,11 @@ class Effect(Protocol):
 
     def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
         """Raises AttemptFailed, TryAgainError or HaltError."""
+        ...
 
     def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
         """The error of a column of one event, said as precisely as can be found out."""
+        ...
 
 
 class TableEffect:

@@ -125,7 +125,9 @@ class Assignment:
     def fenced(self, partitions: Iterable[TopicPartition]) -> None:
         """A fence did not move them: take nothing more, and ask the ledger whose they are."""
         for partition in partitions:
-            if (each := self.partitions.get(partition)) is not None:
+            each = self.partitions.get(partition)
+            # One that was assigned anew meanwhile is acquired anyway.
+            if each is not None and each.phase in (Phase.ACTIVE, Phase.PLACING):
                 each.phase = Phase.LOOKING
 
     def _take_over(self, each: Assigned, holding: Holding, now: float) -> None:

@@ -50,16 +50,17 @@ class Intake:
         last: tuple[str, int] | None = None
         part: Slice | None = None
         each: Assigned | None = None
+        decoder: TopicDecoder | None = None
         for record in records:
             address = (record.topic(), record.partition())
             if address != last:
                 last, each = address, self._assignment.active(address)
                 part = self._slice(TopicPartition(*address), each, record) if each is not None else None
-                add = self._decoders[address[0]].add
+                decoder = self._decoders[address[0]]
             offset = record.offset()
-            if each is None or part is None or offset < each.taken:
+            if each is None or part is None or decoder is None or offset < each.taken:
                 continue
-            add(record, part.routes.values())
+            decoder.add(record, part.routes.values())
             part.after = each.taken = offset + 1
             count += 1
             size += len(record.value() or b"") + len(record.key() or b"")

@@ -13,7 +13,6 @@ from inbox.sink.batch import Batch
 from inbox.sink.settle import SettledBatch
 from inbox.store.ledger import Holding
 
-
 _SWITCH_SECONDS = 0.0005
 
 

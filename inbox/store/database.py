@@ -110,6 +110,8 @@ def starting(doing: str) -> Iterator[None]:
         if isinstance(error.__cause__, psycopg.Error):
             raise at_start(error.__cause__, doing) from error.__cause__
         raise
+    except psycopg.Error as error:
+        raise at_start(error, doing) from error
 
 
 def is_usable(connection: SinkConnection) -> bool:

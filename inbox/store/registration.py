@@ -62,8 +62,9 @@ class Register:
             revision = self._check_sink(connection, sink)
             known = self._known_routes(connection)
             self._refuse_foreign(sink, known)
-            changed = self._note_routes(connection, sink, known)
-            if changed:
+            if self._differs(sink, known):
+                connection.execute(self._sql["fence_all"])
+                self._note_routes(connection, sink, known)
                 raised = connection.execute(self._sql["raise_routes_revision"]).fetchone()
                 revision = raised[0] if raised else revision
             add_partitions(connection)
@@ -110,27 +111,27 @@ class Register:
                     "give the route a new name and retire the old one"
                 )
 
-    def _note_routes(self, connection: SinkConnection, sink: SinkIdentity, known: Sequence[_Known]) -> bool:
+    def _differs(self, sink: SinkIdentity, known: Sequence[_Known]) -> bool:
+        noted = {route.name: sorted(route.topics) for route in known}
+        retiring = any(route.name in sink.retired_routes and not route.retired for route in known)
+        return retiring or any(noted.get(route.name) != sorted(route.topics) for route in sink.routes)
+
+    def _note_routes(self, connection: SinkConnection, sink: SinkIdentity, known: Sequence[_Known]) -> None:
         by_name = {route.name: route for route in known}
-        changed = False
         for route in sink.routes:
-            changed |= self._note_route(connection, route, by_name.get(route.name))
+            if (earlier := by_name.get(route.name)) is None or sorted(earlier.topics) != sorted(route.topics):
+                self._note_route(connection, route, earlier)
         for name in sink.retired_routes:
             if name in by_name and not by_name[name].retired:
                 connection.execute(self._sql["retire_route"], {"route_id": by_name[name].route_id})
-                changed = True
-        return changed
 
-    def _note_route(self, connection: SinkConnection, route: RouteIdentity, known: _Known | None) -> bool:
+    def _note_route(self, connection: SinkConnection, route: RouteIdentity, earlier: _Known | None) -> None:
         topics = sorted(route.topics)
-        if known is None:
+        if earlier is None:
             added = {"name": route.name, "topics": topics, "identity": route.event_id}
             row = connection.execute(self._sql["add_route"], added).fetchone()
             route_id = row[0] if row else 0
-        elif sorted(known.topics) != topics:
-            route_id = known.route_id
-            connection.execute(self._sql["change_route_topics"], {"route_id": route_id, "topics": topics})
         else:
-            return False
+            route_id = earlier.route_id
+            connection.execute(self._sql["change_route_topics"], {"route_id": route_id, "topics": topics})
         connection.execute(self._sql["start_route"], {"route_id": route_id, "topics": topics})
-        return True

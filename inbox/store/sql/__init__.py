@@ -16,7 +16,7 @@ def statements(table: str, schema: str) -> Mapping[str, bytes]:
     Raises:
         ValueError: a statement without a name, or two of one name (a mistake in the file).
     """
-    text = (files(__package__) / f"{table}.sql").read_text(encoding="utf-8")
+    text = (files(__name__) / f"{table}.sql").read_text(encoding="utf-8")
     head, *parts = _NAME.split(text)
     names, bodies = parts[::2], parts[1::2]
     if _without_comments(head) or len(set(names)) != len(names):

@@ -13,6 +13,12 @@ UPDATE {schema}.sink SET cluster_id = %(cluster_id)s;
 -- name: raise_routes_revision
 UPDATE {schema}.sink SET routes_revision = routes_revision + 1 RETURNING routes_revision;
 
+-- name: fence_all
+-- After this no batch of an older set of routes commits: its fence waits for this transaction, then fails.
+WITH locked AS (SELECT partition_id FROM {schema}.partitions ORDER BY partition_id FOR UPDATE)
+UPDATE {schema}.partitions AS p SET owner_epoch = owner_epoch + 1
+FROM locked WHERE p.partition_id = locked.partition_id;
+
 -- name: routes
 SELECT route_id, name, topics, identity, retired_at IS NOT NULL AS retired FROM {schema}.routes ORDER BY route_id;
 
