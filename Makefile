@@ -1,19 +1,56 @@
+# Needs Python 3.11 to 3.13, git and make; everything else comes from the Python package index.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+MINUTES ?= 60
 
-.PHONY: help demo test lint lock clean
+.PHONY: help demo test unit lint format soak bench lock wheel clean
+.DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-$(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kafka-inbox needs Python 3.11 or newer; set PYTHON=python3.12 or similar")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+$(STAMP): requirements.lock pyproject.toml examples/inventory/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "kafka-inbox needs Python 3.11 to 3.13; name one with PYTHON=python3.12")'
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing what requirements.lock names (once)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e . -e examples/inventory
+	@touch $@
 
-lock: ## write requirements.lock anew from pyproject.toml
+demo: $(STAMP) ## four delivery guarantees, one traffic, the same crashes: the whole story
+	$(BIN)/inbox demo
+
+test: $(STAMP) ## all tests, on a real Kafka and a real PostgreSQL
+	$(BIN)/python -m pytest
+
+unit: $(STAMP) ## the tests that need no server
+	$(BIN)/python -m pytest tests/unit
+
+lint: $(STAMP) ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+soak: $(STAMP) ## 1,000 SIGKILLs at failpoints
+	SOAK_KILLS=1000 $(BIN)/python -m pytest tests/e2e/test_sigkill.py --timeout 3600
+
+bench: $(STAMP) ## throughput and memory of this machine
+	$(BIN)/python -m tests.benchmarks.throughput
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header --extra dev --group dev --output-file requirements.lock pyproject.toml requirements.build.in
+
+wheel: $(STAMP) ## build dist/*.whl
+	$(BIN)/python -m hatchling build -t wheel
+
+clean: ## remove the virtual environment and what tools left
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
