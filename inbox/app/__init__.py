@@ -1,0 +1,6 @@
+"""Wires the parts together; nothing else knows them all."""
+
+from inbox.app.start import Ready, make_worker, prepare
+from inbox.app.waiting import StopSignal
+
+__all__ = ["Ready", "StopSignal", "make_worker", "prepare"]

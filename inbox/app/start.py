@@ -1,0 +1,144 @@
+"""From settings to a worker that is ready to run."""
+
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from os import getpid
+
+from inbox.app.binding import find_topics, introduce, register
+from inbox.app.waiting import StopSignal, patiently, unless_stopped
+from inbox.errors import StartupError, TryAgainError
+from inbox.events import TopicPartition
+from inbox.handlers import LoadedHandler, load_handler
+from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.consumer import GroupConsumer
+from inbox.settings import Settings
+from inbox.sink.apply import Effect, HandlerEffect, TableEffect
+from inbox.sink.assignment import Assignment
+from inbox.sink.decode import TopicDecoder
+from inbox.sink.intake import Intake
+from inbox.sink.isolate import BoundRoute, ParkedKeys
+from inbox.sink.routes import HandlerTarget, Route
+from inbox.sink.settle import Settler
+from inbox.sink.worker import Worker
+from inbox.sink.writer import Writer
+from inbox.store.database import SinkConnection, connect, starting
+from inbox.store.migrations import require_current
+from inbox.store.options import TableTarget
+from inbox.store.registration import Registration
+from inbox.store.rights import missing_rights
+from inbox.store.session import HandlerSession
+from inbox.store.tables import TableWriter
+
+_DEFAULT_SESSION_TIMEOUT_MS = "45000"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Everything that a start needs, found in order."""
+
+    handlers: Mapping[str, LoadedHandler]
+    writers: Mapping[str, TableWriter]
+    cluster: Cluster
+    topics: Mapping[str, TopicView]
+    registration: Registration
+
+
+def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
+    """Find everything that a start needs; None when `stop` was set before all was found.
+
+    Raises:
+        StartupError: something is missing or wrong; waiting would not mend it.
+        TryAgainError: the database or the brokers did not answer within `[database] start_timeout`.
+        HaltError: the log no longer fits the ledger.
+    """
+    # Imported on this thread: what a handler's package does at its import may want the main one.
+    handlers = {route.name: load_handler(name) for route, name in handler_routes(settings.routes)}
+    return unless_stopped(lambda: _find(settings, handlers, stop), stop)
+
+
+def _find(settings: Settings, handlers: Mapping[str, LoadedHandler], stop: StopSignal) -> Ready:
+    connection = patiently(lambda: connect(settings.database), settings.database.start_timeout_seconds, stop)
+    with closing(connection), starting("preparing the database"):
+        require_current(connection, settings.database.schema)
+        require_rights(connection, settings)
+        writers = {route.name: TableWriter(connection, target) for route, target in table_routes(settings.routes)}
+        cluster = Cluster(settings.kafka)
+        cluster_id = patiently(cluster.cluster_id, settings.database.start_timeout_seconds, stop)
+        topics = find_topics(cluster, settings.routes)
+        registration = register(connection, settings, cluster, cluster_id, topics)
+    return Ready(handlers, writers, cluster, topics, registration)
+
+
+def make_worker(settings: Settings, ready: Ready, *, until_end: bool) -> Worker:
+    """One member of the group, ready to run."""
+    owner = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
+    session_ms = settings.kafka.properties.get("session.timeout.ms", _DEFAULT_SESSION_TIMEOUT_MS)
+    assignment = Assignment(owner, reclaim_seconds=int(session_ms) / 1000)
+    decoders = {name: TopicDecoder(name, view.topic_id, settings.routes) for name, view in ready.topics.items()}
+    sink = settings.sink
+    addresses = [address for view in ready.topics.values() for address in view.addresses()]
+    return Worker(
+        GroupConsumer(settings.kafka, queue_bytes=2 * sink.batch_bytes),
+        Writer(_desk_opener(settings, ready, owner)),
+        assignment,
+        Intake(decoders, assignment, batch_events=sink.batch_events, batch_bytes=sink.batch_bytes),
+        sorted(ready.topics),
+        ends=ready.cluster.stable_ends(addresses) if until_end else None,
+    )
+
+
+def _desk_opener(settings: Settings, ready: Ready, owner: str) -> Callable[[], Settler]:
+    parked_keys: ParkedKeys = {}
+
+    def introduce_to_ledger(connection: SinkConnection, partitions: Sequence[TopicPartition]) -> None:
+        introduce(connection, settings.database.schema, ready.cluster, partitions)
+
+    def open_desk() -> Settler:
+        try:
+            connection = connect(settings.database, application_name=f"kafka-inbox {settings.sink.name}")
+        except StartupError as error:
+            raise TryAgainError(str(error)) from error
+        session = HandlerSession(connection)
+        if ready.handlers:
+            session.prepare()
+        return Settler(
+            connection,
+            session,
+            [_bound(route, ready) for route in settings.routes],
+            schema=settings.database.schema,
+            owner=owner,
+            routes_revision=ready.registration.routes_revision,
+            limits=settings.failures,
+            parked_keys=parked_keys,
+            introduce=introduce_to_ledger,
+        )
+
+    return open_desk
+
+
+def _bound(route: Route, ready: Ready) -> BoundRoute:
+    loaded = ready.handlers.get(route.name)
+    effect: Effect = TableEffect(ready.writers[route.name]) if loaded is None else HandlerEffect(loaded)
+    return BoundRoute(route.name, ready.registration.route_ids[route.name], effect, handlers=loaded is not None)
+
+
+def handler_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, str]]:
+    for route in routes:
+        if isinstance(route.target, HandlerTarget):
+            yield route, route.target.entry_point
+
+
+def table_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, TableTarget]]:
+    for route in routes:
+        if not isinstance(route.target, HandlerTarget):
+            yield route, route.target
+
+
+def require_rights(connection: SinkConnection, settings: Settings) -> None:
+    """Raises StartupError with one line for each right that is missing."""
+    targets = [target for _, target in table_routes(settings.routes)]
+    if problems := missing_rights(connection, settings.database.schema, targets):
+        raise StartupError("\n".join(problems))

@@ -1,0 +1,24 @@
+"""Exit codes, in one place; docs/reference/exit-codes.md says the same to users."""
+
+import signal
+
+from inbox.errors import HaltError, InboxError, StartupError
+
+DONE = 0
+FOUND_A_FAILURE = 1
+UNEXPECTED = 1
+STARTUP = 3
+HALT = 4
+INTERRUPTED = 128 + signal.SIGINT
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
+def exit_code(error: InboxError) -> int:
+    """What an error of ours ends the process with. Wrong usage is 2, and click's."""
+    match error:
+        case StartupError():
+            return STARTUP
+        case HaltError():
+            return HALT
+        case _:
+            return FOUND_A_FAILURE

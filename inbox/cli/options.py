@@ -1,0 +1,88 @@
+"""Options that several commands share, and the configuration that they lead to."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from inbox.cli.secrets import Secrets
+from inbox.settings import DatabaseSettings, Settings, load_database_settings, load_settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def config_option(command: Command) -> Command:
+    """`--config FILE`"""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The configuration; default: $INBOX_CONFIG, else ./inbox.toml.",
+    )(command)
+
+
+def properties_option(command: Command) -> Command:
+    """`-X key=value`, any number of times"""
+    return click.option(
+        "-X",
+        "properties",
+        multiple=True,
+        callback=_pairs,
+        metavar="KEY=VALUE",
+        help="A librdkafka property, over every other source; may be repeated.",
+    )(command)
+
+
+def _pairs(_: click.Context, __: click.Parameter, given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(_pair(text) for text in given)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        # The text may be a secret that lost its name, so it is not quoted.
+        raise click.BadParameter("expected KEY=VALUE, as in -X bootstrap.servers=kafka:9092")
+    return name.strip(), value
+
+
+def json_option(command: Command) -> Command:
+    """`--json`"""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+def example(text: str) -> str:
+    """The epilog of a command's help."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def sink_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = ()) -> Settings:
+    """The whole configuration; its secrets are kept out of what the program prints.
+
+    Raises:
+        StartupError: something is wrong or missing; the text says all of it.
+    """
+    settings = load_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
+    _secrets().learn(settings.database, settings.kafka)
+    return settings
+
+
+def database_settings(config: Path | None) -> DatabaseSettings:
+    """The part for commands on the database alone.
+
+    Raises:
+        StartupError: as `sink_settings`.
+    """
+    settings = load_database_settings(config=config, flags={}, environ=_environ(), cwd=Path.cwd())
+    _secrets().learn(settings.database)
+    return settings
+
+
+def _environ() -> Mapping[str, str]:
+    return dict(os.environ)
+
+
+def _secrets() -> Secrets:
+    found = click.get_current_context().find_object(Secrets)
+    return found if found is not None else Secrets()

@@ -1,0 +1,71 @@
+"""The program as a whole: its commands, and what is printed and returned when one of them fails."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from inbox import __version__
+from inbox.cli.exits import BROKEN_PIPE, INTERRUPTED, UNEXPECTED, exit_code
+from inbox.cli.migrate import migrate
+from inbox.cli.run import run
+from inbox.cli.secrets import Secrets
+from inbox.errors import InboxError
+from inbox.telemetry import configure_logging
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="inbox")
+def program() -> None:
+    """Takes committed Kafka events into PostgreSQL effectively once."""
+    configure_logging(human=sys.stderr.isatty())
+
+
+for command in (run, migrate):
+    program.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command that the arguments (default: the process's) name, and ends the process with its exit code."""
+    code = result_of(arguments)
+    sys.exit(code if _flushed() else BROKEN_PIPE)
+
+
+def result_of(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of a command, after it printed what it had to say."""
+    secrets = Secrets()
+    try:
+        result = program.main(arguments, prog_name="inbox", standalone_mode=False, obj=secrets)
+    except click.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except InboxError as error:
+        click.echo(said(secrets.hidden(str(error))), err=True)
+        return exit_code(error)
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except Exception:  # noqa: BLE001 - a defect: everything is shown except secrets
+        click.echo(secrets.hidden(traceback.format_exc()), err=True)
+        return UNEXPECTED
+    return result if isinstance(result, int) else 0
+
+
+def said(text: str) -> str:
+    """An error's text under the program's name; lines that are indented belong to the one above."""
+    return "\n".join(line if line.startswith(" ") else f"inbox: {line}" for line in text.splitlines())
+
+
+def _flushed() -> bool:
+    """Whether the reader of stdout took everything; if not, nobody may complain of it any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Live, ready and metrics over HTTP."""
