@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -93,6 +94,23 @@ def migration_sql(options: DatabaseOptions, *, to: str = "head") -> str:
     config = _config(options.schema, [], output=output)
     _direction(script, start, target)(config, f"{start or 'base'}:{target or 'base'}", sql=True)
     return output.getvalue()
+
+
+def pending(connection: psycopg.Connection[Any], schema: str, *, to: str = "head") -> list[Step]:
+    """The steps that `migrate` would take, in their order; changes nothing.
+
+    Raises:
+        StartupError: no such revision, or the schema is at one that this version does not know.
+    """
+    script = _script()
+    target, current = _resolved(script, to), current_revision(connection, schema)
+    if current is not None:
+        _refuse_unknown(script, schema, current)
+    here, there = _with_base(script, current), _with_base(script, target)
+    if target in here:
+        return [Step(before, after) for before, after in pairwise(here[: here.index(target) + 1])]
+    ahead = there[: there.index(current) + 1][::-1]
+    return [Step(before, after) for before, after in pairwise(ahead)]
 
 
 def head_revision() -> str:
@@ -180,8 +198,12 @@ def _resolved(script: ScriptDirectory, name: str) -> str | None:
 
 
 def _direction(script: ScriptDirectory, start: str | None, target: str | None) -> Callable[..., None]:
-    below = [*_down_from(script, start)[1:], None] if start else []
-    return command.downgrade if target in below else command.upgrade
+    return command.downgrade if target in _with_base(script, start)[1:] else command.upgrade
+
+
+def _with_base(script: ScriptDirectory, revision: str | None) -> list[str | None]:
+    """The revision and those before it, newest first, and None for no tables at all."""
+    return [*(_down_from(script, revision) if revision else []), None]
 
 
 def _down_from(script: ScriptDirectory, revision: str) -> list[str]:

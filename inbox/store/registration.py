@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inbox.errors import StartupError
 from inbox.store.database import SinkConnection
@@ -71,24 +71,38 @@ class Register:
             ids = {route.name: route.route_id for route in self._known_routes(connection)}
         return Registration({route.name: ids[route.name] for route in sink.routes}, revision)
 
+    def review(self, connection: SinkConnection, sink: SinkIdentity) -> None:
+        """What `bind` would refuse, found without changing anything.
+
+        Raises:
+            StartupError: as `bind`.
+        """
+        if (row := connection.execute(self._sql["sink"]).fetchone()) is not None:
+            self._refuse_other_sink(row, sink)
+        self._refuse_foreign(sink, self._known_routes(connection))
+
     def _check_sink(self, connection: SinkConnection, sink: SinkIdentity) -> int:
         row = connection.execute(self._sql["lock_sink"]).fetchone()
         if row is None:
             raise StartupError(f'the schema "{self._schema}" lost its row in sink; run `inbox check`')
-        name, group_id, cluster_id, revision = row
+        self._refuse_other_sink(row, sink)
+        _, _, cluster_id, revision = row
+        if cluster_id is None:
+            connection.execute(self._sql["bind_cluster"], {"cluster_id": sink.cluster_id})
+        return int(revision)
+
+    def _refuse_other_sink(self, row: tuple[Any, ...], sink: SinkIdentity) -> None:
+        name, group_id, cluster_id, _ = row
         if (name, group_id) != (sink.name, sink.group_id):
             raise StartupError(
                 f'the schema "{self._schema}" belongs to sink "{name}" of group "{group_id}", this is sink '
                 f'"{sink.name}" of group "{sink.group_id}"; give each sink a [database] schema of its own'
             )
-        if cluster_id is None:
-            connection.execute(self._sql["bind_cluster"], {"cluster_id": sink.cluster_id})
-        elif cluster_id != sink.cluster_id:
+        if cluster_id not in (None, sink.cluster_id):
             raise StartupError(
                 f'the ledger in schema "{self._schema}" is of Kafka cluster {cluster_id}, but the brokers are of '
                 f"cluster {sink.cluster_id}; check [kafka] bootstrap.servers"
             )
-        return int(revision)
 
     def _known_routes(self, connection: SinkConnection) -> list[_Known]:
         rows = connection.execute(self._sql["routes"])

@@ -4,6 +4,9 @@
 -- One starting worker at a time reads and changes what the schema belongs to.
 SELECT name, group_id, cluster_id, routes_revision FROM {schema}.sink FOR UPDATE;
 
+-- name: sink
+SELECT name, group_id, cluster_id, routes_revision FROM {schema}.sink;
+
 -- name: create_sink
 INSERT INTO {schema}.sink (name, group_id) VALUES (%(name)s, %(group_id)s) ON CONFLICT DO NOTHING;
 
