@@ -42,13 +42,20 @@ _REVOKE_SECONDS = 5.0
 
 @dataclass
 class WorkerProgress:
-    """What a person at a terminal wants to see, kept up to date by the loop."""
+    """What a person at a terminal and a probe want to see, kept up to date by the loop.
+
+    `joined`: a member of the group, with partitions or as a spare. `last_turn` is when the loop last began a
+    turn, by its clock.
+    """
 
     settlement: Settlement = field(default_factory=Settlement)
     records: int = 0
     batch_records: int = 0
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     waiting_for: str | None = None
+    lag: int = 0
+    joined: bool = False
+    last_turn: float | None = None
 
 
 class Worker:
@@ -109,6 +116,7 @@ class Worker:
             self._consumer.close()
 
     def _turn(self) -> None:
+        self.progress.last_turn = self._clock()
         self._collect()
         self._give_work()
         self._place()
@@ -282,17 +290,22 @@ class Worker:
             self._consumer.tell(self._to_tell)
             self._to_tell = {}
             reach(Failpoint.TOLD)
-        for partition in self._assignment.all_active():
-            end = self._consumer.end_seen(partition)
-            settled = self.progress.next_offsets.get(partition)
-            if end is not None and settled is not None:
-                LAG.labels(partition.topic, str(partition.partition)).set(max(0, end - settled))
+        self.progress.lag = sum(self._show_lag(partition) for partition in self._assignment.all_active())
+
+    def _show_lag(self, partition: TopicPartition) -> int:
+        end, settled = self._consumer.end_seen(partition), self.progress.next_offsets.get(partition)
+        if end is None or settled is None:
+            return 0
+        lag = max(0, end - settled)
+        LAG.labels(partition.topic, str(partition.partition)).set(lag)
+        return lag
 
     # Rebalances, called from within the consumer.
 
     def _on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
         log().info("assigned", partitions=sorted(map(str, partitions)))
         self._assignment.assigned(partitions)
+        self.progress.joined = True
 
     def _on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Let the batch at hand finish, so that the next owner need not fence it; it may take its time."""
@@ -305,6 +318,7 @@ class Worker:
 
     def _assignment_lost(self, partitions: Sequence[TopicPartition]) -> None:
         log().warning("lost", partitions=sorted(map(str, partitions)))
+        self.progress.joined = False
         self._forget(partitions)
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
