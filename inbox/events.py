@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -14,6 +14,7 @@ from inbox.errors import EventError
 Header = tuple[str, bytes | None]
 
 _TIMESTAMP_NOT_AVAILABLE = 0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Record(Protocol):
@@ -71,7 +72,8 @@ class Settlement:
 class Event:
     """One committed record with an identity, as a handler sees it.
 
-    `timestamp` is the record's own (producer's or broker's) in UTC, None where the record has none.
+    `timestamp` is the record's own (producer's or broker's) in UTC, None where the record has none or one past
+    the year 9999.
     """
 
     id: UUID
@@ -132,10 +134,17 @@ def decoded(value: bytes | None) -> Any:
 
 
 def record_time(record: Record) -> datetime | None:
+    """The record's timestamp; None where it has none, or one that no calendar holds (after the year 9999).
+
+    A producer that writes microseconds for milliseconds makes such; its events can be handled and parked all the same.
+    """
     kind, milliseconds = record.timestamp()
     if kind == _TIMESTAMP_NOT_AVAILABLE:
         return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None
 
 
 def event_from(record: Record, event_id: bytes, event_type: str | None) -> Event:

@@ -1,5 +1,6 @@
 """From a record to the identity and the type of its event: pure, once per record and route."""
 
+import re
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from typing import Any
@@ -13,6 +14,7 @@ Identify = Callable[[Record, list[Header], Any], bytes]
 ReadType = Callable[[list[Header], Any], str | None]
 
 _UUID_LENGTH = 36
+_INDEX = re.compile("0|[1-9][0-9]*")
 
 
 def as_id(text: str, namespace: bytes) -> bytes:
@@ -89,7 +91,7 @@ def look_up(document: Any, path: Sequence[str]) -> Any:
     for step in path:
         if isinstance(found, dict):
             found = found.get(step)
-        elif isinstance(found, list) and step.isascii() and step.isdigit() and int(step) < len(found):
+        elif isinstance(found, list) and _INDEX.fullmatch(step) and int(step) < len(found):
             found = found[int(step)]
         else:
             return None

@@ -54,12 +54,13 @@ class Intake:
         for record in records:
             address = (record.topic(), record.partition())
             if address != last:
-                last, each = address, self._assignment.active(address)
-                part = self._slice(TopicPartition(*address), each, record) if each is not None else None
-                decoder = self._decoders[address[0]]
+                last, each, part = address, self._assignment.active(address), None
             offset = record.offset()
-            if each is None or part is None or decoder is None or offset < each.taken:
+            if each is None or offset < each.taken:
                 continue
+            if part is None or decoder is None:
+                # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
+                part, decoder = self._slice(TopicPartition(*address), each, record), self._decoders[address[0]]
             decoder.add(record, part.routes.values())
             part.after = each.taken = offset + 1
             count += 1

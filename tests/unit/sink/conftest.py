@@ -1,0 +1,43 @@
+"""What the tests of the sink's pure parts share."""
+
+from collections.abc import Callable
+
+import pytest
+
+from inbox.events import TopicPartition
+from inbox.sink.assignment import Assignment
+from inbox.sink.decode import TopicDecoder
+from inbox.sink.intake import Intake
+from inbox.sink.routes import HandlerTarget, Route
+from inbox.store.ledger import Holding
+
+P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
+
+MakeIntake = Callable[..., Intake]
+
+
+@pytest.fixture(name="route")
+def route_() -> Route:
+    """A handler's route over `orders`, its ids from the header `id`."""
+    return Route(name="r", topics=("orders",), target=HandlerTarget(entry_point="h"), event_id="header:id")
+
+
+@pytest.fixture(name="assignment")
+def assignment_() -> Assignment:
+    """Has `orders[0]` with id 7, active from offset 10 with epoch 1."""
+    assignment = Assignment("me", reclaim_seconds=45.0)
+    assignment.assigned([P0])
+    assignment.acquired([Holding(7, P0, 10, "me", 1)])
+    assignment.placed(P0)
+    return assignment
+
+
+@pytest.fixture(name="make_intake")
+def make_intake_(assignment: Assignment, route: Route) -> MakeIntake:
+    """An intake of `orders` for that assignment, with the limits given."""
+
+    def make(*, batch_events: int = 1000, batch_bytes: int = 1_000_000) -> Intake:
+        decoders = {"orders": TopicDecoder("orders", None, [route])}
+        return Intake(decoders, assignment, batch_events=batch_events, batch_bytes=batch_bytes)
+
+    return make

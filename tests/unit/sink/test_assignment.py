@@ -1,0 +1,135 @@
+"""Which partitions a worker may take from: the single steps."""
+
+import pytest
+
+from inbox.errors import HaltError
+from inbox.events import TopicPartition
+from inbox.sink.assignment import Assignment, Phase
+from inbox.store.ledger import Holding
+
+P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
+
+
+def holding(address: TopicPartition = P0, *, offset: int = 10, owner: str | None = "me", epoch: int = 1) -> Holding:
+    return Holding(7, address, offset, owner, epoch)
+
+
+@pytest.fixture(name="assignment")
+def assignment_() -> Assignment:
+    """Has `orders[0]`, active from offset 10 with epoch 1."""
+    assignment = Assignment("me", reclaim_seconds=45.0)
+    assignment.assigned([P0])
+    assignment.acquired([holding()])
+    assignment.placed(P0)
+    return assignment
+
+
+def test_a_partition_is_handed_out_paused_until_the_ledger_was_asked() -> None:
+    assignment = Assignment("me", reclaim_seconds=45.0)
+    assignment.assigned([P0])
+    assert assignment.to_acquire(0.0) == [P0]
+    assert assignment.active(P0) is None
+
+
+def test_an_acquired_partition_is_placed_where_the_ledger_stands() -> None:
+    assignment = Assignment("me", reclaim_seconds=45.0)
+    assignment.assigned([P0])
+    assignment.acquired([holding(offset=42)])
+    assert assignment.to_place() == [(P0, 42)]
+    assert assignment.active(P0) is None
+
+
+def test_an_answer_for_a_partition_revoked_meanwhile_is_passed_over(assignment: Assignment) -> None:
+    assignment.revoked([P0])
+    assignment.acquired([holding()])
+    assert assignment.partitions == {}
+
+
+def test_a_second_answer_does_not_move_an_active_partition(assignment: Assignment) -> None:
+    assignment.acquired([holding(offset=5, epoch=9)])
+    assert assignment.partitions[P0].taken == 10
+    assert assignment.all_active() == [P0]
+
+
+def test_a_fenced_partition_is_not_taken_from_before_the_ledger_was_asked(assignment: Assignment) -> None:
+    assignment.fenced([P0])
+    assert assignment.active(P0) is None
+    assert assignment.must_look()
+
+
+def test_a_replay_is_followed_with_its_raised_epoch(assignment: Assignment) -> None:
+    assignment.fenced([P0])
+    assert assignment.looked([holding(offset=3, epoch=2)], 0.0, idle=False) == [P0]
+    assert assignment.to_place() == [(P0, 3)]
+    assert assignment.partitions[P0].owner_epoch == 2
+
+
+def test_an_idle_worker_finds_a_replay_without_being_fenced(assignment: Assignment) -> None:
+    assert assignment.looked([holding(offset=3, epoch=2)], 0.0, idle=True) == [P0]
+
+
+def test_a_worker_with_records_at_hand_leaves_it_to_the_fence(assignment: Assignment) -> None:
+    assert assignment.looked([holding(offset=3, epoch=2)], 0.0, idle=False) == []
+    assert assignment.all_active() == [P0]
+
+
+def test_a_look_that_finds_everything_as_it_was_moves_nothing(assignment: Assignment) -> None:
+    assert assignment.looked([holding()], 0.0, idle=True) == []
+
+
+def test_a_partition_of_another_owner_is_left_alone_for_a_while(assignment: Assignment) -> None:
+    assignment.fenced([P0])
+    assignment.looked([holding(owner="another", epoch=2)], 100.0, idle=False)
+    assert assignment.partitions[P0].phase is Phase.WITHHELD
+    assert assignment.to_acquire(144.9) == []
+    assert assignment.to_acquire(145.0) == [P0]
+
+
+def lose_and_take_back(assignment: Assignment, turn: int) -> None:
+    """Another worker takes the partition, and after the while this one takes it back."""
+    assignment.fenced([P0])
+    assignment.looked([holding(owner="another", epoch=2 * turn)], 0.0, idle=False)
+    assert assignment.to_acquire(45.0) == [P0]
+    assignment.acquired([holding(epoch=2 * turn + 1)])
+    assignment.placed(P0)
+
+
+def test_two_workers_that_keep_taking_a_partition_from_each_other_halt(assignment: Assignment) -> None:
+    for turn in range(1, 5):
+        lose_and_take_back(assignment, turn)
+    with pytest.raises(HaltError, match=r"orders\[0\] is taken away again and again by another"):
+        lose_and_take_back(assignment, 5)
+
+
+def test_a_batch_that_was_settled_between_forgets_earlier_takeovers(assignment: Assignment) -> None:
+    for turn in range(1, 10):
+        lose_and_take_back(assignment, turn)
+        assignment.settled(P0, 11)
+    assert assignment.all_active() == [P0]
+
+
+def test_a_fence_does_not_reach_a_partition_that_was_assigned_anew_meanwhile(assignment: Assignment) -> None:
+    assignment.revoked([P0])
+    assignment.assigned([P0])
+    assignment.fenced([P0])
+    assert assignment.to_acquire(0.0) == [P0]
+
+
+def test_a_settled_batch_moves_what_is_known_of_the_ledger(assignment: Assignment) -> None:
+    assignment.settled(P0, 12)
+    assert assignment.looked([holding(offset=12)], 0.0, idle=True) == []
+
+
+def test_a_late_answer_does_not_move_a_partition_that_is_placed_anew(assignment: Assignment) -> None:
+    assignment.fenced([P0])
+    assignment.looked([holding(offset=3, epoch=2)], 0.0, idle=False)
+    assignment.settled(P0, 12)
+    assert assignment.to_place() == [(P0, 3)]
+
+
+def test_what_belongs_to_nobody_here_is_passed_over(assignment: Assignment) -> None:
+    assignment.fenced([P1])
+    assignment.settled(P1, 5)
+    assignment.revoked([P1])
+    assert assignment.looked([holding(P1)], 0.0, idle=True) == []
+    assert list(assignment.partitions) == [P0]
