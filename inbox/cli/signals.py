@@ -2,12 +2,15 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _LOOK_SECONDS = 0.05
+_SHOW_CURSOR = b"\x1b[?25h\n"
+"""The live line hides it (ECMA-48, DECTCEM)."""
 
 
 class Stop:
@@ -48,6 +51,8 @@ def stopped_by_signals(stop: Stop) -> Iterator[None]:
 
     def on_signal(number: int, _: FrameType | None) -> None:
         if stop.is_set():
+            if sys.stderr.isatty():
+                os.write(2, _SHOW_CURSOR)
             os._exit(128 + number)
         stop.set()
 

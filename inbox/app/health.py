@@ -1,0 +1,48 @@
+"""What the probes answer: whether the loop turns, and whether it can do its work."""
+
+import time
+from collections.abc import Callable
+
+from inbox.sink.worker import WorkerProgress
+from inbox.telemetry import PAUSED
+
+_TURN_SECONDS = 30.0
+
+
+class Health:
+    """Liveness and readiness of one worker; each answer is None, or why not.
+
+    Live does not depend on the brokers or the database, or an outage would become a storm of restarts.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._progress: WorkerProgress | None = None
+
+    def watch(self, progress: WorkerProgress) -> None:
+        """From now on there is a worker; before, it is still being made, for a time that has its own limit."""
+        self._progress = progress
+
+    def not_live(self) -> str | None:
+        """Why the process should be ended and started again."""
+        last = self._progress.last_turn if self._progress is not None else None
+        if last is None:
+            return None
+        idle = self._clock() - last
+        return f"the loop has not turned for {idle:.0f} s" if idle > _TURN_SECONDS else None
+
+    def not_ready(self) -> str | None:
+        """Why the worker does not do its work now; a spare member without partitions is ready."""
+        if self._progress is None:
+            return "starting"
+        if not self._progress.joined:
+            return "not yet a member of the group"
+        return waits_for(self._progress)
+
+
+def waits_for(progress: WorkerProgress) -> str | None:
+    """What is away that a running worker needs."""
+    if progress.waiting_for is not None:
+        return progress.waiting_for
+    paused = [sample.labels["reason"] for metric in PAUSED.collect() for sample in metric.samples if sample.value]
+    return f"waiting for {', '.join(sorted(paused))}" if paused else None
