@@ -36,6 +36,10 @@ class Effect(Protocol):
         """Raises AttemptFailed, TryAgainError or HaltError."""
         ...
 
+    def find(self, connection: SinkConnection, column: Column) -> int | None:
+        """The place of an event that fails by itself, where that costs less than trying parts; else None."""
+        ...
+
     def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
         """The error of a column of one event, said as precisely as can be found out."""
         ...
@@ -52,6 +56,9 @@ class TableEffect:
             self._writer.write(connection, TableEvents(column.ids, column.types, column.records))
         except EventError as error:
             raise AttemptFailed(error, None, certain=True) from error
+
+    def find(self, connection: SinkConnection, column: Column) -> int | None:
+        return self._writer.find(connection, TableEvents(column.ids, column.types, column.records))
 
     def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
         if not isinstance(error, InboxError):
@@ -80,6 +87,9 @@ class HandlerEffect:
             raise AttemptFailed(session.failure or error, None, certain=True) from error
         if session.failure is not None:
             _raise_database_failure(session.failure)
+
+    def find(self, connection: SinkConnection, column: Column) -> int | None:
+        return None
 
     def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
         return error

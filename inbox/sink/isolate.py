@@ -162,8 +162,8 @@ class RouteSettling:
             self._end_attempt()
         except (AttemptFailed, _SameIdOtherPayload) as failed:
             self._do.transaction.undo_attempt()
-            if isinstance(failed, AttemptFailed) and len(column) == 1:
-                failed.error = self._route.effect.explain(self._do.connection, column, failed.error)
+            if isinstance(failed, AttemptFailed) and failed.at is None:
+                self._look_closer(failed, column, places)
             raise
         self._result.duplicates.update(column.partition_ids[place] for place in duplicates)
 
@@ -177,6 +177,13 @@ class RouteSettling:
                 gone = set(duplicates)
                 failed.at = [place for at, place in enumerate(places) if at not in gone][failed.at]
             raise
+
+    def _look_closer(self, failed: AttemptFailed, column: Column, places: Sequence[int]) -> None:
+        effect, connection = self._route.effect, self._do.connection
+        if len(column) == 1:
+            failed.error = effect.explain(connection, column, failed.error)
+        elif (found := effect.find(connection, column)) is not None:
+            failed.at, failed.error = places[found], effect.explain(connection, column.only([found]), failed.error)
 
     def _end_attempt(self) -> None:
         try:

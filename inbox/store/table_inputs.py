@@ -17,6 +17,9 @@ class TableEvents(NamedTuple):
     types: Sequence[str | None]
     records: Sequence[Record]
 
+    def part(self, start: int, stop: int) -> "TableEvents":
+        return TableEvents(self.ids[start:stop], self.types[start:stop], self.records[start:stop])
+
 
 class Input(NamedTuple):
     """One array parameter: its name in the statement, what it holds, and how it is read from the events."""

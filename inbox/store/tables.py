@@ -81,6 +81,31 @@ class TableWriter:
             raise EventError("the key of a tombstone has to be a JSON object where the row's key has several columns")
         return _nested(pointer_path(pointers[0]), key)
 
+    def find(self, connection: SinkConnection, events: TableEvents) -> int | None:
+        """The first event with a value that its column cannot take, by bisection; None where it is not a value.
+
+        The columns are evaluated without writing, at a fraction of what an attempt costs.
+        """
+        if not self._fails(connection, events):
+            return None
+        low, high = 0, len(events.records)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._fails(connection, events.part(low, middle)):
+                high = middle
+            else:
+                low = middle
+        return low
+
+    def _fails(self, connection: SinkConnection, events: TableEvents) -> bool:
+        parameters = self._parameters(events, [record.value() for record in events.records])
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(self._statements.evaluate, parameters)
+        except EventError:
+            return True
+        return False
+
     def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
         """The failure of a single event, with the column and the source that caused it where one did."""
         parameters = self._parameters(event, [record.value() for record in event.records])
@@ -111,6 +136,8 @@ class _Statements:
         self._typed = sql.SQL(", ").join(typed)
         alive = sql.SQL("SELECT {}, e.place FROM {}").format(self._typed, self._events(dead=False))
         self.write = self._insert(alive)
+        # The whole row keeps the planner from leaving out columns that nobody asks for.
+        self.evaluate = sql.SQL("SELECT count(r) FROM ({}) AS r").format(alive).as_bytes()
         if target.tombstones is Tombstones.DELETE:
             self.delete = self._delete()
             self.write_after_deletes = self._insert(self._alive_after_deletes())
