@@ -10,7 +10,6 @@ UNEXPECTED = 1
 STARTUP = 3
 HALT = 4
 INTERRUPTED = 128 + signal.SIGINT
-BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 def exit_code(error: InboxError) -> int:

@@ -1,19 +1,60 @@
 """`inbox migrate`: the inbox's own schema, brought up to date."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from inbox.cli.options import config_option, database_settings, example
-from inbox.store.migrations import migrate as bring_to
+from inbox.app.migrate import Migration, bring_up_to_date, look_ahead
+from inbox.cli.exits import DONE, FOUND_A_FAILURE
+from inbox.cli.options import config_option, database_settings, example, json_option
+from inbox.cli.printing import print_json
+from inbox.store.migrations import migration_sql
 
 
-@click.command(epilog=example("inbox migrate --config inbox.toml"))
+@click.command(
+    epilog=example("inbox migrate --config inbox.toml\ninbox migrate --check || inbox migrate --sql > inbox.sql")
+)
 @config_option
-@click.option("--to", default="head", metavar="REVISION", help="Stop at this revision; an older one is gone back to.")
-def migrate(config: Path | None, to: str) -> None:
-    """Bring the inbox's own tables up to date; safe to start many times at once."""
-    settings = database_settings(config)
-    steps = bring_to(settings.database, to=to)
-    for step in steps:
-        click.echo(f"{step.before or 'base'} -> {step.after or 'base'}")
+@json_option
+@click.option("--check", is_flag=True, help="Change nothing; tell what would run, with exit code 1 if anything.")
+@click.option("--sql", is_flag=True, help="Change nothing; print the SQL from an empty database. Needs no database.")
+@click.option(
+    "--to",
+    default="head",
+    metavar="REVISION",
+    help="Stop at this revision; an older one, or base, is gone back to. With --sql also FROM:TO.",
+)
+def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str) -> int:
+    """Bring the inbox's own tables up to date; safe to start many times at once.
+
+    A database that does not answer yet is waited for, up to [database] start_timeout.
+    """
+    if sql and (check or as_json):
+        raise click.UsageError("--sql prints SQL and nothing else; leave out --check and --json")
+    settings = database_settings(config).database
+    if sql:
+        click.echo(migration_sql(settings, to=to), nl=False)
+        return DONE
+    migration = look_ahead(settings, to=to) if check else bring_up_to_date(settings, to=to)
+    if as_json:
+        print_json(_as_json(migration))
+    else:
+        click.echo("\n".join(_lines(migration)))
+    return FOUND_A_FAILURE if check and migration.steps else DONE
+
+
+def _as_json(migration: Migration) -> dict[str, object]:
+    return {
+        "schema": migration.schema,
+        "applied": migration.applied,
+        "steps": [{"from": step.before, "to": step.after} for step in migration.steps],
+    }
+
+
+def _lines(migration: Migration) -> Sequence[str]:
+    if not migration.steps:
+        return [f'the schema "{migration.schema}" is up to date']
+    heading = "was brought" if migration.applied else "would be brought"
+    steps = [f"  {step.before or 'base'} -> {step.after or 'base'}" for step in migration.steps]
+    return [f'the schema "{migration.schema}" {heading} from', *steps]

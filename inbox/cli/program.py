@@ -5,14 +5,18 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
 from inbox import __version__
-from inbox.cli.exits import BROKEN_PIPE, INTERRUPTED, UNEXPECTED, exit_code
+from inbox.cli.check import check
+from inbox.cli.dev import demo, dev
+from inbox.cli.exits import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
 from inbox.cli.migrate import migrate
 from inbox.cli.run import run
 from inbox.cli.secrets import Secrets
+from inbox.cli.status import status
 from inbox.errors import InboxError
 from inbox.telemetry import configure_logging
 
@@ -24,14 +28,15 @@ def program() -> None:
     configure_logging(human=sys.stderr.isatty())
 
 
-for command in (run, migrate):
+for command in (run, migrate, check, status, demo, dev):
     program.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command that the arguments (default: the process's) name, and ends the process with its exit code."""
+    _open_what_is_closed()
     code = result_of(arguments)
-    sys.exit(code if _flushed() else BROKEN_PIPE)
+    sys.exit(code if _flushed() else FOUND_A_FAILURE)
 
 
 def result_of(arguments: Sequence[str] | None = None) -> int:
@@ -47,8 +52,6 @@ def result_of(arguments: Sequence[str] | None = None) -> int:
     except InboxError as error:
         click.echo(said(secrets.hidden(str(error))), err=True)
         return exit_code(error)
-    except BrokenPipeError:
-        return BROKEN_PIPE
     except Exception:  # noqa: BLE001 - a defect: everything is shown except secrets
         click.echo(secrets.hidden(traceback.format_exc()), err=True)
         return UNEXPECTED
@@ -60,11 +63,21 @@ def said(text: str) -> str:
     return "\n".join(line if line.startswith(" ") else f"inbox: {line}" for line in text.splitlines())
 
 
+def _open_what_is_closed() -> None:
+    """A process that was started without stdout or stderr (`>&-`) has None for it, on which nobody can write."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+
+
 def _flushed() -> bool:
-    """Whether the reader of stdout took everything; if not, nobody may complain of it any more."""
+    """Whether stdout took everything; if not, the interpreter shall not complain of it once more at its end."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            click.echo(said(f"writing to stdout: {error.strerror}"), err=True)
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False

@@ -114,5 +114,18 @@ def starting(doing: str) -> Iterator[None]:
         raise at_start(error, doing) from error
 
 
+@contextmanager
+def snapshot(connection: SinkConnection) -> Iterator[None]:
+    """One transaction in which everything is read as of one moment, and nothing can be changed."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def refuse_changes(connection: SinkConnection) -> None:
+    """From now on the server refuses every change on this connection."""
+    connection.execute("SET default_transaction_read_only = on")
+
+
 def is_usable(connection: SinkConnection) -> bool:
     return not connection.closed and connection.info.transaction_status == pq.TransactionStatus.IDLE

@@ -1,0 +1,61 @@
+"""`inbox check`: everything that a start needs, each with its remedy."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from inbox.app.check import Finding, Verdict
+from inbox.app.check import check as examine
+from inbox.cli.exits import DONE, FOUND_A_FAILURE
+from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
+from inbox.cli.printing import print_json, print_table
+
+_STYLES = {Verdict.OK: "green", Verdict.FAILED: "bold red", Verdict.NOT_CHECKED: "yellow"}
+
+
+@click.command(epilog=example("inbox check --config inbox.toml && inbox run --config inbox.toml"))
+@config_option
+@properties_option
+@json_option
+def check(config: Path | None, properties: tuple[tuple[str, str], ...], as_json: bool) -> int:
+    """Tell all that stands in the way of a start, at once.
+
+    Each problem comes with its remedy, and nothing is changed. The exit code is 1 if anything is amiss, and 3 if the
+    configuration itself cannot be used.
+    """
+    findings = examine(sink_settings(config, properties))
+    sound = all(finding.verdict is Verdict.OK for finding in findings)
+    if as_json:
+        print_json({"ok": sound, "checks": [_as_json(finding) for finding in findings]})
+    elif sys.stdout.isatty():
+        print_table(_table(findings))
+    else:
+        for line in _lines(findings):
+            click.echo(line)
+    return DONE if sound else FOUND_A_FAILURE
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    return {"check": finding.subject, "result": finding.verdict.value, "problems": list(finding.problems)}
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    table = Table("check", "result", "problem; remedy", box=box.SIMPLE_HEAD)
+    for finding in findings:
+        verdict = f"[{_STYLES[finding.verdict]}]{finding.verdict.value}[/]"
+        table.add_row(escape(finding.subject), verdict, escape("\n".join(finding.problems)))
+    return table
+
+
+def _lines(findings: Sequence[Finding]) -> list[str]:
+    """A line for each check, and for each further problem of it."""
+    return [
+        f"{finding.verdict.value:<11}  {finding.subject}{f': {problem}' if problem else ''}"
+        for finding in findings
+        for problem in finding.problems or [""]
+    ]

@@ -1,0 +1,54 @@
+"""`inbox dev up` and `inbox demo`: real servers on this machine. What they need is in the extra `dev`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from inbox.cli.options import example
+from inbox.errors import StartupError
+
+
+@click.group()
+def dev() -> None:
+    """What helps to develop a sink."""
+
+
+@dev.command(epilog=example("inbox dev up --config inbox.toml"))
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the configuration for the two servers there, and remove it at the end; default: print it.",
+)
+def up(config: Path | None) -> int:
+    """Start a real Kafka and a real PostgreSQL, until Ctrl-C."""
+    with _extra():
+        from inbox.dev.up import up as start
+
+        return start(out=sys.stdout, config_path=config)
+
+
+@click.command(epilog=example("inbox demo --keep"))
+@click.option("--keep", is_flag=True, help="Leave the servers running at the end, until Ctrl-C.")
+def demo(keep: bool) -> int:
+    """Show the whole story on this machine; there is nothing to set up."""
+    with _extra():
+        from inbox.dev.demo import run_demo
+
+        return run_demo(keep=keep, out=sys.stdout)
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Turns the absence of a package of the extra into the sentence that mends it."""
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith("inbox"):
+            raise
+        raise StartupError(
+            f'this needs {error.name or "packages"} of the extra "dev"; run: pip install "kafka-inbox[dev]"'
+        ) from error
