@@ -1,0 +1,1 @@
+"""An order service that emits `order.events`, and an inventory handler that takes stock from them."""
