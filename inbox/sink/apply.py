@@ -11,6 +11,7 @@ from inbox.failpoints import Failpoint, reach
 from inbox.handlers import LoadedHandler, Transaction
 from inbox.sink.batch import Column
 from inbox.store.database import SinkConnection
+from inbox.store.outbox import Outbox, Publisher
 from inbox.store.session import HandlerSession
 from inbox.store.table_inputs import TableEvents
 from inbox.store.tables import TableWriter
@@ -69,17 +70,19 @@ class TableEffect:
 class HandlerEffect:
     """A handler route: one call per event, or one for all."""
 
-    def __init__(self, handler: LoadedHandler) -> None:
+    def __init__(self, handler: LoadedHandler, outbox: Outbox | None = None) -> None:
         self._handler = handler
+        self._outbox = outbox
 
     def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
-        transaction = Transaction(session)
+        publisher = Publisher(session, self._outbox)
+        transaction = Transaction(session, publisher)
         try:
             with session.handlers():
                 if self._handler.batch:
                     self._call_with_all(transaction, column)
                 else:
-                    self._call_with_each(transaction, column)
+                    self._call_with_each(transaction, publisher, column)
         except AttemptFailed as failed:
             _prefer_database_failure(session, failed, len(column))
             raise
@@ -94,11 +97,12 @@ class HandlerEffect:
     def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
         return error
 
-    def _call_with_each(self, transaction: Transaction, column: Column) -> None:
-        call = self._handler.call
+    def _call_with_each(self, transaction: Transaction, publisher: Publisher, column: Column) -> None:
+        call, follow = self._handler.call, publisher.follow
         for place, (event_id, event_type, record) in enumerate(
             zip(column.ids, column.types, column.records, strict=True)
         ):
+            follow(event_id)
             with _failing_at(place):
                 call(event_from(record, event_id, event_type), transaction)
             reach(Failpoint.IN_HANDLER)

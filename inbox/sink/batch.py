@@ -35,8 +35,9 @@ class Slice:
     before: int
     after: int
     routes: dict[str, RouteEvents]
+    records: int = 0
+    bytes: int = 0
     oldest_milliseconds: int | None = None
-    leader_epoch: int | None = None
 
 
 @dataclass(slots=True)
@@ -44,15 +45,21 @@ class Batch:
     """What one transaction settles."""
 
     slices: dict[TopicPartition, Slice] = field(default_factory=dict)
-    records: int = 0
-    bytes: int = 0
+
+    @property
+    def records(self) -> int:
+        return sum(part.records for part in self.slices.values())
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.bytes for part in self.slices.values())
 
     def __bool__(self) -> bool:
         return bool(self.slices)
 
     def without(self, partitions: Sequence[TopicPartition]) -> "Batch":
         kept = {address: each for address, each in self.slices.items() if address not in partitions}
-        return Batch(kept, self.records, self.bytes)
+        return Batch(kept)
 
     def column(self, route: str) -> "Column":
         """All events of a route, partition after partition."""

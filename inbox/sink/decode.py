@@ -25,7 +25,8 @@ class _Reader:
     identify: Identify
     read_type: ReadType
     types: frozenset[str]
-    needs_document: bool
+    type_needs_document: bool
+    id_needs_document: bool
     tombstones: Tombstones | None
 
 
@@ -34,7 +35,7 @@ class TopicDecoder:
 
     def __init__(self, topic: str, topic_id: UUID | None, routes: Sequence[Route]) -> None:
         self._readers = [_reader(route, topic, topic_id) for route in routes if topic in route.topics]
-        self._needs_document = any(reader.needs_document for reader in self._readers)
+        self._needs_document = any(reader.type_needs_document or reader.id_needs_document for reader in self._readers)
 
     def new_columns(self) -> dict[str, RouteEvents]:
         """By route, in the order in which `add` wants them."""
@@ -51,7 +52,7 @@ class TopicDecoder:
 def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:
     event_id, event_type, refusal = NO_ID, None, None
     try:
-        if reader.needs_document and isinstance(document, EventError):
+        if reader.type_needs_document and isinstance(document, EventError):
             raise document
         event_type = reader.read_type(headers, document)
         if reader.types and event_type not in reader.types:
@@ -62,6 +63,8 @@ def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[He
                 events.filtered += 1
                 return
             refusal = _TOMBSTONE
+        if reader.id_needs_document and isinstance(document, EventError):
+            raise document
         event_id = reader.identify(record, headers, document)
     except EventError as error:
         refusal = error
@@ -92,6 +95,7 @@ def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
         identify=identifier(route.event_id, topic, topic_id),
         read_type=type_reader(route.event_type),
         types=route.types,
-        needs_document=needs_document(route.event_id) or needs_document(route.event_type),
+        type_needs_document=needs_document(route.event_type),
+        id_needs_document=needs_document(route.event_id),
         tombstones=tombstones,
     )

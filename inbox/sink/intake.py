@@ -46,7 +46,6 @@ class Intake:
 
         Records come in runs of one partition, so what belongs to it is looked up once a run.
         """
-        count = size = 0
         last: tuple[str, int] | None = None
         part: Slice | None = None
         each: Assigned | None = None
@@ -63,10 +62,8 @@ class Intake:
                 part, decoder = self._slice(TopicPartition(*address), each, record), self._decoders[address[0]]
             decoder.add(record, part.routes.values())
             part.after = each.taken = offset + 1
-            count += 1
-            size += len(record.value() or b"") + len(record.key() or b"")
-        self.batch.records += count
-        self.batch.bytes += size
+            part.records += 1
+            part.bytes += len(record.value() or b"") + len(record.key() or b"")
 
     def _pass_to(self, address: TopicPartition, end: int) -> None:
         """Nothing but control and aborted records lies before `end`: they are settled with the next batch."""

@@ -54,11 +54,18 @@ def described(error: psycopg.Error) -> str:
     if error.sqlstate is None:
         return " ".join(str(error).split()) or type(error).__name__
     if error.sqlstate.startswith(_HOLDS_VALUES):
-        text = _spoken(errors.lookup(error.sqlstate).__name__)
+        text = _spoken(_name(error.sqlstate))
         place = f' in column "{error.diag.column_name}"' if error.diag.column_name else ""
     else:
         text, place = error.diag.message_primary or str(error), ""
     return f"{text}{place} ({error.sqlstate})"
+
+
+def _kind_of(sqlstate: str) -> str:
+    try:
+        return _spoken(errors.lookup(sqlstate).__name__)
+    except KeyError:  # a code of the user's own, from a trigger or a domain's function
+        return _EVENT_CLASSES[sqlstate[:2]]
 
 
 def _of_the_client(error: psycopg.Error) -> InboxError:
@@ -79,6 +86,14 @@ def _state_in(error: psycopg.Error) -> str:
     if "database" in text and "does not exist" in text:
         return "3D000"
     return ""
+
+
+def _name(state: str) -> str:
+    try:
+        return errors.lookup(state).__name__
+    except KeyError:
+        # A function may raise a state of its own.
+        return "DataException"
 
 
 def _spoken(name: str) -> str:
