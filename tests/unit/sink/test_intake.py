@@ -116,7 +116,6 @@ def test_a_dropped_partition_leaves_the_batch(make_intake: MakeIntake) -> None:
     assert not intake.batch
 
 
-@pytest.mark.xfail(reason="Batch.without keeps the counts of what it leaves out")
 def test_a_dropped_partition_gives_its_room_back(make_intake: MakeIntake) -> None:
     intake = make_intake(batch_events=3)
     intake.add(Taken([record(10), record(11), record(12)]))

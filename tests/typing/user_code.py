@@ -1,0 +1,94 @@
+"""Code as users write it: only type-checked, never run.
+
+A line that must be refused says so: `# mypy: <code>` and `# pyright: <rule>` name who refuses it and why.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, assert_type
+from uuid import UUID
+
+import sqlalchemy
+from sqlalchemy.orm import Session
+
+import inbox
+from inbox import Event, EventError, Transaction, TryAgainError
+
+
+def reserve_stock(event: Event, tx: Transaction) -> None:
+    order = event.json()
+    tx.execute("UPDATE stock SET free = free - %s WHERE sku = %s", (order["quantity"], order["sku"]))
+
+
+@inbox.handler
+def marked(event: Event, tx: Transaction) -> None:
+    tx.execute("DELETE FROM stock WHERE sku = %(sku)s", {"sku": event.json()["sku"]})
+
+
+@inbox.handler(batch=True)
+def in_batches(events: Sequence[Event], tx: Transaction) -> None:
+    tx.executemany("INSERT INTO seen (event_id) VALUES (%s)", [(event.id,) for event in events])
+
+
+@inbox.handler(batch=False)
+class Billing:
+    def __init__(self) -> None:
+        self.rate = 2
+
+    def __call__(self, event: Event, tx: Transaction) -> None:
+        if event.type is None:
+            raise EventError("an order without a type")
+        if event.header("hold"):
+            raise TryAgainError("the ledger is closed for the night")
+        tx.publish("bills", {"order": str(event.id)}, type="Billed", key="order-1", event_id=event.id)
+
+
+def with_sqlalchemy(event: Event, tx: Transaction) -> None:
+    assert_type(tx.connection, sqlalchemy.Connection)
+    tx.connection.execute(sqlalchemy.text("SELECT 1"))
+    Session(bind=tx.connection).execute(sqlalchemy.text("SELECT 1"))
+
+
+def the_types_of_an_event(event: Event) -> None:
+    assert_type(event.id, UUID)
+    assert_type(event.type, str | None)
+    assert_type(event.topic, str)
+    assert_type(event.partition, int)
+    assert_type(event.offset, int)
+    assert_type(event.timestamp, datetime | None)
+    assert_type(event.key, bytes | None)
+    assert_type(event.value, bytes | None)
+    assert_type(event.headers, tuple[tuple[str, bytes | None], ...])
+    assert_type(event.header("a"), bytes | None)
+    assert_type(event.json(), Any)
+
+
+def the_types_of_a_transaction(tx: Transaction) -> None:
+    assert_type(tx.fetch_one("SELECT 1"), tuple[Any, ...] | None)
+    assert_type(tx.fetch_all("SELECT 1"), list[tuple[Any, ...]])
+
+
+def a_mark_keeps_the_type(event: Event, tx: Transaction) -> None:
+    marked(event, tx)
+    in_batches([event], tx)
+    assert_type(Billing().rate, int)
+    marked(event)  # mypy: call-arg  # pyright: reportCallIssue
+    in_batches(event, tx)  # mypy: arg-type  # pyright: reportArgumentType
+
+
+def no_handler_ends_the_transaction(tx: Transaction) -> None:
+    tx.commit()  # mypy: attr-defined  # pyright: reportAttributeAccessIssue,reportUnknownMemberType
+    tx.rollback()  # mypy: attr-defined  # pyright: reportAttributeAccessIssue,reportUnknownMemberType
+
+
+def an_event_is_not_changed(event: Event) -> None:
+    event.offset = 1  # mypy: misc  # pyright: reportAttributeAccessIssue
+
+
+def wrong_arguments(event: Event, tx: Transaction) -> None:
+    tx.execute(b"SELECT 1")  # mypy: arg-type  # pyright: reportArgumentType
+    tx.execute("SELECT %s", 1)  # mypy: arg-type  # pyright: reportArgumentType
+    tx.publish("bills", {}, "Billed")  # mypy: call-arg  # pyright: reportCallIssue
+    tx.publish("bills", {}, type="Billed", event_id="1")  # mypy: arg-type  # pyright: reportArgumentType
+    event.value.decode()  # mypy: union-attr  # pyright: reportOptionalMemberAccess
+    inbox.handler(batch="yes")  # mypy: call-overload  # pyright: reportArgumentType
