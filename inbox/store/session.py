@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any, LiteralString, cast
 
@@ -34,7 +34,7 @@ class HandlerSession:
 
     def __init__(self, connection: SinkConnection) -> None:
         self._connection = connection
-        self._pipeline: psycopg.Pipeline | None = None
+        self._pipeline: AbstractContextManager[psycopg.Pipeline] | None = None
         self._engine: sqlalchemy.Engine | None = None
         self._sqlalchemy: sqlalchemy.Connection | None = None
         self.failure: InboxError | None = None
@@ -61,7 +61,7 @@ class HandlerSession:
         self._connection.ends = Ends.REFUSED
         try:
             with self._noting():
-                self._pipeline = self._connection.pipeline().__enter__()
+                self._enter_pipeline()
             yield
             with self._noting():
                 self._leave_pipeline()
@@ -112,6 +112,12 @@ class HandlerSession:
         if isinstance(original, psycopg.Error) and self.failure is None:
             self.failure = translated(original)
             self.failure.__cause__ = original
+
+    def _enter_pipeline(self) -> None:
+        # The context manager is kept: when it is collected, it ends the pipeline.
+        pipeline = self._connection.pipeline()
+        pipeline.__enter__()
+        self._pipeline = pipeline
 
     def _leave_pipeline(self) -> None:
         pipeline, self._pipeline = self._pipeline, None
