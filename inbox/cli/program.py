@@ -15,7 +15,7 @@ from inbox.cli.dev import demo, dev
 from inbox.cli.exits import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
 from inbox.cli.migrate import migrate
 from inbox.cli.run import run
-from inbox.cli.secrets import Secrets
+from inbox.cli.secrets import Secrets, without_passwords
 from inbox.cli.status import status
 from inbox.errors import InboxError
 from inbox.telemetry import configure_logging
@@ -50,7 +50,7 @@ def result_of(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except InboxError as error:
-        click.echo(said(secrets.hidden(str(error))), err=True)
+        click.echo(said(without_passwords(str(error))), err=True)
         return exit_code(error)
     except Exception:  # noqa: BLE001 - a defect: everything is shown except secrets
         click.echo(secrets.hidden(traceback.format_exc()), err=True)

@@ -1,0 +1,115 @@
+"""`inbox check`"""
+
+import json
+from collections.abc import Callable
+
+from tests.databases import with_database
+from tests.integration.cli.conftest import Result, Sink
+from tests.kafka_topics import unique_name
+
+Inbox = Callable[..., Result]
+
+
+def problems(result: Result) -> dict[str, list[str]]:
+    """What is amiss, by check."""
+    checks = json.loads(result.out)["checks"]
+    return {check["check"]: check["problems"] for check in checks if check["result"] != "ok"}
+
+
+def test_a_sink_that_can_start_is_0(sink: Sink, inbox: Inbox) -> None:
+    result = inbox("check", sink)
+    assert result.code == 0, result.out
+    assert [line.split()[0] for line in result.out.splitlines()] == ["ok"] * 8
+
+
+def test_json_says_the_same(sink: Sink, inbox: Inbox) -> None:
+    told = json.loads(inbox("check", "--json", sink).out)
+    assert told["ok"] is True
+    assert told["checks"][0] == {"check": "configuration", "result": "ok", "problems": []}
+
+
+def test_all_problems_are_told_at_once_each_with_its_remedy(sink: Sink, inbox: Inbox) -> None:
+    sink.sql("DROP TABLE public.orders")
+    sink.sql("DROP SCHEMA inbox CASCADE")
+    sink.configure(topic="nobody.made.this")
+    sink.config.write_text(sink.config.read_text() + '[[routes]]\ntopic = "t"\nhandler = "nobody_wrote_this"\n')
+
+    result = inbox("check", "--json", sink)
+
+    assert result.code == 1
+    found = problems(result)
+    assert list(found) == [
+        "handler of route nobody_wrote_this",
+        "schema inbox",
+        "table of route public.orders",
+        "topic nobody.made.this",
+        "topic t",
+        "ledger",
+    ]
+    assert all("; " in problem for problems in list(found.values())[:-1] for problem in problems)
+
+
+def test_servers_that_are_away_leave_the_rest_unchecked(sink: Sink, inbox: Inbox) -> None:
+    sink.configure(database_url="postgresql://inbox@127.0.0.1:1/inbox", bootstrap_servers="127.0.0.1:1")
+    result = inbox("check", sink)
+    assert result.code == 1
+    assert [line.split("  ")[0] for line in result.out.splitlines()] == [
+        *("ok", "failed", "not checked", "not checked", "not checked", "failed", "not checked", "not checked")
+    ]
+
+
+def test_a_missing_right_comes_with_its_grant(sink: Sink, inbox: Inbox) -> None:
+    user = unique_name("user")
+    sink.sql(f"CREATE ROLE {user} LOGIN PASSWORD 'pw'; GRANT USAGE ON SCHEMA inbox TO {user}")
+    sink.sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA inbox TO {user}; GRANT ALL ON public.orders TO {user}")
+    try:
+        sink.configure(database_url=as_user(sink.database_url, user))
+        told = problems(inbox("check", "--json", sink))["rights in the database"]
+        assert (
+            f'the sink\'s role lacks INSERT on "inbox"."processed"; GRANT INSERT ON "inbox"."processed" TO {user}'
+            in told
+        )
+    finally:
+        sink.sql(f"DROP OWNED BY {user}; DROP ROLE {user}")
+
+
+def test_a_log_that_does_not_fit_the_ledger_is_told(sink: Sink, inbox: Inbox) -> None:
+    assert inbox("run", "--until-end", sink).code == 0
+    sink.sql("UPDATE inbox.partitions SET next_offset = 99")
+
+    told = problems(inbox("check", "--json", sink))
+
+    assert [line.split(" next,")[0] for line in told["ledger"]] == [
+        f"the ledger expects {sink.topic}[{partition}]@99" for partition in (0, 1)
+    ]
+
+
+def test_a_schema_of_another_sink_is_told(sink: Sink, inbox: Inbox) -> None:
+    assert inbox("run", "--until-end", sink).code == 0
+    sink.configure(name="another")
+    told = problems(inbox("check", "--json", sink))
+    assert f'belongs to sink "{sink.name}"' in told["ledger"][0]
+
+
+def test_nothing_is_changed(sink: Sink, inbox: Inbox) -> None:
+    assert inbox("check", sink).code == 0
+    assert sink.sql("SELECT count(*) FROM inbox.sink") == [(0,)]
+    assert sink.sql("SELECT count(*) FROM inbox.partitions") == [(0,)]
+
+
+def test_a_configuration_that_cannot_be_used_is_3(sink: Sink, inbox: Inbox) -> None:
+    sink.config.write_text("[sink]\nnaem = 1\n")
+    result = inbox("check", "--json", sink)
+    assert (result.code, result.out) == (3, "")
+
+
+def test_a_database_that_is_not_there_is_told(sink: Sink, inbox: Inbox) -> None:
+    sink.configure(database_url=with_database(sink.database_url, "nobody_made_this"))
+    told = problems(inbox("check", "--json", sink))
+    assert "check the database's name in [database] url, or create it" in told["database"][0]
+
+
+def as_user(url: str, user: str) -> str:
+    """The same database for another role."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{user}:pw@{rest.rpartition('@')[2]}"

@@ -1,0 +1,225 @@
+"""`inbox run` as a process: how it ends, and what it says."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from inbox.dev.ports import free_port
+from tests.integration.cli.conftest import Result, Sink, logged
+from tests.waiting import eventually
+
+Start = Callable[..., "subprocess.Popen[str]"]
+NOWHERE = "postgresql://inbox@127.0.0.1:1/inbox"
+
+
+def test_until_end_takes_what_is_there_and_ends_with_0(sink: Sink, inbox: Callable[..., Result]) -> None:
+    sink.produce(300)
+
+    assert inbox("run", "--until-end", sink).code == 0
+
+    assert sink.sql("SELECT count(*) FROM public.orders") == [(300,)]
+
+
+def test_until_end_on_an_empty_topic_ends_with_0(sink: Sink, inbox: Callable[..., Result]) -> None:
+    assert inbox("run", "--until-end", sink).code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0_and_the_group_knows_what_the_ledger_knows(
+    sink: Sink, start: Start, number: signal.Signals
+) -> None:
+    sink.produce(300)
+    process = start("run", sink)
+    eventually(lambda: sum(sink.next_offsets().values()) == 300, within=30, what="300 settled offsets")
+
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=10)
+
+    assert process.returncode == 0, errors
+    assert sink.group_offsets() == sink.next_offsets()
+
+
+@pytest.mark.parametrize("away", [{"database_url": NOWHERE}, {"bootstrap_servers": "127.0.0.1:1"}])
+def test_a_signal_ends_the_wait_for_a_server_at_once(sink: Sink, start: Start, away: dict[str, str]) -> None:
+    sink.configure(**away)
+    process = start("run", sink)
+    logged(process, "waiting")
+
+    process.terminate()
+    asked = time.monotonic()
+    process.wait(timeout=10)
+
+    assert process.returncode == 0
+    assert time.monotonic() - asked < 2
+
+
+def test_a_second_signal_ends_it_at_once(sink: Sink, start: Start) -> None:
+    process = start("run", sink)
+    logged(process, "assigned")
+    with psycopg.connect(sink.database_url) as blocking:
+        blocking.execute("LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE")
+        sink.produce(10)
+        eventually(lambda: waits_for_a_lock(sink), within=20, what="a batch that waits")
+        process.terminate()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+
+        process.terminate()
+
+        assert process.wait(timeout=5) == 128 + signal.SIGTERM
+
+
+def test_workers_share_the_partitions_and_end_together(sink: Sink, start: Start) -> None:
+    process = start("run", "--workers", "2", sink)
+    sink.produce(300)
+    eventually(lambda: len(owners(sink)) == 2, within=40, what="two owners")
+    eventually(lambda: sum(sink.next_offsets().values()) == 300, within=20, what="300 settled offsets")
+
+    process.terminate()
+
+    assert process.wait(timeout=15) == 0
+    assert sink.group_offsets() == sink.next_offsets()
+
+
+def test_a_worker_that_ends_badly_ends_all_with_its_exit_code(sink: Sink, start: Start) -> None:
+    process = start("run", "--workers", "2", sink)
+    eventually(lambda: len(owners(sink)) == 2, within=40, what="two owners")
+
+    os.kill(owners(sink).pop(), signal.SIGKILL)
+
+    assert process.wait(timeout=20) == 128 + signal.SIGKILL
+
+
+def test_workers_end_in_order_when_their_supervisor_is_killed(sink: Sink, start: Start) -> None:
+    process = start("run", "--workers", "2", sink)
+    eventually(lambda: len(owners(sink)) == 2, within=40, what="two owners")
+    workers = owners(sink)
+
+    process.kill()
+    process.wait(timeout=5)
+
+    eventually(lambda: not any(alive(worker) for worker in workers), within=15, what="the end of the workers")
+
+
+def test_workers_with_the_end_in_sight_end_with_0(sink: Sink, start: Start) -> None:
+    sink.produce(300)
+    process = start("run", "--workers", "2", "--until-end", sink)
+
+    assert process.wait(timeout=60) == 0
+    assert sum(sink.next_offsets().values()) == 300
+
+
+def test_a_property_on_the_command_line_wins(sink: Sink, inbox: Callable[..., Result]) -> None:
+    servers = sink.bootstrap_servers
+    sink.configure(bootstrap_servers="127.0.0.1:1")
+
+    assert inbox("run", "--until-end", "-X", f"bootstrap.servers={servers}", sink).code == 0
+
+
+def test_the_probes_tell_how_it_is(sink: Sink, start: Start) -> None:
+    port = free_port()
+    sink.config.write_text(sink.config.read_text() + f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    process = start("run", sink)
+    eventually(lambda: get(port, "ready") == (200, "ok\n"), within=20, what="readiness")
+    assert get(port, "live") == (200, "ok\n")
+    sink.produce(10)
+    counted = f'inbox_events_total{{ending="applied",topic="{sink.topic}"}} 10.0'
+    eventually(lambda: counted in get(port, "metrics")[1], within=20, what="10 events in the metrics")
+    assert get(port, "elsewhere") == (404, "there are /live, /ready and /metrics\n")
+
+    process.terminate()
+
+    assert process.wait(timeout=10) == 0
+
+
+def test_while_it_waits_for_the_database_it_is_live_and_not_ready(sink: Sink, start: Start) -> None:
+    port = free_port()
+    sink.configure(database_url=NOWHERE)
+    sink.config.write_text(sink.config.read_text() + f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    logged(start("run", sink), "waiting")
+
+    assert get(port, "live") == (200, "ok\n")
+    assert get(port, "ready") == (503, "starting\n")
+
+
+def test_an_address_that_is_taken_is_told_at_the_start(sink: Sink, start: Start, inbox: Callable[..., Result]) -> None:
+    port = free_port()
+    sink.config.write_text(sink.config.read_text() + f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    first = start("run", sink)
+    logged(first, "assigned")
+
+    result = inbox("run", sink)
+
+    assert result.code == 3
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in result.err
+
+
+def test_on_a_terminal_a_line_says_how_it_goes(sink: Sink) -> None:
+    sink.produce(10)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-P", "-m", "inbox", "run", "--config", str(sink.config)]
+    with subprocess.Popen(command, stderr=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}) as process:
+        os.close(theirs)
+        shown = b""
+        while b"applied 10" not in shown:
+            shown += os.read(ours, 4096)
+        process.terminate()
+        # A terminal that nobody reads from would stop the process in its last line.
+        while chunk := read_on(ours):
+            shown += chunk
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"events/s" in shown
+
+
+def test_elsewhere_it_logs_json(sink: Sink, start: Start) -> None:
+    process = start("run", "--until-end", sink)
+    _, errors = process.communicate(timeout=30)
+    assert json.loads(errors.splitlines()[0])["event"] == "assigned"
+
+
+def waits_for_a_lock(sink: Sink) -> bool:
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(sink.sql(query))
+
+
+def owners(sink: Sink) -> set[int]:
+    """The process ids in the owners' names."""
+    rows = sink.sql("SELECT owner FROM inbox.partitions WHERE owner IS NOT NULL")
+    return {int(owner.split(":")[1]) for (owner,) in rows}
+
+
+def alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def get(port: int, page: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+def read_on(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""

@@ -1,0 +1,56 @@
+"""What every command has in common, without any server."""
+
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from inbox import __version__
+from inbox.cli.exits import exit_code
+from inbox.cli.program import program, said
+from inbox.errors import EventError, HaltError, InboxError, StartupError, TryAgainError
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+        else:
+            yield (*path, name)
+
+
+COMMANDS = pytest.mark.parametrize("path", list(commands(program)), ids=" ".join)
+
+
+@COMMANDS
+def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(program, [*path, "--help"])
+    assert result.exit_code == 0
+    assert f"Example:\n    inbox {' '.join(path)}" in result.output
+
+
+@COMMANDS
+def test_every_command_but_the_demo_takes_a_configuration(path: tuple[str, ...]) -> None:
+    takes = "--config" in CliRunner().invoke(program, [*path, "--help"]).output
+    assert takes is (path != ("demo",))
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(program, ["--version"]).output == f"inbox, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StartupError, 3), (HaltError, 4), (TryAgainError, 1), (EventError, 1), (InboxError, 1)],
+)
+def test_the_class_of_an_error_decides_the_exit_code(error: type[InboxError], code: int) -> None:
+    assert exit_code(error("why")) == code
+
+
+def test_each_sentence_of_an_error_stands_under_the_name_of_the_program() -> None:
+    assert said("one\ntwo") == "inbox: one\ninbox: two"
+
+
+def test_lines_that_belong_to_the_one_above_stay_below_it() -> None:
+    assert said("2 problems:\n  one\n  two") == "inbox: 2 problems:\n  one\n  two"
