@@ -1,0 +1,62 @@
+"""A database with the inbox's tables, and connections to it as the sink has them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+from pydantic import SecretStr
+
+from inbox.events import TopicPartition
+from inbox.store.database import SinkConnection, connect
+from inbox.store.ledger import Ledger
+from inbox.store.options import DatabaseOptions
+from inbox.store.registration import Register, Registration, RouteIdentity, SinkIdentity
+
+Connect = Callable[[], SinkConnection]
+Bind = Callable[..., Registration]
+
+ROUTE = RouteIdentity("reserve", ("orders",), "header:event_id")
+P0, P1, P2 = (TopicPartition("orders", number) for number in range(3))
+
+
+@pytest.fixture(name="open_connection")
+def open_connection_(database_url: str) -> Iterator[Connect]:
+    """Opens another connection to this test's database with each call."""
+    with ExitStack() as opened:
+        options = DatabaseOptions(url=SecretStr(database_url))
+        yield lambda: opened.enter_context(closing(connect(options)))
+
+
+@pytest.fixture(name="connection")
+def connection_(open_connection: Connect) -> SinkConnection:
+    """A connection as a worker has it."""
+    return open_connection()
+
+
+@pytest.fixture(name="bind")
+def bind_(connection: SinkConnection) -> Bind:
+    """Binds the schema as sink `inventory`, with one route over `orders`, unless said otherwise."""
+
+    def bind(
+        *routes: RouteIdentity,
+        name: str = "inventory",
+        group_id: str = "inventory",
+        cluster_id: str = "cluster-1",
+        retired: tuple[str, ...] = (),
+        on: SinkConnection | None = None,
+    ) -> Registration:
+        sink = SinkIdentity(
+            name=name, group_id=group_id, cluster_id=cluster_id, routes=routes or (ROUTE,), retired_routes=retired
+        )
+        return Register("inbox").bind(on or connection, sink, lambda _: None)
+
+    return bind
+
+
+@pytest.fixture(name="ledger")
+def ledger_(connection: SinkConnection, bind: Bind) -> Ledger:
+    """The ledger of a bound schema: `orders` with three partitions, each expecting offset 10."""
+    bind()
+    ledger = Ledger("inbox")
+    ledger.add(connection, "cluster-1", None, {P0: 10, P1: 10, P2: 10})
+    return ledger

@@ -1,0 +1,57 @@
+"""PostgreSQL accepts every statement of the store as it stands."""
+
+import re
+from collections.abc import Callable
+from importlib.resources import files
+
+import pytest
+from pydantic import SecretStr
+
+from inbox.store import sql as loader
+from inbox.store.migrations import migrate
+from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.sql import statements
+from tests.integration.store.conftest import Connect
+
+NAMED = sorted(
+    (each.name.removesuffix(".sql"), name)
+    for each in files(loader).iterdir()
+    if each.name.endswith(".sql")
+    for name in statements(each.name.removesuffix(".sql"), "inbox")
+)
+
+ARRAYS = {
+    "ids": "uuid[]",
+    "partition_ids": "integer[]",
+    **dict.fromkeys(
+        ["hashes", "offsets", "owner_epochs", "befores", "afters", "applied", "duplicate", "filtered", "dead_lettered"],
+        "bigint[]",
+    ),
+}
+"""What the store hands over as packed arrays, of which PostgreSQL has to know the type."""
+
+
+def as_prepared(statement: bytes) -> bytes:
+    """`%(name)s` as `$1`, with the types that are known."""
+    names = list(dict.fromkeys(re.findall(rb"%\((\w+)\)s", statement)))
+    for number, name in enumerate(names, start=1):
+        statement = statement.replace(b"%(" + name + b")s", b"$%d" % number)
+    types = ", ".join(ARRAYS.get(name.decode(), "unknown") for name in names)
+    return f"PREPARE it ({types}) AS ".encode() * bool(names) + b"PREPARE it AS " * (not names) + statement
+
+
+@pytest.fixture(name="prepare")
+def prepare_(database_url: str, open_connection: Connect) -> Callable[[bytes], None]:
+    """Has PostgreSQL prepare a statement in a database with every table that there is."""
+    migrate(DatabaseOptions(url=SecretStr(database_url)), outbox=OutboxOptions())
+    connection = open_connection()
+
+    def prepare(statement: bytes) -> None:
+        connection.execute(as_prepared(statement))
+
+    return prepare
+
+
+@pytest.mark.parametrize(("table", "name"), NAMED)
+def test_a_statement_can_be_prepared(prepare: Callable[[bytes], None], table: str, name: str) -> None:
+    prepare(statements(table, "inbox")[name])
