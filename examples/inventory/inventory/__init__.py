@@ -1,1 +1,1 @@
-"""An order service that emits `order.events`, and an inventory handler that takes stock from them."""
+"""Orders come in as events, and each takes its quantity from stock: the example that the demo runs."""

@@ -1,95 +1,114 @@
-"""The order service: emits OrderCreated events, with the accidents that happen to every producer.
+"""The order service: a transactional, idempotent producer of `order.events`.
 
-Run it against `inbox dev up`:
-
-    python -m inventory.orders --bootstrap-servers 127.0.0.1:9092 --orders 1000
+By hand: `python -m inventory.orders --orders 1000`, against the Kafka of `./inbox.toml`.
 """
 
 import argparse
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import UUID
 
-import orjson
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from inventory.traffic import Fate, Order, Step, plan
 
 TOPIC = "order.events"
-SKUS = 20
+PARTITIONS = 3
+TIMEOUT_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Order:
-    """One order; its id is the identity of its event, however often it is sent."""
+@dataclass
+class Ledger:
+    """What the order service knows to be committed: the truth that a sink is held against.
 
-    event_id: UUID
-    sku: str
-    quantity: int
-
-    def send(self, producer: Producer, topic: str) -> None:
-        producer.produce(
-            topic,
-            key=self.sku,
-            value=orjson.dumps({"sku": self.sku, "quantity": self.quantity}),
-            headers={"event_id": str(self.event_id).encode(), "type": b"OrderCreated"},
-        )
-
-
-def orders(count: int, seed: int = 1) -> Iterator[Order]:
-    chance = random.Random(seed)
-    for _ in range(count):
-        event_id = UUID(int=chance.getrandbits(128), version=4)
-        yield Order(event_id, f"sku-{chance.randrange(SKUS)}", chance.randint(1, 5))
-
-
-def emit(bootstrap_servers: str, count: int, *, topic: str = TOPIC, seed: int = 1, batch: int = 50) -> list[Order]:
-    """Send `count` orders in Kafka transactions, and return those that were committed, each once.
-
-    Every fourth transaction is followed by one that is aborted. Every fifth order of a transaction is sent
-    again in the next: a producer that lost the answer and asked again, with the same event id.
+    `aborted` and `repeated` count records beyond those: taken back, and sent once more.
     """
-    producer = Producer(
-        {"bootstrap.servers": bootstrap_servers, "transactional.id": f"orders-{seed}", "acks": "all", "log_level": 0}
-    )
-    producer.init_transactions(30)
-    committed: list[Order] = []
-    again: list[Order] = []
-    ghosts = orders(count, seed + 1)
-    new = list(orders(count, seed))
-    for number, start in enumerate(range(0, count, batch)):
-        part = new[start : start + batch]
-        _transaction(producer, topic, again + part)
-        committed += part
-        again = part[::5]
-        if number % 4 == 0:
-            _aborted(producer, topic, [next(ghosts) for _ in range(batch // 2)])
-    return committed
+
+    committed: dict[UUID, Order] = field(default_factory=dict)
+    aborted: int = 0
+    repeated: int = 0
+
+    def note(self, step: Step) -> None:
+        match step.fate:
+            case Fate.COMMITTED:
+                self.committed.update({order.event_id: order for order in step.orders})
+            case Fate.ABORTED:
+                self.aborted += len(step.orders)
+            case Fate.REPEATED:
+                self.repeated += len(step.orders)
 
 
-def _transaction(producer: Producer, topic: str, sent: list[Order]) -> None:
-    producer.begin_transaction()
-    for order in sent:
-        order.send(producer, topic)
-    producer.commit_transaction(30)
+class OrderService:
+    """Places orders by telling Kafka of them, all of a transaction or none."""
+
+    def __init__(self, bootstrap_servers: str, topic: str = TOPIC, *, name: str = "order-service") -> None:
+        self._topic = topic
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "transactional.id": name,
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 0,
+            }
+        )
+        self._producer.init_transactions(TIMEOUT_SECONDS)
+        self.ledger = Ledger()
+
+    def carry_out(self, step: Step) -> None:
+        """Send the transaction and end it as planned; noted only once Kafka has confirmed that."""
+        self._producer.begin_transaction()
+        for order in step.orders:
+            self._emit(order)
+        if step.fate is Fate.ABORTED:
+            # an abort throws away what is still in the client: only what the broker has got can be read by mistake
+            self._producer.flush(TIMEOUT_SECONDS)
+            self._producer.abort_transaction(TIMEOUT_SECONDS)
+        else:
+            self._producer.commit_transaction(TIMEOUT_SECONDS)
+        self.ledger.note(step)
+
+    def _emit(self, order: Order) -> None:
+        value = {"order_id": order.order_id, "sku": order.sku, "quantity": order.quantity}
+        headers: list[tuple[str, str | bytes | None]] = [("event_id", str(order.event_id)), ("type", "OrderCreated")]
+        self._producer.produce(self._topic, json.dumps(value), key=order.order_id, headers=headers)
 
 
-def _aborted(producer: Producer, topic: str, sent: list[Order]) -> None:
-    producer.begin_transaction()
-    for order in sent:
-        order.send(producer, topic)
-    producer.flush(30)
-    producer.abort_transaction(30)
+def create_topic(bootstrap_servers: str, topic: str = TOPIC) -> None:
+    """Makes the topic where it is not there yet."""
+    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    if topic not in client.list_topics(timeout=TIMEOUT_SECONDS).topics:
+        client.create_topics([NewTopic(topic, PARTITIONS)], operation_timeout=10)[topic].result(TIMEOUT_SECONDS)
+
+
+def send(
+    bootstrap_servers: str, topic: str = TOPIC, *, orders: int, seed: int = 1, placed: Callable[[int], None] = print
+) -> Ledger:
+    """Place `orders` orders and return the ledger; `placed` is told after each transaction how many there are."""
+    create_topic(bootstrap_servers, topic)
+    service = OrderService(bootstrap_servers, topic)
+    for step in plan(orders, seed=seed):
+        service.carry_out(step)
+        placed(len(service.ledger.committed))
+    return service.ledger
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bootstrap-servers", required=True)
+    """Sends orders to the Kafka of `./inbox.toml`, new ones with each seed."""
+    parser = argparse.ArgumentParser(prog="python -m inventory.orders", description=main.__doc__)
     parser.add_argument("--orders", type=int, default=1000)
-    parser.add_argument("--topic", default=TOPIC)
-    parser.add_argument("--seed", type=int, default=1, help="another seed makes other orders")
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    committed = emit(arguments.bootstrap_servers, arguments.orders, topic=arguments.topic, seed=arguments.seed)
-    print(f"{len(committed)} orders committed to {arguments.topic}")
+    servers = tomllib.loads(Path("inbox.toml").read_text())["kafka"]["bootstrap.servers"]
+    ledger = send(servers, orders=arguments.orders, seed=arguments.seed, placed=lambda _: None)
+    quantity = sum(order.quantity for order in ledger.committed.values())
+    print(f"{len(ledger.committed)} orders committed, {quantity} pieces; {ledger.aborted} records aborted, ", end="")
+    print(f"{ledger.repeated} sent twice")
 
 
 if __name__ == "__main__":

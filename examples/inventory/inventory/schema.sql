@@ -1,12 +1,13 @@
--- Neither table stops a second application: what comes twice shows.
 CREATE TABLE stock (
     sku text PRIMARY KEY,
-    free bigint NOT NULL
+    free integer NOT NULL
 );
+
+-- event_id is not unique here: what a sink applies twice has to show.
 CREATE TABLE reservations (
+    reservation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id uuid NOT NULL,
-    sku text NOT NULL,
+    order_id text NOT NULL,
+    sku text NOT NULL REFERENCES stock,
     quantity integer NOT NULL
 );
-INSERT INTO stock (sku, free)
-SELECT 'sku-' || number, 1000000 FROM generate_series(0, 19) AS number;
