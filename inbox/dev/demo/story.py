@@ -7,14 +7,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from psycopg import sql
 from pydantic import SecretStr
 from rich.console import Console
@@ -22,14 +19,14 @@ from rich.table import Table
 
 from inbox.dev.backends import Servers, servers
 from inbox.dev.demo.trial import Trial, Truth, Verdict, own_python, run_trial
-from inbox.dev.demo.weak import GUARANTEES
 from inbox.errors import StartupError
 from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions
 
 EFFECTIVELY_ONCE = "effectively once"
+WEAK_GUARANTEES = ("none", "at most once", "at least once")
 TOPIC = "order.events"
-PARTITIONS = 4
+_SEED = 6  # one whose traffic has both aborted and repeated transactions
 
 _CONFIG = """\
 [sink]
@@ -90,18 +87,20 @@ def _require_example() -> None:
 
 
 def _emit(running: Servers, orders: int, console: Console) -> Truth:
-    from inventory.orders import emit
+    from inventory.orders import send
+    from inventory.tables import FREE_AT_FIRST, SKUS
 
-    admin = AdminClient({"bootstrap.servers": running.bootstrap_servers})
-    for future in admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)]).values():
-        future.result(30)
-    console.print(f"order service: {orders} orders in transactions, some aborted, every fifth order sent twice")
-    committed = emit(running.bootstrap_servers, orders, topic=TOPIC)
-    return Truth({order.event_id: order.quantity for order in committed}, stock_at_start=20 * 1_000_000)
+    ledger = send(running.bootstrap_servers, TOPIC, orders=orders, seed=_SEED, placed=lambda _: None)
+    console.print(
+        f"order service: {len(ledger.committed)} orders committed, {ledger.aborted} records aborted, "
+        f"{ledger.repeated} sent twice"
+    )
+    quantities = {event_id: order.quantity for event_id, order in ledger.committed.items()}
+    return Truth(quantities, stock_at_start=len(SKUS) * FREE_AT_FIRST)
 
 
 def _trials(running: Servers, directory: Path) -> list[Trial]:
-    weak = [_weak_trial(running, guarantee) for guarantee in GUARANTEES]
+    weak = [_weak_trial(running, guarantee) for guarantee in WEAK_GUARANTEES]
     url = _new_database(running, EFFECTIVELY_ONCE)
     migrate(DatabaseOptions(url=SecretStr(url)))
     config = directory / "inbox.toml"
@@ -124,13 +123,15 @@ def _environment() -> Mapping[str, str]:
 
 def _new_database(running: Servers, guarantee: str) -> str:
     """A database of its own for each consumer, with the example's tables and stock."""
+    from inventory.tables import create_tables
+
     name = "demo_" + guarantee.replace(" ", "_")
     with psycopg.connect(running.database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     url = urlunsplit(urlsplit(running.database_url)._replace(path=f"/{name}"))
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(files("inventory").joinpath("schema.sql").read_bytes())
+    with psycopg.connect(url) as connection:
+        create_tables(connection)
     return url
 
 

@@ -11,12 +11,11 @@ import sys
 import orjson
 import psycopg
 from confluent_kafka import Consumer, KafkaError, Message
+from inventory.handlers import RESERVE, TAKE_STOCK
 
 NONE = "none"
 AT_MOST_ONCE = "at most once"
 AT_LEAST_ONCE = "at least once"
-GUARANTEES = (NONE, AT_MOST_ONCE, AT_LEAST_ONCE)
-
 _BATCH = 100
 
 
@@ -65,8 +64,8 @@ def apply(connection: psycopg.Connection[tuple[object, ...]], record: Message) -
     event_id = dict(record.headers() or [])["event_id"]
     text = event_id.decode() if isinstance(event_id, bytes) else event_id
     with connection.transaction():
-        connection.execute("UPDATE stock SET free = free - %s WHERE sku = %s", (order["quantity"], order["sku"]))
-        connection.execute("INSERT INTO reservations VALUES (%s, %s, %s)", (text, order["sku"], order["quantity"]))
+        connection.execute(TAKE_STOCK, (order["quantity"], order["sku"]))
+        connection.execute(RESERVE, (text, order["order_id"], order["sku"], order["quantity"]))
 
 
 def _is_end(message: Message) -> bool:
