@@ -74,11 +74,14 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "partition_id": letter.partition_id,
         "kafka_offset": record.offset(),
         "kafka_timestamp": record_time(record),
-        "type": letter.type.replace("\x00", "\N{REPLACEMENT CHARACTER}") if letter.type else None,
+        "type": _storable(letter.type) if letter.type else None,
         "key": record.key(),
         "value": record.value(),
         "headers": orjson.dumps(
-            [(name, None if value is None else b64encode(value).decode()) for name, value in record.headers() or ()]
+            [
+                (_storable(name), None if value is None else b64encode(value).decode())
+                for name, value in record.headers() or ()
+            ]
         ).decode(),
         "error_class": type(letter.error).__name__,
         "error": _chain(letter.error),
@@ -94,4 +97,9 @@ def _chain(error: BaseException) -> str:
     while link is not None and len(lines) < 10:
         lines.append(f"{type(link).__name__}: {link}" if lines else str(link) or type(link).__name__)
         link = link.__cause__
-    return "\n".join(lines).replace("\x00", "\N{REPLACEMENT CHARACTER}")[:10_000]
+    return _storable("\n".join(lines))[:10_000]
+
+
+def _storable(text: str) -> str:
+    """Without what PostgreSQL's text cannot hold, NUL and lone surrogates: parking an event must not fail."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

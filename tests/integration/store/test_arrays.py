@@ -19,7 +19,8 @@ one_connection = settings(max_examples=60, deadline=None, suppress_health_check=
 def read_back(connection: SinkConnection, packed: arrays.PackedArray, kind: LiteralString) -> Sequence[Any]:
     """What the server makes of the array, element by element and by its dimensions."""
     row = connection.execute(
-        f"SELECT a, cardinality(a), array_lower(a, 1) FROM (SELECT %s::{kind}[] AS a) AS x", (packed,)
+        f"SELECT a, cardinality(a), array_lower(a, 1) FROM (SELECT %s::{kind}[] AS a) AS x",  # noqa: S608
+        (packed,),
     )
     values, count, first = row.fetchone() or ((), -1, None)
     assert count == len(values)
