@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from uuid import UUID
 
 from inbox.errors import StartupError
+from inbox.store.outbox import OutgoingPayload, Publisher
 from inbox.store.session import HandlerSession, Parameters
 
 if TYPE_CHECKING:
@@ -26,10 +28,11 @@ class Transaction:
     the right event all the same. `fetch_one` and `fetch_all` wait, which costs a round trip.
     """
 
-    __slots__ = ("_session",)
+    __slots__ = ("_publisher", "_session")
 
-    def __init__(self, session: HandlerSession) -> None:
+    def __init__(self, session: HandlerSession, publisher: Publisher) -> None:
         self._session = session
+        self._publisher = publisher
 
     def execute(self, query: str, parameters: Parameters = None) -> None:
         """Run one statement, with `%s` or `%(name)s` for parameters (psycopg's style)."""
@@ -46,6 +49,31 @@ class Transaction:
     def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """All rows of the result."""
         return self._session.fetch_all(query, parameters)
+
+    def publish(
+        self,
+        topic: str,
+        payload: OutgoingPayload,
+        *,
+        type: str,  # noqa: A002 - the word of the contract
+        key: str | None = None,
+        event_id: UUID | None = None,
+    ) -> None:
+        """Put an event into the outbox: it is published if this transaction commits, and only then.
+
+        A dict or list is written as JSON; a str or bytes is taken as it is, and with `[outbox] payload = "json"` has to
+        be JSON. Events of one `key` stay in order; without one the event's id is the record's key.
+
+        Without `event_id` the id is derived from the handled event's id, the names of sink and route, and how many the
+        handler published before it, so that a retry or a replay publishes the same id: publish in the same order
+        at every try. A batch handler has to pass `event_id`. An id that is in the outbox already is not added again.
+        It does not wait for the server, as `execute`.
+
+        Raises:
+            EventError: the payload is no JSON, an argument is of another type, or a batch handler passed no id.
+            HaltError: `[outbox]` is not configured.
+        """
+        self._publisher.publish(topic, payload, type, key, event_id)
 
     @property
     def connection(self) -> "sqlalchemy.Connection":

@@ -13,20 +13,22 @@ from alembic import context
 from sqlalchemy import DDL, Connection, inspect
 from sqlalchemy.schema import CreateSchema
 
-from inbox.store.schema import VERSION_TABLE, metadata
+from inbox.store.schema import metadata
 
 # A running sink holds its locks for one batch. Whoever waits longer than this for one stops every
 # batch behind it, so it is better to give up and be started again.
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "60s"
 
-# Offline, some versions of alembic write this themselves.
-FORGET = DDL(f"DROP TABLE IF EXISTS {VERSION_TABLE}")
-
 schema: str = context.config.attributes["schema"]
+version_table: str = context.config.attributes["version_table"]
+
+# Offline, some versions of alembic write this themselves.
+FORGET = DDL(f"DROP TABLE IF EXISTS {version_table}")
+
 options: dict[str, Any] = {
     "target_metadata": metadata(schema),
-    "version_table": VERSION_TABLE,
+    "version_table": version_table,
     "version_table_schema": schema,
     "transaction_per_migration": True,
     "on_version_apply": context.config.attributes["on_version_apply"],

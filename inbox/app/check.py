@@ -106,7 +106,7 @@ class _Examination:
         return self._connection
 
     def _find_schema(self) -> None:
-        require_current(self._database(), self._settings.database.schema)
+        require_current(self._database(), self._settings.database.schema, self._settings.outbox)
         self._migrated = True
 
     def _find_table(self, target: TableTarget) -> None:

@@ -6,9 +6,11 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from inbox.app.waiting import patiently
+from inbox.settings import DatabaseSettings
 from inbox.store.database import SinkConnection, connect, starting
-from inbox.store.migrations import Step, migrate, pending
+from inbox.store.migrations import migrate, pending
 from inbox.store.options import DatabaseOptions
+from inbox.store.revisions import Step
 
 
 @dataclass(frozen=True)
@@ -20,26 +22,28 @@ class Migration:
     applied: bool
 
 
-def bring_up_to_date(options: DatabaseOptions, *, to: str = "head") -> Migration:
+def bring_up_to_date(settings: DatabaseSettings, *, to: str = "head") -> Migration:
     """Takes the steps to a revision, after waiting for a database that does not answer yet.
 
     Raises:
         StartupError: a person has to act: rights, an unknown revision, a table that is not the inbox's.
         TryAgainError: the database did not answer in time, or another migration did not end in time.
     """
-    _reached(options).close()
-    return Migration(options.schema, migrate(options, to=to), applied=True)
+    _reached(settings.database).close()
+    steps = migrate(settings.database, to=to, outbox=settings.outbox)
+    return Migration(settings.database.schema, steps, applied=True)
 
 
-def look_ahead(options: DatabaseOptions, *, to: str = "head") -> Migration:
+def look_ahead(settings: DatabaseSettings, *, to: str = "head") -> Migration:
     """The steps that `bring_up_to_date` would take; changes nothing.
 
     Raises:
         StartupError: no such revision, or the schema is at one that this version does not know.
         TryAgainError: the database did not answer in time.
     """
-    with closing(_reached(options)) as connection, starting("reading the revision of the schema"):
-        return Migration(options.schema, pending(connection, options.schema, to=to), applied=False)
+    schema = settings.database.schema
+    with closing(_reached(settings.database)) as connection, starting("reading the revision of the schema"):
+        return Migration(schema, pending(connection, schema, to=to, outbox=settings.outbox), applied=False)
 
 
 def _reached(options: DatabaseOptions) -> SinkConnection:

@@ -27,6 +27,7 @@ from inbox.sink.writer import Writer
 from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.migrations import require_current
 from inbox.store.options import TableTarget
+from inbox.store.outbox import Outbox
 from inbox.store.registration import Registration
 from inbox.store.rights import missing_rights
 from inbox.store.session import HandlerSession
@@ -62,7 +63,7 @@ def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
 def _find(settings: Settings, handlers: Mapping[str, LoadedHandler], stop: StopSignal) -> Ready:
     connection = patiently(lambda: connect(settings.database), settings.database.start_timeout_seconds, stop)
     with closing(connection), starting("preparing the database"):
-        require_current(connection, settings.database.schema)
+        require_current(connection, settings.database.schema, settings.outbox)
         require_rights(connection, settings)
         writers = {route.name: TableWriter(connection, target) for route, target in table_routes(settings.routes)}
         cluster = Cluster(settings.kafka)
@@ -107,7 +108,7 @@ def _desk_opener(settings: Settings, ready: Ready, owner: str) -> Callable[[], S
         return Settler(
             connection,
             session,
-            [_bound(route, ready) for route in settings.routes],
+            [_bound(route, settings, ready) for route in settings.routes],
             schema=settings.database.schema,
             owner=owner,
             routes_revision=ready.registration.routes_revision,
@@ -119,10 +120,20 @@ def _desk_opener(settings: Settings, ready: Ready, owner: str) -> Callable[[], S
     return open_desk
 
 
-def _bound(route: Route, ready: Ready) -> BoundRoute:
+def _bound(route: Route, settings: Settings, ready: Ready) -> BoundRoute:
     loaded = ready.handlers.get(route.name)
-    effect: Effect = TableEffect(ready.writers[route.name]) if loaded is None else HandlerEffect(loaded)
+    effect: Effect
+    if loaded is None:
+        effect = TableEffect(ready.writers[route.name])
+    else:
+        effect = HandlerEffect(loaded, _outbox(route, settings))
     return BoundRoute(route.name, ready.registration.route_ids[route.name], effect, handlers=loaded is not None)
+
+
+def _outbox(route: Route, settings: Settings) -> Outbox | None:
+    if settings.outbox is None:
+        return None
+    return Outbox(settings.database.schema, settings.outbox, sink=settings.sink.name, route=route.name)
 
 
 def handler_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, str]]:
@@ -140,5 +151,6 @@ def table_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, TableTarget]]
 def require_rights(connection: SinkConnection, settings: Settings) -> None:
     """Raises StartupError with one line for each right that is missing."""
     targets = [target for _, target in table_routes(settings.routes)]
-    if problems := missing_rights(connection, settings.database.schema, targets):
+    handlers_publish = settings.outbox is not None and any(handler_routes(settings.routes))
+    if problems := missing_rights(connection, settings.database.schema, targets, outbox=handlers_publish):
         raise StartupError("\n".join(problems))

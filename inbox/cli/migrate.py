@@ -32,9 +32,9 @@ def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str)
     """
     if sql and (check or as_json):
         raise click.UsageError("--sql prints SQL and nothing else; leave out --check and --json")
-    settings = database_settings(config).database
+    settings = database_settings(config)
     if sql:
-        click.echo(migration_sql(settings, to=to), nl=False)
+        click.echo(migration_sql(settings.database, to=to, outbox=settings.outbox), nl=False)
         return DONE
     migration = look_ahead(settings, to=to) if check else bring_up_to_date(settings, to=to)
     if as_json:

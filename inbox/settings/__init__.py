@@ -1,14 +1,10 @@
 """The configuration: read from its sources, checked as a whole, handed out in typed parts."""
 
-from inbox.settings.document import Payload, RelayKind
 from inbox.settings.load import load_database_settings, load_relay_settings, load_settings
-from inbox.settings.options import DatabaseSettings, OutboxOptions, RelaySettings, Settings
+from inbox.settings.options import DatabaseSettings, RelaySettings, Settings
 
 __all__ = [
     "DatabaseSettings",
-    "OutboxOptions",
-    "Payload",
-    "RelayKind",
     "RelaySettings",
     "Settings",
     "load_database_settings",

@@ -15,21 +15,7 @@ from inbox.settings import quantities, syntax
 from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
 from inbox.sink.routes import SinkOptions, StartPoint
-from inbox.store.options import DatabaseOptions, TableMode, Tombstones
-
-
-class Payload(StrEnum):
-    """The type of the outbox's `payload` column."""
-
-    JSON = "json"
-    BYTEA = "bytea"
-
-
-class RelayKind(StrEnum):
-    """Who publishes the outbox."""
-
-    INBOX = "inbox"
-    DEBEZIUM = "debezium"
+from inbox.store.options import DatabaseOptions, OutboxPayload, RelayKind, TableMode, Tombstones
 
 
 class Format(StrEnum):
@@ -138,7 +124,7 @@ class HttpSection(Section):
 class OutboxSection(Section):
     """`[outbox]`"""
 
-    payload: Annotated[Payload, PlainValidator(syntax.one_of(Payload))] = Payload.JSON
+    payload: Annotated[OutboxPayload, PlainValidator(syntax.one_of(OutboxPayload))] = OutboxPayload.JSON
     relay: Annotated[RelayKind, PlainValidator(syntax.one_of(RelayKind))] = RelayKind.INBOX
 
 

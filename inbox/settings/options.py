@@ -6,20 +6,12 @@ from typing import TypeVar
 
 from inbox.kafka.options import GUARDED, KafkaOptions
 from inbox.policy import FailureLimits
-from inbox.settings.document import Document, OutboxSection, Payload, RelayKind, RouteSection, TableSection
+from inbox.settings.document import Document, OutboxSection, RouteSection, TableSection
 from inbox.settings.properties import canonical
 from inbox.sink.routes import HandlerTarget, Route, SinkOptions
-from inbox.store.options import DatabaseOptions, TableMode, TableTarget
+from inbox.store.options import DatabaseOptions, OutboxOptions, TableMode, TableTarget
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutboxOptions:
-    """`[outbox]`: the type of its `payload` column, and who publishes it."""
-
-    payload: Payload = Payload.JSON
-    relay: RelayKind = RelayKind.INBOX
 
 
 @dataclass(frozen=True, kw_only=True)

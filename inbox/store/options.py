@@ -16,6 +16,28 @@ class DatabaseOptions:
     start_timeout_seconds: float = 60.0
 
 
+class OutboxPayload(StrEnum):
+    """The type of the outbox's `payload` column."""
+
+    JSON = "json"
+    BYTEA = "bytea"
+
+
+class RelayKind(StrEnum):
+    """Who publishes the outbox."""
+
+    INBOX = "inbox"
+    DEBEZIUM = "debezium"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboxOptions:
+    """`[outbox]`: the type of its `payload` column, and who publishes it."""
+
+    payload: OutboxPayload = OutboxPayload.JSON
+    relay: RelayKind = RelayKind.INBOX
+
+
 class TableMode(StrEnum):
     """How a table route writes: see "Table modes" in the contract."""
 

@@ -15,12 +15,18 @@ _OWN: dict[str, tuple[str, ...]] = {
     "dead_letters": ("SELECT", "INSERT", "UPDATE"),
 }
 
+# What ON CONFLICT compares, it reads.
+_OUTBOX = ("SELECT", "INSERT")
+
 _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), %s)"
 
 
-def missing_rights(connection: SinkConnection, schema: str, targets: Sequence[TableTarget]) -> list[str]:
-    """One line for each right that the sink lacks, with the GRANT that mends it."""
-    wanted = [(f'"{schema}"."{table}"', right) for table, rights in _OWN.items() for right in rights]
+def missing_rights(
+    connection: SinkConnection, schema: str, targets: Sequence[TableTarget], *, outbox: bool = False
+) -> list[str]:
+    """One line for each right that the sink lacks, with the GRANT that mends it; `outbox`: handlers may publish."""
+    own = {**_OWN, "outbox": _OUTBOX} if outbox else _OWN
+    wanted = [(f'"{schema}"."{table}"', right) for table, rights in own.items() for right in rights]
     wanted += [(target.name, right) for target in targets for right in _of_target(target)]
     return [
         f"the sink's role lacks {right} on {table}; GRANT {right} ON {table} TO {connection.info.user}"

@@ -7,6 +7,7 @@ to somebody who queries it stands in `docs/reference/tables.md`.
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -28,8 +29,12 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.types import UserDefinedType
+
+from inbox.store.options import OutboxOptions, OutboxPayload
 
 VERSION_TABLE = "alembic_version"
+OUTBOX_VERSION_TABLE = "outbox_version"
 
 # The names that PostgreSQL would choose itself, so that a violated constraint has one name everywhere.
 _NAMES = {
@@ -40,8 +45,17 @@ _NAMES = {
 }
 
 
-def metadata(schema: str) -> MetaData:
-    """The tables of the newest revision, in the given schema."""
+class TransactionId(UserDefinedType[int]):
+    """PostgreSQL's `xid8`, which SQLAlchemy does not know."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
+    """The tables of the newest revision, in the given schema; those of the outbox where one is given."""
     tables = MetaData(schema=schema, naming_convention=_NAMES)
     _sink(tables)
     _routes(tables)
@@ -49,6 +63,8 @@ def metadata(schema: str) -> MetaData:
     _route_starts(tables)
     _processed(tables)
     _dead_letters(tables)
+    if outbox is not None:
+        _outbox(tables, outbox.payload)
     return tables
 
 
@@ -162,6 +178,36 @@ def _dead_letters(tables: MetaData) -> None:
             "dead_letter_id",
             postgresql_where=text("state IN ('parked', 'waiting')"),
         ),
+    )
+
+
+def _outbox(tables: MetaData, payload: OutboxPayload) -> None:
+    outbox = Table(
+        "outbox",
+        tables,
+        Column("position", BigInteger, Identity(always=True), nullable=False, unique=True),
+        Column("event_id", Uuid, primary_key=True),
+        Column("topic", Text, nullable=False),
+        Column("aggregate_id", Text),
+        Column("type", Text, nullable=False),
+        Column("payload", JSON if payload is OutboxPayload.JSON else LargeBinary, nullable=False),
+        Column("traceparent", Text),
+        _now("created_at"),
+        Column("transaction_id", TransactionId, nullable=False, server_default=text("pg_current_xact_id()")),
+        CheckConstraint("topic ~ '^[a-zA-Z0-9._-]{1,249}$'", name="topic"),
+    )
+    event.listen(outbox, "after_create", _forbid_updates)
+
+
+def _forbid_updates(outbox: Table, connection: Connection, **_: Any) -> None:
+    preparer = connection.dialect.identifier_preparer
+    table, function = preparer.format_table(outbox), f"{preparer.quote_schema(str(outbox.schema))}.outbox_refuse_update"
+    connection.exec_driver_sql(
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n"
+        "$$BEGIN RAISE EXCEPTION 'the outbox is insert only: publish another event instead of changing this one'; END$$"
+    )
+    connection.exec_driver_sql(
+        f"CREATE TRIGGER outbox_insert_only BEFORE UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
     )
 
 

@@ -10,14 +10,19 @@ from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.schema import CreateSchema
 
 from inbox.errors import StartupError
 from inbox.store.migrations import migrate, migration_sql, require_current
-from inbox.store.options import DatabaseOptions
-from inbox.store.schema import VERSION_TABLE, metadata
+from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
+from inbox.store.schema import OUTBOX_VERSION_TABLE, VERSION_TABLE, TransactionId, metadata
 
 SCHEMAS = pytest.mark.parametrize("schema", ["inbox", "my inbox", 'the "50%" of a.b:c'])
+
+OUTBOXES = pytest.mark.parametrize(
+    "outbox", [None, OutboxOptions(), OutboxOptions(payload=OutboxPayload.BYTEA)], ids=["no outbox", "json", "bytea"]
+)
 
 # What PostgreSQL itself holds of a schema, in words in which the schema's own name does not occur.
 CATALOG = {
@@ -57,8 +62,11 @@ def catalog(url: str, schema: str) -> dict[str, list[str]]:
         }
 
 
-def without_version_table(found: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {what: [row for row in rows if VERSION_TABLE not in row] for what, rows in found.items()}
+def without_version_tables(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {
+        what: [row for row in rows if VERSION_TABLE not in row and OUTBOX_VERSION_TABLE not in row]
+        for what, rows in found.items()
+    }
 
 
 def connected(url: str) -> Connection:
@@ -72,31 +80,38 @@ def drop(url: str, schema: str) -> None:
 
 
 @SCHEMAS
-def test_the_metadata_makes_what_the_revisions_make(empty_database_url: str, schema: str) -> None:
-    migrate(DatabaseOptions(url=SecretStr(empty_database_url), schema=schema))
+@OUTBOXES
+def test_the_metadata_makes_what_the_revisions_make(
+    empty_database_url: str, schema: str, outbox: OutboxOptions | None
+) -> None:
+    migrate(DatabaseOptions(url=SecretStr(empty_database_url), schema=schema), outbox=outbox)
     migrated = catalog(empty_database_url, schema)
     drop(empty_database_url, schema)
 
     with connected(empty_database_url) as connection:
         connection.execute(CreateSchema(schema))
-        metadata(schema).create_all(connection)
+        metadata(schema, outbox).create_all(connection)
         connection.commit()
 
-    assert catalog(empty_database_url, schema) == without_version_table(migrated)
+    assert catalog(empty_database_url, schema) == without_version_tables(migrated)
 
 
 @pytest.mark.parametrize("schema", ["inbox", "my inbox"])
-def test_alembic_finds_nothing_to_generate(empty_database_url: str, schema: str) -> None:
-    migrate(DatabaseOptions(url=SecretStr(empty_database_url), schema=schema))
+@OUTBOXES
+def test_alembic_finds_nothing_to_generate(
+    empty_database_url: str, schema: str, outbox: OutboxOptions | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ischema_names, "xid8", TransactionId)
+    migrate(DatabaseOptions(url=SecretStr(empty_database_url), schema=schema), outbox=outbox)
 
     with connected(empty_database_url) as connection:
         options = {
             "version_table_schema": schema,
             "include_schemas": True,
-            "include_name": lambda name, kind, _: kind != "schema" or name == schema,
+            "include_name": lambda name, kind, _: name == schema if kind == "schema" else name != OUTBOX_VERSION_TABLE,
             "compare_server_default": True,
         }
-        differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata(schema))
+        differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata(schema, outbox))
 
     assert differences == []
 
@@ -198,5 +213,5 @@ def test_the_reference_names_every_table_and_column() -> None:
         for heading, _, text in (section.partition("\n") for section in sections)
     }
 
-    for table in metadata("inbox").sorted_tables:
+    for table in metadata("inbox", OutboxOptions()).sorted_tables:
         assert told.get(table.name) == [column.name for column in table.columns]

@@ -15,13 +15,13 @@ from pydantic import SecretStr
 
 from inbox.errors import StartupError, TryAgainError
 from inbox.store.migrations import (
-    Step,
     current_revision,
     head_revision,
     migrate,
     require_current,
 )
 from inbox.store.options import DatabaseOptions
+from inbox.store.revisions import Step
 from inbox.store.schema import metadata
 
 TABLES = sorted(table.name for table in metadata("inbox").sorted_tables)

@@ -11,16 +11,19 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from inbox.store.migrations import migrations_directory, require_current
+from inbox.store.migrations import require_current
+from inbox.store.options import OutboxOptions
+from inbox.store.revisions import migrations_directory
 
 REPOSITORY = Path(__file__).parents[2]
 
 MIGRATE = """
 import sys
 from pydantic import SecretStr
-from inbox.store.migrations import migrate, migrations_directory
-from inbox.store.options import DatabaseOptions
-migrate(DatabaseOptions(url=SecretStr(sys.argv[1])))
+from inbox.store.migrations import migrate
+from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.revisions import migrations_directory
+migrate(DatabaseOptions(url=SecretStr(sys.argv[1])), outbox=OutboxOptions())
 print(migrations_directory())
 """
 
@@ -39,7 +42,7 @@ def test_a_wheel_holds_every_file_of_the_migrations(wheel: Path) -> None:
 
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("inbox/migrations/")}
 
-    assert {"env.py", "script.py.mako", "versions/0001_inbox.py"} <= files
+    assert {"env.py", "script.py.mako", "versions/0001_inbox.py", "outbox/0001_outbox.py"} <= files
     assert shipped == {f"inbox/migrations/{name}" for name in files}
 
 
@@ -58,7 +61,7 @@ def test_a_wheel_migrates_with_its_own_migrations(wheel: Path, tmp_path: Path, e
 
     assert Path(ran.stdout.strip()) == unpacked / "inbox" / "migrations"
     with psycopg.connect(empty_database_url) as connection:
-        require_current(connection, "inbox")
+        require_current(connection, "inbox", OutboxOptions())
 
 
 def test_the_template_gives_a_revision_that_alembic_takes(tmp_path: Path) -> None:
