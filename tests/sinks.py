@@ -1,0 +1,38 @@
+"""What a test needs to have a sink of its own: a configuration file, and handlers that look installed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_configuration(
+    path: Path,
+    *,
+    database_url: str,
+    bootstrap_servers: str,
+    routes: str,
+    name: str = "inventory",
+    sink: str = "",
+    kafka: str = "",
+    rest: str = "",
+) -> Path:
+    """Writes an `inbox.toml`. `sink` and `kafka` are more lines of their sections, `rest` more sections."""
+    path.write_text(
+        f'[sink]\nname = "{name}"\n{sink}\n'
+        f'[database]\nurl = "{database_url}"\n'
+        f'[kafka]\n"bootstrap.servers" = "{bootstrap_servers}"\n"session.timeout.ms" = 6000\n{kafka}\n'
+        f"{routes}\n{rest}\n"
+    )
+    return path
+
+
+def offer_handlers(directory: Path, handlers: Mapping[str, str]) -> Path:
+    """Makes a directory that, once on sys.path, looks like an installed package with these entry points.
+
+    `handlers` maps a name in the group `inbox.handlers` to `module:object`.
+    """
+    info = directory / "handlers_of_a_test-1.0.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: handlers-of-a-test\nVersion: 1.0\n")
+    lines = [f"{name} = {target}" for name, target in handlers.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[inbox.handlers]", *lines, ""]))
+    return directory
