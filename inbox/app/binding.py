@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from inbox.errors import HaltError, StartupError
+from inbox.errors import HaltError, StartupError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.settings import Settings
@@ -59,12 +59,20 @@ def register(
 
 
 def introduce(connection: SinkConnection, schema: str, cluster: Cluster, partitions: Sequence[TopicPartition]) -> None:
-    """Partitions added while the sink runs start at the log start, or their first events would be lost."""
-    starts = cluster.log_starts(partitions)
-    views = cluster.topics(sorted({partition.topic for partition in partitions}))
+    """Partitions added while the sink runs start at the log start, or their first events would be lost.
+
+    Raises:
+        TryAgainError: the brokers do not answer, or refuse, which after the start is an outage like any other.
+    """
+    try:
+        cluster_id = cluster.cluster_id()
+        starts = cluster.log_starts(partitions)
+        views = cluster.topics(sorted({partition.topic for partition in partitions}))
+    except StartupError as error:
+        raise TryAgainError(str(error)) from error
     for view in views.values():
         here = {address: start for address, start in starts.items() if address.topic == view.name}
-        Ledger(schema).add(connection, cluster.cluster_id(), view.topic_id, here)
+        Ledger(schema).add(connection, cluster_id, view.topic_id, here)
 
 
 def first_offsets(

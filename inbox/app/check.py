@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import partial
 
 from inbox.app.binding import first_offsets, no_topic, sink_identity, wanted_topics
-from inbox.app.start import handler_routes, require_rights, table_routes
+from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
 from inbox.errors import InboxError, StartupError, TryAgainError
 from inbox.handlers import load_handler
 from inbox.kafka.cluster import Cluster, TopicView
@@ -79,6 +79,7 @@ class _Examination:
         self._ask("brokers", self._reach_brokers, when_away="start them, or correct [kafka] bootstrap.servers")
         for topic in wanted_topics(settings.routes):
             self._ask(f"topic {topic}", partial(self._find_topic, topic))
+        self._ask("rights in Kafka", lambda: require_kafka_rights(self._brokers(), self._topics))
         self._ask("ledger", self._compare_ledger)
 
     def _ask(self, subject: str, question: Callable[[], object], *, when_away: str = "try again later") -> None:

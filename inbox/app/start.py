@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os import getpid
@@ -57,18 +57,20 @@ def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
     """
     # Imported on this thread: what a handler's package does at its import may want the main one.
     handlers = {route.name: load_handler(name) for route, name in handler_routes(settings.routes)}
-    return unless_stopped(lambda: _find(settings, handlers, stop), stop)
+    seconds = settings.database.start_timeout_seconds
+    return unless_stopped(lambda: patiently(lambda: _find(settings, handlers), seconds, stop), stop)
 
 
-def _find(settings: Settings, handlers: Mapping[str, LoadedHandler], stop: StopSignal) -> Ready:
-    connection = patiently(lambda: connect(settings.database), settings.database.start_timeout_seconds, stop)
+def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> Ready:
+    connection = connect(settings.database)
     with closing(connection), starting("preparing the database"):
         require_current(connection, settings.database.schema, settings.outbox)
         require_rights(connection, settings)
         writers = {route.name: TableWriter(connection, target) for route, target in table_routes(settings.routes)}
         cluster = Cluster(settings.kafka)
-        cluster_id = patiently(cluster.cluster_id, settings.database.start_timeout_seconds, stop)
+        cluster_id = cluster.cluster_id()
         topics = find_topics(cluster, settings.routes)
+        require_kafka_rights(cluster, topics)
         registration = register(connection, settings, cluster, cluster_id, topics)
     return Ready(handlers, writers, cluster, topics, registration)
 
@@ -153,4 +155,10 @@ def require_rights(connection: SinkConnection, settings: Settings) -> None:
     targets = [target for _, target in table_routes(settings.routes)]
     handlers_publish = settings.outbox is not None and any(handler_routes(settings.routes))
     if problems := missing_rights(connection, settings.database.schema, targets, outbox=handlers_publish):
+        raise StartupError("\n".join(problems))
+
+
+def require_kafka_rights(cluster: Cluster, topics: Iterable[str]) -> None:
+    """Raises StartupError with one line for each topic, and the group, that this user may not read."""
+    if problems := cluster.missing_rights(sorted(topics)):
         raise StartupError("\n".join(problems))

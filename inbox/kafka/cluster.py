@@ -13,7 +13,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from inbox.errors import StartupError
 from inbox.events import TopicPartition
-from inbox.kafka.failures import at_start
+from inbox.kafka.failures import at_start, is_forbidden
 from inbox.kafka.options import KafkaOptions
 
 _CONSUMER_ONLY = ("group.", "session.", "max.poll", "heartbeat.", "fetch.", "queued.", "partition.assignment")
@@ -64,6 +64,22 @@ class Cluster:
                 continue
             found[name] = TopicView(name, _uuid(described.topic_id), tuple(sorted(p.id for p in described.partitions)))
         return found
+
+    def missing_rights(self, topics: Sequence[str]) -> list[str]:
+        """A sentence for each right that this user certainly lacks; what the brokers do not tell is passed over."""
+        asked = {"request_timeout": self._timeout, "include_authorized_operations": True}
+        of_topics = self._admin.describe_topics(TopicCollection(list(topics)), **asked) if topics else {}
+        of_group = self._admin.describe_consumer_groups([self._group_id], **asked)
+        lacking = [f"topic {name}" for name, future in of_topics.items() if self._may_not_read(future)]
+        lacking += [f"group {name}" for name, future in of_group.items() if self._may_not_read(future)]
+        return [f"this user lacks READ on {place}; grant it (kafka-acls --operation Read)" for place in lacking]
+
+    def _may_not_read(self, future: Any) -> bool:
+        try:
+            allowed = future.result(timeout=self._timeout + 5).authorized_operations
+        except KafkaException as error:
+            return is_forbidden(error.args[0])
+        return bool(allowed) and not {"READ", "ALL"} & {operation.name for operation in allowed}
 
     def log_starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]

@@ -16,6 +16,11 @@ _REFUSED = {
     KafkaError.UNSUPPORTED_SASL_MECHANISM,
     KafkaError._SSL,
 }
+_FORBIDDEN = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant this user READ on the topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "grant this user READ on the group",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "grant this user DESCRIBE on the cluster",
+}
 
 
 def translated(error: KafkaError, doing: str) -> InboxError:
@@ -29,8 +34,15 @@ def translated(error: KafkaError, doing: str) -> InboxError:
 
 
 def at_start(error: KafkaException, doing: str) -> InboxError:
-    """As `translated`, but a refused login is a StartupError: waiting does not mend a wrong password."""
+    """As `translated`, but what is refused is a StartupError: waiting mends no password and grants no right."""
     cause: KafkaError = error.args[0]
     if cause.code() in _REFUSED:
         return StartupError(f"{doing}: {cause.str()} ({cause.name()}); check [kafka] security.protocol and sasl.*")
+    if is_forbidden(cause):
+        return StartupError(f"{doing}: {cause.str()} ({cause.name()}); {_FORBIDDEN[cause.code()]}")
     return translated(cause, doing)
+
+
+def is_forbidden(error: KafkaError) -> bool:
+    """Whether the brokers say that this user may not."""
+    return error.code() in _FORBIDDEN

@@ -191,7 +191,10 @@ class _Statements:
         update = sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(self._keys, changes)
         if mode is TableMode.UPSERT:
             return update
-        newer = sql.SQL(" WHERE {table}.{version} IS NULL OR EXCLUDED.{version} > {table}.{version}")
+        # No version is older than any, and equal ones do not overwrite: as DISTINCT ON chose within the batch.
+        newer = sql.SQL(
+            " WHERE EXCLUDED.{version} > {table}.{version} OR ({table}.{version} IS NULL AND EXCLUDED.{version} IS NOT NULL)"
+        )
         return update + newer.format(table=self._table, version=self._version())
 
     def _version(self) -> sql.Composable:

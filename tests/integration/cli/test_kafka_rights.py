@@ -1,0 +1,89 @@
+"""What a user may not do in Kafka is told before the sink runs, against a broker with an authorizer."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka.admin import AclBinding, AdminClient, ResourcePatternType, ResourceType
+from confluent_kafka.admin._acl import AclOperation, AclPermissionType
+
+from inbox.dev import kafka_local
+from inbox.errors import StartupError
+from tests.integration.cli.conftest import Result, Sink
+from tests.kafka_topics import create_topic, unique_name
+
+Inbox = Callable[..., Result]
+
+# whoever connects is ANONYMOUS here, and may do everything with what no ACL speaks of
+AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+
+
+@pytest.fixture(scope="module")
+def guarded_broker() -> Iterator[str]:
+    broker = kafka_local.LocalKafka()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in AUTHORIZER.items():
+            patch.setitem(kafka_local.BROKER_SETTINGS, name, value)
+        try:
+            broker.start()
+        except StartupError as error:
+            pytest.skip(f"needs a broker of its own: {error}")
+    yield broker.address
+    broker.close()
+
+
+@pytest.fixture
+def guarded(sink: Sink, guarded_broker: str) -> Sink:
+    """The sink, with brokers that ask for rights, and topics of its own there."""
+    topic = create_topic(guarded_broker, unique_name("guarded"), 1)
+    moved = Sink(sink.config, sink.name, topic, sink.database_url, guarded_broker)
+    moved.configure()
+    return moved
+
+
+def allow(servers: str, kind: ResourceType, name: str, *, user: str, operation: AclOperation) -> None:
+    binding = AclBinding(
+        kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW
+    )
+    for created in AdminClient({"bootstrap.servers": servers}).create_acls([binding]).values():
+        created.result(10)
+
+
+def test_with_every_right_the_sink_runs(guarded: Sink, inbox: Inbox) -> None:
+    assert inbox("check", guarded).code == 0
+    assert inbox("run", "--until-end", guarded).code == 0
+
+
+@pytest.mark.parametrize("kind", [ResourceType.TOPIC, ResourceType.GROUP])
+def test_a_user_who_may_see_but_not_read_is_told_so_at_the_start(
+    guarded: Sink, inbox: Inbox, kind: ResourceType
+) -> None:
+    name = guarded.topic if kind is ResourceType.TOPIC else guarded.name
+    allow(guarded.bootstrap_servers, kind, name, user="ANONYMOUS", operation=AclOperation.DESCRIBE)
+
+    result = inbox("run", guarded)
+
+    sentence = f"this user lacks READ on {kind.name.lower()} {name}; grant it (kafka-acls --operation Read)"
+    assert (result.code, result.err) == (3, f"inbox: {sentence}\n")
+    checked = inbox("check", guarded)
+    assert f"failed       rights in Kafka: {sentence}" in checked.out.splitlines()
+
+
+def test_a_topic_that_the_user_may_not_even_see_is_told_at_the_start(guarded: Sink, inbox: Inbox) -> None:
+    allow(guarded.bootstrap_servers, ResourceType.TOPIC, guarded.topic, user="bob", operation=AclOperation.READ)
+
+    result = inbox("run", guarded)
+
+    assert result.code == 3
+    assert "Topic authorization failed (TOPIC_AUTHORIZATION_FAILED); grant this user READ on the topic" in result.err
+
+
+def test_a_group_that_the_user_may_not_even_see_is_told_at_the_start(guarded: Sink, inbox: Inbox) -> None:
+    allow(guarded.bootstrap_servers, ResourceType.GROUP, guarded.name, user="bob", operation=AclOperation.READ)
+
+    result = inbox("run", guarded)
+
+    assert result.code == 3
+    assert f"this user lacks READ on group {guarded.name}" in result.err
