@@ -193,7 +193,8 @@ class _Statements:
             return update
         # No version is older than any, and equal ones do not overwrite: as DISTINCT ON chose within the batch.
         newer = sql.SQL(
-            " WHERE EXCLUDED.{version} > {table}.{version} OR ({table}.{version} IS NULL AND EXCLUDED.{version} IS NOT NULL)"
+            " WHERE EXCLUDED.{version} > {table}.{version}"
+            " OR ({table}.{version} IS NULL AND EXCLUDED.{version} IS NOT NULL)"
         )
         return update + newer.format(table=self._table, version=self._version())
 
