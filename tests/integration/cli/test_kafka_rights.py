@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from confluent_kafka.admin import AclBinding, AdminClient, ResourcePatternType, ResourceType
-from confluent_kafka.admin._acl import AclOperation, AclPermissionType
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from inbox.dev import kafka_local
+from inbox.dev.kafka_local import LocalKafka
+from inbox.dev.kafka_settings import BROKER_SETTINGS
 from inbox.errors import StartupError
 from tests.integration.cli.conftest import Result, Sink
-from tests.kafka_topics import create_topic, unique_name
+from tests.kafka_topics import admin, create_topic, unique_name
+from tests.waiting import eventually
 
 Inbox = Callable[..., Result]
 
@@ -22,10 +24,10 @@ AUTHORIZER = {
 
 @pytest.fixture(scope="module")
 def guarded_broker() -> Iterator[str]:
-    broker = kafka_local.LocalKafka()
+    broker = LocalKafka()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in AUTHORIZER.items():
-            patch.setitem(kafka_local.BROKER_SETTINGS, name, value)
+            patch.setitem(BROKER_SETTINGS, name, value)
         try:
             broker.start()
         except StartupError as error:
@@ -47,8 +49,13 @@ def allow(servers: str, kind: ResourceType, name: str, *, user: str, operation: 
     binding = AclBinding(
         kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW
     )
-    for created in AdminClient({"bootstrap.servers": servers}).create_acls([binding]).values():
+    client = admin(servers)  # a future without a living client fails
+    for created in client.create_acls([binding]).values():
         created.result(10)
+    here = AclBindingFilter(
+        kind, name, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY
+    )
+    eventually(lambda: client.describe_acls(here).result(10), what="a broker that knows the ACL")
 
 
 def test_with_every_right_the_sink_runs(guarded: Sink, inbox: Inbox) -> None:
