@@ -1,6 +1,7 @@
 """What a user may not do in Kafka is told before the sink runs, against a broker with an authorizer."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
@@ -52,8 +53,9 @@ def allow(servers: str, kind: ResourceType, name: str, *, user: str, operation: 
     client = admin(servers)  # a future without a living client fails
     for created in client.create_acls([binding]).values():
         created.result(10)
+    anyone: Any = None
     here = AclBindingFilter(
-        kind, name, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY
+        kind, name, ResourcePatternType.LITERAL, anyone, anyone, AclOperation.ANY, AclPermissionType.ANY
     )
     eventually(lambda: client.describe_acls(here).result(10), what="a broker that knows the ACL")
 
