@@ -86,10 +86,11 @@ class HandlerEffect:
         except AttemptFailed as failed:
             _prefer_database_failure(session, failed, len(column))
             raise
-        except EventError as error:
-            raise AttemptFailed(session.failure or error, None, certain=True) from error
+        except InboxError as error:
+            # What failed first is the cause: in an aborted transaction every later statement fails too.
+            _raise_failure(session.failure or error)
         if session.failure is not None:
-            _raise_database_failure(session.failure)
+            _raise_failure(session.failure)
 
     def find(self, connection: SinkConnection, column: Column) -> int | None:
         return None
@@ -137,7 +138,7 @@ def _prefer_database_failure(session: HandlerSession, failed: AttemptFailed, siz
     failed.at = 0 if size == 1 else None
 
 
-def _raise_database_failure(failure: InboxError) -> None:
+def _raise_failure(failure: InboxError) -> None:
     if isinstance(failure, EventError):
         raise AttemptFailed(failure, None, certain=True) from failure
     raise failure

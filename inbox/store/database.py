@@ -1,9 +1,11 @@
 """The connection to PostgreSQL: one per worker, opened again after it broke."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, LiteralString
+from functools import lru_cache
+from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg import pq
@@ -31,8 +33,16 @@ _TIMEOUTS: LiteralString = (
 """What bounds how long a stopped worker's locks can hold up the next owner."""
 
 
+_ENDS_TRANSACTION = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
+    r"(begin|start|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Savepoints are not among them: they nest."""
+
+
 class Ends(Enum):
-    """What becomes of a commit() or rollback() that is called on the connection itself."""
+    """What becomes of an end of the transaction, by a call or by a statement, on the connection itself."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
@@ -57,6 +67,17 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         except psycopg.Error as error:
             raise translated(error) from error
 
+    def refuse_end(self, query: Query) -> None:
+        """Raises EventError where a handler's statement, by whatever way it came, would end the transaction."""
+        if self.ends is not Ends.REFUSED:
+            return
+        text = query if isinstance(query, str | bytes) else query.as_string(self)  # type: ignore[union-attr]
+        if (control := _control(text if isinstance(text, str) else text.decode(errors="replace"))) is not None:
+            raise EventError(
+                f"the handler executed {control}; the sink begins and ends its transactions itself, "
+                "so remove the statement"
+            )
+
     def commit(self) -> None:
         if self._lets_end("commit"):
             super().commit()
@@ -74,6 +95,27 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         return self.ends is Ends.ALLOWED
 
 
+class SinkCursor(psycopg.Cursor[tuple[Any, ...]]):
+    """What every statement passes, also SQLAlchemy's and those on the connection that it wraps."""
+
+    _conn: SinkConnection
+
+    def execute(self, query: Query, *arguments: Any, **named: Any) -> Self:
+        self._conn.refuse_end(query)
+        return super().execute(query, *arguments, **named)
+
+    def executemany(self, query: Query, *arguments: Any, **named: Any) -> None:
+        self._conn.refuse_end(query)
+        super().executemany(query, *arguments, **named)
+
+
+@lru_cache(maxsize=1024)
+def _control(query: str) -> str | None:
+    """The word by which a statement begins or ends a transaction, if it does."""
+    found = _ENDS_TRANSACTION.match(query)
+    return None if found is None else found[1].upper()
+
+
 def connect(options: DatabaseOptions, *, application_name: str = "kafka-inbox") -> SinkConnection:
     """A new connection in autocommit mode.
 
@@ -89,7 +131,7 @@ def connect(options: DatabaseOptions, *, application_name: str = "kafka-inbox") 
     try:
         defaults = {**_UNLESS_SET, "application_name": application_name}
         conninfo = make_conninfo(**{**defaults, **given})
-        connection = SinkConnection.connect(conninfo, autocommit=True)
+        connection = SinkConnection.connect(conninfo, autocommit=True, cursor_factory=SinkCursor)
     except psycopg.Error as error:
         raise at_start(error, "connecting to the database") from None
     try:

@@ -37,6 +37,7 @@ class HandlerSession:
         self._pipeline: AbstractContextManager[psycopg.Pipeline] | None = None
         self._engine: sqlalchemy.Engine | None = None
         self._sqlalchemy: sqlalchemy.Connection | None = None
+        self._failed_in_sqlalchemy = False
         self.failure: InboxError | None = None
 
     def prepare(self) -> None:
@@ -57,7 +58,7 @@ class HandlerSession:
             EventError: a statement failed for an event of the attempt.
             TryAgainError: the database is away.
         """
-        self.failure = None
+        self.failure, self._failed_in_sqlalchemy = None, False
         self._connection.ends = Ends.REFUSED
         try:
             with self._noting():
@@ -65,9 +66,10 @@ class HandlerSession:
             yield
             with self._noting():
                 self._leave_pipeline()
+            self._forgive_what_a_savepoint_undid()
         finally:
             self._close()
-        if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:
+        if self._connection.info.transaction_status == pq.TransactionStatus.INERROR:
             raise EventError("the handler left the transaction aborted; it has to let database errors through")
 
     def execute(self, query: str, parameters: Parameters = None) -> None:
@@ -95,6 +97,8 @@ class HandlerSession:
             with self._noting():
                 self._leave_pipeline()
             self._sqlalchemy = self._engine.connect()
+            # Begun here, so that commit() and rollback() reach the guard, and a Session joins it from outside.
+            self._sqlalchemy.begin()
         return self._sqlalchemy
 
     @contextmanager
@@ -112,6 +116,12 @@ class HandlerSession:
         if isinstance(original, psycopg.Error) and self.failure is None:
             self.failure = translated(original)
             self.failure.__cause__ = original
+            self._failed_in_sqlalchemy = True
+
+    def _forgive_what_a_savepoint_undid(self) -> None:
+        """`begin_nested` around a statement that may fail leaves the transaction as good as before."""
+        if self._failed_in_sqlalchemy and self._connection.info.transaction_status == pq.TransactionStatus.INTRANS:
+            self.failure = None
 
     def _enter_pipeline(self) -> None:
         # The context manager is kept: when it is collected, it ends the pipeline.

@@ -2,7 +2,7 @@
 
 import time
 
-from psycopg import pq
+from psycopg import errors, pq
 
 from inbox.errors import HaltError, InboxError, TryAgainError
 from inbox.failpoints import Failpoint, reach
@@ -13,6 +13,11 @@ _ANY_DEFERRABLE = """
 SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable) OR EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable)
 """
 
+_BROKEN = (
+    "a handler ended the sink's {what}: claims were committed outside the fence; remove COMMIT or ROLLBACK from the "
+    "handler, then check with `inbox audit`"
+)
+
 
 class BatchTransaction:
     """What is done between BEGIN and COMMIT on a connection in autocommit mode.
@@ -20,7 +25,8 @@ class BatchTransaction:
     Every step raises TryAgainError where the connection broke.
 
     An attempt that fails is undone: by starting the transaction over while it holds nothing else, to a
-    savepoint otherwise, so that a batch without failures costs no savepoint.
+    savepoint otherwise, so that a batch without failures costs no savepoint. Handlers always have one: it is
+    gone if they ended the transaction.
     """
 
     def __init__(self, connection: SinkConnection, *, handlers: bool) -> None:
@@ -35,7 +41,7 @@ class BatchTransaction:
         if self._handlers:
             row = self._connection.execute("SELECT pg_current_xact_id()::text").fetchone()
             self._transaction_id = row[0] if row else None
-        self._clean = True
+        self._clean = not self._handlers
         reach(Failpoint.BEGUN)
 
     def start_attempt(self) -> None:
@@ -48,7 +54,7 @@ class BatchTransaction:
             self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
         if not self._clean:
-            self._connection.execute("RELEASE attempt")
+            self._with_savepoint("RELEASE attempt")
         self._clean = False
 
     def undo_attempt(self) -> None:
@@ -56,16 +62,21 @@ class BatchTransaction:
             self._connection.execute("ROLLBACK")
             self.begin()
         else:
-            self._connection.execute("ROLLBACK TO attempt")
-            self._connection.execute("RELEASE attempt")
+            self._with_savepoint("ROLLBACK TO attempt")
+            self._with_savepoint("RELEASE attempt")
+
+    def _with_savepoint(self, statement: str) -> None:
+        try:
+            self._connection.execute(statement.encode())
+        except TryAgainError as error:
+            if isinstance(error.__cause__, errors.InvalidSavepointSpecification | errors.NoActiveSqlTransaction):
+                raise HaltError(_BROKEN.format(what="transaction")) from error
+            raise
 
     def check_unbroken(self, transaction_id: str | None) -> None:
         """Raises HaltError where a handler ended the transaction that holds the claims."""
         if self._transaction_id is not None and transaction_id not in (None, self._transaction_id):
-            raise HaltError(
-                f"a handler ended the sink's transaction {self._transaction_id} (now in {transaction_id}): claims were "
-                "committed outside the fence; remove COMMIT or ROLLBACK from the handler, then check with `inbox audit`"
-            )
+            raise HaltError(_BROKEN.format(what=f"transaction {self._transaction_id} (now in {transaction_id})"))
 
     def commit(self) -> None:
         """COMMIT, and nothing but a COMMIT.

@@ -1,0 +1,367 @@
+"""Handlers: what they are given, and what becomes of an event whose handler fails."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import psycopg
+import pytest
+import sqlalchemy
+from sqlalchemy.orm import Session, registry
+
+import inbox
+from inbox import Event, EventError, HaltError, Transaction, TryAgainError
+from tests.integration.sink.conftest import EFFECTS
+from tests.integration.sink.running import Out, Sink
+from tests.waiting import eventually
+
+HandledBy = Callable[..., Sink]
+
+
+def apply(event: Event, tx: Transaction) -> None:
+    """The effect that the tests look for."""
+    key = event.key.decode() if event.key else None
+    tx.execute("INSERT INTO effects (event, key) VALUES (%s, %s)", (event.id.int, key))
+
+
+def effects(sink: Sink) -> list[int]:
+    return sink.column("SELECT event FROM effects ORDER BY position")
+
+
+def test_a_handler_sees_the_whole_event(handled_by: HandledBy) -> None:
+    seen: list[Event] = []
+    sink = handled_by(lambda event, tx: seen.append(event))
+    sink.send(Out(7, {"sku": "A-1"}, key="k", headers={"type": "Made", "empty": None}))
+    sink.run()
+    [event] = seen
+    assert (event.id.int, event.topic, event.partition, event.offset) == (7, sink.topic, 0, 0)
+    assert (event.key, event.json(), event.header("type"), event.header("empty")) == (
+        b"k",
+        {"sku": "A-1"},
+        b"Made",
+        None,
+    )
+    assert event.timestamp is not None
+
+
+def test_a_class_with_a_call_method_is_a_handler(handled_by: HandledBy) -> None:
+    class Apply:
+        def __call__(self, event: Event, tx: Transaction) -> None:
+            apply(event, tx)
+
+    sink = handled_by(Apply)
+    sink.send(Out(1))
+    sink.run()
+    assert effects(sink) == [1]
+
+
+def test_a_batch_handler_gets_new_events_together_in_order(handled_by: HandledBy) -> None:
+    batches: list[list[int]] = []
+
+    @inbox.handler(batch=True)
+    def handler(events: Sequence[Event], tx: Transaction) -> None:
+        batches.append([event.id.int for event in events])
+        tx.executemany("INSERT INTO effects (event) VALUES (%s)", [(event.id.int,) for event in events])
+
+    sink = handled_by(handler)
+    sink.send(Out(1), Out(2), Out(1), Out(3))
+    sink.run()
+    assert effects(sink) == [number for batch in batches for number in batch] == [1, 2, 3]
+
+
+def test_one_bad_event_of_a_batch_handler_is_found_and_parked_alone(handled_by: HandledBy) -> None:
+    @inbox.handler(batch=True)
+    def handler(events: Sequence[Event], tx: Transaction) -> None:
+        for event in events:
+            apply(event, tx)
+        if any(event.id.int == 13 for event in events):
+            raise EventError("thirteen")
+
+    sink = handled_by(handler)
+    sink.send(*(Out(number) for number in range(1, 21)))
+    sink.run()
+    assert effects(sink) == [number for number in range(1, 21) if number != 13]
+    assert sink.dead_letters() == [(12, "parked")]
+
+
+def test_event_error_parks_at_once_and_takes_the_effect_back(handled_by: HandledBy) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        if event.id.int == 2:
+            raise EventError("no such order")
+
+    sink = handled_by(handler)
+    sink.send(Out(1), Out(2), Out(3))
+    sink.run()
+    assert effects(sink) == [1, 3]
+    assert sink.sql("SELECT kafka_offset, error, attempts, state FROM inbox.dead_letters") == [
+        (1, "no such order", 1, "parked")
+    ]
+    assert sink.endings() == {"applied": 2, "dead_lettered": 1}
+
+
+def test_any_other_exception_is_tried_as_often_as_configured(handled_by: HandledBy) -> None:
+    calls: list[int] = []
+
+    def handler(event: Event, tx: Transaction) -> None:
+        calls.append(event.id.int)
+        apply(event, tx)
+        if event.id.int == 2:
+            raise ValueError("a defect")
+
+    sink = handled_by(handler, rest="[failures]\nattempts = 3")
+    sink.send(Out(1), Out(2))
+    sink.run()
+    assert calls.count(2) == 3
+    assert sink.sql("SELECT error_class, attempts FROM inbox.dead_letters") == [("ValueError", 3)]
+    assert effects(sink) == [1]
+
+
+def test_an_exception_that_passes_costs_nothing(handled_by: HandledBy) -> None:
+    failures = iter([ValueError("once"), ValueError("twice")])
+
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        if event.id.int == 2 and (failure := next(failures, None)) is not None:
+            raise failure
+
+    sink = handled_by(handler)
+    sink.send(Out(1), Out(2), Out(3))
+    sink.run()
+    assert effects(sink) == [1, 2, 3]
+    assert sink.endings() == {"applied": 3}
+
+
+def test_try_again_waits_and_is_never_a_dead_letter(handled_by: HandledBy) -> None:
+    outages = iter(range(4))
+
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        if event.id.int == 2 and next(outages, None) is not None:
+            raise TryAgainError("the price service does not answer")
+
+    sink = handled_by(handler, rest="[failures]\nattempts = 1")
+    sink.send(Out(1), Out(2), Out(3))
+    sink.run()
+    assert effects(sink) == [1, 2, 3]
+    assert sink.dead_letters() == []
+
+
+@pytest.mark.parametrize(
+    "statement", ["INSERT INTO numbers VALUES (1)", "SELECT 1/0", "INSERT INTO numbers VALUES ('x')"]
+)
+def test_a_statement_that_fails_for_an_event_parks_that_event_alone(handled_by: HandledBy, statement: str) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        if event.id.int == 2:
+            tx.execute(statement)
+
+    sink = handled_by(handler)
+    sink.sql("CREATE TABLE numbers (number int UNIQUE); INSERT INTO numbers VALUES (1)")
+    sink.send(*(Out(number) for number in range(1, 6)))
+    sink.run()
+    assert effects(sink) == [1, 3, 4, 5]
+    assert sink.dead_letters() == [(1, "parked")]
+
+
+@pytest.mark.parametrize("way", ["fetch_one", "connection"])
+def test_a_database_error_that_the_handler_swallows_parks_the_event_all_the_same(
+    handled_by: HandledBy, way: str
+) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        if event.id.int != 2:
+            return
+        try:
+            if way == "fetch_one":
+                tx.fetch_one("SELECT 1/0")
+            else:
+                tx.connection.execute(sqlalchemy.text("SELECT 1/0"))
+        except Exception:  # noqa: BLE001, S110 - what a careless handler does
+            pass
+
+    sink = handled_by(handler)
+    sink.send(Out(1), Out(2), Out(3))
+    sink.run()
+    assert effects(sink) == [1, 3]
+    assert sink.dead_letters() == [(1, "parked")]
+
+
+def test_a_missing_table_is_an_outage_and_no_dead_letter(handled_by: HandledBy) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        tx.execute("INSERT INTO later VALUES (%s)", (event.id.int,))
+
+    sink = handled_by(handler)
+    sink.send(Out(1))
+    with sink.running() as worker:
+        eventually(lambda: worker.progress.waiting_for, what="the sink to say that it waits")
+        assert "later" in str(worker.progress.waiting_for)
+        sink.sql("CREATE TABLE later (event int)")
+        sink.eventually_settled(1, within=15)
+    assert sink.column("SELECT event FROM later") == [1]
+    assert sink.dead_letters() == []
+
+
+def commit_the_connection(tx: Transaction) -> None:
+    tx.connection.commit()
+
+
+def roll_the_connection_back(tx: Transaction) -> None:
+    tx.connection.rollback()
+
+
+def execute_commit(tx: Transaction) -> None:
+    tx.execute("COMMIT")
+
+
+def execute_commit_in_lower_case_behind_a_comment(tx: Transaction) -> None:
+    tx.execute("/* done */ commit; SELECT 1")
+
+
+def commit_in_sqlalchemy_text(tx: Transaction) -> None:
+    tx.connection.execute(sqlalchemy.text("COMMIT"))
+
+
+def commit_in_driver_sql(tx: Transaction) -> None:
+    tx.connection.exec_driver_sql("COMMIT AND CHAIN")
+
+
+def commit_on_the_driver_connection(tx: Transaction) -> None:
+    driver_connection(tx).cursor().execute("COMMIT")
+
+
+def call_commit_of_the_driver_connection(tx: Transaction) -> None:
+    driver_connection(tx).commit()
+
+
+def driver_connection(tx: Transaction) -> psycopg.Connection:
+    connection = tx.connection.connection.driver_connection
+    assert isinstance(connection, psycopg.Connection)
+    return connection
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        commit_the_connection,
+        roll_the_connection_back,
+        execute_commit,
+        execute_commit_in_lower_case_behind_a_comment,
+        commit_in_sqlalchemy_text,
+        commit_in_driver_sql,
+        commit_on_the_driver_connection,
+        call_commit_of_the_driver_connection,
+    ],
+)
+def test_a_handler_that_would_end_the_transaction_is_refused_and_its_event_parked(
+    handled_by: HandledBy, end: Callable[[Transaction], None]
+) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        if event.id.int == 2:
+            end(tx)
+
+    sink = handled_by(handler)
+    sink.send(Out(1), Out(2), Out(3))
+    sink.run()
+    assert effects(sink) == [1, 3]
+    assert sink.dead_letters() == [(1, "parked")]
+    assert sink.endings() == {"applied": 2, "dead_lettered": 1}
+
+
+@pytest.mark.parametrize("then", ["goes on", "fails", "begins another"])
+def test_a_commit_hidden_from_the_guard_stops_the_sink_before_the_ledger_moves(
+    handled_by: HandledBy, then: str
+) -> None:
+    """The claims of the whole batch are committed with it: going on would take the rest for duplicates, and lose it."""
+
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        if event.id.int == 1:
+            tx.connection.exec_driver_sql("SELECT 1; COMMIT" + ("; BEGIN" if then != "goes on" else ""))
+        if event.id.int == 2 and then == "fails":
+            raise ValueError("after the commit")
+
+    sink = handled_by(handler, rest="[failures]\nattempts = 1")
+    sink.send(Out(1), Out(2), Out(3))
+    with pytest.raises(HaltError, match="a handler ended the sink's transaction"):
+        sink.run()
+    assert sink.next_offsets() == {0: 0}
+
+
+def test_a_session_of_the_orm_joins_the_transaction_and_its_commit_only_flushes(handled_by: HandledBy) -> None:
+    table = sqlalchemy.Table(
+        "effects", sqlalchemy.MetaData(), sqlalchemy.Column("event", sqlalchemy.Integer, primary_key=True)
+    )
+
+    class Effect:
+        event: int
+
+    registry().map_imperatively(Effect, table)
+
+    def handler(event: Event, tx: Transaction) -> None:
+        with Session(bind=tx.connection) as session:
+            effect = Effect()
+            effect.event = event.id.int
+            session.add(effect)
+            session.commit()
+        if event.id.int == 2:
+            raise EventError("not this one")
+
+    sink = handled_by(handler)
+    sink.send(Out(1), Out(2), Out(3))
+    sink.run()
+    assert effects(sink) == [1, 3]
+
+
+def test_a_savepoint_of_the_handlers_own_may_fail(handled_by: HandledBy) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        with suppress(sqlalchemy.exc.DBAPIError), tx.connection.begin_nested():
+            tx.connection.execute(sqlalchemy.text("SELECT 1/0"))
+
+    sink = handled_by(handler)
+    sink.send(Out(1), Out(2))
+    sink.run()
+    assert effects(sink) == [1, 2]
+
+
+def test_sqlalchemy_core_joins_the_transaction(handled_by: HandledBy) -> None:
+    table = sqlalchemy.table("effects", sqlalchemy.column("event"))
+
+    def handler(event: Event, tx: Transaction) -> None:
+        tx.connection.execute(sqlalchemy.insert(table).values(event=event.id.int))
+        if event.id.int == 2:
+            raise EventError("not this one")
+
+    sink = handled_by(handler)
+    sink.send(Out(1), Out(2), Out(3))
+    sink.run()
+    assert effects(sink) == [1, 3]
+
+
+def test_a_deferred_constraint_parks_its_event_alone(handled_by: HandledBy) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        tx.execute("INSERT INTO lines VALUES (%s)", (99 if event.id.int == 3 else 1,))
+
+    sink = handled_by(handler)
+    sink.sql("CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1)")
+    sink.sql("CREATE TABLE lines (order_id int REFERENCES orders DEFERRABLE INITIALLY DEFERRED)")
+    sink.send(*(Out(number) for number in range(1, 6)))
+    sink.run()
+    assert sink.column("SELECT count(*) FROM lines") == [4]
+    assert sink.dead_letters() == [(2, "parked")]
+    assert sink.endings() == {"applied": 4, "dead_lettered": 1}
+
+
+def test_two_routes_of_one_topic_fail_apart(sink: Sink, offer: Callable[..., None]) -> None:
+    def bad(event: Event, tx: Transaction) -> None:
+        raise EventError("never")
+
+    offer(good=apply, bad=bad)
+    routes = '[[routes]]\ntopic = "TOPIC"\nhandler = "good"\n[[routes]]\ntopic = "TOPIC"\nhandler = "bad"\n'
+    sink.configure(routes)
+    sink.sql(EFFECTS)
+    sink.send(Out(1), Out(2))
+    sink.run()
+    assert effects(sink) == [1, 2]
+    assert sink.endings() == {"applied": 2, "dead_lettered": 2}
