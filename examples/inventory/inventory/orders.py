@@ -46,15 +46,16 @@ class Ledger:
 class OrderService:
     """Places orders by telling Kafka of them, all of a transaction or none."""
 
-    def __init__(self, bootstrap_servers: str, topic: str = TOPIC, *, name: str = "order-service") -> None:
+    def __init__(self, bootstrap_servers: str, topic: str = TOPIC, *, transactional_id: str = "order-service") -> None:
         self._topic = topic
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap_servers,
-                "transactional.id": name,
+                "transactional.id": transactional_id,
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": 0,
+                "log_level": 3,
             }
         )
         self._producer.init_transactions(TIMEOUT_SECONDS)
@@ -81,7 +82,7 @@ class OrderService:
 
 def create_topic(bootstrap_servers: str, topic: str = TOPIC) -> None:
     """Makes the topic where it is not there yet."""
-    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 3})
     if topic not in client.list_topics(timeout=TIMEOUT_SECONDS).topics:
         client.create_topics([NewTopic(topic, PARTITIONS)], operation_timeout=10)[topic].result(TIMEOUT_SECONDS)
 
@@ -91,7 +92,7 @@ def send(
 ) -> Ledger:
     """Place `orders` orders and return the ledger; `placed` is told after each transaction how many there are."""
     create_topic(bootstrap_servers, topic)
-    service = OrderService(bootstrap_servers, topic)
+    service = OrderService(bootstrap_servers, topic, transactional_id=f"order-service {topic}")
     for step in plan(orders, seed=seed):
         service.carry_out(step)
         placed(len(service.ledger.committed))

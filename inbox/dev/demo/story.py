@@ -1,47 +1,49 @@
 """The demo from start to end: servers, stock, traffic, four consumers, one table."""
 
-import os
+import json
 import signal
-import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TextIO
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
-from psycopg import sql
 from pydantic import SecretStr
-from rich.console import Console
-from rich.table import Table
 
-from inbox.dev.backends import Servers, servers
-from inbox.dev.demo.trial import Trial, Truth, Verdict, own_python, run_trial
-from inbox.errors import StartupError
+from inbox.dev.backends import servers
+from inbox.dev.demo.display import Display
+from inbox.dev.demo.stage import Stage, Traffic, cleared_away, create_stock, found, require_example, send_orders
+from inbox.dev.demo.trial import Contestant, Trial
+from inbox.dev.demo.verdict import judged
+from inbox.errors import TryAgainError
 from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions
 
-EFFECTIVELY_ONCE = "effectively once"
 WEAK_GUARANTEES = ("none", "at most once", "at least once")
-TOPIC = "order.events"
-_SEED = 6  # one whose traffic has both aborted and repeated transactions
+EFFECTIVELY_ONCE = "effectively once"
+GUARANTEES = (*WEAK_GUARANTEES, EFFECTIVELY_ONCE)
 
-_CONFIG = """\
+# The last point leaves room for what a consumer may have lost by then, or it would be killed less often than others.
+KILL_AT_PERCENT = (15, 30, 45, 60, 75)
+
+_BOUND_SECONDS = 75.0
+_LOOK_EVERY_SECONDS = 0.005
+
+_SINK_CONFIG = """\
 [sink]
-name = "inventory"
+name = {group}
 batch_events = 20          # small, so that a crash finds a transaction under way
 
 [database]
-url = "{url}"
+url = {url}
 
 [kafka]
-"bootstrap.servers" = "{kafka}"
-"group.instance.id" = "demo"
+"bootstrap.servers" = {bootstrap_servers}
+"group.instance.id" = "demo"   # partitions come back at once after a crash, not after the session timeout
 
 [[routes]]
-topic = "{topic}"
+name = "reserve-stock"
+topic = {topic}
 types = ["OrderCreated"]
 event_id = "header:event_id"
 event_type = "header:type"
@@ -49,139 +51,99 @@ handler = "reserve_stock"
 """
 
 
-def run_demo(*, keep: bool, out: TextIO, orders: int = 1500) -> int:
-    """Run the story; 0 if the sink was exact, 1 if not.
-
-    Raises:
-        StartupError: the example package or the servers cannot be had.
-        TryAgainError: a consumer did not end in time.
-    """
-    console = Console(file=out)
-    _require_example()
-    with (
-        servers(progress=console.print) as running,
-        tempfile.TemporaryDirectory(prefix="kafka-inbox-demo-") as directory,
-    ):
-        console.print(f"servers: {running.description}")
-        truth = _emit(running, orders, console)
-        trials = _trials(running, Path(directory))
-        kill_at = [orders * percent // 100 for percent in (15, 35, 55, 75, 90)]
-        console.print(
-            f"four consumers, each killed with SIGKILL once it has applied {', '.join(map(str, kill_at))} orders"
-        )
-        verdicts = _run_all(trials, truth, kill_at, console)
-        console.print(_table(verdicts))
-        console.print(_moral(verdicts))
+def tell(*, keep: bool, out: TextIO, orders: int) -> int:
+    """See `inbox.dev.demo.run_demo`."""
+    display = Display(out)
+    require_example()
+    with _interrupted_by_sigterm(), ExitStack() as stack:
+        stage = Stage(stack.enter_context(servers(progress=display.say)))
+        stack.enter_context(cleared_away(stage, *GUARANTEES))
+        display.say(f"servers: {stage.servers.description}")
+        traffic = _send(stage, orders, display)
+        kill_at = [orders * percent // 100 for percent in KILL_AT_PERCENT]
+        trials = [stack.enter_context(closing(Trial(each, kill_at))) for each in _contestants(stage)]
+        points = ", ".join(map(str, kill_at))
+        display.say(f"four consumers, each killed with SIGKILL as soon as it has applied {points} different orders")
+        _run(trials, orders, display)
+        exact = _conclude(trials, traffic, display)
         if keep:
-            _keep(running, Path(directory), console)
-    return 0 if verdicts[-1].exact else 1
+            _keep(stage, trials[-1], display)
+    return 0 if exact else 1
 
 
-def _require_example() -> None:
-    try:
-        import inventory.orders  # noqa: F401 - an optional package
-    except ImportError:
-        raise StartupError(
-            "the demo needs the example package; run `pip install ./examples/inventory` in a checkout, or `make demo`"
-        ) from None
-
-
-def _emit(running: Servers, orders: int, console: Console) -> Truth:
-    from inventory.orders import send
-    from inventory.tables import FREE_AT_FIRST, SKUS
-
-    ledger = send(running.bootstrap_servers, TOPIC, orders=orders, seed=_SEED, placed=lambda _: None)
-    console.print(
-        f"order service: {len(ledger.committed)} orders committed, {ledger.aborted} records aborted, "
-        f"{ledger.repeated} sent twice"
+def _send(stage: Stage, orders: int, display: Display) -> Traffic:
+    with display.bars() as bars:
+        task = bars.add_task("order service", total=orders, note="")
+        traffic = send_orders(stage, orders, lambda count: bars.update(task, completed=count))
+    display.say(
+        f"order service: {len(traffic.truth.committed)} orders committed in Kafka transactions; beyond those "
+        f"{traffic.aborted} records aborted and {traffic.repeated} sent a second time"
     )
-    quantities = {event_id: order.quantity for event_id, order in ledger.committed.items()}
-    return Truth(quantities, stock_at_start=len(SKUS) * FREE_AT_FIRST)
+    return traffic
 
 
-def _trials(running: Servers, directory: Path) -> list[Trial]:
-    weak = [_weak_trial(running, guarantee) for guarantee in WEAK_GUARANTEES]
-    url = _new_database(running, EFFECTIVELY_ONCE)
+def _contestants(stage: Stage) -> Iterator[Contestant]:
+    for guarantee in WEAK_GUARANTEES:
+        url = create_stock(stage, guarantee)
+        config = {"guarantee": guarantee, "database_url": url, **_where(stage, guarantee)}
+        yield Contestant(guarantee, url, ["inbox.dev.demo.weak", "{config}"], "weak.json", json.dumps(config))
+    url = create_stock(stage, EFFECTIVELY_ONCE)
     migrate(DatabaseOptions(url=SecretStr(url)))
-    config = directory / "inbox.toml"
-    config.touch(mode=0o600)
-    config.write_text(_CONFIG.format(url=url, kafka=running.bootstrap_servers, topic=TOPIC))
-    sink = own_python("inbox", "run", "--until-end", "--config", str(config))
-    return [*weak, Trial(EFFECTIVELY_ONCE, sink, _environment(), url)]
+    # a TOML basic string and a JSON string are the same for what can stand in a URL or an address
+    values = {name: json.dumps(value) for name, value in (_where(stage, EFFECTIVELY_ONCE) | {"url": url}).items()}
+    run = ["inbox", "run", "--until-end", "--config", "{config}"]
+    yield Contestant(EFFECTIVELY_ONCE, url, run, "inbox.toml", _SINK_CONFIG.format_map(values))
 
 
-def _weak_trial(running: Servers, guarantee: str) -> Trial:
-    url = _new_database(running, guarantee)
-    command = own_python("inbox.dev.demo.weak", guarantee, running.bootstrap_servers, url, TOPIC)
-    return Trial(guarantee, command, _environment(), url)
+def _where(stage: Stage, guarantee: str) -> dict[str, str]:
+    servers, group = stage.servers.bootstrap_servers, stage.group(guarantee)
+    return {"bootstrap_servers": servers, "topic": stage.topic, "group": group}
 
 
-def _environment() -> Mapping[str, str]:
-    """Without the INBOX_ variables of whoever started the demo: its configuration is its own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("INBOX_")}
+def _run(trials: Sequence[Trial], orders: int, display: Display) -> None:
+    """All at once, until each has come to the end of the topic."""
+    deadline = time.monotonic() + _BOUND_SECONDS
+    with display.bars() as bars:
+        tasks = {trial.guarantee: bars.add_task(trial.guarantee, total=orders, note="") for trial in trials}
+        for trial in trials:
+            trial.start()
+        while running := [trial for trial in trials if not trial.ended]:
+            for trial in running:
+                if trial.look() and not display.is_terminal:
+                    display.say(f"{trial.guarantee}: killed for the {_NTH[trial.kills]} time at {trial.applied} orders")
+                bars.update(tasks[trial.guarantee], completed=trial.applied, note=f"killed {trial.kills}x")
+            if time.monotonic() > deadline:
+                names = ", ".join(trial.guarantee for trial in running)
+                raise TryAgainError(f"not at the end after {_BOUND_SECONDS:g} s: {names}; look at the machine's load")
+            time.sleep(_LOOK_EVERY_SECONDS)
 
 
-def _new_database(running: Servers, guarantee: str) -> str:
-    """A database of its own for each consumer, with the example's tables and stock."""
-    from inventory.tables import create_tables
-
-    name = "demo_" + guarantee.replace(" ", "_")
-    with psycopg.connect(running.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = urlunsplit(urlsplit(running.database_url)._replace(path=f"/{name}"))
-    with psycopg.connect(url) as connection:
-        create_tables(connection)
-    return url
+_NTH = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 5: "5th"}
 
 
-def _run_all(trials: Sequence[Trial], truth: Truth, kill_at: Sequence[int], console: Console) -> list[Verdict]:
-    lock = threading.Lock()
-
-    def note(text: str) -> None:
-        with lock:
-            console.print(text, style="dim")
-
-    with ThreadPoolExecutor(len(trials)) as pool:
-        running = [pool.submit(run_trial, trial, truth, kill_at, note) for trial in trials]
-        return [each.result() for each in running]
+def _conclude(trials: Sequence[Trial], traffic: Traffic, display: Display) -> bool:
+    verdicts = {trial.guarantee: judged(traffic.truth, found(trial.connection)) for trial in trials}
+    exact = verdicts[EFFECTIVELY_ONCE].exact
+    display.conclude(trials, verdicts, exact)
+    return exact
 
 
-def _table(verdicts: Sequence[Verdict]) -> Table:
-    table = Table("guarantee", title="the same events, the same crashes")
-    for column in ("killed", "committed", "applied", "lost", "doubled", "stock"):
-        table.add_column(column, justify="right")
-    for each in verdicts:
-        counts = (each.kills, each.committed, each.applied, each.lost, each.doubled)
-        table.add_row(each.guarantee, *map(str, counts), "right" if each.stock_right else "wrong")
-    return table
-
-
-def _moral(verdicts: Sequence[Verdict]) -> str:
-    if verdicts[-1].exact:
-        return (
-            "The sink applied every committed order exactly once: its effect, its claim and its offset commit together."
-        )
-    return "The sink was NOT exact. This is a defect: please report it with the table above."
-
-
-def _keep(running: Servers, directory: Path, console: Console) -> None:
-    config = directory / "inbox.toml"
-    console.print("The servers stay up until Ctrl-C. Look around:", soft_wrap=True)
-    console.print(f"  inbox status --config {config}", soft_wrap=True)
-    console.print(f"  inbox check --config {config}", soft_wrap=True)
-    console.print(f"  Kafka: {running.bootstrap_servers}, topic {TOPIC}", soft_wrap=True)
-    console.print("  PostgreSQL: the url in that file; databases demo_none, demo_at_most_once, ...", soft_wrap=True)
-    with _interrupted() as event:
-        event.wait()
+def _keep(stage: Stage, sink: Trial, display: Display) -> None:
+    display.say("The servers stay up until Ctrl-C. Look around, in another terminal:")
+    display.say(f"  inbox status --config {sink.config}")
+    display.say(f"  inbox check --config {sink.config}")
+    display.say(f"  psql '{stage.url(EFFECTIVELY_ONCE)}' -c 'TABLE stock'")
+    display.say(f"  databases: {', '.join(map(stage.database, GUARANTEES))}")
+    display.say(f"  Kafka: {stage.servers.bootstrap_servers}, topic {stage.topic}")
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+    display.say("stopping")
 
 
 @contextmanager
-def _interrupted() -> Iterator[threading.Event]:
-    event = threading.Event()
-    before = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+def _interrupted_by_sigterm() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield event
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGTERM, before)

@@ -1,124 +1,115 @@
-"""One consumer on trial: started, killed at the same points as the others, started again, and counted."""
+"""One consumer on trial: started, killed at the same points as the others, and started again."""
 
 import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
 
-from inbox.errors import TryAgainError
+from inbox.dev.supervised import Supervised
+from inbox.errors import StartupError, TryAgainError
 
-_BOUND_SECONDS = 75.0
-_POLL_SECONDS = 0.004
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What was committed to Kafka: the quantity of each order by event id, and each sku's stock at the start."""
-
-    quantities: Mapping[UUID, int]
-    stock_at_start: int
-
-    @property
-    def stock_at_end(self) -> int:
-        return self.stock_at_start - sum(self.quantities.values())
+_ALIVE_EVERY_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A consumer: what it promises, how it is started, and the database that shows what it did."""
+class Contestant:
+    """A consumer: what it promises, the arguments of its `python -m`, and its configuration.
 
-    guarantee: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    database_url: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of the committed events, counted in the database alone."""
-
-    guarantee: str
-    kills: int
-    committed: int
-    applied: int
-    lost: int
-    doubled: int
-    ghosts: int
-    stock_right: bool
-
-    @property
-    def exact(self) -> bool:
-        return self.lost == self.doubled == self.ghosts == 0 and self.stock_right
-
-
-def run_trial(trial: Trial, truth: Truth, kill_at: Sequence[int], note: Callable[[str], None]) -> Verdict:
-    """Kill the consumer whenever it has applied so many; then let it finish.
-
-    Raises:
-        TryAgainError: it does not get there in time, or fails by itself.
+    `{config}` in the arguments becomes the file that the configuration is written to: it holds the password of the
+    database, which a command line would show to everybody on the machine.
     """
-    deadline = time.monotonic() + _BOUND_SECONDS
-    kills = 0
-    with psycopg.connect(trial.database_url, autocommit=True) as connection:
-        for count in kill_at:
-            kills += _run_until(trial, connection, count, deadline)
-            note(f"{trial.guarantee}: killed {kills} times, {_applied(connection)} applied")
-        _run_until(trial, connection, None, deadline)
-        return judged(trial.guarantee, kills, truth, connection)
+
+    guarantee: str
+    database_url: str
+    module_arguments: Sequence[str]
+    config_name: str
+    config: str
 
 
-def _run_until(
-    trial: Trial, connection: psycopg.Connection[tuple[object, ...]], count: int | None, deadline: float
-) -> int:
-    """1 if it was killed at that count, 0 if it ended before."""
-    process = subprocess.Popen(
-        trial.command, env=trial.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        while process.poll() is None:
-            if count is not None and _applied(connection) >= count:
-                os.kill(process.pid, signal.SIGKILL)
-                return 1
-            if time.monotonic() > deadline:
-                raise TryAgainError(
-                    f'the consumer "{trial.guarantee}" did not end within {_BOUND_SECONDS:g} s; try again'
-                )
-            time.sleep(_POLL_SECONDS)
-        if process.returncode != 0:
-            said = process.stderr.read()[-2000:] if process.stderr else ""
-            raise TryAgainError(f'the consumer "{trial.guarantee}" failed with {process.returncode}:\n{said}')
-        return 0
-    finally:
-        process.kill()
-        process.communicate()
+class Trial:
+    """Counts what the consumer has applied by looking into its database alone.
+
+    The process is supervised, so it cannot outlive the demo, however that ends.
+    """
+
+    def __init__(self, contestant: Contestant, kill_at: Sequence[int]) -> None:
+        self.guarantee = contestant.guarantee
+        self.kills = 0
+        self.ended = False
+        self._seen: set[UUID] = set()
+        self._last_row = 0
+        self._alive_at = 0.0
+        self._kill_at = kill_at
+        self._process = Supervised("demo")
+        try:
+            self.config = self._process.directory / contestant.config_name
+            self._command = _command(contestant, self.config)
+            self.connection: psycopg.Connection[Any] = psycopg.connect(contestant.database_url, autocommit=True)
+        except BaseException:
+            self._process.close()
+            raise
+
+    @property
+    def applied(self) -> int:
+        """How many different events its database shows."""
+        return len(self._seen)
+
+    def start(self) -> None:
+        self._process.start(self._command)
+
+    def look(self) -> bool:
+        """Count anew; kill and start again at a point that was passed. Returns whether that happened.
+
+        Raises:
+            TryAgainError: the consumer failed by itself.
+        """
+        # one query by primary key: a look must be cheap, for the shorter the time between looks the closer the kill
+        rows = self.connection.execute(
+            "SELECT reservation_id, event_id FROM reservations WHERE reservation_id > %s ORDER BY 1", (self._last_row,)
+        ).fetchall()
+        if rows:
+            self._last_row = rows[-1][0]
+            self._seen.update(event_id for _, event_id in rows)
+        if self.kills < len(self._kill_at) and self.applied >= self._kill_at[self.kills]:
+            self._kill()
+            return True
+        self._notice_end()
+        return False
+
+    def _kill(self) -> None:
+        self._process.kill()
+        self.kills += 1
+        self.start()
+
+    def _notice_end(self) -> None:
+        if time.monotonic() - self._alive_at < _ALIVE_EVERY_SECONDS:
+            return
+        self._alive_at = time.monotonic()
+        code = self._process.exit_code
+        self.ended = code is not None
+        if code:
+            said = self._process.log_tail()
+            raise TryAgainError(f'the consumer "{self.guarantee}" failed with {code}; its last words were:\n{said}')
+
+    def close(self) -> None:
+        """End the process, if it still runs, and remove its files."""
+        self.connection.close()
+        with suppress(StartupError):
+            self._process.kill()
+        self._process.close()
 
 
-def _applied(connection: psycopg.Connection[tuple[object, ...]]) -> int:
-    row = connection.execute("SELECT count(DISTINCT event_id) FROM reservations").fetchone()
-    return int(str(row[0])) if row else 0
-
-
-def judged(guarantee: str, kills: int, truth: Truth, connection: psycopg.Connection[tuple[object, ...]]) -> Verdict:
-    rows = connection.execute("SELECT event_id, count(*) FROM reservations GROUP BY event_id").fetchall()
-    times = {UUID(str(event_id)): int(str(count)) for event_id, count in rows}
-    stock = connection.execute("SELECT sum(free)::bigint FROM stock").fetchone()
-    return Verdict(
-        guarantee=guarantee,
-        kills=kills,
-        committed=len(truth.quantities),
-        applied=sum(times.values()),
-        lost=len(truth.quantities.keys() - times.keys()),
-        doubled=sum(count - 1 for count in times.values()),
-        ghosts=len(times.keys() - truth.quantities.keys()),
-        stock_right=stock is not None and int(str(stock[0])) == truth.stock_at_end,
-    )
-
-
-def own_python(module: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", module, *arguments]
+def _command(contestant: Contestant, config: Path) -> list[str]:
+    config.touch(mode=0o600)
+    config.write_text(contestant.config)
+    # what the user's own environment says of an inbox is not for this one
+    unset = [word for name in os.environ if name.startswith("INBOX_") for word in ("-u", name)]
+    arguments = [str(config) if argument == "{config}" else argument for argument in contestant.module_arguments]
+    return ["env", *unset, sys.executable, "-m", *arguments]

@@ -1,16 +1,21 @@
 """Three consumers without an inbox, as they are commonly written, to be killed beside the sink.
 
-    python -m inbox.dev.demo.weak GUARANTEE BOOTSTRAP_SERVERS DATABASE_URL TOPIC
+    python -m inbox.dev.demo.weak CONFIG
 
-Each takes batches of records, applies each record in a database transaction of its own, and ends once it
-has met the end of every partition. They differ only in when Kafka is told.
+CONFIG is JSON: `guarantee`, `bootstrap_servers`, `group`, `topic`, `database_url`. Each takes batches of records,
+applies each record in a database transaction of its own, and ends once it has met the end of every partition. They
+differ only in when Kafka is told. Everything else is as librdkafka has it: `read_committed`, and automatic commits,
+where there are any, every 5 seconds.
 """
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import orjson
 import psycopg
-from confluent_kafka import Consumer, KafkaError, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from inventory.handlers import RESERVE, TAKE_STOCK
 
 NONE = "none"
@@ -19,13 +24,14 @@ AT_LEAST_ONCE = "at least once"
 _BATCH = 100
 
 
-def consume(guarantee: str, bootstrap_servers: str, database_url: str, topic: str) -> None:
+def consume(config: Mapping[str, str]) -> None:
+    guarantee = config["guarantee"]
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": f"demo {guarantee}",
-            # A member with a fixed name gets its partitions back at once after a crash, instead of after
-            # the session timeout.
+            "bootstrap.servers": config["bootstrap_servers"],
+            "group.id": config["group"],
+            # A member with a fixed name gets its partitions back at once after a crash (KIP-345); without one the
+            # group waits for the dead member's session to time out, 45 seconds.
             "group.instance.id": "demo",
             "enable.auto.commit": guarantee == NONE,
             "auto.offset.reset": "earliest",
@@ -33,21 +39,30 @@ def consume(guarantee: str, bootstrap_servers: str, database_url: str, topic: st
             "log_level": 0,
         }
     )
-    consumer.subscribe([topic])
+    consumer.subscribe([config["topic"]])
     ended: set[int | None] = set()
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(config["database_url"], autocommit=True) as connection:
         while not ended or len(ended) < len(consumer.assignment()):
-            messages = consumer.consume(_BATCH, 0.2)
-            records = [message for message in messages if message.error() is None]
-            ended -= {record.partition() for record in records}
-            ended |= {m.partition() for m in messages if _is_end(m)}
+            records, ends = _sorted(consumer.consume(_BATCH, 0.2))
+            ended = (ended - {record.partition() for record in records}) | ends
             _take(guarantee, consumer, connection, records)
     consumer.close()
 
 
-def _take(
-    guarantee: str, consumer: Consumer, connection: psycopg.Connection[tuple[object, ...]], records: list[Message]
-) -> None:
+def _sorted(messages: Sequence[Message]) -> tuple[list[Message], set[int | None]]:
+    """Records, and the partitions whose end was met."""
+    records, ends = [], set()
+    for message in messages:
+        if (error := message.error()) is None:
+            records.append(message)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            ends.add(message.partition())
+        elif not error.retriable():
+            raise KafkaException(error)
+    return records, ends
+
+
+def _take(guarantee: str, consumer: Consumer, connection: psycopg.Connection[Any], records: list[Message]) -> None:
     if not records:
         return
     if guarantee == AT_MOST_ONCE:
@@ -58,9 +73,9 @@ def _take(
         consumer.commit(asynchronous=False)
 
 
-def apply(connection: psycopg.Connection[tuple[object, ...]], record: Message) -> None:
+def apply(connection: psycopg.Connection[Any], record: Message) -> None:
     """The effect of the example's handler, without its claim."""
-    order = orjson.loads(record.value() or b"{}")
+    order = json.loads(record.value() or b"")
     event_id = dict(record.headers() or [])["event_id"]
     text = event_id.decode() if isinstance(event_id, bytes) else event_id
     with connection.transaction():
@@ -68,10 +83,5 @@ def apply(connection: psycopg.Connection[tuple[object, ...]], record: Message) -
         connection.execute(RESERVE, (text, order["order_id"], order["sku"], order["quantity"]))
 
 
-def _is_end(message: Message) -> bool:
-    error = message.error()
-    return error is not None and error.code() == KafkaError._PARTITION_EOF
-
-
 if __name__ == "__main__":
-    consume(*sys.argv[1:5])
+    consume(json.loads(Path(sys.argv[1]).read_text()))

@@ -1,0 +1,57 @@
+"""What the demo shows: progress while it goes on, and one table at the end."""
+
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from inbox.dev.demo.trial import Trial
+from inbox.dev.demo.verdict import Verdict
+
+_EXACT = "The sink applied every committed order exactly once: its effect, its claim and its offset commit together."
+_NOT_EXACT = "The sink was NOT exact. This is a defect: please report it with the table above."
+_ABORTED_APPLIED = "Events that were never committed were applied, too: "
+
+
+class Display:
+    """Bars on a terminal, a line for each kill where there is none."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._console = Console(file=out, highlight=False)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self._console.is_terminal
+
+    def say(self, text: str) -> None:
+        # a line is never broken: what is printed is for copying, too
+        self._console.print(text, soft_wrap=True, markup=False)
+
+    def bars(self) -> Progress:
+        """Progress that goes away when it is over, and shows nothing where there is no terminal."""
+        columns = (
+            TextColumn("{task.description:<17}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        return Progress(*columns, console=self._console, transient=True, disable=not self.is_terminal)
+
+    def conclude(self, trials: Sequence[Trial], verdicts: Mapping[str, Verdict], exact: bool) -> None:
+        self._console.print(table(trials, verdicts))
+        if ghosts := [f"{name}: {each.never_committed}" for name, each in verdicts.items() if each.never_committed]:
+            self.say(_ABORTED_APPLIED + ", ".join(ghosts))
+        self.say(_EXACT if exact else _NOT_EXACT)
+
+
+def table(trials: Sequence[Trial], verdicts: Mapping[str, Verdict]) -> Table:
+    result = Table("guarantee", title="the same events, the same crashes")
+    for column in ("killed", "committed", "applied", "lost", "doubled", "stock"):
+        result.add_column(column, justify="right")
+    for trial in trials:
+        each = verdicts[trial.guarantee]
+        counts = (trial.kills, each.committed, each.applied, each.lost, each.doubled)
+        result.add_row(trial.guarantee, *map(str, counts), "right" if each.stock_right else "wrong")
+    return result

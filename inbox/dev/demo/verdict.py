@@ -1,0 +1,54 @@
+"""What became of the committed events: the order service's ledger against the consumer's database. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What was committed to Kafka: the events, and the stock that is right once each was applied exactly once."""
+
+    committed: frozenset[UUID]
+    stock: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a consumer's database shows: how often each event was applied, and the stock that is left."""
+
+    applied: Mapping[UUID, int]
+    stock: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The counts of one consumer: `applied` = `committed` - `lost` + `doubled` + `never_committed`.
+
+    `doubled` are the applications of a committed event after its first, whether a crash or the producer made it
+    come again. `never_committed` are applications of events that were in aborted transactions alone.
+    """
+
+    committed: int
+    applied: int
+    lost: int
+    doubled: int
+    never_committed: int
+    stock_right: bool
+
+    @property
+    def exact(self) -> bool:
+        return self.lost == self.doubled == self.never_committed == 0 and self.stock_right
+
+
+def judged(truth: Truth, found: Found) -> Verdict:
+    mine = {event_id: count for event_id, count in found.applied.items() if event_id in truth.committed}
+    applied = sum(found.applied.values())
+    return Verdict(
+        committed=len(truth.committed),
+        applied=applied,
+        lost=len(truth.committed) - len(mine),
+        doubled=sum(mine.values()) - len(mine),
+        never_committed=applied - sum(mine.values()),
+        stock_right=found.stock == truth.stock,
+    )
