@@ -99,9 +99,12 @@ class TableWriter:
 
     def _fails(self, connection: SinkConnection, events: TableEvents) -> bool:
         parameters = self._parameters(events, [record.value() for record in events.records])
+        return self._refused(connection, self._statements.evaluate, parameters)
+
+    def _refused(self, connection: SinkConnection, query: bytes, parameters: dict[str, Any]) -> bool:
         try:
             with connection.transaction(force_rollback=True):
-                connection.execute(self._statements.evaluate, parameters)
+                connection.execute(query, parameters)
         except EventError:
             return True
         return False
@@ -109,11 +112,10 @@ class TableWriter:
     def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
         """The failure of a single event, with the column and the source that caused it where one did."""
         parameters = self._parameters(event, [record.value() for record in event.records])
+        if self._refused(connection, self._statements.inputs, parameters):
+            return EventError(f"the value is no JSON that PostgreSQL takes: {failure}")
         for (column, source), expression in zip(self._columns, self._expressions, strict=True):
-            try:
-                with connection.transaction(force_rollback=True):
-                    connection.execute(self._statements.probe(column, expression), parameters)
-            except EventError:
+            if self._refused(connection, self._statements.probe(column, expression), parameters):
                 state = failure.__cause__.sqlstate if isinstance(failure.__cause__, psycopg.Error) else None
                 what = f"a value that cannot be {column.declared} ({state})"
                 return EventError(f'column "{column.name}" from {source}: {what}')
@@ -136,6 +138,7 @@ class _Statements:
         self._typed = sql.SQL(", ").join(typed)
         alive = sql.SQL("SELECT {}, e.place FROM {}").format(self._typed, self._events(dead=False))
         self.write = self._insert(alive)
+        self.inputs = sql.SQL("SELECT count(e) FROM {}").format(self._events(dead=False)).as_bytes()
         # The whole row keeps the planner from leaving out columns that nobody asks for.
         self.evaluate = sql.SQL("SELECT count(r) FROM ({}) AS r").format(alive).as_bytes()
         if target.tombstones is Tombstones.DELETE:
