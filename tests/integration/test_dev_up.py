@@ -54,7 +54,7 @@ def test_up_writes_a_configuration_that_works_and_leaves_nothing(
 
     os.kill(running.pid, number)
 
-    rest, errors = running.communicate(timeout=30)
+    rest, errors = running.communicate(timeout=90)
     assert (running.returncode, errors) == (0, "")
     assert "stopping" in rest
     assert not config_path.exists()
