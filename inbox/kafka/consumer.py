@@ -6,6 +6,10 @@ Facts about librdkafka that this module rests on:
   a batch to fill nor cost a call per record.
 - A pause, a resume and a seek each raise the partition's version; records fetched under an older one
   are discarded when they are taken (`rd_kafka_op_version_outdated`).
+- A logical offset (END, STORED) is looked up at the broker, and an answer that comes after a seek still
+  moves the partition there, past what the seek asked for. So a partition is assigned where the ledger
+  says, once that is known, and never anywhere else; librdkafka wants an answer to a rebalance, not
+  all of its partitions at once.
 - The end of a partition arrives in order behind its records, so it is evidence that everything before
   it was delivered, control records and aborted ones included.
 """
@@ -14,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from inbox.errors import HaltError
@@ -44,28 +48,35 @@ class RebalanceListener:
 class GroupConsumer:
     """One member of the sink's consumer group.
 
-    Partitions are handed out paused: nothing is delivered until `go_to` names the offset that the
-    ledger expects.
+    Nothing of a partition is delivered until `go_to` names the offset that the ledger expects.
     """
 
     def __init__(self, options: KafkaOptions, *, queue_bytes: int) -> None:
         properties: dict[str, Any] = {**consumer_properties(options, queue_bytes=queue_bytes)}
         self._consumer = Consumer({**properties, "error_cb": self._on_error})
+        self._placed: set[TopicPartition] = set()
         self._fatal: KafkaError | None = None
         self._away = False
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         def on_assign(consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-            consumer.incremental_assign([KafkaPartition(p.topic, p.partition, OFFSET_END) for p in partitions])
-            consumer.pause(partitions)
+            consumer.incremental_assign([])
             listener.assigned(_addresses(partitions))
 
-        self._consumer.subscribe(
-            list(topics),
-            on_assign=on_assign,
-            on_revoke=lambda _, partitions: listener.revoked(_addresses(partitions)),
-            on_lost=lambda _, partitions: listener.lost(_addresses(partitions)),
-        )
+        def on_revoke(_: Consumer, partitions: list[KafkaPartition]) -> None:
+            listener.revoked(_addresses(partitions))
+            self._remove(_addresses(partitions))
+
+        def on_lost(_: Consumer, partitions: list[KafkaPartition]) -> None:
+            listener.lost(_addresses(partitions))
+            self._remove(_addresses(partitions))
+
+        self._consumer.subscribe(list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)
+
+    def _remove(self, partitions: Sequence[TopicPartition]) -> None:
+        placed = [partition for partition in partitions if partition in self._placed]
+        self._placed.difference_update(placed)
+        self._consumer.incremental_unassign([KafkaPartition(*partition) for partition in placed])
 
     def take(self, limit: int, *, wait_seconds: float) -> Taken:
         """At most `limit` records: whatever is there, or the first that comes within the wait.
@@ -79,9 +90,10 @@ class GroupConsumer:
         first = self._consumer.poll(wait_seconds) if wait_seconds else None
         if first is not None:
             self._sort(first, taken)
+            limit -= 1
         elif wait_seconds:
             return taken
-        for message in self._consumer.consume(max(1, limit - 1), 0):
+        for message in self._consumer.consume(limit, 0) if limit else []:
             self._sort(message, taken)
         return taken
 
@@ -124,8 +136,13 @@ class GroupConsumer:
 
     def go_to(self, partition: TopicPartition, offset: int) -> bool:
         """Deliver from `offset` on; False where librdkafka is not ready yet and wants to be asked again."""
+        place = KafkaPartition(partition.topic, partition.partition, offset)
         try:
-            self._consumer.seek(KafkaPartition(partition.topic, partition.partition, offset))
+            if partition in self._placed:
+                self._consumer.seek(place)
+            else:
+                self._consumer.incremental_assign([place])
+                self._placed.add(partition)
         except KafkaException as error:
             failure = translated(error.args[0], f"going to {partition}@{offset}")
             if isinstance(failure, HaltError):
@@ -135,10 +152,10 @@ class GroupConsumer:
         return True
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        self._consumer.pause([KafkaPartition(*p) for p in partitions])
+        self._consumer.pause([KafkaPartition(*p) for p in partitions if p in self._placed])
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        self._consumer.resume([KafkaPartition(*p) for p in partitions])
+        self._consumer.resume([KafkaPartition(*p) for p in partitions if p in self._placed])
 
     def tell(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
         """Commit offsets to the group: a hint for lag tools, never read back by the sink."""
