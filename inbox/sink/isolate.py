@@ -70,6 +70,7 @@ class RouteSettling:
         self._route = route
         self._column = column
         self._refused: dict[int, Exception] = dict(column.refused)
+        self._conflicts: set[int] = set()
         self._tries: Counter[int] = Counter()
         self._held = {scope: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
         self._result = RouteResult()
@@ -87,6 +88,7 @@ class RouteSettling:
                     self._judge(culprit, failed)
             except _SameIdOtherPayload as conflict:
                 self._refused.update(conflict.places)
+                self._conflicts.update(conflict.places)
             else:
                 self._set_aside(letters)
                 isolation.stood()
@@ -219,6 +221,10 @@ class RouteSettling:
         self._tries[culprit] += 1
         tries = self._tries[culprit]
         if after_failure(certain=failed.certain, attempts=tries, limits=self._do.limits) is Verdict.PARK:
+            # What bore an id first may be the one that is set aside now: who conflicts with whom is asked anew.
+            for place in self._conflicts:
+                del self._refused[place]
+            self._conflicts.clear()
             self._refused[culprit] = failed.error
         else:
             time.sleep(pause_before_attempt(tries))

@@ -13,6 +13,7 @@ _OWN: dict[str, tuple[str, ...]] = {
     "route_starts": ("SELECT", "INSERT"),
     "processed": ("SELECT", "INSERT"),
     "dead_letters": ("SELECT", "INSERT", "UPDATE"),
+    "handling": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
 
 # What ON CONFLICT compares, it reads.

@@ -63,6 +63,8 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _route_starts(tables)
     _processed(tables)
     _dead_letters(tables)
+    _handling(tables)
+    _resumptions(tables)
     if outbox is not None:
         _outbox(tables, outbox.payload)
     return tables
@@ -108,6 +110,8 @@ def _partitions(tables: MetaData) -> None:
         Column("next_offset", BigInteger, nullable=False),
         Column("leader_epoch", Integer),
         Column("owner", Text),
+        Column("owner_pid", Integer),
+        Column("owner_started", DateTime(timezone=True)),
         *(_count(name) for name in ("owner_epoch", "applied", "duplicate", "filtered", "dead_lettered")),
         _now("updated_at"),
         UniqueConstraint("topic", "partition"),
@@ -168,6 +172,8 @@ def _dead_letters(tables: MetaData) -> None:
         Column("state", Text, nullable=False),
         _now("created_at"),
         _now("updated_at"),
+        Column("resolved_at", DateTime(timezone=True)),
+        Column("resolved_by", Text),
         UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
         # Retry walks the open ones of a partition and route in order; the closed ones only pile up.
@@ -178,6 +184,40 @@ def _dead_letters(tables: MetaData) -> None:
             "dead_letter_id",
             postgresql_where=text("state IN ('parked', 'waiting')"),
         ),
+    )
+
+
+def _handling(tables: MetaData) -> None:
+    # Which event a handler has in hand, noted before each call while a partition is young in its owner's hands.
+    Table(
+        "handling",
+        tables,
+        Column("partition_id", _foreign(tables, "partitions.partition_id"), primary_key=True),
+        Column("route_id", _foreign(tables, "routes.route_id"), primary_key=True),
+        Column("kafka_offset", BigInteger, nullable=False),
+        Column("deaths", Integer, nullable=False, server_default=text("0")),
+        Column("owner", Text),
+        Column("backend_pid", Integer),
+        Column("backend_started", DateTime(timezone=True)),
+        _now("noted_at"),
+    )
+
+
+def _resumptions(tables: MetaData) -> None:
+    Table(
+        "resumptions",
+        tables,
+        Column("resumption_id", BigInteger, Identity(always=True), primary_key=True),
+        Column("partition_id", _foreign(tables, "partitions.partition_id"), nullable=False),
+        Column("from_cluster_id", Text, nullable=False),
+        Column("to_cluster_id", Text, nullable=False),
+        Column("from_topic_id", Uuid),
+        Column("to_topic_id", Uuid),
+        Column("from_offset", BigInteger, nullable=False),
+        Column("to_offset", BigInteger, nullable=False),
+        Column("consequence", Text, nullable=False),
+        Column("requested_by", Text, nullable=False),
+        _now("created_at"),
     )
 
 

@@ -11,7 +11,7 @@ down_revision: str | None = None
 branch_labels: str | None = None
 depends_on: str | None = None
 
-TABLES = ("sink", "routes", "partitions", "route_starts", "processed", "dead_letters")
+TABLES = ("sink", "routes", "partitions", "route_starts", "processed", "dead_letters", "handling", "resumptions")
 
 
 def upgrade() -> None:
@@ -22,6 +22,8 @@ def upgrade() -> None:
     create_route_starts()
     create_processed()
     create_dead_letters()
+    create_handling()
+    create_resumptions()
 
 
 def downgrade() -> None:
@@ -70,6 +72,8 @@ def create_partitions() -> None:
         sa.Column("next_offset", sa.BigInteger, nullable=False),
         sa.Column("leader_epoch", sa.Integer),
         sa.Column("owner", sa.Text),
+        sa.Column("owner_pid", sa.Integer),
+        sa.Column("owner_started", sa.DateTime(timezone=True)),
         *(count(name) for name in ("owner_epoch", "applied", "duplicate", "filtered", "dead_lettered")),
         now("updated_at"),
         sa.PrimaryKeyConstraint("partition_id", name="partitions_pkey"),
@@ -123,6 +127,8 @@ def create_dead_letters() -> None:
         sa.Column("state", sa.Text, nullable=False),
         now("created_at"),
         now("updated_at"),
+        sa.Column("resolved_at", sa.DateTime(timezone=True)),
+        sa.Column("resolved_by", sa.Text),
         sa.PrimaryKeyConstraint("dead_letter_id", name="dead_letters_pkey"),
         sa.UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         sa.CheckConstraint(
@@ -135,6 +141,41 @@ def create_dead_letters() -> None:
         "dead_letters",
         ["partition_id", "route_id", "dead_letter_id"],
         postgresql_where=sa.text("state IN ('parked', 'waiting')"),
+    )
+
+
+def create_handling() -> None:
+    op.create_table(
+        "handling",
+        sa.Column("partition_id", sa.Integer, nullable=False),
+        sa.Column("route_id", sa.SmallInteger, nullable=False),
+        sa.Column("kafka_offset", sa.BigInteger, nullable=False),
+        sa.Column("deaths", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("owner", sa.Text),
+        sa.Column("backend_pid", sa.Integer),
+        sa.Column("backend_started", sa.DateTime(timezone=True)),
+        now("noted_at"),
+        sa.PrimaryKeyConstraint("partition_id", "route_id", name="handling_pkey"),
+        *references("handling"),
+    )
+
+
+def create_resumptions() -> None:
+    op.create_table(
+        "resumptions",
+        sa.Column("resumption_id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        sa.Column("partition_id", sa.Integer, nullable=False),
+        sa.Column("from_cluster_id", sa.Text, nullable=False),
+        sa.Column("to_cluster_id", sa.Text, nullable=False),
+        sa.Column("from_topic_id", sa.Uuid),
+        sa.Column("to_topic_id", sa.Uuid),
+        sa.Column("from_offset", sa.BigInteger, nullable=False),
+        sa.Column("to_offset", sa.BigInteger, nullable=False),
+        sa.Column("consequence", sa.Text, nullable=False),
+        sa.Column("requested_by", sa.Text, nullable=False),
+        now("created_at"),
+        sa.PrimaryKeyConstraint("resumption_id", name="resumptions_pkey"),
+        sa.ForeignKeyConstraint(["partition_id"], ["partitions.partition_id"], name="resumptions_partition_id_fkey"),
     )
 
 

@@ -9,9 +9,9 @@ from uuid import UUID
 from inventory.tables import SKUS
 
 ORDERS_IN_A_TRANSACTION = 40
-ABORTED_SHARE = 0.12
+ABORTED_SHARE = 0.15
 CANCELLED_SHARE = 0.5
-REPEATED_SHARE = 0.08
+REPEATED_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def plan(count: int, *, seed: int = 1) -> Iterator[Step]:
     placed = number = 0
     while placed < count:
         size = min(ORDERS_IN_A_TRANSACTION, count - placed)
-        orders = [_order(chance, number + place) for place in range(size)]
+        orders = [_order(chance, f"O-{seed}-{number + place:06}") for place in range(size)]
         number += size
         if chance.random() < ABORTED_SHARE:
             yield Step(orders, Fate.ABORTED)
@@ -65,6 +65,6 @@ def plan(count: int, *, seed: int = 1) -> Iterator[Step]:
             yield Step(orders, Fate.REPEATED)
 
 
-def _order(chance: random.Random, number: int) -> Order:
+def _order(chance: random.Random, order_id: str) -> Order:
     event_id = UUID(int=chance.getrandbits(128), version=4)
-    return Order(event_id, f"O-{number:06}", chance.choice(SKUS), chance.randint(1, 5))
+    return Order(event_id, order_id, chance.choice(SKUS), chance.randint(1, 5))

@@ -17,7 +17,7 @@ from inbox.dev.demo.verdict import Found, Truth
 from inbox.errors import StartupError
 from inbox.handlers import load_handler
 
-_SEED = 6  # one whose traffic has both aborted and repeated transactions
+_SEED = 6  # one whose traffic has aborted and repeated transactions in the small demo of the tests, too
 _REMEDY = "run `pip install ./examples/inventory` in a checkout, or `make demo`"
 
 

@@ -142,7 +142,6 @@ def test_a_constraint_of_the_table_is_told_by_its_name(route: MakeRoute) -> None
     assert text == 'new row for relation "t" violates check constraint "short" (23514)'
 
 
-@pytest.mark.xfail(reason="explain blames the first column for a value that is no JSON at all")
 def test_a_value_that_is_no_json_is_told_as_such(route: MakeRoute) -> None:
     text = route("k text, a integer", {"k": "$key", "a": "/a"}).refusal(record(key=b"k", value=b"hunter2"))
     assert "no JSON" in text

@@ -45,6 +45,17 @@ def test_a_seed_decides_everything() -> None:
     assert list(plan(500, seed=3)) != list(plan(500, seed=4))
 
 
+def test_another_seed_makes_other_orders() -> None:
+    first, second = (orders_of(500, seed, Fate.COMMITTED) for seed in (1, 2))
+    assert {order.order_id for order in first}.isdisjoint(order.order_id for order in second)
+    assert {order.event_id for order in first}.isdisjoint(order.event_id for order in second)
+
+
+def test_the_orders_of_the_tutorial_have_duplicates_among_them() -> None:
+    assert orders_of(1000, 1, Fate.REPEATED)
+    assert orders_of(1000, 1, Fate.ABORTED)
+
+
 class Recorder:
     """A transaction that notes what it was asked to do."""
 
