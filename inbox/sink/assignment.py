@@ -1,8 +1,9 @@
 """Which partitions this worker may take from, and from where: a state machine without I/O.
 
     ASKING ──answer──> PLACING ──seek──> ACTIVE
-       ^                                   │ fenced, owner is still me: a replay raised the epoch
-       └── after a while ── WITHHELD <─────┘ fenced, owner is another
+       ^                                   │ fenced
+       ├── at once: owner is still me, but a replay, a retry or a discard raised the epoch
+       └── after a while ── WITHHELD: owner is another
 
 A partition is handed out paused. Only in ACTIVE are its records taken, and the first of them is the one
 that the ledger expects, or a later one where the log holds none in between (compaction, aborted and
@@ -132,7 +133,7 @@ class Assignment:
 
     def _take_over(self, each: Assigned, holding: Holding, now: float) -> None:
         if holding.owner == self._owner:
-            self._place(each, holding)
+            self._follow(each, holding)
             return
         each.takeovers += 1
         if each.takeovers >= _TAKEOVERS_BEFORE_HALT:
@@ -142,6 +143,14 @@ class Assignment:
             )
         each.phase = Phase.WITHHELD
         each.withheld_until = now + self._reclaim_seconds
+
+    def _follow(self, each: Assigned, holding: Holding) -> None:
+        if holding.owner_epoch == each.owner_epoch:
+            self._place(each, holding)
+        else:
+            # Whoever raised the epoch changed what is known of the partition, its parked keys too: that is read
+            # when it is acquired, not when it is looked at.
+            each.phase = Phase.ASKING
 
     def _place(self, each: Assigned, holding: Holding) -> None:
         each.phase = Phase.PLACING

@@ -84,6 +84,9 @@ class Settler:
         """What the ledger says of a batch whose COMMIT had no answer: settled, fenced, or None for not at all."""
         topics = sorted({address.topic for address in batch.slices})
         rows = {row.address: row for row in self.look(topics) if row.owner == self._owner}
+        # If that COMMIT was one, it parked keys of which nobody here was told.
+        if self._limits.order is Order.KEY:
+            self._read_parked_keys([each.partition_id for each in batch.slices.values()])
         return resolved(batch, rows)
 
     def close(self) -> None:

@@ -57,11 +57,26 @@ def test_a_fenced_partition_is_not_taken_from_before_the_ledger_was_asked(assign
     assert assignment.must_look()
 
 
-def test_a_replay_is_followed_with_its_raised_epoch(assignment: Assignment) -> None:
+def test_a_replay_or_a_retry_that_raised_the_epoch_makes_the_partition_be_acquired_anew(assignment: Assignment) -> None:
     assignment.fenced([P0])
     assert assignment.looked([holding(offset=3, epoch=2)], 0.0, idle=False) == [P0]
+    assert assignment.to_place() == []
+    assert assignment.to_acquire(0.0) == [P0]
+    assignment.acquired([holding(offset=3, epoch=3)])
     assert assignment.to_place() == [(P0, 3)]
-    assert assignment.partitions[P0].owner_epoch == 2
+    assert assignment.partitions[P0].owner_epoch == 3
+
+
+def test_an_idle_worker_acquires_anew_where_a_retry_raised_nothing_but_the_epoch(assignment: Assignment) -> None:
+    assert assignment.looked([holding(epoch=2)], 0.0, idle=True) == [P0]
+    assert assignment.active(P0) is None
+    assert assignment.to_acquire(0.0) == [P0]
+
+
+def test_where_only_the_offset_moved_the_partition_is_placed_anew(assignment: Assignment) -> None:
+    assignment.fenced([P0])
+    assert assignment.looked([holding(offset=12)], 0.0, idle=False) == [P0]
+    assert assignment.to_place() == [(P0, 12)]
 
 
 def test_an_idle_worker_finds_a_replay_without_being_fenced(assignment: Assignment) -> None:
@@ -122,7 +137,7 @@ def test_a_settled_batch_moves_what_is_known_of_the_ledger(assignment: Assignmen
 
 def test_a_late_answer_does_not_move_a_partition_that_is_placed_anew(assignment: Assignment) -> None:
     assignment.fenced([P0])
-    assignment.looked([holding(offset=3, epoch=2)], 0.0, idle=False)
+    assignment.looked([holding(offset=3)], 0.0, idle=False)
     assignment.settled(P0, 12)
     assert assignment.to_place() == [(P0, 3)]
 

@@ -69,6 +69,8 @@ class Members(RuleBasedStateMachine):
         self.expected: dict[TopicPartition, int] = {}
         self.lost_with: set[tuple[TopicPartition, int]] = set()
         self.takeovers: dict[TopicPartition, int] = {}
+        self.parked_keys = dict.fromkeys(PARTITIONS, 0)
+        self.known_parked_keys: dict[TopicPartition, int] = {}
 
     # What Kafka, other members and operators do.
 
@@ -95,6 +97,12 @@ class Members(RuleBasedStateMachine):
     def a_replay_goes_back(self, partition: TopicPartition, back: int) -> None:
         row = self.ledger[partition]
         self.ledger[partition] = Row(max(0, row.next_offset - back), row.owner, row.owner_epoch + 1)
+
+    @rule(partition=partitions)
+    def a_retry_frees_a_key(self, partition: TopicPartition) -> None:
+        self.parked_keys[partition] += 1
+        row = self.ledger[partition]
+        self.ledger[partition] = replace(row, owner_epoch=row.owner_epoch + 1)
 
     @rule(seconds=st.sampled_from([1.0, RECLAIM_SECONDS]))
     def time_passes(self, seconds: float) -> None:
@@ -123,6 +131,7 @@ class Members(RuleBasedStateMachine):
                 for partition in self.job.wanted:
                     row = self.ledger[partition]
                     self.ledger[partition] = Row(row.next_offset, ME, row.owner_epoch + 1)
+                    self.known_parked_keys[partition] = self.parked_keys[partition]
                 self.job.answer = self._holdings(self.job.wanted)
             case "look":
                 self.job.answer = self._holdings(PARTITIONS)
@@ -137,6 +146,7 @@ class Members(RuleBasedStateMachine):
                 job.fenced.add(partition)
         if not job.fenced:
             for partition, part in job.intent.items():
+                assert self.known_parked_keys[partition] == self.parked_keys[partition], "settled by an old list"
                 self.ledger[partition] = replace(self.ledger[partition], next_offset=part.after)
 
     @precondition(lambda self: self.job is not None and self.job.answer is not None)
@@ -235,6 +245,7 @@ class Members(RuleBasedStateMachine):
         for partition in self.given:
             each, row = self.assignment.partitions[partition], self.ledger[partition]
             assert (row.owner, row.owner_epoch, row.next_offset) == (ME, each.owner_epoch, each.taken)
+            assert self.known_parked_keys[partition] == self.parked_keys[partition]
 
     def _holdings(self, partitions: Iterable[TopicPartition]) -> list[Holding]:
         return [
