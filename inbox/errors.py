@@ -29,8 +29,19 @@ class EventError(InboxError):
 class TryAgainError(InboxError):
     """Something the event needs is away. The batch is rolled back and tried again, without end.
 
-    Handlers may raise it when a service they depend on does not answer.
+    Handlers may raise it when a service they depend on does not answer: its text is all they give.
+
+    Attributes:
+        away: whose outage it is: `handler`, `database` or `kafka`.
+        reason: the kind of failure, one of few, for metrics; a change of it is told once.
+        alert: waiting alone may not mend it, a person should look.
     """
+
+    def __init__(self, *text: object, away: str = "handler", reason: str = "handler", alert: bool = False) -> None:
+        super().__init__(*text)
+        self.away = away
+        self.reason = reason
+        self.alert = alert
 
 
 class HaltError(InboxError):

@@ -2,9 +2,13 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from inbox.errors import TryAgainError
 
 REGISTRY = CollectorRegistry()
 
@@ -26,7 +30,7 @@ END_TO_END_SECONDS = Histogram(
 )
 DEAD_LETTERS = Counter("inbox_dead_letters", "Events put into dead_letters.", ["state"], registry=REGISTRY)
 FENCED = Counter("inbox_fenced", "Batches of a partition that met a higher owner epoch.", registry=REGISTRY)
-RETRIES = Counter("inbox_retries", "Batches rolled back and tried again.", ["reason"], registry=REGISTRY)
+RETRIES = Counter("inbox_retries", "Work for the database tried again.", ["reason"], registry=REGISTRY)
 PAUSED = Gauge("inbox_paused", "1 while the sink waits for something to come back.", ["reason"], registry=REGISTRY)
 
 
@@ -50,3 +54,47 @@ def configure_logging(*, human: bool) -> None:
 
 def log() -> structlog.typing.FilteringBoundLogger:
     return structlog.get_logger()  # type: ignore[no-any-return]
+
+
+class Outage:
+    """Something that is away, told without noise: a line at its start, one for each further reason, one at its end."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = 0.0
+        self._times = 0
+        self._away: str | None = None
+        self._told: set[tuple[str, str]] = set()
+
+    def seen(self, failure: TryAgainError) -> None:
+        """It is away, or still is."""
+        if self._away is None:
+            self._since = self._clock()
+        self._times += 1
+        self._pause_for(failure.away)
+        if (failure.away, failure.reason) not in self._told:
+            self._told.add((failure.away, failure.reason))
+            tell = log().error if failure.alert else log().warning
+            tell("waiting", away=failure.away, reason=failure.reason, error=str(failure))
+
+    def over(self) -> None:
+        """It is back; nothing happens where it never was away."""
+        if self._away is not None:
+            seconds = round(self._clock() - self._since, 1)
+            log().info("going-on", away=self._away, after_seconds=seconds, failures=self._times)
+            self.given_up()
+
+    def given_up(self) -> None:
+        """Nobody waits for it any more."""
+        self._pause_for(None)
+        self._times = 0
+        self._told.clear()
+
+    def _pause_for(self, away: str | None) -> None:
+        if away == self._away:
+            return
+        if self._away is not None:
+            PAUSED.labels(self._away).dec()
+        if away is not None:
+            PAUSED.labels(away).inc()
+        self._away = away

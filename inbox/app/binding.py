@@ -69,7 +69,7 @@ def introduce(connection: SinkConnection, schema: str, cluster: Cluster, partiti
         starts = cluster.log_starts(partitions)
         views = cluster.topics(sorted({partition.topic for partition in partitions}))
     except StartupError as error:
-        raise TryAgainError(str(error)) from error
+        raise TryAgainError(str(error), away="kafka", reason="refused", alert=True) from error
     for view in views.values():
         here = {address: start for address, start in starts.items() if address.topic == view.name}
         Ledger(schema).add(connection, cluster_id, view.topic_id, here)

@@ -103,7 +103,14 @@ def _desk_opener(settings: Settings, ready: Ready, owner: str) -> Callable[[], S
         try:
             connection = connect(settings.database, application_name=f"kafka-inbox {settings.sink.name}")
         except StartupError as error:
-            raise TryAgainError(str(error)) from error
+            raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
+        try:
+            return settler_on(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def settler_on(connection: SinkConnection) -> Settler:
         session = HandlerSession(connection)
         if ready.handlers:
             session.prepare()

@@ -35,10 +35,13 @@ def patiently(action: Callable[[], Found], timeout_seconds: float, stop: StopSig
         except TryAgainError as error:
             failures += 1
             if failures == 1:
-                log().warning("waiting", reason=str(error), at_most_seconds=timeout_seconds)
+                log().warning(
+                    "waiting", away=error.away, reason=error.reason, error=str(error), at_most_seconds=timeout_seconds
+                )
             pause = backoff(failures, random.random())  # noqa: S311 - jitter
             if monotonic() + pause > deadline:
-                raise TryAgainError(f"{error}; gave up after {timeout_seconds:g} s") from error
+                error.args = (f"{error}; gave up after {timeout_seconds:g} s",)
+                raise
             if stop.wait(pause):
                 raise
 

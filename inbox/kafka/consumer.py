@@ -14,6 +14,7 @@ Facts about librdkafka that this module rests on:
   it was delivered, control records and aborted ones included.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,11 +22,14 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from inbox.errors import HaltError
+from inbox.errors import HaltError, TryAgainError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.failures import translated
 from inbox.kafka.options import GUARDED, KafkaOptions
-from inbox.telemetry import PAUSED, log
+from inbox.kafka.outage import KafkaOutage
+from inbox.telemetry import log
+
+_ASK_AGAIN_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -51,16 +55,19 @@ class GroupConsumer:
     Nothing of a partition is delivered until `go_to` names the offset that the ledger expects.
     """
 
-    def __init__(self, options: KafkaOptions, *, queue_bytes: int) -> None:
+    def __init__(self, options: KafkaOptions, *, queue_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         properties: dict[str, Any] = {**consumer_properties(options, queue_bytes=queue_bytes)}
-        self._consumer = Consumer({**properties, "error_cb": self._on_error})
+        self._outage = KafkaOutage()
+        self._consumer = Consumer({**properties, "error_cb": self._on_error, "stats_cb": self._outage.statistics})
+        self._clock = clock
+        self._asked_at = 0.0
         self._placed: set[TopicPartition] = set()
         self._fatal: KafkaError | None = None
-        self._away = False
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         def on_assign(consumer: Consumer, partitions: list[KafkaPartition]) -> None:
             consumer.incremental_assign([])
+            self._outage.assigned(_addresses(partitions))
             listener.assigned(_addresses(partitions))
 
         def on_revoke(_: Consumer, partitions: list[KafkaPartition]) -> None:
@@ -76,6 +83,7 @@ class GroupConsumer:
     def _remove(self, partitions: Sequence[TopicPartition]) -> None:
         placed = [partition for partition in partitions if partition in self._placed]
         self._placed.difference_update(placed)
+        self._outage.unassigned(partitions)
         self._consumer.incremental_unassign([KafkaPartition(*partition) for partition in placed])
 
     def take(self, limit: int, *, wait_seconds: float) -> Taken:
@@ -86,6 +94,7 @@ class GroupConsumer:
         """
         if self._fatal is not None:
             raise HaltError(str(translated(self._fatal, "being a member of the group")))
+        self._ask_again()
         taken = Taken()
         first = self._consumer.poll(wait_seconds) if wait_seconds else None
         if first is not None:
@@ -99,40 +108,39 @@ class GroupConsumer:
 
     def _sort(self, message: Any, taken: Taken) -> None:
         error: KafkaError | None = message.error()
-        if self._away and (error is None or error.code() == KafkaError._PARTITION_EOF):
-            self._note_back()
         if error is None:
             taken.records.append(message)
         elif error.code() == KafkaError._PARTITION_EOF:
             taken.ends.append((TopicPartition(message.topic(), message.partition()), message.offset()))
         else:
             self._complain(error, message)
+            return
+        if self._outage.partitions:
+            self._outage.delivered(TopicPartition(message.topic(), message.partition()))
 
     def _complain(self, error: KafkaError, message: Any) -> None:
-        where = f"reading {TopicPartition(message.topic(), message.partition())}" if message.topic() else "reading"
-        failure = translated(error, where)
-        if isinstance(failure, HaltError):
+        where = TopicPartition(message.topic(), message.partition()) if message.topic() else None
+        failure = translated(error, f"reading {where}" if where else "reading")
+        if not isinstance(failure, TryAgainError):
             raise failure
-        self._note_away(str(failure))
+        self._outage.refused(error, where, failure)
 
     def _on_error(self, error: KafkaError) -> None:
         """librdkafka's own news, from within `take`: mostly a broker that is away, which it mends itself."""
         if error.fatal():
             self._fatal = error
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._note_away(str(translated(error, "talking to the brokers")))
+        else:
+            self._outage.happened(error)
 
-    def _note_away(self, reason: str) -> None:
-        """One line when it starts; `_sort` says when it ended."""
-        if not self._away:
-            log().warning("kafka-away", reason=reason)
-            PAUSED.labels("kafka").set(1)
-        self._away = True
-
-    def _note_back(self) -> None:
-        log().info("kafka-back")
-        PAUSED.labels("kafka").set(0)
-        self._away = False
+    def _ask_again(self) -> None:
+        """librdkafka tells the end of a partition once: a seek to where it is shows whether it can be read again."""
+        partitions = [partition for partition in self._outage.partitions if partition in self._placed]
+        if not partitions or self._clock() - self._asked_at < _ASK_AGAIN_SECONDS:
+            return
+        self._asked_at = self._clock()
+        for place in self._consumer.position([KafkaPartition(*partition) for partition in partitions]):
+            if place.offset >= 0:
+                self.go_to(TopicPartition(place.topic, place.partition), place.offset)
 
     def go_to(self, partition: TopicPartition, offset: int) -> bool:
         """Deliver from `offset` on; False where librdkafka is not ready yet and wants to be asked again."""
@@ -158,7 +166,9 @@ class GroupConsumer:
         self._consumer.resume([KafkaPartition(*p) for p in partitions if p in self._placed])
 
     def tell(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
-        """Commit offsets to the group: a hint for lag tools, never read back by the sink."""
+        """Commit offsets to the group: a hint for lag tools, never read back by the sink; none while Kafka is away."""
+        if self._outage.brokers_away:
+            return
         offsets = [KafkaPartition(*partition, offset) for partition, offset in next_offsets.items()]
         try:
             if wait:
@@ -174,6 +184,7 @@ class GroupConsumer:
         return end if end >= 0 else None
 
     def close(self) -> None:
+        self._outage.close()
         self._consumer.close()
 
 
@@ -190,6 +201,9 @@ def consumer_properties(options: KafkaOptions, *, queue_bytes: int) -> dict[str,
         "fetch.queue.backoff.ms": "5",
         "fetch.wait.max.ms": "100",
         "fetch.max.bytes": str(min(50 * 1024, kilobytes) * 1024),
+        # A connection that hangs is found, and one to a broker that comes back is made within seconds.
+        "socket.keepalive.enable": "true",
+        "reconnect.backoff.max.ms": "2000",
         "log_level": "0",
     }
     guarded = {name: value for name, (value, _) in GUARDED.items()}

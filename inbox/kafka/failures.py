@@ -1,26 +1,115 @@
-"""What a Kafka error means, in one table."""
+"""What a Kafka error means, in one table.
+
+Source: "Error codes" in the Kafka protocol guide, and librdkafka's own in rdkafka.h, which begin with `_`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
 
 from confluent_kafka import KafkaError, KafkaException
 
 from inbox.errors import HaltError, InboxError, StartupError, TryAgainError
 
-_HALT = {
-    KafkaError.OFFSET_OUT_OF_RANGE: "the log no longer has the offset that the ledger expects",
-    KafkaError._AUTO_OFFSET_RESET: "the log no longer has the offset that the ledger expects",
-    KafkaError._LOG_TRUNCATION: "the log was truncated below the ledger",
-    KafkaError.FENCED_INSTANCE_ID: "another member of the group uses the same group.instance.id",
+
+class Fate(Enum):
+    """What the sink does once it runs, in the words of docs/reference/errors.md."""
+
+    WAIT = "waits"
+    ALERT = "waits, and calls for a person"
+    HALT = "stops with exit 4"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What some errors mean; `reason` stands in logs."""
+
+    what: str
+    fate: Fate
+    reason: str
+    remedy: str = ""
+
+
+_NO_BROKER = Meaning("no broker answers", Fate.WAIT, "brokers")
+_NO_LEADER = Meaning("a partition has no leader, or a new one", Fate.WAIT, "leader")
+_NO_COORDINATOR = Meaning("the group has no coordinator, or a new one", Fate.WAIT, "coordinator")
+_REJOINING = Meaning("the group is being put together anew", Fate.WAIT, "group")
+_LOGIN = Meaning("login refused", Fate.ALERT, "login", "check [kafka] security.protocol and sasl.*")
+_NO_TOPIC = Meaning(
+    "the topic or partition is gone", Fate.ALERT, "topic", "restore it; a topic made anew halts, see `inbox resume`"
+)
+_LOG_GONE = Meaning(
+    "the log no longer has the offset that the ledger expects",
+    Fate.HALT,
+    "log",
+    "see `inbox status`, then decide with `inbox resume`",
+)
+_REFUSED_BY_GROUP = Meaning(
+    "the group does not take this member", Fate.ALERT, "group", "compare [kafka] with the group's other members"
+)
+
+MEANINGS: Mapping[int, Meaning] = {
+    KafkaError._ALL_BROKERS_DOWN: _NO_BROKER,
+    KafkaError._TRANSPORT: _NO_BROKER,
+    KafkaError._RESOLVE: _NO_BROKER,
+    KafkaError._TIMED_OUT: _NO_BROKER,
+    KafkaError.BROKER_NOT_AVAILABLE: _NO_BROKER,
+    KafkaError.REQUEST_TIMED_OUT: _NO_BROKER,
+    KafkaError.NETWORK_EXCEPTION: _NO_BROKER,
+    KafkaError.LEADER_NOT_AVAILABLE: _NO_LEADER,
+    KafkaError.NOT_LEADER_FOR_PARTITION: _NO_LEADER,
+    KafkaError.REPLICA_NOT_AVAILABLE: _NO_LEADER,
+    KafkaError.FENCED_LEADER_EPOCH: _NO_LEADER,
+    KafkaError.UNKNOWN_LEADER_EPOCH: _NO_LEADER,
+    KafkaError.OFFSET_NOT_AVAILABLE: _NO_LEADER,
+    KafkaError.KAFKA_STORAGE_ERROR: _NO_LEADER,
+    KafkaError.COORDINATOR_NOT_AVAILABLE: _NO_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS: _NO_COORDINATOR,
+    KafkaError.NOT_COORDINATOR: _NO_COORDINATOR,
+    KafkaError._WAIT_COORD: _NO_COORDINATOR,
+    KafkaError.REBALANCE_IN_PROGRESS: _REJOINING,
+    KafkaError.ILLEGAL_GENERATION: _REJOINING,
+    KafkaError.UNKNOWN_MEMBER_ID: _REJOINING,
+    KafkaError._ASSIGNMENT_LOST: _REJOINING,
+    KafkaError._MAX_POLL_EXCEEDED: Meaning(
+        "the sink did not poll within max.poll.interval.ms", Fate.ALERT, "group", "look at the machine's load"
+    ),
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: _REFUSED_BY_GROUP,
+    KafkaError.INVALID_SESSION_TIMEOUT: _REFUSED_BY_GROUP,
+    KafkaError.GROUP_MAX_SIZE_REACHED: _REFUSED_BY_GROUP,
+    KafkaError._AUTHENTICATION: _LOGIN,
+    KafkaError.SASL_AUTHENTICATION_FAILED: _LOGIN,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM: _LOGIN,
+    KafkaError._SSL: _LOGIN,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: Meaning(
+        "right on the topic revoked", Fate.ALERT, "right", "grant this user READ on the topic"
+    ),
+    KafkaError.GROUP_AUTHORIZATION_FAILED: Meaning(
+        "right on the group revoked", Fate.ALERT, "right", "grant this user READ on the group"
+    ),
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: Meaning(
+        "right on the cluster revoked", Fate.ALERT, "right", "grant this user DESCRIBE on the cluster"
+    ),
+    KafkaError.UNKNOWN_TOPIC_OR_PART: _NO_TOPIC,
+    KafkaError._UNKNOWN_TOPIC: _NO_TOPIC,
+    KafkaError._UNKNOWN_PARTITION: _NO_TOPIC,
+    KafkaError.OFFSET_OUT_OF_RANGE: _LOG_GONE,
+    KafkaError._AUTO_OFFSET_RESET: _LOG_GONE,
+    KafkaError._LOG_TRUNCATION: _LOG_GONE,
+    KafkaError.FENCED_INSTANCE_ID: Meaning(
+        "another member of the group uses the same group.instance.id",
+        Fate.HALT,
+        "group",
+        "give each worker a group.instance.id of its own",
+    ),
 }
-_REFUSED = {
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.UNSUPPORTED_SASL_MECHANISM,
-    KafkaError._SSL,
-}
-_FORBIDDEN = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant this user READ on the topic",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "grant this user READ on the group",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "grant this user DESCRIBE on the cluster",
-}
+
+UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the error up, and mend what it names")
+
+
+def meaning_of(code: int) -> Meaning:
+    """The row of the table for an error's code."""
+    return MEANINGS.get(code, UNKNOWN)
 
 
 def translated(error: KafkaError, doing: str) -> InboxError:
@@ -28,21 +117,24 @@ def translated(error: KafkaError, doing: str) -> InboxError:
 
     A refused login is a TryAgainError here: after the start it is an outage, since rights come back.
     """
-    if (why := _HALT.get(error.code())) is not None:
-        return HaltError(f"{doing}: {why} ({error.name()}); see `inbox status`, then decide with `inbox resume`")
-    return TryAgainError(f"{doing}: {error.str()} ({error.name()})")
+    meaning = meaning_of(error.code())
+    if meaning.fate is Fate.HALT:
+        return HaltError(f"{doing}: {meaning.what} ({error.name()}); {meaning.remedy}")
+    text, alert = f"{doing}: {error.str()} ({error.name()})", meaning.fate is Fate.ALERT
+    return TryAgainError(
+        f"{text}; {meaning.remedy}" if alert else text, away="kafka", reason=meaning.reason, alert=alert
+    )
 
 
 def at_start(error: KafkaException, doing: str) -> InboxError:
     """As `translated`, but what is refused is a StartupError: waiting mends no password and grants no right."""
     cause: KafkaError = error.args[0]
-    if cause.code() in _REFUSED:
-        return StartupError(f"{doing}: {cause.str()} ({cause.name()}); check [kafka] security.protocol and sasl.*")
-    if is_forbidden(cause):
-        return StartupError(f"{doing}: {cause.str()} ({cause.name()}); {_FORBIDDEN[cause.code()]}")
-    return translated(cause, doing)
+    failure = translated(cause, doing)
+    if meaning_of(cause.code()) is _LOGIN or is_forbidden(cause):
+        return StartupError(str(failure))
+    return failure
 
 
 def is_forbidden(error: KafkaError) -> bool:
     """Whether the brokers say that this user may not."""
-    return error.code() in _FORBIDDEN
+    return meaning_of(error.code()).reason == "right"

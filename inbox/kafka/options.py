@@ -11,6 +11,7 @@ GUARDED: Mapping[str, tuple[str, str]] = {
     "partition.assignment.strategy": ("cooperative-sticky", "a rebalance must not stop the other partitions"),
     "group.protocol": ("classic", "the fencing protocol is proven with the classic protocol"),
     "enable.partition.eof": ("true", "the end of a partition is how lag reaches 0 past control records"),
+    "statistics.interval.ms": ("1000", "they tell whether the brokers are away, and when they are back"),
 }
 """Property -> (the value the sink sets, why it may not be another)."""
 

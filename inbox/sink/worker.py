@@ -27,8 +27,8 @@ from inbox.telemetry import (
     EVENTS,
     FENCED,
     LAG,
-    PAUSED,
     RETRIES,
+    Outage,
     log,
 )
 
@@ -85,6 +85,7 @@ class Worker:
         self._stopping = False
         self._retry: Settle | None = None
         self._failures = 0
+        self._outage = Outage(clock)
         self._retry_at = 0.0
         self._submitted_at = 0.0
         self._looked_at = clock()
@@ -112,6 +113,7 @@ class Worker:
                 self._turn()
             self._drain()
         finally:
+            self._outage.given_up()
             self._writer.close(wait_seconds=_REVOKE_SECONDS)
             self._consumer.close()
 
@@ -197,10 +199,8 @@ class Worker:
 
     def _wait_after(self, outcome: Outcome, error: TryAgainError) -> None:
         self._failures += 1
-        if self._failures == 1:
-            log().warning("waiting", reason=str(error))
-        PAUSED.labels("database").set(1)
-        RETRIES.labels(type(error.__cause__ or error).__name__).inc()
+        self._outage.seen(error)
+        RETRIES.labels(error.reason).inc()
         self.progress.waiting_for = str(error)
         self._retry_at = self._clock() + backoff(self._failures, random.random())  # noqa: S311 - jitter
         if isinstance(outcome.job, Settle):
@@ -211,10 +211,8 @@ class Worker:
         return [address for address in batch.slices if address not in self._assignment.partitions]
 
     def _recovered(self) -> None:
-        if self._failures:
-            log().info("going-on", after_failures=self._failures)
-            PAUSED.labels("database").set(0)
-            self.progress.waiting_for = None
+        self._outage.over()
+        self.progress.waiting_for = None
         self._failures = 0
 
     # What the writer does next.
@@ -317,7 +315,7 @@ class Worker:
         self._forget(partitions)
 
     def _assignment_lost(self, partitions: Sequence[TopicPartition]) -> None:
-        log().warning("lost", partitions=sorted(map(str, partitions)))
+        log().info("lost", partitions=sorted(map(str, partitions)))
         self.progress.joined = False
         self._forget(partitions)
 

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from inbox.errors import EventError, InboxError, StartupError, TryAgainError
 from inbox.store import arrays
-from inbox.store.failures import at_start, translated
+from inbox.store.failures import at_start, in_our_words, translated
 from inbox.store.options import DatabaseOptions
 
 _UNLESS_SET: dict[str, Any] = {
@@ -159,7 +159,7 @@ def starting(doing: str) -> Iterator[None]:
 @contextmanager
 def snapshot(connection: SinkConnection) -> Iterator[None]:
     """One transaction in which everything is read as of one moment, and nothing can be changed."""
-    with connection.transaction():
+    with in_our_words(), connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 

@@ -4,49 +4,139 @@ Source: PostgreSQL manual, appendix A "PostgreSQL Error Codes". What the table d
 outage that is reported, never a dead letter.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+
 import psycopg
 from psycopg import errors
 
 from inbox.errors import EventError, InboxError, StartupError, TryAgainError
 
-_EVENT_CLASSES = {
-    "21": "cardinality violation",
-    "22": "data exception",
-    "23": "integrity constraint violation",
-    "44": "WITH CHECK OPTION violation",
-    "54": "program limit exceeded",
-    "P0": "raised by a function or trigger",
-}
-"""The event's own fault: it would fail again."""
 
-_REFUSED_AT_START = {
-    "28000": "check the user in [database] url",
-    "28P01": "check the password in [database] url",
-    "3D000": "check the database's name in [database] url, or create it",
-    "3F000": "run `inbox migrate`",
-    "42501": "grant the right to the sink's role",
-    "42P01": "create the table, or correct its name",
+class Fate(Enum):
+    """What the sink does, in the words of docs/reference/errors.md."""
+
+    PARK = "parks the event"
+    WAIT = "waits"
+    ALERT = "waits, and calls for a person"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a SQLSTATE, or a class of them, means; `reason` is the label of `inbox_retries_total`."""
+
+    what: str
+    fate: Fate
+    reason: str = ""
+    remedy: str = ""
+
+
+MEANINGS: Mapping[str, Meaning] = {
+    "08": Meaning("connection lost", Fate.WAIT, "connection"),
+    "0A": Meaning(
+        "not supported, or a plan older than the table", Fate.ALERT, "statement", "see whether the table was altered"
+    ),
+    "21": Meaning("cardinality violation", Fate.PARK),
+    "22": Meaning("a value that does not fit", Fate.PARK),
+    "23": Meaning("a constraint is violated", Fate.PARK),
+    "25006": Meaning("read-only: a standby before its promotion", Fate.WAIT, "read_only"),
+    "25P02": Meaning("the transaction was aborted before", Fate.WAIT, "aborted"),
+    "25P03": Meaning("idle in transaction for too long", Fate.WAIT, "timeout"),
+    "25P04": Meaning("the transaction took too long", Fate.WAIT, "timeout"),
+    "26": Meaning(
+        "a prepared statement is gone", Fate.ALERT, "pooler", "a pooler between needs PgBouncer 1.22 or session pooling"
+    ),
+    "28": Meaning("login refused", Fate.ALERT, "login", "check the user in [database] url"),
+    "28P01": Meaning("password refused", Fate.ALERT, "login", "check the password in [database] url"),
+    "3D": Meaning(
+        "the database is gone", Fate.ALERT, "login", "check the database's name in [database] url, or create it"
+    ),
+    "3F": Meaning("the schema is gone", Fate.ALERT, "table", "run `inbox migrate`"),
+    "40": Meaning("rolled back: serialization failure, deadlock", Fate.WAIT, "conflict"),
+    "42": Meaning(
+        "the statement does not fit the database", Fate.ALERT, "statement", "correct the statement, or the database"
+    ),
+    "42501": Meaning("right revoked", Fate.ALERT, "right", "grant the right to the sink's role"),
+    "42703": Meaning("column gone", Fate.ALERT, "table", "add the column, or correct its name"),
+    "42883": Meaning("function gone", Fate.ALERT, "table", "create the function, or correct its arguments"),
+    "42P01": Meaning("table gone", Fate.ALERT, "table", "create the table, or correct its name"),
+    "44": Meaning("WITH CHECK OPTION violated", Fate.PARK),
+    "53": Meaning("out of memory, too many connections", Fate.WAIT, "resources"),
+    "53100": Meaning("disk full", Fate.ALERT, "disk_full", "make room on the database's disk"),
+    "53400": Meaning("a configured limit is reached", Fate.ALERT, "resources", "raise the limit in the database"),
+    "54": Meaning("a program limit is exceeded", Fate.PARK),
+    "55": Meaning(
+        "an object is not in the state for it", Fate.ALERT, "statement", "see what was changed in the database"
+    ),
+    "55006": Meaning("an object is in use", Fate.WAIT, "lock"),
+    "55P03": Meaning("a lock was not had in time", Fate.WAIT, "lock"),
+    "57": Meaning("the server shuts down, crashed, or starts up", Fate.WAIT, "connection"),
+    "57014": Meaning("cancelled, or slower than statement_timeout", Fate.WAIT, "timeout"),
+    "57P04": Meaning("the database was dropped", Fate.ALERT, "login", "create the database again"),
+    "58": Meaning("the server's system failed: a disk, a file", Fate.ALERT, "server", "look at the server's log"),
+    "P0": Meaning("raised by a function or trigger", Fate.PARK),
+    "XX": Meaning("internal error, corrupt data", Fate.ALERT, "server", "look at the server's log"),
 }
-"""Waiting does not mend these; the remedy of each."""
+"""By SQLSTATE, else by its first two characters."""
+
+UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the SQLSTATE up, and mend what it names")
+
+_LOST = Meaning("no SQLSTATE: no connection", Fate.WAIT, "connection")
+
+_REFUSED_AT_START = ("28000", "28P01", "3D000", "3F000", "42501", "42P01")
+"""Waiting does not mend these."""
 
 _HOLDS_VALUES = ("22",)
 """Classes whose message quotes the value: the payload stays out of texts."""
 
+_ROW_SECURITY = "ExecWithCheckOptions"
+"""Where PostgreSQL raises 42501 for a row that a policy refuses: the role's rights are another function's."""
+
 
 def translated(error: psycopg.Error) -> InboxError:
     """The error of ours that says what follows from `error` once the sink runs."""
-    state = error.sqlstate
-    if state is None:
-        return _of_the_client(error)
-    kind = EventError if state[:2] in _EVENT_CLASSES else TryAgainError
-    return kind(described(error))
+    if _is_of_a_value(error):
+        return EventError(described(error))
+    meaning = meaning_of(error.sqlstate)
+    if meaning.fate is Fate.PARK or error.diag.source_function == _ROW_SECURITY:
+        return EventError(described(error))
+    return _waits(meaning, described(error))
+
+
+def meaning_of(sqlstate: str | None) -> Meaning:
+    """The row of the table for a SQLSTATE; the client raises errors without one."""
+    if sqlstate is None:
+        return _LOST
+    return MEANINGS.get(sqlstate) or MEANINGS.get(sqlstate[:2], UNKNOWN)
+
+
+def _waits(meaning: Meaning, text: str) -> TryAgainError:
+    alert = meaning.fate is Fate.ALERT
+    return TryAgainError(
+        f"{text}; {meaning.remedy}" if alert else text, away="database", reason=meaning.reason, alert=alert
+    )
 
 
 def at_start(error: psycopg.Error, doing: str) -> InboxError:
     """As `translated`, but what only a person can mend is a StartupError; `doing` says what was tried."""
-    if (remedy := _REFUSED_AT_START.get(error.sqlstate or _state_in(error))) is not None:
-        return StartupError(f"{doing}: {described(error)}; {remedy}")
-    return TryAgainError(f"{doing}: {described(error)}")
+    state = error.sqlstate or _state_in(error) or None
+    meaning, text = meaning_of(state), f"{doing}: {described(error)}"
+    if state in _REFUSED_AT_START:
+        return StartupError(f"{text}; {meaning.remedy}")
+    if meaning.fate is Fate.PARK:
+        return TryAgainError(text, away="database", reason="unknown", alert=True)
+    return _waits(meaning, text)
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Around what psycopg does by itself, such as BEGIN: its errors leave as ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translated(error) from error
 
 
 def described(error: psycopg.Error) -> str:
@@ -61,19 +151,11 @@ def described(error: psycopg.Error) -> str:
     return f"{text}{place} ({error.sqlstate})"
 
 
-def _kind_of(sqlstate: str) -> str:
-    try:
-        return _spoken(errors.lookup(sqlstate).__name__)
-    except KeyError:  # a code of the user's own, from a trigger or a domain's function
-        return _EVENT_CLASSES[sqlstate[:2]]
-
-
-def _of_the_client(error: psycopg.Error) -> InboxError:
-    if isinstance(error, psycopg.DataError | psycopg.ProgrammingError) and not isinstance(
-        error, psycopg.errors.PipelineAborted
-    ):
-        return EventError(described(error))
-    return TryAgainError(described(error))
+def _is_of_a_value(error: psycopg.Error) -> bool:
+    """Whether the client could not even send what it was given."""
+    if error.sqlstate is not None or isinstance(error, errors.PipelineAborted):
+        return False
+    return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)
 
 
 def _state_in(error: psycopg.Error) -> str:

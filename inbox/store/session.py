@@ -11,6 +11,7 @@ import sqlalchemy
 from psycopg import pq
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from inbox.errors import EventError, InboxError
@@ -41,13 +42,20 @@ class HandlerSession:
         self.failure: InboxError | None = None
 
     def prepare(self) -> None:
-        """Let SQLAlchemy ask its questions while no transaction is open: it ends them with a rollback."""
+        """Let SQLAlchemy ask its questions while no transaction is open: it ends them with a rollback.
+
+        Raises:
+            TryAgainError: the connection broke meanwhile.
+        """
         engine = sqlalchemy.create_engine(
             "postgresql+psycopg://", creator=lambda: self._connection, poolclass=StaticPool, pool_reset_on_return=None
         )
         event.listen(engine, "handle_error", self._note_sqlalchemy)
-        with engine.connect():
-            pass
+        try:
+            with engine.connect():
+                pass
+        except DBAPIError as error:
+            raise translated(cast(psycopg.Error, error.orig)) from error.orig
         self._engine = engine
 
     @contextmanager

@@ -15,6 +15,7 @@ from inbox.errors import EventError, InboxError
 from inbox.events import Record
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
+from inbox.store.failures import in_our_words
 from inbox.store.options import TableMode, TableTarget, Tombstones
 from inbox.store.table_columns import Column, columns_of, from_input, from_json, pointer_path
 from inbox.store.table_inputs import Input, TableEvents, input_of, inputs_of
@@ -103,7 +104,7 @@ class TableWriter:
 
     def _refused(self, connection: SinkConnection, query: bytes, parameters: dict[str, Any]) -> bool:
         try:
-            with connection.transaction(force_rollback=True):
+            with in_our_words(), connection.transaction(force_rollback=True):
                 connection.execute(query, parameters)
         except EventError:
             return True

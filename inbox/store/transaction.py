@@ -88,15 +88,15 @@ class BatchTransaction:
             TryAgainError: it was rolled back, or nobody knows: the ledger has the answer.
         """
         if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:
-            raise TryAgainError("the transaction was aborted before its COMMIT")
+            raise _not_committed("the transaction was aborted before its COMMIT")
         reach(Failpoint.COMMIT_SENT)
         started = time.perf_counter()
         try:
             tag = self._connection.execute("COMMIT").statusmessage
         except InboxError as error:
-            raise TryAgainError(f"COMMIT did not succeed: {error}") from error
+            raise _not_committed(f"COMMIT did not succeed: {error}", error) from error
         if tag != "COMMIT":
-            raise TryAgainError(f"the transaction was not committed: PostgreSQL answered {tag}")
+            raise _not_committed(f"the transaction was not committed: PostgreSQL answered {tag}")
         COMMIT_SECONDS.observe(time.perf_counter() - started)
         reach(Failpoint.COMMITTED)
 
@@ -107,6 +107,12 @@ class BatchTransaction:
             self._connection.execute("ROLLBACK")
         except InboxError:
             self._connection.close()
+
+
+def _not_committed(text: str, cause: InboxError | None = None) -> TryAgainError:
+    if isinstance(cause, TryAgainError):
+        return TryAgainError(text, away=cause.away, reason=cause.reason, alert=cause.alert)
+    return TryAgainError(text, away="database", reason="aborted", alert=cause is not None)
 
 
 def _has_deferrable(connection: SinkConnection) -> bool:
