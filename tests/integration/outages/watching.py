@@ -1,0 +1,94 @@
+"""A sink under watch through an outage: what it told, what its probes said, and what it made of its events."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from inbox.app.health import Health
+from inbox.sink.worker import Worker
+from inbox.telemetry import REGISTRY
+from tests.integration.sink.running import Out, Sink
+from tests.waiting import eventually
+
+RECOVERS_WITHIN = 20.0
+
+
+@dataclass
+class Watched:
+    """A running sink."""
+
+    sink: Sink
+    worker: Worker
+    health: Health
+    lines: Sequence[Any]
+    sent: int = 0
+
+    def send(self, count: int) -> None:
+        """The next events, numbered on."""
+        numbers = range(self.sent + 1, self.sent + count + 1)
+        self.sink.send(*(Out(number, {"event": number}) for number in numbers))
+        self.sent += count
+
+    def told(self, event: str) -> list[Any]:
+        return [line for line in self.lines if line["event"] == event]
+
+    def away(self) -> set[str]:
+        """What it waits for, by its metric."""
+        return {
+            sample.labels["reason"]
+            for metric in REGISTRY.collect()
+            if metric.name == "inbox_paused"
+            for sample in metric.samples
+            if sample.value
+        }
+
+    def eventually_away(self, what: str = "database", *, within: float = 10.0) -> None:
+        eventually(lambda: what in self.away() and self.health.not_ready(), within=within, what=f"{what} to be away")
+
+    def eventually_ready(self, within: float = RECOVERS_WITHIN) -> None:
+        eventually(lambda: self.health.not_ready() is None, within=within, what="readiness")
+
+    def stays_away(self, seconds: float) -> None:
+        """Live and not ready for so long."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            assert self.health.not_live() is None
+            assert self.health.not_ready() is not None
+            time.sleep(0.1)
+
+    def eventually_all_in(self, within: float = RECOVERS_WITHIN) -> None:
+        self.sink.eventually_settled(self.sent, within=within)
+
+    def check(self, *, reasons: Sequence[str], membership_kept: bool = True) -> None:
+        """Nothing lost, doubled or parked; ready by itself; one line at the start for each reason, one at the end."""
+        self.eventually_all_in()
+        self.eventually_ready()
+        eventually(lambda: self.worker.progress.lag == 0, what="lag 0")
+        assert self.effects() == list(range(1, self.sent + 1))
+        assert self.sink.endings() == {"applied": self.sent}
+        assert self.sink.dead_letters() == []
+        assert self.away() == set()
+        assert [line["reason"] for line in self.told("waiting")] == list(reasons)
+        assert len(self.told("going-on")) == 1
+        if membership_kept:
+            assert [len(self.told(event)) for event in ("assigned", "revoked", "lost")] == [1, 0, 0]
+
+    def effects(self) -> list[int]:
+        return self.sink.column("SELECT event FROM effects ORDER BY position")
+
+
+@contextmanager
+def watched(sink: Sink) -> Iterator[Watched]:
+    """The sink runs, and has settled its first 10 events, while the context lasts."""
+    with capture_logs() as lines, sink.running() as worker:
+        health = Health()
+        health.watch(worker.progress)
+        found = Watched(sink, worker, health, lines)
+        found.send(10)
+        found.eventually_all_in()
+        found.eventually_ready()
+        yield found
