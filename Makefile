@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
-.PHONY: help demo test unit lint format soak bench lock wheel clean
+.PHONY: help demo test unit lint format soak outages bench lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -42,6 +42,9 @@ format: $(STAMP) ## let ruff format and mend what it can
 
 soak: $(STAMP) ## 1,000 SIGKILLs at failpoints
 	SOAK_KILLS=1000 $(BIN)/python -m pytest tests/e2e/test_sigkill.py --timeout 3600
+
+outages: $(STAMP) ## PostgreSQL and Kafka away for OUTAGE_SECONDS each (600 unless set)
+	OUTAGE_SECONDS=$${OUTAGE_SECONDS:-600} $(BIN)/python -m pytest tests/integration/outages -k for_minutes -rP
 
 bench: $(STAMP) ## throughput and memory of this machine
 	$(BIN)/python -m tests.benchmarks.throughput

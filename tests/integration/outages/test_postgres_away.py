@@ -32,7 +32,7 @@ def test_a_connection_that_an_administrator_ends_is_opened_again(running: Watche
 
 
 @pytest.mark.timeout(OUTAGE_SECONDS + 100)
-def test_a_server_that_is_away_for_long_costs_no_event_and_no_membership(
+def test_a_server_that_is_away_for_minutes_costs_no_event_and_no_membership(
     running: Watched, own_postgres: OwnServer
 ) -> None:
     own_postgres.stop()
@@ -40,9 +40,7 @@ def test_a_server_that_is_away_for_long_costs_no_event_and_no_membership(
     running.eventually_away()
     running.stays_away(OUTAGE_SECONDS)
     own_postgres.start()
-    running.eventually_ready(within=FULL_SPEED_WITHIN)
-    running.send(1000)
-    running.eventually_all_in(within=FULL_SPEED_WITHIN)
+    running.eventually_at_full_speed(within=FULL_SPEED_WITHIN)
     running.check(reasons=["connection"])
 
 

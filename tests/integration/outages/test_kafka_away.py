@@ -1,0 +1,71 @@
+"""Kafka goes away and comes back."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from inbox.dev.backends import OwnServer
+from tests.integration.outages.conftest import prepare_sink
+from tests.integration.outages.watching import Watched, watched
+from tests.integration.sink.running import Sink
+from tests.kafka_topics import create_topic, idempotent_producer
+
+OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "20"))
+FULL_SPEED_WITHIN = 10.0
+
+
+@pytest.fixture
+def sink(tmp_path: Path, own_kafka: OwnServer, database_url: str, offer: Callable[..., None]) -> Sink:
+    """A sink on the Kafka that may be ended."""
+    own_kafka.start()
+    servers = own_kafka.address
+    sink = Sink(
+        tmp_path,
+        topic=create_topic(servers),
+        database_url=database_url,
+        bootstrap_servers=servers,
+        producer=idempotent_producer(servers, **{"linger.ms": 0}),
+    )
+    prepare_sink(sink, offer)
+    return sink
+
+
+@pytest.fixture
+def running(sink: Sink) -> Iterator[Watched]:
+    with watched(sink) as found:
+        yield found
+
+
+@pytest.mark.timeout(OUTAGE_SECONDS + 100)
+def test_brokers_that_are_away_for_minutes_are_waited_for(running: Watched, own_kafka: OwnServer) -> None:
+    own_kafka.stop()
+    running.eventually_away("kafka")
+    running.stays_away(OUTAGE_SECONDS)
+    own_kafka.start()
+    running.eventually_at_full_speed(within=FULL_SPEED_WITHIN)
+    running.check(reasons=["brokers"], membership_kept=False)
+
+
+def test_a_topic_without_news_does_not_hide_that_the_brokers_are_back(running: Watched, own_kafka: OwnServer) -> None:
+    own_kafka.kill()
+    running.eventually_away("kafka")
+    own_kafka.start()
+    running.check(reasons=["brokers"], membership_kept=False)
+
+
+def test_a_broker_that_is_killed_in_the_middle_of_traffic_costs_nothing(running: Watched, own_kafka: OwnServer) -> None:
+    running.send(3000)
+    own_kafka.kill()
+    running.eventually_away("kafka")
+    own_kafka.start()
+    running.send(10)
+    running.check(reasons=["brokers"], membership_kept=False)
+
+
+def test_a_sink_that_is_told_to_stop_while_kafka_is_away_stops(sink: Sink, own_kafka: OwnServer) -> None:
+    with watched(sink) as running:
+        own_kafka.kill()
+        running.eventually_away("kafka")
+    assert running.away() == set()
