@@ -138,13 +138,19 @@ def record_time(record: Record) -> datetime | None:
 
     A producer that writes microseconds for milliseconds makes such; its events can be handled and parked all the same.
     """
-    kind, milliseconds = record.timestamp()
-    if kind == _TIMESTAMP_NOT_AVAILABLE:
+    milliseconds = record_milliseconds(record)
+    if milliseconds is None:
         return None
     try:
         return _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
         return None
+
+
+def record_milliseconds(record: Record) -> int | None:
+    """The record's timestamp as Kafka has it, since 1970; None where it has none."""
+    kind, milliseconds = record.timestamp()
+    return None if kind == _TIMESTAMP_NOT_AVAILABLE else milliseconds
 
 
 def event_from(record: Record, event_id: bytes, event_type: str | None) -> Event:

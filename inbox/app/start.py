@@ -117,7 +117,10 @@ def _desk_opener(settings: Settings, ready: Ready, owner: str) -> Callable[[], S
         return Settler(
             connection,
             session,
-            [_bound(route, settings, ready) for route in settings.routes],
+            [
+                bind_route(route, ready.registration.route_ids[route.name], settings, ready.handlers, ready.writers)
+                for route in settings.routes
+            ],
             schema=settings.database.schema,
             owner=owner,
             routes_revision=ready.registration.routes_revision,
@@ -129,14 +132,19 @@ def _desk_opener(settings: Settings, ready: Ready, owner: str) -> Callable[[], S
     return open_desk
 
 
-def _bound(route: Route, settings: Settings, ready: Ready) -> BoundRoute:
-    loaded = ready.handlers.get(route.name)
-    effect: Effect
-    if loaded is None:
-        effect = TableEffect(ready.writers[route.name])
-    else:
-        effect = HandlerEffect(loaded, _outbox(route, settings))
-    return BoundRoute(route.name, ready.registration.route_ids[route.name], effect, handlers=loaded is not None)
+def bind_route(
+    route: Route,
+    route_id: int,
+    settings: Settings,
+    handlers: Mapping[str, LoadedHandler],
+    writers: Mapping[str, TableWriter],
+) -> BoundRoute:
+    """A route with what it does; it has its handler or its writer, by its name."""
+    loaded = handlers.get(route.name)
+    effect: Effect = (
+        TableEffect(writers[route.name]) if loaded is None else HandlerEffect(loaded, _outbox(route, settings))
+    )
+    return BoundRoute(route.name, route_id, effect, handlers=loaded is not None)
 
 
 def _outbox(route: Route, settings: Settings) -> Outbox | None:

@@ -11,6 +11,7 @@ import click
 
 from inbox import __version__
 from inbox.cli.check import check
+from inbox.cli.dead_letters import dead_letters
 from inbox.cli.dev import demo, dev
 from inbox.cli.exits import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
 from inbox.cli.migrate import migrate
@@ -28,7 +29,7 @@ def program() -> None:
     configure_logging(human=sys.stderr.isatty())
 
 
-for command in (run, migrate, check, status, demo, dev):
+for command in (run, migrate, check, status, dead_letters, demo, dev):
     program.add_command(command)
 
 

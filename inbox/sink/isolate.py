@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import xxhash
 
 from inbox.errors import EventError, HaltError
-from inbox.events import address_of
+from inbox.events import Record, address_of
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import FailureLimits, Isolation, Order, SameId, Verdict, after_failure, pause_before_attempt
 from inbox.sink.apply import AttemptFailed, Effect
@@ -22,6 +22,11 @@ from inbox.telemetry import log
 
 ParkedKeys = dict[tuple[int, int], set[bytes]]
 """Keys behind which later events wait, by (route id, partition id)."""
+
+
+def payload_hash(record: Record) -> bytes:
+    """By which a claim tells a duplicate from another event under the same id."""
+    return xxhash.xxh3_64_digest(record.value() or b"")
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,7 @@ class RouteSettling:
             raise AttemptFailed(error, None, certain=True) from error
 
     def _claim(self, column: Column, places: Sequence[int]) -> list[int]:
-        hashes = [xxhash.xxh3_64_digest(record.value() or b"") for record in column.records]
+        hashes = [payload_hash(record) for record in column.records]
         claims = Claims(column.ids, [record.offset() for record in column.records], hashes, column.partition_ids)
         duplicates = self._do.processed.claim(self._do.connection, self._route.route_id, claims)
         reach(Failpoint.CLAIMED)

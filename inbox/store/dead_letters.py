@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from inbox.events import Record, record_time
+from inbox.events import Record, record_milliseconds, record_time
 from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
 
@@ -21,6 +21,9 @@ class State(StrEnum):
     WAITING = "waiting"
     RETRIED = "retried"
     DISCARDED = "discarded"
+
+
+OPEN = (State.PARKED, State.WAITING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,12 @@ class DeadLetters:
     def park(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
             connection.execute(self._sql["park"], _row(letter))
+
+    def fail_again(self, connection: SinkConnection, dead_letter_id: int, letter: DeadLetter) -> None:
+        """What was tried anew failed: with its new error, and its tries added to the earlier ones."""
+        row = _row(letter)
+        changes = {name: row[name] for name in ("error_class", "error", "attempts")}
+        connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
 
     def parked_keys(
         self, connection: SinkConnection, partition_ids: Sequence[int]
@@ -74,6 +83,7 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "partition_id": letter.partition_id,
         "kafka_offset": record.offset(),
         "kafka_timestamp": record_time(record),
+        "kafka_milliseconds": record_milliseconds(record),
         "type": _storable(letter.type) if letter.type else None,
         "key": record.key(),
         "value": record.value(),

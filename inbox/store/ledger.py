@@ -131,6 +131,19 @@ class Ledger:
         rows = connection.execute(self._sql["fence"], parameters).fetchall()
         return frozenset(row[0] for row in rows), rows[0][1] if rows else None
 
+    def lock(self, connection: SinkConnection, partition_id: int) -> None:
+        """Nothing of the partition is settled or acquired before the transaction ends."""
+        connection.execute(self._sql["lock"], {"partition_id": partition_id})
+
+    def raise_epoch(self, connection: SinkConnection, partition_id: int) -> str | None:
+        """Fence what the owner does by what it knew before; it acquires the partition anew.
+
+        Returns:
+            The transaction id, as `fence`.
+        """
+        row = connection.execute(self._sql["raise_epoch"], {"partition_id": partition_id}).fetchone()
+        return row[0] if row else None
+
     def routes_revision(self, connection: SinkConnection) -> int:
         row = connection.execute(self._sql["routes_revision"]).fetchone()
         return int(row[0]) if row else -1

@@ -81,6 +81,11 @@ class Register:
             self._refuse_other_sink(row, sink)
         self._refuse_foreign(sink, self._known_routes(connection))
 
+    def bound_cluster(self, connection: SinkConnection) -> str:
+        """The Kafka cluster that the schema belongs to; "" where no sink has started on it."""
+        row = connection.execute(self._sql["sink"]).fetchone()
+        return row[2] or "" if row else ""
+
     def _check_sink(self, connection: SinkConnection, sink: SinkIdentity) -> int:
         row = connection.execute(self._sql["lock_sink"]).fetchone()
         if row is None:

@@ -162,6 +162,7 @@ def _dead_letters(tables: MetaData) -> None:
         Column("partition_id", _foreign(tables, "partitions.partition_id"), nullable=False),
         Column("kafka_offset", BigInteger, nullable=False),
         Column("kafka_timestamp", DateTime(timezone=True)),
+        Column("kafka_milliseconds", BigInteger),
         Column("type", Text),
         Column("key", LargeBinary),
         Column("value", LargeBinary),
@@ -182,6 +183,13 @@ def _dead_letters(tables: MetaData) -> None:
             "partition_id",
             "route_id",
             "dead_letter_id",
+            postgresql_where=text("state IN ('parked', 'waiting')"),
+        ),
+        # The events of one key; by its hash, since a key may be longer than a B-tree takes.
+        Index(
+            "dead_letters_open_key",
+            "key",
+            postgresql_using="hash",
             postgresql_where=text("state IN ('parked', 'waiting')"),
         ),
     )

@@ -117,6 +117,7 @@ def create_dead_letters() -> None:
         sa.Column("partition_id", sa.Integer, nullable=False),
         sa.Column("kafka_offset", sa.BigInteger, nullable=False),
         sa.Column("kafka_timestamp", sa.DateTime(timezone=True)),
+        sa.Column("kafka_milliseconds", sa.BigInteger),
         sa.Column("type", sa.Text),
         sa.Column("key", sa.LargeBinary),
         sa.Column("value", sa.LargeBinary),
@@ -140,6 +141,13 @@ def create_dead_letters() -> None:
         "dead_letters_open",
         "dead_letters",
         ["partition_id", "route_id", "dead_letter_id"],
+        postgresql_where=sa.text("state IN ('parked', 'waiting')"),
+    )
+    op.create_index(
+        "dead_letters_open_key",
+        "dead_letters",
+        ["key"],
+        postgresql_using="hash",
         postgresql_where=sa.text("state IN ('parked', 'waiting')"),
     )
 

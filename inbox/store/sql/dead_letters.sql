@@ -1,15 +1,93 @@
 -- Parked events, whole.
 
 -- name: park
--- Unique by route and coordinates: what is parked already is not parked twice.
-INSERT INTO {schema}.dead_letters (
-    event_id, route_id, partition_id, kafka_offset, kafka_timestamp, type,
+-- Unique by route and coordinates: what is parked already is not parked twice. What was resolved and comes again
+-- all the same (a replay, of an event that has no claim) is open again, as the worker that parks it takes it to be.
+INSERT INTO {schema}.dead_letters AS d (
+    event_id, route_id, partition_id, kafka_offset, kafka_timestamp, kafka_milliseconds, type,
     key, value, headers, error_class, error, attempts, state
 ) VALUES (
-    %(event_id)s, %(route_id)s, %(partition_id)s, %(kafka_offset)s, %(kafka_timestamp)s, %(type)s,
-    %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(attempts)s, %(state)s
+    %(event_id)s, %(route_id)s, %(partition_id)s, %(kafka_offset)s, %(kafka_timestamp)s, %(kafka_milliseconds)s,
+    %(type)s, %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(attempts)s, %(state)s
 )
-ON CONFLICT (route_id, partition_id, kafka_offset) DO NOTHING;
+ON CONFLICT (route_id, partition_id, kafka_offset) DO UPDATE
+SET state = excluded.state, error_class = excluded.error_class, error = excluded.error,
+    attempts = d.attempts + excluded.attempts, updated_at = now(), resolved_at = NULL, resolved_by = NULL
+WHERE d.state IN ('retried', 'discarded');
+
+-- name: fail_again
+UPDATE {schema}.dead_letters
+SET state = 'parked', error_class = %(error_class)s, error = %(error)s, attempts = attempts + %(attempts)s,
+    updated_at = now()
+WHERE dead_letter_id = %(dead_letter_id)s;
+
+-- name: selected
+-- The letters that a person means, in the order in which they would be applied.
+SELECT d.dead_letter_id
+FROM {schema}.dead_letters AS d
+JOIN {schema}.routes AS r USING (route_id)
+JOIN {schema}.partitions AS p USING (partition_id)
+WHERE d.state = ANY (%(states)s)
+    AND (%(ids)s::bigint[] IS NULL OR d.dead_letter_id = ANY (%(ids)s))
+    AND (%(topic)s::text IS NULL OR p.topic = %(topic)s)
+    AND (%(route)s::text IS NULL OR r.name = %(route)s)
+    AND (%(key)s::bytea IS NULL OR d.key = %(key)s)
+    AND (%(error)s::text IS NULL OR strpos(lower(d.error), lower(%(error)s::text)) > 0)
+    AND (%(older_than)s::interval IS NULL OR d.created_at < now() - %(older_than)s::interval)
+ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
+
+-- name: letters
+-- In the order of the ids given; what may be large or secret only where it is wanted.
+SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, p.topic, p.topic_id, p.partition,
+    d.kafka_offset, d.kafka_milliseconds, d.event_id, d.type, d.key, d.error_class, d.error, d.attempts,
+    d.created_at, d.updated_at, d.resolved_at, d.resolved_by,
+    CASE WHEN %(whole)s THEN d.value END, CASE WHEN %(whole)s THEN d.headers END
+FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (dead_letter_id, place)
+JOIN {schema}.dead_letters AS d USING (dead_letter_id)
+JOIN {schema}.routes AS r USING (route_id)
+JOIN {schema}.partitions AS p USING (partition_id)
+ORDER BY wanted.place;
+
+-- name: concerned
+-- The open letters among those selected, and whatever else is open of their keys.
+WITH chosen AS (
+    SELECT dead_letter_id, route_id, partition_id, key
+    FROM {schema}.dead_letters
+    WHERE dead_letter_id = ANY (%(ids)s::bigint[]) AND state IN ('parked', 'waiting')
+), keys AS (
+    SELECT DISTINCT route_id, partition_id, key FROM chosen WHERE key IS NOT NULL
+), concerned AS (
+    SELECT dead_letter_id FROM chosen
+    UNION
+    SELECT d.dead_letter_id FROM {schema}.dead_letters AS d JOIN keys USING (route_id, partition_id, key)
+    WHERE d.state IN ('parked', 'waiting')
+)
+SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, p.topic, p.partition, d.kafka_offset, d.key,
+    d.dead_letter_id = ANY (%(ids)s::bigint[]) AS selected,
+    EXISTS (
+        SELECT FROM {schema}.processed AS c WHERE c.event_id = d.event_id AND c.route_id = d.route_id
+    ) AS claimed
+FROM concerned
+JOIN {schema}.dead_letters AS d USING (dead_letter_id)
+JOIN {schema}.routes AS r USING (route_id)
+JOIN {schema}.partitions AS p USING (partition_id)
+ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
+
+-- name: open_of_key
+SELECT dead_letter_id FROM {schema}.dead_letters
+WHERE route_id = %(route_id)s AND partition_id = %(partition_id)s AND key = %(key)s
+    AND state IN ('parked', 'waiting')
+ORDER BY kafka_offset LIMIT %(limit)s;
+
+-- name: still_open
+SELECT dead_letter_id FROM {schema}.dead_letters
+WHERE dead_letter_id = ANY (%(ids)s::bigint[]) AND state IN ('parked', 'waiting')
+ORDER BY kafka_offset;
+
+-- name: resolve
+UPDATE {schema}.dead_letters
+SET state = %(state)s, resolved_by = %(by)s, resolved_at = now(), updated_at = now()
+WHERE dead_letter_id = ANY (%(ids)s::bigint[]);
 
 -- name: parked_keys
 SELECT DISTINCT route_id, partition_id, key

@@ -103,6 +103,15 @@ WHERE p.partition_id = mine.partition_id
     AND (SELECT routes_revision FROM {schema}.sink) = %(routes_revision)s
 RETURNING p.partition_id, pg_current_xact_id()::text;
 
+-- name: lock
+-- Until the end of the transaction no batch of the partition passes its fence, and nobody acquires it.
+SELECT partition_id FROM {schema}.partitions WHERE partition_id = %(partition_id)s FOR UPDATE;
+
+-- name: raise_epoch
+-- Its owner stays; what it does by what it knew before is fenced.
+UPDATE {schema}.partitions SET owner_epoch = owner_epoch + 1 WHERE partition_id = %(partition_id)s
+RETURNING pg_current_xact_id()::text;
+
 -- name: routes_revision
 SELECT routes_revision FROM {schema}.sink;
 

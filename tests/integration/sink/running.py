@@ -13,6 +13,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from inbox.app import make_worker, prepare
+from inbox.cli.program import result_of
 from inbox.settings import Settings, load_settings
 from inbox.sink.worker import Worker
 from tests.sinks import write_configuration
@@ -64,6 +65,10 @@ class Sink:
             kafka=f"{QUICK}\n{kafka}",
             rest=rest,
         )
+
+    def command(self, *arguments: str) -> int:
+        """The exit code of `inbox` with these arguments, in this process, on this sink's configuration."""
+        return result_of([*arguments, "--config", str(self._file)])
 
     def settings(self) -> Settings:
         return load_settings(config=self._file, flags={}, environ={}, cwd=self._directory)

@@ -30,7 +30,7 @@ def usage(path: tuple[str, ...]) -> str:
 @pytest.mark.parametrize("path", list(commands(program)), ids=" ".join)
 def test_the_page_shows_exactly_the_options_of_each_command(path: tuple[str, ...]) -> None:
     options = [param for param in command_at(path).params if isinstance(param, click.Option) and not param.hidden]
-    assert set(re.findall(r"(--?[A-Za-z-]+)", usage(path))) == {option.opts[0] for option in options}
+    assert set(re.findall(r"(?<!\w)(--?[A-Za-z-]+)", usage(path))) == {option.opts[0] for option in options}
 
 
 def test_the_page_has_a_section_for_each_command_and_no_other() -> None:

@@ -231,6 +231,7 @@ class Taking(RuleBasedStateMachine):
         self.intake.drop([partition])
         holding = Holding(1, partition, self.settled[partition], "me", 2)
         self.assignment.looked([holding], 0.0, idle=False)
+        self.assignment.acquired([holding._replace(owner_epoch=3)])
         self.assignment.placed(partition)
         self.read[partition] = self.settled[partition]
 

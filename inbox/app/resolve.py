@@ -1,0 +1,119 @@
+"""Dead letters, retried and discarded beside a running sink."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from getpass import getuser
+from typing import TypeVar
+
+from inbox.app.binding import sink_identity
+from inbox.app.dead_letters import Plan, UnitPlan
+from inbox.app.start import bind_route, handler_routes, require_rights, table_routes
+from inbox.app.waiting import patiently
+from inbox.handlers import load_handler
+from inbox.policy import FailureLimits
+from inbox.settings import Settings
+from inbox.sink.isolate import BoundRoute
+from inbox.sink.retry import LetterDesk, Retried, Unit
+from inbox.store.database import SinkConnection, connect, is_usable, starting
+from inbox.store.options import DatabaseOptions
+from inbox.store.registration import Register
+from inbox.store.session import HandlerSession
+from inbox.store.tables import TableWriter
+
+_Answer = TypeVar("_Answer")
+
+_PATIENCE_SECONDS = 60.0
+"""How long an outage is waited out; a deadlock with the sink, which takes its locks in another order, is one too."""
+
+
+def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, Retried]]:
+    """Applies what is planned, a transaction each; what is told is committed.
+
+    Raises:
+        StartupError: a handler, a table or a right is missing; nothing was changed.
+        TryAgainError: the database stayed away, or a handler says again and again that something else does.
+        HaltError: a handler ended the transaction.
+    """
+    routes = {route.name: route for route in settings.routes}
+    with closing(_Office(settings.database, settings.failures, by)) as office:
+        bound = _bind(settings, office.connect(), {each.first.route: each.first.route_id for each in plan.units})
+
+        def retry_one(unit: Unit, name: str) -> Retried:
+            at_most = settings.sink.batch_events
+            return office.ask(lambda desk: desk.retry(unit, routes[name], bound[name], at_most=at_most))
+
+        for each in plan.units:
+            yield each, retry_one(each.unit, each.first.route)
+
+
+def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, int]]:
+    """Gives up what is planned, a transaction each, and tells how many letters were still open.
+
+    Raises:
+        TryAgainError: the database stayed away.
+    """
+    with closing(_Office(options, FailureLimits(), by)) as office:
+
+        def discard_one(unit: Unit) -> int:
+            return office.ask(lambda desk: desk.discard(unit))
+
+        for each in plan.units:
+            yield each, discard_one(each.unit)
+
+
+class _Office:
+    """A desk, opened anew when its connection broke."""
+
+    def __init__(self, options: DatabaseOptions, limits: FailureLimits, by: str | None) -> None:
+        self._options = options
+        self._limits = limits
+        self._by = by
+        self._connection: SinkConnection | None = None
+        self._desk: LetterDesk | None = None
+
+    def connect(self) -> SinkConnection:
+        if self._connection is None or not is_usable(self._connection):
+            self.close()
+            self._connection = connect(self._options, application_name="inbox dead-letters")
+            self._desk = None
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def ask(self, action: Callable[[LetterDesk], _Answer]) -> _Answer:
+        """What the desk answers, once it does: who asks again finds what is open then."""
+        return patiently(lambda: action(self._open()), _PATIENCE_SECONDS, threading.Event())
+
+    def _open(self) -> LetterDesk:
+        connection = self.connect()
+        if self._desk is None:
+            session = HandlerSession(connection)
+            session.prepare()
+            by = self._by or _this_person(connection)
+            self._desk = LetterDesk(connection, session, schema=self._options.schema, limits=self._limits, by=by)
+        return self._desk
+
+
+def _bind(settings: Settings, connection: SinkConnection, wanted: Mapping[str, int]) -> Mapping[str, BoundRoute]:
+    """The routes of this name, with what they do; each has the id that its letters name."""
+    routes = [route for route in settings.routes if route.name in wanted]
+    handlers = {route.name: load_handler(name) for route, name in handler_routes(routes)}
+    with starting("preparing the routes"):
+        register = Register(settings.database.schema)
+        register.review(connection, sink_identity(settings, register.bound_cluster(connection)))
+        require_rights(connection, settings)
+        writers = {route.name: TableWriter(connection, target) for route, target in table_routes(routes)}
+    return {route.name: bind_route(route, wanted[route.name], settings, handlers, writers) for route in routes}
+
+
+def _this_person(connection: SinkConnection) -> str:
+    try:
+        user = getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()} (database user {connection.info.user})"

@@ -1,0 +1,126 @@
+"""How dead letters look: as JSON, in a table, and one by itself."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from inbox.cli.printing import timestamp
+from inbox.cli.selection import readable_key
+from inbox.events import address_of, record_time
+from inbox.store.letters import Letter
+
+
+def letter_json(letter: Letter, *, payload: bool) -> dict[str, Any]:
+    """A letter, as docs/reference/commands.md has it."""
+    record = letter.record
+    shown = {
+        "id": letter.dead_letter_id,
+        "state": letter.state.value,
+        "route": letter.route,
+        "topic": record.topic(),
+        "partition": record.partition(),
+        "offset": record.offset(),
+        "timestamp": timestamp(record_time(record)),
+        "event_id": _event_id(letter),
+        "type": letter.type,
+        "key": readable_key(record.key()),
+        "error_class": letter.error_class,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "created_at": timestamp(letter.created_at),
+        "updated_at": timestamp(letter.updated_at),
+        "resolved_at": timestamp(letter.resolved_at),
+        "resolved_by": letter.resolved_by,
+    }
+    return {**shown, "payload": _payload(letter)} if payload else shown
+
+
+def letters_table(letters: Sequence[Letter]) -> Table:
+    """One line a letter; of the error its first line."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("id", "state", "route", "from", "key", "type", "error", "attempts", "parked (UTC)"):
+        table.add_column(name, overflow="fold", justify="right" if name in ("id", "attempts") else "left")
+    for letter in letters:
+        table.add_row(*(Text(cell) for cell in _cells(letter)))
+    return table
+
+
+def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
+    """All of a letter, a field a line; what an error came from is indented under it."""
+    record = letter.record
+    fields = {
+        "dead letter": str(letter.dead_letter_id),
+        "state": letter.state.value,
+        "route": letter.route,
+        "from": address_of(record),
+        "timestamp": timestamp(record_time(record)),
+        "event id": _event_id(letter),
+        "type": letter.type,
+        "key": readable_key(record.key()),
+        "attempts": str(letter.attempts),
+        "parked": timestamp(letter.created_at),
+        "last changed": timestamp(letter.updated_at),
+        "resolved": f"{timestamp(letter.resolved_at)} by {letter.resolved_by}" if letter.resolved_at else None,
+        "error": f"{letter.error_class}: " + letter.error.replace("\n", "\n              from "),
+    }
+    lines = [f"{name + ':':<13} {'none' if text is None else text}" for name, text in fields.items()]
+    return lines + (_payload_lines(letter) if payload else [])
+
+
+def _cells(letter: Letter) -> list[str]:
+    record = letter.record
+    key, error = readable_key(record.key()), letter.error.partition("\n")[0]
+    return [
+        str(letter.dead_letter_id),
+        letter.state.value,
+        letter.route,
+        address_of(record),
+        "none" if key is None else key,
+        letter.type or "",
+        error,
+        str(letter.attempts),
+        _moment(letter.created_at),
+    ]
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _event_id(letter: Letter) -> str | None:
+    return str(UUID(bytes=letter.event_id)) if letter.event_id else None
+
+
+def _payload(letter: Letter) -> dict[str, Any]:
+    record = letter.record
+    return {
+        "key": _base64(record.key()),
+        "value": _base64(record.value()),
+        "headers": [[name, _base64(value)] for name, value in record.headers() or ()],
+    }
+
+
+def _base64(value: bytes | None) -> str | None:
+    return None if value is None else b64encode(value).decode()
+
+
+def _payload_lines(letter: Letter) -> list[str]:
+    headers = [f"header {name}: {_shown(value)}" for name, value in letter.record.headers() or ()]
+    return [*headers, f"key: {_shown(letter.record.key())}", f"value: {_shown(letter.record.value())}"]
+
+
+def _shown(value: bytes | None) -> str:
+    """As text where it is one, line breaks and all; else in hexadecimal."""
+    if value is None:
+        return "null"
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return f"\\x{value.hex()}"
+    return text if all(each.isprintable() or each in "\n\t" for each in text) else f"\\x{value.hex()}"
