@@ -62,7 +62,6 @@ class Outage:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._since = 0.0
-        self._times = 0
         self._away: str | None = None
         self._told: set[tuple[str, str]] = set()
 
@@ -70,7 +69,6 @@ class Outage:
         """It is away, or still is."""
         if self._away is None:
             self._since = self._clock()
-        self._times += 1
         self._pause_for(failure.away)
         if (failure.away, failure.reason) not in self._told:
             self._told.add((failure.away, failure.reason))
@@ -81,13 +79,12 @@ class Outage:
         """It is back; nothing happens where it never was away."""
         if self._away is not None:
             seconds = round(self._clock() - self._since, 1)
-            log().info("going-on", away=self._away, after_seconds=seconds, failures=self._times)
+            log().info("going-on", away=self._away, after_seconds=seconds)
             self.given_up()
 
     def given_up(self) -> None:
         """Nobody waits for it any more."""
         self._pause_for(None)
-        self._times = 0
         self._told.clear()
 
     def _pause_for(self, away: str | None) -> None:

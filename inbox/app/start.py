@@ -14,6 +14,7 @@ from inbox.events import TopicPartition
 from inbox.handlers import LoadedHandler, load_handler
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer import GroupConsumer
+from inbox.kafka.options import DEFAULTS
 from inbox.settings import Settings
 from inbox.sink.apply import Effect, HandlerEffect, TableEffect
 from inbox.sink.assignment import Assignment
@@ -32,8 +33,6 @@ from inbox.store.registration import Registration
 from inbox.store.rights import missing_rights
 from inbox.store.session import HandlerSession
 from inbox.store.tables import TableWriter
-
-_DEFAULT_SESSION_TIMEOUT_MS = "45000"
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> Ready:
 def make_worker(settings: Settings, ready: Ready, *, until_end: bool) -> Worker:
     """One member of the group, ready to run."""
     owner = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
-    session_ms = settings.kafka.properties.get("session.timeout.ms", _DEFAULT_SESSION_TIMEOUT_MS)
+    session_ms = settings.kafka.properties.get("session.timeout.ms", DEFAULTS["session.timeout.ms"][0])
     assignment = Assignment(owner, reclaim_seconds=int(session_ms) / 1000)
     decoders = {name: TopicDecoder(name, view.topic_id, settings.routes) for name, view in ready.topics.items()}
     sink = settings.sink

@@ -25,7 +25,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import HaltError, TryAgainError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.failures import translated
-from inbox.kafka.options import GUARDED, KafkaOptions
+from inbox.kafka.options import DEFAULTS, GUARDED, KafkaOptions
 from inbox.kafka.outage import KafkaOutage
 from inbox.telemetry import log
 
@@ -195,15 +195,13 @@ def consumer_properties(options: KafkaOptions, *, queue_bytes: int) -> dict[str,
     """
     kilobytes = max(1024, queue_bytes // 1024)
     defaults = {
+        **{name: value for name, (value, _) in DEFAULTS.items()},
         "client.id": "kafka-inbox",
         "queued.max.messages.kbytes": str(kilobytes),
         "queued.min.messages": "100000",
         "fetch.queue.backoff.ms": "5",
         "fetch.wait.max.ms": "100",
         "fetch.max.bytes": str(min(50 * 1024, kilobytes) * 1024),
-        # A connection that hangs is found, and one to a broker that comes back is made within seconds.
-        "socket.keepalive.enable": "true",
-        "reconnect.backoff.max.ms": "2000",
         "log_level": "0",
     }
     guarded = {name: value for name, (value, _) in GUARDED.items()}

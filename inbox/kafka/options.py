@@ -16,6 +16,18 @@ GUARDED: Mapping[str, tuple[str, str]] = {
 """Property -> (the value the sink sets, why it may not be another)."""
 
 
+DEFAULTS: Mapping[str, tuple[str, str]] = {
+    "session.timeout.ms": (
+        "6000",
+        "what a crashed worker or restarted brokers held up goes on after six seconds, not 45",
+    ),
+    "heartbeat.interval.ms": ("2000", "a third of the session"),
+    "reconnect.backoff.max.ms": ("2000", "a broker that is back is found within two seconds"),
+    "socket.keepalive.enable": ("true", "a connection that hangs is found"),
+}
+"""Property -> (the value unless the user sets another, what it is good for)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class KafkaOptions:
     """`[kafka]` of the configuration.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inbox.kafka.options import GUARDED
+from inbox.kafka.options import DEFAULTS, GUARDED
 from inbox.settings import Settings
 from inbox.settings.document import Document, keys_at
 
@@ -41,5 +41,12 @@ def test_every_key_is_described(section: str) -> None:
 @pytest.mark.parametrize("name", sorted(GUARDED))
 def test_every_guarded_property_is_described_with_its_reason(name: str) -> None:
     value, reason = GUARDED[name]
+
+    assert f"| `{name}` | `{value}` | {reason} |" in PAGE
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULTS))
+def test_every_default_of_ours_is_described_with_its_reason(name: str) -> None:
+    value, reason = DEFAULTS[name]
 
     assert f"| `{name}` | `{value}` | {reason} |" in PAGE
