@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from inbox.errors import EventError, InboxError
+from inbox.errors import EventError, InboxError, TryAgainError
 from inbox.events import event_from
 from inbox.failpoints import Failpoint, reach
 from inbox.handlers import LoadedHandler, Transaction
@@ -73,8 +73,10 @@ class HandlerEffect:
     def __init__(self, handler: LoadedHandler, outbox: Outbox | None = None) -> None:
         self._handler = handler
         self._outbox = outbox
+        self._session: HandlerSession | None = None
 
     def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
+        self._session = session
         publisher = Publisher(session, self._outbox)
         transaction = Transaction(session, publisher)
         try:
@@ -88,15 +90,21 @@ class HandlerEffect:
             raise
         except InboxError as error:
             # What failed first is the cause: in an aborted transaction every later statement fails too.
-            _raise_failure(session.failure or error)
+            _raise_failure(session, session.failure or error)
         if session.failure is not None:
-            _raise_failure(session.failure)
+            _raise_failure(session, session.failure)
 
     def find(self, connection: SinkConnection, column: Column) -> int | None:
         return None
 
     def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
-        return error
+        """Raises TryAgainError where not the event's values but the statement does not fit the database."""
+        if not isinstance(error, TryAgainError) or self._session is None:
+            return error
+        blamed = self._session.blamed(error)
+        if isinstance(blamed, TryAgainError):
+            raise blamed
+        return blamed
 
     def _call_with_each(self, transaction: Transaction, publisher: Publisher, column: Column) -> None:
         call, follow = self._handler.call, publisher.follow
@@ -132,14 +140,15 @@ def _prefer_database_failure(session: HandlerSession, failed: AttemptFailed, siz
     """A statement that failed is the cause, whatever the handler made of it, and maybe an earlier event's."""
     if session.failure is None:
         return
-    if not isinstance(session.failure, EventError):
+    if not (isinstance(session.failure, EventError) or session.doubts(session.failure)):
         raise session.failure
     failed.error, failed.certain = session.failure, True
-    failed.at = 0 if size == 1 else None
+    # Where the failure is in doubt, it is explained once the attempt is undone, which `at` would rule out.
+    failed.at = 0 if size == 1 and not session.doubts(session.failure) else None
 
 
-def _raise_failure(failure: InboxError) -> None:
-    if isinstance(failure, EventError):
+def _raise_failure(session: HandlerSession, failure: InboxError) -> None:
+    if isinstance(failure, EventError) or session.doubts(failure):
         raise AttemptFailed(failure, None, certain=True) from failure
     raise failure
 

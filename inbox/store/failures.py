@@ -81,6 +81,9 @@ MEANINGS: Mapping[str, Meaning] = {
 }
 """By SQLSTATE, else by its first two characters."""
 
+ABOUT_TYPES = ("42725", "42804", "42846", "42883", "42P08", "42P18")
+"""Codes that a value of the wrong type can cause as well: a list where the column wants a number."""
+
 UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the SQLSTATE up, and mend what it names")
 
 _LOST = Meaning("no SQLSTATE: no connection", Fate.WAIT, "connection")

@@ -16,7 +16,7 @@ from sqlalchemy.pool import StaticPool
 
 from inbox.errors import EventError, InboxError
 from inbox.store.database import Ends, SinkConnection
-from inbox.store.failures import translated
+from inbox.store.failures import ABOUT_TYPES, described, in_our_words, translated
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
@@ -24,6 +24,9 @@ _TRANSACTION_CONTROL = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(begin|start|commit|end|abort|rollback|savepoint|release|prepare\s+transaction)\b",
     re.IGNORECASE | re.DOTALL,
 )
+
+_NOT_ASKED = ("42601", "42P08", "42P18")
+"""EXPLAIN does not take the statement, or a NULL alone says too little: no evidence against the statement."""
 
 
 class HandlerSession:
@@ -39,6 +42,7 @@ class HandlerSession:
         self._engine: sqlalchemy.Engine | None = None
         self._sqlalchemy: sqlalchemy.Connection | None = None
         self._failed_in_sqlalchemy = False
+        self._statements: dict[str, Parameters] = {}
         self.failure: InboxError | None = None
 
     def prepare(self) -> None:
@@ -67,6 +71,7 @@ class HandlerSession:
             TryAgainError: the database is away.
         """
         self.failure, self._failed_in_sqlalchemy = None, False
+        self._statements.clear()
         self._connection.ends = Ends.REFUSED
         try:
             with self._noting():
@@ -81,18 +86,24 @@ class HandlerSession:
             raise EventError("the handler left the transaction aborted; it has to let database errors through")
 
     def execute(self, query: str, parameters: Parameters = None) -> None:
+        self._statements[query] = parameters
         with self._noting():
             self._connection.cursor().execute(_admitted(query), parameters)
 
     def executemany(self, query: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]]) -> None:
+        rows = list(parameters)
+        if rows:
+            self._statements[query] = rows[0]
         with self._noting(), self._connection.cursor() as cursor:
-            cursor.executemany(_admitted(query), cast(Any, parameters))
+            cursor.executemany(_admitted(query), cast(Any, rows))
 
     def fetch_one(self, query: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
+        self._statements[query] = parameters
         with self._noting():
             return self._connection.cursor().execute(_admitted(query), parameters).fetchone()
 
     def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        self._statements[query] = parameters
         with self._noting():
             return self._connection.cursor().execute(_admitted(query), parameters).fetchall()
 
@@ -109,6 +120,37 @@ class HandlerSession:
             self._sqlalchemy.begin()
         return self._sqlalchemy
 
+    def doubts(self, failure: InboxError) -> bool:
+        """Whether it may be the values of an event that did not fit a statement, or the statement the database."""
+        return isinstance(failure.__cause__, psycopg.Error) and failure.__cause__.sqlstate in ABOUT_TYPES
+
+    def blamed(self, failure: InboxError) -> InboxError:
+        """Such a failure of one event alone, sorted: its statements are asked for once more, without their values.
+
+        Raises:
+            TryAgainError: the database is away.
+        """
+        cause = failure.__cause__
+        if not isinstance(cause, psycopg.Error) or not self.doubts(failure):
+            return failure
+        asked = [(query, parameters) for query, parameters in self._statements.items() if parameters]
+        if not all(self._fits(query, parameters) for query, parameters in asked):
+            return failure
+        return EventError(f"a value of another type than its place: {described(cause)}")
+
+    def _fits(self, query: str, parameters: Parameters) -> bool:
+        # A NULL has no type, so the server takes the one that the place wants. EXPLAIN runs nothing.
+        nulls = dict.fromkeys(parameters) if isinstance(parameters, Mapping) else [None] * len(parameters or ())
+        try:
+            with in_our_words(), self._connection.transaction(force_rollback=True):
+                self._connection.execute(cast(LiteralString, f"EXPLAIN {query}"), nulls)
+        except InboxError as error:
+            cause = error.__cause__
+            if not isinstance(cause, psycopg.Error) or not (cause.sqlstate or "").startswith("42"):
+                raise
+            return cause.sqlstate in _NOT_ASKED
+        return True
+
     @contextmanager
     def _noting(self) -> Iterator[None]:
         try:
@@ -121,6 +163,8 @@ class HandlerSession:
 
     def _note_sqlalchemy(self, context: ExceptionContext) -> None:
         original = context.original_exception
+        if context.statement is not None and isinstance(context.parameters, Mapping):
+            self._statements[context.statement] = context.parameters
         if isinstance(original, psycopg.Error) and self.failure is None:
             self.failure = translated(original)
             self.failure.__cause__ = original

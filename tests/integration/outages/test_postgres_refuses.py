@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -151,3 +152,32 @@ def test_a_row_that_a_policy_refuses_is_the_events_fault(ruled: Watched, role: s
     ruled.sink.eventually_settled(13)
     assert ruled.sink.dead_letters() == [(11, "parked")]
     assert ruled.effects() == [*range(1, 12), 13]
+
+
+def test_a_value_of_the_wrong_type_is_the_events_fault_though_the_code_says_the_statements(running: Watched) -> None:
+    running.sink.send(*(Out(number, {"event": number}) for number in range(11, 31)))
+    running.sink.send(Out(31, {"event": [1, 2]}), Out(32, {"event": True}), Out(33, {"event": 33}))
+    running.sink.eventually_settled(33)
+    assert running.sink.dead_letters() == [(30, "parked"), (31, "parked")]
+    assert "a value of another type than its place" in running.sink.dead_letter_errors()[0]
+    assert running.effects() == [*range(1, 31), 33]
+    assert running.told("waiting") == []
+
+
+def test_a_function_that_is_gone_is_waited_for(make_sink: MakeSink, database_url: str, offer: Any) -> None:
+    sink = make_sink(database_url)
+    offer(handler=calling)
+    sink.sql(FUNCTION)
+    with watched(sink) as running:
+        running.sink.sql("ALTER FUNCTION same(int) RENAME TO other")
+        running.send(50)
+        running.eventually_away()
+        running.sink.sql("ALTER FUNCTION other(int) RENAME TO same")
+        running.check(reasons=["table"])
+
+
+FUNCTION = "CREATE FUNCTION same(number int) RETURNS int LANGUAGE sql AS 'SELECT number'"
+
+
+def calling(event: Any, tx: Any) -> None:
+    tx.execute("INSERT INTO effects (event) VALUES (same(%s))", (event.json()["event"],))
