@@ -13,7 +13,7 @@ from tests.conftest import MakeTopic, prepare_template
 from tests.databases import create_database
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, offer  # noqa: F401 - a fixture
 from tests.integration.sink.running import Sink
-from tests.kafka_topics import unique_name
+from tests.kafka_topics import create_topic, idempotent_producer, unique_name
 
 
 def apply(event: Any, tx: Any) -> None:
@@ -80,3 +80,16 @@ def prepare_sink(sink: Sink, offer: Callable[..., None], **configuration: str) -
     offer(handler=apply)
     sink.configure(HANDLER_ROUTE, **configuration)
     sink.sql(EFFECTS)
+
+
+def sink_on(servers: str, directory: Path, database_url: str, offer: Callable[..., None]) -> Sink:  # noqa: F811
+    """A sink on a Kafka that is not the shared one."""
+    sink = Sink(
+        directory,
+        topic=create_topic(servers),
+        database_url=database_url,
+        bootstrap_servers=servers,
+        producer=idempotent_producer(servers, **{"linger.ms": 0}),
+    )
+    prepare_sink(sink, offer)
+    return sink

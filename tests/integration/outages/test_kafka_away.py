@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from inbox.dev.backends import OwnServer
-from tests.integration.outages.conftest import prepare_sink
+from tests.integration.outages.conftest import sink_on
 from tests.integration.outages.watching import Watched, watched
 from tests.integration.sink.running import Sink
-from tests.kafka_topics import create_topic, idempotent_producer
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "20"))
 FULL_SPEED_WITHIN = 10.0
@@ -20,16 +19,7 @@ FULL_SPEED_WITHIN = 10.0
 def sink(tmp_path: Path, own_kafka: OwnServer, database_url: str, offer: Callable[..., None]) -> Sink:
     """A sink on the Kafka that may be ended."""
     own_kafka.start()
-    servers = own_kafka.address
-    sink = Sink(
-        tmp_path,
-        topic=create_topic(servers),
-        database_url=database_url,
-        bootstrap_servers=servers,
-        producer=idempotent_producer(servers, **{"linger.ms": 0}),
-    )
-    prepare_sink(sink, offer)
-    return sink
+    return sink_on(own_kafka.address, tmp_path, database_url, offer)
 
 
 @pytest.fixture

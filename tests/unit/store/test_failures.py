@@ -8,7 +8,7 @@ import pytest
 from psycopg import errors
 
 from inbox.errors import EventError, StartupError, TryAgainError
-from inbox.store.failures import at_start, described, translated
+from inbox.store.failures import MEANINGS, at_start, described, translated
 
 
 def raised(sqlstate: str, text: str = "what the server said") -> psycopg.Error:
@@ -85,11 +85,77 @@ def test_what_may_pass_is_an_outage_never_a_dead_letter(sqlstate: str) -> None:
     assert type(translated(raised(sqlstate))) is TryAgainError
 
 
-def test_a_state_that_nobody_knows_is_an_outage() -> None:
+def test_a_state_that_nobody_knows_is_an_outage_that_calls_for_a_person() -> None:
     class Unknown(psycopg.Error):
         sqlstate = "ZZ999"
 
-    assert type(translated(Unknown("new in PostgreSQL 30"))) is TryAgainError
+    failure = translated(Unknown("new in PostgreSQL 30"))
+    assert isinstance(failure, TryAgainError)
+    assert (failure.away, failure.reason, failure.alert) == ("database", "unknown", True)
+    assert str(failure).endswith("; look the SQLSTATE up, and mend what it names")
+
+
+PASSES_BY_ITSELF = {
+    "08006": "connection",
+    "25006": "read_only",
+    "25P02": "aborted",
+    "25P03": "timeout",
+    "25P04": "timeout",
+    "40001": "conflict",
+    "40P01": "conflict",
+    "53200": "resources",
+    "53300": "resources",
+    "55006": "lock",
+    "55P03": "lock",
+    "57014": "timeout",
+    "57P01": "connection",
+    "57P02": "connection",
+    "57P03": "connection",
+    "57P05": "connection",
+}
+
+NEEDS_A_PERSON = {
+    "0A000": "statement",
+    "26000": "pooler",
+    "28000": "login",
+    "28P01": "login",
+    "3D000": "login",
+    "3F000": "table",
+    "42501": "right",
+    "42601": "statement",
+    "42703": "table",
+    "42883": "table",
+    "42P01": "table",
+    "53100": "disk_full",
+    "53400": "resources",
+    "55000": "statement",
+    "57P04": "login",
+    "58030": "server",
+    "72000": "unknown",
+    "F0000": "unknown",
+    "HV000": "unknown",
+    "XX000": "server",
+    "XX001": "server",
+}
+
+
+@pytest.mark.parametrize(("sqlstate", "reason"), [*PASSES_BY_ITSELF.items(), *NEEDS_A_PERSON.items()])
+def test_an_outage_has_a_reason_and_calls_for_a_person_only_where_waiting_may_not_mend_it(
+    sqlstate: str, reason: str
+) -> None:
+    class Raised(psycopg.DatabaseError):
+        pass
+
+    Raised.sqlstate = sqlstate
+    failure = translated(Raised("what the server said"))
+    assert isinstance(failure, TryAgainError)
+    assert (failure.away, failure.reason, failure.alert) == ("database", reason, sqlstate in NEEDS_A_PERSON)
+    assert ("; " in str(failure)) is failure.alert
+
+
+def test_every_row_of_the_table_is_held_by_a_case() -> None:
+    cases = [*THE_EVENTS_FAULT, *PASSES_BY_ITSELF, *NEEDS_A_PERSON]
+    assert {row for row in MEANINGS if not any(case.startswith(row) for case in cases)} == set()
 
 
 def test_every_state_that_postgresql_has_is_sorted_without_an_exception() -> None:

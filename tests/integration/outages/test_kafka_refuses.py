@@ -1,0 +1,62 @@
+"""Kafka answers, and refuses: rights that are revoked and given back."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+
+from tests.integration.cli.test_kafka_rights import guarded_broker  # noqa: F401 - a fixture
+from tests.integration.outages.conftest import sink_on
+from tests.integration.outages.watching import Watched, watched
+from tests.kafka_topics import admin
+
+
+@pytest.fixture
+def running(
+    tmp_path: Path,
+    guarded_broker: str,  # noqa: F811 - the fixture
+    database_url: str,
+    offer: Callable[..., None],
+) -> Iterator[Watched]:
+    with watched(sink_on(guarded_broker, tmp_path, database_url, offer)) as found:
+        yield found
+
+
+def test_a_right_to_read_a_topic_that_is_revoked_is_waited_for(running: Watched) -> None:
+    """The topic is quiet when the right comes back: the sink finds it out by itself."""
+    refuse(running, ResourceType.TOPIC, running.sink.topic)
+    running.eventually_away("kafka", within=30)
+    running.stays_away(1)
+    give_back(running, ResourceType.TOPIC, running.sink.topic)
+    running.eventually_ready()
+    running.send(50)
+    running.check(reasons=["right"], membership_kept=False)
+    assert "grant this user READ on the topic" in running.told("waiting")[0]["error"]
+
+
+def test_a_right_to_the_group_that_is_revoked_is_waited_for(running: Watched) -> None:
+    refuse(running, ResourceType.GROUP, running.sink.name)
+    running.eventually_away("kafka", within=30)
+    running.send(50)
+    give_back(running, ResourceType.GROUP, running.sink.name)
+    running.check(reasons=["right"], membership_kept=False)
+
+
+def refuse(running: Watched, kind: ResourceType, name: str) -> None:
+    binding = AclBinding(
+        kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.READ, AclPermissionType.DENY
+    )
+    client = admin(running.sink.bootstrap_servers)  # a future without a living client fails
+    for created in client.create_acls([binding]).values():
+        created.result(10)
+
+
+def give_back(running: Watched, kind: ResourceType, name: str) -> None:
+    everything = AclBindingFilter(
+        kind, name, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY
+    )
+    client = admin(running.sink.bootstrap_servers)
+    for deleted in client.delete_acls([everything]).values():
+        deleted.result(10)
