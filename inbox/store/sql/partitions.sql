@@ -104,8 +104,9 @@ WHERE p.partition_id = mine.partition_id
 RETURNING p.partition_id, pg_current_xact_id()::text;
 
 -- name: lock
--- Until the end of the transaction no batch of the partition passes its fence, and nobody acquires it.
-SELECT partition_id FROM {schema}.partitions WHERE partition_id = %(partition_id)s FOR UPDATE;
+-- Until the end of the transaction no batch of the partition passes its fence, and nobody acquires it. Who parks an
+-- event refers to the row by its foreign key, which need not be waited for: that batch has its fence still to pass.
+SELECT partition_id FROM {schema}.partitions WHERE partition_id = %(partition_id)s FOR NO KEY UPDATE;
 
 -- name: raise_epoch
 -- Its owner stays; what it does by what it knew before is fenced.

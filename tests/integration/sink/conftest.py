@@ -11,9 +11,12 @@ import pytest
 from confluent_kafka import Producer
 
 from inbox import failpoints
+from inbox.errors import EventError
+from inbox.events import Event
 from inbox.failpoints import Failpoint
+from inbox.handlers import Transaction
 from tests.conftest import MakeTopic
-from tests.integration.sink.running import Sink
+from tests.integration.sink.running import Out, Sink
 from tests.sinks import offer_handlers
 
 HANDLER_ROUTE = """
@@ -97,3 +100,39 @@ def at() -> Iterator[Callable[..., None]]:
     failpoints.arm(reached)
     yield plan
     failpoints.arm(None)
+
+
+class Fussy:
+    """A handler that refuses the numbers in `refused`, and notes in order what it applies."""
+
+    def __init__(self) -> None:
+        self.refused: set[int] = set()
+        self.seen: list[Event] = []
+
+    def __call__(self, event: Event, tx: Transaction) -> None:
+        self.seen.append(event)
+        number = event.json()["n"]
+        if number in self.refused:
+            raise EventError(f"number {number} is refused")
+        tx.execute("INSERT INTO effects (event, key) VALUES (%s, %s)", (number, str(event.key)))
+
+
+def numbered(number: int, key: str | None) -> Out:
+    """An event for `Fussy`, with the number for its id."""
+    return Out(number, {"n": number}, key)
+
+
+@pytest.fixture
+def fussy() -> Fussy:
+    return Fussy()
+
+
+@pytest.fixture
+def parked(handled_by: Callable[..., Sink], fussy: Fussy) -> Sink:
+    """Events 1 to 5. Of key a 1 is parked, 2 and 4 wait; 3 of key b is applied; 5 without a key is parked."""
+    sink = handled_by(fussy)
+    fussy.refused = {1, 5}
+    sink.send(*(numbered(number, key) for number, key in ((1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, None))))
+    sink.run()
+    assert sink.dead_letters() == [(0, "parked"), (1, "waiting"), (3, "waiting"), (4, "parked")]
+    return sink
