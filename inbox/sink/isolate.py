@@ -20,8 +20,8 @@ from inbox.store.session import HandlerSession
 from inbox.store.transaction import BatchTransaction
 from inbox.telemetry import log
 
-ParkedKeys = dict[tuple[int, int], set[bytes]]
-"""Keys behind which later events wait, by (route id, partition id)."""
+ParkedKeys = dict[tuple[int, int], dict[bytes, int]]
+"""Keys with the offset from which on their events wait, by (route id, partition id)."""
 
 
 def payload_hash(record: Record) -> bytes:
@@ -78,6 +78,7 @@ class RouteSettling:
         self._conflicts: set[int] = set()
         self._tries: Counter[int] = Counter()
         self._held = {scope: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
+        self._newly_held: ParkedKeys = {}
         self._result = RouteResult()
 
     def run(self) -> RouteResult:
@@ -101,7 +102,7 @@ class RouteSettling:
 
     def _sort(self, part: range) -> tuple[Sequence[int], list[DeadLetter]]:
         """Which places to try, and what is set aside: refused, or behind a parked event of its key."""
-        if not self._refused and not self._held:
+        if not self._refused and not self._held and not self._newly_held:
             return part, []
         places, letters = [], []
         newly_held: set[tuple[int, bytes]] = set()
@@ -122,7 +123,9 @@ class RouteSettling:
         state = State.PARKED
         if error is None and key is not None:
             scope = (self._route.route_id, partition_id)
-            if key in self._held.get(scope, ()) or (partition_id, key) in newly_held:
+            # What a replay brings again from before the parked event is tried, and found to be a duplicate.
+            since = self._held.get(scope, {}).get(key, self._newly_held.get(scope, {}).get(key))
+            if (since is not None and record.offset() >= since) or (partition_id, key) in newly_held:
                 error, state = EventError("an earlier event of the same key is parked"), State.WAITING
         if error is None:
             return None
@@ -144,7 +147,7 @@ class RouteSettling:
             key = letter.record.key()
             if self._do.limits.order is Order.KEY and key is not None:
                 scope = (letter.route_id, letter.partition_id)
-                self._held[scope] = {*self._held.get(scope, ()), key}
+                self._newly_held.setdefault(scope, {}).setdefault(key, letter.record.offset())
             self._result.set_aside[letter.partition_id] += 1
         self._result.letters += letters
 

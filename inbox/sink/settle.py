@@ -153,7 +153,8 @@ class Settler:
             return
         for letter in letters:
             if (key := letter.record.key()) is not None:
-                self._parked_keys.setdefault((letter.route_id, letter.partition_id), set()).add(key)
+                keys = self._parked_keys.setdefault((letter.route_id, letter.partition_id), {})
+                keys[key] = min(letter.record.offset(), keys.get(key, letter.record.offset()))
 
 
 def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> list[Advance]:

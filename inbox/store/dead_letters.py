@@ -58,12 +58,12 @@ class DeadLetters:
 
     def parked_keys(
         self, connection: SinkConnection, partition_ids: Sequence[int]
-    ) -> dict[tuple[int, int], set[bytes]]:
-        """The keys behind which later events wait, by (route id, partition id)."""
+    ) -> dict[tuple[int, int], dict[bytes, int]]:
+        """The keys of open letters with the offset of the first, by (route id, partition id)."""
         rows = connection.execute(self._sql["parked_keys"], {"partition_ids": list(partition_ids)})
-        keys: dict[tuple[int, int], set[bytes]] = {}
-        for route_id, partition_id, key in rows:
-            keys.setdefault((route_id, partition_id), set()).add(bytes(key))
+        keys: dict[tuple[int, int], dict[bytes, int]] = {}
+        for route_id, partition_id, key, first in rows:
+            keys.setdefault((route_id, partition_id), {})[bytes(key)] = first
         return keys
 
     def parked_within_an_hour(self, connection: SinkConnection) -> int:

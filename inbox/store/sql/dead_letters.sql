@@ -90,9 +90,10 @@ SET state = %(state)s, resolved_by = %(by)s, resolved_at = now(), updated_at = n
 WHERE dead_letter_id = ANY (%(ids)s::bigint[]);
 
 -- name: parked_keys
-SELECT DISTINCT route_id, partition_id, key
+SELECT route_id, partition_id, key, min(kafka_offset)
 FROM {schema}.dead_letters
-WHERE partition_id = ANY (%(partition_ids)s) AND state IN ('parked', 'waiting') AND key IS NOT NULL;
+WHERE partition_id = ANY (%(partition_ids)s) AND state IN ('parked', 'waiting') AND key IS NOT NULL
+GROUP BY route_id, partition_id, key;
 
 -- name: parked_within_an_hour
 SELECT count(*) FROM {schema}.dead_letters

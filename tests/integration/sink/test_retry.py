@@ -8,7 +8,7 @@ import pytest
 
 from inbox.failpoints import Failpoint
 from tests.integration.sink.conftest import Fussy, numbered
-from tests.integration.sink.running import Sink
+from tests.integration.sink.running import Out, Sink
 from tests.waiting import eventually
 
 At = Callable[..., None]
@@ -293,3 +293,41 @@ def test_no_duplicate_of_a_discarded_event_is_applied_later(parked: Sink, fussy:
     assert applied(parked) == [3, 8]
     assert states(parked) == {"discarded": 4}
     assert parked.endings() == {"applied": 2, "duplicate": 2, "dead_lettered": 4}
+
+
+# Replays.
+
+
+def goes_back(sink: Sink) -> None:
+    sink.sql("UPDATE inbox.partitions SET next_offset = 0, owner_epoch = owner_epoch + 1")
+
+
+def test_a_replay_finds_duplicates_before_a_parked_event_and_parks_nothing_twice(
+    handled_by: Callable[..., Sink], fussy: Fussy
+) -> None:
+    sink = handled_by(fussy)
+    fussy.refused = {2}
+    sink.send(*(numbered(number, "a") for number in (1, 2, 3)))
+    sink.run()
+    goes_back(sink)
+    fussy.refused = set()
+    sink.run()
+    assert applied(sink) == [1]
+    assert sink.dead_letters() == [(1, "parked"), (2, "waiting")]
+    assert sink.endings() == {"applied": 1, "duplicate": 1, "dead_lettered": 4}
+    assert retry_of_a(sink) == 0
+    assert applied(sink) == [1, 2, 3]
+
+
+def test_a_discarded_event_without_an_id_is_open_again_after_a_replay(
+    handled_by: Callable[..., Sink], fussy: Fussy
+) -> None:
+    sink = handled_by(fussy)
+    sink.send(Out(None, {"n": 1}, "a"), numbered(2, "b"))
+    sink.run()
+    assert sink.command("dead-letters", "discard", "--all", "--execute") == 0
+    goes_back(sink)
+    sink.send(numbered(3, "a"))
+    sink.run()
+    assert sink.dead_letters() == [(0, "parked"), (2, "waiting")]
+    assert sink.sql("SELECT DISTINCT resolved_at, resolved_by FROM inbox.dead_letters") == [(None, None)]
