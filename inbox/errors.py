@@ -44,5 +44,9 @@ class TryAgainError(InboxError):
         self.alert = alert
 
 
+class SmallerBatchError(TryAgainError):
+    """The transaction took too long, or deadlocked with another: the same events may succeed with fewer at a time."""
+
+
 class HaltError(InboxError):
     """Going on could lose or repeat an event; a person has to decide."""

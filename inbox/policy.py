@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -22,9 +23,13 @@ class SameId(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FailureLimits:
-    """`[failures]`: `attempts` for a handler's own exception, `halt_above` dead letters in an hour."""
+    """`[failures]`: `attempts` for a handler's own exception, `halt_above` dead letters in an hour.
+
+    `handler_timeout` is for one call of a handler.
+    """
 
     attempts: int = 5
+    handler_timeout: timedelta = timedelta(seconds=60)
     order: Order = Order.KEY
     halt_above: int = 10_000
     same_id_other_payload: SameId = SameId.PARK
@@ -50,6 +55,32 @@ def pause_before_attempt(attempts: int) -> float:
 def backoff(failures: int, jitter: float) -> float:
     """Seconds to wait after that many outages in a row; `jitter` from 0 to 1. At most 5 s, so recovery is quick."""
     return min(5.0, 0.1 * float(2 ** min(failures - 1, 10))) * (0.5 + jitter / 2)
+
+
+class BatchLimit:
+    """How many records one transaction may hold, so that none takes long.
+
+    It starts low, for nobody knows how slow a handler is, and is at `largest` within a few fast batches.
+    """
+
+    _FIRST = 500
+    _SLOW_SECONDS = 10.0
+    _FAST_SECONDS = 2.0
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self.records = min(self._FIRST, largest)
+
+    def took(self, records: int, seconds: float) -> None:
+        """A transaction with that many records was committed."""
+        if seconds > self._SLOW_SECONDS:
+            self.records = max(1, min(self.records, records) // 2)
+        elif seconds < self._FAST_SECONDS and records >= self.records:
+            self.records = min(self._largest, self.records * 4)
+
+    def failed(self, records: int) -> None:
+        """One with that many took too long, or got in another's way."""
+        self.records = max(1, min(self.records, records) // 2)
 
 
 class Isolation:

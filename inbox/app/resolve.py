@@ -15,6 +15,7 @@ from inbox.app.waiting import patiently
 from inbox.handlers import load_handler
 from inbox.policy import FailureLimits
 from inbox.settings import Settings
+from inbox.sink.calls import UnwatchedCalls
 from inbox.sink.isolate import BoundRoute
 from inbox.sink.retry import LetterDesk, Retried, Unit
 from inbox.store.database import SinkConnection, connect, is_usable, starting
@@ -108,7 +109,8 @@ def _bind(settings: Settings, connection: SinkConnection, wanted: Mapping[str, i
         register.review(connection, sink_identity(settings, register.bound_cluster(connection)))
         require_rights(connection, settings)
         writers = {route.name: TableWriter(connection, target) for route, target in table_routes(routes)}
-    return {route.name: bind_route(route, wanted[route.name], settings, handlers, writers) for route in routes}
+    calls = UnwatchedCalls()
+    return {route.name: bind_route(route, wanted[route.name], settings, handlers, writers, calls) for route in routes}
 
 
 def _this_person(connection: SinkConnection) -> str:

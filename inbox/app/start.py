@@ -18,14 +18,18 @@ from inbox.kafka.options import DEFAULTS
 from inbox.settings import Settings
 from inbox.sink.apply import Effect, HandlerEffect, TableEffect
 from inbox.sink.assignment import Assignment
+from inbox.sink.calls import Calls, WatchedCalls
 from inbox.sink.decode import TopicDecoder
 from inbox.sink.intake import Intake
 from inbox.sink.isolate import BoundRoute, ParkedKeys
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.settle import Settler
+from inbox.sink.suspects import Suspects
+from inbox.sink.time_limit import TimeLimit
 from inbox.sink.worker import Worker
 from inbox.sink.writer import Writer
 from inbox.store.database import SinkConnection, connect, starting
+from inbox.store.handling import Handling
 from inbox.store.migrations import require_current
 from inbox.store.options import TableTarget
 from inbox.store.outbox import Outbox
@@ -82,27 +86,49 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool) -> Worker:
     decoders = {name: TopicDecoder(name, view.topic_id, settings.routes) for name, view in ready.topics.items()}
     sink = settings.sink
     addresses = [address for view in ready.topics.values() for address in view.addresses()]
+    time_limit = TimeLimit(settings.failures.handler_timeout.total_seconds())
     return Worker(
         GroupConsumer(settings.kafka, queue_bytes=2 * sink.batch_bytes),
-        Writer(_desk_opener(settings, ready, owner)),
+        Writer(_desk_opener(settings, ready, owner, time_limit)),
         assignment,
         Intake(decoders, assignment, batch_events=sink.batch_events, batch_bytes=sink.batch_bytes),
         sorted(ready.topics),
+        time_limit,
         ends=ready.cluster.stable_ends(addresses) if until_end else None,
     )
 
 
-def _desk_opener(settings: Settings, ready: Ready, owner: str) -> Callable[[], Settler]:
+def _desk_opener(settings: Settings, ready: Ready, owner: str, time_limit: TimeLimit) -> Callable[[], Settler]:
     parked_keys: ParkedKeys = {}
+    longest_call = settings.failures.handler_timeout.total_seconds()
+
+    def open_connection() -> SinkConnection:
+        try:
+            return connect(
+                settings.database,
+                application_name=f"kafka-inbox {settings.sink.name}",
+                longest_call_seconds=longest_call,
+            )
+        except StartupError as error:
+            raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
+
+    suspects = Suspects(
+        Handling(settings.database.schema, owner),
+        open_connection,
+        young_events=settings.sink.batch_events,
+        attempts=settings.failures.attempts,
+    )
+
+    routes = [(route, ready.registration.route_ids[route.name]) for route in settings.routes]
+
+    def calls(route_id: int) -> Calls:
+        return WatchedCalls(route_id, time_limit, suspects)
 
     def introduce_to_ledger(connection: SinkConnection, partitions: Sequence[TopicPartition]) -> None:
         introduce(connection, settings.database.schema, ready.cluster, partitions)
 
     def open_desk() -> Settler:
-        try:
-            connection = connect(settings.database, application_name=f"kafka-inbox {settings.sink.name}")
-        except StartupError as error:
-            raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
+        connection = open_connection()
         try:
             return settler_on(connection)
         except BaseException:
@@ -117,15 +143,17 @@ def _desk_opener(settings: Settings, ready: Ready, owner: str) -> Callable[[], S
             connection,
             session,
             [
-                bind_route(route, ready.registration.route_ids[route.name], settings, ready.handlers, ready.writers)
-                for route in settings.routes
+                bind_route(route, route_id, settings, ready.handlers, ready.writers, calls(route_id))
+                for route, route_id in routes
             ],
             schema=settings.database.schema,
             owner=owner,
             routes_revision=ready.registration.routes_revision,
             limits=settings.failures,
             parked_keys=parked_keys,
+            suspects=suspects,
             introduce=introduce_to_ledger,
+            takeover_seconds=settings.database.takeover_timeout_seconds,
         )
 
     return open_desk
@@ -137,11 +165,12 @@ def bind_route(
     settings: Settings,
     handlers: Mapping[str, LoadedHandler],
     writers: Mapping[str, TableWriter],
+    calls: Calls,
 ) -> BoundRoute:
     """A route with what it does; it has its handler or its writer, by its name."""
     loaded = handlers.get(route.name)
     effect: Effect = (
-        TableEffect(writers[route.name]) if loaded is None else HandlerEffect(loaded, _outbox(route, settings))
+        TableEffect(writers[route.name]) if loaded is None else HandlerEffect(loaded, _outbox(route, settings), calls)
     )
     return BoundRoute(route.name, route_id, effect, handlers=loaded is not None)
 

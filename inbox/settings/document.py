@@ -66,6 +66,9 @@ class DatabaseSection(Section):
     start_timeout: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1d"))] = timedelta(
         seconds=DatabaseOptions.start_timeout_seconds
     )
+    takeover_timeout: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1h"))] = timedelta(
+        seconds=DatabaseOptions.takeover_timeout_seconds
+    )
 
 
 class TableSection(Section):
@@ -102,6 +105,9 @@ class FailuresSection(Section):
     """`[failures]`"""
 
     attempts: Annotated[int, PlainValidator(quantities.count(1, 100))] = FailureLimits.attempts
+    handler_timeout: Annotated[timedelta, PlainValidator(quantities.duration("1s", "1h"))] = (
+        FailureLimits.handler_timeout
+    )
     order: Annotated[Order, PlainValidator(syntax.one_of(Order))] = FailureLimits.order
     halt_above: Annotated[int, PlainValidator(quantities.count(1))] = FailureLimits.halt_above
     same_id_other_payload: Annotated[SameId, PlainValidator(syntax.one_of(SameId))] = (

@@ -91,6 +91,7 @@ def _database(document: Document) -> DatabaseOptions:
         url=_needed(section.url),
         schema=section.schema_,
         start_timeout_seconds=section.start_timeout.total_seconds(),
+        takeover_timeout_seconds=section.takeover_timeout.total_seconds(),
     )
 
 

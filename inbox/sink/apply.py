@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from inbox.errors import EventError, InboxError, TryAgainError
-from inbox.events import event_from
+from inbox.events import Event, event_from
 from inbox.failpoints import Failpoint, reach
 from inbox.handlers import LoadedHandler, Transaction
 from inbox.sink.batch import Column
+from inbox.sink.calls import Calls
 from inbox.store.database import SinkConnection
 from inbox.store.outbox import Outbox, Publisher
 from inbox.store.session import HandlerSession
@@ -70,9 +71,10 @@ class TableEffect:
 class HandlerEffect:
     """A handler route: one call per event, or one for all."""
 
-    def __init__(self, handler: LoadedHandler, outbox: Outbox | None = None) -> None:
+    def __init__(self, handler: LoadedHandler, outbox: Outbox | None, calls: Calls) -> None:
         self._handler = handler
         self._outbox = outbox
+        self._calls = calls
         self._session: HandlerSession | None = None
 
     def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
@@ -80,8 +82,8 @@ class HandlerEffect:
         publisher = Publisher(session, self._outbox)
         transaction = Transaction(session, publisher)
         try:
-            with session.handlers():
-                if self._handler.batch:
+            with self._calls.attempt(), session.handlers():
+                if self._handler.batch and not self._calls.one_by_one(column.partition_ids):
                     self._call_with_all(transaction, column)
                 else:
                     self._call_with_each(transaction, publisher, column)
@@ -107,19 +109,23 @@ class HandlerEffect:
         return blamed
 
     def _call_with_each(self, transaction: Transaction, publisher: Publisher, column: Column) -> None:
-        call, follow = self._handler.call, publisher.follow
-        for place, (event_id, event_type, record) in enumerate(
-            zip(column.ids, column.types, column.records, strict=True)
-        ):
-            follow(event_id)
-            with _failing_at(place):
-                call(event_from(record, event_id, event_type), transaction)
+        call, calls = self._handler.call, self._calls
+        rows = zip(column.ids, column.types, column.records, column.partition_ids, strict=True)
+        for place, (event_id, event_type, record, partition_id) in enumerate(rows):
+            event = event_from(record, event_id, event_type)
+            if self._handler.batch:
+                argument: Event | list[Event] = [event]
+            else:
+                publisher.follow(event_id)
+                argument = event
+            with _failing_at(place), calls.call(partition_id, record.offset()):
+                call(argument, transaction)
             reach(Failpoint.IN_HANDLER)
 
     def _call_with_all(self, transaction: Transaction, column: Column) -> None:
         rows = zip(column.ids, column.types, column.records, strict=True)
         events = [event_from(record, event_id, event_type) for event_id, event_type, record in rows]
-        with _failing_at(None):
+        with _failing_at(None), self._calls.call(column.partition_ids[0], column.records[0].offset()):
             self._handler.call(events, transaction)
         reach(Failpoint.IN_HANDLER)
 

@@ -38,6 +38,7 @@ class Slice:
     records: int = 0
     bytes: int = 0
     oldest_milliseconds: int | None = None
+    first_offset: int = -1
 
 
 @dataclass(slots=True)
@@ -79,6 +80,7 @@ class Column:
     records: list[Record] = field(default_factory=list)
     partition_ids: list[int] = field(default_factory=list)
     refused: dict[int, EventError] = field(default_factory=dict)
+    tries: dict[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

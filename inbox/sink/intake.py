@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from inbox.events import Record, TopicPartition
 from inbox.kafka.consumer import Taken
+from inbox.policy import BatchLimit
 from inbox.sink.assignment import Assigned, Assignment
 from inbox.sink.batch import Batch, Slice
 from inbox.sink.decode import TopicDecoder
@@ -19,7 +20,7 @@ class Intake:
     ) -> None:
         self._decoders = decoders
         self._assignment = assignment
-        self._batch_events = batch_events
+        self.limit = BatchLimit(batch_events)
         self._batch_bytes = batch_bytes
         self._mean_bytes = 1024.0
         self.batch = Batch()
@@ -27,7 +28,7 @@ class Intake:
     @property
     def room(self) -> int:
         """How many records may be taken now; 0 when the batch is full."""
-        events = self._batch_events - self.batch.records
+        events = self.limit.records - self.batch.records
         bytes_left = self._batch_bytes - self.batch.bytes
         if events <= 0 or bytes_left <= 0:
             return 0
@@ -61,6 +62,8 @@ class Intake:
                 # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
                 part, decoder = self._slice(TopicPartition(*address), each, record), self._decoders[address[0]]
             decoder.add(record, part.routes.values())
+            if not part.records:
+                part.first_offset = offset
             part.after = each.taken = offset + 1
             part.records += 1
             part.bytes += len(record.value() or b"") + len(record.key() or b"")

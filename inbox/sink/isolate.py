@@ -76,7 +76,7 @@ class RouteSettling:
         self._column = column
         self._refused: dict[int, Exception] = dict(column.refused)
         self._conflicts: set[int] = set()
-        self._tries: Counter[int] = Counter()
+        self._tries: Counter[int] = Counter(column.tries)
         self._held = {scope: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
         self._newly_held: ParkedKeys = {}
         self._result = RouteResult()

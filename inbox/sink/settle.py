@@ -1,20 +1,25 @@
 """One transaction: claim, handle, park, fence, COMMIT. Every offset of the batch ends, or none does."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inbox.errors import HaltError
+from inbox.errors import HaltError, SmallerBatchError
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import FailureLimits, Order
-from inbox.sink.batch import Batch, Column, Slice
+from inbox.sink.batch import Batch, Slice
 from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult, RouteSettling
+from inbox.sink.suspects import Suspects
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter, DeadLetters, State
-from inbox.store.ledger import Advance, Holding, Ledger, missing
+from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.processed import Processed
 from inbox.store.session import HandlerSession
 from inbox.store.transaction import BatchTransaction
+from inbox.telemetry import log
+
+_TAKEOVER_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +37,9 @@ Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
 class Settler:
     """Settles batches on one connection.
 
-    `parked_keys` outlives the connection and is kept up to date with what is committed. `introduce` adds
-    partitions to the ledger that were made after the sink started.
+    `parked_keys` outlives the connection and is kept up to date with what is committed, and so does `suspects`.
+    `introduce` adds partitions to the ledger that were made after the sink started. `takeover_seconds` is how long
+    the transaction of a partition's owner before may go on; 0 for without end.
     """
 
     def __init__(
@@ -47,7 +53,9 @@ class Settler:
         routes_revision: int,
         limits: FailureLimits,
         parked_keys: ParkedKeys,
+        suspects: Suspects,
         introduce: Introduce,
+        takeover_seconds: float,
     ) -> None:
         self._connection = connection
         self._routes = routes
@@ -57,20 +65,41 @@ class Settler:
         self._ledger = Ledger(schema)
         self._dead_letters = DeadLetters(schema)
         self._parked_keys = parked_keys
+        self._suspects = suspects
         self._introduce = introduce
+        self._takeover_seconds = takeover_seconds
         self._transaction = BatchTransaction(connection, handlers=any(route.handlers for route in routes))
         self._attempts = Attempts(connection, session, self._transaction, Processed(schema), limits)
+        self._ledger.sign(connection, owner)
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
         """Become the owner of the partitions, and learn which of their keys are parked."""
+        lingering = self._await_owners(partitions)
         holdings = self._ledger.acquire(self._connection, partitions, self._owner)
+        for session in lingering:
+            log().warning("session-ended", pid=session.pid, reason="its worker lost the partitions and did not let go")
+            self._ledger.end_session(self._connection, session)
         found = {holding.address for holding in holdings}
         if added := [partition for partition in partitions if partition not in found]:
             self._introduce(self._connection, added)
             holdings += self._ledger.acquire(self._connection, added, self._owner)
         if self._limits.order is Order.KEY:
             self._read_parked_keys([holding.partition_id for holding in holdings])
+        if any(route.handlers for route in self._routes):
+            self._suspects.acquired(self._connection, [holding.partition_id for holding in holdings])
         return holdings
+
+    def _await_owners(self, partitions: Sequence[TopicPartition]) -> list[OpenSession]:
+        """Let the batches of the owners before end; which of them have not in time.
+
+        A stopped worker's open transaction holds claims that this one may need.
+        """
+        deadline = time.monotonic() + self._takeover_seconds
+        while sessions := self._ledger.open_sessions(self._connection, partitions, self._owner):
+            if time.monotonic() >= deadline:
+                return sessions if self._takeover_seconds else []
+            time.sleep(_TAKEOVER_LOOK_SECONDS)
+        return []
 
     def _read_parked_keys(self, partition_ids: Sequence[int]) -> None:
         for scope in [scope for scope in self._parked_keys if scope[1] in partition_ids]:
@@ -90,6 +119,7 @@ class Settler:
         return resolved(batch, rows)
 
     def close(self) -> None:
+        self._suspects.close()
         self._connection.close()
 
     def settle(self, batch: Batch) -> SettledBatch:
@@ -101,9 +131,10 @@ class Settler:
         """
         self._transaction.begin()
         try:
-            results = {route.name: self._settle_route(route, batch.column(route.name)) for route in self._routes}
+            results = {route.name: self._settle_route(route, batch) for route in self._routes}
             letters = [letter for result in results.values() for letter in result.letters]
             self._park(letters)
+            self._suspects.forget_settled(self._connection, batch)
             advances = _advances(batch, self._routes, results)
             fenced = self._fence(batch, advances)
             if fenced:
@@ -114,14 +145,22 @@ class Settler:
             self._transaction.rollback()
             raise
         self._remember_parked(letters)
+        self._suspects.settled(batch)
         addresses = {each.partition_id: each.address for each in batch.slices.values()}
         return SettledBatch(
             settlements={addresses[a.partition_id]: a.settlement for a in advances},
             parked=sum(letter.state is State.PARKED for letter in letters),
         )
 
-    def _settle_route(self, route: BoundRoute, column: Column) -> RouteResult:
-        return RouteSettling(self._attempts, route, column, self._parked_keys).run()
+    def _settle_route(self, route: BoundRoute, batch: Batch) -> RouteResult:
+        column = batch.column(route.name)
+        self._suspects.mark(route.route_id, column)
+        try:
+            return RouteSettling(self._attempts, route, column, self._parked_keys).run()
+        except SmallerBatchError as error:
+            if batch.records == 1:
+                self._suspects.failed_alone(route.route_id, batch, error)
+            raise
 
     def _park(self, letters: Sequence[DeadLetter]) -> None:
         if not letters:

@@ -5,10 +5,10 @@ Order of a turn: collect the writer's answer, give it the next job, place partit
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inbox.errors import InboxError, TryAgainError
+from inbox.errors import InboxError, SmallerBatchError, TryAgainError
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.kafka.consumer import GroupConsumer, RebalanceListener
@@ -17,6 +17,7 @@ from inbox.sink.assignment import Assignment
 from inbox.sink.batch import Batch
 from inbox.sink.intake import Intake
 from inbox.sink.settle import SettledBatch
+from inbox.sink.time_limit import TimeLimit
 from inbox.sink.writer import Acquire, Look, Outcome, Settle, Writer
 from inbox.store.ledger import Holding
 from inbox.telemetry import (
@@ -71,6 +72,7 @@ class Worker:
         assignment: Assignment,
         intake: Intake,
         topics: Sequence[str],
+        time_limit: TimeLimit,
         *,
         ends: Mapping[TopicPartition, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -80,6 +82,7 @@ class Worker:
         self._assignment = assignment
         self._intake = intake
         self._topics = topics
+        self._time_limit = time_limit
         self._ends = dict(ends) if ends is not None else None
         self._clock = clock
         self._stopping = False
@@ -119,6 +122,7 @@ class Worker:
 
     def _turn(self) -> None:
         self.progress.last_turn = self._clock()
+        self._time_limit.enforce()
         self._collect()
         self._give_work()
         self._place()
@@ -170,7 +174,9 @@ class Worker:
     def _observe(self, batch: Batch, settled: SettledBatch) -> None:
         self.progress.records += batch.records
         self.progress.batch_records = batch.records or self.progress.batch_records
-        BATCH_SECONDS.observe(self._clock() - self._submitted_at)
+        seconds = self._clock() - self._submitted_at
+        self._intake.limit.took(batch.records, seconds)
+        BATCH_SECONDS.observe(seconds)
         if batch.records:
             BATCH_EVENTS.observe(batch.records)
         if settled.parked:
@@ -190,6 +196,9 @@ class Worker:
     def _fenced(self, partitions: frozenset[TopicPartition]) -> None:
         FENCED.inc(len(partitions))
         log().warning("fenced", partitions=sorted(map(str, partitions)))
+        self._ask_again(partitions)
+
+    def _ask_again(self, partitions: Iterable[TopicPartition]) -> None:
         mine = [partition for partition in partitions if partition in self._assignment.partitions]
         self._assignment.fenced(mine)
         self._consumer.pause(mine)
@@ -203,9 +212,16 @@ class Worker:
         RETRIES.labels(error.reason).inc()
         self.progress.waiting_for = str(error)
         self._retry_at = self._clock() + backoff(self._failures, random.random())  # noqa: S311 - jitter
-        if isinstance(outcome.job, Settle):
+        if isinstance(outcome.job, Settle) and isinstance(error, SmallerBatchError):
+            self._go_back(outcome.job.batch)
+        elif isinstance(outcome.job, Settle):
             kept = outcome.job.batch.without(self._not_mine(outcome.job.batch))
             self._retry = Settle(kept, doubtful=True) if kept else None
+
+    def _go_back(self, batch: Batch) -> None:
+        """The same offsets again, fewer at a time: from where the ledger says."""
+        self._intake.limit.failed(batch.records)
+        self._ask_again(list(batch.slices))
 
     def _not_mine(self, batch: Batch) -> list[TopicPartition]:
         return [address for address in batch.slices if address not in self._assignment.partitions]

@@ -27,11 +27,13 @@ _UNLESS_SET: dict[str, Any] = {
 }
 """A connection that hangs without a reset is given up after half a minute (libpq, "Parameter Key Words")."""
 
-_TIMEOUTS: LiteralString = (
-    "SET lock_timeout = '30s'; SET statement_timeout = '120s'; SET idle_in_transaction_session_timeout = '60s'"
-)
+_TIMEOUTS: LiteralString = """
+SELECT set_config('lock_timeout', '30s', false), set_config('statement_timeout', '120s', false),
+       set_config('idle_in_transaction_session_timeout', %s, false)
+"""
 """What bounds how long a stopped worker's locks can hold up the next owner."""
 
+_IDLE_SECONDS = 60.0
 
 _ENDS_TRANSACTION = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
@@ -116,8 +118,10 @@ def _control(query: str) -> str | None:
     return None if found is None else found[1].upper()
 
 
-def connect(options: DatabaseOptions, *, application_name: str = "kafka-inbox") -> SinkConnection:
-    """A new connection in autocommit mode.
+def connect(
+    options: DatabaseOptions, *, application_name: str = "kafka-inbox", longest_call_seconds: float = 0.0
+) -> SinkConnection:
+    """A new connection in autocommit mode, whose transactions may be idle for that long and some more.
 
     Raises:
         StartupError: login, database or rights are refused.
@@ -136,7 +140,7 @@ def connect(options: DatabaseOptions, *, application_name: str = "kafka-inbox") 
         raise at_start(error, "connecting to the database") from None
     try:
         arrays.register(connection.adapters)
-        connection.execute(_TIMEOUTS)
+        connection.execute(_TIMEOUTS, (f"{int(1000 * (_IDLE_SECONDS + longest_call_seconds))}ms",))
     except InboxError:
         connection.close()
         raise

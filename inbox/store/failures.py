@@ -12,7 +12,7 @@ from enum import Enum
 import psycopg
 from psycopg import errors
 
-from inbox.errors import EventError, InboxError, StartupError, TryAgainError
+from inbox.errors import EventError, InboxError, SmallerBatchError, StartupError, TryAgainError
 
 
 class Fate(Enum):
@@ -20,6 +20,7 @@ class Fate(Enum):
 
     PARK = "parks the event"
     WAIT = "waits"
+    FEWER = "tries again with fewer events at a time"
     ALERT = "waits, and calls for a person"
 
 
@@ -43,8 +44,8 @@ MEANINGS: Mapping[str, Meaning] = {
     "23": Meaning("a constraint is violated", Fate.PARK),
     "25006": Meaning("read-only: a standby before its promotion", Fate.WAIT, "read_only"),
     "25P02": Meaning("the transaction was aborted before", Fate.WAIT, "aborted"),
-    "25P03": Meaning("idle in transaction for too long", Fate.WAIT, "timeout"),
-    "25P04": Meaning("the transaction took too long", Fate.WAIT, "timeout"),
+    "25P03": Meaning("idle in transaction for too long", Fate.FEWER, "timeout"),
+    "25P04": Meaning("the transaction took too long", Fate.FEWER, "timeout"),
     "26": Meaning(
         "a prepared statement is gone", Fate.ALERT, "pooler", "a pooler between needs PgBouncer 1.22 or session pooling"
     ),
@@ -54,7 +55,8 @@ MEANINGS: Mapping[str, Meaning] = {
         "the database is gone", Fate.ALERT, "login", "check the database's name in [database] url, or create it"
     ),
     "3F": Meaning("the schema is gone", Fate.ALERT, "table", "run `inbox migrate`"),
-    "40": Meaning("rolled back: serialization failure, deadlock", Fate.WAIT, "conflict"),
+    "40": Meaning("rolled back: serialization failure", Fate.WAIT, "conflict"),
+    "40P01": Meaning("deadlock with another transaction", Fate.FEWER, "conflict"),
     "42": Meaning(
         "the statement does not fit the database", Fate.ALERT, "statement", "correct the statement, or the database"
     ),
@@ -73,7 +75,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "55006": Meaning("an object is in use", Fate.WAIT, "lock"),
     "55P03": Meaning("a lock was not had in time", Fate.WAIT, "lock"),
     "57": Meaning("the server shuts down, crashed, or starts up", Fate.WAIT, "connection"),
-    "57014": Meaning("cancelled, or slower than statement_timeout", Fate.WAIT, "timeout"),
+    "57014": Meaning("cancelled, or slower than statement_timeout", Fate.FEWER, "timeout"),
     "57P04": Meaning("the database was dropped", Fate.ALERT, "login", "create the database again"),
     "58": Meaning("the server's system failed: a disk, a file", Fate.ALERT, "server", "look at the server's log"),
     "P0": Meaning("raised by a function or trigger", Fate.PARK),
@@ -117,9 +119,8 @@ def meaning_of(sqlstate: str | None) -> Meaning:
 
 def _waits(meaning: Meaning, text: str) -> TryAgainError:
     alert = meaning.fate is Fate.ALERT
-    return TryAgainError(
-        f"{text}; {meaning.remedy}" if alert else text, away="database", reason=meaning.reason, alert=alert
-    )
+    kind = SmallerBatchError if meaning.fate is Fate.FEWER else TryAgainError
+    return kind(f"{text}; {meaning.remedy}" if alert else text, away="database", reason=meaning.reason, alert=alert)
 
 
 def at_start(error: psycopg.Error, doing: str) -> InboxError:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from inbox.events import Settlement, TopicPartition
@@ -20,6 +20,13 @@ class Holding(NamedTuple):
     next_offset: int
     owner: str | None
     owner_epoch: int
+
+
+class OpenSession(NamedTuple):
+    """The session of a partition's owner, with a transaction open; `started` tells it from another with its pid."""
+
+    pid: int
+    started: datetime
 
 
 class Advance(NamedTuple):
@@ -51,6 +58,12 @@ class PartitionStatus:
     owner_epoch: int
     last_progress_at: datetime
     settlement: Settlement
+
+
+_END_SESSION: LiteralString = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = %(pid)s AND backend_start = %(started)s AND xact_start IS NOT NULL
+"""
 
 
 class Ledger:
@@ -96,6 +109,25 @@ class Ledger:
             "owner": owner,
         }
         return [_holding(row) for row in connection.execute(self._sql["acquire"], parameters)]
+
+    def sign(self, connection: SinkConnection, owner: str) -> None:
+        """Note that the owner's session is this one, since it lost the one before."""
+        connection.execute(self._sql["sign"], {"owner": owner})
+
+    def open_sessions(
+        self, connection: SinkConnection, partitions: Sequence[TopicPartition], owner: str
+    ) -> list[OpenSession]:
+        """The sessions of other owners of these partitions that are in a transaction now."""
+        parameters = {
+            "topics": [p.topic for p in partitions],
+            "partitions": [p.partition for p in partitions],
+            "owner": owner,
+        }
+        return [OpenSession(*row) for row in connection.execute(self._sql["open_sessions"], parameters)]
+
+    def end_session(self, connection: SinkConnection, session: OpenSession) -> None:
+        """Its transaction is rolled back and its locks are free (PostgreSQL manual, 9.28.2)."""
+        connection.execute(_END_SESSION, session._asdict())
 
     def look(self, connection: SinkConnection, topics: Sequence[str]) -> list[Holding]:
         return [_holding(row) for row in connection.execute(self._sql["look"], {"topics": list(topics)})]

@@ -9,11 +9,16 @@ from pydantic import SecretStr
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseOptions:
-    """`[database]`: the libpq URL, the schema of the inbox's own tables, how long to wait at the start (seconds)."""
+    """`[database]`: the libpq URL, the schema of the inbox's own tables, how long to wait at the start (seconds).
+
+    `takeover_timeout_seconds`: how long a new owner of a partition lets the transaction of the one before go on
+    before it ends that session; 0 for never.
+    """
 
     url: SecretStr
     schema: str = "inbox"
     start_timeout_seconds: float = 60.0
+    takeover_timeout_seconds: float = 10.0
 
 
 class OutboxPayload(StrEnum):

@@ -203,6 +203,7 @@ def _handling(tables: MetaData) -> None:
         Column("partition_id", _foreign(tables, "partitions.partition_id"), primary_key=True),
         Column("route_id", _foreign(tables, "routes.route_id"), primary_key=True),
         Column("kafka_offset", BigInteger, nullable=False),
+        Column("suspect_offset", BigInteger),
         Column("deaths", Integer, nullable=False, server_default=text("0")),
         Column("owner", Text),
         Column("backend_pid", Integer),

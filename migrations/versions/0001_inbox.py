@@ -158,6 +158,7 @@ def create_handling() -> None:
         sa.Column("partition_id", sa.Integer, nullable=False),
         sa.Column("route_id", sa.SmallInteger, nullable=False),
         sa.Column("kafka_offset", sa.BigInteger, nullable=False),
+        sa.Column("suspect_offset", sa.BigInteger),
         sa.Column("deaths", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("owner", sa.Text),
         sa.Column("backend_pid", sa.Integer),

@@ -66,10 +66,26 @@ WITH wanted AS (
     FOR UPDATE OF partitions
 )
 UPDATE {schema}.partitions AS p
-SET owner = %(owner)s, owner_epoch = owner_epoch + 1
+SET owner = %(owner)s,
+    owner_epoch = owner_epoch + 1,
+    owner_pid = pg_backend_pid(),
+    owner_started = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
 FROM wanted
 WHERE p.partition_id = wanted.partition_id
 RETURNING p.partition_id, p.topic, p.partition, p.next_offset, p.owner, p.owner_epoch;
+
+-- name: sign
+UPDATE {schema}.partitions
+SET owner_pid = pg_backend_pid(),
+    owner_started = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+WHERE owner = %(owner)s AND owner_pid IS DISTINCT FROM pg_backend_pid();
+
+-- name: open_sessions
+SELECT DISTINCT session.pid, session.backend_start
+FROM {schema}.partitions AS p
+JOIN unnest(%(topics)s::text[], %(partitions)s::integer[]) AS w (topic, partition) USING (topic, partition)
+JOIN pg_stat_activity AS session ON session.pid = p.owner_pid AND session.backend_start = p.owner_started
+WHERE p.owner IS DISTINCT FROM %(owner)s AND session.xact_start IS NOT NULL AND session.pid <> pg_backend_pid();
 
 -- name: look
 SELECT partition_id, topic, partition, next_offset, owner, owner_epoch

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from inbox.errors import TryAgainError
 from inbox.events import Settlement, TopicPartition
 from inbox.store.database import SinkConnection
 from inbox.store.ledger import Advance, Holding, Ledger, missing
@@ -229,3 +230,40 @@ def test_after_a_rolling_upgrade_a_batch_of_the_old_routes_moves_nothing(
     (again,) = held_by(connection, ledger, "me")
     assert fence(connection, ledger, [advance(again, 15)]) == frozenset()
     assert ledger.routes_revision(connection) == 2
+
+
+# A stopped owner's session.
+
+
+def test_the_open_transaction_of_an_owner_before_is_found_and_can_be_ended(
+    connection: SinkConnection, open_connection: Connect, ledger: Ledger
+) -> None:
+    stopped = open_connection()
+    held_by(stopped, ledger, "stopped")
+    stopped.execute("BEGIN")
+    stopped.execute("INSERT INTO inbox.processed VALUES (gen_random_uuid(), 1, 1, now(), 1, 1)")
+    [session] = ledger.open_sessions(connection, [P0], "me")
+    assert session.pid == stopped.info.backend_pid
+    ledger.end_session(connection, session)
+    with pytest.raises(TryAgainError):
+        stopped.execute("SELECT 1")
+    assert ledger.open_sessions(connection, [P0], "me") == []
+
+
+def test_a_session_at_rest_holds_nothing_up(
+    connection: SinkConnection, open_connection: Connect, ledger: Ledger
+) -> None:
+    idle = open_connection()
+    held_by(idle, ledger, "idle")
+    assert ledger.open_sessions(connection, [P0], "me") == []
+
+
+def test_an_owner_that_connected_anew_is_known_by_its_new_session(
+    connection: SinkConnection, open_connection: Connect, ledger: Ledger
+) -> None:
+    held_by(connection, ledger, "other")
+    anew = open_connection()
+    ledger.sign(anew, "other")
+    anew.execute("BEGIN")
+    anew.execute("SELECT 1")
+    assert [each.pid for each in ledger.open_sessions(open_connection(), [P0], "me")] == [anew.info.backend_pid]

@@ -15,9 +15,13 @@ from inbox.handlers import LoadedHandler, Transaction
 from inbox.policy import FailureLimits
 from inbox.sink.apply import HandlerEffect
 from inbox.sink.batch import Batch, RouteEvents, Slice
+from inbox.sink.calls import WatchedCalls
 from inbox.sink.isolate import BoundRoute
 from inbox.sink.settle import Settler
+from inbox.sink.suspects import Suspects
+from inbox.sink.time_limit import TimeLimit
 from inbox.store.database import SinkConnection, connect
+from inbox.store.handling import Handling
 from inbox.store.ledger import Ledger
 from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
@@ -46,8 +50,13 @@ class Desk:
 
     def settle(self, handle: Handle, *ids: UUID, batch: bool = False, sink: str = "inventory") -> None:
         outbox = Outbox("inbox", self._outbox, sink=sink, route="reserve") if self._outbox else None
-        effect = HandlerEffect(LoadedHandler("reserve", handle, batch), outbox)
-        settler = self._settler(BoundRoute("reserve", self._registration.route_ids["reserve"], effect, handlers=True))
+        route_id = self._registration.route_ids["reserve"]
+        # Nothing is young here, so that a batch handler gets its batch.
+        suspects = Suspects(Handling("inbox", "me"), lambda: self._connection, young_events=0, attempts=1)
+        effect = HandlerEffect(
+            LoadedHandler("reserve", handle, batch), outbox, WatchedCalls(route_id, TimeLimit(60), suspects)
+        )
+        settler = self._settler(BoundRoute("reserve", route_id, effect, handlers=True), suspects)
         (holding,) = settler.acquire([P0])
         start = holding.next_offset
         records = [record(start + place) for place in range(len(ids))]
@@ -56,7 +65,7 @@ class Desk:
         settled = settler.settle(Batch({P0: part}))
         assert not settled.fenced
 
-    def _settler(self, route: BoundRoute) -> Settler:
+    def _settler(self, route: BoundRoute, suspects: Suspects) -> Settler:
         return Settler(
             self._connection,
             HandlerSession(self._connection),
@@ -66,7 +75,9 @@ class Desk:
             routes_revision=self._registration.routes_revision,
             limits=FailureLimits(attempts=1),
             parked_keys=self._parked,
+            suspects=suspects,
             introduce=lambda *_: None,
+            takeover_seconds=0,
         )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from inbox.sink.assignment import Assignment
 from inbox.sink.decode import TopicDecoder
 from inbox.sink.intake import Intake
 from inbox.sink.routes import HandlerTarget, Route
+from inbox.sink.time_limit import TimeLimit
 from inbox.sink.worker import Worker
 from tests.records import record
 from tests.unit.sink.memory import Fate, Log, MemoryConsumer, MemoryDesk, Row, SteppedWriter, Store, id_of
@@ -61,7 +62,15 @@ class Delivery(RuleBasedStateMachine):
         assignment = Assignment(f"life-{self.lives}", reclaim_seconds=45.0)
         decoders = {"orders": TopicDecoder("orders", None, [ROUTE])}
         intake = Intake(decoders, assignment, batch_events=4, batch_bytes=1 << 20)
-        worker = Worker(cast(Any, consumer), cast(Any, writer), assignment, intake, ["orders"], clock=lambda: self.now)
+        worker = Worker(
+            cast(Any, consumer),
+            cast(Any, writer),
+            assignment,
+            intake,
+            ["orders"],
+            TimeLimit(60),
+            clock=lambda: self.now,
+        )
         listener = RebalanceListener(worker._on_assigned, worker._on_revoked, worker._assignment_lost)
         consumer.subscribe(["orders"], listener)
         return Member(worker, consumer, writer)

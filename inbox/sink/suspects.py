@@ -1,0 +1,119 @@
+"""Events that leave no exception behind: those that end the process, and those that fail alone for time.
+
+While a partition is young in a worker's hands, each call of a handler is noted in the database before it is
+made. A process that ends in the call leaves its note, and the next owner counts it. Later nothing is noted,
+so that a sink at work pays nothing: one that dies there is young again when it starts anew.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from inbox.errors import EventError, SmallerBatchError
+from inbox.sink.batch import Batch, Column
+from inbox.store.database import SinkConnection
+from inbox.store.handling import Deaths, Handling
+
+
+class Place(NamedTuple):
+    """One event of one route."""
+
+    route_id: int
+    partition_id: int
+    offset: int
+
+
+class Suspects:
+    """What one worker knows of such events; it outlives a lost connection.
+
+    Args:
+        connect: opens the connection for notes, which is not that of the batch.
+        young_events: how many events of a partition are noted after it was acquired; no batch held more.
+        attempts: how often an event may do it.
+    """
+
+    def __init__(
+        self, handling: Handling, connect: Callable[[], SinkConnection], *, young_events: int, attempts: int
+    ) -> None:
+        self._handling = handling
+        self._connect = connect
+        self._young_events = young_events
+        self._attempts = attempts
+        self._notes: SinkConnection | None = None
+        self._young: dict[int, int] = {}
+        self._noted: set[int] = set()
+        self._suspected: set[tuple[int, int]] = set()
+        self._alone: Counter[Place] = Counter()
+        self._given_up: dict[Place, tuple[EventError, int]] = {}
+
+    def acquired(self, connection: SinkConnection, partition_ids: Sequence[int]) -> None:
+        """Counts what ended the owners before."""
+        for found in self._handling.count_deaths(connection, partition_ids):
+            self._count(found)
+        if self._young_events:
+            self._young.update(dict.fromkeys(partition_ids, self._young_events))
+
+    def _count(self, found: Deaths) -> None:
+        self._suspected.add((found.route_id, found.partition_id))
+        if found.deaths >= self._attempts:
+            error = EventError(f"the process ended {found.deaths} times while its handler had this event in hand")
+            self._given_up[Place(found.route_id, found.partition_id, found.offset)] = error, found.deaths
+
+    def failed_alone(self, route_id: int, batch: Batch, error: SmallerBatchError) -> None:
+        """A batch of a single record took too long on this route."""
+        part = next(each for each in batch.slices.values() if each.records)
+        place = Place(route_id, part.partition_id, part.first_offset)
+        self._alone[place] += 1
+        if self._alone[place] >= self._attempts:
+            self._given_up[place] = EventError(f"it failed alone, again and again: {error}"), self._alone[place]
+
+    def mark(self, route_id: int, column: Column) -> None:
+        """Refuses those of the column that did it too often."""
+        if not self._given_up:
+            return
+        for at, (partition_id, record) in enumerate(zip(column.partition_ids, column.records, strict=True)):
+            given_up = self._given_up.get(Place(route_id, partition_id, record.offset()))
+            if given_up is not None:
+                column.refused[at], column.tries[at] = given_up
+
+    def suspected(self, route_id: int, partition_ids: Iterable[int]) -> bool:
+        """A process ended in a call with events of these partitions, and it is not settled which one did it."""
+        return bool(self._suspected) and any((route_id, each) in self._suspected for each in partition_ids)
+
+    def in_hand(self, route_id: int, partition_id: int, offset: int) -> None:
+        """Raises TryAgainError where it cannot be noted."""
+        if partition_id not in self._young:
+            return
+        if self._notes is None:
+            self._notes = self._connect()
+        self._handling.in_hand(self._notes, route_id, partition_id, offset)
+        self._noted.add(partition_id)
+
+    def put_down(self) -> None:
+        if self._notes is not None and self._noted:
+            self._handling.put_down(self._notes)
+
+    def forget_settled(self, connection: SinkConnection, batch: Batch) -> None:
+        """In the batch's transaction, before its fence."""
+        if self._noted:
+            self._handling.forget(connection, {each.partition_id: each.after for each in batch.slices.values()})
+
+    def settled(self, batch: Batch) -> None:
+        """The batch was committed: its partitions are older now."""
+        if not self._young:
+            return
+        for each in batch.slices.values():
+            left = self._young.pop(each.partition_id, 0) - each.records
+            if left > 0:
+                self._young[each.partition_id] = left
+            else:
+                self._suspected = {place for place in self._suspected if place[1] != each.partition_id}
+        if not self._young:
+            self.close()
+
+    def close(self) -> None:
+        """Of the notes' connection; it is opened again when needed."""
+        notes, self._notes = self._notes, None
+        self._noted.clear()
+        if notes is not None:
+            notes.close()

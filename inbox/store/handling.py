@@ -1,0 +1,49 @@
+"""Notes that outlive the process: which event a handler was given last."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from inbox.store import arrays
+from inbox.store.database import SinkConnection
+from inbox.store.sql import statements
+
+
+class Deaths(NamedTuple):
+    """How many processes ended while their handler had this event in hand."""
+
+    route_id: int
+    partition_id: int
+    offset: int
+    deaths: int
+
+
+class Handling:
+    """Reads and writes of `handling`, for one owner."""
+
+    def __init__(self, schema: str, owner: str) -> None:
+        self._sql = statements("handling", schema)
+        self._owner = owner
+
+    def count_deaths(self, connection: SinkConnection, partition_ids: Sequence[int]) -> list[Deaths]:
+        """What the owners before left in hand when they ended, counted once each."""
+        parameters = {"partition_ids": list(partition_ids), "owner": self._owner}
+        connection.execute(self._sql["deaths"], parameters)
+        return [Deaths(*row) for row in connection.execute(self._sql["found"], parameters)]
+
+    def in_hand(self, connection: SinkConnection, route_id: int, partition_id: int, kafka_offset: int) -> None:
+        """Noted at once: `connection` is not the one of the batch's transaction."""
+        connection.execute(
+            self._sql["in_hand"],
+            {"route_id": route_id, "partition_id": partition_id, "kafka_offset": kafka_offset, "owner": self._owner},
+        )
+
+    def put_down(self, connection: SinkConnection) -> None:
+        """The handler came back, whatever it said."""
+        connection.execute(self._sql["put_down"], {"owner": self._owner})
+
+    def forget(self, connection: SinkConnection, afters: Mapping[int, int]) -> None:
+        """What lies before these offsets, by partition id, is settled; in the batch's own transaction."""
+        connection.execute(
+            self._sql["forget"],
+            {"partition_ids": arrays.int4s(list(afters)), "afters": arrays.int8s(list(afters.values()))},
+        )

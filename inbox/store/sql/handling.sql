@@ -1,0 +1,44 @@
+-- Which event a handler has in hand. What stays in hand while its session is gone ended the process.
+
+-- name: deaths
+-- A session that lives is no death: its process may only be stopped, or lost the partition while it was busy.
+UPDATE {schema}.handling AS h
+SET deaths = CASE WHEN suspect_offset = kafka_offset THEN deaths + 1 ELSE 1 END,
+    suspect_offset = kafka_offset,
+    owner = NULL
+WHERE h.partition_id = ANY (%(partition_ids)s) AND h.owner IS NOT NULL AND h.owner <> %(owner)s
+    AND NOT EXISTS (
+        SELECT FROM pg_stat_activity AS session
+        WHERE session.pid = h.backend_pid AND session.backend_start = h.backend_started
+    );
+
+-- name: found
+SELECT route_id, partition_id, suspect_offset, deaths
+FROM {schema}.handling WHERE partition_id = ANY (%(partition_ids)s) AND deaths > 0;
+
+-- name: in_hand
+-- One event is in hand at a time. Those before the suspect are handed over again, and leave its deaths alone.
+WITH put_down AS (
+    UPDATE {schema}.handling SET owner = NULL
+    WHERE owner = %(owner)s AND (partition_id, route_id) <> (%(partition_id)s, %(route_id)s)
+)
+INSERT INTO {schema}.handling AS h (
+    partition_id, route_id, kafka_offset, owner, backend_pid, backend_started
+) VALUES (
+    %(partition_id)s, %(route_id)s, %(kafka_offset)s, %(owner)s, pg_backend_pid(),
+    (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+)
+ON CONFLICT (partition_id, route_id) DO UPDATE
+SET kafka_offset = excluded.kafka_offset,
+    owner = excluded.owner,
+    backend_pid = excluded.backend_pid,
+    backend_started = excluded.backend_started,
+    noted_at = clock_timestamp();
+
+-- name: put_down
+UPDATE {schema}.handling SET owner = NULL WHERE owner = %(owner)s;
+
+-- name: forget
+DELETE FROM {schema}.handling AS h
+USING unnest(%(partition_ids)s, %(afters)s) AS settled (partition_id, after)
+WHERE h.partition_id = settled.partition_id AND coalesce(h.suspect_offset, h.kafka_offset) < settled.after;
