@@ -5,13 +5,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from confluent_kafka import Producer
 
+from inbox.errors import EventError
+from inbox.events import Event
 from inbox.failpoints import Failpoint
-from tests.integration.sink.conftest import Fussy, numbered
+from inbox.handlers import Transaction
+from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy, numbered
 from tests.integration.sink.running import Out, Sink
 from tests.waiting import eventually
 
 At = Callable[..., None]
+MakeProducer = Callable[..., Producer]
+MakeSink = Callable[..., Sink]
+Offer = Callable[..., None]
+
+TIMES = """
+[[routes]]
+topic = "TOPIC"
+[routes.table]
+name = "public.times"
+mode = "upsert"
+key = ["id"]
+[routes.table.columns]
+id = "$key"
+moment = "$timestamp"
+"""
 
 TAKES_HOLD_SECONDS = 5.0
 
@@ -331,3 +350,164 @@ def test_a_discarded_event_without_an_id_is_open_again_after_a_replay(
     sink.run()
     assert sink.dead_letters() == [(0, "parked"), (2, "waiting")]
     assert sink.sql("SELECT DISTINCT resolved_at, resolved_by FROM inbox.dead_letters") == [(None, None)]
+
+
+# What is kept.
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        Out(1, b""),
+        Out(1, b"", b""),
+        Out(1, b"\x00\xff", b"\x00\xff"),
+        Out(
+            1,
+            b"{}",
+            "k",
+            {"": b"", "empty": b"", "none": None, "nul": b"a\x00b", "bytes": b"\xff", "caf\u00e9": "\u00e9"},
+        ),
+    ],
+)
+def test_a_handler_sees_the_same_event_again(handled_by: Callable[..., Sink], sent: Out) -> None:
+    seen: list[Event] = []
+
+    def fails_first(event: Event, tx: Transaction) -> None:
+        seen.append(event)
+        if len(seen) == 1:
+            raise EventError("not yet")
+
+    sink = handled_by(fails_first)
+    sink.send(sent)
+    sink.run()
+    assert sink.command("dead-letters", "retry", "--all", "--execute") == 0
+    assert seen[0] == seen[1]
+
+
+def test_headers_of_one_name_keep_their_order(handled_by: Callable[..., Sink], make_producer: MakeProducer) -> None:
+    seen: list[Event] = []
+
+    def fails_first(event: Event, tx: Transaction) -> None:
+        seen.append(event)
+        if len(seen) == 1:
+            raise EventError("not yet")
+
+    sink = handled_by(fails_first)
+    producer = make_producer()
+    headers: list[tuple[str, str | bytes | None]] = [
+        ("a", b"2"),
+        ("event_id", "x"),
+        ("a", None),
+        ("b", b""),
+        ("a", b"1"),
+    ]
+    producer.produce(sink.topic, b"1", timestamp=1_600_000_000_123, headers=headers)
+    assert producer.flush(10) == 0
+    sink.run()
+    assert sink.command("dead-letters", "retry", "--all", "--execute") == 0
+    assert [name for name, _ in seen[0].headers] == ["a", "event_id", "a", "b", "a"]
+    assert seen[0] == seen[1]
+
+
+# Through a table.
+
+
+def test_a_table_route_is_retried_once_its_cause_is_mended(sink: Sink) -> None:
+    sink.sql("CREATE TABLE times (id text PRIMARY KEY, moment bigint CHECK (id <> 'x'))")
+    sink.configure(TIMES)
+    sink.send(Out(1, {}, "x"), Out(2, {}, "x"), Out(3, {}, "y"))
+    sink.run()
+    assert sink.dead_letters() == [(0, "parked"), (1, "waiting")]
+    assert sink.command("dead-letters", "retry", "--all", "--execute") == 1
+    assert sink.column("SELECT attempts FROM inbox.dead_letters WHERE state = 'parked'") == [2]
+    sink.sql("ALTER TABLE times DROP CONSTRAINT times_id_check")
+    assert sink.command("dead-letters", "retry", "--all", "--execute") == 0
+    assert sink.column("SELECT id FROM times ORDER BY id") == ["x", "y"]
+    assert states(sink) == {"retried": 2}
+
+
+# Order.
+
+
+def test_with_order_none_later_events_pass_by_and_each_is_retried_alone(
+    handled_by: Callable[..., Sink], fussy: Fussy
+) -> None:
+    sink = handled_by(fussy, rest='[failures]\norder = "none"')
+    fussy.refused = {1, 3}
+    sink.send(*(numbered(number, "a") for number in (1, 2, 3, 4)))
+    sink.run()
+    assert applied(sink) == [2, 4]
+    assert sink.dead_letters() == [(0, "parked"), (2, "parked")]
+    fussy.refused = {1}
+    assert sink.command("dead-letters", "retry", "--all", "--execute") == 1
+    assert applied(sink) == [2, 4, 3]
+    assert sink.dead_letters() == [(0, "parked"), (2, "retried")]
+
+
+def test_with_order_halt_the_sink_stops_with_4_and_goes_on_once_the_cause_is_mended(
+    handled_by: Callable[..., Sink], fussy: Fussy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sink = handled_by(fussy, rest='[failures]\norder = "halt"')
+    fussy.refused = {2}
+    sink.send(*(numbered(number, "a") for number in (1, 2, 3)))
+    assert sink.command("run", "--until-end") == 4
+    assert f"cannot apply {sink.topic}[0]@1: number 2 is refused" in capsys.readouterr().err
+    assert (applied(sink), sink.dead_letters()) == ([], [])
+    fussy.refused = set()
+    assert sink.command("run", "--until-end") == 0
+    assert applied(sink) == [1, 2, 3]
+
+
+def test_with_order_halt_what_was_parked_before_can_be_retried(parked: Sink, fussy: Fussy) -> None:
+    parked.configure(HANDLER_ROUTE, rest='[failures]\norder = "halt"')
+    fussy.refused = {2}
+    assert retry_of_a(parked) == 1
+    fussy.refused = set()
+    assert retry_of_a(parked) == 0
+    assert applied(parked) == [3, 1, 2, 4]
+
+
+def test_more_dead_letters_than_halt_above_stop_with_4(
+    handled_by: Callable[..., Sink], fussy: Fussy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sink = handled_by(fussy, rest="[failures]\nhalt_above = 2")
+    fussy.refused = {1, 2, 3}
+    sink.send(*(numbered(number, None) for number in (1, 2, 3)))
+    assert sink.command("run", "--until-end") == 4
+    assert "more than [failures] halt_above = 2" in capsys.readouterr().err
+    sink.configure(HANDLER_ROUTE, rest="[failures]\nhalt_above = 3")
+    assert sink.command("run", "--until-end") == 0
+    assert states(sink) == {"parked": 3}
+
+
+def test_a_key_stays_parked_across_restarts_and_rebalances(make_sink: MakeSink, offer: Offer, fussy: Fussy) -> None:
+    sink = make_sink(partitions=2)
+    offer(handler=fussy)
+    sink.configure(HANDLER_ROUTE)
+    sink.sql(EFFECTS)
+    fussy.refused = {1, 2}
+    sink.send(on(0, 1), on(1, 2))
+    sink.run()
+    fussy.refused = set()
+    with sink.running():
+        sink.send(on(0, 3), on(1, 4))
+        sink.eventually_settled(2)
+        sink.eventually_settled(2, partition=1)
+        with sink.running():
+            count = "SELECT count(DISTINCT owner) FROM inbox.partitions"
+            eventually(lambda: sink.column(count) == [2], within=20, what="both workers to own a partition")
+            sink.send(on(0, 5), on(1, 6))
+            sink.eventually_settled(3)
+            sink.eventually_settled(3, partition=1)
+            assert applied(sink) == []
+            assert retry_of_a(sink) == 0
+            sink.send(on(0, 7), on(1, 8))
+            sink.eventually_settled(4)
+            sink.eventually_settled(4, partition=1)
+    by_partition = [[number for number in applied(sink) if number % 2 == odd] for odd in (1, 0)]
+    assert by_partition == [[1, 3, 5, 7], [2, 4, 6, 8]]
+    assert states(sink) == {"retried": 6}
+
+
+def on(partition: int, number: int) -> Out:
+    return Out(number, {"n": number}, "a", partition=partition)
