@@ -86,6 +86,7 @@ class Suspects:
             return
         if self._notes is None:
             self._notes = self._connect()
+            self._handling.prepare(self._notes)
         self._handling.in_hand(self._notes, route_id, partition_id, offset)
         self._noted.add(partition_id)
 

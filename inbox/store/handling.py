@@ -30,6 +30,10 @@ class Handling:
         connection.execute(self._sql["deaths"], parameters)
         return [Deaths(*row) for row in connection.execute(self._sql["found"], parameters)]
 
+    def prepare(self, connection: SinkConnection) -> None:
+        """A note has to outlive this process, not the server: it does not wait for the disk."""
+        connection.execute("SET synchronous_commit = off")
+
     def in_hand(self, connection: SinkConnection, route_id: int, partition_id: int, kafka_offset: int) -> None:
         """Noted at once: `connection` is not the one of the batch's transaction."""
         connection.execute(
