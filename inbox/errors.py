@@ -5,6 +5,7 @@ InboxError
 ├─ EventError      this event can never succeed: it is isolated and parked, the sink goes on
 ├─ TryAgainError   an outage, not the event's fault: roll back, pause, back off; never a dead letter
 └─ HaltError       going on could lose or repeat an event: exit 4
+   └─ LostPlaceError   because the log no longer has what the ledger expects
 
 Being fenced is an answer, not an error, so it is a return value.
 """
@@ -50,3 +51,17 @@ class SmallerBatchError(TryAgainError):
 
 class HaltError(InboxError):
     """Going on could lose or repeat an event; a person has to decide."""
+
+
+class LostPlaceError(HaltError):
+    """The log no longer has what the ledger expects next.
+
+    Attributes:
+        at: the topic and the partition; None where librdkafka did not say.
+        agrees_until: where a truncated log ceases to be the one that was settled (KIP-320), if that is why.
+    """
+
+    def __init__(self, *text: object, agrees_until: int | None = None) -> None:
+        super().__init__(*text)
+        self.at: tuple[str, int] | None = None
+        self.agrees_until = agrees_until

@@ -17,6 +17,7 @@ class MemoryRecord:
     the_value: bytes | None = b"{}"
     the_headers: Sequence[Header] = field(default=())
     milliseconds: int | None = 1_700_000_000_123
+    the_leader_epoch: int | None = 0
 
     def topic(self) -> str:
         return self.at[0]
@@ -41,7 +42,7 @@ class MemoryRecord:
         return (0, -1) if self.milliseconds is None else (CREATE_TIME, self.milliseconds)
 
     def leader_epoch(self) -> int | None:
-        return 0
+        return self.the_leader_epoch
 
 
 def record(
@@ -53,6 +54,7 @@ def record(
     value: bytes | None = b"{}",
     headers: Sequence[Header] = (),
     milliseconds: int | None = 1_700_000_000_123,
+    leader_epoch: int | None = 0,
 ) -> Record:
     """A record of `orders[0]` unless said otherwise; `milliseconds` None: without a timestamp."""
-    return MemoryRecord((topic, partition, offset), key, value, headers, milliseconds)
+    return MemoryRecord((topic, partition, offset), key, value, headers, milliseconds, leader_epoch)

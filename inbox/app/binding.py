@@ -1,14 +1,16 @@
 """Where the ledger meets the log: topics found, logs compared, first offsets given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 
-from inbox.errors import HaltError, StartupError, TryAgainError
+from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.settings import Settings
+from inbox.sink.fit import LogView, misfits, truncated
 from inbox.sink.routes import Route, StartPoint
-from inbox.store.database import SinkConnection
+from inbox.store.database import SinkConnection, connect
 from inbox.store.ledger import KnownPartition, Ledger
 from inbox.store.registration import Register, Registration, RouteIdentity, SinkIdentity
 
@@ -52,7 +54,7 @@ def register(
     def add_partitions(locked: SinkConnection) -> None:
         for view in topics.values():
             known = ledger.known(locked, [view.name])
-            starts = first_offsets(known, view, cluster, settings.sink.start)
+            starts = first_offsets(known, view, cluster, cluster_id, settings.sink.start)
             ledger.add(locked, cluster_id, view.topic_id, starts)
 
     return Register(settings.database.schema).bind(connection, sink_identity(settings, cluster_id), add_partitions)
@@ -63,20 +65,28 @@ def introduce(connection: SinkConnection, schema: str, cluster: Cluster, partiti
 
     Raises:
         TryAgainError: the brokers do not answer, or refuse, which after the start is an outage like any other.
+        HaltError: the topic is no longer the one that the ledger speaks of.
     """
+    ledger = Ledger(schema)
     try:
         cluster_id = cluster.cluster_id()
-        starts = cluster.log_starts(partitions)
         views = cluster.topics(sorted({partition.topic for partition in partitions}))
+        for view in views.values():
+            _refuse_other_log(ledger.known(connection, [view.name]), view, cluster, cluster_id)
+        starts = cluster.log_starts(partitions)
     except StartupError as error:
         raise TryAgainError(str(error), away="kafka", reason="refused", alert=True) from error
     for view in views.values():
         here = {address: start for address, start in starts.items() if address.topic == view.name}
-        Ledger(schema).add(connection, cluster_id, view.topic_id, here)
+        ledger.add(connection, cluster_id, view.topic_id, here)
 
 
 def first_offsets(
-    known: Sequence[KnownPartition], view: TopicView, cluster: Cluster, start: StartPoint | datetime
+    known: Sequence[KnownPartition],
+    view: TopicView,
+    cluster: Cluster,
+    cluster_id: str,
+    start: StartPoint | datetime,
 ) -> dict[TopicPartition, int]:
     """The offset at which each partition starts that the ledger does not know yet; changes nothing.
 
@@ -84,7 +94,7 @@ def first_offsets(
         StartupError: `[sink] start` forbids to choose one.
         HaltError: the log is no longer the one that the ledger speaks of.
     """
-    _refuse_other_log(known, view, cluster)
+    _refuse_other_log(known, view, cluster, cluster_id)
     fresh = [address for address in view.addresses() if address not in {each.address for each in known}]
     # A partition added to a topic that is known starts at the log start, or its first events would be lost.
     return _starts(cluster, fresh, StartPoint.EARLIEST if known else start)
@@ -111,30 +121,61 @@ def _starts(
             return cluster.offsets_at(partitions, start)
 
 
-def _refuse_other_log(known: Sequence[KnownPartition], view: TopicView, cluster: Cluster) -> None:
-    """Raises HaltError with a line for each partition whose log is no longer the one that the ledger speaks of."""
-    for each in known:
-        if each.topic_id is not None and view.topic_id is not None and each.topic_id != view.topic_id:
-            raise HaltError(
-                f"topic {view.name} was deleted and made again: the ledger knows it as {each.topic_id}, the cluster as "
-                f"{view.topic_id}; decide with `inbox resume --topic {view.name} --new-topic`"
-            )
-    here = set(view.addresses())
-    if gone := [str(each.address) for each in known if each.address not in here]:
-        raise HaltError(
-            f"the ledger knows {', '.join(gone)}, which the cluster no longer has; "
-            f"decide with `inbox resume --topic {view.name} --new-topic`"
-        )
-    addresses = [each.address for each in known]
-    starts, ends = cluster.log_starts(addresses), cluster.stable_ends(addresses)
-    outside = [each for each in known if not starts[each.address] <= each.next_offset <= ends[each.address]]
-    if outside:
-        raise HaltError("\n".join(_outside(each, starts[each.address], ends[each.address]) for each in outside))
+def _refuse_other_log(known: Sequence[KnownPartition], view: TopicView, cluster: Cluster, cluster_id: str) -> None:
+    if lines := misfits(known, log_view(view, cluster, cluster_id)):
+        raise HaltError("\n".join(lines))
 
 
-def _outside(known: KnownPartition, start: int, end: int) -> str:
-    address = known.address
-    return (
-        f"the ledger expects {address}@{known.next_offset} next, but the log holds offsets {start} up to {end}; "
-        f"decide with `inbox resume --topic {address.topic}:{address.partition}`"
+def log_view(view: TopicView, cluster: Cluster, cluster_id: str) -> LogView:
+    """The topic as it is now, with the extent of each of its logs."""
+    addresses = view.addresses()
+    return LogView(
+        cluster_id=cluster_id,
+        topic_id=view.topic_id,
+        starts=cluster.log_starts(addresses),
+        ends=cluster.stable_ends(addresses),
     )
+
+
+class Explanation:
+    """Says of a sink that met another log what a start would say, from the ledger and the brokers as they are now."""
+
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+        self._settings = settings
+        self._cluster = cluster
+
+    def of_topics(self, topics: Collection[str]) -> HaltError | None:
+        """None where the ledger and the logs of the topics fit.
+
+        Raises:
+            InboxError: the database or the brokers do not say.
+        """
+        known = self._known(topics)
+        cluster_id = self._cluster.cluster_id()
+        lines = []
+        for view in self._cluster.topics(sorted(topics)).values():
+            of_topic = [each for each in known if each.address.topic == view.name]
+            lines += misfits(of_topic, log_view(view, self._cluster, cluster_id))
+        return HaltError("\n".join(lines)) if lines else None
+
+    def of_place(self, error: LostPlaceError) -> HaltError:
+        """The error itself where no more can be said."""
+        if error.at is None:
+            return error
+        at = TopicPartition(*error.at)
+        try:
+            return self._of_truncation(at, error.agrees_until) or self.of_topics([at.topic]) or error
+        except InboxError:
+            return error
+
+    def _of_truncation(self, at: TopicPartition, agrees_until: int | None) -> HaltError | None:
+        if agrees_until is None or self.of_topics([at.topic]) is not None:
+            return None
+        end = self._cluster.stable_ends([at])[at]
+        known = [each for each in self._known([at.topic]) if each.address == at]
+        return HaltError(truncated(known[0], agrees_until, end)) if known else None
+
+    def _known(self, topics: Collection[str]) -> Sequence[KnownPartition]:
+        database = self._settings.database
+        with closing(connect(database, application_name="inbox halting")) as connection:
+            return Ledger(database.schema).known(connection, list(topics))

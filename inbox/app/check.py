@@ -144,7 +144,7 @@ class _Examination:
         questions: list[Callable[[], object]] = [lambda: Register(schema).review(connection, identity)]
         for view in self._topics.values():
             known = Ledger(schema).known(connection, [view.name])
-            questions.append(partial(first_offsets, known, view, cluster, settings.sink.start))
+            questions.append(partial(first_offsets, known, view, cluster, self._cluster_id, settings.sink.start))
         for question in questions:
             try:
                 question()

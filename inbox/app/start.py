@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from os import getpid
 
-from inbox.app.binding import find_topics, introduce, register
+from inbox.app.binding import Explanation, find_topics, introduce, register
 from inbox.app.waiting import StopSignal, patiently, unless_stopped
 from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition
@@ -26,6 +26,7 @@ from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.settle import Settler
 from inbox.sink.suspects import Suspects
 from inbox.sink.time_limit import TimeLimit
+from inbox.sink.witness import LogWitness
 from inbox.sink.worker import Worker
 from inbox.sink.writer import Writer
 from inbox.store.database import SinkConnection, connect, starting
@@ -95,6 +96,7 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool) -> Worker:
         sorted(ready.topics),
         time_limit,
         ends=ready.cluster.stable_ends(addresses) if until_end else None,
+        explain=Explanation(settings, ready.cluster).of_place,
     )
 
 
@@ -123,6 +125,8 @@ def _desk_opener(settings: Settings, ready: Ready, owner: str, time_limit: TimeL
 
     def calls(route_id: int) -> Calls:
         return WatchedCalls(route_id, time_limit, suspects)
+
+    witness = LogWitness(ready.cluster, Explanation(settings, ready.cluster).of_topics)
 
     def introduce_to_ledger(connection: SinkConnection, partitions: Sequence[TopicPartition]) -> None:
         introduce(connection, settings.database.schema, ready.cluster, partitions)
@@ -154,6 +158,7 @@ def _desk_opener(settings: Settings, ready: Ready, owner: str, time_limit: TimeL
             suspects=suspects,
             introduce=introduce_to_ledger,
             takeover_seconds=settings.database.takeover_timeout_seconds,
+            witness=witness,
         )
 
     return open_desk

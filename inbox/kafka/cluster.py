@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from inbox.errors import StartupError
+from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.failures import at_start, is_forbidden
 from inbox.kafka.options import KafkaOptions
@@ -47,23 +47,16 @@ class Cluster:
         self._timeout = timeout_seconds
 
     def cluster_id(self) -> str:
-        try:
-            metadata = self._admin.list_topics(timeout=self._timeout)
-        except KafkaException as error:
-            raise at_start(error, f"asking the brokers at {self._servers}") from None
-        return str(metadata.cluster_id)
+        future = self._admin.describe_cluster(request_timeout=self._timeout)
+        return str(_result(future, f"asking the brokers at {self._servers}", self._timeout).cluster_id)
 
     def topics(self, names: Sequence[str]) -> Mapping[str, TopicView]:
         """The topics of those names that exist; the missing ones are left out."""
-        futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout)
-        found = {}
-        for name, future in futures.items():
-            try:
-                described = self._result(future, f"describing topic {name}")
-            except _NoSuchTopicError:
-                continue
-            found[name] = TopicView(name, _uuid(described.topic_id), tuple(sorted(p.id for p in described.partitions)))
-        return found
+        return self.ask_topics(names).result(self._timeout)
+
+    def ask_topics(self, names: Sequence[str]) -> "TopicsAnswer":
+        """As `topics`, but the brokers are only asked: the answer comes while something else is done."""
+        return TopicsAnswer(self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout))
 
     def missing_rights(self, topics: Sequence[str]) -> list[str]:
         """A sentence for each right that this user certainly lacks; what the brokers do not tell is passed over."""
@@ -98,7 +91,7 @@ class Cluster:
         """What the group has committed; partitions without a committed offset are left out."""
         asked = ConsumerGroupTopicPartitions(self._group_id, [KafkaPartition(*p) for p in partitions])
         future = self._admin.list_consumer_group_offsets([asked], request_timeout=self._timeout)[self._group_id]
-        answer = self._result(future, f"asking for the offsets of group {self._group_id}")
+        answer = _result(future, f"asking for the offsets of group {self._group_id}", self._timeout)
         return {TopicPartition(p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
 
     def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
@@ -109,17 +102,49 @@ class Cluster:
             asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout
         )
         return {
-            TopicPartition(p.topic, p.partition): self._result(future, f"asking for offsets of {p.topic}").offset
+            TopicPartition(p.topic, p.partition): _result(
+                future, f"asking for offsets of {p.topic}", self._timeout
+            ).offset
             for p, future in futures.items()
         }
 
-    def _result(self, future: Any, doing: str) -> Any:
-        try:
-            return future.result(timeout=self._timeout + 5)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise _NoSuchTopicError from None
-            raise at_start(error, doing) from None
+
+class TopicsAnswer:
+    """What the brokers will say of topics."""
+
+    def __init__(self, futures: Mapping[str, Any]) -> None:
+        self._futures = futures
+
+    def is_here(self) -> bool:
+        return all(future.done() for future in self._futures.values())
+
+    def result(self, seconds: float) -> Mapping[str, TopicView]:
+        """The topics that exist.
+
+        Raises:
+            StartupError: the brokers refuse to say.
+            TryAgainError: they do not answer within the time.
+        """
+        found = {}
+        for name, future in self._futures.items():
+            try:
+                described = _result(future, f"describing topic {name}", seconds)
+            except _NoSuchTopicError:
+                continue
+            found[name] = TopicView(name, _uuid(described.topic_id), tuple(sorted(p.id for p in described.partitions)))
+        return found
+
+
+def _result(future: Any, doing: str, seconds: float) -> Any:
+    """An answer after its time is taken for none; librdkafka's own time-out comes first, and says more."""
+    try:
+        return future.result(timeout=seconds + 1)
+    except TimeoutError:
+        raise TryAgainError(f"{doing}: no answer within {seconds:g} s", away="kafka", reason="brokers") from None
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise _NoSuchTopicError from None
+        raise at_start(error, doing) from None
 
 
 class _NoSuchTopicError(StartupError):

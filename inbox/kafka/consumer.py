@@ -22,7 +22,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from inbox.errors import HaltError, TryAgainError
+from inbox.errors import HaltError, LostPlaceError, TryAgainError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.failures import translated
 from inbox.kafka.options import DEFAULTS, GUARDED, KafkaOptions
@@ -62,6 +62,7 @@ class GroupConsumer:
         self._clock = clock
         self._asked_at = 0.0
         self._placed: set[TopicPartition] = set()
+        self._sought: dict[TopicPartition, int] = {}
         self._fatal: KafkaError | None = None
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
@@ -83,6 +84,8 @@ class GroupConsumer:
     def _remove(self, partitions: Sequence[TopicPartition]) -> None:
         placed = [partition for partition in partitions if partition in self._placed]
         self._placed.difference_update(placed)
+        for partition in placed:
+            self._sought.pop(partition, None)
         self._outage.unassigned(partitions)
         self._consumer.incremental_unassign([KafkaPartition(*partition) for partition in placed])
 
@@ -104,7 +107,17 @@ class GroupConsumer:
             return taken
         for message in self._consumer.consume(limit, 0) if limit else []:
             self._sort(message, taken)
+        if self._sought:
+            self._check_first(taken)
         return taken
+
+    def _check_first(self, taken: Taken) -> None:
+        """What is delivered first after a seek may only be later than asked for where the log never had more."""
+        firsts = [(TopicPartition(record.topic(), record.partition()), record.offset()) for record in taken.records]
+        for partition, offset in [*firsts, *taken.ends]:
+            wanted = self._sought.pop(partition, offset)
+            if offset > wanted and (start := self._start_seen(partition)) > wanted:
+                raise _lost(partition, f"reading {partition}@{wanted}: the log begins at {start} by now")
 
     def _sort(self, message: Any, taken: Taken) -> None:
         error: KafkaError | None = message.error()
@@ -121,6 +134,8 @@ class GroupConsumer:
     def _complain(self, error: KafkaError, message: Any) -> None:
         where = TopicPartition(message.topic(), message.partition()) if message.topic() else None
         failure = translated(error, f"reading {where}" if where else "reading")
+        if isinstance(failure, LostPlaceError):
+            failure.at = where
         if not isinstance(failure, TryAgainError):
             raise failure
         self._outage.refused(error, where, failure)
@@ -142,15 +157,24 @@ class GroupConsumer:
             if place.offset >= 0:
                 self.go_to(TopicPartition(place.topic, place.partition), place.offset)
 
-    def go_to(self, partition: TopicPartition, offset: int) -> bool:
-        """Deliver from `offset` on; False where librdkafka is not ready yet and wants to be asked again."""
-        place = KafkaPartition(partition.topic, partition.partition, offset)
+    def go_to(self, partition: TopicPartition, offset: int, leader_epoch: int | None = None) -> bool:
+        """Deliver from `offset` on; False where librdkafka is not ready yet and wants to be asked again.
+
+        `leader_epoch`, of the record before, lets the broker say whether the log was truncated below `offset`
+        since (KIP-320), however far it has grown again. Only a seek asks that, not an assignment.
+        """
+        self._sought[partition] = offset
+        place = KafkaPartition(
+            partition.topic, partition.partition, offset, leader_epoch=-1 if leader_epoch is None else leader_epoch
+        )
         try:
-            if partition in self._placed:
-                self._consumer.seek(place)
-            else:
+            if partition not in self._placed:
                 self._consumer.incremental_assign([place])
                 self._placed.add(partition)
+                if leader_epoch is None:
+                    self._consumer.resume([KafkaPartition(*partition)])
+                    return True
+            self._consumer.seek(place)
         except KafkaException as error:
             failure = translated(error.args[0], f"going to {partition}@{offset}")
             if isinstance(failure, HaltError):
@@ -177,6 +201,11 @@ class GroupConsumer:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
             log().info("kafka-commit-skipped", error=str(translated(error.args[0], "telling Kafka the offsets")))
+
+    def _start_seen(self, partition: TopicPartition) -> int:
+        """The log's first offset as of the last fetch; below 0 where nothing was fetched yet."""
+        start, _ = self._consumer.get_watermark_offsets(KafkaPartition(*partition), cached=True)
+        return int(start)
 
     def end_seen(self, partition: TopicPartition) -> int | None:
         """The last stable offset as of the last fetch; None where nothing was fetched yet."""
@@ -206,6 +235,12 @@ def consumer_properties(options: KafkaOptions, *, queue_bytes: int) -> dict[str,
     }
     guarded = {name: value for name, (value, _) in GUARDED.items()}
     return {**defaults, **options.properties, **guarded, "group.id": options.group_id}
+
+
+def _lost(partition: TopicPartition, text: str) -> LostPlaceError:
+    error = LostPlaceError(f"{text}; see `inbox status`, then decide with `inbox resume`")
+    error.at = partition
+    return error
 
 
 def _addresses(partitions: Iterable[KafkaPartition]) -> list[TopicPartition]:

@@ -3,13 +3,17 @@
 Source: "Error codes" in the Kafka protocol guide, and librdkafka's own in rdkafka.h, which begin with `_`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from confluent_kafka import KafkaError, KafkaException
 
-from inbox.errors import HaltError, InboxError, StartupError, TryAgainError
+from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError
+
+_AGREES_UNTIL = re.compile(r"(?:truncation detected|No epoch found) .*broker end offset is (-?\d+)")
+"""librdkafka's words on what the broker answered to the ledger's leader epoch (`rdkafka_offset.c`)."""
 
 
 class Fate(Enum):
@@ -118,6 +122,12 @@ def translated(error: KafkaError, doing: str) -> InboxError:
     A refused login is a TryAgainError here: after the start it is an outage, since rights come back.
     """
     meaning = meaning_of(error.code())
+    if meaning is _LOG_GONE:
+        found = _AGREES_UNTIL.search(error.str())
+        return LostPlaceError(
+            f"{doing}: {meaning.what} ({error.name()}); {meaning.remedy}",
+            agrees_until=max(0, int(found[1])) if found else None,
+        )
     if meaning.fate is Fate.HALT:
         return HaltError(f"{doing}: {meaning.what} ({error.name()}); {meaning.remedy}")
     text, alert = f"{doing}: {error.str()} ({error.name()})", meaning.fate is Fate.ALERT

@@ -13,6 +13,7 @@ control records).
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from uuid import UUID
 
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
@@ -35,7 +36,8 @@ class Phase(Enum):
 class Assigned:
     """One partition of this worker.
 
-    `taken` is the next offset to take into a batch, `settled` the ledger's `next_offset` as last known.
+    `taken` is the next offset to take into a batch, `settled` the ledger's `next_offset` as last known;
+    `leader_epoch` is of the record before it, as of when the partition was placed.
     """
 
     phase: Phase = Phase.ASKING
@@ -45,6 +47,8 @@ class Assigned:
     settled: int = 0
     withheld_until: float = 0.0
     takeovers: int = 0
+    topic_id: UUID | None = None
+    leader_epoch: int | None = None
 
 
 class Assignment:
@@ -104,8 +108,10 @@ class Assignment:
                 moved.append(holding.address)
         return moved
 
-    def to_place(self) -> list[tuple[TopicPartition, int]]:
-        return [(partition, self.partitions[partition].settled) for partition in self._in(Phase.PLACING)]
+    def to_place(self) -> list[tuple[TopicPartition, int, int | None]]:
+        """With the offset to go to, and the leader epoch of the record before it."""
+        placing = [(partition, self.partitions[partition]) for partition in self._in(Phase.PLACING)]
+        return [(partition, each.settled, each.leader_epoch) for partition, each in placing]
 
     def placed(self, partition: TopicPartition) -> None:
         self.partitions[partition].phase = Phase.ACTIVE
@@ -156,6 +162,8 @@ class Assignment:
         each.phase = Phase.PLACING
         each.partition_id = holding.partition_id
         each.owner_epoch = holding.owner_epoch
+        each.topic_id = holding.topic_id
+        each.leader_epoch = holding.leader_epoch
         each.taken = each.settled = holding.next_offset
 
     def _in(self, phase: Phase) -> list[TopicPartition]:

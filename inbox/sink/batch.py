@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
+from uuid import UUID
 
 from inbox.errors import EventError
 from inbox.events import Record, TopicPartition
@@ -27,7 +28,11 @@ class RouteEvents:
 
 @dataclass(slots=True)
 class Slice:
-    """The offsets of one partition that a batch settles: from `before` up to, not including, `after`."""
+    """The offsets of one partition that a batch settles: from `before` up to, not including, `after`.
+
+    `topic_id` is the topic that the ledger's row speaks of, `leader_epoch` that of the record right before `after`,
+    None where that is no record.
+    """
 
     address: TopicPartition
     partition_id: int
@@ -39,6 +44,8 @@ class Slice:
     bytes: int = 0
     oldest_milliseconds: int | None = None
     first_offset: int = -1
+    topic_id: UUID | None = None
+    leader_epoch: int | None = None
 
 
 @dataclass(slots=True)

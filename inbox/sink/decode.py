@@ -34,8 +34,15 @@ class TopicDecoder:
     """Sorts the records of one topic into the columns of its routes."""
 
     def __init__(self, topic: str, topic_id: UUID | None, routes: Sequence[Route]) -> None:
+        self._topic = topic
+        self._routes = routes
+        self.topic_id = topic_id
         self._readers = [_reader(route, topic, topic_id) for route in routes if topic in route.topics]
         self._needs_document = any(reader.type_needs_document or reader.id_needs_document for reader in self._readers)
+
+    def of(self, topic_id: UUID | None) -> "TopicDecoder":
+        """One for another topic of the same name."""
+        return TopicDecoder(self._topic, topic_id, self._routes)
 
     def new_columns(self) -> dict[str, RouteEvents]:
         """By route, in the order in which `add` wants them."""

@@ -1,6 +1,7 @@
 """Collects what was polled into the next batch, within its limits."""
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from inbox.events import Record, TopicPartition
 from inbox.kafka.consumer import Taken
@@ -18,7 +19,7 @@ class Intake:
     def __init__(
         self, decoders: Mapping[str, TopicDecoder], assignment: Assignment, *, batch_events: int, batch_bytes: int
     ) -> None:
-        self._decoders = decoders
+        self._decoders = dict(decoders)
         self._assignment = assignment
         self.limit = BatchLimit(batch_events)
         self._batch_bytes = batch_bytes
@@ -51,22 +52,27 @@ class Intake:
         part: Slice | None = None
         each: Assigned | None = None
         decoder: TopicDecoder | None = None
+        newest: Record | None = None
         for record in records:
             address = (record.topic(), record.partition())
             if address != last:
+                _note_epoch(part, newest)
                 last, each, part = address, self._assignment.active(address), None
             offset = record.offset()
             if each is None or offset < each.taken:
                 continue
             if part is None or decoder is None:
                 # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
-                part, decoder = self._slice(TopicPartition(*address), each, record), self._decoders[address[0]]
+                part = self._slice(TopicPartition(*address), each, record)
+                decoder = self._decoder(address[0], each.topic_id)
             decoder.add(record, part.routes.values())
             if not part.records:
                 part.first_offset = offset
             part.after = each.taken = offset + 1
             part.records += 1
             part.bytes += len(record.value() or b"") + len(record.key() or b"")
+            newest = record
+        _note_epoch(part, newest)
 
     def _pass_to(self, address: TopicPartition, end: int) -> None:
         """Nothing but control and aborted records lies before `end`: they are settled with the next batch."""
@@ -75,6 +81,8 @@ class Intake:
             return
         part = self._slice(address, each, None)
         part.after = each.taken = end
+        # The record before may be of an earlier term than what lies between it and here.
+        part.leader_epoch = None
 
     def _slice(self, address: TopicPartition, each: Assigned, first: Record | None) -> Slice:
         """The partition's part of the batch, opened where the ledger expects the next record."""
@@ -86,11 +94,19 @@ class Intake:
             owner_epoch=each.owner_epoch,
             before=each.taken,
             after=each.taken,
-            routes=self._decoders[address.topic].new_columns(),
+            routes=self._decoder(address.topic, each.topic_id).new_columns(),
+            topic_id=each.topic_id,
             oldest_milliseconds=first.timestamp()[1] if first is not None else None,
         )
         self.batch.slices[address] = part
         return part
+
+    def _decoder(self, topic: str, topic_id: UUID | None) -> TopicDecoder:
+        """The one for the topic that the ledger speaks of, which a resume may have changed."""
+        decoder = self._decoders[topic]
+        if decoder.topic_id != topic_id:
+            decoder = self._decoders[topic] = decoder.of(topic_id)
+        return decoder
 
     def hand_over(self) -> Batch:
         batch, self.batch = self.batch, Batch()
@@ -98,3 +114,8 @@ class Intake:
 
     def drop(self, partitions: Sequence[TopicPartition]) -> None:
         self.batch = self.batch.without(partitions)
+
+
+def _note_epoch(part: Slice | None, newest: Record | None) -> None:
+    if part is not None and newest is not None:
+        part.leader_epoch = newest.leader_epoch()

@@ -11,6 +11,7 @@ from inbox.policy import FailureLimits, Order
 from inbox.sink.batch import Batch, Slice
 from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult, RouteSettling
 from inbox.sink.suspects import Suspects
+from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter, DeadLetters, State
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
@@ -40,6 +41,7 @@ class Settler:
     `parked_keys` outlives the connection and is kept up to date with what is committed, and so does `suspects`.
     `introduce` adds partitions to the ledger that were made after the sink started. `takeover_seconds` is how long
     the transaction of a partition's owner before may go on; 0 for without end.
+    `witness` says whether what was taken is of the logs that the ledger speaks of.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Settler:
         suspects: Suspects,
         introduce: Introduce,
         takeover_seconds: float,
+        witness: Witness,
     ) -> None:
         self._connection = connection
         self._routes = routes
@@ -68,6 +71,7 @@ class Settler:
         self._suspects = suspects
         self._introduce = introduce
         self._takeover_seconds = takeover_seconds
+        self._witness = witness
         self._transaction = BatchTransaction(connection, handlers=any(route.handlers for route in routes))
         self._attempts = Attempts(connection, session, self._transaction, Processed(schema), limits)
         self._ledger.sign(connection, owner)
@@ -107,7 +111,9 @@ class Settler:
         self._parked_keys.update(self._dead_letters.parked_keys(self._connection, partition_ids))
 
     def look(self, topics: Sequence[str]) -> list[Holding]:
-        return self._ledger.look(self._connection, topics)
+        holdings = self._ledger.look(self._connection, topics)
+        self._witness.glance(holdings)
+        return holdings
 
     def resolve(self, batch: Batch) -> SettledBatch | None:
         """What the ledger says of a batch whose COMMIT had no answer: settled, fenced, or None for not at all."""
@@ -129,12 +135,14 @@ class Settler:
             TryAgainError: nothing is known to have happened; ask the ledger, then settle again.
             HaltError: going on could lose or repeat an event.
         """
+        confirm = self._witness.ask(batch)
         self._transaction.begin()
         try:
             results = {route.name: self._settle_route(route, batch) for route in self._routes}
             letters = [letter for result in results.values() for letter in result.letters]
             self._park(letters)
             self._suspects.forget_settled(self._connection, batch)
+            confirm()
             advances = _advances(batch, self._routes, results)
             fenced = self._fence(batch, advances)
             if fenced:
@@ -198,7 +206,14 @@ class Settler:
 
 def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> list[Advance]:
     return [
-        Advance(each.partition_id, each.owner_epoch, each.before, each.after, _settlement(each, routes, results))
+        Advance(
+            each.partition_id,
+            each.owner_epoch,
+            each.before,
+            each.after,
+            _settlement(each, routes, results),
+            each.leader_epoch,
+        )
         for each in batch.slices.values()
     ]
 

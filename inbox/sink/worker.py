@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inbox.errors import InboxError, SmallerBatchError, TryAgainError
+from inbox.errors import HaltError, InboxError, LostPlaceError, SmallerBatchError, TryAgainError
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.kafka.consumer import GroupConsumer, RebalanceListener
@@ -62,7 +62,8 @@ class WorkerProgress:
 class Worker:
     """One member of the group with one connection to the database.
 
-    `ends`, where given, are offsets at which the worker stops once the ledger has reached them all.
+    `ends`, where given, are offsets at which the worker stops once the ledger has reached them all. `explain` adds
+    what a person has to know to a halt.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Worker:
         time_limit: TimeLimit,
         *,
         ends: Mapping[TopicPartition, int] | None = None,
+        explain: Callable[[LostPlaceError], HaltError] = lambda error: error,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer = consumer
@@ -84,6 +86,7 @@ class Worker:
         self._topics = topics
         self._time_limit = time_limit
         self._ends = dict(ends) if ends is not None else None
+        self._explain = explain
         self._clock = clock
         self._stopping = False
         self._retry: Settle | None = None
@@ -115,6 +118,8 @@ class Worker:
             while not self._stopping and not self._at_end():
                 self._turn()
             self._drain()
+        except LostPlaceError as error:
+            raise self._explain(error) from error
         finally:
             self._outage.given_up()
             self._writer.close(wait_seconds=_REVOKE_SECONDS)
@@ -259,8 +264,8 @@ class Worker:
     # Kafka.
 
     def _place(self) -> None:
-        for partition, offset in self._assignment.to_place():
-            if self._consumer.go_to(partition, offset):
+        for partition, offset, leader_epoch in self._assignment.to_place():
+            if self._consumer.go_to(partition, offset, leader_epoch):
                 self._assignment.placed(partition)
                 if self._paused:
                     self._consumer.pause([partition])

@@ -13,13 +13,15 @@ from inbox.store.sql import statements
 
 
 class Holding(NamedTuple):
-    """A ledger row as its reader saw it."""
+    """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers told none."""
 
     partition_id: int
     address: TopicPartition
     next_offset: int
     owner: str | None
     owner_epoch: int
+    topic_id: UUID | None = None
+    leader_epoch: int | None = None
 
 
 class OpenSession(NamedTuple):
@@ -30,13 +32,17 @@ class OpenSession(NamedTuple):
 
 
 class Advance(NamedTuple):
-    """What one batch settles in one partition: the offsets from `before` up to, not including, `after`."""
+    """What one batch settles in one partition: the offsets from `before` up to, not including, `after`.
+
+    `leader_epoch` is the leader's term of the record right before `after`; None where that is no record.
+    """
 
     partition_id: int
     owner_epoch: int
     before: int
     after: int
     settlement: Settlement
+    leader_epoch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,7 @@ class KnownPartition:
     address: TopicPartition
     topic_id: UUID | None
     next_offset: int
+    leader_epoch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +88,7 @@ class Ledger:
                 address=TopicPartition(row[2], row[4]),
                 topic_id=row[3],
                 next_offset=row[5],
+                leader_epoch=row[6],
             )
             for row in rows
         ]
@@ -139,7 +147,6 @@ class Ledger:
         *,
         owner: str,
         routes_revision: int,
-        leader_epoch: int | None = None,
     ) -> tuple[frozenset[int], str | None]:
         """Move the ledger on where it still is as the batch found it.
 
@@ -158,7 +165,7 @@ class Ledger:
             "dead_lettered": arrays.int8s([s.dead_lettered for s in endings]),
             "owner": owner,
             "routes_revision": routes_revision,
-            "leader_epoch": leader_epoch,
+            "leader_epochs": arrays.int4s([a.leader_epoch for a in advances]),
         }
         rows = connection.execute(self._sql["fence"], parameters).fetchall()
         return frozenset(row[0] for row in rows), rows[0][1] if rows else None
@@ -200,4 +207,4 @@ def missing(advances: Iterable[Advance], moved: Collection[int]) -> frozenset[in
 
 
 def _holding(row: tuple[Any, ...]) -> Holding:
-    return Holding(row[0], TopicPartition(row[1], row[2]), row[3], row[4], row[5])
+    return Holding(row[0], TopicPartition(row[1], row[2]), *row[3:])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from inbox.errors import StartupError
+from inbox.errors import HaltError, StartupError
 from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
 
@@ -56,6 +56,7 @@ class Register:
 
         Raises:
             StartupError: the schema belongs to another sink, or to this one with other routes.
+            HaltError: it is of another Kafka cluster.
         """
         with connection.transaction():
             connection.execute(self._sql["create_sink"], {"name": sink.name, "group_id": sink.group_id})
@@ -104,9 +105,10 @@ class Register:
                 f'"{sink.name}" of group "{sink.group_id}"; give each sink a [database] schema of its own'
             )
         if cluster_id not in (None, sink.cluster_id):
-            raise StartupError(
+            raise HaltError(
                 f'the ledger in schema "{self._schema}" is of Kafka cluster {cluster_id}, but the brokers are of '
-                f"cluster {sink.cluster_id}; check [kafka] bootstrap.servers"
+                f"cluster {sink.cluster_id}; correct [kafka] bootstrap.servers, or, if the cluster was replaced, "
+                "decide for each topic with `inbox resume --topic TOPIC --new-topic --accept-loss`"
             )
 
     def _known_routes(self, connection: SinkConnection) -> list[_Known]:

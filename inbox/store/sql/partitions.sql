@@ -41,7 +41,7 @@ SELECT %(route_id)s, partition_id, next_offset FROM {schema}.partitions WHERE to
 ON CONFLICT DO NOTHING;
 
 -- name: known_partitions
-SELECT partition_id, cluster_id, topic, topic_id, partition, next_offset
+SELECT partition_id, cluster_id, topic, topic_id, partition, next_offset, leader_epoch
 FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
 
 -- name: add_partition
@@ -72,7 +72,7 @@ SET owner = %(owner)s,
     owner_started = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
 FROM wanted
 WHERE p.partition_id = wanted.partition_id
-RETURNING p.partition_id, p.topic, p.partition, p.next_offset, p.owner, p.owner_epoch;
+RETURNING p.partition_id, p.topic, p.partition, p.next_offset, p.owner, p.owner_epoch, p.topic_id, p.leader_epoch;
 
 -- name: sign
 UPDATE {schema}.partitions
@@ -88,7 +88,7 @@ JOIN pg_stat_activity AS session ON session.pid = p.owner_pid AND session.backen
 WHERE p.owner IS DISTINCT FROM %(owner)s AND session.xact_start IS NOT NULL AND session.pid <> pg_backend_pid();
 
 -- name: look
-SELECT partition_id, topic, partition, next_offset, owner, owner_epoch
+SELECT partition_id, topic, partition, next_offset, owner, owner_epoch, topic_id, leader_epoch
 FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
 
 -- name: fence
@@ -97,15 +97,15 @@ FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
 WITH mine AS (
     SELECT * FROM unnest(
         %(partition_ids)s, %(owner_epochs)s, %(befores)s, %(afters)s,
-        %(applied)s, %(duplicate)s, %(filtered)s, %(dead_lettered)s
-    ) AS m (partition_id, owner_epoch, before, after, applied, duplicate, filtered, dead_lettered)
+        %(applied)s, %(duplicate)s, %(filtered)s, %(dead_lettered)s, %(leader_epochs)s
+    ) AS m (partition_id, owner_epoch, before, after, applied, duplicate, filtered, dead_lettered, leader_epoch)
 ), locked AS (
     SELECT p.partition_id FROM {schema}.partitions AS p JOIN mine USING (partition_id)
     ORDER BY p.partition_id FOR UPDATE OF p
 )
 UPDATE {schema}.partitions AS p
 SET next_offset = mine.after,
-    leader_epoch = coalesce(%(leader_epoch)s, p.leader_epoch),
+    leader_epoch = mine.leader_epoch,
     applied = p.applied + mine.applied,
     duplicate = p.duplicate + mine.duplicate,
     filtered = p.filtered + mine.filtered,

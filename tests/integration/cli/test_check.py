@@ -90,7 +90,7 @@ def test_a_log_that_does_not_fit_the_ledger_is_told(sink: Sink, inbox: Inbox) ->
     told = problems(inbox("check", "--json", sink))
 
     assert [line.split(" next,")[0] for line in told["ledger"]] == [
-        f"the ledger expects {sink.topic}[{partition}]@99" for partition in (0, 1)
+        f"{sink.topic}[{partition}]: the ledger expects offset 99" for partition in (0, 1)
     ]
 
 

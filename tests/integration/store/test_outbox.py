@@ -22,7 +22,7 @@ from inbox.sink.suspects import Suspects
 from inbox.sink.time_limit import TimeLimit
 from inbox.store.database import SinkConnection, connect
 from inbox.store.handling import Handling
-from inbox.store.ledger import Ledger
+from inbox.store.ledger import Holding, Ledger
 from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
 from inbox.store.outbox import Outbox
@@ -35,6 +35,16 @@ JSON, BYTEA = OutboxOptions(), OutboxOptions(payload=OutboxPayload.BYTEA)
 EVENT, OTHER = UUID(int=1), UUID(int=2)
 
 Handle = Callable[[Any, Transaction], None]
+
+
+class Trusting:
+    """Takes every log for the ledger's."""
+
+    def ask(self, batch: Batch) -> Callable[[], None]:
+        return lambda: None
+
+    def glance(self, holdings: Sequence[Holding]) -> None:
+        """Nothing to see."""
 
 
 class Desk:
@@ -78,6 +88,7 @@ class Desk:
             suspects=suspects,
             introduce=lambda *_: None,
             takeover_seconds=0,
+            witness=Trusting(),
         )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

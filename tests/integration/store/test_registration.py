@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inbox.errors import StartupError
+from inbox.errors import HaltError, StartupError
 from inbox.store.database import SinkConnection
 from inbox.store.ledger import Ledger
 from inbox.store.registration import Register, RouteIdentity, SinkIdentity
@@ -21,12 +21,12 @@ def refused_(bind: Bind, connection: SinkConnection) -> Callable[..., str]:
     """Binds what has to be refused, as `bind`; returns the error's text. `review` refuses it alike."""
 
     def refused(*routes: RouteIdentity, **changes: Any) -> str:
-        with pytest.raises(StartupError) as error:
+        with pytest.raises((StartupError, HaltError)) as error:
             bind(*routes, **changes)
         named = {"name": "inventory", "group_id": "inventory", "cluster_id": "cluster-1", **changes}
         retired = named.pop("retired", ())
         sink = SinkIdentity(**named, routes=routes or (ROUTE,), retired_routes=retired)
-        with pytest.raises(StartupError) as reviewed:
+        with pytest.raises((StartupError, HaltError)) as reviewed:
             Register("inbox").review(connection, sink)
         assert str(reviewed.value) == str(error.value)
         return str(error.value)
@@ -77,7 +77,8 @@ def test_another_cluster_is_refused(bind: Bind, refused: Callable[..., str]) -> 
     bind()
     assert refused(cluster_id="cluster-2") == (
         'the ledger in schema "inbox" is of Kafka cluster cluster-1, but the brokers are of cluster cluster-2; '
-        "check [kafka] bootstrap.servers"
+        "correct [kafka] bootstrap.servers, or, if the cluster was replaced, decide for each topic with "
+        "`inbox resume --topic TOPIC --new-topic --accept-loss`"
     )
 
 

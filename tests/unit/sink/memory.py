@@ -73,7 +73,7 @@ class MemoryConsumer:
                 listener([partition])
                 del self._position[partition]
 
-    def go_to(self, partition: TopicPartition, offset: int) -> bool:
+    def go_to(self, partition: TopicPartition, offset: int, leader_epoch: int | None = None) -> bool:
         self._position[partition] = offset
         self._paused.discard(partition)
         self._ends_told = {told for told in self._ends_told if told[0] != partition}

@@ -35,7 +35,7 @@ def test_an_acquired_partition_is_placed_where_the_ledger_stands() -> None:
     assignment = Assignment("me", reclaim_seconds=45.0)
     assignment.assigned([P0])
     assignment.acquired([holding(offset=42)])
-    assert assignment.to_place() == [(P0, 42)]
+    assert assignment.to_place() == [(P0, 42, None)]
     assert assignment.active(P0) is None
 
 
@@ -63,7 +63,7 @@ def test_a_replay_or_a_retry_that_raised_the_epoch_makes_the_partition_be_acquir
     assert assignment.to_place() == []
     assert assignment.to_acquire(0.0) == [P0]
     assignment.acquired([holding(offset=3, epoch=3)])
-    assert assignment.to_place() == [(P0, 3)]
+    assert assignment.to_place() == [(P0, 3, None)]
     assert assignment.partitions[P0].owner_epoch == 3
 
 
@@ -76,7 +76,7 @@ def test_an_idle_worker_acquires_anew_where_a_retry_raised_nothing_but_the_epoch
 def test_where_only_the_offset_moved_the_partition_is_placed_anew(assignment: Assignment) -> None:
     assignment.fenced([P0])
     assert assignment.looked([holding(offset=12)], 0.0, idle=False) == [P0]
-    assert assignment.to_place() == [(P0, 12)]
+    assert assignment.to_place() == [(P0, 12, None)]
 
 
 def test_an_idle_worker_finds_a_replay_without_being_fenced(assignment: Assignment) -> None:
@@ -139,7 +139,7 @@ def test_a_late_answer_does_not_move_a_partition_that_is_placed_anew(assignment:
     assignment.fenced([P0])
     assignment.looked([holding(offset=3)], 0.0, idle=False)
     assignment.settled(P0, 12)
-    assert assignment.to_place() == [(P0, 3)]
+    assert assignment.to_place() == [(P0, 3, None)]
 
 
 def test_what_belongs_to_nobody_here_is_passed_over(assignment: Assignment) -> None:

@@ -203,7 +203,7 @@ class Members(RuleBasedStateMachine):
 
     @rule()
     def the_consumer_seeks(self) -> None:
-        for partition, offset in self.assignment.to_place():
+        for partition, offset, _ in self.assignment.to_place():
             assert offset == self.expected[partition]
             self.assignment.placed(partition)
 

@@ -80,6 +80,20 @@ def test_an_end_alone_makes_a_batch_without_records(make_intake: MakeIntake) -> 
     assert intake.batch.slices[P0].oldest_milliseconds is None
 
 
+def test_a_part_knows_the_leader_epoch_of_its_last_record(make_intake: MakeIntake) -> None:
+    intake = make_intake()
+    intake.add(Taken([record(10, leader_epoch=3), record(11, leader_epoch=4)]))
+    intake.add(Taken())
+    assert intake.batch.slices[P0].leader_epoch == 4
+
+
+def test_behind_trailing_control_records_the_leader_epoch_is_not_known(make_intake: MakeIntake) -> None:
+    """They may be of a later term than the last record, and the log did not lose them."""
+    intake = make_intake()
+    intake.add(Taken([record(10, leader_epoch=3)], [(P0, 13)]))
+    assert intake.batch.slices[P0].leader_epoch is None
+
+
 @pytest.mark.parametrize("end", [5, 10])
 def test_an_end_that_was_reached_before_is_nothing_new(make_intake: MakeIntake, end: int) -> None:
     intake = make_intake()
