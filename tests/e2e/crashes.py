@@ -38,9 +38,6 @@ event_id = "$event_id"
 key = "$key"
 seq = "/seq"
 amount = "/amount"
-
-[failures]
-attempts = 2
 """
 
 OFTEN_REACHED = {

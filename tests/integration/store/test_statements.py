@@ -23,6 +23,7 @@ NAMED = sorted(
 ARRAYS = {
     "ids": "uuid[]",
     "partition_ids": "integer[]",
+    "leader_epochs": "integer[]",
     **dict.fromkeys(
         ["hashes", "offsets", "owner_epochs", "befores", "afters", "applied", "duplicate", "filtered", "dead_lettered"],
         "bigint[]",
@@ -32,11 +33,12 @@ ARRAYS = {
 
 
 def as_prepared(statement: bytes) -> bytes:
-    """`%(name)s` as `$1`, with the types that are known."""
+    """`%(name)s` as `$1`, with the types that are known, unless the statement says them itself."""
     names = list(dict.fromkeys(re.findall(rb"%\((\w+)\)s", statement)))
+    said = set(re.findall(rb"%\((\w+)\)s::", statement))
     for number, name in enumerate(names, start=1):
         statement = statement.replace(b"%(" + name + b")s", b"$%d" % number)
-    types = ", ".join(ARRAYS.get(name.decode(), "unknown") for name in names)
+    types = ", ".join("unknown" if name in said else ARRAYS.get(name.decode(), "unknown") for name in names)
     return f"PREPARE it ({types}) AS ".encode() * bool(names) + b"PREPARE it AS " * (not names) + statement
 
 
