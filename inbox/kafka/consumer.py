@@ -52,13 +52,14 @@ class RebalanceListener:
 class GroupConsumer:
     """One member of the sink's consumer group.
 
-    Nothing of a partition is delivered until `go_to` names the offset that the ledger expects.
+    Nothing of a partition is delivered until `go_to` names the offset that the ledger expects. `outage` tells what of
+    Kafka is away.
     """
 
     def __init__(self, options: KafkaOptions, *, queue_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         properties: dict[str, Any] = {**consumer_properties(options, queue_bytes=queue_bytes)}
-        self._outage = KafkaOutage()
-        self._consumer = Consumer({**properties, "error_cb": self._on_error, "stats_cb": self._outage.statistics})
+        self.outage = KafkaOutage()
+        self._consumer = Consumer({**properties, "error_cb": self._on_error, "stats_cb": self.outage.statistics})
         self._clock = clock
         self._asked_at = 0.0
         self._placed: set[TopicPartition] = set()
@@ -68,7 +69,7 @@ class GroupConsumer:
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         def on_assign(consumer: Consumer, partitions: list[KafkaPartition]) -> None:
             consumer.incremental_assign([])
-            self._outage.assigned(_addresses(partitions))
+            self.outage.assigned(_addresses(partitions))
             listener.assigned(_addresses(partitions))
 
         def on_revoke(_: Consumer, partitions: list[KafkaPartition]) -> None:
@@ -86,7 +87,7 @@ class GroupConsumer:
         self._placed.difference_update(placed)
         for partition in placed:
             self._sought.pop(partition, None)
-        self._outage.unassigned(partitions)
+        self.outage.unassigned(partitions)
         self._consumer.incremental_unassign([KafkaPartition(*partition) for partition in placed])
 
     def take(self, limit: int, *, wait_seconds: float) -> Taken:
@@ -128,8 +129,8 @@ class GroupConsumer:
         else:
             self._complain(error, message)
             return
-        if self._outage.partitions:
-            self._outage.delivered(TopicPartition(message.topic(), message.partition()))
+        if self.outage.partitions:
+            self.outage.delivered(TopicPartition(message.topic(), message.partition()))
 
     def _complain(self, error: KafkaError, message: Any) -> None:
         where = TopicPartition(message.topic(), message.partition()) if message.topic() else None
@@ -138,18 +139,18 @@ class GroupConsumer:
             failure.at = where
         if not isinstance(failure, TryAgainError):
             raise failure
-        self._outage.refused(error, where, failure)
+        self.outage.refused(error, where, failure)
 
     def _on_error(self, error: KafkaError) -> None:
         """librdkafka's own news, from within `take`: mostly a broker that is away, which it mends itself."""
         if error.fatal():
             self._fatal = error
         else:
-            self._outage.happened(error)
+            self.outage.happened(error)
 
     def _ask_again(self) -> None:
         """librdkafka tells the end of a partition once: a seek to where it is shows whether it can be read again."""
-        partitions = [partition for partition in self._outage.partitions if partition in self._placed]
+        partitions = [partition for partition in self.outage.partitions if partition in self._placed]
         if not partitions or self._clock() - self._asked_at < _ASK_AGAIN_SECONDS:
             return
         self._asked_at = self._clock()
@@ -191,7 +192,7 @@ class GroupConsumer:
 
     def tell(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
         """Commit offsets to the group: a hint for lag tools, never read back by the sink; none while Kafka is away."""
-        if self._outage.brokers_away:
+        if self.outage.brokers_away:
             return
         offsets = [KafkaPartition(*partition, offset) for partition, offset in next_offsets.items()]
         try:
@@ -213,7 +214,7 @@ class GroupConsumer:
         return end if end >= 0 else None
 
     def close(self) -> None:
-        self._outage.close()
+        self.outage.close()
         self._consumer.close()
 
 

@@ -18,7 +18,7 @@ from inbox.telemetry import Outage
 
 Place = str | TopicPartition
 
-_BROKERS, _COORDINATOR, _GROUP = "the brokers", "the coordinator", "the group"
+_BROKERS, _COORDINATOR, _GROUP, _ANSWERS = "the brokers", "the coordinator", "the group", "answers"
 _OF_ALL_BROKERS = ("brokers", "login")
 _TICKS_WITHOUT_BROKER = 3
 _TICKS_WITHOUT_COORDINATOR = 10
@@ -90,6 +90,13 @@ class KafkaOutage:
             self._back(_BROKERS, _COORDINATOR)
         if coordinator and group.get("join_state") == "steady":
             self._back(_GROUP)
+
+    def unanswered(self, failure: TryAgainError) -> None:
+        """The brokers were asked something apart from records, and did not say."""
+        self._lose(_ANSWERS, failure)
+
+    def answered(self) -> None:
+        self._back(_ANSWERS)
 
     def close(self) -> None:
         """Nobody waits any more."""

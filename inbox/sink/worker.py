@@ -213,7 +213,7 @@ class Worker:
 
     def _wait_after(self, outcome: Outcome, error: TryAgainError) -> None:
         self._failures += 1
-        self._outage.seen(error)
+        self._tell_outage(error)
         RETRIES.labels(error.reason).inc()
         self.progress.waiting_for = str(error)
         self._retry_at = self._clock() + backoff(self._failures, random.random())  # noqa: S311 - jitter
@@ -222,6 +222,13 @@ class Worker:
         elif isinstance(outcome.job, Settle):
             kept = outcome.job.batch.without(self._not_mine(outcome.job.batch))
             self._retry = Settle(kept, doubtful=True) if kept else None
+
+    def _tell_outage(self, error: TryAgainError) -> None:
+        """Kafka's is the consumer's to tell, which sees most of it: one outage, one line at its start, one at its end."""
+        if error.away == "kafka":
+            self._consumer.outage.unanswered(error)
+        else:
+            self._outage.seen(error)
 
     def _go_back(self, batch: Batch) -> None:
         """The same offsets again, fewer at a time: from where the ledger says."""
@@ -233,6 +240,7 @@ class Worker:
 
     def _recovered(self) -> None:
         self._outage.over()
+        self._consumer.outage.answered()
         self.progress.waiting_for = None
         self._failures = 0
 
@@ -348,6 +356,7 @@ class Worker:
             self._retry = Settle(kept, doubtful=self._retry.doubtful) if kept else None
         for partition in partitions:
             self._to_tell.pop(partition, None)
+            LAG.remove(partition.topic, str(partition.partition))
 
     # The end.
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from inbox.errors import TryAgainError
 from inbox.events import Record, Settlement, TopicPartition
 from inbox.kafka.consumer import RebalanceListener, Taken
+from inbox.kafka.outage import KafkaOutage
 from inbox.sink.batch import NO_ID, Batch
 from inbox.sink.settle import SettledBatch, resolved
 from inbox.sink.writer import Acquire, Answer, Job, Look, Outcome
@@ -40,6 +41,7 @@ class MemoryConsumer:
         self._paused: set[TopicPartition] = set()
         self._ends_told: set[tuple[TopicPartition, int]] = set()
         self.news: list[tuple[str, TopicPartition]] = []
+        self.outage = KafkaOutage()
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         self._listener = listener
