@@ -224,7 +224,7 @@ class Worker:
             self._retry = Settle(kept, doubtful=True) if kept else None
 
     def _tell_outage(self, error: TryAgainError) -> None:
-        """Kafka's is the consumer's to tell, which sees most of it: one outage, one line at its start, one at its end."""
+        """Kafka's is the consumer's to tell, which sees most of it: one outage, not two."""
         if error.away == "kafka":
             self._consumer.outage.unanswered(error)
         else:
