@@ -1,9 +1,11 @@
 """What to do next, as pure functions and small state machines: no clock, no I/O."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 
 class Order(StrEnum):
@@ -47,9 +49,16 @@ def after_failure(*, certain: bool, attempts: int, limits: FailureLimits) -> Ver
     return Verdict.PARK if certain or attempts >= limits.attempts else Verdict.AGAIN
 
 
-def pause_before_attempt(attempts: int) -> float:
-    """Seconds before the next try of one event after `attempts` failures: short, for its batch waits with it."""
-    return 0.005 * float(2 ** min(attempts - 1, 6))
+def pause_before_attempt(attempts: int, paused: float) -> float:
+    """Seconds before the next try of one event after `attempts` failures: short, for its batch waits with it.
+
+    `paused` is for how long the batch has waited so already: where many events fail, time does not mend them.
+    """
+    return min(0.005 * float(2 ** min(attempts - 1, 6)), max(0.0, LONGEST_PAUSES - paused))
+
+
+LONGEST_PAUSES = 0.15
+"""Seconds of pauses that the events of one route may cost their batch."""
 
 
 def backoff(failures: int, jitter: float) -> float:
@@ -84,21 +93,27 @@ class BatchLimit:
 
 
 class Isolation:
-    """Which part of a batch to try next, until every event stood or was set aside.
+    """Which part of a column to try next, until every event stood or was set aside.
 
-    A part that fails is split: at the event that failed where that is known, else into `ways` parts,
-    which costs one poison event O(log n) attempts and, since the parts shrink fast, hardly more work than
-    the part that failed first. Parts are tried in order, and none is larger than `largest`.
+    A part that fails is split: at the event that failed where that is known, else into `ways` parts, which costs
+    one poison event O(log n) attempts. Once some were found, no part is larger than their mean distance, so that
+    of many poison events each costs the work of few others. Parts are tried in order.
     """
 
-    def __init__(self, size: int, *, largest: int = 2500, ways: int = 8) -> None:
+    def __init__(self, size: int, *, ways: int = 8, smallest: int = 16) -> None:
         self._ways = ways
-        self._parts = deque(range(start, min(start + largest, size)) for start in range(0, size, largest))
+        self._smallest = smallest
+        self._parts = deque([range(size)] if size else [])
+        self._found: set[int] = set()
 
-    @property
     def part(self) -> range | None:
         """The places to try now; None at the end."""
-        return self._parts[0] if self._parts else None
+        if not self._parts:
+            return None
+        first = self._parts[0]
+        if self._found:
+            self._cut([first.start + max(self._smallest, first.start // len(self._found))])
+        return self._parts[0]
 
     def stood(self) -> None:
         """The part succeeded, or its only event was set aside."""
@@ -108,16 +123,22 @@ class Isolation:
         """The part failed, at place `at` where that is known.
 
         Returns:
-            The place of the event that failed, once the part holds no other; it stays the part to try.
+            The place of the event that failed, once that is known; it stays to be tried, alone.
         """
+        part = self._parts[0]
+        if at is None and len(part) > 1:
+            self._cut(part[:: -(-len(part) // self._ways)])
+            return None
+        culprit = part.start if at is None else at
+        self.alone([culprit])
+        self._found.add(culprit)
+        return culprit
+
+    def alone(self, places: Iterable[int]) -> None:
+        """Try these places of the part, which are suspected, each by itself."""
+        self._cut([cut for place in places for cut in (place, place + 1)])
+
+    def _cut(self, cuts: Iterable[int]) -> None:
         part = self._parts.popleft()
-        if len(part) == 1:
-            self._parts.appendleft(part)
-            return part.start
-        if at is None:
-            step = -(-len(part) // self._ways)
-            cuts = [part[start : start + step] for start in range(0, len(part), step)]
-        else:
-            cuts = [range(part.start, at), range(at, at + 1), range(at + 1, part.stop)]
-        self._parts.extendleft(cut for cut in reversed(cuts) if cut)
-        return None
+        edges = sorted({part.start, part.stop, *(cut for cut in cuts if part.start < cut < part.stop)})
+        self._parts.extendleft(range(*edge) for edge in reversed(list(pairwise(edges))))

@@ -15,6 +15,7 @@ from inbox.store.database import SinkConnection
 from inbox.store.outbox import Outbox, Publisher
 from inbox.store.session import HandlerSession
 from inbox.store.table_inputs import TableEvents
+from inbox.store.table_search import Found
 from inbox.store.tables import TableWriter
 
 
@@ -38,8 +39,8 @@ class Effect(Protocol):
         """Raises AttemptFailed, TryAgainError or HaltError."""
         ...
 
-    def find(self, connection: SinkConnection, column: Column) -> int | None:
-        """The place of an event that fails by itself, where that costs less than trying parts; else None."""
+    def find(self, connection: SinkConnection, column: Column) -> Found:
+        """The events that fail by themselves, where that can be found out without trying parts."""
         ...
 
     def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
@@ -59,7 +60,7 @@ class TableEffect:
         except EventError as error:
             raise AttemptFailed(error, None, certain=True) from error
 
-    def find(self, connection: SinkConnection, column: Column) -> int | None:
+    def find(self, connection: SinkConnection, column: Column) -> Found:
         return self._writer.find(connection, TableEvents(column.ids, column.types, column.records))
 
     def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
@@ -96,8 +97,8 @@ class HandlerEffect:
         if session.failure is not None:
             _raise_failure(session, session.failure)
 
-    def find(self, connection: SinkConnection, column: Column) -> int | None:
-        return None
+    def find(self, connection: SinkConnection, column: Column) -> Found:
+        return Found()
 
     def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
         """Raises TryAgainError where not the event's values but the statement does not fit the database."""

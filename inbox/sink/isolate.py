@@ -1,8 +1,9 @@
 """The events of one route in one batch: tried together, and apart where some of them fail."""
 
 import time
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import xxhash
@@ -59,6 +60,10 @@ class RouteResult:
     set_aside: Counter[int] = field(default_factory=Counter)
 
 
+_LARGEST_PART = 2500
+"""Events that are tried together: what a first failure among them undoes."""
+
+
 class _SameIdOtherPayload(Exception):  # noqa: N818 - an answer on its way up
     """Events of an attempt whose id was claimed with another payload, by place in the column."""
 
@@ -67,8 +72,30 @@ class _SameIdOtherPayload(Exception):  # noqa: N818 - an answer on its way up
         self.places = places
 
 
+class _FoldAnew(Exception):  # noqa: N818 - an answer on its way up
+    """An event was set aside whose id another one of the part bears, which is no duplicate any more."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part while it is tried: the `places` to claim, and what is set aside: refused, or behind such an event."""
+
+    places: Sequence[int]
+    letters: dict[int, DeadLetter] = field(default_factory=dict)
+    held: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    """The place behind which the events of a key wait, by (partition id, key)."""
+    duplicates: list[int] = field(default_factory=list)
+    new: Sequence[int] = ()
+    followers: set[bytes] = field(default_factory=set)
+    """Ids of claimed events that others of the part bear too."""
+
+
 class RouteSettling:
-    """Tries the parts of a column in order, until each event is applied or set aside."""
+    """Settles the events of a column part by part, until each is applied or set aside.
+
+    A part is tried as a whole. Where that fails, its events are claimed once more and applied in groups, each undone
+    by itself, and the claims of those that are set aside are taken back.
+    """
 
     def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, parked_keys: ParkedKeys) -> None:
         self._do = attempts
@@ -77,46 +104,140 @@ class RouteSettling:
         self._refused: dict[int, Exception] = dict(column.refused)
         self._conflicts: set[int] = set()
         self._tries: Counter[int] = Counter(column.tries)
+        self._paused = 0.0
         self._held = {scope: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
         self._newly_held: ParkedKeys = {}
         self._result = RouteResult()
 
     def run(self) -> RouteResult:
         """Raises TryAgainError for an outage, HaltError where order = "halt" and an event fails."""
-        isolation = Isolation(len(self._column))
-        while (part := isolation.part) is not None:
-            places, letters = self._sort(part)
+        size = len(self._column)
+        for start in range(0, size, _LARGEST_PART):
+            self._settle(range(start, min(start + _LARGEST_PART, size)))
+        return self._result
+
+    def _settle(self, places: range) -> None:
+        failed: AttemptFailed | None = None
+        while True:
+            part = _Part(places)
+            part.places = self._sort(places, part)
             try:
-                self._attempt(places)
-            except AttemptFailed as failed:
-                alone = isolation.failed(failed.at)
-                if (culprit := alone if failed.at is None else failed.at) is not None:
-                    self._judge(culprit, failed)
+                self._attempt(part, failed)
+            except AttemptFailed as error:
+                failed = self._pinned(error, part)
+                if failed.at is not None:
+                    self._judge(failed.at, failed)
+                    self._conflicts_anew()
             except _SameIdOtherPayload as conflict:
                 self._refused.update(conflict.places)
                 self._conflicts.update(conflict.places)
+            except _FoldAnew:
+                self._conflicts_anew()
             else:
-                self._set_aside(letters)
-                isolation.stood()
-        return self._result
+                break
+        self._conflicts.clear()
+        self._result.duplicates.update(self._column.partition_ids[place] for place in part.duplicates)
+        self._set_aside([letter for _, letter in sorted(part.letters.items())])
 
-    def _sort(self, part: range) -> tuple[Sequence[int], list[DeadLetter]]:
+    def _attempt(self, part: _Part, failed: AttemptFailed | None) -> None:
+        """`failed`: how the part failed as a whole, if it did."""
+        if not part.places:
+            return
+        transaction = self._do.transaction
+        transaction.start_attempt()
+        try:
+            self._claim(part)
+            if failed is None:
+                self._apply(part.new)
+            else:
+                self._apply_in_groups(part, failed)
+            reach(Failpoint.HANDLED)
+            self._end(transaction.end_attempt)
+        except (AttemptFailed, _SameIdOtherPayload, _FoldAnew):
+            transaction.undo_attempt()
+            raise
+
+    def _apply(self, places: Sequence[int]) -> None:
+        if not places:
+            return
+        column = self._column if len(places) == len(self._column) else self._column.only(places)
+        try:
+            self._route.effect.apply(self._do.connection, self._do.session, column)
+        except AttemptFailed as failed:
+            if failed.at is not None:
+                failed.at = places[failed.at]
+            raise
+
+    def _apply_in_groups(self, part: _Part, failed: AttemptFailed) -> None:
+        transaction, isolation = self._do.transaction, Isolation(len(part.new))
+        transaction.start_steps()
+        self._narrow(isolation, part.new, failed)
+        while (group := isolation.part()) is not None:
+            try:
+                self._apply_step(self._sort(part.new[group.start : group.stop], part))
+            except AttemptFailed as error:
+                transaction.undo_step()
+                culprit = isolation.failed(None if error.at is None else bisect_left(part.new, error.at))
+                if culprit is not None:
+                    self._judge(part.new[culprit], self._explained(part.new[culprit], error))
+            else:
+                isolation.stood()
+        self._do.processed.withdraw(
+            self._do.connection, self._route.route_id, [self._column.ids[p] for p in part.new if p in part.letters]
+        )
+
+    def _apply_step(self, places: Sequence[int]) -> None:
+        if places:
+            self._apply(places)
+            self._end(self._do.transaction.end_step)
+
+    def _narrow(self, isolation: Isolation, places: Sequence[int], failed: AttemptFailed) -> None:
+        """Begin with what is known: where the part failed, or which events cannot but fail."""
+        if failed.at is not None:
+            at = bisect_left(places, failed.at)
+            if at < len(places) and places[at] == failed.at:
+                isolation.failed(at)
+            return
+        found = self._route.effect.find(self._do.connection, self._column.only(places))
+        for place, error in found.refused.items():
+            self._tries[places[place]] += 1
+            self._refused[places[place]] = error
+        if found.suspects:
+            isolation.alone(found.suspects)
+        elif not found.refused and len(places) > 1:
+            isolation.failed()
+
+    def _pinned(self, failed: AttemptFailed, part: _Part) -> AttemptFailed:
+        """Of a single event there is nothing to find out but the reason."""
+        if failed.at is None and len(part.new) == 1:
+            failed.at = part.new[0]
+            return self._explained(failed.at, failed)
+        return failed
+
+    def _explained(self, place: int, failed: AttemptFailed) -> AttemptFailed:
+        if failed.certain:
+            failed.error = self._route.effect.explain(self._do.connection, self._column.only([place]), failed.error)
+        return failed
+
+    def _sort(self, places: Sequence[int], part: _Part) -> Sequence[int]:
         """Which places to try, and what is set aside: refused, or behind a parked event of its key."""
         if not self._refused and not self._held and not self._newly_held:
-            return part, []
-        places, letters = [], []
-        newly_held: set[tuple[int, bytes]] = set()
-        for place in part:
-            letter = self._letter(place, newly_held)
+            return places
+        kept = []
+        for place in places:
+            letter = part.letters.get(place) or self._letter(place, part.held)
             if letter is None:
-                places.append(place)
-            else:
-                letters.append(letter)
-                if self._do.limits.order is Order.KEY and (key := letter.record.key()) is not None:
-                    newly_held.add((letter.partition_id, key))
-        return places, letters
+                kept.append(place)
+                continue
+            part.letters[place] = letter
+            if self._do.limits.order is Order.KEY and (key := letter.record.key()) is not None:
+                scope = (letter.partition_id, key)
+                part.held[scope] = min(place, part.held.get(scope, place))
+            if self._column.ids[place] in part.followers:
+                raise _FoldAnew
+        return kept
 
-    def _letter(self, place: int, newly_held: set[tuple[int, bytes]]) -> DeadLetter | None:
+    def _letter(self, place: int, held: Mapping[tuple[int, bytes], int]) -> DeadLetter | None:
         column, record = self._column, self._column.records[place]
         partition_id, key = column.partition_ids[place], record.key()
         error: Exception | None = self._refused.get(place)
@@ -125,7 +246,7 @@ class RouteSettling:
             scope = (self._route.route_id, partition_id)
             # What a replay brings again from before the parked event is tried, and found to be a duplicate.
             since = self._held.get(scope, {}).get(key, self._newly_held.get(scope, {}).get(key))
-            if (since is not None and record.offset() >= since) or (partition_id, key) in newly_held:
+            if (since is not None and record.offset() >= since) or held.get((partition_id, key), place) < place:
                 error, state = EventError("an earlier event of the same key is parked"), State.WAITING
         if error is None:
             return None
@@ -160,55 +281,25 @@ class RouteSettling:
             )
         log().warning("event-parked", route=self._route.name, address=where, attempts=letter.attempts, error=reason)
 
-    def _attempt(self, places: Sequence[int]) -> None:
-        column = self._column if len(places) == len(self._column) else self._column.only(places)
-        if not column.ids:
-            return
-        self._do.transaction.start_attempt()
+    def _end(self, end: Callable[[], None]) -> None:
         try:
-            duplicates = self._claim(column, places)
-            self._apply(column.without(duplicates), duplicates, places)
-            reach(Failpoint.HANDLED)
-            self._end_attempt()
-        except (AttemptFailed, _SameIdOtherPayload) as failed:
-            self._do.transaction.undo_attempt()
-            if isinstance(failed, AttemptFailed) and failed.at is None:
-                self._look_closer(failed, column, places)
-            raise
-        self._result.duplicates.update(column.partition_ids[place] for place in duplicates)
-
-    def _apply(self, new: Column, duplicates: Sequence[int], places: Sequence[int]) -> None:
-        if not new.ids:
-            return
-        try:
-            self._route.effect.apply(self._do.connection, self._do.session, new)
-        except AttemptFailed as failed:
-            if failed.at is not None:
-                gone = set(duplicates)
-                failed.at = [place for at, place in enumerate(places) if at not in gone][failed.at]
-            raise
-
-    def _look_closer(self, failed: AttemptFailed, column: Column, places: Sequence[int]) -> None:
-        effect, connection = self._route.effect, self._do.connection
-        if len(column) == 1:
-            failed.error = effect.explain(connection, column, failed.error)
-        elif (found := effect.find(connection, column)) is not None:
-            failed.at, failed.error = places[found], effect.explain(connection, column.only([found]), failed.error)
-
-    def _end_attempt(self) -> None:
-        try:
-            self._do.transaction.end_attempt()
+            end()
         except EventError as error:
             raise AttemptFailed(error, None, certain=True) from error
 
-    def _claim(self, column: Column, places: Sequence[int]) -> list[int]:
+    def _claim(self, part: _Part) -> None:
+        column = self._column if len(part.places) == len(self._column) else self._column.only(part.places)
         hashes = [payload_hash(record) for record in column.records]
         claims = Claims(column.ids, [record.offset() for record in column.records], hashes, column.partition_ids)
         duplicates = self._do.processed.claim(self._do.connection, self._route.route_id, claims)
         reach(Failpoint.CLAIMED)
+        part.new = part.places
         if duplicates:
-            self._compare(column, claims, duplicates, places)
-        return duplicates
+            self._compare(column, claims, duplicates, part.places)
+            part.duplicates = [part.places[place] for place in duplicates]
+            gone = set(part.duplicates)
+            part.new = [place for place in part.places if place not in gone]
+        part.followers = {self._column.ids[place] for place in (*part.duplicates, *self._conflicts)}
 
     def _compare(self, column: Column, claims: Claims, duplicates: Sequence[int], places: Sequence[int]) -> None:
         """Tell true duplicates from different events under one id."""
@@ -225,14 +316,18 @@ class RouteSettling:
             raise _SameIdOtherPayload(conflicts)
 
     def _judge(self, culprit: int, failed: AttemptFailed) -> None:
-        """One event failed alone: set it aside, or let it be tried again."""
+        """One event failed: set it aside, or let it be tried again."""
         self._tries[culprit] += 1
         tries = self._tries[culprit]
         if after_failure(certain=failed.certain, attempts=tries, limits=self._do.limits) is Verdict.PARK:
-            # What bore an id first may be the one that is set aside now: who conflicts with whom is asked anew.
-            for place in self._conflicts:
-                del self._refused[place]
-            self._conflicts.clear()
             self._refused[culprit] = failed.error
-        else:
-            time.sleep(pause_before_attempt(tries))
+            return
+        pause = pause_before_attempt(tries, self._paused)
+        self._paused += pause
+        time.sleep(pause)
+
+    def _conflicts_anew(self) -> None:
+        """What bore an id first may be what is set aside now: who conflicts with whom is asked anew."""
+        for place in self._conflicts:
+            del self._refused[place]
+        self._conflicts.clear()

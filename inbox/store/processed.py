@@ -46,6 +46,11 @@ class Processed:
         }
         return [row[0] for row in connection.execute(self._sql["claim"], parameters)]
 
+    def withdraw(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> None:
+        """Take back claims that the caller's own transaction made."""
+        if ids:
+            connection.execute(self._sql["withdraw"], {"ids": arrays.uuids(ids), "route_id": route_id})
+
     def claims_of(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> dict[bytes, EarlierClaim]:
         rows = connection.execute(self._sql["claims_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
         return {

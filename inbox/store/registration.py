@@ -135,12 +135,18 @@ class Register:
     def _differs(self, sink: SinkIdentity, known: Sequence[_Known]) -> bool:
         noted = {route.name: sorted(route.topics) for route in known}
         retiring = any(route.name in sink.retired_routes and not route.retired for route in known)
-        return retiring or any(noted.get(route.name) != sorted(route.topics) for route in sink.routes)
+        back = {route.name for route in known if route.retired}
+        return retiring or any(
+            route.name in back or noted.get(route.name) != sorted(route.topics) for route in sink.routes
+        )
 
     def _note_routes(self, connection: SinkConnection, sink: SinkIdentity, known: Sequence[_Known]) -> None:
         by_name = {route.name: route for route in known}
         for route in sink.routes:
-            if (earlier := by_name.get(route.name)) is None or sorted(earlier.topics) != sorted(route.topics):
+            earlier = by_name.get(route.name)
+            if earlier is not None and earlier.retired:
+                connection.execute(self._sql["revive_route"], {"route_id": earlier.route_id})
+            if earlier is None or sorted(earlier.topics) != sorted(route.topics):
                 self._note_route(connection, route, earlier)
         for name in sink.retired_routes:
             if name in by_name and not by_name[name].retired:

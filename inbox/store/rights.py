@@ -10,8 +10,8 @@ _OWN: dict[str, tuple[str, ...]] = {
     "sink": ("SELECT", "INSERT", "UPDATE"),
     "routes": ("SELECT", "INSERT", "UPDATE"),
     "partitions": ("SELECT", "INSERT", "UPDATE"),
-    "route_starts": ("SELECT", "INSERT"),
-    "processed": ("SELECT", "INSERT"),
+    "route_starts": ("SELECT", "INSERT", "UPDATE"),
+    "processed": ("SELECT", "INSERT", "DELETE"),
     "dead_letters": ("SELECT", "INSERT", "UPDATE"),
     "handling": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
@@ -41,8 +41,9 @@ def _of_target(target: TableTarget) -> list[str]:
     if target.mode in (TableMode.UPSERT, TableMode.NEWEST):
         rights += ["SELECT", "UPDATE"]
     if target.tombstones is Tombstones.DELETE:
-        rights += ["DELETE"]
-    return rights
+        # A DELETE that looks rows up reads them, and takes its locks in the order of the key.
+        rights += ["SELECT", "UPDATE", "DELETE"]
+    return list(dict.fromkeys(rights))
 
 
 def _may(connection: SinkConnection, table: str, right: str) -> bool:

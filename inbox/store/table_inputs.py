@@ -1,7 +1,7 @@
 """What goes to the server with a batch of a table route: one array for each thing that a column is made of."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import LiteralString, NamedTuple, cast
+from typing import Any, LiteralString, NamedTuple, cast
 
 from inbox.events import Record, last_header
 from inbox.store import arrays
@@ -20,13 +20,20 @@ class TableEvents(NamedTuple):
     def part(self, start: int, stop: int) -> "TableEvents":
         return TableEvents(self.ids[start:stop], self.types[start:stop], self.records[start:stop])
 
+    def only(self, places: Sequence[int]) -> "TableEvents":
+        return TableEvents(*([column[place] for place in places] for column in self))  # type: ignore[arg-type]
+
 
 class Input(NamedTuple):
-    """One array parameter: its name in the statement, what it holds, and how it is read from the events."""
+    """One array parameter: its name in the statement, what it holds, how it is taken from the events, and sent."""
 
     name: LiteralString
     kind: str
-    read: Callable[[TableEvents], arrays.PackedArray]
+    values: Callable[[TableEvents], Sequence[Any]]
+    pack: Callable[[Sequence[Any]], arrays.PackedArray]
+
+    def read(self, events: TableEvents) -> arrays.PackedArray:
+        return self.pack(self.values(events))
 
 
 def inputs_of(columns: Iterable[tuple[Column, str]]) -> list[Input]:
@@ -36,7 +43,7 @@ def inputs_of(columns: Iterable[tuple[Column, str]]) -> list[Input]:
 
 
 def input_of(column: Column, source: str) -> Input:
-    binary = column.type_name == "bytea"
+    binary = column.base.name == "bytea"
     if source.startswith("$header:"):
         return _header(source.removeprefix("$header:"), binary=binary)
     if source == "$value":
@@ -52,10 +59,20 @@ def _header(name: str, *, binary: bool) -> Input:
     return _of_bytes(parameter, lambda record: last_header(record.headers() or (), name), binary=binary)
 
 
+def is_text(value: bytes | None) -> bool:
+    """Whether PostgreSQL takes it as text; one that it does not take fails the whole statement."""
+    if value is None:
+        return True
+    try:
+        return "\x00" not in value.decode()
+    except UnicodeDecodeError:
+        return False
+
+
 def _of_bytes(name: LiteralString, read: Callable[[Record], bytes | None], *, binary: bool) -> Input:
-    pack = arrays.byteas if binary else arrays.texts
     kind = "bytea" if binary else "text"
-    return Input(name + "_" + kind, kind, lambda events: pack([read(record) for record in events.records]))
+    pack = arrays.byteas if binary else arrays.texts
+    return Input(name + "_" + kind, kind, lambda events: [read(record) for record in events.records], pack)
 
 
 def _milliseconds(record: Record) -> int | None:
@@ -64,10 +81,10 @@ def _milliseconds(record: Record) -> int | None:
 
 
 _PLAIN: dict[str, Input] = {
-    "$topic": Input("topic", "text", lambda e: arrays.texts([r.topic().encode() for r in e.records])),
-    "$partition": Input("partition", "integer", lambda e: arrays.int4s([r.partition() for r in e.records])),
-    "$offset": Input("kafka_offset", "bigint", lambda e: arrays.int8s([r.offset() for r in e.records])),
-    "$timestamp": Input("timestamp", "milliseconds", lambda e: arrays.int8s([_milliseconds(r) for r in e.records])),
-    "$event_id": Input("event_id", "uuid", lambda e: arrays.uuids(e.ids)),
-    "$type": Input("type", "text", lambda e: arrays.texts([t.encode() if t is not None else None for t in e.types])),
+    "$topic": Input("topic", "text", lambda e: [r.topic().encode() for r in e.records], arrays.texts),
+    "$partition": Input("partition", "integer", lambda e: [r.partition() for r in e.records], arrays.int4s),
+    "$offset": Input("kafka_offset", "bigint", lambda e: [r.offset() for r in e.records], arrays.int8s),
+    "$timestamp": Input("timestamp", "milliseconds", lambda e: [_milliseconds(r) for r in e.records], arrays.int8s),
+    "$event_id": Input("event_id", "uuid", lambda e: e.ids, arrays.uuids),
+    "$type": Input("type", "text", lambda e: [None if t is None else t.encode() for t in e.types], arrays.texts),
 }

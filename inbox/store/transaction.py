@@ -48,11 +48,21 @@ class BatchTransaction:
         if not self._clean:
             self._connection.execute("SAVEPOINT attempt")
 
+    def start_steps(self) -> None:
+        """What follows within the attempt is done in steps, each of which can be undone by itself."""
+        self._connection.execute("SAVEPOINT step")
+
+    def end_step(self) -> None:
+        """The step stands, as an attempt does; another one begins."""
+        self._check_deferred()
+        self._with_savepoint("RELEASE step; SAVEPOINT step")
+
+    def undo_step(self) -> None:
+        self._with_savepoint("ROLLBACK TO step")
+
     def end_attempt(self) -> None:
         """The attempt stands: deferred constraints are checked now, while its events can still be isolated."""
-        if self._deferrable:
-            self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+        self._check_deferred()
         if not self._clean:
             self._with_savepoint("RELEASE attempt")
         self._clean = False
@@ -65,9 +75,15 @@ class BatchTransaction:
             self._with_savepoint("ROLLBACK TO attempt")
             self._with_savepoint("RELEASE attempt")
 
+    def _check_deferred(self) -> None:
+        if self._deferrable:
+            self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+
     def _with_savepoint(self, statement: str) -> None:
         try:
-            self._connection.execute(statement.encode())
+            # Not prepared: several statements at once cannot be.
+            self._connection.execute(statement.encode(), prepare=False)
         except TryAgainError as error:
             if isinstance(error.__cause__, errors.InvalidSavepointSpecification | errors.NoActiveSqlTransaction):
                 raise HaltError(_BROKEN.format(what="transaction")) from error

@@ -32,7 +32,7 @@ POISON = b'{"order_id": "not a number"}'
 TABLE = """
 CREATE TABLE orders (
     order_id bigint PRIMARY KEY, customer text, amount numeric, quantity integer, placed_at timestamptz, note text
-)
+);
 """
 
 CONFIG = """
@@ -45,6 +45,10 @@ url = "{url}"
 [[routes]]
 topic = "{topic}"
 event_id = "header:event_id"
+{target}
+"""
+
+TABLE_ROUTE = """
 [routes.table]
 name = "public.orders"
 mode = "upsert"
@@ -83,14 +87,14 @@ def value(number: int) -> bytes:
     return json.dumps(order).encode()
 
 
-def fill(bootstrap_servers: str, topic: str, events: int, poison: int) -> None:
+def fill(bootstrap_servers: str, topic: str, events: int, poison: int, poison_value: bytes = POISON) -> None:
     """`events` good ones, and poison spread evenly among them."""
     producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 50})
     every = events // poison if poison else 0
     for number in range(events):
         _produce(producer, topic, value(number), number)
         if every and number % every == every // 2:
-            _produce(producer, topic, POISON, number)
+            _produce(producer, topic, poison_value, -1 - number)
     producer.flush()
 
 
@@ -116,12 +120,14 @@ def database(running: Servers) -> Iterator[str]:
         drop_database(running.database_url, name)
 
 
-def measure(running: Servers, topic: str, events: int, poison: int) -> Run:
+def measure(
+    running: Servers, topic: str, events: int, poison: int, *, table: str = TABLE, target: str = TABLE_ROUTE
+) -> Run:
     with database(running) as url, tempfile.TemporaryDirectory() as directory:
         with psycopg.connect(url) as connection:
-            connection.execute(TABLE)
+            connection.execute(table.encode())
         config = Path(directory) / "inbox.toml"
-        config.write_text(CONFIG.format(url=url, kafka=running.bootstrap_servers, topic=topic))
+        config.write_text(CONFIG.format(url=url, kafka=running.bootstrap_servers, topic=topic, target=target))
         inbox = [sys.executable, "-m", "inbox"]
         subprocess.run([*inbox, "migrate", "--config", str(config)], check=True, capture_output=True)
         cpu_seconds, peak, started_at = _run_worker([*inbox, "run", "--until-end", "--config", str(config)], directory)

@@ -1,5 +1,6 @@
 """An outage in the log and in the metrics."""
 
+import pytest
 from structlog.testing import capture_logs
 
 from inbox.errors import TryAgainError
@@ -8,6 +9,11 @@ from inbox.telemetry import PAUSED, Outage
 LOST = TryAgainError("connection refused", away="database", reason="connection")
 FULL = TryAgainError("no space; make room", away="database", reason="disk_full", alert=True)
 HANDLER = TryAgainError("the shop does not answer")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_away() -> None:
+    PAUSED.clear()
 
 
 def paused(reason: str) -> float:

@@ -34,6 +34,12 @@ UPDATE {schema}.routes SET topics = %(topics)s WHERE route_id = %(route_id)s;
 -- name: retire_route
 UPDATE {schema}.routes SET retired_at = now() WHERE route_id = %(route_id)s;
 
+-- name: revive_route
+-- What the ledger passed while it was retired, it does not owe.
+WITH revived AS (UPDATE {schema}.routes SET retired_at = NULL WHERE route_id = %(route_id)s)
+UPDATE {schema}.route_starts AS s SET from_offset = p.next_offset
+FROM {schema}.partitions AS p WHERE s.partition_id = p.partition_id AND s.route_id = %(route_id)s;
+
 -- name: start_route
 -- A new route owes an ending from where the ledger stands now.
 INSERT INTO {schema}.route_starts (route_id, partition_id, from_offset)

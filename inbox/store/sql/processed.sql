@@ -27,3 +27,7 @@ CROSS JOIN LATERAL (
     SELECT * FROM {schema}.processed WHERE processed.event_id = wanted.event_id AND route_id = %(route_id)s OFFSET 0
 ) AS c
 JOIN {schema}.partitions AS p USING (partition_id);
+
+-- name: withdraw
+-- Takes back claims of this transaction, of events that were set aside after all.
+DELETE FROM {schema}.processed WHERE route_id = %(route_id)s AND event_id = ANY (%(ids)s);

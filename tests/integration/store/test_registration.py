@@ -159,13 +159,23 @@ def test_a_new_partition_is_not_owed_to_a_retired_route(connection: SinkConnecti
     assert starts(connection) == {("reserve", 0): 10}
 
 
-@pytest.mark.xfail(reason="a retired route that comes back stays retired: it runs, and owes nothing")
 def test_a_retired_route_that_comes_back_is_no_longer_retired(connection: SinkConnection, bind: Bind) -> None:
     bind(ROUTE, BILL)
     retired = bind(ROUTE, retired=("bill",))
     back = bind(ROUTE, BILL)
     assert back.routes_revision == retired.routes_revision + 1
     assert connection.execute("SELECT name FROM inbox.routes WHERE retired_at IS NOT NULL").fetchall() == []
+
+
+def test_a_route_that_comes_back_does_not_owe_what_passed_while_it_was_retired(
+    connection: SinkConnection, bind: Bind
+) -> None:
+    bind(ROUTE, BILL)
+    Ledger("inbox").add(connection, "cluster-1", None, {P0: 10})
+    bind(ROUTE, retired=("bill",))
+    connection.execute("UPDATE inbox.partitions SET next_offset = 25")
+    bind(ROUTE, BILL)
+    assert starts(connection) == {("reserve", 0): 10, ("bill", 0): 25}
 
 
 def test_a_changed_identity_is_refused(bind: Bind, refused: Callable[..., str]) -> None:

@@ -1,0 +1,196 @@
+"""The SQL of one table route, composed once, from the configuration and the catalog only."""
+
+import re
+from collections.abc import Sequence
+from typing import LiteralString, cast
+
+from psycopg import sql
+
+from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.table_columns import Column
+from inbox.store.table_expressions import expression, strict
+from inbox.store.table_inputs import Input
+
+_PLACE, _DEAD, _GONE, _LOCKED = (sql.Identifier(f"inbox {name}") for name in ("place", "dead", "gone", "locked"))
+"""Beside the user's tables and columns, which have any name."""
+
+_MARK = re.compile("\x01([0-9a-z_]+)\x01")
+
+
+class Statements:
+    """The statements of one route. `checks` are conditions over its columns."""
+
+    def __init__(
+        self,
+        target: TableTarget,
+        columns: Sequence[tuple[Column, str]],
+        inputs: Sequence[Input],
+        checks: Sequence[LiteralString],
+        *,
+        decodes: bool,
+    ) -> None:
+        self._target = target
+        self._columns = columns
+        self._inputs = inputs
+        self._decodes = decodes
+        self._table = sql.Identifier(*target.name.split("."))
+        self._names = [sql.Identifier(name) for name in target.columns]
+        self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
+        self.write = self._insert(self._rows())
+        self.evaluate = self._evaluate(checks)
+        self.explain, self.meanings = self._explain()
+        if target.tombstones is Tombstones.DELETE:
+            self.delete = self._delete()
+            self.write_after_deletes = self._insert(self._alive_after_deletes())
+
+    def probe(self, column: Column, source: str) -> bytes:
+        """One column alone."""
+        return _finished(sql.SQL("SELECT {} FROM {}").format(expression(column, source), self._events()))
+
+    def _value(self, column: Column, source: str) -> sql.Composable:
+        """A row without its key would be folded with others of its like, and never found again: it fails.
+
+        Only where the table itself lets it pass.
+        """
+        value = expression(column, source)
+        deletes = self._target.tombstones is Tombstones.DELETE
+        if column.name not in self._target.key or (column.not_null and not deletes):
+            return value
+        failing = sql.SQL("left(e.place::text, 0)::integer::text::{}").format(column.type.sql)
+        return sql.SQL("coalesce({}, {})").format(value, failing)
+
+    def _rows(self, *, dead: bool = False) -> sql.Composable:
+        """The batch as rows of the table's columns, and each event's place."""
+        values = [
+            sql.SQL("{} AS {}").format(self._value(column, source), sql.Identifier(column.name))
+            for column, source in self._columns
+        ]
+        values.append(sql.SQL("e.place AS {}").format(_PLACE))
+        if dead:
+            values.append(sql.SQL("e.dead AS {}").format(_DEAD))
+        return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(values), self._events(dead=dead))
+
+    def _events(self, *, dead: bool = False) -> sql.Composable:
+        """The batch as rows: `e.document` as jsonb where a column needs it, the other inputs, and `e.place`."""
+        names: list[LiteralString] = [*(each.name for each in self._inputs), "place", *(["dead"] if dead else [])]
+        selected: list[sql.Composable] = [sql.SQL("u.") + sql.Identifier(name) for name in names]
+        if self._decodes:
+            names.append("document")
+            selected.append(sql.SQL("u.document::jsonb AS document"))
+        # OFFSET 0 keeps the planner from copying the cast into every column's expression.
+        return sql.SQL("(SELECT {} FROM unnest({}) AS u ({}) OFFSET 0) AS e").format(
+            sql.SQL(", ").join(selected),
+            sql.SQL(", ").join(sql.SQL("\x01{}\x01").format(sql.SQL(name)) for name in names),
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+        )
+
+    def _insert(self, rows: sql.Composable) -> bytes:
+        columns = sql.SQL(", ").join(self._names)
+        statement = sql.SQL("INSERT INTO {} ({}) SELECT {}{} FROM ({}) AS r {} {}").format(
+            self._table, columns, self._distinct(), columns, rows, self._order(), self._on_conflict()
+        )
+        return _finished(statement)
+
+    def _distinct(self) -> sql.Composable:
+        if self._target.mode is TableMode.APPEND:
+            return sql.SQL("")
+        return sql.SQL("DISTINCT ON ({}) ").format(self._keys)
+
+    def _order(self) -> sql.Composable:
+        """By key, so that two workers lock rows in one order; of one key the row that shall stay comes first."""
+        match self._target.mode:
+            case TableMode.APPEND:
+                return sql.SQL("ORDER BY {}").format(_PLACE)
+            case TableMode.INSERT:
+                return sql.SQL("ORDER BY {}, {}").format(self._keys, _PLACE)
+            case TableMode.UPSERT:
+                return sql.SQL("ORDER BY {}, {} DESC").format(self._keys, _PLACE)
+            case TableMode.NEWEST:
+                return sql.SQL("ORDER BY {}, {} DESC NULLS LAST, {}").format(self._keys, self._version(), _PLACE)
+
+    def _on_conflict(self) -> sql.Composable:
+        mode = self._target.mode
+        others = [sql.Identifier(name) for name in self._target.columns if name not in self._target.key]
+        if mode is TableMode.APPEND:
+            return sql.SQL("")
+        if mode is TableMode.INSERT or not others:
+            return sql.SQL("ON CONFLICT ({}) DO NOTHING").format(self._keys)
+        changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in others)
+        update = sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(self._keys, changes)
+        if mode is TableMode.UPSERT:
+            return update
+        # No version is older than any, and equal ones do not overwrite: as DISTINCT ON chose within the batch.
+        newer = sql.SQL(
+            " WHERE EXCLUDED.{version} > {table}.{version}"
+            " OR ({table}.{version} IS NULL AND EXCLUDED.{version} IS NOT NULL)"
+        )
+        return update + newer.format(table=self._table, version=self._version())
+
+    def _version(self) -> sql.Composable:
+        return sql.Identifier(self._target.version or "")
+
+    def _delete(self) -> bytes:
+        """Locks in the order of the key, as `write`; a DELETE by itself would lock as it finds."""
+        same = sql.SQL(" AND ").join(
+            sql.SQL("t.{0} = gone.{0}").format(sql.Identifier(name)) for name in self._target.key
+        )
+        of_table = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in self._target.key)
+        gone = sql.SQL("SELECT DISTINCT {} FROM ({}) AS s WHERE {} = 1").format(
+            self._keys, self._rows(dead=True), _DEAD
+        )
+        statement = sql.SQL(
+            "WITH {locked} AS MATERIALIZED (SELECT {of_table} FROM {table} AS t JOIN ({gone}) AS gone ON {same}"
+            " ORDER BY {of_table} FOR UPDATE OF t) DELETE FROM {table} AS t USING {locked} AS gone WHERE {same}"
+        )
+        return _finished(statement.format(of_table=of_table, table=self._table, gone=gone, same=same, locked=_LOCKED))
+
+    def _alive_after_deletes(self) -> sql.Composable:
+        """The rows that no later tombstone of their key removes."""
+        return sql.SQL(
+            "SELECT * FROM (SELECT s.*, max(CASE {dead} WHEN 1 THEN {place} ELSE -1 END) OVER (PARTITION BY {keys})"
+            " AS {gone} FROM ({rows}) AS s) AS m WHERE {dead} = 0 AND {place} > {gone}"
+        ).format(dead=_DEAD, place=_PLACE, keys=self._keys, gone=_GONE, rows=self._rows(dead=True))
+
+    def _evaluate(self, checks: Sequence[LiteralString]) -> bytes:
+        """Each event's place, in order, and whether a condition of the table refuses it; fails where a value does."""
+        values = [
+            sql.SQL("{} AS {}").format(strict(column, self._value(column, source)), sql.Identifier(column.name))
+            for column, source in self._columns
+        ]
+        rows = sql.SQL("SELECT {}, e.dead AS {} FROM {}").format(
+            sql.SQL(", ").join(values), _DEAD, self._events(dead=True)
+        )
+        not_null = [sql.Identifier(column.name) for column, _ in self._columns if column.not_null]
+        refused: list[sql.Composable] = [sql.SQL("{} IS NULL").format(name) for name in not_null]
+        refused += [sql.SQL("NOT coalesce({}, true)").format(sql.SQL(check)) for check in checks]
+        # num_nonnulls of the whole row keeps the planner from leaving out columns that nobody asks for.
+        statement = sql.SQL("SELECT {} = 0 AND ({}), num_nonnulls(r) FROM ({} OFFSET 0) AS r")
+        return _finished(statement.format(_DEAD, sql.SQL(" OR ").join(refused or [sql.SQL("false")]), rows))
+
+    def _explain(self) -> tuple[bytes, list[str]]:
+        """One row for each thing that can be wrong with an event, in order; it fails at the one that is.
+
+        Returns:
+            The statement, and for each of its rows what its failure means.
+        """
+        tried: list[sql.Composable] = [sql.SQL("e")]
+        meanings = ["the value is no JSON that PostgreSQL takes"]
+        for column, source in self._columns:
+            tried.append(strict(column, expression(column, source)))
+            meanings.append(cannot_be(column, source))
+        for column, source in self._columns:
+            if column.name in self._target.key:
+                tried.append(self._value(column, source))
+                meanings.append(f'column "{column.name}" from {source}: nothing, where the row\'s key needs a value')
+        selects = [sql.SQL("SELECT num_nonnulls({}) FROM {}").format(each, self._events()) for each in tried]
+        return _finished(sql.SQL(" UNION ALL ").join(selects)), meanings
+
+
+def cannot_be(column: Column, source: str) -> str:
+    return f'column "{column.name}" from {source}: a value that cannot be {column.declared}'
+
+
+def _finished(statement: sql.Composable) -> bytes:
+    """With psycopg's placeholders, and every other percent sign, in names and pointers, doubled."""
+    text = statement.as_string().replace("%", "%%")
+    return _MARK.sub(r"%(\1)s", cast(str, text)).encode()
