@@ -1,15 +1,13 @@
 """Dead letters, retried and discarded beside a running sink."""
 
-import os
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from getpass import getuser
 from typing import TypeVar
 
 from inbox.app.binding import sink_identity
 from inbox.app.dead_letters import Plan, UnitPlan
+from inbox.app.person import this_person
 from inbox.app.start import bind_route, handler_routes, require_rights, table_routes
 from inbox.app.waiting import patiently
 from inbox.handlers import load_handler
@@ -95,7 +93,7 @@ class _Office:
         if self._desk is None:
             session = HandlerSession(connection)
             session.prepare()
-            by = self._by or _this_person(connection)
+            by = self._by or this_person(connection)
             self._desk = LetterDesk(connection, session, schema=self._options.schema, limits=self._limits, by=by)
         return self._desk
 
@@ -111,11 +109,3 @@ def _bind(settings: Settings, connection: SinkConnection, wanted: Mapping[str, i
         writers = {route.name: TableWriter(connection, target) for route, target in table_routes(routes)}
     calls = UnwatchedCalls()
     return {route.name: bind_route(route, wanted[route.name], settings, handlers, writers, calls) for route in routes}
-
-
-def _this_person(connection: SinkConnection) -> str:
-    try:
-        user = getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()} (database user {connection.info.user})"

@@ -55,14 +55,15 @@ def read_status(settings: Settings) -> Status:
     connection = connect(settings.database, application_name="inbox status")
     with closing(connection), starting("reading the ledger"):
         rows, dead_letters = _read(connection, schema)
-    ends, notices = _ends(settings, [row.address for row in rows])
+    current = [row for row in rows if not row.set_aside]
+    ends, notices = _ends(settings, [row.address for row in current])
     totals = Settlement()
     for row in rows:
         totals.add(row.settlement)
     return Status(
         sink=settings.sink.name,
         schema=schema,
-        partitions=[PartitionRow(ledger=row, end_offset=ends.get(row.address)) for row in rows],
+        partitions=[PartitionRow(ledger=row, end_offset=ends.get(row.address)) for row in current],
         totals=totals,
         parked=dead_letters.get(State.PARKED, 0),
         waiting=dead_letters.get(State.WAITING, 0),

@@ -15,6 +15,7 @@ from inbox.cli.dead_letters import dead_letters
 from inbox.cli.dev import demo, dev
 from inbox.cli.exits import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
 from inbox.cli.migrate import migrate
+from inbox.cli.resume import resume
 from inbox.cli.run import run
 from inbox.cli.secrets import Secrets, without_passwords
 from inbox.cli.status import status
@@ -29,7 +30,7 @@ def program() -> None:
     configure_logging(human=sys.stderr.isatty())
 
 
-for command in (run, migrate, check, status, dead_letters, demo, dev):
+for command in (run, migrate, check, status, dead_letters, demo, dev, resume):
     program.add_command(command)
 
 

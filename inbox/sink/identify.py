@@ -7,7 +7,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from inbox.errors import EventError
-from inbox.events import Header, Record, address_of, last_header
+from inbox.events import Header, Record, TopicPartition, address, address_of, last_header
 
 Headers = Sequence[Header]
 Identify = Callable[[Record, list[Header], Any], bytes]
@@ -151,3 +151,9 @@ def _coordinates(namespace: bytes, topic_id: UUID | None) -> Callable[[Record], 
     """With the topic's id, so that a topic deleted and made again does not repeat its ids."""
     prefix = f"{topic_id}:" if topic_id else ""
     return lambda record: uuid5_bytes(namespace, prefix + address_of(record))
+
+
+def coordinates_id(at: TopicPartition, topic_id: UUID | None, offset: int) -> bytes:
+    """The id that a record there has where coordinates are ids."""
+    prefix = f"{topic_id}:" if topic_id else ""
+    return uuid5_bytes(namespace_of(at.topic), prefix + address(*at, offset))

@@ -66,6 +66,11 @@ class PartitionStatus:
     last_progress_at: datetime
     settlement: Settlement
 
+    @property
+    def set_aside(self) -> bool:
+        """Of a log that a resume left behind: a topic in Kafka has no # in its name."""
+        return "#" in self.address.topic
+
 
 _END_SESSION: LiteralString = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity

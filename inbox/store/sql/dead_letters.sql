@@ -22,14 +22,15 @@ SET state = 'parked', error_class = %(error_class)s, error = %(error)s, attempts
 WHERE dead_letter_id = %(dead_letter_id)s;
 
 -- name: selected
--- The letters that a person means, in the order in which they would be applied.
+-- The letters that a person means, in the order in which they would be applied. A row of the ledger that a resume set
+-- aside has a # behind its topic.
 SELECT d.dead_letter_id
 FROM {schema}.dead_letters AS d
 JOIN {schema}.routes AS r USING (route_id)
 JOIN {schema}.partitions AS p USING (partition_id)
 WHERE d.state = ANY (%(states)s)
     AND (%(ids)s::bigint[] IS NULL OR d.dead_letter_id = ANY (%(ids)s))
-    AND (%(topic)s::text IS NULL OR p.topic = %(topic)s)
+    AND (%(topic)s::text IS NULL OR split_part(p.topic, '#', 1) = %(topic)s)
     AND (%(route)s::text IS NULL OR r.name = %(route)s)
     AND (%(key)s::bytea IS NULL OR d.key = %(key)s)
     AND (%(error)s::text IS NULL OR strpos(lower(d.error), lower(%(error)s::text)) > 0)
@@ -38,7 +39,7 @@ ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
 
 -- name: letters
 -- In the order of the ids given; what may be large or secret only where it is wanted.
-SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, p.topic, p.topic_id, p.partition,
+SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part(p.topic, '#', 1), p.topic_id, p.partition,
     d.kafka_offset, d.kafka_milliseconds, d.event_id, d.type, d.key, d.error_class, d.error, d.attempts,
     d.created_at, d.updated_at, d.resolved_at, d.resolved_by,
     CASE WHEN %(whole)s THEN d.value END, CASE WHEN %(whole)s THEN d.headers END
@@ -62,7 +63,7 @@ WITH chosen AS (
     SELECT d.dead_letter_id FROM {schema}.dead_letters AS d JOIN keys USING (route_id, partition_id, key)
     WHERE d.state IN ('parked', 'waiting')
 )
-SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, p.topic, p.partition, d.kafka_offset, d.key,
+SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part(p.topic, '#', 1), p.partition, d.kafka_offset, d.key,
     d.dead_letter_id = ANY (%(ids)s::bigint[]) AS selected,
     EXISTS (
         SELECT FROM {schema}.processed AS c WHERE c.event_id = d.event_id AND c.route_id = d.route_id

@@ -11,12 +11,16 @@ import pytest
 from confluent_kafka import Producer
 
 from inbox import failpoints
+from inbox.dev.backends import chosen_kafka
+from inbox.dev.kafka_local import LocalKafka
 from inbox.errors import EventError
 from inbox.events import Event
 from inbox.failpoints import Failpoint
 from inbox.handlers import Transaction
 from tests.conftest import MakeTopic
+from tests.integration.sink.logs import apply
 from tests.integration.sink.running import Out, Sink
+from tests.kafka_topics import create_topic, idempotent_producer
 from tests.sinks import offer_handlers
 
 HANDLER_ROUTE = """
@@ -136,3 +140,37 @@ def parked(handled_by: Callable[..., Sink], fussy: Fussy) -> Sink:
     sink.run()
     assert sink.dead_letters() == [(0, "parked"), (1, "waiting"), (3, "waiting"), (4, "parked")]
     return sink
+
+
+@pytest.fixture
+def handled(handled_by: Callable[..., Sink]) -> Sink:
+    """A sink with a handler that notes each event."""
+    return handled_by(apply, kafka='"topic.metadata.refresh.interval.ms" = 500')
+
+
+@pytest.fixture
+def kafka() -> Iterator[LocalKafka]:
+    """A broker whose files can be cut."""
+    backend = chosen_kafka()
+    if backend.kind != "pypi":
+        pytest.skip("needs a local Kafka")
+    server = LocalKafka()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def cuttable(kafka: LocalKafka, tmp_path: Path, database_url: str, offer: Callable[..., None]) -> Sink:
+    """A sink on a broker whose files can be cut."""
+    made = Sink(
+        tmp_path,
+        topic=create_topic(kafka.address),
+        database_url=database_url,
+        bootstrap_servers=kafka.address,
+        producer=idempotent_producer(kafka.address),
+    )
+    offer(handler=apply)
+    made.configure(HANDLER_ROUTE)
+    made.sql(EFFECTS)
+    return made

@@ -2,33 +2,17 @@
 
 import threading
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
-from confluent_kafka import TopicPartition
 
 from inbox.errors import HaltError
-from inbox.events import Event
-from inbox.handlers import Transaction
+from tests.integration.sink.logs import delete_below, effects, make_anew
 from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import admin, create_topic, delete_topic, topic_id
+from tests.kafka_topics import topic_id
 from tests.waiting import eventually
-
-
-def apply(event: Event, tx: Transaction) -> None:
-    tx.execute("INSERT INTO effects (event) VALUES (%s)", (event.id.int,))
-
-
-@pytest.fixture
-def handled(handled_by: Callable[..., Sink]) -> Sink:
-    """A sink with a handler that notes each event."""
-    return handled_by(apply, kafka='"topic.metadata.refresh.interval.ms" = 500')
-
-
-def effects(sink: Sink) -> list[int]:
-    return sink.column("SELECT event FROM effects ORDER BY position")
 
 
 def has_stopped() -> bool:
@@ -46,17 +30,6 @@ def halting(sink: Sink) -> Iterator[list[str]]:
     except HaltError as error:
         why.append(str(error))
     assert why
-
-
-def make_anew(sink: Sink, partitions: int = 1) -> None:
-    delete_topic(sink.bootstrap_servers, sink.topic)
-    create_topic(sink.bootstrap_servers, sink.topic, partitions)
-
-
-def delete_below(sink: Sink, offset: int) -> None:
-    client = admin(sink.bootstrap_servers)
-    at = TopicPartition(sink.topic, 0, offset)
-    client.delete_records([at])[at].result(10)
 
 
 def as_uuid(kafka_id: str) -> str:

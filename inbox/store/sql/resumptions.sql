@@ -1,0 +1,66 @@
+-- What `inbox resume` does to the ledger, and the record of it.
+
+-- name: lock_topic
+-- Until the end of the transaction no batch of the topic passes its fence, and no worker starts.
+SELECT partition_id FROM {schema}.partitions WHERE topic = %(topic)s ORDER BY partition_id FOR NO KEY UPDATE;
+
+-- name: open_letters
+SELECT partition_id, count(*) FROM {schema}.dead_letters
+WHERE partition_id = ANY (%(partition_ids)s) AND state IN ('parked', 'waiting')
+GROUP BY partition_id;
+
+-- name: move
+-- Of the same log: whoever owns the partition is fenced, and goes where the row says now.
+UPDATE {schema}.partitions
+SET next_offset = %(to_offset)s, leader_epoch = NULL, topic_id = %(topic_id)s, owner_epoch = owner_epoch + 1,
+    updated_at = clock_timestamp()
+WHERE partition_id = %(partition_id)s;
+
+-- name: set_aside
+-- A topic in Kafka has no # in its name, so nobody but a reader of the table finds the row again. Its dead letters,
+-- claims and counts stay with it: its offsets are not those of the log as it is now.
+UPDATE {schema}.partitions
+SET topic = topic || '#' || partition_id, owner_epoch = owner_epoch + 1, updated_at = clock_timestamp()
+WHERE partition_id = %(partition_id)s;
+
+-- name: succeed
+-- The row of the log as it is now; its owner is the one before, who finds itself fenced and follows.
+WITH successor AS (
+    INSERT INTO {schema}.partitions (
+        cluster_id, topic, topic_id, partition, start_offset, next_offset, owner, owner_pid, owner_started, owner_epoch
+    )
+    SELECT %(cluster_id)s, %(topic)s, %(topic_id)s, partition, %(to_offset)s, %(to_offset)s,
+        owner, owner_pid, owner_started, owner_epoch
+    FROM {schema}.partitions WHERE partition_id = %(partition_id)s
+    RETURNING partition_id
+), started AS (
+    INSERT INTO {schema}.route_starts (route_id, partition_id, from_offset)
+    SELECT route_id, successor.partition_id, %(to_offset)s
+    FROM successor, {schema}.routes
+    WHERE %(topic)s = ANY (routes.topics) AND retired_at IS NULL
+)
+SELECT partition_id FROM successor;
+
+-- name: forget_claims
+DELETE FROM {schema}.processed AS claim USING unnest(%(ids)s) AS gone (event_id)
+WHERE claim.event_id = gone.event_id AND claim.partition_id = %(partition_id)s;
+
+-- name: note
+INSERT INTO {schema}.resumptions (
+    partition_id, from_cluster_id, to_cluster_id, from_topic_id, to_topic_id, from_offset, to_offset, consequence,
+    requested_by
+) VALUES (
+    %(partition_id)s, %(from_cluster_id)s, %(to_cluster_id)s, %(from_topic_id)s, %(to_topic_id)s, %(from_offset)s,
+    %(to_offset)s, %(consequence)s, %(requested_by)s
+);
+
+-- name: bind_cluster
+-- Once no topic is left of another cluster, the sink may start on this one.
+UPDATE {schema}.sink SET cluster_id = %(cluster_id)s
+WHERE NOT EXISTS (
+    SELECT FROM {schema}.partitions WHERE strpos(topic, '#') = 0 AND cluster_id <> %(cluster_id)s
+);
+
+-- name: topics_elsewhere
+SELECT DISTINCT topic FROM {schema}.partitions
+WHERE strpos(topic, '#') = 0 AND cluster_id <> %(cluster_id)s ORDER BY topic;
