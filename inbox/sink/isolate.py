@@ -93,8 +93,8 @@ class _Part:
 class RouteSettling:
     """Settles the events of a column part by part, until each is applied or set aside.
 
-    A part is tried as a whole. Where that fails, its events are claimed once more and applied in groups, each undone
-    by itself, and the claims of those that are set aside are taken back.
+    A part is claimed and tried as a whole. Where that fails, its events are applied in groups, each undone by itself,
+    and the claims of those that are set aside are taken back.
     """
 
     def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, parked_keys: ParkedKeys) -> None:
@@ -117,17 +117,11 @@ class RouteSettling:
         return self._result
 
     def _settle(self, places: range) -> None:
-        failed: AttemptFailed | None = None
         while True:
             part = _Part(places)
             part.places = self._sort(places, part)
             try:
-                self._attempt(part, failed)
-            except AttemptFailed as error:
-                failed = self._pinned(error, part)
-                if failed.at is not None:
-                    self._judge(failed.at, failed)
-                    self._conflicts_anew()
+                self._attempt(part)
             except _SameIdOtherPayload as conflict:
                 self._refused.update(conflict.places)
                 self._conflicts.update(conflict.places)
@@ -139,21 +133,23 @@ class RouteSettling:
         self._result.duplicates.update(self._column.partition_ids[place] for place in part.duplicates)
         self._set_aside([letter for _, letter in sorted(part.letters.items())])
 
-    def _attempt(self, part: _Part, failed: AttemptFailed | None) -> None:
-        """`failed`: how the part failed as a whole, if it did."""
+    def _attempt(self, part: _Part) -> None:
         if not part.places:
             return
         transaction = self._do.transaction
         transaction.start_attempt()
         try:
             self._claim(part)
-            if failed is None:
+            transaction.start_steps()
+            try:
                 self._apply(part.new)
-            else:
+                self._check(transaction.check_deferred)
+            except AttemptFailed as failed:
+                transaction.undo_step()
                 self._apply_in_groups(part, failed)
             reach(Failpoint.HANDLED)
-            self._end(transaction.end_attempt)
-        except (AttemptFailed, _SameIdOtherPayload, _FoldAnew):
+            transaction.end_attempt()
+        except (_SameIdOtherPayload, _FoldAnew):
             transaction.undo_attempt()
             raise
 
@@ -170,16 +166,13 @@ class RouteSettling:
 
     def _apply_in_groups(self, part: _Part, failed: AttemptFailed) -> None:
         transaction, isolation = self._do.transaction, Isolation(len(part.new))
-        transaction.start_steps()
         self._narrow(isolation, part.new, failed)
         while (group := isolation.part()) is not None:
             try:
                 self._apply_step(self._sort(part.new[group.start : group.stop], part))
             except AttemptFailed as error:
                 transaction.undo_step()
-                culprit = isolation.failed(None if error.at is None else bisect_left(part.new, error.at))
-                if culprit is not None:
-                    self._judge(part.new[culprit], self._explained(part.new[culprit], error))
+                self._blame(isolation, part.new, error)
             else:
                 isolation.stood()
         self._do.processed.withdraw(
@@ -189,14 +182,17 @@ class RouteSettling:
     def _apply_step(self, places: Sequence[int]) -> None:
         if places:
             self._apply(places)
-            self._end(self._do.transaction.end_step)
+            self._check(self._do.transaction.end_step)
+
+    def _blame(self, isolation: Isolation, places: Sequence[int], failed: AttemptFailed) -> None:
+        culprit = isolation.failed(None if failed.at is None else bisect_left(places, failed.at))
+        if culprit is not None:
+            self._judge(places[culprit], self._explained(places[culprit], failed))
 
     def _narrow(self, isolation: Isolation, places: Sequence[int], failed: AttemptFailed) -> None:
         """Begin with what is known: where the part failed, or which events cannot but fail."""
-        if failed.at is not None:
-            at = bisect_left(places, failed.at)
-            if at < len(places) and places[at] == failed.at:
-                isolation.failed(at)
+        if failed.at is not None or len(places) == 1:
+            self._blame(isolation, places, failed)
             return
         found = self._route.effect.find(self._do.connection, self._column.only(places))
         for place, error in found.refused.items():
@@ -204,15 +200,8 @@ class RouteSettling:
             self._refused[places[place]] = error
         if found.suspects:
             isolation.alone(found.suspects)
-        elif not found.refused and len(places) > 1:
+        elif not found.refused:
             isolation.failed()
-
-    def _pinned(self, failed: AttemptFailed, part: _Part) -> AttemptFailed:
-        """Of a single event there is nothing to find out but the reason."""
-        if failed.at is None and len(part.new) == 1:
-            failed.at = part.new[0]
-            return self._explained(failed.at, failed)
-        return failed
 
     def _explained(self, place: int, failed: AttemptFailed) -> AttemptFailed:
         if failed.certain:
@@ -281,9 +270,9 @@ class RouteSettling:
             )
         log().warning("event-parked", route=self._route.name, address=where, attempts=letter.attempts, error=reason)
 
-    def _end(self, end: Callable[[], None]) -> None:
+    def _check(self, deferred: Callable[[], None]) -> None:
         try:
-            end()
+            deferred()
         except EventError as error:
             raise AttemptFailed(error, None, certain=True) from error
 

@@ -59,6 +59,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
 
     ends = Ends.ALLOWED
     has_deferrable: bool | None = None
+    _reads_to_the_end = False
 
     def execute(
         self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
@@ -68,6 +69,20 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             return super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[arg-type]
         except psycopg.Error as error:
             raise translated(error) from error
+
+    @contextmanager
+    def reading_to_the_end(self) -> Iterator[None]:
+        """Around a stream whose failure is an answer: psycopg would ask the server to cancel what has ended already,
+        through a connection of its own."""
+        self._reads_to_the_end = True
+        try:
+            yield
+        finally:
+            self._reads_to_the_end = False
+
+    def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        if not self._reads_to_the_end:
+            super().cancel_safe(timeout=timeout)
 
     def refuse_end(self, query: Query) -> None:
         """Raises EventError where a handler's statement, by whatever way it came, would end the transaction."""

@@ -1,6 +1,7 @@
 """Which events of a failed statement are to blame, and why, without writing anything."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from inbox.store.failures import in_our_words
 from inbox.store.table_inputs import Input, TableEvents, is_text
 from inbox.store.table_statements import Statements
 
-_STRETCH = 64
+_STRETCH = 256
 """Events that are looked at together after one was found: the next may be near."""
 
 
@@ -47,14 +48,16 @@ class Search:
         """The events with a value that their column cannot take, and those that a condition of the table refuses."""
         found = Found(dict(self._unsendable(events)))
         places = [place for place in range(len(events.records)) if place not in found.refused]
-        self._evaluate(connection, events.only(places), places, found)
+        with _looking(connection):
+            self._evaluate(connection, events.only(places), places, found)
         return found
 
     def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
         """The failure of a single event, with the column and the source that caused it where one did."""
         for error in self._unsendable(event).values():
             return error
-        return self._explained(connection, event) or failure
+        with _looking(connection):
+            return self._explained(connection, event) or failure
 
     def _unsendable(self, events: TableEvents) -> dict[int, InboxError]:
         """What is no text cannot even be sent, and fails its whole statement."""
@@ -101,9 +104,17 @@ class Search:
         """The rows up to the first that fails, and how that failed."""
         rows: list[tuple[Any, ...]] = []
         try:
-            with in_our_words(), connection.transaction(force_rollback=True), connection.cursor() as cursor:
+            with in_our_words(), connection.reading_to_the_end(), connection.cursor() as cursor:
                 for row in cursor.stream(query, self._sent.parameters(events)):
                     rows.append(row)  # noqa: PERF402 - what came before the failure is kept
         except EventError as error:
+            connection.execute("ROLLBACK TO look")
             return rows, error
         return rows, None
+
+
+@contextmanager
+def _looking(connection: SinkConnection) -> Iterator[None]:
+    """What fails within is undone by itself; nothing is written."""
+    with in_our_words(), connection.transaction("look"):
+        yield

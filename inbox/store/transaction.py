@@ -25,8 +25,8 @@ class BatchTransaction:
     Every step raises TryAgainError where the connection broke.
 
     An attempt that fails is undone: by starting the transaction over while it holds nothing else, to a
-    savepoint otherwise, so that a batch without failures costs no savepoint. Handlers always have one: it is
-    gone if they ended the transaction.
+    savepoint otherwise. Handlers always have one: it is gone if they ended the transaction. Within an attempt
+    come steps, each of which can be undone by itself.
     """
 
     def __init__(self, connection: SinkConnection, *, handlers: bool) -> None:
@@ -49,22 +49,26 @@ class BatchTransaction:
             self._connection.execute("SAVEPOINT attempt")
 
     def start_steps(self) -> None:
-        """What follows within the attempt is done in steps, each of which can be undone by itself."""
+        """What the attempt did so far stays when a step is undone."""
         self._connection.execute("SAVEPOINT step")
 
+    def check_deferred(self) -> None:
+        """Deferred constraints are checked now, while the events that violate them can still be isolated."""
+        if self._deferrable:
+            self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+
     def end_step(self) -> None:
-        """The step stands, as an attempt does; another one begins."""
-        self._check_deferred()
+        """The step stands; another one begins."""
+        self.check_deferred()
         self._with_savepoint("RELEASE step; SAVEPOINT step")
 
     def undo_step(self) -> None:
         self._with_savepoint("ROLLBACK TO step")
 
     def end_attempt(self) -> None:
-        """The attempt stands: deferred constraints are checked now, while its events can still be isolated."""
-        self._check_deferred()
-        if not self._clean:
-            self._with_savepoint("RELEASE attempt")
+        """The attempt stands, with its last step."""
+        self._with_savepoint("RELEASE step" if self._clean else "RELEASE attempt")
         self._clean = False
 
     def undo_attempt(self) -> None:
@@ -74,11 +78,6 @@ class BatchTransaction:
         else:
             self._with_savepoint("ROLLBACK TO attempt")
             self._with_savepoint("RELEASE attempt")
-
-    def _check_deferred(self) -> None:
-        if self._deferrable:
-            self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
 
     def _with_savepoint(self, statement: str) -> None:
         try:
