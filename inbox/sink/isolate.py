@@ -107,6 +107,7 @@ class RouteSettling:
         self._paused = 0.0
         self._held = {scope: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
         self._newly_held: ParkedKeys = {}
+        self._any_held: set[bytes] = set().union(*self._held.values())
         self._result = RouteResult()
 
     def run(self) -> RouteResult:
@@ -210,7 +211,7 @@ class RouteSettling:
 
     def _sort(self, places: Sequence[int], part: _Part) -> Sequence[int]:
         """Which places to try, and what is set aside: refused, or behind a parked event of its key."""
-        if not self._refused and not self._held and not self._newly_held:
+        if not part.held and not self._any_aside(places):
             return places
         kept = []
         for place in places:
@@ -225,6 +226,13 @@ class RouteSettling:
             if self._column.ids[place] in part.followers:
                 raise _FoldAnew
         return kept
+
+    def _any_aside(self, places: Sequence[int]) -> bool:
+        """Quick, for every event passes it while any key is parked; one of another partition is close enough."""
+        if self._refused and any(place in self._refused for place in places):
+            return True
+        records, held = self._column.records, self._any_held
+        return bool(held) and any(records[place].key() in held for place in places)
 
     def _letter(self, place: int, held: Mapping[tuple[int, bytes], int]) -> DeadLetter | None:
         column, record = self._column, self._column.records[place]
@@ -258,6 +266,7 @@ class RouteSettling:
             if self._do.limits.order is Order.KEY and key is not None:
                 scope = (letter.route_id, letter.partition_id)
                 self._newly_held.setdefault(scope, {}).setdefault(key, letter.record.offset())
+                self._any_held.add(key)
             self._result.set_aside[letter.partition_id] += 1
         self._result.letters += letters
 
