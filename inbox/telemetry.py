@@ -29,6 +29,11 @@ END_TO_END_SECONDS = Histogram(
     registry=REGISTRY,
 )
 DEAD_LETTERS = Counter("inbox_dead_letters", "Events put into dead_letters.", ["state"], registry=REGISTRY)
+SAME_ID_OTHER_PAYLOAD = Counter(
+    "inbox_same_id_other_payload",
+    "Events whose id was applied before with another payload, parked or counted as duplicates.",
+    registry=REGISTRY,
+)
 FENCED = Counter("inbox_fenced", "Batches of a partition that met a higher owner epoch.", registry=REGISTRY)
 RETRIES = Counter("inbox_retries", "Work for the database tried again.", ["reason"], registry=REGISTRY)
 PAUSED = Gauge("inbox_paused", "1 while the sink waits for something to come back.", ["reason"], registry=REGISTRY)

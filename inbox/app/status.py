@@ -40,6 +40,7 @@ class Status:
     totals: Settlement
     parked: int
     waiting: int
+    same_id_other_payload: int
     horizon: datetime | None
     notices: Sequence[str]
 
@@ -67,6 +68,7 @@ def read_status(settings: Settings) -> Status:
         totals=totals,
         parked=dead_letters.get(State.PARKED, 0),
         waiting=dead_letters.get(State.WAITING, 0),
+        same_id_other_payload=sum(row.same_id_other_payload for row in rows),
         horizon=None,
         notices=notices,
     )

@@ -42,6 +42,7 @@ def document(found: Status) -> dict[str, Any]:
         "partitions": [_partition(row) for row in found.partitions],
         "totals": {ending.value: count for ending, count in found.totals.by_ending().items()},
         "dead_letters": {"parked": found.parked, "waiting": found.waiting},
+        "same_id_other_payload": found.same_id_other_payload,
         "horizon": timestamp(found.horizon),
     }
 
@@ -90,4 +91,7 @@ def _summary(found: Status) -> str:
     )
     lags = [row.lag for row in found.partitions if row.lag is not None]
     lag = str(sum(lags)) if len(lags) == len(found.partitions) else _UNKNOWN
-    return f"lag {lag}; {totals}\ndead letters: {found.parked} parked, {found.waiting} waiting behind them"
+    text = f"lag {lag}; {totals}\ndead letters: {found.parked} parked, {found.waiting} waiting behind them"
+    if found.same_id_other_payload:
+        text += f"\n{found.same_id_other_payload} events bore the id of an applied event with another payload"
+    return text

@@ -1,7 +1,8 @@
 """From records to a batch: which route takes which event, under which identity."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,13 @@ from inbox.store.options import Tombstones
 
 _TOMBSTONE = EventError(
     "a tombstone (null value), which this route does not expect; set [routes.table] tombstones to delete or ignore"
+)
+
+# Kafka does not forbid a header name that is not valid UTF-8. confluent-kafka then returns with an exception set, which
+# surfaces as a SystemError; called by the interpreter once it has specialized the call, only somewhere later.
+_headers_of: Callable[[Record], list[Header] | None] = methodcaller("headers")
+_UNREADABLE_HEADERS = EventError(
+    "a header's name is not valid UTF-8, so that none of the record's headers can be read; mend its producer"
 )
 
 
@@ -50,10 +58,33 @@ class TopicDecoder:
 
     def add(self, record: Record, columns: Iterable[RouteEvents]) -> None:
         """Give the record to every route that matches it."""
-        headers = record.headers() or []
+        try:
+            headers = _headers_of(record) or []
+        except SystemError:
+            self._refuse(_WithoutHeaders(record), columns)
+            return
         document = _document(record) if self._needs_document else None
         for reader, events in zip(self._readers, columns, strict=True):
             _give(reader, events, record, headers, document)
+
+    def _refuse(self, record: Record, columns: Iterable[RouteEvents]) -> None:
+        for events in columns:
+            events.refused[len(events.ids)] = _UNREADABLE_HEADERS
+            events.ids.append(NO_ID)
+            events.types.append(None)
+            events.records.append(record)
+
+
+class _WithoutHeaders:
+    """A record as far as it can be read."""
+
+    def __init__(self, record: Record) -> None:
+        self.topic, self.partition, self.offset = record.topic, record.partition, record.offset
+        self.key, self.value, self.timestamp = record.key, record.value, record.timestamp
+        self.leader_epoch = record.leader_epoch
+
+    def headers(self) -> list[Header] | None:
+        return None
 
 
 def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:

@@ -51,13 +51,21 @@ class Attempts:
     limits: FailureLimits
 
 
+class SameIdOtherPayloadError(EventError):
+    """The event's id was applied before, with another payload."""
+
+
 @dataclass(slots=True)
 class RouteResult:
-    """What did not apply: `duplicates` and `set_aside` count by partition id."""
+    """What did not apply, counted by partition id.
+
+    `other_payloads` are those among `duplicates` or `set_aside` whose id was applied before with another payload.
+    """
 
     letters: list[DeadLetter] = field(default_factory=list)
     duplicates: Counter[int] = field(default_factory=Counter)
     set_aside: Counter[int] = field(default_factory=Counter)
+    other_payloads: Counter[int] = field(default_factory=Counter)
 
 
 _LARGEST_PART = 2500
@@ -85,6 +93,8 @@ class _Part:
     held: dict[tuple[int, bytes], int] = field(default_factory=dict)
     """The place behind which the events of a key wait, by (partition id, key)."""
     duplicates: list[int] = field(default_factory=list)
+    other_payloads: Sequence[int] = ()
+    """Those of the duplicates that are none by their payload."""
     new: Sequence[int] = ()
     followers: set[bytes] = field(default_factory=set)
     """Ids of claimed events that others of the part bear too."""
@@ -132,6 +142,7 @@ class RouteSettling:
                 break
         self._conflicts.clear()
         self._result.duplicates.update(self._column.partition_ids[place] for place in part.duplicates)
+        self._result.other_payloads.update(self._column.partition_ids[place] for place in part.other_payloads)
         self._set_aside([letter for _, letter in sorted(part.letters.items())])
 
     def _attempt(self, part: _Part) -> None:
@@ -268,6 +279,7 @@ class RouteSettling:
                 self._newly_held.setdefault(scope, {}).setdefault(key, letter.record.offset())
                 self._any_held.add(key)
             self._result.set_aside[letter.partition_id] += 1
+            self._result.other_payloads[letter.partition_id] += isinstance(letter.error, SameIdOtherPayloadError)
         self._result.letters += letters
 
     def _report(self, letter: DeadLetter) -> None:
@@ -293,14 +305,19 @@ class RouteSettling:
         reach(Failpoint.CLAIMED)
         part.new = part.places
         if duplicates:
-            self._compare(column, claims, duplicates, part.places)
+            other_payloads = self._other_payloads(column, claims, duplicates, part.places)
+            if other_payloads and self._do.limits.same_id_other_payload is SameId.PARK:
+                raise _SameIdOtherPayload(other_payloads)
+            part.other_payloads = list(other_payloads)
             part.duplicates = [part.places[place] for place in duplicates]
             gone = set(part.duplicates)
             part.new = [place for place in part.places if place not in gone]
         part.followers = {self._column.ids[place] for place in (*part.duplicates, *self._conflicts)}
 
-    def _compare(self, column: Column, claims: Claims, duplicates: Sequence[int], places: Sequence[int]) -> None:
-        """Tell true duplicates from different events under one id."""
+    def _other_payloads(
+        self, column: Column, claims: Claims, duplicates: Sequence[int], places: Sequence[int]
+    ) -> dict[int, EventError]:
+        """By place, those among the duplicates that are different events under one id."""
         ids = [column.ids[place] for place in duplicates]
         earlier = self._do.processed.claims_of(self._do.connection, self._route.route_id, ids)
         conflicts: dict[int, EventError] = {}
@@ -308,10 +325,9 @@ class RouteSettling:
             claim, here = earlier.get(column.ids[place]), address_of(column.records[place])
             if claim is not None and claim.payload_hash != claims.hashes[place] and claim.address != here:
                 text = f"its event id was applied before, from {claim.address}, with another payload"
-                conflicts[places[place]] = EventError(text)
+                conflicts[places[place]] = SameIdOtherPayloadError(text)
                 log().warning("same-id-other-payload", route=self._route.name, address=here, earlier=claim.address)
-        if conflicts and self._do.limits.same_id_other_payload is SameId.PARK:
-            raise _SameIdOtherPayload(conflicts)
+        return conflicts
 
     def _judge(self, culprit: int, failed: AttemptFailed) -> None:
         """One event failed: set it aside, or let it be tried again."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from inbox.errors import SmallerBatchError
 from inbox.policy import FailureLimits, Order
 from inbox.sink.batch import Column
 from inbox.sink.decode import TopicDecoder
@@ -85,7 +86,13 @@ class LetterDesk:
         """
         total = Retried()
         while True:
-            done, more = self._retry_some(unit, route, bound, at_most)
+            try:
+                done, more = self._retry_some(unit, route, bound, at_most)
+            except SmallerBatchError:
+                if at_most == 1:
+                    raise
+                at_most //= 2
+                continue
             total = total.add(done)
             if not more:
                 return total

@@ -1,7 +1,8 @@
 """One transaction: claim, handle, park, fence, COMMIT. Every offset of the batch ends, or none does."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inbox.errors import HaltError, SmallerBatchError
@@ -18,7 +19,7 @@ from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.processed import Processed
 from inbox.store.session import HandlerSession
 from inbox.store.transaction import BatchTransaction
-from inbox.telemetry import log
+from inbox.telemetry import SAME_ID_OTHER_PAYLOAD, log
 
 _TAKEOVER_LOOK_SECONDS = 0.05
 
@@ -148,10 +149,12 @@ class Settler:
             if fenced:
                 self._transaction.rollback()
                 return SettledBatch(fenced=fenced)
+            other_payloads = self._count_other_payloads(results.values())
             self._transaction.commit()
         except BaseException:
             self._transaction.rollback()
             raise
+        SAME_ID_OTHER_PAYLOAD.inc(other_payloads)
         self._remember_parked(letters)
         self._suspects.settled(batch)
         addresses = {each.partition_id: each.address for each in batch.slices.values()}
@@ -180,6 +183,16 @@ class Settler:
                 f"{count} dead letters within an hour, more than [failures] halt_above = {self._limits.halt_above}: "
                 "it is hardly the events; look at the newest in dead_letters, then start again"
             )
+
+    def _count_other_payloads(self, results: Iterable[RouteResult]) -> int:
+        """After the fence, which has the rows of the ledger already; it is rare enough for a statement of its own."""
+        total: Counter[int] = Counter()
+        for result in results:
+            total.update(result.other_payloads)
+        for partition_id, count in total.items():
+            if count:
+                self._ledger.count_other_payloads(self._connection, partition_id, count)
+        return total.total()
 
     def _fence(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
         moved, transaction_id = self._ledger.fence(

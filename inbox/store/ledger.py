@@ -65,6 +65,7 @@ class PartitionStatus:
     owner_epoch: int
     last_progress_at: datetime
     settlement: Settlement
+    same_id_other_payload: int
 
     @property
     def set_aside(self) -> bool:
@@ -188,6 +189,9 @@ class Ledger:
         row = connection.execute(self._sql["raise_epoch"], {"partition_id": partition_id}).fetchone()
         return row[0] if row else None
 
+    def count_other_payloads(self, connection: SinkConnection, partition_id: int, count: int) -> None:
+        connection.execute(self._sql["count_other_payloads"], {"partition_id": partition_id, "count": count})
+
     def routes_revision(self, connection: SinkConnection) -> int:
         row = connection.execute(self._sql["routes_revision"]).fetchone()
         return int(row[0]) if row else -1
@@ -201,6 +205,7 @@ class Ledger:
                 owner_epoch=row[4],
                 last_progress_at=row[5],
                 settlement=Settlement(*row[6:10]),
+                same_id_other_payload=row[10],
             )
             for row in connection.execute(self._sql["status"])
         ]

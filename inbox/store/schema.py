@@ -113,6 +113,7 @@ def _partitions(tables: MetaData) -> None:
         Column("owner_pid", Integer),
         Column("owner_started", DateTime(timezone=True)),
         *(_count(name) for name in ("owner_epoch", "applied", "duplicate", "filtered", "dead_lettered")),
+        _count("same_id_other_payload"),
         _now("updated_at"),
         UniqueConstraint("topic", "partition"),
         CheckConstraint("next_offset >= 0", name="next_offset"),

@@ -75,6 +75,7 @@ def create_partitions() -> None:
         sa.Column("owner_pid", sa.Integer),
         sa.Column("owner_started", sa.DateTime(timezone=True)),
         *(count(name) for name in ("owner_epoch", "applied", "duplicate", "filtered", "dead_lettered")),
+        count("same_id_other_payload"),
         now("updated_at"),
         sa.PrimaryKeyConstraint("partition_id", name="partitions_pkey"),
         sa.UniqueConstraint("topic", "partition", name="partitions_topic_partition_key"),

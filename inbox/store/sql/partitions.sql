@@ -138,6 +138,11 @@ RETURNING pg_current_xact_id()::text;
 -- name: routes_revision
 SELECT routes_revision FROM {schema}.sink;
 
+-- name: count_other_payloads
+UPDATE {schema}.partitions SET same_id_other_payload = same_id_other_payload + %(count)s
+WHERE partition_id = %(partition_id)s;
+
 -- name: status
-SELECT topic, partition, next_offset, owner, owner_epoch, updated_at, applied, duplicate, filtered, dead_lettered
+SELECT topic, partition, next_offset, owner, owner_epoch, updated_at, applied, duplicate, filtered, dead_lettered,
+    same_id_other_payload
 FROM {schema}.partitions ORDER BY topic, partition;

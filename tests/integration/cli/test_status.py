@@ -20,7 +20,7 @@ def test_json_has_the_shape_that_scripts_rely_on(sink: Sink, inbox: Inbox) -> No
 
     told = json.loads(result.out)
     assert (result.code, result.err) == (0, "")
-    assert list(told) == ["sink", "schema", "partitions", "totals", "dead_letters", "horizon"]
+    assert list(told) == ["sink", "schema", "partitions", "totals", "dead_letters", "same_id_other_payload", "horizon"]
     assert (told["sink"], told["schema"], told["horizon"]) == (sink.name, "inbox", None)
     assert told["totals"] == {"applied": 20, "duplicate": 0, "filtered": 0, "dead_lettered": 0}
     assert told["dead_letters"] == {"parked": 0, "waiting": 0}

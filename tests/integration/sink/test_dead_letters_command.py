@@ -201,6 +201,18 @@ def test_who_did_it_is_by_default_the_user_at_host_and_database(parked: Sink, le
     assert "(database user " in rest
 
 
+def test_status_counts_events_that_bear_the_id_of_another(parked: Sink, capsys: pytest.CaptureFixture[str]) -> None:
+    parked.send(Out(3, {"n": 33}), Out(3, {"n": 3}))
+    parked.run()
+    capsys.readouterr()
+    assert parked.command("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["same_id_other_payload"] == 1
+    parked.command("status")
+    assert "1 events bore the id of an applied event with another payload" in capsys.readouterr().out
+    parked.command("dead-letters", "list", "--error", "with another payload")
+    assert f"its event id was applied before, from {parked.topic}[0]@2, with another payload" in capsys.readouterr().out
+
+
 def test_status_counts_parked_and_waiting(parked: Sink, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert parked.command("status", "--json") == 0

@@ -9,6 +9,7 @@ from inbox.errors import EventError, HaltError
 from inbox.events import Event
 from inbox.handlers import Transaction
 from inbox.sink.identify import namespace_of
+from tests import raw_headers
 from tests.integration.sink.running import Out, Sink
 
 A_UUID = UUID("6f9619ff-8b86-d011-b42d-00cf4fc964ff")
@@ -136,6 +137,7 @@ def test_one_id_with_another_payload_is_parked(table: Table, together: bool) -> 
         f"its event id was applied before, from {sink.topic}[0]@0, with another payload"
     ]
     assert sink.endings() == {"applied": 2, "dead_lettered": 1}
+    assert sink.column("SELECT same_id_other_payload FROM inbox.partitions") == [1]
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in two batches"])
@@ -148,6 +150,7 @@ def test_one_id_with_another_payload_may_be_counted_as_a_duplicate(table: Table,
     sink.run()
     assert [name for name, _ in rows(sink)] == ["1", "3"]
     assert sink.endings() == {"applied": 2, "duplicate": 1}
+    assert sink.column("SELECT same_id_other_payload FROM inbox.partitions") == [1]
 
 
 def test_when_the_first_of_equal_ids_is_parked_the_next_is_tried_for_itself(table: Table) -> None:
@@ -301,3 +304,15 @@ def test_more_dead_letters_than_the_limit_stop_the_sink(handled_by: Callable[...
         sink.run()
     assert len(sink.dead_letters()) == 3
     assert sink.next_offsets() == {0: 3}
+
+
+def test_a_header_whose_name_is_no_text_parks_its_event_and_no_other(handled_by: Callable[..., Sink]) -> None:
+    sink = handled_by(fails_on_bad)
+    sink.send(Out(1, "good"))
+    raw_headers.produce(sink.bootstrap_servers, sink.topic, b'"good"', [(b"\xff\xfe", b"x"), (b"event_id", b"2")])
+    sink.send(Out(3, "good"))
+    sink.run()
+    assert effects(sink) == [1, 3]
+    assert sink.dead_letters() == [(1, "parked")]
+    assert sink.column("SELECT value FROM inbox.dead_letters") == [b'"good"']
+    assert "a header's name is not valid UTF-8" in sink.dead_letter_errors()[0]
