@@ -1,6 +1,7 @@
 """A real Apache Kafka on a JVM from the Python package index: one process, broker and controller in one."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from inbox.dev.kafka_jars import kafka_jars
@@ -37,17 +38,32 @@ def silent(_message: str) -> None:
     """Progress that nobody wants to see."""
 
 
+@dataclass(frozen=True)
+class SecondListener:
+    """A further way in at `port`, whose clients are told to come to the port `advertised`: that of a proxy."""
+
+    port: int
+    advertised: int
+
+
 class LocalKafka:
     """An Apache Kafka of one broker that keeps its port and its log across restarts.
 
     Made without effect; `start` starts it. It does not outlive this process, see `Supervised`.
     """
 
-    def __init__(self, *, quick_start: bool = True, progress: Callable[[str], None] = silent) -> None:
+    def __init__(
+        self,
+        *,
+        quick_start: bool = True,
+        second: SecondListener | None = None,
+        progress: Callable[[str], None] = silent,
+    ) -> None:
         self.port = free_port()
         self.controller_port = free_port()
         self.cluster_id = new_cluster_id()
         self._jvm_options = [HEAP, *QUIET, *(QUICK_START if quick_start else ())]
+        self._second = second
         self._progress = progress
         self._process: Supervised | None = None
 
@@ -122,6 +138,10 @@ class LocalKafka:
             "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{self.controller_port}",
             "log.dirs": str(directory / "log"),
         }
+        if self._second is not None:
+            settings["listeners"] += f",SECOND://{LOOPBACK}:{self._second.port}"
+            settings["advertised.listeners"] += f",SECOND://{LOOPBACK}:{self._second.advertised}"
+            settings["listener.security.protocol.map"] += ",SECOND:PLAINTEXT"
         (directory / "server.properties").write_text(as_properties(settings))
         (directory / "log4j2.properties").write_text(LOG4J)
 

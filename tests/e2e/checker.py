@@ -8,6 +8,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import psycopg
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -23,8 +24,13 @@ class Findings:
     """What is wrong, one line each, and the figures that matter."""
 
     records: int = 0
+    applied: int = 0
+    parked: int = 0
     lost: int = 0
     doubled: int = 0
+    disordered: int = 0
+    wrongly_parked: int = 0
+    not_parked: int = 0
     problems: list[str] = field(default_factory=list)
 
     def check(self, name: str, found: object, expected: object) -> None:
@@ -46,14 +52,24 @@ class Expected:
 
 
 def examine(bootstrap_servers: str, topic: str, database_url: str, committed: Mapping[Coordinates, Sent]) -> Findings:
-    findings = Findings()
     records, ends = read_log(bootstrap_servers, topic)
-    findings.records = len(records)
+    return compare(records, ends, database_url, committed)
+
+
+def compare(
+    records: Mapping[Coordinates, bytes],
+    ends: Mapping[int, int],
+    database_url: str,
+    committed: Mapping[Coordinates, Sent],
+) -> Findings:
+    """`records` and `ends` are the log's, as `read_log` finds them."""
+    findings = Findings(records=len(records))
     findings.check("offsets in Kafka", sorted(records), sorted(committed))
     for place, event in committed.items():
         findings.check(f"payload at {place}", records.get(place), event.value())
     with psycopg.connect(database_url) as connection:
         expected = {route: expect(committed, route) for route in ("handler", "table")}
+        findings.applied = sum(len(each.applied) for each in expected.values())
         _check_effects(connection, "effects", expected["handler"], findings)
         _check_effects(connection, "appended", expected["table"], findings)
         _check_counters(connection, expected["handler"], findings)
@@ -102,7 +118,14 @@ def _check_effects(connection: psycopg.Connection, table: str, expected: Expecte
     findings.check(f"doubled in {table}", doubled, {})
     findings.check(f"in {table}, but never committed to Kafka", set(found) - wanted, set())
     if table == "effects":
-        findings.check("order of effects by key", _by_key((row[1], row[2]) for row in rows), _sent_by_key(expected))
+        found_order, sent_order = _by_key((row[1], row[2]) for row in rows), _sent_by_key(expected)
+        findings.disordered += sum(_descents(order) for order in found_order.values())
+        findings.check("order of effects by key", found_order, sent_order)
+
+
+def _descents(order: list[int]) -> int:
+    """How many events of a key took effect after a later one; the log has each key's in rising order."""
+    return sum(later < earlier for earlier, later in pairwise(order))
 
 
 def _by_key(pairs: object) -> dict[str, list[int]]:
@@ -134,6 +157,9 @@ def _check_dead_letters(connection: psycopg.Connection, route: str, expected: Ex
         for place, ending in expected.endings.items()
         if ending in (PARKED, WAITING) and place not in expected.free
     }
+    findings.parked += list(found.values()).count(PARKED)
+    findings.wrongly_parked += len(set(found) - set(wanted))
+    findings.not_parked += len(set(wanted) - set(found))
     findings.check(f"dead letters of {route}", dict(sorted(found.items())), wanted)
 
 

@@ -3,6 +3,7 @@
 import json
 import random
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -23,6 +24,7 @@ PARKS_ON = {
 """On which route an event of each kind can never succeed."""
 
 KEYS = [f"key-{number}" for number in range(12)]
+KEPT_TO_REPEAT = 200
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,27 @@ class Sent:
 class History:
     """Produces events, a chunk at a time, and remembers those that were committed."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, partitions: int, rng: random.Random) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        partitions: int,
+        rng: random.Random,
+        *,
+        keys: Sequence[str] = KEYS,
+        events_each: tuple[int, int] = (15, 40),
+        poison: float = 0.03,
+    ) -> None:
+        """`events_each` is from how many to how many a transaction has; `poison` is the share of poisoned keys."""
         self._producer: Producer = transactional_producer(bootstrap_servers, f"{topic}-producer")
         self._topic = topic
         self._partitions = partitions
         self._rng = rng
+        self._keys = keys
+        self._events_each = events_each
+        self._poison = poison
         self._seq = 0
+        self._earlier: list[Sent] = []
         self.committed: dict[tuple[int, int], Sent] = {}
 
     def add_chunk(self) -> None:
@@ -90,31 +107,40 @@ class History:
             return
         self._producer.commit_transaction(30)
         assert len(stored) == len(events)
+        self._commit(stored)
+
+    def _commit(self, stored: dict[tuple[int, int], Sent]) -> None:
         self.committed |= stored
+        for event in stored.values():
+            if event.kind == "good":
+                if len(self._earlier) < KEPT_TO_REPEAT:
+                    self._earlier.append(event)
+                elif self._rng.random() < 0.25:
+                    self._earlier[self._rng.randrange(KEPT_TO_REPEAT)] = event
 
     def _partition(self, key: str | None) -> int:
         return self._rng.randrange(self._partitions) if key is None else zlib.crc32(key.encode()) % self._partitions
 
     def _events(self) -> list[Sent]:
         events: list[Sent] = []
-        for _ in range(self._rng.randint(15, 40)):
+        for _ in range(self._rng.randint(*self._events_each)):
             kind = self._rng.random()
             if kind < 0.75:
-                events.append(self._good(self._rng.choice(KEYS)))
+                events.append(self._good(self._rng.choice(self._keys)))
             elif kind < 0.80:
                 events.append(self._good(None))
             elif kind < 0.85:
-                events.append(self._good(self._rng.choice(KEYS), type="Noise"))
-            elif kind < 0.97 and (earlier := self._earlier(events)):
-                events.append(self._rng.choice(earlier))
-            elif kind > 0.97:
+                events.append(self._good(self._rng.choice(self._keys), type="Noise"))
+            elif kind < 1 - self._poison:
+                events += self._again(events)
+            else:
                 events += self._poisoned_key()
         return events
 
-    def _earlier(self, events: list[Sent]) -> list[Sent]:
-        """What a producer may send again: good events of this transaction and of those before."""
-        before = list(self.committed.values())[-200:]
-        return [event for event in (*before, *events) if event.kind == "good"]
+    def _again(self, events: list[Sent]) -> list[Sent]:
+        """What a producer may send once more: a good event of this transaction, or of one before, near or far."""
+        choice = [*self._earlier, *(event for event in events[-20:] if event.kind == "good")]
+        return [self._rng.choice(choice)] if choice else []
 
     def _poisoned_key(self) -> list[Sent]:
         """A key of its own with good events before and after one that can never succeed."""
