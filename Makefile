@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
-.PHONY: help demo test unit lint format faults soak outages bench lock wheel clean
+.PHONY: help demo test unit lint format faults soak mutants outages bench lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -46,6 +46,9 @@ faults: $(STAMP) ## 120,000 events under more than 100 faults; FAULTS_SEED repea
 soak: $(STAMP) ## the same for MINUTES (60 unless set), and 1,000 SIGKILLs at failpoints
 	FAULTS_MINUTES=$${MINUTES:-60} $(BIN)/python -m pytest tests/faults/test_trial.py -s
 	SOAK_KILLS=1000 $(BIN)/python -m pytest tests/e2e/test_sigkill.py --timeout 3600
+
+mutants: $(STAMP) ## breaks the delivery path in more than 30 ways, each of which a test has to catch
+	$(BIN)/python -m tests.mutants
 
 outages: $(STAMP) ## PostgreSQL and Kafka away for OUTAGE_SECONDS each (600 unless set)
 	OUTAGE_SECONDS=$${OUTAGE_SECONDS:-600} $(BIN)/python -m pytest tests/integration/outages -k for_minutes -rP

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
+from inbox.dev.ports import LOOPBACK
+
 
 def with_database(url: str, name: str) -> str:
     """The same server's URL for another database."""
@@ -28,3 +30,10 @@ def drop_database(server_url: str, name: str) -> None:
     """Drops a database with all connections to it."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def by_way_of(database_url: str, port: int) -> str:
+    """The same database, reached through what listens at that port of this machine."""
+    parts = urlsplit(database_url)
+    login = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{login}@{LOOPBACK}:{port}").geturl()

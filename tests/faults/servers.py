@@ -11,6 +11,7 @@ from inbox.dev.backends import OwnServer, postgres_backends
 from inbox.dev.kafka_local import LocalKafka, SecondListener
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.errors import StartupError
+from tests.databases import by_way_of
 from tests.faults.proxy import Proxy
 from tests.waiting import eventually
 
@@ -36,9 +37,7 @@ class KillableServers:
 
     def proxied(self, database_url: str) -> str:
         """The way to that database that leads through the proxy."""
-        parts = urlsplit(database_url)
-        login = parts.netloc.rpartition("@")[0]
-        return parts._replace(netloc=f"{login}@{LOOPBACK}:{self.postgres_proxy.port}").geturl()
+        return by_way_of(database_url, self.postgres_proxy.port)
 
     def crash_postgres(self) -> None:
         """An immediate shutdown: no checkpoint, open transactions are left to the recovery."""

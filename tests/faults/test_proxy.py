@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from inbox.dev.ports import LOOPBACK, free_port
+from tests.databases import by_way_of
 from tests.faults.proxy import Cut, Proxy
 from tests.waiting import eventually
 
@@ -106,8 +107,7 @@ def test_a_cut_at_commit_leaves_what_its_name_says(database_url: str, cut: Cut, 
     with Proxy(server.port or 5432, postgresql=True) as proxy, psycopg.connect(database_url) as direct:
         direct.execute("CREATE TABLE here (n int)")
         direct.commit()
-        through = server._replace(netloc=f"{server.netloc.rpartition('@')[0]}@{LOOPBACK}:{proxy.port}").geturl()
-        connection = psycopg.connect(through)
+        connection = psycopg.connect(by_way_of(database_url, proxy.port))
         connection.execute("INSERT INTO here VALUES (1)")
         proxy.cut(cut)
         if cut is Cut.ANSWERED:

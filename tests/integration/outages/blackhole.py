@@ -9,6 +9,8 @@ from contextlib import suppress
 from types import TracebackType
 from urllib.parse import urlsplit
 
+from tests.databases import by_way_of
+
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 """One instruction of classic BPF: return 0, keep nothing (Linux, Documentation/networking/filter.rst)."""
@@ -21,9 +23,7 @@ class Blackhole:
         parts = urlsplit(database_url)
         self._server = (parts.hostname or "127.0.0.1", parts.port or 5432)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        login = parts.netloc.rpartition("@")[0]
-        netloc = f"{login}@127.0.0.1:{self._listener.getsockname()[1]}"
-        self.database_url = parts._replace(netloc=netloc).geturl()
+        self.database_url = by_way_of(database_url, self._listener.getsockname()[1])
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from types import TracebackType
 from urllib.parse import urlsplit
 
+from tests.databases import by_way_of
+
 
 class CuttingProxy:
     """Passes a PostgreSQL connection through, byte by byte, until it is told to lose an answer."""
@@ -14,9 +16,7 @@ class CuttingProxy:
         parts = urlsplit(database_url)
         self._server = (parts.hostname or "127.0.0.1", parts.port or 5432)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        login = parts.netloc.rpartition("@")[0]
-        netloc = f"{login}@127.0.0.1:{self._listener.getsockname()[1]}"
-        self.database_url = parts._replace(netloc=netloc).geturl()
+        self.database_url = by_way_of(database_url, self._listener.getsockname()[1])
         self._lose = threading.Event()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []

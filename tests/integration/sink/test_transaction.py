@@ -1,9 +1,11 @@
 """The transaction of a batch: its fence, its COMMIT, and what follows when either has no good answer."""
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from pydantic import SecretStr
 
 from inbox.errors import HaltError, TryAgainError
@@ -13,6 +15,7 @@ from inbox.store.options import DatabaseOptions
 from inbox.store.transaction import BatchTransaction
 from tests.integration.sink.cut import CuttingProxy
 from tests.integration.sink.running import Out, Sink
+from tests.kafka_topics import admin
 from tests.waiting import eventually
 
 At = Callable[..., None]
@@ -120,12 +123,48 @@ def test_an_aborted_transaction_is_not_even_committed(database_url: str) -> None
             transaction.commit()
 
 
+def test_a_transaction_that_was_ended_and_begun_anew_is_told_by_its_id(database_url: str) -> None:
+    with closing(connect(DatabaseOptions(url=SecretStr(database_url)))) as connection:
+        transaction = BatchTransaction(connection, handlers=True)
+        transaction.begin()
+        connection.execute("COMMIT")
+        connection.execute("BEGIN")
+        [(another,)] = connection.execute("SELECT pg_current_xact_id()::text")
+        with pytest.raises(HaltError, match="committed outside the fence"):
+            transaction.check_unbroken(another)
+
+
 def test_a_connection_that_ends_before_the_commit_arrives_costs_nothing(appending: Sink, at: At) -> None:
     send(appending, 1, 2, 3)
     at(Failpoint.COMMIT_SENT, appending.end_its_connection)
     appending.run()
     assert appended(appending) == [1, 2, 3]
     assert appending.endings() == {"applied": 3}
+
+
+def test_kafka_is_told_only_after_the_commit(appending: Sink, at: At) -> None:
+    held, told_early = threading.Event(), []
+    send(appending, 1, 2, 3)
+    with ExitStack() as stack:
+        at(Failpoint.FENCED, lambda: held.wait(30))
+        worker = stack.enter_context(appending.running())
+        stack.callback(held.set)
+        eventually(lambda: worker.progress.joined, what="membership")
+        turned = worker.progress.last_turn
+        eventually(lambda: worker.progress.last_turn - turned > 1.5, what="turns in which it could tell")
+        told_early.append(told(appending))
+        held.set()
+        eventually(lambda: told(appending) == 3, what="what is told")
+    assert told_early == [None]
+
+
+def told(sink: Sink) -> int | None:
+    """The group's offset for partition 0."""
+    group = ConsumerGroupTopicPartitions(sink.settings().kafka.group_id, [TopicPartition(sink.topic, 0)])
+    client = admin(sink.bootstrap_servers)
+    [found] = client.list_consumer_group_offsets([group]).values()
+    offset = found.result(10).topic_partitions[0].offset
+    return offset if offset >= 0 else None
 
 
 @pytest.fixture

@@ -1,0 +1,264 @@
+"""Deliberate breakages of the delivery path, each with the tests that have to fail for it."""
+
+from dataclasses import dataclass
+
+LEDGER = "tests/integration/store/test_ledger.py"
+PROCESSED = "tests/integration/store/test_processed.py"
+TRANSACTION = "tests/integration/sink/test_transaction.py"
+EVENTS = "tests/integration/sink/test_events.py"
+HANDLERS = "tests/integration/sink/test_handlers.py"
+IDENTITY = "tests/integration/sink/test_identity.py"
+PARTITIONS = "tests/integration/sink/test_partitions.py"
+RETRY = "tests/integration/sink/test_retry.py"
+RESUME = "tests/integration/sink/test_resume.py"
+RESOLVED = "tests/unit/sink/test_resolved.py"
+INTAKE = "tests/unit/sink/test_intake.py"
+
+PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
+PROCESSED_SQL = "inbox/store/sql/processed.sql"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`original` stands once in the file at `path`, and becomes `mutated`; one of `killed_by` has to fail then."""
+
+    name: str
+    path: str
+    original: str
+    mutated: str
+    killed_by: tuple[str, ...]
+
+
+MUTANTS = [
+    Mutant(
+        "the fence does not compare the owner epoch",
+        PARTITIONS_SQL,
+        "    AND p.owner_epoch = mine.owner_epoch\n",
+        "",
+        (f"{LEDGER}::test_a_fence_that_does_not_find_the_ledger_as_it_was_moves_nothing",),
+    ),
+    Mutant(
+        "the fence does not compare the owner",
+        PARTITIONS_SQL,
+        "    AND p.owner = %(owner)s\n",
+        "",
+        (f"{LEDGER}::test_another_owner_is_fenced_even_with_the_right_epoch",),
+    ),
+    Mutant(
+        "the fence does not compare the offset",
+        PARTITIONS_SQL,
+        "    AND p.next_offset = mine.before\n",
+        "",
+        (f"{TRANSACTION}::test_an_offset_that_moved_on_under_the_batch_is_not_settled_twice",),
+    ),
+    Mutant(
+        "the fence does not compare the set of routes",
+        PARTITIONS_SQL,
+        "    AND (SELECT routes_revision FROM {schema}.sink) = %(routes_revision)s\n",
+        "",
+        (f"{LEDGER}::test_a_worker_of_another_set_of_routes_is_fenced",),
+    ),
+    Mutant(
+        "what the fence says is ignored",
+        "inbox/sink/settle.py",
+        "            if fenced:\n",
+        "            if False:\n",
+        (f"{TRANSACTION}::test_while_another_worker_owns_the_partition_nothing_is_written",),
+    ),
+    Mutant(
+        "a new owner does not raise the epoch",
+        PARTITIONS_SQL,
+        "    owner_epoch = owner_epoch + 1,\n    owner_pid",
+        "    owner_epoch = owner_epoch,\n    owner_pid",
+        (f"{LEDGER}::test_acquiring_raises_the_owner_epoch",),
+    ),
+    Mutant(
+        "a retry does not fence the batch at hand",
+        PARTITIONS_SQL,
+        "UPDATE {schema}.partitions SET owner_epoch = owner_epoch + 1 WHERE partition_id",
+        "UPDATE {schema}.partitions SET owner_epoch = owner_epoch WHERE partition_id",
+        (f"{RETRY}::test_a_retry_between_the_sinks_reading_of_parked_keys_and_its_fence_leaves_nothing_waiting",),
+    ),
+    Mutant(
+        "the answer ROLLBACK to a COMMIT is taken for success",
+        "inbox/store/transaction.py",
+        'if tag != "COMMIT":',
+        "if tag is None:",
+        (f"{TRANSACTION}::test_a_commit_that_the_server_answers_with_rollback_is_no_success",),
+    ),
+    Mutant(
+        "an aborted transaction is committed",
+        "inbox/store/transaction.py",
+        "if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:",
+        "if False:",
+        (f"{TRANSACTION}::test_an_aborted_transaction_is_not_even_committed",),
+    ),
+    Mutant(
+        "a handler's own COMMIT goes unnoticed",
+        "inbox/store/transaction.py",
+        "if self._transaction_id is not None and transaction_id not in (None, self._transaction_id):",
+        "if False:",
+        (f"{TRANSACTION}::test_a_transaction_that_was_ended_and_begun_anew_is_told_by_its_id",),
+    ),
+    Mutant(
+        "deferred constraints are left to the COMMIT",
+        "inbox/store/transaction.py",
+        "        if self._deferrable:\n",
+        "        if False:\n",
+        (f"{HANDLERS}::test_a_deferred_constraint_parks_its_event_alone",),
+    ),
+    Mutant(
+        "a COMMIT in doubt: a raised epoch is overlooked",
+        "inbox/sink/settle.py",
+        "if row is None or row.owner_epoch != part.owner_epoch:",
+        "if row is None:",
+        (f"{RESOLVED}::test_a_raised_epoch_fences_wherever_the_ledger_stands",),
+    ),
+    Mutant(
+        "a COMMIT in doubt: a ledger that stands elsewhere is taken for the batch's",
+        "inbox/sink/settle.py",
+        "        elif row.next_offset != part.before:\n",
+        "        elif False:\n",
+        (f"{RESOLVED}::test_a_ledger_that_stands_elsewhere_fences_the_batch",),
+    ),
+    Mutant(
+        "a COMMIT in doubt: what is in the ledger is settled again",
+        "inbox/sink/settle.py",
+        "        elif row.next_offset == part.after:\n            done.append(address)\n",
+        "",
+        (f"{RESOLVED}::test_a_ledger_that_stands_behind_the_batch_has_it",),
+    ),
+    Mutant(
+        "Kafka is told before the COMMIT",
+        "inbox/sink/worker.py",
+        "            return Settle(self._intake.hand_over())\n",
+        "            batch = self._intake.hand_over()\n"
+        "            self._to_tell.update({address: part.after for address, part in batch.slices.items()})\n"
+        "            return Settle(batch)\n",
+        (f"{TRANSACTION}::test_kafka_is_told_only_after_the_commit",),
+    ),
+    Mutant(
+        "events are not claimed",
+        "inbox/sink/isolate.py",
+        "            self._claim(part)\n",
+        "            part.new = part.places\n",
+        (f"{EVENTS}::test_an_id_that_comes_again_is_applied_once_within_a_batch_and_across_batches",),
+    ),
+    Mutant(
+        "claims of what was set aside stay",
+        "inbox/store/processed.py",
+        "        if ids:\n",
+        "        if False:\n",
+        (f"{RETRY}::test_a_retry_applies_the_events_of_a_key_in_order",),
+    ),
+    Mutant(
+        "of equal ids in a batch the last wins",
+        PROCESSED_SQL,
+        "FROM offered ORDER BY event_id, place\n",
+        "FROM offered ORDER BY event_id, place DESC\n",
+        (f"{PROCESSED}::test_of_equal_ids_in_a_batch_the_first_wins",),
+    ),
+    Mutant(
+        "another payload under a known id is taken for a duplicate",
+        "inbox/sink/isolate.py",
+        "claim.payload_hash != claims.hashes[place]",
+        "False",
+        (f"{EVENTS}::test_one_id_with_another_payload_is_parked",),
+    ),
+    Mutant(
+        "effects of a failed part stay",
+        "inbox/sink/isolate.py",
+        "                transaction.undo_step()\n                self._apply_in_groups(part, failed)\n",
+        "                self._apply_in_groups(part, failed)\n",
+        (f"{HANDLERS}::test_event_error_parks_at_once_and_takes_the_effect_back",),
+    ),
+    Mutant(
+        "the ledger moves one offset too far",
+        "inbox/sink/intake.py",
+        "part.after = each.taken = offset + 1",
+        "part.after = each.taken = offset + 2",
+        (f"{INTAKE}::test_a_gap_in_the_log_is_settled_with_the_record_behind_it",),
+    ),
+    Mutant(
+        "the first offset that is wanted is dropped",
+        "inbox/sink/intake.py",
+        "offset < each.taken",
+        "offset <= each.taken",
+        (f"{INTAKE}::test_a_slice_says_what_it_settles",),
+    ),
+    Mutant(
+        "the leader epoch is not kept",
+        "inbox/sink/intake.py",
+        "part.leader_epoch = newest.leader_epoch()",
+        "part.leader_epoch = None",
+        (f"{INTAKE}::test_a_part_knows_the_leader_epoch_of_its_last_record",),
+    ),
+    Mutant(
+        "aborted records are read",
+        "inbox/kafka/options.py",
+        '("read_committed",',
+        '("read_uncommitted",',
+        (f"{PARTITIONS}::test_until_end_of_a_topic_with_nothing_but_aborted_records",),
+    ),
+    Mutant(
+        "a log start past the ledger is jumped to",
+        "inbox/kafka/options.py",
+        '"auto.offset.reset": ("error",',
+        '"auto.offset.reset": ("earliest",',
+        ("tests/unit/settings/test_reference_page.py::test_every_guarded_property_is_described_with_its_reason",),
+    ),
+    Mutant(
+        "nobody asks whose log it is before the COMMIT",
+        "inbox/sink/settle.py",
+        "            confirm()\n",
+        "",
+        (f"{IDENTITY}::test_a_topic_made_anew_and_longer_than_before_is_never_read_as_the_old_one",),
+    ),
+    Mutant(
+        "claims of coordinates outlive a truncated log",
+        "inbox/app/resume.py",
+        "            self._forget_coordinates(step)\n",
+        "",
+        (f"{RESUME}::test_in_a_truncated_log_events_known_by_their_coordinates_are_applied_too",),
+    ),
+    Mutant(
+        "later events of a parked key are applied",
+        "inbox/sink/isolate.py",
+        "            if self._do.limits.order is Order.KEY and (key := letter.record.key()) is not None:\n"
+        "                scope = (letter.partition_id, key)\n",
+        "            if False and (key := letter.record.key()) is not None:\n"
+        "                scope = (letter.partition_id, key)\n",
+        (f"{EVENTS}::test_later_events_of_a_parked_key_wait_behind_it",),
+    ),
+    Mutant(
+        "parked keys are forgotten with the process",
+        "inbox/sink/settle.py",
+        "        self._parked_keys.update(self._dead_letters.parked_keys(self._connection, partition_ids))\n",
+        "",
+        (f"{EVENTS}::test_a_parked_key_is_remembered_over_a_restart",),
+    ),
+    Mutant(
+        "dead letters are not kept",
+        "inbox/sink/settle.py",
+        "            self._park(letters)\n",
+        "",
+        (f"{EVENTS}::test_without_order_later_events_of_a_parked_key_go_on",),
+    ),
+    Mutant(
+        "nothing halts a sink that parks everything",
+        "inbox/sink/settle.py",
+        "> self._limits.halt_above:",
+        "> 10**9:",
+        (f"{EVENTS}::test_more_dead_letters_than_the_limit_stop_the_sink",),
+    ),
+    Mutant(
+        "an event that ends the process gets one life more",
+        "inbox/sink/suspects.py",
+        "if found.deaths >= self._attempts:",
+        "if found.deaths > self._attempts:",
+        (
+            "tests/e2e/test_crash_poison.py::"
+            "test_an_event_that_ends_the_process_is_parked_after_its_attempts_and_not_before",
+        ),
+    ),
+]
