@@ -12,13 +12,14 @@ def write_configuration(
     routes: str,
     name: str = "inventory",
     sink: str = "",
+    database: str = "",
     kafka: str = "",
     rest: str = "",
 ) -> Path:
-    """Writes an `inbox.toml`. `sink` and `kafka` are more lines of their sections, `rest` more sections."""
+    """Writes an `inbox.toml`. `sink`, `database` and `kafka` are more lines of their sections, `rest` more sections."""
     path.write_text(
         f'[sink]\nname = "{name}"\n{sink}\n'
-        f'[database]\nurl = "{database_url}"\n'
+        f'[database]\nurl = "{database_url}"\n{database}\n'
         f'[kafka]\n"bootstrap.servers" = "{bootstrap_servers}"\n"session.timeout.ms" = 6000\n{kafka}\n'
         f"{routes}\n{rest}\n"
     )

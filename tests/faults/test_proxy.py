@@ -97,7 +97,7 @@ def test_a_black_hole_takes_connections_and_answers_nothing_and_resets_them_at_i
 
 
 def test_a_server_that_is_away_is_a_reset() -> None:
-    with Proxy(free_port()) as proxy, client(proxy) as connection, pytest.raises(ConnectionResetError):
+    with Proxy(free_port()) as proxy, pytest.raises(ConnectionResetError), client(proxy) as connection:
         connection.recv(100)
 
 

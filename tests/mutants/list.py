@@ -215,6 +215,16 @@ MUTANTS = [
         (f"{IDENTITY}::test_a_topic_made_anew_and_longer_than_before_is_never_read_as_the_old_one",),
     ),
     Mutant(
+        "the transaction of a stopped worker is waited for without end",
+        "inbox/sink/settle.py",
+        "            self._ledger.end_session(self._connection, session)\n",
+        "",
+        (
+            "tests/e2e/test_workers_lost.py::"
+            "test_a_worker_stopped_in_its_transaction_holds_nobody_up_and_goes_on_as_a_good_member",
+        ),
+    ),
+    Mutant(
         "claims of coordinates outlive a truncated log",
         "inbox/app/resume.py",
         "            self._forget_coordinates(step)\n",

@@ -1,0 +1,148 @@
+"""A worker that is killed, or stopped in the middle of a transaction: the others go on within a bound."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.e2e.launcher import environment
+from tests.kafka_topics import create_topic, idempotent_producer
+from tests.sinks import write_configuration
+from tests.waiting import eventually
+
+PARTITIONS = 4
+SESSION_SECONDS = 6.0
+TAKEOVER_SECONDS = 2.0
+SOME_MORE_SECONDS = 5.0
+
+ROUTE = """
+[[routes]]
+name = "append"
+topic = "{topic}"
+event_id = "coordinates"
+[routes.table]
+name = "public.appended"
+mode = "append"
+[routes.table.columns]
+event = "/event"
+"""
+
+
+class Group:
+    """Workers of one sink; none is started again. Events go to all partitions in turn."""
+
+    def __init__(self, directory: Path, database_url: str, bootstrap_servers: str) -> None:
+        self._directory = directory
+        self.database_url = database_url
+        self._topic = create_topic(bootstrap_servers, partitions=PARTITIONS)
+        self._producer = idempotent_producer(bootstrap_servers)
+        self._sent = 0
+        self._config = write_configuration(
+            directory / "inbox.toml",
+            database_url=database_url,
+            database=f'takeover_timeout = "{TAKEOVER_SECONDS:.0f}s"',
+            bootstrap_servers=bootstrap_servers,
+            routes=ROUTE.format(topic=self._topic),
+        )
+        self.sql("CREATE TABLE appended (event integer)")
+
+    def start(self, stack: ExitStack, name: str) -> subprocess.Popen[bytes]:
+        log = stack.enter_context(self.log(name).open("wb"))
+        command = [sys.executable, "-P", "-m", "inbox", "run", "--config", str(self._config)]
+        process = stack.enter_context(subprocess.Popen(command, env=environment(), stdout=log, stderr=log))
+        stack.callback(end, process)
+        return process
+
+    def log(self, name: str) -> Path:
+        return self._directory / f"{name}.log"
+
+    def said(self, name: str) -> list[str]:
+        lines = self.log(name).read_text().splitlines()
+        return [json.loads(line)["event"] for line in lines if line.startswith("{")]
+
+    def send(self, count: int) -> None:
+        for number in range(self._sent, self._sent + count):
+            self._producer.produce(self._topic, json.dumps({"event": number}), partition=number % PARTITIONS)
+        self._sent += count
+        assert self._producer.flush(30) == 0
+
+    def sql(self, query: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            cursor = connection.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def owners(self) -> list[tuple[object, ...]]:
+        return self.sql("SELECT DISTINCT owner FROM inbox.partitions WHERE owner IS NOT NULL")
+
+    def eventually_applied(self, *, within: float) -> None:
+        """Each event that was sent, exactly once."""
+        eventually(
+            lambda: self.sql("SELECT coalesce(sum(next_offset), 0) FROM inbox.partitions") == [(self._sent,)],
+            within=within,
+            what=f"{self._sent} settled offsets",
+        )
+        assert sorted(self.sql("SELECT event FROM appended")) == [(number,) for number in range(self._sent)]
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+
+
+@pytest.fixture
+def group(tmp_path: Path, database_url: str, bootstrap_servers: str) -> Group:
+    return Group(tmp_path, database_url, bootstrap_servers)
+
+
+@pytest.fixture
+def workers(group: Group) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Two, which share the partitions."""
+    with ExitStack() as stack:
+        started = [group.start(stack, name) for name in ("first", "second")]
+        eventually(lambda: len(group.owners()) == 2, within=40, what="two owners")
+        group.send(40)
+        group.eventually_applied(within=20)
+        yield started
+
+
+def test_what_a_killed_worker_had_goes_on_within_its_session_and_five_seconds(
+    group: Group, workers: list[subprocess.Popen[bytes]]
+) -> None:
+    workers[0].kill()
+    killed_at = time.monotonic()
+    group.send(40)
+    group.eventually_applied(within=SESSION_SECONDS + SOME_MORE_SECONDS - (time.monotonic() - killed_at))
+
+
+def test_a_worker_stopped_in_its_transaction_holds_nobody_up_and_goes_on_as_a_good_member(
+    group: Group, workers: list[subprocess.Popen[bytes]]
+) -> None:
+    stopped = workers[0].pid
+    with psycopg.connect(group.database_url) as blocking:
+        blocking.execute("LOCK TABLE appended IN ACCESS EXCLUSIVE MODE")
+        group.send(40)
+        eventually(lambda: waiting(group) == 2, within=20, what="two transactions at the table")
+        os.kill(stopped, signal.SIGSTOP)
+    group.eventually_applied(within=SESSION_SECONDS + TAKEOVER_SECONDS + SOME_MORE_SECONDS)
+
+    os.kill(stopped, signal.SIGCONT)
+    eventually(lambda: len(group.owners()) == 2, within=30, what="its share of the partitions")
+    group.send(40)
+    group.eventually_applied(within=20)
+    assert [worker.poll() for worker in workers] == [None, None]
+    assert group.said("first").count("fenced") <= 1
+
+
+def waiting(group: Group) -> int:
+    [(count,)] = group.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    assert isinstance(count, int)
+    return count
