@@ -1,13 +1,14 @@
 """One database transaction of a batch: attempts that can be undone, and a COMMIT that is checked."""
 
 import time
+from contextlib import suppress
 
 from psycopg import errors, pq
 
 from inbox.errors import HaltError, InboxError, TryAgainError
 from inbox.failpoints import Failpoint, reach
 from inbox.store.database import Ends, SinkConnection
-from inbox.telemetry import COMMIT_SECONDS
+from inbox.telemetry import COMMIT_SECONDS, log
 
 _ANY_DEFERRABLE = """
 SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable) OR EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable)
@@ -17,6 +18,13 @@ _BROKEN = (
     "a handler ended the sink's {what}: claims were committed outside the fence; remove COMMIT or ROLLBACK from the "
     "handler, then check with `inbox audit`"
 )
+
+
+_LEFT_BEHIND = """
+SELECT current_setting('search_path'),
+       EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())
+"""
+"""What outlives a transaction: handlers of the next one would find it."""
 
 
 class BatchTransaction:
@@ -34,6 +42,7 @@ class BatchTransaction:
         self._handlers = handlers
         self._clean = True
         self._transaction_id: str | None = None
+        self._search_path = _left_behind(connection)[0] if handlers else ""
         self._deferrable = _has_deferrable(connection)
 
     def begin(self) -> None:
@@ -114,6 +123,19 @@ class BatchTransaction:
             raise _not_committed(f"the transaction was not committed: PostgreSQL answered {tag}")
         COMMIT_SECONDS.observe(time.perf_counter() - started)
         reach(Failpoint.COMMITTED)
+        if self._handlers:
+            # The batch is in; a connection that broke now is found with the next one.
+            with suppress(TryAgainError):
+                self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        search_path, locked = _left_behind(self._connection)
+        if search_path != self._search_path:
+            log().warning("handler-changed-search-path", found=search_path, put_back=self._search_path)
+            self._connection.execute("SELECT set_config('search_path', %s, false)", [self._search_path])
+        if locked:
+            log().warning("handler-kept-a-lock", remedy="use pg_advisory_xact_lock, which ends with the transaction")
+            self._connection.execute("SELECT pg_advisory_unlock_all()")
 
     def rollback(self) -> None:
         """Best effort: a connection that cannot roll back is closed, which does the same."""
@@ -128,6 +150,11 @@ def _not_committed(text: str, cause: InboxError | None = None) -> TryAgainError:
     if isinstance(cause, TryAgainError):
         return TryAgainError(text, away=cause.away, reason=cause.reason, alert=cause.alert)
     return TryAgainError(text, away="database", reason="aborted", alert=cause is not None)
+
+
+def _left_behind(connection: SinkConnection) -> tuple[str, bool]:
+    row = connection.execute(_LEFT_BEHIND).fetchone()
+    return (row[0], row[1]) if row else ("", False)
 
 
 def _has_deferrable(connection: SinkConnection) -> bool:

@@ -15,11 +15,14 @@ from inbox.dev.backends import Servers
 from inbox.dev.up import configuration
 from tests.kafka_topics import cluster_id
 
+# A shell that started the tests in the background has them ignore SIGINT, and their processes with them.
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from inbox.dev.up import up
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(up(out=sys.stdout, config_path=Path(sys.argv[1])))
 """
 

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 import sqlalchemy
 from sqlalchemy.orm import Session, registry
+from structlog.testing import capture_logs
 
 import inbox
 from inbox import Event, EventError, HaltError, Transaction, TryAgainError
@@ -337,6 +338,36 @@ def test_sqlalchemy_core_joins_the_transaction(handled_by: HandledBy) -> None:
     sink.send(Out(1), Out(2), Out(3))
     sink.run()
     assert effects(sink) == [1, 3]
+
+
+def test_a_search_path_that_a_handler_changed_is_put_back_for_the_next_batch_and_told(handled_by: HandledBy) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        tx.fetch_one("SELECT set_config('search_path', 'pg_catalog', false)")
+
+    sink = handled_by(handler, sink="batch_events = 1")
+    with capture_logs() as lines:
+        sink.send(Out(1), Out(2))
+        sink.run()
+    assert effects(sink) == [1, 2]
+    assert [line["found"] for line in lines if line["event"] == "handler-changed-search-path"] == ["pg_catalog"] * 2
+
+
+def test_a_lock_that_a_handler_keeps_is_given_back_and_told(handled_by: HandledBy) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        tx.execute("SELECT pg_advisory_lock(1)")
+
+    sink = handled_by(handler)
+    with capture_logs() as lines, sink.running():
+        sink.send(Out(1))
+        sink.eventually_settled(1)
+        eventually(
+            lambda: sink.column("SELECT pg_try_advisory_lock(1)") == [True],
+            what="the end of the lock",
+        )
+    assert effects(sink) == [1]
+    assert "handler-kept-a-lock" in [line["event"] for line in lines]
 
 
 def test_a_deferred_constraint_parks_its_event_alone(handled_by: HandledBy) -> None:
