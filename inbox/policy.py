@@ -27,7 +27,7 @@ class SameId(StrEnum):
 class FailureLimits:
     """`[failures]`: `attempts` for a handler's own exception, `halt_above` dead letters in an hour.
 
-    `handler_timeout` is for one call of a handler.
+    `handler_timeout` is for one call of a handler, `copy_to` the topic that gets a copy of each dead letter.
     """
 
     attempts: int = 5
@@ -35,6 +35,7 @@ class FailureLimits:
     order: Order = Order.KEY
     halt_above: int = 10_000
     same_id_other_payload: SameId = SameId.PARK
+    copy_to: str | None = None
 
 
 class Verdict(StrEnum):

@@ -31,6 +31,7 @@ from inbox.sink.worker import Worker
 from inbox.sink.writer import Writer
 from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.handling import Handling
+from inbox.store.letter_copies import LetterCopies
 from inbox.store.migrations import require_current
 from inbox.store.options import TableTarget
 from inbox.store.outbox import Outbox
@@ -159,6 +160,7 @@ def _desk_opener(settings: Settings, ready: Ready, owner: str, time_limit: TimeL
             introduce=introduce_to_ledger,
             takeover_seconds=settings.database.takeover_timeout_seconds,
             witness=witness,
+            copies=_copies(settings, ready.registration.route_ids),
         )
 
     return open_desk
@@ -186,6 +188,14 @@ def _outbox(route: Route, settings: Settings) -> Outbox | None:
     return Outbox(settings.database.schema, settings.outbox, sink=settings.sink.name, route=route.name)
 
 
+def _copies(settings: Settings, route_ids: Mapping[str, int]) -> LetterCopies | None:
+    topic = settings.failures.copy_to
+    if settings.outbox is None or topic is None:
+        return None
+    names = {route_id: name for name, route_id in route_ids.items()}
+    return LetterCopies(settings.database.schema, settings.outbox, sink=settings.sink.name, topic=topic, routes=names)
+
+
 def handler_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, str]]:
     for route in routes:
         if isinstance(route.target, HandlerTarget):
@@ -201,8 +211,9 @@ def table_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, TableTarget]]
 def require_rights(connection: SinkConnection, settings: Settings) -> None:
     """Raises StartupError with one line for each right that is missing."""
     targets = [target for _, target in table_routes(settings.routes)]
-    handlers_publish = settings.outbox is not None and any(handler_routes(settings.routes))
-    if problems := missing_rights(connection, settings.database.schema, targets, outbox=handlers_publish):
+    publishes = any(handler_routes(settings.routes)) or settings.failures.copy_to is not None
+    outbox = settings.outbox is not None and publishes
+    if problems := missing_rights(connection, settings.database.schema, targets, outbox=outbox):
         raise StartupError("\n".join(problems))
 
 

@@ -113,6 +113,7 @@ class FailuresSection(Section):
     same_id_other_payload: Annotated[SameId, PlainValidator(syntax.one_of(SameId))] = (
         FailureLimits.same_id_other_payload
     )
+    copy_to: Topic | None = None
 
 
 class RetentionSection(Section):

@@ -19,6 +19,7 @@ def review(subject: Review, needed: frozenset[str]) -> None:
     for index, route in enumerate(subject.document.routes):
         review_route(subject, ("routes", index), route)
     _review_route_names(subject)
+    _review_copies(subject)
 
 
 def _review_needs(subject: Review, needed: frozenset[str]) -> None:
@@ -78,3 +79,16 @@ def _review_route_names(subject: Review) -> None:
             )
         if name in retired:
             subject.blame(path, f"{quote(name)}{lent} is also in sink.retired_routes; take it out of one of the two")
+
+
+def _review_copies(subject: Review) -> None:
+    document, path = subject.document, ("failures", "copy_to")
+    topic = document.failures.copy_to
+    if topic is None:
+        return
+    if document.outbox is None and not subject.is_broken(("outbox",)):
+        subject.blame(path, "copies go through the outbox, and there is none; add [outbox] and run inbox migrate")
+    if any(topic == route.topic or topic in (route.topics or ()) for route in document.routes):
+        subject.blame(
+            path, f"a route reads {quote(topic)}, so it would be given its own dead letters; name another topic"
+        )

@@ -16,6 +16,7 @@ from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter, DeadLetters, State
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
+from inbox.store.letter_copies import LetterCopies
 from inbox.store.processed import Processed
 from inbox.store.session import HandlerSession
 from inbox.store.transaction import BatchTransaction
@@ -42,7 +43,8 @@ class Settler:
     `parked_keys` outlives the connection and is kept up to date with what is committed, and so does `suspects`.
     `introduce` adds partitions to the ledger that were made after the sink started. `takeover_seconds` is how long
     the transaction of a partition's owner before may go on; 0 for without end.
-    `witness` says whether what was taken is of the logs that the ledger speaks of.
+    `witness` says whether what was taken is of the logs that the ledger speaks of. `copies` puts what is parked into
+    the outbox too.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Settler:
         introduce: Introduce,
         takeover_seconds: float,
         witness: Witness,
+        copies: LetterCopies | None = None,
     ) -> None:
         self._connection = connection
         self._routes = routes
@@ -73,6 +76,7 @@ class Settler:
         self._introduce = introduce
         self._takeover_seconds = takeover_seconds
         self._witness = witness
+        self._copies = copies
         self._transaction = BatchTransaction(connection, handlers=any(route.handlers for route in routes))
         self._attempts = Attempts(connection, session, self._transaction, Processed(schema), limits)
         self._ledger.sign(connection, owner)
@@ -177,6 +181,8 @@ class Settler:
         if not letters:
             return
         self._dead_letters.park(self._connection, letters)
+        if self._copies is not None:
+            self._copies.add(self._connection, letters)
         reach(Failpoint.PARKED)
         if (count := self._dead_letters.parked_within_an_hour(self._connection)) > self._limits.halt_above:
             raise HaltError(

@@ -84,32 +84,32 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "kafka_offset": record.offset(),
         "kafka_timestamp": record_time(record),
         "kafka_milliseconds": record_milliseconds(record),
-        "type": _storable(letter.type) if letter.type else None,
+        "type": storable(letter.type) if letter.type else None,
         "key": record.key(),
         "value": record.value(),
         "headers": orjson.dumps(
             [
-                (_storable(name), None if value is None else b64encode(value).decode())
+                (storable(name), None if value is None else b64encode(value).decode())
                 for name, value in record.headers() or ()
             ]
         ).decode(),
         "error_class": type(letter.error).__name__,
-        "error": _chain(letter.error),
+        "error": error_chain(letter.error),
         "attempts": letter.attempts,
         "state": letter.state.value,
     }
 
 
-def _chain(error: BaseException) -> str:
+def error_chain(error: BaseException) -> str:
     """The error and what it came from, innermost last, one a line."""
     lines: list[str] = []
     link: BaseException | None = error
     while link is not None and len(lines) < 10:
         lines.append(f"{type(link).__name__}: {link}" if lines else str(link) or type(link).__name__)
         link = link.__cause__
-    return _storable("\n".join(lines))[:10_000]
+    return storable("\n".join(lines))[:10_000]
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Without what PostgreSQL's text cannot hold, NUL and lone surrogates: parking an event must not fail."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

@@ -1,7 +1,7 @@
 """Publishing: an event into the outbox, in the transaction of the change that it tells of."""
 
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import orjson
 
@@ -25,6 +25,10 @@ class Outbox:
     def derived_id(self, incoming: bytes, number: int) -> UUID:
         """The id of the `number`-th event that the route publishes for the incoming one; the same at every try."""
         return uuid5(UUID(bytes=incoming), f"{self._source}\0{number}")
+
+    def id_of_letter(self, partition_id: int, offset: int) -> UUID:
+        """The id of the copy of what the route parked from there."""
+        return uuid5(NAMESPACE_OID, f"{self._source}\0dead letter\0{partition_id}\0{offset}")
 
     def stored(self, payload: OutgoingPayload) -> str | bytes:
         """The payload as its column takes it; whether a text is JSON, the server sees.

@@ -25,7 +25,7 @@ _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), %s)"
 def missing_rights(
     connection: SinkConnection, schema: str, targets: Sequence[TableTarget], *, outbox: bool = False
 ) -> list[str]:
-    """One line for each right that the sink lacks, with the GRANT that mends it; `outbox`: handlers may publish."""
+    """One line for each right that the sink lacks, with the GRANT that mends it; `outbox`: the sink publishes."""
     own = {**_OWN, "outbox": _OUTBOX} if outbox else _OWN
     wanted = [(f'"{schema}"."{table}"', right) for table, rights in own.items() for right in rights]
     wanted += [(target.name, right) for target in targets for right in _of_target(target)]

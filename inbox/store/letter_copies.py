@@ -1,0 +1,78 @@
+"""Copies of dead letters for a Kafka topic: through the outbox, in the transaction that parks them."""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from inbox.events import record_time
+from inbox.store.database import SinkConnection
+from inbox.store.dead_letters import DeadLetter, error_chain, storable
+from inbox.store.options import OutboxOptions
+from inbox.store.outbox import Outbox
+from inbox.store.sql import statements
+
+EVENT_TYPE = "DeadLetter"
+
+
+class LetterCopies:
+    """Puts a copy of each letter into the outbox, under an id of its coordinates, so that none is copied twice.
+
+    `routes` are the names of the routes by their ids.
+    """
+
+    def __init__(
+        self, schema: str, options: OutboxOptions, *, sink: str, topic: str, routes: Mapping[int, str]
+    ) -> None:
+        self._insert = statements("outbox", schema)["publish"]
+        self._sink = sink
+        self._topic = topic
+        self._routes = routes
+        self._outboxes = {route_id: Outbox(schema, options, sink=sink, route=name) for route_id, name in routes.items()}
+
+    def add(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            outbox = self._outboxes[letter.route_id]
+            row = {
+                "event_id": outbox.id_of_letter(letter.partition_id, letter.record.offset()),
+                "topic": self._topic,
+                "key": _text(letter.record.key()),
+                "type": EVENT_TYPE,
+                "payload": outbox.stored(self._payload(letter)),
+            }
+            connection.execute(self._insert, row)
+
+    def _payload(self, letter: DeadLetter) -> dict[str, Any]:
+        record = letter.record
+        moment = record_time(record)
+        return {
+            "sink": self._sink,
+            "route": self._routes[letter.route_id],
+            "state": letter.state.value,
+            "topic": record.topic(),
+            "partition": record.partition(),
+            "offset": record.offset(),
+            "timestamp": moment.isoformat() if moment else None,
+            "event_id": str(UUID(bytes=letter.event_id)) if letter.event_id else None,
+            "type": storable(letter.type) if letter.type else None,
+            "error_class": type(letter.error).__name__,
+            "error": error_chain(letter.error),
+            "attempts": letter.attempts,
+            "key": _base64(record.key()),
+            "value": _base64(record.value()),
+            "headers": [[storable(name), _base64(value)] for name, value in record.headers() or ()],
+        }
+
+
+def _base64(given: bytes | None) -> str | None:
+    return None if given is None else b64encode(given).decode()
+
+
+def _text(key: bytes | None) -> str | None:
+    """The key as the outbox's column holds it; None for one that is no text, whose copies then have no order."""
+    if key is None or b"\x00" in key:
+        return None
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return None
