@@ -23,7 +23,9 @@ def unique_name(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(5)}"
 
 
-def create_topic(bootstrap_servers: str, name: str | None = None, partitions: int = 1, **config: str | int) -> str:
+def create_topic(
+    bootstrap_servers: str, name: str | None = None, partitions: int = 1, replicas: int = 1, **config: str | int
+) -> str:
     """Creates a topic, of a unique name if none is given, and returns when each partition has a leader.
 
     `config` are the topic's own settings with `_` for `.`: `create_topic(servers, cleanup_policy="compact")`.
@@ -31,7 +33,7 @@ def create_topic(bootstrap_servers: str, name: str | None = None, partitions: in
     name = name or unique_name("topic")
     settings = {key.replace("_", "."): str(value) for key, value in config.items()}
     client = admin(bootstrap_servers)
-    client.create_topics([NewTopic(name, partitions, 1, config=settings)], operation_timeout=10)[name].result(20)
+    client.create_topics([NewTopic(name, partitions, replicas, config=settings)], operation_timeout=10)[name].result(20)
     eventually(lambda: has_leaders(client, name, partitions), within=20, what=f"a leader for each partition of {name}")
     return name
 

@@ -1,6 +1,6 @@
 """A real Apache Kafka on a JVM from the Python package index: one process, broker and controller in one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class LocalKafka:
     """An Apache Kafka of one broker that keeps its port and its log across restarts.
 
     Made without effect; `start` starts it. It does not outlive this process, see `Supervised`.
+    `joins` makes it a second broker of that one's cluster, which has to run; `settings` go over ours.
     """
 
     def __init__(
@@ -57,11 +58,15 @@ class LocalKafka:
         *,
         quick_start: bool = True,
         second: SecondListener | None = None,
+        joins: "LocalKafka | None" = None,
+        settings: Mapping[str, str] | None = None,
         progress: Callable[[str], None] = silent,
     ) -> None:
         self.port = free_port()
-        self.controller_port = free_port()
-        self.cluster_id = new_cluster_id()
+        self.controller_port: int = joins.controller_port if joins else free_port()
+        self.cluster_id: str = joins.cluster_id if joins else new_cluster_id()
+        self._joins = joins
+        self._settings = settings or {}
         self._jvm_options = [HEAP, *QUIET, *(QUICK_START if quick_start else ())]
         self._second = second
         self._progress = progress
@@ -142,11 +147,16 @@ class LocalKafka:
             settings["listeners"] += f",SECOND://{LOOPBACK}:{self._second.port}"
             settings["advertised.listeners"] += f",SECOND://{LOOPBACK}:{self._second.advertised}"
             settings["listener.security.protocol.map"] += ",SECOND:PLAINTEXT"
+        if self._joins is not None:
+            settings |= {"process.roles": "broker", "node.id": "2", "listeners": f"PLAINTEXT://{self.address}"}
+        settings |= self._settings
         (directory / "server.properties").write_text(as_properties(settings))
         (directory / "log4j2.properties").write_text(LOG4J)
 
     def _format(self, process: Supervised) -> None:
-        arguments = ["format", "-t", self.cluster_id, "-c", "server.properties", "--standalone"]
+        arguments = ["format", "-t", self.cluster_id, "-c", "server.properties"]
+        if self._joins is None:
+            arguments.append("--standalone")
         process.start(self._java("kafka.tools.StorageTool", *arguments))
         if process.wait(within=FORMAT_WITHIN_SECONDS) != 0:
             raise StartupError(

@@ -16,6 +16,9 @@ from inbox.events import TopicPartition
 from inbox.kafka.failures import at_start, is_forbidden
 from inbox.kafka.options import KafkaOptions
 
+# Descriptions are asked of the broker that the last metadata named as the controller. If that one dies, only new metadata
+# names another, and unlike a consumer an admin client has no topics whose errors would make it ask before the interval.
+_ADMIN = {"log_level": "0", "client.id": "kafka-inbox-admin", "topic.metadata.refresh.interval.ms": "2000"}
 _CONSUMER_ONLY = ("group.", "session.", "max.poll", "heartbeat.", "fetch.", "queued.", "partition.assignment")
 
 
@@ -43,7 +46,7 @@ class Cluster:
         properties = {name: value for name, value in options.properties.items() if not name.startswith(_CONSUMER_ONLY)}
         self._group_id = options.group_id
         self._servers = options.properties.get("bootstrap.servers", "")
-        self._admin = AdminClient({**properties, "log_level": "0", "client.id": "kafka-inbox-admin"})
+        self._admin = AdminClient({**properties, **_ADMIN})
         self._timeout = timeout_seconds
 
     def cluster_id(self) -> str:
