@@ -16,8 +16,8 @@ from inbox.events import TopicPartition
 from inbox.kafka.failures import at_start, is_forbidden
 from inbox.kafka.options import KafkaOptions
 
-# Descriptions are asked of the broker that the last metadata named as the controller. If that one dies, only new metadata
-# names another, and unlike a consumer an admin client has no topics whose errors would make it ask before the interval.
+# Descriptions are asked of the broker that the last metadata named as the controller. If that one dies, only new
+# metadata names another, and unlike a consumer's an admin client has no topics whose errors make it ask early.
 _ADMIN = {"log_level": "0", "client.id": "kafka-inbox-admin", "topic.metadata.refresh.interval.ms": "2000"}
 _CONSUMER_ONLY = ("group.", "session.", "max.poll", "heartbeat.", "fetch.", "queued.", "partition.assignment")
 
