@@ -8,8 +8,9 @@ from confluent_kafka.admin import NewPartitions
 
 from inbox.events import Event
 from inbox.handlers import Transaction
+from inbox.telemetry import LAG
 from tests.conftest import MakeTopic
-from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE
+from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, numbered
 from tests.integration.sink.running import Out, Sink
 from tests.kafka_topics import admin, has_leaders
 from tests.waiting import eventually
@@ -191,3 +192,14 @@ def test_a_compacted_topic_is_read_past_its_gaps(make_topic: MakeTopic, sink: Si
     sink.run()
     assert effects(sink) == [1, 2, 3]
     assert sink.next_offsets() == {0: 3}
+
+
+def test_the_lag_of_partitions_that_a_worker_gave_up_is_no_longer_told(handled: Sink) -> None:
+    def told() -> list[float]:
+        samples = next(iter(LAG.collect())).samples
+        return [sample.value for sample in samples if sample.labels["topic"] == handled.topic]
+
+    handled.send(numbered(1, None))
+    with handled.running():
+        eventually(lambda: told() == [0.0], what="the lag of the partition to be told")
+    assert told() == []
