@@ -1,12 +1,13 @@
-"""Apache Kafka's jars: resolved and downloaded once with jgo, kept in the user's cache directory, then used offline."""
+"""Jars, as Apache Kafka's: downloaded once with jgo, kept in the user's cache directory, then used offline."""
 
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,32 @@ RECORD = "class-path.json"
 READ_TIMEOUT_SECONDS = 30
 
 
+@dataclass(frozen=True)
+class JarSet:
+    """A product's jars: Maven coordinates, which come with all that they need, and the size of that."""
+
+    product: str
+    artifacts: tuple[str, ...]
+    megabytes: int
+
+
+APACHE_KAFKA = JarSet(f"Apache Kafka {KAFKA_VERSION}", ARTIFACTS, megabytes=43)
+
+
 def cache_directory() -> Path:
     """Where downloads are kept: `kafka-inbox` below XDG_CACHE_HOME, else below `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kafka-inbox"
 
 
-def jars_directory() -> Path:
+def jars_directory(jars: JarSet = APACHE_KAFKA) -> Path:
     """Where this very set of artifacts is kept; another set gets another directory."""
-    digest = hashlib.sha256("+".join(ARTIFACTS).encode()).hexdigest()[:8]
-    return cache_directory() / f"apache-kafka-{KAFKA_VERSION}-{digest}"
+    digest = hashlib.sha256("+".join(jars.artifacts).encode()).hexdigest()[:8]
+    return cache_directory() / f"{jars.product.lower().replace(' ', '-')}-{digest}"
 
 
-def recorded_jars() -> list[Path] | None:
+def recorded_jars(jars: JarSet = APACHE_KAFKA) -> list[Path] | None:
     """The jars as recorded by an earlier download, or None when there was none or a file of it is not whole."""
-    directory = jars_directory()
+    directory = jars_directory(jars)
     try:
         sizes: dict[str, int] = json.loads((directory / RECORD).read_text())
         whole = all((directory / name).stat().st_size == size for name, size in sizes.items())
@@ -48,36 +61,41 @@ def recorded_jars() -> list[Path] | None:
 
 
 def kafka_jars(progress: Callable[[str], None]) -> list[Path]:
-    """The jars that Apache Kafka needs, downloaded if need be.
+    """The jars that Apache Kafka needs; otherwise as `downloaded`."""
+    return downloaded(APACHE_KAFKA, progress)
+
+
+def downloaded(wanted: JarSet, progress: Callable[[str], None]) -> list[Path]:
+    """The jars of the set, downloaded if need be.
 
     Raises StartupError when they are not there and cannot be had.
     """
-    if (jars := recorded_jars()) is not None:
+    if (jars := recorded_jars(wanted)) is not None:
         return jars
-    progress(f"downloading Apache Kafka {KAFKA_VERSION} (43 MB, once)")
-    target = jars_directory()
+    progress(f"downloading {wanted.product} ({wanted.megabytes} MB, once)")
+    target = jars_directory(wanted)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as working:
             complete = Path(working) / "complete"
-            _download(Path(working) / "repository", complete)
-            _put_in_place(complete, target)
+            _download(wanted, Path(working) / "repository", complete)
+            _put_in_place(wanted, complete, target)
     except OSError as error:
         raise StartupError(
             f"{error.filename or target} could not be written: {error.strerror}; set XDG_CACHE_HOME"
         ) from error
-    jars = recorded_jars()
+    jars = recorded_jars(wanted)
     if jars is None:
         raise StartupError(
-            f"the download of Apache Kafka is not whole in {target}; remove that directory and start again"
+            f"the download of {wanted.product} is not whole in {target}; remove that directory and start again"
         )
-    progress(f"Apache Kafka {KAFKA_VERSION} is kept in {target}")
+    progress(f"{wanted.product} is kept in {target}")
     return jars
 
 
-def _put_in_place(complete: Path, target: Path) -> None:
+def _put_in_place(wanted: JarSet, complete: Path, target: Path) -> None:
     """Renames, so that nobody ever sees half a download; who comes second keeps what the first one brought."""
-    if recorded_jars() is not None:
+    if recorded_jars(wanted) is not None:
         return
     with suppress(OSError):
         target.rename(complete.with_name("broken"))
@@ -85,13 +103,13 @@ def _put_in_place(complete: Path, target: Path) -> None:
         complete.rename(target)
 
 
-def _download(repository: Path, complete: Path) -> None:
+def _download(wanted: JarSet, repository: Path, complete: Path) -> None:
     complete.mkdir()
     try:
-        found = _resolve(repository)
+        found = _resolve(wanted.artifacts, repository)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
         raise StartupError(
-            f"Apache Kafka {KAFKA_VERSION} could not be downloaded ({type(error).__name__}); try again with a network,"
+            f"{wanted.product} could not be downloaded ({type(error).__name__}); try again with a network,"
             " or name a broker in INBOX_TEST_KAFKA"
         ) from error
     for jar in found:
@@ -100,7 +118,7 @@ def _download(repository: Path, complete: Path) -> None:
     (complete / RECORD).write_text(json.dumps(sizes, indent=1))
 
 
-def _resolve(repository: Path) -> list[Path]:
+def _resolve(artifacts: Sequence[str], repository: Path) -> list[Path]:
     """Downloads the artifacts and all they need; jgo checks each against its published SHA-1.
 
     jgo's environments are passed over: to sort jars from modules they fetch a JDK, and we need one class path only.
@@ -110,7 +128,7 @@ def _resolve(repository: Path) -> list[Path]:
         resolver=maven.PythonResolver(), repo_cache=repository, local_repos=[], timeout=READ_TIMEOUT_SECONDS
     )
     wanted = []
-    for artifact in ARTIFACTS:
+    for artifact in artifacts:
         coordinate = parse.Coordinate.parse(artifact)
         coordinate.scope = "compile"
         wanted.append(context.create_dependency(coordinate))

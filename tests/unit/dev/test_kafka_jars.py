@@ -1,7 +1,7 @@
 """The jars are downloaded once, whatever happens meanwhile."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ class Repository:
         self.downloads = 0
         self.together: threading.Barrier | None = None
 
-    def resolve(self, directory: Path) -> list[Path]:
+    def resolve(self, _artifacts: Sequence[str], directory: Path) -> list[Path]:
         self.downloads += 1
         directory.mkdir()
         for name in NAMES:
@@ -77,7 +77,7 @@ def test_two_first_starts_at_once_agree(repository: Repository) -> None:
 
 
 def test_no_network_says_what_to_do(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_directory: Path) -> list[Path]:
+    def fail(_artifacts: Sequence[str], _directory: Path) -> list[Path]:
         raise ConnectionError("no route")
 
     monkeypatch.setattr(kafka_jars, "_resolve", fail)
