@@ -53,7 +53,8 @@ mutants: $(STAMP) ## breaks the delivery path in more than 30 ways, each of whic
 outages: $(STAMP) ## PostgreSQL and Kafka away for OUTAGE_SECONDS each (600 unless set)
 	OUTAGE_SECONDS=$${OUTAGE_SECONDS:-600} $(BIN)/python -m pytest tests/integration/outages -k for_minutes -rP
 
-bench: $(STAMP) ## throughput and memory of this machine
+bench: $(STAMP) ## this sink beside its peers and the limits of this machine; then its memory, and what poison costs
+	$(BIN)/python -m tests.benchmarks.compare
 	$(BIN)/python -m tests.benchmarks.throughput
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
