@@ -76,7 +76,7 @@ class DeadLetters:
 
 
 def _row(letter: DeadLetter) -> dict[str, Any]:
-    record = letter.record
+    record, told = letter.record, described(letter)
     return {
         "event_id": UUID(bytes=letter.event_id) if letter.event_id else None,
         "route_id": letter.route_id,
@@ -84,32 +84,39 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "kafka_offset": record.offset(),
         "kafka_timestamp": record_time(record),
         "kafka_milliseconds": record_milliseconds(record),
-        "type": storable(letter.type) if letter.type else None,
         "key": record.key(),
         "value": record.value(),
-        "headers": orjson.dumps(
-            [
-                (storable(name), None if value is None else b64encode(value).decode())
-                for name, value in record.headers() or ()
-            ]
-        ).decode(),
+        **told,
+        "headers": orjson.dumps(told["headers"]).decode(),
+    }
+
+
+def described(letter: DeadLetter) -> dict[str, Any]:
+    """What became of it and why, and its headers, all of it such that text and JSON can hold it."""
+    return {
+        "type": _storable(letter.type) if letter.type else None,
+        "headers": [(_storable(name), as_base64(value)) for name, value in letter.record.headers() or ()],
         "error_class": type(letter.error).__name__,
-        "error": error_chain(letter.error),
+        "error": _chain(letter.error),
         "attempts": letter.attempts,
         "state": letter.state.value,
     }
 
 
-def error_chain(error: BaseException) -> str:
+def as_base64(value: bytes | None) -> str | None:
+    return None if value is None else b64encode(value).decode()
+
+
+def _chain(error: BaseException) -> str:
     """The error and what it came from, innermost last, one a line."""
     lines: list[str] = []
     link: BaseException | None = error
     while link is not None and len(lines) < 10:
         lines.append(f"{type(link).__name__}: {link}" if lines else str(link) or type(link).__name__)
         link = link.__cause__
-    return storable("\n".join(lines))[:10_000]
+    return _storable("\n".join(lines))[:10_000]
 
 
-def storable(text: str) -> str:
+def _storable(text: str) -> str:
     """Without what PostgreSQL's text cannot hold, NUL and lone surrogates: parking an event must not fail."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

@@ -1,13 +1,12 @@
 """Copies of dead letters for a Kafka topic: through the outbox, in the transaction that parks them."""
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from inbox.events import record_time
 from inbox.store.database import SinkConnection
-from inbox.store.dead_letters import DeadLetter, error_chain, storable
+from inbox.store.dead_letters import DeadLetter, as_base64, described
 from inbox.store.options import OutboxOptions
 from inbox.store.outbox import Outbox
 from inbox.store.sql import statements
@@ -48,24 +47,15 @@ class LetterCopies:
         return {
             "sink": self._sink,
             "route": self._routes[letter.route_id],
-            "state": letter.state.value,
             "topic": record.topic(),
             "partition": record.partition(),
             "offset": record.offset(),
             "timestamp": moment.isoformat() if moment else None,
             "event_id": str(UUID(bytes=letter.event_id)) if letter.event_id else None,
-            "type": storable(letter.type) if letter.type else None,
-            "error_class": type(letter.error).__name__,
-            "error": error_chain(letter.error),
-            "attempts": letter.attempts,
-            "key": _base64(record.key()),
-            "value": _base64(record.value()),
-            "headers": [[storable(name), _base64(value)] for name, value in record.headers() or ()],
+            "key": as_base64(record.key()),
+            "value": as_base64(record.value()),
+            **described(letter),
         }
-
-
-def _base64(given: bytes | None) -> str | None:
-    return None if given is None else b64encode(given).decode()
 
 
 def _text(key: bytes | None) -> str | None:
