@@ -28,13 +28,12 @@ from inbox.dev.backends import Servers, servers
 from tests.benchmarks.connect import JdbcSink, KafkaConnect
 from tests.benchmarks.orders import PARTITIONS, TABLE, TABLE_ROUTE, fill, last_of_each_partition
 from tests.benchmarks.processes import Usage, parent_of, usage
-from tests.benchmarks.throughput import CONFIG, database
+from tests.benchmarks.throughput import INBOX, database, migrated
 from tests.kafka_topics import create_topic
 from tests.sinks import offer_handlers
+from tests.waiting import eventually
 
 ALL_THERE = "SELECT count(*) = %s FROM orders WHERE order_id = ANY (%s)"
-INBOX = [sys.executable, "-m", "inbox"]
-LOOK_SECONDS = 0.02
 GIVES_UP_SECONDS = 300.0
 HANDLER_ROUTE = 'handler = "upsert"'
 HANDLERS = {"upsert": "tests.benchmarks.handlers:upsert"}
@@ -48,6 +47,9 @@ class Ground:
     topic: str
     url: str
     directory: Path
+
+    def migrated(self, route: str) -> Path:
+        return migrated(self.servers, self.topic, self.url, self.directory, route)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def sink(route: str, *, workers: int = 1) -> Start:
 
     @contextmanager
     def start(ground: Ground) -> Iterator[Sequence[int]]:
-        config = _migrate(ground, route)
+        config = ground.migrated(route)
         packages = offer_handlers(ground.directory / "packages", HANDLERS)
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "."), "."])}
         command = [*INBOX, "run", "--workers", str(workers), "--config", str(config)]
@@ -78,14 +80,6 @@ def sink(route: str, *, workers: int = 1) -> Start:
             yield [pid]
 
     return start
-
-
-def _migrate(ground: Ground, route: str) -> Path:
-    config = ground.directory / "inbox.toml"
-    servers_at = ground.servers.bootstrap_servers
-    config.write_text(CONFIG.format(url=ground.url, kafka=servers_at, topic=ground.topic, target=route))
-    subprocess.run([*INBOX, "migrate", "--config", str(config)], check=True, capture_output=True)
-    return config
 
 
 def debezium(tasks: int) -> Start:
@@ -171,7 +165,7 @@ def measure_limit(limit: str, running: Servers, topic: str, events: int) -> Figu
     """Kafka or the database alone; see `tests.benchmarks.limits`."""
     with _ground(running, topic) as (ground, watcher):
         place = [running.bootstrap_servers, topic] if limit == "consume" else [ground.url]
-        _migrate(ground, TABLE_ROUTE)
+        ground.migrated(TABLE_ROUTE)
         postmaster = parent_of(watcher.info.backend_pid)
         server = usage([postmaster])
         command = [sys.executable, "-m", "tests.benchmarks.limits", limit, *place, "--events", str(events)]
@@ -203,11 +197,11 @@ def _per_event(before: Usage, after: Usage, events: int) -> float:
 
 
 def _await(watcher: psycopg.Connection, question: str, *parameters: object) -> None:
-    deadline = time.monotonic() + GIVES_UP_SECONDS
-    while watcher.execute(question.encode(), parameters or None).fetchone() != (True,):
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not so within {GIVES_UP_SECONDS:g} s: {question}")
-        time.sleep(LOOK_SECONDS)
+    eventually(
+        lambda: watcher.execute(question.encode(), parameters or None).fetchone() == (True,),
+        within=GIVES_UP_SECONDS,
+        what=question,
+    )
 
 
 def main() -> None:

@@ -2,10 +2,13 @@
 
 import json
 import uuid
+from typing import Any
 
 from confluent_kafka import Producer
 
 PARTITIONS = 4
+BY_KEY = -1
+"""The partition that librdkafka chooses."""
 
 TABLE = """
 CREATE TABLE orders (
@@ -15,8 +18,8 @@ CREATE TABLE orders (
 COLUMNS = ("order_id", "customer", "amount", "quantity", "placed_at", "note")
 
 
-def value(number: int) -> bytes:
-    order = {
+def order(number: int) -> dict[str, Any]:
+    return {
         "order_id": number,
         "customer": f"customer {number % 9973}",
         "amount": f"{number % 1000}.50",
@@ -24,7 +27,10 @@ def value(number: int) -> bytes:
         "placed_at": "2026-01-01T10:00:00.123Z",
         "note": "x" * 140,
     }
-    return json.dumps(order).encode()
+
+
+def value(number: int) -> bytes:
+    return json.dumps(order(number)).encode()
 
 
 TABLE_ROUTE = """
@@ -40,15 +46,20 @@ def fill(bootstrap_servers: str, topic: str, events: int) -> None:
     """In turn into each partition, with ids that are random, as most producers make them."""
     producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 50})
     for number in range(events):
-        headers = [("event_id", str(uuid.uuid4()).encode()), ("type", b"OrderPlaced")]
-        while True:
-            try:
-                producer.produce(topic, value(number), str(number), number % PARTITIONS, headers=headers)
-                break
-            except BufferError:
-                producer.poll(0.5)
-        producer.poll(0)
+        produce(producer, topic, value(number), number, partition=number % PARTITIONS)
     producer.flush()
+
+
+def produce(producer: Producer, topic: str, payload: bytes, number: int, *, partition: int = BY_KEY) -> None:
+    headers = [("event_id", str(uuid.uuid4()).encode()), ("type", b"OrderPlaced")]
+    while True:
+        try:
+            producer.produce(topic, payload, str(number).encode(), partition, headers=headers)
+        except BufferError:
+            producer.poll(0.5)
+        else:
+            break
+    producer.poll(0)
 
 
 def last_of_each_partition(events: int) -> list[int]:

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from inbox.dev.backends import Servers, servers
-from tests.benchmarks.throughput import PARTITIONS, TABLE, TABLE_ROUTE, Run, fill, measure, value
+from tests.benchmarks.orders import PARTITIONS, TABLE
+from tests.benchmarks.throughput import TABLE_ROUTE, Run, fill, measure, value
 from tests.kafka_topics import create_topic
 from tests.sinks import offer_handlers
 

@@ -23,17 +23,12 @@ import psycopg
 from confluent_kafka import Producer
 
 from inbox.dev.backends import Servers, servers
+from tests.benchmarks.orders import PARTITIONS, TABLE, order, produce
 from tests.databases import create_database, drop_database, with_database
 from tests.kafka_topics import create_topic
 
-PARTITIONS = 4
+INBOX = [sys.executable, "-m", "inbox"]
 POISON = b'{"order_id": "not a number"}'
-
-TABLE = """
-CREATE TABLE orders (
-    order_id bigint PRIMARY KEY, customer text, amount numeric, quantity integer, placed_at timestamptz, note text
-);
-"""
 
 CONFIG = """
 [sink]
@@ -76,15 +71,8 @@ class Run:
 
 
 def value(number: int) -> bytes:
-    order = {
-        "order_id": number,
-        "customer": {"name": f"customer {number % 9973}", "city": "Lisbon"},
-        "amount": f"{number % 1000}.50",
-        "quantity": number % 7,
-        "placed_at": "2026-01-01T10:00:00.123Z",
-        "note": "x" * 140,
-    }
-    return json.dumps(order).encode()
+    flat = order(number)
+    return json.dumps({**flat, "customer": {"name": flat["customer"], "city": "Lisbon"}}).encode()
 
 
 def fill(bootstrap_servers: str, topic: str, events: int, poison: int, poison_value: bytes = POISON) -> None:
@@ -92,22 +80,10 @@ def fill(bootstrap_servers: str, topic: str, events: int, poison: int, poison_va
     producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 50})
     every = events // poison if poison else 0
     for number in range(events):
-        _produce(producer, topic, value(number), number)
+        produce(producer, topic, value(number), number)
         if every and number % every == every // 2:
-            _produce(producer, topic, poison_value, -1 - number)
+            produce(producer, topic, poison_value, -1 - number)
     producer.flush()
-
-
-def _produce(producer: Producer, topic: str, payload: bytes, number: int) -> None:
-    headers = [("event_id", str(uuid.uuid4()).encode()), ("type", b"OrderPlaced")]
-    while True:
-        try:
-            producer.produce(topic, payload, key=str(number).encode(), headers=headers)
-        except BufferError:
-            producer.poll(0.5)
-        else:
-            break
-    producer.poll(0)
 
 
 @contextmanager
@@ -126,12 +102,17 @@ def measure(
     with database(running) as url, tempfile.TemporaryDirectory() as directory:
         with psycopg.connect(url) as connection:
             connection.execute(table.encode())
-        config = Path(directory) / "inbox.toml"
-        config.write_text(CONFIG.format(url=url, kafka=running.bootstrap_servers, topic=topic, target=target))
-        inbox = [sys.executable, "-m", "inbox"]
-        subprocess.run([*inbox, "migrate", "--config", str(config)], check=True, capture_output=True)
-        cpu_seconds, peak, started_at = _run_worker([*inbox, "run", "--until-end", "--config", str(config)], directory)
+        config = migrated(running, topic, url, Path(directory), target)
+        cpu_seconds, peak, started_at = _run_worker([*INBOX, "run", "--until-end", "--config", str(config)], directory)
         return _verified(url, events, poison, cpu_seconds, peak, started_at)
+
+
+def migrated(running: Servers, topic: str, url: str, directory: Path, target: str) -> Path:
+    """The configuration of a sink whose schema is there."""
+    config = directory / "inbox.toml"
+    config.write_text(CONFIG.format(url=url, kafka=running.bootstrap_servers, topic=topic, target=target))
+    subprocess.run([*INBOX, "migrate", "--config", str(config)], check=True, capture_output=True)
+    return config
 
 
 def _run_worker(command: list[str], directory: str) -> tuple[float, float, str]:
