@@ -1,5 +1,6 @@
 """The values that flow through the sink: no I/O, so every layer may speak of them."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -131,6 +132,11 @@ def decoded(value: bytes | None) -> Any:
     except orjson.JSONDecodeError as error:
         # orjson's message holds a position, never the payload.
         raise EventError(f"the value is no JSON: {error.msg} at character {error.pos}") from None
+
+
+def as_base64(value: bytes | None) -> str | None:
+    """Bytes that may be anything, for JSON."""
+    return None if value is None else b64encode(value).decode()
 
 
 def record_time(record: Record) -> datetime | None:

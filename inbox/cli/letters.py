@@ -1,6 +1,5 @@
 """How dead letters look: as JSON, in a table, and one by itself."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from inbox.cli.printing import timestamp
 from inbox.cli.selection import readable_key
-from inbox.events import address_of, record_time
+from inbox.events import address_of, as_base64, record_time
 from inbox.store.letters import Letter
 
 
@@ -100,14 +99,10 @@ def _event_id(letter: Letter) -> str | None:
 def _payload(letter: Letter) -> dict[str, Any]:
     record = letter.record
     return {
-        "key": _base64(record.key()),
-        "value": _base64(record.value()),
-        "headers": [[name, _base64(value)] for name, value in record.headers() or ()],
+        "key": as_base64(record.key()),
+        "value": as_base64(record.value()),
+        "headers": [[name, as_base64(value)] for name, value in record.headers() or ()],
     }
-
-
-def _base64(value: bytes | None) -> str | None:
-    return None if value is None else b64encode(value).decode()
 
 
 def _payload_lines(letter: Letter) -> list[str]:

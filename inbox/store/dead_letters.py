@@ -1,6 +1,5 @@
 """Parked events, kept whole."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from inbox.events import Record, record_milliseconds, record_time
+from inbox.events import Record, as_base64, record_milliseconds, record_time
 from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
 
@@ -101,10 +100,6 @@ def described(letter: DeadLetter) -> dict[str, Any]:
         "attempts": letter.attempts,
         "state": letter.state.value,
     }
-
-
-def as_base64(value: bytes | None) -> str | None:
-    return None if value is None else b64encode(value).decode()
 
 
 def _chain(error: BaseException) -> str:

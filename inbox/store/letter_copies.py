@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from inbox.events import record_time
+from inbox.events import as_base64, record_time
 from inbox.store.database import SinkConnection
-from inbox.store.dead_letters import DeadLetter, as_base64, described
+from inbox.store.dead_letters import DeadLetter, described
 from inbox.store.options import OutboxOptions
 from inbox.store.outbox import Outbox
 from inbox.store.sql import statements
