@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
@@ -53,15 +54,23 @@ mutants: $(STAMP) ## breaks the delivery path in more than 30 ways, each of whic
 outages: $(STAMP) ## PostgreSQL and Kafka away for OUTAGE_SECONDS each (600 unless set)
 	OUTAGE_SECONDS=$${OUTAGE_SECONDS:-600} $(BIN)/python -m pytest tests/integration/outages -k for_minutes -rP
 
-bench: $(STAMP) ## this sink beside its peers and the limits of this machine; then its memory, and what poison costs
-	$(BIN)/python -m tests.benchmarks.compare
+# What this sink is compared with, and the plot, need packages that it does not.
+$(PEERS)/.installed: tests/benchmarks/peers.lock
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r tests/benchmarks/peers.lock
+	@touch $@
+
+bench: $(STAMP) $(PEERS)/.installed ## this sink beside its peers and the limits of this machine; then its memory, and what poison costs
+	PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m tests.benchmarks.compare --output docs/performance/comparison.json
+	$(PEERS)/bin/python tests/benchmarks/plot.py docs/performance/comparison.json docs/performance/comparison.svg
 	$(BIN)/python -m tests.benchmarks.throughput
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header --extra dev --group dev --output-file requirements.lock pyproject.toml requirements.build.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header --output-file tests/benchmarks/peers.lock tests/benchmarks/peers.in
 
 wheel: $(STAMP) ## build dist/*.whl
 	$(BIN)/python -m hatchling build -t wheel
 
 clean: ## remove the virtual environment and what tools left
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

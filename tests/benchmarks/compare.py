@@ -1,145 +1,37 @@
 """This sink beside what a user would pick instead, and beside the limits of the machine, in one run.
 
 Round after round each contender takes the same topic into an empty table, on a fresh database with fsync on; the
-rows are counted afterwards. The clock of a contender runs from its first row that another connection sees to its
-last, so that no start of a process, join of a group or making of a connector is in it. CPU is counted over the
-same time.
+rows are counted and summed up afterwards. The clock of a contender runs from its first rows that another connection
+sees to its last, so that no start of a process, join of a group or making of a connector is in it; what was there
+at the first look does not count. CPU is counted over the same time.
 """
 
 import argparse
 import json
-import os
-import platform
-import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 
 from inbox.dev.backends import Servers, servers
-from tests.benchmarks.connect import JdbcSink, KafkaConnect
-from tests.benchmarks.orders import PARTITIONS, TABLE, TABLE_ROUTE, fill, last_of_each_partition
+from tests.benchmarks.contenders import CONTENDERS, Contender, Ground
+from tests.benchmarks.figures import CONSUME, WRITE, Figures, ratios, report, table
+from tests.benchmarks.orders import PARTITIONS, TABLE, TABLE_ROUTE, fill, last_of_each_partition, order, value
 from tests.benchmarks.processes import Usage, parent_of, usage
-from tests.benchmarks.throughput import INBOX, database, migrated
+from tests.benchmarks.throughput import database
 from tests.kafka_topics import create_topic
-from tests.sinks import offer_handlers
 from tests.waiting import eventually
 
 ALL_THERE = "SELECT count(*) = %s FROM orders WHERE order_id = ANY (%s)"
+SUMS = "SELECT count(*), sum(order_id), sum(amount), sum(quantity) FROM orders"
 GIVES_UP_SECONDS = 300.0
-HANDLER_ROUTE = 'handler = "upsert"'
-HANDLERS = {"upsert": "tests.benchmarks.handlers:upsert"}
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What a contender works on."""
-
-    servers: Servers
-    topic: str
-    url: str
-    directory: Path
-
-    def migrated(self, route: str) -> Path:
-        return migrated(self.servers, self.topic, self.url, self.directory, route)
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One contender in one round; CPU in microseconds per event, without Kafka's."""
-
-    events: int
-    events_per_second: float
-    client_cpu: float
-    server_cpu: float
-    peak_megabytes: float
-
-
-Start = Callable[[Ground], AbstractContextManager[Sequence[int]]]
-"""Starts a contender and gives its process ids; it ends with the context."""
-
-
-def sink(route: str, *, workers: int = 1) -> Start:
-    """`inbox run`."""
-
-    @contextmanager
-    def start(ground: Ground) -> Iterator[Sequence[int]]:
-        config = ground.migrated(route)
-        packages = offer_handlers(ground.directory / "packages", HANDLERS)
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "."), "."])}
-        command = [*INBOX, "run", "--workers", str(workers), "--config", str(config)]
-        with _process(command, ground.directory, environ) as pid:
-            yield [pid]
-
-    return start
-
-
-def debezium(tasks: int) -> Start:
-    """The Debezium JDBC sink on Kafka Connect."""
-
-    @contextmanager
-    def start(ground: Ground) -> Iterator[Sequence[int]]:
-        connector = JdbcSink(ground.topic, ground.url, tasks)
-        connect = KafkaConnect(ground.servers.bootstrap_servers, connector.properties())
-        try:
-            yield [connect.start()]
-        finally:
-            connect.close()
-
-    return start
-
-
-def loop(batch: int) -> Start:
-    """A plain psycopg loop."""
-
-    @contextmanager
-    def start(ground: Ground) -> Iterator[Sequence[int]]:
-        command = [sys.executable, "-m", "tests.benchmarks.loops", ground.servers.bootstrap_servers, ground.topic]
-        with _process([*command, ground.url, "--batch", str(batch)], ground.directory, dict(os.environ)) as pid:
-            yield [pid]
-
-    return start
-
-
-@contextmanager
-def _process(command: Sequence[str], directory: Path, environ: dict[str, str]) -> Iterator[int]:
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
-        try:
-            yield process.pid
-            if process.poll() is not None:
-                raise SystemExit(f"{command} ended:\n{(directory / 'log').read_text()[-2000:]}")
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-
-
-@dataclass(frozen=True)
-class Contender:
-    """`share` of the events is enough for one that is slow."""
-
-    name: str
-    start: Start
-    share: float = 1.0
-
-
-CONTENDERS = [
-    Contender("kafka-inbox, table route", sink(TABLE_ROUTE)),
-    Contender("kafka-inbox, table route, 2 workers", sink(TABLE_ROUTE, workers=2)),
-    Contender("kafka-inbox, handler per event", sink(HANDLER_ROUTE), 0.25),
-    Contender("Debezium JDBC sink, 1 task", debezium(1)),
-    Contender("Debezium JDBC sink, 4 tasks", debezium(4)),
-    Contender("psycopg loop, 5,000 a transaction", loop(5000), 0.25),
-    Contender("psycopg loop, 1 a transaction", loop(1), 0.01),
-]
+LIMITS = {"consume": CONSUME, "write": WRITE}
 
 
 def measure(contender: Contender, running: Servers, topic: str, events: int) -> Figures:
@@ -147,18 +39,34 @@ def measure(contender: Contender, running: Servers, topic: str, events: int) -> 
         postmaster = parent_of(watcher.info.backend_pid)
         _await(watcher, "SELECT EXISTS (SELECT FROM orders)")
         began, client, server = time.perf_counter(), usage(pids), usage([postmaster])
+        counted = events - _rows(watcher)
         _await(watcher, ALL_THERE, PARTITIONS, last_of_each_partition(events))
         seconds, after, server_after = time.perf_counter() - began, usage(pids), usage([postmaster])
-        rows = watcher.execute("SELECT count(*) FROM orders").fetchone()
-        if rows != (events,):
-            raise SystemExit(f"{contender.name}: {rows} rows of {events} events")
+        _verify(watcher, contender.name, events)
     return Figures(
         events=events,
-        events_per_second=events / seconds,
-        client_cpu=_per_event(client, after, events),
-        server_cpu=_per_event(server, server_after, events),
+        events_per_second=counted / seconds,
+        client_cpu=_per_million(client, after, counted),
+        server_cpu=_per_million(server, server_after, counted),
         peak_megabytes=after.peak_megabytes,
     )
+
+
+def _rows(watcher: psycopg.Connection) -> int:
+    (rows,) = watcher.execute("SELECT count(*) FROM orders").fetchone() or (0,)
+    return int(rows)
+
+
+def _verify(watcher: psycopg.Connection, name: str, events: int) -> None:
+    orders = [order(number) for number in range(events)]
+    expected = (
+        events,
+        sum(each["order_id"] for each in orders),
+        sum(Decimal(each["amount"]) for each in orders),
+        sum(each["quantity"] for each in orders),
+    )
+    if (found := watcher.execute(SUMS).fetchone()) != expected:
+        raise SystemExit(f"{name}: the table holds {found}, not {expected} (rows, ids, amounts, quantities)")
 
 
 def measure_limit(limit: str, running: Servers, topic: str, events: int) -> Figures:
@@ -175,7 +83,7 @@ def measure_limit(limit: str, running: Servers, topic: str, events: int) -> Figu
         events=events,
         events_per_second=events / told["seconds"],
         client_cpu=told["cpu_seconds"] / events * 1e6,
-        server_cpu=_per_event(server, server_after, events),
+        server_cpu=_per_million(server, server_after, events),
         peak_megabytes=told["peak_megabytes"],
     )
 
@@ -192,7 +100,7 @@ def _ground(running: Servers, topic: str) -> Iterator[tuple[Ground, psycopg.Conn
         yield Ground(running, topic, url, Path(directory)), watcher
 
 
-def _per_event(before: Usage, after: Usage, events: int) -> float:
+def _per_million(before: Usage, after: Usage, events: int) -> float:
     return (after.cpu_seconds - before.cpu_seconds) / events * 1e6
 
 
@@ -214,60 +122,41 @@ def main() -> None:
     wanted = [contender for contender in CONTENDERS if arguments.only in contender.name]
     results: dict[str, list[Figures]] = {}
     with servers(progress=print) as running:
-        topics: dict[int, str] = {}
-
-        def topic_of(events: int) -> str:
-            if events not in topics:
-                topics[events] = create_topic(running.bootstrap_servers, partitions=PARTITIONS)
-                fill(running.bootstrap_servers, topics[events], events)
-            return topics[events]
-
+        topics = Topics(running)
         for number in range(arguments.rounds):
-            for limit in ("consume", "write") if not arguments.only else ():
-                figures = measure_limit(limit, running, topic_of(arguments.events), arguments.events)
-                results.setdefault(f"limit: {limit}", []).append(figures)
-                print(number + 1, limit, _line(figures), flush=True)
-            for contender in wanted:
-                events = int(arguments.events * contender.share)
-                figures = measure(contender, running, topic_of(events), events)
-                results.setdefault(contender.name, []).append(figures)
-                print(number + 1, contender.name, _line(figures), flush=True)
-        report = _report(results, running)
-    arguments.output.write_text(json.dumps(report, indent=2) + "\n")
-    print("\n" + _table(results))
+            for name, figures in _round(running, topics, wanted, arguments.events, limits=not arguments.only):
+                results.setdefault(name, []).append(figures)
+                print(f"{number + 1}: {name}: {figures}", flush=True)
+        found = report(results, running)
+    arguments.output.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"\n{table(results)}\n")
+    for name, ratio in ratios(results).items():
+        print(f"{ratio:6.2f}  {name}")
 
 
-def _line(figures: Figures) -> str:
-    return (
-        f"{figures.events_per_second:,.0f} events/s, CPU {figures.client_cpu:.1f} + {figures.server_cpu:.1f} us, "
-        f"{figures.peak_megabytes:,.0f} MB"
-    )
+class Topics:
+    """The topics of a run, each filled once."""
+
+    def __init__(self, running: Servers) -> None:
+        self._running = running
+        self._names: dict[tuple[int, Callable[[int], bytes]], str] = {}
+
+    def of(self, events: int, encode: Callable[[int], bytes] = value) -> str:
+        if (events, encode) not in self._names:
+            name = create_topic(self._running.bootstrap_servers, partitions=PARTITIONS)
+            fill(self._running.bootstrap_servers, name, events, encode)
+            self._names[events, encode] = name
+        return self._names[events, encode]
 
 
-def _median(rounds: Sequence[Figures], field: str) -> float:
-    return statistics.median(float(getattr(figures, field)) for figures in rounds)
-
-
-def _table(results: dict[str, list[Figures]]) -> str:
-    lines = ["| | events/s | client CPU, us | server CPU, us | peak MB |", "|---|---|---|---|---|"]
-    for name, rounds in results.items():
-        rates = [figures.events_per_second for figures in rounds]
-        lines.append(
-            f"| {name} | {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) "
-            f"| {_median(rounds, 'client_cpu'):.1f} | {_median(rounds, 'server_cpu'):.1f} "
-            f"| {_median(rounds, 'peak_megabytes'):.0f} |"
-        )
-    return "\n".join(lines)
-
-
-def _report(results: dict[str, list[Figures]], running: Servers) -> dict[str, object]:
-    return {
-        "machine": platform.platform(),
-        "cores": os.cpu_count(),
-        "servers": running.description,
-        "at": datetime.now(UTC).isoformat(timespec="minutes"),
-        "rounds": {name: [asdict(figures) for figures in rounds] for name, rounds in results.items()},
-    }
+def _round(
+    running: Servers, topics: Topics, wanted: Sequence[Contender], events: int, *, limits: bool
+) -> Iterator[tuple[str, Figures]]:
+    for limit, name in LIMITS.items() if limits else ():
+        yield name, measure_limit(limit, running, topics.of(events), events)
+    for contender in wanted:
+        share = int(events * contender.share)
+        yield contender.name, measure(contender, running, topics.of(share, contender.encode), share)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from inbox.dev.kafka_local import LOG4J, QUIET, java
 from inbox.dev.kafka_settings import as_properties
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.dev.supervised import Supervised
+from tests.benchmarks.orders import CONNECT_SCHEMA
 
-# 4.2 is the first whose JSON converter takes the schema from its configuration (KIP-1054); before, every record has to
-# carry it, which would make records three times as large for this peer alone.
+# 4.2 is the first whose JSON converter takes the schema from its configuration (KIP-1054). Before, every record has to
+# carry it, in an envelope that is three times as large as the event.
 _JACKSON = "2.19.2"
 CONNECT = JarSet(
     "Apache Kafka Connect 4.2.0",
@@ -39,32 +40,26 @@ CONNECT = JarSet(
 )
 JDBC_SINK = JarSet("Debezium JDBC sink 3.3.1.Final", ("io.debezium:debezium-connector-jdbc:3.3.1.Final",), megabytes=42)
 
-SCHEMA = {
-    "type": "struct",
-    "fields": [
-        {"field": "order_id", "type": "int64", "optional": False},
-        {"field": "customer", "type": "string", "optional": True},
-        {"field": "amount", "type": "string", "optional": True},
-        {"field": "quantity", "type": "int32", "optional": True},
-        {"field": "placed_at", "type": "string", "optional": True},
-        {"field": "note", "type": "string", "optional": True},
-    ],
-}
 HEAP = "-Xmx1g"
 
 
 @dataclass(frozen=True)
 class JdbcSink:
-    """The connector: its topic, its table `orders` in the database of the URL, and how many tasks it has."""
+    """The connector: its topic, its table `orders` in the database of the URL, and how many tasks it has.
+
+    `schema_in_records`: each value is an envelope of schema and payload, which every version of Connect can read.
+    """
 
     topic: str
     database_url: str
     tasks: int
+    schema_in_records: bool
 
     def properties(self) -> dict[str, str]:
         database = urlsplit(self.database_url)
         # stringtype: the server takes a text for the column's own type, so that nothing is converted in the JVM.
         options = "reWriteBatchedInserts=true&stringtype=unspecified"
+        schema = {} if self.schema_in_records else {"value.converter.schema.content": json.dumps(CONNECT_SCHEMA)}
         return {
             # its group goes by the name, and a round must not begin where the one before ended
             "name": f"orders-{uuid.uuid4().hex}",
@@ -81,6 +76,10 @@ class JdbcSink:
             "schema.evolution": "none",
             "batch.size": "5000",
             "use.reduction.buffer": "true",
+            "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "value.converter.schemas.enable": "true",
+            **schema,
         }
 
 
@@ -117,8 +116,6 @@ class KafkaConnect:
             "bootstrap.servers": bootstrap_servers,
             "key.converter": "org.apache.kafka.connect.storage.StringConverter",
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-            "value.converter.schemas.enable": "true",
-            "value.converter.schema.content": json.dumps(SCHEMA),
             "offset.storage.file.filename": str(directory / "offsets"),
             "plugin.path": str(directory / "plugins"),
             "listeners": f"http://{LOOPBACK}:{free_port()}",

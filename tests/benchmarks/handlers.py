@@ -1,9 +1,17 @@
 """Handlers of the comparison."""
 
-from inbox import Event, Transaction
+from collections.abc import Sequence
+
+from inbox import Event, Transaction, handler
 from tests.benchmarks.poison_handlers import INSERT
 
 
 def upsert(event: Event, tx: Transaction) -> None:
     """One statement for each event."""
     tx.execute(INSERT, tuple(event.json().values()))
+
+
+@handler(batch=True)
+def upsert_all(events: Sequence[Event], tx: Transaction) -> None:
+    """One statement for all events, repeated for each in one flight."""
+    tx.executemany(INSERT, [tuple(event.json().values()) for event in events])

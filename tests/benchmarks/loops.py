@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import uuid
 from collections.abc import Sequence
 
 import psycopg
@@ -21,11 +22,12 @@ def main() -> None:
     parser.add_argument("topic")
     parser.add_argument("database_url")
     parser.add_argument("--batch", type=int, default=5000, help="events in a transaction")
+    parser.add_argument("--one-by-one", action="store_true", help="a round trip for each event")
     arguments = parser.parse_args()
     consumer = Consumer(
         {
             "bootstrap.servers": arguments.bootstrap_servers,
-            "group.id": f"{arguments.topic}-loop-{arguments.batch}",
+            "group.id": f"{arguments.topic}-loop-{uuid.uuid4().hex}",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
         }
@@ -35,14 +37,18 @@ def main() -> None:
         while True:
             messages = consumer.consume(arguments.batch, timeout=0.5)
             if messages:
-                _write(connection, messages)
+                _write(connection, messages, one_by_one=arguments.one_by_one)
                 consumer.commit(asynchronous=True)
 
 
-def _write(connection: psycopg.Connection, messages: Sequence[Message]) -> None:
+def _write(connection: psycopg.Connection, messages: Sequence[Message], *, one_by_one: bool) -> None:
     rows = [json.loads(message.value() or b"") for message in messages]
     with connection.cursor() as cursor:
-        cursor.executemany(UPSERT.encode(), rows)
+        if one_by_one:
+            for row in rows:
+                cursor.execute(UPSERT.encode(), row)
+        else:
+            cursor.executemany(UPSERT.encode(), rows)
     connection.commit()
 
 

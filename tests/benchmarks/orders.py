@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Producer
@@ -33,6 +34,24 @@ def value(number: int) -> bytes:
     return json.dumps(order(number)).encode()
 
 
+CONNECT_SCHEMA = {
+    "type": "struct",
+    "fields": [
+        {"field": "order_id", "type": "int64", "optional": False},
+        {"field": "customer", "type": "string", "optional": True},
+        {"field": "amount", "type": "string", "optional": True},
+        {"field": "quantity", "type": "int32", "optional": True},
+        {"field": "placed_at", "type": "string", "optional": True},
+        {"field": "note", "type": "string", "optional": True},
+    ],
+}
+
+
+def value_with_schema(number: int) -> bytes:
+    """The same order in the envelope that Kafka Connect's JSON converter reads."""
+    return json.dumps({"schema": CONNECT_SCHEMA, "payload": order(number)}).encode()
+
+
 TABLE_ROUTE = """
 [routes.table]
 name = "public.orders"
@@ -42,11 +61,11 @@ key = ["order_id"]
 """ + "".join(f'{name} = "/{name}"\n' for name in COLUMNS)
 
 
-def fill(bootstrap_servers: str, topic: str, events: int) -> None:
+def fill(bootstrap_servers: str, topic: str, events: int, encode: Callable[[int], bytes] = value) -> None:
     """In turn into each partition, with ids that are random, as most producers make them."""
     producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 50})
     for number in range(events):
-        produce(producer, topic, value(number), number, partition=number % PARTITIONS)
+        produce(producer, topic, encode(number), number, partition=number % PARTITIONS)
     producer.flush()
 
 

@@ -1,0 +1,139 @@
+"""Who takes the same topic into the same table: this sink, what a user would pick instead, what people write first."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from inbox.dev.backends import Servers
+from tests.benchmarks.connect import JdbcSink, KafkaConnect
+from tests.benchmarks.orders import TABLE_ROUTE, value, value_with_schema
+from tests.benchmarks.throughput import INBOX, migrated
+from tests.sinks import offer_handlers
+
+HANDLERS = {"upsert": "tests.benchmarks.handlers:upsert", "upsert_all": "tests.benchmarks.handlers:upsert_all"}
+PEERS_PYTHON = Path(os.environ.get("PEERS_PYTHON", ".venv-peers/bin/python"))
+"""The interpreter of the environment that holds the peers' packages; see `make bench`."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a contender works on."""
+
+    servers: Servers
+    topic: str
+    url: str
+    directory: Path
+
+    def migrated(self, route: str) -> Path:
+        return migrated(self.servers, self.topic, self.url, self.directory, route)
+
+
+Start = Callable[[Ground], AbstractContextManager[Sequence[int]]]
+"""Starts a contender and gives its process ids; it ends with the context."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`share` of the events is enough for one that is slow; `encode` makes the values that it can read."""
+
+    name: str
+    start: Start
+    share: float = 1.0
+    encode: Callable[[int], bytes] = value
+
+
+def sink(route: str, *, workers: int = 1) -> Start:
+    """`inbox run`."""
+
+    @contextmanager
+    def start(ground: Ground) -> Iterator[Sequence[int]]:
+        config = ground.migrated(route)
+        packages = offer_handlers(ground.directory / "packages", HANDLERS)
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "."), "."])}
+        command = [*INBOX, "run", "--workers", str(workers), "--config", str(config)]
+        with _process(command, ground.directory, environ) as pid:
+            yield [pid]
+
+    return start
+
+
+def debezium(tasks: int, *, schema_in_records: bool = False) -> Start:
+    """The Debezium JDBC sink on Kafka Connect."""
+
+    @contextmanager
+    def start(ground: Ground) -> Iterator[Sequence[int]]:
+        connector = JdbcSink(ground.topic, ground.url, tasks, schema_in_records)
+        connect = KafkaConnect(ground.servers.bootstrap_servers, connector.properties())
+        try:
+            yield [connect.start()]
+        finally:
+            connect.close()
+
+    return start
+
+
+def loop(batch: int, *, one_by_one: bool = False) -> Start:
+    """A plain psycopg loop: `executemany`, or one `execute` after the other."""
+
+    @contextmanager
+    def start(ground: Ground) -> Iterator[Sequence[int]]:
+        command = [sys.executable, "-m", "tests.benchmarks.loops", ground.servers.bootstrap_servers, ground.topic]
+        command += [ground.url, "--batch", str(batch), *(["--one-by-one"] if one_by_one else [])]
+        with _process(command, ground.directory, dict(os.environ)) as pid:
+            yield [pid]
+
+    return start
+
+
+def quix(batch: int) -> Start:
+    """Quix Streams with its PostgreSQL sink, on packages of its own."""
+
+    @contextmanager
+    def start(ground: Ground) -> Iterator[Sequence[int]]:
+        script = str(Path(__file__).with_name("quix.py"))
+        command = [str(PEERS_PYTHON), script, ground.servers.bootstrap_servers, ground.topic, ground.url, str(batch)]
+        with _process(command, ground.directory, dict(os.environ)) as pid:
+            yield [pid]
+
+    return start
+
+
+@contextmanager
+def _process(command: Sequence[str], directory: Path, environ: dict[str, str]) -> Iterator[int]:
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
+        try:
+            yield process.pid
+            if process.poll() is not None:
+                raise SystemExit(f"{command} ended:\n{(directory / 'log').read_text()[-2000:]}")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+_PER_EVENT = 'handler = "upsert"'
+_PER_BATCH = 'handler = "upsert_all"'
+
+OURS = "kafka-inbox, table route"
+PEER = "Debezium JDBC sink, 1 task"
+PEER_OF_TWO = "Debezium JDBC sink, 4 tasks"
+CONTENDERS = [
+    Contender(OURS, sink(TABLE_ROUTE)),
+    Contender(f"{OURS}, 2 workers", sink(TABLE_ROUTE, workers=2)),
+    Contender("kafka-inbox, handler per event", sink(_PER_EVENT), 0.5),
+    Contender("kafka-inbox, handler per event, 2 workers", sink(_PER_EVENT, workers=2), 0.5),
+    Contender("kafka-inbox, handler per batch", sink(_PER_BATCH)),
+    Contender(PEER, debezium(1)),
+    Contender(PEER_OF_TWO, debezium(4)),
+    Contender(f"{PEER}, schema in records", debezium(1, schema_in_records=True), encode=value_with_schema),
+    Contender(f"{PEER_OF_TWO}, schema in records", debezium(4, schema_in_records=True), encode=value_with_schema),
+    Contender("Quix Streams PostgreSQL sink", quix(5000), 0.5),
+    Contender("psycopg loop, executemany of 5,000", loop(5000), 0.5),
+    Contender("psycopg loop, execute, 5,000 a transaction", loop(5000, one_by_one=True), 0.25),
+    Contender("psycopg loop, execute, 1 a transaction", loop(1, one_by_one=True), 0.01),
+]
