@@ -65,9 +65,13 @@ bench: $(STAMP) $(PEERS)/.installed ## this sink beside its peers and the limits
 	$(PEERS)/bin/python tests/benchmarks/plot.py docs/performance/comparison.json docs/performance/comparison.svg
 	$(BIN)/python -m tests.benchmarks.throughput
 
-lock: ## write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header --extra dev --group dev --output-file requirements.lock pyproject.toml requirements.build.in
-	uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header --output-file tests/benchmarks/peers.lock tests/benchmarks/peers.in
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header
+
+lock: ## write every requirements lock anew from pyproject.toml (needs uv)
+	$(COMPILE) --extra dev --group dev --output-file requirements.lock pyproject.toml requirements.build.in
+	$(COMPILE) --constraint requirements.lock --output-file requirements.run.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file requirements.build.lock requirements.build.in
+	$(COMPILE) --output-file tests/benchmarks/peers.lock tests/benchmarks/peers.in
 
 wheel: $(STAMP) ## build dist/*.whl
 	$(BIN)/python -m hatchling build -t wheel

@@ -97,6 +97,14 @@ def database_url(make_database: Callable[[], str]) -> str:
 
 
 @pytest.fixture
+def empty_database_url(servers: backends.Servers) -> Iterator[str]:
+    """The URL of a database of this test alone, in which nobody has migrated."""
+    name = unique_name("empty")
+    yield create_database(servers.database_url, name)
+    drop_database(servers.database_url, name)
+
+
+@pytest.fixture
 def bootstrap_servers(servers: backends.Servers) -> str:
     """Where Kafka is."""
     return servers.bootstrap_servers
