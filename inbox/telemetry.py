@@ -1,6 +1,7 @@
 """Names of metrics and log events in one place, so that dashboards and alerts do not drift."""
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -28,7 +29,9 @@ END_TO_END_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
     registry=REGISTRY,
 )
-DEAD_LETTERS = Counter("inbox_dead_letters", "Events put into dead_letters.", ["state"], registry=REGISTRY)
+DEAD_LETTERS = Gauge(
+    "inbox_dead_letters", "Open dead letters, parked or waiting behind one.", ["state"], registry=REGISTRY
+)
 SAME_ID_OTHER_PAYLOAD = Counter(
     "inbox_same_id_other_payload",
     "Events whose id was applied before with another payload, parked or counted as duplicates.",
@@ -37,6 +40,30 @@ SAME_ID_OTHER_PAYLOAD = Counter(
 FENCED = Counter("inbox_fenced", "Batches of a partition that met a higher owner epoch.", registry=REGISTRY)
 RETRIES = Counter("inbox_retries", "Work for the database tried again.", ["reason"], registry=REGISTRY)
 PAUSED = Gauge("inbox_paused", "1 while the sink waits for something to come back.", ["reason"], registry=REGISTRY)
+WORKER_RESTARTS = Counter(
+    "inbox_worker_restarts", "Workers started again by `inbox run --workers N`, however they ended.", registry=REGISTRY
+)
+HORIZON_SECONDS = Gauge(
+    "inbox_horizon_seconds", "How far back duplicates are recognised; NaN where that is not known.", registry=REGISTRY
+)
+HORIZON_SECONDS.set(math.nan)
+OUTBOX_PENDING = Gauge(
+    "inbox_outbox_pending", "Rows of the outbox that are not sent yet; NaN but in a relay.", registry=REGISTRY
+)
+OUTBOX_PENDING.set(math.nan)
+RELAY_EVENTS = Counter("inbox_relay_events", "Events of the outbox that Kafka has taken.", registry=REGISTRY)
+
+
+_in_every_line: dict[str, object] = {}
+
+
+def log_with(**fields: object) -> None:
+    """From now on every line of this process has these fields, whatever thread writes it."""
+    _in_every_line.update(fields)
+
+
+def _add_common(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {**line, **_in_every_line}
 
 
 def configure_logging(*, human: bool) -> None:
@@ -48,6 +75,7 @@ def configure_logging(*, human: bool) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _add_common,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

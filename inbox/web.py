@@ -6,15 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
-from inbox.app.health import Health
 from inbox.errors import StartupError
 from inbox.telemetry import REGISTRY
 
 _TEXT = "text/plain; charset=utf-8"
+
+
+class Probes(Protocol):
+    """What `/live` and `/ready` ask: None, or why not."""
+
+    def not_live(self) -> str | None: ...
+    def not_ready(self) -> str | None: ...
 
 
 class Answer(NamedTuple):
@@ -26,7 +33,7 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def serving(listen: tuple[str, int] | None, health: Health) -> Iterator[None]:
+def serving(listen: tuple[str, int] | None, probes: Probes, metrics: Collector = REGISTRY) -> Iterator[None]:
     """Answers on that address as long as it is entered; without an address it does nothing.
 
     Raises:
@@ -35,7 +42,7 @@ def serving(listen: tuple[str, int] | None, health: Health) -> Iterator[None]:
     if listen is None:
         yield
         return
-    server = _server(listen, health)
+    server = _server(listen, probes, metrics)
     thread = threading.Thread(target=server.serve_forever, name="inbox-http", daemon=True)
     thread.start()
     try:
@@ -45,16 +52,16 @@ def serving(listen: tuple[str, int] | None, health: Health) -> Iterator[None]:
         server.server_close()
 
 
-def answer(path: str, accept: str, health: Health) -> Answer:
+def answer(path: str, accept: str, probes: Probes, metrics: Collector) -> Answer:
     """What a request for `path` gets."""
     match path.partition("?")[0]:
         case "/live":
-            return _probe(health.not_live())
+            return _probe(probes.not_live())
         case "/ready":
-            return _probe(health.not_ready())
+            return _probe(probes.not_ready())
         case "/metrics":
             encode, content_type = choose_encoder(accept)
-            return Answer(HTTPStatus.OK, encode(REGISTRY), content_type)
+            return Answer(HTTPStatus.OK, encode(metrics), content_type)
     return Answer(HTTPStatus.NOT_FOUND, b"there are /live, /ready and /metrics\n")
 
 
@@ -64,12 +71,12 @@ def _probe(why_not: str | None) -> Answer:
     return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{why_not}\n".encode())
 
 
-def _server(listen: tuple[str, int], health: Health) -> ThreadingHTTPServer:
+def _server(listen: tuple[str, int], probes: Probes, metrics: Collector) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10.0
 
         def do_GET(self) -> None:
-            found = answer(self.path, self.headers.get("Accept", ""), health)
+            found = answer(self.path, self.headers.get("Accept", ""), probes, metrics)
             self.send_response(found.status)
             self.send_header("Content-Type", found.content_type)
             self.send_header("Content-Length", str(len(found.body)))

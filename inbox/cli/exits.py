@@ -7,6 +7,7 @@ from inbox.errors import HaltError, InboxError, StartupError
 DONE = 0
 FOUND_A_FAILURE = 1
 UNEXPECTED = 1
+USAGE = 2
 STARTUP = 3
 HALT = 4
 INTERRUPTED = 128 + signal.SIGINT

@@ -6,13 +6,17 @@ from pathlib import Path
 import click
 
 from inbox import app
+from inbox.app.gathering import Gathering
 from inbox.app.health import Health
+from inbox.app.survey import surveying
+from inbox.cli.crew import Crew
 from inbox.cli.exits import DONE
 from inbox.cli.live import LiveLine, shown
 from inbox.cli.options import config_option, example, properties_option, sink_settings
 from inbox.cli.signals import Stop, stopped_by_signals
-from inbox.cli.supervisor import end_with_supervisor, environments, supervise, worker_command
+from inbox.cli.supervisor import end_with_supervisor, reporting, supervise, worker_command
 from inbox.settings import Settings
+from inbox.telemetry import log_with
 from inbox.web import serving
 
 
@@ -28,28 +32,43 @@ from inbox.web import serving
 )
 @click.option("--until-end", is_flag=True, help="Stop once every partition has reached the end it had at the start.")
 @click.option("--supervised", is_flag=True, hidden=True)
+@click.option("--worker", type=int, hidden=True)
+@click.option("--reports", type=int, hidden=True)
 def run(
-    config: Path | None, properties: tuple[tuple[str, str], ...], workers: int, until_end: bool, supervised: bool
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    workers: int,
+    until_end: bool,
+    supervised: bool,
+    worker: int | None,
+    reports: int | None,
 ) -> int:
     """Take events from Kafka into the database.
 
     Runs until SIGTERM or SIGINT: then the batch at hand is finished or abandoned, the group is left, and the exit
     code is 0. A second signal ends it at once.
     """
+    if worker is not None:
+        log_with(worker=worker)
     settings = sink_settings(config, properties)
     stop = Stop()
     with stopped_by_signals(stop):
         if workers > 1:
-            command = worker_command(config, properties, until_end=until_end)
-            return supervise(command, environments(workers, settings.http_listen), stop)
+            gathering = Gathering(workers)
+            with serving(settings.http_listen, gathering, gathering):
+                command = worker_command(config, properties, until_end=until_end)
+                return supervise(command, Crew(workers, until_end=until_end), gathering, stop)
         if supervised:
             end_with_supervisor()
-        return _work(settings, stop, until_end=until_end, line_wanted=sys.stderr.isatty() and not supervised)
+        health = Health()
+        listen = settings.http_listen if reports is None else None
+        with serving(listen, health), reporting(reports, health):
+            return _work(settings, stop, health, until_end=until_end, line_wanted=not supervised)
 
 
-def _work(settings: Settings, stop: Stop, *, until_end: bool, line_wanted: bool) -> int:
-    line, health = LiveLine(), Health()
-    with serving(settings.http_listen, health), shown(line, wanted=line_wanted):
+def _work(settings: Settings, stop: Stop, health: Health, *, until_end: bool, line_wanted: bool) -> int:
+    line = LiveLine()
+    with shown(line, wanted=line_wanted and sys.stderr.isatty()):
         ready = app.prepare(settings, stop)
         if ready is None:
             return DONE
@@ -57,5 +76,6 @@ def _work(settings: Settings, stop: Stop, *, until_end: bool, line_wanted: bool)
         health.watch(worker.progress)
         line.progress = worker.progress
         stop.then(worker.stop)
-        worker.run()
+        with surveying(settings.database):
+            worker.run()
     return DONE

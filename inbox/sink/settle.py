@@ -14,7 +14,7 @@ from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult, Ro
 from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
-from inbox.store.dead_letters import DeadLetter, DeadLetters, State
+from inbox.store.dead_letters import DeadLetter, DeadLetters
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.letter_copies import LetterCopies
 from inbox.store.processed import Processed
@@ -30,7 +30,6 @@ class SettledBatch:
     """The answer to a batch: what moved in the ledger, or, if anything was `fenced`, that nothing did."""
 
     settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
-    parked: int = 0
     fenced: frozenset[TopicPartition] = frozenset()
 
 
@@ -162,10 +161,7 @@ class Settler:
         self._remember_parked(letters)
         self._suspects.settled(batch)
         addresses = {each.partition_id: each.address for each in batch.slices.values()}
-        return SettledBatch(
-            settlements={addresses[a.partition_id]: a.settlement for a in advances},
-            parked=sum(letter.state is State.PARKED for letter in letters),
-        )
+        return SettledBatch(settlements={addresses[a.partition_id]: a.settlement for a in advances})
 
     def _settle_route(self, route: BoundRoute, batch: Batch) -> RouteResult:
         column = batch.column(route.name)

@@ -23,7 +23,6 @@ from inbox.store.ledger import Holding
 from inbox.telemetry import (
     BATCH_EVENTS,
     BATCH_SECONDS,
-    DEAD_LETTERS,
     END_TO_END_SECONDS,
     EVENTS,
     FENCED,
@@ -184,8 +183,6 @@ class Worker:
         BATCH_SECONDS.observe(seconds)
         if batch.records:
             BATCH_EVENTS.observe(batch.records)
-        if settled.parked:
-            DEAD_LETTERS.labels("parked").inc(settled.parked)
         oldest = [part.oldest_milliseconds for part in batch.slices.values() if part.oldest_milliseconds]
         if oldest:
             END_TO_END_SECONDS.observe(max(0.0, time.time() - min(oldest) / 1000))

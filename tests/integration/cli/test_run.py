@@ -91,13 +91,41 @@ def test_workers_share_the_partitions_and_end_together(sink: Sink, start: Start)
     assert sink.group_offsets() == sink.next_offsets()
 
 
-def test_a_worker_that_ends_badly_ends_all_with_its_exit_code(sink: Sink, start: Start) -> None:
+def test_a_killed_worker_is_started_again_and_no_count_goes_back(sink: Sink, start: Start) -> None:
+    port = listening(sink)
+    process = start("run", "--workers", "2", sink)
+    eventually(lambda: len(owners(sink)) == 2, within=40, what="two owners")
+    sink.produce(300)
+    eventually(lambda: applied(port, sink) == 300, within=20, what="300 events in the metrics of both")
+    killed = owners(sink).pop()
+
+    os.kill(killed, signal.SIGKILL)
+
+    eventually(lambda: killed not in owners(sink) and len(owners(sink)) == 2, within=40, what="a new second owner")
+    assert applied(port, sink) == 300
+    sink.produce(100)
+    eventually(lambda: applied(port, sink) == 400, within=20, what="400 events")
+    eventually(lambda: get(port, "ready") == (200, "ok\n"), within=20, what="readiness")
+    metrics = get(port, "metrics")[1].splitlines()
+    assert len([line for line in metrics if line.startswith("inbox_lag{")]) == 2
+    assert "inbox_worker_restarts_total 1.0" in metrics
+    process.terminate()
+    assert process.wait(timeout=15) == 0
+
+
+def test_a_worker_that_halts_ends_all_with_4(sink: Sink, start: Start) -> None:
     process = start("run", "--workers", "2", sink)
     eventually(lambda: len(owners(sink)) == 2, within=40, what="two owners")
 
-    os.kill(owners(sink).pop(), signal.SIGKILL)
+    sink.sql("UPDATE inbox.sink SET routes_revision = routes_revision + 1")
+    sink.produce(100)
 
-    assert process.wait(timeout=20) == 128 + signal.SIGKILL
+    assert process.wait(timeout=30) == 4
+
+
+def test_workers_that_cannot_start_end_all_with_3(sink: Sink, inbox: Callable[..., Result], start: Start) -> None:
+    sink.sql("DROP SCHEMA inbox CASCADE")
+    assert start("run", "--workers", "2", sink).wait(timeout=30) == 3
 
 
 def test_workers_end_in_order_when_their_supervisor_is_killed(sink: Sink, start: Start) -> None:
@@ -127,8 +155,7 @@ def test_a_property_on_the_command_line_wins(sink: Sink, inbox: Callable[..., Re
 
 
 def test_the_probes_tell_how_it_is(sink: Sink, start: Start) -> None:
-    port = free_port()
-    sink.config.write_text(sink.config.read_text() + f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    port = listening(sink)
     process = start("run", sink)
     eventually(lambda: get(port, "ready") == (200, "ok\n"), within=20, what="readiness")
     assert get(port, "live") == (200, "ok\n")
@@ -143,9 +170,8 @@ def test_the_probes_tell_how_it_is(sink: Sink, start: Start) -> None:
 
 
 def test_while_it_waits_for_the_database_it_is_live_and_not_ready(sink: Sink, start: Start) -> None:
-    port = free_port()
     sink.configure(database_url=NOWHERE)
-    sink.config.write_text(sink.config.read_text() + f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    port = listening(sink)
     logged(start("run", sink), "waiting")
 
     assert get(port, "live") == (200, "ok\n")
@@ -153,8 +179,7 @@ def test_while_it_waits_for_the_database_it_is_live_and_not_ready(sink: Sink, st
 
 
 def test_an_address_that_is_taken_is_told_at_the_start(sink: Sink, start: Start, inbox: Callable[..., Result]) -> None:
-    port = free_port()
-    sink.config.write_text(sink.config.read_text() + f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    port = listening(sink)
     first = start("run", sink)
     logged(first, "assigned")
 
@@ -186,6 +211,18 @@ def test_elsewhere_it_logs_json(sink: Sink, start: Start) -> None:
     process = start("run", "--until-end", sink)
     _, errors = process.communicate(timeout=30)
     assert json.loads(errors.splitlines()[0])["event"] == "assigned"
+
+
+def listening(sink: Sink) -> int:
+    """The port on which the sink will answer."""
+    port = free_port()
+    sink.config.write_text(sink.config.read_text() + f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    return port
+
+
+def applied(port: int, sink: Sink) -> float:
+    name = f'inbox_events_total{{ending="applied",topic="{sink.topic}"}} '
+    return sum(float(line[len(name) :]) for line in get(port, "metrics")[1].splitlines() if line.startswith(name))
 
 
 def waits_for_a_lock(sink: Sink) -> bool:

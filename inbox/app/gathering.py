@@ -1,0 +1,176 @@
+"""What the processes of one supervisor report, made into the one answer that a scrape or a probe gets.
+
+A report is a line of JSON that a worker sends every second, and once more at its end. Counters of a life that is over
+stay in the sums, so that none goes backwards; its gauges go with it. What a killed worker counted after its last
+report, a second's worth at most, is in the ledger alone.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from prometheus_client import Metric
+
+from inbox.telemetry import REGISTRY, WORKER_RESTARTS
+
+_SILENT_SECONDS = 30.0
+_CURRENT_SECONDS = 5.0
+"""A worker that has been silent for longer may have lost its partitions: what it said of their lag counts no more."""
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class _Family:
+    """One metric: its samples by name and labels."""
+
+    documentation: str
+    kind: str
+    samples: dict[tuple[str, Labels], float] = field(default_factory=dict)
+
+    @property
+    def adds_up(self) -> bool:
+        return self.kind in ("counter", "histogram")
+
+
+Families = dict[str, _Family]
+
+
+@dataclass
+class Life:
+    """One process of a worker, from its start to its end, and the last that it reported."""
+
+    worker: int
+    heard_at: float
+    not_live: str | None = None
+    not_ready: str | None = "starting"
+    families: Families = field(default_factory=dict)
+
+
+def report(not_live: str | None, not_ready: str | None) -> bytes:
+    """The line that tells how this process is and what it counted so far."""
+    metrics = {
+        name: [family.documentation, family.kind, [[*key, value] for key, value in family.samples.items()]]
+        for name, family in _families(REGISTRY.collect()).items()
+    }
+    return orjson.dumps({"not_live": not_live, "not_ready": not_ready, "metrics": metrics}) + b"\n"
+
+
+class Gathering:
+    """The reports of a number of workers; called by the supervisor and by the threads that read and that answer."""
+
+    def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._workers = workers
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._lives: dict[int, Life] = {}
+        self._past: Families = {}
+
+    def began(self, worker: int) -> Life:
+        """A process of that worker was started."""
+        life = Life(worker, self._clock())
+        with self._lock:
+            self._lives[worker] = life
+        return life
+
+    def reported(self, life: Life, line: bytes) -> None:
+        """That process sent a whole line."""
+        told: Mapping[str, Any] = orjson.loads(line)
+        families = {name: _read(*parts) for name, parts in told["metrics"].items()}
+        with self._lock:
+            life.heard_at, life.families = self._clock(), families
+            life.not_live, life.not_ready = told["not_live"], told["not_ready"]
+
+    def ended(self, life: Life) -> None:
+        """That process is gone."""
+        with self._lock:
+            if self._lives.get(life.worker) is life:
+                del self._lives[life.worker]
+            _add(self._past, life.families, gauges=False)
+
+    def is_ready(self, worker: int) -> bool:
+        with self._lock:
+            life = self._lives.get(worker)
+            return life is not None and life.not_ready is None
+
+    def not_live(self) -> str | None:
+        """The first worker whose loop hangs, and why it is thought so; one that is to be started again is no such."""
+        return next((f"worker {worker}: {why}" for worker, why in self._complaints(_hangs) if why), None)
+
+    def not_ready(self) -> str | None:
+        """The first worker that does not do its work now, and why."""
+        return next((f"worker {worker}: {why}" for worker, why in self._complaints(_idles) if why), None)
+
+    def _complaints(self, of: "Callable[[Life | None, float], str | None]") -> Iterator[tuple[int, str | None]]:
+        with self._lock:
+            now = self._clock()
+            found = [(worker, of(self._lives.get(worker), now)) for worker in range(self._workers)]
+        return iter(found)
+
+    def collect(self) -> Iterable[Metric]:
+        """As a collector of prometheus_client: counters and histograms summed up, of gauges the largest."""
+        total: Families = {}
+        with self._lock:
+            _add(total, self._past)
+            for life in self._lives.values():
+                _add(total, life.families, gauges=self._clock() - life.heard_at <= _CURRENT_SECONDS)
+        _add(total, _families(WORKER_RESTARTS.collect()))
+        return [_as_metric(name, family) for name, family in sorted(total.items())]
+
+
+def _hangs(life: Life | None, now: float) -> str | None:
+    if life is None:
+        return None
+    silent = now - life.heard_at
+    return f"has not reported for {silent:.0f} s" if silent > _SILENT_SECONDS else life.not_live
+
+
+def _idles(life: Life | None, now: float) -> str | None:
+    if life is None:
+        return "ended; it is to be started again"
+    return life.not_ready
+
+
+def _add(total: Families, more: Families, *, gauges: bool = True) -> None:
+    for name, family in more.items():
+        if not (gauges or family.adds_up):
+            continue
+        into = total.setdefault(name, _Family(family.documentation, family.kind)).samples
+        for key, value in family.samples.items():
+            before = into.get(key)
+            into[key] = value if before is None else before + value if family.adds_up else max(before, value)
+
+
+def _families(metrics: Iterable[Metric]) -> Families:
+    """Without the times at which a counter was made: they mean nothing in a sum."""
+    return {
+        metric.name: _Family(
+            metric.documentation,
+            metric.type,
+            {
+                (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+                for sample in metric.samples
+                if not sample.name.endswith("_created")
+            },
+        )
+        for metric in metrics
+    }
+
+
+def _read(documentation: str, kind: str, samples: Iterable[tuple[str, list[list[str]], float | None]]) -> _Family:
+    known = {
+        (name, tuple((label, value) for label, value in labels)): value
+        for name, labels, value in samples
+        if value is not None  # JSON knows no NaN: a gauge that nobody has set
+    }
+    return _Family(documentation, kind, known)
+
+
+def _as_metric(name: str, family: _Family) -> Metric:
+    metric = Metric(name, family.documentation, family.kind)
+    for (sample, labels), value in family.samples.items():
+        metric.add_sample(sample, dict(labels), value)
+    return metric
