@@ -126,9 +126,16 @@ class HandlerEffect:
     def _call_with_all(self, transaction: Transaction, column: Column) -> None:
         rows = zip(column.ids, column.types, column.records, strict=True)
         events = [event_from(record, event_id, event_type) for event_id, event_type, record in rows]
-        with _failing_at(None), self._calls.call(column.partition_ids[0], column.records[0].offset()):
+        with _failing_at(None), self._calls.call_with_all(*_first_partition(column)):
             self._handler.call(events, transaction)
         reach(Failpoint.IN_HANDLER)
+
+
+def _first_partition(column: Column) -> tuple[int, range]:
+    """Its id, and the offsets of its events."""
+    partition_id = column.partition_ids[0]
+    last = column.partition_ids.count(partition_id) - 1
+    return partition_id, range(column.records[0].offset(), column.records[last].offset() + 1)
 
 
 @contextmanager

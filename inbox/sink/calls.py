@@ -20,10 +20,18 @@ class Calls(Protocol):
         ...
 
     def call(self, partition_id: int, offset: int) -> AbstractContextManager[None]:
-        """Around one call, with the event that it is made for, or the first.
+        """Around one call, with the event that it is made for.
 
         Raises:
             TryAgainError: the call cannot be noted in the database.
+        """
+        ...
+
+    def call_with_all(self, partition_id: int, offsets: range) -> AbstractContextManager[None]:
+        """Around the call of a batch handler, with the events that it is made for, of its first partition.
+
+        Raises:
+            TryAgainError: as `call`.
         """
         ...
 
@@ -50,6 +58,10 @@ class WatchedCalls:
         self._suspects.in_hand(self._route_id, partition_id, offset)
         return self._limit
 
+    def call_with_all(self, partition_id: int, offsets: range) -> AbstractContextManager[None]:
+        self._suspects.all_in_hand(self._route_id, partition_id, offsets)
+        return self._limit
+
 
 class UnwatchedCalls:
     """Those of a command, which a person watches."""
@@ -61,4 +73,7 @@ class UnwatchedCalls:
         return nullcontext()
 
     def call(self, partition_id: int, offset: int) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def call_with_all(self, partition_id: int, offsets: range) -> AbstractContextManager[None]:
         return nullcontext()

@@ -1,16 +1,19 @@
 """Events that leave no exception behind: those that end the process, and those that fail alone for time.
 
-While a partition is young in a worker's hands, each call of a handler is noted in the database before it is
-made. A process that ends in the call leaves its note, and the next owner counts it. Later nothing is noted,
-so that a sink at work pays nothing: one that dies there is young again when it starts anew.
+While a partition is young in a worker's hands, calls of a handler are noted in the database before they are
+made: a few milliseconds of calls in one note, and one by one where a process ended before. A process that ends in a
+call leaves its note, and the next owner counts it. Later nothing is noted, so that a sink at work pays nothing: one
+that dies there is young again when it starts anew.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from inbox.errors import EventError, SmallerBatchError
 from inbox.sink.batch import Batch, Column
+from inbox.sink.notes import Reach
 from inbox.store.database import SinkConnection
 from inbox.store.handling import Deaths, Handling
 
@@ -23,6 +26,9 @@ class Place(NamedTuple):
     offset: int
 
 
+_NOBODY = range(0)
+
+
 class Suspects:
     """What one worker knows of such events; it outlives a lost connection.
 
@@ -33,16 +39,25 @@ class Suspects:
     """
 
     def __init__(
-        self, handling: Handling, connect: Callable[[], SinkConnection], *, young_events: int, attempts: int
+        self,
+        handling: Handling,
+        connect: Callable[[], SinkConnection],
+        *,
+        young_events: int,
+        attempts: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._handling = handling
         self._connect = connect
         self._young_events = young_events
         self._attempts = attempts
+        self._clock = clock
+        # Where the first death decides, it has to tell which event it was.
+        self._reach = Reach(exact=attempts == 1)
         self._notes: SinkConnection | None = None
         self._young: dict[int, int] = {}
         self._noted: set[int] = set()
-        self._suspected: set[tuple[int, int]] = set()
+        self._suspected: dict[tuple[int, int], range] = {}
         self._alone: Counter[Place] = Counter()
         self._given_up: dict[Place, tuple[EventError, int]] = {}
 
@@ -54,10 +69,12 @@ class Suspects:
             self._young.update(dict.fromkeys(partition_ids, self._young_events))
 
     def _count(self, found: Deaths) -> None:
-        self._suspected.add((found.route_id, found.partition_id))
+        self._suspected[found.route_id, found.partition_id] = found.offsets
+        if len(found.offsets) > 1:
+            return
         if found.deaths >= self._attempts:
             error = EventError(f"the process ended {found.deaths} times while its handler had this event in hand")
-            self._given_up[Place(found.route_id, found.partition_id, found.offset)] = error, found.deaths
+            self._given_up[Place(found.route_id, found.partition_id, found.offsets.start)] = error, found.deaths
 
     def failed_alone(self, route_id: int, batch: Batch, error: SmallerBatchError) -> None:
         """A batch of a single record took too long on this route."""
@@ -81,17 +98,31 @@ class Suspects:
         return bool(self._suspected) and any((route_id, each) in self._suspected for each in partition_ids)
 
     def in_hand(self, route_id: int, partition_id: int, offset: int) -> None:
-        """Raises TryAgainError where it cannot be noted."""
+        """The handler is about to be given this event. Raises TryAgainError where it cannot be noted."""
         if partition_id not in self._young:
             return
+        began = self._clock()
+        if not self._reach.covers(route_id, partition_id, offset, began):
+            suspected = self._suspected.get((route_id, partition_id), _NOBODY)
+            self._note(route_id, partition_id, range(offset, self._reach.until(offset, began, suspected)))
+
+    def all_in_hand(self, route_id: int, partition_id: int, offsets: range) -> None:
+        """As `in_hand`, where it is given all events of these offsets at once."""
+        if partition_id in self._young:
+            self._note(route_id, partition_id, offsets)
+
+    def _note(self, route_id: int, partition_id: int, offsets: range) -> None:
         if self._notes is None:
             self._notes = self._connect()
             self._handling.prepare(self._notes)
-        self._handling.in_hand(self._notes, route_id, partition_id, offset)
+        began = self._clock()
+        self._handling.in_hand(self._notes, route_id, partition_id, offsets)
         self._noted.add(partition_id)
+        self._reach.noted((route_id, partition_id), offsets, began, self._clock())
 
     def put_down(self) -> None:
         if self._notes is not None and self._noted:
+            self._reach.put_down()
             self._handling.put_down(self._notes)
 
     def forget_settled(self, connection: SinkConnection, batch: Batch) -> None:
@@ -108,7 +139,7 @@ class Suspects:
             if left > 0:
                 self._young[each.partition_id] = left
             else:
-                self._suspected = {place for place in self._suspected if place[1] != each.partition_id}
+                self._suspected = {at: each_of for at, each_of in self._suspected.items() if at[1] != each.partition_id}
         if not self._young:
             self.close()
 

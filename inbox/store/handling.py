@@ -1,4 +1,4 @@
-"""Notes that outlive the process: which event a handler was given last."""
+"""Notes that outlive the process: which events a handler was given last."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from inbox.store.sql import statements
 
 
 class Deaths(NamedTuple):
-    """How many processes ended while their handler had this event in hand."""
+    """How many processes ended while their handler had an event of these offsets in hand."""
 
     route_id: int
     partition_id: int
-    offset: int
+    offsets: range
     deaths: int
 
 
@@ -28,17 +28,26 @@ class Handling:
         """What the owners before left in hand when they ended, counted once each."""
         parameters = {"partition_ids": list(partition_ids), "owner": self._owner}
         connection.execute(self._sql["deaths"], parameters)
-        return [Deaths(*row) for row in connection.execute(self._sql["found"], parameters)]
+        return [
+            Deaths(route_id, partition_id, range(first, until), deaths)
+            for route_id, partition_id, first, until, deaths in connection.execute(self._sql["found"], parameters)
+        ]
 
     def prepare(self, connection: SinkConnection) -> None:
         """A note has to outlive this process, not the server: it does not wait for the disk."""
         connection.execute("SET synchronous_commit = off")
 
-    def in_hand(self, connection: SinkConnection, route_id: int, partition_id: int, kafka_offset: int) -> None:
+    def in_hand(self, connection: SinkConnection, route_id: int, partition_id: int, offsets: range) -> None:
         """Noted at once: `connection` is not the one of the batch's transaction."""
         connection.execute(
             self._sql["in_hand"],
-            {"route_id": route_id, "partition_id": partition_id, "kafka_offset": kafka_offset, "owner": self._owner},
+            {
+                "route_id": route_id,
+                "partition_id": partition_id,
+                "kafka_offset": offsets.start,
+                "until_offset": offsets.stop,
+                "owner": self._owner,
+            },
         )
 
     def put_down(self, connection: SinkConnection) -> None:

@@ -197,7 +197,7 @@ def _dead_letters(tables: MetaData) -> None:
 
 
 def _handling(tables: MetaData) -> None:
-    # Which event a handler has in hand, noted before each call while a partition is young in its owner's hands.
+    # Which events a handler has in hand, noted before their calls while a partition is young in its owner's hands.
     Table(
         "handling",
         tables,
@@ -210,6 +210,8 @@ def _handling(tables: MetaData) -> None:
         Column("backend_pid", Integer),
         Column("backend_started", DateTime(timezone=True)),
         _now("noted_at"),
+        Column("until_offset", BigInteger),
+        Column("suspect_until", BigInteger),
     )
 
 

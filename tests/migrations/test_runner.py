@@ -158,7 +158,7 @@ def test_a_revision_below_the_head_is_reached_from_either_side(options: Database
 
 
 def test_an_unknown_revision_names_the_known_ones(options: DatabaseOptions) -> None:
-    with pytest.raises(StartupError, match=r'no revision "0815"; this version knows .*0001, head and base'):
+    with pytest.raises(StartupError, match=r'no revision "0815"; this version knows .*0001.*, head and base'):
         migrate(options, to="0815")
 
 
@@ -225,14 +225,14 @@ def test_the_lock_is_gone_when_migrate_returns(options: DatabaseOptions, empty_d
 def test_a_table_in_use_ends_the_wait_and_leaves_the_revision(
     options: DatabaseOptions, empty_database_url: str
 ) -> None:
-    migrate(options)
+    migrate(options, to="0001")
     with psycopg.connect(empty_database_url) as busy:
         busy.execute("SELECT * FROM inbox.dead_letters")
         with pytest.raises(TryAgainError, match="lock timeout"):
             migrate(options, to="base")
 
     with psycopg.connect(empty_database_url) as connection:
-        require_current(connection, "inbox")
+        assert current_revision(connection, "inbox") == "0001"
 
 
 def test_a_failed_revision_leaves_nothing_half_made(options: DatabaseOptions, empty_database_url: str) -> None:

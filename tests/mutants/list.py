@@ -11,6 +11,7 @@ IDENTITY = "tests/integration/sink/test_identity.py"
 PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/sink/test_retry.py"
 RESUME = "tests/integration/sink/test_resume.py"
+SUSPECTS = "tests/integration/store/test_suspects.py"
 RESOLVED = "tests/unit/sink/test_resolved.py"
 INTAKE = "tests/unit/sink/test_intake.py"
 
@@ -270,5 +271,19 @@ MUTANTS = [
             "tests/e2e/test_crash_poison.py::"
             "test_an_event_that_ends_the_process_is_parked_after_its_attempts_and_not_before",
         ),
+    ),
+    Mutant(
+        "the first of several suspects is blamed for them all",
+        "inbox/sink/suspects.py",
+        "if len(found.offsets) > 1:",
+        "if False:",
+        (f"{SUSPECTS}::test_the_first_event_of_a_batch_is_not_blamed_for_the_others",),
+    ),
+    Mutant(
+        "suspects are noted together",
+        "inbox/sink/notes.py",
+        "if self._exact or offset in suspected:",
+        "if self._exact:",
+        (f"{SUSPECTS}::test_what_always_ends_the_process_is_parked_after_its_attempts",),
     ),
 ]

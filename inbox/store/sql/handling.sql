@@ -1,10 +1,16 @@
--- Which event a handler has in hand. What stays in hand while its session is gone ended the process.
+-- Which events a handler has in hand. What stays in hand while its session is gone ended the process.
 
 -- name: deaths
 -- A session that lives is no death: its process may only be stopped, or lost the partition while it was busy.
+-- A death among the suspects narrows them down to what was in hand this time; any other begins anew.
 UPDATE {schema}.handling AS h
-SET deaths = CASE WHEN suspect_offset = kafka_offset THEN deaths + 1 ELSE 1 END,
+SET deaths = CASE
+        WHEN kafka_offset >= suspect_offset
+            AND coalesce(until_offset, kafka_offset + 1) <= coalesce(suspect_until, suspect_offset + 1)
+        THEN deaths + 1 ELSE 1
+    END,
     suspect_offset = kafka_offset,
+    suspect_until = until_offset,
     owner = NULL
 WHERE h.partition_id = ANY (%(partition_ids)s) AND h.owner IS NOT NULL AND h.owner <> %(owner)s
     AND NOT EXISTS (
@@ -13,23 +19,24 @@ WHERE h.partition_id = ANY (%(partition_ids)s) AND h.owner IS NOT NULL AND h.own
     );
 
 -- name: found
-SELECT route_id, partition_id, suspect_offset, deaths
+SELECT route_id, partition_id, suspect_offset, coalesce(suspect_until, suspect_offset + 1), deaths
 FROM {schema}.handling WHERE partition_id = ANY (%(partition_ids)s) AND deaths > 0;
 
 -- name: in_hand
--- One event is in hand at a time. Those before the suspect are handed over again, and leave its deaths alone.
+-- One note at a time. Events before the suspects are handed over again, and leave the deaths alone.
 WITH put_down AS (
     UPDATE {schema}.handling SET owner = NULL
     WHERE owner = %(owner)s AND (partition_id, route_id) <> (%(partition_id)s, %(route_id)s)
 )
 INSERT INTO {schema}.handling AS h (
-    partition_id, route_id, kafka_offset, owner, backend_pid, backend_started
+    partition_id, route_id, kafka_offset, until_offset, owner, backend_pid, backend_started
 ) VALUES (
-    %(partition_id)s, %(route_id)s, %(kafka_offset)s, %(owner)s, pg_backend_pid(),
+    %(partition_id)s, %(route_id)s, %(kafka_offset)s, %(until_offset)s, %(owner)s, pg_backend_pid(),
     (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
 )
 ON CONFLICT (partition_id, route_id) DO UPDATE
 SET kafka_offset = excluded.kafka_offset,
+    until_offset = excluded.until_offset,
     owner = excluded.owner,
     backend_pid = excluded.backend_pid,
     backend_started = excluded.backend_started,
