@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from inbox import __version__
+from inbox.cli.audit import audit
 from inbox.cli.check import check
 from inbox.cli.dead_letters import dead_letters
 from inbox.cli.dev import demo, dev
@@ -30,7 +31,7 @@ def program() -> None:
     configure_logging(human=sys.stderr.isatty())
 
 
-for command in (run, migrate, check, status, dead_letters, demo, dev, resume):
+for command in (run, migrate, check, status, audit, dead_letters, demo, dev, resume):
     program.add_command(command)
 
 

@@ -51,7 +51,7 @@ def resume(
     """
     if (from_offset is not None) + from_earliest + new_topic != 1:
         raise click.UsageError("give one of --from-offset, --from-earliest and --new-topic")
-    name, partitions = _where(topic)
+    name, partitions = where(topic)
     request = Request(topic=name, partitions=partitions, from_offset=from_offset, new_topic=new_topic)
     settings = sink_settings(config, properties)
     try:
@@ -69,7 +69,7 @@ def resume(
     return DONE
 
 
-def _where(text: str) -> tuple[str, tuple[int, ...] | None]:
+def where(text: str) -> tuple[str, tuple[int, ...] | None]:
     """Kafka allows no colon in a topic's name."""
     name, colon, numbers = text.partition(":")
     if not colon:

@@ -9,6 +9,7 @@ from uuid import UUID
 from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from inbox.errors import StartupError, TryAgainError
@@ -83,6 +84,16 @@ class Cluster:
     def stable_ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The last stable offset of each: the end as `read_committed` sees it."""
         return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def compacted(self, topics: Sequence[str]) -> set[str]:
+        """Those of the topics whose log may have had records removed between others (`cleanup.policy`)."""
+        asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
+        futures = self._admin.describe_configs(asked, request_timeout=self._timeout) if asked else {}
+        policies = {
+            resource.name: _result(future, f"asking for the configuration of topic {resource.name}", self._timeout)
+            for resource, future in futures.items()
+        }
+        return {name for name, configured in policies.items() if "compact" in configured["cleanup.policy"].value}
 
     def offsets_at(self, partitions: Sequence[TopicPartition], time: datetime) -> dict[TopicPartition, int]:
         """The first offset at or after `time`; the end where nothing is as young."""

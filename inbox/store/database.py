@@ -183,6 +183,11 @@ def snapshot(connection: SinkConnection) -> Iterator[None]:
         yield
 
 
+def take_time(connection: SinkConnection) -> None:
+    """From now on a statement on this connection takes as long as it takes: one that reads all claims is no fault."""
+    connection.execute("SET statement_timeout = 0")
+
+
 def refuse_changes(connection: SinkConnection) -> None:
     """From now on the server refuses every change on this connection."""
     connection.execute("SET default_transaction_read_only = on")

@@ -8,6 +8,9 @@ from inbox.store import arrays
 from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
 
+ADOPTED = 0
+"""The partition id of a claim whose event's place in Kafka nobody knows; no partition has it."""
+
 
 class Claims(NamedTuple):
     """Columns of one attempt, in the order of its events."""

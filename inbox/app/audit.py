@@ -1,0 +1,212 @@
+"""`inbox audit`: the topic read again, beside the sink, and each of its offsets accounted for."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from inbox.app.binding import log_view
+from inbox.app.recount import AuditedRoute, Recount, Strays
+from inbox.audit.account import CHUNK_BITS, PartitionAudit
+from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError
+from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.reader import LogReader
+from inbox.settings import Settings
+from inbox.sink.fit import misfits
+from inbox.sink.routes import Route
+from inbox.store.audit import AuditReads, Bounds, ChunkOfClaims
+from inbox.store.database import SinkConnection, connect, snapshot, starting, take_time
+from inbox.store.ledger import Ledger
+from inbox.store.migrations import require_current
+
+_QUEUE_BYTES = 32 * 1024 * 1024
+
+
+class RefusedError(Exception):
+    """What was asked for makes no sense; the text says what would."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to audit: every topic of the routes unless one is named, or some of its `partitions`.
+
+    `until_offset` is exclusive; without bounds everything that the log has and the ledger says is settled.
+    """
+
+    topic: str | None = None
+    partitions: tuple[int, ...] | None = None
+    from_offset: int | None = None
+    until_offset: int | None = None
+
+
+@dataclass(kw_only=True)
+class Audit:
+    """What was found so far; `notices` are what could not be found out."""
+
+    parts: list[PartitionAudit]
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(part.ok for part in self.parts)
+
+    @property
+    def done(self) -> bool:
+        return all(part.done for part in self.parts)
+
+
+Watch = Callable[[Audit], None]
+"""Called with what was found so far, after each chunk of offsets."""
+
+
+def audit(settings: Settings, request: Request, *, watch: Watch, earlier: Audit | None = None) -> Audit:
+    """Read what the ledger says is settled, and account for it; with `earlier` go on where that one ended.
+
+    Raises:
+        RefusedError: what was asked for makes no sense.
+        StartupError: there is no schema, or nobody may read the topic.
+        HaltError: the log is not the one that the ledger speaks of.
+        TryAgainError: the database or the brokers do not answer.
+    """
+    schema = settings.database.schema
+    connection = connect(settings.database, application_name="inbox audit")
+    with closing(connection), starting("auditing"):
+        require_current(connection, schema)
+        reads = AuditReads(connection, schema, bits=CHUNK_BITS)
+        take_time(connection)
+        office = _Office(settings, connection, reads)
+        found = earlier or Audit(parts=office.parts(request))
+        office.refuse_other_logs({part.address.topic for part in found.parts})
+        with closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES)) as reader:
+            office.run(found, reader, watch)
+    return found
+
+
+class _Office:
+    """What one audit works with."""
+
+    def __init__(self, settings: Settings, connection: SinkConnection, reads: AuditReads) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._reads = reads
+        self._cluster = Cluster(settings.kafka)
+        known = reads.routes()
+        self._route_ids = {route.name: known[route.name] for route in settings.routes if route.name in known}
+
+    def parts(self, request: Request) -> list[PartitionAudit]:
+        """The ranges to audit, by the ledger as it is now: what is settled later is not asked for."""
+        routes = self._settings.routes
+        of_routes = {topic for route in routes for topic in route.topics}
+        meant = [each for each in self._reads.bounds() if each.address.topic in of_routes]
+        chosen = list(_chosen(request, meant))
+        log_starts = self._cluster.log_starts([each.address for each in chosen])
+        owed = self._reads.route_starts([each.partition_id for each in chosen])
+        return [self._part(each, request, log_starts[each.address], owed) for each in chosen]
+
+    def _part(
+        self, bounds: Bounds, request: Request, log_start: int, owed: Mapping[tuple[int, int], int]
+    ) -> PartitionAudit:
+        starts = [offset for (partition_id, _), offset in owed.items() if partition_id == bounds.partition_id]
+        start = min(starts, default=bounds.start_offset) if request.from_offset is None else request.from_offset
+        until = bounds.next_offset if request.until_offset is None else min(request.until_offset, bounds.next_offset)
+        begin = min(max(start, log_start), until)
+        return PartitionAudit(
+            address=bounds.address,
+            partition_id=bounds.partition_id,
+            from_offset=begin,
+            until_offset=until,
+            at=begin,
+        )
+
+    def refuse_other_logs(self, topics: set[str]) -> None:
+        cluster_id = self._cluster.cluster_id()
+        views = self._cluster.topics(sorted(topics))
+        if absent := topics - set(views):
+            raise StartupError(f"the cluster has no topic {', '.join(sorted(absent))}; correct [kafka] or [[routes]]")
+        ledger = Ledger(self._settings.database.schema)
+        for name, view in views.items():
+            known = ledger.known(self._connection, [name])
+            if lines := misfits(known, log_view(view, self._cluster, cluster_id)):
+                raise HaltError("\n".join(lines))
+        self._views: Mapping[str, TopicView] = views
+
+    def run(self, found: Audit, reader: LogReader, watch: Watch) -> None:
+        left = [part for part in found.parts if not part.done]
+        claims = self._reads.claims([(part.partition_id, part.at, part.until_offset) for part in left])
+        owed = self._reads.route_starts([part.partition_id for part in left])
+        for part in left:
+            routes = self._audited(part, owed)
+            recount = Recount(part, routes, self._reads, lambda: snapshot(self._connection), claims)
+            self._read(part, recount, reader, found, watch)
+        self._find_strays(found, reader)
+
+    def _audited(self, part: PartitionAudit, owed: Mapping[tuple[int, int], int]) -> list[AuditedRoute]:
+        """The routes that take the partition's topic and were registered by a sink that started."""
+        return [
+            AuditedRoute(route, self._route_ids[route.name], owed.get((part.partition_id, self._route_ids[route.name])))
+            for route in self._settings.routes
+            if part.address.topic in route.topics and route.name in self._route_ids
+        ]
+
+    def _read(self, part: PartitionAudit, recount: Recount, reader: LogReader, found: Audit, watch: Watch) -> None:
+        recount.decode_as(self._views[part.address.topic].topic_id)
+        while not part.done:
+            try:
+                for records, reached in reader.read(part.address, part.at, part.until_offset):
+                    if recount.add(records, reached):
+                        watch(found)
+            except LostPlaceError:
+                start = min(self._cluster.log_starts([part.address])[part.address], part.until_offset)
+                if start <= part.at:
+                    raise
+                found.notices.append(f"{part.address}: {part.at} up to {start - 1} were deleted while they were read")
+                recount.skip_to(start)
+        watch(found)
+
+    def _find_strays(self, found: Audit, reader: LogReader) -> None:
+        """Look closer at the chunks in which there are other claims than the log's events have."""
+        by_id = {part.partition_id: part for part in found.parts if part.differing}
+        if not by_id:
+            return
+        compacted = self._compacted(found, {part.address.topic for part in by_id.values()})
+        starts = self._cluster.log_starts([part.address for part in by_id.values()])
+        chunks = [(part, name, chunk) for part in by_id.values() for name, chunk in part.differing]
+        claims = self._reads.claims_of_chunks(
+            [ChunkOfClaims(part.partition_id, self._route_ids[name], chunk) for part, name, chunk in chunks]
+        )
+        for (partition_id, chunk), group in groupby(claims, lambda claim: (claim.partition_id, claim.chunk)):
+            part = by_id[partition_id]
+            strays = Strays(part, self._routes(part), self._views[part.address.topic].topic_id, reader)
+            part.stray(
+                strays.among(
+                    list(group), chunk, log_start=starts[part.address], compacted=part.address.topic in compacted
+                )
+            )
+
+    def _routes(self, part: PartitionAudit) -> Mapping[int, Route]:
+        return {
+            self._route_ids[route.name]: route
+            for route in self._settings.routes
+            if part.address.topic in route.topics and route.name in self._route_ids
+        }
+
+    def _compacted(self, found: Audit, topics: set[str]) -> set[str]:
+        try:
+            return self._cluster.compacted(sorted(topics))
+        except InboxError as error:
+            found.notices.append(
+                f"whether {', '.join(sorted(topics))} is compacted is not known, so a claim at an offset without a "
+                f"record is not told: {error}"
+            )
+            return topics
+
+
+def _chosen(request: Request, meant: Sequence[Bounds]) -> Iterator[Bounds]:
+    of_topic = [each for each in meant if request.topic in (None, each.address.topic)]
+    if request.topic is not None and not of_topic:
+        there = ", ".join(sorted({each.address.topic for each in meant})) or "none"
+        raise RefusedError(f"the ledger has no topic {request.topic} of these routes; it has {there}")
+    numbers = {each.address.partition for each in of_topic}
+    if absent := set(request.partitions or ()) - numbers:
+        raise RefusedError(f"the ledger has no partition {', '.join(map(str, sorted(absent)))} of {request.topic}")
+    yield from (each for each in of_topic if request.partitions is None or each.address.partition in request.partitions)

@@ -1,0 +1,1 @@
+"""What an audit concludes from a log and the tables: pure, without I/O."""

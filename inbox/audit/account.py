@@ -1,0 +1,118 @@
+"""How the offsets of a log are accounted for, and what an audit keeps of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from inbox.events import TopicPartition
+
+OFFSETS_KEPT = 1000
+"""How many offsets are named for each route and partition; all are counted."""
+
+CHUNK_BITS = 12
+"""Offsets are compared in chunks of 4,096: claims of which nothing differs are never looked up one by one."""
+
+
+class Answer(StrEnum):
+    """What became of an offset that a route owes an ending.
+
+    `UNKNOWN`: below the horizon, where claims may have been removed. `PASSED_OVER`: `inbox resume` gave it up.
+    """
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    FILTERED = "filtered"
+    DEAD_LETTERED = "dead_lettered"
+    PASSED_OVER = "passed_over"
+    UNKNOWN = "unknown"
+    MISSING = "missing"
+
+
+@dataclass(slots=True)
+class Account:
+    """How many offsets ended how on one route; `adopted` of those applied have a claim from `inbox adopt`."""
+
+    applied: int = 0
+    duplicate: int = 0
+    filtered: int = 0
+    dead_lettered: int = 0
+    passed_over: int = 0
+    unknown: int = 0
+    missing: int = 0
+    adopted: int = 0
+    missing_offsets: list[int] = field(default_factory=list)
+
+    def count(self, answer: Answer, offsets: Sequence[int]) -> None:
+        name = answer.value
+        setattr(self, name, getattr(self, name) + len(offsets))
+        if answer is Answer.MISSING:
+            self.missing_offsets += offsets[: max(0, OFFSETS_KEPT - len(self.missing_offsets))]
+
+    def add(self, other: "Account") -> None:
+        for answer in Answer:
+            setattr(self, answer.value, getattr(self, answer.value) + getattr(other, answer.value))
+        self.adopted += other.adopted
+        self.missing_offsets = sorted({*self.missing_offsets, *other.missing_offsets})[:OFFSETS_KEPT]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stray:
+    """A claim without its event: the log has no event with this id at this offset."""
+
+    route: str
+    event_id: str
+    offset: int
+
+
+@dataclass(slots=True, kw_only=True)
+class PartitionAudit:
+    """One partition's part: the offsets from `from_offset` up to, not including, `until_offset`, read up to `at`.
+
+    `differing` are chunks, by route, of which the log and the claims told different things.
+    """
+
+    address: TopicPartition
+    partition_id: int
+    from_offset: int
+    until_offset: int
+    at: int
+    records: int = 0
+    routes: dict[str, Account] = field(default_factory=dict)
+    differing: list[tuple[str, int]] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+    stray_count: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.at >= self.until_offset
+
+    @property
+    def total(self) -> Account:
+        """Over all routes: an event that two routes take counts twice."""
+        total = Account()
+        for account in self.routes.values():
+            total.add(account)
+        return total
+
+    @property
+    def ok(self) -> bool:
+        return not self.stray_count and not any(account.missing for account in self.routes.values())
+
+    def stray(self, strays: Iterable[Stray]) -> None:
+        for each in strays:
+            self.stray_count += 1
+            if len(self.strays) < OFFSETS_KEPT:
+                self.strays.append(each)
+
+
+def mending(part: PartitionAudit) -> str | None:
+    """The command that gives the missing offsets their ending; None where none is missing."""
+    accounts = part.routes.values()
+    named = {offset for account in accounts for offset in account.missing_offsets}
+    if not named:
+        return None
+    # Where not all are named, the last is not known: everything up to the end of what was audited is gone over.
+    all_named = all(account.missing == len(account.missing_offsets) for account in accounts)
+    until = max(named) + 1 if all_named else part.until_offset
+    where = f"{part.address.topic}:{part.address.partition}"
+    return f"inbox replay --topic {where} --from-offset {min(named)} --until-offset {until} --execute"

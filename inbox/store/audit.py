@@ -1,0 +1,128 @@
+"""What an audit reads: claims in bulk and one by one, dead letters, and what a route owes. Nothing is changed."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+from inbox.events import TopicPartition, address
+from inbox.store import arrays
+from inbox.store.database import SinkConnection
+from inbox.store.dead_letters import State
+from inbox.store.processed import ADOPTED
+from inbox.store.sql import statements
+
+
+class Bounds(NamedTuple):
+    """What the ledger has of a partition: it was begun at `start_offset`, and is settled up to `next_offset`."""
+
+    partition_id: int
+    address: TopicPartition
+    start_offset: int
+    next_offset: int
+
+
+class ChunkOfClaims(NamedTuple):
+    """Which chunk of offsets (`offset >> bits`) of which partition and route."""
+
+    partition_id: int
+    route_id: int
+    chunk: int
+
+
+class Claim(NamedTuple):
+    """A claim by its coordinates; `event_id` in 16 bytes."""
+
+    partition_id: int
+    chunk: int
+    offset: int
+    route_id: int
+    event_id: bytes
+
+
+class Letter(NamedTuple):
+    """A dead letter that was not retried."""
+
+    route_id: int
+    offset: int
+    state: State
+
+
+class AuditReads:
+    """The reads of one audit, in chunks of `2 ** bits` offsets."""
+
+    def __init__(self, connection: SinkConnection, schema: str, *, bits: int) -> None:
+        self._connection = connection
+        self._sql = statements("audit", schema)
+        self._bits = bits
+
+    def bounds(self) -> list[Bounds]:
+        rows = self._connection.execute(self._sql["bounds"])
+        return [Bounds(row[0], TopicPartition(row[1], row[2]), row[3], row[4]) for row in rows]
+
+    def routes(self) -> dict[str, int]:
+        """The ids of the routes that are not retired, by name."""
+        return dict(self._connection.execute(self._sql["routes"]).fetchall())
+
+    def route_starts(self, partition_ids: Sequence[int]) -> dict[tuple[int, int], int]:
+        """From where a route owes, by (partition id, route id)."""
+        rows = self._connection.execute(self._sql["route_starts"], {"partition_ids": list(partition_ids)})
+        return {(partition_id, route_id): offset for partition_id, route_id, offset in rows}
+
+    def claims(self, ranges: Sequence[tuple[int, int, int]]) -> dict[ChunkOfClaims, tuple[int, int]]:
+        """Count and sum of fingerprints of the claims within the ranges (partition id, from, until)."""
+        parameters = {
+            "bits": self._bits,
+            "partition_ids": arrays.int4s([each[0] for each in ranges]),
+            "froms": arrays.int8s([each[1] for each in ranges]),
+            "untils": arrays.int8s([each[2] for each in ranges]),
+        }
+        rows = self._connection.execute(self._sql["claims"], parameters)
+        return {ChunkOfClaims(row[0], row[1], row[2]): (row[3], int(row[4])) for row in rows}
+
+    def claims_of_chunks(self, chunks: Sequence[ChunkOfClaims]) -> Iterator[Claim]:
+        """In the order of partition, chunk and offset; read as they are wanted."""
+        parameters = {
+            "bits": self._bits,
+            "partition_ids": arrays.int4s([each.partition_id for each in chunks]),
+            "route_ids": arrays.int4s([each.route_id for each in chunks]),
+            "chunks": arrays.int8s([each.chunk for each in chunks]),
+        }
+        with self._connection.transaction(), self._connection.cursor(name="inbox_audit_claims") as cursor:
+            cursor.itersize = 10_000
+            cursor.execute(self._sql["claims_of_chunks"], parameters)
+            for row in cursor:
+                yield Claim(row[0], row[1], row[2], row[3], row[4].bytes)
+
+    def unlike(
+        self, partition_id: int, route_id: int, ids: Sequence[bytes], offsets: Sequence[int]
+    ) -> Iterator[tuple[int, str | None, bool]]:
+        """Events without a claim of their own: the place, where the claim of their id is, and whether there is any."""
+        parameters = {
+            "partition_id": partition_id,
+            "route_id": route_id,
+            "ids": arrays.uuids(ids),
+            "offsets": arrays.int8s(offsets),
+        }
+        for place, claim_at, topic, partition, offset in self._connection.execute(self._sql["unlike"], parameters):
+            if claim_at is None:
+                yield place, None, False
+            elif claim_at == ADOPTED:
+                yield place, None, True
+            else:
+                yield place, address(topic or f"partition {claim_at}", -1 if topic is None else partition, offset), True
+
+    def letters(
+        self, partition_id: int, route_ids: Collection[int], from_offset: int, until_offset: int
+    ) -> list[Letter]:
+        parameters = {
+            "partition_id": partition_id,
+            "route_ids": list(route_ids),
+            "from_offset": from_offset,
+            "until_offset": until_offset,
+        }
+        rows = self._connection.execute(self._sql["letters"], parameters)
+        return [Letter(route_id, offset, State(state)) for route_id, offset, state in rows]
+
+    def given_up(self, partition_id: int) -> list[range]:
+        """The offsets that a resume passed over."""
+        rows = self._connection.execute(self._sql["given_up"], {"partition_id": partition_id})
+        return [range(start, end) for start, end in rows]

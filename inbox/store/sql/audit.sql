@@ -1,0 +1,57 @@
+-- What an audit asks of the claims, the dead letters and the ledger. It changes nothing.
+
+-- name: bounds
+-- A row of the ledger that a resume set aside has a # behind its topic, and is of another log.
+SELECT partition_id, topic, partition, start_offset, next_offset
+FROM {schema}.partitions WHERE strpos(topic, '#') = 0 ORDER BY topic, partition;
+
+-- name: route_starts
+SELECT partition_id, route_id, from_offset FROM {schema}.route_starts WHERE partition_id = ANY (%(partition_ids)s);
+
+-- name: routes
+SELECT name, route_id FROM {schema}.routes WHERE retired_at IS NULL;
+
+-- name: claims
+-- Per route and chunk of offsets how many claims, and the sum of their fingerprints. One reading of the table: there is
+-- no index by offset.
+SELECT c.partition_id, c.route_id, c.kafka_offset >> %(bits)s::integer AS chunk, count(*),
+    sum(('x' || encode(substring(sha256(uuid_send(c.event_id) || int8send(c.kafka_offset)) FROM 1 FOR 8), 'hex'))
+        ::bit(64)::bigint)::text
+FROM {schema}.processed AS c
+JOIN unnest(%(partition_ids)s, %(froms)s::bigint[], %(untils)s::bigint[])
+    AS range (partition_id, from_offset, until_offset) USING (partition_id)
+WHERE c.kafka_offset >= range.from_offset AND c.kafka_offset < range.until_offset
+GROUP BY 1, 2, 3;
+
+-- name: claims_of_chunks
+-- The claims of the chunks that differ, in the order of the log. The other reading of the table.
+SELECT c.partition_id, c.kafka_offset >> %(bits)s::integer AS chunk, c.kafka_offset, c.route_id, c.event_id
+FROM {schema}.processed AS c
+JOIN unnest(%(partition_ids)s, %(route_ids)s::integer[], %(chunks)s::bigint[]) AS meant (partition_id, route_id, chunk)
+    ON meant.partition_id = c.partition_id AND meant.route_id = c.route_id
+    AND meant.chunk = c.kafka_offset >> %(bits)s::integer
+ORDER BY 1, 2, 3;
+
+-- name: unlike
+-- The events that have no claim of their own: by place (from 0), and where the claim is that bears their id, if any
+-- does. One look-up an id, whatever the planner thinks of the table's size.
+SELECT place - 1, c.partition_id, p.topic, p.partition, c.kafka_offset
+FROM unnest(%(ids)s, %(offsets)s) WITH ORDINALITY AS e (event_id, kafka_offset, place)
+LEFT JOIN LATERAL (
+    SELECT claim.partition_id, claim.kafka_offset FROM {schema}.processed AS claim
+    WHERE claim.event_id = e.event_id AND claim.route_id = %(route_id)s
+    ORDER BY claim.partition_id = %(partition_id)s AND claim.kafka_offset = e.kafka_offset DESC LIMIT 1
+) AS c ON true
+LEFT JOIN {schema}.partitions AS p ON p.partition_id = c.partition_id
+WHERE (c.partition_id = %(partition_id)s AND c.kafka_offset = e.kafka_offset) IS NOT TRUE;
+
+-- name: letters
+SELECT route_id, kafka_offset, state FROM {schema}.dead_letters
+WHERE route_id = ANY (%(route_ids)s::smallint[]) AND partition_id = %(partition_id)s
+    AND kafka_offset >= %(from_offset)s AND kafka_offset < %(until_offset)s AND state <> 'retried';
+
+-- name: given_up
+-- What a resume passed over in the same log.
+SELECT from_offset, to_offset FROM {schema}.resumptions
+WHERE partition_id = %(partition_id)s AND to_offset > from_offset
+    AND from_topic_id IS NOT DISTINCT FROM to_topic_id AND from_cluster_id = to_cluster_id;

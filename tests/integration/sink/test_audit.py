@@ -1,0 +1,318 @@
+"""`inbox audit`: each offset that the ledger says is settled, accounted for."""
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+from confluent_kafka import Producer
+
+from inbox.store.audit import AuditReads
+from tests.conftest import MakeTopic
+from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy, numbered
+from tests.integration.sink.logs import apply, delete_below
+from tests.integration.sink.running import Out, Sink
+
+
+class Result(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> dict[str, Any]:
+        return dict(json.loads(self.out))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Of the one partition, those that are not 0."""
+        [part] = self.told["partitions"]
+        return {name: part[name] for name in COUNTS if part[name]}
+
+
+COUNTS = (
+    *("records", "applied", "duplicate", "filtered", "dead_lettered", "passed_over", "unknown", "missing", "adopted"),
+    "claims_without_event",
+)
+Audit = Callable[..., Result]
+
+
+@pytest.fixture
+def audit(capsys: pytest.CaptureFixture[str]) -> Audit:
+    """Runs `inbox audit --json`, or as people see it: `audit(sink, people=True)`."""
+
+    def run(sink: Sink, *arguments: str, people: bool = False) -> Result:
+        capsys.readouterr()
+        code = sink.command("audit", *arguments, *([] if people else ["--json"]))
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+def settled(sink: Sink, *events: Out) -> Sink:
+    sink.send(*events)
+    sink.run()
+    return sink
+
+
+def numbers(first: int, last: int) -> list[Out]:
+    return [Out(number) for number in range(first, last + 1)]
+
+
+@pytest.fixture
+def handled(handled_by: Callable[..., Sink]) -> Sink:
+    return handled_by(apply)
+
+
+def test_a_sink_whose_every_event_took_effect_is_sound(handled: Sink, audit: Audit) -> None:
+    result = audit(settled(handled, *numbers(1, 5), Out(2), Out(3)))
+    assert (result.code, result.err) == (0, "")
+    assert result.told["ok"] is True
+    assert result.counts == {"records": 7, "applied": 5, "duplicate": 2}
+
+
+def test_the_shape_that_scripts_rely_on(handled: Sink, audit: Audit) -> None:
+    told = audit(settled(handled, Out(1))).told
+    assert list(told) == ["ok", "partitions"]
+    [part] = told["partitions"]
+    assert [part[name] for name in ("topic", "partition", "from_offset", "until_offset")] == [handled.topic, 0, 0, 1]
+    assert {"records", "applied", "duplicate", "filtered", "dead_lettered", "missing", "missing_offsets"} <= set(part)
+
+
+def test_a_claim_that_somebody_deleted_is_missing(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 5))
+    handled.sql("DELETE FROM inbox.processed WHERE kafka_offset IN (1, 3)")
+    result = audit(handled)
+    assert (result.code, result.told["ok"]) == (1, False)
+    [part] = result.told["partitions"]
+    assert part["missing_offsets"] == [1, 3]
+    assert part["mend"] == (f"inbox replay --topic {handled.topic}:0 --from-offset 1 --until-offset 4 --execute")
+    assert result.counts == {"records": 5, "applied": 3, "missing": 2}
+
+
+def test_people_read_which_and_how_it_is_mended(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 5))
+    handled.sql("DELETE FROM inbox.processed WHERE kafka_offset IN (1, 3)")
+    result = audit(handled, people=True)
+    assert result.code == 1
+    assert f"{handled.topic}[0], route handler: 2 events have no claim: 1, 3" in result.out
+    assert f"inbox replay --topic {handled.topic}:0 --from-offset 1 --until-offset 4 --execute" in result.out
+
+
+def test_a_duplicate_of_an_event_whose_claim_is_gone_is_missing_too(handled: Sink, audit: Audit) -> None:
+    settled(handled, Out(1), Out(1), Out(2))
+    handled.sql("DELETE FROM inbox.processed WHERE event_id = %s", [UUID(int=1)])
+    assert audit(handled).counts == {"records": 3, "applied": 1, "missing": 2}
+
+
+def test_a_claim_that_no_event_bears_is_found(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 3))
+    fake(handled, UUID(int=99), 1)
+    result = audit(handled)
+    assert result.code == 1
+    assert result.counts == {"records": 3, "applied": 3, "claims_without_event": 1}
+    assert result.told["partitions"][0]["claims_without_event_at"] == [
+        {"route": "handler", "event_id": str(UUID(int=99)), "offset": 1}
+    ]
+
+
+def test_a_claim_that_was_exchanged_for_another_is_found_both_ways(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 3))
+    handled.sql("UPDATE inbox.processed SET event_id = %s WHERE kafka_offset = 1", [UUID(int=99)])
+    assert audit(handled).counts == {"records": 3, "applied": 2, "missing": 1, "claims_without_event": 1}
+
+
+def test_two_claims_at_each_others_offsets_are_not_taken_for_their_own(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 2))
+    handled.sql("UPDATE inbox.processed SET kafka_offset = 1 - kafka_offset")
+    assert audit(handled).counts == {"records": 2, "duplicate": 2, "claims_without_event": 2}
+
+
+def fake(sink: Sink, event_id: UUID, offset: int) -> None:
+    sink.sql(
+        "INSERT INTO inbox.processed (event_id, kafka_offset, payload_hash, partition_id, route_id) "
+        "SELECT %s, %s, 0, partition_id, route_id FROM inbox.partitions, inbox.routes LIMIT 1",
+        [event_id, offset],
+    )
+
+
+def test_dead_letters_are_accounted_for_by_their_state(parked: Sink, fussy: Fussy, audit: Audit) -> None:
+    assert audit(parked).counts == {"records": 5, "applied": 1, "dead_lettered": 4}
+    fussy.refused = set()
+    assert parked.command("dead-letters", "retry", "--key", "a", "--execute") == 0
+    assert parked.command("dead-letters", "discard", "--all", "--execute") == 0
+    assert audit(parked).counts == {"records": 5, "applied": 4, "dead_lettered": 1}
+
+
+def test_a_dead_letter_that_somebody_deleted_is_missing(parked: Sink, audit: Audit) -> None:
+    parked.sql("DELETE FROM inbox.dead_letters WHERE kafka_offset = 4")
+    assert audit(parked).counts == {"records": 5, "applied": 1, "dead_lettered": 3, "missing": 1}
+
+
+def test_an_event_without_an_id_is_a_dead_letter_or_missing(handled: Sink, audit: Audit) -> None:
+    settled(handled, Out(1), Out(None))
+    assert audit(handled).counts == {"records": 2, "applied": 1, "dead_lettered": 1}
+    handled.sql("DELETE FROM inbox.dead_letters")
+    assert audit(handled).told["partitions"][0]["missing_offsets"] == [1]
+
+
+TWO_ROUTES = """
+[[routes]]
+name = "some"
+topic = "TOPIC"
+handler = "handler"
+event_type = "header:type"
+types = ["good"]
+
+[[routes]]
+name = "all"
+topic = "TOPIC"
+handler = "handler"
+"""
+
+
+@pytest.fixture
+def twice(sink: Sink, offer: Callable[..., None]) -> Sink:
+    """Two routes, one of which filters."""
+    offer(handler=apply)
+    sink.configure(TWO_ROUTES)
+    sink.sql(EFFECTS)
+    return sink
+
+
+def test_each_route_accounts_for_each_offset(twice: Sink, audit: Audit) -> None:
+    settled(twice, Out(1, headers={"type": "good"}), Out(2, headers={"type": "bad"}), Out(3, headers={"type": "good"}))
+    [part] = audit(twice).told["partitions"]
+    by_route = {each["route"]: (each["applied"], each["filtered"]) for each in part["routes"]}
+    assert by_route == {"some": (2, 1), "all": (3, 0)}
+    assert (part["records"], part["applied"], part["filtered"]) == (3, 5, 1)
+
+
+def test_a_claim_of_what_the_route_filters_by_now_is_no_stray(twice: Sink, audit: Audit) -> None:
+    settled(twice, Out(1, headers={"type": "good"}))
+    twice.configure(TWO_ROUTES.replace('"good"', '"better"'))
+    assert audit(twice).counts == {"records": 1, "applied": 1, "filtered": 1}
+
+
+def test_a_route_owes_nothing_from_before_its_start(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 3))
+    second = '[[routes]]\nname = "second"\ntopic = "TOPIC"\nhandler = "handler"\n'
+    handled.configure(HANDLER_ROUTE + second)
+    settled(handled, *numbers(4, 5))
+    result = audit(handled)
+    assert result.code == 0
+    [part] = result.told["partitions"]
+    assert {each["route"]: (each["applied"], each["missing"]) for each in part["routes"]} == {
+        "handler": (5, 0),
+        "second": (2, 0),
+    }
+
+
+def test_offsets_without_a_record_are_no_gap(
+    handled: Sink, audit: Audit, make_producer: Callable[..., Producer]
+) -> None:
+    producer = make_producer("audited")
+    for number, keep in ((1, True), (2, False), (3, True)):
+        producer.begin_transaction()
+        Out(number).send(producer, handled.topic)
+        assert producer.flush(10) == 0
+        producer.commit_transaction() if keep else producer.abort_transaction()
+    handled.run()
+    [part] = audit(handled).told["partitions"]
+    assert (part["until_offset"], part["records"], part["applied"]) == (6, 2, 2)
+    fake(handled, UUID(int=99), 3)
+    assert audit(handled).counts == {"records": 2, "applied": 2, "claims_without_event": 1}
+
+
+def test_what_the_log_forgot_is_not_asked_for(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 5))
+    delete_below(handled, 3)
+    result = audit(handled)
+    assert (result.code, result.counts) == (0, {"records": 2, "applied": 2})
+    assert result.told["partitions"][0]["from_offset"] == 3
+
+
+def test_what_is_not_settled_yet_is_not_asked_for(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 3))
+    handled.send(*numbers(4, 9))
+    assert audit(handled).counts == {"records": 3, "applied": 3}
+
+
+def test_bounds_narrow_it(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 9))
+    handled.sql("DELETE FROM inbox.processed WHERE kafka_offset IN (1, 8)")
+    assert audit(handled, "--from-offset", "2", "--until-offset", "8").counts == {"records": 6, "applied": 6}
+
+
+def test_what_a_resume_passed_over_is_told_apart(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 2))
+    handled.send(*numbers(3, 6))
+    forward = ("resume", "--topic", handled.topic, "--from-offset", "4", "--accept-loss", "--execute")
+    assert handled.command(*forward) == 0
+    handled.run()
+    assert audit(handled).counts == {"records": 6, "applied": 4, "passed_over": 2}
+
+
+def test_one_topic_of_several_and_some_of_its_partitions(
+    make_sink: Callable[..., Sink], offer: Callable[..., None], audit: Audit, make_topic: MakeTopic
+) -> None:
+    sink, other = make_sink(partitions=3), make_topic()
+    offer(handler=apply)
+    sink.configure(HANDLER_ROUTE.replace('topic = "TOPIC"', f'topics = ["TOPIC", "{other}"]'))
+    sink.sql(EFFECTS)
+    settled(sink, *(Out(number, partition=number % 3) for number in range(6)), Out(7, topic=other))
+    addresses = [(each["topic"], each["partition"]) for each in audit(sink).told["partitions"]]
+    assert sorted(addresses) == sorted([(sink.topic, 0), (sink.topic, 1), (sink.topic, 2), (other, 0)])
+    some = audit(sink, "--topic", f"{sink.topic}:0,2").told["partitions"]
+    assert [(each["partition"], each["applied"]) for each in some] == [(0, 2), (2, 2)]
+    assert audit(sink, "--topic", f"{sink.topic}:7").code == 2
+    assert audit(sink, "--topic", "nonsense").code == 2
+
+
+def test_a_running_sink_is_not_disturbed_and_nothing_it_settles_is_a_false_alarm(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 50))
+    with handled.running():
+        for first in range(51, 551, 100):
+            handled.send(*numbers(first, first + 99))
+            assert audit(handled).code == 0
+        handled.eventually_settled(550)
+    assert audit(handled).counts == {"records": 550, "applied": 550}
+
+
+def test_a_key_that_is_retried_between_two_looks_is_no_false_alarm(
+    parked: Sink, fussy: Fussy, audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retried after the claims were read in bulk: they are claims that nobody expects."""
+
+    fussy.refused = set()
+    in_bulk = AuditReads.claims
+
+    def then_retried(self: AuditReads, *arguments: Any) -> Any:
+        found = in_bulk(self, *arguments)
+        assert parked.command("dead-letters", "retry", "--all", "--execute") == 0
+        return found
+
+    monkeypatch.setattr(AuditReads, "claims", then_retried)
+    code = parked.command("audit")
+    assert code == 0
+    assert parked.dead_letters() == [(0, "retried"), (1, "retried"), (3, "retried"), (4, "retried")]
+
+
+def test_a_topic_made_anew_halts_it(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 2))
+    handled.sql("UPDATE inbox.partitions SET topic_id = %s", [UUID(int=7)])
+    result = audit(handled)
+    assert result.code == 4
+    assert "was deleted and made anew" in result.err
+
+
+def test_many_chunks_are_each_compared(handled: Sink, audit: Audit) -> None:
+    settled(handled, *(numbered(number, None) for number in range(9000)))
+    handled.sql("DELETE FROM inbox.processed WHERE kafka_offset IN (17, 4095, 4096, 8999)")
+    fake(handled, UUID(int=10**6), 8191)
+    result = audit(handled)
+    assert result.counts == {"records": 9000, "applied": 8996, "missing": 4, "claims_without_event": 1}
+    assert result.told["partitions"][0]["missing_offsets"] == [17, 4095, 4096, 8999]
