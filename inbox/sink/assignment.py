@@ -36,8 +36,8 @@ class Phase(Enum):
 class Assigned:
     """One partition of this worker.
 
-    `taken` is the next offset to take into a batch, `settled` the ledger's `next_offset` as last known;
-    `leader_epoch` is of the record before it, as of when the partition was placed.
+    `taken` is the next offset to take into a batch, `settled` the ledger's `next_offset` as last known; what lies below
+    `reached` was settled before, when the partition was placed. `leader_epoch` is of the record before it, as of then.
     """
 
     phase: Phase = Phase.ASKING
@@ -45,6 +45,7 @@ class Assigned:
     owner_epoch: int = 0
     taken: int = 0
     settled: int = 0
+    reached: int = 0
     withheld_until: float = 0.0
     takeovers: int = 0
     topic_id: UUID | None = None
@@ -165,6 +166,7 @@ class Assignment:
         each.topic_id = holding.topic_id
         each.leader_epoch = holding.leader_epoch
         each.taken = each.settled = holding.next_offset
+        each.reached = holding.reached_offset
 
     def _in(self, phase: Phase) -> list[TopicPartition]:
         return [partition for partition, each in self.partitions.items() if each.phase is phase]

@@ -14,7 +14,11 @@ _AT_MOST_AT_ONCE = 2000
 
 
 class Intake:
-    """The batch that is being filled while another one is written."""
+    """The batch that is being filled while another one is written.
+
+    Offsets that are settled again, and those that never were, are never in one part of a batch: what was taken from
+    behind that border is kept back for the next batch.
+    """
 
     def __init__(
         self, decoders: Mapping[str, TopicDecoder], assignment: Assignment, *, batch_events: int, batch_bytes: int
@@ -25,10 +29,13 @@ class Intake:
         self._batch_bytes = batch_bytes
         self._mean_bytes = 1024.0
         self.batch = Batch()
+        self._kept_back = Taken()
 
     @property
     def room(self) -> int:
-        """How many records may be taken now; 0 when the batch is full."""
+        """How many records may be taken now; 0 when the batch is full, or has to go first."""
+        if self._kept_back.records or self._kept_back.ends:
+            return 0
         events = self.limit.records - self.batch.records
         bytes_left = self._batch_bytes - self.batch.bytes
         if events <= 0 or bytes_left <= 0:
@@ -53,13 +60,21 @@ class Intake:
         each: Assigned | None = None
         decoder: TopicDecoder | None = None
         newest: Record | None = None
+        border: int | None = None
         for record in records:
             address = (record.topic(), record.partition())
             if address != last:
                 _note_epoch(part, newest)
                 last, each, part = address, self._assignment.active(address), None
+                border = self._border(address, each)
             offset = record.offset()
             if each is None or offset < each.taken:
+                continue
+            if border is not None and offset >= border:
+                if each.taken < border:
+                    self._end_at_border(TopicPartition(*address), each)
+                    newest = None
+                self._kept_back.records.append(record)
                 continue
             if part is None or decoder is None:
                 # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
@@ -79,10 +94,29 @@ class Intake:
         each = self._assignment.active(address)
         if each is None or end <= each.taken:
             return
+        border = self._border(address, each)
+        if border is not None and end > border:
+            self._end_at_border(address, each)
+            self._kept_back.ends.append((address, end))
+            return
         part = self._slice(address, each, None)
         part.after = each.taken = end
         # The record before may be of an earlier term than what lies between it and here.
         part.leader_epoch = None
+
+    def _border(self, address: tuple[str, int], each: Assigned | None) -> int | None:
+        """Where the part at hand has to end, because what it began with was settled before."""
+        if each is None:
+            return None
+        part = self.batch.slices.get(address)  # type: ignore[call-overload]
+        return each.reached if (each.taken if part is None else part.before) < each.reached else None
+
+    def _end_at_border(self, address: TopicPartition, each: Assigned) -> None:
+        """The log holds no record right before the border: what is missing there is settled all the same."""
+        if each.taken < each.reached:
+            part = self._slice(address, each, None)
+            part.after = each.taken = each.reached
+            part.leader_epoch = None
 
     def _slice(self, address: TopicPartition, each: Assigned, first: Record | None) -> Slice:
         """The partition's part of the batch, opened where the ledger expects the next record."""
@@ -110,10 +144,17 @@ class Intake:
 
     def hand_over(self) -> Batch:
         batch, self.batch = self.batch, Batch()
+        kept_back, self._kept_back = self._kept_back, Taken()
+        self.add(kept_back)
         return batch
 
     def drop(self, partitions: Sequence[TopicPartition]) -> None:
         self.batch = self.batch.without(partitions)
+        kept = self._kept_back
+        self._kept_back = Taken(
+            [record for record in kept.records if (record.topic(), record.partition()) not in partitions],
+            [end for end in kept.ends if end[0] not in partitions],
+        )
 
 
 def _note_epoch(part: Slice | None, newest: Record | None) -> None:

@@ -13,7 +13,10 @@ from inbox.store.sql import statements
 
 
 class Holding(NamedTuple):
-    """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers told none."""
+    """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers told none.
+
+    `reached_offset`: the furthest that `next_offset` ever was. What lies below it is settled again, by a replay.
+    """
 
     partition_id: int
     address: TopicPartition
@@ -22,6 +25,7 @@ class Holding(NamedTuple):
     owner_epoch: int
     topic_id: UUID | None = None
     leader_epoch: int | None = None
+    reached_offset: int = 0
 
 
 class OpenSession(NamedTuple):
@@ -34,6 +38,7 @@ class OpenSession(NamedTuple):
 class Advance(NamedTuple):
     """What one batch settles in one partition: the offsets from `before` up to, not including, `after`.
 
+    They all lie below the partition's reached offset, or all at or above it, so that endings count once.
     `leader_epoch` is the leader's term of the record right before `after`; None where that is no record.
     """
 

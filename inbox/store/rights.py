@@ -10,6 +10,7 @@ _OWN: dict[str, tuple[str, ...]] = {
     "sink": ("SELECT", "INSERT", "UPDATE"),
     "routes": ("SELECT", "INSERT", "UPDATE"),
     "partitions": ("SELECT", "INSERT", "UPDATE"),
+    "progress": ("SELECT", "INSERT", "UPDATE"),
     "route_starts": ("SELECT", "INSERT", "UPDATE"),
     "processed": ("SELECT", "INSERT", "DELETE"),
     "dead_letters": ("SELECT", "INSERT", "UPDATE"),

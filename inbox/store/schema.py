@@ -60,6 +60,7 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _sink(tables)
     _routes(tables)
     _partitions(tables)
+    _progress(tables)
     _route_starts(tables)
     _processed(tables)
     _dead_letters(tables)
@@ -115,17 +116,35 @@ def _partitions(tables: MetaData) -> None:
         *(_count(name) for name in ("owner_epoch", "applied", "duplicate", "filtered", "dead_lettered")),
         _count("same_id_other_payload"),
         _now("updated_at"),
+        Column("reached_offset", BigInteger, nullable=False),
+        Column("progress_from", BigInteger),
+        Column("progress_since", DateTime(timezone=True)),
         UniqueConstraint("topic", "partition"),
         CheckConstraint("next_offset >= 0", name="next_offset"),
     )
     event.listen(ledger, "after_create", _leave_room)
 
 
-def _leave_room(ledger: Table, connection: Connection, **_: Any) -> None:
-    # Every batch updates its rows of the ledger. With room left on the page, and no index on a column that changes,
-    # each update is heap-only (HOT): no index grows and no vacuum is needed to keep up.
-    name = connection.dialect.identifier_preparer.format_table(ledger)
+def _leave_room(table: Table, connection: Connection, **_: Any) -> None:
+    # Every batch updates its rows of the ledger and of progress. With room left on the page, and no index on a column
+    # that changes, each update is heap-only (HOT): no index grows and no vacuum is needed to keep up.
+    name = connection.dialect.identifier_preparer.format_table(table)
     connection.exec_driver_sql(f"ALTER TABLE {name} SET (fillfactor = 50)")
+
+
+def _progress(tables: MetaData) -> None:
+    progress = Table(
+        "progress",
+        tables,
+        Column("partition_id", _foreign(tables, "partitions.partition_id"), primary_key=True),
+        Column("from_offset", BigInteger, primary_key=True),
+        Column("until_offset", BigInteger, nullable=False),
+        *(_count(name) for name in ("applied", "duplicate", "filtered", "dead_lettered")),
+        _now("from_time"),
+        _now("until_time"),
+        CheckConstraint("until_offset > from_offset", name="offsets"),
+    )
+    event.listen(progress, "after_create", _leave_room)
 
 
 def _route_starts(tables: MetaData) -> None:

@@ -185,8 +185,8 @@ def test_a_ledger_update_is_heap_only(empty_database_url: str) -> None:
     counted = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'partitions'"
     with psycopg.connect(empty_database_url) as connection:
         connection.execute(
-            "INSERT INTO inbox.partitions (cluster_id, topic, partition, start_offset, next_offset) "
-            "SELECT 'c', 'orders', n, 0, 0 FROM generate_series(1, 8) AS n"
+            "INSERT INTO inbox.partitions (cluster_id, topic, partition, start_offset, next_offset, reached_offset) "
+            "SELECT 'c', 'orders', n, 0, 0, 0 FROM generate_series(1, 8) AS n"
         )
         connection.commit()
         for _ in range(3):

@@ -66,7 +66,8 @@ FILL = """
 SET search_path TO inbox;
 INSERT INTO sink (name, group_id) VALUES ('inventory', 'inventory');
 INSERT INTO routes (name, topics, identity) VALUES ('reserve-stock', '{orders}', 'auto');
-INSERT INTO partitions (cluster_id, topic, partition, start_offset, next_offset) VALUES ('c', 'orders', 0, 0, 2);
+INSERT INTO partitions (cluster_id, topic, partition, start_offset, next_offset, reached_offset)
+    VALUES ('c', 'orders', 0, 0, 2, 2);
 INSERT INTO route_starts VALUES (1, 1, 0);
 INSERT INTO processed (event_id, kafka_offset, payload_hash, partition_id, route_id)
     VALUES (gen_random_uuid(), 0, -1, 1, 1);
@@ -145,6 +146,25 @@ def test_every_revision_goes_up_down_and_up_over_rows(options: DatabaseOptions, 
     assert down == [[Step(step.after, step.before)] for step in reversed(steps)]
     assert migrate(options) == steps
     fill(empty_database_url)
+
+
+def test_what_was_settled_before_there_was_progress_is_its_first_row(
+    options: DatabaseOptions, empty_database_url: str
+) -> None:
+    migrate(options, to="0001")
+    before = """
+        INSERT INTO inbox.partitions (cluster_id, topic, partition, start_offset, next_offset, applied, filtered)
+        VALUES ('c', 'orders', 0, 3, 9, 5, 1), ('c', 'orders', 1, 4, 4, 0, 0), ('c', 'orders', 2, 7, 2, 0, 0)"""
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(before)
+
+    migrate(options)
+
+    query = "SELECT partition_id, from_offset, until_offset, applied, filtered FROM inbox.progress"
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute(query).fetchall() == [(1, 3, 9, 5, 1)]
+        reached = connection.execute("SELECT reached_offset FROM inbox.partitions ORDER BY partition").fetchall()
+    assert reached == [(9,), (4,), (7,)]
 
 
 def test_a_revision_below_the_head_is_reached_from_either_side(options: DatabaseOptions) -> None:

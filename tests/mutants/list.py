@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 LEDGER = "tests/integration/store/test_ledger.py"
 PROCESSED = "tests/integration/store/test_processed.py"
+PROGRESS = "tests/integration/store/test_progress.py"
 TRANSACTION = "tests/integration/sink/test_transaction.py"
 EVENTS = "tests/integration/sink/test_events.py"
 HANDLERS = "tests/integration/sink/test_handlers.py"
@@ -37,6 +38,20 @@ MUTANTS = [
         "    AND p.owner_epoch = mine.owner_epoch\n",
         "",
         (f"{LEDGER}::test_a_fence_that_does_not_find_the_ledger_as_it_was_moves_nothing",),
+    ),
+    Mutant(
+        "what is settled again is counted in progress again",
+        PARTITIONS_SQL,
+        "    FROM moved WHERE above\n",
+        "    FROM moved\n",
+        (f"{PROGRESS}::test_what_is_settled_again_counts_no_second_time",),
+    ),
+    Mutant(
+        "a part of a batch lies on both sides of what was reached",
+        "inbox/sink/intake.py",
+        "            if border is not None and offset >= border:\n",
+        "            if False and border is not None:\n",
+        (f"{INTAKE}::test_what_is_settled_again_is_in_no_part_with_what_never_was",),
     ),
     Mutant(
         "the fence does not compare the owner",

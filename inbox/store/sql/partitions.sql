@@ -52,8 +52,8 @@ FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
 
 -- name: add_partition
 WITH added AS (
-    INSERT INTO {schema}.partitions (cluster_id, topic, topic_id, partition, start_offset, next_offset)
-    VALUES (%(cluster_id)s, %(topic)s, %(topic_id)s, %(partition)s, %(offset)s, %(offset)s)
+    INSERT INTO {schema}.partitions (cluster_id, topic, topic_id, partition, start_offset, next_offset, reached_offset)
+    VALUES (%(cluster_id)s, %(topic)s, %(topic_id)s, %(partition)s, %(offset)s, %(offset)s, %(offset)s)
     ON CONFLICT (topic, partition) DO NOTHING
     RETURNING partition_id
 )
@@ -78,7 +78,8 @@ SET owner = %(owner)s,
     owner_started = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
 FROM wanted
 WHERE p.partition_id = wanted.partition_id
-RETURNING p.partition_id, p.topic, p.partition, p.next_offset, p.owner, p.owner_epoch, p.topic_id, p.leader_epoch;
+RETURNING p.partition_id, p.topic, p.partition, p.next_offset, p.owner, p.owner_epoch, p.topic_id, p.leader_epoch,
+    p.reached_offset;
 
 -- name: sign
 UPDATE {schema}.partitions
@@ -94,36 +95,59 @@ JOIN pg_stat_activity AS session ON session.pid = p.owner_pid AND session.backen
 WHERE p.owner IS DISTINCT FROM %(owner)s AND session.xact_start IS NOT NULL AND session.pid <> pg_backend_pid();
 
 -- name: look
-SELECT partition_id, topic, partition, next_offset, owner, owner_epoch, topic_id, leader_epoch
+SELECT partition_id, topic, partition, next_offset, owner, owner_epoch, topic_id, leader_epoch, reached_offset
 FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
 
 -- name: fence
 -- Last before COMMIT: compare-and-set of every partition of the batch, in one order for all workers.
 -- A partition that does not come back belongs to somebody else, or was sent back by a replay.
+-- Endings count once: what lies below reached_offset was counted when it was settled first. The piece above it goes into
+-- progress, from exactly where the row before ends, whatever a resume or a replay did to next_offset: so the rows tile.
 WITH mine AS (
     SELECT * FROM unnest(
         %(partition_ids)s, %(owner_epochs)s, %(befores)s, %(afters)s,
         %(applied)s, %(duplicate)s, %(filtered)s, %(dead_lettered)s, %(leader_epochs)s
     ) AS m (partition_id, owner_epoch, before, after, applied, duplicate, filtered, dead_lettered, leader_epoch)
 ), locked AS (
-    SELECT p.partition_id FROM {schema}.partitions AS p JOIN mine USING (partition_id)
+    SELECT mine.*, p.reached_offset, mine.after > p.reached_offset AS above,
+        coalesce(p.progress_since < clock_timestamp() - interval '1 minute', true) AS begins
+    FROM {schema}.partitions AS p JOIN mine USING (partition_id)
     ORDER BY p.partition_id FOR UPDATE OF p
+), moved AS (
+    UPDATE {schema}.partitions AS p
+    SET next_offset = mine.after,
+        leader_epoch = mine.leader_epoch,
+        reached_offset = greatest(mine.reached_offset, mine.after),
+        progress_from = CASE WHEN above AND begins THEN mine.reached_offset ELSE p.progress_from END,
+        progress_since = CASE WHEN above AND begins THEN clock_timestamp() ELSE p.progress_since END,
+        applied = p.applied + CASE WHEN above THEN mine.applied ELSE 0 END,
+        duplicate = p.duplicate + CASE WHEN above THEN mine.duplicate ELSE 0 END,
+        filtered = p.filtered + CASE WHEN above THEN mine.filtered ELSE 0 END,
+        dead_lettered = p.dead_lettered + CASE WHEN above THEN mine.dead_lettered ELSE 0 END,
+        updated_at = clock_timestamp()
+    FROM locked AS mine
+    WHERE p.partition_id = mine.partition_id
+        AND p.owner = %(owner)s
+        AND p.owner_epoch = mine.owner_epoch
+        AND p.next_offset = mine.before
+        AND (SELECT routes_revision FROM {schema}.sink) = %(routes_revision)s
+    RETURNING p.partition_id, p.progress_from, mine.above, mine.after,
+        mine.applied, mine.duplicate, mine.filtered, mine.dead_lettered
+), noted AS (
+    INSERT INTO {schema}.progress AS row (
+        partition_id, from_offset, until_offset, applied, duplicate, filtered, dead_lettered
+    )
+    SELECT partition_id, progress_from, after, applied, duplicate, filtered, dead_lettered
+    FROM moved WHERE above
+    ON CONFLICT (partition_id, from_offset) DO UPDATE
+    SET until_offset = excluded.until_offset,
+        applied = row.applied + excluded.applied,
+        duplicate = row.duplicate + excluded.duplicate,
+        filtered = row.filtered + excluded.filtered,
+        dead_lettered = row.dead_lettered + excluded.dead_lettered,
+        until_time = clock_timestamp()
 )
-UPDATE {schema}.partitions AS p
-SET next_offset = mine.after,
-    leader_epoch = mine.leader_epoch,
-    applied = p.applied + mine.applied,
-    duplicate = p.duplicate + mine.duplicate,
-    filtered = p.filtered + mine.filtered,
-    dead_lettered = p.dead_lettered + mine.dead_lettered,
-    updated_at = clock_timestamp()
-FROM mine JOIN locked USING (partition_id)
-WHERE p.partition_id = mine.partition_id
-    AND p.owner = %(owner)s
-    AND p.owner_epoch = mine.owner_epoch
-    AND p.next_offset = mine.before
-    AND (SELECT routes_revision FROM {schema}.sink) = %(routes_revision)s
-RETURNING p.partition_id, pg_current_xact_id()::text;
+SELECT partition_id, pg_current_xact_id()::text FROM moved;
 
 -- name: lock
 -- Until the end of the transaction no batch of the partition passes its fence, and nobody acquires it. Who parks an

@@ -10,11 +10,20 @@ WHERE partition_id = ANY (%(partition_ids)s) AND state IN ('parked', 'waiting')
 GROUP BY partition_id;
 
 -- name: move
--- Of the same log: whoever owns the partition is fenced, and goes where the row says now.
-UPDATE {schema}.partitions
-SET next_offset = %(to_offset)s, leader_epoch = NULL, topic_id = %(topic_id)s, owner_epoch = owner_epoch + 1,
-    updated_at = clock_timestamp()
-WHERE partition_id = %(partition_id)s;
+-- Of the same log: whoever owns the partition is fenced, and goes where the row says now. What is passed over has a row
+-- of progress to itself, without endings.
+WITH before AS (
+    SELECT partition_id, reached_offset FROM {schema}.partitions
+    WHERE partition_id = %(partition_id)s FOR NO KEY UPDATE
+), passed_over AS (
+    INSERT INTO {schema}.progress (partition_id, from_offset, until_offset)
+    SELECT partition_id, reached_offset, %(to_offset)s FROM before WHERE %(to_offset)s > reached_offset
+)
+UPDATE {schema}.partitions AS p
+SET next_offset = %(to_offset)s, reached_offset = greatest(before.reached_offset, %(to_offset)s),
+    progress_from = NULL, progress_since = NULL, leader_epoch = NULL, topic_id = %(topic_id)s,
+    owner_epoch = owner_epoch + 1, updated_at = clock_timestamp()
+FROM before WHERE p.partition_id = before.partition_id;
 
 -- name: set_aside
 -- A topic in Kafka has no # in its name, so nobody but a reader of the table finds the row again. Its dead letters,
@@ -27,9 +36,10 @@ WHERE partition_id = %(partition_id)s;
 -- The row of the log as it is now; its owner is the one before, who finds itself fenced and follows.
 WITH successor AS (
     INSERT INTO {schema}.partitions (
-        cluster_id, topic, topic_id, partition, start_offset, next_offset, owner, owner_pid, owner_started, owner_epoch
+        cluster_id, topic, topic_id, partition, start_offset, next_offset, reached_offset,
+        owner, owner_pid, owner_started, owner_epoch
     )
-    SELECT %(cluster_id)s, %(topic)s, %(topic_id)s, partition, %(to_offset)s, %(to_offset)s,
+    SELECT %(cluster_id)s, %(topic)s, %(topic_id)s, partition, %(to_offset)s, %(to_offset)s, %(to_offset)s,
         owner, owner_pid, owner_started, owner_epoch
     FROM {schema}.partitions WHERE partition_id = %(partition_id)s
     RETURNING partition_id

@@ -80,6 +80,61 @@ def test_an_end_alone_makes_a_batch_without_records(make_intake: MakeIntake) -> 
     assert intake.batch.slices[P0].oldest_milliseconds is None
 
 
+def at_10_of(reached: int) -> Holding:
+    """Sent back to 10 by a replay, after 10 and more were settled."""
+    return Holding(7, P0, 10, "me", 2, reached_offset=reached)
+
+
+def sent_back(assignment: Assignment, reached: int) -> None:
+    assignment.assigned([P0])
+    assignment.acquired([at_10_of(reached)])
+    assignment.placed(P0)
+
+
+def test_what_is_settled_again_is_in_no_part_with_what_never_was(
+    make_intake: MakeIntake, assignment: Assignment
+) -> None:
+    sent_back(assignment, 12)
+    intake = make_intake()
+    intake.add(Taken([record(n) for n in range(10, 15)], [(P0, 16)]))
+    assert intake.room == 0
+    again = intake.hand_over().slices[P0]
+    assert (again.before, again.after) == (10, 12)
+    assert intake.room > 0
+    new = intake.hand_over().slices[P0]
+    assert (new.before, new.after, new.records) == (12, 16, 3)
+    assert not intake.batch
+
+
+def test_a_gap_at_the_border_is_settled_again(make_intake: MakeIntake, assignment: Assignment) -> None:
+    sent_back(assignment, 12)
+    intake = make_intake()
+    intake.add(Taken([record(10, leader_epoch=3), record(14, leader_epoch=4)]))
+    again = intake.hand_over().slices[P0]
+    assert (again.before, again.after, again.leader_epoch) == (10, 12, None)
+    new = intake.hand_over().slices[P0]
+    assert (new.before, new.after, new.leader_epoch) == (12, 15, 4)
+
+
+def test_an_end_behind_the_border_waits_for_the_next_batch(make_intake: MakeIntake, assignment: Assignment) -> None:
+    sent_back(assignment, 12)
+    intake = make_intake()
+    intake.add(Taken(ends=[(P0, 15)]))
+    assert (intake.hand_over().slices[P0].after, intake.batch.slices[P0].after) == (12, 15)
+
+
+def test_what_waits_for_the_next_batch_is_dropped_with_its_partition(
+    make_intake: MakeIntake, assignment: Assignment
+) -> None:
+    sent_back(assignment, 12)
+    intake = make_intake()
+    intake.add(Taken([record(n) for n in range(10, 15)], [(P0, 16)]))
+    intake.drop([P0])
+    assert intake.room > 0
+    assert not intake.hand_over()
+    assert not intake.batch
+
+
 def test_a_part_knows_the_leader_epoch_of_its_last_record(make_intake: MakeIntake) -> None:
     intake = make_intake()
     intake.add(Taken([record(10, leader_epoch=3), record(11, leader_epoch=4)]))
@@ -201,6 +256,7 @@ class Taking(RuleBasedStateMachine):
         self.end = {P0: 0, P1: 0}
         self.read = {P0: 0, P1: 0}
         self.settled = {P0: 0, P1: 0}
+        self.reached = {P0: 0, P1: 0}
         self.ends: dict[TopicPartition, set[int]] = {P0: set(), P1: set()}
 
     @rule(partition=partitions, count=st.integers(1, 5), control=st.integers(0, 2))
@@ -236,14 +292,18 @@ class Taking(RuleBasedStateMachine):
             assert part.after > part.before
             offsets = [each.offset() for each in part.routes["r"].records]
             assert offsets == [o for o in self.log[partition] if part.before <= o < part.after]
-            assert part.after in self.ends[partition] or part.after == offsets[-1] + 1
+            border = self.reached[partition]
+            assert part.after in {*self.ends[partition], border} or part.after == offsets[-1] + 1
+            assert part.after <= border or part.before >= border
             self.settled[partition] = part.after
+            self.reached[partition] = max(border, part.after)
 
-    @rule(partition=partitions)
-    def the_ledger_goes_back(self, partition: TopicPartition) -> None:
+    @rule(partition=partitions, back=st.integers(0, 9))
+    def the_ledger_goes_back(self, partition: TopicPartition, back: int) -> None:
         self.assignment.fenced([partition])
         self.intake.drop([partition])
-        holding = Holding(1, partition, self.settled[partition], "me", 2)
+        self.settled[partition] = max(0, self.settled[partition] - back)
+        holding = Holding(1, partition, self.settled[partition], "me", 2, reached_offset=self.reached[partition])
         self.assignment.looked([holding], 0.0, idle=False)
         self.assignment.acquired([holding._replace(owner_epoch=3)])
         self.assignment.placed(partition)
