@@ -7,7 +7,7 @@ PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
-.PHONY: help demo test unit lint format faults soak mutants outages bench lock wheel clean
+.PHONY: help demo test unit lint format faults soak mutants outages interop bench lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,6 +53,9 @@ mutants: $(STAMP) ## breaks the delivery path in more than 30 ways, each of whic
 
 outages: $(STAMP) ## PostgreSQL and Kafka away for OUTAGE_SECONDS each (600 unless set)
 	OUTAGE_SECONDS=$${OUTAGE_SECONDS:-600} $(BIN)/python -m pytest tests/integration/outages -k for_minutes -rP
+
+interop: $(STAMP) ## Debezium's connector on Kafka Connect publishes the outbox, killed twice, and beside the relay
+	$(BIN)/python -m pytest tests/interop -rP
 
 # What this sink is compared with, and the plot, need packages that it does not.
 $(PEERS)/.installed: tests/benchmarks/peers.lock

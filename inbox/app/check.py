@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import partial
 
 from inbox.app.binding import first_offsets, no_topic, sink_identity, wanted_topics
+from inbox.app.connector import capture_of
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
 from inbox.errors import InboxError, StartupError, TryAgainError
 from inbox.handlers import load_handler
@@ -15,7 +16,7 @@ from inbox.settings import Settings
 from inbox.store.database import SinkConnection, connect, refuse_changes, starting
 from inbox.store.ledger import Ledger
 from inbox.store.migrations import require_current
-from inbox.store.options import TableTarget
+from inbox.store.options import RelayKind, TableTarget
 from inbox.store.registration import Register
 from inbox.store.tables import TableWriter
 
@@ -74,6 +75,8 @@ class _Examination:
         self._ask("database", self._connect, when_away="start the server, or correct [database] url")
         self._ask(f"schema {settings.database.schema}", self._find_schema)
         self._ask("rights in the database", lambda: require_rights(self._database(), settings))
+        if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
+            self._ask("change data capture", self._find_capture)
         for route, target in table_routes(settings.routes):
             self._ask(f"table of route {route.name}", partial(self._find_table, target))
         self._ask("brokers", self._reach_brokers, when_away="start them, or correct [kafka] bootstrap.servers")
@@ -109,6 +112,13 @@ class _Examination:
     def _find_schema(self) -> None:
         require_current(self._database(), self._settings.database.schema, self._settings.outbox)
         self._migrated = True
+
+    def _find_capture(self) -> None:
+        connection = self._database()
+        if not self._migrated:
+            raise _UnaskedError("the schema holds no outbox of this version")
+        if problems := capture_of(self._settings.database).problems(connection):
+            raise StartupError("\n".join(problems))
 
     def _find_table(self, target: TableTarget) -> None:
         TableWriter(self._database(), target)

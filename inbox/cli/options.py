@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 import click
 
 from inbox.cli.secrets import Secrets
-from inbox.settings import DatabaseSettings, Settings, load_database_settings, load_settings
+from inbox.settings import (
+    DatabaseSettings,
+    RelaySettings,
+    Settings,
+    load_database_settings,
+    load_relay_settings,
+    load_settings,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,6 +71,17 @@ def sink_settings(config: Path | None, properties: tuple[tuple[str, str], ...] =
         StartupError: something is wrong or missing; the text says all of it.
     """
     settings = load_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
+    _secrets().learn(settings.database, settings.kafka)
+    return settings
+
+
+def relay_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = ()) -> RelaySettings:
+    """The part for those who publish the outbox.
+
+    Raises:
+        StartupError: as `sink_settings`.
+    """
+    settings = load_relay_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
     _secrets().learn(settings.database, settings.kafka)
     return settings
 

@@ -16,6 +16,7 @@ from inbox.cli.dead_letters import dead_letters
 from inbox.cli.dev import demo, dev
 from inbox.cli.exits import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
 from inbox.cli.migrate import migrate
+from inbox.cli.outbox import outbox
 from inbox.cli.resume import resume
 from inbox.cli.run import run
 from inbox.cli.secrets import Secrets, without_passwords
@@ -31,7 +32,7 @@ def program() -> None:
     configure_logging(human=sys.stderr.isatty())
 
 
-for command in (run, migrate, check, status, audit, dead_letters, demo, dev, resume):
+for command in (run, migrate, check, status, audit, dead_letters, demo, dev, resume, outbox):
     program.add_command(command)
 
 

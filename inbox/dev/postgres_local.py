@@ -2,6 +2,7 @@
 
 import secrets
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 from inbox.dev.ports import LOOPBACK, free_port
@@ -36,10 +37,12 @@ class LocalPostgres:
 
     Made without effect; `start` starts it. It does not outlive this process, see `Supervised`.
     The superuser is `postgres`, with a generated password: wrong passwords are refused as in production.
+    `settings` go over ours.
     """
 
-    def __init__(self, binaries: PostgresBinaries) -> None:
+    def __init__(self, binaries: PostgresBinaries, *, settings: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
+        self._settings = {**SETTINGS, "port": str(self.port), **(settings or {})}
         self._binaries = binaries
         self._password = secrets.token_urlsafe(12)
         self._account = account_for_postgres()
@@ -122,9 +125,7 @@ class LocalPostgres:
             raise StartupError(f"initdb failed in {data}; its last words were:\n{process.log_tail()}")
         password_file.unlink()
         with (data / "postgresql.conf").open("a") as configuration:
-            configuration.writelines(
-                f"{name} = '{value}'\n" for name, value in {**SETTINGS, "port": str(self.port)}.items()
-            )
+            configuration.writelines(f"{name} = '{value}'\n" for name, value in self._settings.items())
 
     def _initdb(self, data: Path, password_file: Path) -> list[str]:
         return [

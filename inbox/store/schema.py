@@ -268,6 +268,7 @@ def _outbox(tables: MetaData, payload: OutboxPayload) -> None:
         CheckConstraint("topic ~ '^[a-zA-Z0-9._-]{1,249}$'", name="topic"),
     )
     event.listen(outbox, "after_create", _forbid_updates)
+    event.listen(outbox, "after_create", _fill_keys)
 
 
 def _forbid_updates(outbox: Table, connection: Connection, **_: Any) -> None:
@@ -279,6 +280,19 @@ def _forbid_updates(outbox: Table, connection: Connection, **_: Any) -> None:
     )
     connection.exec_driver_sql(
         f"CREATE TRIGGER outbox_insert_only BEFORE UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+    )
+
+
+def _fill_keys(outbox: Table, connection: Connection, **_: Any) -> None:
+    preparer = connection.dialect.identifier_preparer
+    table, function = preparer.format_table(outbox), f"{preparer.quote_schema(str(outbox.schema))}.outbox_fill_key"
+    connection.exec_driver_sql(
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n"
+        "$$BEGIN NEW.aggregate_id := NEW.event_id::text; RETURN NEW; END$$"
+    )
+    connection.exec_driver_sql(
+        f"CREATE TRIGGER outbox_keyless BEFORE INSERT ON {table} FOR EACH ROW\n"
+        f"WHEN (NEW.aggregate_id IS NULL) EXECUTE FUNCTION {function}()"
     )
 
 

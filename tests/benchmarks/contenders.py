@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inbox.dev.backends import Servers
-from tests.benchmarks.connect import JdbcSink, KafkaConnect
+from tests.benchmarks.connect import JdbcSink, jdbc_worker
 from tests.benchmarks.orders import TABLE_ROUTE, value, value_with_schema
 from tests.benchmarks.throughput import INBOX, migrated
 from tests.sinks import offer_handlers
@@ -68,7 +68,7 @@ def debezium(tasks: int, *, schema_in_records: bool = False) -> Start:
     @contextmanager
     def start(ground: Ground) -> Iterator[Sequence[int]]:
         connector = JdbcSink(ground.topic, ground.url, tasks, schema_in_records)
-        connect = KafkaConnect(ground.servers.bootstrap_servers, connector.properties())
+        connect = jdbc_worker(ground.servers.bootstrap_servers, connector.properties())
         try:
             yield [connect.start()]
         finally:

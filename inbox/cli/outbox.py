@@ -1,0 +1,37 @@
+"""`inbox outbox`: the outbox of this database, published by others."""
+
+from pathlib import Path
+
+import click
+import orjson
+
+from inbox.app.connector import capture_of
+from inbox.app.connector import connector as connector_of
+from inbox.cli.exits import DONE
+from inbox.cli.options import config_option, example, relay_settings
+
+
+@click.group()
+def outbox() -> None:
+    """The outbox of this database, where another program than `inbox relay` publishes it."""
+
+
+@outbox.command(
+    epilog=example(
+        "inbox outbox connector --sql | psql orders\n"
+        "inbox outbox connector | curl -H 'Content-Type: application/json' -d @- http://connect:8083/connectors"
+    )
+)
+@config_option
+@click.option("--sql", "as_sql", is_flag=True, help="Print the publication, the role and the rights that it needs.")
+def connector(config: Path | None, as_sql: bool) -> int:
+    """Print the Debezium connector that publishes what `inbox relay` would, as JSON.
+
+    Its password is not in it: Kafka Connect takes that from its environment. Nothing is changed anywhere.
+    """
+    settings = relay_settings(config)
+    if as_sql:
+        click.echo(capture_of(settings.database).setup(), nl=False)
+    else:
+        click.echo(orjson.dumps(connector_of(settings), option=orjson.OPT_INDENT_2).decode())
+    return DONE
