@@ -1,7 +1,7 @@
 """A real Apache Kafka on a JVM from the Python package index: one process, broker and controller in one."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from inbox.dev.kafka_jars import kafka_jars
@@ -39,25 +39,35 @@ def silent(_message: str) -> None:
 
 
 @dataclass(frozen=True)
-class SecondListener:
-    """A further way in at `port`, whose clients are told to come to the port `advertised`: that of a proxy."""
+class Listener:
+    """A further way in at `port`, of a security protocol of Kafka's, with settings of its own.
 
+    Clients are told to come to the port `advertised`, that of a proxy for instance, where it is another.
+    """
+
+    name: str
     port: int
-    advertised: int
+    protocol: str = "PLAINTEXT"
+    advertised: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.name}://{LOOPBACK}:{self.port}"
 
 
 class LocalKafka:
     """An Apache Kafka of one broker that keeps its port and its log across restarts.
 
     Made without effect; `start` starts it. It does not outlive this process, see `Supervised`.
-    `joins` makes it a second broker of that one's cluster, which has to run; `settings` go over ours.
+    `further` are ways in beside the plain one. `joins` makes it a second broker of that one's cluster, which has to
+    run; `settings` go over ours.
     """
 
     def __init__(
         self,
         *,
         quick_start: bool = True,
-        second: SecondListener | None = None,
+        further: Sequence[Listener] = (),
         joins: "LocalKafka | None" = None,
         settings: Mapping[str, str] | None = None,
         progress: Callable[[str], None] = silent,
@@ -68,7 +78,7 @@ class LocalKafka:
         self._joins = joins
         self._settings = settings or {}
         self._jvm_options = [HEAP, *QUIET, *(QUICK_START if quick_start else ())]
-        self._second = second
+        self._further = further
         self._progress = progress
         self._process: Supervised | None = None
 
@@ -143,10 +153,11 @@ class LocalKafka:
             "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{self.controller_port}",
             "log.dirs": str(directory / "log"),
         }
-        if self._second is not None:
-            settings["listeners"] += f",SECOND://{LOOPBACK}:{self._second.port}"
-            settings["advertised.listeners"] += f",SECOND://{LOOPBACK}:{self._second.advertised}"
-            settings["listener.security.protocol.map"] += ",SECOND:PLAINTEXT"
+        for each in self._further:
+            settings["listeners"] += f",{each}"
+            settings["advertised.listeners"] += f",{each.name}://{LOOPBACK}:{each.advertised or each.port}"
+            settings["listener.security.protocol.map"] += f",{each.name}:{each.protocol}"
+            settings |= {f"listener.name.{each.name.lower()}.{name}": value for name, value in each.settings.items()}
         if self._joins is not None:
             settings |= {"process.roles": "broker", "node.id": "2", "listeners": f"PLAINTEXT://{self.address}"}
         settings |= self._settings

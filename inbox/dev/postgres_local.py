@@ -2,7 +2,7 @@
 
 import secrets
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inbox.dev.ports import LOOPBACK, free_port
@@ -37,13 +37,22 @@ class LocalPostgres:
 
     Made without effect; `start` starts it. It does not outlive this process, see `Supervised`.
     The superuser is `postgres`, with a generated password: wrong passwords are refused as in production.
-    `settings` go over ours.
+    `settings` go over ours, `access` are lines before those of pg_hba.conf, `files` are put into the data directory.
     """
 
-    def __init__(self, binaries: PostgresBinaries, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        binaries: PostgresBinaries,
+        *,
+        settings: Mapping[str, str] | None = None,
+        access: Sequence[str] = (),
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
         self.port = free_port()
-        self._settings = {**SETTINGS, "port": str(self.port), **(settings or {})}
         self._binaries = binaries
+        self._settings = {**SETTINGS, **(settings or {}), "port": str(self.port)}
+        self._access = access
+        self._files = files or {}
         self._password = secrets.token_urlsafe(12)
         self._account = account_for_postgres()
         self._process: Supervised | None = None
@@ -126,6 +135,12 @@ class LocalPostgres:
         password_file.unlink()
         with (data / "postgresql.conf").open("a") as configuration:
             configuration.writelines(f"{name} = '{value}'\n" for name, value in self._settings.items())
+        rules = data / "pg_hba.conf"
+        rules.write_text("".join(f"{line}\n" for line in self._access) + rules.read_text())
+        for name, content in self._files.items():
+            (data / name).touch(mode=0o600)
+            (data / name).write_bytes(content)
+            hand_over(data / name, self._account)
 
     def _initdb(self, data: Path, password_file: Path) -> list[str]:
         return [

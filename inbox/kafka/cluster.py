@@ -14,13 +14,16 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition
-from inbox.kafka.failures import at_start, is_forbidden
+from inbox.kafka.failures import at_start, is_forbidden, is_refusal
 from inbox.kafka.options import KafkaOptions
 
 # Descriptions are asked of the broker that the last metadata named as the controller. If that one dies, only new
 # metadata names another, and unlike a consumer's an admin client has no topics whose errors make it ask early.
 _ADMIN = {"log_level": "0", "client.id": "kafka-inbox-admin", "topic.metadata.refresh.interval.ms": "2000"}
 _CONSUMER_ONLY = ("group.", "session.", "max.poll", "heartbeat.", "fetch.", "queued.", "partition.assignment")
+
+
+_NEWS_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,23 @@ class Cluster:
         properties = {name: value for name, value in options.properties.items() if not name.startswith(_CONSUMER_ONLY)}
         self._group_id = options.group_id
         self._servers = options.properties.get("bootstrap.servers", "")
-        self._admin = AdminClient({**properties, **_ADMIN})
+        self._news = BrokerNews(encrypted="security.protocol" in options.properties)
+        configuration: dict[str, Any] = {**properties, **_ADMIN, "error_cb": self._news.heard}
+        self._admin = AdminClient(configuration)
         self._timeout = timeout_seconds
 
     def cluster_id(self) -> str:
+        """The first question: who is refused by all brokers learns that, and why, without waiting for the time-out."""
         future = self._admin.describe_cluster(request_timeout=self._timeout)
-        return str(_result(future, f"asking the brokers at {self._servers}", self._timeout).cluster_id)
+        doing = f"asking the brokers at {self._servers}"
+        while not future.done():
+            self._admin.poll(_NEWS_SECONDS)
+            if (refusal := self._news.refusal) is not None:
+                raise at_start(KafkaException(refusal), doing)
+        try:
+            return str(_result(future, doing, self._timeout).cluster_id)
+        except TryAgainError as error:
+            raise self._news.added_to(error) from None
 
     def topics(self, names: Sequence[str]) -> Mapping[str, TopicView]:
         """The topics of those names that exist; the missing ones are left out."""
@@ -121,6 +135,39 @@ class Cluster:
             ).offset
             for p, future in futures.items()
         }
+
+
+class BrokerNews:
+    """What librdkafka tells of the brokers beside its answers; a question to nobody is told no more than its time-out.
+
+    `encrypted`: the client was told a protocol, so that a connection that brokers close says nothing of TLS.
+    """
+
+    def __init__(self, *, encrypted: bool) -> None:
+        self._encrypted = encrypted
+        self._last: KafkaError | None = None
+        self._all_down = False
+
+    def heard(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._all_down = True
+        elif self._last is None or not is_refusal(self._last):
+            self._last = error
+
+    @property
+    def refusal(self) -> KafkaError | None:
+        """Why no broker lets this client in; None as long as one might."""
+        return self._last if self._all_down and self._last is not None and is_refusal(self._last) else None
+
+    def added_to(self, error: TryAgainError) -> TryAgainError:
+        if self._last is not None:
+            error.args = (f"{error}; last heard: {self._last.str()}",)
+        elif self._all_down and not self._encrypted:
+            error.args = (
+                f"{error}; they close the connection without a word, as brokers do that expect TLS; "
+                "check [kafka] security.protocol",
+            )
+        return error
 
 
 class TopicsAnswer:

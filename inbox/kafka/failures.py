@@ -39,6 +39,12 @@ _NO_LEADER = Meaning("a partition has no leader, or a new one", Fate.WAIT, "lead
 _NO_COORDINATOR = Meaning("the group has no coordinator, or a new one", Fate.WAIT, "coordinator")
 _REJOINING = Meaning("the group is being put together anew", Fate.WAIT, "group")
 _LOGIN = Meaning("login refused", Fate.ALERT, "login", "check [kafka] security.protocol and sasl.*")
+_TLS = Meaning(
+    "the TLS handshake failed",
+    Fate.ALERT,
+    "login",
+    "check [kafka] ssl.* and the brokers' certificate: its authority, its dates, the host that it names",
+)
 _NO_TOPIC = Meaning(
     "the topic or partition is gone", Fate.ALERT, "topic", "restore it; a topic made anew halts, see `inbox resume`"
 )
@@ -84,7 +90,7 @@ MEANINGS: Mapping[int, Meaning] = {
     KafkaError._AUTHENTICATION: _LOGIN,
     KafkaError.SASL_AUTHENTICATION_FAILED: _LOGIN,
     KafkaError.UNSUPPORTED_SASL_MECHANISM: _LOGIN,
-    KafkaError._SSL: _LOGIN,
+    KafkaError._SSL: _TLS,
     KafkaError.TOPIC_AUTHORIZATION_FAILED: Meaning(
         "right on the topic revoked", Fate.ALERT, "right", "grant this user READ on the topic"
     ),
@@ -121,7 +127,7 @@ def translated(error: KafkaError, doing: str) -> InboxError:
 
     A refused login is a TryAgainError here: after the start it is an outage, since rights come back.
     """
-    meaning = meaning_of(error.code())
+    meaning = _TLS if is_alert(error) else meaning_of(error.code())
     if meaning is _LOG_GONE:
         found = _AGREES_UNTIL.search(error.str())
         return LostPlaceError(
@@ -140,9 +146,19 @@ def at_start(error: KafkaException, doing: str) -> InboxError:
     """As `translated`, but what is refused is a StartupError: waiting mends no password and grants no right."""
     cause: KafkaError = error.args[0]
     failure = translated(cause, doing)
-    if meaning_of(cause.code()) is _LOGIN or is_forbidden(cause):
+    if is_refusal(cause):
         return StartupError(str(failure))
     return failure
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Whether the brokers do not let this client in, or not to what it asks for."""
+    return is_alert(error) or meaning_of(error.code()) in (_LOGIN, _TLS) or is_forbidden(error)
+
+
+def is_alert(error: KafkaError) -> bool:
+    """Whether a broker ended the handshake with an alert of TLS: librdkafka takes that for a lost connection."""
+    return error.code() == KafkaError._TRANSPORT and "SSL alert" in error.str()
 
 
 def is_forbidden(error: KafkaError) -> bool:

@@ -93,6 +93,22 @@ _LOST = Meaning("no SQLSTATE: no connection", Fate.WAIT, "connection")
 _REFUSED_AT_START = ("28000", "28P01", "3D000", "3F000", "42501", "42P01")
 """Waiting does not mend these."""
 
+_OF_TLS = (
+    "certificate verify failed",
+    "does not match host name",
+    "certificate file",
+    "private key file",
+    "SSL was required",
+    "alert certificate",
+    "alert unknown ca",
+)
+"""libpq's and OpenSSL's words on a handshake that fails, and will the next time; it has no SQLSTATE."""
+
+_TLS_REMEDY = (
+    "check sslmode, sslrootcert, sslcert and sslkey in [database] url, and the server's certificate: "
+    "its authority, its dates, the host that it names"
+)
+
 _HOLDS_VALUES = ("22",)
 """Classes whose message quotes the value: the payload stays out of texts."""
 
@@ -129,6 +145,8 @@ def at_start(error: psycopg.Error, doing: str) -> InboxError:
     meaning, text = meaning_of(state), f"{doing}: {described(error)}"
     if state in _REFUSED_AT_START:
         return StartupError(f"{text}; {meaning.remedy}")
+    if error.sqlstate is None and any(words in str(error) for words in _OF_TLS):
+        return StartupError(f"{text}; {_TLS_REMEDY}")
     if meaning.fate is Fate.PARK:
         return TryAgainError(text, away="database", reason="unknown", alert=True)
     return _waits(meaning, text)
@@ -167,7 +185,9 @@ def _state_in(error: psycopg.Error) -> str:
     text = str(error)
     if "password authentication failed" in text or "no password supplied" in text:
         return "28P01"
-    if "no pg_hba.conf entry" in text or ("role" in text and "does not exist" in text):
+    if "pg_hba.conf" in text or "valid client certificate" in text or "certificate authentication failed" in text:
+        return "28000"
+    if "role" in text and "does not exist" in text:
         return "28000"
     if "database" in text and "does not exist" in text:
         return "3D000"

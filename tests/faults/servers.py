@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from inbox.dev.backends import OwnServer, postgres_backends
-from inbox.dev.kafka_local import LocalKafka, SecondListener
+from inbox.dev.kafka_local import Listener, LocalKafka
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.errors import StartupError
 from tests.databases import by_way_of
@@ -62,7 +62,7 @@ def killable_servers() -> Iterator[KillableServers]:
     postgres, inside = own[0].make_own(), free_port()
     with ExitStack() as stack:
         kafka_proxy = stack.enter_context(Proxy(inside))
-        kafka = LocalKafka(second=SecondListener(inside, advertised=kafka_proxy.port))
+        kafka = LocalKafka(further=[Listener("PROXIED", inside, advertised=kafka_proxy.port)])
         stack.callback(kafka.close)
         stack.callback(postgres.close)
         kafka.start()

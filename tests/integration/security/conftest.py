@@ -1,0 +1,170 @@
+"""One Kafka and one PostgreSQL that speak TLS, for all tests of this folder."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import psycopg
+import pytest
+from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+
+from inbox.dev.kafka_local import Listener, LocalKafka
+from inbox.dev.ports import LOOPBACK, free_port
+from inbox.dev.postgres_binaries import machine_binaries, pypi_binaries
+from inbox.dev.postgres_local import LocalPostgres
+from tests.conftest import prepare_template
+from tests.integration.security.certificates import Authority
+from tests.kafka_topics import admin, create_topic
+from tests.waiting import eventually
+
+USER, PASSWORD = "sink", "open/sesame?42"
+_MODULES = "org.apache.kafka.common.security"
+LOGIN = {
+    "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+    "plain.sasl.jaas.config": f'{_MODULES}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";',
+    "scram-sha-256.sasl.jaas.config": f"{_MODULES}.scram.ScramLoginModule required;",
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the certificates of a client are, and those of an authority that nobody here is of."""
+
+    authority: Path
+    stranger: Path
+    chain: Path
+    key: Path
+
+
+@pytest.fixture(scope="package")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture(scope="package")
+def files(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Files:
+    directory = tmp_path_factory.mktemp("certificates")
+    ours, theirs = directory / "ca.pem", directory / "stranger.pem"
+    ours.write_bytes(authority.certificate)
+    theirs.write_bytes(Authority().certificate)
+    return Files(ours, theirs, *authority.for_client(USER).write(directory, "client"))
+
+
+@dataclass(frozen=True)
+class SecureKafka:
+    """A broker with a way in for each way to prove who one is; `topic` has ten orders, one partition."""
+
+    kafka: LocalKafka
+    ports: dict[str, int]
+    topic: str
+
+    def at(self, listener: str) -> str:
+        return f"{LOOPBACK}:{self.ports[listener]}"
+
+
+@pytest.fixture(scope="package")
+def kafka(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    directory = tmp_path_factory.mktemp("broker")
+    trust = directory / "ca.pem"
+    trust.write_bytes(authority.certificate)
+
+    def listener(
+        name: str, protocol: str, *hosts: str, expired: bool = False, settings: Mapping[str, str] = {}
+    ) -> Listener:
+        store = directory / f"{name}.pem"
+        store.write_bytes(authority.for_server(*hosts or (LOOPBACK,), expired=expired).both)
+        stores = {"keystore.type": "PEM", "keystore.location": str(store)}
+        stores |= {"truststore.type": "PEM", "truststore.location": str(trust)}
+        own = {f"ssl.{key}": value for key, value in stores.items()} | dict(settings)
+        return Listener(name, free_port(), protocol, settings=own)
+
+    further = [
+        listener("TLS", "SSL"),
+        listener("MUTUAL", "SSL", settings={"ssl.client.auth": "required"}),
+        listener("EXPIRED", "SSL", expired=True),
+        listener("ELSEWHERE", "SSL", "kafka.example.org"),
+        listener("SASL", "SASL_SSL", settings=LOGIN),
+    ]
+    broker = LocalKafka(further=further)
+    try:
+        broker.start()
+        scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
+        upsertion = UserScramCredentialUpsertion(USER, scram, PASSWORD.encode())
+        client = admin(broker.address)
+        client.alter_user_scram_credentials([upsertion])[USER].result(20)
+        ports = {each.name: each.port for each in further} | {"PLAINTEXT": broker.port}
+        yield SecureKafka(broker, ports, create_topic(broker.address))
+    finally:
+        broker.close()
+
+
+@dataclass(frozen=True)
+class SecurePostgres:
+    """A server that takes nobody but over TLS; `database_url` is the superuser's."""
+
+    server: LocalPostgres
+    files: Files
+
+    @property
+    def database_url(self) -> str:
+        return (
+            f"{self.server.address}?{urlencode({'sslmode': 'verify-full', 'sslrootcert': str(self.files.authority)})}"
+        )
+
+    def url(self, user: str, password: str | None = None, *, host: str = LOOPBACK, **parameters: str) -> str:
+        """The way of that user; parameters of libpq over verify-full with the right authority."""
+        login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+        given = {"sslmode": "verify-full", "sslrootcert": str(self.files.authority), **parameters}
+        return f"postgresql://{login}@{host}:{self.server.port}/postgres?{urlencode(given)}"
+
+    def sql(self, *statements: str) -> None:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def reconfigure(self, *statements: str, verify: bool = True) -> None:
+        """Returns once new connections are met with the new settings; `verify=False` where they have to be past it."""
+        url = self.database_url if verify else f"{self.server.address}?sslmode=require"
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in (*statements, "SELECT pg_reload_conf()"):
+                connection.execute(statement.encode())
+        eventually(lambda: self._is_trusted() is not verify, within=10, what="the server's other certificate")
+
+    def _is_trusted(self) -> bool:
+        try:
+            psycopg.connect(self.database_url).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@pytest.fixture(scope="package")
+def postgres(authority: Authority, files: Files) -> Iterator[SecurePostgres]:
+    binaries = machine_binaries() or pypi_binaries()
+    assert binaries is not None
+    certificate, expired = authority.for_server(LOOPBACK), authority.for_server(LOOPBACK, expired=True)
+    server = LocalPostgres(
+        binaries,
+        settings={"ssl": "on", "ssl_ca_file": "ca.pem", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key"},
+        access=[
+            f"hostssl all {USER}_certified all cert map=certified",
+            "hostssl all all all scram-sha-256",
+            "host all all all reject",
+        ],
+        files={
+            "ca.pem": authority.certificate,
+            "server.crt": certificate.chain,
+            "server.key": certificate.key,
+            "expired.crt": expired.chain,
+            "expired.key": expired.key,
+            "pg_ident.conf": f"certified {USER} {USER}_certified\n".encode(),
+        },
+    )
+    secure = SecurePostgres(server, files)
+    try:
+        server.start()
+        prepare_template(secure.database_url)
+        yield secure
+    finally:
+        server.close()
