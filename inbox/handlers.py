@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from uuid import UUID
 
 from inbox.errors import StartupError
+from inbox.store.flight import Parameters
 from inbox.store.outbox import OutgoingPayload, Publisher
-from inbox.store.session import HandlerSession, Parameters
+from inbox.store.session import HandlerSession
 
 if TYPE_CHECKING:
     import sqlalchemy

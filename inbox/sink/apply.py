@@ -1,12 +1,11 @@
 """The effect of events that were claimed: through a handler or into a table."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from inbox.errors import EventError, InboxError, TryAgainError
-from inbox.events import Event, event_from
+from inbox.events import event_from
 from inbox.failpoints import Failpoint, reach
 from inbox.handlers import LoadedHandler, Transaction
 from inbox.sink.batch import Column
@@ -110,24 +109,31 @@ class HandlerEffect:
         return blamed
 
     def _call_with_each(self, transaction: Transaction, publisher: Publisher, column: Column) -> None:
-        call, calls = self._handler.call, self._calls
+        call, call_of, batch = self._handler.call, self._calls.call, self._handler.batch
         rows = zip(column.ids, column.types, column.records, column.partition_ids, strict=True)
         for place, (event_id, event_type, record, partition_id) in enumerate(rows):
             event = event_from(record, event_id, event_type)
-            if self._handler.batch:
-                argument: Event | list[Event] = [event]
-            else:
+            if not batch:
                 publisher.follow(event_id)
-                argument = event
-            with _failing_at(place), calls.call(partition_id, record.offset()):
-                call(argument, transaction)
+            try:
+                with call_of(partition_id, event.offset):
+                    call([event] if batch else event, transaction)
+            except Exception as error:
+                if _holds_up_all(error):
+                    raise
+                raise AttemptFailed(error, place, certain=isinstance(error, EventError)) from error
             reach(Failpoint.IN_HANDLER)
 
     def _call_with_all(self, transaction: Transaction, column: Column) -> None:
         rows = zip(column.ids, column.types, column.records, strict=True)
         events = [event_from(record, event_id, event_type) for event_id, event_type, record in rows]
-        with _failing_at(None), self._calls.call_with_all(*_first_partition(column)):
-            self._handler.call(events, transaction)
+        try:
+            with self._calls.call_with_all(*_first_partition(column)):
+                self._handler.call(events, transaction)
+        except Exception as error:
+            if _holds_up_all(error):
+                raise
+            raise AttemptFailed(error, None, certain=isinstance(error, EventError)) from error
         reach(Failpoint.IN_HANDLER)
 
 
@@ -138,16 +144,9 @@ def _first_partition(column: Column) -> tuple[int, range]:
     return partition_id, range(column.records[0].offset(), column.records[last].offset() + 1)
 
 
-@contextmanager
-def _failing_at(place: int | None) -> Iterator[None]:
-    try:
-        yield
-    except EventError as error:
-        raise AttemptFailed(error, place, certain=True) from error
-    except InboxError:
-        raise
-    except Exception as error:
-        raise AttemptFailed(error, place, certain=False) from error
+def _holds_up_all(error: Exception) -> bool:
+    """An outage or a halt is no failure of the event that was in hand."""
+    return isinstance(error, InboxError) and not isinstance(error, EventError)
 
 
 def _prefer_database_failure(session: HandlerSession, failed: AttemptFailed, size: int) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, LiteralString, cast
 
@@ -17,8 +17,7 @@ from sqlalchemy.pool import StaticPool
 from inbox.errors import EventError, InboxError
 from inbox.store.database import Ends, SinkConnection
 from inbox.store.failures import ABOUT_TYPES, described, in_our_words, translated
-
-Parameters = Sequence[Any] | Mapping[str, Any] | None
+from inbox.store.flight import Flight, Parameters, Statement
 
 _TRANSACTION_CONTROL = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(begin|start|commit|end|abort|rollback|savepoint|release|prepare\s+transaction)\b",
@@ -38,7 +37,7 @@ class HandlerSession:
 
     def __init__(self, connection: SinkConnection) -> None:
         self._connection = connection
-        self._pipeline: AbstractContextManager[psycopg.Pipeline] | None = None
+        self._flight = Flight(connection)
         self._engine: sqlalchemy.Engine | None = None
         self._sqlalchemy: sqlalchemy.Connection | None = None
         self._failed_in_sqlalchemy = False
@@ -74,11 +73,9 @@ class HandlerSession:
         self._statements.clear()
         self._connection.ends = Ends.REFUSED
         try:
-            with self._noting():
-                self._enter_pipeline()
             yield
             with self._noting():
-                self._leave_pipeline()
+                self._flight.land()
             self._forgive_what_a_savepoint_undid()
         finally:
             self._close()
@@ -87,25 +84,38 @@ class HandlerSession:
 
     def execute(self, query: str, parameters: Parameters = None) -> None:
         self._statements[query] = parameters
-        with self._noting():
-            self._connection.cursor().execute(_admitted(query), parameters)
+        try:
+            if (statement := self._taken(query, parameters)) is not None:
+                self._flight.send(statement, parameters)
+            else:
+                self._on_cursor(query, parameters)
+        except psycopg.Error as error:
+            raise self._noted(error) from error
 
     def executemany(self, query: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]]) -> None:
-        rows = list(parameters)
-        if rows:
-            self._statements[query] = rows[0]
-        with self._noting(), self._connection.cursor() as cursor:
-            cursor.executemany(_admitted(query), cast(Any, rows))
+        for row in parameters:
+            self.execute(query, row)
 
     def fetch_one(self, query: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
-        self._statements[query] = parameters
-        with self._noting():
-            return self._connection.cursor().execute(_admitted(query), parameters).fetchone()
+        rows = self.fetch_all(query, parameters)
+        return rows[0] if rows else None
 
     def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         self._statements[query] = parameters
         with self._noting():
-            return self._connection.cursor().execute(_admitted(query), parameters).fetchall()
+            if (statement := self._taken(query, parameters)) is not None:
+                return self._flight.fetch(statement, parameters)
+            return self._on_cursor(query, parameters).fetchall()
+
+    def _taken(self, query: str, parameters: Parameters) -> Statement | None:
+        """Raises EventError where the statement would end the transaction."""
+        admitted = _admitted(query)
+        return self._flight.taken(admitted, parameters) if self._sqlalchemy is None else None
+
+    def _on_cursor(self, query: str, parameters: Parameters) -> psycopg.Cursor[tuple[Any, ...]]:
+        self._flight.land()
+        self._flight.forget()
+        return self._connection.cursor().execute(_admitted(query), parameters)
 
     @property
     def sqlalchemy(self) -> sqlalchemy.Connection:
@@ -114,7 +124,8 @@ class HandlerSession:
             if self._engine is None:
                 raise TypeError("this session was not prepared for SQLAlchemy")
             with self._noting():
-                self._leave_pipeline()
+                self._flight.land()
+            self._flight.forget()
             self._sqlalchemy = self._engine.connect()
             # Begun here, so that commit() and rollback() reach the guard, and a Session joins it from outside.
             self._sqlalchemy.begin()
@@ -156,10 +167,14 @@ class HandlerSession:
         try:
             yield
         except psycopg.Error as error:
-            failure = translated(error)
-            if self.failure is None:
-                self.failure = failure
-            raise failure from error
+            raise self._noted(error) from error
+
+    def _noted(self, error: psycopg.Error) -> InboxError:
+        failure = translated(error)
+        if self.failure is None:
+            self.failure = failure
+            failure.__cause__ = error
+        return failure
 
     def _note_sqlalchemy(self, context: ExceptionContext) -> None:
         original = context.original_exception
@@ -175,27 +190,17 @@ class HandlerSession:
         if self._failed_in_sqlalchemy and self._connection.info.transaction_status == pq.TransactionStatus.INTRANS:
             self.failure = None
 
-    def _enter_pipeline(self) -> None:
-        # The context manager is kept: when it is collected, it ends the pipeline.
-        pipeline = self._connection.pipeline()
-        pipeline.__enter__()
-        self._pipeline = pipeline
-
-    def _leave_pipeline(self) -> None:
-        pipeline, self._pipeline = self._pipeline, None
-        if pipeline is not None:
-            pipeline.__exit__(None, None, None)
-
     def _close(self) -> None:
         """Whatever happened, leave the connection to the sink; what failed was noted before."""
         self._connection.ends = Ends.IGNORED
         try:
             if self._sqlalchemy is not None:
                 self._sqlalchemy.close()
-            self._leave_pipeline()
+            self._flight.land()
         except psycopg.Error as error:
             self.failure = self.failure or translated(error)
         finally:
+            self._flight.forget()
             self._sqlalchemy = None
             self._connection.ends = Ends.ALLOWED
 
