@@ -7,7 +7,7 @@ PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
-.PHONY: help demo test unit lint format faults soak mutants outages interop bench lock wheel clean
+.PHONY: help demo test unit lint format faults soak mutants outages chart chart-docs interop bench lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -56,6 +56,12 @@ outages: $(STAMP) ## PostgreSQL and Kafka away for OUTAGE_SECONDS each (600 unle
 
 interop: $(STAMP) ## Debezium's connector on Kafka Connect publishes the outbox, killed twice, and beside the relay
 	$(BIN)/python -m pytest tests/interop -rP
+
+chart: $(STAMP) ## the Helm chart: both Helms, templates, schemas, refusals, alerts (needs Go; builds its tools once, in some minutes)
+	$(BIN)/python -m pytest tests/chart tests/unit/test_chart_names.py
+
+chart-docs: $(STAMP) ## write the chart's page anew from its values (needs Go)
+	$(BIN)/python -m tests.chart.page
 
 # What this sink is compared with, and the plot, need packages that it does not.
 $(PEERS)/.installed: tests/benchmarks/peers.lock

@@ -1,0 +1,97 @@
+{{/* Combinations that cannot work, each with what to do instead. Everything that has one type or one range is the schema's. */}}
+{{- define "inbox.refusals" -}}
+{{- $config := .Values.config }}
+{{- $kafka := default dict $config.kafka }}
+{{- $secret := include "inbox.secretName" . }}
+{{- if not .Values.image.repository }}
+{{- fail "image.repository is not set; build your image (docs/how-to/build-your-image.md) and name it" }}
+{{- end }}
+{{- if not (default dict $config.sink).name }}
+{{- fail "config.sink.name is not set; name the sink: it is its identity, and its consumer group" }}
+{{- end }}
+{{- if not (or (index $kafka "bootstrap.servers") (index $kafka "metadata.broker.list")) }}
+{{- fail "config.kafka has no \"bootstrap.servers\"; set it to the brokers, as kafka:9092" }}
+{{- end }}
+{{- if not $config.routes }}
+{{- fail "config.routes is empty; add at least one route" }}
+{{- end }}
+{{- if and .Values.secrets.existingSecret .Values.secrets.externalSecret.enabled }}
+{{- fail "secrets.existingSecret and secrets.externalSecret.enabled are both set; keep one" }}
+{{- end }}
+{{- if not (or $secret (default dict $config.database).url) }}
+{{- fail "there is no database: name a Secret with the key database__url in secrets.existingSecret, or set config.database.url without a password" }}
+{{- end }}
+{{- include "inbox.refusedSecrets" . }}
+{{- include "inbox.refusedRoutes" . }}
+{{- include "inbox.refusedMigration" . }}
+{{- include "inbox.refusedReplicas" . }}
+{{- include "inbox.refusedRelay" . }}
+{{- end }}
+
+{{- define "inbox.refusedSecrets" -}}
+{{- $url := default "" (default dict .Values.config.database).url }}
+{{- if or (regexMatch "://[^/@]*:[^/@]*@" $url) (regexMatch "(?i)[?&\\s]?password\\s*=" $url) }}
+{{- fail "config.database.url holds a password, and a ConfigMap is no place for it; put the URL under the key database__url into the Secret of secrets.existingSecret" }}
+{{- end }}
+{{- range $name, $value := default dict .Values.config.kafka }}
+{{- if and (ne $name "sasl.oauthbearer.token.endpoint.url") (regexMatch "(?i)(password|passphrase|secret|user.info|token|jaas|\\.pem$|^sasl.oauthbearer.(config|extensions)$)" $name) }}
+{{- fail (printf "config.kafka.%q is a secret, and a ConfigMap is no place for it; put it under the key kafka__%s into the Secret of secrets.existingSecret" $name (replace "." "_" $name)) }}
+{{- end }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- if and .value (regexMatch "(?i)(DATABASE__URL|PASSWORD|PASSPHRASE|SECRET|TOKEN|JAAS|_PEM$)" .name) }}
+{{- fail (printf "extraEnv sets %s by its value, and a pod's description is no place for a secret; use secrets.existingSecret, or valueFrom.secretKeyRef" .name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "inbox.refusedRoutes" -}}
+{{- range $index, $route := .Values.config.routes }}
+{{- if eq (empty $route.topic) (empty $route.topics) }}
+{{- fail (printf "config.routes[%d] needs one of topic and topics" $index) }}
+{{- end }}
+{{- if eq (empty $route.handler) (empty $route.table) }}
+{{- fail (printf "config.routes[%d] needs one of handler and table" $index) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "inbox.refusedMigration" -}}
+{{- $migration := .Values.migration }}
+{{- if and $migration.enabled (eq $migration.mode "hook") .Values.secrets.externalSecret.enabled (not $migration.existingSecret) }}
+{{- fail "migration.mode is hook, which runs before the ExternalSecret of this chart has made its Secret; set migration.mode to job, or name a Secret that is there in migration.existingSecret" }}
+{{- end }}
+{{- end }}
+
+{{- define "inbox.refusedReplicas" -}}
+{{- $workload := .Values.workload }}
+{{- $many := or .Values.keda.enabled (gt ($workload.replicas | int) 1) (eq $workload.kind "StatefulSet") }}
+{{- if and $many (hasKey (default dict .Values.config.kafka) "group.instance.id") }}
+{{- fail "config.kafka.\"group.instance.id\" would be the same in every pod, and they would end each other; leave it out and set workload.kind to StatefulSet" }}
+{{- end }}
+{{- if .Values.keda.enabled }}
+{{- if not .Values.keda.serverAddress }}
+{{- fail "keda.serverAddress is not set; name the Prometheus that scrapes the sink" }}
+{{- end }}
+{{- if not $workload.partitions }}
+{{- fail "keda.enabled needs workload.partitions: more pods than partitions would have nothing to do" }}
+{{- end }}
+{{- if gt (.Values.keda.maxReplicas | int) ($workload.partitions | int) }}
+{{- fail (printf "keda.maxReplicas is %d and workload.partitions %d; more pods than partitions would have nothing to do" (.Values.keda.maxReplicas | int) ($workload.partitions | int)) }}
+{{- end }}
+{{- if gt (.Values.keda.minReplicas | int) (default $workload.partitions .Values.keda.maxReplicas | int) }}
+{{- fail "keda.minReplicas is above what keda.maxReplicas and workload.partitions allow; lower it" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "inbox.refusedRelay" -}}
+{{- if .Values.relay.enabled }}
+{{- if not (hasKey .Values.config "outbox") }}
+{{- fail "relay.enabled needs config.outbox: without it there are no outbox tables; set config.outbox, to {} at least" }}
+{{- end }}
+{{- if eq (default "inbox" (default dict .Values.config.outbox).relay) "debezium" }}
+{{- fail "relay.enabled and config.outbox.relay debezium would publish everything twice; keep one" }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,142 @@
+"""What the chart says of the program is true: its metrics, its settings, its runbooks. Needs neither Go nor Helm."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from inbox.settings.document import Document, keys_at
+from inbox.telemetry import REGISTRY
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "inbox"
+RUNBOOKS = ROOT / "docs" / "runbooks"
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+RULES = (CHART / "templates" / "prometheusrule.yaml").read_text()
+DASHBOARD = json.loads((CHART / "dashboards" / "kafka-inbox.json").read_text())
+FROM_OTHERS = {"kube_pod_container_status_last_terminated_exitcode", "kube_pod_container_status_restarts_total", "up"}
+WRITTEN_BY_THE_CHART = {"http"}
+
+
+def series_of_the_program() -> dict[str, set[str]]:
+    """The names that a scrape has, with the labels of each."""
+    suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
+    found = {}
+    for collector in list(REGISTRY._names_to_collectors.values()):
+        for metric in collector.describe():
+            for suffix in suffixes[metric.type]:
+                found[metric.name + suffix] = set(collector._labelnames)
+    return found
+
+
+def queries_of_the_dashboard() -> list[str]:
+    variables = [each["definition"] for each in DASHBOARD["templating"]["list"] if each["type"] == "query"]
+    return variables + [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+
+
+def alerts() -> set[str]:
+    return set(re.findall(r"^- alert: (\w+)$", RULES, re.MULTILINE))
+
+
+def metrics_in(text: str) -> set[str]:
+    return set(re.findall(r"\b(?:inbox|kube)_[a-z_]+\b", text)) | set(re.findall(r"\bup(?=\{)", text))
+
+
+def test_the_alerts_ask_for_metrics_that_exist() -> None:
+    asked = metrics_in(RULES)
+
+    assert len(asked) > len(FROM_OTHERS)
+    assert asked - set(series_of_the_program()) - FROM_OTHERS == set()
+
+
+def test_the_dashboard_asks_for_metrics_that_exist() -> None:
+    asked = metrics_in("\n".join(queries_of_the_dashboard()))
+
+    assert asked - set(series_of_the_program()) - FROM_OTHERS == set()
+
+
+def test_the_dashboard_shows_every_metric() -> None:
+    shown = metrics_in("\n".join(queries_of_the_dashboard()))
+    families = {re.sub("_(bucket|sum|count)$", "", name) for name in series_of_the_program()}
+
+    assert families - {re.sub("_(bucket|sum|count)$", "", name) for name in shown} == set()
+
+
+def test_what_they_group_by_are_labels_of_those_metrics() -> None:
+    series = series_of_the_program()
+    added = {"namespace", "sink", "component", "pod", "le"}
+    grouped = re.compile(r"by \(([^)]*)\) \((?:\w+\()*(?:max by \([^)]*\) \()?(inbox_\w+)")
+    found = [pair for query in [*queries_of_the_dashboard(), RULES] for pair in grouped.findall(query)]
+
+    assert len(found) > 10
+    for labels, name in found:
+        assert set(labels.split(", ")) <= series[name] | added, (labels, name)
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
+    pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}
+
+    assert alerts() == pages
+    index = (RUNBOOKS / "README.md").read_text()
+    assert {name for name in pages if f"({name}.md)" not in index} == set()
+    for page in pages:
+        text = (RUNBOOKS / f"{page}.md").read_text()
+        assert text.startswith(f"# {page}\n")
+        assert {"## What it means", "## What to look at", "## What to do"} <= set(text.splitlines())
+
+
+def test_links_of_the_runbooks_lead_somewhere() -> None:
+    for page in [*RUNBOOKS.glob("*.md"), ROOT / "docs/how-to/deploy-with-helm.md", ROOT / "helm/README.md"]:
+        links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+        assert [link for link in links if not (page.parent / link).exists()] == [], page
+
+
+def test_the_values_know_every_setting_of_the_program() -> None:
+    config = SCHEMA["properties"]["config"]["properties"]
+
+    assert set(config) == set(keys_at(())) - WRITTEN_BY_THE_CHART, "write it into helm/inbox/values.schema.json"
+    for section in set(config) - {"kafka", "routes"}:
+        assert set(config[section]["properties"]) == set(keys_at((section,))), f"write it into the schema: {section}"
+    route = config["routes"]["items"]["properties"]
+    assert set(route) == set(keys_at(("routes", 0)))
+    assert set(route["table"]["properties"]) == set(keys_at(("routes", 0, "table")))
+    assert Document.model_fields["kafka"].annotation is not None
+
+
+def values_and_schema(values: Any, schema: dict[str, Any], path: str = "") -> list[str]:
+    """Where the default values and the schema do not have the same keys."""
+    if schema.get("type") != "object" or "properties" not in schema:
+        return []
+    differing = set(values) ^ (set(schema["properties"]) - {"global"})
+    found = [f"{path}{key}" for key in differing]
+    for key in set(values) & set(schema["properties"]):
+        found += values_and_schema(values[key], schema["properties"][key], f"{path}{key}.")
+    return found
+
+
+def test_every_value_has_a_default_and_a_type() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    differing = values_and_schema(values, SCHEMA)
+
+    # what has no sensible default of one shape: the program's own settings, and references to other objects
+    free = ("config.", "secrets.externalSecret.secretStoreRef.", "keda.authenticationRef.")
+    assert [path for path in differing if not path.startswith(free)] == []
+
+
+def test_the_schema_refuses_unknown_keys_everywhere() -> None:
+    def closed(schema: dict[str, Any]) -> bool:
+        if "properties" not in schema:
+            return True
+        return schema["additionalProperties"] is False and all(map(closed, schema["properties"].values()))
+
+    assert closed(SCHEMA)
+    assert closed(SCHEMA["properties"]["config"]["properties"]["routes"]["items"])
+
+
+def test_every_value_says_what_it_does() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| .* \| ([^|]*) \|$", (CHART / "README.md").read_text(), re.MULTILINE)
+
+    assert len(rows) > 90
+    assert [key for key, what in rows if not what.strip()] == []
