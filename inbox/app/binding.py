@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 
 from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError
@@ -114,11 +115,58 @@ def _starts(
         case StartPoint.LATEST:
             return cluster.stable_ends(partitions)
         case StartPoint.GROUP:
-            return {**cluster.log_starts(partitions), **cluster.group_offsets(partitions)}
+            return _starts_of_group(cluster, partitions)
         case StartPoint.EARLIEST:
             return cluster.log_starts(partitions)
         case datetime():
             return cluster.offsets_at(partitions, start)
+
+
+def _starts_of_group(cluster: Cluster, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    if members := cluster.foreign_members():
+        # A consumer that was killed leaves within its session's time-out, so it is waited for.
+        raise TryAgainError(
+            f'group {cluster.group_id} has other consumers ({members}), and [sink] start = "group" goes on where they '
+            "stop; stop them first, or what they take meanwhile is applied again",
+            away="kafka",
+            reason="group",
+        )
+    log = LogExtent(cluster.log_starts(partitions), cluster.stable_ends(partitions))
+    return starts_of_group(cluster.group_id, cluster.group_offsets(partitions), log)
+
+
+@dataclass(frozen=True)
+class LogExtent:
+    """The log start and the last stable offset of partitions."""
+
+    starts: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+
+
+def starts_of_group(
+    group_id: str, committed: Mapping[TopicPartition, int], log: LogExtent
+) -> dict[TopicPartition, int]:
+    """Where the group stopped; a partition that has nothing to lose, since it is empty, needs no committed offset.
+
+    Raises:
+        StartupError: there are events of which the group does not say whether it took them, or the log does not have
+            what it would take next.
+    """
+    problems = []
+    starts = {}
+    for at, start in sorted(log.starts.items()):
+        end, offset = log.ends[at], committed.get(at)
+        starts[at] = start if offset is None else offset
+        if offset is None and start < end:
+            problems.append(f"group {group_id} has committed no offset for {at}, which holds {start} up to {end}")
+        elif offset is not None and not start <= offset <= end:
+            problems.append(f"group {group_id} has committed offset {offset} for {at}, which holds {start} up to {end}")
+    if problems:
+        raise StartupError(
+            "\n".join(problems) + f'\n[sink] start = "group" does not guess; commit where to begin with '
+            f"`kafka-consumer-groups --reset-offsets --group {group_id} ...`, or choose earliest, latest or a time"
+        )
+    return starts
 
 
 def _refuse_other_log(known: Sequence[KnownPartition], view: TopicView, cluster: Cluster, cluster_id: str) -> None:

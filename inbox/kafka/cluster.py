@@ -15,7 +15,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.failures import at_start, is_forbidden, is_refusal
-from inbox.kafka.options import KafkaOptions
+from inbox.kafka.options import CLIENT_ID, KafkaOptions
 
 # Descriptions are asked of the broker that the last metadata named as the controller. If that one dies, only new
 # metadata names another, and unlike a consumer's an admin client has no topics whose errors make it ask early.
@@ -48,7 +48,8 @@ class Cluster:
 
     def __init__(self, options: KafkaOptions, *, timeout_seconds: float = 10.0) -> None:
         properties = {name: value for name, value in options.properties.items() if not name.startswith(_CONSUMER_ONLY)}
-        self._group_id = options.group_id
+        self.group_id = options.group_id
+        self._client_id = options.properties.get("client.id", CLIENT_ID)
         self._servers = options.properties.get("bootstrap.servers", "")
         self._news = BrokerNews(encrypted="security.protocol" in options.properties)
         configuration: dict[str, Any] = {**properties, **_ADMIN, "error_cb": self._news.heard}
@@ -80,7 +81,7 @@ class Cluster:
         """A sentence for each right that this user certainly lacks; what the brokers do not tell is passed over."""
         asked = {"request_timeout": self._timeout, "include_authorized_operations": True}
         of_topics = self._admin.describe_topics(TopicCollection(list(topics)), **asked) if topics else {}
-        of_group = self._admin.describe_consumer_groups([self._group_id], **asked)
+        of_group = self._admin.describe_consumer_groups([self.group_id], **asked)
         lacking = [f"topic {name}" for name, future in of_topics.items() if self._may_not_read(future)]
         lacking += [f"group {name}" for name, future in of_group.items() if self._may_not_read(future)]
         return [f"this user lacks READ on {place}; grant it (kafka-acls --operation Read)" for place in lacking]
@@ -117,10 +118,16 @@ class Cluster:
 
     def group_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """What the group has committed; partitions without a committed offset are left out."""
-        asked = ConsumerGroupTopicPartitions(self._group_id, [KafkaPartition(*p) for p in partitions])
-        future = self._admin.list_consumer_group_offsets([asked], request_timeout=self._timeout)[self._group_id]
-        answer = _result(future, f"asking for the offsets of group {self._group_id}", self._timeout)
+        asked = ConsumerGroupTopicPartitions(self.group_id, [KafkaPartition(*p) for p in partitions])
+        future = self._admin.list_consumer_group_offsets([asked], request_timeout=self._timeout)[self.group_id]
+        answer = _result(future, f"asking for the offsets of group {self.group_id}", self._timeout)
         return {TopicPartition(p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
+
+    def foreign_members(self) -> int:
+        """How many members the group has that are none of this sink, by their client id."""
+        future = self._admin.describe_consumer_groups([self.group_id], request_timeout=self._timeout)[self.group_id]
+        members = _result(future, f"asking for the members of group {self.group_id}", self._timeout).members
+        return sum(member.client_id != self._client_id for member in members)
 
     def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
         asked = {KafkaPartition(*p): spec for p in partitions}

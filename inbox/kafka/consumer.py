@@ -25,7 +25,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import HaltError, LostPlaceError, TryAgainError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.failures import translated
-from inbox.kafka.options import DEFAULTS, GUARDED, KafkaOptions
+from inbox.kafka.options import CLIENT_ID, DEFAULTS, GUARDED, KafkaOptions
 from inbox.kafka.outage import KafkaOutage
 from inbox.telemetry import log
 
@@ -226,7 +226,7 @@ def consumer_properties(options: KafkaOptions, *, queue_bytes: int) -> dict[str,
     kilobytes = max(1024, queue_bytes // 1024)
     defaults = {
         **{name: value for name, (value, _) in DEFAULTS.items()},
-        "client.id": "kafka-inbox",
+        "client.id": CLIENT_ID,
         "queued.max.messages.kbytes": str(kilobytes),
         "queued.min.messages": "100000",
         "fetch.queue.backoff.ms": "5",

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+CLIENT_ID = "kafka-inbox"
+"""`client.id` of the sink's members, unless the user sets another."""
+
 GUARDED: Mapping[str, tuple[str, str]] = {
     "enable.auto.commit": ("false", "Kafka is told about offsets only after the database commit"),
     "enable.auto.offset.store": ("false", "the ledger decides where to read from"),

@@ -63,6 +63,7 @@ class Sink:
             routes=routes.replace("TOPIC", self.topic),
             sink=sink,
             kafka=f"{QUICK}\n{kafka}",
+            database=other.get("database", ""),
             rest=rest,
         )
 
