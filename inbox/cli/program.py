@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from inbox import __version__
+from inbox.cli.adopt import adopt
 from inbox.cli.audit import audit
 from inbox.cli.check import check
 from inbox.cli.dead_letters import dead_letters
@@ -32,7 +33,7 @@ def program() -> None:
     configure_logging(human=sys.stderr.isatty())
 
 
-for command in (run, migrate, check, status, audit, dead_letters, demo, dev, resume, outbox):
+for command in (run, migrate, check, status, audit, adopt, dead_letters, demo, dev, resume, outbox):
     program.add_command(command)
 
 

@@ -54,6 +54,13 @@ class Processed:
         if ids:
             connection.execute(self._sql["withdraw"], {"ids": arrays.uuids(ids), "route_id": route_id})
 
+    def count_claimed(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> int:
+        """How many of these ids, which are all different, have a claim."""
+        row = connection.execute(
+            self._sql["count_claimed"], {"ids": arrays.uuids(ids), "route_id": route_id}
+        ).fetchone()
+        return int(row[0]) if row else 0
+
     def claims_of(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> dict[bytes, EarlierClaim]:
         rows = connection.execute(self._sql["claims_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
         return {

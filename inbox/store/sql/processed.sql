@@ -28,6 +28,13 @@ CROSS JOIN LATERAL (
 ) AS c
 JOIN {schema}.partitions AS p USING (partition_id);
 
+-- name: count_claimed
+SELECT count(*) FROM unnest(%(ids)s) AS wanted (event_id)
+WHERE EXISTS (
+    SELECT FROM {schema}.processed AS c
+    WHERE c.event_id = wanted.event_id AND c.route_id = %(route_id)s OFFSET 0
+);
+
 -- name: withdraw
 -- Takes back claims of this transaction, of events that were set aside after all.
 DELETE FROM {schema}.processed WHERE route_id = %(route_id)s AND event_id = ANY (%(ids)s);
