@@ -38,7 +38,7 @@ def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[U
     """
     routes = {route.name: route for route in settings.routes}
     with closing(_Office(settings.database, settings.failures, by)) as office:
-        bound = _bind(settings, office.connect(), {each.first.route: each.first.route_id for each in plan.units})
+        bound = bind_routes(settings, office.connect(), {each.first.route: each.first.route_id for each in plan.units})
 
         def retry_one(unit: Unit, name: str) -> Retried:
             at_most = settings.sink.batch_events
@@ -98,7 +98,7 @@ class _Office:
         return self._desk
 
 
-def _bind(settings: Settings, connection: SinkConnection, wanted: Mapping[str, int]) -> Mapping[str, BoundRoute]:
+def bind_routes(settings: Settings, connection: SinkConnection, wanted: Mapping[str, int]) -> Mapping[str, BoundRoute]:
     """The routes of this name, with what they do; each has the id that its letters name."""
     routes = [route for route in settings.routes if route.name in wanted]
     handlers = {route.name: load_handler(name) for route, name in handler_routes(routes)}

@@ -13,7 +13,7 @@ from inbox.audit.account import Account, PartitionAudit, mending
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
 from inbox.cli.printing import notice, print_json, print_table
-from inbox.cli.resume import where
+from inbox.cli.topics import where
 
 _COUNTS = ("applied", "duplicate", "filtered", "dead_lettered", "passed_over", "unknown", "missing")
 

@@ -6,6 +6,7 @@ from inbox.errors import HaltError, InboxError, StartupError
 
 DONE = 0
 FOUND_A_FAILURE = 1
+WRONG_USAGE = 2
 UNEXPECTED = 1
 USAGE = 2
 STARTUP = 3

@@ -12,6 +12,7 @@ from inbox.app.resumption import RefusedError, Request, Step
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
 from inbox.cli.printing import notice, print_json
+from inbox.cli.topics import where
 
 
 @click.command(
@@ -67,17 +68,6 @@ def resume(
     if found.elsewhere:
         notice(f"still bound to another cluster, and to be resumed too: {', '.join(found.elsewhere)}")
     return DONE
-
-
-def where(text: str) -> tuple[str, tuple[int, ...] | None]:
-    """Kafka allows no colon in a topic's name."""
-    name, colon, numbers = text.partition(":")
-    if not colon:
-        return name, None
-    try:
-        return name, tuple(sorted({int(number) for number in numbers.split(",")}))
-    except ValueError:
-        raise click.BadParameter("expected T or T:P,P, as in orders:0,3", param_hint="--topic") from None
 
 
 def _as_json(topic: str, found: Resumption) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The options that say which dead letters are meant, and the readable form of a key."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
 
@@ -9,7 +9,7 @@ import click
 
 from inbox.cli.options import Command
 from inbox.settings.problems import UnfitError
-from inbox.settings.quantities import duration
+from inbox.settings.quantities import duration, instant
 from inbox.store.letters import Selection
 
 
@@ -49,6 +49,19 @@ def readable_key(key: bytes | None) -> str | None:
     except UnicodeDecodeError:
         return f"\\x{key.hex()}"
     return text if text.isprintable() and not text.startswith("\\x") else f"\\x{key.hex()}"
+
+
+def moment(_: click.Context, parameter: click.Parameter, given: str | None) -> datetime | None:
+    """A time with its offset, or a duration before now."""
+    if given is None:
+        return None
+    try:
+        return instant(given) or datetime.now(UTC) - duration("0s", "36500d")(given)
+    except UnfitError:
+        raise click.BadParameter(
+            "expected an RFC 3339 time with its offset such as 2026-01-31T06:00:00Z, or a duration such as 2h",
+            param=parameter,
+        ) from None
 
 
 def _key(_: click.Context, __: click.Parameter, given: str | None) -> bytes | None:

@@ -69,9 +69,8 @@ def count(lowest: int, highest: int | None = None) -> Callable[[object], int]:
 
 def start_point(value: object) -> StartPoint | datetime:
     """Where a new partition starts: one of the named points, or an RFC 3339 time with its offset."""
-    instant = _instant(value)
-    if instant is not None:
-        return instant
+    if (moment := instant(value)) is not None:
+        return moment
     names = [point.value for point in StartPoint]
     if isinstance(value, str) and value in names:
         return StartPoint(value)
@@ -111,7 +110,8 @@ def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _instant(value: object) -> datetime | None:
+def instant(value: object) -> datetime | None:
+    """An RFC 3339 time with its offset; None for anything else."""
     if isinstance(value, str) and _RFC_3339.fullmatch(value):
         try:
             value = datetime.fromisoformat(value.upper())

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
-from inbox.store.ledger import Holding
+from inbox.store.ledger import Holding, Replaying
 
 _TAKEOVERS_BEFORE_HALT = 5
 
@@ -38,6 +38,7 @@ class Assigned:
 
     `taken` is the next offset to take into a batch, `settled` the ledger's `next_offset` as last known; what lies below
     `reached` was settled before, when the partition was placed. `leader_epoch` is of the record before it, as of then.
+    `replay` goes over it.
     """
 
     phase: Phase = Phase.ASKING
@@ -50,6 +51,7 @@ class Assigned:
     takeovers: int = 0
     topic_id: UUID | None = None
     leader_epoch: int | None = None
+    replay: Replaying | None = None
 
 
 class Assignment:
@@ -84,6 +86,7 @@ class Assignment:
         for holding in holdings:
             each = self.partitions.get(holding.address)
             if each is not None and each.phase is Phase.ASKING:
+                each.replay = holding.replay
                 self._place(each, holding)
 
     def must_look(self) -> bool:
@@ -122,6 +125,10 @@ class Assignment:
         each = self.partitions.get(partition)  # type: ignore[call-overload]
         return each if each is not None and each.phase is Phase.ACTIVE else None
 
+    def edges(self) -> dict[tuple[str, int], int]:
+        """Where the replay of a partition ends that one goes over: what lies behind is not taken along with it."""
+        return {at: each.replay.until_offset for at, each in self.partitions.items() if each.replay is not None}
+
     def all_active(self) -> list[TopicPartition]:
         return self._in(Phase.ACTIVE)
 
@@ -153,6 +160,7 @@ class Assignment:
 
     def _follow(self, each: Assigned, holding: Holding) -> None:
         if holding.owner_epoch == each.owner_epoch:
+            # A replay that begins or ends raises the epoch: what is known of one still holds.
             self._place(each, holding)
         else:
             # Whoever raised the epoch changed what is known of the partition, its parked keys too: that is read

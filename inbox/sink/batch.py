@@ -7,6 +7,7 @@ from uuid import UUID
 
 from inbox.errors import EventError
 from inbox.events import Record, TopicPartition
+from inbox.store.ledger import Replaying
 
 NO_ID = b""
 
@@ -31,7 +32,7 @@ class Slice:
     """The offsets of one partition that a batch settles: from `before` up to, not including, `after`.
 
     `topic_id` is the topic that the ledger's row speaks of, `leader_epoch` that of the record right before `after`,
-    None where that is no record.
+    None where that is no record. `replay`: they were settled before, and are again.
     """
 
     address: TopicPartition
@@ -46,6 +47,13 @@ class Slice:
     first_offset: int = -1
     topic_id: UUID | None = None
     leader_epoch: int | None = None
+    replay: Replaying | None = None
+
+    def events_of(self, route: str) -> RouteEvents | None:
+        """None where the route takes nothing from here, or a replay that passes it over."""
+        if self.replay is not None and self.replay.route not in (None, route):
+            return None
+        return self.routes.get(route)
 
 
 @dataclass(slots=True)
@@ -73,14 +81,14 @@ class Batch:
         """All events of a route, partition after partition."""
         column = Column()
         for each in self.slices.values():
-            if (events := each.routes.get(route)) is not None and events.ids:
+            if (events := each.events_of(route)) is not None and events.ids:
                 column.append(each, events)
         return column
 
 
 @dataclass(slots=True)
 class Column:
-    """The events of one route in a batch, as parallel lists."""
+    """The events of one route in a batch, as parallel lists; `replays` by partition id."""
 
     ids: list[bytes] = field(default_factory=list)
     types: list[str | None] = field(default_factory=list)
@@ -88,6 +96,7 @@ class Column:
     partition_ids: list[int] = field(default_factory=list)
     refused: dict[int, EventError] = field(default_factory=dict)
     tries: dict[int, int] = field(default_factory=dict)
+    replays: dict[int, Replaying] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -99,6 +108,16 @@ class Column:
         self.records += events.records
         self.partition_ids += [part.partition_id] * len(events.ids)
         self.refused.update({start + place: error for place, error in events.refused.items()})
+        if part.replay is not None:
+            self.replays[part.partition_id] = part.replay
+
+    def forced(self) -> dict[int, list[int]]:
+        """The places of events that are to take effect once more, by the replay that says so."""
+        forced: dict[int, list[int]] = {}
+        for place, partition_id in enumerate(self.partition_ids):
+            if (replay := self.replays.get(partition_id)) is not None and replay.force:
+                forced.setdefault(replay.replay_id, []).append(place)
+        return forced
 
     def only(self, places: Sequence[int]) -> "Column":
         return Column(
@@ -106,6 +125,7 @@ class Column:
             [self.types[p] for p in places],
             [self.records[p] for p in places],
             [self.partition_ids[p] for p in places],
+            replays=self.replays,
         )
 
     def without(self, places: Sequence[int]) -> "Column":
@@ -114,7 +134,9 @@ class Column:
             return self
         gone = set(places)
         keep = [place not in gone for place in range(len(self.ids))]
-        return Column(*(list(compress(each, keep)) for each in self._lists()))  # type: ignore[arg-type]
+        kept = Column(*(list(compress(each, keep)) for each in self._lists()))  # type: ignore[arg-type]
+        kept.replays = self.replays
+        return kept
 
     def _lists(self) -> Iterator[Sequence[object]]:
         return iter((self.ids, self.types, self.records, self.partition_ids))

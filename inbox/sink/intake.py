@@ -43,6 +43,8 @@ class Intake:
         return max(1, min(events, _AT_MOST_AT_ONCE, int(bytes_left / self._mean_bytes)))
 
     def add(self, taken: Taken) -> None:
+        if edges := self._assignment.edges():
+            taken = _up_to(edges, taken)
         before_bytes, before_records = self.batch.bytes, self.batch.records
         self._add_records(taken.records)
         for address, end in taken.ends:
@@ -131,6 +133,7 @@ class Intake:
             routes=self._decoder(address.topic, each.topic_id).new_columns(),
             topic_id=each.topic_id,
             oldest_milliseconds=first.timestamp()[1] if first is not None else None,
+            replay=each.replay,
         )
         self.batch.slices[address] = part
         return part
@@ -155,6 +158,20 @@ class Intake:
             [record for record in kept.records if (record.topic(), record.partition()) not in partitions],
             [end for end in kept.ends if end[0] not in partitions],
         )
+
+
+def _up_to(edges: Mapping[tuple[str, int], int], taken: Taken) -> Taken:
+    """A partition ends at its edge: whatever was taken from behind it says that all before it was delivered."""
+    kept = Taken()
+    ends = dict(taken.ends)
+    for record in taken.records:
+        address = (record.topic(), record.partition())
+        if record.offset() < edges.get(address, record.offset() + 1):
+            kept.records.append(record)
+        else:
+            ends[TopicPartition(*address)] = record.offset()
+    kept.ends = [(address, min(end, edges.get(address, end))) for address, end in ends.items()]
+    return kept
 
 
 def _note_epoch(part: Slice | None, newest: Record | None) -> None:

@@ -42,13 +42,14 @@ class BoundRoute:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What an attempt works with."""
+    """What an attempt works with; `trial`: it is rolled back, so that nothing is parked for good."""
 
     connection: SinkConnection
     session: HandlerSession
     transaction: BatchTransaction
     processed: Processed
     limits: FailureLimits
+    trial: bool = False
 
 
 class SameIdOtherPayloadError(EventError):
@@ -267,6 +268,7 @@ class RouteSettling:
             error=error,
             attempts=self._tries[place],
             state=state,
+            replay_id=replay.replay_id if (replay := column.replays.get(partition_id)) is not None else None,
         )
 
     def _set_aside(self, letters: Sequence[DeadLetter]) -> None:
@@ -283,6 +285,8 @@ class RouteSettling:
         self._result.letters += letters
 
     def _report(self, letter: DeadLetter) -> None:
+        if self._do.trial:
+            return
         where, reason = address_of(letter.record), str(letter.error)
         if self._do.limits.order is Order.HALT:
             raise HaltError(
@@ -302,6 +306,8 @@ class RouteSettling:
         hashes = [payload_hash(record) for record in column.records]
         claims = Claims(column.ids, [record.offset() for record in column.records], hashes, column.partition_ids)
         duplicates = self._do.processed.claim(self._do.connection, self._route.route_id, claims)
+        if column.replays:
+            duplicates = self._claim_again(column, claims, duplicates)
         reach(Failpoint.CLAIMED)
         part.new = part.places
         if duplicates:
@@ -313,6 +319,17 @@ class RouteSettling:
             gone = set(part.duplicates)
             part.new = [place for place in part.places if place not in gone]
         part.followers = {self._column.ids[place] for place in (*part.duplicates, *self._conflicts)}
+
+    def _claim_again(self, column: Column, claims: Claims, duplicates: Sequence[int]) -> list[int]:
+        """Of the duplicates, those that no replay lets take effect once more."""
+        left = set(duplicates)
+        for replay_id, places in column.forced().items():
+            left.update(places)
+            again = self._do.processed.claim_again(
+                self._do.connection, self._route.route_id, claims.only(places), replay_id
+            )
+            left.difference_update(places[at] for at in again)
+        return sorted(left)
 
     def _other_payloads(
         self, column: Column, claims: Claims, duplicates: Sequence[int], places: Sequence[int]

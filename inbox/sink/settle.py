@@ -18,6 +18,7 @@ from inbox.store.dead_letters import DeadLetter, DeadLetters
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.letter_copies import LetterCopies
 from inbox.store.processed import Processed
+from inbox.store.replays import Replays, ReplayState
 from inbox.store.session import HandlerSession
 from inbox.store.transaction import BatchTransaction
 from inbox.telemetry import SAME_ID_OTHER_PAYLOAD, log
@@ -27,10 +28,14 @@ _TAKEOVER_LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class SettledBatch:
-    """The answer to a batch: what moved in the ledger, or, if anything was `fenced`, that nothing did."""
+    """The answer to a batch: what moved in the ledger, or, if anything was `fenced`, that nothing did.
+
+    `elsewhere`: partitions of what moved that go on at another offset, since a replay ended with the batch.
+    """
 
     settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
     fenced: frozenset[TopicPartition] = frozenset()
+    elsewhere: frozenset[TopicPartition] = frozenset()
 
 
 Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
@@ -69,6 +74,7 @@ class Settler:
         self._routes_revision = routes_revision
         self._limits = limits
         self._ledger = Ledger(schema)
+        self._replays = Replays(schema)
         self._dead_letters = DeadLetters(schema)
         self._parked_keys = parked_keys
         self._suspects = suspects
@@ -95,7 +101,8 @@ class Settler:
             self._read_parked_keys([holding.partition_id for holding in holdings])
         if any(route.handlers for route in self._routes):
             self._suspects.acquired(self._connection, [holding.partition_id for holding in holdings])
-        return holdings
+        active = self._replays.active(self._connection, [holding.partition_id for holding in holdings])
+        return [holding._replace(replay=active.get(holding.partition_id)) for holding in holdings]
 
     def _await_owners(self, partitions: Sequence[TopicPartition]) -> list[OpenSession]:
         """Let the batches of the owners before end; which of them have not in time.
@@ -152,7 +159,8 @@ class Settler:
             if fenced:
                 self._transaction.rollback()
                 return SettledBatch(fenced=fenced)
-            other_payloads = self._count_other_payloads(results.values())
+            ended = self._note_replays(batch, advances)
+            other_payloads = self._count_other_payloads(batch, results.values())
             self._transaction.commit()
         except BaseException:
             self._transaction.rollback()
@@ -161,7 +169,10 @@ class Settler:
         self._remember_parked(letters)
         self._suspects.settled(batch)
         addresses = {each.partition_id: each.address for each in batch.slices.values()}
-        return SettledBatch(settlements={addresses[a.partition_id]: a.settlement for a in advances})
+        return SettledBatch(
+            settlements={addresses[a.partition_id]: a.settlement for a in advances},
+            elsewhere=ended,
+        )
 
     def _settle_route(self, route: BoundRoute, batch: Batch) -> RouteResult:
         column = batch.column(route.name)
@@ -186,15 +197,32 @@ class Settler:
                 "it is hardly the events; look at the newest in dead_letters, then start again"
             )
 
-    def _count_other_payloads(self, results: Iterable[RouteResult]) -> int:
+    def _count_other_payloads(self, batch: Batch, results: Iterable[RouteResult]) -> int:
         """After the fence, which has the rows of the ledger already; it is rare enough for a statement of its own."""
         total: Counter[int] = Counter()
         for result in results:
             total.update(result.other_payloads)
+        for part in batch.slices.values():
+            if part.replay is not None:
+                del total[part.partition_id]
         for partition_id, count in total.items():
             if count:
                 self._ledger.count_other_payloads(self._connection, partition_id, count)
         return total.total()
+
+    def _note_replays(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
+        """After the fence, which has the rows of the ledger; where a replay ended, they go on from where they stood."""
+        ended = set()
+        for part, advance in zip(batch.slices.values(), advances, strict=True):
+            if (replay := part.replay) is None:
+                continue
+            by = f"replay {replay.replay_id}"
+            self._dead_letters.resolve_applied(self._connection, part.partition_id, part.before, part.after, by)
+            self._replays.note(self._connection, replay.replay_id, advance)
+            if part.after >= replay.until_offset:
+                self._replays.end(self._connection, replay.replay_id, [part.partition_id], ReplayState.SETTLED)
+                ended.add(part.address)
+        return frozenset(ended)
 
     def _fence(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
         moved, transaction_id = self._ledger.fence(
@@ -236,7 +264,7 @@ def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, 
 def _settlement(part: Slice, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> Settlement:
     total = Settlement()
     for route in routes:
-        events = part.routes.get(route.name)
+        events = part.events_of(route.name)
         if events is None:
             continue
         duplicate = results[route.name].duplicates[part.partition_id]

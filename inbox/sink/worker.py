@@ -173,6 +173,8 @@ class Worker:
             for ending, count in settlement.by_ending().items():
                 if count:
                     EVENTS.labels(address.topic, ending.value).inc(count)
+        if settled.elsewhere:
+            self._ask_again(settled.elsewhere)
         self._observe(batch, settled)
 
     def _observe(self, batch: Batch, settled: SettledBatch) -> None:

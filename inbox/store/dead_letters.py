@@ -27,7 +27,10 @@ OPEN = (State.PARKED, State.WAITING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One event of one route that was set aside; `attempts` is how often the handler was tried."""
+    """One event of one route that was set aside; `attempts` is how often the handler was tried.
+
+    `replay_id`: of the replay that met it again.
+    """
 
     route_id: int
     partition_id: int
@@ -37,6 +40,7 @@ class DeadLetter:
     error: BaseException
     attempts: int
     state: State
+    replay_id: int | None = None
 
 
 class DeadLetters:
@@ -54,6 +58,13 @@ class DeadLetters:
         row = _row(letter)
         changes = {name: row[name] for name in ("error_class", "error", "attempts")}
         connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
+
+    def resolve_applied(
+        self, connection: SinkConnection, partition_id: int, from_offset: int, until_offset: int, by: str
+    ) -> None:
+        """What a replay applied, after its claims: from `from_offset` up to, not including, `until_offset`."""
+        at = {"partition_id": partition_id, "from_offset": from_offset, "until_offset": until_offset}
+        connection.execute(self._sql["resolve_applied"], {**at, "by": by})
 
     def parked_keys(
         self, connection: SinkConnection, partition_ids: Sequence[int]
@@ -80,6 +91,7 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "event_id": UUID(bytes=letter.event_id) if letter.event_id else None,
         "route_id": letter.route_id,
         "partition_id": letter.partition_id,
+        "replay_id": letter.replay_id,
         "kafka_offset": record.offset(),
         "kafka_timestamp": record_time(record),
         "kafka_milliseconds": record_milliseconds(record),

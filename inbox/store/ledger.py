@@ -12,10 +12,23 @@ from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
 
 
+class Replaying(NamedTuple):
+    """A replay that goes over a partition, up to, not including, `until_offset`.
+
+    `route` is the name of the only one that it concerns; None for all. With `force` what was applied is applied again.
+    """
+
+    replay_id: int
+    until_offset: int
+    route: str | None
+    force: bool
+
+
 class Holding(NamedTuple):
     """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers told none.
 
     `reached_offset`: the furthest that `next_offset` ever was. What lies below it is settled again, by a replay.
+    `replay` is known of a partition that was acquired.
     """
 
     partition_id: int
@@ -26,6 +39,7 @@ class Holding(NamedTuple):
     topic_id: UUID | None = None
     leader_epoch: int | None = None
     reached_offset: int = 0
+    replay: Replaying | None = None
 
 
 class OpenSession(NamedTuple):

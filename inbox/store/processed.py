@@ -20,6 +20,14 @@ class Claims(NamedTuple):
     hashes: Sequence[bytes]
     partition_ids: Sequence[int]
 
+    def only(self, places: Sequence[int]) -> "Claims":
+        return Claims(
+            [self.ids[place] for place in places],
+            [self.offsets[place] for place in places],
+            [self.hashes[place] for place in places],
+            [self.partition_ids[place] for place in places],
+        )
+
 
 class EarlierClaim(NamedTuple):
     """A claim that was there before: where its event is, and what its payload hashed to (8 bytes)."""
@@ -48,6 +56,21 @@ class Processed:
             "route_id": route_id,
         }
         return [row[0] for row in connection.execute(self._sql["claim"], parameters)]
+
+    def claim_again(self, connection: SinkConnection, route_id: int, claims: Claims, replay_id: int) -> list[int]:
+        """Claim for a replay what was claimed before it, or just now.
+
+        Returns:
+            The places of those that are to take effect: each event once a replay.
+        """
+        parameters = {
+            "ids": arrays.uuids(claims.ids),
+            "offsets": arrays.int8s(claims.offsets),
+            "partition_ids": arrays.int4s(claims.partition_ids),
+            "route_id": route_id,
+            "replay_id": replay_id,
+        }
+        return [row[0] for row in connection.execute(self._sql["claim_again"], parameters)]
 
     def withdraw(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> None:
         """Take back claims that the caller's own transaction made."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
 from inbox.store.ledger import KnownPartition
+from inbox.store.replays import Replays
 from inbox.store.sql import statements
 
 _IDS_AT_ONCE = 10_000
@@ -33,6 +34,7 @@ class Resumptions:
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("resumptions", schema)
+        self._replays = Replays(schema)
 
     def lock(self, connection: SinkConnection, topic: str) -> None:
         """Nothing of the topic is settled or acquired before the transaction ends."""
@@ -47,6 +49,7 @@ class Resumptions:
         """Bind the partition to its log as it is now, and note that."""
         before = successor.before
         partition_id = before.partition_id
+        self._replays.supersede(connection, partition_id)
         if successor.another_log:
             connection.execute(self._sql["set_aside"], {"partition_id": partition_id})
             partition_id = self._succeed(connection, successor)

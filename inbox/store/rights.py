@@ -12,9 +12,11 @@ _OWN: dict[str, tuple[str, ...]] = {
     "partitions": ("SELECT", "INSERT", "UPDATE"),
     "progress": ("SELECT", "INSERT", "UPDATE"),
     "route_starts": ("SELECT", "INSERT", "UPDATE"),
-    "processed": ("SELECT", "INSERT", "DELETE"),
+    "processed": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "dead_letters": ("SELECT", "INSERT", "UPDATE"),
     "handling": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "replays": ("SELECT", "INSERT", "UPDATE"),
+    "replay_ranges": ("SELECT", "INSERT", "UPDATE"),
 }
 
 # What ON CONFLICT compares, it reads.

@@ -66,6 +66,8 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _dead_letters(tables)
     _handling(tables)
     _resumptions(tables)
+    _replays(tables)
+    _replay_ranges(tables)
     if outbox is not None:
         _outbox(tables, outbox.payload)
     return tables
@@ -169,6 +171,7 @@ def _processed(tables: MetaData) -> None:
         _now("processed_at"),
         Column("partition_id", Integer, nullable=False),
         Column("route_id", SmallInteger, primary_key=True, autoincrement=False),
+        Column("replay_id", Integer),
     )
 
 
@@ -195,6 +198,7 @@ def _dead_letters(tables: MetaData) -> None:
         _now("updated_at"),
         Column("resolved_at", DateTime(timezone=True)),
         Column("resolved_by", Text),
+        Column("replay_id", Integer),
         UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
         # Retry walks the open ones of a partition and route in order; the closed ones only pile up.
@@ -249,6 +253,46 @@ def _resumptions(tables: MetaData) -> None:
         Column("consequence", Text, nullable=False),
         Column("requested_by", Text, nullable=False),
         _now("created_at"),
+    )
+
+
+_REPLAY_STATES = "state IN ('running', 'settled', 'cancelled', 'superseded')"
+
+
+def _replays(tables: MetaData) -> None:
+    Table(
+        "replays",
+        tables,
+        Column("replay_id", Integer, Identity(always=True), primary_key=True),
+        Column("mode", Text, nullable=False),
+        Column("route_id", _foreign(tables, "routes.route_id")),
+        Column("requested_by", Text, nullable=False),
+        Column("state", Text, nullable=False, server_default=text("'running'")),
+        _now("created_at"),
+        Column("ended_at", DateTime(timezone=True)),
+        CheckConstraint("mode IN ('skip-applied', 'force')", name="mode"),
+        CheckConstraint(_REPLAY_STATES, name="state"),
+    )
+
+
+def _replay_ranges(tables: MetaData) -> None:
+    Table(
+        "replay_ranges",
+        tables,
+        Column("replay_id", _foreign(tables, "replays.replay_id"), primary_key=True),
+        Column("partition_id", _foreign(tables, "partitions.partition_id"), primary_key=True),
+        Column("from_offset", BigInteger, nullable=False),
+        Column("until_offset", BigInteger, nullable=False),
+        Column("next_offset", BigInteger, nullable=False),
+        Column("ledger_offset", BigInteger, nullable=False),
+        Column("ledger_epoch", Integer),
+        *(_count(name) for name in ("applied", "duplicate", "filtered", "dead_lettered")),
+        Column("state", Text, nullable=False, server_default=text("'running'")),
+        _now("updated_at"),
+        CheckConstraint(_REPLAY_STATES, name="state"),
+        CheckConstraint("from_offset < until_offset AND until_offset <= ledger_offset", name="offsets"),
+        # Two replays never go over one partition at a time, whoever begins them.
+        Index("replay_ranges_running", "partition_id", unique=True, postgresql_where=text("state = 'running'")),
     )
 
 

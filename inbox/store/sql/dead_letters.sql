@@ -5,14 +5,16 @@
 -- all the same (a replay, of an event that has no claim) is open again, as the worker that parks it takes it to be.
 INSERT INTO {schema}.dead_letters AS d (
     event_id, route_id, partition_id, kafka_offset, kafka_timestamp, kafka_milliseconds, type,
-    key, value, headers, error_class, error, attempts, state
+    key, value, headers, error_class, error, attempts, state, replay_id
 ) VALUES (
     %(event_id)s, %(route_id)s, %(partition_id)s, %(kafka_offset)s, %(kafka_timestamp)s, %(kafka_milliseconds)s,
-    %(type)s, %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(attempts)s, %(state)s
+    %(type)s, %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(attempts)s, %(state)s,
+    %(replay_id)s
 )
 ON CONFLICT (route_id, partition_id, kafka_offset) DO UPDATE
 SET state = excluded.state, error_class = excluded.error_class, error = excluded.error,
-    attempts = d.attempts + excluded.attempts, updated_at = now(), resolved_at = NULL, resolved_by = NULL
+    attempts = d.attempts + excluded.attempts, replay_id = excluded.replay_id,
+    updated_at = now(), resolved_at = NULL, resolved_by = NULL
 WHERE d.state IN ('retried', 'discarded');
 
 -- name: fail_again
@@ -89,6 +91,18 @@ ORDER BY kafka_offset;
 UPDATE {schema}.dead_letters
 SET state = %(state)s, resolved_by = %(by)s, resolved_at = now(), updated_at = now()
 WHERE dead_letter_id = ANY (%(ids)s::bigint[]);
+
+-- name: resolve_applied
+-- A replay applied what was parked, and so made its claim.
+UPDATE {schema}.dead_letters AS d
+SET state = 'retried', resolved_by = %(by)s, resolved_at = now(), updated_at = now()
+WHERE d.partition_id = %(partition_id)s AND d.kafka_offset >= %(from_offset)s AND d.kafka_offset < %(until_offset)s
+    AND d.state IN ('parked', 'waiting')
+    AND EXISTS (
+        SELECT FROM {schema}.processed AS c
+        WHERE c.event_id = d.event_id AND c.route_id = d.route_id
+            AND c.partition_id = d.partition_id AND c.kafka_offset = d.kafka_offset
+    );
 
 -- name: parked_keys
 SELECT route_id, partition_id, key, min(kafka_offset)

@@ -37,13 +37,13 @@ UPDATE {schema}.routes SET retired_at = now() WHERE route_id = %(route_id)s;
 -- name: revive_route
 -- What the ledger passed while it was retired, it does not owe.
 WITH revived AS (UPDATE {schema}.routes SET retired_at = NULL WHERE route_id = %(route_id)s)
-UPDATE {schema}.route_starts AS s SET from_offset = p.next_offset
+UPDATE {schema}.route_starts AS s SET from_offset = p.reached_offset
 FROM {schema}.partitions AS p WHERE s.partition_id = p.partition_id AND s.route_id = %(route_id)s;
 
 -- name: start_route
--- A new route owes an ending from where the ledger stands now.
+-- A new route owes an ending from where the ledger stands now, or will again once a replay has ended.
 INSERT INTO {schema}.route_starts (route_id, partition_id, from_offset)
-SELECT %(route_id)s, partition_id, next_offset FROM {schema}.partitions WHERE topic = ANY (%(topics)s)
+SELECT %(route_id)s, partition_id, reached_offset FROM {schema}.partitions WHERE topic = ANY (%(topics)s)
 ON CONFLICT DO NOTHING;
 
 -- name: known_partitions

@@ -19,6 +19,26 @@ FROM offered LEFT JOIN claimed USING (event_id, partition_id, kafka_offset)
 WHERE claimed.event_id IS NULL
 ORDER BY place;
 
+-- name: claim_again
+-- For a replay that lets events take effect once more: returns the places (from 0) of those whose claim bears its id
+-- from now on. An event that was given up is not among them, nor one that was the duplicate of another one.
+WITH offered AS MATERIALIZED (
+    SELECT event_id, kafka_offset, partition_id, place
+    FROM unnest(%(ids)s, %(offsets)s, %(partition_ids)s) WITH ORDINALITY
+        AS o (event_id, kafka_offset, partition_id, place)
+)
+UPDATE {schema}.processed AS c SET replay_id = %(replay_id)s
+FROM offered AS o
+WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
+    AND c.partition_id = o.partition_id AND c.kafka_offset = o.kafka_offset
+    AND c.replay_id IS DISTINCT FROM %(replay_id)s
+    AND NOT EXISTS (
+        SELECT FROM {schema}.dead_letters AS d
+        WHERE d.route_id = c.route_id AND d.partition_id = c.partition_id AND d.kafka_offset = c.kafka_offset
+            AND d.state = 'discarded'
+    )
+RETURNING o.place - 1;
+
 -- name: claims_of
 -- One look-up an id, whatever the planner thinks of the table's size.
 SELECT c.event_id, p.topic, p.partition, c.kafka_offset, c.payload_hash

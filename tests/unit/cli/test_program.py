@@ -15,6 +15,8 @@ from inbox.errors import EventError, HaltError, InboxError, StartupError, TryAga
 def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                yield (*path, name)
             yield from commands(command, *path, name)
         else:
             yield (*path, name)

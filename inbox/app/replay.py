@@ -1,0 +1,125 @@
+"""`inbox replay`: sends the ledger back while the sink runs, and says what came of it."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+from inbox.app.binding import log_view
+from inbox.app.person import this_person
+from inbox.app.replay_count import Counted, count
+from inbox.app.replay_plan import AtTime, Facts, Plan, Request, plan
+from inbox.events import TopicPartition
+from inbox.kafka.cluster import Cluster
+from inbox.settings import Settings
+from inbox.sink.fit import LogView
+from inbox.store.database import SinkConnection, connect, snapshot, starting
+from inbox.store.ledger import Ledger
+from inbox.store.migrations import require_current
+from inbox.store.options import DatabaseOptions
+from inbox.store.replays import Replay, Replays, ReplayState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What would be done, with what is in it as far as that is known; `replay_id` is None where nothing was."""
+
+    plan: Plan
+    counted: Counted
+    replay_id: int | None = None
+
+
+def replay(settings: Settings, request: Request, *, execute: bool, by: str | None, count_seconds: float) -> Outcome:
+    """Plan, and with `execute` begin in one transaction, what the sink goes over again.
+
+    For at most `count_seconds` the ranges are read, to tell what is in them.
+
+    Raises:
+        StartupError: there is no schema, or nobody may read the topics.
+        TryAgainError: the database or the brokers do not answer.
+    """
+    connection = connect(settings.database, application_name="inbox replay")
+    with closing(connection), starting("planning the replay"):
+        require_current(connection, settings.database.schema, settings.outbox)
+        office = _Office(connection, settings, request)
+        planned = plan(request, office.facts())
+        counted = count(settings, connection, planned.steps, route=request.route, seconds=count_seconds)
+        if not execute or planned.refusals:
+            return Outcome(plan=planned, counted=counted)
+        # The brokers were asked before: while the ledger is locked nothing is waited for.
+        with connection.transaction():
+            office.replays.lock(connection, request.topics)
+            planned = plan(request, office.facts())
+            replay_id = None if planned.refusals else office.begin(planned, by or this_person(connection))
+        return Outcome(plan=planned, counted=counted, replay_id=replay_id)
+
+
+class _Office:
+    """What one replay looks at and changes; the logs are looked at once."""
+
+    def __init__(self, connection: SinkConnection, settings: Settings, request: Request) -> None:
+        self._connection = connection
+        self._request = request
+        self._routes = {route.name: route.topics for route in settings.routes}
+        self._ledger = Ledger(settings.database.schema)
+        self.replays = Replays(settings.database.schema)
+        self._cluster = Cluster(settings.kafka)
+        self._logs = self._read_logs()
+        self._from_times = self._at(request.start)
+        self._until_times = self._at(request.until)
+
+    def facts(self) -> Facts:
+        topics = self._request.topics
+        return Facts(
+            known=self._ledger.known(self._connection, topics),
+            logs=self._logs,
+            routes=self._routes,
+            from_times=self._from_times,
+            until_times=self._until_times,
+            running=self.replays.running(self._connection, topics),
+        )
+
+    def begin(self, planned: Plan, by: str) -> int:
+        ranges, request = [step.range for step in planned.steps], self._request
+        return self.replays.begin(self._connection, ranges, mode=request.mode, route=request.route, requested_by=by)
+
+    def _read_logs(self) -> Mapping[str, LogView]:
+        cluster_id = self._cluster.cluster_id()
+        views = self._cluster.topics(self._request.topics)
+        return {name: log_view(view, self._cluster, cluster_id) for name, view in views.items()}
+
+    def _at(self, bound: object) -> Mapping[TopicPartition, int]:
+        if not isinstance(bound, AtTime):
+            return {}
+        return self._cluster.offsets_at([at for log in self._logs.values() for at in log.ends], bound.time)
+
+
+def read_replays(options: DatabaseOptions, replay_id: int | None = None) -> list[Replay]:
+    """What was replayed, the newest last; or the one.
+
+    Raises:
+        StartupError: there is no schema, or it is of another version.
+        TryAgainError: the database does not answer.
+    """
+    connection = connect(options, application_name="inbox replay")
+    with closing(connection), starting("reading the replays"):
+        require_current(connection, options.schema)
+        with snapshot(connection):
+            return Replays(options.schema).read(connection, replay_id)
+
+
+def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
+    """End a replay where it is: the ledger goes on from where it stood before. None where there is no such replay.
+
+    Raises:
+        StartupError, TryAgainError: as `read_replays`.
+    """
+    replays = Replays(options.schema)
+    connection = connect(options, application_name="inbox replay")
+    with closing(connection), starting("ending the replay"):
+        require_current(connection, options.schema)
+        with connection.transaction():
+            replays.lock(connection, replays.topics_of(connection, replay_id))
+            for found in replays.read(connection, replay_id):
+                left = [each.partition_id for each in found.ranges if each.state is ReplayState.RUNNING]
+                replays.end(connection, replay_id, left, ReplayState.CANCELLED)
+        return next(iter(replays.read(connection, replay_id)), None)

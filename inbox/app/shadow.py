@@ -1,0 +1,56 @@
+"""`inbox replay --mode shadow`: the range read beside the sink, tried with the handlers of now, and rolled back."""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from inbox.app.replay_plan import Plan, Step
+from inbox.app.resolve import bind_routes
+from inbox.kafka.reader import LogReader
+from inbox.settings import Settings
+from inbox.sink.decode import TopicDecoder
+from inbox.sink.routes import Route
+from inbox.sink.shadow import RouteTrial, Shadow
+from inbox.store.audit import AuditReads
+from inbox.store.database import connect, starting
+from inbox.store.session import HandlerSession
+
+_QUEUE_BYTES = 16 * 1024 * 1024
+_AT_ONCE = 500
+"""Events in one transaction: the rows that handlers lock are free again after it."""
+
+
+def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[RouteTrial]:
+    """What each route, or the one, would make of what was planned.
+
+    Raises:
+        StartupError: a handler, a table or a right is missing.
+        TryAgainError: the database or the brokers do not answer.
+        HaltError: a handler ended the transaction.
+    """
+    schema = settings.database.schema
+    with (
+        closing(connect(settings.database, application_name="inbox replay shadow")) as connection,
+        closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES)) as reader,
+    ):
+        with starting("preparing the routes"):
+            ids = AuditReads(connection, schema, bits=0).routes()
+        topics = {step.address.topic for step in planned.steps}
+        routes = [each for each in settings.routes if _concerned(each, topics, route) and each.name in ids]
+        bound = bind_routes(settings, connection, {each.name: ids[each.name] for each in routes})
+        session = HandlerSession(connection)
+        session.prepare()
+        trial = Shadow(connection, session, list(bound.values()), schema=schema, limits=settings.failures)
+        for step in planned.steps:
+            _try(trial, step, reader, routes)
+    return list(trial.found.values())
+
+
+def _concerned(route: Route, topics: set[str], only: str | None) -> bool:
+    return only in (None, route.name) and not topics.isdisjoint(route.topics)
+
+
+def _try(trial: Shadow, step: Step, reader: LogReader, routes: Sequence[Route]) -> None:
+    decoder = TopicDecoder(step.address.topic, step.known.topic_id, routes)
+    for records, _ in reader.read(step.address, step.from_offset, step.until_offset):
+        for start in range(0, len(records), _AT_ONCE):
+            trial.try_out(step.known, decoder, records[start : start + _AT_ONCE])
