@@ -1,14 +1,14 @@
 """What is in the ranges of a replay: read from the log and looked up among the claims, as far as time allows."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from inbox.app.replay_plan import Step
 from inbox.errors import InboxError
-from inbox.events import Record, TopicPartition, address_of
+from inbox.events import Record, TopicPartition
 from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
 from inbox.sink.batch import RouteEvents
@@ -101,15 +101,18 @@ class _Counter:
         for name, events in columns.items():
             found.filtered += events.filtered
             if (route_id := self._ids.get(name)) is not None:
-                self._add_route(found, route_id, events, {offset for of, offset in dead if of == route_id})
+                of_route = {offset for of, offset in dead if of == route_id}
+                self._add_route(found, step.known.partition_id, route_id, events, of_route)
 
-    def _add_route(self, found: Count, route_id: int, events: RouteEvents, dead: set[int]) -> None:
+    def _add_route(
+        self, found: Count, partition_id: int, route_id: int, events: RouteEvents, dead: Collection[int]
+    ) -> None:
         ids = [event_id for place, event_id in enumerate(events.ids) if place not in events.refused]
-        claims = self._claims.claims_of(self._connection, route_id, ids)
+        claims = self._claims.places_of(self._connection, route_id, ids)
         seen: set[bytes] = set()
         for place, (event_id, record) in enumerate(zip(events.ids, events.records, strict=True)):
             claim = claims.get(event_id) if place not in events.refused else None
-            if claim is not None and claim.address == address_of(record):
+            if claim == (partition_id, record.offset()):
                 found.applied += 1
             elif claim is not None or event_id in seen:
                 found.duplicate += 1

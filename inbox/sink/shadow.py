@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from inbox.events import Record, address, address_of
+from inbox.events import Record, address
 from inbox.policy import FailureLimits, Order
 from inbox.sink.batch import Batch, Column, Slice
 from inbox.sink.decode import TopicDecoder
@@ -45,25 +45,25 @@ class _ClaimsAsTheyAre(Processed):
 
     def __init__(self, schema: str) -> None:
         super().__init__(schema)
-        self.applied: set[str] = set()
+        self._claimed: dict[bytes, tuple[int, int]] = {}
+        self._first: dict[bytes, tuple[int, int]] = {}
+        self.applied: set[int] = set()
 
     def look_up(self, connection: SinkConnection, route_id: int, column: Column) -> None:
-        """Learn which of these events took effect, from where they stand."""
-        here = {address_of(record) for record in column.records}
-        found = self.claims_of(connection, route_id, column.ids)
-        self.applied = {claim.address for claim in found.values() if claim.address in here}
-        self._claimed = {event_id: claim.address for event_id, claim in found.items()}
-        self._first: dict[bytes, tuple[int, int]] = {}
+        """Learn which of these events took effect, and of which partition's offsets that was."""
+        self._claimed = self.places_of(connection, route_id, column.ids)
+        self._first = {}
+        rows = zip(column.ids, column.partition_ids, column.records, strict=True)
+        places = [(event_id, (partition_id, record.offset())) for event_id, partition_id, record in rows]
+        self.applied = {place[1] for event_id, place in places if self._claimed.get(event_id) == place}
 
     def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
         duplicates = []
         for place, (event_id, offset, partition_id) in enumerate(
             zip(claims.ids, claims.offsets, claims.partition_ids, strict=True)
         ):
-            first = self._first.setdefault(event_id, (partition_id, offset))
-            claimed = self._claimed.get(event_id)
-            elsewhere = claimed is not None and claimed not in self.applied
-            if elsewhere or first != (partition_id, offset):
+            here = (partition_id, offset)
+            if self._claimed.get(event_id, here) != here or self._first.setdefault(event_id, here) != here:
                 duplicates.append(place)
         return duplicates
 
@@ -128,11 +128,10 @@ class Shadow:
 
     def _note_failures(self, found: RouteTrial, part: Slice, failed: dict[int, str]) -> None:
         for offset, error in failed.items():
-            where = address(*part.address, offset)
-            if where in self._claims.applied:
+            if offset in self._claims.applied:
                 found.fails_now += 1
                 if len(found.examples) < _EXAMPLES:
-                    found.examples.append((where, error.partition("\n")[0]))
+                    found.examples.append((address(*part.address, offset), error.partition("\n")[0]))
 
 
 def _is_here(column: Column, offset: int) -> bool:

@@ -84,6 +84,13 @@ class Processed:
         ).fetchone()
         return int(row[0]) if row else 0
 
+    def places_of(
+        self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]
+    ) -> dict[bytes, tuple[int, int]]:
+        """Partition id and offset of the claims that there are; an adopted one is of partition id 0."""
+        rows = connection.execute(self._sql["places_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
+        return {event_id.bytes: (partition_id, offset) for event_id, partition_id, offset in rows}
+
     def claims_of(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> dict[bytes, EarlierClaim]:
         rows = connection.execute(self._sql["claims_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
         return {

@@ -21,20 +21,22 @@ ORDER BY place;
 
 -- name: claim_again
 -- For a replay that lets events take effect once more: returns the places (from 0) of those whose claim bears its id
--- from now on. An event that was given up is not among them, nor one that was the duplicate of another one.
+-- from now on. An event that was given up is not among them, nor one that was the duplicate of another one. Of a claim
+-- that was adopted (partition_id 0) nobody knew the place until now.
 WITH offered AS MATERIALIZED (
     SELECT event_id, kafka_offset, partition_id, place
     FROM unnest(%(ids)s, %(offsets)s, %(partition_ids)s) WITH ORDINALITY
         AS o (event_id, kafka_offset, partition_id, place)
 )
-UPDATE {schema}.processed AS c SET replay_id = %(replay_id)s
+UPDATE {schema}.processed AS c
+SET replay_id = %(replay_id)s, partition_id = o.partition_id, kafka_offset = o.kafka_offset
 FROM offered AS o
 WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
-    AND c.partition_id = o.partition_id AND c.kafka_offset = o.kafka_offset
+    AND (c.partition_id = 0 OR (c.partition_id = o.partition_id AND c.kafka_offset = o.kafka_offset))
     AND c.replay_id IS DISTINCT FROM %(replay_id)s
     AND NOT EXISTS (
         SELECT FROM {schema}.dead_letters AS d
-        WHERE d.route_id = c.route_id AND d.partition_id = c.partition_id AND d.kafka_offset = c.kafka_offset
+        WHERE d.route_id = c.route_id AND d.partition_id = o.partition_id AND d.kafka_offset = o.kafka_offset
             AND d.state = 'discarded'
     )
 RETURNING o.place - 1;
@@ -47,6 +49,13 @@ CROSS JOIN LATERAL (
     SELECT * FROM {schema}.processed WHERE processed.event_id = wanted.event_id AND route_id = %(route_id)s OFFSET 0
 ) AS c
 JOIN {schema}.partitions AS p USING (partition_id);
+
+-- name: places_of
+SELECT c.event_id, c.partition_id, c.kafka_offset
+FROM unnest(%(ids)s) AS wanted (event_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.processed WHERE processed.event_id = wanted.event_id AND route_id = %(route_id)s OFFSET 0
+) AS c;
 
 -- name: count_claimed
 SELECT count(*) FROM unnest(%(ids)s) AS wanted (event_id)
