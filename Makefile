@@ -7,7 +7,7 @@ PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
-.PHONY: help demo test unit lint format faults soak mutants outages chart chart-docs interop bench lock wheel clean
+.PHONY: help demo test unit lint format faults soak mutants outages chart chart-server chart-docs interop bench lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,9 @@ interop: $(STAMP) ## Debezium's connector on Kafka Connect publishes the outbox,
 
 chart: $(STAMP) ## the Helm chart: both Helms, templates, schemas, refusals, alerts (needs Go; builds its tools once, in some minutes)
 	$(BIN)/python -m pytest tests/chart tests/unit/test_chart_names.py
+
+chart-server: $(STAMP) ## every object of the chart taken by a real kube-apiserver (needs Go; builds it once, in some ten minutes)
+	$(BIN)/python -m tests.chart.server
 
 chart-docs: $(STAMP) ## write the chart's page anew from its values (needs Go)
 	$(BIN)/python -m tests.chart.page
