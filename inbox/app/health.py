@@ -2,24 +2,36 @@
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from inbox.sink.worker import WorkerProgress
 from inbox.telemetry import PAUSED
 
 _TURN_SECONDS = 30.0
 
 
+class Progress(Protocol):
+    """What a worker or a relay keeps up to date: `joined`, to do its work or as a spare, `last_turn` by
+    `time.monotonic`."""
+
+    @property
+    def joined(self) -> bool: ...
+    @property
+    def waiting_for(self) -> str | None: ...
+    @property
+    def last_turn(self) -> float | None: ...
+
+
 class Health:
-    """Liveness and readiness of one worker; each answer is None, or why not.
+    """Liveness and readiness of one worker or relay; each answer is None, or why not.
 
     Live does not depend on the brokers or the database, or an outage would become a storm of restarts.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._progress: WorkerProgress | None = None
+        self._progress: Progress | None = None
 
-    def watch(self, progress: WorkerProgress) -> None:
+    def watch(self, progress: Progress) -> None:
         """From now on there is a worker; before, it is still being made, for a time that has its own limit."""
         self._progress = progress
 
@@ -36,11 +48,11 @@ class Health:
         if self._progress is None:
             return "starting"
         if not self._progress.joined:
-            return "not yet a member of the group"
+            return "has not joined yet"
         return waits_for(self._progress)
 
 
-def waits_for(progress: WorkerProgress) -> str | None:
+def waits_for(progress: Progress) -> str | None:
     """What is away that a running worker needs."""
     if progress.waiting_for is not None:
         return progress.waiting_for

@@ -15,12 +15,11 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.failures import at_start, is_forbidden, is_refusal
-from inbox.kafka.options import CLIENT_ID, KafkaOptions
+from inbox.kafka.options import CLIENT_ID, KafkaOptions, for_producers
 
 # Descriptions are asked of the broker that the last metadata named as the controller. If that one dies, only new
 # metadata names another, and unlike a consumer's an admin client has no topics whose errors make it ask early.
 _ADMIN = {"log_level": "0", "client.id": "kafka-inbox-admin", "topic.metadata.refresh.interval.ms": "2000"}
-_CONSUMER_ONLY = ("group.", "session.", "max.poll", "heartbeat.", "fetch.", "queued.", "partition.assignment")
 
 
 _NEWS_SECONDS = 0.05
@@ -47,12 +46,11 @@ class Cluster:
     """
 
     def __init__(self, options: KafkaOptions, *, timeout_seconds: float = 10.0) -> None:
-        properties = {name: value for name, value in options.properties.items() if not name.startswith(_CONSUMER_ONLY)}
         self.group_id = options.group_id
         self._client_id = options.properties.get("client.id", CLIENT_ID)
         self._servers = options.properties.get("bootstrap.servers", "")
         self._news = BrokerNews(encrypted="security.protocol" in options.properties)
-        configuration: dict[str, Any] = {**properties, **_ADMIN, "error_cb": self._news.heard}
+        configuration: dict[str, Any] = {**for_producers(options), **_ADMIN, "error_cb": self._news.heard}
         self._admin = AdminClient(configuration)
         self._timeout = timeout_seconds
 

@@ -31,6 +31,30 @@ DEFAULTS: Mapping[str, tuple[str, str]] = {
 """Property -> (the value unless the user sets another, what it is good for)."""
 
 
+PRODUCER_GUARDED: Mapping[str, tuple[str, str]] = {
+    "enable.idempotence": ("true", "librdkafka's own retries must neither repeat nor reorder"),
+    "enable.gapless.guarantee": ("true", "no event may pass one that the brokers refused"),
+    "request.required.acks": ("all", "what is recorded as sent must survive a broker"),
+    "message.timeout.ms": ("0", "an event that gives up would let later ones of its key pass"),
+    "partitioner": ("murmur2_random", "a key must keep its partition whoever publishes: Debezium, Java, or the relay"),
+}
+"""As GUARDED, for the relay's producer."""
+
+
+PRODUCER_DEFAULTS: Mapping[str, tuple[str, str]] = {
+    "queue.buffering.max.ms": ("1", "an event does not wait for others; under load batches fill by themselves"),
+    "compression.codec": ("lz4", "events of one kind are alike: less to send and to keep"),
+    "message.max.bytes": ("10000000", "the topic's own max.message.bytes decides"),
+    "batch.size": ("900000", "a batch stays below the max.message.bytes that topics have by default"),
+    "reconnect.backoff.max.ms": ("2000", "a broker that is back is found within two seconds"),
+    "socket.keepalive.enable": ("true", "a connection that hangs is found"),
+}
+"""As DEFAULTS, for the relay's producer."""
+
+
+_CONSUMER_ONLY = ("group.", "session.", "max.poll", "heartbeat.", "fetch.", "queued.", "partition.assignment")
+
+
 @dataclass(frozen=True, kw_only=True)
 class KafkaOptions:
     """`[kafka]` of the configuration.
@@ -41,3 +65,8 @@ class KafkaOptions:
 
     group_id: str
     properties: Mapping[str, str] = field(repr=False)
+
+
+def for_producers(options: KafkaOptions) -> dict[str, str]:
+    """The user's properties without those of consumers, of which others would warn."""
+    return {name: value for name, value in options.properties.items() if not name.startswith(_CONSUMER_ONLY)}

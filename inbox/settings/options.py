@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from inbox.kafka.options import GUARDED, KafkaOptions
+from inbox.kafka.options import GUARDED, PRODUCER_GUARDED, KafkaOptions
 from inbox.policy import FailureLimits
 from inbox.settings.document import Document, OutboxSection, RouteSection, TableSection
 from inbox.settings.properties import canonical
@@ -97,7 +97,8 @@ def _database(document: Document) -> DatabaseOptions:
 
 def _kafka(document: Document) -> KafkaOptions:
     given = document.kafka
-    free = {name: value for name, value in given.items() if canonical(name) not in GUARDED and name != "group.id"}
+    ours = {*GUARDED, *PRODUCER_GUARDED, "group.id"}
+    free = {name: value for name, value in given.items() if canonical(name) not in ours}
     if "metadata.broker.list" in free:  # one name for it, so that whoever looks for the brokers finds them
         free["bootstrap.servers"] = free.pop("metadata.broker.list")
     return KafkaOptions(group_id=given.get("group.id") or document.sink.name or "", properties=free)

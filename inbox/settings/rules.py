@@ -2,13 +2,14 @@
 
 from collections import Counter
 
-from inbox.kafka.options import GUARDED
+from inbox.kafka.options import GUARDED, PRODUCER_GUARDED
 from inbox.settings.problems import hint, quote, show_path
 from inbox.settings.properties import KNOWN, canonical
 from inbox.settings.review import Review
 from inbox.settings.route_rules import review_route
 from inbox.settings.variables import ways_to_set
 
+_GUARDED = {**GUARDED, **PRODUCER_GUARDED}
 _BOOLEANS = {"1": "true", "t": "true", "0": "false", "f": "false"}  # rd_kafka_conf_set() takes these too
 
 
@@ -51,14 +52,14 @@ def _review_kafka(subject: Review) -> None:
         seen[canonical(name)] = name
         if name not in KNOWN:
             subject.blame(path, f"librdkafka has no such property{hint(name, KNOWN)}")
-        elif canonical(name) in GUARDED:
+        elif canonical(name) in _GUARDED:
             _review_guarded(subject, path, value)
         elif not value.strip() and canonical(name) in {"bootstrap.servers", "group.id"}:
             subject.blame(path, "is empty")
 
 
 def _review_guarded(subject: Review, path: tuple[str, str], value: str) -> None:
-    ours, reason = GUARDED[canonical(path[1])]
+    ours, reason = _GUARDED[canonical(path[1])]
     given = value.strip().lower()
     if _BOOLEANS.get(given, given) != ours:
         subject.blame(path, f'must stay "{ours}", not {quote(value)}: {reason}; leave it out')

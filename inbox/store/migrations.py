@@ -119,8 +119,12 @@ def require_current(connection: psycopg.Connection[Any], schema: str, outbox: Ou
     if current is None:
         raise StartupError(f'the schema "{schema}" holds no tables of the inbox; run `inbox migrate`')
     _require(INBOX, schema, current, head_revision())
-    if outbox is None:
-        return
+    if outbox is not None:
+        require_outbox(connection, schema, outbox)
+
+
+def require_outbox(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions) -> None:
+    """As `require_current`, of the outbox alone."""
     current = current_revision(connection, schema, OUTBOX)
     if current is None:
         raise StartupError(f'[outbox] is configured and the schema "{schema}" holds no outbox; run `inbox migrate`')

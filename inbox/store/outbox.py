@@ -36,10 +36,10 @@ class Outbox:
         Raises:
             EventError: it cannot be written as the column's type.
         """
-        given = _as_json(payload) if isinstance(payload, dict | list) else payload
+        given = as_json(payload) if isinstance(payload, dict | list) else payload
         if isinstance(given, bytes):
             return _as_text(given) if self._payload is OutboxPayload.JSON else given
-        text = _required_text(given, "payload", "a dict, list, str or bytes")
+        text = required_text(given, "payload", "a dict, list, str or bytes")
         return text if self._payload is OutboxPayload.JSON else text.encode()
 
 
@@ -70,10 +70,10 @@ class Publisher:
                 "and start again"
             )
         row = {
-            "event_id": self._next_id(outbox) if event_id is None else _required_id(event_id),
-            "topic": _required_text(topic, "topic"),
-            "key": None if key is None else _required_text(key, "key"),
-            "type": _required_text(event_type, "type"),
+            "event_id": self._next_id(outbox) if event_id is None else required_id(event_id),
+            "topic": required_text(topic, "topic"),
+            "key": None if key is None else required_text(key, "key"),
+            "type": required_text(event_type, "type"),
             "payload": outbox.stored(payload),
         }
         self._session.execute(outbox.insert, row)
@@ -88,9 +88,10 @@ class Publisher:
         return outbox.derived_id(self._incoming, self._published)
 
 
-def _as_json(payload: dict[str, Any] | list[Any]) -> bytes:
+def as_json(payload: dict[str, Any] | list[Any]) -> str:
+    """Raises EventError for what JSON cannot say."""
     try:
-        return orjson.dumps(payload)
+        return orjson.dumps(payload).decode()
     except TypeError as error:
         # orjson's message names a type or a limit, never the payload.
         raise EventError(f"the payload to publish cannot be written as JSON: {error}") from None
@@ -104,13 +105,13 @@ def _as_text(payload: bytes) -> str:
 
 
 # A parameter of another type would fail as a statement that can never succeed, which looks like an outage.
-def _required_text(given: object, name: str, wanted: str = "a str") -> str:
+def required_text(given: object, name: str, wanted: str = "a str") -> str:
     if not isinstance(given, str):
         raise EventError(f"the {name} of an event to publish is of type {type(given).__name__}; pass {wanted}")
     return given
 
 
-def _required_id(given: object) -> UUID:
+def required_id(given: object) -> UUID:
     if not isinstance(given, UUID):
         raise EventError(f"the event_id of an event to publish is of type {type(given).__name__}; pass a uuid.UUID")
     return given

@@ -22,6 +22,12 @@ _OWN: dict[str, tuple[str, ...]] = {
 # What ON CONFLICT compares, it reads.
 _OUTBOX = ("SELECT", "INSERT")
 
+_RELAY: dict[str, tuple[str, ...]] = {
+    "outbox": ("SELECT",),
+    "outbox_sent": ("SELECT", "INSERT"),
+    "outbox_relay": ("SELECT", "INSERT", "UPDATE"),
+}
+
 _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), %s)"
 
 
@@ -32,8 +38,18 @@ def missing_rights(
     own = {**_OWN, "outbox": _OUTBOX} if outbox else _OWN
     wanted = [(f'"{schema}"."{table}"', right) for table, rights in own.items() for right in rights]
     wanted += [(target.name, right) for target in targets for right in _of_target(target)]
+    return _lacking(connection, "sink", wanted)
+
+
+def missing_relay_rights(connection: SinkConnection, schema: str) -> list[str]:
+    """One line for each right that a relay lacks, with the GRANT that mends it."""
+    wanted = [(f'"{schema}"."{table}"', right) for table, rights in _RELAY.items() for right in rights]
+    return _lacking(connection, "relay", wanted)
+
+
+def _lacking(connection: SinkConnection, who: str, wanted: Sequence[tuple[str, str]]) -> list[str]:
     return [
-        f"the sink's role lacks {right} on {table}; GRANT {right} ON {table} TO {connection.info.user}"
+        f"the {who}'s role lacks {right} on {table}; GRANT {right} ON {table} TO {connection.info.user}"
         for table, right in wanted
         if not _may(connection, table, right)
     ]

@@ -313,6 +313,9 @@ def _outbox(tables: MetaData, payload: OutboxPayload) -> None:
     )
     event.listen(outbox, "after_create", _forbid_updates)
     event.listen(outbox, "after_create", _fill_keys)
+    event.listen(outbox, "after_create", _wake_relay)
+    _outbox_sent(tables)
+    _outbox_relay(tables)
 
 
 def _forbid_updates(outbox: Table, connection: Connection, **_: Any) -> None:
@@ -337,6 +340,64 @@ def _fill_keys(outbox: Table, connection: Connection, **_: Any) -> None:
     connection.exec_driver_sql(
         f"CREATE TRIGGER outbox_keyless BEFORE INSERT ON {table} FOR EACH ROW\n"
         f"WHEN (NEW.aggregate_id IS NULL) EXECUTE FUNCTION {function}()"
+    )
+
+
+def _wake_relay(outbox: Table, connection: Connection, **_: Any) -> None:
+    # The transaction has its id before its rows have positions; and only a relay that sleeps, which holds the lock
+    # then, is notified: migrations/outbox/0003_outbox_relay.py.
+    preparer = connection.dialect.identifier_preparer
+    table, function = preparer.format_table(outbox), f"{preparer.quote_schema(str(outbox.schema))}.outbox_before_insert"
+    connection.exec_driver_sql(
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n"
+        "$$BEGIN\n"
+        "    PERFORM pg_current_xact_id();\n"
+        "    IF NOT pg_try_advisory_xact_lock_shared(7597117850301497344 + TG_RELID::bigint) THEN\n"
+        "        PERFORM pg_notify('inbox_outbox_' || TG_RELID, '');\n"
+        "    END IF;\n"
+        "    RETURN NULL;\n"
+        "END$$"
+    )
+    connection.exec_driver_sql(
+        f"CREATE TRIGGER outbox_wake BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+    )
+
+
+def _outbox_sent(tables: MetaData) -> None:
+    sent = Table(
+        "outbox_sent",
+        tables,
+        Column("event_id", Uuid, primary_key=True),
+        Column("topic", Text, nullable=False),
+        Column("partition", Integer, nullable=False),
+        Column("kafka_offset", BigInteger, nullable=False),
+        _now("sent_at"),
+        Index("outbox_sent_sent_at", "sent_at"),
+    )
+    event.listen(sent, "after_create", _show_status)
+
+
+def _outbox_relay(tables: MetaData) -> None:
+    Table(
+        "outbox_relay",
+        tables,
+        Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+        Column("epoch", BigInteger, nullable=False),
+        Column("holder", Text),
+        Column("expires_at", DateTime(timezone=True), nullable=False),
+        _count("sent_below"),
+        CheckConstraint("singleton", name="singleton"),
+    )
+
+
+def _show_status(sent: Table, connection: Connection, **_: Any) -> None:
+    # Tables that do not depend on each other are made in the order of their names, so the outbox is there.
+    schema = connection.dialect.identifier_preparer.quote_schema(str(sent.schema))
+    connection.exec_driver_sql(
+        f"CREATE VIEW {schema}.outbox_status AS\n"
+        "SELECT o.event_id, CASE WHEN s.event_id IS NULL THEN 'NEW' ELSE 'SENT' END AS status,\n"
+        "       o.topic, o.aggregate_id, o.type, o.created_at, s.partition, s.kafka_offset, s.sent_at\n"
+        f"FROM {schema}.outbox o LEFT JOIN {schema}.outbox_sent s ON s.event_id = o.event_id"
     )
 
 

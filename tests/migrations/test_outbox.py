@@ -139,7 +139,7 @@ def test_the_outbox_can_be_brought_alone_to_a_revision(options: DatabaseOptions,
 
 def test_a_revision_of_an_outbox_that_is_not_configured_is_refused(options: DatabaseOptions) -> None:
     with pytest.raises(StartupError, match=r"there is no \[outbox\]; add it"):
-        migrate(options, to="outbox_0001")
+        migrate(options, to="outbox_0002")
 
 
 def test_pending_tells_the_steps_of_both(options: DatabaseOptions) -> None:

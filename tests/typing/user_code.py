@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any, assert_type
 from uuid import UUID
 
+import psycopg
 import sqlalchemy
 from sqlalchemy.orm import Session
 
 import inbox
-from inbox import Event, EventError, Transaction, TryAgainError
+from inbox import Event, EventError, Transaction, TryAgainError, outbox
 
 
 def reserve_stock(event: Event, tx: Transaction) -> None:
@@ -92,3 +93,12 @@ def wrong_arguments(event: Event, tx: Transaction) -> None:
     tx.publish("bills", {}, type="Billed", event_id="1")  # mypy: arg-type  # pyright: reportArgumentType
     event.value.decode()  # mypy: union-attr  # pyright: reportOptionalMemberAccess
     inbox.handler(batch="yes")  # mypy: call-overload  # pyright: reportArgumentType
+
+
+def publishing(plain: psycopg.Connection, core: sqlalchemy.Connection, orm: Session) -> None:
+    assert_type(outbox.publish(plain, topic="bills", type="Billed", payload={"n": 1}), UUID)
+    outbox.publish(core, topic="bills", type="Billed", payload=b"1", key="1", event_id=UUID(int=1), traceparent="00")
+    outbox.publish(orm, topic="bills", type="Billed", payload="[]", schema="my inbox")
+    outbox.publish(plain, "bills", type="Billed", payload={})  # mypy: call-arg  # pyright: reportCallIssue
+    outbox.publish(plain, topic="bills", payload={})  # mypy: call-arg  # pyright: reportCallIssue
+    outbox.publish("db", topic="b", type="B", payload={})  # mypy: arg-type  # pyright: reportArgumentType

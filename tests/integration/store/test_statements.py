@@ -22,6 +22,8 @@ NAMED = sorted(
 
 ARRAYS = {
     "ids": "uuid[]",
+    "topics": "text[]",
+    "partitions": "integer[]",
     "partition_ids": "integer[]",
     "leader_epochs": "integer[]",
     **dict.fromkeys(

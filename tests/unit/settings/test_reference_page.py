@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inbox.kafka.options import DEFAULTS, GUARDED
+from inbox.kafka.options import DEFAULTS, GUARDED, PRODUCER_DEFAULTS, PRODUCER_GUARDED
 from inbox.settings import Settings
 from inbox.settings.document import Document, keys_at
 
@@ -38,15 +38,15 @@ def test_every_key_is_described(section: str) -> None:
         assert f"`{key}`" in PAGE or f"[{section}.{key}]" in PAGE
 
 
-@pytest.mark.parametrize("name", sorted(GUARDED))
-def test_every_guarded_property_is_described_with_its_reason(name: str) -> None:
-    value, reason = GUARDED[name]
+@pytest.mark.parametrize(("name", "given"), sorted([*GUARDED.items(), *PRODUCER_GUARDED.items()]))
+def test_every_guarded_property_is_described_with_its_reason(name: str, given: tuple[str, str]) -> None:
+    value, reason = given
 
     assert f"| `{name}` | `{value}` | {reason} |" in PAGE
 
 
-@pytest.mark.parametrize("name", sorted(DEFAULTS))
-def test_every_default_of_ours_is_described_with_its_reason(name: str) -> None:
-    value, reason = DEFAULTS[name]
+@pytest.mark.parametrize(("name", "given"), sorted([*DEFAULTS.items(), *PRODUCER_DEFAULTS.items()]))
+def test_every_default_of_ours_is_described_with_its_reason(name: str, given: tuple[str, str]) -> None:
+    value, reason = given
 
     assert f"| `{name}` | `{value}` | {reason} |" in PAGE

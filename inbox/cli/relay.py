@@ -1,0 +1,35 @@
+"""`inbox relay`: the outbox to Kafka."""
+
+from pathlib import Path
+
+import click
+
+from inbox import app
+from inbox.app.health import Health
+from inbox.cli.exits import DONE
+from inbox.cli.options import config_option, example, properties_option, relay_settings
+from inbox.cli.signals import Stop, stopped_by_signals
+from inbox.web import serving
+
+
+@click.command(epilog=example("inbox relay --config inbox.toml -X bootstrap.servers=kafka:9092"))
+@config_option
+@properties_option
+@click.option("--until-empty", is_flag=True, help="Stop once every event that is committed by then was sent.")
+def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_empty: bool) -> int:
+    """Send the outbox of this database to Kafka.
+
+    Any number may run: one is active, the others take its place within ten seconds. Runs until SIGTERM or SIGINT: then
+    what is on its way is waited for, and the exit code is 0. A second signal ends it at once; what was not recorded as
+    sent is sent again, under the same id.
+    """
+    settings = relay_settings(config, properties)
+    stop, health = Stop(), Health()
+    with stopped_by_signals(stop), serving(settings.http_listen, health):
+        if not app.prepare_relay(settings, stop):
+            return DONE
+        made = app.make_relay(settings, until_empty=until_empty)
+        health.watch(made.progress)
+        stop.then(made.stop)
+        made.run()
+    return DONE

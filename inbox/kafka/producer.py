@@ -1,0 +1,179 @@
+"""Sends the outbox's events: in order, each until the brokers have it on every in-sync replica.
+
+A stream without holes is what keeps the order of an aggregate over crashes and repetitions: whoever sends an event has
+sent all before it. So
+- no message ever gives up by itself (`message.timeout.ms=0`);
+- where the brokers refuse one, the producer stops at it (`enable.gapless.guarantee`, librdkafka's INTRODUCTION.md,
+  "Idempotent Producer") and is discarded with everything behind;
+- the first message to a partition goes alone (`inbox.kafka.first_steps`);
+- a topic is asked for before anything is sent to it: librdkafka fails the messages to a topic that it does not find,
+  and would send later ones once it does.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from inbox.errors import InboxError, StartupError, TryAgainError
+from inbox.kafka.failures import Fate, meaning_of, translated
+from inbox.kafka.first_steps import FirstSteps
+from inbox.kafka.options import PRODUCER_DEFAULTS, PRODUCER_GUARDED, KafkaOptions, for_producers
+from inbox.telemetry import Outage
+
+Delivered = Callable[[int, int, int], None]
+"""Called with the token of a message, its partition and its offset."""
+
+_TOPIC_SECONDS = 10.0
+_QUEUE_MESSAGES = 1_000_000
+_REPORT_TRIES, _REPORT_SECONDS = 10, 0.1
+
+_SILENT = logging.getLogger("inbox.kafka.producer.librdkafka")
+_SILENT.disabled = True
+"""What librdkafka says for itself is told by the errors that it returns."""
+
+
+class EventProducer:
+    """An idempotent producer. `delivered` is called from within `poll`.
+
+    Raises:
+        StartupError: librdkafka does not take the properties.
+    """
+
+    def __init__(self, options: KafkaOptions, delivered: Delivered) -> None:
+        self._outage = Outage()
+        self._delivered = delivered
+        self._failure: InboxError | None = None
+        self._fatal: KafkaError | None = None
+        self._first_steps = FirstSteps()
+        try:
+            self._producer = Producer({**self._properties(options), "error_cb": self._on_error}, logger=_SILENT)
+        except KafkaException as error:
+            raise StartupError(f"[kafka] cannot be used by a producer: {error.args[0].str()}; correct it") from error
+
+    def _properties(self, options: KafkaOptions) -> dict[str, Any]:
+        return producer_properties(options)
+
+    def may_share(self, topic: str, key: str) -> bool:
+        """Whether a message may be sent while others are on their way, and others behind it.
+
+        Raises:
+            TryAgainError: there is no such topic, or nobody says.
+        """
+        if not self._first_steps.has(topic):
+            self._find(topic)
+        return self._first_steps.may_share(topic, key, time.monotonic())
+
+    def send(
+        self,
+        token: int,
+        topic: str,
+        key: str,
+        value: bytes,
+        headers: list[tuple[str, str | bytes | None]],
+    ) -> None:
+        """Queue a message; it is sent in the background.
+
+        Raises:
+            TryAgainError: the message is too large.
+        """
+        while True:
+            try:
+                self._producer.produce(
+                    topic, value, key, headers=headers, on_delivery=partial(self._on_delivery, token, key)
+                )
+                return
+            except BufferError:
+                self.poll(0.1)
+            except KafkaException as error:
+                raise _refused(error.args[0], topic) from None
+
+    def poll(self, seconds: float) -> None:
+        """Take delivery reports, waiting at most so long for the first.
+
+        Raises:
+            TryAgainError: a message was refused; discard this producer, for no later one may pass it.
+        """
+        self._serve(seconds)
+        if self._failure is not None or self._fatal is not None:
+            raise self._stopped_by()
+
+    def discard(self) -> None:
+        """Forget what was not sent yet; what the brokers have by now they keep."""
+        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+        self._outage.given_up()
+
+    def _serve(self, seconds: float) -> None:
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:
+            self._fatal = self._fatal or error.args[0]
+
+    def _stopped_by(self) -> InboxError:
+        """The report of the message that was refused, which follows the news that the producer stopped at one."""
+        for _ in range(_REPORT_TRIES):
+            if self._failure is not None or self._fatal is None:
+                break
+            self._serve(_REPORT_SECONDS)
+        return self._failure or _waits(self._fatal or KafkaError(KafkaError._FAIL), "sending the outbox")
+
+    def _find(self, topic: str) -> None:
+        try:
+            found = self._producer.list_topics(topic, timeout=_TOPIC_SECONDS).topics[topic]
+        except KafkaException as error:
+            raise _waits(error.args[0], f"asking for the topic {topic}") from None
+        if found.error is not None:
+            raise _refused(found.error, topic)
+        self._first_steps.add(topic, len(found.partitions))
+
+    def _on_delivery(self, token: int, key: str, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._outage.over()
+            partition = message.partition() or 0
+            self._first_steps.delivered(message.topic() or "", key, partition)
+            self._delivered(token, partition, message.offset() or 0)
+        elif self._failure is None:
+            self._failure = _refused(error, str(message.topic()))
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fatal = self._fatal or error
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN or meaning_of(error.code()).fate is Fate.ALERT:
+            self._outage.seen(_waits(error, "talking to the brokers"))
+
+
+def producer_properties(options: KafkaOptions) -> dict[str, Any]:
+    """librdkafka's configuration: the user's properties over our defaults, the guarded ones over both."""
+    return {
+        **{name: value for name, (value, _) in PRODUCER_DEFAULTS.items()},
+        "client.id": "kafka-inbox-relay",
+        # The relay bounds what is queued by bytes.
+        "queue.buffering.max.messages": _QUEUE_MESSAGES,
+        "queue.buffering.max.kbytes": 2_097_151,
+        "log_level": "0",
+        **for_producers(options),
+        **{name: value for name, (value, _) in PRODUCER_GUARDED.items()},
+    }
+
+
+def _refused(error: KafkaError, topic: str) -> TryAgainError:
+    remedies = {
+        KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes, and [kafka] message.max.bytes with it",
+        KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic",
+        KafkaError._UNKNOWN_TOPIC: "create the topic",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant this user WRITE and DESCRIBE on the topic",
+    }
+    if (remedy := remedies.get(error.code())) is not None:
+        text = f"{error.str()} ({error.name()}); {remedy}"
+        return TryAgainError(f"sending to {topic}: {text}", away="kafka", reason=f"refused {topic}", alert=True)
+    return _waits(error, f"sending to {topic}")
+
+
+def _waits(error: KafkaError, doing: str) -> TryAgainError:
+    failure = translated(error, doing)
+    if isinstance(failure, TryAgainError):
+        return failure
+    return TryAgainError(str(failure), away="kafka", reason="unknown", alert=True)

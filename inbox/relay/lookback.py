@@ -1,0 +1,90 @@
+"""How far back to look for rows that committed late: pure, no clock, no I/O.
+
+Positions are drawn when a row is inserted and seen when its transaction commits, which may be in another order. So
+below the highest position read so far, the *front*, there are *gaps*: positions without a row, whose transactions may
+still commit, or were rolled back. Every reading looks into the gaps and past the front, in one snapshot.
+
+A transaction has its id before its rows have positions (the trigger `outbox_wake` sees to that). So a gap that was
+noticed before the relay itself drew some transaction id, its *bound*, belongs to transactions below that bound; once
+none of those runs any more (PostgreSQL manual, `pg_snapshot_xmin`) and it is still a gap, it was rolled back.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+MOST_GAPS = 2_000
+"""More are looked into together with what lies between them: dearer to read, and bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Positions from `first` to `last` without a row; `bound` is None as long as nobody drew one."""
+
+    first: int
+    last: int
+    bound: int | None = None
+
+
+class LookBack:
+    """What the next reading has to look at. `front` is the highest position read."""
+
+    def __init__(self, sent_below: int) -> None:
+        self.front = sent_below
+        self._gaps: list[Gap] = []
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        return [(gap.first, gap.last) for gap in self._gaps]
+
+    @property
+    def read_below(self) -> int:
+        """Every row up to this position was read, or there is none and never will be."""
+        return self._gaps[0].first - 1 if self._gaps else self.front
+
+    def saw(self, positions: Sequence[int], xmin: int) -> None:
+        """A reading with these positions, rising, in a snapshot in which no transaction below `xmin` runs any more.
+
+        A reading may end early, so past its last row nothing is known; one without rows looked everywhere.
+        """
+        self._retire(xmin, until=positions[-1] if positions else None)
+        for position in positions:
+            if position <= self.front:
+                self._fill(position)
+            else:
+                if position > self.front + 1:
+                    self._gaps.append(Gap(self.front + 1, position - 1))
+                self.front = position
+        while len(self._gaps) > MOST_GAPS:
+            self._gaps = list(_in_pairs(self._gaps))
+
+    def bounded(self, transaction_id: int) -> None:
+        """The relay drew this transaction id after the latest reading."""
+        self._gaps = [replace(gap, bound=transaction_id) if gap.bound is None else gap for gap in self._gaps]
+
+    def look_again(self, first: int, last: int) -> None:
+        """A sweep found a row there that was not sent, below everything that was looked into."""
+        self._gaps.insert(bisect_left(self._gaps, first, key=lambda gap: gap.first), Gap(first, last))
+
+    def _retire(self, xmin: int, until: int | None) -> None:
+        self._gaps = [
+            gap
+            for gap in self._gaps
+            if gap.bound is None or gap.bound > xmin or (until is not None and gap.last > until)
+        ]
+
+    def _fill(self, position: int) -> None:
+        place = bisect_left(self._gaps, position, key=lambda gap: gap.last)
+        if place == len(self._gaps) or self._gaps[place].first > position:
+            return
+        gap = self._gaps[place]
+        parts = replace(gap, last=position - 1), replace(gap, first=position + 1)
+        self._gaps[place : place + 1] = [part for part in parts if part.first <= part.last]
+
+
+def _in_pairs(gaps: Sequence[Gap]) -> Iterable[Gap]:
+    for one, other in zip(gaps[::2], gaps[1::2], strict=False):
+        bound = None if one.bound is None or other.bound is None else max(one.bound, other.bound)
+        yield Gap(one.first, other.last, bound)
+    if len(gaps) % 2:
+        yield gaps[-1]

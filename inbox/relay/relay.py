@@ -1,0 +1,143 @@
+"""The loop of a relay: a standby until it has the lease, then the active one for a term, until it loses it or stops.
+
+Whatever fails ends the term: what was queued is forgotten, and the next term begins with the first row that is not
+recorded as sent. So a failure repeats events under the ids that they had, and loses none.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from inbox.errors import InboxError, TryAgainError
+from inbox.policy import backoff
+from inbox.relay.lease import TRY_EVERY_SECONDS, Lease
+from inbox.relay.term import Term
+from inbox.store.outbox_relay import Held, LeaseRow
+from inbox.telemetry import OUTBOX_PENDING, Outage, log
+
+_LOOK_SECONDS = 0.05
+
+
+class Desk(Protocol):
+    """A connection to the outbox."""
+
+    @property
+    def lease(self) -> LeaseRow: ...
+    def term(self, lease: Lease, held: Held) -> Term: ...
+    def close(self) -> None: ...
+
+
+@dataclass
+class RelayProgress:
+    """What a probe wants to see. `joined`: active, or a standby; `last_turn` by the relay's clock."""
+
+    joined: bool = False
+    active: bool = False
+    waiting_for: str | None = None
+    last_turn: float | None = None
+
+
+class Relay:
+    """One relay; any number may run for one outbox. `until_empty`: it ends once every visible row was sent."""
+
+    def __init__(
+        self,
+        open_desk: Callable[[], Desk],
+        *,
+        until_empty: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._open_desk = open_desk
+        self._until_empty = until_empty
+        self._clock = clock
+        self._lease = Lease()
+        self._outage = Outage()
+        self._failures = 0
+        self._waiting_for_kafka = False
+        self._stopped = False
+        self.progress = RelayProgress()
+
+    def stop(self) -> None:
+        """From a signal handler or another thread: end in order."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Until it is stopped, or the outbox is empty where that was asked for.
+
+        Raises:
+            StartupError, HaltError: going on makes no sense.
+        """
+        while not self._stopped:
+            self.progress.last_turn = time.monotonic()
+            try:
+                if self._serve():
+                    return
+            except TryAgainError as error:
+                self._wait_out(error)
+
+    def _serve(self) -> bool:
+        """At one connection, until it breaks or the relay is stopped; whether the outbox was found empty."""
+        desk = self._open_desk()
+        try:
+            while not self._stopped:
+                self.progress.last_turn = time.monotonic()
+                held = self._apply(desk)
+                self.progress.joined = True
+                if held is None:
+                    self._pause(TRY_EVERY_SECONDS)
+                elif self._hold_office(desk, held):
+                    return True
+            return False
+        finally:
+            with suppress(InboxError):
+                desk.close()
+
+    def _apply(self, desk: Desk) -> Held | None:
+        asked_at = self._clock()
+        held = desk.lease.take()
+        if held is not None:
+            self._lease.taken(held.epoch, asked_at)
+        return held
+
+    def _hold_office(self, desk: Desk, held: Held) -> bool:
+        """One term; whether it ended because the outbox is empty."""
+        term = desk.term(self._lease, held)
+        self.progress.active = True
+        log().info("relay-active", epoch=held.epoch, from_position=held.sent_below + 1)
+        try:
+            while not self._stopped and self._lease.epoch is not None:
+                self.progress.last_turn = time.monotonic()
+                busy = term.turn()
+                if term.has_sent or not (busy or self._waiting_for_kafka):
+                    self._went_well()
+                if not busy and self._until_empty and term.sweep_all():
+                    return True
+                if not busy:
+                    term.rest()
+            if self._lease.epoch is None:
+                log().warning("relay-replaced", epoch=held.epoch)
+            return False
+        finally:
+            self.progress.active = False
+            OUTBOX_PENDING.set(0)
+            term.end(in_order=self._stopped or self._until_empty)
+
+    def _went_well(self) -> None:
+        self._failures, self._waiting_for_kafka = 0, False
+        self._outage.over()
+        self.progress.waiting_for = None
+
+    def _wait_out(self, error: TryAgainError) -> None:
+        self._failures += 1
+        self._waiting_for_kafka = error.away == "kafka"
+        self._outage.seen(error)
+        self.progress.waiting_for = str(error)
+        self._pause(backoff(self._failures, random.random()))  # noqa: S311 - jitter
+
+    def _pause(self, seconds: float) -> None:
+        deadline = self._clock() + seconds
+        while not self._stopped and self._clock() < deadline:
+            time.sleep(_LOOK_SECONDS)

@@ -1,0 +1,192 @@
+"""The outbox as the relay sees it: what to send, what was sent, and who is the active one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import LiteralString, NamedTuple
+
+from psycopg import sql
+from psycopg.types.string import ByteaBinaryLoader
+
+from inbox.store import arrays
+from inbox.store.database import SinkConnection
+from inbox.store.failures import in_our_words
+from inbox.store.sql import statements
+
+_LOCK_SPACE = 0x696E626F << 32
+"""Keys of advisory locks from here on are the outbox's, by its table's OID; the trigger outbox_wake has the number."""
+
+_OID: LiteralString = "SELECT to_regclass(%s)::oid::bigint"
+_SESSION: LiteralString = """
+SELECT set_config(name, setting, false) FROM (VALUES
+    ('plan_cache_mode', 'force_custom_plan'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
+    ('synchronous_commit', 'off')
+) AS wanted (name, setting)
+"""
+"""Statistics of a queue are always old; by its indexes each read costs what it returns. And what a crash of the server
+takes back of what was sent is sent once more, under the same ids."""
+
+
+class OutboxRow(NamedTuple):
+    """A row to send. `key` and `event_id` as texts, `identity` the id's 16 bytes, `value` as it is stored."""
+
+    position: int
+    event_id: str
+    topic: str
+    key: str
+    type: str
+    value: bytes
+    traceparent: str | None
+    identity: bytes
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one snapshot showed: rows in order of position; no transaction below `xmin` was running."""
+
+    xmin: int
+    rows: Sequence[OutboxRow]
+
+
+@dataclass
+class Sent:
+    """Columns of what was delivered."""
+
+    ids: list[bytes] = field(default_factory=list)
+    topics: list[bytes] = field(default_factory=list)
+    partitions: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+
+
+class Held(NamedTuple):
+    """A lease that was taken; every row up to `sent_below` was sent or rolled back then."""
+
+    epoch: int
+    sent_below: int
+
+
+class OutboxTable:
+    """The outbox that `inbox migrate` made, on one connection in autocommit mode that is the relay's alone."""
+
+    def __init__(self, connection: SinkConnection, schema: str) -> None:
+        self._connection = connection
+        self._sql = statements("outbox", schema)
+        # What the columns hold is sent as it is: JSON is not decoded.
+        connection.adapters.register_loader("json", ByteaBinaryLoader)
+        connection.execute(_SESSION)
+
+    def read(self, front: int, gaps: Sequence[tuple[int, int]], *, limit: int, limit_bytes: int) -> Reading:
+        """Rows past `front`, and those in the gaps before it (first and last position of each), at most `limit` of
+        either, of about so many bytes."""
+        sql = self._sql
+        parameters = {
+            "front": front,
+            "firsts": arrays.int8s([first for first, _ in gaps]),
+            "lasts": arrays.int8s([last for _, last in gaps]),
+            "limit": limit,
+            "bytes": limit_bytes,
+        }
+        found = self._connection.execute(sql["read"], parameters, binary=True).fetchall()
+        rows = [OutboxRow._make(row[1:]) for row in found if row[1] is not None]
+        late = sum(row.position <= front for row in rows)
+        # With so many in the gaps there may be more, which come before what lies past the front.
+        return Reading(found[0][0], rows[:late] if late >= limit else rows)
+
+    def sweep(self, after: int, until: int, *, limit: int) -> tuple[int | None, int | None]:
+        """Of the next `limit` rows between these positions the last one's, and the first one's that was not sent."""
+        sql = self._sql
+        row = self._connection.execute(sql["sweep"], {"after": after, "until": until, "limit": limit}).fetchone()
+        return row[:2] if row else (None, None)
+
+    def last_position(self) -> int:
+        sql = self._sql
+        row = self._connection.execute(sql["last_position"]).fetchone()
+        return int(row[0]) if row else 0
+
+
+class LeaseRow:
+    """The row that says which relay is the active one."""
+
+    def __init__(self, connection: SinkConnection, schema: str, holder: str, *, seconds: float) -> None:
+        self._connection = connection
+        self._sql = statements("outbox_relay", schema)
+        self._sent = statements("outbox_sent", schema)
+        self._holder = holder
+        self._seconds = seconds
+
+    def take(self) -> Held | None:
+        """The lease with a new epoch; None while another relay has it."""
+        sql = self._sql
+        row = self._connection.execute(sql["take"], {"holder": self._holder, "seconds": self._seconds}).fetchone()
+        return Held(*row) if row else None
+
+    def record(self, epoch: int, sent: Sent, sent_below: int) -> int | None:
+        """Note what was sent, if anything, and prolong the lease.
+
+        Returns:
+            The id of the transaction that did; None where another relay has the lease, and nothing was noted.
+        """
+        sql = self._sent
+        parameters = {
+            "ids": arrays.uuids(sent.ids),
+            "topics": arrays.texts(sent.topics),
+            "partitions": arrays.int4s(sent.partitions),
+            "offsets": arrays.int8s(sent.offsets),
+            "epoch": epoch,
+            "holder": self._holder,
+            "seconds": self._seconds,
+            "sent_below": sent_below,
+        }
+        row = self._connection.execute(sql["record"], parameters).fetchone()
+        return int(row[0]) if row else None
+
+    def release(self, epoch: int) -> None:
+        """Let another relay have it at once."""
+        sql = self._sql
+        self._connection.execute(sql["release"], {"epoch": epoch, "holder": self._holder})
+
+
+class Bell:
+    """Wakes the relay when somebody publishes while it sleeps.
+
+    The lock is held while it sleeps, and only then a publishing transaction notifies it: it takes the same lock,
+    shared, and keeps it to its end, so nobody falls asleep over a transaction that would not ring.
+    """
+
+    def __init__(self, connection: SinkConnection, schema: str) -> None:
+        self._connection = connection
+        table = sql.Identifier(schema, "outbox").as_string(connection)
+        row = connection.execute(_OID, (table,)).fetchone()
+        self._oid = int(row[0]) if row and row[0] is not None else 0
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(f"inbox_outbox_{self._oid}")))
+
+    def fall_asleep(self) -> bool:
+        """Whether whoever publishes from now on rings; read once more before waiting."""
+        row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_SPACE + self._oid,)).fetchone()
+        return bool(row and row[0])
+
+    def wait(self, seconds: float) -> None:
+        """Until it rings, at most so long."""
+        with in_our_words():
+            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+                pass
+
+    def wake_up(self) -> None:
+        self._connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK_SPACE + self._oid,))
+
+
+def prune_sent(connection: SinkConnection, schema: str, before: datetime, *, limit: int) -> int:
+    """Delete at most `limit` events of the outbox that the relay sent before a moment, with the marks of it.
+
+    Returns:
+        How many were deleted: fewer than `limit`, and there are no more.
+    """
+    sql = statements("outbox_sent", schema)
+    return connection.execute(sql["prune"], {"before": before, "limit": limit}).rowcount
+
+
+def prune_created(connection: SinkConnection, schema: str, before: datetime, *, limit: int) -> int:
+    """As `prune_sent`, where Debezium publishes and nobody records it: by when the event was created."""
+    sql = statements("outbox", schema)
+    return connection.execute(sql["prune_created"], {"before": before, "limit": limit}).rowcount
