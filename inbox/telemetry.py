@@ -39,10 +39,6 @@ SAME_ID_OTHER_PAYLOAD = Counter(
 )
 FENCED = Counter("inbox_fenced", "Batches of a partition that met a higher owner epoch.", registry=REGISTRY)
 RETRIES = Counter("inbox_retries", "Work for the database tried again.", ["reason"], registry=REGISTRY)
-OUTBOX_PENDING = Gauge(
-    "inbox_outbox_pending", "Rows of the outbox that the active relay has not sent.", registry=REGISTRY
-)
-RELAY_EVENTS = Counter("inbox_relay_events", "Events of the outbox sent and recorded.", registry=REGISTRY)
 PAUSED = Gauge("inbox_paused", "1 while the sink waits for something to come back.", ["reason"], registry=REGISTRY)
 WORKER_RESTARTS = Counter(
     "inbox_worker_restarts", "Workers started again by `inbox run --workers N`, however they ended.", registry=REGISTRY
@@ -52,7 +48,7 @@ HORIZON_SECONDS = Gauge(
 )
 HORIZON_SECONDS.set(math.nan)
 OUTBOX_PENDING = Gauge(
-    "inbox_outbox_pending", "Rows of the outbox that are not sent yet; NaN but in a relay.", registry=REGISTRY
+    "inbox_outbox_pending", "Rows of the outbox that are not sent yet; NaN but in the active relay.", registry=REGISTRY
 )
 OUTBOX_PENDING.set(math.nan)
 RELAY_EVENTS = Counter("inbox_relay_events", "Events of the outbox that Kafka has taken.", registry=REGISTRY)

@@ -4,6 +4,7 @@ Whatever fails ends the term: what was queued is forgotten, and the next term be
 recorded as sent. So a failure repeats events under the ids that they had, and loses none.
 """
 
+import math
 import random
 import time
 from collections.abc import Callable
@@ -122,7 +123,7 @@ class Relay:
             return False
         finally:
             self.progress.active = False
-            OUTBOX_PENDING.set(0)
+            OUTBOX_PENDING.set(math.nan)
             term.end(in_order=self._stopped or self._until_empty)
 
     def _went_well(self) -> None:
