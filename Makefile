@@ -7,22 +7,25 @@ PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
-.PHONY: help demo test unit lint format faults soak mutants outages chart chart-server chart-docs interop bench lock wheel clean
+.PHONY: help demo demo-outbox test unit lint format faults soak mutants outages chart chart-server chart-docs interop bench lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
 
-$(STAMP): requirements.lock pyproject.toml examples/inventory/pyproject.toml
+$(STAMP): requirements.lock pyproject.toml examples/inventory/pyproject.toml examples/orders/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "kafka-inbox needs Python 3.11 to 3.13; name one with PYTHON=python3.12")'
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing what requirements.lock names (once)"
 	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation -e . -e examples/inventory
+	@$(PIP) install --no-deps --no-build-isolation -e . -e examples/inventory -e examples/orders
 	@touch $@
 
 demo: $(STAMP) ## four delivery guarantees, one traffic, the same crashes: the whole story
 	$(BIN)/inbox demo
+
+demo-outbox: $(STAMP) ## from one database to another, with kills of order service, relay and sink
+	$(BIN)/inbox demo --outbox
 
 test: $(STAMP) ## all tests, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest

@@ -33,12 +33,17 @@ def up(config: Path | None) -> int:
 
 @click.command(epilog=example("inbox demo --keep"))
 @click.option("--keep", is_flag=True, help="Leave the servers running at the end, until Ctrl-C.")
-def demo(keep: bool) -> int:
-    """Show the whole story on this machine; there is nothing to set up."""
-    with _extra():
-        from inbox.dev.demo import run_demo
+@click.option("--outbox", is_flag=True, help="From an order service's database through outbox and relay to the sink.")
+def demo(keep: bool, outbox: bool) -> int:
+    """Show the whole story on this machine; there is nothing to set up.
 
-        return run_demo(keep=keep, out=sys.stdout)
+    Four ways to consume the same events, each killed at the same points; with --outbox an order service, the relay and
+    the sink, each killed on the way from one database to the other.
+    """
+    with _extra():
+        from inbox.dev.demo import run_demo, run_outbox_demo
+
+        return (run_outbox_demo if outbox else run_demo)(keep=keep, out=sys.stdout)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from inbox.dev.backends import Servers
 from inbox.dev.demo import run_demo
+from inbox.dev.demo.chain.story import tell as tell_chain
 from inbox.errors import StartupError
 
 
@@ -54,6 +55,23 @@ def test_the_demo_ends_with_the_sink_exact_and_the_others_not_and_leaves_nothing
     assert int(found["at least once"][4]) > 0
     for weak in ("none", "at most once", "at least once"):
         assert (found[weak][0], found[weak][-1]) == ("5", "wrong")
+    assert traces(named_servers) <= before
+
+
+@pytest.mark.timeout(90)
+def test_the_outbox_demo_ends_with_every_place_in_agreement_and_leaves_nothing(named_servers: Servers) -> None:
+    before, out = traces(named_servers), io.StringIO()
+
+    assert tell_chain(keep=False, out=out, orders=400, kill_at_percent=(40,)) == 0
+
+    found = rows_of(out.getvalue())
+    placed, pieces = found["order service"][1], found["order service"][5]
+    assert 300 < int(placed) < 400
+    assert found["order service"] == ["1", placed, "0", "0", "0", pieces]
+    assert found["outbox"] == ["", placed, "0", "0", "0", pieces]
+    assert found["sink: reservations"] == ["1", placed, "0", "0", "0", pieces]
+    assert [*found["relay: the topic"][:3], found["relay: the topic"][4]] == ["1", placed, "0", "0"]
+    assert found["stock"][-1] == pieces
     assert traces(named_servers) <= before
 
 

@@ -1,5 +1,7 @@
-"""What Debezium makes of an outbox row, byte for byte."""
+"""What Debezium and the relay make of an outbox row, byte for byte."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,23 +71,35 @@ class Published:
 @pytest.mark.parametrize(
     ("payload", "rows"), [(OutboxPayload.JSON, JSON_ROWS), (OutboxPayload.BYTEA, BYTEA_ROWS)], ids=["json", "bytea"]
 )
-def test_a_row_is_published_as_it_is(
+def test_debezium_and_the_relay_send_the_same(
     servers: Servers, tmp_path: Path, payload: OutboxPayload, rows: Sequence[Row]
 ) -> None:
-    by_debezium, by_hand = (create_topic(servers.bootstrap_servers, partitions=PARTITIONS) for _ in range(2))
+    """Also what a switch from one to the other costs at most: each event once more, as it was."""
+    topic, by_hand = (create_topic(servers.bootstrap_servers, partitions=PARTITIONS) for _ in range(2))
     ids = [uuid4() for _ in rows]
     half = len(rows) // 2
-    with (
-        captured_outbox(servers.database_url, servers.bootstrap_servers, tmp_path, payload) as outbox,
-        outbox.worker() as connect,
-    ):
-        insert(outbox, by_debezium, ids[:half], rows[:half])  # these the connector finds by its snapshot
-        connect.start()
-        connect.run(outbox.name, outbox.connector)
-        insert(outbox, by_debezium, ids[half:], rows[half:])
-        found = published(servers.bootstrap_servers, by_debezium, len(rows))
+    with captured_outbox(servers.database_url, servers.bootstrap_servers, tmp_path, payload) as outbox:
+        with outbox.worker() as connect:
+            insert(outbox, topic, ids[:half], rows[:half])  # these the connector finds by its snapshot
+            connect.start()
+            connect.run(outbox.name, outbox.connector)
+            insert(outbox, topic, ids[half:], rows[half:])
+            by_debezium = read(servers.bootstrap_servers, topic, len(rows))
+        relay_until_empty(outbox)
+        by_relay = [each for each in read(servers.bootstrap_servers, topic, 2 * len(rows)) if not is_debeziums(each)]
     send(servers.bootstrap_servers, by_hand, ids, rows)
-    assert found == published(servers.bootstrap_servers, by_hand, len(rows))
+    expected = published(read(servers.bootstrap_servers, by_hand, len(rows)))
+
+    assert all(map(is_debeziums, by_debezium))
+    assert published(by_debezium) == expected
+    assert published(by_relay) == expected
+
+
+def relay_until_empty(outbox: CapturedOutbox) -> None:
+    """As `[outbox] relay = "inbox"` from now on."""
+    config = outbox.config.with_suffix(".relay.toml")
+    config.write_text(outbox.config.read_text().replace('relay = "debezium"', 'relay = "inbox"'))
+    subprocess.run([sys.executable, "-m", "inbox", "relay", "--until-empty", "--config", str(config)], check=True)
 
 
 def insert(outbox: CapturedOutbox, topic: str, ids: Sequence[UUID], rows: Sequence[Row]) -> None:
@@ -105,12 +119,16 @@ def send(bootstrap_servers: str, topic: str, ids: Sequence[UUID], rows: Sequence
     assert producer.flush(30) == 0
 
 
-def published(bootstrap_servers: str, topic: str, count: int) -> dict[bytes | None, Published]:
-    """By event id. Fails when so many records do not come, or one comes twice."""
-    records = read(bootstrap_servers, topic, count)
+def published(records: Sequence[Message]) -> dict[bytes | None, Published]:
+    """By event id. Fails when one comes twice."""
     found = {each.event_id: each for each in map(shape, records)}
-    assert len(found) == count
+    assert len(found) == len(records)
     return found
+
+
+def is_debeziums(record: Message) -> bool:
+    """It alone has the header `id`."""
+    return "id" in dict(record.headers() or [])
 
 
 def shape(message: Message) -> Published:

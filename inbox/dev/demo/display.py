@@ -39,8 +39,11 @@ class Display:
         )
         return Progress(*columns, console=self._console, transient=True, disable=not self.is_terminal)
 
+    def show(self, result: Table) -> None:
+        self._console.print(result)
+
     def conclude(self, trials: Sequence[Trial], verdicts: Mapping[str, Verdict], exact: bool) -> None:
-        self._console.print(table(trials, verdicts))
+        self.show(table(trials, verdicts))
         if ghosts := [f"{name}: {each.never_committed}" for name, each in verdicts.items() if each.never_committed]:
             self.say(_ABORTED_APPLIED + ", ".join(ghosts))
         self.say(_EXACT if exact else _NOT_EXACT)

@@ -79,12 +79,17 @@ def cleared_away(stage: Stage, *guarantees: str) -> Iterator[None]:
             client.delete_topics([stage.topic], request_timeout=5)[stage.topic].result(10)
 
 
-def create_stock(stage: Stage, guarantee: str) -> str:
+def create_database(stage: Stage, name: str) -> str:
+    """An empty database of this demo; returns its URL."""
+    _in_database(stage, sql.SQL("CREATE DATABASE {}"), name)
+    return stage.url(name)
+
+
+def create_stock(stage: Stage, name: str) -> str:
     """A database with the example's tables and stock; returns its URL."""
     from inventory.tables import create_tables
 
-    _in_database(stage, sql.SQL("CREATE DATABASE {}"), guarantee)
-    url = stage.url(guarantee)
+    url = create_database(stage, name)
     with psycopg.connect(url) as connection:
         create_tables(connection)
     return url

@@ -55,7 +55,7 @@ def tell(*, keep: bool, out: TextIO, orders: int) -> int:
     """See `inbox.dev.demo.run_demo`."""
     display = Display(out)
     require_example()
-    with _interrupted_by_sigterm(), ExitStack() as stack:
+    with interrupted_by_sigterm(), ExitStack() as stack:
         stage = Stage(stack.enter_context(servers(progress=display.say)))
         stack.enter_context(cleared_away(stage, *GUARANTEES))
         display.say(f"servers: {stage.servers.description}")
@@ -141,7 +141,8 @@ def _keep(stage: Stage, sink: Trial, display: Display) -> None:
 
 
 @contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
+def interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM does what SIGINT does."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

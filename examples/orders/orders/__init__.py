@@ -1,0 +1,1 @@
+"""An example: an order service whose orders and events commit together."""

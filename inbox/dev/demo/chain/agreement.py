@@ -1,0 +1,46 @@
+"""Whether every place on the way holds the orders that were placed, and no other. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Line:
+    """An order as a place holds it."""
+
+    order_id: str
+    pieces: int
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a place holds of the orders that were placed; `foreign` are lines of others, which were refused."""
+
+    orders: int
+    lost: int
+    doubled: int
+    foreign: int
+    pieces: int
+
+    @property
+    def exact(self) -> bool:
+        return self.whole and self.doubled == 0
+
+    @property
+    def whole(self) -> bool:
+        """Each order is there, perhaps more than once, and no other is."""
+        return self.lost == self.foreign == 0
+
+
+def holding(placed: Mapping[str, int], lines: Iterable[Line]) -> Holding:
+    """`placed` are the pieces of each order. A line with other pieces than its order is foreign."""
+    counts = Counter(lines)
+    mine = {line: count for line, count in counts.items() if placed.get(line.order_id) == line.pieces}
+    return Holding(
+        orders=len(mine),
+        lost=len(placed) - len(mine),
+        doubled=sum(mine.values()) - len(mine),
+        foreign=sum(counts.values()) - sum(mine.values()),
+        pieces=sum(line.pieces * count for line, count in counts.items()),
+    )
