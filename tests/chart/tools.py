@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 MODULE = ROOT / "helm" / "tools"
 
 # Service discovery of Prometheus is a third of promtool's build, and checks no rule.
-_FLAGS = ["-trimpath", "-ldflags=-s -w", "-tags=remove_all_sd"]
+_FLAGS = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags=remove_all_sd"]
 _PACKAGES = {
     "helm3": "helm.sh/helm/v3/cmd/helm",
     "helm4": "helm.sh/helm/v4/cmd/helm",

@@ -16,7 +16,14 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 RULES = (CHART / "templates" / "prometheusrule.yaml").read_text()
 DASHBOARD = json.loads((CHART / "dashboards" / "kafka-inbox.json").read_text())
-FROM_OTHERS = {"kube_pod_container_status_last_terminated_exitcode", "kube_pod_container_status_restarts_total", "up"}
+FROM_OTHERS = {
+    "kube_cronjob_created",
+    "kube_cronjob_status_last_schedule_time",
+    "kube_cronjob_status_last_successful_time",
+    "kube_pod_container_status_last_terminated_exitcode",
+    "kube_pod_container_status_restarts_total",
+    "up",
+}
 WRITTEN_BY_THE_CHART = {"http"}
 
 
@@ -140,3 +147,20 @@ def test_every_value_says_what_it_does() -> None:
 
     assert len(rows) > 90
     assert [key for key, what in rows if not what.strip()] == []
+
+
+RENDERED_WHOLE = {"resources", "livenessProbe", "readinessProbe", "labels"}
+
+
+def paths(values: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Down to what a template reads."""
+    if not isinstance(values, dict) or not values or (path and path[-1] in RENDERED_WHOLE):
+        return [path]
+    return [found for key, value in values.items() for found in paths(value, (*path, key))]
+
+
+def test_every_value_is_read_by_a_template() -> None:
+    templates = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*.*"))
+    values = paths(yaml.safe_load((CHART / "values.yaml").read_text()))
+
+    assert [path for path in values if not re.search(rf"\.{path[-1]}\b", templates)] == []
