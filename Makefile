@@ -7,7 +7,7 @@ PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
-.PHONY: help demo demo-outbox test unit lint format faults soak mutants outages chart chart-server chart-docs interop bench lock wheel clean
+.PHONY: help demo demo-outbox test unit lint format faults soak mutants outages chart chart-server chart-docs interop bench lock wheel clean audit
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,9 @@ faults: $(STAMP) ## 120,000 events under more than 100 faults; FAULTS_SEED repea
 soak: $(STAMP) ## the same for MINUTES (60 unless set), and 1,000 SIGKILLs at failpoints
 	FAULTS_MINUTES=$${MINUTES:-60} $(BIN)/python -m pytest tests/faults/test_trial.py -s
 	SOAK_KILLS=1000 $(BIN)/python -m pytest tests/e2e/test_sigkill.py --timeout 3600
+
+audit: $(STAMP) ## AUDIT_EVENTS (a million unless set) audited: speed, memory, and claims deleted and made up by hand
+	AUDIT_EVENTS=$${AUDIT_EVENTS:-1000000} $(BIN)/python -m pytest tests/e2e/test_audit_by_hand.py -rP
 
 mutants: $(STAMP) ## breaks the delivery path in more than 30 ways, each of which a test has to catch
 	$(BIN)/python -m tests.mutants

@@ -51,8 +51,10 @@ class Audit:
         return all(part.ok for part in self.parts)
 
     @property
-    def done(self) -> bool:
-        return all(part.done for part in self.parts)
+    def progress(self) -> tuple[int, int]:
+        """How many offsets are read, and of how many."""
+        read = sum(part.at - part.from_offset for part in self.parts)
+        return read, sum(part.until_offset - part.from_offset for part in self.parts)
 
 
 Watch = Callable[[Audit], None]
@@ -98,7 +100,7 @@ class _Office:
         routes = self._settings.routes
         of_routes = {topic for route in routes for topic in route.topics}
         meant = [each for each in self._reads.bounds() if each.address.topic in of_routes]
-        chosen = list(_chosen(request, meant))
+        chosen = list(chosen_partitions(request, meant))
         log_starts = self._cluster.log_starts([each.address for each in chosen])
         owed = self._reads.route_starts([each.partition_id for each in chosen])
         return [self._part(each, request, log_starts[each.address], owed) for each in chosen]
@@ -131,6 +133,7 @@ class _Office:
         self._views: Mapping[str, TopicView] = views
 
     def run(self, found: Audit, reader: LogReader, watch: Watch) -> None:
+        watch(found)
         left = [part for part in found.parts if not part.done]
         claims = self._reads.claims([(part.partition_id, part.at, part.until_offset) for part in left])
         owed = self._reads.route_starts([part.partition_id for part in left])
@@ -153,7 +156,7 @@ class _Office:
         while not part.done:
             try:
                 for records, reached in reader.read(part.address, part.at, part.until_offset):
-                    if recount.add(records, reached):
+                    for _ in recount.add(records, reached):
                         watch(found)
             except LostPlaceError:
                 start = min(self._cluster.log_starts([part.address])[part.address], part.until_offset)
@@ -161,13 +164,14 @@ class _Office:
                     raise
                 found.notices.append(f"{part.address}: {part.at} up to {start - 1} were deleted while they were read")
                 recount.skip_to(start)
-        watch(found)
 
     def _find_strays(self, found: Audit, reader: LogReader) -> None:
         """Look closer at the chunks in which there are other claims than the log's events have."""
         by_id = {part.partition_id: part for part in found.parts if part.differing}
         if not by_id:
             return
+        for part in by_id.values():
+            part.strays, part.stray_count = [], 0  # an interrupted audit may have found some of them
         compacted = self._compacted(found, {part.address.topic for part in by_id.values()})
         starts = self._cluster.log_starts([part.address for part in by_id.values()])
         chunks = [(part, name, chunk) for part in by_id.values() for name, chunk in part.differing]
@@ -201,7 +205,8 @@ class _Office:
             return topics
 
 
-def _chosen(request: Request, meant: Sequence[Bounds]) -> Iterator[Bounds]:
+def chosen_partitions(request: Request, meant: Sequence[Bounds]) -> Iterator[Bounds]:
+    """Those of the ledger's partitions that are asked for; raises RefusedError where one is not there."""
     of_topic = [each for each in meant if request.topic in (None, each.address.topic)]
     if request.topic is not None and not of_topic:
         there = ", ".join(sorted({each.address.topic for each in meant})) or "none"

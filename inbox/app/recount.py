@@ -62,14 +62,13 @@ class Recount:
         self._begin()
         self._part.at = offset
 
-    def add(self, records: Sequence[Record], reached: int) -> bool:
-        """The records up to `reached`; whether a chunk was completed."""
-        before = self._part.at
+    def add(self, records: Sequence[Record], reached: int) -> Iterator[int]:
+        """The records up to `reached`; yields the end of each chunk that is complete and counted."""
         for chunk, group in groupby(records, lambda record: record.offset() >> CHUNK_BITS):
-            self._complete_below(chunk << CHUNK_BITS)
+            yield from self._complete_below(chunk << CHUNK_BITS)
             self._decode(list(group))
-        self._complete_below(reached if reached >= self._part.until_offset else reached >> CHUNK_BITS << CHUNK_BITS)
-        return self._part.at > before
+        whole = reached if reached >= self._part.until_offset else reached >> CHUNK_BITS << CHUNK_BITS
+        yield from self._complete_below(whole)
 
     def _decode(self, records: Sequence[Record]) -> None:
         columns = self._decoder.new_columns()
@@ -80,7 +79,7 @@ class Recount:
             _take(events, records, self._open[name])
         self._records += len(records)
 
-    def _complete_below(self, offset: int) -> None:
+    def _complete_below(self, offset: int) -> Iterator[int]:
         """Count what there is, chunk by chunk, since claims may be where the log has no record."""
         while self._part.at < offset:
             end = min(offset, ((self._part.at >> CHUNK_BITS) + 1) << CHUNK_BITS)
@@ -88,6 +87,7 @@ class Recount:
             self._part.records += self._records
             self._part.at = end
             self._begin()
+            yield end
 
     def _count(self, start: int, end: int) -> None:
         letters = self._letters(start, end)

@@ -1,29 +1,44 @@
 """`inbox audit`: accounts for every offset that the ledger says is settled."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
-from rich.table import Table
 
 from inbox.app.audit import Audit, RefusedError, Request
 from inbox.app.audit import audit as audit_log
-from inbox.audit.account import Account, PartitionAudit, mending
+from inbox.app.quick_audit import quick_audit
+from inbox.cli.audit_place import PlaceFile
+from inbox.cli.audit_report import document, lines, quick_document, quick_lines, quick_table, table
+from inbox.cli.bar import bar
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
 from inbox.cli.printing import notice, print_json, print_table
 from inbox.cli.topics import where
+from inbox.settings import Settings
 
-_COUNTS = ("applied", "duplicate", "filtered", "dead_lettered", "passed_over", "unknown", "missing")
 
-
-@click.command(epilog=example("inbox audit\ninbox audit --topic orders:0,3 --from-offset 1000000 --json"))
+@click.command(
+    epilog=example(
+        "inbox audit --resume orders.audit\n"
+        "inbox audit --topic orders:0,3 --from-offset 1000000 --json\n"
+        "inbox audit --quick"
+    )
+)
 @config_option
 @properties_option
 @click.option("--topic", metavar="T[:P,P]", help="This topic, or some of its partitions; default: all of the routes.")
 @click.option("--from-offset", type=click.IntRange(min=0), metavar="N", help="Begin at this offset of each partition.")
 @click.option("--until-offset", type=click.IntRange(min=0), metavar="N", help="End before this offset.")
+@click.option(
+    "--resume",
+    "place",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep the place in FILE, and go on from there if it exists; it is removed at the end.",
+)
+@click.option("--quick", is_flag=True, help="Without Kafka: only whether the ledger and its history agree.")
 @json_option
 def audit(
     config: Path | None,
@@ -31,6 +46,8 @@ def audit(
     topic: str | None,
     from_offset: int | None,
     until_offset: int | None,
+    place: Path | None,
+    quick: bool,
     as_json: bool,
 ) -> int:
     """Read the topics again, beside the running sink, and account for every offset below the ledger's.
@@ -39,88 +56,55 @@ def audit(
     command that mends it is told. Claims whose event the log does not have are found too. Claims are what it can see:
     what somebody changed in your tables since it cannot.
     """
+    if quick and (from_offset is not None or until_offset is not None or place is not None):
+        raise click.UsageError("--quick takes the whole history; leave out --from-offset, --until-offset and --resume")
     name, partitions = where(topic) if topic is not None else (None, None)
     request = Request(topic=name, partitions=partitions, from_offset=from_offset, until_offset=until_offset)
+    settings = sink_settings(config, properties)
     try:
-        found = audit_log(sink_settings(config, properties), request, watch=lambda _: None)
+        return _quick(settings, request, as_json=as_json) if quick else _whole(settings, request, place, as_json)
     except RefusedError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _whole(settings: Settings, request: Request, place: Path | None, as_json: bool) -> int:
+    found = _run(settings, request, None if place is None else PlaceFile(place, _which(settings, request)))
     for text in found.notices:
         notice(text)
     if as_json:
         print_json(document(found))
     else:
-        print_table(_table(found))
-        click.echo("\n".join(_lines(found)))
+        print_table(table(found))
+        click.echo("\n".join(lines(found)))
     return DONE if found.ok else FOUND_A_FAILURE
 
 
-def document(found: Audit) -> dict[str, Any]:
-    """The audit as `--json` prints it."""
-    return {"ok": found.ok, "partitions": [_partition(part) for part in found.parts]}
+def _which(settings: Settings, request: Request) -> dict[str, Any]:
+    asked = asdict(request)
+    asked["partitions"] = None if request.partitions is None else list(request.partitions)
+    return {"schema": settings.database.schema, "routes": [route.name for route in settings.routes], **asked}
 
 
-def _partition(part: PartitionAudit) -> dict[str, Any]:
-    return {
-        "topic": part.address.topic,
-        "partition": part.address.partition,
-        "from_offset": part.from_offset,
-        "until_offset": part.until_offset,
-        "records": part.records,
-        **_account(part.total),
-        "claims_without_event": part.stray_count,
-        "claims_without_event_at": [
-            {"route": each.route, "event_id": each.event_id, "offset": each.offset} for each in part.strays
-        ],
-        "mend": mending(part),
-        "routes": [{"route": name, **_account(account)} for name, account in part.routes.items()],
-    }
+def _run(settings: Settings, request: Request, place: PlaceFile | None) -> Audit:
+    earlier = None if place is None else place.load()
+    with bar("auditing") as show:
+
+        def watch(found: Audit) -> None:
+            show(*found.progress)
+            if place is not None:
+                place.keep(found)
+
+        found = audit_log(settings, request, watch=watch, earlier=earlier)
+    if place is not None:
+        place.remove()
+    return found
 
 
-def _account(account: Account) -> dict[str, Any]:
-    return {
-        **{name: getattr(account, name) for name in _COUNTS},
-        "adopted": account.adopted,
-        "missing_offsets": account.missing_offsets,
-    }
-
-
-def _table(found: Audit) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("topic", overflow="fold")
-    for name in ("partition", "from", "until", "records", *(name.replace("_", "-") for name in _COUNTS)):
-        table.add_column(name, justify="right")
-    for part in found.parts:
-        total = part.total
-        numbers = [part.address.partition, part.from_offset, part.until_offset, part.records]
-        numbers += [getattr(total, name) for name in _COUNTS]
-        table.add_row(part.address.topic, *map(str, numbers))
-    return table
-
-
-_SHOWN = 10
-
-
-def _lines(found: Audit) -> list[str]:
-    lines = [line for part in found.parts for line in _faults(part)]
-    if lines:
-        return lines
-    return ["every offset is accounted for, as far as claims tell; what was changed in your tables since, they do not"]
-
-
-def _faults(part: PartitionAudit) -> list[str]:
-    lines = []
-    for route, account in part.routes.items():
-        if account.missing:
-            some = ", ".join(map(str, account.missing_offsets[:_SHOWN]))
-            more = " ..." if account.missing > _SHOWN else ""
-            lines.append(f"{part.address}, route {route}: {account.missing} events have no claim: {some}{more}")
-    if (command := mending(part)) is not None:
-        lines.append(f"  to give them their effect: {command}")
-    lines += [
-        f"{part.address}@{stray.offset}, route {stray.route}: a claim of {stray.event_id}, which is not the event there"
-        for stray in part.strays[:_SHOWN]
-    ]
-    if part.stray_count > _SHOWN:
-        lines.append(f"{part.address}: {part.stray_count} such claims in all")
-    return lines
+def _quick(settings: Settings, request: Request, *, as_json: bool) -> int:
+    parts = quick_audit(settings, request)
+    if as_json:
+        print_json(quick_document(parts))
+    else:
+        print_table(quick_table(parts))
+        click.echo("\n".join(quick_lines(parts)))
+    return FOUND_A_FAILURE if any(part.faults for part in parts) else DONE

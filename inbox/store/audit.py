@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from inbox.events import TopicPartition, address
+from inbox.audit.tiles import History, Tile
+from inbox.events import Settlement, TopicPartition, address
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import State
@@ -57,6 +58,14 @@ class AuditReads:
     def bounds(self) -> list[Bounds]:
         rows = self._connection.execute(self._sql["bounds"])
         return [Bounds(row[0], TopicPartition(row[1], row[2]), row[3], row[4]) for row in rows]
+
+    def histories(self) -> Iterator[History]:
+        """Each partition of the ledger with its rows of `progress`; the caller has the snapshot."""
+        for row in self._connection.execute(self._sql["ledger"]).fetchall():
+            rows = self._connection.execute(self._sql["tiles"], {"partition_id": row[0]})
+            tiles = [Tile(each[0], each[1], Settlement(*each[2:])) for each in rows]
+            address, counts = TopicPartition(row[1], row[2]), Settlement(*row[6:])
+            yield History(address, row[3], row[4], row[5], counts, tiles)
 
     def routes(self) -> dict[str, int]:
         """The ids of the routes that are not retired, by name."""

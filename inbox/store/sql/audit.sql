@@ -55,3 +55,12 @@ WHERE route_id = ANY (%(route_ids)s::smallint[]) AND partition_id = %(partition_
 SELECT from_offset, to_offset FROM {schema}.resumptions
 WHERE partition_id = %(partition_id)s AND to_offset > from_offset
     AND from_topic_id IS NOT DISTINCT FROM to_topic_id AND from_cluster_id = to_cluster_id;
+
+-- name: ledger
+SELECT partition_id, topic, partition, start_offset, next_offset, reached_offset,
+    applied, duplicate, filtered, dead_lettered
+FROM {schema}.partitions WHERE strpos(topic, '#') = 0 ORDER BY topic, partition;
+
+-- name: tiles
+SELECT from_offset, until_offset, applied, duplicate, filtered, dead_lettered
+FROM {schema}.progress WHERE partition_id = %(partition_id)s ORDER BY from_offset;

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -316,3 +317,59 @@ def test_many_chunks_are_each_compared(handled: Sink, audit: Audit) -> None:
     result = audit(handled)
     assert result.counts == {"records": 9000, "applied": 8996, "missing": 4, "claims_without_event": 1}
     assert result.told["partitions"][0]["missing_offsets"] == [17, 4095, 4096, 8999]
+
+
+def test_one_that_was_interrupted_goes_on_where_it_was(
+    handled: Sink, audit: Audit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settled(handled, *numbers(1, 4200))
+    handled.sql("DELETE FROM inbox.processed WHERE kafka_offset IN (17, 4100)")
+    looked, letters = [], AuditReads.letters
+
+    def interrupted(self: AuditReads, partition_id: int, routes: Any, start: int, end: int) -> Any:
+        looked.append(start)
+        if start == 4096:
+            raise KeyboardInterrupt
+        return letters(self, partition_id, routes, start, end)
+
+    place = tmp_path / "place"
+    monkeypatch.setattr("inbox.cli.audit_place._SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(AuditReads, "letters", interrupted)
+    assert audit(handled, "--resume", str(place)).code == 130
+    assert place.exists()
+    assert audit(handled, "--resume", str(place), "--until-offset", "9").code == 2
+    monkeypatch.setattr(AuditReads, "letters", lambda *given: looked.append(given[3]) or letters(*given))
+    looked.clear()
+    result = audit(handled, "--resume", str(place))
+    assert set(looked) == {4096}
+    assert result.counts == {"records": 4200, "applied": 4198, "missing": 2}
+    assert result.told["partitions"][0]["missing_offsets"] == [17, 4100]
+    assert not place.exists()
+
+
+def test_a_quick_one_holds_the_ledger_against_its_history(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 5), Out(2))
+    quick = audit(handled, "--quick")
+    assert quick.code == 0
+    assert quick.told["partitions"] == [
+        {
+            "topic": handled.topic,
+            "partition": 0,
+            "from_offset": 0,
+            "until_offset": 6,
+            "faults": [],
+            "applied": 5,
+            "duplicate": 1,
+            "filtered": 0,
+            "dead_lettered": 0,
+        }
+    ]
+    handled.sql("UPDATE inbox.partitions SET applied = applied + 1, next_offset = 9")
+    broken = audit(handled, "--quick")
+    assert broken.code == 1
+    assert broken.told["partitions"][0]["faults"] == [
+        f"{handled.topic}[0]: the ledger's next offset 9 is past the furthest that it settled, 6",
+        f"{handled.topic}[0]: progress counts 5 applied, the ledger 6",
+    ]
+    assert audit(handled, "--quick", people=True).code == 1
+    assert audit(handled, "--quick", "--from-offset", "1").code == 2

@@ -1,0 +1,120 @@
+"""How an audit looks: to people, and to programs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from inbox.app.audit import Audit
+from inbox.app.quick_audit import QuickPart
+from inbox.audit.account import Account, Answer, PartitionAudit, mending
+from inbox.events import Ending
+
+_SHOWN = 10
+
+
+def document(found: Audit) -> dict[str, Any]:
+    """The audit as `--json` prints it."""
+    return {"ok": found.ok, "partitions": [_partition(part) for part in found.parts]}
+
+
+def _partition(part: PartitionAudit) -> dict[str, Any]:
+    return {
+        "topic": part.address.topic,
+        "partition": part.address.partition,
+        "from_offset": part.from_offset,
+        "until_offset": part.until_offset,
+        "records": part.records,
+        **_account(part.total),
+        "claims_without_event": part.stray_count,
+        "claims_without_event_at": [
+            {"route": each.route, "event_id": each.event_id, "offset": each.offset} for each in part.strays
+        ],
+        "mend": mending(part),
+        "routes": [{"route": name, **_account(account)} for name, account in part.routes.items()],
+    }
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        **{answer.value: getattr(account, answer.value) for answer in Answer},
+        "adopted": account.adopted,
+        "missing_offsets": account.missing_offsets,
+    }
+
+
+def table(found: Audit) -> Table:
+    """A row for each partition."""
+    shown = _table("from", "until", "records", *(answer.value.replace("_", "-") for answer in Answer))
+    for part in found.parts:
+        total = part.total
+        counts = [getattr(total, answer.value) for answer in Answer]
+        numbers = [part.address.partition, part.from_offset, part.until_offset, part.records, *counts]
+        shown.add_row(part.address.topic, *map(str, numbers))
+    return shown
+
+
+def lines(found: Audit) -> list[str]:
+    """What is wrong and how it is mended, or that nothing is."""
+    if told := [line for part in found.parts for line in _faults(part)]:
+        return told
+    return ["every offset is accounted for, as far as claims tell; what was changed in your tables since, they do not"]
+
+
+def _faults(part: PartitionAudit) -> list[str]:
+    told = []
+    for route, account in part.routes.items():
+        if account.missing:
+            some = ", ".join(map(str, account.missing_offsets[:_SHOWN]))
+            more = " ..." if account.missing > _SHOWN else ""
+            told.append(f"{part.address}, route {route}: {account.missing} events have no claim: {some}{more}")
+    if (command := mending(part)) is not None:
+        told.append(f"  to give them their effect: {command}")
+    told += [
+        f"{part.address}@{stray.offset}, route {stray.route}: a claim of {stray.event_id}, which is not the event there"
+        for stray in part.strays[:_SHOWN]
+    ]
+    if part.stray_count > _SHOWN:
+        told.append(f"{part.address}: {part.stray_count} such claims in all")
+    return told
+
+
+def quick_document(parts: Sequence[QuickPart]) -> dict[str, Any]:
+    """The quick audit as `--json` prints it."""
+    return {"ok": not any(part.faults for part in parts), "partitions": [_quick_partition(part) for part in parts]}
+
+
+def _quick_partition(part: QuickPart) -> dict[str, Any]:
+    return {
+        "topic": part.address.topic,
+        "partition": part.address.partition,
+        "from_offset": part.from_offset,
+        "until_offset": part.until_offset,
+        **{ending.value: count for ending, count in part.total.by_ending().items()},
+        "faults": list(part.faults),
+    }
+
+
+def quick_table(parts: Sequence[QuickPart]) -> Table:
+    """A row for each partition."""
+    shown = _table("from", "until", *(ending.value.replace("_", "-") for ending in Ending))
+    for part in parts:
+        numbers = [part.address.partition, part.from_offset, part.until_offset, *part.total.by_ending().values()]
+        shown.add_row(part.address.topic, *map(str, numbers))
+    return shown
+
+
+def quick_lines(parts: Sequence[QuickPart]) -> list[str]:
+    """What does not fit, or that all does."""
+    if told := [fault for part in parts for fault in part.faults]:
+        return told
+    return ["the ledger and its history agree; whether the log and the claims do, `inbox audit` tells"]
+
+
+def _table(*numbers: str) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD)
+    shown.add_column("topic", overflow="fold")
+    for name in ("partition", *numbers):
+        shown.add_column(name, justify="right")
+    return shown
