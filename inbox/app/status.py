@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from inbox.errors import InboxError
 from inbox.events import Settlement, TopicPartition
 from inbox.kafka.cluster import Cluster
+from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
 from inbox.store.database import SinkConnection, connect, snapshot, starting
 from inbox.store.dead_letters import DeadLetters, State
@@ -15,14 +16,22 @@ from inbox.store.ledger import Ledger, PartitionStatus
 from inbox.store.migrations import require_current
 
 _BROKER_SECONDS = 3.0
+_RATE_WITHIN = timedelta(minutes=5)
+_QUEUE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionRow:
-    """A partition of the ledger; `end_offset` is None where the brokers did not say it."""
+    """A partition of the ledger; `end_offset` is None where the brokers did not say it.
+
+    `rate` is in offsets a second over the last minutes; `oldest_unsettled_at` the timestamp of the record that is to be
+    settled next, None where there is none or it was not told.
+    """
 
     ledger: PartitionStatus
     end_offset: int | None
+    rate: float = 0.0
+    oldest_unsettled_at: datetime | None = None
 
     @property
     def lag(self) -> int | None:
@@ -36,6 +45,7 @@ class Status:
 
     sink: str
     schema: str
+    looked_at: datetime
     partitions: Sequence[PartitionRow]
     totals: Settlement
     parked: int
@@ -44,9 +54,25 @@ class Status:
     horizon: datetime | None
     notices: Sequence[str]
 
+    @property
+    def lag(self) -> int | None:
+        """Over all partitions; None where it is not known of each."""
+        lags = [row.lag for row in self.partitions]
+        return None if None in lags else sum(lag for lag in lags if lag is not None)
+
+    @property
+    def rate(self) -> float:
+        return sum(row.rate for row in self.partitions)
+
+    @property
+    def oldest_unsettled_seconds(self) -> float | None:
+        """How old the oldest event is that waits to be settled; None where none does, or it was not told."""
+        times = [row.oldest_unsettled_at for row in self.partitions if row.oldest_unsettled_at is not None]
+        return max(0.0, (self.looked_at - min(times)).total_seconds()) if times else None
+
 
 def read_status(settings: Settings) -> Status:
-    """The ledger as it is now, and the ends of its partitions if the brokers answer within a few seconds.
+    """The ledger as it is now, and its partitions' logs if the brokers answer within a few seconds.
 
     Raises:
         StartupError: there is no schema, or it is of another version.
@@ -55,43 +81,81 @@ def read_status(settings: Settings) -> Status:
     schema = settings.database.schema
     connection = connect(settings.database, application_name="inbox status")
     with closing(connection), starting("reading the ledger"):
-        rows, dead_letters = _read(connection, schema)
-    current = [row for row in rows if not row.set_aside]
-    ends, notices = _ends(settings, [row.address for row in current])
+        ledger = _read(connection, schema)
+    current = [row for row in ledger.rows if not row.set_aside]
+    logs = _look_at_logs(settings, {row.address: row.next_offset for row in current})
     totals = Settlement()
-    for row in rows:
+    for row in ledger.rows:
         totals.add(row.settlement)
     return Status(
         sink=settings.sink.name,
         schema=schema,
-        partitions=[PartitionRow(ledger=row, end_offset=ends.get(row.address)) for row in current],
+        looked_at=datetime.now(UTC),
+        partitions=[_row(row, ledger, logs) for row in current],
         totals=totals,
-        parked=dead_letters.get(State.PARKED, 0),
-        waiting=dead_letters.get(State.WAITING, 0),
-        same_id_other_payload=sum(row.same_id_other_payload for row in rows),
+        parked=ledger.letters.get(State.PARKED, 0),
+        waiting=ledger.letters.get(State.WAITING, 0),
+        same_id_other_payload=sum(row.same_id_other_payload for row in ledger.rows),
         horizon=None,
-        notices=notices,
+        notices=logs.notices,
     )
 
 
-def _read(connection: SinkConnection, schema: str) -> tuple[list[PartitionStatus], Mapping[State, int]]:
+@dataclass(frozen=True)
+class _LedgerNow:
+    rows: Sequence[PartitionStatus]
+    rates: Mapping[TopicPartition, float]
+    letters: Mapping[State, int]
+
+
+@dataclass(frozen=True)
+class _LogsNow:
+    """What the brokers said in time; `times` are those of the records that are to be settled next."""
+
+    ends: Mapping[TopicPartition, int]
+    times: Mapping[TopicPartition, datetime]
+    notices: Sequence[str] = ()
+
+
+def _row(row: PartitionStatus, ledger: _LedgerNow, logs: _LogsNow) -> PartitionRow:
+    return PartitionRow(
+        ledger=row,
+        end_offset=logs.ends.get(row.address),
+        rate=ledger.rates.get(row.address, 0.0),
+        oldest_unsettled_at=logs.times.get(row.address),
+    )
+
+
+def _read(connection: SinkConnection, schema: str) -> _LedgerNow:
     require_current(connection, schema)
+    ledger = Ledger(schema)
     with snapshot(connection):
-        return Ledger(schema).status(connection), DeadLetters(schema).count_by_state(connection)
+        return _LedgerNow(
+            ledger.status(connection),
+            ledger.rates(connection, _RATE_WITHIN),
+            DeadLetters(schema).count_by_state(connection),
+        )
 
 
-def _ends(
-    settings: Settings, partitions: Sequence[TopicPartition]
-) -> tuple[Mapping[TopicPartition, int], Sequence[str]]:
-    if not partitions:
-        return {}, []
+def _look_at_logs(settings: Settings, next_offsets: Mapping[TopicPartition, int]) -> _LogsNow:
+    if not next_offsets:
+        return _LogsNow({}, {})
     try:
         cluster = Cluster(settings.kafka, timeout_seconds=_BROKER_SECONDS)
         cluster.cluster_id()
-        here = cluster.topics(sorted({partition.topic for partition in partitions}))
+        here = cluster.topics(sorted({partition.topic for partition in next_offsets}))
         known = {address for view in here.values() for address in view.addresses()}
-        ends = cluster.stable_ends([partition for partition in partitions if partition in known])
+        ends = cluster.stable_ends([partition for partition in next_offsets if partition in known])
     except InboxError as error:
-        return {}, [f"no end offsets and no lag: {error}"]
-    absent = [str(partition) for partition in partitions if partition not in known]
-    return ends, [f"the cluster has no {', '.join(absent)} any more"] if absent else []
+        return _LogsNow({}, {}, [f"no end offsets and no lag: {error}"])
+    absent = [str(partition) for partition in next_offsets if partition not in known]
+    behind = {at: next_offsets[at] for at, end in ends.items() if next_offsets[at] < end}
+    notices = [f"the cluster has no {', '.join(absent)} any more"] if absent else []
+    return _LogsNow(ends, _first_times(settings, behind), notices)
+
+
+def _first_times(settings: Settings, places: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, datetime]:
+    if not places:
+        return {}
+    with closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES)) as reader:
+        return reader.first_times(places, seconds=_BROKER_SECONDS)

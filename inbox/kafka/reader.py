@@ -5,13 +5,14 @@ Partitions are assigned, not subscribed to, so that no coordinator learns of it 
 
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from inbox.errors import InboxError, LostPlaceError, TryAgainError
-from inbox.events import Record, TopicPartition, record_milliseconds
+from inbox.events import Record, TopicPartition, record_time
 from inbox.kafka.consumer import consumer_properties
 from inbox.kafka.failures import translated
 from inbox.kafka.options import KafkaOptions
@@ -95,21 +96,23 @@ class LogReader:
         text = f"{at}@{offset} could not be read within {self._patience:g} s"
         return TryAgainError(f"{text}: {self._failure}" if self._failure else text, away="kafka", reason="brokers")
 
-    def first_times(self, places: Mapping[TopicPartition, int], *, seconds: float) -> dict[TopicPartition, int]:
-        """The timestamp (milliseconds since 1970) of the first record at or after each place, as far as it is told in
-        time; what has no record there, or one without a timestamp, is left out."""
+    def first_times(self, places: Mapping[TopicPartition, int], *, seconds: float) -> dict[TopicPartition, datetime]:
+        """The timestamp of the first record at or after each place, as far as the brokers answer in that time.
+
+        What has no record there, or one without a timestamp, is left out.
+        """
         if not places:
             return {}
         self._consumer.assign([KafkaPartition(*at, offset) for at, offset in places.items()])
-        found: dict[TopicPartition, int] = {}
+        found: dict[TopicPartition, datetime] = {}
         waiting, deadline = set(places), time.monotonic() + seconds
         while waiting and time.monotonic() < deadline:
             message = self._consumer.poll(0.05)
             if message is None or (at := TopicPartition(message.topic(), message.partition())) not in waiting:
                 continue
             waiting.discard(at)
-            if message.error() is None and (milliseconds := record_milliseconds(message)) is not None:
-                found[at] = milliseconds
+            if message.error() is None and (moment := record_time(message)) is not None:
+                found[at] = moment
             try:
                 self._consumer.incremental_unassign([KafkaPartition(*at)])
             except KafkaException:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
@@ -228,6 +228,11 @@ class Ledger:
             )
             for row in connection.execute(self._sql["status"])
         ]
+
+    def rates(self, connection: SinkConnection, within: timedelta) -> dict[TopicPartition, float]:
+        """Offsets settled a second, of those partitions that settled any lately."""
+        rows = connection.execute(self._sql["rates"], {"within": within})
+        return {TopicPartition(topic, partition): float(rate) for topic, partition, rate in rows}
 
 
 def missing(advances: Iterable[Advance], moved: Collection[int]) -> frozenset[int]:

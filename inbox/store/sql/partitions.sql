@@ -170,3 +170,14 @@ WHERE partition_id = %(partition_id)s;
 SELECT topic, partition, next_offset, owner, owner_epoch, updated_at, applied, duplicate, filtered, dead_lettered,
     same_id_other_payload
 FROM {schema}.partitions ORDER BY topic, partition;
+
+-- name: rates
+-- Offsets a second in the last minutes, by the history's youngest rows. A row without endings is what a resume passed over.
+SELECT p.topic, p.partition, sum(r.until_offset - r.from_offset) / greatest(1, extract(epoch FROM now() - min(r.from_time)))
+FROM {schema}.partitions AS p
+CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.progress WHERE progress.partition_id = p.partition_id
+    ORDER BY from_offset DESC LIMIT 6
+) AS r
+WHERE r.until_time > now() - %(within)s::interval AND r.applied + r.duplicate + r.filtered + r.dead_lettered > 0
+GROUP BY 1, 2;

@@ -1,14 +1,23 @@
 """`inbox status`"""
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.integration.cli.conftest import Result, Sink
+from tests.kafka_topics import idempotent_producer
+from tests.waiting import eventually
 
 Inbox = Callable[..., Result]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def test_json_has_the_shape_that_scripts_rely_on(sink: Sink, inbox: Inbox) -> None:
@@ -20,7 +29,13 @@ def test_json_has_the_shape_that_scripts_rely_on(sink: Sink, inbox: Inbox) -> No
 
     told = json.loads(result.out)
     assert (result.code, result.err) == (0, "")
-    assert list(told) == ["sink", "schema", "partitions", "totals", "dead_letters", "same_id_other_payload", "horizon"]
+    assert list(told) == [
+        *("sink", "schema", "partitions", "totals", "dead_letters", "same_id_other_payload", "horizon"),
+        *("lag", "rate", "oldest_unsettled_seconds"),
+    ]
+    assert told["lag"] == 10
+    assert 0 < told["rate"] <= 20
+    assert 0 <= told["oldest_unsettled_seconds"] < 60
     assert (told["sink"], told["schema"], told["horizon"]) == (sink.name, "inbox", None)
     assert told["totals"] == {"applied": 20, "duplicate": 0, "filtered": 0, "dead_lettered": 0}
     assert told["dead_letters"] == {"parked": 0, "waiting": 0}
@@ -34,8 +49,10 @@ def test_a_partition_tells_its_owner_and_its_progress(sink: Sink, inbox: Inbox) 
     assert inbox("run", "--until-end", sink).code == 0
     row = json.loads(inbox("status", "--json", sink).out)["partitions"][0]
     assert list(row) == [
-        *("topic", "partition", "next_offset", "end_offset", "lag", "owner", "owner_epoch", "last_progress_at")
+        *("topic", "partition", "next_offset", "end_offset", "lag", "owner", "owner_epoch", "last_progress_at"),
+        *("rate", "oldest_unsettled_at"),
     ]
+    assert (row["rate"], row["oldest_unsettled_at"]) == (0, None)
     assert (type(row["owner"]), row["owner_epoch"]) == (str, 1)
     assert datetime.fromisoformat(row["last_progress_at"]).tzinfo is not None
 
@@ -49,6 +66,53 @@ def test_when_the_brokers_are_away_the_ledger_is_told_all_the_same(sink: Sink, i
     assert result.code == 0
     assert "inbox: no end offsets and no lag: asking the brokers at 127.0.0.1:1" in result.err
     assert [(row["end_offset"], row["lag"]) for row in json.loads(result.out)["partitions"]] == [(None, None)] * 2
+
+
+def test_the_age_of_what_waits_is_that_of_the_record_that_is_next(sink: Sink, inbox: Inbox) -> None:
+    assert inbox("run", "--until-end", sink).code == 0
+    producer, began = idempotent_producer(sink.bootstrap_servers), datetime.now(UTC) - timedelta(minutes=10)
+    for age in (10, 1):
+        at = began + timedelta(minutes=10 - age)
+        producer.produce(sink.topic, "{}", partition=1, timestamp=int(at.timestamp() * 1000))
+    assert producer.flush(10) == 0
+
+    told = json.loads(inbox("status", "--json", sink).out)
+
+    assert 600 <= told["oldest_unsettled_seconds"] < 660
+    first, second = told["partitions"]
+    assert first["oldest_unsettled_at"] is None
+    assert abs(datetime.fromisoformat(second["oldest_unsettled_at"]) - began) < timedelta(seconds=1)
+    assert "the oldest event that waits is 0:10:" in inbox("status", sink).out
+
+
+def test_watching_goes_on_until_it_is_stopped(sink: Sink, inbox: Inbox, start: Start) -> None:
+    assert inbox("run", "--until-end", sink).code == 0
+    watching = start("status", "--watch", "--interval", "0.2", "--json", sink)
+    assert watching.stdout is not None
+    assert [json.loads(watching.stdout.readline())["lag"] for _ in range(2)] == [0, 0]
+    sink.produce(1)
+    eventually(lambda: json.loads(watching.stdout.readline())["lag"] == 1, what="the new event in the status")
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(20) == 0
+
+
+def test_in_a_terminal_the_newest_is_shown_in_place(sink: Sink, inbox: Inbox) -> None:
+    assert inbox("run", "--until-end", sink).code == 0
+    mine, its = pty.openpty()
+    command = [sys.executable, "-P", "-m", "inbox", "status", "--watch", "--interval", "0.2", "--config", sink.config]
+    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env={**os.environ, "TERM": "xterm"}) as watching:
+        os.close(its)
+        seen = b""
+        while seen.count(b"Ctrl-C ends") < 3:
+            seen += os.read(mine, 65536)
+        watching.send_signal(signal.SIGINT)
+        while watching.poll() is None:
+            with suppress(OSError):
+                os.read(mine, 65536)
+    os.close(mine)
+    assert watching.returncode == 0
+    assert b"Traceback" not in seen
+    assert b"offsets/s over" in seen
 
 
 def test_a_sink_that_never_ran_has_no_partitions(sink: Sink, inbox: Inbox) -> None:

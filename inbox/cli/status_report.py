@@ -1,0 +1,93 @@
+"""How a status looks: to people, and to programs."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from inbox.app.status import PartitionRow, Status
+from inbox.cli.printing import timestamp
+
+_UNKNOWN = "?"
+
+
+def document(found: Status) -> dict[str, Any]:
+    """The status as `--json` prints it."""
+    return {
+        "sink": found.sink,
+        "schema": found.schema,
+        "partitions": [_partition(row) for row in found.partitions],
+        "totals": {ending.value: count for ending, count in found.totals.by_ending().items()},
+        "dead_letters": {"parked": found.parked, "waiting": found.waiting},
+        "same_id_other_payload": found.same_id_other_payload,
+        "horizon": timestamp(found.horizon),
+        "lag": found.lag,
+        "rate": round(found.rate, 1),
+        "oldest_unsettled_seconds": found.oldest_unsettled_seconds,
+    }
+
+
+def _partition(row: PartitionRow) -> dict[str, Any]:
+    return {
+        "topic": row.ledger.address.topic,
+        "partition": row.ledger.address.partition,
+        "next_offset": row.ledger.next_offset,
+        "end_offset": row.end_offset,
+        "lag": row.lag,
+        "owner": row.ledger.owner,
+        "owner_epoch": row.ledger.owner_epoch,
+        "last_progress_at": timestamp(row.ledger.last_progress_at),
+        "rate": round(row.rate, 1),
+        "oldest_unsettled_at": timestamp(row.oldest_unsettled_at),
+    }
+
+
+def partitions_table(found: Status) -> Table:
+    """A row for each partition."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"sink {found.sink}, schema {found.schema}", title_justify="left")
+    table.add_column("topic", overflow="fold")
+    for name in ("partition", "next offset", "end offset", "lag", "rate/s", "oldest"):
+        table.add_column(name, justify="right")
+    table.add_column("owner", overflow="fold")
+    table.add_column("last progress (UTC)", overflow="fold")
+    for row in found.partitions:
+        table.add_row(*_cells(row, found.looked_at))
+    return table
+
+
+def _cells(row: PartitionRow, looked_at: datetime) -> list[str]:
+    ledger = row.ledger
+    numbers = [ledger.address.partition, ledger.next_offset, row.end_offset, row.lag]
+    shown = [_UNKNOWN if number is None else str(number) for number in numbers]
+    age = "" if row.oldest_unsettled_at is None else age_of((looked_at - row.oldest_unsettled_at).total_seconds())
+    moment = ledger.last_progress_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return [ledger.address.topic, *shown, f"{row.rate:.0f}", age, _member(ledger.owner), moment]
+
+
+def _member(owner: str | None) -> str:
+    """Host and process id; the random token behind them tells a reader nothing."""
+    return "nobody yet" if owner is None else owner.rpartition(":")[0] or owner
+
+
+def age_of(seconds: float) -> str:
+    """In whole seconds, as `3s` or `1:02:03`."""
+    whole = max(0, int(seconds))
+    return f"{whole}s" if whole < 60 else str(timedelta(seconds=whole))
+
+
+def summary(found: Status) -> str:
+    """The lines below the table."""
+    totals = ", ".join(
+        f"{count} {ending.value.replace('_', '-')}" for ending, count in found.totals.by_ending().items()
+    )
+    lag = _UNKNOWN if found.lag is None else str(found.lag)
+    text = f"lag {lag}; {totals}\n{found.rate:.0f} offsets/s over the last minutes"
+    if (seconds := found.oldest_unsettled_seconds) is not None:
+        text += f"; the oldest event that waits is {age_of(seconds)} old"
+    text += f"\ndead letters: {found.parked} parked, {found.waiting} waiting behind them"
+    if found.same_id_other_payload:
+        text += f"\n{found.same_id_other_payload} events bore the id of an applied event with another payload"
+    if found.horizon is not None:
+        text += f"\nduplicates are recognised back to {timestamp(found.horizon)}"
+    return text
