@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from inbox.app.replay_plan import Step
 from inbox.errors import InboxError
@@ -57,7 +57,7 @@ def count(
     routes = [each for each in settings.routes if route in (None, each.name)]
     with closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES, patience_seconds=seconds)) as reader:
         starts = {step.address: step.from_offset for step in steps}
-        milliseconds = reader.first_times(starts, seconds=_TIMES_SECONDS)
+        since = reader.first_times(starts, seconds=_TIMES_SECONDS)
         counter = _Counter(connection, settings.database.schema, routes)
         try:
             for step in steps:
@@ -66,7 +66,6 @@ def count(
                 counts[step.address] = found
         except InboxError:
             pass
-    since = {at: datetime.fromtimestamp(found / 1000, UTC) for at, found in milliseconds.items()}
     return Counted(counts=counts, since=since)
 
 

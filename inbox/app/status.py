@@ -14,6 +14,7 @@ from inbox.store.database import SinkConnection, connect, snapshot, starting
 from inbox.store.dead_letters import DeadLetters, State
 from inbox.store.ledger import Ledger, PartitionStatus
 from inbox.store.migrations import require_current
+from inbox.store.replays import Replay, Replays
 
 _BROKER_SECONDS = 3.0
 _RATE_WITHIN = timedelta(minutes=5)
@@ -52,6 +53,7 @@ class Status:
     waiting: int
     same_id_other_payload: int
     horizon: datetime | None
+    last_replay: Replay | None
     notices: Sequence[str]
 
     @property
@@ -97,6 +99,7 @@ def read_status(settings: Settings) -> Status:
         waiting=ledger.letters.get(State.WAITING, 0),
         same_id_other_payload=sum(row.same_id_other_payload for row in ledger.rows),
         horizon=None,
+        last_replay=ledger.last_replay,
         notices=logs.notices,
     )
 
@@ -106,6 +109,7 @@ class _LedgerNow:
     rows: Sequence[PartitionStatus]
     rates: Mapping[TopicPartition, float]
     letters: Mapping[State, int]
+    last_replay: Replay | None
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ def _read(connection: SinkConnection, schema: str) -> _LedgerNow:
             ledger.status(connection),
             ledger.rates(connection, _RATE_WITHIN),
             DeadLetters(schema).count_by_state(connection),
+            Replays(schema).newest(connection),
         )
 
 

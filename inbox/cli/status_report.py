@@ -8,6 +8,8 @@ from rich.table import Table
 
 from inbox.app.status import PartitionRow, Status
 from inbox.cli.printing import timestamp
+from inbox.cli.replays import replay_json
+from inbox.store.replays import Replay
 
 _UNKNOWN = "?"
 
@@ -25,6 +27,7 @@ def document(found: Status) -> dict[str, Any]:
         "lag": found.lag,
         "rate": round(found.rate, 1),
         "oldest_unsettled_seconds": found.oldest_unsettled_seconds,
+        "last_replay": None if found.last_replay is None else replay_json(found.last_replay),
     }
 
 
@@ -86,8 +89,17 @@ def summary(found: Status) -> str:
     if (seconds := found.oldest_unsettled_seconds) is not None:
         text += f"; the oldest event that waits is {age_of(seconds)} old"
     text += f"\ndead letters: {found.parked} parked, {found.waiting} waiting behind them"
+    if found.last_replay is not None:
+        text += f"\n{_replay(found.last_replay)}"
     if found.same_id_other_payload:
         text += f"\n{found.same_id_other_payload} events bore the id of an applied event with another payload"
     if found.horizon is not None:
         text += f"\nduplicates are recognised back to {timestamp(found.horizon)}"
     return text
+
+
+def _replay(replay: Replay) -> str:
+    of = sum(each.until_offset - each.from_offset for each in replay.ranges)
+    done = sum(each.next_offset - each.from_offset for each in replay.ranges)
+    how = f"{replay.state.value}, {done} of {of} offsets"
+    return f"last replay: {replay.replay_id}, {replay.mode.value}, by {replay.requested_by}: {how}"

@@ -132,6 +132,11 @@ class Replays:
     def topics_of(self, connection: SinkConnection, replay_id: int) -> list[str]:
         return [row[0] for row in connection.execute(self._sql["topics_of"], {"replay_id": replay_id})]
 
+    def newest(self, connection: SinkConnection) -> Replay | None:
+        """The one that was asked for last."""
+        row = connection.execute(self._sql["newest"]).fetchone()
+        return self.read(connection, row[0])[-1] if row and row[0] is not None else None
+
     def read(self, connection: SinkConnection, replay_id: int | None = None) -> list[Replay]:
         """All of them, or the one; the newest last."""
         found: dict[int, Replay] = {}

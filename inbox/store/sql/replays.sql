@@ -93,3 +93,6 @@ JOIN {schema}.partitions AS l USING (partition_id)
 LEFT JOIN {schema}.routes AS route USING (route_id)
 WHERE %(replay_id)s::integer IS NULL OR p.replay_id = %(replay_id)s
 ORDER BY p.replay_id, l.topic, l.partition;
+
+-- name: newest
+SELECT max(replay_id) FROM {schema}.replays;

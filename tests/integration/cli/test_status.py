@@ -31,8 +31,9 @@ def test_json_has_the_shape_that_scripts_rely_on(sink: Sink, inbox: Inbox) -> No
     assert (result.code, result.err) == (0, "")
     assert list(told) == [
         *("sink", "schema", "partitions", "totals", "dead_letters", "same_id_other_payload", "horizon"),
-        *("lag", "rate", "oldest_unsettled_seconds"),
+        *("lag", "rate", "oldest_unsettled_seconds", "last_replay"),
     ]
+    assert told["last_replay"] is None
     assert told["lag"] == 10
     assert 0 < told["rate"] <= 20
     assert 0 <= told["oldest_unsettled_seconds"] < 60
@@ -83,6 +84,16 @@ def test_the_age_of_what_waits_is_that_of_the_record_that_is_next(sink: Sink, in
     assert first["oldest_unsettled_at"] is None
     assert abs(datetime.fromisoformat(second["oldest_unsettled_at"]) - began) < timedelta(seconds=1)
     assert "the oldest event that waits is 0:10:" in inbox("status", sink).out
+
+
+def test_the_last_replay_is_told(sink: Sink, inbox: Inbox) -> None:
+    sink.produce(5)
+    assert inbox("run", "--until-end", sink).code == 0
+    assert inbox("replay", "--topic", sink.topic, "--from-earliest", "--by", "ada", "--execute", sink).code == 0
+    told = json.loads(inbox("status", "--json", sink).out)["last_replay"]
+    assert (told["mode"], told["requested_by"], told["state"]) == ("skip-applied", "ada", "running")
+    assert inbox("run", "--until-end", sink).code == 0
+    assert "last replay: 1, skip-applied, by ada: settled, 5 of 5 offsets" in inbox("status", sink).out
 
 
 def test_watching_goes_on_until_it_is_stopped(sink: Sink, inbox: Inbox, start: Start) -> None:

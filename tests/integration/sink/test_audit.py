@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from inbox.store.audit import AuditReads
 from tests.conftest import MakeTopic
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy, numbered
-from tests.integration.sink.logs import apply, delete_below
+from tests.integration.sink.logs import apply, delete_below, effects
 from tests.integration.sink.running import Out, Sink
 
 
@@ -373,3 +373,16 @@ def test_a_quick_one_holds_the_ledger_against_its_history(handled: Sink, audit: 
     ]
     assert audit(handled, "--quick", people=True).code == 1
     assert audit(handled, "--quick", "--from-offset", "1").code == 2
+
+
+def test_the_command_that_is_told_mends_it(handled: Sink, audit: Audit) -> None:
+    """Effects and claims were lost together, as with an older copy of the tables."""
+    settled(handled, *numbers(1, 6))
+    handled.sql("DELETE FROM inbox.processed WHERE kafka_offset IN (1, 3)")
+    handled.sql("DELETE FROM effects WHERE event IN (2, 4)")
+    [part] = audit(handled).told["partitions"]
+    assert handled.command(*part["mend"].split()[1:]) == 0
+    handled.run()
+    assert sorted(effects(handled)) == [1, 2, 3, 4, 5, 6]
+    assert audit(handled).counts == {"records": 6, "applied": 6}
+    assert audit(handled, "--quick").code == 0
