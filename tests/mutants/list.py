@@ -301,4 +301,18 @@ MUTANTS = [
         "if self._exact:",
         (f"{SUSPECTS}::test_what_always_ends_the_process_is_parked_after_its_attempts",),
     ),
+    Mutant(
+        "an event without a key has none in the outbox either",
+        "migrations/outbox/0002_key_of_keyless.py",
+        "WHEN (NEW.aggregate_id IS NULL)",
+        "WHEN (NEW.aggregate_id = 'none')",
+        ("tests/migrations/test_outbox.py::test_an_event_without_a_key_gets_its_id_as_its_key",),
+    ),
+    Mutant(
+        "what is pruned from the outbox is published, too",
+        "inbox/store/capture.py",
+        "FOR TABLE {table} WITH (publish = 'insert')",
+        "FOR TABLE {table}",
+        ("tests/integration/cli/test_check_capture.py::test_what_the_printed_sql_makes_is_enough",),
+    ),
 ]

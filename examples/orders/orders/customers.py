@@ -5,12 +5,14 @@ placed once although its request may come often.
 """
 
 import argparse
+import itertools
 import json
 import random
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,7 +20,6 @@ from inventory.tables import SKUS
 
 from orders.setup import CUSTOMERS
 
-PLACED = (httpx.codes.CREATED, httpx.codes.OK)
 TRY_AGAIN_SECONDS = 0.05
 GIVE_UP_SECONDS = 60.0
 
@@ -58,38 +59,37 @@ class Customers:
 
     def __init__(self, service_url: str) -> None:
         self._service_url = service_url
-        self.answers = Answers()
 
-    def order(self, wanted: Sequence[Wish], *, at_once: int = 8) -> None:
+    def order(self, wanted: Sequence[Wish], *, at_once: int = 8) -> Answers:
         """Returns when each has its answer.
 
         Raises:
             httpx.HTTPError: the service did not answer within a minute, or with something that no order is.
         """
+        answers = Answers()
         with httpx.Client(base_url=self._service_url) as client, ThreadPoolExecutor(at_once) as pool:
-            for _ in pool.map(lambda wish: self._order(client, wish), wanted):
-                pass
+            for wish, (answer, repeated) in zip(wanted, pool.map(partial(_ask, client), wanted), strict=True):
+                answers.repeated += repeated
+                if answer.status_code == httpx.codes.CONFLICT:
+                    answers.refused.append(wish)
+                else:
+                    answer.raise_for_status()
+                    answers.placed.append(wish)
+        return answers
 
-    def _order(self, client: httpx.Client, wish: Wish) -> None:
-        answer = self._answer(client, wish)
-        if answer.status_code == httpx.codes.CONFLICT:
-            self.answers.refused.append(wish)
-        elif answer.status_code in PLACED:
-            self.answers.placed.append(wish)
-        else:
-            answer.raise_for_status()
 
-    def _answer(self, client: httpx.Client, wish: Wish) -> httpx.Response:
-        asked = {"customer": wish.customer, "sku": wish.sku, "quantity": wish.quantity}
-        deadline = time.monotonic() + GIVE_UP_SECONDS
-        while True:
-            try:
-                return client.put(f"/orders/{wish.order_id}", json=asked)
-            except httpx.TransportError:
-                if time.monotonic() > deadline:
-                    raise
-            self.answers.repeated += 1
-            time.sleep(TRY_AGAIN_SECONDS)
+def _ask(client: httpx.Client, wish: Wish) -> tuple[httpx.Response, int]:
+    """The answer, and how often the request was sent again for it."""
+    asked = {"customer": wish.customer, "sku": wish.sku, "quantity": wish.quantity}
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    for repeated in itertools.count():
+        try:
+            return client.put(f"/orders/{wish.order_id}", json=asked), repeated
+        except httpx.TransportError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(TRY_AGAIN_SECONDS)
+    raise AssertionError("itertools.count() does not end")
 
 
 def main() -> None:
@@ -100,9 +100,7 @@ def main() -> None:
     parser.add_argument("--service", default="http://127.0.0.1:8000")
     parser.add_argument("--answers", type=Path, help="write there what the service said, as JSON")
     arguments = parser.parse_args()
-    customers = Customers(arguments.service)
-    customers.order(list(wishes(arguments.orders, seed=arguments.seed)))
-    answers = customers.answers
+    answers = Customers(arguments.service).order(list(wishes(arguments.orders, seed=arguments.seed)))
     if arguments.answers:
         arguments.answers.write_text(json.dumps(asdict(answers)))
     quantity = sum(wish.quantity for wish in answers.placed)
