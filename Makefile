@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
+TOOLS := .venv-tools
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
 .PHONY: help demo demo-outbox test unit lint format faults soak mutants outages chart chart-server chart-docs interop bench lock wheel clean audit
+.PHONY: scale audit-dependencies sbom
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -91,8 +93,21 @@ lock: ## write every requirements lock anew from pyproject.toml (needs uv)
 	$(COMPILE) --constraint requirements.lock --output-file requirements.build.lock requirements.build.in
 	$(COMPILE) --output-file tests/benchmarks/peers.lock tests/benchmarks/peers.in
 
+# In an environment of their own: what they need is nothing to the software that they look at.
+$(TOOLS)/.installed: Makefile
+	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip --quiet --disable-pip-version-check install cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@touch $@
+
+audit-dependencies: $(TOOLS)/.installed ## known vulnerabilities in what an installation needs (asks PyPI's advisories; fails where they cannot be had)
+	$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.run.lock
+
+sbom: $(TOOLS)/.installed ## dist/sbom.cdx.json: what an installation consists of, in CycloneDX
+	@mkdir -p dist
+	$(TOOLS)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.cdx.json requirements.run.lock
+
 wheel: $(STAMP) ## build dist/*.whl
 	$(BIN)/python -m hatchling build -t wheel
 
 clean: ## remove the virtual environment and what tools left
-	rm -rf $(VENV) $(PEERS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) $(PEERS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

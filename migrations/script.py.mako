@@ -14,6 +14,10 @@ down_revision: str | None = ${repr(down_revision)}
 branch_labels: str | None = ${repr(branch_labels)}
 depends_on: str | None = ${repr(depends_on)}
 
+# True where software of the revision before could not use the schema any more: it is then refused at its start, and
+# one that runs stops. docs/how-to/upgrade.md says what that means for a rollout.
+contracts: bool = False
+
 
 def upgrade() -> None:
     """What the change makes."""

@@ -35,6 +35,10 @@ class Health:
         """From now on there is a worker; before, it is still being made, for a time that has its own limit."""
         self._progress = progress
 
+    def begin_anew(self) -> None:
+        """That worker has ended, and another is being made."""
+        self._progress = None
+
     def not_live(self) -> str | None:
         """Why the process should be ended and started again."""
         last = self._progress.last_turn if self._progress is not None else None

@@ -4,10 +4,11 @@ import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import getpid
 
 from inbox.app.binding import Explanation, find_topics, introduce, register
+from inbox.app.tracing import Tracing
 from inbox.app.waiting import StopSignal, patiently, unless_stopped
 from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition
@@ -28,7 +29,7 @@ from inbox.sink.suspects import Suspects
 from inbox.sink.time_limit import TimeLimit
 from inbox.sink.witness import LogWitness
 from inbox.sink.worker import Worker
-from inbox.sink.writer import Writer
+from inbox.sink.writer import Desk, Writer
 from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.handling import Handling
 from inbox.store.letter_copies import LetterCopies
@@ -80,8 +81,8 @@ def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> Ready:
     return Ready(handlers, writers, cluster, topics, registration)
 
 
-def make_worker(settings: Settings, ready: Ready, *, until_end: bool) -> Worker:
-    """One member of the group, ready to run."""
+def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: Tracing | None = None) -> Worker:
+    """One member of the group, ready to run; with `tracing` it tells what it does in spans."""
     owner = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
     session_ms = settings.kafka.properties.get("session.timeout.ms", DEFAULTS["session.timeout.ms"][0])
     assignment = Assignment(owner, reclaim_seconds=int(session_ms) / 1000)
@@ -89,9 +90,12 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool) -> Worker:
     sink = settings.sink
     addresses = [address for view in ready.topics.values() for address in view.addresses()]
     time_limit = TimeLimit(settings.failures.handler_timeout.total_seconds())
+    if tracing is not None:
+        ready = replace(ready, handlers=tracing.handlers(ready.handlers))
+    open_desk: Callable[[], Desk] = _desk_opener(settings, ready, owner, time_limit)
     return Worker(
         GroupConsumer(settings.kafka, queue_bytes=2 * sink.batch_bytes),
-        Writer(_desk_opener(settings, ready, owner, time_limit)),
+        Writer(open_desk if tracing is None else tracing.desks(open_desk)),
         assignment,
         Intake(decoders, assignment, batch_events=sink.batch_events, batch_bytes=sink.batch_bytes),
         sorted(ready.topics),

@@ -1,47 +1,71 @@
 """What a running sink tells of its database that no batch tells, looked at now and then on a connection of its own."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
-from inbox.errors import InboxError
-from inbox.store.database import connect, snapshot
+from inbox.errors import InboxError, StartupError
+from inbox.store.database import SinkConnection, connect, snapshot
 from inbox.store.dead_letters import DeadLetters, State
-from inbox.store.options import DatabaseOptions
+from inbox.store.migrations import require_current
+from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.telemetry import DEAD_LETTERS
 
 _EVERY_SECONDS = 15.0
 _OPEN = (State.PARKED, State.WAITING)
 
 
-@contextmanager
-def surveying(options: DatabaseOptions, *, every_seconds: float = _EVERY_SECONDS) -> Iterator[None]:
-    """As long as it is entered a thread keeps the gauges of the database up to date."""
-    over = threading.Event()
+class Survey:
+    """Keeps the gauges of the database up to date, and sees a schema that was migrated away from under this version.
 
-    def go_on() -> None:
+    `stop` is called then, for the worker to end; `refuse_misfit` says why.
+    """
+
+    def __init__(
+        self,
+        options: DatabaseOptions,
+        outbox: OutboxOptions | None,
+        stop: Callable[[], None],
+        *,
+        every_seconds: float = _EVERY_SECONDS,
+    ) -> None:
+        self._options = options
+        self._outbox = outbox
+        self._stop = stop
+        self._every_seconds = every_seconds
+        self._over = threading.Event()
+        self._misfit: StartupError | None = None
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """As long as it is entered a thread looks now and then."""
+        threading.Thread(target=self._go_on, name="inbox-survey", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._over.set()  # not waited for: it may be in a question to a server that does not answer
+
+    def refuse_misfit(self) -> None:
+        """Raises StartupError if the schema is one that this version cannot use any more."""
+        if self._misfit is not None:
+            raise self._misfit
+
+    def _go_on(self) -> None:
         while True:
             # An outage is the worker's to tell, which meets it too.
-            with suppress(InboxError):
-                survey(options)
-            if over.wait(every_seconds):
+            with suppress(InboxError), closing(connect(self._options, application_name="inbox survey")) as connection:
+                self._look(connection)
+            if self._over.wait(self._every_seconds):
                 return
 
-    thread = threading.Thread(target=go_on, name="inbox-survey", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()  # not waited for: it may be in a question to a server that does not answer
-
-
-def survey(options: DatabaseOptions) -> None:
-    """Look once.
-
-    Raises:
-        InboxError: the database does not answer, or refuses to.
-    """
-    with closing(connect(options, application_name="inbox survey")) as connection, snapshot(connection):
-        found = DeadLetters(options.schema).count_by_state(connection)
-    for state in _OPEN:
-        DEAD_LETTERS.labels(state.value).set(found.get(state, 0))
+    def _look(self, connection: SinkConnection) -> None:
+        try:
+            require_current(connection, self._options.schema, self._outbox)
+        except StartupError as error:
+            self._misfit = error
+            self._stop()
+            return
+        with snapshot(connection):
+            found = DeadLetters(self._options.schema).count_by_state(connection)
+        for state in _OPEN:
+            DEAD_LETTERS.labels(state.value).set(found.get(state, 0))

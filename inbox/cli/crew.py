@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from random import random
+from signal import SIGTERM
 from typing import NamedTuple
 
 from inbox.cli.exits import FOUND_A_FAILURE, HALT, STARTUP, USAGE
 from inbox.policy import backoff
 
 _ENDS_ALL = frozenset({USAGE, STARTUP, HALT})
+_TERMINATED = 128 + SIGTERM
 _STEADY_SECONDS = 60.0
 """Whoever lived that long begins with short pauses again."""
 
@@ -87,6 +89,8 @@ class Crew:
         """Its process is gone; `code` is 128 + n where signal n ended it."""
         place = self._places[worker]
         asked, place.phase = place.phase is _Phase.LEAVING, _Phase.DONE
+        if asked and code == _TERMINATED:
+            code = 0  # so young that it had not got to its handler of the signal
         if self._stopping:
             self.code = self.code or code
             return []

@@ -10,6 +10,7 @@ from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.options import config_option, database_settings, example, json_option
 from inbox.cli.printing import print_json
 from inbox.store.migrations import migration_sql
+from inbox.store.roles import roles_sql
 
 
 @click.command(
@@ -25,14 +26,18 @@ from inbox.store.migrations import migration_sql
     metavar="REVISION",
     help="Stop at this revision; an older one, or base, is gone back to. With --sql also FROM:TO.",
 )
-def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str) -> int:
+@click.option("--roles", is_flag=True, help="Change nothing; print the SQL for roles with the least rights.")
+def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str, roles: bool) -> int:
     """Bring the inbox's own tables up to date; safe to start many times at once.
 
     A database that does not answer yet is waited for, up to [database] start_timeout.
     """
-    if sql and (check or as_json):
-        raise click.UsageError("--sql prints SQL and nothing else; leave out --check and --json")
+    if (sql or roles) and (check or as_json or (sql and roles)):
+        raise click.UsageError("--sql and --roles print SQL and nothing else; leave out the other options")
     settings = database_settings(config)
+    if roles:
+        click.echo(roles_sql(settings.database.schema, settings.outbox), nl=False)
+        return DONE
     if sql:
         click.echo(migration_sql(settings.database, to=to, outbox=settings.outbox), nl=False)
         return DONE

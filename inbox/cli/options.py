@@ -86,6 +86,17 @@ def relay_settings(config: Path | None, properties: tuple[tuple[str, str], ...] 
     return settings
 
 
+def settings_reader(config: Path | None, properties: tuple[tuple[str, str], ...]) -> Callable[[], Settings]:
+    """Reads as `sink_settings` does, later and on whatever thread."""
+    context = click.get_current_context()
+
+    def read() -> Settings:
+        with context.scope(cleanup=False):
+            return sink_settings(config, properties)
+
+    return read
+
+
 def database_settings(config: Path | None) -> DatabaseSettings:
     """The part for commands on the database alone.
 

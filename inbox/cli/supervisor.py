@@ -32,9 +32,12 @@ def worker_command(config: Path | None, properties: Sequence[tuple[str, str]], *
     return [*command, "--until-end"] if until_end else command
 
 
-def supervise(command: Sequence[str], crew: Crew, gathering: Gathering, stop: Stop) -> int:
-    """Keeps the crew's processes until it is over, or `stop` was set and all have ended; the exit code."""
-    return _Supervisor(command, crew, gathering).run(stop)
+def supervise(command: Sequence[str], crew: Crew, gathering: Gathering, stop: Stop, outdated: threading.Event) -> int:
+    """Keeps the crew's processes until it is over, or `stop` was set and all have ended; the exit code.
+
+    Whenever `outdated` is set, all of them are replaced, one after the other.
+    """
+    return _Supervisor(command, crew, gathering).run(stop, outdated)
 
 
 class _Process:
@@ -91,9 +94,12 @@ class _Supervisor:
         self._processes: dict[int, _Process] = {}
         self._started: set[int] = set()
 
-    def run(self, stop: Stop) -> int:
+    def run(self, stop: Stop, outdated: threading.Event) -> int:
         told = False
         while not self._crew.over:
+            if outdated.is_set():
+                outdated.clear()
+                self._crew.replace_all()
             if stop.is_set() and not told:
                 told = True
                 self._carry_out(self._crew.stop())

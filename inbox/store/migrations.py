@@ -20,7 +20,7 @@ from inbox.store.database import connect
 from inbox.store.failures import described
 from inbox.store.migration_lock import take_lock
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from inbox.store.revisions import INBOX, OUTBOX, History, Journey, Step, targets
+from inbox.store.revisions import INBOX, OUTBOX, History, Journey, Step, targets, usability
 
 # SQLSTATE classes and codes of a database that may do it later: connection, rollback, resources, lock not
 # had in time, intervention (57014 is the statement timeout), system, and a standby before its promotion.
@@ -109,16 +109,18 @@ def current_revision(connection: psycopg.Connection[Any], schema: str, history: 
 
 
 def require_current(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions | None = None) -> None:
-    """Returns if the schema, and the outbox in it if one is configured, is at what this version needs.
+    """Returns if this version can use the schema, and the outbox in it if one is configured.
+
+    It can if the schema is at the revision that it needs, or at a newer one that only added to it since.
 
     Raises:
-        StartupError: there are no tables, they are behind or ahead of this version, or the outbox is of the
-            other payload type.
+        StartupError: there are no tables, they are behind this version or changed for a newer one, or the outbox is
+            of the other payload type.
     """
     current = current_revision(connection, schema)
     if current is None:
         raise StartupError(f'the schema "{schema}" holds no tables of the inbox; run `inbox migrate`')
-    _require(INBOX, schema, current, head_revision())
+    _require(connection, INBOX, schema, current, head_revision())
     if outbox is not None:
         require_outbox(connection, schema, outbox)
 
@@ -128,16 +130,28 @@ def require_outbox(connection: psycopg.Connection[Any], schema: str, outbox: Out
     current = current_revision(connection, schema, OUTBOX)
     if current is None:
         raise StartupError(f'[outbox] is configured and the schema "{schema}" holds no outbox; run `inbox migrate`')
-    _require(OUTBOX, schema, current, OUTBOX.head())
+    _require(connection, OUTBOX, schema, current, OUTBOX.head())
     _require_payload(connection, schema, outbox)
 
 
-def _require(history: History, schema: str, current: str, needed: str) -> None:
+def _require(connection: psycopg.Connection[Any], history: History, schema: str, current: str, needed: str) -> None:
+    if _is_newer_and_usable(connection, history, schema, current):
+        return
     history.refuse_unknown(schema, current)
     if current != needed:
         raise StartupError(
             f'the schema "{schema}" is at revision {current}, this version needs {needed}; run `inbox migrate`'
         )
+
+
+def _is_newer_and_usable(connection: psycopg.Connection[Any], history: History, schema: str, current: str) -> bool:
+    """Whether a newer version of the software made the schema what it is, and left to this one what it needs."""
+    if history.knows(current):
+        return False
+    table = sql.Identifier(schema, history.version_table).as_string(connection)
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", (table,)).fetchone()
+    return row is not None and row[0] in [usability(current, known) for known in history.down_from("head")]
 
 
 def _require_payload(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions) -> None:
@@ -159,6 +173,8 @@ def _journeys(connection: psycopg.Connection[Any], schema: str, to: str, outbox:
     for history, target in targets(to, outbox).items():
         current = current_revision(connection, schema, history)
         if current is not None:
+            if to == "head" and _is_newer_and_usable(connection, history, schema, current):
+                continue  # an older version that is rolled back to has nothing to do
             history.refuse_unknown(schema, current)
             if history is OUTBOX and target is not None and outbox is not None:
                 _require_payload(connection, schema, outbox)

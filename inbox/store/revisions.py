@@ -13,9 +13,11 @@ from typing import Any, NamedTuple, TextIO
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationInfo
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from sqlalchemy import MetaData, Table
+from sqlalchemy.schema import SetTableComment
 
 from inbox.errors import StartupError
 from inbox.store.options import OutboxOptions
@@ -27,6 +29,14 @@ class Step(NamedTuple):
 
     before: str | None
     after: str | None
+
+
+def usability(revision: str, usable_from: str) -> str:
+    """The comment on a version table: which older software can use the schema at `revision`.
+
+    It names that revision too, so that one left behind by whoever moved the schema by hand permits nothing.
+    """
+    return f"kafka-inbox: {revision} is usable from {usable_from}"
 
 
 @dataclass(frozen=True)
@@ -52,23 +62,41 @@ class History:
         """The revision and those before it, newest first."""
         return [step.revision for step in self._script().iterate_revisions(revision, "base")]
 
+    def knows(self, revision: str) -> bool:
+        """Whether it is one of this version's; a newer version of the software must have made another."""
+        return revision in self.down_from("head")
+
     def refuse_unknown(self, schema: str, current: str) -> None:
         """Raises StartupError for a revision that a newer version of the software must have made."""
-        known = self.down_from("head")
-        if current not in known:
+        if not self.knows(current):
             raise StartupError(
                 f'the schema "{schema}" is at revision {current}, which this version does not know '
-                f"(its newest is {known[0]}); upgrade kafka-inbox"
+                f"(its newest is {self.head()}); upgrade kafka-inbox"
             )
+
+    def usable_from(self, revision: str) -> str:
+        """The oldest revision whose software can use a schema at `revision`.
+
+        That is the last one that took away or changed what was there, which its module says by `contracts = True`;
+        what only adds leaves older software as it is.
+        """
+        line = list(self._script().iterate_revisions(revision, "base"))
+        contracting = [step for step in line if getattr(step.module, "contracts", False)]
+        return contracting[0].revision if contracting else line[-1].revision
 
     def config(
         self, schema: str, outbox: OutboxOptions | None, applied: list[Step], *, output: TextIO = sys.stdout
     ) -> Config:
         """What alembic and `migrations/env.py` run with; each step taken is added to `applied`."""
 
-        def note(*, step: MigrationInfo, **_: Any) -> None:
+        def note(*, ctx: MigrationContext, step: MigrationInfo, **_: Any) -> None:
             before, after = step.source_revision_ids, step.destination_revision_ids
             applied.append(Step(before[0] if before else None, after[0] if after else None))
+            if after:
+                # In the version table's comment, since the oldest software that has to read it knows no newer table,
+                # and alembic makes and drops this one as it likes.
+                mark = usability(after[0], self.usable_from(after[0]))
+                ctx.impl.execute(SetTableComment(Table(self.version_table, MetaData(schema=schema), comment=mark)))
 
         config = Config(output_buffer=output)
         config.set_main_option("script_location", _escaped(migrations_directory()))

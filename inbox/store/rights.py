@@ -1,12 +1,12 @@
 """What the sink's role may do, asked before it has to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import LiteralString
 
 from inbox.store.database import SinkConnection
 from inbox.store.options import TableMode, TableTarget, Tombstones
 
-_OWN: dict[str, tuple[str, ...]] = {
+OF_SINK: Mapping[str, tuple[str, ...]] = {
     "sink": ("SELECT", "INSERT", "UPDATE"),
     "routes": ("SELECT", "INSERT", "UPDATE"),
     "partitions": ("SELECT", "INSERT", "UPDATE"),
@@ -20,9 +20,9 @@ _OWN: dict[str, tuple[str, ...]] = {
 }
 
 # What ON CONFLICT compares, it reads.
-_OUTBOX = ("SELECT", "INSERT")
+OF_PUBLISHER = ("SELECT", "INSERT")
 
-_RELAY: dict[str, tuple[str, ...]] = {
+OF_RELAY: Mapping[str, tuple[str, ...]] = {
     "outbox": ("SELECT",),
     "outbox_sent": ("SELECT", "INSERT"),
     "outbox_relay": ("SELECT", "INSERT", "UPDATE"),
@@ -35,7 +35,7 @@ def missing_rights(
     connection: SinkConnection, schema: str, targets: Sequence[TableTarget], *, outbox: bool = False
 ) -> list[str]:
     """One line for each right that the sink lacks, with the GRANT that mends it; `outbox`: the sink publishes."""
-    own = {**_OWN, "outbox": _OUTBOX} if outbox else _OWN
+    own = {**OF_SINK, "outbox": OF_PUBLISHER} if outbox else OF_SINK
     wanted = [(f'"{schema}"."{table}"', right) for table, rights in own.items() for right in rights]
     wanted += [(target.name, right) for target in targets for right in _of_target(target)]
     return _lacking(connection, "sink", wanted)
@@ -43,7 +43,7 @@ def missing_rights(
 
 def missing_relay_rights(connection: SinkConnection, schema: str) -> list[str]:
     """One line for each right that a relay lacks, with the GRANT that mends it."""
-    wanted = [(f'"{schema}"."{table}"', right) for table, rights in _RELAY.items() for right in rights]
+    wanted = [(f'"{schema}"."{table}"', right) for table, rights in OF_RELAY.items() for right in rights]
     return _lacking(connection, "relay", wanted)
 
 

@@ -8,6 +8,9 @@ down_revision: str | None = "0002"
 branch_labels: str | None = None
 depends_on: str | None = None
 
+# Software before it would add partitions without the column, and leave gaps in the history.
+contracts: bool = True
+
 FIRST_ROWS = """
 INSERT INTO progress (
     partition_id, from_offset, until_offset, applied, duplicate, filtered, dead_lettered, from_time, until_time

@@ -13,6 +13,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from inbox.app import make_worker, prepare
+from inbox.app.tracing import Tracing
 from inbox.cli.program import result_of
 from inbox.settings import Settings, load_settings
 from inbox.sink.worker import Worker
@@ -74,15 +75,15 @@ class Sink:
     def settings(self) -> Settings:
         return load_settings(config=self._file, flags={}, environ={}, cwd=self._directory)
 
-    def worker(self, *, until_end: bool = False) -> Worker:
+    def worker(self, *, until_end: bool = False, tracing: Tracing | None = None) -> Worker:
         settings = self.settings()
         ready = prepare(settings, threading.Event())
         assert ready is not None
-        return make_worker(settings, ready, until_end=until_end)
+        return make_worker(settings, ready, until_end=until_end, tracing=tracing)
 
-    def run(self) -> None:
+    def run(self, *, tracing: Tracing | None = None) -> None:
         """Until the end of what is there; raises what stops the sink."""
-        self.worker(until_end=True).run()
+        self.worker(until_end=True, tracing=tracing).run()
 
     @contextmanager
     def running(self) -> Iterator[Worker]:

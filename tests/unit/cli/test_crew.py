@@ -88,6 +88,13 @@ def test_what_fails_while_it_stops_is_told() -> None:
     assert (crew.over, crew.code) == (True, 4)
 
 
+def test_a_process_that_was_asked_before_it_had_a_handler_ended_in_order() -> None:
+    crew = running(1)
+    crew.stop()
+    crew.ended(0, 143, 1.0)
+    assert (crew.over, crew.code) == (True, 0)
+
+
 def test_with_the_end_in_sight_each_worker_does_its_part_once() -> None:
     crew = running(2, until_end=True)
     crew.ended(0, 0, 1.0)
@@ -159,7 +166,7 @@ class AnyCrew(RuleBasedStateMachine):
         self.crew.ready(data.draw(st.sampled_from(sorted(self.alive))))
 
     @precondition(lambda self: self.alive)
-    @rule(data=st.data(), code=st.sampled_from([0, 0, 1, 2, 3, 4, KILLED]))
+    @rule(data=st.data(), code=st.sampled_from([0, 0, 1, 2, 3, 4, KILLED, 143]))
     def ends(self, data: st.DataObject, code: int) -> None:
         worker = data.draw(st.sampled_from(sorted(self.alive)))
         self.alive.discard(worker)

@@ -1,0 +1,40 @@
+"""The files that secrets come from, and whether what they hold has changed."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from inbox.settings.options import Settings
+from inbox.settings.variables import SECRETS_DIR
+
+_OF_URL = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl"})
+
+
+def secret_files(settings: Settings, environ: Mapping[str, str], cwd: Path) -> list[Path]:
+    """Those of the secrets directory, and the certificates and keys that the settings name; some may be absent."""
+    return sorted({*_in_directory(environ, cwd), *(cwd / name for name in _named(settings))})
+
+
+def fingerprint(files: list[Path]) -> bytes:
+    """A digest of what they hold: equal as long as nothing changed. A file that cannot be read holds nothing."""
+    digest = hashlib.sha256()
+    for file in files:
+        content = b""
+        with suppress(OSError):
+            content = file.read_bytes()
+        digest.update(str(file).encode() + b"\0" + hashlib.sha256(content).digest())
+    return digest.digest()
+
+
+def _in_directory(environ: Mapping[str, str], cwd: Path) -> Iterator[Path]:
+    if directory := environ.get(SECRETS_DIR):
+        with suppress(OSError):
+            yield from (file for file in (cwd / directory).iterdir() if not file.name.startswith("."))
+
+
+def _named(settings: Settings) -> Iterator[str]:
+    yield from (value for name, value in settings.kafka.properties.items() if name.endswith(".location"))
+    parameters = parse_qsl(urlsplit(settings.database.url.get_secret_value()).query)
+    yield from (value for name, value in parameters if name in _OF_URL and value != "system")
