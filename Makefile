@@ -56,6 +56,9 @@ soak: $(STAMP) ## the same for MINUTES (60 unless set), and 1,000 SIGKILLs at fa
 audit: $(STAMP) ## AUDIT_EVENTS (a million unless set) audited: speed, memory, and claims deleted and made up by hand
 	AUDIT_EVENTS=$${AUDIT_EVENTS:-1000000} $(BIN)/python -m pytest tests/e2e/test_audit_by_hand.py -rP
 
+scale: $(STAMP) ## 1, 2 and 4 workers join, leave and are killed under load for MINUTES (5 unless set); SCALE_SEED repeats a run
+	$(BIN)/python -m tests.scale
+
 mutants: $(STAMP) ## breaks the delivery path in more than 30 ways, each of which a test has to catch
 	$(BIN)/python -m tests.mutants
 

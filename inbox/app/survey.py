@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from inbox.errors import InboxError, StartupError
 from inbox.store.database import SinkConnection, connect, snapshot
 from inbox.store.dead_letters import DeadLetters, State
-from inbox.store.migrations import require_current
+from inbox.store.migrations import refuse_newer
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.telemetry import DEAD_LETTERS
 
@@ -60,7 +60,7 @@ class Survey:
 
     def _look(self, connection: SinkConnection) -> None:
         try:
-            require_current(connection, self._options.schema, self._outbox)
+            refuse_newer(connection, self._options.schema, self._outbox)
         except StartupError as error:
             self._misfit = error
             self._stop()

@@ -73,6 +73,7 @@ class Cluster:
 
     def ask_topics(self, names: Sequence[str]) -> "TopicsAnswer":
         """As `topics`, but the brokers are only asked: the answer comes while something else is done."""
+        self._admin.poll(0)  # what librdkafka has to tell would pile up while the brokers are away
         return TopicsAnswer(self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout))
 
     def missing_rights(self, topics: Sequence[str]) -> list[str]:

@@ -144,6 +144,20 @@ def _require(connection: psycopg.Connection[Any], history: History, schema: str,
         )
 
 
+def refuse_newer(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions | None = None) -> None:
+    """For who runs already: returns unless the schema was migrated to where this version cannot follow.
+
+    One that is gone, or behind, is an outage for such a one, and may come back.
+
+    Raises:
+        StartupError: a newer version of the software changed what this one uses.
+    """
+    for history in (INBOX, *([OUTBOX] if outbox is not None else [])):
+        current = current_revision(connection, schema, history)
+        if current is not None and not _is_newer_and_usable(connection, history, schema, current):
+            history.refuse_unknown(schema, current)
+
+
 def _is_newer_and_usable(connection: psycopg.Connection[Any], history: History, schema: str, current: str) -> bool:
     """Whether a newer version of the software made the schema what it is, and left to this one what it needs."""
     if history.knows(current):

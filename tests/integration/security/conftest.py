@@ -62,6 +62,16 @@ class SecureKafka:
     def at(self, listener: str) -> str:
         return f"{LOOPBACK}:{self.ports[listener]}"
 
+    def set_password(self, password: str) -> None:
+        """The one that SCRAM takes from now on."""
+        set_password(self.kafka, password)
+
+
+def set_password(broker: LocalKafka, password: str) -> None:
+    scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
+    client = admin(broker.address)  # a future without a living client fails
+    client.alter_user_scram_credentials([UserScramCredentialUpsertion(USER, scram, password.encode())])[USER].result(20)
+
 
 @pytest.fixture(scope="package")
 def kafka(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
@@ -89,10 +99,7 @@ def kafka(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Ite
     broker = LocalKafka(further=further)
     try:
         broker.start()
-        scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
-        upsertion = UserScramCredentialUpsertion(USER, scram, PASSWORD.encode())
-        client = admin(broker.address)
-        client.alter_user_scram_credentials([upsertion])[USER].result(20)
+        set_password(broker, PASSWORD)
         ports = {each.name: each.port for each in further} | {"PLAINTEXT": broker.port}
         yield SecureKafka(broker, ports, create_topic(broker.address))
     finally:
@@ -122,6 +129,11 @@ class SecurePostgres:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
+
+    def count(self, rows: str) -> int:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            [(number,)] = connection.execute(f"SELECT count(*) FROM {rows}".encode()).fetchall()  # noqa: S608
+        return int(number)
 
     def reconfigure(self, *statements: str, verify: bool = True) -> None:
         """Returns once new connections are met with the new settings; `verify=False` where they have to be past it."""

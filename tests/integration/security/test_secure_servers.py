@@ -18,6 +18,7 @@ from tests.e2e.launcher import environment
 from tests.integration.security.conftest import PASSWORD, USER, Files, SecureKafka, SecurePostgres
 from tests.kafka_topics import produce
 from tests.sinks import write_configuration
+from tests.waiting import eventually
 
 ROUTE = """
 [[routes]]
@@ -49,18 +50,20 @@ class Sink:
     topic: str
     secrets_told: tuple[str, ...] = (PASSWORD, "open%2Fsesame%3F42", WRONG_PASSWORD)
 
-    def run(self, command: str, url: str, kafka: Mapping[str, str], *flags: str) -> Result:
-        servers = kafka["bootstrap.servers"]
+    def configure(self, url: str, kafka: Mapping[str, str]) -> Path:
         rest = "\n".join(f"{json.dumps(key)} = {json.dumps(text)}" for key, text in kafka.items() if "boot" not in key)
-        config = write_configuration(
+        return write_configuration(
             self.directory / "inbox.toml",
             database_url=url,
-            bootstrap_servers=servers,
+            bootstrap_servers=kafka["bootstrap.servers"],
             routes=ROUTE.format(topic=json.dumps(self.topic)),
             name=self.topic,
             database='start_timeout = "2s"',
             kafka=rest,
         )
+
+    def run(self, command: str, url: str, kafka: Mapping[str, str], *flags: str) -> Result:
+        config = self.configure(url, kafka)
         done = subprocess.run(
             [sys.executable, "-P", "-m", "inbox", command, *flags, "--config", str(config)],
             capture_output=True,
@@ -241,6 +244,36 @@ def test_an_expired_certificate_of_postgresql_is_told(
     result = sink.run("check", by_password()(postgres, files), tls()(kafka, files))
     assert result.code == 1
     assert re.search(_pattern(f"certificate verify failed.*{TLS_REMEDY}"), result.text), result.text
+
+
+def test_a_new_sasl_password_is_taken_while_the_sink_runs(
+    sink: Sink, kafka: SecureKafka, postgres: SecurePostgres, files: Files, tmp_path: Path
+) -> None:
+    way = dict(sasl("SCRAM-SHA-256")(kafka, files))
+    del way["sasl.password"]
+    config = sink.configure(by_password()(postgres, files), way)
+    password_file = tmp_path / "secrets" / "kafka__sasl_password"
+    password_file.parent.mkdir()
+    password_file.write_text(PASSWORD)
+    log = tmp_path / "log"
+    command = [sys.executable, "-P", "-m", "inbox", "run", "--config", str(config)]
+    variables = environment(INBOX_SECRETS_DIR=str(password_file.parent))
+    with log.open("wb") as stderr, subprocess.Popen(command, env=variables, stderr=stderr) as process:
+        try:
+            eventually(lambda: "assigned" in log.read_text(), within=30, what="an assignment")
+            kafka.set_password(WRONG_PASSWORD)
+            password_file.write_text(WRONG_PASSWORD)
+            eventually(lambda: log.read_text().count("assigned") == 2, within=30, what="another worker's assignment")
+            produce(kafka.at("PLAINTEXT"), kafka.topic, [b'{"order_id": 77}'])
+            eventually(lambda: postgres.count("public.orders WHERE order_id = 77") == 1, within=20, what="the event")
+            process.terminate()
+            assert process.wait(20) == 0
+        finally:
+            kafka.set_password(PASSWORD)
+            process.kill()
+    assert log.read_text().count("secrets-changed") == 1
+    assert PASSWORD not in log.read_text()
+    assert WRONG_PASSWORD not in log.read_text()
 
 
 def _pattern(said: str) -> str:

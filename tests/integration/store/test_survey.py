@@ -47,3 +47,13 @@ def test_a_schema_that_goes_where_this_version_cannot_follow_stops_the_worker(da
         assert stopped.wait(10)
     with pytest.raises(StartupError, match="upgrade kafka-inbox"):
         survey.refuse_misfit()
+
+
+def test_a_schema_that_is_gone_is_an_outage_and_no_reason_to_stop(database_url: str) -> None:
+    stopped = Event()
+    survey = Survey(DatabaseOptions(url=SecretStr(database_url)), None, stopped.set, every_seconds=0.05)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER SCHEMA inbox RENAME TO elsewhere")
+    with survey.going_on():
+        assert not stopped.wait(1)
+    survey.refuse_misfit()
