@@ -55,6 +55,9 @@ soak: $(STAMP) ## the same for MINUTES (60 unless set), and 1,000 SIGKILLs at fa
 
 audit: $(STAMP) ## AUDIT_EVENTS (a million unless set) audited: speed, memory, and claims deleted and made up by hand
 	AUDIT_EVENTS=$${AUDIT_EVENTS:-1000000} $(BIN)/python -m pytest tests/e2e/test_audit_by_hand.py -rP
+.PHONY: replay
+replay: $(STAMP) ## a million events replayed over two workers that are killed five times, in both modes
+	REPLAY_EVENTS=1250000 REPLAY_KILLS=5 $(BIN)/python -m pytest tests/e2e/test_replay.py -s
 
 scale: $(STAMP) ## 1, 2 and 4 workers join, leave and are killed under load for MINUTES (5 unless set); SCALE_SEED repeats a run
 	$(BIN)/python -m tests.scale

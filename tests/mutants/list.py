@@ -11,6 +11,7 @@ HANDLERS = "tests/integration/sink/test_handlers.py"
 IDENTITY = "tests/integration/sink/test_identity.py"
 PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/sink/test_retry.py"
+REPLAY = "tests/integration/sink/test_replay.py"
 RESUME = "tests/integration/sink/test_resume.py"
 SUSPECTS = "tests/integration/store/test_suspects.py"
 RESOLVED = "tests/unit/sink/test_resolved.py"
@@ -18,6 +19,7 @@ INTAKE = "tests/unit/sink/test_intake.py"
 
 PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
 PROCESSED_SQL = "inbox/store/sql/processed.sql"
+REPLAYS_SQL = "inbox/store/sql/replays.sql"
 
 
 @dataclass(frozen=True)
@@ -314,5 +316,54 @@ MUTANTS = [
         "FOR TABLE {table} WITH (publish = 'insert')",
         "FOR TABLE {table}",
         ("tests/integration/cli/test_check_capture.py::test_what_the_printed_sql_makes_is_enough",),
+    ),
+    Mutant(
+        "a replay does not raise the owner epoch",
+        REPLAYS_SQL,
+        "leader_epoch = NULL, owner_epoch = owner_epoch + 1,",
+        "leader_epoch = NULL,",
+        (f"{REPLAY}::test_a_sink_that_runs_goes_back_and_forward_by_itself",),
+    ),
+    Mutant(
+        "the end of a replay does not raise the owner epoch",
+        REPLAYS_SQL,
+        "leader_epoch = ended.ledger_epoch, owner_epoch = owner_epoch + 1,",
+        "leader_epoch = ended.ledger_epoch,",
+        (f"{REPLAY}::test_a_sink_that_runs_goes_back_and_forward_by_itself",),
+    ),
+    Mutant(
+        "the end of a replay leaves the ledger where the range ends",
+        REPLAYS_SQL,
+        "SET next_offset = ended.ledger_offset,",
+        "SET next_offset = p.next_offset,",
+        (f"{REPLAY}::test_only_what_lacks_its_claim_runs",),
+    ),
+    Mutant(
+        "a forced claim does not bear the replay's id",
+        PROCESSED_SQL,
+        "SET replay_id = %(replay_id)s, partition_id",
+        "SET replay_id = c.replay_id, partition_id",
+        (f"{PROCESSED}::test_a_replay_claims_again_what_stands_there_and_each_once",),
+    ),
+    Mutant(
+        "a forced claim is made again for a duplicate from elsewhere",
+        PROCESSED_SQL,
+        "(c.partition_id = o.partition_id AND c.kafka_offset = o.kafka_offset)",
+        "true",
+        (f"{REPLAY}::test_a_producers_duplicate_in_the_range_is_one_event",),
+    ),
+    Mutant(
+        "a forced replay goes beyond its range",
+        "inbox/sink/intake.py",
+        "if edges := self._assignment.edges():",
+        "if edges := self._assignment.edges() and {}:",
+        (f"{REPLAY}::test_force_lets_each_event_of_the_range_take_effect_once_more",),
+    ),
+    Mutant(
+        "a replay of one route lets the others run",
+        "inbox/sink/batch.py",
+        "if self.replay is not None and self.replay.route not in (None, route):",
+        "if False:",
+        (f"{REPLAY}::test_one_route_alone",),
     ),
 ]

@@ -133,3 +133,37 @@ def test_a_claim_waits_for_another_transaction_with_the_same_id(
         zombie.execute(end)
         assert answer.result(timeout=10) == duplicates
     assert claimed(connection) == [1, 2, 3]
+
+
+def replayed(connection: SinkConnection) -> list[tuple[int, int | None]]:
+    rows = connection.execute("SELECT event_id, replay_id FROM inbox.processed ORDER BY 1")
+    return [(event_id.int, replay_id) for event_id, replay_id in rows]
+
+
+def test_a_replay_claims_again_what_stands_there_and_each_once(
+    connection: SinkConnection, processed: Processed
+) -> None:
+    processed.claim(connection, ROUTE, claims_of(1, 2, 3))
+    assert sorted(processed.claim_again(connection, ROUTE, claims_of(1, 2), 7)) == [0, 1]
+    assert sorted(processed.claim_again(connection, ROUTE, claims_of(1, 2, 3), 7)) == [2]
+    assert sorted(processed.claim_again(connection, ROUTE, claims_of(1), 8)) == [0]
+    assert replayed(connection) == [(1, 8), (2, 7), (3, 7)]
+
+
+def test_a_replay_claims_nothing_again_that_was_a_duplicate_from_elsewhere(
+    connection: SinkConnection, processed: Processed
+) -> None:
+    processed.claim(connection, ROUTE, claims_of(1, 2))
+    assert processed.claim_again(connection, ROUTE, claims_of(1, 2, first_offset=100), 7) == []
+    assert processed.claim_again(connection, ROUTE, claims_of(1, 2, partition_id=2), 7) == []
+    assert processed.claim_again(connection, OTHER_ROUTE, claims_of(1, 2), 7) == []
+    assert replayed(connection) == [(1, None), (2, None)]
+
+
+def test_an_adopted_claim_gets_its_place_from_the_replay_and_is_claimed_again_once(
+    connection: SinkConnection, processed: Processed
+) -> None:
+    processed.claim(connection, ROUTE, claims_of(1, partition_id=0))
+    assert processed.claim_again(connection, ROUTE, claims_of(1, 1, first_offset=40), 7) in ([0], [1])
+    assert processed.claim_again(connection, ROUTE, claims_of(1, 1, first_offset=40), 7) == []
+    assert processed.places_of(connection, ROUTE, [UUID(int=1).bytes])[UUID(int=1).bytes][0] == 1

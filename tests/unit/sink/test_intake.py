@@ -15,7 +15,7 @@ from inbox.sink.batch import Batch
 from inbox.sink.decode import TopicDecoder
 from inbox.sink.intake import Intake
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.store.ledger import Holding
+from inbox.store.ledger import Holding, Replaying
 from tests.records import record
 
 MakeIntake = Callable[..., Intake]
@@ -40,6 +40,47 @@ def test_offsets_below_what_was_taken_are_dropped(make_intake: MakeIntake) -> No
     intake.add(Taken([record(11), record(12)]))
     assert offsets_of(intake.batch) == [10, 11, 12]
     assert intake.batch.records == 3
+
+
+def replayed_up_to(assignment: Assignment, until: int) -> None:
+    """P0 goes on at 10 with a replay that ends before `until`."""
+    assignment.fenced([P0])
+    assignment.looked([Holding(7, P0, 10, "me", 2)], 0.0, idle=True)
+    assignment.acquired([Holding(7, P0, 10, "me", 2, reached_offset=20, replay=Replaying(3, until, None, True))])
+    assignment.placed(P0)
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        Taken([record(10), record(11), record(12), record(13)]),
+        Taken([record(10), record(11), record(15)]),
+        Taken([record(10), record(11)], [(P0, 30)]),
+    ],
+    ids=["records", "a gap", "the end of the log"],
+)
+def test_a_part_ends_where_the_replay_ends_and_bears_it(
+    make_intake: MakeIntake, assignment: Assignment, taken: Taken
+) -> None:
+    replayed_up_to(assignment, 12)
+    intake = make_intake()
+    intake.add(taken)
+    part = intake.hand_over().slices[P0]
+    assert (part.before, part.after, [each.offset() for each in part.routes["r"].records]) == (10, 12, [10, 11])
+    assert part.replay == Replaying(3, 12, None, True)
+    intake.add(Taken([record(12), record(13)]))
+    assert not intake.batch
+
+
+def test_behind_the_replay_a_part_bears_none(make_intake: MakeIntake, assignment: Assignment) -> None:
+    replayed_up_to(assignment, 12)
+    assignment.fenced([P0])
+    assignment.looked([Holding(7, P0, 20, "me", 3)], 0.0, idle=True)
+    assignment.acquired([Holding(7, P0, 20, "me", 3, reached_offset=20)])
+    assignment.placed(P0)
+    intake = make_intake()
+    intake.add(Taken([record(20)]))
+    assert intake.batch.slices[P0].replay is None
 
 
 def test_records_of_a_partition_that_is_not_active_are_dropped(make_intake: MakeIntake, assignment: Assignment) -> None:
