@@ -12,6 +12,7 @@ from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
 from inbox.settings import Settings
 from inbox.sink.fit import LogView
+from inbox.store.audit import AuditReads
 from inbox.store.database import SinkConnection, connect, snapshot, starting
 from inbox.store.ledger import Ledger
 from inbox.store.migrations import require_current
@@ -60,6 +61,7 @@ class _Office:
         self._connection = connection
         self._request = request
         self._routes = {route.name: route.topics for route in settings.routes}
+        self._registered = AuditReads(connection, settings.database.schema, bits=0).routes()
         self._ledger = Ledger(settings.database.schema)
         self.replays = Replays(settings.database.schema)
         self._cluster = Cluster(settings.kafka)
@@ -73,6 +75,7 @@ class _Office:
             known=self._ledger.known(self._connection, topics),
             logs=self._logs,
             routes=self._routes,
+            registered=self._registered,
             from_times=self._from_times,
             until_times=self._until_times,
             running=self.replays.running(self._connection, topics),

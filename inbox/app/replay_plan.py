@@ -73,7 +73,8 @@ class Request:
 class Facts:
     """The ledger and the logs of the topics.
 
-    `routes` are the topics of each route that is configured. `from_times` and `until_times` are the offsets that the
+    `routes` are the topics of each route that is configured, `registered` the routes with which the sink was started.
+    `from_times` and `until_times` are the offsets that the
     brokers gave for times. `running` and `horizons` go by partition id: what goes over a partition now, and the offset
     below which claims may have been removed.
     """
@@ -81,6 +82,7 @@ class Facts:
     known: Sequence[KnownPartition]
     logs: Mapping[str, LogView]
     routes: Mapping[str, Collection[str]]
+    registered: Collection[str]
     from_times: Mapping[TopicPartition, int] = field(default_factory=dict)
     until_times: Mapping[TopicPartition, int] = field(default_factory=dict)
     running: Mapping[int, RunningRange] = field(default_factory=dict)
@@ -142,6 +144,9 @@ def _wrong_routes(request: Request, facts: Facts) -> Iterator[str]:
         return
     if request.route not in facts.routes:
         yield f"the configuration has no route {request.route}; it has {', '.join(sorted(facts.routes))}"
+        return
+    if request.route not in facts.registered:
+        yield f"the sink was never started with route {request.route}; start it, then replay what came before"
         return
     for topic in request.topics:
         if topic not in facts.routes[request.route]:

@@ -86,8 +86,10 @@ def test_the_plan_says_what_is_in_the_range_and_changes_nothing(ten: Sink, repla
 def test_only_what_lacks_its_claim_runs(ten: Sink, replay: Replay) -> None:
     ten.sql("DELETE FROM inbox.processed WHERE kafka_offset = 4")
     assert replay(ten, "--from-offset", "3", "--until-offset", "7", "--execute", "--by", "ada").code == 0
-    ten.run()
+    worker = ten.worker(until_end=True)
+    worker.run()
     assert effects(ten) == [*range(1, 11), 5]
+    assert worker.progress.records == 4, "what lies behind the range was gone over"
     assert ranges(ten) == [(0, 3, 7, 7, 10, "settled", 1, 3, 0)]
     assert ten.sql("SELECT state, requested_by, ended_at IS NOT NULL FROM inbox.replays") == [("settled", "ada", True)]
     assert ten.next_offsets() == {0: 10}

@@ -52,7 +52,8 @@ def facts(
     return Facts(
         known=[known(at, offset) for at, offset in stands.items()],
         logs={"orders": log},
-        routes={"reserve-stock": ("orders",), "invoices": ("payments",)},
+        routes={"reserve-stock": ("orders",), "invoices": ("payments",), "totals": ("orders",)},
+        registered=["reserve-stock", "invoices"],
         from_times={FIRST: 1500, SECOND: 400},
         until_times={FIRST: 1600, SECOND: 400},
         running={running.partition_id: running} if running else {},
@@ -118,6 +119,7 @@ REFUSED: dict[str, tuple[Request, Facts]] = {
     "an unknown topic": (request(AtOffset(1000), topic="order"), facts()),
     "an unknown partition": (request(AtOffset(1000), partitions=(0, 7)), facts()),
     "an unknown route": (request(AtOffset(1000), route="reserve"), facts()),
+    "a route that is new": (request(AtOffset(1000), route="totals"), facts()),
     "a route of other topics": (request(AtOffset(1000), route="invoices"), facts()),
 }
 
@@ -174,6 +176,7 @@ def test_what_is_planned_can_be_read_was_settled_and_is_not_applied_twice_unaske
         known=[known(FIRST, stands)],
         logs={"orders": LogView(cluster_id="c", topic_id=TOPIC_ID, starts={FIRST: log_start}, ends={FIRST: end})},
         routes={},
+        registered=[],
         from_times={FIRST: max(log_start, min(times[0], end))},
         until_times={FIRST: max(log_start, min(times[1], end))},
         running={1: RunningRange(1, 4, 0, 1, 0)} if running else {},
