@@ -8,7 +8,7 @@ TOOLS := .venv-tools
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 
-.PHONY: help demo demo-outbox test unit lint format faults soak mutants outages chart chart-server chart-docs interop bench lock wheel clean audit
+.PHONY: help demo demo-outbox test unit lint format faults soak mutants outages chart chart-server chart-docs interop bench bench-latency lock wheel clean audit
 .PHONY: scale audit-dependencies sbom
 .DEFAULT_GOAL := help
 
@@ -90,6 +90,9 @@ bench: $(STAMP) $(PEERS)/.installed ## this sink beside its peers and the limits
 	PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python -m tests.benchmarks.compare --output docs/performance/comparison.json
 	$(PEERS)/bin/python tests/benchmarks/plot.py docs/performance/comparison.json docs/performance/comparison.svg
 	$(BIN)/python -m tests.benchmarks.throughput
+
+bench-latency: $(STAMP) ## from a producer to a visible row: an idle sink, 1,000 and 20,000 events/s
+	$(BIN)/python -m tests.benchmarks.latency
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header
 

@@ -106,8 +106,12 @@ class GroupConsumer:
             limit -= 1
         elif wait_seconds:
             return taken
-        for message in self._consumer.consume(limit, 0) if limit else []:
-            self._sort(message, taken)
+        messages: list[Any] = self._consumer.consume(limit, 0) if limit else []
+        if self.outage.partitions or any(message.error() is not None for message in messages):
+            for message in messages:
+                self._sort(message, taken)
+        else:
+            taken.records += messages
         if self._sought:
             self._check_first(taken)
         return taken

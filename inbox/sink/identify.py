@@ -1,6 +1,8 @@
 """From a record to the identity and the type of its event: pure, once per record and route."""
 
 import re
+from binascii import Error as NoHex
+from binascii import unhexlify
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from typing import Any
@@ -13,7 +15,7 @@ Headers = Sequence[Header]
 Identify = Callable[[Record, list[Header], Any], bytes]
 ReadType = Callable[[list[Header], Any], str | None]
 
-_UUID_LENGTH = 36
+_UUID_LENGTH, _UUID_BYTES, _DASH = 36, 16, ord("-")
 _INDEX = re.compile("0|[1-9][0-9]*")
 
 
@@ -23,16 +25,20 @@ def as_id(text: str, namespace: bytes) -> bytes:
     Raises:
         EventError: the text is empty.
     """
-    if len(text) == _UUID_LENGTH and text[8] == text[13] == text[18] == text[23] == "-":
-        try:
-            plain = bytes.fromhex(text.replace("-", ""))
-        except ValueError:
-            plain = b""
-        if len(plain) == 16:
-            return plain
     if not text:
         raise EventError("the event id is empty")
-    return uuid5_bytes(namespace, text)
+    return _uuid_in(text.encode()) or uuid5_bytes(namespace, text)
+
+
+def _uuid_in(text: bytes) -> bytes | None:
+    """What a UUID is written as; None for other text. Of bytes, so that most ids are never decoded."""
+    if len(text) != _UUID_LENGTH or not text[8] == text[13] == text[18] == text[23] == _DASH:
+        return None
+    try:
+        plain = unhexlify(text.replace(b"-", b""))
+    except NoHex:
+        return None
+    return plain if len(plain) == _UUID_BYTES else None
 
 
 def uuid5_bytes(namespace: bytes, text: str) -> bytes:
@@ -52,7 +58,7 @@ def identifier(rule: str, topic: str, topic_id: UUID | None) -> Identify:
     namespace = namespace_of(topic)
     kind, _, rest = rule.partition(":")
     if kind == "header":
-        return lambda record, headers, _: as_id(_required_header(headers, rest), namespace)
+        return lambda record, headers, _: _id_in_header(headers, rest, namespace)
     if kind == "key":
         return lambda record, headers, _: as_id(_key(record), namespace)
     if kind == "value":
@@ -98,11 +104,11 @@ def look_up(document: Any, path: Sequence[str]) -> Any:
     return found
 
 
-def _required_header(headers: list[Header], name: str) -> str:
-    text = _text(last_header(headers, name), f"header {name}")
-    if text is None:
+def _id_in_header(headers: list[Header], name: str, namespace: bytes) -> bytes:
+    value = last_header(headers, name)
+    if value is None:
         raise EventError(f"no event id: the record has no header {name}")
-    return text
+    return _uuid_in(value) or as_id(_text(value, f"header {name}") or "", namespace)
 
 
 def _by_known_headers(headers: list[Header], namespace: bytes) -> bytes:

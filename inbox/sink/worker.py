@@ -128,6 +128,7 @@ class Worker:
         self.progress.last_turn = self._clock()
         self._time_limit.enforce()
         self._collect()
+        self._take_what_came_meanwhile()
         self._give_work()
         self._place()
         self._take()
@@ -276,6 +277,11 @@ class Worker:
                 self._assignment.placed(partition)
                 if self._paused:
                     self._consumer.pause([partition])
+
+    def _take_what_came_meanwhile(self) -> None:
+        """While the writer was busy: it would wait for a whole batch more."""
+        if self._intake.batch and not self._writer.busy and not self._waits_long() and (room := self._intake.room):
+            self._intake.add(self._consumer.take(room, wait_seconds=0))
 
     def _take(self) -> None:
         if self._waits_long():
