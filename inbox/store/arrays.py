@@ -4,7 +4,7 @@ psycopg adapts a list element by element in Python, which costs more than the se
 `bytes.join` per column costs next to nothing. Form: PostgreSQL source, `array_recv` in arrayfuncs.c.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from struct import Struct
 
@@ -92,16 +92,13 @@ def _numbers(values: Sequence[int | None], oid: int, size: int) -> bytes:
 
 
 def _varying(values: Sequence[bytes | None], oid: int) -> bytes:
-    return _header(len(values), oid, nulls=None in values) + b"".join(_lengths_and_bytes(values))
-
-
-def _lengths_and_bytes(values: Iterable[bytes | None]) -> Iterable[bytes]:
-    for value in values:
-        if value is None:
-            yield _NULL
-        else:
-            yield len(value).to_bytes(4, "big")
-            yield value
+    if None in values:
+        items = [_NULL if value is None else len(value).to_bytes(4, "big") + value for value in values]
+        return _header(len(values), oid, nulls=True) + b"".join(items)
+    items = [b""] * (2 * len(values))
+    items[::2] = [len(value).to_bytes(4, "big") for value in values if value is not None]
+    items[1::2] = values  # type: ignore[assignment]
+    return _header(len(values), oid) + b"".join(items)
 
 
 class _PackedDumper(Dumper):
