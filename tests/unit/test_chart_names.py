@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from inbox.settings.document import Document, keys_at
+from inbox.settings.properties import KNOWN, is_secret
 from inbox.telemetry import REGISTRY
 
 ROOT = Path(__file__).parents[2]
@@ -61,14 +62,15 @@ def test_the_alerts_ask_for_metrics_that_exist() -> None:
 def test_the_dashboard_asks_for_metrics_that_exist() -> None:
     asked = metrics_in("\n".join(queries_of_the_dashboard()))
 
-    assert asked - set(series_of_the_program()) - FROM_OTHERS == set()
+    assert asked - set(series_of_the_program()) - FROM_OTHERS == set(), "no such metric"
 
 
 def test_the_dashboard_shows_every_metric() -> None:
     shown = metrics_in("\n".join(queries_of_the_dashboard()))
     families = {re.sub("_(bucket|sum|count)$", "", name) for name in series_of_the_program()}
 
-    assert families - {re.sub("_(bucket|sum|count)$", "", name) for name in shown} == set()
+    missing = families - {re.sub("_(bucket|sum|count)$", "", name) for name in shown}
+    assert missing == set(), "give it a panel in helm/inbox/dashboards/kafka-inbox.json"
 
 
 def test_what_they_group_by_are_labels_of_those_metrics() -> None:
@@ -164,3 +166,12 @@ def test_every_value_is_read_by_a_template() -> None:
     values = paths(yaml.safe_load((CHART / "values.yaml").read_text()))
 
     assert [path for path in values if not re.search(rf"\.{path[-1]}\b", templates)] == []
+
+
+def test_the_chart_knows_every_secret_of_kafka() -> None:
+    (pattern,) = re.findall(
+        r'regexMatch "\(\?i\)([^"]*jaas[^"]*)" \$name', (CHART / "templates/_refusals.tpl").read_text()
+    )
+    refused = {name for name in KNOWN if re.search(pattern.replace(r"\\", "\\"), name, re.IGNORECASE)}
+
+    assert refused - {"sasl.oauthbearer.token.endpoint.url"} == {name for name in KNOWN if is_secret(name)}
