@@ -26,7 +26,8 @@ $(STAMP): requirements.lock pyproject.toml examples/inventory/pyproject.toml exa
 demo: $(STAMP) ## four delivery guarantees, one traffic, the same crashes: the whole story
 	$(BIN)/inbox demo
 
-demo-outbox: $(STAMP) ## from one database to another, with kills of order service, relay and sink
+demo-.PHONY: outbox bench-relay
+outbox: $(STAMP) ## from one database to another, with kills of order service, relay and sink
 	$(BIN)/inbox demo --outbox
 
 test: $(STAMP) ## all tests, on a real Kafka and a real PostgreSQL
@@ -64,6 +65,13 @@ scale: $(STAMP) ## 1, 2 and 4 workers join, leave and are killed under load for 
 
 mutants: $(STAMP) ## breaks the delivery path in more than 30 ways, each of which a test has to catch
 	$(BIN)/python -m tests.mutants
+
+.PHONY: outbox bench-relay
+outbox: $(STAMP) ## 200,000 orders through the outbox, 50 SIGKILLs of relays and 5 restarts of Kafka, in both modes of the relay
+	OUTBOX_ORDERS=$${OUTBOX_ORDERS:-200000} OUTBOX_KILLS=$${OUTBOX_KILLS:-50} OUTBOX_RESTARTS=$${OUTBOX_RESTARTS:-5} $(BIN)/python -m pytest tests/e2e/test_outbox.py -s --timeout 3600
+
+bench-relay: $(STAMP) ## events a second of the relay, and from COMMIT to Kafka at 500 a second
+	$(BIN)/python -m tests.benchmarks.relay
 
 outages: $(STAMP) ## PostgreSQL and Kafka away for OUTAGE_SECONDS each (600 unless set)
 	OUTAGE_SECONDS=$${OUTAGE_SECONDS:-600} $(BIN)/python -m pytest tests/integration/outages -k for_minutes -rP

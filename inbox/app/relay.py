@@ -11,8 +11,7 @@ from os import getpid
 from inbox.app.waiting import StopSignal, patiently, unless_stopped
 from inbox.errors import StartupError, TryAgainError
 from inbox.kafka.cluster import Cluster
-from inbox.kafka.options import KafkaOptions
-from inbox.kafka.producer import EventProducer
+from inbox.kafka.producer import EventProducer, TransactionalProducer
 from inbox.relay.lease import SECONDS, Lease
 from inbox.relay.relay import Relay
 from inbox.relay.term import Delivered, Term
@@ -22,6 +21,8 @@ from inbox.store.migrations import require_outbox
 from inbox.store.options import RelayKind
 from inbox.store.outbox_relay import Bell, Held, LeaseRow, OutboxTable
 from inbox.store.rights import missing_relay_rights
+
+MakeProducer = Callable[[Delivered], EventProducer]
 
 
 def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
@@ -41,15 +42,16 @@ def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
     return found is not None
 
 
-def make_relay(settings: RelaySettings, *, until_empty: bool) -> Relay:
+def make_relay(settings: RelaySettings, *, until_empty: bool, transactional: bool = False) -> Relay:
     holder = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
-    return Relay(lambda: RelayDesk(settings, holder), until_empty=until_empty, clock=clock_of_sleepers())
+    producer = _producer_maker(settings, transactional=transactional)
+    return Relay(lambda: RelayDesk(settings, holder, producer), until_empty=until_empty, clock=clock_of_sleepers())
 
 
 class RelayDesk:
     """A connection to the outbox, and all that works on it."""
 
-    def __init__(self, settings: RelaySettings, holder: str) -> None:
+    def __init__(self, settings: RelaySettings, holder: str, make_producer: MakeProducer) -> None:
         schema = settings.database.schema
         self._connection = _connected(settings)
         try:
@@ -59,18 +61,20 @@ class RelayDesk:
         except BaseException:
             self._connection.close()
             raise
-        self._kafka = settings.kafka
+        self._make_producer = make_producer
 
     def term(self, lease: Lease, held: Held) -> Term:
-        producer = producer_maker(self._kafka)
-        return Term(self._table, self.lease, self._bell, lease, held, producer, clock_of_sleepers())
+        return Term(self._table, self.lease, self._bell, lease, held, self._make_producer, clock_of_sleepers())
 
     def close(self) -> None:
         self._connection.close()
 
 
-def producer_maker(options: KafkaOptions) -> Callable[[Delivered], EventProducer]:
-    return lambda delivered: EventProducer(options, delivered)
+def _producer_maker(settings: RelaySettings, *, transactional: bool) -> MakeProducer:
+    kafka, transactional_id = settings.kafka, settings.outbox.transactional_id
+    if transactional:
+        return lambda delivered: TransactionalProducer(kafka, transactional_id, delivered)
+    return lambda delivered: EventProducer(kafka, delivered)
 
 
 def clock_of_sleepers() -> Callable[[], float]:

@@ -16,7 +16,10 @@ from inbox.web import serving
 @config_option
 @properties_option
 @click.option("--until-empty", is_flag=True, help="Stop once every event that is committed by then was sent.")
-def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_empty: bool) -> int:
+@click.option(
+    "--transactional", is_flag=True, help="Send in transactions: readers of committed records never see half a batch."
+)
+def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_empty: bool, transactional: bool) -> int:
     """Send the outbox of this database to Kafka.
 
     Any number may run: one is active, the others take its place within ten seconds. Runs until SIGTERM or SIGINT: then
@@ -28,7 +31,7 @@ def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_em
     with stopped_by_signals(stop), serving(settings.http_listen, health):
         if not app.prepare_relay(settings, stop):
             return DONE
-        made = app.make_relay(settings, until_empty=until_empty)
+        made = app.make_relay(settings, until_empty=until_empty, transactional=transactional)
         health.watch(made.progress)
         stop.then(made.stop)
         made.run()

@@ -13,6 +13,7 @@ sent all before it. So
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,8 @@ Delivered = Callable[[int, int, int], None]
 
 _TOPIC_SECONDS = 10.0
 _QUEUE_MESSAGES = 1_000_000
+_TRANSACTION_SECONDS, _ABORT_SECONDS = 10.0, 3.0
+_FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 _REPORT_TRIES, _REPORT_SECONDS = 10, 0.1
 
 _SILENT = logging.getLogger("inbox.kafka.producer.librdkafka")
@@ -42,6 +45,8 @@ class EventProducer:
     Raises:
         StartupError: librdkafka does not take the properties.
     """
+
+    in_transactions = False
 
     def __init__(self, options: KafkaOptions, delivered: Delivered) -> None:
         self._outage = Outage()
@@ -101,6 +106,12 @@ class EventProducer:
         if self._failure is not None or self._fatal is not None:
             raise self._stopped_by()
 
+    def begin(self) -> None:
+        """Where there are transactions, one begins."""
+
+    def commit(self) -> None:
+        """Where there are transactions, it ends."""
+
     def discard(self) -> None:
         """Forget what was not sent yet; what the brokers have by now they keep."""
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
@@ -118,7 +129,10 @@ class EventProducer:
             if self._failure is not None or self._fatal is None:
                 break
             self._serve(_REPORT_SECONDS)
-        return self._failure or _waits(self._fatal or KafkaError(KafkaError._FAIL), "sending the outbox")
+        return self._failure or self._failed(self._fatal or KafkaError(KafkaError._FAIL), "sending the outbox")
+
+    def _failed(self, error: KafkaError, doing: str) -> TryAgainError:
+        return _waits(error, doing)
 
     def _find(self, topic: str) -> None:
         try:
@@ -143,6 +157,73 @@ class EventProducer:
             self._fatal = self._fatal or error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN or meaning_of(error.code()).fate is Fate.ALERT:
             self._outage.seen(_waits(error, "talking to the brokers"))
+
+
+class TransactionalProducer(EventProducer):
+    """Sends each batch in a transaction of Kafka's; `open` is one that has begun and not ended.
+
+    Whatever fails in it, all of it is aborted, so nothing has to go alone.
+
+    Raises:
+        StartupError: librdkafka does not take the properties.
+        TryAgainError: the brokers do not answer, or refuse this transactional.id.
+    """
+
+    in_transactions = True
+
+    def __init__(self, options: KafkaOptions, transactional_id: str, delivered: Delivered) -> None:
+        self._transactional_id = transactional_id
+        self._open = False
+        super().__init__(options, delivered)
+        # Fences whoever used the id before, and ends what it left open.
+        self._in_our_words("beginning transactions", lambda: self._producer.init_transactions(_TRANSACTION_SECONDS))
+
+    def _properties(self, options: KafkaOptions) -> dict[str, Any]:
+        properties = producer_properties(options)
+        # In a transaction no message passes another: all are aborted.
+        del properties["message.timeout.ms"], properties["enable.gapless.guarantee"]
+        return {**properties, "transactional.id": self._transactional_id}
+
+    def may_share(self, topic: str, key: str) -> bool:
+        super().may_share(topic, key)
+        return True
+
+    def begin(self) -> None:
+        self._in_our_words("beginning a transaction", self._producer.begin_transaction)
+        self._open = True
+
+    def commit(self) -> None:
+        """The batch is there, for readers of committed records too.
+
+        Raises:
+            TryAgainError: it is not, or nobody knows; discard this producer, and send the batch again.
+        """
+        self._in_our_words("committing a transaction", lambda: self._producer.commit_transaction(_TRANSACTION_SECONDS))
+        self._open = False
+
+    def discard(self) -> None:
+        if self._open:
+            # If nobody can abort it now, the next relay of this id does, or the brokers after transaction.timeout.ms.
+            with suppress(KafkaException):
+                self._producer.abort_transaction(_ABORT_SECONDS)
+        super().discard()
+
+    def _in_our_words(self, doing: str, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except KafkaException as error:
+            raise self._failed(error.args[0], doing) from None
+
+    def _failed(self, error: KafkaError, doing: str) -> TryAgainError:
+        if error.code() not in _FENCED:
+            return _waits(error, doing)
+        return TryAgainError(
+            f"{doing}: another relay began transactions under {self._transactional_id} ({error.name()}); nothing to do "
+            "if it took this one's place, but a relay of another outbox needs an [outbox] transactional_id of its own",
+            away="kafka",
+            reason="fenced",
+            alert=True,
+        )
 
 
 def producer_properties(options: KafkaOptions) -> dict[str, Any]:

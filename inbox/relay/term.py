@@ -33,13 +33,21 @@ _END_SECONDS = 5.0
 
 
 class Producer(Protocol):
-    """Sends to Kafka; `token` comes back when the message is delivered. One that may not share goes alone."""
+    """Sends to Kafka; `token` comes back when the message is delivered. One that may not share goes alone.
+
+    Between `begin` and `commit` is a batch that is there as a whole, where `in_transactions`.
+    """
+
+    @property
+    def in_transactions(self) -> bool: ...
 
     def may_share(self, topic: str, key: str) -> bool: ...
     def send(
         self, token: int, topic: str, key: str, value: bytes, headers: list[tuple[str, str | bytes | None]]
     ) -> None: ...
     def poll(self, seconds: float) -> None: ...
+    def begin(self) -> None: ...
+    def commit(self) -> None: ...
     def discard(self) -> None: ...
 
 
@@ -68,7 +76,7 @@ class Term:
         self._look_back = LookBack(held.sent_below)
         self._recorded_below = held.sent_below
         self._waiting: deque[OutboxRow] = deque()
-        self._alone = False
+        self._alone = self._open = False
         self._in_flight: dict[int, OutboxRow] = {}
         self._bytes_in_flight = 0
         self._sent = Sent()
@@ -87,7 +95,8 @@ class Term:
             self._record()
         found = self._lease.may_send(now) and self._send_more()
         self._producer.poll(0.0 if self._may_go_on(found) else _REPORT_SECONDS)
-        if self._sent.ids and (len(self._sent.ids) >= _RECORD_ROWS or now - self._recorded_at >= _RECORD_SECONDS):
+        self._end_transaction()
+        if self._sent.ids and not self._open and self._is_time_to_record(now):
             self._record()
         busy = not self._at_end or bool(self._in_flight) or bool(self._sent.ids)
         if busy:
@@ -124,6 +133,8 @@ class Term:
             deadline = self._clock() + (_END_SECONDS if in_order else 0.0)
             while self._in_flight and self._clock() < deadline:
                 self._producer.poll(_REPORT_SECONDS)
+            if in_order:
+                self._end_transaction()
             if self._lease.epoch is not None:
                 self._record()
             if in_order:
@@ -138,11 +149,24 @@ class Term:
     def _send_more(self) -> bool:
         found = False
         room = IN_FLIGHT_BYTES - self._bytes_in_flight
-        if not self._waiting and room > 0 and len(self._in_flight) < 2 * _MOST_ROWS:
+        if not self._waiting and self._may_read(room):
             found = self._read(room)
+        if self._waiting and self._producer.in_transactions and not self._open:
+            self._producer.begin()
+            self._open = True
         while self._waiting and self._has_way(self._waiting[0]):
             self._send(self._waiting.popleft())
         return found or bool(self._waiting)
+
+    def _may_read(self, room: int) -> bool:
+        if self._producer.in_transactions:
+            return not (self._open or self._sent.ids)
+        return room > 0 and len(self._in_flight) < 2 * _MOST_ROWS
+
+    def _end_transaction(self) -> None:
+        if self._open and not self._waiting and not self._in_flight:
+            self._producer.commit()
+            self._open = False
 
     def _read(self, room: int) -> bool:
         look_back = self._look_back
@@ -184,21 +208,30 @@ class Term:
         sent.partitions.append(partition)
         sent.offsets.append(offset)
 
+    def _is_time_to_record(self, now: float) -> bool:
+        due = len(self._sent.ids) >= _RECORD_ROWS or now - self._recorded_at >= _RECORD_SECONDS
+        return due or self._producer.in_transactions
+
     def _record(self) -> None:
-        """Record what was delivered, and prolong the lease; or find that it was lost."""
+        """Record what was delivered, and prolong the lease; or find that it was lost.
+
+        What is in a transaction of Kafka's that has not ended is not delivered yet.
+        """
         asked_at = self._clock()
-        below = min(self._look_back.read_below, self._lowest_unsent() - 1)
-        transaction_id = self._lease_row.record(self._epoch, self._sent, below)
+        sent = Sent() if self._open else self._sent
+        below = self._recorded_below if self._open else min(self._look_back.read_below, self._lowest_unsent() - 1)
+        transaction_id = self._lease_row.record(self._epoch, sent, below)
         if transaction_id is None:
             self._lease.lost()
             return
         self._lease.kept(asked_at)
         self._look_back.bounded(transaction_id)
         self._recorded_below, self._recorded_at = below, asked_at
-        RELAY_EVENTS.inc(len(self._sent.ids))
-        self.has_sent = self.has_sent or bool(self._sent.ids)
-        self._sent = Sent()
-        self._unrecorded.clear()
+        if not self._open:
+            RELAY_EVENTS.inc(len(sent.ids))
+            self.has_sent = self.has_sent or bool(sent.ids)
+            self._sent = Sent()
+            self._unrecorded.clear()
 
     def _may_go_on(self, found: bool) -> bool:
         """Whether there is more to do than to wait for delivery reports."""

@@ -15,7 +15,7 @@ from inbox.settings import quantities, syntax
 from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
 from inbox.sink.routes import SinkOptions, StartPoint
-from inbox.store.options import DatabaseOptions, OutboxPayload, RelayKind, TableMode, Tombstones
+from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload, RelayKind, TableMode, Tombstones
 
 
 class Format(StrEnum):
@@ -133,6 +133,7 @@ class OutboxSection(Section):
 
     payload: Annotated[OutboxPayload, PlainValidator(syntax.one_of(OutboxPayload))] = OutboxPayload.JSON
     relay: Annotated[RelayKind, PlainValidator(syntax.one_of(RelayKind))] = RelayKind.INBOX
+    transactional_id: Label = OutboxOptions.transactional_id
 
 
 class Document(Section):

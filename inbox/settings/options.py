@@ -105,7 +105,7 @@ def _kafka(document: Document) -> KafkaOptions:
 
 
 def _outbox(section: OutboxSection | None) -> OutboxOptions | None:
-    return OutboxOptions(payload=section.payload, relay=section.relay) if section else None
+    return OutboxOptions(**dict(section)) if section else None
 
 
 def _route(section: RouteSection) -> Route:

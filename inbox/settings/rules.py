@@ -54,6 +54,10 @@ def _review_kafka(subject: Review) -> None:
             subject.blame(path, f"librdkafka has no such property{hint(name, KNOWN)}")
         elif canonical(name) in _GUARDED:
             _review_guarded(subject, path, value)
+        elif name == "transactional.id":
+            subject.blame(
+                path, "only the relay has one; set [outbox] transactional_id, and start it with --transactional"
+            )
         elif not value.strip() and canonical(name) in {"bootstrap.servers", "group.id"}:
             subject.blame(path, "is empty")
 

@@ -37,10 +37,11 @@ class RelayKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxOptions:
-    """`[outbox]`: the type of its `payload` column, and who publishes it."""
+    """`[outbox]`: the type of its `payload` column, who publishes it, and under which id where in transactions."""
 
     payload: OutboxPayload = OutboxPayload.JSON
     relay: RelayKind = RelayKind.INBOX
+    transactional_id: str = "outbox-relay-1"
 
 
 class TableMode(StrEnum):

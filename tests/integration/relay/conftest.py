@@ -126,9 +126,9 @@ def read_all(bootstrap_servers: str, topic: str, **config: object) -> list[Messa
 
 
 @contextmanager
-def relaying(stage: Stage, *, until_empty: bool = False) -> Iterator[Any]:
+def relaying(stage: Stage, *, until_empty: bool = False, transactional: bool = False) -> Iterator[Any]:
     """A relay on a thread of its own; it is stopped in order at the end, and what it raised is raised."""
-    relay = make_relay(stage.settings, until_empty=until_empty)
+    relay = make_relay(stage.settings, until_empty=until_empty, transactional=transactional)
     raised: list[BaseException] = []
 
     def run() -> None:
