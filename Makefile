@@ -26,8 +26,7 @@ $(STAMP): requirements.lock pyproject.toml examples/inventory/pyproject.toml exa
 demo: $(STAMP) ## four delivery guarantees, one traffic, the same crashes: the whole story
 	$(BIN)/inbox demo
 
-demo-.PHONY: outbox bench-relay
-outbox: $(STAMP) ## from one database to another, with kills of order service, relay and sink
+demo-outbox: $(STAMP) ## from one database to another, with kills of order service, relay and sink
 	$(BIN)/inbox demo --outbox
 
 test: $(STAMP) ## all tests, on a real Kafka and a real PostgreSQL

@@ -9,13 +9,15 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from inbox.app.check import Finding, Verdict
 from inbox.app.check import check as examine
+from inbox.app.check_outbox import check_relay
+from inbox.app.examination import Finding, Verdict
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
-from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
+from inbox.cli.options import any_settings, config_option, example, json_option, properties_option
 from inbox.cli.printing import print_json, print_table
+from inbox.settings import Settings
 
-_STYLES = {Verdict.OK: "green", Verdict.FAILED: "bold red", Verdict.NOT_CHECKED: "yellow"}
+_STYLES = {Verdict.OK: "green", Verdict.ADVICE: "cyan", Verdict.FAILED: "bold red", Verdict.NOT_CHECKED: "yellow"}
 
 
 @click.command(epilog=example("inbox check --config inbox.toml && inbox run --config inbox.toml"))
@@ -25,11 +27,13 @@ _STYLES = {Verdict.OK: "green", Verdict.FAILED: "bold red", Verdict.NOT_CHECKED:
 def check(config: Path | None, properties: tuple[tuple[str, str], ...], as_json: bool) -> int:
     """Tell all that stands in the way of a start, at once.
 
-    Each problem comes with its remedy, and nothing is changed. The exit code is 1 if anything is amiss, and 3 if the
-    configuration itself cannot be used.
+    Each problem comes with its remedy, and nothing is changed. Without [sink] and [[routes]] it is the relay that is
+    looked at, which needs only [database], [kafka] and [outbox]. The exit code is 1 if anything is amiss, of which an
+    advice is no part, and 3 if the configuration itself cannot be used.
     """
-    findings = examine(sink_settings(config, properties))
-    sound = all(finding.verdict is Verdict.OK for finding in findings)
+    settings = any_settings(config, properties)
+    findings = examine(settings) if isinstance(settings, Settings) else check_relay(settings)
+    sound = all(finding.verdict in (Verdict.OK, Verdict.ADVICE) for finding in findings)
     if as_json:
         print_json({"ok": sound, "checks": [_as_json(finding) for finding in findings]})
     elif sys.stdout.isatty():

@@ -12,6 +12,7 @@ from inbox.settings import (
     DatabaseSettings,
     RelaySettings,
     Settings,
+    load_any_settings,
     load_database_settings,
     load_relay_settings,
     load_settings,
@@ -71,6 +72,17 @@ def sink_settings(config: Path | None, properties: tuple[tuple[str, str], ...] =
         StartupError: something is wrong or missing; the text says all of it.
     """
     settings = load_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
+    _secrets().learn(settings.database, settings.kafka)
+    return settings
+
+
+def any_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = ()) -> Settings | RelaySettings:
+    """Of a relay where the configuration speaks of an outbox and of no sink, else of a sink.
+
+    Raises:
+        StartupError: as `sink_settings`.
+    """
+    settings = load_any_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
     _secrets().learn(settings.database, settings.kafka)
     return settings
 

@@ -63,7 +63,7 @@ class Cluster:
             if (refusal := self._news.refusal) is not None:
                 raise at_start(KafkaException(refusal), doing)
         try:
-            return str(_result(future, doing, self._timeout).cluster_id)
+            return str(answer(future, doing, self._timeout).cluster_id)
         except TryAgainError as error:
             raise self._news.added_to(error) from None
 
@@ -104,7 +104,7 @@ class Cluster:
         asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
         futures = self._admin.describe_configs(asked, request_timeout=self._timeout) if asked else {}
         policies = {
-            resource.name: _result(future, f"asking for the configuration of topic {resource.name}", self._timeout)
+            resource.name: answer(future, f"asking for the configuration of topic {resource.name}", self._timeout)
             for resource, future in futures.items()
         }
         return {name for name, configured in policies.items() if "compact" in configured["cleanup.policy"].value}
@@ -119,13 +119,13 @@ class Cluster:
         """What the group has committed; partitions without a committed offset are left out."""
         asked = ConsumerGroupTopicPartitions(self.group_id, [KafkaPartition(*p) for p in partitions])
         future = self._admin.list_consumer_group_offsets([asked], request_timeout=self._timeout)[self.group_id]
-        answer = _result(future, f"asking for the offsets of group {self.group_id}", self._timeout)
-        return {TopicPartition(p.topic, p.partition): p.offset for p in answer.topic_partitions if p.offset >= 0}
+        offsets = answer(future, f"asking for the offsets of group {self.group_id}", self._timeout)
+        return {TopicPartition(p.topic, p.partition): p.offset for p in offsets.topic_partitions if p.offset >= 0}
 
     def foreign_members(self) -> int:
         """How many members the group has that are none of this sink, by their client id."""
         future = self._admin.describe_consumer_groups([self.group_id], request_timeout=self._timeout)[self.group_id]
-        members = _result(future, f"asking for the members of group {self.group_id}", self._timeout).members
+        members = answer(future, f"asking for the members of group {self.group_id}", self._timeout).members
         return sum(member.client_id != self._client_id for member in members)
 
     def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
@@ -136,7 +136,7 @@ class Cluster:
             asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout
         )
         return {
-            TopicPartition(p.topic, p.partition): _result(
+            TopicPartition(p.topic, p.partition): answer(
                 future, f"asking for offsets of {p.topic}", self._timeout
             ).offset
             for p, future in futures.items()
@@ -195,14 +195,14 @@ class TopicsAnswer:
         found = {}
         for name, future in self._futures.items():
             try:
-                described = _result(future, f"describing topic {name}", seconds)
+                described = answer(future, f"describing topic {name}", seconds)
             except _NoSuchTopicError:
                 continue
             found[name] = TopicView(name, _uuid(described.topic_id), tuple(sorted(p.id for p in described.partitions)))
         return found
 
 
-def _result(future: Any, doing: str, seconds: float) -> Any:
+def answer(future: Any, doing: str, seconds: float) -> Any:
     """An answer after its time is taken for none; librdkafka's own time-out comes first, and says more."""
     try:
         return future.result(timeout=seconds + 1)

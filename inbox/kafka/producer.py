@@ -32,6 +32,7 @@ _TOPIC_SECONDS = 10.0
 _QUEUE_MESSAGES = 1_000_000
 _TRANSACTION_SECONDS, _ABORT_SECONDS = 10.0, 3.0
 _FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+_PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _REPORT_TRIES, _REPORT_SECONDS = 10, 0.1
 
 _SILENT = logging.getLogger("inbox.kafka.producer.librdkafka")
@@ -53,6 +54,7 @@ class EventProducer:
         self._delivered = delivered
         self._failure: InboxError | None = None
         self._fatal: KafkaError | None = None
+        self._purged: KafkaError | None = None
         self._first_steps = FirstSteps()
         try:
             self._producer = Producer({**self._properties(options), "error_cb": self._on_error}, logger=_SILENT)
@@ -103,7 +105,7 @@ class EventProducer:
             TryAgainError: a message was refused; discard this producer, for no later one may pass it.
         """
         self._serve(seconds)
-        if self._failure is not None or self._fatal is not None:
+        if self._failure is not None or self._fatal is not None or self._purged is not None:
             raise self._stopped_by()
 
     def begin(self) -> None:
@@ -126,10 +128,12 @@ class EventProducer:
     def _stopped_by(self) -> InboxError:
         """The report of the message that was refused, which follows the news that the producer stopped at one."""
         for _ in range(_REPORT_TRIES):
-            if self._failure is not None or self._fatal is None:
+            if self._failure is not None:
                 break
             self._serve(_REPORT_SECONDS)
-        return self._failure or self._failed(self._fatal or KafkaError(KafkaError._FAIL), "sending the outbox")
+        return self._failure or self._failed(
+            self._fatal or self._purged or KafkaError(KafkaError._FAIL), "sending the outbox"
+        )
 
     def _failed(self, error: KafkaError, doing: str) -> TryAgainError:
         return _waits(error, doing)
@@ -149,6 +153,9 @@ class EventProducer:
             partition = message.partition() or 0
             self._first_steps.delivered(message.topic() or "", key, partition)
             self._delivered(token, partition, message.offset() or 0)
+        elif error.code() in _PURGED:
+            # A producer that stops gives up what it has; why it stopped is told apart from that.
+            self._purged = error
         elif self._failure is None:
             self._failure = _refused(error, str(message.topic()))
 

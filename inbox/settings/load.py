@@ -50,6 +50,20 @@ def load_relay_settings(
     return relay_settings(_sound(found))
 
 
+def load_any_settings(
+    *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
+) -> Settings | RelaySettings:
+    """The configuration of a sink, or of a relay where there is `[outbox]` and neither `[sink]` nor `[[routes]]`.
+
+    Raises:
+        StartupError: as `load_settings`.
+    """
+    found = _load(config, flags, environ, cwd, _RELAY)
+    if isinstance(found, Document) and found.sink.name is None and not found.routes:
+        return relay_settings(found)
+    return load_settings(config=config, flags=flags, environ=environ, cwd=cwd)
+
+
 def load_database_settings(
     *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
 ) -> DatabaseSettings:

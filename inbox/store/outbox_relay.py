@@ -176,6 +176,12 @@ class Bell:
         self._connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK_SPACE + self._oid,))
 
 
+def waiting_topics(connection: SinkConnection, schema: str) -> dict[str, int]:
+    """The topics of the newest events, with the length in bytes of the largest payload of each."""
+    sql = statements("outbox", schema)
+    return {topic: int(largest) for topic, largest in connection.execute(sql["waiting_topics"])}
+
+
 def prune_sent(connection: SinkConnection, schema: str, before: datetime, *, limit: int) -> int:
     """Delete at most `limit` events of the outbox that the relay sent before a moment, with the marks of it.
 

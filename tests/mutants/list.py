@@ -17,6 +17,9 @@ SUSPECTS = "tests/integration/store/test_suspects.py"
 RESOLVED = "tests/unit/sink/test_resolved.py"
 INTAKE = "tests/unit/sink/test_intake.py"
 
+RELAY = "tests/integration/relay/test_relay.py"
+TERM = "inbox/relay/term.py"
+
 PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
 PROCESSED_SQL = "inbox/store/sql/processed.sql"
 REPLAYS_SQL = "inbox/store/sql/replays.sql"
@@ -365,5 +368,55 @@ MUTANTS = [
         "if self.replay is not None and self.replay.route not in (None, route):",
         "if False:",
         (f"{REPLAY}::test_one_route_alone",),
+    ),
+    Mutant(
+        "the relay marks SENT before it sends",
+        TERM,
+        "        self._in_flight[row.position] = row\n",
+        "        self._in_flight[row.position] = row\n"
+        "        self._lease_row.record(self._epoch, Sent([row.identity], [b'x'], [0], [0]), row.position)\n",
+        (f"{RELAY}::test_a_message_that_the_broker_refuses_lets_none_of_its_key_pass",),
+    ),
+    Mutant(
+        "the relay reads past the highest position only",
+        TERM,
+        "look_back.front, look_back.gaps, limit",
+        "look_back.front, [], limit",
+        (f"{RELAY}::test_a_row_that_commits_late_is_sent_and_one_rolled_back_is_not",),
+    ),
+    Mutant(
+        "the relay sends no event id",
+        TERM,
+        '[("event_id", row.event_id), ("type", row.type)]',
+        '[("type", row.type)]',
+        (f"{RELAY}::test_a_record_is_what_its_row_says",),
+    ),
+    Mutant(
+        "the relay takes a delivery report for a delivery",
+        "inbox/kafka/producer.py",
+        "        if error is None:\n            self._outage.over()\n",
+        "        if True:\n            self._outage.over()\n",
+        (f"{RELAY}::test_a_message_that_the_broker_refuses_lets_none_of_its_key_pass",),
+    ),
+    Mutant(
+        "the first message to a partition does not go alone",
+        TERM,
+        "        return not (self._alone and self._in_flight)\n",
+        "        self._alone = False\n        return True\n",
+        (f"{RELAY}::test_the_first_to_a_partition_goes_alone",),
+    ),
+    Mutant(
+        "a relay that lost its lease records all the same",
+        "inbox/store/sql/outbox_sent.sql",
+        "    WHERE epoch = %(epoch)s AND holder = %(holder)s\n    RETURNING epoch\n",
+        "    RETURNING epoch\n",
+        (f"{RELAY}::test_a_relay_whose_place_was_taken_records_nothing_and_becomes_a_standby",),
+    ),
+    Mutant(
+        "a gap is given up while its transaction runs",
+        "inbox/relay/lookback.py",
+        "if gap.bound is None or gap.bound > xmin or",
+        "if",
+        ("tests/unit/relay/test_lookback.py::test_a_gap_stays_until_every_transaction_that_might_fill_it_has_ended",),
     ),
 ]

@@ -57,3 +57,9 @@ DELETE FROM {schema}.outbox WHERE event_id IN (
     FROM (SELECT event_id, created_at FROM {schema}.outbox ORDER BY position LIMIT %(limit)s) AS oldest
     WHERE created_at < %(before)s
 );
+
+-- name: waiting_topics
+-- Where the newest events go, and how large the largest of each topic is.
+SELECT topic, max(octet_length(payload::text))
+FROM (SELECT topic, payload FROM {schema}.outbox ORDER BY position DESC LIMIT 10000) AS newest
+GROUP BY topic;

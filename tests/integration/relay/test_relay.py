@@ -268,3 +268,17 @@ def test_a_row_below_everything_that_was_sent_is_found_by_a_sweep(stage: Stage) 
         stage.all_sent()
 
     assert stage.values() == ["1", "1"]
+
+
+def test_the_first_to_a_partition_goes_alone(make_stage: MakeStage) -> None:
+    stage = make_stage(max_message_bytes=2000)
+    stage.properties |= {"compression.codec": "none", "batch.num.messages": "1"}
+    # Brokers take any sequence number from a producer that is new in a partition.
+    stage.publish(json.dumps("x" * 5000), *map(str, range(50)))
+
+    with relaying(stage) as relay:
+        for _ in range(3):
+            relay.progress.waiting_for = None
+            eventually(lambda: relay.progress.waiting_for, what="a relay that waits")
+
+    assert stage.in_kafka() == []

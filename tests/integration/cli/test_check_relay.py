@@ -1,0 +1,55 @@
+"""`inbox check` of a relay: a producer, and the topics that events wait for."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Result
+from tests.integration.relay.conftest import Stage, make_stage, stage  # noqa: F401 - fixtures
+from tests.integration.relay.test_relay import UUID, insert
+
+Inbox = Callable[..., Result]
+
+
+@pytest.fixture(name="check")
+def check_(tmp_path: Path, stage: Stage, inbox: Inbox) -> Callable[..., dict[str, tuple[str, list[str]]]]:  # noqa: F811
+    """Checks a configuration of a relay alone: what was found, by what was looked at."""
+
+    def check(kafka: str = "") -> dict[str, tuple[str, list[str]]]:
+        config = tmp_path / "relay.toml"
+        config.write_text(
+            f'[database]\nurl = "{stage.database_url}"\n[outbox]\n'
+            f'[kafka]\n"bootstrap.servers" = "{stage.bootstrap_servers}"\n{kafka}\n'
+        )
+        result = inbox("check", "--config", str(config), "--json")
+        document = json.loads(result.out)
+        assert result.code == (0 if document["ok"] else 1)
+        return {each["check"]: (each["result"], each["problems"]) for each in document["checks"]}
+
+    return check
+
+
+def test_what_is_unwise_is_an_advice(check: Callable[..., dict[str, tuple[str, list[str]]]], stage: Stage) -> None:  # noqa: F811
+    stage.publish("1")
+
+    found = check()
+
+    result, problems = found.pop(f"publishing to {stage.topic}")
+    assert result == "advice"
+    assert "has one replica" in problems[0]
+    assert {result for result, _ in found.values()} == {"ok"}
+
+
+def test_what_stops_the_relay_is_a_failure(
+    check: Callable[..., dict[str, tuple[str, list[str]]]],
+    stage: Stage,  # noqa: F811
+) -> None:
+    insert(stage, (UUID(int=1), "no-such-topic", None, "T", "1", None))
+
+    found = check('"max.in.flight" = 9')
+
+    assert found["publishing to no-such-topic"][0] == "failed"
+    assert "create it" in found["publishing to no-such-topic"][1][0]
+    assert found["producer"][0] == "failed"
