@@ -67,7 +67,7 @@ class Findings:
 
 
 class OutboxTrial:
-    """One outbox, two relays, a sink at the end."""
+    """One outbox, two relays, a sink at the end. Writers go on, more slowly, as long as harm is done."""
 
     def __init__(
         self, directory: Path, *, url: str, servers: str, topic: str, transactional: bool, restart: Callable[[], None]
@@ -81,6 +81,7 @@ class OutboxTrial:
         self._config.write_text(CONFIGURATION.format(topic=topic, url=url, servers=servers))
         self._mode = ["--transactional"] if transactional else []
         self._happened: Counter[str] = Counter()
+        self._calm = threading.Event()
         self._raised: list[BaseException] = []
         with psycopg.connect(url) as connection:
             connection.execute(TABLES.format(aggregates=AGGREGATES).encode())
@@ -97,10 +98,12 @@ class OutboxTrial:
             for writer in writers:
                 writer.start()
             self._harm(relays, amount, rng)
+            self._calm.set()
             for writer in writers:
                 writer.join()
             eventually(lambda: self._unsent() == 0, within=within, what=f"an outbox that is sent; {self._log}")
         finally:
+            self._calm.set()
             for relay in relays:
                 relay.kill()
                 relay.wait()
@@ -111,8 +114,8 @@ class OutboxTrial:
     def _write(self, orders: int, rng: random.Random) -> None:
         try:
             with psycopg.connect(self._url) as connection:
-                while orders > 0:
-                    count = min(orders, rng.choice([1, 1, 2, 5, 40]))
+                while orders > 0 or not self._calm.wait(0.05):
+                    count = max(1, min(orders, rng.choice([1, 1, 2, 5, 40])))
                     orders -= self._transact(connection, count, rng)
         except BaseException as error:  # noqa: BLE001 - raised by `run`
             self._raised.append(error)
