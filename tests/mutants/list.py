@@ -14,6 +14,7 @@ RETRY = "tests/integration/sink/test_retry.py"
 REPLAY = "tests/integration/sink/test_replay.py"
 RESUME = "tests/integration/sink/test_resume.py"
 SUSPECTS = "tests/integration/store/test_suspects.py"
+AUDIT = "tests/integration/sink/test_audit.py"
 RESOLVED = "tests/unit/sink/test_resolved.py"
 INTAKE = "tests/unit/sink/test_intake.py"
 
@@ -418,5 +419,40 @@ MUTANTS = [
         "if gap.bound is None or gap.bound > xmin or",
         "if",
         ("tests/unit/relay/test_lookback.py::test_a_gap_stays_until_every_transaction_that_might_fill_it_has_ended",),
+    ),
+    Mutant(
+        "an audit ignores from where a route owes",
+        "inbox/audit/chunk.py",
+        "    if offset < around.owes_from:\n        return None\n",
+        "",
+        (f"{AUDIT}::test_a_route_owes_nothing_from_before_its_start",),
+    ),
+    Mutant(
+        "an audit takes a claim of another offset for the event's own",
+        "inbox/store/sql/audit.sql",
+        "WHERE (c.partition_id = %(partition_id)s AND c.kafka_offset = e.kafka_offset) IS NOT TRUE",
+        "WHERE (c.partition_id = %(partition_id)s) IS NOT TRUE",
+        (f"{AUDIT}::test_two_claims_at_each_others_offsets_are_not_taken_for_their_own",),
+    ),
+    Mutant(
+        "an audit overlooks claims that no event bears",
+        "inbox/app/recount.py",
+        "        if own != self._claimed(each, chunk):\n",
+        "        if False:\n",
+        (f"{AUDIT}::test_a_claim_that_no_event_bears_is_found",),
+    ),
+    Mutant(
+        'start = "group" guesses where the group says nothing',
+        "inbox/app/binding.py",
+        "        if offset is None and start < end:\n",
+        "        if False:\n",
+        ("tests/unit/app/test_starts_of_group.py::test_what_the_group_does_not_say_is_not_guessed",),
+    ),
+    Mutant(
+        "an adoption identifies texts otherwise than the sink",
+        "inbox/app/adopt.py",
+        "namespace_of(request.source or _topic(route, request))",
+        "namespace_of(request.source or route.name)",
+        ("tests/integration/sink/test_adopt.py::test_texts_and_numbers_are_identified_as_the_sink_does_it",),
     ),
 ]
