@@ -44,7 +44,9 @@ WORKER_RESTARTS = Counter(
     "inbox_worker_restarts", "Workers started again by `inbox run --workers N`, however they ended.", registry=REGISTRY
 )
 HORIZON_SECONDS = Gauge(
-    "inbox_horizon_seconds", "How far back duplicates are recognised; NaN where that is not known.", registry=REGISTRY
+    "inbox_horizon_seconds",
+    "How far back duplicates are recognised; +Inf: all; NaN where it is not known.",
+    registry=REGISTRY,
 )
 HORIZON_SECONDS.set(math.nan)
 OUTBOX_PENDING = Gauge(

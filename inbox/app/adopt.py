@@ -102,8 +102,23 @@ class _Desk:
             return self._processed.count_claimed(self._connection, self._route_id, ids)
         nowhere = [0] * len(ids)
         claims = Claims(ids, nowhere, [bytes(8)] * len(ids), [ADOPTED] * len(ids))
-        with self._connection.transaction():
-            return len(self._processed.claim(self._connection, self._route_id, claims))
+        while (claimed := self._claim(self._route_id, claims)) is None:
+            pass
+        return claimed
+
+    def _claim(self, route_id: int, claims: Claims) -> int | None:
+        """None where another generation took over meanwhile: nothing was claimed."""
+        self._connection.execute("BEGIN")
+        try:
+            self._processed.follow(self._connection)
+            claimed = len(self._processed.claim(self._connection, route_id, claims))
+            stands = self._processed.is_of_youngest(self._connection)
+            self._connection.execute("COMMIT" if stands else "ROLLBACK")
+        except BaseException:
+            if not self._connection.closed:
+                self._connection.rollback()
+            raise
+        return claimed if stands else None
 
 
 def _route(settings: Settings, request: Request) -> Route:

@@ -118,6 +118,7 @@ class _Office:
             from_offset=begin,
             until_offset=until,
             at=begin,
+            horizon=bounds.horizon,
         )
 
     def refuse_other_logs(self, topics: set[str]) -> None:

@@ -115,6 +115,7 @@ class Recount:
             owes_from=self._part.until_offset if each.owes_from is None else each.owes_from,
             open_letters={offset for offset, state in states.items() if state in OPEN},
             discarded={offset for offset, state in states.items() if state not in OPEN},
+            horizon=self._part.horizon,
         )
 
     def _as_expected(

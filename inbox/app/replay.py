@@ -14,6 +14,7 @@ from inbox.settings import Settings
 from inbox.sink.fit import LogView
 from inbox.store.audit import AuditReads
 from inbox.store.database import SinkConnection, connect, snapshot, starting
+from inbox.store.generations import Generations
 from inbox.store.ledger import Ledger
 from inbox.store.migrations import require_current
 from inbox.store.options import DatabaseOptions
@@ -64,6 +65,7 @@ class _Office:
         self._registered = AuditReads(connection, settings.database.schema, bits=0).routes()
         self._ledger = Ledger(settings.database.schema)
         self.replays = Replays(settings.database.schema)
+        self._generations = Generations(settings.database.schema)
         self._cluster = Cluster(settings.kafka)
         self._logs = self._read_logs()
         self._from_times = self._at(request.start)
@@ -79,6 +81,11 @@ class _Office:
             from_times=self._from_times,
             until_times=self._until_times,
             running=self.replays.running(self._connection, topics),
+            horizons={
+                each.partition_id: each.offset
+                for each in self._generations.horizons(self._connection)
+                if each.offset is not None
+            },
         )
 
     def begin(self, planned: Plan, by: str) -> int:

@@ -12,6 +12,7 @@ from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
 from inbox.store.database import SinkConnection, connect, snapshot, starting
 from inbox.store.dead_letters import DeadLetters, State
+from inbox.store.generations import Generations
 from inbox.store.ledger import Ledger, PartitionStatus
 from inbox.store.migrations import require_current
 from inbox.store.replays import Replay, Replays
@@ -98,7 +99,7 @@ def read_status(settings: Settings) -> Status:
         parked=ledger.letters.get(State.PARKED, 0),
         waiting=ledger.letters.get(State.WAITING, 0),
         same_id_other_payload=sum(row.same_id_other_payload for row in ledger.rows),
-        horizon=None,
+        horizon=ledger.horizon,
         last_replay=ledger.last_replay,
         notices=logs.notices,
     )
@@ -110,6 +111,7 @@ class _LedgerNow:
     rates: Mapping[TopicPartition, float]
     letters: Mapping[State, int]
     last_replay: Replay | None
+    horizon: datetime | None
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def _read(connection: SinkConnection, schema: str) -> _LedgerNow:
             ledger.rates(connection, _RATE_WITHIN),
             DeadLetters(schema).count_by_state(connection),
             Replays(schema).newest(connection),
+            Generations(schema).horizon(connection),
         )
 
 

@@ -7,9 +7,10 @@ from contextlib import closing, contextmanager, suppress
 from inbox.errors import InboxError, StartupError
 from inbox.store.database import SinkConnection, connect, snapshot
 from inbox.store.dead_letters import DeadLetters, State
+from inbox.store.generations import Generations
 from inbox.store.migrations import refuse_newer
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from inbox.telemetry import DEAD_LETTERS
+from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS
 
 _EVERY_SECONDS = 15.0
 _OPEN = (State.PARKED, State.WAITING)
@@ -67,5 +68,6 @@ class Survey:
             return
         with snapshot(connection):
             found = DeadLetters(self._options.schema).count_by_state(connection)
+            HORIZON_SECONDS.set(Generations(self._options.schema).horizon_seconds(connection))
         for state in _OPEN:
             DEAD_LETTERS.labels(state.value).set(found.get(state, 0))

@@ -68,7 +68,8 @@ class Stray:
 class PartitionAudit:
     """One partition's part: the offsets from `from_offset` up to, not including, `until_offset`, read up to `at`.
 
-    `differing` are chunks, by route, of which the log and the claims told different things.
+    Claims below `horizon` may have been removed. `differing` are chunks, by route, of which the log and the claims told
+    different things.
     """
 
     address: TopicPartition
@@ -76,6 +77,7 @@ class PartitionAudit:
     from_offset: int
     until_offset: int
     at: int
+    horizon: int = 0
     records: int = 0
     routes: dict[str, Account] = field(default_factory=dict)
     differing: list[tuple[str, int]] = field(default_factory=list)

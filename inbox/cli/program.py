@@ -18,6 +18,7 @@ from inbox.cli.dev import demo, dev
 from inbox.cli.exits import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
 from inbox.cli.migrate import migrate
 from inbox.cli.outbox import outbox
+from inbox.cli.prune import prune
 from inbox.cli.relay import relay
 from inbox.cli.replay import replay
 from inbox.cli.resume import resume
@@ -35,7 +36,22 @@ def program() -> None:
     configure_logging(human=sys.stderr.isatty())
 
 
-for command in (run, migrate, check, status, audit, adopt, dead_letters, demo, dev, resume, outbox, relay, replay):
+for command in (
+    run,
+    migrate,
+    check,
+    status,
+    audit,
+    adopt,
+    dead_letters,
+    demo,
+    dev,
+    resume,
+    outbox,
+    prune,
+    relay,
+    replay,
+):
     program.add_command(command)
 
 

@@ -120,6 +120,8 @@ class RetentionSection(Section):
     """`[retention]`"""
 
     claims: Annotated[timedelta, PlainValidator(quantities.duration("1s", "36500d"))] = timedelta(days=30)
+    progress: Annotated[timedelta, PlainValidator(quantities.duration("1h", "36500d"))] = timedelta(days=90)
+    dead_letters: Annotated[timedelta, PlainValidator(quantities.duration("1s", "36500d"))] = timedelta(days=90)
 
 
 class HttpSection(Section):

@@ -15,11 +15,21 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetentionLimits:
+    """`[retention]`: how long claims, history and resolved dead letters are kept."""
+
+    claims: timedelta = timedelta(days=30)
+    progress: timedelta = timedelta(days=90)
+    dead_letters: timedelta = timedelta(days=90)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatabaseSettings:
     """What a command needs that works in the database alone; `outbox` is None where there is no `[outbox]`."""
 
     database: DatabaseOptions
     outbox: OutboxOptions | None
+    retention: RetentionLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +54,16 @@ class Settings:
     kafka: KafkaOptions
     routes: tuple[Route, ...]
     failures: FailureLimits
-    claims_retention: timedelta
+    retention: RetentionLimits
     http_listen: tuple[str, int] | None
     outbox: OutboxOptions | None
 
 
 def database_settings(document: Document) -> DatabaseSettings:
     """The part for commands on the database, of a document without problems."""
-    return DatabaseSettings(database=_database(document), outbox=_outbox(document.outbox))
+    return DatabaseSettings(
+        database=_database(document), outbox=_outbox(document.outbox), retention=_retention(document)
+    )
 
 
 def relay_settings(document: Document) -> RelaySettings:
@@ -79,7 +91,7 @@ def sink_settings(document: Document) -> Settings:
         kafka=_kafka(document),
         routes=tuple(_route(route) for route in document.routes),
         failures=FailureLimits(**dict(document.failures)),
-        claims_retention=document.retention.claims,
+        retention=_retention(document),
         http_listen=document.http.listen if document.http else None,
         outbox=_outbox(document.outbox),
     )
@@ -93,6 +105,10 @@ def _database(document: Document) -> DatabaseOptions:
         start_timeout_seconds=section.start_timeout.total_seconds(),
         takeover_timeout_seconds=section.takeover_timeout.total_seconds(),
     )
+
+
+def _retention(document: Document) -> RetentionLimits:
+    return RetentionLimits(**dict(document.retention))
 
 
 def _kafka(document: Document) -> KafkaOptions:

@@ -116,16 +116,21 @@ class LetterDesk:
         return done, unit.key is not None and len(letters) == at_most and not done.failed
 
     def _locked(self, unit: Unit, action: Callable[[], _T]) -> _T:
-        self._transaction.begin()
-        try:
-            self._ledger.lock(self._connection, unit.partition_id)
-            done = action()
-            self._transaction.check_unbroken(self._ledger.raise_epoch(self._connection, unit.partition_id))
-            self._transaction.commit()
-        except BaseException:
-            self._transaction.rollback()
-            raise
-        return done
+        while True:
+            self._transaction.begin()
+            try:
+                self._ledger.lock(self._connection, unit.partition_id)
+                self._processed.follow(self._connection)
+                done = action()
+                self._transaction.check_unbroken(self._ledger.raise_epoch(self._connection, unit.partition_id))
+                # The claims hold off a switch to another generation from now on, so one that came before is seen.
+                if self._processed.is_of_youngest(self._connection):
+                    self._transaction.commit()
+                    return done
+                self._transaction.rollback()
+            except BaseException:
+                self._transaction.rollback()
+                raise
 
     def _read(self, unit: Unit, at_most: int) -> list[Letter]:
         if unit.key is None:

@@ -1,5 +1,6 @@
 """One transaction: claim, handle, park, fence, COMMIT. Every offset of the batch ends, or none does."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,8 +16,10 @@ from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter, DeadLetters
+from inbox.store.generations import Generations
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.letter_copies import LetterCopies
+from inbox.store.older import OlderClaims
 from inbox.store.processed import Processed
 from inbox.store.replays import Replays, ReplayState
 from inbox.store.session import HandlerSession
@@ -24,6 +27,7 @@ from inbox.store.transaction import BatchTransaction
 from inbox.telemetry import SAME_ID_OTHER_PAYLOAD, log
 
 _TAKEOVER_LOOK_SECONDS = 0.05
+_OLDER_LOOK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,10 @@ class Settler:
         self._witness = witness
         self._copies = copies
         self._transaction = BatchTransaction(connection, handlers=any(route.handlers for route in routes))
-        self._attempts = Attempts(connection, session, self._transaction, Processed(schema), limits)
+        self._processed, self._generations = Processed(schema), Generations(schema)
+        self._older_asked_at = -math.inf
+        self._follow_generation()
+        self._attempts = Attempts(connection, session, self._transaction, self._processed, limits)
         self._ledger.sign(connection, owner)
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
@@ -146,6 +153,14 @@ class Settler:
             TryAgainError: nothing is known to have happened; ask the ledger, then settle again.
             HaltError: going on could lose or repeat an event.
         """
+        self._learn_older_claims()
+        while (settled := self._settle_in_generation(batch)) is None:
+            log().info("generation-changed", generation=self._processed.generation)
+            self._learn_older_claims()
+        return settled
+
+    def _settle_in_generation(self, batch: Batch) -> SettledBatch | None:
+        """None where new claims go into another generation by now: what was done is undone."""
         confirm = self._witness.ask(batch)
         self._transaction.begin()
         try:
@@ -157,8 +172,9 @@ class Settler:
             advances = _advances(batch, self._routes, results)
             fenced = self._fence(batch, advances)
             if fenced:
+                moved_on = self._follow_generation()
                 self._transaction.rollback()
-                return SettledBatch(fenced=fenced)
+                return None if moved_on else SettledBatch(fenced=fenced)
             ended = self._note_replays(batch, advances)
             other_payloads = self._count_other_payloads(batch, results.values())
             self._transaction.commit()
@@ -226,17 +242,36 @@ class Settler:
 
     def _fence(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
         moved, transaction_id = self._ledger.fence(
-            self._connection, advances, owner=self._owner, routes_revision=self._routes_revision
+            self._connection,
+            advances,
+            owner=self._owner,
+            routes_revision=self._routes_revision,
+            generation=self._processed.generation,
         )
         reach(Failpoint.FENCED)
         self._transaction.check_unbroken(transaction_id)
         lost = missing(advances, moved)
-        if lost and self._ledger.routes_revision(self._connection) != self._routes_revision:
+        if lost and self._ledger.revisions(self._connection).routes != self._routes_revision:
             raise HaltError(
                 "a newer deployment of this sink changed the set of routes; this worker stops, so that no event "
                 "passes the new routes by: roll the deployment out to all workers"
             )
         return frozenset(each.address for each in batch.slices.values() if each.partition_id in lost)
+
+    def _follow_generation(self) -> bool:
+        """Whether new claims go into another generation than this batch's."""
+        now = self._ledger.revisions(self._connection).generation
+        before, self._processed.generation = self._processed.generation, now
+        if now != before:
+            self._processed.older, self._older_asked_at = OlderClaims(), -math.inf
+        return now != before
+
+    def _learn_older_claims(self) -> None:
+        """Until it is known which ids may have a claim in an older generation, all of them are looked up."""
+        if self._processed.older.known or time.monotonic() - self._older_asked_at < _OLDER_LOOK_SECONDS:
+            return
+        self._older_asked_at = time.monotonic()
+        self._processed.older = self._generations.older(self._connection)
 
     def _remember_parked(self, letters: Sequence[DeadLetter]) -> None:
         if self._limits.order is not Order.KEY:

@@ -13,12 +13,16 @@ from inbox.store.sql import statements
 
 
 class Bounds(NamedTuple):
-    """What the ledger has of a partition: it was begun at `start_offset`, and is settled up to `next_offset`."""
+    """What the ledger has of a partition: it was begun at `start_offset`, and is settled up to `next_offset`.
+
+    Below `horizon` claims may have been removed.
+    """
 
     partition_id: int
     address: TopicPartition
     start_offset: int
     next_offset: int
+    horizon: int = 0
 
 
 class ChunkOfClaims(NamedTuple):
@@ -57,7 +61,7 @@ class AuditReads:
 
     def bounds(self) -> list[Bounds]:
         rows = self._connection.execute(self._sql["bounds"])
-        return [Bounds(row[0], TopicPartition(row[1], row[2]), row[3], row[4]) for row in rows]
+        return [Bounds(row[0], TopicPartition(row[1], row[2]), row[3], row[4], row[5]) for row in rows]
 
     def histories(self) -> Iterator[History]:
         """Each partition of the ledger with its rows of `progress`; the caller has the snapshot."""

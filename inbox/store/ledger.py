@@ -42,6 +42,13 @@ class Holding(NamedTuple):
     replay: Replaying | None = None
 
 
+class Revisions(NamedTuple):
+    """What a batch has to be of beside its partitions: the set of routes, and the generation of claims."""
+
+    routes: int
+    generation: int
+
+
 class OpenSession(NamedTuple):
     """The session of a partition's owner, with a transaction open; `started` tells it from another with its pid."""
 
@@ -172,8 +179,11 @@ class Ledger:
         *,
         owner: str,
         routes_revision: int,
+        generation: int = 0,
     ) -> tuple[frozenset[int], str | None]:
         """Move the ledger on where it still is as the batch found it.
+
+        `generation` is the one that the batch's claims are in.
 
         Returns:
             The partition ids that moved, and the transaction id (PostgreSQL's `pg_current_xact_id`).
@@ -190,6 +200,7 @@ class Ledger:
             "dead_lettered": arrays.int8s([s.dead_lettered for s in endings]),
             "owner": owner,
             "routes_revision": routes_revision,
+            "generation": generation,
             "leader_epochs": arrays.int4s([a.leader_epoch for a in advances]),
         }
         rows = connection.execute(self._sql["fence"], parameters).fetchall()
@@ -211,9 +222,9 @@ class Ledger:
     def count_other_payloads(self, connection: SinkConnection, partition_id: int, count: int) -> None:
         connection.execute(self._sql["count_other_payloads"], {"partition_id": partition_id, "count": count})
 
-    def routes_revision(self, connection: SinkConnection) -> int:
-        row = connection.execute(self._sql["routes_revision"]).fetchone()
-        return int(row[0]) if row else -1
+    def revisions(self, connection: SinkConnection) -> Revisions:
+        row = connection.execute(self._sql["revisions"]).fetchone()
+        return Revisions(*row) if row else Revisions(-1, -1)
 
     def status(self, connection: SinkConnection) -> list[PartitionStatus]:
         return [

@@ -1,11 +1,15 @@
 """The claims: which events took effect through which route."""
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from inbox.events import address
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
+from inbox.store.older import OlderClaims
+from inbox.store.schema import GENERATION_SLOTS
 from inbox.store.sql import statements
 
 ADOPTED = 0
@@ -37,10 +41,32 @@ class EarlierClaim(NamedTuple):
 
 
 class Processed:
-    """Reads and writes of `processed`; the caller has the transaction."""
+    """Reads and writes of the claims; the caller has the transaction.
+
+    `generation` is the one that new claims go into, `older` what is known of the others. No unique index spans them, so
+    whoever claims has to see before COMMIT that it is still the sink's: the switch to another waits for every
+    transaction with claims.
+    """
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("processed", schema)
+        self.generation = 0
+        self.older = OlderClaims()
+
+    def _in_turn(self, statement: bytes) -> bytes:
+        return rotated(statement, self.generation)
+
+    def follow(self, connection: SinkConnection) -> None:
+        """Claim in the youngest generation from now on."""
+        self.generation = self._youngest(connection)
+
+    def is_of_youngest(self, connection: SinkConnection) -> bool:
+        """To be asked before COMMIT, after the claims, which hold off a switch: False where it came before them."""
+        return self.generation == self._youngest(connection)
+
+    def _youngest(self, connection: SinkConnection) -> int:
+        row = connection.execute(self._sql["youngest"]).fetchone()
+        return int(row[0]) if row else 0
 
     def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
         """Claim all that are new.
@@ -49,13 +75,23 @@ class Processed:
             The places, counted from 0, of those that were claimed before.
         """
         parameters = {
+            "suspects": arrays.uuids(self.older.suspects(claims.ids)),
             "ids": arrays.uuids(claims.ids),
             "offsets": arrays.int8s(claims.offsets),
             "hashes": arrays.hashes(claims.hashes),
             "partition_ids": arrays.int4s(claims.partition_ids),
             "route_id": route_id,
         }
-        return [row[0] for row in connection.execute(self._sql["claim"], parameters)]
+        claimed_before = [row[0] for row in connection.execute(self._in_turn(self._sql["claim"]), parameters)]
+        if claimed_before:
+            again = {
+                "ids": arrays.uuids([claims.ids[place] for place in claimed_before]),
+                "offsets": arrays.int8s([claims.offsets[place] for place in claimed_before]),
+                "partition_ids": arrays.int4s([claims.partition_ids[place] for place in claimed_before]),
+                "route_id": route_id,
+            }
+            connection.execute(self._in_turn(self._sql["renew"]), again)
+        return claimed_before
 
     def claim_again(self, connection: SinkConnection, route_id: int, claims: Claims, replay_id: int) -> list[int]:
         """Claim for a replay what was claimed before it, or just now.
@@ -99,3 +135,25 @@ class Processed:
             )
             for event_id, topic, partition, offset, payload_hash in rows
         }
+
+
+_SLOT = re.compile(rb'(?<="\.)processed(?:_(\d))?\b')
+
+
+def slot_name(slot: int) -> str:
+    """The table of claims with that place in the turn."""
+    return f"processed_{slot}" if slot else "processed"
+
+
+def rotated(statement: bytes, generation: int) -> bytes:
+    """A statement that is written for generation 0, for another one: its tables' names move on in the turn."""
+    return _moved_on(statement, generation % GENERATION_SLOTS)
+
+
+@lru_cache(maxsize=64)
+def _moved_on(statement: bytes, slots: int) -> bytes:
+
+    def moved_on(found: re.Match[bytes]) -> bytes:
+        return slot_name((int(found[1] or 0) + slots) % GENERATION_SLOTS).encode()
+
+    return _SLOT.sub(moved_on, statement)

@@ -4,6 +4,7 @@ The revisions under `migrations/` make these tables; a test holds both equal. Wh
 to somebody who queries it stands in `docs/reference/tables.md`.
 """
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -28,10 +29,13 @@ from sqlalchemy import (
     event,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB
 from sqlalchemy.types import UserDefinedType
 
 from inbox.store.options import OutboxOptions, OutboxPayload
+
+GENERATION_SLOTS = 4
+"""How many tables of claims there are, `processed` and `processed_1` to `_3`, used in turn."""
 
 VERSION_TABLE = "alembic_version"
 OUTBOX_VERSION_TABLE = "outbox_version"
@@ -63,6 +67,7 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _progress(tables)
     _route_starts(tables)
     _processed(tables)
+    _generations(tables)
     _dead_letters(tables)
     _handling(tables)
     _resumptions(tables)
@@ -83,6 +88,7 @@ def _sink(tables: MetaData) -> None:
         Column("cluster_id", Text),
         Column("routes_revision", Integer, nullable=False, server_default=text("0")),
         _now("created_at"),
+        Column("generation", Integer, nullable=False, server_default=text("0")),
         CheckConstraint("singleton", name="singleton"),
     )
 
@@ -121,6 +127,8 @@ def _partitions(tables: MetaData) -> None:
         Column("reached_offset", BigInteger, nullable=False),
         Column("progress_from", BigInteger),
         Column("progress_since", DateTime(timezone=True)),
+        Column("horizon_offset", BigInteger),
+        Column("horizon_time", DateTime(timezone=True)),
         UniqueConstraint("topic", "partition"),
         CheckConstraint("next_offset >= 0", name="next_offset"),
     )
@@ -160,10 +168,22 @@ def _route_starts(tables: MetaData) -> None:
 
 
 def _processed(tables: MetaData) -> None:
+    claims = _claims(tables, "processed")
+    for slot in range(1, GENERATION_SLOTS):
+        event.listen(_claims(tables, f"processed_{slot}"), "after_create", partial(_inherit, claims))
+
+
+def _inherit(parent: Table, table: Table, connection: Connection, **_: Any) -> None:
+    # A query of `processed` finds the claims of every generation.
+    preparer = connection.dialect.identifier_preparer
+    connection.exec_driver_sql(f"ALTER TABLE {preparer.format_table(table)} INHERIT {preparer.format_table(parent)}")
+
+
+def _claims(tables: MetaData, name: str) -> Table:
     # One row per event and route, so every byte counts: wide columns first leave no padding, and
     # foreign keys or a second index would cost more than the claim itself.
-    Table(
-        "processed",
+    return Table(
+        name,
         tables,
         Column("event_id", Uuid, primary_key=True),
         Column("kafka_offset", BigInteger, nullable=False),
@@ -172,6 +192,26 @@ def _processed(tables: MetaData) -> None:
         Column("partition_id", Integer, nullable=False),
         Column("route_id", SmallInteger, primary_key=True, autoincrement=False),
         Column("replay_id", Integer),
+    )
+
+
+def _generations(tables: MetaData) -> None:
+    Table(
+        "generations",
+        tables,
+        Column("generation", Integer, primary_key=True, autoincrement=False),
+        _now("opened_at"),
+        Column("closed_at", DateTime(timezone=True)),
+        Column("partition_ids", ARRAY(Integer)),
+        Column("until_offsets", ARRAY(BigInteger)),
+        Column("filter_bits", Integer),
+    )
+    Table(
+        "generation_filters",
+        tables,
+        Column("generation", Integer, primary_key=True, autoincrement=False),
+        Column("block", Integer, primary_key=True, autoincrement=False),
+        Column("bits", BIT(8192), nullable=False),
     )
 
 

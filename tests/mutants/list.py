@@ -5,6 +5,8 @@ from dataclasses import dataclass
 LEDGER = "tests/integration/store/test_ledger.py"
 PROCESSED = "tests/integration/store/test_processed.py"
 PROGRESS = "tests/integration/store/test_progress.py"
+GENERATIONS = "tests/integration/store/test_generations.py"
+PRUNING = "tests/integration/store/test_pruning.py"
 TRANSACTION = "tests/integration/sink/test_transaction.py"
 EVENTS = "tests/integration/sink/test_events.py"
 HANDLERS = "tests/integration/sink/test_handlers.py"
@@ -44,6 +46,41 @@ MUTANTS = [
         "    AND p.owner_epoch = mine.owner_epoch\n",
         "",
         (f"{LEDGER}::test_a_fence_that_does_not_find_the_ledger_as_it_was_moves_nothing",),
+    ),
+    Mutant(
+        "the fence does not compare the generation",
+        PARTITIONS_SQL,
+        "        AND (SELECT generation FROM {schema}.sink) = %(generation)s\n",
+        "        AND (SELECT generation FROM {schema}.sink) >= %(generation)s\n",
+        (f"{GENERATIONS}::test_a_batch_of_the_generation_before_is_fenced",),
+    ),
+    Mutant(
+        "the switch to another generation waits for nobody",
+        "inbox/store/generations.py",
+        '            self._lock(connection, number, "SHARE ROW EXCLUSIVE")\n',
+        "",
+        (f"{GENERATIONS}::test_a_switch_waits_for_a_batch_with_claims",),
+    ),
+    Mutant(
+        "the claims go before the horizon is raised",
+        "inbox/app/prune.py",
+        "            if not self._generations.raise_horizon(self._connection, each.number):\n",
+        "            if False:\n",
+        (f"{PRUNING}::test_the_horizon_is_raised_before_the_claims_go",),
+    ),
+    Mutant(
+        "the horizon is raised over a replay under way",
+        "inbox/store/sql/generations.sql",
+        "p.partition_id = locked.partition_id AND NOT held.up\n",
+        "p.partition_id = locked.partition_id\n",
+        (f"{GENERATIONS}::test_the_horizon_is_not_raised_over_a_replay_under_way",),
+    ),
+    Mutant(
+        "an id that comes again stays in its old generation",
+        "inbox/store/processed.py",
+        "        if claimed_before:\n",
+        "        if False:\n",
+        (f"{GENERATIONS}::test_an_id_that_comes_again_from_elsewhere_is_kept_with_the_youngest",),
     ),
     Mutant(
         "what is settled again is counted in progress again",
@@ -176,8 +213,8 @@ MUTANTS = [
     Mutant(
         "of equal ids in a batch the last wins",
         PROCESSED_SQL,
-        "FROM offered ORDER BY event_id, place\n",
-        "FROM offered ORDER BY event_id, place DESC\n",
+        "(SELECT event_id FROM older) ORDER BY event_id, place\n",
+        "(SELECT event_id FROM older) ORDER BY event_id, place DESC\n",
         (f"{PROCESSED}::test_of_equal_ids_in_a_batch_the_first_wins",),
     ),
     Mutant(

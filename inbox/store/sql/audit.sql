@@ -2,7 +2,7 @@
 
 -- name: bounds
 -- A row of the ledger that a resume set aside has a # behind its topic, and is of another log.
-SELECT partition_id, topic, partition, start_offset, next_offset
+SELECT partition_id, topic, partition, start_offset, next_offset, coalesce(horizon_offset, 0)
 FROM {schema}.partitions WHERE strpos(topic, '#') = 0 ORDER BY topic, partition;
 
 -- name: route_starts

@@ -131,6 +131,7 @@ WITH mine AS (
         AND p.owner_epoch = mine.owner_epoch
         AND p.next_offset = mine.before
         AND (SELECT routes_revision FROM {schema}.sink) = %(routes_revision)s
+        AND (SELECT generation FROM {schema}.sink) = %(generation)s
     RETURNING p.partition_id, p.progress_from, mine.above, mine.after,
         mine.applied, mine.duplicate, mine.filtered, mine.dead_lettered
 ), noted AS (
@@ -159,8 +160,8 @@ SELECT partition_id FROM {schema}.partitions WHERE partition_id = %(partition_id
 UPDATE {schema}.partitions SET owner_epoch = owner_epoch + 1 WHERE partition_id = %(partition_id)s
 RETURNING pg_current_xact_id()::text;
 
--- name: routes_revision
-SELECT routes_revision FROM {schema}.sink;
+-- name: revisions
+SELECT routes_revision, generation FROM {schema}.sink;
 
 -- name: count_other_payloads
 UPDATE {schema}.partitions SET same_id_other_payload = same_id_other_payload + %(count)s

@@ -1,16 +1,38 @@
 -- The claims: one row for each event that a route has taken effect of.
+--
+-- `processed` and `processed_1` to `processed_3` inherit from it: a query of `processed` reads them all. They are used in
+-- turn. What is written here for generation 0 is rotated for the others: `processed` takes the new claims, the three
+-- others are the older generations.
+
+-- name: youngest
+SELECT generation FROM {schema}.sink;
 
 -- name: claim
 -- Takes the new ids and returns the places (from 0) of the others. One statement, sorted by id, so that two
 -- workers with the same ids wait for each other instead of deadlocking; of equal ids inside it the first wins.
-WITH offered AS MATERIALIZED (
+-- One look-up a suspect and older generation, whatever the planner thinks of their sizes.
+WITH older AS MATERIALIZED (
+    SELECT s.event_id FROM unnest(%(suspects)s) AS s (event_id)
+    WHERE EXISTS (
+            SELECT FROM ONLY {schema}.processed_1 AS c
+            WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
+        )
+        OR EXISTS (
+            SELECT FROM ONLY {schema}.processed_2 AS c
+            WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
+        )
+        OR EXISTS (
+            SELECT FROM ONLY {schema}.processed_3 AS c
+            WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
+        )
+), offered AS MATERIALIZED (
     SELECT event_id, kafka_offset, payload_hash, partition_id, place
     FROM unnest(%(ids)s, %(offsets)s, %(hashes)s, %(partition_ids)s) WITH ORDINALITY
         AS o (event_id, kafka_offset, payload_hash, partition_id, place)
 ), claimed AS (
     INSERT INTO {schema}.processed (event_id, kafka_offset, payload_hash, partition_id, route_id)
     SELECT event_id, kafka_offset, payload_hash, partition_id, %(route_id)s
-    FROM offered ORDER BY event_id, place
+    FROM offered WHERE event_id NOT IN (SELECT event_id FROM older) ORDER BY event_id, place
     ON CONFLICT DO NOTHING
     RETURNING event_id, partition_id, kafka_offset
 )
@@ -40,6 +62,33 @@ WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
             AND d.state = 'discarded'
     )
 RETURNING o.place - 1;
+
+-- name: renew
+-- An id that came again, from elsewhere in the log, was seen now: its claim moves from an older generation into the
+-- youngest, so that it is kept as long as its last appearance wants.
+WITH offered AS MATERIALIZED (
+    SELECT DISTINCT ON (event_id) event_id, partition_id, kafka_offset
+    FROM unnest(%(ids)s, %(partition_ids)s, %(offsets)s) AS o (event_id, partition_id, kafka_offset)
+    ORDER BY event_id
+), moved_1 AS (
+    DELETE FROM ONLY {schema}.processed_1 AS c USING offered AS o
+    WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
+        AND (c.partition_id, c.kafka_offset) <> (o.partition_id, o.kafka_offset)
+    RETURNING c.*
+), moved_2 AS (
+    DELETE FROM ONLY {schema}.processed_2 AS c USING offered AS o
+    WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
+        AND (c.partition_id, c.kafka_offset) <> (o.partition_id, o.kafka_offset)
+    RETURNING c.*
+), moved_3 AS (
+    DELETE FROM ONLY {schema}.processed_3 AS c USING offered AS o
+    WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
+        AND (c.partition_id, c.kafka_offset) <> (o.partition_id, o.kafka_offset)
+    RETURNING c.*
+)
+INSERT INTO {schema}.processed
+SELECT * FROM moved_1 UNION ALL SELECT * FROM moved_2 UNION ALL SELECT * FROM moved_3
+ON CONFLICT DO NOTHING;
 
 -- name: claims_of
 -- One look-up an id, whatever the planner thinks of the table's size.

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from inbox.errors import HaltError, TryAgainError
 from inbox.failpoints import Failpoint
 from inbox.store.database import connect
+from inbox.store.generations import Generations
 from inbox.store.options import DatabaseOptions
 from inbox.store.transaction import BatchTransaction
 from tests.integration.sink.cut import CuttingProxy
@@ -194,3 +195,26 @@ def test_a_connection_that_ends_at_any_step_is_opened_again(appending: Sink, at:
     appending.run()
     assert appended(appending) == [1, 2, 3]
     assert appending.endings() == {"applied": 3}
+
+
+# Generations of claims.
+
+
+def test_a_batch_under_which_another_generation_took_over_is_settled_in_that_one(appending: Sink, at: At) -> None:
+    send(appending, 1, 2)
+    appending.run()
+    send(appending, 2, 3)
+
+    def take_over() -> None:
+        with closing(connect(DatabaseOptions(url=SecretStr(appending.database_url)))) as connection:
+            Generations("inbox").switch(connection, 0)
+
+    at(Failpoint.BEGUN, take_over)
+    appending.run()
+    assert appended(appending) == [1, 2, 3]
+    assert appending.endings() == {"applied": 3, "duplicate": 1}
+    assert appending.column("SELECT tableoid::regclass::text FROM inbox.processed ORDER BY 1") == [
+        "inbox.processed",
+        "inbox.processed_1",
+        "inbox.processed_1",
+    ]

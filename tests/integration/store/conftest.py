@@ -19,12 +19,17 @@ ROUTE = RouteIdentity("reserve", ("orders",), "header:event_id")
 P0, P1, P2 = (TopicPartition("orders", number) for number in range(3))
 
 
+@pytest.fixture(name="database_options")
+def database_options_(database_url: str) -> DatabaseOptions:
+    """This test's database."""
+    return DatabaseOptions(url=SecretStr(database_url))
+
+
 @pytest.fixture(name="open_connection")
-def open_connection_(database_url: str) -> Iterator[Connect]:
+def open_connection_(database_options: DatabaseOptions) -> Iterator[Connect]:
     """Opens another connection to this test's database with each call."""
     with ExitStack() as opened:
-        options = DatabaseOptions(url=SecretStr(database_url))
-        yield lambda: opened.enter_context(closing(connect(options)))
+        yield lambda: opened.enter_context(closing(connect(database_options)))
 
 
 @pytest.fixture(name="connection")

@@ -229,7 +229,7 @@ def test_after_a_rolling_upgrade_a_batch_of_the_old_routes_moves_nothing(
     assert fence(connection, ledger, [advance(held, 15)]) == frozenset()
     (again,) = held_by(connection, ledger, "me")
     assert fence(connection, ledger, [advance(again, 15)]) == frozenset()
-    assert ledger.routes_revision(connection) == 2
+    assert ledger.revisions(connection).routes == 2
 
 
 # A stopped owner's session.

@@ -89,7 +89,7 @@ def test_a_refused_start_leaves_no_trace(connection: SinkConnection, bind: Bind,
 
 
 def test_an_added_route_starts_where_the_ledger_stands(connection: SinkConnection, bind: Bind, ledger: Ledger) -> None:
-    connection.execute("UPDATE inbox.partitions SET next_offset = 500 WHERE partition = 1")
+    connection.execute("UPDATE inbox.partitions SET next_offset = 500, reached_offset = 500 WHERE partition = 1")
     registration = bind(ROUTE, BILL)
     assert set(registration.route_ids) == {"reserve", "bill"}
     assert registration.routes_revision == 2
@@ -173,7 +173,7 @@ def test_a_route_that_comes_back_does_not_owe_what_passed_while_it_was_retired(
     bind(ROUTE, BILL)
     Ledger("inbox").add(connection, "cluster-1", None, {P0: 10})
     bind(ROUTE, retired=("bill",))
-    connection.execute("UPDATE inbox.partitions SET next_offset = 25")
+    connection.execute("UPDATE inbox.partitions SET next_offset = 25, reached_offset = 25")
     bind(ROUTE, BILL)
     assert starts(connection) == {("reserve", 0): 10, ("bill", 0): 25}
 

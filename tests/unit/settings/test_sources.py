@@ -18,7 +18,7 @@ def test_defaults_fill_what_the_file_leaves_out(load: Load) -> None:
     assert settings.sink.batch_events == 5000
     assert settings.sink.batch_bytes == 16 * 1024 * 1024
     assert settings.database.schema == "inbox"
-    assert settings.claims_retention.days == 30
+    assert settings.retention.claims.days == 30
     assert settings.http_listen is None
     assert settings.outbox is None
 
@@ -167,7 +167,7 @@ def test_scalars_are_read_from_variables(load: Load) -> None:
     assert (settings.sink.batch_events, settings.sink.batch_bytes) == (7, 2 * 1024 * 1024)
     assert (settings.database.schema, settings.database.start_timeout_seconds) == ("other", 5.0)
     assert settings.failures.order == "halt"
-    assert settings.claims_retention.total_seconds() == 12 * 3600
+    assert settings.retention.claims.total_seconds() == 12 * 3600
     assert settings.http_listen == ("::", 8080)
     assert settings.outbox is not None
     assert (settings.outbox.payload, settings.outbox.relay) == ("bytea", "inbox")
