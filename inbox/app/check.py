@@ -5,8 +5,7 @@ from contextlib import closing
 from functools import partial
 
 from inbox.app.binding import first_offsets, no_topic, sink_identity, wanted_topics
-from inbox.app.check_outbox import check_publishing
-from inbox.app.connector import capture_of
+from inbox.app.check_outbox import check_publishing, require_capture
 from inbox.app.examination import Examination, Finding, UnaskedError
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
 from inbox.errors import InboxError, StartupError
@@ -66,8 +65,7 @@ class _Examination(Examination):
         connection = self.database()
         if not self._migrated:
             raise UnaskedError("the schema holds no outbox of this version")
-        if problems := capture_of(self._settings.database).problems(connection):
-            raise StartupError("\n".join(problems))
+        require_capture(connection, self._settings.database)
 
     def _find_table(self, target: TableTarget) -> None:
         TableWriter(self.database(), target)

@@ -3,14 +3,16 @@
 from contextlib import closing
 from functools import partial
 
-from inbox.app.examination import BROKER_SECONDS, Examination, Finding, Verdict
+from inbox.app.connector import capture_of
+from inbox.app.examination import BROKER_SECONDS, Examination, Finding, UnaskedError, Verdict
 from inbox.errors import StartupError
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.producer import EventProducer
 from inbox.kafka.publishing import PublishingTopics, batch_bytes, judged
 from inbox.settings import RelaySettings
+from inbox.store.database import SinkConnection
 from inbox.store.migrations import require_outbox
-from inbox.store.options import RelayKind
+from inbox.store.options import DatabaseOptions, RelayKind
 from inbox.store.outbox_relay import waiting_topics
 from inbox.store.rights import missing_relay_rights
 
@@ -19,11 +21,10 @@ def check_relay(settings: RelaySettings) -> list[Finding]:
     """What the start of a relay would find, where the configuration has no sink."""
     with closing(Examination(settings.database, settings.kafka)) as examination:
         examination.find_database()
-        examination.ask(
-            f"outbox in {settings.database.schema}",
-            lambda: require_outbox(examination.database(), settings.database.schema, settings.outbox),
-        )
-        if settings.outbox.relay is RelayKind.INBOX:
+        examination.ask(f"outbox in {settings.database.schema}", lambda: _require_outbox(examination, settings))
+        if settings.outbox.relay is RelayKind.DEBEZIUM:
+            examination.ask("change data capture", lambda: _find_capture(examination, settings))
+        else:
             examination.ask("rights in the database", lambda: _require_rights(examination, settings.database.schema))
         examination.find_brokers()
         check_publishing(examination, settings.database.schema, settings.kafka)
@@ -48,6 +49,24 @@ def _judge(examination: Examination, subject: str, topic: str, largest: int, kaf
         raise StartupError("\n".join(stops))
     if remarks:
         examination.findings.append(Finding(subject, Verdict.ADVICE, [remark.text for remark in remarks]))
+
+
+def require_capture(connection: SinkConnection, options: DatabaseOptions) -> None:
+    """Raises StartupError with one line for each thing that the connector lacks in the database."""
+    if problems := capture_of(options).problems(connection):
+        raise StartupError("\n".join(problems))
+
+
+def _require_outbox(examination: Examination, settings: RelaySettings) -> None:
+    require_outbox(examination.database(), settings.database.schema, settings.outbox)
+
+
+def _find_capture(examination: Examination, settings: RelaySettings) -> None:
+    try:
+        _require_outbox(examination, settings)
+    except StartupError:
+        raise UnaskedError("the schema holds no outbox of this version") from None
+    require_capture(examination.database(), settings.database)
 
 
 def _require_rights(examination: Examination, schema: str) -> None:

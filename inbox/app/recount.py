@@ -16,6 +16,8 @@ from inbox.sink.routes import HandlerTarget, Route
 from inbox.store.audit import AuditReads, ChunkOfClaims, Claim
 from inbox.store.dead_letters import OPEN, State
 
+Unlike = Mapping[int, ClaimPlace | None]
+
 
 @dataclass(frozen=True)
 class AuditedRoute:
@@ -98,9 +100,13 @@ class Recount:
         with self._snapshot():
             letters = self._letters(start, end)
             given_up = self._reads.given_up(self._part.partition_id)
-            for each in one_by_one:
-                around = replace(self._around(each, letters), given_up=given_up)
-                self._look_up(each, around, start >> CHUNK_BITS)
+            unlike = {each.route_id: self._unlike(each) for each in one_by_one}
+        # Claims are truncated after the horizon was raised, and are then gone from older snapshots too (PostgreSQL
+        # manual, 13.6): only what is read after them says whether they may be missing.
+        self._part.horizon = max(self._part.horizon, self._reads.horizon(self._part.partition_id))
+        for each in one_by_one:
+            around = replace(self._around(each, letters), given_up=given_up)
+            self._judge(each, around, unlike[each.route_id], start >> CHUNK_BITS)
 
     def _letters(self, start: int, end: int) -> dict[int, dict[int, State]]:
         """By route id and offset."""
@@ -134,11 +140,14 @@ class Recount:
     def _claimed(self, each: AuditedRoute, chunk: int) -> ClaimSum:
         return ClaimSum(*self._claims.get(ChunkOfClaims(self._part.partition_id, each.route_id, chunk), (0, 0)))
 
-    def _look_up(self, each: AuditedRoute, around: Circumstances, chunk: int) -> None:
+    def _unlike(self, each: AuditedRoute) -> Unlike:
+        """Of the events without a claim of their own, by place, where the claim of their id is."""
         events = self._open[each.route.name]
         found = self._reads.unlike(self._part.partition_id, each.route_id, events.ids, events.offsets)
-        unlike = {place: ClaimPlace(where) if claimed else None for place, where, claimed in found}
-        own = one_by_one(events, unlike, around, self._part.routes[each.route.name])
+        return {place: ClaimPlace(where) if claimed else None for place, where, claimed in found}
+
+    def _judge(self, each: AuditedRoute, around: Circumstances, unlike: Unlike, chunk: int) -> None:
+        own = one_by_one(self._open[each.route.name], unlike, around, self._part.routes[each.route.name])
         if own != self._claimed(each, chunk):
             self._part.differing.append((each.route.name, chunk))
 

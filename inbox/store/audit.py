@@ -63,6 +63,11 @@ class AuditReads:
         rows = self._connection.execute(self._sql["bounds"])
         return [Bounds(row[0], TopicPartition(row[1], row[2]), row[3], row[4], row[5]) for row in rows]
 
+    def horizon(self, partition_id: int) -> int:
+        """As of now; claims that were read before and are below it may have been removed meanwhile."""
+        row = self._connection.execute(self._sql["horizon"], {"partition_id": partition_id}).fetchone()
+        return int(row[0]) if row else 0
+
     def histories(self) -> Iterator[History]:
         """Each partition of the ledger with its rows of `progress`; the caller has the snapshot."""
         for row in self._connection.execute(self._sql["ledger"]).fetchall():

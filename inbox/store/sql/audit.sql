@@ -5,6 +5,9 @@
 SELECT partition_id, topic, partition, start_offset, next_offset, coalesce(horizon_offset, 0)
 FROM {schema}.partitions WHERE strpos(topic, '#') = 0 ORDER BY topic, partition;
 
+-- name: horizon
+SELECT coalesce(horizon_offset, 0) FROM {schema}.partitions WHERE partition_id = %(partition_id)s;
+
 -- name: route_starts
 SELECT partition_id, route_id, from_offset FROM {schema}.route_starts WHERE partition_id = ANY (%(partition_ids)s);
 

@@ -77,6 +77,19 @@ def test_a_slot_that_is_not_the_connectors_is_told(captured: Sink, inbox: Inbox)
         captured.sql(f"SELECT pg_drop_replication_slot('{name}')")
 
 
+def test_a_file_that_only_publishes_is_looked_at_too(captured: Sink, inbox: Inbox) -> None:
+    text = captured.config.read_text()
+    database, kafka, outbox = (
+        text[text.index(section) :].partition("\n[")[0] for section in ("[database]", "[kafka]", "[outbox]")
+    )
+    name = name_of(captured, inbox)
+    captured.config.write_text("\n".join([database, kafka, outbox, ""]))
+    assert problems(captured, inbox) == []
+
+    captured.sql(f"ALTER ROLE {name} NOLOGIN")
+    assert len(problems(captured, inbox)) == 1
+
+
 def test_where_the_relay_publishes_nothing_is_asked_of_it(sink: Sink, inbox: Inbox) -> None:
     sink.config.write_text(sink.config.read_text() + "[outbox]\n")
     assert inbox("migrate", sink).code == 0
