@@ -13,7 +13,7 @@ from inbox.kafka.cluster import Cluster
 from inbox.settings import Settings
 from inbox.sink.fit import LogView
 from inbox.store.audit import AuditReads
-from inbox.store.database import SinkConnection, connect, snapshot, starting
+from inbox.store.database import SinkConnection, connect, snapshot, starting, transaction
 from inbox.store.generations import Generations
 from inbox.store.ledger import Ledger
 from inbox.store.migrations import require_current
@@ -48,7 +48,7 @@ def replay(settings: Settings, request: Request, *, execute: bool, by: str | Non
         if not execute or planned.refusals:
             return Outcome(plan=planned, counted=counted)
         # The brokers were asked before: while the ledger is locked nothing is waited for.
-        with connection.transaction():
+        with transaction(connection):
             office.replays.lock(connection, request.topics)
             planned = plan(request, office.facts())
             replay_id = None if planned.refusals else office.begin(planned, by or this_person(connection))
@@ -127,7 +127,7 @@ def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
     connection = connect(options, application_name="inbox replay")
     with closing(connection), starting("ending the replay"):
         require_current(connection, options.schema)
-        with connection.transaction():
+        with transaction(connection):
             replays.lock(connection, replays.topics_of(connection, replay_id))
             for found in replays.read(connection, replay_id):
                 left = [each.partition_id for each in found.ranges if each.state is ReplayState.RUNNING]

@@ -14,7 +14,7 @@ from inbox.kafka.epochs import agreement
 from inbox.settings import Settings
 from inbox.sink.fit import LogView, is_another_topic
 from inbox.sink.identify import coordinates_id
-from inbox.store.database import SinkConnection, connect, starting
+from inbox.store.database import SinkConnection, connect, starting, transaction
 from inbox.store.ledger import KnownPartition, Ledger
 from inbox.store.migrations import require_current
 from inbox.store.resumptions import Resumptions
@@ -49,7 +49,7 @@ def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: 
         office = _Office(connection, settings, request)
         if not execute:
             return Resumption(steps=plan(request, office.facts()), executed=False)
-        with connection.transaction():
+        with transaction(connection):
             office.resumptions.lock(connection, request.topic)
             found = Resumption(steps=plan(request, office.facts()), executed=True)
             if found.costs and not accept_loss:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from inbox.errors import InboxError, StartupError
 from inbox.store.database import SinkConnection, connect, snapshot
 from inbox.store.dead_letters import DeadLetters, State
+from inbox.store.failures import in_our_words
 from inbox.store.generations import Generations
 from inbox.store.migrations import refuse_newer
 from inbox.store.options import DatabaseOptions, OutboxOptions
@@ -61,7 +62,8 @@ class Survey:
 
     def _look(self, connection: SinkConnection) -> None:
         try:
-            refuse_newer(connection, self._options.schema, self._outbox)
+            with in_our_words():
+                refuse_newer(connection, self._options.schema, self._outbox)
         except StartupError as error:
             self._misfit = error
             self._stop()

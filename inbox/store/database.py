@@ -176,9 +176,16 @@ def starting(doing: str) -> Iterator[None]:
 
 
 @contextmanager
+def transaction(connection: SinkConnection) -> Iterator[None]:
+    """What is done in it commits as one; also what psycopg does at its begin and end fails with errors of ours."""
+    with in_our_words(), connection.transaction():
+        yield
+
+
+@contextmanager
 def snapshot(connection: SinkConnection) -> Iterator[None]:
     """One transaction in which everything is read as of one moment, and nothing can be changed."""
-    with in_our_words(), connection.transaction():
+    with transaction(connection):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 

@@ -14,7 +14,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from inbox.events import TopicPartition
-from inbox.store.database import SinkConnection
+from inbox.store.database import SinkConnection, transaction
 from inbox.store.older import BLOCK_BYTES, OlderClaims, bits_for, union
 from inbox.store.processed import rotated, slot_name
 from inbox.store.schema import GENERATION_SLOTS
@@ -78,20 +78,20 @@ class Generations:
         Raises:
             TryAgainError: a batch took too long; nothing has changed.
         """
-        with connection.transaction():
+        with transaction(connection):
             self._lock(connection, number, "SHARE ROW EXCLUSIVE")
             connection.execute(self._sql["switch"], {"generation": number})
 
     def build_filter(self, connection: SinkConnection, number: int) -> None:
         """Of a generation that takes no new claims: what makes it cheap to find that an id is not in it."""
         parameters = {"generation": number, "filter_bits": bits_for(self.size(connection, number))}
-        with connection.transaction():
+        with transaction(connection):
             connection.execute(rotated(self._sql["build_filter"], number), parameters)
             connection.execute(self._sql["note_filter"], parameters)
 
     def older(self, connection: SinkConnection) -> OlderClaims:
         """What is known of the ids in all generations but the youngest; nothing, where one has no filter yet."""
-        with connection.transaction():
+        with transaction(connection):
             closed = [each for each in self.read(connection) if each.closed_at is not None]
             if any(each.filter_bits is None for each in closed):
                 return OlderClaims()
@@ -112,7 +112,7 @@ class Generations:
         Raises:
             TryAgainError: somebody reads them for too long; nothing has changed.
         """
-        with connection.transaction():
+        with transaction(connection):
             self._lock(connection, number, "ACCESS EXCLUSIVE")
             connection.execute(sql.SQL("TRUNCATE ONLY {}").format(self._table(number)))
             connection.execute(self._sql["forget"], {"generation": number})

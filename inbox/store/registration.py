@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from inbox.errors import HaltError, StartupError
-from inbox.store.database import SinkConnection
+from inbox.store.database import SinkConnection, transaction
 from inbox.store.sql import statements
 
 
@@ -58,7 +58,7 @@ class Register:
             StartupError: the schema belongs to another sink, or to this one with other routes.
             HaltError: it is of another Kafka cluster.
         """
-        with connection.transaction():
+        with transaction(connection):
             connection.execute(self._sql["create_sink"], {"name": sink.name, "group_id": sink.group_id})
             revision = self._check_sink(connection, sink)
             known = self._known_routes(connection)
