@@ -113,7 +113,9 @@ def test_the_whole_sink_runs_under_them(
     [
         'DROP TABLE "{schema}".processed',
         'ALTER TABLE "{schema}".processed ADD COLUMN more text',
-        'TRUNCATE "{schema}".processed',
+        'TRUNCATE "{schema}".partitions',
+        'TRUNCATE "{schema}".dead_letters',
+        'ALTER TABLE "{schema}".processed_1 NO INHERIT "{schema}".processed',
         'CREATE TABLE "{schema}".mine (id int)',
         'DELETE FROM "{schema}".partitions',
         "UPDATE \"{schema}\".outbox SET topic = 'other'",
