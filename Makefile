@@ -105,7 +105,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 
 lock: ## write every requirements lock anew from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev --group dev --output-file requirements.lock pyproject.toml requirements.build.in
-	$(COMPILE) --constraint requirements.lock --extra otel --output-file requirements.run.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file requirements.run.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --output-file requirements.build.lock requirements.build.in
 	$(COMPILE) --output-file tests/benchmarks/peers.lock tests/benchmarks/peers.in
 
