@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from inbox.dev.backends import servers
 from inbox.dev.demo.display import Display
+from inbox.dev.demo.inventory_sink import INVENTORY_SINK
 from inbox.dev.demo.stage import Stage, Traffic, cleared_away, create_stock, found, require_example, send_orders
 from inbox.dev.demo.trial import Contestant, Trial
 from inbox.dev.demo.verdict import judged
@@ -28,27 +29,6 @@ KILL_AT_PERCENT = (15, 30, 45, 60, 75)
 
 _BOUND_SECONDS = 75.0
 _LOOK_EVERY_SECONDS = 0.005
-
-_SINK_CONFIG = """\
-[sink]
-name = {group}
-batch_events = 20          # small, so that a crash finds a transaction under way
-
-[database]
-url = {url}
-
-[kafka]
-"bootstrap.servers" = {bootstrap_servers}
-"group.instance.id" = "demo"   # partitions come back at once after a crash, not after the session timeout
-
-[[routes]]
-name = "reserve-stock"
-topic = {topic}
-types = ["OrderCreated"]
-event_id = "header:event_id"
-event_type = "header:type"
-handler = "reserve_stock"
-"""
 
 
 def tell(*, keep: bool, out: TextIO, orders: int) -> int:
@@ -92,7 +72,7 @@ def _contestants(stage: Stage) -> Iterator[Contestant]:
     # a TOML basic string and a JSON string are the same for what can stand in a URL or an address
     values = {name: json.dumps(value) for name, value in (_where(stage, EFFECTIVELY_ONCE) | {"url": url}).items()}
     run = ["inbox", "run", "--until-end", "--config", "{config}"]
-    yield Contestant(EFFECTIVELY_ONCE, url, run, "inbox.toml", _SINK_CONFIG.format_map(values))
+    yield Contestant(EFFECTIVELY_ONCE, url, run, "inbox.toml", INVENTORY_SINK.format_map(values))
 
 
 def _where(stage: Stage, guarantee: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from inbox.dev.demo.chain.ground import Ground
+from inbox.dev.demo.inventory_sink import INVENTORY_SINK
 from inbox.dev.demo.program import Program
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.errors import TryAgainError
@@ -24,27 +25,6 @@ url = {orders_url}
 "bootstrap.servers" = {bootstrap_servers}
 
 [outbox]
-"""
-
-_SINK_CONFIG = """\
-[sink]
-name = {group}
-batch_events = 20          # small, so that a crash finds a transaction under way
-
-[database]
-url = {inventory_url}
-
-[kafka]
-"bootstrap.servers" = {bootstrap_servers}
-"group.instance.id" = "demo"   # partitions come back at once after a crash, not after the session timeout
-
-[[routes]]
-name = "reserve-stock"
-topic = {topic}
-types = ["OrderCreated"]
-event_id = "header:event_id"
-event_type = "header:type"
-handler = "reserve_stock"
 """
 
 
@@ -107,14 +87,14 @@ class Chain:
         stage = ground.stage
         values = {
             "orders_url": ground.orders_url,
-            "inventory_url": ground.inventory_url,
+            "url": ground.inventory_url,
             "bootstrap_servers": stage.servers.bootstrap_servers,
             "topic": stage.topic,
             "group": stage.name,
         }
         # a TOML basic string and a JSON string are the same for what can stand in a URL or an address
         quoted = {name: json.dumps(value) for name, value in values.items()}
-        self._orders_config, self._sink_config = _ORDERS_CONFIG.format_map(quoted), _SINK_CONFIG.format_map(quoted)
+        self._orders_config, self._sink_config = _ORDERS_CONFIG.format_map(quoted), INVENTORY_SINK.format_map(quoted)
         self._ground = ground
 
     def roles(self) -> list[Role]:
