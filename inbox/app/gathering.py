@@ -53,7 +53,7 @@ class Life:
 def report(not_live: str | None, not_ready: str | None) -> bytes:
     """The line that tells how this process is and what it counted so far."""
     metrics = {
-        name: [family.documentation, family.kind, [[*key, value] for key, value in family.samples.items()]]
+        name: [family.documentation, family.kind, [[*key, repr(value)] for key, value in family.samples.items()]]
         for name, family in _families(REGISTRY.collect()).items()
     }
     return orjson.dumps({"not_live": not_live, "not_ready": not_ready, "metrics": metrics}) + b"\n"
@@ -160,11 +160,12 @@ def _families(metrics: Iterable[Metric]) -> Families:
     }
 
 
-def _read(documentation: str, kind: str, samples: Iterable[tuple[str, list[list[str]], float | None]]) -> _Family:
+def _read(documentation: str, kind: str, samples: Iterable[tuple[str, list[list[str]], str]]) -> _Family:
+    """Values are text, since JSON knows no infinity (a horizon without retention) and no NaN (a gauge nobody has set)."""
     known = {
-        (name, tuple((label, value) for label, value in labels)): value
-        for name, labels, value in samples
-        if value is not None  # JSON knows no NaN: a gauge that nobody has set
+        (name, tuple((label, value) for label, value in labels)): float(amount)
+        for name, labels, amount in samples
+        if amount != "nan"
     }
     return _Family(documentation, kind, known)
 

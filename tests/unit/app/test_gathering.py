@@ -1,5 +1,6 @@
 """The reports of several processes as one scrape and one probe."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from inbox.app.gathering import Gathering, report
-from inbox.telemetry import EVENTS, REGISTRY
+from inbox.telemetry import EVENTS, HORIZON_SECONDS, REGISTRY
 
 
 class Clock:
@@ -25,7 +26,7 @@ def line(*, not_live: str | None = None, not_ready: str | None = None, **metrics
         f"inbox_{name}": [
             "what it is",
             kind,
-            [[sample_name(name, kind), sorted(labels), value] for labels, value in values.items()],
+            [[sample_name(name, kind), sorted(labels), repr(value)] for labels, value in values.items()],
         ]
         for name, (kind, values) in metrics.items()
     }
@@ -127,8 +128,10 @@ def test_live_while_none_hangs(gathering: Gathering, clock: Clock) -> None:
     assert gathering.not_live() == "worker 0: has not reported for 31 s"
 
 
-def test_what_a_process_reports_of_itself_is_what_it_would_have_shown(gathering: Gathering) -> None:
+@pytest.mark.parametrize("horizon", [math.nan, math.inf, 86_400.0])
+def test_what_a_process_reports_of_itself_is_what_it_would_have_shown(gathering: Gathering, horizon: float) -> None:
     EVENTS.labels("gathered", "applied").inc(3)
+    HORIZON_SECONDS.set(horizon)
     gathering.reported(gathering.began(0), report(None, None))
     registry = CollectorRegistry()
     registry.register(gathering)  # type: ignore[arg-type]
