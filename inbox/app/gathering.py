@@ -161,7 +161,7 @@ def _families(metrics: Iterable[Metric]) -> Families:
 
 
 def _read(documentation: str, kind: str, samples: Iterable[tuple[str, list[list[str]], str]]) -> _Family:
-    """Values are text, since JSON knows no infinity (a horizon without retention) and no NaN (a gauge nobody has set)."""
+    """Values are text: JSON knows no infinity (a horizon without retention) and no NaN (a gauge nobody has set)."""
     known = {
         (name, tuple((label, value) for label, value in labels)): float(amount)
         for name, labels, amount in samples

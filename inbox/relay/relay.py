@@ -15,11 +15,27 @@ from typing import Protocol
 from inbox.errors import InboxError, TryAgainError
 from inbox.policy import backoff
 from inbox.relay.lease import TRY_EVERY_SECONDS, Lease
-from inbox.relay.term import Term
-from inbox.store.outbox_relay import Held, LeaseRow
+from inbox.store.outbox_relay import Held
 from inbox.telemetry import OUTBOX_PENDING, Outage, log
 
 _LOOK_SECONDS = 0.05
+
+
+class Term(Protocol):
+    """One term of the active relay, whatever the shape of the outbox; all of it may raise TryAgainError."""
+
+    @property
+    def has_sent(self) -> bool: ...
+    def turn(self) -> bool: ...
+    def rest(self) -> None: ...
+    def sweep_all(self) -> bool: ...
+    def end(self, *, in_order: bool) -> None: ...
+
+
+class LeaseRow(Protocol):
+    """What says in the database which relay is the active one."""
+
+    def take(self) -> Held | None: ...
 
 
 class Desk(Protocol):
