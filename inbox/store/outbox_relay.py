@@ -20,10 +20,11 @@ _OID: LiteralString = "SELECT to_regclass(%s)::oid::bigint"
 _SESSION: LiteralString = """
 SELECT set_config(name, setting, false) FROM (VALUES
     ('plan_cache_mode', 'force_custom_plan'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
-    ('synchronous_commit', 'off')
+    ('jit', 'off'), ('synchronous_commit', 'off')
 ) AS wanted (name, setting)
 """
-"""Statistics of a queue are always old; by its indexes each read costs what it returns. And what a crash of the server
+"""Statistics of a queue are always old; by its indexes each read costs what it returns. A scan that is off counts as so
+dear that the server would compile every plan with one, for 0.1 s each time (`jit`). And what a crash of the server
 takes back of what was sent is sent once more, under the same ids."""
 
 
