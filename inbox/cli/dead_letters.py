@@ -11,7 +11,15 @@ from inbox.app.resolve import discard as discard_planned
 from inbox.app.resolve import retry as retry_planned
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.letters import letter_json, letter_lines, letters_table
-from inbox.cli.options import Command, config_option, database_settings, example, json_option, sink_settings
+from inbox.cli.options import (
+    Command,
+    config_option,
+    database_settings,
+    example,
+    json_option,
+    properties_option,
+    sink_settings,
+)
 from inbox.cli.plans import (
     discard_plan_lines,
     discarded_lines,
@@ -92,11 +100,18 @@ def show(config: Path | None, dead_letter_id: int, payload: bool, as_json: bool)
     epilog=example("inbox dead-letters retry --error 'no stock'\ninbox dead-letters retry 17 --execute")
 )
 @config_option
+@properties_option
 @selection_options(everything="All that are open.")
 @_execute_options
 @json_option
 def retry(
-    config: Path | None, selection: Selection, everything: bool, execute: bool, by: str | None, as_json: bool
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    selection: Selection,
+    everything: bool,
+    execute: bool,
+    by: str | None,
+    as_json: bool,
 ) -> int:
     """Apply dead letters after all, exactly once, while the sink runs.
 
@@ -104,7 +119,7 @@ def retry(
     without a key stands alone. The exit code is 1 if one failed again.
     """
     _require_some(selection, everything)
-    settings = sink_settings(config)
+    settings = sink_settings(config, properties)
     plan = plan_retry(settings, selection)
     outcomes: list[Retried] | None = None
     if execute and not plan.unknown:

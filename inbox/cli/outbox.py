@@ -8,7 +8,7 @@ import orjson
 from inbox.app.connector import capture_of
 from inbox.app.connector import connector as connector_of
 from inbox.cli.exits import DONE
-from inbox.cli.options import config_option, example, relay_settings
+from inbox.cli.options import config_option, example, properties_option, relay_settings
 
 
 @click.group()
@@ -23,13 +23,14 @@ def outbox() -> None:
     )
 )
 @config_option
+@properties_option
 @click.option("--sql", "as_sql", is_flag=True, help="Print the publication, the role and the rights that it needs.")
-def connector(config: Path | None, as_sql: bool) -> int:
+def connector(config: Path | None, properties: tuple[tuple[str, str], ...], as_sql: bool) -> int:
     """Print the Debezium connector that publishes what `inbox relay` would, as JSON.
 
     Its password is not in it: Kafka Connect takes that from its environment. Nothing is changed anywhere.
     """
-    settings = relay_settings(config)
+    settings = relay_settings(config, properties)
     if as_sql:
         click.echo(capture_of(settings.database).setup(), nl=False)
     else:

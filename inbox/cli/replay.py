@@ -13,7 +13,15 @@ from inbox.app.replay import replay as replay_planned
 from inbox.app.replay_plan import AtOffset, AtTime, Earliest, End, Listed, Request, ShiftedBy, Start
 from inbox.app.shadow import shadow
 from inbox.cli.exits import DONE, FOUND_A_FAILURE, WRONG_USAGE
-from inbox.cli.options import Command, config_option, database_settings, example, json_option, sink_settings
+from inbox.cli.options import (
+    Command,
+    config_option,
+    database_settings,
+    example,
+    json_option,
+    properties_option,
+    sink_settings,
+)
 from inbox.cli.printing import notice, print_json, print_table
 from inbox.cli.replays import plan_json, plan_lines, replay_json, replays_table, shadow_json, shadow_lines
 from inbox.cli.selection import moment
@@ -104,6 +112,7 @@ def _listed(path: Path, group: str) -> Any:
 
 @click.group("replay", invoke_without_command=True, epilog=example(_EXAMPLE))
 @config_option
+@properties_option
 @_selection_options
 @click.option("--export", type=click.Path(path_type=Path), metavar="FILE", help="Write where it begins, in that form.")
 @click.option("--execute", is_flag=True, help="Do it; without this only the plan is shown.")
@@ -116,6 +125,7 @@ def _listed(path: Path, group: str) -> Any:
 def replay(
     context: click.Context,
     config: Path | None,
+    properties: tuple[tuple[str, str], ...],
     request: Callable[[str], Request],
     export: Path | None,
     execute: bool,
@@ -132,7 +142,7 @@ def replay(
         return DONE
     if wait and not execute:
         raise click.UsageError("--wait needs --execute")
-    settings = sink_settings(config)
+    settings = sink_settings(config, properties)
     asked = request(settings.kafka.group_id)
     begins = execute and asked.mode is not Mode.SHADOW
     seconds = _COUNT_SECONDS_OF_EXECUTE if execute else _COUNT_SECONDS

@@ -38,6 +38,17 @@ def test_every_command_but_the_demo_takes_a_configuration(path: tuple[str, ...])
     assert takes is (path != ("demo",))
 
 
+WITHOUT_KAFKA = {"demo", "dev up", "migrate", "prune", "replay list", "replay cancel"} | {
+    f"dead-letters {name}" for name in ("list", "show", "discard")
+}
+
+
+@COMMANDS
+def test_every_command_that_reads_the_kafka_section_takes_its_properties_as_flags(path: tuple[str, ...]) -> None:
+    takes = "-X KEY=VALUE" in CliRunner().invoke(program, [*path, "--help"]).output
+    assert takes == (" ".join(path) not in WITHOUT_KAFKA)
+
+
 def test_the_version_is_told() -> None:
     assert CliRunner().invoke(program, ["--version"]).output == f"inbox, version {__version__}\n"
 
