@@ -101,6 +101,10 @@ bench: $(STAMP) $(PEERS)/.installed ## this sink beside its peers and the limits
 bench-latency: $(STAMP) ## from a producer to a visible row: an idle sink, 1,000 and 20,000 events/s
 	$(BIN)/python -m tests.benchmarks.latency
 
+.PHONY: bench-growth
+bench-growth: $(STAMP) ## what an event costs over 5 and 20 million claims, while pruning, over parked events and 500 partitions (GROWTH="--claims 0 200000 ..." for less)
+	$(BIN)/python -m tests.benchmarks.growth --output docs/performance/growth.json $(GROWTH)
+
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header
 
 lock: ## write every requirements lock anew from pyproject.toml (needs uv)

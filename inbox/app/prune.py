@@ -1,6 +1,6 @@
 """Forgetting safely: which claims, history and dead letters are past their retention, and their removal.
 
-Claims go by whole generations (decision 0022): another one takes over each third of the retention, and one that was
+Claims go by whole generations (decision 0023): another one takes over each third of the retention, and one that was
 closed longer ago than the retention is emptied, after the horizon was raised over it.
 """
 
@@ -15,7 +15,7 @@ from functools import partial
 from inbox.errors import InboxError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.settings import RetentionLimits
-from inbox.store.database import SinkConnection, connect, snapshot, starting
+from inbox.store.database import SinkConnection, connect, snapshot, starting, take_time
 from inbox.store.generations import Generation, Generations, Horizon
 from inbox.store.migrations import require_current
 from inbox.store.options import DatabaseOptions
@@ -113,6 +113,7 @@ class Pruner:
     def round(self) -> Pruned:
         """Raises as `prune`."""
         with self._alone():
+            take_time(self._connection)  # claims are counted and read by the million, and nobody waits for it
             done = Pruned()
             self._drop(done)
             self._take_turns(done)
@@ -160,8 +161,6 @@ class Pruner:
     def _build_filters(self) -> None:
         for each in self._generations.read(self._connection):
             if each.closed_at is not None and each.filter_bits is None:
-                # As long as it takes: a large generation is read whole, and nobody waits for it.
-                self._connection.execute("SET statement_timeout = 0")
                 self._generations.build_filter(self._connection, each.number)
 
     def _all_of(self, forget: Callable[[SinkConnection, timedelta], int], older_than: timedelta) -> int:

@@ -27,7 +27,7 @@ from inbox.store.transaction import BatchTransaction
 from inbox.telemetry import SAME_ID_OTHER_PAYLOAD, log
 
 _TAKEOVER_LOOK_SECONDS = 0.05
-_OLDER_LOOK_SECONDS = 10.0
+_OLDER_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,25 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from struct import Struct
 from typing import LiteralString
 
 from psycopg import sql
 
 from inbox.events import TopicPartition
-from inbox.store.database import SinkConnection, transaction
-from inbox.store.older import BLOCK_BYTES, OlderClaims, bits_for, union
+from inbox.store.database import SinkConnection, snapshot, transaction
+from inbox.store.older import BLOCK_BYTES, Filter, OlderClaims, bits_for
 from inbox.store.processed import rotated, slot_name
 from inbox.store.schema import GENERATION_SLOTS
 from inbox.store.sql import statements
+
+_BLOCKS_AT_ONCE = 1000
+_CLAIMS_A_BLOCK = 107
+_FILTER_BLOCKS_AT_ONCE = 2048
+
+_COPY_BEGINS = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_ENDS = b"\xff\xff"
+_COPY_ROW = Struct(">HIiIiII")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,19 +92,54 @@ class Generations:
             connection.execute(self._sql["switch"], {"generation": number})
 
     def build_filter(self, connection: SinkConnection, number: int) -> None:
-        """Of a generation that takes no new claims: what makes it cheap to find that an id is not in it."""
-        parameters = {"generation": number, "filter_bits": bits_for(self.size(connection, number))}
+        """Of a generation that takes no new claims: what makes it cheap to find that an id is not in it.
+
+        The ids are read in one snapshot, since a replay may move a claim within the table meanwhile.
+        """
+        with snapshot(connection):
+            row = connection.execute(rotated(self._sql["blocks"], number)).fetchone()
+            blocks = row[0] if row else 0
+            power = bits_for(blocks * _CLAIMS_A_BLOCK)
+            built = Filter(power)
+            for first in range(0, blocks, _BLOCKS_AT_ONCE):
+                built.add(self._ids(connection, number, first, first + _BLOCKS_AT_ONCE))
         with transaction(connection):
-            connection.execute(rotated(self._sql["build_filter"], number), parameters)
-            connection.execute(self._sql["note_filter"], parameters)
+            self._store(connection, number, built)
+            connection.execute(self._sql["note_filter"], {"generation": number, "filter_bits": power})
+
+    def _ids(self, connection: SinkConnection, number: int, first: int, end: int) -> bytes:
+        parameters = {"first": f"({first},0)", "end": f"({end},0)"}
+        row = connection.execute(rotated(self._sql["ids"], number), parameters, binary=True).fetchone()
+        return row[0] or b"" if row else b""
+
+    def _store(self, connection: SinkConnection, number: int, built: Filter) -> None:
+        with connection.cursor().copy(self._sql["add_blocks"]) as copy:
+            copy.write(_COPY_BEGINS)
+            for block, bits in built.blocks():
+                # PostgreSQL's binary form of a bit string: its length in four bytes, then the bits (varbit.c).
+                copy.write(_COPY_ROW.pack(3, 4, number, 4, block, 4 + len(bits), 8 * len(bits)) + bits)
+            copy.write(_COPY_ENDS)
 
     def older(self, connection: SinkConnection) -> OlderClaims:
         """What is known of the ids in all generations but the youngest; nothing, where one has no filter yet."""
         with transaction(connection):
             closed = [each for each in self.read(connection) if each.closed_at is not None]
-            if any(each.filter_bits is None for each in closed):
+            powers = [each.filter_bits for each in closed if each.filter_bits is not None]
+            if len(powers) < len(closed):
                 return OlderClaims()
-            return union([self._filter(connection, each) for each in closed])
+            if not closed:
+                return OlderClaims(b"")
+            together = Filter(max(powers))
+            for each, power in zip(closed, powers, strict=True):
+                self._unite(connection, together, each.number, power)
+            return OlderClaims(together.bits)
+
+    def _unite(self, connection: SinkConnection, together: Filter, number: int, power: int) -> None:
+        """In pieces, so that no filter is there twice."""
+        for first in range(0, len(together.bits) // BLOCK_BYTES, _FILTER_BLOCKS_AT_ONCE):
+            parameters = {"generation": number, "first": first, "end": first + _FILTER_BLOCKS_AT_ONCE}
+            for block, bits in connection.execute(self._sql["filter"], parameters, binary=True):
+                together.unite(block, bits[4:], power)
 
     def raise_horizon(self, connection: SinkConnection, number: int) -> bool:
         """Refuse replays from now on that would want the claims of this generation.
@@ -140,13 +184,6 @@ class Generations:
     def horizons_to_come(self, connection: SinkConnection, number: int) -> Mapping[int, int]:
         """By partition id, what `raise_horizon` would make of them."""
         return dict(connection.execute(self._sql["horizons_to_come"], {"generation": number}).fetchall())
-
-    def _filter(self, connection: SinkConnection, generation: Generation) -> bytes:
-        whole = bytearray(2 ** (generation.filter_bits or 0) // 8)
-        for block, bits in connection.execute(self._sql["filter"], {"generation": generation.number}, binary=True):
-            # PostgreSQL's binary form of a bit string: its length in four bytes, then the bits (varbit.c, bit_send).
-            whole[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES] = bits[4:]
-        return bytes(whole)
 
     def _table(self, number: int) -> sql.Identifier:
         return sql.Identifier(self._schema, slot_name(number % GENERATION_SLOTS))

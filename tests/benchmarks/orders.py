@@ -61,16 +61,32 @@ key = ["order_id"]
 """ + "".join(f'{name} = "/{name}"\n' for name in COLUMNS)
 
 
-def fill(bootstrap_servers: str, topic: str, events: int, encode: Callable[[int], bytes] = value) -> None:
-    """In turn into each partition, with ids that are random, as most producers make them."""
+def fill(
+    bootstrap_servers: str,
+    topic: str,
+    events: int,
+    encode: Callable[[int], bytes] = value,
+    *,
+    partitions: int = PARTITIONS,
+    new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+) -> None:
+    """In turn into each partition, with ids that are random, as most producers make them, unless said otherwise."""
     producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 50})
     for number in range(events):
-        produce(producer, topic, encode(number), number, partition=number % PARTITIONS)
+        produce(producer, topic, encode(number), number, partition=number % partitions, new_id=new_id)
     producer.flush()
 
 
-def produce(producer: Producer, topic: str, payload: bytes, number: int, *, partition: int = BY_KEY) -> None:
-    headers = [("event_id", str(uuid.uuid4()).encode()), ("type", b"OrderPlaced")]
+def produce(
+    producer: Producer,
+    topic: str,
+    payload: bytes,
+    number: int,
+    *,
+    partition: int = BY_KEY,
+    new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+) -> None:
+    headers = [("event_id", str(new_id()).encode()), ("type", b"OrderPlaced")]
     while True:
         try:
             producer.produce(topic, payload, str(number).encode(), partition, headers=headers)

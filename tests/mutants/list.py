@@ -62,6 +62,13 @@ MUTANTS = [
         (f"{GENERATIONS}::test_a_switch_waits_for_a_batch_with_claims",),
     ),
     Mutant(
+        "a filter is built in as many snapshots as pieces",
+        "inbox/store/generations.py",
+        "        with snapshot(connection):\n",
+        "        with transaction(connection):\n",
+        (f"{GENERATIONS}::test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it",),
+    ),
+    Mutant(
         "the claims go before the horizon is raised",
         "inbox/app/prune.py",
         "            if not self._generations.raise_horizon(self._connection, each.number):\n",

@@ -22,25 +22,24 @@ WITH ended AS (
 )
 UPDATE {schema}.sink SET generation = %(generation)s::integer + 1;
 
--- name: build_filter
--- Two bits for each id, at places that its bytes say (`inbox.store.older`). Rotated.
-INSERT INTO {schema}.generation_filters (generation, block, bits)
-SELECT %(generation)s::integer, (place >> 13)::integer,
-    bit_or(set_bit(repeat('0', 8192)::bit(8192), (place & 8191)::integer, 1))
-FROM (SELECT encode(uuid_send(event_id), 'hex') AS id FROM ONLY {schema}.processed) AS claims
-CROSS JOIN LATERAL (
-    SELECT ('x' || substr(id, 1, 8))::bit(32), ('x' || substr(id, 9, 8))::bit(32),
-        ('x' || substr(id, 17, 8))::bit(32), ('x' || substr(id, 25, 8))::bit(32)
-) AS words (a, b, c, d)
-CROSS JOIN LATERAL (VALUES (a # b # c # d), (a # (b << 7) # (c >> 5) # (d << 13))) AS hashes (hash)
-CROSS JOIN LATERAL (SELECT hash::bigint & ((1::bigint << %(filter_bits)s::integer) - 1)) AS places (place)
-GROUP BY 2;
+-- name: blocks
+-- Rotated. How many blocks the table has; no row where it has no claim.
+SELECT pg_relation_size(tableoid) / current_setting('block_size')::bigint FROM ONLY {schema}.processed LIMIT 1;
+
+-- name: ids
+-- Rotated. Those in some of its blocks, one behind the other. Only the blocks asked for are read (a TID range scan).
+SELECT string_agg(uuid_send(event_id), '') FROM ONLY {schema}.processed
+WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid;
+
+-- name: add_blocks
+COPY {schema}.generation_filters (generation, block, bits) FROM STDIN (FORMAT BINARY);
 
 -- name: note_filter
 UPDATE {schema}.generations SET filter_bits = %(filter_bits)s WHERE generation = %(generation)s;
 
 -- name: filter
-SELECT block, bits FROM {schema}.generation_filters WHERE generation = %(generation)s;
+SELECT block, bits FROM {schema}.generation_filters
+WHERE generation = %(generation)s AND block >= %(first)s AND block < %(end)s;
 
 -- name: raise_horizon
 -- First: from now on nobody sends the ledger back below. Not while something below is being settled again, whose claims

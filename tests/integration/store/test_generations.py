@@ -1,5 +1,6 @@
 """Generations of claims: an id is claimed once, whatever generation it is in and whoever asks meanwhile."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ from inbox.events import Settlement
 from inbox.store.database import SinkConnection
 from inbox.store.generations import Generations
 from inbox.store.ledger import Advance, Ledger
-from inbox.store.older import OlderClaims, bits_for, union
+from inbox.store.older import Filter, OlderClaims, bits_for
 from inbox.store.processed import Claims, Processed
 from inbox.store.schema import GENERATION_SLOTS
 from tests.integration.store.conftest import P0, P1, Connect
@@ -202,22 +203,64 @@ def test_what_a_filter_passes_over_has_no_claim(connection: SinkConnection, ledg
     assert in_generation(2, older).claim(connection, ROUTE, claims) == list(range(500))
 
 
+def test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it(
+    connection: SinkConnection, open_connection: Connect, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = claims_of(*range(1, 322))
+    in_generation(0).claim(connection, ROUTE, many)
+    connection.execute("DELETE FROM inbox.processed WHERE ctid < '(0,50)'")
+    connection.execute("VACUUM inbox.processed")
+    GENERATIONS.switch(connection, 0)
+    monkeypatch.setattr("inbox.store.generations._BLOCKS_AT_ONCE", 1)
+    moved = UUID(int=150).bytes
+    other, add = open_connection(), Filter.add
+
+    def block() -> int:
+        query = "SELECT (ctid::text::point)[0] FROM inbox.processed WHERE event_id = %s"
+        return int(other.execute(query, (UUID(int=150),)).fetchall()[0][0])
+
+    def move_then_add(self: Filter, ids: bytes) -> None:
+        claims = many.only([many.ids.index(moved)])
+        in_generation(1).claim_again(other, ROUTE, claims, replay_id=7)
+        add(self, ids)
+
+    assert block() == 1
+    monkeypatch.setattr(Filter, "add", move_then_add)
+    GENERATIONS.build_filter(connection, 0)
+    assert block() == 0
+    assert list(GENERATIONS.older(connection).suspects([moved])) == [moved]
+
+
 def test_filters_of_several_sizes_are_one() -> None:
-    small, large = bytearray(2**10), bytearray(2**13)
     few, many = [uuid4().bytes for _ in range(40)], [uuid4().bytes for _ in range(400)]
-    for whole, ids in ((small, few), (large, many)):
-        for event_id in ids:
-            words = [int.from_bytes(event_id[n : n + 4]) for n in (0, 4, 8, 12)]
-            a, b, c, d = words
-            for mixed in (a ^ b ^ c ^ d, a ^ (b << 7) ^ (c >> 5) ^ (d << 13)):
-                place = mixed % (8 * len(whole))
-                whole[place >> 3] |= 128 >> (place & 7)
-    together = union([bytes(small), bytes(large)])
-    assert list(together.suspects([*few, *many])) == [*few, *many]
+    together = Filter(16)
+    for power, ids in ((13, few), (16, many)):
+        built = Filter(power)
+        built.add(b"".join(ids))
+        for number, block in built.blocks():
+            together.unite(number, block, power)
+    older = OlderClaims(together.bits)
+    assert list(older.suspects([*few, *many])) == [*few, *many]
+    assert len(older.suspects([uuid4().bytes for _ in range(2000)])) < 200
 
 
 def test_without_older_claims_nothing_is_looked_up() -> None:
-    assert list(union([]).suspects([uuid4().bytes])) == []
+    assert list(OlderClaims(b"").suspects([uuid4().bytes])) == []
+
+
+HALF = (1 << 64) - 1
+
+
+@pytest.mark.parametrize(
+    "form",
+    [lambda n, _: (n & HALF) << 64 | 0xABCD, lambda n, _: 0xABCD << 64 | n & HALF, lambda _, place: place],
+    ids=["node last", "time first", "counted"],
+)
+def test_a_filter_tells_ids_apart_of_which_a_part_is_the_same(form: Callable[[int, int], int]) -> None:
+    ids = [form(uuid4().int, place).to_bytes(16) for place in range(2000)]
+    built = Filter(17)
+    built.add(b"".join(ids[:1000]))
+    assert len(OlderClaims(built.bits).suspects(ids[1000:])) < 100
 
 
 @pytest.mark.parametrize(("claims", "power"), [(0, 16), (1_024, 17), (1_000_000, 26), (20_000_000, 29), (10**9, 29)])
