@@ -5,7 +5,7 @@ from contextlib import closing
 from functools import partial
 
 from inbox.app.binding import first_offsets, no_topic, sink_identity, wanted_topics
-from inbox.app.check_outbox import check_publishing, require_capture
+from inbox.app.check_outbox import check_existing, check_publishing, require_capture
 from inbox.app.examination import Examination, Finding, UnaskedError
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
 from inbox.errors import InboxError, StartupError
@@ -55,7 +55,8 @@ class _Examination(Examination):
         self.ask("ledger", self._compare_ledger)
         if settings.outbox is not None and settings.outbox.relay is RelayKind.INBOX:
             copies = [settings.failures.copy_to] if settings.failures.copy_to else []
-            check_publishing(self, settings.database.schema, settings.kafka, *copies)
+            check_existing(self, settings.outbox)
+            check_publishing(self, settings.database.schema, settings.kafka, settings.outbox, *copies)
 
     def _find_schema(self) -> None:
         require_current(self.database(), self._settings.database.schema, self._settings.outbox)

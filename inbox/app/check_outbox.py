@@ -5,16 +5,18 @@ from functools import partial
 
 from inbox.app.connector import capture_of
 from inbox.app.examination import BROKER_SECONDS, Examination, Finding, UnaskedError, Verdict
+from inbox.app.relay import require_relay_rights
 from inbox.errors import StartupError
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.producer import EventProducer
 from inbox.kafka.publishing import PublishingTopics, batch_bytes, judged
 from inbox.settings import RelaySettings
 from inbox.store.database import SinkConnection
+from inbox.store.existing_outbox import waiting_topics as existing_topics
+from inbox.store.existing_shape import shape_of
 from inbox.store.migrations import require_outbox
-from inbox.store.options import DatabaseOptions, RelayKind
+from inbox.store.options import DatabaseOptions, OutboxOptions, RelayKind
 from inbox.store.outbox_relay import waiting_topics
-from inbox.store.rights import missing_relay_rights
 
 
 def check_relay(settings: RelaySettings) -> list[Finding]:
@@ -25,20 +27,46 @@ def check_relay(settings: RelaySettings) -> list[Finding]:
         if settings.outbox.relay is RelayKind.DEBEZIUM:
             examination.ask("change data capture", lambda: _find_capture(examination, settings))
         else:
-            examination.ask("rights in the database", lambda: _require_rights(examination, settings.database.schema))
+            check_existing(examination, settings.outbox)
+            examination.ask("rights in the database", lambda: require_relay_rights(examination.database(), settings))
         examination.find_brokers()
-        check_publishing(examination, settings.database.schema, settings.kafka)
+        check_publishing(examination, settings.database.schema, settings.kafka, settings.outbox)
     return examination.findings
 
 
-def check_publishing(examination: Examination, schema: str, kafka: KafkaOptions, *topics: str) -> None:
+def check_existing(examination: Examination, outbox: OutboxOptions) -> None:
+    """Whether a table of the user's fits what `[outbox]` says of it, if it is one."""
+    if (existing := outbox.existing) is None:
+        return
+    subject = f"table {existing.table}"
+
+    def question() -> None:
+        if advice := shape_of(examination.database(), existing).advice():
+            examination.findings.append(Finding(subject, Verdict.ADVICE, advice))
+
+    examination.ask(subject, question)
+
+
+def check_publishing(
+    examination: Examination, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str
+) -> None:
     """The producer, and each topic that events wait for or that is named."""
     examination.ask("producer", lambda: EventProducer(kafka, lambda *_: None).discard())
     found: dict[str, int] = dict.fromkeys(topics, 0)
-    examination.ask("topics of the outbox", lambda: found.update(waiting_topics(examination.database(), schema)))
+    examination.ask("topics of the outbox", lambda: found.update(_topics(examination.database(), schema, outbox)))
     for topic, largest in sorted(found.items()):
         subject = f"publishing to {topic}"
         examination.ask(subject, partial(_judge, examination, subject, topic, largest, kafka))
+
+
+def _topics(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> dict[str, int]:
+    if outbox.existing is None:
+        return waiting_topics(connection, schema)
+    try:
+        shape = shape_of(connection, outbox.existing)
+    except StartupError:
+        raise UnaskedError("the table does not fit") from None
+    return existing_topics(connection, shape, outbox.existing)
 
 
 def _judge(examination: Examination, subject: str, topic: str, largest: int, kafka: KafkaOptions) -> None:
@@ -67,8 +95,3 @@ def _find_capture(examination: Examination, settings: RelaySettings) -> None:
     except StartupError:
         raise UnaskedError("the schema holds no outbox of this version") from None
     require_capture(examination.database(), settings.database)
-
-
-def _require_rights(examination: Examination, schema: str) -> None:
-    if problems := missing_relay_rights(examination.database(), schema):
-        raise StartupError("\n".join(problems))

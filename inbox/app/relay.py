@@ -2,27 +2,25 @@
 
 import secrets
 import socket
-import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from os import getpid
 
+from inbox.app.clock import clock_of_sleepers
+from inbox.app.existing import ExistingDesk, MakeProducer, existing_problems
 from inbox.app.waiting import StopSignal, patiently, unless_stopped
 from inbox.errors import StartupError, TryAgainError
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.producer import EventProducer, TransactionalProducer
 from inbox.relay.lease import SECONDS, Lease
-from inbox.relay.relay import Relay
-from inbox.relay.term import Delivered, Term
+from inbox.relay.relay import Desk, Relay
+from inbox.relay.term import Term
 from inbox.settings import RelaySettings
 from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.migrations import require_outbox
 from inbox.store.options import RelayKind
 from inbox.store.outbox_relay import Bell, Held, LeaseRow, OutboxTable
 from inbox.store.rights import missing_relay_rights
-
-MakeProducer = Callable[[Delivered], EventProducer]
 
 
 def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
@@ -45,7 +43,13 @@ def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
 def make_relay(settings: RelaySettings, *, until_empty: bool, transactional: bool = False) -> Relay:
     holder = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
     producer = _producer_maker(settings, transactional=transactional)
-    return Relay(lambda: RelayDesk(settings, holder, producer), until_empty=until_empty, clock=clock_of_sleepers())
+    existing = settings.outbox.existing
+    open_desk: Callable[[], Desk] = (
+        (lambda: RelayDesk(settings, holder, producer))
+        if existing is None
+        else (lambda: ExistingDesk(connected(settings), settings, existing, holder, producer))
+    )
+    return Relay(open_desk, until_empty=until_empty, clock=clock_of_sleepers())
 
 
 class RelayDesk:
@@ -53,7 +57,7 @@ class RelayDesk:
 
     def __init__(self, settings: RelaySettings, holder: str, make_producer: MakeProducer) -> None:
         schema = settings.database.schema
-        self._connection = _connected(settings)
+        self._connection = connected(settings)
         try:
             self._table = OutboxTable(self._connection, schema)
             self._bell = Bell(self._connection, schema)
@@ -77,24 +81,28 @@ def _producer_maker(settings: RelaySettings, *, transactional: bool) -> MakeProd
     return lambda delivered: EventProducer(kafka, delivered)
 
 
-def clock_of_sleepers() -> Callable[[], float]:
-    """A clock that goes on while the machine is suspended, where there is one."""
-    if sys.platform == "linux":
-        return lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic
-
-
 def _find(settings: RelaySettings) -> bool:
     connection = connect(settings.database, application_name="inbox relay")
     with closing(connection), starting("preparing the database"):
         require_outbox(connection, settings.database.schema, settings.outbox)
-        if problems := missing_relay_rights(connection, settings.database.schema):
-            raise StartupError("\n".join(problems))
+        require_relay_rights(connection, settings)
         Cluster(settings.kafka).cluster_id()
     return True
 
 
-def _connected(settings: RelaySettings) -> SinkConnection:
+def require_relay_rights(connection: SinkConnection, settings: RelaySettings) -> None:
+    """Raises StartupError with one line for each right that is missing; a table of the user's has to fit, too."""
+    schema, existing = settings.database.schema, settings.outbox.existing
+    if existing is None:
+        problems = missing_relay_rights(connection, schema)
+    else:
+        problems = existing_problems(connection, schema, existing, prunes=settings.retention.outbox is not None)
+    if problems:
+        raise StartupError("\n".join(problems))
+
+
+def connected(settings: RelaySettings) -> SinkConnection:
+    """Of a relay that runs, to which a database that refuses it is an outage."""
     try:
         return connect(settings.database, application_name="inbox relay")
     except StartupError as error:

@@ -187,7 +187,7 @@ def bind_route(
 
 
 def _outbox(route: Route, settings: Settings) -> Outbox | None:
-    if settings.outbox is None:
+    if settings.outbox is None or settings.outbox.existing is not None:
         return None
     return Outbox(settings.database.schema, settings.outbox, sink=settings.sink.name, route=route.name)
 
@@ -216,7 +216,7 @@ def require_rights(connection: SinkConnection, settings: Settings) -> None:
     """Raises StartupError with one line for each right that is missing."""
     targets = [target for _, target in table_routes(settings.routes)]
     publishes = any(handler_routes(settings.routes)) or settings.failures.copy_to is not None
-    outbox = settings.outbox is not None and publishes
+    outbox = settings.outbox is not None and settings.outbox.existing is None and publishes
     if problems := missing_rights(connection, settings.database.schema, targets, outbox=outbox):
         raise StartupError("\n".join(problems))
 

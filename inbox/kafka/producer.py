@@ -79,7 +79,7 @@ class EventProducer:
         token: int,
         topic: str,
         key: str,
-        value: bytes,
+        value: bytes | None,
         headers: list[tuple[str, str | bytes | None]],
     ) -> None:
         """Queue a message; it is sent in the background.

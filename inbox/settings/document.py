@@ -15,7 +15,15 @@ from inbox.settings import quantities, syntax
 from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
 from inbox.sink.routes import SinkOptions, StartPoint
-from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload, RelayKind, TableMode, Tombstones
+from inbox.store.options import (
+    DatabaseOptions,
+    ExistingColumns,
+    OutboxOptions,
+    OutboxPayload,
+    RelayKind,
+    TableMode,
+    Tombstones,
+)
 
 
 class Format(StrEnum):
@@ -122,6 +130,7 @@ class RetentionSection(Section):
     claims: Annotated[timedelta, PlainValidator(quantities.duration("1s", "36500d"))] = timedelta(days=30)
     progress: Annotated[timedelta, PlainValidator(quantities.duration("1h", "36500d"))] = timedelta(days=90)
     dead_letters: Annotated[timedelta, PlainValidator(quantities.duration("1s", "36500d"))] = timedelta(days=90)
+    outbox: Annotated[timedelta, PlainValidator(quantities.duration("1s", "36500d"))] | None = None
 
 
 class HttpSection(Section):
@@ -130,12 +139,29 @@ class HttpSection(Section):
     listen: Annotated[tuple[str, int], PlainValidator(quantities.address)] | None = None
 
 
+class OutboxColumnsSection(Section):
+    """`[outbox.columns]`"""
+
+    event_id: ColumnName = ExistingColumns.event_id
+    type: ColumnName = ExistingColumns.type
+    payload: ColumnName = ExistingColumns.payload
+    status: ColumnName = ExistingColumns.status
+    created_at: ColumnName = ExistingColumns.created_at
+    topic: ColumnName | None = None
+    aggregate_id: ColumnName | None = None
+    traceparent: ColumnName | None = None
+    sent_at: ColumnName | None = None
+
+
 class OutboxSection(Section):
     """`[outbox]`"""
 
     payload: Annotated[OutboxPayload, PlainValidator(syntax.one_of(OutboxPayload))] = OutboxPayload.JSON
     relay: Annotated[RelayKind, PlainValidator(syntax.one_of(RelayKind))] = RelayKind.INBOX
     transactional_id: Label = OutboxOptions.transactional_id
+    table: Annotated[str, PlainValidator(syntax.table_name)] | None = None
+    topic: Topic | None = None
+    columns: OutboxColumnsSection | None = None
 
 
 class Document(Section):
@@ -168,8 +194,8 @@ def scalar_paths() -> tuple[tuple[str, str], ...]:
     )
 
 
-FILE_ONLY = frozenset({("sink", "retired_routes")})
-"""Settings that are lists, and so are read from the file alone."""
+FILE_ONLY = frozenset({("sink", "retired_routes"), ("outbox", "columns")})
+"""Settings that are lists or tables, and so are read from the file alone."""
 
 
 def _keys(model: type[Section]) -> tuple[str, ...]:

@@ -9,18 +9,29 @@ from inbox.policy import FailureLimits
 from inbox.settings.document import Document, OutboxSection, RouteSection, TableSection
 from inbox.settings.properties import canonical
 from inbox.sink.routes import HandlerTarget, Route, SinkOptions
-from inbox.store.options import DatabaseOptions, OutboxOptions, TableMode, TableTarget
+from inbox.store.options import (
+    DatabaseOptions,
+    ExistingColumns,
+    ExistingOutbox,
+    OutboxOptions,
+    TableMode,
+    TableTarget,
+)
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionLimits:
-    """`[retention]`: how long claims, history and resolved dead letters are kept."""
+    """`[retention]`: how long claims, history, resolved dead letters and events of the outbox are kept.
+
+    `outbox` is None where they are kept for ever.
+    """
 
     claims: timedelta = timedelta(days=30)
     progress: timedelta = timedelta(days=90)
     dead_letters: timedelta = timedelta(days=90)
+    outbox: timedelta | None = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +54,7 @@ class RelaySettings:
     kafka: KafkaOptions
     outbox: OutboxOptions
     http_listen: tuple[str, int] | None
+    retention: RetentionLimits = RetentionLimits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +85,7 @@ def relay_settings(document: Document) -> RelaySettings:
         kafka=_kafka(document),
         outbox=_needed(_outbox(document.outbox)),
         http_listen=document.http.listen if document.http else None,
+        retention=_retention(document),
     )
 
 
@@ -108,7 +121,13 @@ def _database(document: Document) -> DatabaseOptions:
 
 
 def _retention(document: Document) -> RetentionLimits:
-    return RetentionLimits(**dict(document.retention))
+    section = document.retention
+    # Nobody asked for rows of a table of the user's to be deleted, unless he did.
+    is_theirs = document.outbox is not None and document.outbox.table is not None
+    outbox = section.outbox or (None if is_theirs else RetentionLimits.outbox)
+    return RetentionLimits(
+        claims=section.claims, progress=section.progress, dead_letters=section.dead_letters, outbox=outbox
+    )
 
 
 def _kafka(document: Document) -> KafkaOptions:
@@ -121,7 +140,21 @@ def _kafka(document: Document) -> KafkaOptions:
 
 
 def _outbox(section: OutboxSection | None) -> OutboxOptions | None:
-    return OutboxOptions(**dict(section)) if section else None
+    if section is None:
+        return None
+    return OutboxOptions(
+        payload=section.payload,
+        relay=section.relay,
+        transactional_id=section.transactional_id,
+        existing=_existing(section),
+    )
+
+
+def _existing(section: OutboxSection) -> ExistingOutbox | None:
+    if section.table is None:
+        return None
+    columns = ExistingColumns(**dict(section.columns or {}))
+    return ExistingOutbox(table=section.table, topic=section.topic, columns=columns)
 
 
 def _route(section: RouteSection) -> Route:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from inbox.kafka.options import GUARDED, PRODUCER_GUARDED
+from inbox.settings.outbox_rules import review_outbox
 from inbox.settings.problems import hint, quote, show_path
 from inbox.settings.properties import KNOWN, canonical
 from inbox.settings.review import Review
@@ -21,6 +22,8 @@ def review(subject: Review, needed: frozenset[str]) -> None:
         review_route(subject, ("routes", index), route)
     _review_route_names(subject)
     _review_copies(subject)
+    if subject.document.outbox is not None:
+        review_outbox(subject, subject.document.outbox)
 
 
 def _review_needs(subject: Review, needed: frozenset[str]) -> None:
@@ -93,6 +96,11 @@ def _review_copies(subject: Review) -> None:
         return
     if document.outbox is None and not subject.is_broken(("outbox",)):
         subject.blame(path, "copies go through the outbox, and there is none; add [outbox] and run inbox migrate")
+    if document.outbox is not None and document.outbox.table is not None:
+        subject.blame(
+            path,
+            "copies go through the inbox's own outbox, and [outbox] table names one of yours; leave one of them out",
+        )
     if any(topic == route.topic or topic in (route.topics or ()) for route in document.routes):
         subject.blame(
             path, f"a route reads {quote(topic)}, so it would be given its own dead letters; name another topic"

@@ -20,7 +20,7 @@ from inbox.store.database import connect
 from inbox.store.failures import described
 from inbox.store.migration_lock import take_lock
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from inbox.store.revisions import INBOX, OUTBOX, History, Journey, Step, targets, usability
+from inbox.store.revisions import INBOX, OUTBOX, History, Journey, Step, history_of, targets, usability
 
 # SQLSTATE classes and codes of a database that may do it later: connection, rollback, resources, lock not
 # had in time, intervention (57014 is the statement timeout), system, and a standby before its promotion.
@@ -127,11 +127,14 @@ def require_current(connection: psycopg.Connection[Any], schema: str, outbox: Ou
 
 def require_outbox(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions) -> None:
     """As `require_current`, of the outbox alone."""
-    current = current_revision(connection, schema, OUTBOX)
+    history = history_of(outbox)
+    current = current_revision(connection, schema, history)
     if current is None:
-        raise StartupError(f'[outbox] is configured and the schema "{schema}" holds no outbox; run `inbox migrate`')
-    _require(connection, OUTBOX, schema, current, OUTBOX.head())
-    _require_payload(connection, schema, outbox)
+        holds = "no outbox" if outbox.existing is None else "nothing for the relay of a table of yours"
+        raise StartupError(f'[outbox] is configured and the schema "{schema}" holds {holds}; run `inbox migrate`')
+    _require(connection, history, schema, current, history.head())
+    if history is OUTBOX:
+        _require_payload(connection, schema, outbox)
 
 
 def _require(connection: psycopg.Connection[Any], history: History, schema: str, current: str, needed: str) -> None:
@@ -152,7 +155,7 @@ def refuse_newer(connection: psycopg.Connection[Any], schema: str, outbox: Outbo
     Raises:
         StartupError: a newer version of the software changed what this one uses.
     """
-    for history in (INBOX, *([OUTBOX] if outbox is not None else [])):
+    for history in (INBOX, *([history_of(outbox)] if outbox is not None else [])):
         current = current_revision(connection, schema, history)
         if current is not None and not _is_newer_and_usable(connection, history, schema, current):
             history.refuse_unknown(schema, current)

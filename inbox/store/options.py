@@ -36,12 +36,40 @@ class RelayKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExistingColumns:
+    """`[outbox.columns]`: what the columns of a table of the user's are called; None: it has none such."""
+
+    event_id: str = "event_id"
+    type: str = "type"
+    payload: str = "payload"
+    status: str = "status"
+    created_at: str = "created_at"
+    topic: str | None = None
+    aggregate_id: str | None = None
+    traceparent: str | None = None
+    sent_at: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingOutbox:
+    """A table of the user's that is relayed as it is. `topic` is that of all its events; None where a column has it."""
+
+    table: str
+    topic: str | None
+    columns: ExistingColumns
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutboxOptions:
-    """`[outbox]`: the type of its `payload` column, who publishes it, and under which id where in transactions."""
+    """`[outbox]`: the type of its `payload` column, who publishes it, and under which id where in transactions.
+
+    `existing` is None where the outbox is the one that `inbox migrate` makes.
+    """
 
     payload: OutboxPayload = OutboxPayload.JSON
     relay: RelayKind = RelayKind.INBOX
     transactional_id: str = "outbox-relay-1"
+    existing: ExistingOutbox | None = None
 
 
 class TableMode(StrEnum):

@@ -67,7 +67,7 @@ class Publisher:
         if outbox is None:
             raise HaltError(
                 "a handler publishes and there is no outbox; add [outbox] to the configuration, run `inbox migrate`, "
-                "and start again"
+                "and start again (a table of yours that [outbox] names is written with tx.execute)"
             )
         row = {
             "event_id": self._next_id(outbox) if event_id is None else required_id(event_id),

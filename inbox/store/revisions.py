@@ -21,7 +21,7 @@ from sqlalchemy.schema import SetTableComment
 
 from inbox.errors import StartupError
 from inbox.store.options import OutboxOptions
-from inbox.store.schema import OUTBOX_VERSION_TABLE, VERSION_TABLE
+from inbox.store.schema import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
 
 
 class Step(NamedTuple):
@@ -116,6 +116,12 @@ class History:
 
 INBOX = History("inbox", "versions", VERSION_TABLE)
 OUTBOX = History("outbox", "outbox", OUTBOX_VERSION_TABLE)
+EXISTING = History("existing outbox", "existing", EXISTING_VERSION_TABLE)
+
+
+def history_of(outbox: OutboxOptions) -> History:
+    """The one of the outbox's own tables, or of what goes beside a table of the user's."""
+    return OUTBOX if outbox.existing is None else EXISTING
 
 
 class Journey(NamedTuple):
@@ -162,14 +168,16 @@ def targets(to: str, outbox: OutboxOptions | None) -> dict[History, str | None]:
         StartupError: there is no such revision, or it is one of an outbox that is not configured.
     """
     if to == "base":
-        return {OUTBOX: None, INBOX: None}
+        return {EXISTING: None, OUTBOX: None, INBOX: None}
     if to == "outbox@base":
         return {OUTBOX: None}
     if to == "head":
-        return {INBOX: INBOX.head(), **({OUTBOX: OUTBOX.head()} if outbox else {})}
+        return {INBOX: INBOX.head(), **({history_of(outbox): history_of(outbox).head()} if outbox else {})}
     history, revision = _found(to)
-    if history is OUTBOX and outbox is None:
+    if history is not INBOX and outbox is None:
         raise StartupError(f"{to} is a revision of the outbox, and there is no [outbox]; add it to the configuration")
+    if outbox is not None and history not in (INBOX, history_of(outbox)):
+        raise StartupError(f"{to} is of the other kind of outbox than [outbox]; add or leave out its key table")
     return {history: revision}
 
 
@@ -185,10 +193,10 @@ def migrations_directory() -> Path:
 def _found(name: str) -> tuple[History, str]:
     if name == "outbox@head":
         return OUTBOX, OUTBOX.head()
-    for history in (INBOX, OUTBOX):
+    for history in (INBOX, OUTBOX, EXISTING):
         if name and (revision := history.revision(name)) is not None:
             return history, revision
-    known = ["outbox@base", *_upward(OUTBOX), *_upward(INBOX)]
+    known = ["outbox@base", *_upward(OUTBOX), *_upward(EXISTING), *_upward(INBOX)]
     raise StartupError(f'there is no revision "{name}"; this version knows {", ".join(known)}, head and base')
 
 

@@ -33,6 +33,8 @@ OF_RELAY: Mapping[str, tuple[str, ...]] = {
     "outbox_relay": ("SELECT", "INSERT", "UPDATE"),
 }
 
+OF_EXISTING_RELAY: Mapping[str, tuple[str, ...]] = {"relay_leases": ("SELECT", "INSERT", "UPDATE")}
+
 _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), %s)"
 
 
@@ -41,15 +43,23 @@ def missing_rights(
 ) -> list[str]:
     """One line for each right that the sink lacks, with the GRANT that mends it; `outbox`: the sink publishes."""
     own = {**OF_SINK, "outbox": OF_PUBLISHER} if outbox else OF_SINK
-    wanted = [(f'"{schema}"."{table}"', right) for table, rights in own.items() for right in rights]
+    wanted = _wanted(schema, own)
     wanted += [(target.name, right) for target in targets for right in _of_target(target)]
     return _lacking(connection, "sink", wanted)
 
 
 def missing_relay_rights(connection: SinkConnection, schema: str) -> list[str]:
     """One line for each right that a relay lacks, with the GRANT that mends it."""
-    wanted = [(f'"{schema}"."{table}"', right) for table, rights in OF_RELAY.items() for right in rights]
-    return _lacking(connection, "relay", wanted)
+    return _lacking(connection, "relay", _wanted(schema, OF_RELAY))
+
+
+def missing_lease_rights(connection: SinkConnection, schema: str) -> list[str]:
+    """As `missing_relay_rights`, in the inbox's schema, where the outbox is a table of the user's."""
+    return _lacking(connection, "relay", _wanted(schema, OF_EXISTING_RELAY))
+
+
+def _wanted(schema: str, rights: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    return [(f'"{schema}"."{table}"', right) for table, each in rights.items() for right in each]
 
 
 def _lacking(connection: SinkConnection, who: str, wanted: Sequence[tuple[str, str]]) -> list[str]:

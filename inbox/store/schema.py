@@ -39,6 +39,7 @@ GENERATION_SLOTS = 4
 
 VERSION_TABLE = "alembic_version"
 OUTBOX_VERSION_TABLE = "outbox_version"
+EXISTING_VERSION_TABLE = "relay_leases_version"
 
 # The names that PostgreSQL would choose itself, so that a violated constraint has one name everywhere.
 _NAMES = {
@@ -59,7 +60,7 @@ class TransactionId(UserDefinedType[int]):
 
 
 def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
-    """The tables of the newest revision, in the given schema; those of the outbox where one is given."""
+    """The tables of the newest revision, in the given schema; those for the outbox where one is given."""
     tables = MetaData(schema=schema, naming_convention=_NAMES)
     _sink(tables)
     _routes(tables)
@@ -73,7 +74,9 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _resumptions(tables)
     _replays(tables)
     _replay_ranges(tables)
-    if outbox is not None:
+    if outbox is not None and outbox.existing is not None:
+        _relay_leases(tables)
+    elif outbox is not None:
         _outbox(tables, outbox.payload)
     return tables
 
@@ -427,6 +430,18 @@ def _outbox_relay(tables: MetaData) -> None:
         Column("expires_at", DateTime(timezone=True), nullable=False),
         _count("sent_below"),
         CheckConstraint("singleton", name="singleton"),
+    )
+
+
+def _relay_leases(tables: MetaData) -> None:
+    """For an outbox that is the user's own table."""
+    Table(
+        "relay_leases",
+        tables,
+        Column("outbox_table", Text, primary_key=True),
+        Column("epoch", BigInteger, nullable=False),
+        Column("holder", Text),
+        Column("expires_at", DateTime(timezone=True), nullable=False),
     )
 
 

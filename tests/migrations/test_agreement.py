@@ -15,14 +15,18 @@ from sqlalchemy.schema import CreateSchema
 
 from inbox.errors import StartupError
 from inbox.store.migrations import migrate, migration_sql, require_current
-from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
-from inbox.store.schema import OUTBOX_VERSION_TABLE, VERSION_TABLE, TransactionId, metadata
+from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, OutboxPayload
+from inbox.store.schema import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE, TransactionId, metadata
 
 SCHEMAS = pytest.mark.parametrize("schema", ["inbox", "my inbox", 'the "50%" of a.b:c'])
 
+EXISTING = OutboxOptions(existing=ExistingOutbox(table="events_out", topic="orders", columns=ExistingColumns()))
 OUTBOXES = pytest.mark.parametrize(
-    "outbox", [None, OutboxOptions(), OutboxOptions(payload=OutboxPayload.BYTEA)], ids=["no outbox", "json", "bytea"]
+    "outbox",
+    [None, OutboxOptions(), OutboxOptions(payload=OutboxPayload.BYTEA), EXISTING],
+    ids=["no outbox", "json", "bytea", "existing"],
 )
+VERSION_TABLES = (VERSION_TABLE, OUTBOX_VERSION_TABLE, EXISTING_VERSION_TABLE)
 
 # What PostgreSQL itself holds of a schema, in words in which the schema's own name does not occur.
 CATALOG = {
@@ -64,8 +68,7 @@ def catalog(url: str, schema: str) -> dict[str, list[str]]:
 
 def without_version_tables(found: dict[str, list[str]]) -> dict[str, list[str]]:
     return {
-        what: [row for row in rows if VERSION_TABLE not in row and OUTBOX_VERSION_TABLE not in row]
-        for what, rows in found.items()
+        what: [row for row in rows if not any(table in row for table in VERSION_TABLES)] for what, rows in found.items()
     }
 
 
@@ -108,7 +111,7 @@ def test_alembic_finds_nothing_to_generate(
         options = {
             "version_table_schema": schema,
             "include_schemas": True,
-            "include_name": lambda name, kind, _: name == schema if kind == "schema" else name != OUTBOX_VERSION_TABLE,
+            "include_name": lambda name, kind, _: name == schema if kind == "schema" else name not in VERSION_TABLES,
             "compare_server_default": True,
         }
         differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata(schema, outbox))
@@ -214,7 +217,7 @@ def test_the_reference_names_every_table_and_column() -> None:
         for heading, _, text in (section.partition("\n") for section in sections)
     }
 
-    for table in metadata("inbox", OutboxOptions()).sorted_tables:
+    for table in [*metadata("inbox", OutboxOptions()).sorted_tables, *metadata("inbox", EXISTING).sorted_tables]:
         if re.fullmatch(r"processed_\d", table.name):
             continue  # as `processed`, whose section says so
         assert told.get(table.name) == [column.name for column in table.columns]

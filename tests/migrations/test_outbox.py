@@ -9,11 +9,12 @@ from pydantic import SecretStr
 
 from inbox.errors import StartupError
 from inbox.store.migrations import current_revision, migrate, migration_sql, pending, require_current
-from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
+from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, OutboxPayload
 from inbox.store.revisions import OUTBOX, Journey, Step
 
 JSON = OutboxOptions(payload=OutboxPayload.JSON)
 BYTEA = OutboxOptions(payload=OutboxPayload.BYTEA)
+EXISTING = OutboxOptions(existing=ExistingOutbox(table="events_out", topic="orders", columns=ExistingColumns()))
 UP = Journey(OUTBOX, None, OUTBOX.head()).steps()
 DOWN = Journey(OUTBOX, OUTBOX.head(), None).steps()
 KINDS = pytest.mark.parametrize("outbox", [JSON, BYTEA], ids=["json", "bytea"])
@@ -253,3 +254,28 @@ def test_a_topic_that_kafka_does_not_take_is_refused(options: DatabaseOptions, t
 
     with pytest.raises(psycopg.errors.CheckViolation, match="outbox_topic_check"):
         execute(options, insert, (uuid.uuid4(), "{}"))
+
+
+def test_beside_a_table_of_the_users_there_are_leases_and_no_outbox(options: DatabaseOptions) -> None:
+    steps = migrate(options, outbox=EXISTING)
+
+    assert steps[-1] == Step(None, "existing_0001")
+    made = {name for name in tables_of(options) if "outbox" in name or "relay" in name}
+    assert made == {"relay_leases", "relay_leases_version"}
+    check(options, EXISTING)
+    with pytest.raises(StartupError, match="holds no outbox; run `inbox migrate`"):
+        check(options, JSON)
+
+
+def test_an_outbox_can_follow_a_table_of_the_users_and_base_drops_both(options: DatabaseOptions) -> None:
+    migrate(options, outbox=EXISTING)
+
+    assert migrate(options, outbox=JSON) == UP
+    assert {"relay_leases", "outbox"} <= tables_of(options)
+    migrate(options, to="base")
+    assert tables_of(options) == set()
+
+
+def test_a_revision_of_the_other_kind_is_refused(options: DatabaseOptions) -> None:
+    with pytest.raises(StartupError, match="is of the other kind of outbox"):
+        migrate(options, to="outbox_0002", outbox=EXISTING)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from inbox.store.options import ExistingColumns, ExistingOutbox, OutboxOptions
 from tests.integration.cli.conftest import Result
 from tests.integration.relay.conftest import Stage, make_stage, stage  # noqa: F401 - fixtures
 from tests.integration.relay.test_relay import UUID, insert
@@ -17,10 +18,10 @@ Inbox = Callable[..., Result]
 def check_(tmp_path: Path, stage: Stage, inbox: Inbox) -> Callable[..., dict[str, tuple[str, list[str]]]]:  # noqa: F811
     """Checks a configuration of a relay alone: what was found, by what was looked at."""
 
-    def check(kafka: str = "") -> dict[str, tuple[str, list[str]]]:
+    def check(kafka: str = "", outbox: str = "") -> dict[str, tuple[str, list[str]]]:
         config = tmp_path / "relay.toml"
         config.write_text(
-            f'[database]\nurl = "{stage.database_url}"\n[outbox]\n'
+            f'[database]\nurl = "{stage.database_url}"\n[outbox]\n{outbox}\n'
             f'[kafka]\n"bootstrap.servers" = "{stage.bootstrap_servers}"\n{kafka}\n'
         )
         result = inbox("check", "--config", str(config), "--json")
@@ -53,3 +54,28 @@ def test_what_stops_the_relay_is_a_failure(
     assert found["publishing to no-such-topic"][0] == "failed"
     assert "create it" in found["publishing to no-such-topic"][1][0]
     assert found["producer"][0] == "failed"
+
+
+def test_a_table_of_the_users_is_looked_at_and_what_is_only_slow_is_an_advice(
+    check: Callable[..., dict[str, tuple[str, list[str]]]],
+    stage: Stage,  # noqa: F811
+) -> None:
+    existing = ExistingOutbox(table="public.events_out", topic=stage.topic, columns=ExistingColumns())
+    stage.outbox = OutboxOptions(existing=existing)
+    stage.migrate()
+    mapping = f'table = "public.events_out"\ntopic = "{stage.topic}"\n'
+    assert check(outbox=mapping)["table public.events_out"][0] == "failed"
+    stage.rows(
+        "CREATE TABLE public.events_out"
+        " (event_id uuid PRIMARY KEY, type text, data json, status text, created_at timestamptz)"
+    )
+    result, problems = check(outbox=mapping)["table public.events_out"]
+    assert (result, len(problems)) == ("failed", 1)
+    assert 'no column "payload"' in problems[0]
+
+    found = check(outbox=mapping + '[outbox.columns]\npayload = "data"\n')
+
+    assert found["table public.events_out"][0] == "advice"
+    assert "CREATE INDEX CONCURRENTLY" in found["table public.events_out"][1][0]
+    assert found[f"publishing to {stage.topic}"][0] == "advice"
+    assert {result for result, _ in found.values()} == {"ok", "advice"}

@@ -15,6 +15,7 @@ from inbox.settings.database_url import PARAMETERS, database_url
 from inbox.settings.problems import UnfitError
 from inbox.settings.quantities import duration, size, start_point
 from inbox.settings.syntax import is_pointer
+from inbox.store.options import ExistingColumns, ExistingOutbox, OutboxOptions
 
 Load = Callable[..., Settings]
 Refuse = Callable[..., str]
@@ -134,6 +135,17 @@ def test_a_schema_is_an_identifier_that_is_not_postgresqls(refuse: Refuse, name:
         ('[outbox]\nrelay = "debezum"', "did you mean debezium?"),
         ("[retenton]", "retenton (inbox.toml): unknown key; did you mean retention?"),
         ("[[outbox]]", "outbox (inbox.toml): expected a table, which [name] begins"),
+        ('[outbox]\ntable = "a.b.c"', 'outbox.table (inbox.toml): expected "table" or "schema.table"'),
+        ('[outbox]\ntable = "t"\ntopic = "a b"', "outbox.topic (inbox.toml): expected the name of one topic"),
+        ('[outbox]\ntable = "t"', "outbox.topic (inbox.toml): missing; name the topic of all events, or under"),
+        ('[outbox]\ntable = "t"\ntopic = "x"\n[outbox.columns]\ntopic = "y"', "for that of each event; keep one"),
+        ('[outbox]\ntable = "t"\ntopic = "x"\n[outbox.columns]\nstats = "y"', "did you mean status?"),
+        ('[outbox]\ntable = "t"\ntopic = "x"\npayload = "json"', "the table has its type already; leave it out"),
+        ('[outbox]\ntable = "t"\ntopic = "x"\nrelay = "debezium"', "the connector is for the inbox's own outbox"),
+        ('[outbox]\ntopic = "x"', "outbox.topic (inbox.toml): is for a table of yours"),
+        ('[outbox.columns]\nstatus = "x"', "[outbox] names no table"),
+        ('[failures]\ncopy_to = "c"\n[outbox]\ntable = "t"\ntopic = "x"', "[outbox] table names one of yours"),
+        ("[outbox]\ntabel = 't'", "did you mean table?"),
     ],
 )
 def test_a_wrong_section_is_refused(refuse: Refuse, small: str, section: str, said: str) -> None:
@@ -212,3 +224,21 @@ def test_a_connection_uri_that_is_taken_is_one_for_libpq(rest: str) -> None:
 
 def test_the_parameters_of_a_connection_uri_are_those_of_libpq() -> None:
     assert {option.keyword.decode() for option in pq.Conninfo.get_defaults()} <= PARAMETERS
+
+
+def test_a_table_of_the_users_is_the_outbox_and_nothing_of_it_is_pruned_unasked(load: Load, small: str) -> None:
+    mapping = '[outbox]\ntable = "public.events_out"\n[outbox.columns]\nevent_id = "id"\ntopic = "target"\n'
+
+    settings = load(small + mapping)
+
+    columns = ExistingColumns(event_id="id", topic="target")
+    assert settings.outbox == OutboxOptions(
+        existing=ExistingOutbox(table="public.events_out", topic=None, columns=columns)
+    )
+    assert settings.retention.outbox is None
+    assert load(small + mapping + '[retention]\noutbox = "1d"\n').retention.outbox == timedelta(days=1)
+    assert load(small).retention.outbox == timedelta(days=7)
+
+
+def test_the_columns_are_read_from_the_file_alone(refuse: Refuse) -> None:
+    assert "read from the file alone" in refuse(environ={"INBOX_OUTBOX__COLUMNS": "{}"})
