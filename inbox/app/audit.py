@@ -1,13 +1,14 @@
 """`inbox audit`: the topic read again, beside the sink, and each of its offsets accounted for."""
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from inbox.app.binding import log_view
 from inbox.app.recount import AuditedRoute, Recount, Strays
-from inbox.audit.account import CHUNK_BITS, PartitionAudit
+from inbox.audit.account import CHUNK_BITS, OFFSETS_KEPT, Listing, Outsider, PartitionAudit, Stray
 from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.reader import LogReader
@@ -41,14 +42,24 @@ class Request:
 
 @dataclass(kw_only=True)
 class Audit:
-    """What was found so far; `notices` are what could not be found out."""
+    """What was found so far; `notices` are what could not be found out.
+
+    `outsiders` are the first of `outsider_count` claims that are of none of the parts and that no sink makes.
+    """
 
     parts: list[PartitionAudit]
     notices: list[str] = field(default_factory=list)
+    outsiders: list[Outsider] = field(default_factory=list)
+    outsider_count: int = 0
 
     @property
     def ok(self) -> bool:
-        return all(part.ok for part in self.parts)
+        return not self.outsider_count and all(part.ok for part in self.parts)
+
+    def add_outsider(self, outsider: Outsider) -> None:
+        self.outsider_count += 1
+        if len(self.outsiders) < OFFSETS_KEPT:
+            self.outsiders.append(outsider)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -61,8 +72,17 @@ Watch = Callable[[Audit], None]
 """Called with what was found so far, after each chunk of offsets."""
 
 
-def audit(settings: Settings, request: Request, *, watch: Watch, earlier: Audit | None = None) -> Audit:
+def audit(
+    settings: Settings,
+    request: Request,
+    *,
+    watch: Watch,
+    earlier: Audit | None = None,
+    listing: Listing | None = None,
+) -> Audit:
     """Read what the ledger says is settled, and account for it; with `earlier` go on where that one ended.
+
+    What `listing` wants is told as it is found, in the order of the log.
 
     Raises:
         RefusedError: what was asked for makes no sense.
@@ -76,18 +96,40 @@ def audit(settings: Settings, request: Request, *, watch: Watch, earlier: Audit 
         require_current(connection, schema)
         reads = AuditReads(connection, schema, bits=CHUNK_BITS)
         take_time(connection)
-        office = _Office(settings, connection, reads)
+        office = _Office(settings, connection, reads, listing)
         found = earlier or Audit(parts=office.parts(request))
         office.refuse_other_logs({part.address.topic for part in found.parts})
-        with closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES)) as reader:
-            office.run(found, reader, watch)
+        with closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES)) as reader, _seldom_collected(watch) as seen:
+            office.run(found, reader, seen)
+        office.find_outsiders(found, request)
     return found
+
+
+@contextmanager
+def _seldom_collected(watch: Watch) -> Iterator[Watch]:
+    """The garbage collector goes round once a chunk: every event makes objects, and going round them took a third."""
+
+    def collect_and_watch(found: Audit) -> None:
+        gc.collect()
+        watch(found)
+
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield collect_and_watch
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 class _Office:
     """What one audit works with."""
 
-    def __init__(self, settings: Settings, connection: SinkConnection, reads: AuditReads) -> None:
+    def __init__(
+        self, settings: Settings, connection: SinkConnection, reads: AuditReads, listing: Listing | None
+    ) -> None:
+        self._listing = listing
         self._settings = settings
         self._connection = connection
         self._reads = reads
@@ -140,7 +182,7 @@ class _Office:
         owed = self._reads.route_starts([part.partition_id for part in left])
         for part in left:
             routes = self._audited(part, owed)
-            recount = Recount(part, routes, self._reads, lambda: snapshot(self._connection), claims)
+            recount = Recount(part, routes, self._reads, lambda: snapshot(self._connection), claims, self._listing)
             self._read(part, recount, reader, found, watch)
         self._find_strays(found, reader)
 
@@ -166,13 +208,25 @@ class _Office:
                 found.notices.append(f"{part.address}: {part.at} up to {start - 1} were deleted while they were read")
                 recount.skip_to(start)
 
+    def find_outsiders(self, found: Audit, request: Request) -> None:
+        """Claims that no sink makes: those of the parts are strays of theirs, others count where all are meant."""
+        if request.until_offset is not None:
+            return
+        parts = {part.partition_id: part for part in found.parts}
+        for each in self._reads.outsiders():
+            part = parts.get(each.partition_id)
+            if part is not None and each.route is not None:
+                part.stray([Stray(route=each.route, event_id=each.event_id, offset=each.offset)])
+            elif part is not None or request.topic is None:
+                found.add_outsider(each)
+
     def _find_strays(self, found: Audit, reader: LogReader) -> None:
         """Look closer at the chunks in which there are other claims than the log's events have."""
+        for part in found.parts:
+            part.strays, part.stray_count = [], 0  # an interrupted audit may have found some of them
         by_id = {part.partition_id: part for part in found.parts if part.differing}
         if not by_id:
             return
-        for part in by_id.values():
-            part.strays, part.stray_count = [], 0  # an interrupted audit may have found some of them
         compacted = self._compacted(found, {part.address.topic for part in by_id.values()})
         starts = self._cluster.log_starts([part.address for part in by_id.values()])
         chunks = [(part, name, chunk) for part in by_id.values() for name, chunk in part.differing]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from uuid import UUID
 
-from inbox.audit.account import CHUNK_BITS, Account, PartitionAudit, Stray
+from inbox.audit.account import CHUNK_BITS, Account, Listing, PartitionAudit, Stray, Tally
 from inbox.audit.chunk import Circumstances, ClaimPlace, ClaimSum, Events, all_claimed, one_by_one
 from inbox.events import Record
 from inbox.kafka.reader import LogReader
@@ -38,6 +38,7 @@ class Recount:
         reads: AuditReads,
         snapshot: Callable[[], AbstractContextManager[None]],
         claims: Mapping[ChunkOfClaims, tuple[int, int]],
+        listing: Listing | None = None,
     ) -> None:
         self._part = part
         self._routes = routes
@@ -47,8 +48,12 @@ class Recount:
         self._decoder = TopicDecoder(part.address.topic, None, [each.route for each in routes])
         self._open: dict[str, Events] = {}
         self._records = 0
-        for each in routes:
-            part.routes.setdefault(each.route.name, Account())
+        self._tallies = {
+            each.route.name: Tally(
+                part.address, each.route.name, part.routes.setdefault(each.route.name, Account()), listing
+            )
+            for each in routes
+        }
         self._begin()
 
     def decode_as(self, topic_id: UUID | None) -> None:
@@ -134,7 +139,7 @@ class Recount:
             return True
         if events.without_id or events.expected(around.open_letters) != claims:
             return False
-        all_claimed(events, around, self._part.routes[each.route.name])
+        all_claimed(events, around, self._tallies[each.route.name])
         return True
 
     def _claimed(self, each: AuditedRoute, chunk: int) -> ClaimSum:
@@ -144,10 +149,10 @@ class Recount:
         """Of the events without a claim of their own, by place, where the claim of their id is."""
         events = self._open[each.route.name]
         found = self._reads.unlike(self._part.partition_id, each.route_id, events.ids, events.offsets)
-        return {place: ClaimPlace(where) if claimed else None for place, where, claimed in found}
+        return {place: ClaimPlace(at) if claimed else None for place, at, claimed in found}
 
     def _judge(self, each: AuditedRoute, around: Circumstances, unlike: Unlike, chunk: int) -> None:
-        own = one_by_one(self._open[each.route.name], unlike, around, self._part.routes[each.route.name])
+        own = one_by_one(self._open[each.route.name], unlike, around, self._tallies[each.route.name])
         if own != self._claimed(each, chunk):
             self._part.differing.append((each.route.name, chunk))
 

@@ -1,8 +1,9 @@
 """How the offsets of a log are accounted for, and what an audit keeps of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from inbox.events import TopicPartition
 
@@ -53,6 +54,62 @@ class Account:
             setattr(self, answer.value, getattr(self, answer.value) + getattr(other, answer.value))
         self.adopted += other.adopted
         self.missing_offsets = sorted({*self.missing_offsets, *other.missing_offsets})[:OFFSETS_KEPT]
+
+
+class Coordinates(NamedTuple):
+    """Where a claim says that its event is; no topic and partition where the ledger does not know it."""
+
+    topic: str | None
+    partition: int | None
+    offset: int
+
+
+class Listed(NamedTuple):
+    """An offset and what it came to on a route; `of` is where the claim is that a duplicate found."""
+
+    address: TopicPartition
+    route: str
+    offset: int
+    answer: Answer
+    of: Coordinates | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which answers are told one by one, beside being counted, and to whom."""
+
+    wanted: Collection[Answer]
+    tell: Callable[[Listed], None]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts the answers of one route of one partition, and tells those that are listed."""
+
+    address: TopicPartition
+    route: str
+    account: Account
+    listing: Listing | None = None
+
+    def count(self, answer: Answer, offsets: Sequence[int], of: Coordinates | None = None) -> None:
+        self.account.count(answer, offsets)
+        if self.listing is not None and answer in self.listing.wanted:
+            for offset in offsets:
+                self.listing.tell(Listed(self.address, self.route, offset, answer, of))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outsider:
+    """A claim that no sink makes: of a partition or a route that is unknown, or past all that its partition settled.
+
+    What is not known of it is None.
+    """
+
+    partition_id: int
+    address: TopicPartition | None
+    route: str | None
+    event_id: str
+    offset: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

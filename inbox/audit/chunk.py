@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
-from inbox.audit.account import Account, Answer
+from inbox.audit.account import Answer, Coordinates, Tally
 
 
 class ClaimSum(NamedTuple):
@@ -16,9 +16,9 @@ class ClaimSum(NamedTuple):
 
 
 class ClaimPlace(NamedTuple):
-    """Where the claim is that bears an event's id; `address` is None where that is not known."""
+    """Where the claim is that bears an event's id; `at` is None where that is not known (it was adopted)."""
 
-    address: str | None
+    at: Coordinates | None
 
 
 def fingerprint(event_id: bytes, offset: int) -> int:
@@ -65,50 +65,50 @@ class Circumstances:
     given_up: Sequence[range] = ()
 
 
-def all_claimed(events: Events, around: Circumstances, account: Account) -> None:
+def all_claimed(events: Events, around: Circumstances, tally: Tally) -> None:
     """Count a chunk whose claims are exactly those expected: each event has its own, but the open letters."""
     filtered = [offset for offset in events.filtered if offset >= around.owes_from]
-    account.count(Answer.FILTERED, filtered)
+    tally.count(Answer.FILTERED, filtered)
     letters = [each for each in events.offsets if each in around.open_letters or each in around.discarded]
-    account.count(Answer.DEAD_LETTERED, letters)
-    account.applied += len(events.offsets) - len(letters)
-    _count_unclaimed(events.without_id, around, account)
+    tally.count(Answer.DEAD_LETTERED, letters)
+    tally.account.applied += len(events.offsets) - len(letters)
+    _count_unclaimed(events.without_id, around, tally)
 
 
 def one_by_one(
-    events: Events, unlike: Mapping[int, ClaimPlace | None], around: Circumstances, account: Account
+    events: Events, unlike: Mapping[int, ClaimPlace | None], around: Circumstances, tally: Tally
 ) -> ClaimSum:
     """Count a chunk by the claims that were found: `unlike` has, by place, events without a claim of their own.
 
     Returns:
         The sum of the claims that are the events' own.
     """
-    account.count(Answer.FILTERED, [offset for offset in events.filtered if offset >= around.owes_from])
-    claims = total = 0
+    tally.count(Answer.FILTERED, [offset for offset in events.filtered if offset >= around.owes_from])
+    account, claims, total = tally.account, 0, 0
     unclaimed = list(events.without_id)
     for place, (event_id, offset) in enumerate(zip(events.ids, events.offsets, strict=True)):
         own = place not in unlike
         if own:
             claims, total = claims + 1, total + fingerprint(event_id, offset)
         if offset in around.open_letters or offset in around.discarded:
-            account.dead_lettered += 1
+            tally.count(Answer.DEAD_LETTERED, [offset])
         elif own:
             account.applied += 1
         elif (claim := unlike[place]) is None:
             unclaimed.append(offset)
-        elif claim.address is None:
+        elif claim.at is None:
             account.applied += 1
             account.adopted += 1
         else:
-            account.duplicate += 1
-    _count_unclaimed(unclaimed, around, account)
+            tally.count(Answer.DUPLICATE, [offset], claim.at)
+    _count_unclaimed(unclaimed, around, tally)
     return ClaimSum(claims, total)
 
 
-def _count_unclaimed(offsets: Sequence[int], around: Circumstances, account: Account) -> None:
+def _count_unclaimed(offsets: Sequence[int], around: Circumstances, tally: Tally) -> None:
     for offset in sorted(offsets):
         if (answer := _unclaimed(offset, around)) is not None:
-            account.count(answer, [offset])
+            tally.count(answer, [offset])
 
 
 def _unclaimed(offset: int, around: Circumstances) -> Answer | None:

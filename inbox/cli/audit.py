@@ -9,8 +9,9 @@ import click
 from inbox.app.audit import Audit, RefusedError, Request
 from inbox.app.audit import audit as audit_log
 from inbox.app.quick_audit import quick_audit
+from inbox.audit.account import Answer, Listing
 from inbox.cli.audit_place import PlaceFile
-from inbox.cli.audit_report import document, lines, quick_document, quick_lines, quick_table, table
+from inbox.cli.audit_report import document, lines, listed_document, quick_document, quick_lines, quick_table, table
 from inbox.cli.bar import bar
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
@@ -18,11 +19,21 @@ from inbox.cli.printing import notice, print_json, print_table
 from inbox.cli.topics import where
 from inbox.settings import Settings
 
+_LISTED = [each.value for each in Answer if each is not Answer.APPLIED]
+
+
+def _endings(_: click.Context, __: click.Parameter, text: str | None) -> frozenset[Answer]:
+    names = [name.strip().replace("-", "_") for name in (text or "").split(",") if name.strip()]
+    if wrong := [name for name in names if name not in _LISTED]:
+        raise click.BadParameter(f"there is no {wrong[0]}; one or more of {','.join(_LISTED)}")
+    return frozenset(map(Answer, names))
+
 
 @click.command(
     epilog=example(
         "inbox audit --resume orders.audit\n"
         "inbox audit --topic orders:0,3 --from-offset 1000000 --json\n"
+        "inbox audit --list duplicate,filtered > duplicates-and-filtered.jsonl\n"
         "inbox audit --quick"
     )
 )
@@ -38,6 +49,13 @@ from inbox.settings import Settings
     metavar="FILE",
     help="Keep the place in FILE, and go on from there if it exists; it is removed at the end.",
 )
+@click.option(
+    "--list",
+    "listed",
+    metavar="ENDING[,ENDING]",
+    callback=_endings,
+    help="Print each offset that ended so, a JSON object a line, and last what --json prints.",
+)
 @click.option("--quick", is_flag=True, help="Without Kafka: only whether the ledger and its history agree.")
 @json_option
 def audit(
@@ -47,6 +65,7 @@ def audit(
     from_offset: int | None,
     until_offset: int | None,
     place: Path | None,
+    listed: frozenset[Answer],
     quick: bool,
     as_json: bool,
 ) -> int:
@@ -56,22 +75,27 @@ def audit(
     command that mends it is told. Claims whose event the log does not have are found too. Claims are what it can see:
     what somebody changed in your tables since it cannot.
     """
-    if quick and (from_offset is not None or until_offset is not None or place is not None):
-        raise click.UsageError("--quick takes the whole history; leave out --from-offset, --until-offset and --resume")
+    if quick and (from_offset is not None or until_offset is not None or place is not None or listed):
+        raise click.UsageError(
+            "--quick takes the whole history; leave out --from-offset, --until-offset, --resume and --list"
+        )
     name, partitions = where(topic) if topic is not None else (None, None)
     request = Request(topic=name, partitions=partitions, from_offset=from_offset, until_offset=until_offset)
     settings = sink_settings(config, properties)
     try:
-        return _quick(settings, request, as_json=as_json) if quick else _whole(settings, request, place, as_json)
+        return (
+            _quick(settings, request, as_json=as_json) if quick else _whole(settings, request, place, listed, as_json)
+        )
     except RefusedError as error:
         raise click.UsageError(str(error)) from None
 
 
-def _whole(settings: Settings, request: Request, place: Path | None, as_json: bool) -> int:
-    found = _run(settings, request, None if place is None else PlaceFile(place, _which(settings, request)))
+def _whole(settings: Settings, request: Request, place: Path | None, listed: frozenset[Answer], as_json: bool) -> int:
+    listing = Listing(listed, lambda each: print_json(listed_document(each))) if listed else None
+    found = _run(settings, request, None if place is None else PlaceFile(place, _which(settings, request)), listing)
     for text in found.notices:
         notice(text)
-    if as_json:
+    if as_json or listed:
         print_json(document(found))
     else:
         print_table(table(found))
@@ -85,7 +109,7 @@ def _which(settings: Settings, request: Request) -> dict[str, Any]:
     return {"schema": settings.database.schema, "routes": [route.name for route in settings.routes], **asked}
 
 
-def _run(settings: Settings, request: Request, place: PlaceFile | None) -> Audit:
+def _run(settings: Settings, request: Request, place: PlaceFile | None, listing: Listing | None) -> Audit:
     earlier = None if place is None else place.load()
     with bar("auditing") as show:
 
@@ -94,7 +118,7 @@ def _run(settings: Settings, request: Request, place: PlaceFile | None) -> Audit
             if place is not None:
                 place.keep(found)
 
-        found = audit_log(settings, request, watch=watch, earlier=earlier)
+        found = audit_log(settings, request, watch=watch, earlier=earlier, listing=listing)
     if place is not None:
         place.remove()
     return found

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from inbox.app.audit import Audit
 from inbox.app.quick_audit import QuickPart
-from inbox.audit.account import Account, Answer, PartitionAudit, mending
+from inbox.audit.account import Account, Answer, Listed, Outsider, PartitionAudit, mending
 from inbox.events import Ending
 
 _SHOWN = 10
@@ -16,7 +16,35 @@ _SHOWN = 10
 
 def document(found: Audit) -> dict[str, Any]:
     """The audit as `--json` prints it."""
-    return {"ok": found.ok, "partitions": [_partition(part) for part in found.parts]}
+    return {
+        "ok": found.ok,
+        "partitions": [_partition(part) for part in found.parts],
+        "claims_elsewhere": found.outsider_count,
+        "claims_elsewhere_at": [_outsider(each) for each in found.outsiders],
+    }
+
+
+def listed_document(listed: Listed) -> dict[str, Any]:
+    """An offset as `--list` prints it."""
+    told = {
+        "topic": listed.address.topic,
+        "partition": listed.address.partition,
+        "offset": listed.offset,
+        "route": listed.route,
+        "ending": listed.answer.value,
+    }
+    return told if listed.of is None else {**told, "of": listed.of._asdict()}
+
+
+def _outsider(outsider: Outsider) -> dict[str, Any]:
+    return {
+        "partition_id": outsider.partition_id,
+        "topic": outsider.address and outsider.address.topic,
+        "partition": outsider.address and outsider.address.partition,
+        "offset": outsider.offset,
+        "route": outsider.route,
+        "event_id": outsider.event_id,
+    }
 
 
 def _partition(part: PartitionAudit) -> dict[str, Any]:
@@ -57,7 +85,7 @@ def table(found: Audit) -> Table:
 
 def lines(found: Audit) -> list[str]:
     """What is wrong and how it is mended, or that nothing is."""
-    if told := [line for part in found.parts for line in _faults(part)]:
+    if told := [*(line for part in found.parts for line in _faults(part)), *_outsiders(found)]:
         return told
     return ["every offset is accounted for, as far as claims tell; what was changed in your tables since, they do not"]
 
@@ -77,6 +105,17 @@ def _faults(part: PartitionAudit) -> list[str]:
     ]
     if part.stray_count > _SHOWN:
         told.append(f"{part.address}: {part.stray_count} such claims in all")
+    return told
+
+
+def _outsiders(found: Audit) -> list[str]:
+    told = []
+    for each in found.outsiders[:_SHOWN]:
+        where = f"partition_id {each.partition_id}" if each.address is None else str(each.address)
+        route = "of no route" if each.route is None else f"route {each.route}"
+        told.append(f"{where}@{each.offset}, {route}: a claim of {each.event_id}, which no sink made")
+    if found.outsider_count > _SHOWN:
+        told.append(f"{found.outsider_count} such claims in all")
     return told
 
 

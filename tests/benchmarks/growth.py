@@ -96,14 +96,19 @@ def _piles(running: Servers, options: argparse.Namespace, report: Report) -> Non
         for made in (*(each[2] for each in grounds), letters, partitions):
             made.run(LETTERS * PARTITIONS)  # also registers routes and partitions
         letters.watcher.execute(PARK.encode(), (LETTERS // PARTITIONS - 1,))
+        events = options.warm_up + options.events
+
+        def run(made: Ground) -> Cost:
+            return made.run(events, warm_up=options.warm_up)
+
         for _ in range(options.rounds):
             for kind, topic in topics.items():
-                fill(running.bootstrap_servers, topic, options.events, new_id=kind.new_id)
-            fill(running.bootstrap_servers, many, options.events, partitions=MANY_PARTITIONS)
+                fill(running.bootstrap_servers, topic, events, new_id=kind.new_id)
+            fill(running.bootstrap_servers, many, events, partitions=MANY_PARTITIONS)
             for kind, claims, made in grounds:
-                report.add(_case(kind, claims), made.run(options.events))
-            report.add(PARKED, letters.run(options.events))
-            report.add(PARTITIONED, partitions.run(options.events))
+                report.add(_case(kind, claims), run(made))
+            report.add(PARKED, run(letters))
+            report.add(PARTITIONED, run(partitions))
 
 
 def _cycles(running: Servers, options: argparse.Namespace, report: Report) -> None:
@@ -215,6 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--claims", type=int, nargs="*", default=[0, 5_000_000, 20_000_000])
     parser.add_argument("--events", type=int, default=400_000, help="of each run over claims")
+    parser.add_argument("--warm-up", type=int, default=200_000, help="events before them that do not count")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cycles", type=int, default=5, help="prunes, one after the other")
     parser.add_argument("--cycle-claims", type=int, default=5_000_000, help="of each generation")

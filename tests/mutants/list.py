@@ -62,6 +62,13 @@ MUTANTS = [
         (f"{GENERATIONS}::test_a_switch_waits_for_a_batch_with_claims",),
     ),
     Mutant(
+        "an audit passes over the first claim past all that was settled",
+        "inbox/store/sql/audit.sql",
+        "OR c.kafka_offset >= p.reached_offset)",
+        "OR c.kafka_offset > p.reached_offset)",
+        (f"{AUDIT}::test_a_claim_past_all_that_its_partition_settled_is_found",),
+    ),
+    Mutant(
         "a filter is built in as many snapshots as pieces",
         "inbox/store/generations.py",
         "        with snapshot(connection):\n",

@@ -35,6 +35,16 @@ JOIN unnest(%(partition_ids)s, %(route_ids)s::integer[], %(chunks)s::bigint[]) A
     AND meant.chunk = c.kafka_offset >> %(bits)s::integer
 ORDER BY 1, 2, 3;
 
+-- name: outsiders
+-- Of a partition or a route that nobody registered, or past all that the partition ever settled. A batch's claims and its
+-- move in the ledger commit together, so one snapshot never has the ones without the other.
+SELECT c.partition_id, p.topic, p.partition, r.name, c.event_id, c.kafka_offset
+FROM {schema}.processed AS c
+LEFT JOIN {schema}.partitions AS p USING (partition_id)
+LEFT JOIN {schema}.routes AS r USING (route_id)
+WHERE c.partition_id <> 0
+    AND (p.partition_id IS NULL OR r.route_id IS NULL OR c.kafka_offset >= p.reached_offset);
+
 -- name: unlike
 -- The events that have no claim of their own: by place (from 0), and where the claim is that bears their id, if any
 -- does. One look-up an id, whatever the planner thinks of the table's size.

@@ -77,7 +77,7 @@ def test_a_sink_whose_every_event_took_effect_is_sound(handled: Sink, audit: Aud
 
 def test_the_shape_that_scripts_rely_on(handled: Sink, audit: Audit) -> None:
     told = audit(settled(handled, Out(1))).told
-    assert list(told) == ["ok", "partitions"]
+    assert list(told) == ["ok", "partitions", "claims_elsewhere", "claims_elsewhere_at"]
     [part] = told["partitions"]
     assert [part[name] for name in ("topic", "partition", "from_offset", "until_offset")] == [handled.topic, 0, 0, 1]
     assert {"records", "applied", "duplicate", "filtered", "dead_lettered", "missing", "missing_offsets"} <= set(part)
@@ -386,3 +386,74 @@ def test_the_command_that_is_told_mends_it(handled: Sink, audit: Audit) -> None:
     assert sorted(effects(handled)) == [1, 2, 3, 4, 5, 6]
     assert audit(handled).counts == {"records": 6, "applied": 6}
     assert audit(handled, "--quick").code == 0
+
+
+def test_a_claim_past_all_that_its_partition_settled_is_found(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 3))
+    fake(handled, UUID(int=99), 3)
+    fake(handled, UUID(int=98), 10**12)
+    result = audit(handled)
+    assert result.code == 1
+    assert result.counts == {"records": 3, "applied": 3, "claims_without_event": 2}
+    assert {each["offset"] for each in result.told["partitions"][0]["claims_without_event_at"]} == {3, 10**12}
+    assert audit(handled, "--until-offset", "3").code == 0
+
+
+def test_a_claim_of_a_partition_or_a_route_that_nobody_knows_is_found(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 3))
+    fake(handled, UUID(int=99), 1)
+    fake(handled, UUID(int=98), 2)
+    handled.sql("UPDATE inbox.processed SET partition_id = 4711 WHERE event_id = %s", [UUID(int=99)])
+    handled.sql("UPDATE inbox.processed SET route_id = 77 WHERE event_id = %s", [UUID(int=98)])
+    result = audit(handled)
+    assert (result.code, result.told["ok"], result.told["claims_elsewhere"]) == (1, False, 2)
+    nowhere, of_no_route = result.told["claims_elsewhere_at"]
+    if nowhere["partition_id"] != 4711:
+        nowhere, of_no_route = of_no_route, nowhere
+    assert nowhere == {
+        "partition_id": 4711,
+        "topic": None,
+        "partition": None,
+        "offset": 1,
+        "route": "handler",
+        "event_id": str(UUID(int=99)),
+    }
+    assert (of_no_route["topic"], of_no_route["offset"], of_no_route["route"]) == (handled.topic, 2, None)
+    shown = audit(handled, people=True).out
+    assert f"partition_id 4711@1, route handler: a claim of {UUID(int=99)}, which no sink made" in shown
+    assert f"{handled.topic}[0]@2, of no route: a claim of {UUID(int=98)}, which no sink made" in shown
+
+
+def test_a_replay_under_way_makes_no_claim_a_stray(handled: Sink, audit: Audit) -> None:
+    settled(handled, *numbers(1, 5))
+    assert handled.command("replay", "--topic", handled.topic, "--from-offset", "1", "--execute") == 0
+    result = audit(handled)
+    assert (result.code, result.counts) == (0, {"records": 1, "applied": 1})
+
+
+def listed(result: Result) -> list[tuple[Any, ...]]:
+    """Each offset with its route and ending, and what it duplicates."""
+    told = [json.loads(line) for line in result.out.splitlines()[:-1]]
+    return [(each["offset"], each["route"], each["ending"], each.get("of")) for each in told]
+
+
+def test_duplicates_are_listed_with_what_they_duplicate_and_filtered_ones_with_their_route(
+    twice: Sink, audit: Audit
+) -> None:
+    good, bad = {"type": "good"}, {"type": "bad"}
+    settled(twice, Out(1, headers=good), Out(2, headers=bad), Out(1, headers=good))
+    result = audit(twice, "--list", "duplicate,filtered", people=True)
+    first = {"topic": twice.topic, "partition": 0, "offset": 0}
+    assert sorted(listed(result), key=str) == sorted(
+        [(1, "some", "filtered", None), (2, "some", "duplicate", first), (2, "all", "duplicate", first)], key=str
+    )
+    assert json.loads(result.out.splitlines()[-1])["ok"] is True
+    assert listed(audit(twice, "--list", "missing")) == []
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "applied"])
+def test_what_cannot_be_listed_is_refused(handled: Sink, audit: Audit, wrong: str) -> None:
+    result = audit(handled, "--list", wrong)
+    assert result.code == 2
+    assert f"there is no {wrong}; one or more of duplicate,filtered," in result.err
+    assert audit(handled, "--quick", "--list", "missing").code == 2

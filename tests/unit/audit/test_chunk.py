@@ -5,13 +5,31 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbox.audit.account import OFFSETS_KEPT, Account, Answer, PartitionAudit, mending
+from inbox.audit.account import (
+    OFFSETS_KEPT,
+    Account,
+    Answer,
+    Coordinates,
+    Listed,
+    Listing,
+    PartitionAudit,
+    Tally,
+    mending,
+)
 from inbox.audit.chunk import Circumstances, ClaimPlace, ClaimSum, Events, all_claimed, fingerprint, one_by_one
 from inbox.events import TopicPartition
 
 
 def event_id(number: int) -> bytes:
     return number.to_bytes(16, "big")
+
+
+ELSEWHERE = Coordinates("orders", 1, 7)
+P0 = TopicPartition("orders", 0)
+
+
+def tally(account: Account, listing: Listing | None = None) -> Tally:
+    return Tally(P0, "reserve", account, listing)
 
 
 def counts(account: Account) -> dict[str, int]:
@@ -64,12 +82,12 @@ def obvious(events: Events, claims: dict[bytes, int], around: Circumstances) -> 
 def test_each_offset_comes_to_what_the_obvious_way_says(chunk: tuple[Events, dict[bytes, int], Circumstances]) -> None:
     events, claims, around = chunk
     unlike = {
-        place: ClaimPlace("elsewhere") if identity in claims else None
+        place: ClaimPlace(ELSEWHERE) if identity in claims else None
         for place, (identity, offset) in enumerate(zip(events.ids, events.offsets, strict=True))
         if claims.get(identity) != offset
     }
     account = Account()
-    own = one_by_one(events, unlike, around, account)
+    own = one_by_one(events, unlike, around, tally(account))
     assert counts(account) == {name: count for name, count in obvious(events, claims, around).items() if count}
     assert own == ClaimSum(len(claims), sum(fingerprint(identity, offset) for identity, offset in claims.items()))
 
@@ -79,14 +97,32 @@ def test_a_chunk_as_expected_is_counted_as_one_by_one(chunk: tuple[Events, dict[
     events, _, around = chunk
     unlike = {place: None for place, offset in enumerate(events.offsets) if offset in around.open_letters}
     at_once, singly = Account(), Account()
-    all_claimed(events, around, at_once)
-    one_by_one(events, unlike, around, singly)
+    all_claimed(events, around, tally(at_once))
+    one_by_one(events, unlike, around, tally(singly))
     assert counts(at_once) == counts(singly)
+
+
+@given(chunks(), st.sets(st.sampled_from([each for each in Answer if each is not Answer.APPLIED])))
+def test_what_is_listed_is_what_is_counted(
+    chunk: tuple[Events, dict[bytes, int], Circumstances], wanted: set[Answer]
+) -> None:
+    events, claims, around = chunk
+    unlike = {
+        place: ClaimPlace(ELSEWHERE) if identity in claims else None
+        for place, (identity, offset) in enumerate(zip(events.ids, events.offsets, strict=True))
+        if claims.get(identity) != offset
+    }
+    account, told = Account(), list[Listed]()
+    one_by_one(events, unlike, around, tally(account, Listing(wanted, told.append)))
+    assert Counter(each.answer for each in told) == +Counter({each: getattr(account, each) for each in wanted})
+    assert len({each.offset for each in told}) == len(told)
+    assert {each.of for each in told if each.answer is Answer.DUPLICATE} <= {ELSEWHERE}
+    assert all(each.of is None for each in told if each.answer is not Answer.DUPLICATE)
 
 
 def test_an_adopted_claim_counts_as_applied() -> None:
     account = Account()
-    one_by_one(Events([event_id(1)], [0]), {0: ClaimPlace(None)}, Circumstances(owes_from=0), account)
+    one_by_one(Events([event_id(1)], [0]), {0: ClaimPlace(None)}, Circumstances(owes_from=0), tally(account))
     assert (account.applied, account.adopted) == (1, 1)
 
 
