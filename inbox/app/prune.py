@@ -4,7 +4,6 @@ Claims go by whole generations (decision 0023): another one takes over each thir
 closed longer ago than the retention is emptied, after the horizon was raised over it.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,19 +11,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from inbox.errors import InboxError, TryAgainError
+from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
 from inbox.settings import RetentionLimits
 from inbox.store.database import SinkConnection, connect, snapshot, starting, take_time
 from inbox.store.generations import Generation, Generations, Horizon
 from inbox.store.migrations import require_current
-from inbox.store.options import DatabaseOptions
+from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.outbox_retention import outbox_retention
+from inbox.store.prune_lock import pruning_alone
 from inbox.store.retention import Old, Retention
 from inbox.store.schema import GENERATION_SLOTS
 from inbox.telemetry import log
 
 _SHARES = GENERATION_SLOTS - 1
-_LONGEST_SECONDS, _SHORTEST_SECONDS = 600.0, 1.0
 _TRIES = 20
 _NAME = "inbox prune"
 _PAUSE_SECONDS = 0.5
@@ -47,6 +47,7 @@ class PrunePlan:
     claims_until: datetime | None
     progress: Old
     dead_letters: Old
+    outbox: Old
     horizon_before: datetime | None
     horizon_after: datetime | None
     reaches: Sequence[Reach]
@@ -59,37 +60,34 @@ class Pruned:
     claims: int = 0
     progress: int = 0
     dead_letters: int = 0
+    outbox: int = 0
     waits_for: list[str] = field(default_factory=list)
 
     @property
     def anything(self) -> bool:
-        return bool(self.claims or self.progress or self.dead_letters)
+        return bool(self.claims or self.progress or self.dead_letters or self.outbox)
 
 
-class AnotherPrunesError(TryAgainError):
-    """One at a time: another worker, or a person, is at it."""
-
-
-def plan_prune(database: DatabaseOptions, limits: RetentionLimits) -> PrunePlan:
+def plan_prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions | None = None) -> PrunePlan:
     """What `prune` would remove.
 
     Raises:
         StartupError: there is no schema, or it is of another version.
         TryAgainError: the database does not answer.
     """
-    with _opened(database) as connection, starting("reading what is old"), snapshot(connection):
-        return _plan(connection, database.schema, limits)
+    with _opened(database, outbox) as connection, starting("reading what is old"), snapshot(connection):
+        return _plan(connection, database.schema, limits, outbox)
 
 
-def prune(database: DatabaseOptions, limits: RetentionLimits) -> Pruned:
+def prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions | None = None) -> Pruned:
     """One round of all that retention asks for.
 
     Raises:
         AnotherPrunesError: nothing was done, for another does it now.
         TryAgainError: as `plan_prune`; what was removed so far stays so.
     """
-    with _opened(database) as connection, starting("pruning"):
-        return Pruner(connection, database.schema, limits).round()
+    with _opened(database, outbox) as connection, starting("pruning"):
+        return Pruner(connection, database.schema, limits, outbox=outbox).round()
 
 
 class Pruner:
@@ -101,18 +99,20 @@ class Pruner:
         schema: str,
         limits: RetentionLimits,
         *,
+        outbox: OutboxOptions | None = None,
         over: threading.Event | None = None,
     ) -> None:
         self._connection = connection
         self._schema = schema
         self._limits = limits
+        self._outbox = outbox
         self._generations = Generations(schema)
         self._retention = Retention(schema)
         self._over = over or threading.Event()
 
     def round(self) -> Pruned:
         """Raises as `prune`."""
-        with self._alone():
+        with pruning_alone(self._connection, self._schema):
             take_time(self._connection)  # claims are counted and read by the million, and nobody waits for it
             done = Pruned()
             self._drop(done)
@@ -120,23 +120,22 @@ class Pruner:
             self._build_filters()
             done.progress = self._all_of(self._retention.forget_progress, self._limits.progress)
             done.dead_letters = self._all_of(self._retention.forget_letters, letters_retention(self._limits))
+            done.outbox = self._forget_outbox()
         if done.anything:
-            log().info("pruned", claims=done.claims, progress=done.progress, dead_letters=done.dead_letters)
+            log().info(
+                "pruned",
+                claims=done.claims,
+                progress=done.progress,
+                dead_letters=done.dead_letters,
+                outbox=done.outbox,
+            )
         return done
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        # Tried, not waited for: a session that waits inside pg_advisory_lock holds a snapshot.
-        digest = hashlib.sha256(b"kafka-inbox prune " + self._schema.encode()).digest()
-        key = int.from_bytes(digest[:8], "big", signed=True)
-        row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
-        if row is None or not row[0]:
-            raise AnotherPrunesError("another session prunes this schema at the moment; nothing was done here")
-        try:
-            yield
-        finally:
-            if not self._connection.closed:
-                self._connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+    def _forget_outbox(self) -> int:
+        if self._outbox is None or self._limits.outbox is None:
+            return 0
+        retention = outbox_retention(self._connection, self._schema, self._outbox)
+        return self._all_of(retention.forget, self._limits.outbox)
 
     def _drop(self, done: Pruned) -> None:
         """The horizon first, so that no replay begins that would want the claims, or none goes."""
@@ -164,10 +163,7 @@ class Pruner:
                 self._generations.build_filter(self._connection, each.number)
 
     def _all_of(self, forget: Callable[[SinkConnection, timedelta], int], older_than: timedelta) -> int:
-        total = 0
-        while (rows := forget(self._connection, older_than)) and not self._over.is_set():
-            total += rows
-        return total
+        return forget_all(self._connection, forget, older_than, self._over)
 
     def _patiently(self, action: Callable[[], None]) -> bool:
         """Tries to find a moment between the batches: each try waits for a second at most, for batches wait with it."""
@@ -202,39 +198,28 @@ def letters_retention(limits: RetentionLimits) -> timedelta:
     return max(limits.dead_letters, limits.claims + limits.claims / _SHARES)
 
 
-@contextmanager
-def pruning(database: DatabaseOptions, limits: RetentionLimits) -> Iterator[None]:
-    """As long as it is entered a thread prunes, where no other worker does."""
-    over = threading.Event()
-    every_seconds = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, limits.claims.total_seconds() / 100))
-
-    def go_on() -> None:
-        while not over.wait(every_seconds):
-            try:
-                with closing(connect(database, application_name=_NAME)) as connection:
-                    Pruner(connection, database.schema, limits, over=over).round()
-            except AnotherPrunesError:
-                continue
-            except InboxError as error:
-                log().info("prune-postponed", reason=str(error))
-
-    thread = threading.Thread(target=go_on, name="inbox-prune", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()  # not waited for: it may be in a question to a server that does not answer
+def forget_all(
+    connection: SinkConnection,
+    forget: Callable[[SinkConnection, timedelta], int],
+    older_than: timedelta,
+    over: threading.Event,
+) -> int:
+    """Portion by portion, until none is left or it is `over`; how many went."""
+    total = 0
+    while (rows := forget(connection, older_than)) and not over.is_set():
+        total += rows
+    return total
 
 
 @contextmanager
-def _opened(database: DatabaseOptions) -> Iterator[SinkConnection]:
+def _opened(database: DatabaseOptions, outbox: OutboxOptions | None) -> Iterator[SinkConnection]:
     with closing(connect(database, application_name=_NAME)) as connection:
         with starting("reading the schema"):
-            require_current(connection, database.schema)
+            require_current(connection, database.schema, outbox)
         yield connection
 
 
-def _plan(connection: SinkConnection, schema: str, limits: RetentionLimits) -> PrunePlan:
+def _plan(connection: SinkConnection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None) -> PrunePlan:
     generations, retention = Generations(schema), Retention(schema)
     gone = expired(generations.read(connection), limits.claims)
     horizons = generations.horizons(connection)
@@ -245,10 +230,19 @@ def _plan(connection: SinkConnection, schema: str, limits: RetentionLimits) -> P
         claims_until=gone[-1].closed_at if gone else None,
         progress=retention.old_progress(connection, limits.progress),
         dead_letters=retention.old_letters(connection, letters_retention(limits)),
+        outbox=_old_in_outbox(connection, schema, limits, outbox),
         horizon_before=before,
         horizon_after=newest([before, gone[-1].closed_at if gone else None]),
         reaches=[_reach(each, to_come.get(each.partition_id)) for each in horizons],
     )
+
+
+def _old_in_outbox(
+    connection: SinkConnection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None
+) -> Old:
+    if outbox is None or limits.outbox is None:
+        return Old(0, None)
+    return outbox_retention(connection, schema, outbox).old(connection, limits.outbox)
 
 
 def _reach(horizon: Horizon, to_come: int | None) -> Reach:

@@ -34,7 +34,7 @@ from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.handling import Handling
 from inbox.store.letter_copies import LetterCopies
 from inbox.store.migrations import require_current
-from inbox.store.options import TableTarget
+from inbox.store.options import RelayKind, TableTarget
 from inbox.store.outbox import Outbox
 from inbox.store.registration import Registration
 from inbox.store.rights import missing_rights
@@ -215,9 +215,11 @@ def table_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, TableTarget]]
 def require_rights(connection: SinkConnection, settings: Settings) -> None:
     """Raises StartupError with one line for each right that is missing."""
     targets = [target for _, target in table_routes(settings.routes)]
-    publishes = any(handler_routes(settings.routes)) or settings.failures.copy_to is not None
-    outbox = settings.outbox is not None and settings.outbox.existing is None and publishes
-    if problems := missing_rights(connection, settings.database.schema, targets, outbox=outbox):
+    has_outbox = settings.outbox is not None and settings.outbox.existing is None
+    publishes = has_outbox and (any(handler_routes(settings.routes)) or settings.failures.copy_to is not None)
+    prunes = has_outbox and settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM
+    schema = settings.database.schema
+    if problems := missing_rights(connection, schema, targets, publishes=publishes, prunes_outbox=prunes):
         raise StartupError("\n".join(problems))
 
 

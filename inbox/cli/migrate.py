@@ -36,7 +36,9 @@ def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str,
         raise click.UsageError("--sql and --roles print SQL and nothing else; leave out the other options")
     settings = database_settings(config)
     if roles:
-        click.echo(roles_sql(settings.database.schema, settings.outbox), nl=False)
+        click.echo(
+            roles_sql(settings.database.schema, settings.outbox, prunes=settings.retention.outbox is not None), nl=False
+        )
         return DONE
     if sql:
         click.echo(migration_sql(settings.database, to=to, outbox=settings.outbox), nl=False)

@@ -19,14 +19,15 @@ from inbox.store.retention import Old
 @click.option("--execute", is_flag=True, help="Do it; without this the plan is shown and nothing changes.")
 @json_option
 def prune(config: Path | None, execute: bool, as_json: bool) -> int:
-    """Remove claims, history and resolved dead letters past their retention.
+    """Remove claims, history, resolved dead letters and sent events of the outbox past their retention.
 
-    The running sink does so by itself. Claims go in whole generations, a third of the retention each. The horizon is
-    raised first: below it duplicates are no longer recognised, and a replay that would apply events twice is refused.
+    The running sink does so by itself, and the relay with the outbox. Claims go in whole generations, a third of the
+    retention each. The horizon is raised first: below it duplicates are no longer recognised, and a replay that would
+    apply events twice is refused.
     """
     settings = database_settings(config)
-    plan = plan_prune(settings.database, settings.retention)
-    done = prune_now(settings.database, settings.retention) if execute else None
+    plan = plan_prune(settings.database, settings.retention, settings.outbox)
+    done = prune_now(settings.database, settings.retention, settings.outbox) if execute else None
     if as_json:
         print_json(document(plan, done))
     else:
@@ -43,6 +44,7 @@ def document(plan: PrunePlan, done: Pruned | None) -> dict[str, Any]:
         "claims": {"rows": plan.claims, "last_seen_until": timestamp(plan.claims_until)},
         "progress": _old(plan.progress),
         "dead_letters": _old(plan.dead_letters),
+        "outbox": _old(plan.outbox),
         "horizon": {"before": timestamp(plan.horizon_before), "after": timestamp(plan.horizon_after)},
         "partitions": [
             {
@@ -55,7 +57,12 @@ def document(plan: PrunePlan, done: Pruned | None) -> dict[str, Any]:
         ],
         "removed": None
         if done is None
-        else {"claims": done.claims, "progress": done.progress, "dead_letters": done.dead_letters},
+        else {
+            "claims": done.claims,
+            "progress": done.progress,
+            "dead_letters": done.dead_letters,
+            "outbox": done.outbox,
+        },
     }
 
 
@@ -68,6 +75,7 @@ def _plan_lines(plan: PrunePlan) -> list[str]:
         f"claims: {plan.claims}" + (f", last seen before {timestamp(plan.claims_until)}" if plan.claims_until else ""),
         f"progress: {_rows(plan.progress)}",
         f"resolved dead letters: {_rows(plan.dead_letters)}",
+        f"events of the outbox: {_rows(plan.outbox)}",
         f"horizon: {_horizon(plan.horizon_before)} -> {_horizon(plan.horizon_after)}",
     ]
     lines += [
@@ -79,7 +87,10 @@ def _plan_lines(plan: PrunePlan) -> list[str]:
 
 
 def _done_lines(done: Pruned) -> list[str]:
-    return [f"removed {done.claims} claims, {done.progress} rows of progress, {done.dead_letters} dead letters"]
+    return [
+        f"removed {done.claims} claims, {done.progress} rows of progress, {done.dead_letters} dead letters, "
+        f"{done.outbox} events of the outbox"
+    ]
 
 
 def _rows(old: Old) -> str:

@@ -6,6 +6,7 @@ import click
 
 from inbox import app
 from inbox.app.health import Health
+from inbox.app.pruning import pruning_outbox
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, properties_option, relay_settings
 from inbox.cli.signals import Stop, stopped_by_signals
@@ -24,7 +25,7 @@ def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_em
 
     Any number may run: one is active, the others take its place within ten seconds. Runs until SIGTERM or SIGINT: then
     what is on its way is waited for, and the exit code is 0. A second signal ends it at once; what was not recorded as
-    sent is sent again, under the same id.
+    sent is sent again, under the same id. Events that were sent longer ago than [retention] outbox are removed.
     """
     settings = relay_settings(config, properties)
     stop, health = Stop(), Health()
@@ -34,5 +35,6 @@ def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_em
         made = app.make_relay(settings, until_empty=until_empty, transactional=transactional)
         health.watch(made.progress)
         stop.then(made.stop)
-        made.run()
+        with pruning_outbox(settings.database, settings.retention, settings.outbox):
+            made.run()
     return DONE

@@ -14,7 +14,7 @@ import click
 from inbox import app
 from inbox.app.gathering import Gathering
 from inbox.app.health import Health
-from inbox.app.prune import pruning
+from inbox.app.pruning import pruning
 from inbox.app.rotation import Rotation
 from inbox.app.survey import Survey
 from inbox.app.tracing import Tracing, traced
@@ -132,7 +132,7 @@ class _Work:
             self._stop.then(worker.stop)
             _spare_what_stays()
             survey = Survey(settings.database, settings.outbox, worker.stop)
-            with survey.going_on(), pruning(settings.database, settings.retention), watching(worker):
+            with survey.going_on(), pruning(settings.database, settings.retention, settings.outbox), watching(worker):
                 worker.run()
             survey.refuse_misfit()
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import LiteralString, NamedTuple
 
 from psycopg import sql
@@ -181,19 +180,3 @@ def waiting_topics(connection: SinkConnection, schema: str) -> dict[str, int]:
     """The topics of the newest events, with the length in bytes of the largest payload of each."""
     sql = statements("outbox", schema)
     return {topic: int(largest) for topic, largest in connection.execute(sql["waiting_topics"])}
-
-
-def prune_sent(connection: SinkConnection, schema: str, before: datetime, *, limit: int) -> int:
-    """Delete at most `limit` events of the outbox that the relay sent before a moment, with the marks of it.
-
-    Returns:
-        How many were deleted: fewer than `limit`, and there are no more.
-    """
-    sql = statements("outbox_sent", schema)
-    return connection.execute(sql["prune"], {"before": before, "limit": limit}).rowcount
-
-
-def prune_created(connection: SinkConnection, schema: str, before: datetime, *, limit: int) -> int:
-    """As `prune_sent`, where Debezium publishes and nobody records it: by when the event was created."""
-    sql = statements("outbox", schema)
-    return connection.execute(sql["prune_created"], {"before": before, "limit": limit}).rowcount

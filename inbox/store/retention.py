@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
 
-_AT_ONCE = 5_000
+AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -24,24 +24,26 @@ class Retention:
         self._sql = statements("retention", schema)
 
     def old_progress(self, connection: SinkConnection, older_than: timedelta) -> Old:
-        return _old(connection, self._sql["old_progress"], older_than)
+        return old_rows(connection, self._sql["old_progress"], older_than)
 
     def forget_progress(self, connection: SinkConnection, older_than: timedelta) -> int:
         """How many rows went; 0 once none is left."""
-        return _forget(connection, self._sql["forget_progress"], older_than)
+        return forget_rows(connection, self._sql["forget_progress"], older_than)
 
     def old_letters(self, connection: SinkConnection, older_than: timedelta) -> Old:
-        return _old(connection, self._sql["old_letters"], older_than)
+        return old_rows(connection, self._sql["old_letters"], older_than)
 
     def forget_letters(self, connection: SinkConnection, older_than: timedelta) -> int:
         """How many resolved dead letters went, as `forget_progress`."""
-        return _forget(connection, self._sql["forget_letters"], older_than)
+        return forget_rows(connection, self._sql["forget_letters"], older_than)
 
 
-def _old(connection: SinkConnection, statement: bytes, older_than: timedelta) -> Old:
+def old_rows(connection: SinkConnection, statement: bytes, older_than: timedelta) -> Old:
+    """What a statement of `retention.sql` counts."""
     row = connection.execute(statement, {"older_than": older_than}).fetchone()
     return Old(*row) if row else Old(0, None)
 
 
-def _forget(connection: SinkConnection, statement: bytes, older_than: timedelta) -> int:
-    return connection.execute(statement, {"older_than": older_than, "limit": _AT_ONCE}).rowcount
+def forget_rows(connection: SinkConnection, statement: bytes, older_than: timedelta) -> int:
+    """One portion of what a statement of `retention.sql` deletes: how many rows went."""
+    return connection.execute(statement, {"older_than": older_than, "limit": AT_ONCE}).rowcount

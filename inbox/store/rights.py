@@ -27,9 +27,12 @@ OF_SINK: Mapping[str, tuple[str, ...]] = {
 # What ON CONFLICT compares, it reads.
 OF_PUBLISHER = ("SELECT", "INSERT")
 
+# Nobody but the sink can where Debezium publishes.
+OF_PRUNER: Mapping[str, tuple[str, ...]] = {"outbox": ("SELECT", "DELETE"), "outbox_sent": ("SELECT", "DELETE")}
+
 OF_RELAY: Mapping[str, tuple[str, ...]] = {
-    "outbox": ("SELECT",),
-    "outbox_sent": ("SELECT", "INSERT"),
+    "outbox": ("SELECT", "DELETE"),
+    "outbox_sent": ("SELECT", "INSERT", "DELETE"),
     "outbox_relay": ("SELECT", "INSERT", "UPDATE"),
 }
 
@@ -39,11 +42,17 @@ _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), %s)"
 
 
 def missing_rights(
-    connection: SinkConnection, schema: str, targets: Sequence[TableTarget], *, outbox: bool = False
+    connection: SinkConnection,
+    schema: str,
+    targets: Sequence[TableTarget],
+    *,
+    publishes: bool = False,
+    prunes_outbox: bool = False,
 ) -> list[str]:
-    """One line for each right that the sink lacks, with the GRANT that mends it; `outbox`: the sink publishes."""
-    own = {**OF_SINK, "outbox": OF_PUBLISHER} if outbox else OF_SINK
-    wanted = _wanted(schema, own)
+    """One line for each right that the sink lacks, with the GRANT that mends it."""
+    wanted = _wanted(schema, OF_SINK)
+    wanted += _wanted(schema, {"outbox": OF_PUBLISHER}) if publishes else []
+    wanted += [each for each in _wanted(schema, OF_PRUNER) if each not in wanted] if prunes_outbox else []
     wanted += [(target.name, right) for target in targets for right in _of_target(target)]
     return _lacking(connection, "sink", wanted)
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
-from inbox.store.options import OutboxOptions
-from inbox.store.rights import OF_PUBLISHER, OF_RELAY, OF_SINK
-from inbox.store.schema import OUTBOX_VERSION_TABLE, VERSION_TABLE
+from inbox.store.options import ExistingOutbox, OutboxOptions, RelayKind
+from inbox.store.rights import OF_EXISTING_RELAY, OF_PRUNER, OF_PUBLISHER, OF_RELAY, OF_SINK
+from inbox.store.schema import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
 
 _HEAD = """\
 -- Roles for the schema {schema}. Run this as a superuser before the first `inbox migrate`, and again after each one:
@@ -30,24 +30,47 @@ END $$;
 CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner};
 """
 
+_VERSIONS = dict.fromkeys((VERSION_TABLE, OUTBOX_VERSION_TABLE, EXISTING_VERSION_TABLE), ("SELECT",))
+
 _GRANT = """\
 DO $$ BEGIN IF to_regclass({quoted}) IS NOT NULL THEN GRANT {rights} ON {table} TO {role}; END IF; END $$;
 """
 
 
-def roles_sql(schema: str, outbox: OutboxOptions | None) -> str:
-    """The script for the roles `<schema>_owner`, `<schema>_sink` and, with an outbox, `<schema>_relay`."""
+def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True) -> str:
+    """The script for the roles `<schema>_owner`, `<schema>_sink` and, where a relay publishes, `<schema>_relay`.
+
+    `prunes`: what was sent is removed after a time.
+    """
     owner, sink, relay = (sql.Identifier(f"{schema}_{part}").as_string() for part in ("owner", "sink", "relay"))
-    names = [f"{schema}_owner", f"{schema}_sink", *([f"{schema}_relay"] if outbox else [])]
+    has_relay = outbox is not None and outbox.relay is RelayKind.INBOX
+    names = [f"{schema}_owner", f"{schema}_sink", *([f"{schema}_relay"] if has_relay else [])]
     head = _HEAD.format(
         schema=sql.Identifier(schema).as_string(),
         owner=owner,
         sink=sink,
         names=", ".join(sql.Literal(name).as_string() for name in names),
     )
-    versions = {VERSION_TABLE: ("SELECT",), OUTBOX_VERSION_TABLE: ("SELECT",)}
-    script = head + _grants(schema, sink, {**versions, **OF_SINK, **({"outbox": OF_PUBLISHER} if outbox else {})})
-    return script + _grants(schema, relay, {**versions, **OF_RELAY}) if outbox else script
+    script = head + _grants(schema, sink, {**_VERSIONS, **OF_SINK})
+    if outbox is None:
+        return script
+    if outbox.existing is not None:
+        relays = _grants(schema, relay, {**_VERSIONS, **OF_EXISTING_RELAY})
+        return script + relays + _grants_on_existing(outbox.existing, relay, prunes=prunes)
+    script += _grants(schema, sink, {"outbox": OF_PUBLISHER})
+    if outbox.relay is RelayKind.DEBEZIUM:
+        return script + _grants(schema, sink, OF_PRUNER)
+    return script + _grants(schema, relay, {**_VERSIONS, **OF_RELAY})
+
+
+def _grants_on_existing(existing: ExistingOutbox, role: str, *, prunes: bool) -> str:
+    written = [each for each in (existing.columns.status, existing.columns.sent_at) if each is not None]
+    columns = ", ".join(sql.Identifier(each).as_string() for each in written)
+    parts = existing.table.split(".")
+    table = sql.Identifier(*parts).as_string()
+    usage = f"GRANT USAGE ON SCHEMA {sql.Identifier(parts[0]).as_string()} TO {role};\n" if parts[1:] else ""
+    rights = f"SELECT, UPDATE ({columns})" + (", DELETE" if prunes else "")
+    return usage + _GRANT.format(quoted=sql.Literal(table).as_string(), rights=rights, table=table, role=role)
 
 
 def _grants(schema: str, role: str, rights: Mapping[str, Sequence[str]]) -> str:

@@ -50,14 +50,6 @@ LEFT JOIN LATERAL (SELECT true AS sent FROM {schema}.outbox_sent WHERE event_id 
 -- name: last_position
 SELECT coalesce(max(position), 0) FROM {schema}.outbox;
 
--- name: prune_created
--- Where the relay is Debezium nobody records what was sent.
-DELETE FROM {schema}.outbox WHERE event_id IN (
-    SELECT event_id
-    FROM (SELECT event_id, created_at FROM {schema}.outbox ORDER BY position LIMIT %(limit)s) AS oldest
-    WHERE created_at < %(before)s
-);
-
 -- name: waiting_topics
 -- Where the newest events go, and how large the largest of each topic is.
 SELECT topic, max(octet_length(payload::text))

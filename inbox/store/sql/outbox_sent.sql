@@ -13,12 +13,3 @@ WITH mine AS (
     ON CONFLICT (event_id) DO NOTHING
 )
 SELECT pg_current_xact_id()::text::bigint FROM mine;
-
--- name: prune
--- Both rows of an event in one statement: one that only its mark is gone from would be sent again.
-WITH old AS (
-    SELECT event_id FROM {schema}.outbox_sent WHERE sent_at < %(before)s ORDER BY sent_at LIMIT %(limit)s
-), gone AS (
-    DELETE FROM {schema}.outbox AS o USING old WHERE o.event_id = old.event_id
-)
-DELETE FROM {schema}.outbox_sent AS s USING old WHERE s.event_id = old.event_id;

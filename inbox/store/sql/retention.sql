@@ -22,3 +22,30 @@ DELETE FROM {schema}.dead_letters WHERE dead_letter_id IN (
     SELECT dead_letter_id FROM {schema}.dead_letters
     WHERE state IN ('retried', 'discarded') AND resolved_at < now() - %(older_than)s::interval LIMIT %(limit)s
 );
+
+-- name: old_sent
+SELECT count(*), min(sent_at) FROM {schema}.outbox_sent WHERE sent_at < now() - %(older_than)s::interval;
+
+-- name: forget_sent
+-- Both rows of an event in one statement: one that only its mark is gone from would be sent again.
+WITH old AS (
+    SELECT event_id FROM {schema}.outbox_sent WHERE sent_at < now() - %(older_than)s::interval
+    ORDER BY sent_at LIMIT %(limit)s
+), gone AS (
+    DELETE FROM {schema}.outbox AS o USING old WHERE o.event_id = old.event_id
+)
+DELETE FROM {schema}.outbox_sent AS s USING old WHERE s.event_id = old.event_id;
+
+-- name: old_created
+SELECT count(*), min(created_at) FROM {schema}.outbox WHERE created_at < now() - %(older_than)s::interval;
+
+-- name: forget_created
+-- Where Debezium publishes nobody records what was sent. Marks that are there are of a relay before it.
+WITH old AS (
+    SELECT event_id
+    FROM (SELECT event_id, created_at FROM {schema}.outbox ORDER BY position LIMIT %(limit)s) AS oldest
+    WHERE created_at < now() - %(older_than)s::interval
+), marks AS (
+    DELETE FROM {schema}.outbox_sent AS s USING old WHERE s.event_id = old.event_id
+)
+DELETE FROM {schema}.outbox AS o USING old WHERE o.event_id = old.event_id;

@@ -324,7 +324,7 @@ def test_the_rights_that_a_start_asks_for_are_enough_to_publish(
 ) -> None:
     url = conninfo.make_conninfo(database_url, user=publisher_role, password="sesame")
     with connect(DatabaseOptions(url=SecretStr(url))) as theirs:
-        lacking = [line for line in missing_rights(theirs, "inbox", [], outbox=True) if "outbox" in line]
+        lacking = [line for line in missing_rights(theirs, "inbox", [], publishes=True) if "outbox" in line]
         for line in lacking:
             connection.execute(line.split("; ")[1].encode())
         insert = Outbox("inbox", JSON, sink="s", route="r").insert

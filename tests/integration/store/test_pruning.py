@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from inbox.app.prune import AnotherPrunesError, Pruner, plan_prune
+from inbox.app.prune import Pruner, plan_prune
 from inbox.errors import TryAgainError
 from inbox.events import Settlement
 from inbox.settings import RetentionLimits
@@ -14,6 +14,7 @@ from inbox.store.generations import Generations
 from inbox.store.ledger import Advance, Ledger
 from inbox.store.options import DatabaseOptions
 from inbox.store.processed import Claims, Processed
+from inbox.store.prune_lock import AnotherPrunesError, pruning_alone
 from tests.integration.store.conftest import P0, Connect
 
 LIMITS = RetentionLimits()
@@ -148,8 +149,7 @@ def test_dead_letters_go_once_they_are_resolved_for_long(connection: SinkConnect
 
 
 def test_one_prunes_at_a_time(connection: SinkConnection, open_connection: Connect, ledger: Ledger) -> None:
-    other = Pruner(open_connection(), "inbox", LIMITS)
-    with other._alone(), pytest.raises(AnotherPrunesError):
+    with pruning_alone(open_connection(), "inbox"), pytest.raises(AnotherPrunesError):
         prune(connection)
     assert prune(connection) == (0, 0, 0)
 
