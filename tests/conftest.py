@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may ask for. Nothing is started before the first test that needs it."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -15,11 +16,14 @@ ROOT = Path(__file__).parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+# hundreds of processes of `inbox` are started; where this is set, each would compile all of it anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 from inbox.dev import backends  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
 from inbox.store.migrations import migrate  # noqa: E402
 from inbox.store.options import DatabaseOptions  # noqa: E402
-from tests.databases import create_database, drop_database  # noqa: E402
+from tests.databases import Copies, create_database, drop_database, with_database  # noqa: E402
 from tests.kafka_topics import create_topic, idempotent_producer, transactional_producer, unique_name  # noqa: E402
 
 
@@ -76,18 +80,26 @@ def template_database(servers: backends.Servers) -> Iterator[str]:
     drop_database(servers.database_url, name)
 
 
+@pytest.fixture(scope="session")
+def copies(servers: backends.Servers, template_database: str) -> Iterator[Copies]:
+    """Copies of the template."""
+    made = Copies(servers.database_url, template_database)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def make_database(servers: backends.Servers, template_database: str) -> Iterator[Callable[[], str]]:
+def make_database(servers: backends.Servers, copies: Copies) -> Iterator[Callable[[], str]]:
     """Makes a fresh copy of the template with each call and returns its URL."""
     made: list[str] = []
 
     def make() -> str:
-        made.append(unique_name("test"))
-        return create_database(servers.database_url, made[-1], template=template_database)
+        made.append(copies.take())
+        return with_database(servers.database_url, made[-1])
 
     yield make
     for name in made:
-        drop_database(servers.database_url, name)
+        copies.give_back(name)
 
 
 @pytest.fixture

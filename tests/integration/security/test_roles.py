@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,9 +13,11 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from inbox.dev.backends import Servers
 from inbox.store.options import OutboxOptions
 from inbox.store.roles import roles_sql
 from tests.conftest import MakeTopic
+from tests.databases import create_database, drop_database
 from tests.e2e.launcher import environment
 from tests.kafka_topics import idempotent_producer, unique_name
 from tests.sinks import offer_handlers, write_configuration
@@ -71,9 +74,9 @@ class Roles:
             self.sql(f'DROP OWNED BY "{role}" CASCADE; DROP ROLE "{role}"')
 
 
-@pytest.fixture
-def roles(empty_database_url: str) -> Iterator[Roles]:
-    made = Roles(empty_database_url)
+@contextmanager
+def made_roles(database_url: str) -> Iterator[Roles]:
+    made = Roles(database_url)
     made.apply()
     made.sql(
         f"CREATE ROLE {made.migrates} LOGIN PASSWORD 'sesame' IN ROLE {made.schema}_owner;"
@@ -84,6 +87,25 @@ def roles(empty_database_url: str) -> Iterator[Roles]:
     )
     yield made
     made.drop()
+
+
+@pytest.fixture
+def roles(empty_database_url: str) -> Iterator[Roles]:
+    with made_roles(empty_database_url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def migrated(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
+    """A schema that its owner made, for tests that change nothing in it."""
+    directory, name = tmp_path_factory.mktemp("migrated"), unique_name("roles")
+    with made_roles(create_database(servers.database_url, name)) as made:
+        config = configuration(directory, made, made.migrates, "unused", "127.0.0.1:1")
+        done = command("migrate", config, directory)
+        assert done.returncode == 0, done.stderr
+        made.apply()
+        yield made
+    drop_database(servers.database_url, name)
 
 
 def test_the_whole_sink_runs_under_them(
@@ -123,12 +145,9 @@ def test_the_whole_sink_runs_under_them(
         "UPDATE \"{schema}\".alembic_version SET version_num = '0001'",
     ],
 )
-def test_the_sinks_role_may_not(roles: Roles, tmp_path: Path, statement: str) -> None:
-    config = configuration(tmp_path, roles, roles.migrates, "unused", "127.0.0.1:1")
-    assert command("migrate", config, tmp_path).returncode == 0
-    roles.apply()
-    with psycopg.connect(roles.url(roles.runs)) as connection, pytest.raises(errors.InsufficientPrivilege):
-        connection.execute(statement.format(schema=roles.schema).encode())
+def test_the_sinks_role_may_not(migrated: Roles, statement: str) -> None:
+    with psycopg.connect(migrated.url(migrated.runs)) as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute(statement.format(schema=migrated.schema).encode())
 
 
 def configuration(directory: Path, roles: Roles, user: str, topic: str, bootstrap_servers: str) -> Path:

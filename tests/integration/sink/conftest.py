@@ -148,9 +148,9 @@ def handled(handled_by: Callable[..., Sink]) -> Sink:
     return handled_by(apply, kafka='"topic.metadata.refresh.interval.ms" = 500')
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def kafka() -> Iterator[LocalKafka]:
-    """A broker whose files can be cut."""
+    """A broker whose files can be cut, one for all tests of this folder: each cuts those of its own topic."""
     backend = chosen_kafka()
     if backend.kind != "pypi":
         pytest.skip("needs a local Kafka")

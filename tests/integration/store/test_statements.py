@@ -1,17 +1,20 @@
 """PostgreSQL accepts every statement of the store as it stands."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.resources import files
 
 import pytest
 from pydantic import SecretStr
 
+from inbox.dev.backends import Servers
 from inbox.store import sql as loader
+from inbox.store.database import connect
 from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.sql import statements
-from tests.integration.store.conftest import Connect
+from tests.databases import Copies, with_database
 
 NAMED = sorted(
     (each.name.removesuffix(".sql"), name)
@@ -45,16 +48,20 @@ def as_prepared(statement: bytes) -> bytes:
     return f"PREPARE it ({types}) AS ".encode() * bool(names) + b"PREPARE it AS " * (not names) + statement
 
 
-@pytest.fixture(name="prepare")
-def prepare_(database_url: str, open_connection: Connect) -> Callable[[bytes], None]:
-    """Has PostgreSQL prepare a statement in a database with every table that there is."""
-    migrate(DatabaseOptions(url=SecretStr(database_url)), outbox=OutboxOptions())
-    connection = open_connection()
+@pytest.fixture(scope="module", name="prepare")
+def prepare_(servers: Servers, copies: Copies) -> Iterator[Callable[[bytes], None]]:
+    """Has PostgreSQL prepare a statement in a database with every table that there is: it changes nothing there."""
+    name = copies.take()
+    options = DatabaseOptions(url=SecretStr(with_database(servers.database_url, name)))
+    migrate(options, outbox=OutboxOptions())
+    with closing(connect(options)) as connection:
 
-    def prepare(statement: bytes) -> None:
-        connection.execute(as_prepared(statement))
+        def prepare(statement: bytes) -> None:
+            connection.execute(as_prepared(statement))
+            connection.execute("DEALLOCATE it")
 
-    return prepare
+        yield prepare
+    copies.give_back(name)
 
 
 @pytest.mark.parametrize(("table", "name"), NAMED)
