@@ -1,4 +1,7 @@
-"""Replays over two running workers that are killed meanwhile: nothing twice, or each event of the range once more."""
+"""Replays over two running workers that are killed meanwhile: nothing twice, or each event of the range once more.
+
+In the middle of each, another generation of claims takes over.
+"""
 
 import json
 import os
@@ -25,6 +28,8 @@ EVENTS = int(os.environ.get("REPLAY_EVENTS", "20000"))
 KILLS = int(os.environ.get("REPLAY_KILLS", "2"))
 PATIENCE_SECONDS = 60 + EVENTS / 1000
 WORKERS = 2
+SWITCH_AT = 0.1
+"""Which part of a replay is settled by then."""
 
 ROUTES = '[[routes]]\nname = "count"\ntopic = "{topic}"\nhandler = "count"\n'
 
@@ -63,11 +68,17 @@ class Trial:
 
     def replay(self, *arguments: str) -> int:
         """Begins it, and returns its number."""
-        command = [sys.executable, "-P", "-m", "inbox", "replay", "--config", str(self._configuration), "--json"]
-        done = subprocess.run(
-            [*command, *arguments, "--execute"], env=environment(self._packages), capture_output=True, check=True
-        )
-        return int(json.loads(done.stdout)["replay_id"])
+        return int(self._told("replay", *arguments)["replay_id"])
+
+    def switch(self) -> None:
+        """As after a third of the retention: what is claimed from now on goes into another table."""
+        self.sql("UPDATE inbox.generations SET opened_at = opened_at - interval '20 days' WHERE closed_at IS NULL")
+        self._told("prune")
+
+    def _told(self, *command: str) -> dict[str, Any]:
+        whole = [sys.executable, "-P", "-m", "inbox", *command, "--config", str(self._configuration), "--json"]
+        done = subprocess.run([*whole, "--execute"], env=environment(self._packages), capture_output=True, check=True)
+        return dict(json.loads(done.stdout))
 
     def state(self, replay_id: int) -> tuple[str, float]:
         """The replay's, and which part of it is settled again."""
@@ -80,14 +91,17 @@ class Trial:
 
     def survive(self, replay_id: int, pods: list[Pod]) -> int:
         """Kill a worker whenever a further part is settled, until all of it is; how often."""
-        kills, deadline = 0, time.monotonic() + PATIENCE_SECONDS
+        kills, switched, deadline = 0, False, time.monotonic() + PATIENCE_SECONDS
         while (found := self.state(replay_id))[0] == "running":
             if kills < KILLS and found[1] > (kills + 0.5) / (KILLS + 1):
                 pods[kills % WORKERS].kill()
                 kills += 1
+            if not switched and found[1] > SWITCH_AT:
+                self.switch()
+                switched = True
             assert time.monotonic() < deadline, f"replay {replay_id} is {found}"
             time.sleep(0.02)
-        assert found[0] == "settled"
+        assert (found[0], switched) == ("settled", True)
         return kills
 
     def times(self) -> list[tuple[int, int]]:
@@ -128,6 +142,8 @@ def test_replays_over_workers_that_are_killed(
     assert trial.sql("SELECT sum(applied), sum(duplicate) FROM inbox.partitions") == [(EVENTS, 0)]
     counted = "SELECT replay_id, sum(applied), sum(duplicate) FROM inbox.replay_ranges GROUP BY 1 ORDER BY 1"
     assert trial.sql(counted) == [(1, 0, again), (2, again, 0)]
+    assert trial.sql("SELECT generation FROM inbox.sink") == [(2,)]
+    assert trial.sql("SELECT count(*), count(DISTINCT event_id) FROM inbox.processed") == [(EVENTS, EVENTS)]
     figures = {
         "events": EVENTS,
         "replayed": again,

@@ -13,6 +13,7 @@ from inbox.handlers import Transaction
 from tests.integration.sink.conftest import Fussy, numbered
 from tests.integration.sink.logs import delete_below, effects, make_anew
 from tests.integration.sink.running import Out, Sink
+from tests.kafka_tools import consumer_groups
 from tests.waiting import eventually
 
 
@@ -195,6 +196,23 @@ def test_partitions_of_a_file_as_kafka_consumer_groups_writes_it(
     sink.run()
     assert sink.column("SELECT event FROM effects GROUP BY 1 HAVING count(*) > 1 ORDER BY 1") == [3, 6, 8]
     assert [row[:3] for row in ranges(sink)] == [(0, 1, 3), (2, 2, 3)]
+
+
+def test_kafka_consumer_groups_and_replay_take_each_others_files(
+    make_sink: Callable[..., Sink], offer: Callable[..., None], replay: Replay, tmp_path: Path
+) -> None:
+    sink = make_sink(partitions=2)
+    offer(handler=lambda event, tx: None)
+    sink.configure('[[routes]]\ntopic = "TOPIC"\nhandler = "handler"\n')
+    sink.send(*(Out(number, partition=number % 2) for number in range(8)))
+    sink.run()
+    reset = ("--group", sink.name, "--reset-offsets", "--export", "--dry-run")
+    theirs, ours = tmp_path / "theirs.csv", tmp_path / "ours.csv"
+    theirs.write_text(consumer_groups(sink.bootstrap_servers, *reset, "--topic", sink.topic, "--to-offset", "1"))
+    assert replay(sink, "--from-file", str(theirs), "--export", str(ours), "--execute").code == 0
+    assert [row[:3] for row in ranges(sink)] == [(0, 1, 4), (1, 1, 4)]
+    again = consumer_groups(sink.bootstrap_servers, *reset, "--from-file", str(ours))
+    assert sorted(again.split()) == sorted(ours.read_text().split()) == sorted(theirs.read_text().split())
 
 
 def test_a_time_says_where_to_begin_and_to_end(ten: Sink, replay: Replay) -> None:
