@@ -59,6 +59,13 @@ class TableEffect:
         except EventError as error:
             raise AttemptFailed(error, None, certain=True) from error
 
+    def send(self, connection: SinkConnection, column: Column, *, new: bool) -> None:
+        """The same in a pipeline, answered with a later statement; `new`: it fails where a row's key is there.
+
+        Raises EventError or TryAgainError.
+        """
+        self._writer.write(connection, TableEvents(column.ids, column.types, column.records), new=new)
+
     def find(self, connection: SinkConnection, column: Column) -> Found:
         return self._writer.find(connection, TableEvents(column.ids, column.types, column.records))
 

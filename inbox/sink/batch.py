@@ -128,6 +128,13 @@ class Column:
             replays=self.replays,
         )
 
+    def between(self, start: int, stop: int) -> "Column":
+        """Those at the places from `start` to before `stop`."""
+        part = slice(start, stop)
+        return Column(
+            self.ids[part], self.types[part], self.records[part], self.partition_ids[part], replays=self.replays
+        )
+
     def without(self, places: Sequence[int]) -> "Column":
         """All but a few: those that were there before."""
         if not places:

@@ -2,7 +2,7 @@
 
 import time
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +11,16 @@ import xxhash
 from inbox.errors import EventError, HaltError
 from inbox.events import Record, address_of
 from inbox.failpoints import Failpoint, reach
-from inbox.policy import FailureLimits, Isolation, Order, SameId, Verdict, after_failure, pause_before_attempt
+from inbox.policy import (
+    FailureLimits,
+    Foresight,
+    Isolation,
+    Order,
+    SameId,
+    Verdict,
+    after_failure,
+    pause_before_attempt,
+)
 from inbox.sink.apply import AttemptFailed, Effect
 from inbox.sink.batch import NO_ID, Column
 from inbox.store.database import SinkConnection
@@ -41,6 +50,15 @@ class BoundRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteForesight:
+    """What the events that come next are taken to be: `claims` new, `effects` good, `rows` new in a route's table."""
+
+    claims: Foresight = field(default_factory=Foresight)
+    effects: Foresight = field(default_factory=Foresight)
+    rows: Foresight = field(default_factory=Foresight)
+
+
+@dataclass(frozen=True, slots=True)
 class Attempts:
     """What an attempt works with; `trial`: it is rolled back, so that nothing is parked for good."""
 
@@ -50,6 +68,8 @@ class Attempts:
     processed: Processed
     limits: FailureLimits
     trial: bool = False
+    foresight: defaultdict[int, RouteForesight] = field(default_factory=lambda: defaultdict(RouteForesight))
+    """By route id."""
 
 
 class SameIdOtherPayloadError(EventError):
@@ -71,6 +91,11 @@ class RouteResult:
 
 _LARGEST_PART = 2500
 """Events that are tried together: what a first failure among them undoes."""
+
+
+def claims_of(column: Column) -> Claims:
+    hashes = [payload_hash(record) for record in column.records]
+    return Claims(column.ids, [record.offset() for record in column.records], hashes, column.partition_ids)
 
 
 class _SameIdOtherPayload(Exception):  # noqa: N818 - an answer on its way up
@@ -119,7 +144,13 @@ class RouteSettling:
         self._held = {scope: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
         self._newly_held: ParkedKeys = {}
         self._any_held: set[bytes] = set().union(*self._held.values())
+        self._foresight = attempts.foresight[route.route_id]
         self._result = RouteResult()
+
+    @property
+    def untroubled(self) -> bool:
+        """Nothing is known to be set aside, or to be tried again."""
+        return not (self._column.replays or self._column.tries or self._any_aside(range(len(self._column))))
 
     def run(self) -> RouteResult:
         """Raises TryAgainError for an outage, HaltError where order = "halt" and an event fails."""
@@ -160,6 +191,8 @@ class RouteSettling:
             except AttemptFailed as failed:
                 transaction.undo_step()
                 self._apply_in_groups(part, failed)
+            else:
+                self._foresight.effects.learned(well=True)
             reach(Failpoint.HANDLED)
             transaction.end_attempt()
         except (_SameIdOtherPayload, _FoldAnew):
@@ -179,6 +212,7 @@ class RouteSettling:
 
     def _apply_in_groups(self, part: _Part, failed: AttemptFailed) -> None:
         transaction, isolation = self._do.transaction, Isolation(len(part.new))
+        self._foresight.effects.learned(well=False)
         self._narrow(isolation, part.new, failed)
         while (group := isolation.part()) is not None:
             try:
@@ -303,9 +337,8 @@ class RouteSettling:
 
     def _claim(self, part: _Part) -> None:
         column = self._column if len(part.places) == len(self._column) else self._column.only(part.places)
-        hashes = [payload_hash(record) for record in column.records]
-        claims = Claims(column.ids, [record.offset() for record in column.records], hashes, column.partition_ids)
-        duplicates = self._do.processed.claim(self._do.connection, self._route.route_id, claims)
+        claims = claims_of(column)
+        duplicates = self._claimed_before(claims)
         if column.replays:
             duplicates = self._claim_again(column, claims, duplicates)
         reach(Failpoint.CLAIMED)
@@ -319,6 +352,21 @@ class RouteSettling:
             gone = set(part.duplicates)
             part.new = [place for place in part.places if place not in gone]
         part.followers = {self._column.ids[place] for place in (*part.duplicates, *self._conflicts)}
+
+    def _claimed_before(self, claims: Claims) -> list[int]:
+        """Claim those that are new; the places of the others. First in its attempt, so that a wrong guess is undone."""
+        processed, connection, route_id = self._do.processed, self._do.connection, self._route.route_id
+        foresight = self._foresight.claims
+        if foresight.is_good:
+            if processed.claim_new(connection, route_id, claims):
+                foresight.was_right()
+                return []
+            foresight.was_wrong()
+            self._do.transaction.undo_attempt()
+            self._do.transaction.start_attempt()
+        duplicates = processed.claim(connection, route_id, claims)
+        foresight.learned(well=not duplicates)
+        return duplicates
 
     def _claim_again(self, column: Column, claims: Claims, duplicates: Sequence[int]) -> list[int]:
         """Of the duplicates, those that no replay lets take effect once more."""

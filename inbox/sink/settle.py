@@ -10,6 +10,7 @@ from inbox.errors import HaltError, SmallerBatchError
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import FailureLimits, Order
+from inbox.sink.at_once import settled_at_once
 from inbox.sink.batch import Batch, Slice
 from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult, RouteSettling
 from inbox.sink.suspects import Suspects
@@ -194,7 +195,10 @@ class Settler:
         column = batch.column(route.name)
         self._suspects.mark(route.route_id, column)
         try:
-            return RouteSettling(self._attempts, route, column, self._parked_keys).run()
+            settling = RouteSettling(self._attempts, route, column, self._parked_keys)
+            if settling.untroubled and settled_at_once(self._attempts, route, column):
+                return RouteResult()
+            return settling.run()
         except SmallerBatchError as error:
             if batch.records == 1:
                 self._suspects.failed_alone(route.route_id, batch, error)

@@ -57,6 +57,9 @@ class _ClaimsAsTheyAre(Processed):
         places = [(event_id, (partition_id, record.offset())) for event_id, partition_id, record in rows]
         self.applied = {place[1] for event_id, place in places if self._claimed.get(event_id) == place}
 
+    def claim_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> bool:
+        return not self.claim(connection, route_id, claims)
+
     def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
         duplicates = []
         for place, (event_id, offset, partition_id) in enumerate(

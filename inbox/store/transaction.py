@@ -1,13 +1,16 @@
 """One database transaction of a batch: attempts that can be undone, and a COMMIT that is checked."""
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+import psycopg
 from psycopg import errors, pq
 
 from inbox.errors import HaltError, InboxError, TryAgainError
 from inbox.failpoints import Failpoint, reach
 from inbox.store.database import Ends, SinkConnection
+from inbox.store.failures import in_our_words
 from inbox.telemetry import COMMIT_SECONDS, log
 
 _ANY_DEFERRABLE = """
@@ -41,6 +44,7 @@ class BatchTransaction:
         self._connection = connection
         self._handlers = handlers
         self._clean = True
+        self._stepping = False
         self._transaction_id: str | None = None
         self._search_path = _left_behind(connection)[0] if handlers else ""
         self._deferrable = _has_deferrable(connection)
@@ -54,11 +58,28 @@ class BatchTransaction:
         reach(Failpoint.BEGUN)
 
     def start_attempt(self) -> None:
+        self._stepping = False
         if not self._clean:
             self._connection.execute("SAVEPOINT attempt")
 
+    @contextmanager
+    def flight(self) -> Iterator[None]:
+        """Statements are sent while those before are under way; at the end all were answered.
+
+        The error that is raised is that of the first which failed; none after it was executed.
+        """
+        with in_our_words(), self._connection.pipeline() as pipeline:
+            try:
+                yield
+            except BaseException:
+                # Those behind it say only that they were not executed.
+                with suppress(psycopg.Error):
+                    pipeline.sync()
+                raise
+
     def start_steps(self) -> None:
         """What the attempt did so far stays when a step is undone."""
+        self._stepping = True
         self._connection.execute("SAVEPOINT step")
 
     def check_deferred(self) -> None:
@@ -77,7 +98,8 @@ class BatchTransaction:
 
     def end_attempt(self) -> None:
         """The attempt stands, with its last step."""
-        self._with_savepoint("RELEASE step" if self._clean else "RELEASE attempt")
+        if self._stepping or not self._clean:
+            self._with_savepoint("RELEASE step" if self._clean else "RELEASE attempt")
         self._clean = False
 
     def undo_attempt(self) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 LEDGER = "tests/integration/store/test_ledger.py"
 PROCESSED = "tests/integration/store/test_processed.py"
+AT_ONCE = "tests/integration/sink/test_at_once.py"
 PROGRESS = "tests/integration/store/test_progress.py"
 GENERATIONS = "tests/integration/store/test_generations.py"
 PRUNING = "tests/integration/store/test_pruning.py"
@@ -227,9 +228,30 @@ MUTANTS = [
     Mutant(
         "of equal ids in a batch the last wins",
         PROCESSED_SQL,
-        "(SELECT event_id FROM older) ORDER BY event_id, place\n",
-        "(SELECT event_id FROM older) ORDER BY event_id, place DESC\n",
+        "(SELECT unnest(%(older)s::uuid[])) ORDER BY event_id, place\n",
+        "(SELECT unnest(%(older)s::uuid[])) ORDER BY event_id, place DESC\n",
         (f"{PROCESSED}::test_of_equal_ids_in_a_batch_the_first_wins",),
+    ),
+    Mutant(
+        "a flight takes an id of an older generation for new",
+        "inbox/sink/at_once.py",
+        "or do.processed.any_older(do.connection, route.route_id, column.ids)",
+        "",
+        (f"{AT_ONCE}::test_an_id_that_is_in_an_older_generation_is_a_duplicate",),
+    ),
+    Mutant(
+        "a flight that failed is taken for settled",
+        "inbox/sink/at_once.py",
+        "        wrong.was_wrong()\n        return False\n",
+        "        wrong.was_wrong()\n        return True\n",
+        (f"{AT_ONCE}::test_an_id_that_comes_again_is_a_duplicate",),
+    ),
+    Mutant(
+        "a flight passes by what a deferred constraint refuses",
+        "inbox/sink/at_once.py",
+        "        do.transaction.check_deferred()\n",
+        "",
+        (f"{AT_ONCE}::test_a_deferred_constraint_parks_its_event_alone",),
     ),
     Mutant(
         "another payload under a known id is taken for a duplicate",

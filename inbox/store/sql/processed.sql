@@ -7,32 +7,41 @@
 -- name: youngest
 SELECT generation FROM {schema}.sink;
 
+-- name: in_older
+-- One look-up an id and older generation, whatever the planner thinks of their sizes.
+SELECT s.event_id FROM unnest(%(ids)s::uuid[]) AS s (event_id)
+WHERE EXISTS (
+        SELECT FROM ONLY {schema}.processed_1 AS c
+        WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
+    )
+    OR EXISTS (
+        SELECT FROM ONLY {schema}.processed_2 AS c
+        WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
+    )
+    OR EXISTS (
+        SELECT FROM ONLY {schema}.processed_3 AS c
+        WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
+    );
+
+-- name: claim_new
+-- Fails where an id has a claim. Sorted by id, as `claim` is.
+INSERT INTO {schema}.processed (event_id, kafka_offset, payload_hash, partition_id, route_id)
+SELECT event_id, kafka_offset, payload_hash, partition_id, %(route_id)s
+FROM unnest(%(ids)s, %(offsets)s, %(hashes)s, %(partition_ids)s)
+    AS o (event_id, kafka_offset, payload_hash, partition_id)
+ORDER BY event_id;
+
 -- name: claim
 -- Takes the new ids and returns the places (from 0) of the others. One statement, sorted by id, so that two
 -- workers with the same ids wait for each other instead of deadlocking; of equal ids inside it the first wins.
--- One look-up a suspect and older generation, whatever the planner thinks of their sizes.
-WITH older AS MATERIALIZED (
-    SELECT s.event_id FROM unnest(%(suspects)s) AS s (event_id)
-    WHERE EXISTS (
-            SELECT FROM ONLY {schema}.processed_1 AS c
-            WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
-        )
-        OR EXISTS (
-            SELECT FROM ONLY {schema}.processed_2 AS c
-            WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
-        )
-        OR EXISTS (
-            SELECT FROM ONLY {schema}.processed_3 AS c
-            WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
-        )
-), offered AS MATERIALIZED (
+WITH offered AS MATERIALIZED (
     SELECT event_id, kafka_offset, payload_hash, partition_id, place
     FROM unnest(%(ids)s, %(offsets)s, %(hashes)s, %(partition_ids)s) WITH ORDINALITY
         AS o (event_id, kafka_offset, payload_hash, partition_id, place)
 ), claimed AS (
     INSERT INTO {schema}.processed (event_id, kafka_offset, payload_hash, partition_id, route_id)
     SELECT event_id, kafka_offset, payload_hash, partition_id, %(route_id)s
-    FROM offered WHERE event_id NOT IN (SELECT event_id FROM older) ORDER BY event_id, place
+    FROM offered WHERE event_id NOT IN (SELECT unnest(%(older)s::uuid[])) ORDER BY event_id, place
     ON CONFLICT DO NOTHING
     RETURNING event_id, partition_id, kafka_offset
 )

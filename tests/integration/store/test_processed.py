@@ -74,6 +74,25 @@ def test_the_same_records_again_are_duplicates(connection: SinkConnection, proce
     assert processed.claim(connection, ROUTE, claims_of(1, 2)) == [0, 1]
 
 
+def test_what_is_new_can_be_claimed_without_a_look(connection: SinkConnection, processed: Processed) -> None:
+    processed.claim(connection, ROUTE, claims_of(2))
+    assert processed.claim_new(connection, ROUTE, claims_of(3, 1, first_offset=10))
+    assert processed.claim_new(connection, OTHER_ROUTE, claims_of(2))
+    assert claimed(connection) == [1, 2, 3]
+    assert processed.claim(connection, ROUTE, claims_of(3, 1, first_offset=20)) == [0, 1]
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (3, 4, 3)], ids=["claimed before", "twice"])
+def test_what_is_not_new_is_not_claimed_without_a_look(
+    connection: SinkConnection, processed: Processed, numbers: Sequence[int]
+) -> None:
+    processed.claim(connection, ROUTE, claims_of(2))
+    connection.execute("BEGIN")
+    assert not processed.claim_new(connection, ROUTE, claims_of(*numbers, first_offset=10))
+    connection.execute("ROLLBACK")
+    assert claimed(connection) == [2]
+
+
 def test_each_route_has_claims_of_its_own(connection: SinkConnection, processed: Processed) -> None:
     processed.claim(connection, ROUTE, claims_of(1))
     assert processed.claim(connection, OTHER_ROUTE, claims_of(1)) == []

@@ -1,14 +1,16 @@
 """Table routes against a slow, obvious model: random events, in batches of random sizes, value for value."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.errors import UniqueViolation
 
+from inbox.errors import EventError
 from inbox.store.database import SinkConnection
 from inbox.store.options import TableMode, TableTarget, Tombstones
 from inbox.store.table_inputs import TableEvents
@@ -47,9 +49,28 @@ def target(mode: TableMode, tombstones: Tombstones = Tombstones.ERROR) -> TableT
     )
 
 
-def write(connection: SinkConnection, writer: TableWriter, batch: Sequence[OneEvent]) -> None:
+def _events(batch: Sequence[OneEvent]) -> TableEvents:
     records = [event.record(offset) for offset, event in enumerate(batch)]
-    writer.write(connection, TableEvents([bytes(16)] * len(records), [None] * len(records), records))
+    return TableEvents([bytes(16)] * len(records), [None] * len(records), records)
+
+
+def write(connection: SinkConnection, writer: TableWriter, batch: Sequence[OneEvent]) -> None:
+    writer.write(connection, _events(batch))
+
+
+def write_as_new(connection: SinkConnection, writer: TableWriter, batch: Sequence[OneEvent]) -> None:
+    """As the sink does while rows are mostly new."""
+    try:
+        with connection.transaction():
+            writer.write(connection, _events(batch), new=True)
+    except EventError as error:
+        if not isinstance(error.__cause__, UniqueViolation):
+            raise
+        write(connection, writer, batch)
+
+
+Write = Callable[[SinkConnection, TableWriter, Sequence[OneEvent]], None]
+WAYS: list[Write] = [write, write_as_new]
 
 
 def exactly(value: Any) -> Any:
@@ -75,8 +96,9 @@ def assert_same(connection: SinkConnection, mode: TableMode, written: Sequence[S
     assert found == [{name: exactly(value) for name, value in row.items()} for row in model.rows()]
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_table_is_what_the_model_says(table: SinkConnection, mode: TableMode) -> None:
+def test_a_table_is_what_the_model_says(table: SinkConnection, mode: TableMode, way: Write) -> None:
     writer = TableWriter(table, target(mode))
 
     @one_table
@@ -84,14 +106,15 @@ def test_a_table_is_what_the_model_says(table: SinkConnection, mode: TableMode) 
     def check(written: list[list[OneEvent]]) -> None:
         with table.transaction(force_rollback=True):
             for batch in written:
-                write(table, writer, batch)
+                way(table, writer, batch)
             assert_same(table, mode, written)
 
     check()
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", KEYED)
-def test_tombstones_delete_in_every_position(table: SinkConnection, mode: TableMode) -> None:
+def test_tombstones_delete_in_every_position(table: SinkConnection, mode: TableMode, way: Write) -> None:
     writer = TableWriter(table, target(mode, Tombstones.DELETE))
 
     @one_table
@@ -99,7 +122,7 @@ def test_tombstones_delete_in_every_position(table: SinkConnection, mode: TableM
     def check(written: list[list[OneEvent]]) -> None:
         with table.transaction(force_rollback=True):
             for batch in written:
-                write(table, writer, batch)
+                way(table, writer, batch)
             assert_same(table, mode, written)
 
     check()
