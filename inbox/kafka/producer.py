@@ -138,6 +138,9 @@ class EventProducer:
     def _failed(self, error: KafkaError, doing: str) -> TryAgainError:
         return _waits(error, doing)
 
+    def _refusal(self, error: KafkaError, topic: str) -> TryAgainError:
+        return _refused(error, topic)
+
     def _find(self, topic: str) -> None:
         try:
             found = self._producer.list_topics(topic, timeout=_TOPIC_SECONDS).topics[topic]
@@ -157,7 +160,7 @@ class EventProducer:
             # A producer that stops gives up what it has; why it stopped is told apart from that.
             self._purged = error
         elif self._failure is None:
-            self._failure = _refused(error, str(message.topic()))
+            self._failure = self._refusal(error, str(message.topic()))
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
@@ -214,6 +217,10 @@ class TransactionalProducer(EventProducer):
             with suppress(KafkaException):
                 self._producer.abort_transaction(_ABORT_SECONDS)
         super().discard()
+
+    def _refusal(self, error: KafkaError, topic: str) -> TryAgainError:
+        # A fenced producer may learn it from the report of a message.
+        return self._failed(error, f"sending to {topic}") if error.code() in _FENCED else _refused(error, topic)
 
     def _in_our_words(self, doing: str, action: Callable[[], object]) -> None:
         try:

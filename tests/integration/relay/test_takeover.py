@@ -1,0 +1,120 @@
+"""A relay that is stopped or killed is replaced within ten seconds, and one that goes on does no harm."""
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.integration.relay.conftest import MakeStage, Stage, read_all
+from tests.integration.relay.existing import MakeExistingStage, make_existing_stage  # noqa: F401 - a fixture
+from tests.integration.relay.processes import Relays, relays
+from tests.waiting import eventually
+
+TAKEN_OVER_SECONDS = 10.0
+DOCUMENT = """
+[database]
+url = "{stage.database_url}"
+[kafka]
+"bootstrap.servers" = "{stage.bootstrap_servers}"
+[outbox]
+transactional_id = "{stage.outbox.transactional_id}"
+{more}
+"""
+
+
+@contextmanager
+def writing(stage: Stage) -> Iterator[Callable[[], list[str]]]:
+    """Events of one key meanwhile, each in a transaction of its own; gives their payloads, once it is over."""
+    over, written = threading.Event(), list[str]()
+
+    def write() -> None:
+        with stage.connect() as connection:
+            while not over.wait(0.002):
+                payload = str(len(written))
+                stage.publish(payload, on=connection)
+                connection.commit()
+                written.append(payload)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield lambda: written
+    finally:
+        over.set()
+        thread.join()
+
+
+def sent_count(stage: Stage) -> int:
+    return len(committed(stage))
+
+
+def committed(stage: Stage) -> list[str]:
+    records = read_all(stage.bootstrap_servers, stage.topic, **{"isolation.level": "read_committed"})
+    return [(record.value() or b"").decode() for record in records]
+
+
+def sends_again(stage: Stage, *, since: float) -> None:
+    """Something new arrives, within ten seconds since then."""
+    before = len(set(committed(stage)))
+    eventually(
+        lambda: len(set(committed(stage))) > before,
+        within=max(0.1, since + TAKEN_OVER_SECONDS - time.monotonic()),
+        what="events that another relay sends",
+    )
+
+
+def replaced_twice(stage: Stage, made: Relays) -> None:
+    one, other = made.start(), made.start()
+    with writing(stage) as written:
+        first = made.active(one, other)
+        second = other if first is one else one
+        eventually(lambda: sent_count(stage) > 100, within=20, what="a hundred events")
+
+        first.send_signal(signal.SIGSTOP)
+        stopped_at = time.monotonic()
+        assert made.active(second, within=TAKEN_OVER_SECONDS) is second
+        sends_again(stage, since=stopped_at)
+        first.send_signal(signal.SIGCONT)
+        eventually(made.knows_that_it_was_replaced, within=10, what="a relay that knows that it was replaced")
+        assert made.active(second) is second
+        sends_again(stage, since=time.monotonic())
+
+        second.kill()
+        killed_at = time.monotonic()
+        assert made.active(first, within=TAKEN_OVER_SECONDS) is first
+        sends_again(stage, since=killed_at)
+    stage.all_sent()
+    found = committed(stage)
+    assert list(dict.fromkeys(found)) == written()
+    assert max(Counter(found).values()) <= 3, "once for each of its lives"
+
+
+@pytest.mark.timeout(120)
+def test_a_stopped_and_a_killed_relay_are_replaced_within_ten_seconds(make_stage: MakeStage, tmp_path: Path) -> None:
+    stage = make_stage()
+    document = DOCUMENT.format(stage=stage, more="")
+
+    with relays(tmp_path, document, stage.database_url, "outbox_relay", []) as made:
+        replaced_twice(stage, made)
+
+    ids = stage.first_ids()
+    assert ids == [UUID(str(row[0])) for row in stage.rows("SELECT event_id FROM inbox.outbox ORDER BY position")]
+
+
+@pytest.mark.timeout(120)
+def test_so_are_those_of_a_table_of_the_users_in_transactions(
+    make_existing_stage: MakeExistingStage,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    stage = make_existing_stage()
+    more = f'table = "public.events_out"\ntopic = "{stage.topic}"'
+    document = DOCUMENT.format(stage=stage, more=more)
+
+    with relays(tmp_path, document, stage.database_url, "relay_leases", ["--transactional"]) as made:
+        replaced_twice(stage, made)
