@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,16 +13,24 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import errors
+from pydantic import SecretStr
 
+from inbox.app.pruning import pruning_outbox
 from inbox.dev.backends import Servers
-from inbox.store.options import OutboxOptions
+from inbox.outbox import publish
+from inbox.settings import RetentionLimits
+from inbox.store.database import connect
+from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, RelayKind
+from inbox.store.outbox_retention import outbox_retention
 from inbox.store.roles import roles_sql
 from tests.conftest import MakeTopic
 from tests.databases import create_database, drop_database
 from tests.e2e.launcher import environment
 from tests.kafka_topics import idempotent_producer, unique_name
 from tests.sinks import offer_handlers, write_configuration
+from tests.waiting import eventually
 
+DEBEZIUM = OutboxOptions(relay=RelayKind.DEBEZIUM)
 ROUTES = """
 [[routes]]
 name = "table"
@@ -55,10 +64,10 @@ class Roles:
         self.schema = unique_name("inbox")
         self.database_url = database_url
 
-        self.migrates, self.runs = unique_name("migrates"), unique_name("runs")
+        self.migrates, self.runs, self.relays = (unique_name(what) for what in ("migrates", "runs", "relays"))
 
-    def apply(self) -> None:
-        self.sql(roles_sql(self.schema, OutboxOptions()))
+    def apply(self, outbox: OutboxOptions | None = None) -> None:
+        self.sql(roles_sql(self.schema, outbox or OutboxOptions()))
 
     def sql(self, script: str) -> None:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
@@ -70,7 +79,7 @@ class Roles:
 
     def drop(self) -> None:
         groups = [f"{self.schema}_{part}" for part in ("owner", "sink", "relay")]
-        for role in (self.migrates, self.runs, *groups):
+        for role in (self.migrates, self.runs, self.relays, *groups):
             self.sql(f'DROP OWNED BY "{role}" CASCADE; DROP ROLE "{role}"')
 
 
@@ -82,6 +91,7 @@ def made_roles(database_url: str) -> Iterator[Roles]:
         f"CREATE ROLE {made.migrates} LOGIN PASSWORD 'sesame' IN ROLE {made.schema}_owner;"
         f"ALTER ROLE {made.migrates} SET role = {made.schema}_owner;"
         f"CREATE ROLE {made.runs} LOGIN PASSWORD 'sesame' IN ROLE {made.schema}_sink;"
+        f"CREATE ROLE {made.relays} LOGIN PASSWORD 'sesame' IN ROLE {made.schema}_relay;"
         "CREATE TABLE public.orders (order_id bigint PRIMARY KEY);"
         f"GRANT SELECT, INSERT, UPDATE ON public.orders TO {made.schema}_sink"
     )
@@ -150,6 +160,85 @@ def test_the_sinks_role_may_not(migrated: Roles, statement: str) -> None:
         connection.execute(statement.format(schema=migrated.schema).encode())
 
 
+def test_the_relay_runs_and_prunes_under_its_own(
+    roles: Roles, tmp_path: Path, make_topic: MakeTopic, bootstrap_servers: str
+) -> None:
+    topic = make_topic()
+    config = configuration(tmp_path, roles, roles.migrates, topic, bootstrap_servers)
+    assert command("migrate", config, tmp_path).returncode == 0
+    roles.apply()
+    with psycopg.connect(roles.database_url) as connection:
+        for _ in range(3):
+            publish(connection, topic=topic, type="T", payload=[], schema=roles.schema)
+
+    relays = relay_configuration(tmp_path, roles, bootstrap_servers)
+    for arguments in (("check",), ("relay", "--until-empty")):
+        done = command(*arguments, relays, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    settings = DatabaseOptions(url=SecretStr(roles.url(roles.relays)), schema=roles.schema)
+    with psycopg.connect(roles.database_url, autocommit=True) as connection:
+        count = f'SELECT count(*) FROM "{roles.schema}".outbox_sent'.encode()  # noqa: S608
+        assert connection.execute(count).fetchone() == (3,)
+        with pruning_outbox(settings, RetentionLimits(outbox=timedelta(seconds=1)), OutboxOptions()):
+            eventually(lambda: connection.execute(count).fetchone() == (0,), what="an outbox that was pruned")
+
+
+def test_so_does_that_of_a_table_of_the_users(
+    roles: Roles, tmp_path: Path, make_topic: MakeTopic, bootstrap_servers: str
+) -> None:
+    topic = make_topic()
+    roles.sql(
+        "CREATE SCHEMA shop; CREATE TABLE shop.events_out (event_id uuid PRIMARY KEY, type text, payload json,"
+        " status text DEFAULT 'NEW', created_at timestamptz DEFAULT clock_timestamp());"
+        "INSERT INTO shop.events_out (event_id, type, payload) VALUES (gen_random_uuid(), 'T', '1')"
+    )
+    existing = ExistingOutbox(table="shop.events_out", topic=topic, columns=ExistingColumns())
+    outbox = f'table = "shop.events_out"\ntopic = "{topic}"'
+    relays = relay_configuration(tmp_path, roles, bootstrap_servers, outbox)
+    owners = relays.with_name("owner.toml")
+    owners.write_text(relays.read_text().replace(roles.relays, roles.migrates))
+    assert command("migrate", owners, tmp_path).returncode == 0
+
+    lacking = command("relay", "--until-empty", relays, tmp_path)
+    roles.apply(OutboxOptions(existing=existing))
+    done = command("relay", "--until-empty", relays, tmp_path)
+
+    assert lacking.returncode == 3
+    assert done.returncode == 0, done.stdout + done.stderr
+    with psycopg.connect(roles.database_url) as connection:
+        assert connection.execute("SELECT status FROM shop.events_out").fetchall() == [("SENT",)]
+
+
+NOT_FOR_RELAYS = [
+    "UPDATE \"{schema}\".outbox SET topic = 'other'",
+    "INSERT INTO \"{schema}\".outbox (event_id, topic, type, payload) VALUES (gen_random_uuid(), 't', 't', '1')",
+    'TRUNCATE "{schema}".outbox',
+    'DELETE FROM "{schema}".outbox_relay',
+    'UPDATE "{schema}".outbox_sent SET sent_at = now()',
+    'SELECT * FROM "{schema}".dead_letters',
+    'SELECT * FROM "{schema}".processed',
+    'CREATE TABLE "{schema}".mine (id int)',
+]
+
+
+@pytest.mark.parametrize("statement", NOT_FOR_RELAYS)
+def test_the_relays_role_may_nothing_else(migrated: Roles, statement: str) -> None:
+    with psycopg.connect(migrated.url(migrated.relays)) as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute(statement.format(schema=migrated.schema).encode())
+
+
+def test_where_debezium_publishes_the_sink_may_prune_the_outbox(roles: Roles, tmp_path: Path) -> None:
+    config = configuration(tmp_path, roles, roles.migrates, "unused", "127.0.0.1:1")
+    assert command("migrate", config, tmp_path).returncode == 0
+    roles.apply()
+    with connect(DatabaseOptions(url=SecretStr(roles.url(roles.runs)))) as connection:
+        retention = outbox_retention(connection, roles.schema, DEBEZIUM)
+        assert not retention.may_forget(connection)
+        roles.apply(DEBEZIUM)
+        assert retention.may_forget(connection)
+
+
 def configuration(directory: Path, roles: Roles, user: str, topic: str, bootstrap_servers: str) -> Path:
     return write_configuration(
         directory / f"{user}.toml",
@@ -160,6 +249,15 @@ def configuration(directory: Path, roles: Roles, user: str, topic: str, bootstra
         database=f'schema = "{roles.schema}"',
         rest="[outbox]",
     )
+
+
+def relay_configuration(directory: Path, roles: Roles, bootstrap_servers: str, outbox: str = "") -> Path:
+    path = directory / "relay.toml"
+    path.write_text(
+        f'[database]\nurl = "{roles.url(roles.relays)}"\nschema = "{roles.schema}"\n'
+        f'[kafka]\n"bootstrap.servers" = "{bootstrap_servers}"\n[outbox]\n{outbox}\n'
+    )
+    return path
 
 
 def command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
