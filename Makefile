@@ -69,8 +69,8 @@ mutants: $(STAMP) ## breaks the delivery path in more than 30 ways, each of whic
 outbox: $(STAMP) ## 200,000 orders through the outbox, 50 SIGKILLs of relays and 5 restarts of Kafka, in both modes of the relay
 	OUTBOX_ORDERS=$${OUTBOX_ORDERS:-200000} OUTBOX_KILLS=$${OUTBOX_KILLS:-50} OUTBOX_RESTARTS=$${OUTBOX_RESTARTS:-5} $(BIN)/python -m pytest tests/e2e/test_outbox.py -s --timeout 3600
 
-bench-relay: $(STAMP) ## events a second of the relay, and from COMMIT to Kafka at 500 a second
-	$(BIN)/python -m tests.benchmarks.relay
+bench-relay: $(STAMP) ## the relay: from COMMIT to Kafka at 500 a second; rate, CPU and memory over OUTBOX_ROWS (300,000 unless set); cost of publishing
+	$(BIN)/python -m tests.benchmarks.relay --rows $${OUTBOX_ROWS:-300000}
 
 outages: $(STAMP) ## PostgreSQL and Kafka away for OUTAGE_SECONDS each (600 unless set)
 	OUTAGE_SECONDS=$${OUTAGE_SECONDS:-600} $(BIN)/python -m pytest tests/integration/outages -k for_minutes -rP

@@ -7,7 +7,7 @@ from inbox.errors import StartupError, TryAgainError
 from inbox.kafka.producer import EventProducer
 from inbox.relay.existing_term import ExistingTerm
 from inbox.relay.lease import SECONDS, Lease
-from inbox.relay.term import Delivered
+from inbox.relay.outgoing import Delivered
 from inbox.settings import RelaySettings
 from inbox.store.database import SinkConnection
 from inbox.store.existing_outbox import ExistingLease, ExistingTable

@@ -3,7 +3,7 @@
 import secrets
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from os import getpid
 
 from inbox.app.clock import clock_of_sleepers
@@ -53,25 +53,23 @@ def make_relay(settings: RelaySettings, *, until_empty: bool, transactional: boo
 
 
 class RelayDesk:
-    """A connection to the outbox, and all that works on it."""
+    """Two connections to the outbox, so that rows are read while others are marked, and all that works on them."""
 
     def __init__(self, settings: RelaySettings, holder: str, make_producer: MakeProducer) -> None:
         schema = settings.database.schema
-        self._connection = connected(settings)
-        try:
-            self._table = OutboxTable(self._connection, schema)
-            self._bell = Bell(self._connection, schema)
-            self.lease = LeaseRow(self._connection, schema, holder, seconds=SECONDS)
-        except BaseException:
-            self._connection.close()
-            raise
         self._make_producer = make_producer
+        with ExitStack() as opened:
+            reading, marking = (opened.enter_context(closing(connected(settings))) for _ in range(2))
+            self._table = OutboxTable(reading, schema)
+            self._bell = Bell(marking, schema)
+            self.lease = LeaseRow(marking, schema, holder, seconds=SECONDS)
+            self._connections = opened.pop_all()
 
     def term(self, lease: Lease, held: Held) -> Term:
         return Term(self._table, self.lease, self._bell, lease, held, self._make_producer, clock_of_sleepers())
 
     def close(self) -> None:
-        self._connection.close()
+        self._connections.close()
 
 
 def _producer_maker(settings: RelaySettings, *, transactional: bool) -> MakeProducer:

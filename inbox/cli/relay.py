@@ -7,6 +7,7 @@ import click
 from inbox import app
 from inbox.app.health import Health
 from inbox.app.pruning import pruning_outbox
+from inbox.cli.collector import spare_what_stays
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, properties_option, relay_settings
 from inbox.cli.signals import Stop, stopped_by_signals
@@ -35,6 +36,7 @@ def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_em
         made = app.make_relay(settings, until_empty=until_empty, transactional=transactional)
         health.watch(made.progress)
         stop.then(made.stop)
+        spare_what_stays()
         with pruning_outbox(settings.database, settings.retention, settings.outbox):
             made.run()
     return DONE

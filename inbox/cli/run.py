@@ -1,6 +1,5 @@
 """`inbox run`: the sink."""
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from inbox.app.pruning import pruning
 from inbox.app.rotation import Rotation
 from inbox.app.survey import Survey
 from inbox.app.tracing import Tracing, traced
+from inbox.cli.collector import spare_what_stays
 from inbox.cli.crew import Crew
 from inbox.cli.exits import DONE
 from inbox.cli.live import LiveLine, shown
@@ -130,19 +130,8 @@ class _Work:
             self._health.watch(worker.progress)
             line.progress = worker.progress
             self._stop.then(worker.stop)
-            _spare_what_stays()
+            spare_what_stays()
             survey = Survey(settings.database, settings.outbox, worker.stop)
             with survey.going_on(), pruning(settings.database, settings.retention, settings.outbox), watching(worker):
                 worker.run()
             survey.refuse_misfit()
-
-
-def _spare_what_stays() -> None:
-    """Modules, and all else that lives as long as the process, from the rounds of the garbage collector.
-
-    Every event makes objects, so a busy sink has many full rounds a second: half of what polling and decoding cost.
-    """
-    # What a worker before left behind is no more among it.
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()

@@ -5,13 +5,13 @@ the next one, whatever was sent before. Nothing is read ahead: what is on its wa
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from inbox.errors import TryAgainError
 from inbox.relay.lease import Lease
-from inbox.relay.term import IN_FLIGHT_BYTES, Delivered, Producer
+from inbox.relay.outgoing import Delivered, Outgoing, Producer
+from inbox.relay.term import IN_FLIGHT_BYTES
 from inbox.store.existing_outbox import ExistingRow
 from inbox.telemetry import OUTBOX_PENDING, RELAY_EVENTS
 
@@ -55,29 +55,26 @@ class ExistingTerm:
         self._lease = lease
         self._epoch = epoch
         self._clock = clock
-        self._waiting: deque[ExistingRow] = deque()
-        self._in_flight: dict[int, ExistingRow] = {}
         self._delivered: list[str] = []
-        self._alone = self._open = False
-        self._next_token = 0
         self._rows_at_once = _LEAST_ROWS
         self._look_seconds = 0.0
         self._counted_at = clock() - _PENDING_SECONDS
         self.has_sent = False
-        self._producer = make_producer(self._note_delivery)
+        self._outgoing: Outgoing[ExistingRow] = Outgoing(make_producer, self._note_delivery)
 
     def turn(self) -> bool:
         """Do what there is to do now; False where this is the active relay and nothing waits."""
         now = self._clock()
         if self._lease.is_due(now):
             self._record([])
-        busy = bool(self._waiting or self._in_flight or self._delivered)
+        outgoing = self._outgoing
+        busy = bool(outgoing or self._delivered)
         if self._lease.may_send(now):
             busy = busy or self._read(now)
-            self._send_waiting()
-        self._producer.poll(_REPORT_SECONDS if self._in_flight else 0.0)
-        if self._delivered and not (self._waiting or self._in_flight):
-            self._end_batch()
+            outgoing.send()
+        outgoing.poll(_REPORT_SECONDS if outgoing.in_flight else 0.0)
+        if self._delivered and not outgoing:
+            self._record(self._delivered)
         return busy or self._lease.epoch is None
 
     def rest(self) -> None:
@@ -92,11 +89,9 @@ class ExistingTerm:
         """Mark what was delivered and forget what is on its way; in order that is waited for, if not for long."""
         try:
             deadline = self._clock() + (_END_SECONDS if in_order else 0.0)
-            while self._in_flight and self._clock() < deadline:
-                self._producer.poll(_REPORT_SECONDS)
-            if in_order and not (self._waiting or self._in_flight):
-                self._commit()
-            if self._lease.epoch is not None and not self._open:
+            while self._outgoing.in_flight and self._clock() < deadline:
+                self._outgoing.poll(_REPORT_SECONDS)
+            if self._lease.epoch is not None and not self._outgoing.is_open:
                 self._record(self._delivered)
             if in_order:
                 self._marks.release(self._epoch)
@@ -105,17 +100,14 @@ class ExistingTerm:
             # What was not marked is sent again.
             pass
         finally:
-            self._producer.discard()
+            self._outgoing.discard()
 
     def _read(self, now: float) -> bool:
         rows = self._table.read(limit=self._rows_at_once, limit_bytes=IN_FLIGHT_BYTES)
         self._look_seconds = self._clock() - now
-        self._waiting.extend(rows)
+        self._outgoing.add(rows)
         self._count_pending(now, full=len(rows) == self._rows_at_once)
         self._adapt(rows)
-        if rows:
-            self._producer.begin()
-            self._open = self._producer.in_transactions
         return bool(rows)
 
     def _adapt(self, rows: Sequence[ExistingRow]) -> None:
@@ -124,33 +116,8 @@ class ExistingTerm:
         fit = IN_FLIGHT_BYTES * len(rows) // size if size else _MOST_ROWS
         self._rows_at_once = max(_LEAST_ROWS, min(_MOST_ROWS, fit, 4 * self._rows_at_once))
 
-    def _send_waiting(self) -> None:
-        while self._waiting and self._has_way(self._waiting[0]):
-            row = self._waiting.popleft()
-            headers: list[tuple[str, str | bytes | None]] = [("event_id", row.event_id), ("type", row.type)]
-            if row.traceparent is not None:
-                headers.append(("traceparent", row.traceparent))
-            self._in_flight[self._next_token] = row
-            self._producer.send(self._next_token, row.topic, row.key, row.value, headers)
-            self._next_token += 1
-
-    def _has_way(self, row: ExistingRow) -> bool:
-        if self._alone and self._in_flight:
-            return False
-        self._alone = not self._producer.may_share(row.topic, row.key)
-        return not (self._alone and self._in_flight)
-
-    def _note_delivery(self, token: int, partition: int, offset: int) -> None:
-        self._delivered.append(self._in_flight.pop(token).event_id)
-
-    def _end_batch(self) -> None:
-        self._commit()
-        self._record(self._delivered)
-
-    def _commit(self) -> None:
-        if self._open:
-            self._producer.commit()
-            self._open = False
+    def _note_delivery(self, row: ExistingRow, partition: int, offset: int) -> None:
+        self._delivered.append(row.event_id)
 
     def _record(self, ids: list[str]) -> None:
         """Mark these, and prolong the lease; or find that it was lost."""
@@ -167,7 +134,7 @@ class ExistingTerm:
     def _count_pending(self, now: float, *, full: bool) -> None:
         """Behind a batch that is not full nothing waits; counting what does costs more than it is worth each time."""
         if not full:
-            OUTBOX_PENDING.set(len(self._waiting))
+            OUTBOX_PENDING.set(len(self._outgoing))
         elif now - self._counted_at >= _PENDING_SECONDS:
             OUTBOX_PENDING.set(self._table.waiting())
             self._counted_at = now

@@ -6,7 +6,8 @@ still commit, or were rolled back. Every reading looks into the gaps and past th
 
 A transaction has its id before its rows have positions (the trigger `outbox_wake` sees to that). So a gap that was
 noticed before the relay itself drew some transaction id, its *bound*, belongs to transactions below that bound; once
-none of those runs any more (PostgreSQL manual, `pg_snapshot_xmin`) and it is still a gap, it was rolled back.
+none of those runs any more (PostgreSQL manual, `pg_snapshot_xmin`) and it is still a gap, it was rolled back. The relay
+draws one while it reads on, so only what was noticed before it began to is bounded by it.
 """
 
 from bisect import bisect_left
@@ -19,18 +20,20 @@ MOST_GAPS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Positions from `first` to `last` without a row; `bound` is None as long as nobody drew one."""
+    """Positions from `first` to `last` without a row, noticed by that reading; no `bound`: nobody drew one since."""
 
     first: int
     last: int
+    reading: int
     bound: int | None = None
 
 
 class LookBack:
-    """What the next reading has to look at. `front` is the highest position read."""
+    """What the next reading has to look at. `front` is the highest position read, in so many `readings`."""
 
     def __init__(self, sent_below: int) -> None:
         self.front = sent_below
+        self.readings = 0
         self._gaps: list[Gap] = []
 
     @property
@@ -47,24 +50,28 @@ class LookBack:
 
         A reading may end early, so past its last row nothing is known; one without rows looked everywhere.
         """
+        self.readings += 1
         self._retire(xmin, until=positions[-1] if positions else None)
         for position in positions:
             if position <= self.front:
                 self._fill(position)
             else:
                 if position > self.front + 1:
-                    self._gaps.append(Gap(self.front + 1, position - 1))
+                    self._gaps.append(Gap(self.front + 1, position - 1, self.readings))
                 self.front = position
         while len(self._gaps) > MOST_GAPS:
             self._gaps = list(_in_pairs(self._gaps))
 
-    def bounded(self, transaction_id: int) -> None:
-        """The relay drew this transaction id after the latest reading."""
-        self._gaps = [replace(gap, bound=transaction_id) if gap.bound is None else gap for gap in self._gaps]
+    def bounded(self, transaction_id: int, *, readings: int) -> None:
+        """The relay drew this transaction id after so many readings, whatever it has read since."""
+        self._gaps = [
+            replace(gap, bound=transaction_id) if gap.bound is None and gap.reading <= readings else gap
+            for gap in self._gaps
+        ]
 
     def look_again(self, first: int, last: int) -> None:
         """A sweep found a row there that was not sent, below everything that was looked into."""
-        self._gaps.insert(bisect_left(self._gaps, first, key=lambda gap: gap.first), Gap(first, last))
+        self._gaps.insert(bisect_left(self._gaps, first, key=lambda gap: gap.first), Gap(first, last, self.readings))
 
     def _retire(self, xmin: int, until: int | None) -> None:
         self._gaps = [
@@ -85,6 +92,6 @@ class LookBack:
 def _in_pairs(gaps: Sequence[Gap]) -> Iterable[Gap]:
     for one, other in zip(gaps[::2], gaps[1::2], strict=False):
         bound = None if one.bound is None or other.bound is None else max(one.bound, other.bound)
-        yield Gap(one.first, other.last, bound)
+        yield Gap(one.first, other.last, max(one.reading, other.reading), bound)
     if len(gaps) % 2:
         yield gaps[-1]

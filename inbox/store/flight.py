@@ -67,7 +67,7 @@ class Flight:
         if query not in known:
             if len(known) >= _MOST_KNOWN:
                 known.clear()
-            known[query] = _statement(query, Transformer(self._connection), bare=parameters is None)
+            known[query] = statement_of(query, Transformer(self._connection), bare=parameters is None)
         statement = known[query]
         return statement if statement is not None and statement.fits(parameters) else None
 
@@ -208,7 +208,7 @@ class Statement:
         return adapted
 
 
-def _statement(query: str, transformer: AbstractTransformer, *, bare: bool) -> Statement | None:
+def statement_of(query: str, transformer: AbstractTransformer, *, bare: bool) -> Statement | None:
     """None for what is left to psycopg's cursors. `bare`: it comes without parameters, and a percent sign is one."""
     if not isinstance(query, str) or _LEFT_TO_PSYCOPG.match(query):
         return None

@@ -1,14 +1,19 @@
 """The outbox as the relay sees it: what to send, what was sent, and who is the active one."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import LiteralString, NamedTuple
 
 from psycopg import sql
+from psycopg.types.numeric import Int8
 from psycopg.types.string import ByteaBinaryLoader
 
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
+from inbox.store.errand import Errand
 from inbox.store.failures import in_our_words
 from inbox.store.sql import statements
 
@@ -18,17 +23,21 @@ _LOCK_SPACE = 0x696E626F << 32
 _OID: LiteralString = "SELECT to_regclass(%s)::oid::bigint"
 _SESSION: LiteralString = """
 SELECT set_config(name, setting, false) FROM (VALUES
-    ('plan_cache_mode', 'force_custom_plan'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
+    ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
     ('jit', 'off'), ('synchronous_commit', 'off')
 ) AS wanted (name, setting)
 """
-"""Statistics of a queue are always old; by its indexes each read costs what it returns. A scan that is off counts as so
-dear that the server would compile every plan with one, for 0.1 s each time (`jit`). And what a crash of the server
-takes back of what was sent is sent once more, under the same ids."""
+"""Statistics of a queue are always old; by its indexes each read costs what it returns, and planning it anew would cost
+more than reading nothing does. A scan that is off counts as so dear that the server would compile every plan with one
+(`jit`), for 0.1 s each time. And what a crash of the server takes back of what was sent is sent once more, under the
+same ids."""
 
 
 class OutboxRow(NamedTuple):
-    """A row to send. `key` and `event_id` as texts, `identity` the id's 16 bytes, `value` as it is stored."""
+    """A row to send. `key` and `event_id` as texts, `identity` the id's 16 bytes, `value` as it is stored.
+
+    `passed`: it was sent before. `xmin` is the snapshot's.
+    """
 
     position: int
     event_id: str
@@ -39,6 +48,12 @@ class OutboxRow(NamedTuple):
     traceparent: str | None
     identity: bytes
     passed: bool
+    xmin: int
+
+    @property
+    def size(self) -> int:
+        """In bytes, of the value."""
+        return len(self.value)
 
 
 @dataclass(frozen=True)
@@ -49,14 +64,12 @@ class Reading:
     rows: Sequence[OutboxRow]
 
 
-@dataclass
-class Sent:
-    """Columns of what was delivered."""
+class Delivery(NamedTuple):
+    """A row that the brokers have, and where."""
 
-    ids: list[bytes] = field(default_factory=list)
-    topics: list[bytes] = field(default_factory=list)
-    partitions: list[int] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
+    row: OutboxRow
+    partition: int
+    offset: int
 
 
 class Held(NamedTuple):
@@ -67,7 +80,10 @@ class Held(NamedTuple):
 
 
 class OutboxTable:
-    """The outbox that `inbox migrate` made, on one connection in autocommit mode that is the relay's alone."""
+    """The outbox that `inbox migrate` made, on one connection in autocommit mode that is its own.
+
+    From `start_reading` to `reading` nothing else is asked for there.
+    """
 
     def __init__(self, connection: SinkConnection, schema: str) -> None:
         self._connection = connection
@@ -75,23 +91,38 @@ class OutboxTable:
         # What the columns hold is sent as it is: JSON is not decoded.
         connection.adapters.register_loader("json", ByteaBinaryLoader)
         connection.execute(_SESSION)
+        self._errand = Errand(connection, "read", self._sql["read"], partial(tuple.__new__, OutboxRow))
+        self._front = self._limit = 0
 
-    def read(self, front: int, gaps: Sequence[tuple[int, int]], *, limit: int, limit_bytes: int) -> Reading:
-        """Rows past `front`, and those in the gaps before it (first and last position of each), at most `limit` of
-        either, of about so many bytes."""
-        sql = self._sql
-        parameters = {
-            "front": front,
-            "firsts": arrays.int8s([first for first, _ in gaps]),
-            "lasts": arrays.int8s([last for _, last in gaps]),
-            "limit": limit,
-            "bytes": limit_bytes,
-        }
-        found = self._connection.execute(sql["read"], parameters, binary=True).fetchall()
-        rows = [OutboxRow._make(row[1:]) for row in found if row[1] is not None]
-        late = sum(row.position <= front for row in rows)
+    def start_reading(self, front: int, gaps: Sequence[tuple[int, int]], *, limit: int, limit_bytes: int) -> None:
+        """Have the server look for rows past `front`, and for those in the gaps before it (first and last position of
+        each), at most `limit` of either, of about so many bytes."""
+        self._front, self._limit = front, limit
+        self._errand.start(
+            {
+                "front": Int8(front),
+                "firsts": arrays.int8s([first for first, _ in gaps]),
+                "lasts": arrays.int8s([last for _, last in gaps]),
+                "limit": Int8(limit),
+                "bytes": Int8(limit_bytes),
+            }
+        )
+
+    @property
+    def is_reading(self) -> bool:
+        return self._errand.under_way
+
+    def has_read(self) -> bool:
+        """Whether `reading` would not wait."""
+        return self._errand.is_done()
+
+    def reading(self) -> Reading:
+        """What was found."""
+        found: list[OutboxRow] = self._errand.finish()
+        rows = found if found[0].position is not None else []
+        late = bisect_right(rows, self._front, key=attrgetter("position"))
         # With so many in the gaps there may be more, which come before what lies past the front.
-        return Reading(found[0][0], rows[:late] if late >= limit else rows)
+        return Reading(found[0].xmin, rows[:late] if late >= self._limit else rows)
 
     def sweep(self, after: int, until: int, *, limit: int) -> tuple[int | None, int | None]:
         """Of the next `limit` rows between these positions the last one's, and the first one's that was not sent."""
@@ -111,7 +142,8 @@ class LeaseRow:
     def __init__(self, connection: SinkConnection, schema: str, holder: str, *, seconds: float) -> None:
         self._connection = connection
         self._sql = statements("outbox_relay", schema)
-        self._sent = statements("outbox_sent", schema)
+        connection.execute(_SESSION)
+        self._errand = Errand(connection, "record", statements("outbox_sent", schema)["record"])
         self._holder = holder
         self._seconds = seconds
 
@@ -121,25 +153,33 @@ class LeaseRow:
         row = self._connection.execute(sql["take"], {"holder": self._holder, "seconds": self._seconds}).fetchone()
         return Held(*row) if row else None
 
-    def record(self, epoch: int, sent: Sent, sent_below: int) -> int | None:
-        """Note what was sent, if anything, and prolong the lease.
+    def start_recording(self, epoch: int, sent: Sequence[Delivery], sent_below: int) -> None:
+        """Have the server note what was sent, if anything, and prolong the lease."""
+        self._errand.start(
+            {
+                "ids": arrays.uuids([each.row.identity for each in sent]),
+                "topics": arrays.texts([each.row.topic.encode() for each in sent]),
+                "partitions": arrays.int4s([each.partition for each in sent]),
+                "offsets": arrays.int8s([each.offset for each in sent]),
+                "epoch": Int8(epoch),
+                "holder": self._holder,
+                "seconds": self._seconds,
+                "sent_below": Int8(sent_below),
+            }
+        )
 
-        Returns:
-            The id of the transaction that did; None where another relay has the lease, and nothing was noted.
-        """
-        sql = self._sent
-        parameters = {
-            "ids": arrays.uuids(sent.ids),
-            "topics": arrays.texts(sent.topics),
-            "partitions": arrays.int4s(sent.partitions),
-            "offsets": arrays.int8s(sent.offsets),
-            "epoch": epoch,
-            "holder": self._holder,
-            "seconds": self._seconds,
-            "sent_below": sent_below,
-        }
-        row = self._connection.execute(sql["record"], parameters).fetchone()
-        return int(row[0]) if row else None
+    @property
+    def is_recording(self) -> bool:
+        return self._errand.under_way
+
+    def has_recorded(self) -> bool:
+        """Whether `recorded` would not wait."""
+        return self._errand.is_done()
+
+    def recorded(self) -> int | None:
+        """The id of the transaction that did; None where another relay has the lease, and nothing was noted."""
+        rows = self._errand.finish()
+        return int(rows[0][0]) if rows else None
 
     def release(self, epoch: int) -> None:
         """Let another relay have it at once."""
@@ -169,6 +209,9 @@ class Bell:
     def wait(self, seconds: float) -> None:
         """Until it rings, at most so long."""
         with in_our_words():
+            if self._connection.pgconn.notifies() is not None:
+                # It rang while the answer to a statement was read.
+                return
             for _ in self._connection.notifies(timeout=seconds, stop_after=1):
                 pass
 

@@ -1,4 +1,9 @@
-"""How fast `inbox relay` empties an outbox, and how long an event takes from its COMMIT until a broker has it."""
+"""How fast `inbox relay` empties an outbox, how long an event takes from its COMMIT until a broker has it, and what the
+outbox costs those who publish.
+
+A line of JSON for each: latency at `--rate`; throughput without and with Kafka's transactions; publishing. With many
+`--rows` it shows whether memory and rate stay: the rate of the first and of the last tenth is given.
+"""
 
 import argparse
 import json
@@ -6,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -16,13 +22,16 @@ from inbox import outbox
 from inbox.dev.backends import Servers, servers
 from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from tests.benchmarks.processes import usage
+from tests.benchmarks.processes import parent_of, usage
+from tests.benchmarks.publishing import publishing
 from tests.databases import create_database, drop_database
 from tests.e2e.launcher import environment
 from tests.integration.relay.conftest import read_all
 from tests.kafka_topics import create_topic, unique_name
 
-PARTITIONS, PAYLOAD_BYTES = 12, 300
+Seen = tuple[float, int]
+
+PARTITIONS, PAYLOAD_BYTES, FILL_AT_ONCE = 12, 300, 500_000
 FILL = """
 INSERT INTO inbox.outbox (event_id, topic, aggregate_id, type, payload)
 SELECT gen_random_uuid(), %s, (n %% 10000)::text, 'OrderPlaced', json_build_object('n', n, 'text', repeat('x', %s))
@@ -55,16 +64,16 @@ class Bench:
         return subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
 
     def throughput(self, rows: int) -> dict[str, float]:
-        """Events a second from the first to the last that was recorded, CPU and peak memory of the relay."""
-        with psycopg.connect(self.url) as connection:
-            connection.execute(FILL, (self.topic, PAYLOAD_BYTES, rows))
+        """Events a second from the first to the last that was recorded, CPU and peak memory of the relay, CPU of the
+        database."""
+        self._fill(rows)
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE inbox.outbox")
+            postmaster = parent_of(connection.info.backend_pid)
+            before = usage([postmaster])
             relay = self.relay()
-            unsent = "SELECT count(*) FROM inbox.outbox_sent"
-            while connection.execute(unsent).fetchone() != (rows,):
-                time.sleep(0.5)
-            used = usage([relay.pid])
+            seen = list(self._until_sent(connection, rows))
+            used, after = usage([relay.pid]), usage([postmaster])
             relay.terminate()
             relay.wait()
             row = connection.execute(RATE).fetchone()
@@ -72,9 +81,26 @@ class Bench:
         return {
             "rows": rows,
             "events_per_second": round(float(row[0])),
+            "first_tenth": rate_within(seen, 0, rows // 10),
+            "last_tenth": rate_within(seen, rows - rows // 10, rows),
             "relay_cpu_us_per_event": round(1e6 * used.cpu_seconds / rows, 1),
+            "database_cpu_us_per_event": round(1e6 * (after.cpu_seconds - before.cpu_seconds) / rows, 1),
             "relay_peak_mb": round(used.peak_megabytes),
         }
+
+    def _fill(self, rows: int) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for begun in range(0, rows, FILL_AT_ONCE):
+                connection.execute(FILL, (self.topic, PAYLOAD_BYTES, min(FILL_AT_ONCE, rows - begun)))
+
+    def _until_sent(self, connection: "psycopg.Connection[tuple[object, ...]]", rows: int) -> Iterator[Seen]:
+        """What `sent_below` was when; counting the marks would cost as much as what is measured."""
+        sent = 0
+        while sent < rows:
+            time.sleep(0.1)
+            row = connection.execute("SELECT sent_below FROM inbox.outbox_relay").fetchone()
+            sent = int(str(row[0])) if row else 0
+            yield time.monotonic(), sent
 
     def latency(self, rate: int, seconds: int) -> dict[str, float]:
         """Milliseconds from the return of COMMIT to the broker's time of the record."""
@@ -114,19 +140,35 @@ class Bench:
         return event_id
 
 
+def rate_within(seen: Sequence[Seen], begin: int, end: int) -> int:
+    """Events a second between two positions."""
+    within = [(moment, sent) for moment, sent in seen if begin < sent <= end]
+    if len(within) < 2 or within[-1][0] == within[0][0]:
+        return 0
+    (began, first), (ended, last) = within[0], within[-1]
+    return round((last - first) / (ended - began))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--rate", type=int, default=500)
-    parser.add_argument("--transactional", action="store_true")
+    parser.add_argument("--only", default="", help="one measure by its name")
     given = parser.parse_args()
-    mode = ["--transactional"] if given.transactional else []
+    measures: dict[str, tuple[list[str], Callable[[Bench], dict[str, float]]]] = {
+        "latency": ([], lambda bench: bench.latency(given.rate, given.seconds)),
+        "throughput": ([], lambda bench: bench.throughput(given.rows)),
+        "throughput in transactions": (["--transactional"], lambda bench: bench.throughput(given.rows)),
+        "publishing": ([], lambda bench: publishing(bench.url)),
+    }
     with servers(progress=lambda text: print(text, file=sys.stderr)) as running, tempfile.TemporaryDirectory() as place:
-        for measure in (lambda bench: bench.latency(given.rate, given.seconds), lambda b: b.throughput(given.rows)):
+        for name, (mode, measure) in measures.items():
+            if given.only not in ("", name):
+                continue
             bench = Bench(Path(place), running, mode)
             try:
-                print(json.dumps(measure(bench)), flush=True)
+                print(json.dumps({name: measure(bench)}), flush=True)
             finally:
                 bench.close()
 

@@ -23,6 +23,9 @@ INTAKE = "tests/unit/sink/test_intake.py"
 
 RELAY = "tests/integration/relay/test_relay.py"
 TERM = "inbox/relay/term.py"
+TERMS = "tests/unit/relay/test_term.py"
+OUTGOING = "inbox/relay/outgoing.py"
+RECORDER = "inbox/relay/recorder.py"
 
 PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
 PROCESSED_SQL = "inbox/store/sql/processed.sql"
@@ -445,22 +448,24 @@ MUTANTS = [
     ),
     Mutant(
         "the relay marks SENT before it sends",
-        TERM,
-        "        self._in_flight[row.position] = row\n",
-        "        self._in_flight[row.position] = row\n"
-        "        self._lease_row.record(self._epoch, Sent([row.identity], [b'x'], [0], [0]), row.position)\n",
-        (f"{RELAY}::test_a_message_that_the_broker_refuses_lets_none_of_its_key_pass",),
+        OUTGOING,
+        "            in_flight[token] = row\n",
+        "            in_flight[token] = row\n            self._note(row, 0, 0)\n",
+        (
+            f"{RELAY}::test_a_message_that_the_broker_refuses_lets_none_of_its_key_pass",
+            f"{TERMS}::test_nothing_is_marked_before_its_delivery_report",
+        ),
     ),
     Mutant(
         "the relay reads past the highest position only",
-        TERM,
-        "look_back.front, look_back.gaps, limit",
+        "inbox/relay/reader.py",
+        "look_back.front, self._look_back.gaps, limit",
         "look_back.front, [], limit",
         (f"{RELAY}::test_a_row_that_commits_late_is_sent_and_one_rolled_back_is_not",),
     ),
     Mutant(
         "the relay sends no event id",
-        TERM,
+        OUTGOING,
         '[("event_id", row.event_id), ("type", row.type)]',
         '[("type", row.type)]',
         (f"{RELAY}::test_a_record_is_what_its_row_says",),
@@ -474,10 +479,52 @@ MUTANTS = [
     ),
     Mutant(
         "the first message to a partition does not go alone",
-        TERM,
-        "        return not (self._alone and self._in_flight)\n",
+        OUTGOING,
+        "        return not (self._alone and self.in_flight)\n",
         "        self._alone = False\n        return True\n",
         (f"{RELAY}::test_the_first_to_a_partition_goes_alone",),
+    ),
+    Mutant(
+        "the relay goes on behind a message that was refused",
+        "inbox/kafka/producer.py",
+        "            raise self._stopped_by()\n",
+        "            self._failure = self._fatal = self._purged = None\n",
+        (f"{RELAY}::test_a_message_that_the_broker_refuses_lets_none_of_its_key_pass",),
+    ),
+    Mutant(
+        "the relay marks a batch whose transaction is open",
+        TERM,
+        "        if outgoing.is_open:\n            self._recorder.prolong()\n            return\n",
+        "",
+        (f"{TERMS}::test_the_lease_is_prolonged_while_a_transaction_is_open",),
+    ),
+    Mutant(
+        "the relay counts as sent what is on its way",
+        TERM,
+        "self._recorder.start(min(waits, min(map(_position, outgoing.in_flight.values()), default=beyond)))",
+        "self._recorder.start(waits)",
+        (f"{TERMS}::test_nothing_on_its_way_is_below_what_counts_as_sent",),
+    ),
+    Mutant(
+        "the relay asks for marks while others are made",
+        RECORDER,
+        "        if self._row.is_recording:\n            return False\n",
+        "",
+        (f"{TERMS}::test_the_next_rows_are_read_and_sent_while_marks_are_made",),
+    ),
+    Mutant(
+        "the relay sends again what is on its way",
+        "inbox/relay/reader.py",
+        "row.position not in known",
+        "True",
+        (f"{TERMS}::test_a_row_whose_mark_came_while_its_gap_was_read_is_not_sent_again",),
+    ),
+    Mutant(
+        "what a relay drew while it read is a bound for what it read then",
+        "inbox/relay/lookback.py",
+        " and gap.reading <= readings else gap",
+        " else gap",
+        ("tests/unit/relay/test_lookback.py::test_a_gap_noticed_while_the_bound_was_drawn_is_not_bounded_by_it",),
     ),
     Mutant(
         "a relay that lost its lease records all the same",

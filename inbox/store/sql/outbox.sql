@@ -31,9 +31,8 @@ WITH late AS (
     ) AS bytes_before
     FROM (SELECT * FROM late UNION ALL SELECT * FROM next) AS o
 )
-SELECT pg_snapshot_xmin(now.snapshot)::text::bigint,
-       o.position, o.event_id::text, o.topic, coalesce(o.aggregate_id, o.event_id::text), o.type, o.payload,
-       o.traceparent, uuid_send(o.event_id), o.passed
+SELECT o.position, o.event_id::text, o.topic, coalesce(o.aggregate_id, o.event_id::text), o.type, o.payload,
+       o.traceparent, uuid_send(o.event_id), o.passed, pg_snapshot_xmin(now.snapshot)::text::bigint
 FROM (SELECT pg_current_snapshot() AS snapshot) AS now
 LEFT JOIN found AS o ON coalesce(o.bytes_before, 0) < %(bytes)s
 ORDER BY o.position;

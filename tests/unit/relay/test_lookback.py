@@ -38,7 +38,7 @@ def test_a_gap_stays_until_every_transaction_that_might_fill_it_has_ended() -> N
     look_back.saw([], xmin=10**6)
     assert look_back.gaps == [(1, 1)]  # nobody has drawn a bound yet
 
-    look_back.bounded(105)
+    look_back.bounded(105, readings=look_back.readings)
     look_back.saw([], xmin=104)
     assert look_back.gaps == [(1, 1)]
 
@@ -49,7 +49,7 @@ def test_a_gap_stays_until_every_transaction_that_might_fill_it_has_ended() -> N
 def test_a_gap_behind_the_end_of_a_reading_stays() -> None:
     look_back = LookBack(0)
     look_back.saw([3, 9], xmin=100)
-    look_back.bounded(105)
+    look_back.bounded(105, readings=look_back.readings)
 
     look_back.saw([2], xmin=105)
 
@@ -59,7 +59,7 @@ def test_a_gap_behind_the_end_of_a_reading_stays() -> None:
 def test_a_row_and_its_gap_s_end_in_one_snapshot() -> None:
     look_back = LookBack(0)
     look_back.saw([2], xmin=100)
-    look_back.bounded(105)
+    look_back.bounded(105, readings=look_back.readings)
 
     look_back.saw([1], xmin=105)
 
@@ -84,8 +84,22 @@ def test_very_many_gaps_become_fewer_and_wider(monkeypatch: pytest.MonkeyPatch) 
     assert look_back.gaps == [(1, 3), (5, 7), (9, 9)]
 
 
+def test_a_gap_noticed_while_the_bound_was_drawn_is_not_bounded_by_it() -> None:
+    look_back = LookBack(0)
+    look_back.saw([2], xmin=100)
+    asked = look_back.readings
+
+    look_back.saw([4], xmin=100)
+    look_back.bounded(105, readings=asked)
+    look_back.saw([], xmin=110)
+
+    assert look_back.gaps == [(3, 3)]
+
+
 class Publishing(RuleBasedStateMachine):
     """Transactions draw an id, then positions, and commit or roll back in any order; the relay reads in between.
+
+    Its readings and the drawing of its own ids take time: others go on between their snapshot and when it hears of it.
 
     A transaction of an aggregate begins after the one before it has ended, as one that locks the aggregate's row does.
     """
@@ -98,6 +112,8 @@ class Publishing(RuleBasedStateMachine):
         self.committed: set[int] = set()
         self.sent: list[int] = []
         self.look_back = LookBack(0)
+        self.reading: tuple[list[int], int] | None = None
+        self.marking: tuple[int, int] | None = None
 
     @rule(aggregate=st.integers(0, 3))
     def begin(self, aggregate: int) -> None:
@@ -124,26 +140,49 @@ class Publishing(RuleBasedStateMachine):
             for position in positions:
                 self.of[position] = aggregate
 
+    @precondition(lambda self: self.reading is None)
     @rule(limit=st.integers(1, 4))
-    def read(self, limit: int) -> None:
+    def start_reading(self, limit: int) -> None:
         gaps = self.look_back.gaps
         late = sorted(
             each for each in self.committed - set(self.sent) if any(first <= each <= last for first, last in gaps)
         )[:limit]
         rest = sorted(each for each in self.committed if each > self.look_back.front)[:limit]
         found = late if len(late) == limit else [*late, *rest]
-        self.look_back.saw(found, xmin=min(self.running, default=self.next_id))
+        self.reading = found, min(self.running, default=self.next_id)
+
+    @precondition(lambda self: self.reading is not None)
+    @rule()
+    def see_what_was_read(self) -> None:
+        assert self.reading is not None
+        found, xmin = self.reading
+        self.reading = None
+        self.look_back.saw(found, xmin)
         self.sent += [each for each in found if each not in self.sent]
 
+    @precondition(lambda self: self.marking is None)
     @rule()
-    def record(self) -> None:
-        self.look_back.bounded(self.next_id)
+    def ask_for_marks(self) -> None:
+        self.marking = self.next_id, self.look_back.readings
         self.next_id += 1
+
+    @precondition(lambda self: self.marking is not None)
+    @rule()
+    def hear_of_the_marks(self) -> None:
+        assert self.marking is not None
+        transaction_id, readings = self.marking
+        self.marking = None
+        self.look_back.bounded(transaction_id, readings=readings)
+
+    def read(self, limit: int) -> None:
+        self.start_reading(limit)
+        self.see_what_was_read()
 
     @rule()
     def crash(self) -> None:
         """The next relay begins where everything before was read."""
         self.look_back = LookBack(self.look_back.read_below)
+        self.reading = self.marking = None
 
     @property
     def of(self) -> dict[int, int]:
@@ -165,11 +204,13 @@ class Publishing(RuleBasedStateMachine):
             assert stream == sorted(stream)
 
     def teardown(self) -> None:
+        self.reading = self.marking = None
         for _ in range(2 * len(self.committed) + 2):
             self.read(4)
         assert set(self.sent) == self.committed
         self.running.clear()
-        self.record()
+        self.ask_for_marks()
+        self.hear_of_the_marks()
         for _ in range(len(self.committed) + 2):
             self.read(4)
         assert self.look_back.gaps == []
