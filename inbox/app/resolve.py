@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from inbox.app.binding import sink_identity
 from inbox.app.dead_letters import Plan, UnitPlan
+from inbox.app.desks import bind_route
 from inbox.app.person import this_person
-from inbox.app.start import bind_route, handler_routes, require_rights, table_routes
+from inbox.app.start import handler_routes, require_rights, table_routes
 from inbox.app.waiting import patiently
 from inbox.handlers import load_handler
 from inbox.policy import FailureLimits

@@ -4,53 +4,32 @@ import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import getpid
 
-from inbox.app.binding import Explanation, find_topics, introduce, register
+from inbox.app.binding import Explanation, find_topics, register
+from inbox.app.desks import Desks
+from inbox.app.ready import Ready
 from inbox.app.tracing import Tracing
 from inbox.app.waiting import StopSignal, patiently, unless_stopped
-from inbox.errors import StartupError, TryAgainError
-from inbox.events import TopicPartition
+from inbox.errors import StartupError
 from inbox.handlers import LoadedHandler, load_handler
-from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.cluster import Cluster
 from inbox.kafka.consumer import GroupConsumer
 from inbox.kafka.options import DEFAULTS
 from inbox.settings import Settings
-from inbox.sink.apply import Effect, HandlerEffect, TableEffect
 from inbox.sink.assignment import Assignment
-from inbox.sink.calls import Calls, WatchedCalls
 from inbox.sink.decode import TopicDecoder
 from inbox.sink.intake import Intake
-from inbox.sink.isolate import BoundRoute, ParkedKeys
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.sink.settle import Settler
-from inbox.sink.suspects import Suspects
 from inbox.sink.time_limit import TimeLimit
-from inbox.sink.witness import LogWitness
 from inbox.sink.worker import Worker
 from inbox.sink.writer import Desk, Writer
 from inbox.store.database import SinkConnection, connect, starting
-from inbox.store.handling import Handling
-from inbox.store.letter_copies import LetterCopies
 from inbox.store.migrations import require_current
 from inbox.store.options import RelayKind, TableTarget
-from inbox.store.outbox import Outbox
-from inbox.store.registration import Registration
 from inbox.store.rights import missing_rights
-from inbox.store.session import HandlerSession
 from inbox.store.tables import TableWriter
-
-
-@dataclass(frozen=True)
-class Ready:
-    """Everything that a start needs, found in order."""
-
-    handlers: Mapping[str, LoadedHandler]
-    writers: Mapping[str, TableWriter]
-    cluster: Cluster
-    topics: Mapping[str, TopicView]
-    registration: Registration
 
 
 def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
@@ -92,7 +71,7 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
     time_limit = TimeLimit(settings.failures.handler_timeout.total_seconds())
     if tracing is not None:
         ready = replace(ready, handlers=tracing.handlers(ready.handlers))
-    open_desk: Callable[[], Desk] = _desk_opener(settings, ready, owner, time_limit)
+    open_desk: Callable[[], Desk] = Desks(settings, ready, owner, time_limit).open
     return Worker(
         GroupConsumer(settings.kafka, queue_bytes=2 * sink.batch_bytes),
         Writer(open_desk if tracing is None else tracing.desks(open_desk)),
@@ -103,101 +82,6 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
         ends=ready.cluster.stable_ends(addresses) if until_end else None,
         explain=Explanation(settings, ready.cluster).of_place,
     )
-
-
-def _desk_opener(settings: Settings, ready: Ready, owner: str, time_limit: TimeLimit) -> Callable[[], Settler]:
-    parked_keys: ParkedKeys = {}
-    longest_call = settings.failures.handler_timeout.total_seconds()
-
-    def open_connection() -> SinkConnection:
-        try:
-            return connect(
-                settings.database,
-                application_name=f"kafka-inbox {settings.sink.name}",
-                longest_call_seconds=longest_call,
-            )
-        except StartupError as error:
-            raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
-
-    suspects = Suspects(
-        Handling(settings.database.schema, owner),
-        open_connection,
-        young_events=settings.sink.batch_events,
-        attempts=settings.failures.attempts,
-    )
-
-    routes = [(route, ready.registration.route_ids[route.name]) for route in settings.routes]
-
-    def calls(route_id: int) -> Calls:
-        return WatchedCalls(route_id, time_limit, suspects)
-
-    witness = LogWitness(ready.cluster, Explanation(settings, ready.cluster).of_topics)
-
-    def introduce_to_ledger(connection: SinkConnection, partitions: Sequence[TopicPartition]) -> None:
-        introduce(connection, settings.database.schema, ready.cluster, partitions)
-
-    def open_desk() -> Settler:
-        connection = open_connection()
-        try:
-            return settler_on(connection)
-        except BaseException:
-            connection.close()
-            raise
-
-    def settler_on(connection: SinkConnection) -> Settler:
-        session = HandlerSession(connection)
-        if ready.handlers:
-            session.prepare()
-        return Settler(
-            connection,
-            session,
-            [
-                bind_route(route, route_id, settings, ready.handlers, ready.writers, calls(route_id))
-                for route, route_id in routes
-            ],
-            schema=settings.database.schema,
-            owner=owner,
-            routes_revision=ready.registration.routes_revision,
-            limits=settings.failures,
-            parked_keys=parked_keys,
-            suspects=suspects,
-            introduce=introduce_to_ledger,
-            takeover_seconds=settings.database.takeover_timeout_seconds,
-            witness=witness,
-            copies=_copies(settings, ready.registration.route_ids),
-        )
-
-    return open_desk
-
-
-def bind_route(
-    route: Route,
-    route_id: int,
-    settings: Settings,
-    handlers: Mapping[str, LoadedHandler],
-    writers: Mapping[str, TableWriter],
-    calls: Calls,
-) -> BoundRoute:
-    """A route with what it does; it has its handler or its writer, by its name."""
-    loaded = handlers.get(route.name)
-    effect: Effect = (
-        TableEffect(writers[route.name]) if loaded is None else HandlerEffect(loaded, _outbox(route, settings), calls)
-    )
-    return BoundRoute(route.name, route_id, effect, handlers=loaded is not None)
-
-
-def _outbox(route: Route, settings: Settings) -> Outbox | None:
-    if settings.outbox is None or settings.outbox.existing is not None:
-        return None
-    return Outbox(settings.database.schema, settings.outbox, sink=settings.sink.name, route=route.name)
-
-
-def _copies(settings: Settings, route_ids: Mapping[str, int]) -> LetterCopies | None:
-    topic = settings.failures.copy_to
-    if settings.outbox is None or topic is None:
-        return None
-    names = {route_id: name for name, route_id in route_ids.items()}
-    return LetterCopies(settings.database.schema, settings.outbox, sink=settings.sink.name, topic=topic, routes=names)
 
 
 def handler_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, str]]:
