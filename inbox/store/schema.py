@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -30,9 +29,10 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB
-from sqlalchemy.types import UserDefinedType
 
-from inbox.store.options import OutboxOptions, OutboxPayload
+from inbox.store.options import OutboxOptions
+from inbox.store.schema_columns import count, now
+from inbox.store.schema_outbox import add_outbox, add_relay_leases
 
 GENERATION_SLOTS = 4
 """How many tables of claims there are, `processed` and `processed_1` to `_3`, used in turn."""
@@ -48,15 +48,6 @@ _NAMES = {
     "uq": "%(table_name)s_%(column_0_N_name)s_key",
     "ck": "%(table_name)s_%(constraint_name)s_check",
 }
-
-
-class TransactionId(UserDefinedType[int]):
-    """PostgreSQL's `xid8`, which SQLAlchemy does not know."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "xid8"
 
 
 def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
@@ -75,9 +66,9 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _replays(tables)
     _replay_ranges(tables)
     if outbox is not None and outbox.existing is not None:
-        _relay_leases(tables)
+        add_relay_leases(tables)
     elif outbox is not None:
-        _outbox(tables, outbox.payload)
+        add_outbox(tables, outbox.payload)
     return tables
 
 
@@ -90,7 +81,7 @@ def _sink(tables: MetaData) -> None:
         Column("group_id", Text, nullable=False),
         Column("cluster_id", Text),
         Column("routes_revision", Integer, nullable=False, server_default=text("0")),
-        _now("created_at"),
+        now("created_at"),
         Column("generation", Integer, nullable=False, server_default=text("0")),
         CheckConstraint("singleton", name="singleton"),
     )
@@ -104,7 +95,7 @@ def _routes(tables: MetaData) -> None:
         Column("name", Text, nullable=False, unique=True),
         Column("topics", ARRAY(Text), nullable=False),
         Column("identity", Text, nullable=False),
-        _now("created_at"),
+        now("created_at"),
         Column("retired_at", DateTime(timezone=True)),
     )
 
@@ -124,9 +115,9 @@ def _partitions(tables: MetaData) -> None:
         Column("owner", Text),
         Column("owner_pid", Integer),
         Column("owner_started", DateTime(timezone=True)),
-        *(_count(name) for name in ("owner_epoch", "applied", "duplicate", "filtered", "dead_lettered")),
-        _count("same_id_other_payload"),
-        _now("updated_at"),
+        *(count(name) for name in ("owner_epoch", "applied", "duplicate", "filtered", "dead_lettered")),
+        count("same_id_other_payload"),
+        now("updated_at"),
         Column("reached_offset", BigInteger, nullable=False),
         Column("progress_from", BigInteger),
         Column("progress_since", DateTime(timezone=True)),
@@ -152,9 +143,9 @@ def _progress(tables: MetaData) -> None:
         Column("partition_id", _foreign(tables, "partitions.partition_id"), primary_key=True),
         Column("from_offset", BigInteger, primary_key=True),
         Column("until_offset", BigInteger, nullable=False),
-        *(_count(name) for name in ("applied", "duplicate", "filtered", "dead_lettered")),
-        _now("from_time"),
-        _now("until_time"),
+        *(count(name) for name in ("applied", "duplicate", "filtered", "dead_lettered")),
+        now("from_time"),
+        now("until_time"),
         CheckConstraint("until_offset > from_offset", name="offsets"),
     )
     event.listen(progress, "after_create", _leave_room)
@@ -191,7 +182,7 @@ def _claims(tables: MetaData, name: str) -> Table:
         Column("event_id", Uuid, primary_key=True),
         Column("kafka_offset", BigInteger, nullable=False),
         Column("payload_hash", BigInteger, nullable=False),
-        _now("processed_at"),
+        now("processed_at"),
         Column("partition_id", Integer, nullable=False),
         Column("route_id", SmallInteger, primary_key=True, autoincrement=False),
         Column("replay_id", Integer),
@@ -203,7 +194,7 @@ def _generations(tables: MetaData) -> None:
         "generations",
         tables,
         Column("generation", Integer, primary_key=True, autoincrement=False),
-        _now("opened_at"),
+        now("opened_at"),
         Column("closed_at", DateTime(timezone=True)),
         Column("partition_ids", ARRAY(Integer)),
         Column("until_offsets", ARRAY(BigInteger)),
@@ -237,8 +228,8 @@ def _dead_letters(tables: MetaData) -> None:
         Column("error", Text, nullable=False),
         Column("attempts", Integer, nullable=False, server_default=text("0")),
         Column("state", Text, nullable=False),
-        _now("created_at"),
-        _now("updated_at"),
+        now("created_at"),
+        now("updated_at"),
         Column("resolved_at", DateTime(timezone=True)),
         Column("resolved_by", Text),
         Column("replay_id", Integer),
@@ -275,7 +266,7 @@ def _handling(tables: MetaData) -> None:
         Column("owner", Text),
         Column("backend_pid", Integer),
         Column("backend_started", DateTime(timezone=True)),
-        _now("noted_at"),
+        now("noted_at"),
         Column("until_offset", BigInteger),
         Column("suspect_until", BigInteger),
     )
@@ -295,7 +286,7 @@ def _resumptions(tables: MetaData) -> None:
         Column("to_offset", BigInteger, nullable=False),
         Column("consequence", Text, nullable=False),
         Column("requested_by", Text, nullable=False),
-        _now("created_at"),
+        now("created_at"),
     )
 
 
@@ -311,7 +302,7 @@ def _replays(tables: MetaData) -> None:
         Column("route_id", _foreign(tables, "routes.route_id")),
         Column("requested_by", Text, nullable=False),
         Column("state", Text, nullable=False, server_default=text("'running'")),
-        _now("created_at"),
+        now("created_at"),
         Column("ended_at", DateTime(timezone=True)),
         CheckConstraint("mode IN ('skip-applied', 'force')", name="mode"),
         CheckConstraint(_REPLAY_STATES, name="state"),
@@ -329,139 +320,14 @@ def _replay_ranges(tables: MetaData) -> None:
         Column("next_offset", BigInteger, nullable=False),
         Column("ledger_offset", BigInteger, nullable=False),
         Column("ledger_epoch", Integer),
-        *(_count(name) for name in ("applied", "duplicate", "filtered", "dead_lettered")),
+        *(count(name) for name in ("applied", "duplicate", "filtered", "dead_lettered")),
         Column("state", Text, nullable=False, server_default=text("'running'")),
-        _now("updated_at"),
+        now("updated_at"),
         CheckConstraint(_REPLAY_STATES, name="state"),
         CheckConstraint("from_offset < until_offset AND until_offset <= ledger_offset", name="offsets"),
         # Two replays never go over one partition at a time, whoever begins them.
         Index("replay_ranges_running", "partition_id", unique=True, postgresql_where=text("state = 'running'")),
     )
-
-
-def _outbox(tables: MetaData, payload: OutboxPayload) -> None:
-    outbox = Table(
-        "outbox",
-        tables,
-        Column("position", BigInteger, Identity(always=True), nullable=False, unique=True),
-        Column("event_id", Uuid, primary_key=True),
-        Column("topic", Text, nullable=False),
-        Column("aggregate_id", Text),
-        Column("type", Text, nullable=False),
-        Column("payload", JSON if payload is OutboxPayload.JSON else LargeBinary, nullable=False),
-        Column("traceparent", Text),
-        _now("created_at"),
-        Column("transaction_id", TransactionId, nullable=False, server_default=text("pg_current_xact_id()")),
-        CheckConstraint("topic ~ '^[a-zA-Z0-9._-]{1,249}$'", name="topic"),
-    )
-    event.listen(outbox, "after_create", _forbid_updates)
-    event.listen(outbox, "after_create", _fill_keys)
-    event.listen(outbox, "after_create", _wake_relay)
-    _outbox_sent(tables)
-    _outbox_relay(tables)
-
-
-def _forbid_updates(outbox: Table, connection: Connection, **_: Any) -> None:
-    preparer = connection.dialect.identifier_preparer
-    table, function = preparer.format_table(outbox), f"{preparer.quote_schema(str(outbox.schema))}.outbox_refuse_update"
-    connection.exec_driver_sql(
-        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n"
-        "$$BEGIN RAISE EXCEPTION 'the outbox is insert only: publish another event instead of changing this one'; END$$"
-    )
-    connection.exec_driver_sql(
-        f"CREATE TRIGGER outbox_insert_only BEFORE UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
-    )
-
-
-def _fill_keys(outbox: Table, connection: Connection, **_: Any) -> None:
-    preparer = connection.dialect.identifier_preparer
-    table, function = preparer.format_table(outbox), f"{preparer.quote_schema(str(outbox.schema))}.outbox_fill_key"
-    connection.exec_driver_sql(
-        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n"
-        "$$BEGIN NEW.aggregate_id := NEW.event_id::text; RETURN NEW; END$$"
-    )
-    connection.exec_driver_sql(
-        f"CREATE TRIGGER outbox_keyless BEFORE INSERT ON {table} FOR EACH ROW\n"
-        f"WHEN (NEW.aggregate_id IS NULL) EXECUTE FUNCTION {function}()"
-    )
-
-
-def _wake_relay(outbox: Table, connection: Connection, **_: Any) -> None:
-    # The transaction has its id before its rows have positions; and only a relay that sleeps, which holds the lock
-    # then, is notified: migrations/outbox/0003_outbox_relay.py.
-    preparer = connection.dialect.identifier_preparer
-    table, function = preparer.format_table(outbox), f"{preparer.quote_schema(str(outbox.schema))}.outbox_before_insert"
-    connection.exec_driver_sql(
-        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n"
-        "$$BEGIN\n"
-        "    PERFORM pg_current_xact_id();\n"
-        "    IF NOT pg_try_advisory_xact_lock_shared(7597117850301497344 + TG_RELID::bigint) THEN\n"
-        "        PERFORM pg_notify('inbox_outbox_' || TG_RELID, '');\n"
-        "    END IF;\n"
-        "    RETURN NULL;\n"
-        "END$$"
-    )
-    connection.exec_driver_sql(
-        f"CREATE TRIGGER outbox_wake BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
-    )
-
-
-def _outbox_sent(tables: MetaData) -> None:
-    sent = Table(
-        "outbox_sent",
-        tables,
-        Column("event_id", Uuid, primary_key=True),
-        Column("topic", Text, nullable=False),
-        Column("partition", Integer, nullable=False),
-        Column("kafka_offset", BigInteger, nullable=False),
-        _now("sent_at"),
-        Index("outbox_sent_sent_at", "sent_at"),
-    )
-    event.listen(sent, "after_create", _show_status)
-
-
-def _outbox_relay(tables: MetaData) -> None:
-    Table(
-        "outbox_relay",
-        tables,
-        Column("singleton", Boolean, primary_key=True, server_default=text("true")),
-        Column("epoch", BigInteger, nullable=False),
-        Column("holder", Text),
-        Column("expires_at", DateTime(timezone=True), nullable=False),
-        _count("sent_below"),
-        CheckConstraint("singleton", name="singleton"),
-    )
-
-
-def _relay_leases(tables: MetaData) -> None:
-    """For an outbox that is the user's own table."""
-    Table(
-        "relay_leases",
-        tables,
-        Column("outbox_table", Text, primary_key=True),
-        Column("epoch", BigInteger, nullable=False),
-        Column("holder", Text),
-        Column("expires_at", DateTime(timezone=True), nullable=False),
-    )
-
-
-def _show_status(sent: Table, connection: Connection, **_: Any) -> None:
-    # Tables that do not depend on each other are made in the order of their names, so the outbox is there.
-    schema = connection.dialect.identifier_preparer.quote_schema(str(sent.schema))
-    connection.exec_driver_sql(
-        f"CREATE VIEW {schema}.outbox_status AS\n"
-        "SELECT o.event_id, CASE WHEN s.event_id IS NULL THEN 'NEW' ELSE 'SENT' END AS status,\n"
-        "       o.topic, o.aggregate_id, o.type, o.created_at, s.partition, s.kafka_offset, s.sent_at\n"
-        f"FROM {schema}.outbox o LEFT JOIN {schema}.outbox_sent s ON s.event_id = o.event_id"
-    )
-
-
-def _now(name: str) -> Column[Any]:
-    return Column(name, DateTime(timezone=True), nullable=False, server_default=text("now()"))
-
-
-def _count(name: str) -> Column[Any]:
-    return Column(name, BigInteger, nullable=False, server_default=text("0"))
 
 
 def _foreign(tables: MetaData, column: str) -> ForeignKey:

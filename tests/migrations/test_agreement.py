@@ -16,7 +16,8 @@ from sqlalchemy.schema import CreateSchema
 from inbox.errors import StartupError
 from inbox.store.migrations import migrate, migration_sql, require_current
 from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, OutboxPayload
-from inbox.store.schema import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE, TransactionId, metadata
+from inbox.store.schema import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE, metadata
+from inbox.store.schema_outbox import TransactionId
 
 SCHEMAS = pytest.mark.parametrize("schema", ["inbox", "my inbox", 'the "50%" of a.b:c'])
 
