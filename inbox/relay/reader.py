@@ -24,7 +24,10 @@ class Table(Protocol):
 
 
 class Reader:
-    """One reading after the other, each seen whole before the next is started; `at_end`: the latest found nothing."""
+    """One reading after the other, each seen whole before the next is started.
+
+    `at_end`: the latest found nothing; `is_behind`: it found so many that it pays to read ahead.
+    """
 
     def __init__(self, table: Table, look_back: LookBack, *, most_bytes: int) -> None:
         self._table = table
@@ -33,7 +36,7 @@ class Reader:
         self._known: Collection[int] = ()
         self._rows_at_once = _LEAST_ROWS
         self._swept_to = 0
-        self.at_end = False
+        self.at_end = self.is_behind = False
 
     @property
     def is_reading(self) -> bool:
@@ -56,7 +59,7 @@ class Reader:
         rows, known = reading.rows, self._known
         self._look_back.saw([row.position for row in rows], reading.xmin)
         self._adapt(rows)
-        self.at_end = not rows
+        self.at_end, self.is_behind = not rows, len(rows) >= _LEAST_ROWS
         return [row for row in rows if not row.passed and row.position not in known]
 
     def give_up(self) -> None:

@@ -24,7 +24,7 @@ IN_FLIGHT_BYTES = 16 << 20
 
 _REPORT_SECONDS = 0.005
 _LOOK_SECONDS = 0.001
-"""How long to wait for delivery reports at most, and how long while the database may answer as well."""
+"""How long to wait for delivery reports at most, and how long while there may be rows to send as well."""
 
 _IDLE_SECONDS = 0.005
 _QUIET_SECONDS = 0.2
@@ -136,16 +136,16 @@ class Term:
             self._outgoing.discard()
 
     def _read_on(self, now: float) -> None:
-        """See what was read, if it has come or there is nothing else to wait for, and have the next rows read."""
+        """See what was read, and have more read. A few rows are waited for, so that none waits for others' reports."""
         reader, outgoing = self._reader, self._outgoing
         if not reader.is_reading:
             self._start_reading()
         if not reader.is_reading or outgoing.waiting or outgoing.is_open:
             return
-        if reader.has_read() or not outgoing.in_flight:
+        if reader.has_read() or not (reader.is_behind and outgoing.in_flight):
             outgoing.add(reader.take_in())
             self._count_pending(now)
-            if not reader.at_end:
+            if reader.is_behind:
                 self._start_reading()
 
     def _start_reading(self) -> None:
@@ -161,9 +161,9 @@ class Term:
         outgoing, reader = self._outgoing, self._reader
         if not outgoing.in_flight:
             return _LOOK_SECONDS if reader.at_end and self._recorder.unmarked else 0.0
-        if outgoing.waiting or outgoing.is_open or not reader.is_reading:
+        if outgoing.waiting or outgoing.is_open:
             return _REPORT_SECONDS
-        return 0.0 if reader.has_read() else _LOOK_SECONDS
+        return 0.0 if reader.is_reading and reader.has_read() else _LOOK_SECONDS
 
     def _record(self) -> None:
         """What is in a transaction of Kafka's that has not ended is not delivered yet."""

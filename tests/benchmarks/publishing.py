@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import psycopg
 
-WRITERS, SECONDS, ROUNDS, STATEMENTS = 4, 3.0, 3, 5_000
+WRITERS, SECONDS, ROUNDS, STATEMENTS = 4, 2.0, 5, 2_000
 INSERT = "INSERT INTO inbox.outbox (event_id, topic, aggregate_id, type, payload) VALUES (%s, 'none', '1', 'T', '{}')"
 HOLD_BELL = "SELECT pg_advisory_lock(7597117850301497344 + 'inbox.outbox'::regclass::oid::bigint)"
 """As a relay that sleeps holds it: everyone who publishes notifies."""

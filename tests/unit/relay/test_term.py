@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inbox.relay import lookback
+from inbox.relay import lookback, reader
 from inbox.relay.lease import SECONDS, Lease
 from inbox.relay.outgoing import Delivered, Headers
 from inbox.relay.term import Term
@@ -214,6 +214,17 @@ def test_the_next_rows_are_read_while_others_are_on_their_way(stage: Stage) -> N
     assert [front for front, _ in stage.outbox.asked[:2]] == [0, 50]
 
 
+def test_a_row_does_not_wait_for_the_report_of_another(stage: Stage) -> None:
+    stage.outbox.committed = [1]
+    stage.turn()
+    stage.outbox.committed = [1, 2]
+    stage.outbox.answers = False
+
+    stage.turn()
+
+    assert stage.brokers.sent == [1, 2]
+
+
 def test_a_transaction_of_kafka_is_marked_after_it_ended_and_takes_no_more_meanwhile() -> None:
     stage = Stage(in_transactions=True)
     stage.outbox.committed = [1, 2]
@@ -248,6 +259,7 @@ def test_a_row_whose_mark_came_while_its_gap_was_read_is_not_sent_again(
 ) -> None:
     # Gaps so many that they are looked into together with the rows between them.
     monkeypatch.setattr(lookback, "MOST_GAPS", 1)
+    monkeypatch.setattr(reader, "_LEAST_ROWS", 1)
     stage.outbox.committed = [2, 4, 6]
     stage.marks.answers = False
     stage.turn(2)
