@@ -4,18 +4,17 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from inbox.app.binding import log_view
-from inbox.app.recount import AuditedRoute, Recount, Strays
+from inbox.app.recount import AuditedRoute, Recount
+from inbox.app.strays import StraySearch
 from inbox.audit.account import CHUNK_BITS, OFFSETS_KEPT, Listing, Outsider, PartitionAudit, Stray
-from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError
+from inbox.errors import HaltError, LostPlaceError, StartupError
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
 from inbox.sink.fit import misfits
-from inbox.sink.routes import Route
-from inbox.store.audit import AuditReads, Bounds, ChunkOfClaims
+from inbox.store.audit import AuditReads, Bounds
 from inbox.store.database import SinkConnection, connect, snapshot, starting, take_time
 from inbox.store.ledger import Ledger
 from inbox.store.migrations import require_current
@@ -184,7 +183,27 @@ class _Office:
             routes = self._audited(part, owed)
             recount = Recount(part, routes, self._reads, lambda: snapshot(self._connection), claims, self._listing)
             self._read(part, recount, reader, found, watch)
-        self._find_strays(found, reader)
+        self._find_strays(found.parts, reader, found.notices)
+
+    def _find_strays(self, parts: Sequence[PartitionAudit], reader: LogReader, notices: list[str]) -> None:
+        for part in parts:
+            part.strays, part.stray_count = [], 0  # an interrupted audit may have found some of them
+        if differing := [part for part in parts if part.differing]:
+            views = {name: view.topic_id for name, view in self._views.items()}
+            search = StraySearch(self._reads, self._cluster, reader, self._settings.routes, self._route_ids, views)
+            search.run(differing, notices)
+
+    def find_outsiders(self, found: Audit, request: Request) -> None:
+        """Claims that no sink makes: those of the parts are strays of theirs, others count where all are meant."""
+        if request.until_offset is not None:
+            return
+        parts = {part.partition_id: part for part in found.parts}
+        for each in self._reads.outsiders():
+            part = parts.get(each.partition_id)
+            if part is not None and each.route is not None:
+                part.stray([Stray(route=each.route, event_id=each.event_id, offset=each.offset)])
+            elif part is not None or request.topic is None:
+                found.add_outsider(each)
 
     def _audited(self, part: PartitionAudit, owed: Mapping[tuple[int, int], int]) -> list[AuditedRoute]:
         """The routes that take the partition's topic and were registered by a sink that started."""
@@ -207,57 +226,6 @@ class _Office:
                     raise
                 found.notices.append(f"{part.address}: {part.at} up to {start - 1} were deleted while they were read")
                 recount.skip_to(start)
-
-    def find_outsiders(self, found: Audit, request: Request) -> None:
-        """Claims that no sink makes: those of the parts are strays of theirs, others count where all are meant."""
-        if request.until_offset is not None:
-            return
-        parts = {part.partition_id: part for part in found.parts}
-        for each in self._reads.outsiders():
-            part = parts.get(each.partition_id)
-            if part is not None and each.route is not None:
-                part.stray([Stray(route=each.route, event_id=each.event_id, offset=each.offset)])
-            elif part is not None or request.topic is None:
-                found.add_outsider(each)
-
-    def _find_strays(self, found: Audit, reader: LogReader) -> None:
-        """Look closer at the chunks in which there are other claims than the log's events have."""
-        for part in found.parts:
-            part.strays, part.stray_count = [], 0  # an interrupted audit may have found some of them
-        by_id = {part.partition_id: part for part in found.parts if part.differing}
-        if not by_id:
-            return
-        compacted = self._compacted(found, {part.address.topic for part in by_id.values()})
-        starts = self._cluster.log_starts([part.address for part in by_id.values()])
-        chunks = [(part, name, chunk) for part in by_id.values() for name, chunk in part.differing]
-        claims = self._reads.claims_of_chunks(
-            [ChunkOfClaims(part.partition_id, self._route_ids[name], chunk) for part, name, chunk in chunks]
-        )
-        for (partition_id, chunk), group in groupby(claims, lambda claim: (claim.partition_id, claim.chunk)):
-            part = by_id[partition_id]
-            strays = Strays(part, self._routes(part), self._views[part.address.topic].topic_id, reader)
-            part.stray(
-                strays.among(
-                    list(group), chunk, log_start=starts[part.address], compacted=part.address.topic in compacted
-                )
-            )
-
-    def _routes(self, part: PartitionAudit) -> Mapping[int, Route]:
-        return {
-            self._route_ids[route.name]: route
-            for route in self._settings.routes
-            if part.address.topic in route.topics and route.name in self._route_ids
-        }
-
-    def _compacted(self, found: Audit, topics: set[str]) -> set[str]:
-        try:
-            return self._cluster.compacted(sorted(topics))
-        except InboxError as error:
-            found.notices.append(
-                f"whether {', '.join(sorted(topics))} is compacted is not known, so a claim at an offset without a "
-                f"record is not told: {error}"
-            )
-            return topics
 
 
 def chosen_partitions(request: Request, meant: Sequence[Bounds]) -> Iterator[Bounds]:

@@ -1,19 +1,18 @@
 """One partition counted anew: its records beside its claims, chunk by chunk of offsets."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from uuid import UUID
 
-from inbox.audit.account import CHUNK_BITS, Account, Listing, PartitionAudit, Stray, Tally
+from inbox.audit.account import CHUNK_BITS, Account, Listing, PartitionAudit, Tally
 from inbox.audit.chunk import Circumstances, ClaimPlace, ClaimSum, Events, all_claimed, one_by_one
 from inbox.events import Record
-from inbox.kafka.reader import LogReader
 from inbox.sink.batch import NO_ID, RouteEvents
 from inbox.sink.decode import TopicDecoder
-from inbox.sink.routes import HandlerTarget, Route
-from inbox.store.audit import AuditReads, ChunkOfClaims, Claim
+from inbox.sink.routes import Route
+from inbox.store.audit import AuditReads, ChunkOfClaims
 from inbox.store.dead_letters import OPEN, State
 
 Unlike = Mapping[int, ClaimPlace | None]
@@ -172,47 +171,3 @@ def _take(events: RouteEvents, records: Sequence[Record], into: Events) -> None:
         else:
             into.ids.append(event_id)
             into.offsets.append(offset)
-
-
-class Strays:
-    """Finds the claims of a chunk whose event the log does not have."""
-
-    def __init__(
-        self, part: PartitionAudit, routes: Mapping[int, Route], topic_id: UUID | None, reader: LogReader
-    ) -> None:
-        self._part = part
-        self._routes = routes
-        self._reader = reader
-        # What a route filters today it may have taken once.
-        everything = [
-            replace(each, types=frozenset(), target=HandlerTarget(entry_point="")) for each in routes.values()
-        ]
-        self._decoder = TopicDecoder(part.address.topic, topic_id, everything)
-
-    def among(self, claims: Sequence[Claim], chunk: int, *, log_start: int, compacted: bool) -> Iterator[Stray]:
-        """Those that the log contradicts; in a compacted one an offset without a record says nothing."""
-        first = max(chunk << CHUNK_BITS, self._part.from_offset, log_start)
-        end = min((chunk + 1) << CHUNK_BITS, self._part.until_offset)
-        there, ids = self._events(first, end)
-        for claim in claims:
-            if not first <= claim.offset < end or (compacted and claim.offset not in there):
-                continue
-            name = self._routes[claim.route_id].name
-            if (name, claim.offset, claim.event_id) not in ids:
-                yield Stray(route=name, event_id=str(UUID(bytes=claim.event_id)), offset=claim.offset)
-
-    def _events(self, first: int, end: int) -> tuple[set[int], set[tuple[str, int, bytes]]]:
-        there: set[int] = set()
-        ids: set[tuple[str, int, bytes]] = set()
-        for records, _ in self._reader.read(self._part.address, first, end):
-            columns = self._decoder.new_columns()
-            for record in records:
-                self._decoder.add(record, columns.values())
-                there.add(record.offset())
-            for name, events in columns.items():
-                ids.update(_named(name, events))
-        return there, ids
-
-
-def _named(name: str, events: RouteEvents) -> Iterable[tuple[str, int, bytes]]:
-    return ((name, record.offset(), event_id) for record, event_id in zip(events.records, events.ids, strict=True))
