@@ -42,6 +42,12 @@ class CapturedOutbox:
             cursor = connection.execute(statement.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
+    def relays_config(self) -> Path:
+        """The same configuration with the relay as the one who publishes."""
+        config = self.config.with_suffix(".relay.toml")
+        config.write_text(self.config.read_text().replace('relay = "debezium"', 'relay = "inbox"'))
+        return config
+
     @contextmanager
     def worker(self, **settings: str) -> Iterator[ConnectWorker]:
         """A distributed worker for this outbox, not started yet; `settings` are the worker's with `_` for `.`."""

@@ -42,22 +42,23 @@ number = "/number"
 class Writer(threading.Thread):
     """Commits events in transactions of 1 to 40, rolls some back, and stays at most `AHEAD` before the sink."""
 
-    def __init__(self, url: str, topic: str, applied: Callable[[], int]) -> None:
+    def __init__(self, url: str, topic: str, applied: Callable[[], int], *, events: int = EVENTS) -> None:
         super().__init__(daemon=True)
         self.committed: dict[UUID, int] = {}
+        self._events = events
         self._url, self._topic, self._applied = url, topic, applied
         self._chance = random.Random(8)
 
     def run(self) -> None:
         with psycopg.connect(self._url) as connection:
-            while len(self.committed) < EVENTS:
+            while len(self.committed) < self._events:
                 eventually(
                     lambda: len(self.committed) < self._applied() + AHEAD, within=120, what="the sink's progress"
                 )
                 self._write(connection)
 
     def _write(self, connection: psycopg.Connection) -> None:
-        count = min(self._chance.randint(1, 40), EVENTS - len(self.committed))
+        count = min(self._chance.randint(1, 40), self._events - len(self.committed))
         events = {uuid4(): len(self.committed) + place for place in range(count)}
         rows = [(event_id, self._topic, f"key-{n % 97}", f'{{"number": {n}}}') for event_id, n in events.items()]
         connection.cursor().executemany(INSERT, rows)
@@ -129,10 +130,17 @@ def sink(config: Path, url: str, bootstrap_servers: str, topic: str) -> Iterator
         told = subprocess.run([*inbox, "status", "--json", "--config", str(config)], check=True, stdout=subprocess.PIPE)
         return dict(json.loads(told.stdout))
 
-    with (config.parent / "sink.log").open("wb") as log:
-        process = subprocess.Popen([*inbox, "run", "--config", str(config)], stderr=log)
+    with running("run", config):
+        yield status
+
+
+@contextmanager
+def running(command: str, config: Path) -> Iterator[None]:
+    """`inbox run` or `inbox relay` meanwhile, which ends in order."""
+    with (config.parent / f"{command}.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-P", "-m", "inbox", command, "--config", str(config)], stderr=log)
         try:
-            yield status
+            yield
         finally:
             process.terminate()
             assert process.wait(30) == 0

@@ -97,8 +97,7 @@ def test_debezium_and_the_relay_send_the_same(
 
 def relay_until_empty(outbox: CapturedOutbox) -> None:
     """As `[outbox] relay = "inbox"` from now on."""
-    config = outbox.config.with_suffix(".relay.toml")
-    config.write_text(outbox.config.read_text().replace('relay = "debezium"', 'relay = "inbox"'))
+    config = outbox.relays_config()
     subprocess.run([sys.executable, "-m", "inbox", "relay", "--until-empty", "--config", str(config)], check=True)
 
 

@@ -26,6 +26,9 @@ TERM = "inbox/relay/term.py"
 TERMS = "tests/unit/relay/test_term.py"
 OUTGOING = "inbox/relay/outgoing.py"
 RECORDER = "inbox/relay/recorder.py"
+EXISTING = "tests/integration/relay/test_existing.py"
+EXISTING_OUTBOX = "inbox/store/existing_outbox.py"
+OUTBOX_RETENTION = "tests/integration/store/test_outbox_retention.py"
 
 PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
 PROCESSED_SQL = "inbox/store/sql/processed.sql"
@@ -389,6 +392,41 @@ MUTANTS = [
         "WHEN (NEW.aggregate_id IS NULL)",
         "WHEN (NEW.aggregate_id = 'none')",
         ("tests/migrations/test_outbox.py::test_an_event_without_a_key_gets_its_id_as_its_key",),
+    ),
+    Mutant(
+        "an event of a user's table is marked before it is delivered",
+        "inbox/relay/existing_term.py",
+        "            self._next_token += 1\n",
+        "            self._next_token += 1\n            self._marks.record(self._epoch, [row.event_id])\n",
+        (f"{EXISTING}::test_what_was_sent_and_not_marked_is_sent_again_under_its_ids",),
+    ),
+    Mutant(
+        "a relay of a user's table that lost its place marks all the same",
+        EXISTING_OUTBOX,
+        "WHERE outbox_table = %(table)s AND epoch = %(epoch)s AND holder = %(holder)s RETURNING",
+        "WHERE outbox_table = %(table)s RETURNING",
+        (f"{EXISTING}::test_a_relay_whose_place_was_taken_marks_nothing_and_becomes_a_standby",),
+    ),
+    Mutant(
+        "rows of a user's table go in the order of their ids",
+        EXISTING_OUTBOX,
+        "WHERE coalesce(before, 0) < %(bytes)s ORDER BY at, id",
+        "WHERE coalesce(before, 0) < %(bytes)s ORDER BY id",
+        (f"{EXISTING}::test_its_rows_are_sent_in_order_and_marked_in_place",),
+    ),
+    Mutant(
+        "an event that waits again is pruned for having been sent",
+        "inbox/store/outbox_retention.py",
+        " AND gone.{status} = {sent}",
+        "",
+        (f"{OUTBOX_RETENTION}::test_an_event_that_waits_again_meanwhile_stays",),
+    ),
+    Mutant(
+        "what was not sent leaves the outbox with age",
+        "inbox/store/outbox_retention.py",
+        "marked=outbox.relay is RelayKind.INBOX",
+        "marked=False",
+        (f"{OUTBOX_RETENTION}::test_what_was_not_sent_stays_however_old",),
     ),
     Mutant(
         "what is pruned from the outbox is published, too",

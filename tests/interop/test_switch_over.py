@@ -1,0 +1,58 @@
+"""From the relay to Debezium and back, by the how-to, while programs publish and a sink applies: once in effect."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from inbox.dev.backends import Servers
+from tests.interop.capture import captured_outbox
+from tests.interop.test_exactly_once import Writer, applied, running, settled, sink
+from tests.interop.test_records import relay_until_empty
+from tests.kafka_topics import create_topic
+from tests.waiting import eventually
+
+EVENTS, LATE = 6_000, 500
+MAKE_SLOT = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
+IDLE = "SELECT NOT active FROM pg_replication_slots WHERE slot_name = %s"
+
+
+@pytest.mark.timeout(300)
+def test_a_switch_over_in_each_direction_loses_and_doubles_nothing(
+    servers: Servers, tmp_path: Path, database_url: str
+) -> None:
+    topic = create_topic(servers.bootstrap_servers, partitions=4)
+    with (
+        psycopg.connect(database_url, autocommit=True) as effects,
+        captured_outbox(servers.database_url, servers.bootstrap_servers, tmp_path) as outbox,
+        outbox.worker(exactly_once_source_support="enabled") as connect,
+    ):
+        effects.execute("CREATE TABLE public.effects (event_id uuid, number integer)")
+        connect.start()
+        with sink(tmp_path / "inbox.toml", database_url, servers.bootstrap_servers, topic) as status:
+            writer = Writer(outbox.url, topic, lambda: applied(effects), events=EVENTS)
+            with running("relay", outbox.relays_config()):
+                writer.start()
+                eventually(lambda: applied(effects) > EVENTS // 4, within=60, what="events that the relay sent")
+                outbox.execute(MAKE_SLOT, outbox.name)
+            relay_until_empty(outbox)
+            by_the_relay = applied(effects)
+
+            connect.run(outbox.name, {**outbox.connector, "snapshot.mode": "no_data"})
+            connect.run(outbox.name, outbox.connector)
+            eventually(
+                lambda: applied(effects) > by_the_relay + EVENTS // 4, within=120, what="events that Debezium sent"
+            )
+            connect.ask("PUT", f"/connectors/{outbox.name}/stop")
+            eventually(lambda: outbox.execute(IDLE, outbox.name) == [(True,)], within=60, what="an idle slot")
+            writer.join()
+            late = Writer(outbox.url, topic, lambda: applied(effects), events=LATE)
+            late.start()
+
+            with running("relay", outbox.relays_config()):
+                eventually(lambda: applied(effects) == EVENTS + LATE, within=120, what="the last events")
+                eventually(lambda: settled(status()), within=60, what="lag 0")
+        rows = effects.execute("SELECT event_id, number FROM public.effects").fetchall()
+
+    assert len(rows) == EVENTS + LATE
+    assert dict(rows) == writer.committed | late.committed
