@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from inbox.app.outbox_now import OutboxNow, outbox_now
 from inbox.errors import InboxError
 from inbox.events import Settlement, TopicPartition
 from inbox.kafka.cluster import Cluster
@@ -55,6 +56,7 @@ class Status:
     same_id_other_payload: int
     horizon: datetime | None
     last_replay: Replay | None
+    outbox: OutboxNow | None
     notices: Sequence[str]
 
     @property
@@ -87,6 +89,7 @@ def read_status(settings: Settings) -> Status:
         ledger = _read(connection, schema)
     current = [row for row in ledger.rows if not row.set_aside]
     logs = _look_at_logs(settings, {row.address: row.next_offset for row in current})
+    outbox = outbox_now(settings.database, settings.outbox) if settings.outbox is not None else None
     totals = Settlement()
     for row in ledger.rows:
         totals.add(row.settlement)
@@ -101,7 +104,8 @@ def read_status(settings: Settings) -> Status:
         same_id_other_payload=sum(row.same_id_other_payload for row in ledger.rows),
         horizon=ledger.horizon,
         last_replay=ledger.last_replay,
-        notices=logs.notices,
+        outbox=outbox if isinstance(outbox, OutboxNow) else None,
+        notices=[*logs.notices, *([outbox] if isinstance(outbox, str) else [])],
     )
 
 

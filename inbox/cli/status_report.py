@@ -6,6 +6,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from inbox.app.outbox_now import OutboxNow
 from inbox.app.status import PartitionRow, Status
 from inbox.cli.printing import timestamp
 from inbox.cli.replays import replay_json
@@ -28,6 +29,17 @@ def document(found: Status) -> dict[str, Any]:
         "rate": round(found.rate, 1),
         "oldest_unsettled_seconds": found.oldest_unsettled_seconds,
         "last_replay": None if found.last_replay is None else replay_json(found.last_replay),
+        **({} if found.outbox is None else {"outbox": _outbox_json(found.outbox)}),
+    }
+
+
+def _outbox_json(outbox: OutboxNow) -> dict[str, Any]:
+    waiting, slot = outbox.waiting, outbox.slot
+    return {
+        "relay": outbox.relay.value,
+        "waiting": waiting and waiting.events,
+        "oldest_waiting_at": timestamp(waiting.oldest_at) if waiting else None,
+        "slot": slot and {"name": slot.name, "active": slot.active, "bytes_behind": slot.bytes_behind},
     }
 
 
@@ -89,6 +101,8 @@ def summary(found: Status) -> str:
     if (seconds := found.oldest_unsettled_seconds) is not None:
         text += f"; the oldest event that waits is {age_of(seconds)} old"
     text += f"\ndead letters: {found.parked} parked, {found.waiting} waiting behind them"
+    if found.outbox is not None:
+        text += f"\noutbox: {_outbox(found.outbox, found.looked_at)}"
     if found.last_replay is not None:
         text += f"\n{_replay(found.last_replay)}"
     if found.same_id_other_payload:
@@ -96,6 +110,17 @@ def summary(found: Status) -> str:
     if found.horizon is not None:
         text += f"\nduplicates are recognised back to {timestamp(found.horizon)}"
     return text
+
+
+def _outbox(outbox: OutboxNow, looked_at: datetime) -> str:
+    if outbox.waiting is not None:
+        oldest = outbox.waiting.oldest_at
+        since = "" if oldest is None else f", the oldest for {age_of((looked_at - oldest).total_seconds())}"
+        return f"{outbox.waiting.events} events wait for the relay{since}"
+    if outbox.slot is None:
+        return "Debezium publishes, and there is no slot of its connector"
+    reads = "reads" if outbox.slot.active else "does not read"
+    return f"Debezium {reads} the slot {outbox.slot.name}, {outbox.slot.bytes_behind} bytes of WAL behind"
 
 
 def _replay(replay: Replay) -> str:

@@ -27,6 +27,9 @@ OF_SINK: Mapping[str, tuple[str, ...]] = {
 # What ON CONFLICT compares, it reads.
 OF_PUBLISHER = ("SELECT", "INSERT")
 
+# What a status tells of the outbox; without it a notice says so.
+OF_READER: Mapping[str, tuple[str, ...]] = {"outbox_sent": ("SELECT",), "outbox_relay": ("SELECT",)}
+
 # Nobody but the sink can where Debezium publishes.
 OF_PRUNER: Mapping[str, tuple[str, ...]] = {"outbox": ("SELECT", "DELETE"), "outbox_sent": ("SELECT", "DELETE")}
 

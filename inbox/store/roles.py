@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from psycopg import sql
 
 from inbox.store.options import ExistingOutbox, OutboxOptions, RelayKind
-from inbox.store.rights import OF_EXISTING_RELAY, OF_PRUNER, OF_PUBLISHER, OF_RELAY, OF_SINK
+from inbox.store.rights import OF_EXISTING_RELAY, OF_PRUNER, OF_PUBLISHER, OF_READER, OF_RELAY, OF_SINK
 from inbox.store.schema import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
 
 _HEAD = """\
@@ -57,7 +57,7 @@ def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True)
     if outbox.existing is not None:
         relays = _grants(schema, relay, {**_VERSIONS, **OF_EXISTING_RELAY})
         return script + relays + _grants_on_existing(outbox.existing, relay, prunes=prunes)
-    script += _grants(schema, sink, {"outbox": OF_PUBLISHER})
+    script += _grants(schema, sink, {"outbox": OF_PUBLISHER, **OF_READER})
     if outbox.relay is RelayKind.DEBEZIUM:
         return script + _grants(schema, sink, OF_PRUNER)
     return script + _grants(schema, relay, {**_VERSIONS, **OF_RELAY})

@@ -49,6 +49,17 @@ LEFT JOIN LATERAL (SELECT true AS sent FROM {schema}.outbox_sent WHERE event_id 
 -- name: last_position
 SELECT coalesce(max(position), 0) FROM {schema}.outbox;
 
+-- name: waiting
+-- How many events were not sent yet, of very many as many as are counted here, and from when the oldest of them is.
+SELECT count(*), min(created_at) FROM (
+    SELECT o.created_at
+    FROM (
+        SELECT event_id, created_at FROM {schema}.outbox
+        WHERE position > coalesce((SELECT sent_below FROM {schema}.outbox_relay), 0) ORDER BY position
+    ) AS o
+    WHERE NOT EXISTS (SELECT FROM {schema}.outbox_sent AS s WHERE s.event_id = o.event_id) LIMIT 100000
+) AS waiting;
+
 -- name: waiting_topics
 -- Where the newest events go, and how large the largest of each topic is.
 SELECT topic, max(octet_length(payload::text))

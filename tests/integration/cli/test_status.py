@@ -149,3 +149,48 @@ def test_dead_letters_are_counted_by_state(sink: Sink, inbox: Inbox, state: str)
     sink.sql(f"UPDATE inbox.dead_letters SET state = '{state}'")  # noqa: S608 - a word of the test's own
     counted = json.loads(inbox("status", "--json", sink).out)["dead_letters"]
     assert counted == {"parked": 0, "waiting": 0, state: 2}
+
+
+def test_it_tells_what_waits_in_the_outbox(sink: Sink, inbox: Inbox) -> None:
+    assert "outbox" not in json.loads(inbox("status", "--json", sink).out)
+    sink.config.write_text(sink.config.read_text() + "[outbox]\n")
+    result = inbox("status", "--json", sink)
+    assert "no word of the outbox" in result.err
+    assert inbox("migrate", sink).code == 0
+    assert inbox("run", "--until-end", sink).code == 0
+    sink.sql(
+        "INSERT INTO inbox.outbox (event_id, topic, type, payload)"
+        " SELECT gen_random_uuid(), 't', 'T', '1' FROM generate_series(1, 3);"
+        "INSERT INTO inbox.outbox_sent (event_id, topic, partition, kafka_offset)"
+        " SELECT event_id, 't', 0, 0 FROM inbox.outbox LIMIT 1"
+    )
+
+    told = json.loads(inbox("status", "--json", sink).out)["outbox"]
+
+    assert (told["relay"], told["waiting"], told["slot"]) == ("inbox", 2, None)
+    assert datetime.fromisoformat(told["oldest_waiting_at"]).tzinfo is not None
+    assert "outbox: 2 events wait for the relay, the oldest for " in inbox("status", sink).out
+
+
+def test_where_debezium_publishes_it_tells_of_the_slot_and_of_nothing_that_waits(sink: Sink, inbox: Inbox) -> None:
+    sink.config.write_text(sink.config.read_text() + '[outbox]\nrelay = "debezium"\n')
+    assert inbox("migrate", sink).code == 0
+    sink.sql("INSERT INTO inbox.outbox (event_id, topic, type, payload) VALUES (gen_random_uuid(), 't', 'T', '1')")
+
+    told = json.loads(inbox("status", "--json", sink).out)["outbox"]
+
+    assert told == {"relay": "debezium", "waiting": None, "oldest_waiting_at": None, "slot": None}
+    assert "outbox: Debezium publishes, and there is no slot of its connector" in inbox("status", sink).out
+
+
+def test_it_tells_what_waits_in_a_table_of_the_users(sink: Sink, inbox: Inbox) -> None:
+    sink.config.write_text(sink.config.read_text() + '[outbox]\ntable = "public.events_out"\ntopic = "t"\n')
+    assert inbox("migrate", sink).code == 0
+    sink.sql(
+        "CREATE TABLE public.events_out"
+        " (event_id uuid PRIMARY KEY, type text, payload json, status text, created_at timestamp);"
+        "INSERT INTO public.events_out SELECT gen_random_uuid(), 'T', '1', status, now()"
+        " FROM unnest(ARRAY['NEW', 'SENT', 'NEW', 'FAILED']) AS status"
+    )
+
+    assert json.loads(inbox("status", "--json", sink).out)["outbox"]["waiting"] == 2

@@ -12,7 +12,7 @@ from inbox.dev.backends import Servers
 from inbox.store import sql as loader
 from inbox.store.database import connect
 from inbox.store.migrations import migrate
-from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions
 from inbox.store.sql import statements
 from tests.databases import Copies, with_database
 
@@ -23,6 +23,7 @@ NAMED = sorted(
     for name in statements(each.name.removesuffix(".sql"), "inbox")
 )
 
+EXISTING = OutboxOptions(existing=ExistingOutbox(table="events_out", topic="orders", columns=ExistingColumns()))
 ARRAYS = {
     "ids": "uuid[]",
     "topics": "text[]",
@@ -53,7 +54,8 @@ def prepare_(servers: Servers, copies: Copies) -> Iterator[Callable[[bytes], Non
     """Has PostgreSQL prepare a statement in a database with every table that there is: it changes nothing there."""
     name = copies.take()
     options = DatabaseOptions(url=SecretStr(with_database(servers.database_url, name)))
-    migrate(options, outbox=OutboxOptions())
+    for outbox in (OutboxOptions(), EXISTING):
+        migrate(options, outbox=outbox)
     with closing(connect(options)) as connection:
 
         def prepare(statement: bytes) -> None:
