@@ -396,8 +396,8 @@ MUTANTS = [
     Mutant(
         "an event of a user's table is marked before it is delivered",
         "inbox/relay/existing_term.py",
-        "            self._next_token += 1\n",
-        "            self._next_token += 1\n            self._marks.record(self._epoch, [row.event_id])\n",
+        "        self._outgoing.add(rows)\n",
+        "        self._outgoing.add(rows)\n        self._marks.record(self._epoch, [row.event_id for row in rows])\n",
         (f"{EXISTING}::test_what_was_sent_and_not_marked_is_sent_again_under_its_ids",),
     ),
     Mutant(
