@@ -105,6 +105,10 @@ bench-latency: $(STAMP) ## from a producer to a visible row: an idle sink, 1,000
 bench-growth: $(STAMP) ## what an event costs over 5 and 20 million claims, while pruning, over parked events and 500 partitions (GROWTH="--claims 0 200000 ..." for less)
 	$(BIN)/python -m tests.benchmarks.growth --output docs/performance/growth.json $(GROWTH)
 
+.PHONY: bench-parts
+bench-parts: $(STAMP) ## where the microseconds of an event go, in the client and in the server
+	$(BIN)/python -m tests.benchmarks.parts
+
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header
 
 lock: ## write every requirements lock anew from pyproject.toml (needs uv)
