@@ -10,8 +10,7 @@ from typing import Protocol
 
 from inbox.errors import TryAgainError
 from inbox.relay.lease import Lease
-from inbox.relay.outgoing import Delivered, Outgoing, Producer
-from inbox.relay.term import IN_FLIGHT_BYTES
+from inbox.relay.outgoing import IN_FLIGHT_BYTES, Delivered, Outgoing, Producer
 from inbox.store.existing_outbox import ExistingRow
 from inbox.telemetry import OUTBOX_PENDING, RELAY_EVENTS
 

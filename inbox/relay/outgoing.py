@@ -7,6 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
+IN_FLIGHT_BYTES = 16 << 20
+"""What may be on its way at once, by the length of payloads; one row may be larger."""
+
 Headers = list[tuple[str, str | bytes | None]]
 Delivered = Callable[[int, int, int], None]
 """Called with a message's token, its partition and its offset."""

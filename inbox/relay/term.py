@@ -13,14 +13,11 @@ from typing import Protocol
 from inbox.errors import TryAgainError
 from inbox.relay.lease import Lease
 from inbox.relay.lookback import LookBack
-from inbox.relay.outgoing import Delivered, Outgoing, Producer
+from inbox.relay.outgoing import IN_FLIGHT_BYTES, Delivered, Outgoing, Producer
 from inbox.relay.reader import MOST_ROWS, Reader, Table
 from inbox.relay.recorder import LeaseRow, Recorder
 from inbox.store.outbox_relay import Held, OutboxRow
 from inbox.telemetry import OUTBOX_PENDING
-
-IN_FLIGHT_BYTES = 16 << 20
-"""What may be on its way at once, by the length of payloads; one row may be larger."""
 
 _REPORT_SECONDS = 0.005
 _LOOK_SECONDS = 0.001
