@@ -118,7 +118,6 @@ class Term:
             deadline = self._clock() + (_END_SECONDS if in_order else 0.0)
             while self._outgoing.in_flight and self._clock() < deadline:
                 self._outgoing.poll(_REPORT_SECONDS)
-            self._reader.give_up()
             self._recorder.finish()
             if self._lease.epoch is not None:
                 self._record()
@@ -126,6 +125,7 @@ class Term:
             if in_order:
                 self._lease_row.release(self._epoch)
                 self._lease.lost()
+            self._reader.give_up()
         except TryAgainError:
             # What was not recorded is sent again.
             pass
@@ -157,7 +157,8 @@ class Term:
         """How long delivery reports may be waited for."""
         outgoing, reader = self._outgoing, self._reader
         if not outgoing.in_flight:
-            return _LOOK_SECONDS if reader.at_end and self._recorder.unmarked else 0.0
+            # Nothing was found, or nothing may be sent.
+            return _LOOK_SECONDS
         if outgoing.waiting or outgoing.is_open:
             return _REPORT_SECONDS
         return 0.0 if reader.is_reading and reader.has_read() else _LOOK_SECONDS

@@ -98,6 +98,7 @@ class Brokers:
         self._tokens: list[int] = []
         self._due = 0
         self.committed = 0
+        self.patience = 0.0
 
     def __call__(self, delivered: Delivered) -> "Brokers":
         self._delivered = delivered
@@ -114,6 +115,7 @@ class Brokers:
         self._tokens.append(token)
 
     def poll(self, seconds: float) -> None:
+        self.patience = seconds
         while self._due and self._tokens:
             self._due -= 1
             self._delivered(self._tokens.pop(0), 0, 7)
@@ -276,6 +278,18 @@ def test_a_row_whose_mark_came_while_its_gap_was_read_is_not_sent_again(
     stage.turn(5)
 
     assert sorted(stage.brokers.sent) == [2, 4, 5, 6, 8]
+
+
+def test_a_relay_whose_lease_nobody_answers_for_sends_no_more_and_does_not_spin(stage: Stage) -> None:
+    stage.marks.answers = False
+    stage.turn(int(10 * SECONDS))
+    stage.outbox.committed = [1]
+
+    stage.turn(3)
+
+    assert stage.marks.is_recording
+    assert stage.brokers.sent == []
+    assert stage.brokers.patience > 0
 
 
 def test_a_relay_that_lost_its_place_sends_no_more(stage: Stage) -> None:
