@@ -98,7 +98,7 @@ bench: $(STAMP) $(PEERS)/.installed ## this sink beside its peers and the limits
 	$(PEERS)/bin/python tests/benchmarks/plot.py docs/performance/comparison.json docs/performance/comparison.svg
 	$(BIN)/python -m tests.benchmarks.throughput
 
-bench-latency: $(STAMP) ## from a producer to a visible row: an idle sink, 1,000 and 20,000 events/s
+bench-latency: $(STAMP) ## from a producer to a visible row: an idle sink, 1,000 and 20,000 events/s; and the floor
 	$(BIN)/python -m tests.benchmarks.latency
 
 .PHONY: bench-growth
@@ -108,6 +108,13 @@ bench-growth: $(STAMP) ## what an event costs over 5 and 20 million claims, whil
 .PHONY: bench-parts
 bench-parts: $(STAMP) ## where the microseconds of an event go, in the client and in the server
 	$(BIN)/python -m tests.benchmarks.parts
+
+.PHONY: bench-memory bench-fairness
+bench-memory: $(STAMP) ## a worker's memory: values of 1 MB in 500 partitions, 1.5 and 3 GB behind; fails above 300 MB
+	$(BIN)/python -m tests.benchmarks.memory
+
+bench-fairness: $(STAMP) ## how long events of 12 quiet partitions wait beside one with 400,000 to go
+	$(BIN)/python -m tests.benchmarks.fairness
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header
 

@@ -30,6 +30,9 @@ from inbox.kafka.outage import KafkaOutage
 from inbox.telemetry import log
 
 _ASK_AGAIN_SECONDS = 5.0
+_MOST_FETCHED = 50 << 20
+_LARGEST_EVENT = 1_000_000
+"""librdkafka's own default of `message.max.bytes`."""
 
 
 @dataclass(slots=True)
@@ -56,8 +59,17 @@ class GroupConsumer:
     Kafka is away.
     """
 
-    def __init__(self, options: KafkaOptions, *, queue_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
-        properties: dict[str, Any] = {**consumer_properties(options, queue_bytes=queue_bytes)}
+    def __init__(
+        self,
+        options: KafkaOptions,
+        *,
+        queue_bytes: int,
+        queue_events: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        properties: dict[str, Any] = {
+            **consumer_properties(options, queue_bytes=queue_bytes, queue_events=queue_events)
+        }
         self.outage = KafkaOutage()
         self._consumer = Consumer({**properties, "error_cb": self._on_error, "stats_cb": self.outage.statistics})
         self._clock = clock
@@ -222,24 +234,32 @@ class GroupConsumer:
         self._consumer.close()
 
 
-def consumer_properties(options: KafkaOptions, *, queue_bytes: int) -> dict[str, str]:
+def consumer_properties(options: KafkaOptions, *, queue_bytes: int, queue_events: int = 20_000) -> dict[str, str]:
     """librdkafka's configuration: the user's properties over our defaults, the guarded ones over both.
 
-    `queue_bytes` bounds what librdkafka holds fetched, whatever the topic holds.
+    The queue bounds what librdkafka holds fetched, of all partitions together: it fetches while it holds less than
+    `queue_bytes` and less than `queue_events`, so what it holds exceeds them by one fetch a broker. Both are needed,
+    since librdkafka counts neither keys nor its own half a kilobyte an event. And it is a queue: what comes of a quiet
+    partition waits behind all that is in it of a busy one.
     """
     kilobytes = max(1024, queue_bytes // 1024)
     defaults = {
         **{name: value for name, (value, _) in DEFAULTS.items()},
         "client.id": CLIENT_ID,
         "queued.max.messages.kbytes": str(kilobytes),
-        "queued.min.messages": "100000",
+        "queued.min.messages": str(queue_events),
         "fetch.queue.backoff.ms": "5",
         "fetch.wait.max.ms": "100",
-        "fetch.max.bytes": str(min(50 * 1024, kilobytes) * 1024),
+        # half a queue, unless one event may be larger: librdkafka wants room for that
+        "fetch.max.bytes": str(max(min(_MOST_FETCHED, kilobytes * 512), _largest_event(options))),
         "log_level": "0",
     }
     guarded = {name: value for name, (value, _) in GUARDED.items()}
     return {**defaults, **options.properties, **guarded, "group.id": options.group_id}
+
+
+def _largest_event(options: KafkaOptions) -> int:
+    return int(options.properties.get("message.max.bytes", _LARGEST_EVENT))
 
 
 def _lost(partition: TopicPartition, text: str) -> LostPlaceError:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import psycopg
 from confluent_kafka import Producer
 
+from tests.benchmarks.orders import BY_KEY
+
 TABLE = "CREATE TABLE seen (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sent_at bigint, note text)"
 NEW = "SELECT position, sent_at FROM seen WHERE position > %s ORDER BY position"
 LOOK_SECONDS = 0.001
@@ -66,7 +68,7 @@ def at_rate(bootstrap_servers: str, topic: str, watcher: Watcher, rate: int, sec
         if producer.wait(10) != 0 or len(seen) != events:
             raise SystemExit(f"{len(seen)} rows of {events} events")
     first = min(sent_at for sent_at, _ in seen)
-    return _latency([(at - sent_at) / 1e9 for sent_at, at in seen if sent_at - first > WARM_UP_SECONDS * 1e9])
+    return latency([(at - sent_at) / 1e9 for sent_at, at in seen if sent_at - first > WARM_UP_SECONDS * 1e9])
 
 
 def one_by_one(bootstrap_servers: str, topic: str, watcher: Watcher, events: int) -> Latency:
@@ -75,17 +77,17 @@ def one_by_one(bootstrap_servers: str, topic: str, watcher: Watcher, events: int
     taken = []
     for _ in range(events):
         time.sleep(IDLE_SECONDS)
-        _send(producer, topic)
+        send(producer, topic)
         producer.flush()
         stored = time.time_ns()
         seen: list[tuple[int, int]] = []
         while not seen:
             seen = watcher.look()
         taken.append(max(0, seen[0][1] - stored) / 1e9)
-    return _latency(taken)
+    return latency(taken)
 
 
-def _latency(seconds: Sequence[float]) -> Latency:
+def latency(seconds: Sequence[float]) -> Latency:
     ordered = sorted(1000 * each for each in seconds)
     p50, p90, p99 = (ordered[min(len(ordered) - 1, int(len(ordered) * part))] for part in (0.5, 0.9, 0.99))
     return Latency(len(ordered), p50, p90, p99, ordered[-1])
@@ -98,17 +100,24 @@ def produce(bootstrap_servers: str, topic: str, rate: int, events: int) -> None:
     while sent < events:
         due = min(int((time.perf_counter() - began) * rate) + 1, events)
         for _ in range(sent, due):
-            _send(producer, topic)
+            send(producer, topic)
         sent = max(sent, due)
         producer.poll(0)
         time.sleep(0.001)
     producer.flush()
 
 
-def _send(producer: Producer, topic: str) -> None:
+def send(producer: Producer, topic: str, partition: int = BY_KEY, *, sent_at: int | None = None) -> None:
+    """One event; it says that it is sent now, unless given another time, in nanoseconds."""
     event_id = str(uuid.UUID(int=random.getrandbits(128)))
-    value = f'{{"sent_at": {time.time_ns()}, "note": "{NOTE}"}}'
-    producer.produce(topic, value, event_id[:8], headers=[("event_id", event_id.encode())])
+    value = f'{{"sent_at": {time.time_ns() if sent_at is None else sent_at}, "note": "{NOTE}"}}'
+    while True:
+        try:
+            producer.produce(topic, value, event_id[:8], partition, headers=[("event_id", event_id.encode())])
+        except BufferError:
+            producer.poll(0.5)
+        else:
+            break
 
 
 if __name__ == "__main__":

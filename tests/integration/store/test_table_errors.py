@@ -248,6 +248,14 @@ def test_names_may_hold_percent_signs_and_be_those_of_our_own(route: MakeRoute) 
     assert it.refused(of(one), of({**one, "x%y": "z"})) == [1]
 
 
+@pytest.mark.parametrize(("declared", "value"), [("text", "a\x00b"), ("text[]", ["\x00"]), ("jsonb", {"a": ["\x00"]})])
+def test_a_nul_that_postgresql_cannot_store_is_its_event_s_fault_alone(
+    route: MakeRoute, declared: str, value: Any
+) -> None:
+    it = route(f"a {declared}", {"a": "/v/a"})
+    assert it.refused(of({"v": {"a": None}}), of({"v": {"a": value}}), of({"v": {}})) == [1]
+
+
 def test_a_decimal_in_exponent_notation_is_its_number(route: MakeRoute) -> None:
     it = route("a numeric", {"a": "/a"})
     it.write(record(value=b'{"a": 1.50e3}'), record(value=b'{"a": 1e-10}'))
