@@ -8,7 +8,6 @@ import argparse
 import os
 import subprocess
 import tempfile
-import time
 import uuid
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from inbox.dev.backends import Servers, servers
-from tests.benchmarks.processes import usage
+from tests.benchmarks.processes import usage_until_the_end
 from tests.benchmarks.throughput import INBOX, database, migrated
 from tests.kafka_topics import create_topic
 
@@ -28,7 +27,6 @@ mode = "append"
 [routes.table.columns]
 number = "/number"
 """
-LOOK_SECONDS = 0.02
 LARGEST_MEGABYTES = 300
 """What a worker may take with the configuration that it has by default."""
 
@@ -62,23 +60,14 @@ def measure(running: Servers, topic: str, events: int, **sink: str) -> float:
         with (Path(directory) / "log").open("wb") as log:
             command = [*INBOX, "run", "--until-end", "--config", str(config)]
             process = subprocess.Popen(command, stderr=log, env={**os.environ, **variables})
-            peak = _peak_of(process)
+            used = usage_until_the_end(process)
         if process.returncode != 0:
             raise SystemExit(f"the worker failed:\n{(Path(directory) / 'log').read_text()[-2000:]}")
         with psycopg.connect(url) as connection:
             row = connection.execute("SELECT count(*) FROM sizes").fetchone()
         if row is None or row[0] != events:
             raise SystemExit(f"{row} rows of {events} events")
-    return peak
-
-
-def _peak_of(process: "subprocess.Popen[bytes]") -> float:
-    """In MB, shortly before its end: what `wait4` tells is at least what this process had (man 2 getrusage)."""
-    peak = 0.0
-    while process.poll() is None:
-        peak = max(peak, usage([process.pid]).peak_megabytes)
-        time.sleep(LOOK_SECONDS)
-    return peak
+    return used.peak_megabytes
 
 
 def filled(running: Servers, partitions: int, events: int, value_bytes: int) -> str:

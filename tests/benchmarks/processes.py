@@ -1,11 +1,14 @@
 """What processes cost, as Linux counts it."""
 
 import os
+import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,18 @@ def usage(roots: Iterable[int]) -> Usage:
     """With the CPU of what they waited for; of memory the sum of the peaks of those that live."""
     family = _with_descendants(roots)
     return Usage(sum(map(_cpu_seconds, family)), sum(map(_peak_megabytes, family)))
+
+
+def usage_until_the_end(process: "subprocess.Popen[bytes]") -> Usage:
+    """Waits for it. The peak is of shortly before: what `wait4` tells is no less than what the caller has."""
+    peak = 0.0
+    while True:
+        peak = max(peak, usage([process.pid]).peak_megabytes)
+        pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return Usage(used.ru_utime + used.ru_stime, peak)
+        time.sleep(_LOOK_SECONDS)
 
 
 def parent_of(pid: int) -> int:

@@ -24,6 +24,7 @@ from confluent_kafka import Producer
 
 from inbox.dev.backends import Servers, servers
 from tests.benchmarks.orders import PARTITIONS, TABLE, order, produce
+from tests.benchmarks.processes import usage_until_the_end
 from tests.databases import create_database, drop_database, with_database
 from tests.kafka_topics import create_topic
 
@@ -120,12 +121,12 @@ def _run_worker(command: list[str], directory: str) -> tuple[float, float, str]:
     log = Path(directory) / "log"
     with log.open("wb") as errors:
         process = subprocess.Popen(command, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
+        used = usage_until_the_end(process)
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    if os.waitstatus_to_exitcode(status) != 0:
+    if process.returncode != 0:
         raise SystemExit(f"the worker failed:\n{log.read_text()[-2000:]}")
     assigned = next(line["timestamp"] for line in lines if line["event"] == "assigned")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, assigned
+    return used.cpu_seconds, used.peak_megabytes, assigned
 
 
 def _verified(url: str, events: int, poison: int, cpu_seconds: float, peak: float, started_at: str) -> Run:
