@@ -97,6 +97,6 @@ def produce(
     producer.poll(0)
 
 
-def last_of_each_partition(events: int) -> list[int]:
-    """The numbers of the orders that come last; where they are, all are."""
+def of_each_partition(events: int) -> list[int]:
+    """The numbers of the orders that come last among so many first ones; where they are, all of those are."""
     return list(range(events - PARTITIONS, events))
