@@ -55,11 +55,12 @@ class Sink:
     bootstrap_servers: str
 
     def produce(self, count: int) -> None:
-        """Orders with new ids, over all partitions, stored on return."""
+        """Orders with new ids, stored on return; with keys, since what has none may all go to one partition."""
         producer = idempotent_producer(self.bootstrap_servers)
         for number in range(count):
             headers: list[tuple[str, str | bytes | None]] = [("event_id", str(uuid4()))]
-            producer.produce(self.topic, json.dumps({"order_id": number}), headers=headers)
+            order = json.dumps({"order_id": number})
+            producer.produce(self.topic, order, key=str(number), headers=headers)
         assert producer.flush(30) == 0
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
