@@ -24,7 +24,7 @@ DEFAULTS: Mapping[str, tuple[str, str]] = {
         "6000",
         "what a crashed worker or restarted brokers held up goes on after six seconds, not 45",
     ),
-    "heartbeat.interval.ms": ("2000", "a third of the session"),
+    "heartbeat.interval.ms": ("1000", "a worker that joins or leaves is noticed within a second"),
     "reconnect.backoff.max.ms": ("2000", "a broker that is back is found within two seconds"),
     "socket.keepalive.enable": ("true", "a connection that hangs is found"),
 }

@@ -2,7 +2,7 @@
 
 Round after round each contender takes the same topic into an empty table, on a fresh database with fsync on; the
 rows are counted and summed up afterwards. The clock of a contender runs from when another connection sees a fifth of
-each partition to its last rows, so that no start of a process, no join of a group (which holds up two workers longer
+each partition, and all workers have some, to its last rows, so that no start of a process, no join of a group (which holds up two workers longer
 than one) and no warming up of a JVM is in it; what was there at that look does not count. CPU is counted over the
 same time.
 """
@@ -41,6 +41,7 @@ def measure(contender: Contender, running: Servers, topic: str, events: int) -> 
     with _ground(running, topic) as (ground, watcher), contender.start(ground) as pids:
         postmaster = parent_of(watcher.info.backend_pid)
         _await(watcher, ALL_THERE, PARTITIONS, of_each_partition(events // WARM_UP))
+        _await(watcher, contender.joined)
         began, client, server = time.perf_counter(), usage(pids), usage([postmaster])
         counted = events - _rows(watcher)
         _await(watcher, ALL_THERE, PARTITIONS, of_each_partition(events))

@@ -39,12 +39,18 @@ Start = Callable[[Ground], AbstractContextManager[Sequence[int]]]
 
 @dataclass(frozen=True)
 class Contender:
-    """`share` of the events is enough for one that is slow; `encode` makes the values that it can read."""
+    """`share` of the events is enough for one that is slow, and several workers want more, since it takes them seconds to
+    share the partitions: `joined` asks whether they have. `encode` makes the values that it can read.
+    """
 
     name: str
     start: Start
     share: float = 1.0
     encode: Callable[[int], bytes] = value
+    joined: str = "SELECT true"
+
+
+_TWO_JOINED = "SELECT count(DISTINCT owner) = 2 FROM inbox.partitions"
 
 
 def sink(route: str, *, workers: int = 1) -> Start:
@@ -124,14 +130,14 @@ PEER = "Debezium JDBC sink, 1 task"
 PEER_OF_TWO = "Debezium JDBC sink, 4 tasks"
 CONTENDERS = [
     Contender(OURS, sink(TABLE_ROUTE)),
-    Contender(f"{OURS}, 2 workers", sink(TABLE_ROUTE, workers=2)),
+    Contender(f"{OURS}, 2 workers", sink(TABLE_ROUTE, workers=2), 2.0, joined=_TWO_JOINED),
     Contender("kafka-inbox, handler per event", sink(_PER_EVENT), 0.4),
-    Contender("kafka-inbox, handler per event, 2 workers", sink(_PER_EVENT, workers=2), 0.4),
+    Contender("kafka-inbox, handler per event, 2 workers", sink(_PER_EVENT, workers=2), 0.8, joined=_TWO_JOINED),
     Contender("kafka-inbox, handler per batch", sink(_PER_BATCH), 0.4),
     Contender(PEER, debezium(1)),
-    Contender(PEER_OF_TWO, debezium(4)),
+    Contender(PEER_OF_TWO, debezium(4), 2.0),
     Contender(f"{PEER}, schema in records", debezium(1, schema_in_records=True), encode=value_with_schema),
-    Contender(f"{PEER_OF_TWO}, schema in records", debezium(4, schema_in_records=True), encode=value_with_schema),
+    Contender(f"{PEER_OF_TWO}, schema in records", debezium(4, schema_in_records=True), 2.0, value_with_schema),
     Contender("Quix Streams PostgreSQL sink", quix(5000), 0.4),
     Contender("psycopg loop, executemany of 5,000", loop(5000), 0.4),
     Contender("psycopg loop, execute, 5,000 a transaction", loop(5000, one_by_one=True), 0.1),
