@@ -2,9 +2,8 @@
 
 Round after round each contender takes the same topic into an empty table, on a fresh database with fsync on; the
 rows are counted and summed up afterwards. The clock of a contender runs from when another connection sees a fifth of
-each partition, and all workers have some, to its last rows, so that no start of a process, no join of a group (which holds up two workers longer
-than one) and no warming up of a JVM is in it; what was there at that look does not count. CPU is counted over the
-same time.
+each partition, and all workers have some, to its last rows: no start of a process, no join of a group and no warming
+up of a JVM is in it, and what was there at that look does not count. CPU is counted over the same time.
 """
 
 import argparse

@@ -39,8 +39,8 @@ Start = Callable[[Ground], AbstractContextManager[Sequence[int]]]
 
 @dataclass(frozen=True)
 class Contender:
-    """`share` of the events is enough for one that is slow, and several workers want more, since it takes them seconds to
-    share the partitions: `joined` asks whether they have. `encode` makes the values that it can read.
+    """`share` of the events is enough for one that is slow. Several workers want more, since it takes them seconds to
+    divide the partitions among them: `joined` asks whether they have. `encode` makes the values that it can read.
     """
 
     name: str
