@@ -28,7 +28,7 @@ def settled_at_once(do: Attempts, route: BoundRoute, column: Column) -> bool:
     foresight = do.foresight[route.route_id]
     if not (isinstance(route.effect, TableEffect) and foresight.claims.is_good and foresight.effects.is_good):
         return False
-    if len(set(column.ids)) < len(column.ids) or do.processed.any_older(do.connection, route.route_id, column.ids):
+    if not (column.ids and do.processed.seem_new(do.connection, route.route_id, column.ids)):
         return False
     while not _flown(do, route.route_id, route.effect, column, foresight):
         if not foresight.effects.is_good:

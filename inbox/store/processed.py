@@ -79,7 +79,7 @@ class Processed:
             False where one was claimed before, or two are of one id; then the caller has to undo what the transaction
             did since a savepoint, or all of it.
         """
-        if len(set(claims.ids)) < len(claims.ids) or self.any_older(connection, route_id, claims.ids):
+        if not self.seem_new(connection, route_id, claims.ids):
             return False
         try:
             self.send_new(connection, route_id, claims)
@@ -90,7 +90,7 @@ class Processed:
         return True
 
     def send_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> None:
-        """Claim all, which are all different and in no older generation.
+        """Claim all, which seem new.
 
         Raises:
             EventError: one was claimed before; in a pipeline maybe only by a later statement.
@@ -102,9 +102,9 @@ class Processed:
         cause = error.__cause__
         return isinstance(cause, errors.UniqueViolation) and cause.diag.schema_name == self._schema
 
-    def any_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> bool:
-        """Whether one has a claim in an older generation."""
-        return bool(self._in_older(connection, route_id, ids))
+    def seem_new(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> bool:
+        """Whether all are different, and none has a claim in an older generation."""
+        return len(set(ids)) == len(ids) and not self._in_older(connection, route_id, ids)
 
     def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
         """Claim all that are new.

@@ -37,7 +37,7 @@ class Statements:
         self._names = [sql.Identifier(name) for name in target.columns]
         self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
         self.write = self._insert(self._rows())
-        self.write_new = self._insert(self._rows(), on_conflict=sql.SQL(""))
+        self.write_new = self._insert(self._rows(), new=True)
         self.evaluate = self._evaluate(checks)
         self.explain, self.meanings = self._explain()
         if target.tombstones is Tombstones.DELETE:
@@ -85,10 +85,16 @@ class Statements:
             sql.SQL(", ").join(map(sql.Identifier, names)),
         )
 
-    def _insert(self, rows: sql.Composable, on_conflict: sql.Composable | None = None) -> bytes:
+    def _insert(self, rows: sql.Composable, *, new: bool = False) -> bytes:
         columns = sql.SQL(", ").join(self._names)
         statement = sql.SQL("INSERT INTO {} ({}) SELECT {}{} FROM ({}) AS r {} {}").format(
-            self._table, columns, self._distinct(), columns, rows, self._order(), on_conflict or self._on_conflict()
+            self._table,
+            columns,
+            self._distinct(),
+            columns,
+            rows,
+            self._order(),
+            sql.SQL("") if new else self._on_conflict(),
         )
         return _finished(statement)
 

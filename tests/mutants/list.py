@@ -241,7 +241,7 @@ MUTANTS = [
     Mutant(
         "a flight takes an id of an older generation for new",
         "inbox/sink/at_once.py",
-        "or do.processed.any_older(do.connection, route.route_id, column.ids)",
+        "and do.processed.seem_new(do.connection, route.route_id, column.ids)",
         "",
         (f"{AT_ONCE}::test_an_id_that_is_in_an_older_generation_is_a_duplicate",),
     ),

@@ -28,7 +28,6 @@ ARRAYS = {
     "ids": "uuid[]",
     "topics": "text[]",
     "partitions": "integer[]",
-    "suspects": "uuid[]",
     "partition_ids": "integer[]",
     "leader_epochs": "integer[]",
     **dict.fromkeys(
