@@ -208,6 +208,7 @@ def test_on_a_terminal_a_line_says_how_it_goes(sink: Sink) -> None:
 
 
 def test_elsewhere_it_logs_json(sink: Sink, start: Start) -> None:
+    sink.produce(1)
     process = start("run", "--until-end", sink)
     _, errors = process.communicate(timeout=30)
     assert json.loads(errors.splitlines()[0])["event"] == "assigned"

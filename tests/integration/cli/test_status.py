@@ -47,13 +47,16 @@ def test_json_has_the_shape_that_scripts_rely_on(sink: Sink, inbox: Inbox) -> No
 
 
 def test_a_partition_tells_its_owner_and_its_progress(sink: Sink, inbox: Inbox) -> None:
+    # Events, since a run that finds the ledger at its ends may be over before it was assigned anything.
+    sink.produce(20)
     assert inbox("run", "--until-end", sink).code == 0
     row = json.loads(inbox("status", "--json", sink).out)["partitions"][0]
     assert list(row) == [
         *("topic", "partition", "next_offset", "end_offset", "lag", "owner", "owner_epoch", "last_progress_at"),
         *("rate", "oldest_unsettled_at"),
     ]
-    assert (row["rate"], row["oldest_unsettled_at"]) == (0, None)
+    assert 0 < row["rate"] <= 20
+    assert row["oldest_unsettled_at"] is None
     assert (type(row["owner"]), row["owner_epoch"]) == (str, 1)
     assert datetime.fromisoformat(row["last_progress_at"]).tzinfo is not None
 
