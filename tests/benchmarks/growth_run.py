@@ -1,7 +1,6 @@
 """One run of the real sink over claims that are there already, and what it cost."""
 
 import json
-import os
 import subprocess
 import tempfile
 import threading
@@ -21,7 +20,7 @@ from inbox.store.options import DatabaseOptions
 from inbox.store.processed import slot_name
 from inbox.store.schema import GENERATION_SLOTS
 from tests.benchmarks.orders import TABLE, TABLE_ROUTE
-from tests.benchmarks.processes import parent_of, usage
+from tests.benchmarks.processes import parent_of, usage, usage_until_the_end
 from tests.benchmarks.throughput import INBOX, database
 from tests.waiting import eventually
 
@@ -170,19 +169,17 @@ class _Waited:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._thread = threading.Thread(target=self._wait)
-        self._status = 0
         self.over = False
         self.peak_megabytes = 0.0
         self._thread.start()
 
     def _wait(self) -> None:
-        _, self._status, resources = os.wait4(self._process.pid, 0)
-        self.peak_megabytes = resources.ru_maxrss / 1024
+        self.peak_megabytes = usage_until_the_end(self._process).peak_megabytes
         self.over = True
 
     def end(self, log: Path) -> None:
         self._thread.join(60)
-        if not self.over or os.waitstatus_to_exitcode(self._status) != 0:
+        if not self.over or self._process.returncode != 0:
             raise SystemExit(f"the sink failed:\n{log.read_text()[-2000:]}")
 
 

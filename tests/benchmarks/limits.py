@@ -2,7 +2,7 @@
 
 import argparse
 import json
-import resource
+import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from inbox.store.table_inputs import TableEvents
 from inbox.store.tables import TableWriter
 from inbox.store.transaction import BatchTransaction
 from tests.benchmarks.orders import COLUMNS, value
+from tests.benchmarks.processes import usage
 from tests.records import record
 
 BATCH = 5000
@@ -90,7 +91,7 @@ def main() -> None:
     else:
         (database_url,) = arguments.place
         seconds, cpu_seconds = write(database_url, arguments.events)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = usage([os.getpid()]).peak_megabytes
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_megabytes": peak}))
 
 

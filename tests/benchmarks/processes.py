@@ -26,10 +26,11 @@ def usage(roots: Iterable[int]) -> Usage:
 
 
 def usage_until_the_end(process: "subprocess.Popen[bytes]") -> Usage:
-    """Waits for it. The peak is of shortly before: what `wait4` tells is no less than what the caller has."""
+    """Waits for it, which has no children. The peak is of shortly before: what `wait4` tells is no less than what the
+    caller has."""
     peak = 0.0
     while True:
-        peak = max(peak, usage([process.pid]).peak_megabytes)
+        peak = max(peak, _peak_megabytes(process.pid))
         pid, status, used = os.wait4(process.pid, os.WNOHANG)
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from tests.benchmarks.orders import PARTITIONS, TABLE, TABLE_ROUTE, fill
+from tests.benchmarks.processes import usage_until_the_end
 from tests.conftest import MakeTopic
 from tests.kafka_topics import unique_name
 from tests.sinks import write_configuration
@@ -62,19 +63,19 @@ def config(tmp_path: Path, make_topic: MakeTopic, database_url: str, bootstrap_s
 
 
 @pytest.fixture
-def audited(config: Path) -> Callable[..., dict[str, Any]]:
+def audited(config: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Runs `inbox audit` in a process of its own and tells what that took."""
 
     def run(*arguments: str) -> dict[str, Any]:
         began = time.monotonic()
         command = [*INBOX, "audit", "--json", *arguments, "--config", str(config)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            told = json.loads(process.stdout.read())
-            _, _, used = os.wait4(process.pid, 0)
-        seconds, cpu, peak = time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-        print(f"{EVENTS} events: {seconds:.1f} s, {EVENTS / seconds:,.0f}/s, {cpu:.1f} s of CPU, peak {peak:.0f} MB")
-        assert peak < 300
+        answer = tmp_path / "answer.json"
+        with answer.open("wb") as stdout:
+            used = usage_until_the_end(subprocess.Popen(command, stdout=stdout))
+        seconds, told = time.monotonic() - began, json.loads(answer.read_text())
+        cost = f"{used.cpu_seconds:.1f} s of CPU, peak {used.peak_megabytes:.0f} MB"
+        print(f"{EVENTS} events: {seconds:.1f} s, {EVENTS / seconds:,.0f}/s, {cost}")
+        assert used.peak_megabytes < 300
         if EVENTS >= LARGE:
             assert EVENTS / seconds > 50_000
         return {"seconds": seconds, **told}
