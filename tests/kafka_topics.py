@@ -42,12 +42,12 @@ def delete_topic(bootstrap_servers: str, name: str) -> None:
     """Deletes a topic and returns when the brokers no longer name it."""
     client = admin(bootstrap_servers)
     client.delete_topics([name], operation_timeout=10)[name].result(20)
-    eventually(lambda: name not in client.list_topics(timeout=5).topics, within=20, what=f"the end of {name}")
+    eventually(lambda: name not in client.list_topics(timeout=20).topics, within=20, what=f"the end of {name}")
 
 
 def has_leaders(client: AdminClient, name: str, partitions: int) -> bool:
     """Whether the brokers name a leader for each of the topic's partitions."""
-    topic = client.list_topics(timeout=5).topics.get(name)
+    topic = client.list_topics(timeout=20).topics.get(name)
     if topic is None or topic.error is not None:
         return False
     return len(topic.partitions) == partitions and all(found.leader >= 0 for found in topic.partitions.values())

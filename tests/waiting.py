@@ -7,9 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LOOK_EVERY_SECONDS = 0.02
+WITHIN_SECONDS = 30.0
+"""For what takes a moment on a quiet machine; a busy one has many times less for each of its processes."""
 
 
-def eventually(condition: Callable[[], T], *, within: float = 10.0, what: str = "") -> T:
+def eventually(condition: Callable[[], T], *, within: float = WITHIN_SECONDS, what: str = "") -> T:
     """What `condition` returns as soon as that is true.
 
     Fails the test after `within` seconds, in which `what` did not come.

@@ -43,7 +43,6 @@ def rows_of(text: str) -> dict[str, list[str]]:
 ORDERS = 1800
 
 
-@pytest.mark.timeout(90)
 def test_the_demo_ends_with_the_sink_exact_and_the_others_not_and_leaves_nothing(named_servers: Servers) -> None:
     before, out = traces(named_servers), io.StringIO()
 
@@ -58,7 +57,6 @@ def test_the_demo_ends_with_the_sink_exact_and_the_others_not_and_leaves_nothing
     assert traces(named_servers) <= before
 
 
-@pytest.mark.timeout(90)
 def test_the_outbox_demo_ends_with_every_place_in_agreement_and_leaves_nothing(named_servers: Servers) -> None:
     before, out = traces(named_servers), io.StringIO()
 

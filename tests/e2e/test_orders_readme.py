@@ -59,7 +59,6 @@ def commands(directory: Path) -> str:
     return str(rest)
 
 
-@pytest.mark.timeout(90)
 def test_what_the_readme_says_leads_to_stock_that_agrees(servers: Servers, example: tuple[Path, str]) -> None:
     directory, name = example
     environ = {key: value for key, value in os.environ.items() if not key.startswith("INBOX_")}
@@ -75,7 +74,7 @@ def test_what_the_readme_says_leads_to_stock_that_agrees(servers: Servers, examp
             start_new_session=True,
         )
     try:
-        placed, pieces, refused = eventually(lambda: said(log, shell), within=60, what="the customers' last word")
+        placed, pieces, refused = eventually(lambda: said(log, shell), within=120, what="the customers' last word")
         assert (placed + refused, refused > 0) == (1000, True)
         inventory = urlsplit(servers.database_url)._replace(path=f"/{name}_inventory").geturl()
         eventually(lambda: reserved(inventory) == (placed, pieces), within=20, what="the last reservation")

@@ -60,8 +60,15 @@ class Rotated:
             return subprocess.Popen(command, env=environment(INBOX_SECRETS_DIR=str(self._secrets)), stderr=log)
 
     def said(self, event: str) -> int:
+        return len(self._lines(event))
+
+    def working(self) -> int:
+        """How many workers have had partitions."""
+        return len({line.get("worker") for line in self._lines("assigned")})
+
+    def _lines(self, event: str) -> list[dict[str, object]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return sum(line["event"] == event for line in lines)
+        return [line for line in lines if line["event"] == event]
 
     def settled(self) -> int:
         return sum(self._sink.next_offsets().values())
@@ -90,14 +97,16 @@ def start(rotated: Rotated) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]
         process.wait()
 
 
-@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one worker", "two workers"])
+@pytest.mark.parametrize("workers", [1, 2], ids=["one worker", "two workers"])
 def test_a_new_password_is_taken_without_a_restart(
-    sink: Sink, rotated: Rotated, start: Callable[..., "subprocess.Popen[bytes]"], flags: tuple[str, ...]
+    sink: Sink, rotated: Rotated, start: Callable[..., "subprocess.Popen[bytes]"], workers: int
 ) -> None:
     rotated.write(FIRST)
-    process = start(*flags)
+    process = start("--workers", str(workers))
     sink.produce(10)
     eventually(lambda: rotated.settled() == 10, within=40, what="10 settled offsets")
+    # One that has still to log in would do so with what is in the file by then.
+    eventually(lambda: rotated.working() == workers, within=40, what="all workers at work")
 
     # The file first: it is refused as long as the server does not know the new password, and nothing stops.
     rotated.write(SECOND)

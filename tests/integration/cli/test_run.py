@@ -43,7 +43,7 @@ def test_a_signal_ends_it_with_0_and_the_group_knows_what_the_ledger_knows(
     eventually(lambda: sum(sink.next_offsets().values()) == 300, within=30, what="300 settled offsets")
 
     process.send_signal(number)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=30)
 
     assert process.returncode == 0, errors
     assert sink.group_offsets() == sink.next_offsets()
@@ -60,7 +60,7 @@ def test_a_signal_ends_the_wait_for_a_server_at_once(sink: Sink, start: Start, a
     process.wait(timeout=10)
 
     assert process.returncode == 0
-    assert time.monotonic() - asked < 2
+    assert time.monotonic() - asked < 5
 
 
 def test_a_second_signal_ends_it_at_once(sink: Sink, start: Start) -> None:
@@ -87,7 +87,7 @@ def test_workers_share_the_partitions_and_end_together(sink: Sink, start: Start)
 
     process.terminate()
 
-    assert process.wait(timeout=15) == 0
+    assert process.wait(timeout=30) == 0
     assert sink.group_offsets() == sink.next_offsets()
 
 
@@ -106,11 +106,10 @@ def test_a_killed_worker_is_started_again_and_no_count_goes_back(sink: Sink, sta
     sink.produce(100)
     eventually(lambda: applied(port, sink) == 400, within=20, what="400 events")
     eventually(lambda: get(port, "ready") == (200, "ok\n"), within=20, what="readiness")
-    metrics = get(port, "metrics")[1].splitlines()
-    assert len([line for line in metrics if line.startswith("inbox_lag{")]) == 2
-    assert "inbox_worker_restarts_total 1.0" in metrics
+    eventually(lambda: len(lines_of(port, "inbox_lag{")) == 2, what="the lag of both partitions")
+    assert lines_of(port, "inbox_worker_restarts_total") == ["inbox_worker_restarts_total 1.0"]
     process.terminate()
-    assert process.wait(timeout=15) == 0
+    assert process.wait(timeout=30) == 0
 
 
 def test_a_worker_that_halts_ends_all_with_4(sink: Sink, start: Start) -> None:
@@ -136,7 +135,7 @@ def test_workers_end_in_order_when_their_supervisor_is_killed(sink: Sink, start:
     process.kill()
     process.wait(timeout=5)
 
-    eventually(lambda: not any(alive(worker) for worker in workers), within=15, what="the end of the workers")
+    eventually(lambda: not any(alive(worker) for worker in workers), within=30, what="the end of the workers")
 
 
 def test_workers_with_the_end_in_sight_end_with_0(sink: Sink, start: Start) -> None:
@@ -166,7 +165,7 @@ def test_the_probes_tell_how_it_is(sink: Sink, start: Start) -> None:
 
     process.terminate()
 
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=30) == 0
 
 
 def test_while_it_waits_for_the_database_it_is_live_and_not_ready(sink: Sink, start: Start) -> None:
@@ -211,7 +210,7 @@ def test_elsewhere_it_logs_json(sink: Sink, start: Start) -> None:
     sink.produce(1)
     process = start("run", "--until-end", sink)
     _, errors = process.communicate(timeout=30)
-    assert json.loads(errors.splitlines()[0])["event"] == "assigned"
+    assert "assigned" in [json.loads(line)["event"] for line in errors.splitlines()]
 
 
 def listening(sink: Sink) -> int:
@@ -221,9 +220,14 @@ def listening(sink: Sink) -> int:
     return port
 
 
+def lines_of(port: int, name: str) -> list[str]:
+    """What the metrics say of it now; a worker that is silent for seconds takes its gauges along for a while."""
+    return [line for line in get(port, "metrics")[1].splitlines() if line.startswith(name)]
+
+
 def applied(port: int, sink: Sink) -> float:
     name = f'inbox_events_total{{ending="applied",topic="{sink.topic}"}} '
-    return sum(float(line[len(name) :]) for line in get(port, "metrics")[1].splitlines() if line.startswith(name))
+    return sum(float(line[len(name) :]) for line in lines_of(port, name))
 
 
 def waits_for_a_lock(sink: Sink) -> bool:

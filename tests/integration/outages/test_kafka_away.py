@@ -28,7 +28,7 @@ def running(sink: Sink) -> Iterator[Watched]:
         yield found
 
 
-@pytest.mark.timeout(OUTAGE_SECONDS + 100)
+@pytest.mark.timeout(OUTAGE_SECONDS + 220)
 def test_brokers_that_are_away_for_minutes_are_waited_for(running: Watched, own_kafka: OwnServer) -> None:
     own_kafka.stop()
     running.eventually_away("kafka")

@@ -47,7 +47,7 @@ def both(brokers: tuple[LocalKafka, LocalKafka]) -> str:
     for broker in brokers:
         broker.start()
     address = ",".join(broker.address for broker in brokers)
-    eventually(lambda: len(admin(address).list_topics(timeout=5).brokers) == 2, within=30, what="two brokers")
+    eventually(lambda: len(admin(address).list_topics(timeout=20).brokers) == 2, within=30, what="two brokers")
     eventually(lambda: coordinator(address, "any"), within=30, what="a coordinator")
     return address
 
@@ -74,7 +74,7 @@ def sink_of(both: str, producer: Producer, tmp_path: Path, database_url: str, of
 
 
 def leaders(servers: str, topic: str) -> list[int]:
-    found = admin(servers).list_topics(topic, timeout=5).topics[topic].partitions
+    found = admin(servers).list_topics(topic, timeout=20).topics[topic].partitions
     return sorted(partition.leader for partition in found.values())
 
 

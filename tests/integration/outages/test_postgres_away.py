@@ -31,7 +31,7 @@ def test_a_connection_that_an_administrator_ends_is_opened_again(running: Watche
     running.check(reasons=["connection"])
 
 
-@pytest.mark.timeout(OUTAGE_SECONDS + 100)
+@pytest.mark.timeout(OUTAGE_SECONDS + 220)
 def test_a_server_that_is_away_for_minutes_costs_no_event_and_no_membership(
     running: Watched, own_postgres: OwnServer
 ) -> None:

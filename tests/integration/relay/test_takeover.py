@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-import pytest
-
 from tests.integration.relay.conftest import MakeStage, Stage, read_all
 from tests.integration.relay.existing import MakeExistingStage, make_existing_stage  # noqa: F401 - a fixture
 from tests.integration.relay.processes import Relays, relays
@@ -81,7 +79,7 @@ def replaced_twice(stage: Stage, made: Relays) -> None:
         assert made.active(second, within=TAKEN_OVER_SECONDS) is second
         sends_again(stage, since=stopped_at)
         first.send_signal(signal.SIGCONT)
-        eventually(made.knows_that_it_was_replaced, within=10, what="a relay that knows that it was replaced")
+        eventually(made.knows_that_it_was_replaced, what="a relay that knows that it was replaced")
         assert made.active(second) is second
         sends_again(stage, since=time.monotonic())
 
@@ -95,7 +93,6 @@ def replaced_twice(stage: Stage, made: Relays) -> None:
     assert max(Counter(found).values()) <= 3, "once for each of its lives"
 
 
-@pytest.mark.timeout(120)
 def test_a_stopped_and_a_killed_relay_are_replaced_within_ten_seconds(make_stage: MakeStage, tmp_path: Path) -> None:
     stage = make_stage()
     document = DOCUMENT.format(stage=stage, more="")
@@ -107,7 +104,6 @@ def test_a_stopped_and_a_killed_relay_are_replaced_within_ten_seconds(make_stage
     assert ids == [UUID(str(row[0])) for row in stage.rows("SELECT event_id FROM inbox.outbox ORDER BY position")]
 
 
-@pytest.mark.timeout(120)
 def test_so_are_those_of_a_table_of_the_users_in_transactions(
     make_existing_stage: MakeExistingStage,  # noqa: F811
     tmp_path: Path,

@@ -141,7 +141,7 @@ class SecurePostgres:
         with psycopg.connect(url, autocommit=True) as connection:
             for statement in (*statements, "SELECT pg_reload_conf()"):
                 connection.execute(statement.encode())
-        eventually(lambda: self._is_trusted() is not verify, within=10, what="the server's other certificate")
+        eventually(lambda: self._is_trusted() is not verify, what="the server's other certificate")
 
     def _is_trusted(self) -> bool:
         try:

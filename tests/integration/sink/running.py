@@ -12,13 +12,13 @@ from uuid import UUID
 import psycopg
 from confluent_kafka import Producer
 
-from inbox.app import make_worker, prepare
+from inbox.app.start import make_worker, prepare
 from inbox.app.tracing import Tracing
 from inbox.cli.program import result_of
 from inbox.settings import Settings, load_settings
 from inbox.sink.worker import Worker
 from tests.sinks import write_configuration
-from tests.waiting import eventually
+from tests.waiting import WITHIN_SECONDS, eventually
 
 # A rebalance is noticed with a heartbeat.
 QUICK = '"heartbeat.interval.ms" = 100'
@@ -145,7 +145,7 @@ class Sink:
     def dead_letter_errors(self) -> list[str]:
         return self.column("SELECT error FROM inbox.dead_letters ORDER BY kafka_offset")
 
-    def eventually_settled(self, next_offset: int, *, partition: int = 0, within: float = 10.0) -> None:
+    def eventually_settled(self, next_offset: int, *, partition: int = 0, within: float = WITHIN_SECONDS) -> None:
         eventually(
             lambda: self.next_offsets().get(partition) == next_offset,
             within=within,

@@ -80,5 +80,5 @@ def test_what_fails_again_or_is_parked_again_is_not_copied_again(copied: Sink) -
     copied.sql("UPDATE inbox.dead_letters SET state = 'retried'")
     copied.sql("UPDATE inbox.partitions SET next_offset = 0, owner_epoch = owner_epoch + 1")
     copied.run()
-    eventually(lambda: copied.dead_letters() == [(0, "parked")], within=10, what="the event to be parked again")
+    eventually(lambda: copied.dead_letters() == [(0, "parked")], what="the event to be parked again")
     assert len(copies(copied)) == 1

@@ -1,6 +1,8 @@
 """Partitions, topics and workers: who takes what, from where, and when it is done."""
 
+import time
 from collections.abc import Callable
+from statistics import median
 
 import pytest
 from confluent_kafka import Producer
@@ -93,13 +95,18 @@ def test_a_partition_added_while_no_sink_runs_is_taken_from_its_first_event(shar
 
 
 def test_an_idle_sink_settles_an_event_within_a_second(shared: Sink) -> None:
+    took = []
     with shared.running():
         shared.send(Out(1))
         shared.eventually_settled(1)
-        for number in range(2, 6):
+        for number in range(2, 9):
             shared.send(Out(number))
-            shared.eventually_settled(number, within=1.0)
-    assert effects(shared) == [1, 2, 3, 4, 5]
+            began = time.monotonic()
+            shared.eventually_settled(number)
+            took.append(time.monotonic() - began)
+    assert effects(shared) == list(range(1, 9))
+    # Most of them: a machine that is busy with other things can hold up any one.
+    assert median(took) < 1.0
 
 
 def test_one_transaction_settles_events_of_several_topics(

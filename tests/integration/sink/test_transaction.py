@@ -76,7 +76,7 @@ def test_while_another_worker_owns_the_partition_nothing_is_written(appending: S
         assert appended(appending) == []
         assert appending.next_offsets() == {0: 0}
         # Kafka still assigns it here, so it is claimed again after the session timeout (6 s).
-        appending.eventually_settled(3, within=12)
+        appending.eventually_settled(3)
     assert appended(appending) == [1, 2, 3]
     assert appending.endings() == {"applied": 3}
 

