@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from uuid import UUID
 
 from inbox.errors import StartupError
-from inbox.store.flight import Parameters
-from inbox.store.outbox import OutgoingPayload, Publisher
-from inbox.store.session import HandlerSession
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `import inbox` is all that a package of handlers needs, and costs next to nothing
     import sqlalchemy
+
+    from inbox.store.flight import Parameters
+    from inbox.store.outbox import OutgoingPayload, Publisher
+    from inbox.store.session import HandlerSession
 
 ENTRY_POINT_GROUP = "inbox.handlers"
 _BATCH_MARK = "__inbox_batch__"
@@ -31,11 +32,11 @@ class Transaction:
 
     __slots__ = ("_publisher", "_session")
 
-    def __init__(self, session: HandlerSession, publisher: Publisher) -> None:
+    def __init__(self, session: "HandlerSession", publisher: "Publisher") -> None:
         self._session = session
         self._publisher = publisher
 
-    def execute(self, query: str, parameters: Parameters = None) -> None:
+    def execute(self, query: str, parameters: "Parameters" = None) -> None:
         """Run one statement, with `%s` or `%(name)s` for parameters (psycopg's style)."""
         self._session.execute(query, parameters)
 
@@ -43,18 +44,18 @@ class Transaction:
         """Run one statement once for each set of parameters."""
         self._session.executemany(query, parameters)
 
-    def fetch_one(self, query: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
+    def fetch_one(self, query: str, parameters: "Parameters" = None) -> tuple[Any, ...] | None:
         """The first row of the result, None where there is none."""
         return self._session.fetch_one(query, parameters)
 
-    def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+    def fetch_all(self, query: str, parameters: "Parameters" = None) -> list[tuple[Any, ...]]:
         """All rows of the result."""
         return self._session.fetch_all(query, parameters)
 
     def publish(
         self,
         topic: str,
-        payload: OutgoingPayload,
+        payload: "OutgoingPayload",
         *,
         type: str,  # noqa: A002 - the word of the contract
         key: str | None = None,

@@ -13,8 +13,8 @@ from inbox.sink.routes import Route
 from inbox.store.adoption import AdoptableTable, RowCount
 from inbox.store.audit import AuditReads
 from inbox.store.database import SinkConnection, connect, starting, take_time
-from inbox.store.migrations import require_current
 from inbox.store.processed import ADOPTED, Claims, Processed
+from inbox.store.schema_fit import require_current
 
 _IDS_AT_ONCE = 5000
 """Claims of one transaction; an adoption that was interrupted, run again, passes over what is there."""

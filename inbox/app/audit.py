@@ -17,7 +17,7 @@ from inbox.sink.fit import misfits
 from inbox.store.audit import AuditReads, Bounds
 from inbox.store.database import SinkConnection, connect, snapshot, starting, take_time
 from inbox.store.ledger import Ledger
-from inbox.store.migrations import require_current
+from inbox.store.schema_fit import require_current
 
 _QUEUE_BYTES = 32 * 1024 * 1024
 

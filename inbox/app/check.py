@@ -14,9 +14,9 @@ from inbox.kafka.cluster import Cluster, TopicView
 from inbox.settings import Settings
 from inbox.store.database import SinkConnection
 from inbox.store.ledger import Ledger
-from inbox.store.migrations import require_current
 from inbox.store.options import RelayKind, TableTarget
 from inbox.store.registration import Register
+from inbox.store.schema_fit import require_current
 from inbox.store.tables import TableWriter
 
 

@@ -14,9 +14,9 @@ from inbox.settings import RelaySettings
 from inbox.store.database import SinkConnection
 from inbox.store.existing_outbox import waiting_topics as existing_topics
 from inbox.store.existing_shape import shape_of
-from inbox.store.migrations import require_outbox
 from inbox.store.options import DatabaseOptions, OutboxOptions, RelayKind
 from inbox.store.outbox_relay import waiting_topics
+from inbox.store.schema_fit import require_outbox
 
 
 def check_relay(settings: RelaySettings) -> list[Finding]:

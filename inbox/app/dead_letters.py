@@ -12,8 +12,8 @@ from inbox.sink.retry import Unit
 from inbox.store.database import SinkConnection, connect, snapshot, starting
 from inbox.store.dead_letters import OPEN, State
 from inbox.store.letters import Concerned, Letter, Letters, Selection
-from inbox.store.migrations import require_current
 from inbox.store.options import DatabaseOptions
+from inbox.store.schema_fit import require_current
 
 
 @dataclass(frozen=True, kw_only=True)

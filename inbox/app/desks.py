@@ -62,12 +62,9 @@ class Desks:
 
     def _settler(self, connection: SinkConnection) -> Settler:
         settings, registration = self._settings, self._ready.registration
-        session = HandlerSession(connection)
-        if self._ready.handlers:
-            session.prepare()
         return Settler(
             connection,
-            session,
+            HandlerSession(connection),
             [self._bound(route, registration.route_ids[route.name]) for route in settings.routes],
             schema=settings.database.schema,
             owner=self._owner,

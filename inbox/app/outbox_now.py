@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from inbox.app.connector import capture_of
 from inbox.errors import InboxError
 from inbox.store.database import connect, starting
-from inbox.store.migrations import require_outbox
 from inbox.store.options import DatabaseOptions, OutboxOptions, RelayKind
 from inbox.store.outbox_waiting import SlotNow, Waiting, slot_now, waiting
+from inbox.store.schema_fit import require_outbox
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from inbox.events import TopicPartition
 from inbox.settings import RetentionLimits
 from inbox.store.database import SinkConnection, connect, snapshot, starting, take_time
 from inbox.store.generations import Generation, Generations, Horizon
-from inbox.store.migrations import require_current
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.outbox_retention import outbox_retention
 from inbox.store.prune_lock import pruning_alone
 from inbox.store.retention import Old, Retention
 from inbox.store.schema import GENERATION_SLOTS
+from inbox.store.schema_fit import require_current
 from inbox.telemetry import log
 
 _SHARES = GENERATION_SLOTS - 1

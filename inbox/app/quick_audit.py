@@ -11,7 +11,7 @@ from inbox.events import Settlement, TopicPartition
 from inbox.settings import Settings
 from inbox.store.audit import AuditReads
 from inbox.store.database import connect, snapshot, starting, take_time
-from inbox.store.migrations import require_current
+from inbox.store.schema_fit import require_current
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,10 @@ from inbox.relay.relay import Desk, Relay
 from inbox.relay.term import Term
 from inbox.settings import RelaySettings
 from inbox.store.database import SinkConnection, connect, starting
-from inbox.store.migrations import require_outbox
 from inbox.store.options import RelayKind
 from inbox.store.outbox_relay import Bell, Held, LeaseRow, OutboxTable
 from inbox.store.rights import missing_relay_rights
+from inbox.store.schema_fit import require_outbox
 
 
 def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:

@@ -16,9 +16,9 @@ from inbox.store.audit import AuditReads
 from inbox.store.database import SinkConnection, connect, snapshot, starting, transaction
 from inbox.store.generations import Generations
 from inbox.store.ledger import Ledger
-from inbox.store.migrations import require_current
 from inbox.store.options import DatabaseOptions
 from inbox.store.replays import Replay, Replays, ReplayState
+from inbox.store.schema_fit import require_current
 
 
 @dataclass(frozen=True, kw_only=True)

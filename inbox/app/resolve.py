@@ -92,10 +92,13 @@ class _Office:
     def _open(self) -> LetterDesk:
         connection = self.connect()
         if self._desk is None:
-            session = HandlerSession(connection)
-            session.prepare()
-            by = self._by or this_person(connection)
-            self._desk = LetterDesk(connection, session, schema=self._options.schema, limits=self._limits, by=by)
+            self._desk = LetterDesk(
+                connection,
+                HandlerSession(connection),
+                schema=self._options.schema,
+                limits=self._limits,
+                by=self._by or this_person(connection),
+            )
         return self._desk
 
 

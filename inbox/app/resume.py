@@ -16,8 +16,8 @@ from inbox.sink.fit import LogView, is_another_topic
 from inbox.sink.identify import coordinates_id
 from inbox.store.database import SinkConnection, connect, starting, transaction
 from inbox.store.ledger import KnownPartition, Ledger
-from inbox.store.migrations import require_current
 from inbox.store.resumptions import Resumptions
+from inbox.store.schema_fit import require_current
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,9 +37,9 @@ def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[
         topics = {step.address.topic for step in planned.steps}
         routes = [each for each in settings.routes if _concerned(each, topics, route) and each.name in ids]
         bound = bind_routes(settings, connection, {each.name: ids[each.name] for each in routes})
-        session = HandlerSession(connection)
-        session.prepare()
-        trial = Shadow(connection, session, list(bound.values()), schema=schema, limits=settings.failures)
+        trial = Shadow(
+            connection, HandlerSession(connection), list(bound.values()), schema=schema, limits=settings.failures
+        )
         for step in planned.steps:
             _try(trial, step, reader, routes)
     return list(trial.found.values())

@@ -26,9 +26,9 @@ from inbox.sink.time_limit import TimeLimit
 from inbox.sink.worker import Worker
 from inbox.sink.writer import Desk, Writer
 from inbox.store.database import SinkConnection, connect, starting
-from inbox.store.migrations import require_current
 from inbox.store.options import RelayKind, TableTarget
 from inbox.store.rights import missing_rights
+from inbox.store.schema_fit import require_current
 from inbox.store.tables import TableWriter
 
 

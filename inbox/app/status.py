@@ -15,8 +15,8 @@ from inbox.store.database import SinkConnection, connect, snapshot, starting
 from inbox.store.dead_letters import DeadLetters, State
 from inbox.store.generations import Generations
 from inbox.store.ledger import Ledger, PartitionStatus
-from inbox.store.migrations import require_current
 from inbox.store.replays import Replay, Replays
+from inbox.store.schema_fit import require_current
 
 _BROKER_SECONDS = 3.0
 _RATE_WITHIN = timedelta(minutes=5)

@@ -9,8 +9,8 @@ from inbox.store.database import SinkConnection, connect, snapshot
 from inbox.store.dead_letters import DeadLetters, State
 from inbox.store.failures import in_our_words
 from inbox.store.generations import Generations
-from inbox.store.migrations import refuse_newer
 from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.schema_fit import refuse_newer
 from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS
 
 _EVERY_SECONDS = 15.0

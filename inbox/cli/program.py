@@ -5,54 +5,55 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import click
 
 from inbox import __version__
-from inbox.cli.adopt import adopt
-from inbox.cli.audit import audit
-from inbox.cli.check import check
-from inbox.cli.dead_letters import dead_letters
-from inbox.cli.dev import demo, dev
 from inbox.cli.exits import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
-from inbox.cli.migrate import migrate
-from inbox.cli.outbox import outbox
-from inbox.cli.prune import prune
-from inbox.cli.relay import relay
-from inbox.cli.replay import replay
-from inbox.cli.resume import resume
-from inbox.cli.run import run
 from inbox.cli.secrets import Secrets, without_passwords
-from inbox.cli.status import status
 from inbox.errors import InboxError
 from inbox.telemetry import configure_logging
 
+_MODULES = {
+    "adopt": "adopt",
+    "audit": "audit",
+    "check": "check",
+    "dead-letters": "dead_letters",
+    "demo": "dev",
+    "dev": "dev",
+    "migrate": "migrate",
+    "outbox": "outbox",
+    "prune": "prune",
+    "relay": "relay",
+    "replay": "replay",
+    "resume": "resume",
+    "run": "run",
+    "status": "status",
+}
+"""The module of each command."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class _Program(click.Group):
+    """Imports a command when it is asked for: all of them together are 40 MB that no sink needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"inbox.cli.{_MODULES[cmd_name]}")
+        return cast(click.Command, getattr(module, cmd_name.replace("-", "_")))
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="inbox")
 def program() -> None:
     """Takes committed Kafka events into PostgreSQL effectively once."""
     configure_logging(human=sys.stderr.isatty())
-
-
-for command in (
-    run,
-    migrate,
-    check,
-    status,
-    audit,
-    adopt,
-    dead_letters,
-    demo,
-    dev,
-    resume,
-    outbox,
-    prune,
-    relay,
-    replay,
-):
-    program.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from inbox import app
 from inbox.app.health import Health
 from inbox.app.pruning import pruning_outbox
+from inbox.app.relay import make_relay, prepare_relay
 from inbox.cli.collector import spare_what_stays
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, properties_option, relay_settings
@@ -31,9 +31,9 @@ def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_em
     settings = relay_settings(config, properties)
     stop, health = Stop(), Health()
     with stopped_by_signals(stop), serving(settings.http_listen, health):
-        if not app.prepare_relay(settings, stop):
+        if not prepare_relay(settings, stop):
             return DONE
-        made = app.make_relay(settings, until_empty=until_empty, transactional=transactional)
+        made = make_relay(settings, until_empty=until_empty, transactional=transactional)
         health.watch(made.progress)
         stop.then(made.stop)
         spare_what_stays()

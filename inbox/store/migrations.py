@@ -10,25 +10,21 @@ from contextlib import closing
 from typing import Any
 
 import psycopg
-from psycopg import sql
-from psycopg.rows import tuple_row
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from inbox.errors import InboxError, StartupError, TryAgainError
 from inbox.store.database import connect
 from inbox.store.failures import described
+from inbox.store.journeys import Journey, targets
 from inbox.store.migration_lock import take_lock
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from inbox.store.revisions import INBOX, OUTBOX, History, Journey, Step, history_of, targets, usability
+from inbox.store.revisions import OUTBOX, Step
+from inbox.store.schema_fit import current_revision, is_newer_and_usable, require_payload
 
 # SQLSTATE classes and codes of a database that may do it later: connection, rollback, resources, lock not
 # had in time, intervention (57014 is the statement timeout), system, and a standby before its promotion.
 _LATER = ("08", "40", "53", "55", "57", "58", "25006")
-
-_PAYLOAD_TYPE = """
-SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'payload'
-"""
 
 
 def migrate(
@@ -73,7 +69,7 @@ def migration_sql(options: DatabaseOptions, *, to: str = "head", outbox: OutboxO
     output = io.StringIO()
     for journey in journeys:
         if journey.start != journey.target:
-            journey.write_sql(journey.history.config(options.schema, outbox, [], output=output))
+            journey.write_sql(journey.config(options.schema, outbox, [], output=output))
     if not output.getvalue():
         raise StartupError(f'nothing lies between {before or "base"} and {after}; name both, as in "0001:base"')
     return output.getvalue()
@@ -91,110 +87,17 @@ def pending(
     return [step for journey in _journeys(connection, schema, to, outbox) for step in journey.steps()]
 
 
-def head_revision() -> str:
-    """The revision that this version of the software needs, outbox aside."""
-    return INBOX.head()
-
-
-def current_revision(connection: psycopg.Connection[Any], schema: str, history: History = INBOX) -> str | None:
-    """The revision that the schema is at; None when there is no schema, or no tables of the history in it."""
-    table = sql.Identifier(schema, history.version_table)
-    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute("SELECT to_regclass(%s)", (table.as_string(connection),))
-        if cursor.fetchone() == (None,):
-            return None
-        cursor.execute(sql.SQL("SELECT version_num FROM {}").format(table))
-        row = cursor.fetchone()
-    return None if row is None else str(row[0])
-
-
-def require_current(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions | None = None) -> None:
-    """Returns if this version can use the schema, and the outbox in it if one is configured.
-
-    It can if the schema is at the revision that it needs, or at a newer one that only added to it since.
-
-    Raises:
-        StartupError: there are no tables, they are behind this version or changed for a newer one, or the outbox is
-            of the other payload type.
-    """
-    current = current_revision(connection, schema)
-    if current is None:
-        raise StartupError(f'the schema "{schema}" holds no tables of the inbox; run `inbox migrate`')
-    _require(connection, INBOX, schema, current, head_revision())
-    if outbox is not None:
-        require_outbox(connection, schema, outbox)
-
-
-def require_outbox(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions) -> None:
-    """As `require_current`, of the outbox alone."""
-    history = history_of(outbox)
-    current = current_revision(connection, schema, history)
-    if current is None:
-        holds = "no outbox" if outbox.existing is None else "nothing for the relay of a table of yours"
-        raise StartupError(f'[outbox] is configured and the schema "{schema}" holds {holds}; run `inbox migrate`')
-    _require(connection, history, schema, current, history.head())
-    if history is OUTBOX:
-        _require_payload(connection, schema, outbox)
-
-
-def _require(connection: psycopg.Connection[Any], history: History, schema: str, current: str, needed: str) -> None:
-    if _is_newer_and_usable(connection, history, schema, current):
-        return
-    history.refuse_unknown(schema, current)
-    if current != needed:
-        raise StartupError(
-            f'the schema "{schema}" is at revision {current}, this version needs {needed}; run `inbox migrate`'
-        )
-
-
-def refuse_newer(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions | None = None) -> None:
-    """For who runs already: returns unless the schema was migrated to where this version cannot follow.
-
-    One that is gone, or behind, is an outage for such a one, and may come back.
-
-    Raises:
-        StartupError: a newer version of the software changed what this one uses.
-    """
-    for history in (INBOX, *([history_of(outbox)] if outbox is not None else [])):
-        current = current_revision(connection, schema, history)
-        if current is not None and not _is_newer_and_usable(connection, history, schema, current):
-            history.refuse_unknown(schema, current)
-
-
-def _is_newer_and_usable(connection: psycopg.Connection[Any], history: History, schema: str, current: str) -> bool:
-    """Whether a newer version of the software made the schema what it is, and left to this one what it needs."""
-    if history.knows(current):
-        return False
-    table = sql.Identifier(schema, history.version_table).as_string(connection)
-    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", (table,)).fetchone()
-    return row is not None and row[0] in [usability(current, known) for known in history.down_from("head")]
-
-
-def _require_payload(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions) -> None:
-    table = sql.Identifier(schema, "outbox").as_string(connection)
-    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(_PAYLOAD_TYPE, (table,)).fetchone()
-    found = row[0] if row else "absent"
-    if found != outbox.payload.value:
-        raise StartupError(
-            f'the payload of the outbox in the schema "{schema}" is {found}, [outbox] payload is "{outbox.payload}"; '
-            "correct the setting, or, once its events are all sent, make it anew: "
-            "`inbox migrate --to outbox@base`, then `inbox migrate`"
-        )
-
-
 def _journeys(connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None) -> list[Journey]:
     """Where each history has to go from where it is; everything that can be refused is refused here."""
     journeys = []
     for history, target in targets(to, outbox).items():
         current = current_revision(connection, schema, history)
         if current is not None:
-            if to == "head" and _is_newer_and_usable(connection, history, schema, current):
+            if to == "head" and is_newer_and_usable(connection, history, schema, current):
                 continue  # an older version that is rolled back to has nothing to do
             history.refuse_unknown(schema, current)
             if history is OUTBOX and target is not None and outbox is not None:
-                _require_payload(connection, schema, outbox)
+                require_payload(connection, schema, outbox)
         journeys.append(Journey(history, current, target))
     return journeys
 
@@ -209,7 +112,7 @@ def _run(
     engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool)
     with engine.connect() as alembics:
         for journey in journeys:
-            config = journey.history.config(schema, outbox, applied)
+            config = journey.config(schema, outbox, applied)
             config.attributes["connection"] = alembics
             journey.run(config)
 

@@ -4,20 +4,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import psycopg
-import sqlalchemy
 from psycopg import pq
-from sqlalchemy import event
-from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
 
 from inbox.errors import EventError, InboxError
 from inbox.store.database import Ends, SinkConnection
 from inbox.store.failures import ABOUT_TYPES, described, in_our_words, translated
 from inbox.store.flight import Flight, Parameters, Statement
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import ExceptionContext
 
 _TRANSACTION_CONTROL = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(begin|start|commit|end|abort|rollback|savepoint|release|prepare\s+transaction)\b",
@@ -38,28 +37,11 @@ class HandlerSession:
     def __init__(self, connection: SinkConnection) -> None:
         self._connection = connection
         self._flight = Flight(connection)
-        self._engine: sqlalchemy.Engine | None = None
-        self._sqlalchemy: sqlalchemy.Connection | None = None
+        self._engine: Engine | None = None
+        self._sqlalchemy: Connection | None = None
         self._failed_in_sqlalchemy = False
         self._statements: dict[str, Parameters] = {}
         self.failure: InboxError | None = None
-
-    def prepare(self) -> None:
-        """Let SQLAlchemy ask its questions while no transaction is open: it ends them with a rollback.
-
-        Raises:
-            TryAgainError: the connection broke meanwhile.
-        """
-        engine = sqlalchemy.create_engine(
-            "postgresql+psycopg://", creator=lambda: self._connection, poolclass=StaticPool, pool_reset_on_return=None
-        )
-        event.listen(engine, "handle_error", self._note_sqlalchemy)
-        try:
-            with engine.connect():
-                pass
-        except DBAPIError as error:
-            raise translated(cast(psycopg.Error, error.orig)) from error.orig
-        self._engine = engine
 
     @contextmanager
     def handlers(self) -> Iterator[None]:
@@ -118,18 +100,24 @@ class HandlerSession:
         return self._connection.cursor().execute(_admitted(query), parameters)
 
     @property
-    def sqlalchemy(self) -> sqlalchemy.Connection:
+    def sqlalchemy(self) -> "Connection":
         """A connection of SQLAlchemy's over the same transaction; ends the pipeline, which it cannot use."""
         if self._sqlalchemy is None:
-            if self._engine is None:
-                raise TypeError("this session was not prepared for SQLAlchemy")
             with self._noting():
                 self._flight.land()
-            self._flight.forget()
-            self._sqlalchemy = self._engine.connect()
+                self._flight.forget()
+                self._sqlalchemy = self._engine_at_last().connect()
             # Begun here, so that commit() and rollback() reach the guard, and a Session joins it from outside.
             self._sqlalchemy.begin()
         return self._sqlalchemy
+
+    def _engine_at_last(self) -> "Engine":
+        if self._engine is None:
+            # Only now: a sink whose handlers do without SQLAlchemy has 20 MB less to keep.
+            from inbox.store.alchemy import engine_over
+
+            self._engine = engine_over(self._connection, self._note_sqlalchemy)
+        return self._engine
 
     def doubts(self, failure: InboxError) -> bool:
         """Whether it may be the values of an event that did not fit a statement, or the statement the database."""
@@ -176,7 +164,7 @@ class HandlerSession:
             failure.__cause__ = error
         return failure
 
-    def _note_sqlalchemy(self, context: ExceptionContext) -> None:
+    def _note_sqlalchemy(self, context: "ExceptionContext") -> None:
         original = context.original_exception
         if context.statement is not None and isinstance(context.parameters, Mapping):
             self._statements[context.statement] = context.parameters

@@ -1,7 +1,7 @@
 """Runs the `inbox` command in processes that kill themselves at a failpoint.
 
-A fork server: `inbox` is imported once, before any thread or connection exists, and each run is a fork of that, so
-that a start costs no import. Production code knows nothing of this; here is where its failpoints are armed.
+A fork server: what `inbox run` needs is imported once, before any thread or connection exists, and each run is a fork
+of that, so that a start costs no import. Production code knows nothing of this; here is where its failpoints are armed.
 
 On stdin one order a line, as JSON: {"arguments": [...], "log": FILE, "kill": null}, or for one that kills itself
 {..., "kill": {"at": FAILPOINT, "hit": N, "after": SECONDS}}. On stdout, for each, the process id, and when it ended its
@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import inbox.cli.run
+import inbox.cli.work  # noqa: F401 - the program imports both when it is asked to run
 from inbox import failpoints
 from inbox.cli import main as inbox_command
 

@@ -8,9 +8,11 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from inbox.errors import StartupError
-from inbox.store.migrations import current_revision, migrate, migration_sql, pending, require_current
+from inbox.store.journeys import Journey
+from inbox.store.migrations import migrate, migration_sql, pending
 from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, OutboxPayload
-from inbox.store.revisions import OUTBOX, Journey, Step
+from inbox.store.revisions import OUTBOX, Step
+from inbox.store.schema_fit import current_revision, require_current
 
 JSON = OutboxOptions(payload=OutboxPayload.JSON)
 BYTEA = OutboxOptions(payload=OutboxPayload.BYTEA)

@@ -14,15 +14,11 @@ from psycopg import conninfo, sql
 from pydantic import SecretStr
 
 from inbox.errors import StartupError, TryAgainError
-from inbox.store.migrations import (
-    current_revision,
-    head_revision,
-    migrate,
-    require_current,
-)
+from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions
 from inbox.store.revisions import Step
 from inbox.store.schema import metadata
+from inbox.store.schema_fit import current_revision, head_revision, require_current
 
 TABLES = sorted(table.name for table in metadata("inbox").sorted_tables)
 
@@ -313,7 +309,7 @@ def test_require_current_behind_says_both_revisions(
     options: DatabaseOptions, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(options)
-    monkeypatch.setattr("inbox.store.migrations.head_revision", lambda: "9999")
+    monkeypatch.setattr("inbox.store.schema_fit.head_revision", lambda: "9999")
 
     with (
         psycopg.connect(empty_database_url) as connection,

@@ -10,9 +10,11 @@ from pydantic import SecretStr
 
 from inbox.errors import StartupError
 from inbox.store import revisions
-from inbox.store.migrations import current_revision, head_revision, migrate, pending, require_current
+from inbox.store.journeys import usable_from
+from inbox.store.migrations import migrate, pending
 from inbox.store.options import DatabaseOptions
 from inbox.store.revisions import Step
+from inbox.store.schema_fit import current_revision, head_revision, require_current
 
 NEWER = """
 import sqlalchemy as sa
@@ -98,7 +100,7 @@ def test_going_back_moves_the_mark_back(options: DatabaseOptions, by_newer: Newe
     with connected(options) as connection:
         require_current(connection, "inbox")
         mark = connection.execute("SELECT obj_description('inbox.alembic_version'::regclass, 'pg_class')").fetchone()
-    assert mark == (revisions.usability(head_revision(), revisions.INBOX.usable_from(head_revision())),)
+    assert mark == (revisions.usability(head_revision(), usable_from(revisions.INBOX, head_revision())),)
 
 
 def test_a_mark_that_a_dump_left_out_is_no_permission(options: DatabaseOptions, by_newer: Newer) -> None:

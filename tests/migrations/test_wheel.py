@@ -11,9 +11,9 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from inbox.store.migrations import require_current
 from inbox.store.options import OutboxOptions
 from inbox.store.revisions import migrations_directory
+from inbox.store.schema_fit import require_current
 
 REPOSITORY = Path(__file__).parents[2]
 

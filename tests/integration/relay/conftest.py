@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from pydantic import SecretStr
 
-from inbox.app import make_relay
+from inbox.app.relay import make_relay
 from inbox.kafka.options import KafkaOptions
 from inbox.settings import RelaySettings
 from inbox.store.migrations import migrate

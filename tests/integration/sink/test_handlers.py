@@ -197,7 +197,7 @@ def test_a_missing_table_is_an_outage_and_no_dead_letter(handled_by: HandledBy) 
         eventually(lambda: worker.progress.waiting_for, what="the sink to say that it waits")
         assert "later" in str(worker.progress.waiting_for)
         sink.sql("CREATE TABLE later (event int)")
-        sink.eventually_settled(1, within=15)
+        sink.eventually_settled(1)
     assert sink.column("SELECT event FROM later") == [1]
     assert sink.dead_letters() == []
 
@@ -338,6 +338,24 @@ def test_sqlalchemy_core_joins_the_transaction(handled_by: HandledBy) -> None:
     sink.send(Out(1), Out(2), Out(3))
     sink.run()
     assert effects(sink) == [1, 3]
+
+
+def test_the_first_use_of_sqlalchemy_ends_no_transaction_that_has_begun(handled_by: HandledBy) -> None:
+    seen: list[tuple[object, object]] = []
+
+    def handler(event: Event, tx: Transaction) -> None:
+        before = tx.fetch_one("SELECT pg_current_xact_id()::text")
+        apply(event, tx)
+        if event.id.int == 2:
+            after = tx.connection.execute(sqlalchemy.text("SELECT pg_current_xact_id()::text")).scalar()
+            seen.append((before, (after,)))
+
+    sink = handled_by(handler)
+    sink.send(Out(1), Out(2), Out(3))
+    sink.run()
+    assert seen
+    assert all(before == after for before, after in seen)
+    assert effects(sink) == [1, 2, 3]
 
 
 def test_a_search_path_that_a_handler_changed_is_put_back_for_the_next_batch_and_told(handled_by: HandledBy) -> None:

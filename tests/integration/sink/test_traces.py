@@ -118,5 +118,5 @@ def test_a_missing_package_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyP
 
 
 def test_without_being_asked_nothing_of_it_is_imported() -> None:
-    look = "import sys, inbox.cli.program; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    look = "import sys, inbox.cli.work; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", look]).returncode == 0

@@ -13,10 +13,11 @@ PAGE = (Path(__file__).parents[3] / "docs/reference/commands.md").read_text(enco
 
 
 def command_at(path: tuple[str, ...]) -> click.Command:
-    found: click.Command = program
+    found: click.Command | None = program
     for name in path:
         assert isinstance(found, click.Group)
-        found = found.commands[name]
+        found = found.get_command(click.Context(found), name)
+    assert found is not None
     return found
 
 

@@ -1,0 +1,57 @@
+"""What a process does not import: each has its memory for as long as it runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+CONFIG = """
+[sink]
+name = "light"
+[database]
+url = "postgresql://light@localhost/light"
+[kafka]
+"bootstrap.servers" = "localhost:9092"
+[[routes]]
+topic = "orders"
+[routes.table]
+name = "public.orders"
+mode = "append"
+[routes.table.columns]
+document = "$value"
+"""
+TELL = "print('loaded', *{name.partition('.')[0] for name in sys.modules})"
+SUPERVISOR = f"""
+import sys
+import inbox.cli.run as run
+from inbox.cli.program import result_of
+run.supervise = lambda *_: 0
+assert result_of(["run", "--workers", "2", "--config", sys.argv[1]]) == 0
+{TELL}
+"""
+
+
+def loaded(program: str, *arguments: object) -> set[str]:
+    """The packages of a fresh interpreter at the end of the program."""
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
+    (line,) = (line for line in ran.stdout.splitlines() if line.startswith("loaded "))
+    return set(line.split()[1:])
+
+
+def test_a_supervisor_loads_no_client_of_kafka_or_postgresql(tmp_path: Path) -> None:
+    config = tmp_path / "inbox.toml"
+    config.write_text(CONFIG)
+    assert loaded(SUPERVISOR, config).isdisjoint({"alembic", "confluent_kafka", "psycopg", "sqlalchemy"})
+
+
+def test_a_worker_loads_nothing_that_migrates() -> None:
+    assert loaded(f"import sys, inbox.cli.work; {TELL}").isdisjoint({"alembic", "mako"})
+
+
+def test_a_worker_loads_nothing_of_sqlalchemy_that_maps_objects() -> None:
+    look = "import sys, inbox.cli.work; sys.exit('sqlalchemy.orm' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look]).returncode == 0
+
+
+def test_a_package_of_handlers_that_imports_inbox_loads_no_client() -> None:
+    assert loaded(f"import sys, inbox; {TELL}").isdisjoint({"confluent_kafka", "psycopg", "pydantic", "sqlalchemy"})
