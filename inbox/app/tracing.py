@@ -101,9 +101,9 @@ class _TracedDesk:
         self._desk = desk
         self._tracing = tracing
 
-    def settle(self, batch: Batch) -> SettledBatch:
+    def settle(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
         with self._tracing.batch(batch) as span:
-            settled = self._desk.settle(batch)
+            settled = self._desk.settle(batch, under_way)
             span.set_attribute("inbox.fenced", bool(settled.fenced))
             return settled
 

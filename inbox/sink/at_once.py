@@ -4,7 +4,7 @@ The server is at one part while the client makes the next ready. Where an event 
 undone, and the column is settled part by part (`inbox.sink.isolate`), which finds out which.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from inbox.errors import EventError
 from inbox.failpoints import Failpoint, reach
@@ -16,8 +16,10 @@ _FIRST_PART, _PART = 250, 1000
 """Events of one statement: while the first are made ready the server has nothing to do."""
 
 
-def settled_at_once(do: Attempts, route: BoundRoute, column: Column) -> bool:
+def settled_at_once(do: Attempts, route: BoundRoute, column: Column, under_way: Callable[[], None]) -> bool:
     """Claim and apply all events of a column, as the first thing that is done about it.
+
+    `under_way` is called once the server has more to do than the client.
 
     Returns:
         False where that cannot be expected to go well, or did not: nothing is done.
@@ -30,7 +32,7 @@ def settled_at_once(do: Attempts, route: BoundRoute, column: Column) -> bool:
         return False
     if not (column.ids and do.processed.seem_new(do.connection, route.route_id, column.ids)):
         return False
-    while not _flown(do, route.route_id, route.effect, column, foresight):
+    while not _flown(do, route.route_id, route.effect, column, foresight, under_way):
         if not foresight.effects.is_good:
             return False
     foresight.claims.was_right()
@@ -38,16 +40,27 @@ def settled_at_once(do: Attempts, route: BoundRoute, column: Column) -> bool:
     return True
 
 
-def _flown(do: Attempts, route_id: int, effect: TableEffect, column: Column, foresight: RouteForesight) -> bool:
+def _flown(
+    do: Attempts,
+    route_id: int,
+    effect: TableEffect,
+    column: Column,
+    foresight: RouteForesight,
+    under_way: Callable[[], None],
+) -> bool:
     """Once, as is expected now; False: nothing is done, and less is expected."""
     new_rows = foresight.rows.is_good
     do.transaction.start_attempt()
     try:
         with do.transaction.flight():
-            for part in _parts(column):
+            for number, part in enumerate(_parts(column)):
                 do.processed.send_new(do.connection, route_id, claims_of(part))
                 reach(Failpoint.CLAIMED)
                 effect.send(do.connection, part, new=new_rows)
+                if number >= 1:
+                    # Not at the first: the server would be done with it before the next one is ready.
+                    under_way()
+            under_way()
         do.transaction.check_deferred()
     except EventError as error:
         do.transaction.undo_attempt()

@@ -147,25 +147,25 @@ class Settler:
         self._suspects.close()
         self._connection.close()
 
-    def settle(self, batch: Batch) -> SettledBatch:
-        """Settle the batch as a whole.
+    def settle(self, batch: Batch, under_way: Callable[[], None] = lambda: None) -> SettledBatch:
+        """Settle the batch as a whole; `under_way` is called once the server is at work, or a handler.
 
         Raises:
             TryAgainError: nothing is known to have happened; ask the ledger, then settle again.
             HaltError: going on could lose or repeat an event.
         """
         self._learn_older_claims()
-        while (settled := self._settle_in_generation(batch)) is None:
+        while (settled := self._settle_in_generation(batch, under_way)) is None:
             log().info("generation-changed", generation=self._processed.generation)
             self._learn_older_claims()
         return settled
 
-    def _settle_in_generation(self, batch: Batch) -> SettledBatch | None:
+    def _settle_in_generation(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch | None:
         """None where new claims go into another generation by now: what was done is undone."""
         confirm = self._witness.ask(batch)
         self._transaction.begin()
         try:
-            results = {route.name: self._settle_route(route, batch) for route in self._routes}
+            results = {route.name: self._settle_route(route, batch, under_way) for route in self._routes}
             letters = [letter for result in results.values() for letter in result.letters]
             self._park(letters)
             self._suspects.forget_settled(self._connection, batch)
@@ -191,13 +191,14 @@ class Settler:
             elsewhere=ended,
         )
 
-    def _settle_route(self, route: BoundRoute, batch: Batch) -> RouteResult:
+    def _settle_route(self, route: BoundRoute, batch: Batch, under_way: Callable[[], None]) -> RouteResult:
         column = batch.column(route.name)
         self._suspects.mark(route.route_id, column)
         try:
             settling = RouteSettling(self._attempts, route, column, self._parked_keys)
-            if settling.untroubled and settled_at_once(self._attempts, route, column):
+            if settling.untroubled and settled_at_once(self._attempts, route, column, under_way):
                 return RouteResult()
+            under_way()
             return settling.run()
         except SmallerBatchError as error:
             if batch.records == 1:

@@ -38,6 +38,7 @@ _TELL_SECONDS = 0.5
 _SLOW_SECONDS = 1.0
 _DRAIN_SECONDS = 20.0
 _REVOKE_SECONDS = 5.0
+_GIVE_WAY_SECONDS = 0.05
 
 
 @dataclass
@@ -89,6 +90,7 @@ class Worker:
         self._clock = clock
         self._stopping = False
         self._retry: Settle | None = None
+        self._last: Outcome | None = None
         self._failures = 0
         self._outage = Outage(clock)
         self._retry_at = 0.0
@@ -141,6 +143,7 @@ class Worker:
         outcome = self._writer.collect()
         if outcome is None:
             return
+        self._last = outcome
         if isinstance(outcome.error, TryAgainError):
             self._wait_after(outcome, outcome.error)
         elif outcome.error is not None:
@@ -254,6 +257,9 @@ class Worker:
         if job is not None:
             self._submitted_at = now
             self._writer.submit(job)
+            self._writer.give_way(_GIVE_WAY_SECONDS)
+        # Only now: to free thousands of records takes milliseconds, in which the database would wait.
+        self._last = None
 
     def _next_job(self, now: float) -> Acquire | Look | Settle | None:
         if self._retry is not None:

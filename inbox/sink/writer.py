@@ -56,7 +56,10 @@ class Desk(Protocol):
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]: ...
     def look(self, topics: Sequence[str]) -> list[Holding]: ...
-    def settle(self, batch: Batch) -> SettledBatch: ...
+    def settle(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
+        """Calls `under_way` once the database has work to do that outlasts what the client has."""
+        ...
+
     def resolve(self, batch: Batch) -> SettledBatch | None: ...
     def close(self) -> None: ...
 
@@ -72,6 +75,7 @@ class Writer:
         self._desk: Desk | None = None
         self._job: Job | None = None
         self._outcome: Outcome | None = None
+        self._under_way = False
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
@@ -90,12 +94,21 @@ class Writer:
         """Only while not busy."""
         with self._wake:
             self._job = job
+            self._under_way = False
             self._wake.notify_all()
 
     def wait(self, seconds: float) -> None:
         """Until the job at hand has an outcome, at most that long."""
         with self._wake:
             self._wake.wait_for(lambda: self._outcome is not None or self._job is None, timeout=seconds)
+
+    def give_way(self, seconds: float) -> None:
+        """Until the database is at work on the job at hand, or that has an outcome, at most that long.
+
+        Two busy threads of one interpreter take turns, and until then the database waits for both.
+        """
+        with self._wake:
+            self._wake.wait_for(lambda: self._under_way or self._outcome is not None, timeout=seconds)
 
     def collect(self) -> Outcome | None:
         """The outcome of the job at hand, once; afterwards the writer is free."""
@@ -112,23 +125,33 @@ class Writer:
         self._thread.join(wait_seconds)
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._closing or (self._job is not None and self._outcome is None))
-                if self._closing:
-                    break
-                job = self._job
-            assert job is not None  # noqa: S101 - the condition above says so, mypy cannot see it
-            outcome = self._carry_out(job)
-            with self._wake:
-                self._outcome = outcome
-                self._wake.notify_all()
+        while self._has_job():
+            self._work()
         self._drop_desk()
+
+    def _has_job(self) -> bool:
+        """Waits for it; False at the end."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._closing or (self._job is not None and self._outcome is None))
+            return not self._closing
+
+    def _work(self) -> None:
+        """Keeps nothing of the job: whose last reference goes has to free a batch of records."""
+        assert self._job is not None  # noqa: S101 - `_has_job` says so, mypy cannot see it
+        outcome = self._carry_out(self._job)
+        with self._wake:
+            self._outcome = outcome
+            self._wake.notify_all()
+
+    def _note_under_way(self) -> None:
+        with self._wake:
+            self._under_way = True
+            self._wake.notify_all()
 
     def _carry_out(self, job: Job) -> Outcome:
         try:
             desk = self._desk = self._desk or self._open_desk()
-            return Outcome(job, _answer(desk, job))
+            return Outcome(job, _answer(desk, job, self._note_under_way))
         except TryAgainError as error:
             self._drop_desk()
             return Outcome(job, error=error)
@@ -141,7 +164,7 @@ class Writer:
             desk.close()
 
 
-def _answer(desk: Desk, job: Job) -> Answer:
+def _answer(desk: Desk, job: Job, under_way: Callable[[], None]) -> Answer:
     match job:
         case Acquire(partitions):
             holdings = desk.acquire(partitions)
@@ -150,4 +173,4 @@ def _answer(desk: Desk, job: Job) -> Answer:
         case Look(topics):
             return desk.look(topics)
         case Settle(batch, doubtful):
-            return (desk.resolve(batch) if doubtful else None) or desk.settle(batch)
+            return (desk.resolve(batch) if doubtful else None) or desk.settle(batch, under_way)

@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from inbox.sink import at_once
+from inbox.sink.apply import TableEffect
 from inbox.store.database import connect
 from inbox.store.generations import Generations
 from inbox.store.options import DatabaseOptions
@@ -81,6 +82,30 @@ def test_new_events_are_settled_at_once_after_a_first_part(table: Table, flights
     assert len(rows(sink)) == 25
     assert sink.endings() == {"applied": 25}
     assert sink.column("SELECT count(*) FROM inbox.processed") == [25]
+
+
+def test_a_flight_is_under_way_once_two_parts_are_sent_or_all_that_there_are(
+    table: Table, flights: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[list[str]] = []
+    fly, send = at_once._flown, TableEffect.send
+
+    def watched(*arguments: object) -> bool:
+        *others, _ = arguments
+        happened.append([])
+        return fly(*others, lambda: happened[-1].append("under way"))  # type: ignore[arg-type]
+
+    def sent(*arguments: object, **named: object) -> None:
+        send(*arguments, **named)  # type: ignore[arg-type]
+        happened[-1].append("sent")
+
+    monkeypatch.setattr(at_once, "_flown", watched)
+    monkeypatch.setattr(TableEffect, "send", sent)
+    sink = table()
+    sink.send(*new(26))
+    sink.run()
+    assert {each.count("sent") for each in happened} >= {1, 3}
+    assert all(each.index("under way") == min(2, each.count("sent")) for each in happened)
 
 
 def test_an_id_that_comes_again_is_a_duplicate(table: Table, flights: list[bool]) -> None:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 import inbox
 from inbox import Event, EventError, HaltError, Transaction, TryAgainError
+from inbox.sink.writer import Writer
 from tests.integration.sink.conftest import EFFECTS
 from tests.integration.sink.running import Out, Sink
 from tests.waiting import eventually
@@ -42,6 +43,21 @@ def test_a_handler_sees_the_whole_event(handled_by: HandledBy) -> None:
         None,
     )
     assert event.timestamp is not None
+
+
+def test_the_polling_thread_does_not_wait_for_a_handler(handled_by: HandledBy, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+    note = Writer._note_under_way
+
+    def noted(writer: Writer) -> None:
+        happened.append("under way")
+        note(writer)
+
+    monkeypatch.setattr(Writer, "_note_under_way", noted)
+    sink = handled_by(lambda event, tx: happened.append("handled"))
+    sink.send(Out(1))
+    sink.run()
+    assert happened[:2] == ["under way", "handled"]
 
 
 def test_a_class_with_a_call_method_is_a_handler(handled_by: HandledBy) -> None:

@@ -203,6 +203,9 @@ class SteppedWriter:
     def wait(self, seconds: float) -> None:
         """Whoever waits gives up: the database is slow."""
 
+    def give_way(self, seconds: float) -> None:
+        """The database is at work when the test says so."""
+
     @property
     def busy(self) -> bool:
         return self._job is not None

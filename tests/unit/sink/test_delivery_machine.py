@@ -4,6 +4,7 @@ What is under test is everything that decides: `Worker`, `Assignment`, `Intake`,
 model is the log itself: whatever happens, each event in it takes effect exactly once.
 """
 
+import weakref
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
@@ -20,6 +21,7 @@ from inbox.sink.intake import Intake
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.time_limit import TimeLimit
 from inbox.sink.worker import Worker
+from inbox.sink.writer import Settle
 from tests.records import record
 from tests.unit.sink.memory import Fate, Log, MemoryConsumer, MemoryDesk, Row, SteppedWriter, Store, id_of
 
@@ -223,3 +225,19 @@ class Delivery(RuleBasedStateMachine):
 
 TestDelivery = Delivery.TestCase
 TestDelivery.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+
+
+def test_a_settled_batch_is_freed_only_once_the_next_one_is_under_way() -> None:
+    delivery = Delivery()
+    member = delivery.members[0]
+    delivery.produce(PARTITIONS[0], list(range(1, 9)))
+    delivery.settle_down(member, 3)
+    member.turn()
+    assert isinstance(member.writer._job, Settle)
+    batch = weakref.ref(member.writer._job)
+    at_the_next: list[bool] = []
+    member.writer.give_way = lambda seconds: at_the_next.append(batch() is not None)  # type: ignore[method-assign]
+    member.writer.carry_out(Fate.ANSWERED)
+    member.turn()
+    assert at_the_next == [True]
+    assert batch() is None
