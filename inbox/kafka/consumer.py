@@ -10,6 +10,8 @@ Facts about librdkafka that this module rests on:
   moves the partition there, past what the seek asked for. So a partition is assigned where the ledger
   says, once that is known, and never anywhere else; librdkafka wants an answer to a rebalance, not
   all of its partitions at once.
+- A commit that was on its way to a broker that died is waited for, by a commit that is to be answered and by the
+  close, for as long as no broker is back.
 - The end of a partition arrives in order behind its records, so it is evidence that everything before
   it was delivered, control records and aborted ones included.
 """
@@ -24,12 +26,14 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from inbox.errors import HaltError, LostPlaceError, TryAgainError
 from inbox.events import Record, TopicPartition
+from inbox.kafka.bounded import ended_within
 from inbox.kafka.failures import translated
 from inbox.kafka.options import CLIENT_ID, DEFAULTS, GUARDED, KafkaOptions
 from inbox.kafka.outage import KafkaOutage
 from inbox.telemetry import log
 
 _ASK_AGAIN_SECONDS = 5.0
+_END_SECONDS = 8.0
 _MOST_FETCHED = 50 << 20
 _LARGEST_EVENT = 1_000_000
 """librdkafka's own default of `message.max.bytes`."""
@@ -45,7 +49,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class RebalanceListener:
-    """Called from within `take` and `close`, on the same thread; must not wait for the database."""
+    """Called from within `take` and `close`, while whoever called these waits; must not wait for the database."""
 
     assigned: Callable[[Sequence[TopicPartition]], None]
     revoked: Callable[[Sequence[TopicPartition]], None]
@@ -213,7 +217,7 @@ class GroupConsumer:
         offsets = [KafkaPartition(*partition, offset) for partition, offset in next_offsets.items()]
         try:
             if wait:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
+                ended_within(_END_SECONDS, lambda: self._consumer.commit(offsets=offsets, asynchronous=False))
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
@@ -230,8 +234,10 @@ class GroupConsumer:
         return end if end >= 0 else None
 
     def close(self) -> None:
+        """Leave the group; a member that could not is missed by its brokers after its session."""
         self.outage.close()
-        self._consumer.close()
+        if not ended_within(_END_SECONDS, self._consumer.close):
+            log().warning("group-not-left", after_seconds=_END_SECONDS)
 
 
 def consumer_properties(options: KafkaOptions, *, queue_bytes: int, queue_events: int = 20_000) -> dict[str, str]:

@@ -32,6 +32,7 @@ class KafkaOutage:
         self._away: set[Place] = set()
         self._cause: KafkaError | None = None
         self._ticks = {_BROKERS: 0, _COORDINATOR: 0}
+        self._closed = False
 
     @property
     def brokers_away(self) -> bool:
@@ -99,7 +100,8 @@ class KafkaOutage:
         self._back(_ANSWERS)
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Nobody waits any more; what librdkafka still tells on its way out is no outage."""
+        self._closed = True
         self._away.clear()
         self._outage.given_up()
 
@@ -113,8 +115,9 @@ class KafkaOutage:
             self._lose(_BROKERS, failure)
 
     def _lose(self, place: Place, failure: TryAgainError) -> None:
-        self._away.add(place)
-        self._outage.seen(failure)
+        if not self._closed:
+            self._away.add(place)
+            self._outage.seen(failure)
 
     def _back(self, *places: Place) -> None:
         if self._away.isdisjoint(places):

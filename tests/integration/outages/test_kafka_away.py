@@ -1,15 +1,23 @@
 """Kafka goes away and comes back."""
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from inbox.dev.backends import OwnServer
+from inbox.dev.kafka_local import LocalKafka
+from inbox.events import TopicPartition
+from inbox.kafka.consumer import GroupConsumer, RebalanceListener
+from inbox.kafka.options import KafkaOptions
 from tests.integration.outages.conftest import sink_on
 from tests.integration.outages.watching import Watched, watched
 from tests.integration.sink.running import Sink
+from tests.kafka_topics import create_topic, unique_name
+from tests.waiting import eventually
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "20"))
 FULL_SPEED_WITHIN = 10.0
@@ -59,3 +67,30 @@ def test_a_sink_that_is_told_to_stop_while_kafka_is_away_stops(sink: Sink, own_k
         own_kafka.kill()
         running.eventually_away("kafka")
     assert running.away() == set()
+
+
+def test_a_member_whose_commit_was_on_its_way_to_a_broker_that_died_ends_all_the_same(own_kafka: OwnServer) -> None:
+    if not isinstance(own_kafka, LocalKafka):
+        pytest.skip("needs a local Kafka")
+    own_kafka.start()
+    topic = create_topic(own_kafka.address)
+    properties = {"bootstrap.servers": own_kafka.address}
+    consumer = GroupConsumer(
+        KafkaOptions(group_id=unique_name("group"), properties=properties), queue_bytes=1 << 20, queue_events=100
+    )
+    assigned: list[TopicPartition] = []
+    consumer.subscribe([topic], RebalanceListener(assigned.extend, revoked=lambda _: None, lost=lambda _: None))
+    eventually(lambda: consumer.take(100, wait_seconds=0.1) and assigned, what="the partition")
+
+    assert own_kafka.pid is not None
+    os.kill(own_kafka.pid, signal.SIGSTOP)
+    consumer.tell({TopicPartition(topic, 0): 0})
+    consumer.take(1, wait_seconds=0.5)
+    own_kafka.kill()
+
+    # On a thread, or the test could not end where it does not.
+    closing = threading.Thread(target=consumer.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive()
+    own_kafka.start()

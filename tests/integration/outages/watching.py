@@ -12,9 +12,9 @@ from inbox.app.health import Health
 from inbox.sink.worker import Worker
 from inbox.telemetry import REGISTRY
 from tests.integration.sink.running import Out, Sink
-from tests.waiting import eventually
+from tests.waiting import WITHIN_SECONDS, eventually
 
-RECOVERS_WITHIN = 20.0
+RECOVERS_WITHIN = 40.0
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Watched:
             if sample.value
         }
 
-    def eventually_away(self, what: str = "database", *, within: float = 10.0) -> None:
+    def eventually_away(self, what: str = "database", *, within: float = WITHIN_SECONDS) -> None:
         eventually(lambda: what in self.away() and self.health.not_ready(), within=within, what=f"{what} to be away")
 
     def eventually_ready(self, within: float = RECOVERS_WITHIN) -> None:

@@ -97,7 +97,8 @@ class Sink:
             except BaseException as error:  # noqa: BLE001 - raised again where the test sees it
                 stopped_by.append(error)
 
-        thread = threading.Thread(target=run, name="worker-under-test")
+        # One that hangs fails its test, and not the end of all of them.
+        thread = threading.Thread(target=run, name="worker-under-test", daemon=True)
         thread.start()
         try:
             yield worker

@@ -49,6 +49,13 @@ def test_a_broker_that_is_away_while_others_answer_is_no_outage(outage: KafkaOut
     assert told(lines) == []
 
 
+def test_what_is_told_after_the_close_is_no_outage(outage: KafkaOutage, lines: list[Any]) -> None:
+    outage.close()
+    outage.happened(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert told(lines) == []
+    assert not outage.brokers_away
+
+
 def test_all_brokers_away_is_told_once_and_once_that_they_are_back(outage: KafkaOutage, lines: list[Any]) -> None:
     for _ in range(3):
         outage.happened(KafkaError(KafkaError._TRANSPORT))
