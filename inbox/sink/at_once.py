@@ -1,82 +1,152 @@
 """A column whose events are taken to be new and good: all statements on their way before the first is answered.
 
-The server is at one part while the client makes the next ready. Where an event is not new, or not good, the flight is
-undone, and the column is settled part by part (`inbox.sink.isolate`), which finds out which.
+The server is at one part while the client makes the next ready. Where a part fails, those before it stand, it is
+settled with care (`inbox.sink.isolate`), which finds the event that is not good, and those behind it are sent anew.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from inbox.errors import EventError
 from inbox.failpoints import Failpoint, reach
 from inbox.sink.apply import TableEffect
 from inbox.sink.batch import Column
-from inbox.sink.isolate import Attempts, BoundRoute, RouteForesight, claims_of
+from inbox.sink.isolate import (
+    LARGEST_PART,
+    Attempts,
+    BoundRoute,
+    ParkedKeys,
+    RouteResult,
+    RouteSettling,
+    claims_of,
+)
+from inbox.store.failures import says_missing, says_there
 
 _FIRST_PART, _PART = 250, 1000
 """Events of one statement: while the first are made ready the server has nothing to do."""
 
 
-def settled_at_once(do: Attempts, route: BoundRoute, column: Column, under_way: Callable[[], None]) -> bool:
-    """Claim and apply all events of a column, as the first thing that is done about it.
+def settle_column(
+    do: Attempts, route: BoundRoute, column: Column, parked_keys: ParkedKeys, under_way: Callable[[], None]
+) -> RouteResult:
+    """Settle all events of a column, at once as far as they can be expected to be new and good.
 
     `under_way` is called once the server has more to do than the client.
 
-    Returns:
-        False where that cannot be expected to go well, or did not: nothing is done.
-
     Raises:
         TryAgainError: an outage.
+        HaltError: an event fails, where order = "halt".
     """
-    foresight = do.foresight[route.route_id]
-    if not (isinstance(route.effect, TableEffect) and foresight.claims.is_good and foresight.effects.is_good):
-        return False
-    if not (column.ids and do.processed.seem_new(do.connection, route.route_id, column.ids)):
-        return False
-    while not _flown(do, route.route_id, route.effect, column, foresight, under_way):
-        if not foresight.effects.is_good:
-            return False
-    foresight.claims.was_right()
-    foresight.effects.was_right()
-    return True
+    settling = RouteSettling(do, route, column, parked_keys)
+    if not isinstance(route.effect, TableEffect):
+        under_way()
+        return settling.run()
+    flights, start = _Flights(do, route.route_id, route.effect, column, under_way), 0
+    while start < len(column):
+        flown, failed = flights.fly(start) if settling.untroubled_from(start) else (start, None)
+        under_way()
+        if failed is not None:
+            flights.learn(failed, failures=settling.settle_failed(failed))
+            start = failed.stop
+        else:
+            start = flown if flown > start else settling.settle_from(start)
+    return settling.result
 
 
-def _flown(
-    do: Attempts,
-    route_id: int,
-    effect: TableEffect,
-    column: Column,
-    foresight: RouteForesight,
-    under_way: Callable[[], None],
-) -> bool:
-    """Once, as is expected now; False: nothing is done, and less is expected."""
-    new_rows = foresight.rows.is_good
-    do.transaction.start_attempt()
-    try:
-        with do.transaction.flight():
-            for number, part in enumerate(_parts(column)):
-                do.processed.send_new(do.connection, route_id, claims_of(part))
-                reach(Failpoint.CLAIMED)
-                effect.send(do.connection, part, new=new_rows)
-                if number >= 1:
-                    # Not at the first: the server would be done with it before the next one is ready.
-                    under_way()
-            under_way()
-        do.transaction.check_deferred()
-    except EventError as error:
-        do.transaction.undo_attempt()
-        wrong = foresight.rows if new_rows and not do.processed.says_claimed(error) else foresight.effects
-        wrong.was_wrong()
-        return False
-    reach(Failpoint.HANDLED)
-    do.transaction.end_attempt()
-    if new_rows:
-        foresight.rows.was_right()
-    else:
-        foresight.rows.learned(well=True)
-    return True
+class _Flights:
+    """Claims and applies the events of a column, each part of them as the first thing that is done about it."""
+
+    def __init__(
+        self, do: Attempts, route_id: int, effect: TableEffect, column: Column, under_way: Callable[[], None]
+    ) -> None:
+        self._do = do
+        self._route_id = route_id
+        self._effect = effect
+        self._column = column
+        self._under_way = under_way
+        self._foresight = do.foresight[route_id]
+        self._failed_before = -LARGEST_PART
+
+    def fly(self, start: int) -> tuple[int, range | None]:
+        """As many events from that place on as can be expected to go well, and do.
+
+        Returns:
+            The place behind those that stand, and the part there, if one of its events fails by itself.
+        """
+        parts, flown, foresight = self._expected(start), start, self._foresight
+        while parts:
+            new_rows = foresight.rows.is_good
+            stand, error = self._send(parts, new_rows=new_rows)
+            flown, parts = parts[stand - 1].stop if stand else flown, parts[stand:]
+            if error is None:
+                self._was_right(new_rows=new_rows)
+            elif self._do.processed.says_claimed(error):
+                foresight.claims.was_wrong()
+                break
+            elif new_rows and says_there(error):
+                foresight.rows.was_wrong()
+            elif self._do.transaction.defers or says_missing(error):
+                # What it wants may come with an event behind the part.
+                foresight.effects.was_wrong()
+                break
+            else:
+                return flown, parts[0]
+        return flown, None
+
+    def _expected(self, start: int) -> list[range]:
+        """The parts of what is expected to go well."""
+        if not (self._foresight.claims.is_good and self._foresight.effects.is_good):
+            return []
+        seem_new = self._do.processed.seem_new(self._do.connection, self._route_id, self._column.ids[start:])
+        return _parts(start, len(self._column)) if seem_new else []
+
+    def learn(self, failed: range, *, failures: int) -> None:
+        """How many events of that part failed by themselves: one among many says nothing of the others."""
+        if failures > 1 or failed.start - self._failed_before < LARGEST_PART:
+            self._foresight.effects.was_wrong()
+        self._failed_before = failed.start
+
+    def _send(self, parts: Sequence[range], *, new_rows: bool) -> tuple[int, EventError | None]:
+        """How many of the parts stand, and how the next one failed."""
+        transaction = self._do.transaction
+        transaction.start_attempt()
+        try:
+            with transaction.flight():
+                for number, places in enumerate(parts):
+                    if number:
+                        transaction.mark()
+                    self._send_part(self._column.between(places.start, places.stop), new_rows=new_rows)
+                    if number:
+                        # Not at the first: the server would be done with it before the next one is ready.
+                        self._under_way()
+                self._under_way()
+            transaction.check_deferred()
+        except EventError as error:
+            # What is checked later may be refused for any part, and mended by any behind it: none stands without all.
+            if stand := 0 if transaction.defers else transaction.marks_reached():
+                transaction.undo_to_mark()
+                transaction.end_attempt()
+            else:
+                transaction.undo_attempt()
+            return stand, error
+        reach(Failpoint.HANDLED)
+        transaction.end_attempt()
+        return len(parts), None
+
+    def _send_part(self, part: Column, *, new_rows: bool) -> None:
+        self._do.processed.send_new(self._do.connection, self._route_id, claims_of(part))
+        reach(Failpoint.CLAIMED)
+        self._effect.send(self._do.connection, part, new=new_rows)
+
+    def _was_right(self, *, new_rows: bool) -> None:
+        self._foresight.claims.was_right()
+        self._foresight.effects.was_right()
+        if new_rows:
+            self._foresight.rows.was_right()
+        else:
+            self._foresight.rows.learned(well=True)
 
 
-def _parts(column: Column) -> Iterator[Column]:
-    yield column.between(0, _FIRST_PART)
-    for start in range(_FIRST_PART, len(column), _PART):
-        yield column.between(start, start + _PART)
+def _parts(start: int, stop: int) -> list[range]:
+    edges = [start, *range(start + _FIRST_PART, stop, _PART), stop]
+    return [range(first, last) for first, last in pairwise(edges)]

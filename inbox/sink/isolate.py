@@ -89,7 +89,7 @@ class RouteResult:
     other_payloads: Counter[int] = field(default_factory=Counter)
 
 
-_LARGEST_PART = 2500
+LARGEST_PART = 2500
 """Events that are tried together: what a first failure among them undoes."""
 
 
@@ -124,6 +124,10 @@ class _Part:
     new: Sequence[int] = ()
     followers: set[bytes] = field(default_factory=set)
     """Ids of claimed events that others of the part bear too."""
+    failed: set[int] = field(default_factory=set)
+    """The places of events that failed by themselves."""
+    failure: AttemptFailed | None = None
+    """How the part as a whole failed, once it was tried."""
 
 
 class RouteSettling:
@@ -145,26 +149,37 @@ class RouteSettling:
         self._newly_held: ParkedKeys = {}
         self._any_held: set[bytes] = set().union(*self._held.values())
         self._foresight = attempts.foresight[route.route_id]
-        self._result = RouteResult()
+        self.result = RouteResult()
 
-    @property
-    def untroubled(self) -> bool:
-        """Nothing is known to be set aside, or to be tried again."""
-        return not (self._column.replays or self._column.tries or self._any_aside(range(len(self._column))))
+    def untroubled_from(self, start: int) -> bool:
+        """Nothing is known to be set aside, or to be tried again, of the events from that place on."""
+        column = self._column
+        return not (column.replays or column.tries or self._any_aside(range(start, len(column))))
 
     def run(self) -> RouteResult:
         """Raises TryAgainError for an outage, HaltError where order = "halt" and an event fails."""
-        size = len(self._column)
-        for start in range(0, size, _LARGEST_PART):
-            self._settle(range(start, min(start + _LARGEST_PART, size)))
-        return self._result
+        start = 0
+        while start < len(self._column):
+            start = self.settle_from(start)
+        return self.result
 
-    def _settle(self, places: range) -> None:
+    def settle_from(self, start: int) -> int:
+        """Settle the next part; the place behind it."""
+        places = range(start, min(start + LARGEST_PART, len(self._column)))
+        self._foresight.effects.learned(well=self._settle(places).failure is None)
+        return places.stop
+
+    def settle_failed(self, places: range) -> int:
+        """Settle these events, whose effects failed when all were tried; how many failed by themselves."""
+        return len(self._settle(places, whole=False).failed)
+
+    def _settle(self, places: range, *, whole: bool = True) -> _Part:
+        """Not `whole`: all together they need not be tried."""
         while True:
             part = _Part(places)
             part.places = self._sort(places, part)
             try:
-                self._attempt(part)
+                self._attempt(part, whole=whole)
             except _SameIdOtherPayload as conflict:
                 self._refused.update(conflict.places)
                 self._conflicts.update(conflict.places)
@@ -173,11 +188,12 @@ class RouteSettling:
             else:
                 break
         self._conflicts.clear()
-        self._result.duplicates.update(self._column.partition_ids[place] for place in part.duplicates)
-        self._result.other_payloads.update(self._column.partition_ids[place] for place in part.other_payloads)
+        self.result.duplicates.update(self._column.partition_ids[place] for place in part.duplicates)
+        self.result.other_payloads.update(self._column.partition_ids[place] for place in part.other_payloads)
         self._set_aside([letter for _, letter in sorted(part.letters.items())])
+        return part
 
-    def _attempt(self, part: _Part) -> None:
+    def _attempt(self, part: _Part, *, whole: bool) -> None:
         if not part.places:
             return
         transaction = self._do.transaction
@@ -185,19 +201,23 @@ class RouteSettling:
         try:
             self._claim(part)
             transaction.start_steps()
-            try:
-                self._apply(part.new)
-                self._check(transaction.check_deferred)
-            except AttemptFailed as failed:
-                transaction.undo_step()
-                self._apply_in_groups(part, failed)
-            else:
-                self._foresight.effects.learned(well=True)
+            if not (whole and self._stands(part)):
+                self._apply_in_groups(part)
             reach(Failpoint.HANDLED)
             transaction.end_attempt()
         except (_SameIdOtherPayload, _FoldAnew):
             transaction.undo_attempt()
             raise
+
+    def _stands(self, part: _Part) -> bool:
+        """All effects of a part; where they fail they are undone, and the part knows how."""
+        try:
+            self._apply(part.new)
+            self._check(self._do.transaction.check_deferred)
+        except AttemptFailed as failed:
+            self._do.transaction.undo_step()
+            part.failure = failed
+        return part.failure is None
 
     def _apply(self, places: Sequence[int]) -> None:
         if not places:
@@ -210,16 +230,15 @@ class RouteSettling:
                 failed.at = places[failed.at]
             raise
 
-    def _apply_in_groups(self, part: _Part, failed: AttemptFailed) -> None:
+    def _apply_in_groups(self, part: _Part) -> None:
         transaction, isolation = self._do.transaction, Isolation(len(part.new))
-        self._foresight.effects.learned(well=False)
-        self._narrow(isolation, part.new, failed)
+        self._narrow(isolation, part)
         while (group := isolation.part()) is not None:
             try:
                 self._apply_step(self._sort(part.new[group.start : group.stop], part))
             except AttemptFailed as error:
                 transaction.undo_step()
-                self._blame(isolation, part.new, error)
+                self._blame(isolation, part, error)
             else:
                 isolation.stood()
         self._do.processed.withdraw(
@@ -231,23 +250,27 @@ class RouteSettling:
             self._apply(places)
             self._check(self._do.transaction.end_step)
 
-    def _blame(self, isolation: Isolation, places: Sequence[int], failed: AttemptFailed) -> None:
-        culprit = isolation.failed(None if failed.at is None else bisect_left(places, failed.at))
+    def _blame(self, isolation: Isolation, part: _Part, failed: AttemptFailed) -> None:
+        culprit = isolation.failed(None if failed.at is None else bisect_left(part.new, failed.at))
         if culprit is not None:
-            self._judge(places[culprit], self._explained(places[culprit], failed))
+            place = part.new[culprit]
+            part.failed.add(place)
+            self._judge(place, self._explained(place, failed))
 
-    def _narrow(self, isolation: Isolation, places: Sequence[int], failed: AttemptFailed) -> None:
+    def _narrow(self, isolation: Isolation, part: _Part) -> None:
         """Begin with what is known: where the part failed, or which events cannot but fail."""
-        if failed.at is not None or len(places) == 1:
-            self._blame(isolation, places, failed)
+        if part.failure is not None and (part.failure.at is not None or len(part.new) == 1):
+            self._blame(isolation, part, part.failure)
             return
-        found = self._route.effect.find(self._do.connection, self._column.only(places))
-        for place, error in found.refused.items():
-            self._tries[places[place]] += 1
-            self._refused[places[place]] = error
+        found = self._route.effect.find(self._do.connection, self._column.only(part.new))
+        for at, error in found.refused.items():
+            place = part.new[at]
+            part.failed.add(place)
+            self._tries[place] += 1
+            self._refused[place] = error
         if found.suspects:
             isolation.alone(found.suspects)
-        elif not found.refused:
+        elif not found.refused and len(part.new) > 1:
             isolation.failed()
 
     def _explained(self, place: int, failed: AttemptFailed) -> AttemptFailed:
@@ -314,9 +337,9 @@ class RouteSettling:
                 scope = (letter.route_id, letter.partition_id)
                 self._newly_held.setdefault(scope, {}).setdefault(key, letter.record.offset())
                 self._any_held.add(key)
-            self._result.set_aside[letter.partition_id] += 1
-            self._result.other_payloads[letter.partition_id] += isinstance(letter.error, SameIdOtherPayloadError)
-        self._result.letters += letters
+            self.result.set_aside[letter.partition_id] += 1
+            self.result.other_payloads[letter.partition_id] += isinstance(letter.error, SameIdOtherPayloadError)
+        self.result.letters += letters
 
     def _report(self, letter: DeadLetter) -> None:
         if self._do.trial:

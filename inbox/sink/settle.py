@@ -10,9 +10,9 @@ from inbox.errors import HaltError, SmallerBatchError
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import FailureLimits, Order
-from inbox.sink.at_once import settled_at_once
+from inbox.sink.at_once import settle_column
 from inbox.sink.batch import Batch, Slice
-from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult, RouteSettling
+from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
@@ -195,11 +195,7 @@ class Settler:
         column = batch.column(route.name)
         self._suspects.mark(route.route_id, column)
         try:
-            settling = RouteSettling(self._attempts, route, column, self._parked_keys)
-            if settling.untroubled and settled_at_once(self._attempts, route, column, under_way):
-                return RouteResult()
-            under_way()
-            return settling.run()
+            return settle_column(self._attempts, route, column, self._parked_keys, under_way)
         except SmallerBatchError as error:
             if batch.records == 1:
                 self._suspects.failed_alone(route.route_id, batch, error)

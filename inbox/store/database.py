@@ -80,6 +80,15 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         finally:
             self._reads_to_the_end = False
 
+    @contextmanager
+    def forgetting_prepared(self) -> Iterator[None]:
+        """Around a pipeline: where it fails, psycopg takes for prepared also what the server did not execute."""
+        try:
+            yield
+        except BaseException:
+            self._prepared.clear()
+            raise
+
     def cancel_safe(self, *, timeout: float = 30.0) -> None:
         if not self._reads_to_the_end:
             super().cancel_safe(timeout=timeout)

@@ -152,6 +152,16 @@ def at_start(error: psycopg.Error, doing: str) -> InboxError:
     return _waits(meaning, text)
 
 
+def says_there(error: EventError) -> bool:
+    """Whether a plain INSERT failed on a row that was there, which one with ON CONFLICT may overwrite or leave."""
+    return isinstance(error.__cause__, errors.UniqueViolation | errors.ExclusionViolation)
+
+
+def says_missing(error: EventError) -> bool:
+    """Whether a row was missed that another event may bring: what is written in one statement is checked at its end."""
+    return isinstance(error.__cause__, errors.ForeignKeyViolation)
+
+
 @contextmanager
 def in_our_words() -> Iterator[None]:
     """Around what psycopg does by itself, such as BEGIN: its errors leave as ours."""

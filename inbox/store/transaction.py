@@ -45,9 +45,11 @@ class BatchTransaction:
         self._handlers = handlers
         self._clean = True
         self._stepping = False
+        self._marks: list[psycopg.Cursor[tuple[object, ...]]] = []
         self._transaction_id: str | None = None
         self._search_path = _left_behind(connection)[0] if handlers else ""
-        self._deferrable = _has_deferrable(connection)
+        self.defers = _has_deferrable(connection)
+        """Whether what is done may be refused only later, when constraints are checked."""
 
     def begin(self) -> None:
         self._connection.execute("BEGIN")
@@ -68,7 +70,8 @@ class BatchTransaction:
 
         The error that is raised is that of the first which failed; none after it was executed.
         """
-        with in_our_words(), self._connection.pipeline() as pipeline:
+        self._marks.clear()
+        with in_our_words(), self._connection.forgetting_prepared(), self._connection.pipeline() as pipeline:
             try:
                 yield
             except BaseException:
@@ -77,6 +80,18 @@ class BatchTransaction:
                     pipeline.sync()
                 raise
 
+    def mark(self) -> None:
+        """What the flight did so far can stand where what comes fails."""
+        self._marks.append(self._connection.execute("SAVEPOINT mark"))
+
+    def marks_reached(self) -> int:
+        """How many of a flight's marks were executed before it failed."""
+        return sum(mark.pgresult is not None for mark in self._marks)
+
+    def undo_to_mark(self) -> None:
+        """To the last one that was reached."""
+        self._with_savepoint("ROLLBACK TO mark")
+
     def start_steps(self) -> None:
         """What the attempt did so far stays when a step is undone."""
         self._stepping = True
@@ -84,7 +99,7 @@ class BatchTransaction:
 
     def check_deferred(self) -> None:
         """Deferred constraints are checked now, while the events that violate them can still be isolated."""
-        if self._deferrable:
+        if self.defers:
             self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 LEDGER = "tests/integration/store/test_ledger.py"
 PROCESSED = "tests/integration/store/test_processed.py"
 AT_ONCE = "tests/integration/sink/test_at_once.py"
+FLIGHTS = "tests/integration/sink/test_flights.py"
 PROGRESS = "tests/integration/store/test_progress.py"
 GENERATIONS = "tests/integration/store/test_generations.py"
 PRUNING = "tests/integration/store/test_pruning.py"
@@ -183,7 +184,7 @@ MUTANTS = [
     Mutant(
         "deferred constraints are left to the COMMIT",
         "inbox/store/transaction.py",
-        "        if self._deferrable:\n",
+        "        if self.defers:\n",
         "        if False:\n",
         (f"{HANDLERS}::test_a_deferred_constraint_parks_its_event_alone",),
     ),
@@ -241,21 +242,56 @@ MUTANTS = [
     Mutant(
         "a flight takes an id of an older generation for new",
         "inbox/sink/at_once.py",
-        "and do.processed.seem_new(do.connection, route.route_id, column.ids)",
+        "if seem_new else []",
         "",
         (f"{AT_ONCE}::test_an_id_that_is_in_an_older_generation_is_a_duplicate",),
     ),
     Mutant(
         "a flight that failed is taken for settled",
         "inbox/sink/at_once.py",
-        "        wrong.was_wrong()\n        return False\n",
-        "        wrong.was_wrong()\n        return True\n",
+        "            return stand, error\n",
+        "            return len(parts), None\n",
         (f"{AT_ONCE}::test_an_id_that_comes_again_is_a_duplicate",),
+    ),
+    Mutant(
+        "the part of a flight that failed is taken to stand",
+        "inbox/store/transaction.py",
+        "sum(mark.pgresult is not None for mark in self._marks)",
+        "len(self._marks)",
+        (f"{FLIGHTS}::test_only_the_part_of_a_poison_event_is_settled_with_care",),
+    ),
+    Mutant(
+        "later events of a key that a part of a flight parked are sent at once",
+        "inbox/sink/at_once.py",
+        "if settling.untroubled_from(start) else (start, None)",
+        "if settling.untroubled_from(0) or start else (start, None)",
+        (f"{FLIGHTS}::test_later_events_of_a_parked_key_wait_though_they_are_of_another_part",),
+    ),
+    Mutant(
+        "parts of a flight stand whose deferred constraints wait for a later one",
+        "inbox/sink/at_once.py",
+        "stand := 0 if transaction.defers else transaction.marks_reached()",
+        "stand := transaction.marks_reached()",
+        (f"{FLIGHTS}::test_a_deferred_constraint_is_not_blamed_on_an_event_of_a_later_part",),
+    ),
+    Mutant(
+        "an event that refers to one of a later part is parked",
+        "inbox/sink/at_once.py",
+        "self._do.transaction.defers or says_missing(error)",
+        "self._do.transaction.defers",
+        (f"{FLIGHTS}::test_a_row_may_refer_to_one_of_a_later_part",),
+    ),
+    Mutant(
+        "a statement is taken for prepared that was not executed",
+        "inbox/store/database.py",
+        "            self._prepared.clear()\n",
+        "",
+        (f"{FLIGHTS}::test_what_a_failed_flight_did_not_prepare_is_not_taken_for_prepared",),
     ),
     Mutant(
         "a flight passes by what a deferred constraint refuses",
         "inbox/sink/at_once.py",
-        "        do.transaction.check_deferred()\n",
+        "            transaction.check_deferred()\n",
         "",
         (f"{AT_ONCE}::test_a_deferred_constraint_parks_its_event_alone",),
     ),
@@ -269,8 +305,8 @@ MUTANTS = [
     Mutant(
         "effects of a failed part stay",
         "inbox/sink/isolate.py",
-        "                transaction.undo_step()\n                self._apply_in_groups(part, failed)\n",
-        "                self._apply_in_groups(part, failed)\n",
+        "            self._do.transaction.undo_step()\n            part.failure = failed\n",
+        "            part.failure = failed\n",
         (f"{HANDLERS}::test_event_error_parks_at_once_and_takes_the_effect_back",),
     ),
     Mutant(

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from inbox.errors import EventError
 from inbox.sink import at_once
 from inbox.sink.apply import TableEffect
 from inbox.store.database import connect
@@ -33,13 +35,14 @@ version = "/version"
 def flights(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each flight, whether it went well; parts of two events, so that each has several."""
     went: list[bool] = []
-    fly = at_once._flown
+    send = at_once._Flights._send
 
-    def watched(*arguments: object) -> bool:
-        went.append(fly(*arguments))  # type: ignore[arg-type]
-        return went[-1]
+    def watched(*arguments: Any, **named: Any) -> tuple[int, EventError | None]:
+        stand, error = send(*arguments, **named)
+        went.append(error is None)
+        return stand, error
 
-    monkeypatch.setattr(at_once, "_flown", watched)
+    monkeypatch.setattr(at_once._Flights, "_send", watched)
     monkeypatch.setattr(at_once, "_FIRST_PART", 1)
     monkeypatch.setattr(at_once, "_PART", 2)
     return went
@@ -88,18 +91,18 @@ def test_a_flight_is_under_way_once_two_parts_are_sent_or_all_that_there_are(
     table: Table, flights: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened: list[list[str]] = []
-    fly, send = at_once._flown, TableEffect.send
+    fly, send = at_once._Flights._send, TableEffect.send
 
-    def watched(*arguments: object) -> bool:
-        *others, _ = arguments
+    def watched(flight: at_once._Flights, *arguments: Any, **named: Any) -> tuple[int, EventError | None]:
         happened.append([])
-        return fly(*others, lambda: happened[-1].append("under way"))  # type: ignore[arg-type]
+        flight._under_way = lambda: happened[-1].append("under way")
+        return fly(flight, *arguments, **named)
 
     def sent(*arguments: object, **named: object) -> None:
         send(*arguments, **named)  # type: ignore[arg-type]
         happened[-1].append("sent")
 
-    monkeypatch.setattr(at_once, "_flown", watched)
+    monkeypatch.setattr(at_once._Flights, "_send", watched)
     monkeypatch.setattr(TableEffect, "send", sent)
     sink = table()
     sink.send(*new(26))
