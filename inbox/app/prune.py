@@ -1,7 +1,7 @@
 """Forgetting safely: which claims, history and dead letters are past their retention, and their removal.
 
-Claims go by whole generations (decision 0023): another one takes over each third of the retention, and one that was
-closed longer ago than the retention is emptied, after the horizon was raised over it.
+Claims go by whole generations (decision 0023): another one takes over each fifteenth of the retention, and one that
+was closed longer ago than the retention is emptied, after the horizon was raised over it.
 """
 
 import threading

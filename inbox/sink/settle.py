@@ -20,7 +20,6 @@ from inbox.store.dead_letters import DeadLetter, DeadLetters
 from inbox.store.generations import Generations
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.letter_copies import LetterCopies
-from inbox.store.older import OlderClaims
 from inbox.store.processed import Processed
 from inbox.store.replays import Replays, ReplayState
 from inbox.store.session import HandlerSession
@@ -263,16 +262,14 @@ class Settler:
         """Whether new claims go into another generation than this batch's."""
         now = self._ledger.revisions(self._connection).generation
         before, self._processed.generation = self._processed.generation, now
-        if now != before:
-            self._processed.older, self._older_asked_at = OlderClaims(), -math.inf
         return now != before
 
     def _learn_older_claims(self) -> None:
-        """Until it is known which ids may have a claim in an older generation, all of them are looked up."""
-        if self._processed.older.known or time.monotonic() - self._older_asked_at < _OLDER_LOOK_SECONDS:
+        """Where it is not known which ids may have a claim in an older generation, all of them are looked up there."""
+        if self._processed.knows_older or time.monotonic() - self._older_asked_at < _OLDER_LOOK_SECONDS:
             return
         self._older_asked_at = time.monotonic()
-        self._processed.older = self._generations.older(self._connection)
+        self._processed.older = self._generations.older(self._connection, self._processed.older)
 
     def _remember_parked(self, letters: Sequence[DeadLetter]) -> None:
         if self._limits.order is not Order.KEY:

@@ -1,4 +1,4 @@
-"""The generations of claims: four tables used in turn, so that the oldest claims go by emptying one.
+"""The generations of claims: tables used in turn, so that the oldest claims go by emptying one.
 
 No unique index spans them. Two things keep an id from being claimed in two at once: whoever claims holds its table
 until COMMIT, which the switch to another waits for (`switch`), and whoever comes to COMMIT in a generation that is no
@@ -6,9 +6,10 @@ longer the youngest is fenced (`fence` in partitions.sql).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from struct import Struct
 from typing import LiteralString
 
@@ -17,13 +18,15 @@ from psycopg import sql
 from inbox.events import TopicPartition
 from inbox.store.database import SinkConnection, snapshot, transaction
 from inbox.store.older import BLOCK_BYTES, Filter, OlderClaims, bits_for
-from inbox.store.processed import rotated, slot_name
-from inbox.store.schema import GENERATION_SLOTS
-from inbox.store.sql import statements
+from inbox.store.processed import table_of
+from inbox.store.sql import of_generation, statements
 
 _BLOCKS_AT_ONCE = 1000
 _CLAIMS_A_BLOCK = 107
 _FILTER_BLOCKS_AT_ONCE = 2048
+
+FILTERED_TOGETHER = 4
+"""Generations share a filter, from one whose number this divides: for a worker reads all filters, each of full size."""
 
 _COPY_BEGINS = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_ENDS = b"\xff\xff"
@@ -78,7 +81,7 @@ class Generations:
 
     def size(self, connection: SinkConnection, number: int) -> int:
         """How many claims are in it."""
-        row = connection.execute(rotated(self._sql["size"], number)).fetchone()
+        row = connection.execute(of_generation(self._sql["size"], table_of(number))).fetchone()
         return int(row[0]) if row else 0
 
     def switch(self, connection: SinkConnection, number: int) -> None:
@@ -94,50 +97,65 @@ class Generations:
     def build_filter(self, connection: SinkConnection, number: int) -> None:
         """Of a generation that takes no new claims: what makes it cheap to find that an id is not in it.
 
-        The ids are read in one snapshot, since a replay may move a claim within the table meanwhile.
+        Generations come in turn. The ids are read in one snapshot, since a replay may move a claim within the table
+        meanwhile.
         """
+        first = _first_of_filter(number)
         with snapshot(connection):
-            row = connection.execute(rotated(self._sql["blocks"], number)).fetchone()
+            row = connection.execute(of_generation(self._sql["blocks"], table_of(number))).fetchone()
             blocks = row[0] if row else 0
-            power = bits_for(blocks * _CLAIMS_A_BLOCK)
+            stored = _sizes(self.read(connection)).get(first, 0)
+            power = max(stored, bits_for(blocks * _CLAIMS_A_BLOCK))
             built = Filter(power)
-            for first in range(0, blocks, _BLOCKS_AT_ONCE):
-                built.add(self._ids(connection, number, first, first + _BLOCKS_AT_ONCE))
+            if stored:
+                self._unite(connection, built, first, stored)
+            for start in range(0, blocks, _BLOCKS_AT_ONCE):
+                built.add(self._ids(connection, number, start, start + _BLOCKS_AT_ONCE))
         with transaction(connection):
-            self._store(connection, number, built)
-            connection.execute(self._sql["note_filter"], {"generation": number, "filter_bits": power})
+            self._store(connection, first, built)
+            parameters = {"first": first, "generation": number, "filter_bits": power}
+            connection.execute(self._sql["note_filter"], parameters)
 
     def _ids(self, connection: SinkConnection, number: int, first: int, end: int) -> bytes:
         parameters = {"first": f"({first},0)", "end": f"({end},0)"}
-        row = connection.execute(rotated(self._sql["ids"], number), parameters, binary=True).fetchone()
+        row = connection.execute(of_generation(self._sql["ids"], table_of(number)), parameters, binary=True).fetchone()
         return row[0] or b"" if row else b""
 
-    def _store(self, connection: SinkConnection, number: int, built: Filter) -> None:
+    def _store(self, connection: SinkConnection, first: int, built: Filter) -> None:
+        connection.execute(self._sql["forget_filter"], {"generation": first})
         with connection.cursor().copy(self._sql["add_blocks"]) as copy:
             copy.write(_COPY_BEGINS)
             for block, bits in built.blocks():
                 # PostgreSQL's binary form of a bit string: its length in four bytes, then the bits (varbit.c).
-                copy.write(_COPY_ROW.pack(3, 4, number, 4, block, 4 + len(bits), 8 * len(bits)) + bits)
+                copy.write(_COPY_ROW.pack(3, 4, first, 4, block, 4 + len(bits), 8 * len(bits)) + bits)
             copy.write(_COPY_ENDS)
 
-    def older(self, connection: SinkConnection) -> OlderClaims:
-        """What is known of the ids in all generations but the youngest; nothing, where one has no filter yet."""
-        with transaction(connection):
-            closed = [each for each in self.read(connection) if each.closed_at is not None]
-            powers = [each.filter_bits for each in closed if each.filter_bits is not None]
-            if len(powers) < len(closed):
-                return OlderClaims()
-            if not closed:
-                return OlderClaims(b"")
-            together = Filter(max(powers))
-            for each, power in zip(closed, powers, strict=True):
-                self._unite(connection, together, each.number, power)
-            return OlderClaims(together.bits)
+    def older(self, connection: SinkConnection, known: OlderClaims) -> OlderClaims:
+        """What is known of the ids in all generations but the youngest, up to the first that has no filter yet.
 
-    def _unite(self, connection: SinkConnection, together: Filter, number: int, power: int) -> None:
+        Only the filters that changed are read, into what is `known`, unless one of them is gone.
+        """
+        with snapshot(connection):
+            generations = self.read(connection)
+            filtered = list(takewhile(lambda each: each.filter_bits is not None, generations))
+            oldest = generations[0].number
+            until = filtered[-1].number + 1 if filtered else oldest
+            powers = _sizes(filtered)
+            if not powers:
+                return OlderClaims(since=oldest, until=until)
+            together = Filter(max(powers.values()))
+            goes_on = len(known.bits) == len(together.bits) and _first_of_filter(known.since) == min(powers)
+            if goes_on:
+                together.bits = known.bits
+            for first, power in powers.items():
+                if not goes_on or first + FILTERED_TOGETHER > known.until:
+                    self._unite(connection, together, first, power)
+            return OlderClaims(together.bits, since=oldest, until=until)
+
+    def _unite(self, connection: SinkConnection, together: Filter, first: int, power: int) -> None:
         """In pieces, so that no filter is there twice."""
-        for first in range(0, len(together.bits) // BLOCK_BYTES, _FILTER_BLOCKS_AT_ONCE):
-            parameters = {"generation": number, "first": first, "end": first + _FILTER_BLOCKS_AT_ONCE}
+        for start in range(0, len(together.bits) // BLOCK_BYTES, _FILTER_BLOCKS_AT_ONCE):
+            parameters = {"generation": first, "first": start, "end": start + _FILTER_BLOCKS_AT_ONCE}
             for block, bits in connection.execute(self._sql["filter"], parameters, binary=True):
                 together.unite(block, bits[4:], power)
 
@@ -159,7 +177,8 @@ class Generations:
         with transaction(connection):
             self._lock(connection, number, "ACCESS EXCLUSIVE")
             connection.execute(sql.SQL("TRUNCATE ONLY {}").format(self._table(number)))
-            connection.execute(self._sql["forget"], {"generation": number})
+            parameters = {"generation": number, "filters_from": _first_of_filter(number + 1)}
+            connection.execute(self._sql["forget"], parameters)
 
     def horizons(self, connection: SinkConnection) -> list[Horizon]:
         """Of every partition that is not of a log left behind.
@@ -186,10 +205,19 @@ class Generations:
         return dict(connection.execute(self._sql["horizons_to_come"], {"generation": number}).fetchall())
 
     def _table(self, number: int) -> sql.Identifier:
-        return sql.Identifier(self._schema, slot_name(number % GENERATION_SLOTS))
+        return sql.Identifier(self._schema, table_of(number))
 
     def _lock(self, connection: SinkConnection, number: int, mode: LiteralString) -> None:
         # Every batch that begins meanwhile waits behind this one, so it does not wait for long itself.
         connection.execute("SET LOCAL lock_timeout = '1s'")
         lock = sql.SQL("LOCK TABLE ONLY {} IN {} MODE").format(self._table(number), sql.SQL(mode))
         connection.execute(lock)
+
+
+def _first_of_filter(number: int) -> int:
+    return number - number % FILTERED_TOGETHER
+
+
+def _sizes(generations: Iterable[Generation]) -> dict[int, int]:
+    """Of each filter, by the number of its first generation, the power of two of its bits."""
+    return {_first_of_filter(each.number): each.filter_bits for each in generations if each.filter_bits is not None}

@@ -1,8 +1,6 @@
 """The claims: which events took effect through which route."""
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from psycopg import errors
@@ -13,7 +11,7 @@ from inbox.store import arrays
 from inbox.store.database import SinkConnection
 from inbox.store.older import OlderClaims
 from inbox.store.schema import GENERATION_SLOTS
-from inbox.store.sql import statements
+from inbox.store.sql import of_generation, statements
 
 ADOPTED = 0
 """The partition id of a claim whose event's place in Kafka nobody knows; no partition has it."""
@@ -57,8 +55,13 @@ class Processed:
         self.generation = 0
         self.older = OlderClaims()
 
-    def _in_turn(self, statement: bytes) -> bytes:
-        return rotated(statement, self.generation)
+    def _of_youngest(self, statement: bytes) -> bytes:
+        return of_generation(statement, table_of(self.generation))
+
+    @property
+    def knows_older(self) -> bool:
+        """Whether every older generation is among what is known."""
+        return self.older.until >= self.generation
 
     def follow(self, connection: SinkConnection) -> None:
         """Claim in the youngest generation from now on."""
@@ -95,7 +98,7 @@ class Processed:
         Raises:
             EventError: one was claimed before; in a pipeline maybe only by a later statement.
         """
-        connection.execute(self._in_turn(self._sql["claim_new"]), _parameters(route_id, claims))
+        connection.execute(self._of_youngest(self._sql["claim_new"]), _parameters(route_id, claims))
 
     def says_claimed(self, error: EventError) -> bool:
         """Whether that is what `send_new` fails with."""
@@ -114,7 +117,7 @@ class Processed:
         """
         older = self._in_older(connection, route_id, claims.ids)
         parameters = {**_parameters(route_id, claims), "older": arrays.uuids(older)}
-        claimed_before = [row[0] for row in connection.execute(self._in_turn(self._sql["claim"]), parameters)]
+        claimed_before = [row[0] for row in connection.execute(self._of_youngest(self._sql["claim"]), parameters)]
         if claimed_before:
             again = {
                 "ids": arrays.uuids([claims.ids[place] for place in claimed_before]),
@@ -122,15 +125,25 @@ class Processed:
                 "partition_ids": arrays.int4s([claims.partition_ids[place] for place in claimed_before]),
                 "route_id": route_id,
             }
-            connection.execute(self._in_turn(self._sql["renew"]), again)
+            connection.execute(self._of_youngest(self._sql["renew"]), again)
         return claimed_before
 
     def _in_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> list[bytes]:
         """Those with a claim in an older generation. None is added there; one that leaves goes to the youngest."""
-        if not (suspects := self.older.suspects(ids)):
-            return []
-        parameters = {"ids": arrays.uuids(suspects), "route_id": route_id}
-        rows = connection.execute(self._in_turn(self._sql["in_older"]), parameters)
+        unknown = range(self.older.until, self.generation)
+        suspects = self.older.suspects(ids) if len(unknown) <= 1 else ids
+        found = (
+            self._look_up(connection, self._of_youngest(self._sql["in_older"]), route_id, suspects) if suspects else []
+        )
+        if len(unknown) == 1:
+            in_one = of_generation(self._sql["in_one"], table_of(unknown[0]))
+            found += self._look_up(connection, in_one, route_id, ids)
+        return found
+
+    def _look_up(
+        self, connection: SinkConnection, statement: bytes, route_id: int, ids: Sequence[bytes]
+    ) -> list[bytes]:
+        rows = connection.execute(statement, {"ids": arrays.uuids(ids), "route_id": route_id})
         return [event_id.bytes for (event_id,) in rows]
 
     def claim_again(self, connection: SinkConnection, route_id: int, claims: Claims, replay_id: int) -> list[int]:
@@ -187,23 +200,7 @@ def _parameters(route_id: int, claims: Claims) -> dict[str, Any]:
     }
 
 
-_SLOT = re.compile(rb'(?<="\.)processed(?:_(\d))?\b')
-
-
-def slot_name(slot: int) -> str:
-    """The table of claims with that place in the turn."""
+def table_of(generation: int) -> str:
+    """The table that has its claims: they take turns."""
+    slot = generation % GENERATION_SLOTS
     return f"processed_{slot}" if slot else "processed"
-
-
-def rotated(statement: bytes, generation: int) -> bytes:
-    """A statement that is written for generation 0, for another one: its tables' names move on in the turn."""
-    return _moved_on(statement, generation % GENERATION_SLOTS)
-
-
-@lru_cache(maxsize=64)
-def _moved_on(statement: bytes, slots: int) -> bytes:
-
-    def moved_on(found: re.Match[bytes]) -> bytes:
-        return slot_name((int(found[1] or 0) + slots) % GENERATION_SLOTS).encode()
-
-    return _SLOT.sub(moved_on, statement)

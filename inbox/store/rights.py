@@ -5,6 +5,8 @@ from typing import LiteralString
 
 from inbox.store.database import SinkConnection
 from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.processed import table_of
+from inbox.store.schema import GENERATION_SLOTS
 
 OF_SINK: Mapping[str, tuple[str, ...]] = {
     "sink": ("SELECT", "INSERT", "UPDATE"),
@@ -13,9 +15,7 @@ OF_SINK: Mapping[str, tuple[str, ...]] = {
     "progress": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "route_starts": ("SELECT", "INSERT", "UPDATE"),
     "processed": ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"),
-    "processed_1": ("SELECT", "INSERT", "DELETE", "TRUNCATE"),
-    "processed_2": ("SELECT", "INSERT", "DELETE", "TRUNCATE"),
-    "processed_3": ("SELECT", "INSERT", "DELETE", "TRUNCATE"),
+    **{table_of(generation): ("SELECT", "INSERT", "DELETE", "TRUNCATE") for generation in range(1, GENERATION_SLOTS)},
     "generations": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "generation_filters": ("SELECT", "INSERT", "DELETE"),
     "dead_letters": ("SELECT", "INSERT", "UPDATE", "DELETE"),

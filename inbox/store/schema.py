@@ -34,8 +34,8 @@ from inbox.store.options import OutboxOptions
 from inbox.store.schema_columns import count, now
 from inbox.store.schema_outbox import add_outbox, add_relay_leases
 
-GENERATION_SLOTS = 4
-"""How many tables of claims there are, `processed` and `processed_1` to `_3`, used in turn."""
+GENERATION_SLOTS = 16
+"""How many tables of claims there are, `processed` and `processed_1` to `_15`, used in turn."""
 
 VERSION_TABLE = "alembic_version"
 OUTBOX_VERSION_TABLE = "outbox_version"

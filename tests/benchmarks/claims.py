@@ -11,7 +11,7 @@ import psycopg
 
 from inbox.store.database import SinkConnection
 from inbox.store.generations import Generations
-from inbox.store.processed import slot_name
+from inbox.store.processed import table_of
 from inbox.store.schema import GENERATION_SLOTS
 
 MILLISECONDS_A_CLAIM = 10
@@ -49,13 +49,16 @@ TIME_ORDERED_IDS = Kind("time-ordered ids", uuid7, TIME_ORDERED, 90)
 
 
 def shares(claims: int) -> list[int]:
-    """Three generations that were closed, and the youngest half grown: what there is on average."""
+    """All generations but one closed, and the youngest half grown: what there is on average."""
     whole = round(claims / (GENERATION_SLOTS - 0.5))
     return [whole] * (GENERATION_SLOTS - 1) + [claims - (GENERATION_SLOTS - 1) * whole] if claims else [0]
 
 
 def pile_up(connection: SinkConnection, kind: Kind, counts: Sequence[int]) -> float:
-    """Generations of so many claims each, the oldest first; the seconds that it took to build their filters."""
+    """Generations of so many claims each, the oldest first; the seconds that it took to build their filters.
+
+    The sink has started there before, and is in its first generation.
+    """
     generations, seconds = Generations("inbox"), 0.0
     connection.execute("SET statement_timeout = 0")
     for number, count in enumerate(counts):
@@ -72,7 +75,7 @@ def add(connection: psycopg.Connection, kind: Kind, generation: int, count: int,
     """Into one generation, after which `ago` other claims were made; its index is made anew, since that is quicker."""
     if count <= 0:
         return
-    table = slot_name(generation % GENERATION_SLOTS)
+    table = table_of(generation)
     first = time.time_ns() // 1_000_000 - (count + ago) * MILLISECONDS_A_CLAIM
     parameters = {"count": count, "first_ms": first, "step_ms": MILLISECONDS_A_CLAIM}
     _execute(connection, f"ALTER TABLE inbox.{table} DROP CONSTRAINT {table}_pkey")

@@ -84,17 +84,17 @@ def _piles(running: Servers, options: argparse.Namespace, report: Report) -> Non
         grounds = [
             (kind, claims, enter(f"{kind.name} {claims}", topics[kind])) for kind in _KINDS for claims in options.claims
         ]
-        for kind, claims, made in grounds:
-            with made.sink_connection() as connection:
-                seconds = pile_up(connection, kind, shares(claims))
-            if claims:
-                report.filter_seconds_per_million.append(seconds / claims * 1e6)
         letters, partitions = enter("letters", topics[RANDOM_IDS]), enter("partitions", many)
         for kind, topic in topics.items():
             fill(running.bootstrap_servers, topic, LETTERS * PARTITIONS, new_id=kind.new_id)
         fill(running.bootstrap_servers, many, LETTERS * PARTITIONS, partitions=MANY_PARTITIONS)
         for made in (*(each[2] for each in grounds), letters, partitions):
-            made.run(LETTERS * PARTITIONS)  # also registers routes and partitions
+            made.run(LETTERS * PARTITIONS)  # also registers the sink, its routes and partitions
+        for kind, claims, made in grounds:
+            with made.sink_connection() as connection:
+                seconds = pile_up(connection, kind, shares(claims))
+            if claims:
+                report.filter_seconds_per_million.append(seconds / claims * 1e6)
         letters.watcher.execute(PARK.encode(), (LETTERS // PARTITIONS - 1,))
         events = options.warm_up + options.events
 
@@ -118,11 +118,14 @@ def _cycles(running: Servers, options: argparse.Namespace, report: Report) -> No
     """
     topic = create_topic(running.bootstrap_servers, partitions=PARTITIONS)
     with ground(running, "cycles", [topic]) as made:
+        fill(running.bootstrap_servers, topic, LETTERS)
+        made.run(LETTERS)
         with made.sink_connection() as connection:
             pile_up(connection, RANDOM_IDS, [options.cycle_claims] * 3 + [0])
         for cycle in range(options.cycles):
-            youngest = made.claims_in(cycle + 3)
-            add(made.watcher, RANDOM_IDS, cycle + 3, options.cycle_claims - options.cycle_events - youngest)
+            youngest = made.youngest()
+            missing = options.cycle_claims - options.cycle_events - made.claims_in(youngest)
+            add(made.watcher, RANDOM_IDS, youngest, missing)
             fill(running.bootstrap_servers, topic, options.cycle_events)
             report.add(NOT_PRUNING, made.run(options.cycle_events))
             fill(running.bootstrap_servers, topic, options.cycle_events)

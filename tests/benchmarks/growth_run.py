@@ -17,8 +17,7 @@ from pydantic import SecretStr
 from inbox.dev.backends import Servers
 from inbox.store.database import SinkConnection, connect
 from inbox.store.options import DatabaseOptions
-from inbox.store.processed import slot_name
-from inbox.store.schema import GENERATION_SLOTS
+from inbox.store.processed import table_of
 from tests.benchmarks.orders import TABLE, TABLE_ROUTE
 from tests.benchmarks.processes import parent_of, usage, usage_until_the_end
 from tests.benchmarks.throughput import INBOX, database
@@ -136,8 +135,12 @@ class Ground:
             peak_megabytes=waited.peak_megabytes,
         )
 
+    def youngest(self) -> int:
+        """The number of the generation that takes new claims."""
+        return self._number("SELECT generation FROM inbox.sink")
+
     def claims_in(self, generation: int) -> int:
-        table = sql.Identifier("inbox", slot_name(generation % GENERATION_SLOTS))
+        table = sql.Identifier("inbox", table_of(generation))
         return self._number(sql.SQL("SELECT count(*) FROM ONLY {}").format(table).as_string(None))
 
     def sizes(self) -> int:

@@ -29,7 +29,6 @@ from inbox.sink.isolate import claims_of
 from inbox.sink.routes import Route
 from inbox.store.database import SinkConnection, connect
 from inbox.store.ledger import Holding
-from inbox.store.older import OlderClaims
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
 from inbox.store.processed import Processed
 from inbox.store.table_inputs import TableEvents
@@ -115,7 +114,6 @@ def events_of(column: Column) -> TableEvents:
 def of_server(connection: SinkConnection, column: Column, writer: TableWriter) -> Parts:
     """A transaction for each five parts."""
     processed, sent = Processed("inbox"), writer._sent
-    processed.older = OlderClaims(b"")
     evaluate = writer._statements.evaluate
     steps: dict[str, Callable[[Column], object]] = {
         "its claim": lambda part: processed.send_new(connection, 1, claims_of(part)),

@@ -71,7 +71,7 @@ class Trial:
         return int(self._told("replay", *arguments)["replay_id"])
 
     def switch(self) -> None:
-        """As after a third of the retention: what is claimed from now on goes into another table."""
+        """As after a fifteenth of the retention: what is claimed from now on goes into another table."""
         self.sql("UPDATE inbox.generations SET opened_at = opened_at - interval '20 days' WHERE closed_at IS NULL")
         self._told("prune")
 

@@ -220,6 +220,6 @@ def test_the_reference_names_every_table_and_column() -> None:
     }
 
     for table in [*metadata("inbox", OutboxOptions()).sorted_tables, *metadata("inbox", EXISTING).sorted_tables]:
-        if re.fullmatch(r"processed_\d", table.name):
+        if re.fullmatch(r"processed_\d+", table.name):
             continue  # as `processed`, whose section says so
         assert told.get(table.name) == [column.name for column in table.columns]

@@ -79,9 +79,23 @@ MUTANTS = [
     Mutant(
         "a filter is built in as many snapshots as pieces",
         "inbox/store/generations.py",
-        "        with snapshot(connection):\n",
-        "        with transaction(connection):\n",
+        "        with snapshot(connection):\n            row =",
+        "        with transaction(connection):\n            row =",
         (f"{GENERATIONS}::test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it",),
+    ),
+    Mutant(
+        "a filter forgets the generations that share it",
+        "inbox/store/generations.py",
+        "            if stored:\n",
+        "            if False:\n",
+        (f"{GENERATIONS}::test_what_a_filter_passes_over_has_no_claim",),
+    ),
+    Mutant(
+        "what has no filter yet is not looked up",
+        "inbox/store/processed.py",
+        "        if len(unknown) == 1:\n",
+        "        if False:\n",
+        (f"{GENERATIONS}::test_what_has_no_filter_yet_is_looked_up",),
     ),
     Mutant(
         "the claims go before the horizon is raised",

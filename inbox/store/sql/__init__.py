@@ -8,10 +8,11 @@ from typing import LiteralString, cast
 from psycopg import sql
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_GENERATION: LiteralString = "{generation}"
 
 
 def statements(table: str, schema: str) -> Mapping[str, bytes]:
-    """The statements of `<table>.sql` by name, with `{schema}` filled in.
+    """The statements of `<table>.sql` by name, with `{schema}` filled in; `{generation}` stays for `of_generation`.
 
     Raises:
         ValueError: a statement without a name, or two of one name (a mistake in the file).
@@ -23,9 +24,16 @@ def statements(table: str, schema: str) -> Mapping[str, bytes]:
         raise ValueError(f"{table}.sql has a statement without a name, or two of one name")
     # The files are part of this package, so they are as safe as strings in the code itself.
     return {
-        name: sql.SQL(cast(LiteralString, _without_comments(body))).format(schema=sql.Identifier(schema)).as_bytes()
+        name: sql.SQL(cast(LiteralString, _without_comments(body)))
+        .format(schema=sql.Identifier(schema), generation=sql.SQL(_GENERATION))
+        .as_bytes()
         for name, body in zip(names, bodies, strict=True)
     }
+
+
+def of_generation(statement: bytes, table: str) -> bytes:
+    """A statement about one generation of claims, which are in this table of the schema."""
+    return statement.replace(_GENERATION.encode(), table.encode())
 
 
 def _without_comments(body: str) -> str:

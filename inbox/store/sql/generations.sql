@@ -4,38 +4,43 @@
 SELECT generation, opened_at, closed_at, filter_bits, clock_timestamp() FROM {schema}.generations ORDER BY generation;
 
 -- name: size
--- Rotated to the generation's table, as the statements of `processed`.
-SELECT count(*) FROM ONLY {schema}.processed;
+SELECT count(*) FROM ONLY {schema}.{generation};
 
 -- name: switch
 -- Whatever came again until now, from wherever in the log, lies before the offset that its partition has reached.
-WITH ended AS (
+-- Not before a sink has started here: it begins with generation 0.
+WITH moved AS (
+    UPDATE {schema}.sink SET generation = %(generation)s::integer + 1 RETURNING generation
+), ended AS (
     SELECT array_agg(partition_id ORDER BY partition_id) AS partition_ids,
         array_agg(reached_offset ORDER BY partition_id) AS until_offsets
     FROM {schema}.partitions
 ), closed AS (
     UPDATE {schema}.generations AS g
     SET closed_at = clock_timestamp(), partition_ids = ended.partition_ids, until_offsets = ended.until_offsets
-    FROM ended WHERE g.generation = %(generation)s
-), opened AS (
-    INSERT INTO {schema}.generations (generation, opened_at) VALUES (%(generation)s::integer + 1, clock_timestamp())
+    FROM ended, moved WHERE g.generation = moved.generation - 1
 )
-UPDATE {schema}.sink SET generation = %(generation)s::integer + 1;
+INSERT INTO {schema}.generations (generation, opened_at) SELECT generation, clock_timestamp() FROM moved;
 
 -- name: blocks
--- Rotated. How many blocks the table has; no row where it has no claim.
-SELECT pg_relation_size(tableoid) / current_setting('block_size')::bigint FROM ONLY {schema}.processed LIMIT 1;
+-- How many blocks the table has; no row where it has no claim.
+SELECT pg_relation_size(tableoid) / current_setting('block_size')::bigint FROM ONLY {schema}.{generation} LIMIT 1;
 
 -- name: ids
--- Rotated. Those in some of its blocks, one behind the other. Only the blocks asked for are read (a TID range scan).
-SELECT string_agg(uuid_send(event_id), '') FROM ONLY {schema}.processed
+-- Those in some of its blocks, one behind the other. Only the blocks asked for are read (a TID range scan).
+SELECT string_agg(uuid_send(event_id), '') FROM ONLY {schema}.{generation}
 WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid;
+
+-- name: forget_filter
+DELETE FROM {schema}.generation_filters WHERE generation = %(generation)s;
 
 -- name: add_blocks
 COPY {schema}.generation_filters (generation, block, bits) FROM STDIN (FORMAT BINARY);
 
 -- name: note_filter
-UPDATE {schema}.generations SET filter_bits = %(filter_bits)s WHERE generation = %(generation)s;
+-- Those before it that share the filter are in it as large as it is now.
+UPDATE {schema}.generations SET filter_bits = %(filter_bits)s
+WHERE generation BETWEEN %(first)s AND %(generation)s;
 
 -- name: filter
 SELECT block, bits FROM {schema}.generation_filters
@@ -64,7 +69,7 @@ WITH ends AS (
 SELECT NOT up FROM held;
 
 -- name: forget
-WITH filters AS (DELETE FROM {schema}.generation_filters WHERE generation = %(generation)s)
+WITH filters AS (DELETE FROM {schema}.generation_filters WHERE generation < %(filters_from)s)
 DELETE FROM {schema}.generations WHERE generation = %(generation)s;
 
 -- name: horizons

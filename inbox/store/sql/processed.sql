@@ -1,31 +1,29 @@
 -- The claims: one row for each event that a route has taken effect of.
 --
--- `processed` and `processed_1` to `processed_3` inherit from it: a query of `processed` reads them all. They are used in
--- turn. What is written here for generation 0 is rotated for the others: `processed` takes the new claims, the three
--- others are the older generations.
+-- The tables of all generations inherit from `processed`: a query of `processed` reads them all. `generation` stands for
+-- the one that a statement is about: mostly the youngest, which takes the new claims.
 
 -- name: youngest
 SELECT generation FROM {schema}.sink;
 
 -- name: in_older
--- One look-up an id and older generation, whatever the planner thinks of their sizes.
+-- One look-up an id and generation, whatever the planner thinks of their sizes.
 SELECT s.event_id FROM unnest(%(ids)s::uuid[]) AS s (event_id)
 WHERE EXISTS (
-        SELECT FROM ONLY {schema}.processed_1 AS c
-        WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
-    )
-    OR EXISTS (
-        SELECT FROM ONLY {schema}.processed_2 AS c
-        WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
-    )
-    OR EXISTS (
-        SELECT FROM ONLY {schema}.processed_3 AS c
-        WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
-    );
+    SELECT FROM {schema}.processed AS c
+    WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s AND c.tableoid <> '{schema}.{generation}'::regclass OFFSET 0
+);
+
+-- name: in_one
+SELECT s.event_id FROM unnest(%(ids)s::uuid[]) AS s (event_id)
+WHERE EXISTS (
+    SELECT FROM ONLY {schema}.{generation} AS c
+    WHERE c.event_id = s.event_id AND c.route_id = %(route_id)s OFFSET 0
+);
 
 -- name: claim_new
 -- Fails where an id has a claim. Sorted by id, as `claim` is.
-INSERT INTO {schema}.processed (event_id, kafka_offset, payload_hash, partition_id, route_id)
+INSERT INTO {schema}.{generation} (event_id, kafka_offset, payload_hash, partition_id, route_id)
 SELECT event_id, kafka_offset, payload_hash, partition_id, %(route_id)s
 FROM unnest(%(ids)s, %(offsets)s, %(hashes)s, %(partition_ids)s)
     AS o (event_id, kafka_offset, payload_hash, partition_id)
@@ -39,7 +37,7 @@ WITH offered AS MATERIALIZED (
     FROM unnest(%(ids)s, %(offsets)s, %(hashes)s, %(partition_ids)s) WITH ORDINALITY
         AS o (event_id, kafka_offset, payload_hash, partition_id, place)
 ), claimed AS (
-    INSERT INTO {schema}.processed (event_id, kafka_offset, payload_hash, partition_id, route_id)
+    INSERT INTO {schema}.{generation} (event_id, kafka_offset, payload_hash, partition_id, route_id)
     SELECT event_id, kafka_offset, payload_hash, partition_id, %(route_id)s
     FROM offered WHERE event_id NOT IN (SELECT unnest(%(older)s::uuid[])) ORDER BY event_id, place
     ON CONFLICT DO NOTHING
@@ -79,25 +77,14 @@ WITH offered AS MATERIALIZED (
     SELECT DISTINCT ON (event_id) event_id, partition_id, kafka_offset
     FROM unnest(%(ids)s, %(partition_ids)s, %(offsets)s) AS o (event_id, partition_id, kafka_offset)
     ORDER BY event_id
-), moved_1 AS (
-    DELETE FROM ONLY {schema}.processed_1 AS c USING offered AS o
+), moved AS (
+    DELETE FROM {schema}.processed AS c USING offered AS o
     WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
-        AND (c.partition_id, c.kafka_offset) <> (o.partition_id, o.kafka_offset)
-    RETURNING c.*
-), moved_2 AS (
-    DELETE FROM ONLY {schema}.processed_2 AS c USING offered AS o
-    WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
-        AND (c.partition_id, c.kafka_offset) <> (o.partition_id, o.kafka_offset)
-    RETURNING c.*
-), moved_3 AS (
-    DELETE FROM ONLY {schema}.processed_3 AS c USING offered AS o
-    WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
+        AND c.tableoid <> '{schema}.{generation}'::regclass
         AND (c.partition_id, c.kafka_offset) <> (o.partition_id, o.kafka_offset)
     RETURNING c.*
 )
-INSERT INTO {schema}.processed
-SELECT * FROM moved_1 UNION ALL SELECT * FROM moved_2 UNION ALL SELECT * FROM moved_3
-ON CONFLICT DO NOTHING;
+INSERT INTO {schema}.{generation} SELECT * FROM moved ON CONFLICT DO NOTHING;
 
 -- name: claims_of
 -- One look-up an id, whatever the planner thinks of the table's size.

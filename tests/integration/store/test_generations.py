@@ -9,7 +9,7 @@ import pytest
 from inbox.errors import TryAgainError
 from inbox.events import Settlement
 from inbox.store.database import SinkConnection
-from inbox.store.generations import Generations
+from inbox.store.generations import FILTERED_TOGETHER, Generations
 from inbox.store.ledger import Advance, Ledger
 from inbox.store.older import Filter, OlderClaims, bits_for
 from inbox.store.processed import Claims, Processed
@@ -35,6 +35,10 @@ def places(connection: SinkConnection) -> list[tuple[str, int]]:
     """Each claim's table and id."""
     query = "SELECT tableoid::regclass::text, event_id FROM inbox.processed ORDER BY event_id, 1"
     return [(table.removeprefix("inbox."), event_id.int) for table, event_id in connection.execute(query)]
+
+
+def filters(connection: SinkConnection) -> set[int]:
+    return {number for (number,) in connection.execute("SELECT DISTINCT generation FROM inbox.generation_filters")}
 
 
 def in_generation(number: int, older: OlderClaims | None = None) -> Processed:
@@ -80,8 +84,13 @@ def test_new_claims_go_into_the_youngest_and_older_ones_are_found(connection: Si
         if number < GENERATION_SLOTS - 1:
             GENERATIONS.switch(connection, number)
     youngest = in_generation(GENERATION_SLOTS - 1)
-    assert youngest.claim(connection, ROUTE, claims_of(0, 1, 7, 2, 3)) == [0, 1, 3, 4]
-    assert in_generation(3).claim(connection, 2, claims_of(0)) == []
+    assert youngest.claim(connection, ROUTE, claims_of(0, 1, 77, 2, 3, 15)) == [0, 1, 3, 4, 5]
+    assert youngest.claim(connection, 2, claims_of(0)) == []
+
+
+def test_before_a_sink_has_started_no_generation_takes_over(connection: SinkConnection) -> None:
+    GENERATIONS.switch(connection, 0)
+    assert [each.number for each in GENERATIONS.read(connection)] == [0]
 
 
 def test_an_id_that_comes_again_from_elsewhere_is_kept_with_the_youngest(
@@ -190,17 +199,61 @@ def test_what_a_filter_passes_over_has_no_claim(connection: SinkConnection, ledg
     claims = Claims(ids, range(500), [bytes(8)] * 500, [1] * 500)
     in_generation(0).claim(connection, ROUTE, claims)
     GENERATIONS.switch(connection, 0)
-    assert not GENERATIONS.older(connection).known
+    assert GENERATIONS.older(connection, OlderClaims()).until == 0
     GENERATIONS.build_filter(connection, 0)
     in_generation(1).claim(connection, ROUTE, claims_of(5, 6, 7))
     GENERATIONS.switch(connection, 1)
     GENERATIONS.build_filter(connection, 1)
-    older = GENERATIONS.older(connection)
-    assert older.known
+    older = GENERATIONS.older(connection, OlderClaims())
+    assert older.until == 2
     assert list(older.suspects(ids)) == ids
     assert set(older.suspects(claims_of(5, 6, 7).ids)) == set(claims_of(5, 6, 7).ids)
-    assert len(older.suspects([uuid4().bytes for _ in range(2000)])) < 200
+    assert len(older.suspects([uuid4().bytes for _ in range(2000)])) < 50
     assert in_generation(2, older).claim(connection, ROUTE, claims) == list(range(500))
+
+
+@pytest.mark.parametrize("filtered", [0, 1, 2, 3], ids="{} of 3 with a filter".format)
+def test_what_has_no_filter_yet_is_looked_up(connection: SinkConnection, ledger: Ledger, filtered: int) -> None:
+    older = OlderClaims()
+    for number in range(3):
+        in_generation(number).claim(connection, ROUTE, claims_of(number))
+        GENERATIONS.switch(connection, number)
+        if number < filtered:
+            GENERATIONS.build_filter(connection, number)
+            older = GENERATIONS.older(connection, older)
+    assert older.until == filtered
+    assert in_generation(3, older).claim(connection, ROUTE, claims_of(0, 1, 2, 3)) == [0, 1, 2]
+
+
+def test_a_filter_grows_with_the_generations_that_share_it(connection: SinkConnection, ledger: Ledger) -> None:
+    many = [uuid4().bytes for _ in range(400)]
+    in_generation(0).claim(connection, ROUTE, claims_of(1))
+    GENERATIONS.switch(connection, 0)
+    GENERATIONS.build_filter(connection, 0)
+    small = GENERATIONS.older(connection, OlderClaims())
+    in_generation(1).claim(connection, ROUTE, Claims(many, range(400), [bytes(8)] * 400, [1] * 400))
+    GENERATIONS.switch(connection, 1)
+    GENERATIONS.build_filter(connection, 1)
+    large = GENERATIONS.older(connection, small)
+    assert len(large.bits) > len(small.bits)
+    first = claims_of(1).ids
+    assert list(large.suspects([*first, *many])) == [*first, *many]
+
+
+def test_a_filter_goes_with_the_last_generation_that_shares_it(connection: SinkConnection, ledger: Ledger) -> None:
+    known = OlderClaims()
+    for number in range(FILTERED_TOGETHER + 1):
+        in_generation(number).claim(connection, ROUTE, claims_of(number))
+        GENERATIONS.switch(connection, number)
+        GENERATIONS.build_filter(connection, number)
+        known = GENERATIONS.older(connection, known)
+    for number in range(FILTERED_TOGETHER):
+        assert filters(connection) == {0, FILTERED_TOGETHER}
+        GENERATIONS.drop(connection, number)
+    assert filters(connection) == {FILTERED_TOGETHER}
+    gone, left = claims_of(0).ids, claims_of(FILTERED_TOGETHER).ids
+    assert list(known.suspects([*gone, *left])) == [*gone, *left]
+    assert list(GENERATIONS.older(connection, known).suspects([*gone, *left])) == left
 
 
 def test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it(
@@ -228,7 +281,7 @@ def test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it(
     monkeypatch.setattr(Filter, "add", move_then_add)
     GENERATIONS.build_filter(connection, 0)
     assert block() == 0
-    assert list(GENERATIONS.older(connection).suspects([moved])) == [moved]
+    assert list(GENERATIONS.older(connection, OlderClaims()).suspects([moved])) == [moved]
 
 
 def test_filters_of_several_sizes_are_one() -> None:
@@ -241,11 +294,11 @@ def test_filters_of_several_sizes_are_one() -> None:
             together.unite(number, block, power)
     older = OlderClaims(together.bits)
     assert list(older.suspects([*few, *many])) == [*few, *many]
-    assert len(older.suspects([uuid4().bytes for _ in range(2000)])) < 200
+    assert len(older.suspects([uuid4().bytes for _ in range(2000)])) < 50
 
 
 def test_without_older_claims_nothing_is_looked_up() -> None:
-    assert list(OlderClaims(b"").suspects([uuid4().bytes])) == []
+    assert list(OlderClaims().suspects([uuid4().bytes])) == []
 
 
 HALF = (1 << 64) - 1
@@ -263,7 +316,7 @@ def test_a_filter_tells_ids_apart_of_which_a_part_is_the_same(form: Callable[[in
     assert len(OlderClaims(built.bits).suspects(ids[1000:])) < 100
 
 
-@pytest.mark.parametrize(("claims", "power"), [(0, 16), (1_024, 17), (1_000_000, 26), (20_000_000, 29), (10**9, 29)])
+@pytest.mark.parametrize(("claims", "power"), [(0, 16), (1_024, 19), (1_000_000, 28), (20_000_000, 29), (10**9, 29)])
 def test_a_filter_has_room_for_its_claims_within_bounds(claims: int, power: int) -> None:
     assert bits_for(claims) == power
 
@@ -285,13 +338,13 @@ def test_a_generation_goes_with_its_claims_and_its_table_is_used_again(
     connection: SinkConnection, ledger: Ledger
 ) -> None:
     in_generation(0).claim(connection, ROUTE, claims_of(1))
-    for number in range(3):
+    for number in range(GENERATION_SLOTS - 1):
         GENERATIONS.switch(connection, number)
     assert GENERATIONS.raise_horizon(connection, 0)
     GENERATIONS.drop(connection, 0)
-    assert [each.number for each in GENERATIONS.read(connection)] == [1, 2, 3]
-    GENERATIONS.switch(connection, 3)
-    assert in_generation(4).claim(connection, ROUTE, claims_of(1)) == []
+    assert [each.number for each in GENERATIONS.read(connection)] == list(range(1, GENERATION_SLOTS))
+    GENERATIONS.switch(connection, GENERATION_SLOTS - 1)
+    assert in_generation(GENERATION_SLOTS).claim(connection, ROUTE, claims_of(1)) == []
     assert places(connection) == [("processed", 1)]
 
 

@@ -13,7 +13,8 @@ from inbox.store import sql as loader
 from inbox.store.database import SinkConnection, connect
 from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions
-from inbox.store.sql import statements
+from inbox.store.processed import table_of
+from inbox.store.sql import of_generation, statements
 from tests.databases import Copies, with_database
 
 NAMED = sorted(
@@ -40,6 +41,7 @@ ARRAYS = {
 
 def as_prepared(statement: bytes) -> bytes:
     """`%(name)s` as `$1`, with the types that are known, unless the statement says them itself."""
+    statement = of_generation(statement, table_of(1))
     names = list(dict.fromkeys(re.findall(rb"%\((\w+)\)s", statement)))
     said = set(re.findall(rb"%\((\w+)\)s::", statement))
     for number, name in enumerate(names, start=1):
