@@ -51,6 +51,7 @@ class Contender:
 
 
 _TWO_JOINED = "SELECT count(DISTINCT owner) = 2 FROM inbox.partitions"
+_FOUR_JOINED = "SELECT count(DISTINCT owner) = 4 FROM inbox.partitions"
 
 
 def sink(route: str, *, workers: int = 1) -> Start:
@@ -131,6 +132,7 @@ PEER_OF_TWO = "Debezium JDBC sink, 4 tasks"
 CONTENDERS = [
     Contender(OURS, sink(TABLE_ROUTE)),
     Contender(f"{OURS}, 2 workers", sink(TABLE_ROUTE, workers=2), 2.0, joined=_TWO_JOINED),
+    Contender(f"{OURS}, 4 workers", sink(TABLE_ROUTE, workers=4), 2.0, joined=_FOUR_JOINED),
     Contender("kafka-inbox, handler per event", sink(_PER_EVENT), 0.4),
     Contender("kafka-inbox, handler per event, 2 workers", sink(_PER_EVENT, workers=2), 0.8, joined=_TWO_JOINED),
     Contender("kafka-inbox, handler per batch", sink(_PER_BATCH), 0.4),
