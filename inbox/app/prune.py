@@ -20,8 +20,8 @@ from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.outbox_retention import outbox_retention
 from inbox.store.prune_lock import pruning_alone
 from inbox.store.retention import Old, Retention
-from inbox.store.schema import GENERATION_SLOTS
 from inbox.store.schema_fit import require_current
+from inbox.store.table_names import GENERATION_SLOTS
 from inbox.telemetry import log
 
 _SHARES = GENERATION_SLOTS - 1

@@ -21,6 +21,7 @@ from inbox.sink.isolate import (
     claims_of,
 )
 from inbox.store.failures import says_missing, says_there
+from inbox.store.processed import Asked, ClaimedBeforeError, all_different, found_any
 
 _FIRST_PART, _PART = 250, 1000
 """Events of one statement: while the first are made ready the server has nothing to do."""
@@ -97,8 +98,7 @@ class _Flights:
         """The parts of what is expected to go well."""
         if not (self._foresight.claims.is_good and self._foresight.effects.is_good):
             return []
-        seem_new = self._do.processed.seem_new(self._do.connection, self._route_id, self._column.ids[start:])
-        return _parts(start, len(self._column)) if seem_new else []
+        return _parts(start, len(self._column)) if all_different(self._column.ids[start:]) else []
 
     def learn(self, failed: range, *, failures: int) -> None:
         """How many events of that part failed by themselves: one among many says nothing of the others."""
@@ -108,35 +108,43 @@ class _Flights:
 
     def _send(self, parts: Sequence[range], *, new_rows: bool) -> tuple[int, EventError | None]:
         """How many of the parts stand, and how the next one failed."""
-        transaction = self._do.transaction
+        transaction, asked, error = self._do.transaction, [], None
         transaction.start_attempt()
         try:
             with transaction.flight():
                 for number, places in enumerate(parts):
                     if number:
                         transaction.mark()
-                    self._send_part(self._column.between(places.start, places.stop), new_rows=new_rows)
+                    asked.append(self._send_part(self._column.between(places.start, places.stop), new_rows=new_rows))
                     if number:
                         # Not at the first: the server would be done with it before the next one is ready.
                         self._under_way()
                 self._under_way()
             transaction.check_deferred()
-        except EventError as error:
+            stand = len(parts)
+        except EventError as failure:
             # What is checked later may be refused for any part, and mended by any behind it: none stands without all.
-            if stand := 0 if transaction.defers else transaction.marks_reached():
-                transaction.undo_to_mark()
-                transaction.end_attempt()
-            else:
-                transaction.undo_attempt()
-            return stand, error
-        reach(Failpoint.HANDLED)
-        transaction.end_attempt()
-        return len(parts), None
+            stand, error = 0 if transaction.defers else transaction.marks_reached(), failure
+        if any(map(found_any, asked[:stand])):
+            stand, error = 0, ClaimedBeforeError("an older generation has its claim")
+        self._end(stand, error)
+        return stand, error
 
-    def _send_part(self, part: Column, *, new_rows: bool) -> None:
-        self._do.processed.send_new(self._do.connection, self._route_id, claims_of(part))
+    def _end(self, stand: int, error: EventError | None) -> None:
+        if error is not None and not stand:
+            self._do.transaction.undo_attempt()
+            return
+        if error is not None:
+            self._do.transaction.undo_to_mark()
+        else:
+            reach(Failpoint.HANDLED)
+        self._do.transaction.end_attempt()
+
+    def _send_part(self, part: Column, *, new_rows: bool) -> Asked:
+        asked = self._do.processed.send_new(self._do.connection, self._route_id, claims_of(part))
         reach(Failpoint.CLAIMED)
         self._effect.send(self._do.connection, part, new=new_rows)
+        return asked
 
     def _was_right(self, *, new_rows: bool) -> None:
         self._foresight.claims.was_right()

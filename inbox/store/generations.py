@@ -18,8 +18,8 @@ from psycopg import sql
 from inbox.events import TopicPartition
 from inbox.store.database import SinkConnection, snapshot, transaction
 from inbox.store.older import BLOCK_BYTES, Filter, OlderClaims, bits_for
-from inbox.store.processed import table_of
 from inbox.store.sql import of_generation, statements
+from inbox.store.table_names import table_of
 
 _BLOCKS_AT_ONCE = 1000
 _CLAIMS_A_BLOCK = 107

@@ -8,7 +8,7 @@ a thousand (a Bloom filter whose blocks are bytes: an id that is new mostly cost
 from collections.abc import Iterator, Sequence
 from struct import Struct
 
-from inbox.store.schema import GENERATION_SLOTS
+from inbox.store.table_names import GENERATION_SLOTS
 
 MOST_BITS = 29
 """At most 2 to this power, 64 MB: over 20 million claims 0.1 % of new ids are looked up in vain, over 100 14 %."""

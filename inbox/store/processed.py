@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import psycopg
 from psycopg import errors
 
 from inbox.errors import EventError
@@ -10,8 +11,8 @@ from inbox.events import address
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
 from inbox.store.older import OlderClaims
-from inbox.store.schema import GENERATION_SLOTS
 from inbox.store.sql import of_generation, statements
+from inbox.store.table_names import table_of
 
 ADOPTED = 0
 """The partition id of a claim whose event's place in Kafka nobody knows; no partition has it."""
@@ -39,6 +40,14 @@ class EarlierClaim(NamedTuple):
 
     address: str
     payload_hash: bytes
+
+
+class ClaimedBeforeError(EventError):
+    """An older generation has a claim of an id that was expected to be new."""
+
+
+Asked = Sequence[psycopg.Cursor[tuple[Any, ...]]]
+"""Look-ups in the older generations, each answered with the ids that it found."""
 
 
 class Processed:
@@ -82,32 +91,38 @@ class Processed:
             False where one was claimed before, or two are of one id; then the caller has to undo what the transaction
             did since a savepoint, or all of it.
         """
-        if not self.seem_new(connection, route_id, claims.ids):
+        if not all_different(claims.ids) or self._in_older(connection, route_id, claims.ids):
             return False
         try:
-            self.send_new(connection, route_id, claims)
+            self._insert_new(connection, route_id, claims)
         except EventError as error:
             if self.says_claimed(error):
                 return False
             raise
         return True
 
-    def send_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> None:
-        """Claim all, which seem new.
+    def send_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> Asked:
+        """Claim all in a pipeline, each expected to be new.
+
+        Returns:
+            What must not have found any at the pipeline's end, or none of the claims may stand.
 
         Raises:
-            EventError: one was claimed before; in a pipeline maybe only by a later statement.
+            EventError: one was claimed before; maybe only by a later statement.
         """
-        connection.execute(self._of_youngest(self._sql["claim_new"]), _parameters(route_id, claims))
+        asked = self._ask_older(connection, route_id, claims.ids)
+        self._insert_new(connection, route_id, claims)
+        return asked
 
     def says_claimed(self, error: EventError) -> bool:
-        """Whether that is what `send_new` fails with."""
+        """Whether it says that an id has a claim."""
         cause = error.__cause__
-        return isinstance(cause, errors.UniqueViolation) and cause.diag.schema_name == self._schema
+        if isinstance(cause, errors.UniqueViolation) and cause.diag.schema_name == self._schema:
+            return True
+        return isinstance(error, ClaimedBeforeError)
 
-    def seem_new(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> bool:
-        """Whether all are different, and none has a claim in an older generation."""
-        return len(set(ids)) == len(ids) and not self._in_older(connection, route_id, ids)
+    def _insert_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> None:
+        connection.execute(self._of_youngest(self._sql["claim_new"]), _parameters(route_id, claims))
 
     def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
         """Claim all that are new.
@@ -130,21 +145,19 @@ class Processed:
 
     def _in_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> list[bytes]:
         """Those with a claim in an older generation. None is added there; one that leaves goes to the youngest."""
+        return [event_id.bytes for rows in self._ask_older(connection, route_id, ids) for (event_id,) in rows]
+
+    def _ask_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> Asked:
+        """What answers which ids have a claim in an older generation."""
         unknown = range(self.older.until, self.generation)
-        suspects = self.older.suspects(ids) if len(unknown) <= 1 else ids
-        found = (
-            self._look_up(connection, self._of_youngest(self._sql["in_older"]), route_id, suspects) if suspects else []
-        )
+        asked = []
+        if suspects := self.older.suspects(ids) if len(unknown) <= 1 else ids:
+            parameters = {"ids": arrays.uuids(suspects), "route_id": route_id}
+            asked.append(connection.execute(self._of_youngest(self._sql["in_older"]), parameters))
         if len(unknown) == 1:
             in_one = of_generation(self._sql["in_one"], table_of(unknown[0]))
-            found += self._look_up(connection, in_one, route_id, ids)
-        return found
-
-    def _look_up(
-        self, connection: SinkConnection, statement: bytes, route_id: int, ids: Sequence[bytes]
-    ) -> list[bytes]:
-        rows = connection.execute(statement, {"ids": arrays.uuids(ids), "route_id": route_id})
-        return [event_id.bytes for (event_id,) in rows]
+            asked.append(connection.execute(in_one, {"ids": arrays.uuids(ids), "route_id": route_id}))
+        return asked
 
     def claim_again(self, connection: SinkConnection, route_id: int, claims: Claims, replay_id: int) -> list[int]:
         """Claim for a replay what was claimed before it, or just now.
@@ -200,7 +213,11 @@ def _parameters(route_id: int, claims: Claims) -> dict[str, Any]:
     }
 
 
-def table_of(generation: int) -> str:
-    """The table that has its claims: they take turns."""
-    slot = generation % GENERATION_SLOTS
-    return f"processed_{slot}" if slot else "processed"
+def all_different(ids: Sequence[bytes]) -> bool:
+    """Of equal ids only the first can be new."""
+    return len(set(ids)) == len(ids)
+
+
+def found_any(asked: Asked) -> bool:
+    """Whether an older generation has a claim of an id that was asked for."""
+    return any(rows.rowcount for rows in asked)

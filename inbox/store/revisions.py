@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from inbox.errors import StartupError
 from inbox.store.options import OutboxOptions
-from inbox.store.schema import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
+from inbox.store.table_names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
 
 
 class Step(NamedTuple):

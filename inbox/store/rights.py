@@ -5,8 +5,7 @@ from typing import LiteralString
 
 from inbox.store.database import SinkConnection
 from inbox.store.options import TableMode, TableTarget, Tombstones
-from inbox.store.processed import table_of
-from inbox.store.schema import GENERATION_SLOTS
+from inbox.store.table_names import GENERATION_SLOTS, table_of
 
 OF_SINK: Mapping[str, tuple[str, ...]] = {
     "sink": ("SELECT", "INSERT", "UPDATE"),

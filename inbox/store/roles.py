@@ -9,7 +9,7 @@ from psycopg import sql
 
 from inbox.store.options import ExistingOutbox, OutboxOptions, RelayKind
 from inbox.store.rights import OF_EXISTING_RELAY, OF_PRUNER, OF_PUBLISHER, OF_READER, OF_RELAY, OF_SINK
-from inbox.store.schema import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
+from inbox.store.table_names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
 
 _HEAD = """\
 -- Roles for the schema {schema}. Run this as a superuser before the first `inbox migrate`, and again after each one:

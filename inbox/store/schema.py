@@ -33,13 +33,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB
 from inbox.store.options import OutboxOptions
 from inbox.store.schema_columns import count, now
 from inbox.store.schema_outbox import add_outbox, add_relay_leases
-
-GENERATION_SLOTS = 16
-"""How many tables of claims there are, `processed` and `processed_1` to `_15`, used in turn."""
-
-VERSION_TABLE = "alembic_version"
-OUTBOX_VERSION_TABLE = "outbox_version"
-EXISTING_VERSION_TABLE = "relay_leases_version"
+from inbox.store.table_names import GENERATION_SLOTS, table_of
 
 # The names that PostgreSQL would choose itself, so that a violated constraint has one name everywhere.
 _NAMES = {
@@ -164,7 +158,7 @@ def _route_starts(tables: MetaData) -> None:
 def _processed(tables: MetaData) -> None:
     claims = _claims(tables, "processed")
     for slot in range(1, GENERATION_SLOTS):
-        event.listen(_claims(tables, f"processed_{slot}"), "after_create", partial(_inherit, claims))
+        event.listen(_claims(tables, table_of(slot)), "after_create", partial(_inherit, claims))
 
 
 def _inherit(parent: Table, table: Table, connection: Connection, **_: Any) -> None:

@@ -11,8 +11,7 @@ import psycopg
 
 from inbox.store.database import SinkConnection
 from inbox.store.generations import Generations
-from inbox.store.processed import table_of
-from inbox.store.schema import GENERATION_SLOTS
+from inbox.store.table_names import GENERATION_SLOTS, table_of
 
 MILLISECONDS_A_CLAIM = 10
 

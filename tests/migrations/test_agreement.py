@@ -16,9 +16,10 @@ from sqlalchemy.schema import CreateSchema
 from inbox.errors import StartupError
 from inbox.store.migrations import migrate, migration_sql
 from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, OutboxPayload
-from inbox.store.schema import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE, metadata
+from inbox.store.schema import metadata
 from inbox.store.schema_fit import require_current
 from inbox.store.schema_outbox import TransactionId
+from inbox.store.table_names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
 
 SCHEMAS = pytest.mark.parametrize("schema", ["inbox", "my inbox", 'the "50%" of a.b:c'])
 

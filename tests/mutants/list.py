@@ -256,15 +256,22 @@ MUTANTS = [
     Mutant(
         "a flight takes an id of an older generation for new",
         "inbox/sink/at_once.py",
-        "if seem_new else []",
-        "",
+        "        if any(map(found_any, asked[:stand])):\n",
+        "        if False:\n",
         (f"{AT_ONCE}::test_an_id_that_is_in_an_older_generation_is_a_duplicate",),
+    ),
+    Mutant(
+        "a flight that failed later takes an id of an older generation for new",
+        "inbox/sink/at_once.py",
+        "        if any(map(found_any, asked[:stand])):\n",
+        "        if error is None and any(map(found_any, asked[:stand])):\n",
+        (f"{FLIGHTS}::test_a_claim_of_an_older_generation_before_a_poison_event_is_met",),
     ),
     Mutant(
         "a flight that failed is taken for settled",
         "inbox/sink/at_once.py",
-        "            return stand, error\n",
-        "            return len(parts), None\n",
+        "            stand, error = 0 if transaction.defers else transaction.marks_reached(), failure\n",
+        "            stand, error = len(parts), None\n",
         (f"{AT_ONCE}::test_an_id_that_comes_again_is_a_duplicate",),
     ),
     Mutant(
@@ -284,8 +291,8 @@ MUTANTS = [
     Mutant(
         "parts of a flight stand whose deferred constraints wait for a later one",
         "inbox/sink/at_once.py",
-        "stand := 0 if transaction.defers else transaction.marks_reached()",
-        "stand := transaction.marks_reached()",
+        "0 if transaction.defers else transaction.marks_reached()",
+        "transaction.marks_reached()",
         (f"{FLIGHTS}::test_a_deferred_constraint_is_not_blamed_on_an_event_of_a_later_part",),
     ),
     Mutant(

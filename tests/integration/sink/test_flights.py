@@ -17,6 +17,7 @@ from inbox.sink.at_once import settle_column
 from inbox.sink.batch import Column
 from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult, RouteSettling
 from inbox.store.database import SinkConnection, connect
+from inbox.store.generations import Generations
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
 from inbox.store.processed import Processed
 from inbox.store.session import HandlerSession
@@ -96,6 +97,12 @@ class Route:
         for letter in result.letters:
             self._parked.setdefault((ROUTE_ID, PARTITION_ID), {})[letter.record.key() or b""] = letter.record.offset()
         return result
+
+    def age(self) -> None:
+        """What was claimed so far is in an older generation."""
+        self.connection.execute("INSERT INTO inbox.sink (name, group_id) VALUES ('rows', 'rows')")
+        Generations("inbox").switch(self.connection, 0)
+        self._attempts.processed.generation = 1
 
     def rows(self) -> list[int]:
         return [row for (row,) in self.connection.execute("SELECT id FROM rows ORDER BY id")]
@@ -185,6 +192,26 @@ def test_a_claim_that_is_there_and_a_poison_event_in_one_batch(route: Callable[.
     known, bad = Event(3), Event(100, other=-1)
     first, second = (known, bad) if known_first else (bad, known)
     result = table.settle(Event(11), first, Event(12), Event(13), second)
+    assert letters(result) == [(100, "parked")]
+    assert result.duplicates == {PARTITION_ID: 1}
+    assert table.rows() == table.claims() == list(range(1, 14))
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_claim_of_an_older_generation_is_met_in_any_part(route: Callable[..., Route], place: int) -> None:
+    table = route()
+    table.age()
+    result = table.settle(*[Event(3) if at == place else Event(11 + at) for at in range(5)])
+    assert result.duplicates == {PARTITION_ID: 1}
+    assert not any(table.flights)
+    assert table.rows() == table.claims() == [*range(1, 11), *(11 + at for at in range(5) if at != place)]
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_a_claim_of_an_older_generation_before_a_poison_event_is_met(route: Callable[..., Route], bad: Event) -> None:
+    table = route(REFUSE)
+    table.age()
+    result = table.settle(Event(3), Event(11), Event(12), Event(13), bad)
     assert letters(result) == [(100, "parked")]
     assert result.duplicates == {PARTITION_ID: 1}
     assert table.rows() == table.claims() == list(range(1, 14))

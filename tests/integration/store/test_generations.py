@@ -13,7 +13,7 @@ from inbox.store.generations import FILTERED_TOGETHER, Generations
 from inbox.store.ledger import Advance, Ledger
 from inbox.store.older import Filter, OlderClaims, bits_for
 from inbox.store.processed import Claims, Processed
-from inbox.store.schema import GENERATION_SLOTS
+from inbox.store.table_names import GENERATION_SLOTS
 from tests.integration.store.conftest import P0, P1, Connect
 from tests.integration.store.locks import until_it_waits
 

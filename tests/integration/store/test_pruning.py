@@ -16,7 +16,7 @@ from inbox.store.older import OlderClaims
 from inbox.store.options import DatabaseOptions
 from inbox.store.processed import Claims, Processed
 from inbox.store.prune_lock import AnotherPrunesError, pruning_alone
-from inbox.store.schema import GENERATION_SLOTS
+from inbox.store.table_names import GENERATION_SLOTS
 from tests.integration.store.conftest import P0, Connect
 
 LIMITS = RetentionLimits()

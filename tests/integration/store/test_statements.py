@@ -13,8 +13,8 @@ from inbox.store import sql as loader
 from inbox.store.database import SinkConnection, connect
 from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions
-from inbox.store.processed import table_of
 from inbox.store.sql import of_generation, statements
+from inbox.store.table_names import table_of
 from tests.databases import Copies, with_database
 
 NAMED = sorted(
