@@ -118,8 +118,8 @@ def _cycles(running: Servers, options: argparse.Namespace, report: Report) -> No
     """
     topic = create_topic(running.bootstrap_servers, partitions=PARTITIONS)
     with ground(running, "cycles", [topic]) as made:
-        fill(running.bootstrap_servers, topic, LETTERS)
-        made.run(LETTERS)
+        fill(running.bootstrap_servers, topic, LETTERS * PARTITIONS)
+        made.run(LETTERS * PARTITIONS)
         with made.sink_connection() as connection:
             pile_up(connection, RANDOM_IDS, [options.cycle_claims] * 3 + [0])
         for cycle in range(options.cycles):
