@@ -15,6 +15,7 @@ from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
 from inbox.settings import RetentionLimits
 from inbox.store.database import SinkConnection, connect, snapshot, starting, take_time
+from inbox.store.generation_filters import GenerationFilters
 from inbox.store.generations import Generation, Generations, Horizon
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.outbox_retention import outbox_retention
@@ -107,6 +108,7 @@ class Pruner:
         self._limits = limits
         self._outbox = outbox
         self._generations = Generations(schema)
+        self._filters = GenerationFilters(schema)
         self._retention = Retention(schema)
         self._over = over or threading.Event()
 
@@ -160,7 +162,7 @@ class Pruner:
     def _build_filters(self) -> None:
         for each in self._generations.read(self._connection):
             if each.closed_at is not None and each.filter_bits is None:
-                self._generations.build_filter(self._connection, each.number)
+                self._filters.build(self._connection, each.number)
 
     def _all_of(self, forget: Callable[[SinkConnection, timedelta], int], older_than: timedelta) -> int:
         return forget_all(self._connection, forget, older_than, self._over)

@@ -17,7 +17,6 @@ from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter, DeadLetters
-from inbox.store.generations import Generations
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.letter_copies import LetterCopies
 from inbox.store.processed import Processed
@@ -87,7 +86,7 @@ class Settler:
         self._witness = witness
         self._copies = copies
         self._transaction = BatchTransaction(connection, handlers=any(route.handlers for route in routes))
-        self._processed, self._generations = Processed(schema), Generations(schema)
+        self._processed = Processed(schema)
         self._older_asked_at = -math.inf
         self._follow_generation()
         self._attempts = Attempts(connection, session, self._transaction, self._processed, limits)
@@ -269,7 +268,7 @@ class Settler:
         if self._processed.knows_older or time.monotonic() - self._older_asked_at < _OLDER_LOOK_SECONDS:
             return
         self._older_asked_at = time.monotonic()
-        self._processed.older = self._generations.older(self._connection, self._processed.older)
+        self._processed.learn_older(self._connection)
 
     def _remember_parked(self, letters: Sequence[DeadLetter]) -> None:
         if self._limits.order is not Order.KEY:

@@ -6,31 +6,20 @@ longer the youngest is fenced (`fence` in partitions.sql).
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import takewhile
-from struct import Struct
 from typing import LiteralString
 
 from psycopg import sql
 
 from inbox.events import TopicPartition
-from inbox.store.database import SinkConnection, snapshot, transaction
-from inbox.store.older import BLOCK_BYTES, Filter, OlderClaims, bits_for
+from inbox.store.database import SinkConnection, transaction
 from inbox.store.sql import of_generation, statements
 from inbox.store.table_names import table_of
 
-_BLOCKS_AT_ONCE = 1000
-_CLAIMS_A_BLOCK = 107
-_FILTER_BLOCKS_AT_ONCE = 2048
-
 FILTERED_TOGETHER = 4
 """Generations share a filter, from one whose number this divides: for a worker reads all filters, each of full size."""
-
-_COPY_BEGINS = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_COPY_ENDS = b"\xff\xff"
-_COPY_ROW = Struct(">HIiIiII")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,71 +83,6 @@ class Generations:
             self._lock(connection, number, "SHARE ROW EXCLUSIVE")
             connection.execute(self._sql["switch"], {"generation": number})
 
-    def build_filter(self, connection: SinkConnection, number: int) -> None:
-        """Of a generation that takes no new claims: what makes it cheap to find that an id is not in it.
-
-        Generations come in turn. The ids are read in one snapshot, since a replay may move a claim within the table
-        meanwhile.
-        """
-        first = _first_of_filter(number)
-        with snapshot(connection):
-            row = connection.execute(of_generation(self._sql["blocks"], table_of(number))).fetchone()
-            blocks = row[0] if row else 0
-            stored = _sizes(self.read(connection)).get(first, 0)
-            power = max(stored, bits_for(blocks * _CLAIMS_A_BLOCK))
-            built = Filter(power)
-            if stored:
-                self._unite(connection, built, first, stored)
-            for start in range(0, blocks, _BLOCKS_AT_ONCE):
-                built.add(self._ids(connection, number, start, start + _BLOCKS_AT_ONCE))
-        with transaction(connection):
-            self._store(connection, first, built)
-            parameters = {"first": first, "generation": number, "filter_bits": power}
-            connection.execute(self._sql["note_filter"], parameters)
-
-    def _ids(self, connection: SinkConnection, number: int, first: int, end: int) -> bytes:
-        parameters = {"first": f"({first},0)", "end": f"({end},0)"}
-        row = connection.execute(of_generation(self._sql["ids"], table_of(number)), parameters, binary=True).fetchone()
-        return row[0] or b"" if row else b""
-
-    def _store(self, connection: SinkConnection, first: int, built: Filter) -> None:
-        connection.execute(self._sql["forget_filter"], {"generation": first})
-        with connection.cursor().copy(self._sql["add_blocks"]) as copy:
-            copy.write(_COPY_BEGINS)
-            for block, bits in built.blocks():
-                # PostgreSQL's binary form of a bit string: its length in four bytes, then the bits (varbit.c).
-                copy.write(_COPY_ROW.pack(3, 4, first, 4, block, 4 + len(bits), 8 * len(bits)) + bits)
-            copy.write(_COPY_ENDS)
-
-    def older(self, connection: SinkConnection, known: OlderClaims) -> OlderClaims:
-        """What is known of the ids in all generations but the youngest, up to the first that has no filter yet.
-
-        Only the filters that changed are read, into what is `known`, unless one of them is gone.
-        """
-        with snapshot(connection):
-            generations = self.read(connection)
-            filtered = list(takewhile(lambda each: each.filter_bits is not None, generations))
-            oldest = generations[0].number
-            until = filtered[-1].number + 1 if filtered else oldest
-            powers = _sizes(filtered)
-            if not powers:
-                return OlderClaims(since=oldest, until=until)
-            together = Filter(max(powers.values()))
-            goes_on = len(known.bits) == len(together.bits) and _first_of_filter(known.since) == min(powers)
-            if goes_on:
-                together.bits = known.bits
-            for first, power in powers.items():
-                if not goes_on or first + FILTERED_TOGETHER > known.until:
-                    self._unite(connection, together, first, power)
-            return OlderClaims(together.bits, since=oldest, until=until)
-
-    def _unite(self, connection: SinkConnection, together: Filter, first: int, power: int) -> None:
-        """In pieces, so that no filter is there twice."""
-        for start in range(0, len(together.bits) // BLOCK_BYTES, _FILTER_BLOCKS_AT_ONCE):
-            parameters = {"generation": first, "first": start, "end": start + _FILTER_BLOCKS_AT_ONCE}
-            for block, bits in connection.execute(self._sql["filter"], parameters, binary=True):
-                together.unite(block, bits[4:], power)
-
     def raise_horizon(self, connection: SinkConnection, number: int) -> bool:
         """Refuse replays from now on that would want the claims of this generation.
 
@@ -177,7 +101,7 @@ class Generations:
         with transaction(connection):
             self._lock(connection, number, "ACCESS EXCLUSIVE")
             connection.execute(sql.SQL("TRUNCATE ONLY {}").format(self._table(number)))
-            parameters = {"generation": number, "filters_from": _first_of_filter(number + 1)}
+            parameters = {"generation": number, "filters_from": first_of_filter(number + 1)}
             connection.execute(self._sql["forget"], parameters)
 
     def horizons(self, connection: SinkConnection) -> list[Horizon]:
@@ -214,10 +138,6 @@ class Generations:
         connection.execute(lock)
 
 
-def _first_of_filter(number: int) -> int:
+def first_of_filter(number: int) -> int:
+    """The generation by whose number the filter goes that this one is in."""
     return number - number % FILTERED_TOGETHER
-
-
-def _sizes(generations: Iterable[Generation]) -> dict[int, int]:
-    """Of each filter, by the number of its first generation, the power of two of its bits."""
-    return {_first_of_filter(each.number): each.filter_bits for each in generations if each.filter_bits is not None}

@@ -10,6 +10,7 @@ from inbox.errors import EventError
 from inbox.events import address
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
+from inbox.store.generation_filters import GenerationFilters
 from inbox.store.older import OlderClaims
 from inbox.store.sql import of_generation, statements
 from inbox.store.table_names import table_of
@@ -61,6 +62,7 @@ class Processed:
     def __init__(self, schema: str) -> None:
         self._sql = statements("processed", schema)
         self._schema = schema
+        self._filters = GenerationFilters(schema)
         self.generation = 0
         self.older = OlderClaims()
 
@@ -71,6 +73,11 @@ class Processed:
     def knows_older(self) -> bool:
         """Whether every older generation is among what is known."""
         return self.older.until >= self.generation
+
+    def learn_older(self, connection: SinkConnection) -> None:
+        """What is known by now. Where this fails it is nothing: a filter that was read in part says nothing."""
+        known, self.older = self.older, OlderClaims()
+        self.older = self._filters.older(connection, known)
 
     def follow(self, connection: SinkConnection) -> None:
         """Claim in the youngest generation from now on."""

@@ -28,7 +28,7 @@ from sqlalchemy import (
     event,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from inbox.store.options import OutboxOptions
 from inbox.store.schema_columns import count, now
@@ -199,7 +199,7 @@ def _generations(tables: MetaData) -> None:
         tables,
         Column("generation", Integer, primary_key=True, autoincrement=False),
         Column("block", Integer, primary_key=True, autoincrement=False),
-        Column("bits", BIT(8192), nullable=False),
+        Column("bits", LargeBinary, nullable=False),
     )
 
 

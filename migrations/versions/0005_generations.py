@@ -4,7 +4,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 revision: str = "0005"
 down_revision: str | None = "0004"
@@ -34,9 +33,11 @@ def upgrade() -> None:
         "generation_filters",
         sa.Column("generation", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("block", sa.Integer, nullable=False, autoincrement=False),
-        sa.Column("bits", postgresql.BIT(8192), nullable=False),
+        sa.Column("bits", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("generation", "block", name="generation_filters_pkey"),
     )
+    # Bits as good as random: the server would try in vain to compress them.
+    op.execute("ALTER TABLE generation_filters ALTER COLUMN bits SET STORAGE EXTERNAL")
     op.execute("INSERT INTO generations (generation) VALUES (0)")
     for name in MORE:
         create_claims(name)

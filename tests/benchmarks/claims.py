@@ -10,6 +10,7 @@ from typing import LiteralString, cast
 import psycopg
 
 from inbox.store.database import SinkConnection
+from inbox.store.generation_filters import GenerationFilters
 from inbox.store.generations import Generations
 from inbox.store.table_names import GENERATION_SLOTS, table_of
 
@@ -58,14 +59,14 @@ def pile_up(connection: SinkConnection, kind: Kind, counts: Sequence[int]) -> fl
 
     The sink has started there before, and is in its first generation.
     """
-    generations, seconds = Generations("inbox"), 0.0
+    generations, filters, seconds = Generations("inbox"), GenerationFilters("inbox"), 0.0
     connection.execute("SET statement_timeout = 0")
     for number, count in enumerate(counts):
         add(connection, kind, number, count, ago=sum(counts[number + 1 :]))
         if number < len(counts) - 1:
             generations.switch(connection, number)
             began = time.perf_counter()
-            generations.build_filter(connection, number)
+            filters.build(connection, number)
             seconds += time.perf_counter() - began
     return seconds
 

@@ -7,6 +7,7 @@ PROCESSED = "tests/integration/store/test_processed.py"
 AT_ONCE = "tests/integration/sink/test_at_once.py"
 FLIGHTS = "tests/integration/sink/test_flights.py"
 PROGRESS = "tests/integration/store/test_progress.py"
+FILTERS = "tests/integration/store/test_generation_filters.py"
 GENERATIONS = "tests/integration/store/test_generations.py"
 PRUNING = "tests/integration/store/test_pruning.py"
 TRANSACTION = "tests/integration/sink/test_transaction.py"
@@ -78,24 +79,38 @@ MUTANTS = [
     ),
     Mutant(
         "a filter is built in as many snapshots as pieces",
-        "inbox/store/generations.py",
+        "inbox/store/generation_filters.py",
         "        with snapshot(connection):\n            row =",
         "        with transaction(connection):\n            row =",
-        (f"{GENERATIONS}::test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it",),
+        (f"{FILTERS}::test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it",),
     ),
     Mutant(
         "a filter forgets the generations that share it",
-        "inbox/store/generations.py",
+        "inbox/store/generation_filters.py",
         "            if stored:\n",
         "            if False:\n",
-        (f"{GENERATIONS}::test_what_a_filter_passes_over_has_no_claim",),
+        (f"{FILTERS}::test_what_a_filter_passes_over_has_no_claim",),
+    ),
+    Mutant(
+        "of a filter that was read in part the whole is believed",
+        "inbox/store/generation_filters.py",
+        "        if 8 * size != 2**power:\n",
+        "        if False:\n",
+        (f"{FILTERS}::test_a_stored_filter_of_which_a_part_is_missing_is_not_believed",),
+    ),
+    Mutant(
+        "what was known is believed while it is read anew",
+        "inbox/store/processed.py",
+        "        known, self.older = self.older, OlderClaims()\n",
+        "        known = self.older\n",
+        (f"{FILTERS}::test_nothing_is_known_once_filters_could_not_be_read",),
     ),
     Mutant(
         "what has no filter yet is not looked up",
         "inbox/store/processed.py",
         "        if len(unknown) == 1:\n",
         "        if False:\n",
-        (f"{GENERATIONS}::test_what_has_no_filter_yet_is_looked_up",),
+        (f"{FILTERS}::test_what_has_no_filter_yet_is_looked_up",),
     ),
     Mutant(
         "the claims go before the horizon is raised",

@@ -22,30 +22,6 @@ WITH moved AS (
 )
 INSERT INTO {schema}.generations (generation, opened_at) SELECT generation, clock_timestamp() FROM moved;
 
--- name: blocks
--- How many blocks the table has; no row where it has no claim.
-SELECT pg_relation_size(tableoid) / current_setting('block_size')::bigint FROM ONLY {schema}.{generation} LIMIT 1;
-
--- name: ids
--- Those in some of its blocks, one behind the other. Only the blocks asked for are read (a TID range scan).
-SELECT string_agg(uuid_send(event_id), '') FROM ONLY {schema}.{generation}
-WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid;
-
--- name: forget_filter
-DELETE FROM {schema}.generation_filters WHERE generation = %(generation)s;
-
--- name: add_blocks
-COPY {schema}.generation_filters (generation, block, bits) FROM STDIN (FORMAT BINARY);
-
--- name: note_filter
--- Those before it that share the filter are in it as large as it is now.
-UPDATE {schema}.generations SET filter_bits = %(filter_bits)s
-WHERE generation BETWEEN %(first)s AND %(generation)s;
-
--- name: filter
-SELECT block, bits FROM {schema}.generation_filters
-WHERE generation = %(generation)s AND block >= %(first)s AND block < %(end)s;
-
 -- name: raise_horizon
 -- First: from now on nobody sends the ledger back below. Not while something below is being settled again, whose claims
 -- are wanted.

@@ -1,51 +1,26 @@
 """Generations of claims: an id is claimed once, whatever generation it is in and whoever asks meanwhile."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from uuid import UUID, uuid4
 
 import pytest
 
 from inbox.errors import TryAgainError
 from inbox.events import Settlement
 from inbox.store.database import SinkConnection
-from inbox.store.generations import FILTERED_TOGETHER, Generations
+from inbox.store.generations import Generations
 from inbox.store.ledger import Advance, Ledger
-from inbox.store.older import Filter, OlderClaims, bits_for
-from inbox.store.processed import Claims, Processed
 from inbox.store.table_names import GENERATION_SLOTS
+from tests.integration.store.claims import ROUTE, claims_of, in_generation
 from tests.integration.store.conftest import P0, P1, Connect
 from tests.integration.store.locks import until_it_waits
 
-ROUTE = 1
 GENERATIONS = Generations("inbox")
-
-
-def claims_of(*numbers: int, first_offset: int = 10, partition_id: int = 1) -> Claims:
-    count = len(numbers)
-    return Claims(
-        ids=[UUID(int=number).bytes for number in numbers],
-        offsets=range(first_offset, first_offset + count),
-        hashes=[number.to_bytes(8, "big") for number in numbers],
-        partition_ids=[partition_id] * count,
-    )
 
 
 def places(connection: SinkConnection) -> list[tuple[str, int]]:
     """Each claim's table and id."""
     query = "SELECT tableoid::regclass::text, event_id FROM inbox.processed ORDER BY event_id, 1"
     return [(table.removeprefix("inbox."), event_id.int) for table, event_id in connection.execute(query)]
-
-
-def filters(connection: SinkConnection) -> set[int]:
-    return {number for (number,) in connection.execute("SELECT DISTINCT generation FROM inbox.generation_filters")}
-
-
-def in_generation(number: int, older: OlderClaims | None = None) -> Processed:
-    processed = Processed("inbox")
-    processed.generation = number
-    processed.older = older or OlderClaims()
-    return processed
 
 
 class Batch:
@@ -189,136 +164,6 @@ def test_two_workers_that_renew_one_claim_keep_one(
         connection.execute("COMMIT")
         assert answer.result(timeout=10) == [0]
     assert places(connection) == [("processed_1", 1)]
-
-
-# Filters.
-
-
-def test_what_a_filter_passes_over_has_no_claim(connection: SinkConnection, ledger: Ledger) -> None:
-    ids = [uuid4().bytes for _ in range(500)]
-    claims = Claims(ids, range(500), [bytes(8)] * 500, [1] * 500)
-    in_generation(0).claim(connection, ROUTE, claims)
-    GENERATIONS.switch(connection, 0)
-    assert GENERATIONS.older(connection, OlderClaims()).until == 0
-    GENERATIONS.build_filter(connection, 0)
-    in_generation(1).claim(connection, ROUTE, claims_of(5, 6, 7))
-    GENERATIONS.switch(connection, 1)
-    GENERATIONS.build_filter(connection, 1)
-    older = GENERATIONS.older(connection, OlderClaims())
-    assert older.until == 2
-    assert list(older.suspects(ids)) == ids
-    assert set(older.suspects(claims_of(5, 6, 7).ids)) == set(claims_of(5, 6, 7).ids)
-    assert len(older.suspects([uuid4().bytes for _ in range(2000)])) < 50
-    assert in_generation(2, older).claim(connection, ROUTE, claims) == list(range(500))
-
-
-@pytest.mark.parametrize("filtered", [0, 1, 2, 3], ids="{} of 3 with a filter".format)
-def test_what_has_no_filter_yet_is_looked_up(connection: SinkConnection, ledger: Ledger, filtered: int) -> None:
-    older = OlderClaims()
-    for number in range(3):
-        in_generation(number).claim(connection, ROUTE, claims_of(number))
-        GENERATIONS.switch(connection, number)
-        if number < filtered:
-            GENERATIONS.build_filter(connection, number)
-            older = GENERATIONS.older(connection, older)
-    assert older.until == filtered
-    assert in_generation(3, older).claim(connection, ROUTE, claims_of(0, 1, 2, 3)) == [0, 1, 2]
-
-
-def test_a_filter_grows_with_the_generations_that_share_it(connection: SinkConnection, ledger: Ledger) -> None:
-    many = [uuid4().bytes for _ in range(400)]
-    in_generation(0).claim(connection, ROUTE, claims_of(1))
-    GENERATIONS.switch(connection, 0)
-    GENERATIONS.build_filter(connection, 0)
-    small = GENERATIONS.older(connection, OlderClaims())
-    in_generation(1).claim(connection, ROUTE, Claims(many, range(400), [bytes(8)] * 400, [1] * 400))
-    GENERATIONS.switch(connection, 1)
-    GENERATIONS.build_filter(connection, 1)
-    large = GENERATIONS.older(connection, small)
-    assert len(large.bits) > len(small.bits)
-    first = claims_of(1).ids
-    assert list(large.suspects([*first, *many])) == [*first, *many]
-
-
-def test_a_filter_goes_with_the_last_generation_that_shares_it(connection: SinkConnection, ledger: Ledger) -> None:
-    known = OlderClaims()
-    for number in range(FILTERED_TOGETHER + 1):
-        in_generation(number).claim(connection, ROUTE, claims_of(number))
-        GENERATIONS.switch(connection, number)
-        GENERATIONS.build_filter(connection, number)
-        known = GENERATIONS.older(connection, known)
-    for number in range(FILTERED_TOGETHER):
-        assert filters(connection) == {0, FILTERED_TOGETHER}
-        GENERATIONS.drop(connection, number)
-    assert filters(connection) == {FILTERED_TOGETHER}
-    gone, left = claims_of(0).ids, claims_of(FILTERED_TOGETHER).ids
-    assert list(known.suspects([*gone, *left])) == [*gone, *left]
-    assert list(GENERATIONS.older(connection, known).suspects([*gone, *left])) == left
-
-
-def test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it(
-    connection: SinkConnection, open_connection: Connect, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    many = claims_of(*range(1, 322))
-    in_generation(0).claim(connection, ROUTE, many)
-    connection.execute("DELETE FROM inbox.processed WHERE ctid < '(0,50)'")
-    connection.execute("VACUUM inbox.processed")
-    GENERATIONS.switch(connection, 0)
-    monkeypatch.setattr("inbox.store.generations._BLOCKS_AT_ONCE", 1)
-    moved = UUID(int=150).bytes
-    other, add = open_connection(), Filter.add
-
-    def block() -> int:
-        query = "SELECT (ctid::text::point)[0] FROM inbox.processed WHERE event_id = %s"
-        return int(other.execute(query, (UUID(int=150),)).fetchall()[0][0])
-
-    def move_then_add(self: Filter, ids: bytes) -> None:
-        claims = many.only([many.ids.index(moved)])
-        in_generation(1).claim_again(other, ROUTE, claims, replay_id=7)
-        add(self, ids)
-
-    assert block() == 1
-    monkeypatch.setattr(Filter, "add", move_then_add)
-    GENERATIONS.build_filter(connection, 0)
-    assert block() == 0
-    assert list(GENERATIONS.older(connection, OlderClaims()).suspects([moved])) == [moved]
-
-
-def test_filters_of_several_sizes_are_one() -> None:
-    few, many = [uuid4().bytes for _ in range(40)], [uuid4().bytes for _ in range(400)]
-    together = Filter(16)
-    for power, ids in ((13, few), (16, many)):
-        built = Filter(power)
-        built.add(b"".join(ids))
-        for number, block in built.blocks():
-            together.unite(number, block, power)
-    older = OlderClaims(together.bits)
-    assert list(older.suspects([*few, *many])) == [*few, *many]
-    assert len(older.suspects([uuid4().bytes for _ in range(2000)])) < 50
-
-
-def test_without_older_claims_nothing_is_looked_up() -> None:
-    assert list(OlderClaims().suspects([uuid4().bytes])) == []
-
-
-HALF = (1 << 64) - 1
-
-
-@pytest.mark.parametrize(
-    "form",
-    [lambda n, _: (n & HALF) << 64 | 0xABCD, lambda n, _: 0xABCD << 64 | n & HALF, lambda _, place: place],
-    ids=["node last", "time first", "counted"],
-)
-def test_a_filter_tells_ids_apart_of_which_a_part_is_the_same(form: Callable[[int, int], int]) -> None:
-    ids = [form(uuid4().int, place).to_bytes(16) for place in range(2000)]
-    built = Filter(17)
-    built.add(b"".join(ids[:1000]))
-    assert len(OlderClaims(built.bits).suspects(ids[1000:])) < 100
-
-
-@pytest.mark.parametrize(("claims", "power"), [(0, 16), (1_024, 19), (1_000_000, 28), (20_000_000, 29), (10**9, 29)])
-def test_a_filter_has_room_for_its_claims_within_bounds(claims: int, power: int) -> None:
-    assert bits_for(claims) == power
 
 
 # The horizon, and the end of a generation.

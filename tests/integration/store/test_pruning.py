@@ -10,6 +10,7 @@ from inbox.errors import TryAgainError
 from inbox.events import Settlement
 from inbox.settings import RetentionLimits
 from inbox.store.database import SinkConnection
+from inbox.store.generation_filters import GenerationFilters
 from inbox.store.generations import Generations
 from inbox.store.ledger import Advance, Ledger
 from inbox.store.older import OlderClaims
@@ -22,6 +23,7 @@ from tests.integration.store.conftest import P0, Connect
 LIMITS = RetentionLimits()
 A_SHARE, A_RETENTION = timedelta(days=2), timedelta(days=30)
 GENERATIONS = Generations("inbox")
+FILTERS = GenerationFilters("inbox")
 
 LETTER = """
 INSERT INTO inbox.dead_letters (route_id, partition_id, kafka_offset, error_class, error, state, resolved_at)
@@ -70,7 +72,7 @@ def test_another_generation_takes_over_after_a_fifteenth_of_the_retention(
     pass_time(connection, timedelta(days=1))
     prune(connection)
     assert numbers(connection) == [0, 1]
-    assert GENERATIONS.older(connection, OlderClaims()).until == 1
+    assert FILTERS.older(connection, OlderClaims()).until == 1
 
 
 def test_an_id_is_recognised_for_the_retention_and_forgotten_with_its_generation(
