@@ -9,8 +9,8 @@ from inbox.events import TopicPartition
 from inbox.handlers import LoadedHandler
 from inbox.settings import Settings
 from inbox.sink.apply import Effect, HandlerEffect, TableEffect
+from inbox.sink.attempts import BoundRoute, ParkedKeys
 from inbox.sink.calls import Calls, WatchedCalls
-from inbox.sink.isolate import BoundRoute, ParkedKeys
 from inbox.sink.routes import Route
 from inbox.sink.settle import Settler
 from inbox.sink.suspects import Suspects

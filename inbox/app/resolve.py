@@ -14,8 +14,8 @@ from inbox.app.waiting import patiently
 from inbox.handlers import load_handler
 from inbox.policy import FailureLimits
 from inbox.settings import Settings
+from inbox.sink.attempts import BoundRoute
 from inbox.sink.calls import UnwatchedCalls
-from inbox.sink.isolate import BoundRoute
 from inbox.sink.retry import LetterDesk, Retried, Unit
 from inbox.store.database import SinkConnection, connect, is_usable, starting
 from inbox.store.options import DatabaseOptions

@@ -10,16 +10,10 @@ from itertools import pairwise
 from inbox.errors import EventError
 from inbox.failpoints import Failpoint, reach
 from inbox.sink.apply import TableEffect
+from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Column
-from inbox.sink.isolate import (
-    LARGEST_PART,
-    Attempts,
-    BoundRoute,
-    ParkedKeys,
-    RouteResult,
-    RouteSettling,
-    claims_of,
-)
+from inbox.sink.claiming import claims_of
+from inbox.sink.isolate import LARGEST_PART, RouteSettling
 from inbox.store.failures import says_missing, says_there
 from inbox.store.processed import Asked, ClaimedBeforeError, all_different, found_any
 

@@ -11,9 +11,11 @@ from typing import TypeVar
 
 from inbox.errors import SmallerBatchError
 from inbox.policy import FailureLimits, Order
+from inbox.sink.attempts import Attempts, BoundRoute
 from inbox.sink.batch import Column
+from inbox.sink.claiming import payload_hash
 from inbox.sink.decode import TopicDecoder
-from inbox.sink.isolate import Attempts, BoundRoute, RouteSettling, payload_hash
+from inbox.sink.isolate import RouteSettling
 from inbox.sink.routes import Route
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter, DeadLetters, State

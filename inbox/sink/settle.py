@@ -11,8 +11,8 @@ from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import FailureLimits, Order
 from inbox.sink.at_once import settle_column
+from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Batch, Slice
-from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection

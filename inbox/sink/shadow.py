@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from inbox.events import Record, address
 from inbox.policy import FailureLimits, Order
+from inbox.sink.attempts import Attempts, BoundRoute
 from inbox.sink.batch import Batch, Column, Slice
 from inbox.sink.decode import TopicDecoder
-from inbox.sink.isolate import Attempts, BoundRoute, RouteSettling
+from inbox.sink.isolate import RouteSettling
 from inbox.store.audit import AuditReads
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import OPEN

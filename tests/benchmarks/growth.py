@@ -37,14 +37,15 @@ PASS_TIME = """
 UPDATE inbox.generations
 SET opened_at = opened_at - interval '1 day',
     closed_at = clock_timestamp() - CASE WHEN generation = (SELECT min(generation) FROM inbox.generations)
-        THEN interval '200 s' ELSE interval '10 s' END
+        THEN interval '6 min' ELSE interval '10 s' END
 WHERE generation < (SELECT max(generation) FROM inbox.generations)
 """
 YOUNGEST_IS_DUE = """
-UPDATE inbox.generations SET opened_at = clock_timestamp() - interval '50 s' WHERE closed_at IS NULL
+UPDATE inbox.generations SET opened_at = clock_timestamp() - interval '1 min' WHERE closed_at IS NULL
 """
 PRUNED = """
-SELECT min(generation) > %s AND bool_and(closed_at IS NULL OR filter_bits IS NOT NULL) FROM inbox.generations
+SELECT min(generation) = %s AND count(*) = 4 AND bool_and(closed_at IS NULL OR filter_bits IS NOT NULL)
+FROM inbox.generations
 """
 
 
@@ -132,8 +133,8 @@ def _cycles(running: Servers, options: argparse.Namespace, report: Report) -> No
             made.watcher.execute(PASS_TIME)
             made.watcher.execute(YOUNGEST_IS_DUE)
             report.add(PRUNING, made.run(options.cycle_events, retention=KEPT_SHORTLY))
-            if made.watcher.execute(PRUNED, (cycle,)).fetchone() != (True,):
-                raise SystemExit("the run was over before the prune was; more --cycle-events")
+            if made.watcher.execute(PRUNED, (cycle + 1,)).fetchone() != (True,):
+                raise SystemExit("not one generation went and another took over; more or fewer --cycle-events")
             report.sizes.append(made.sizes())
             print(f"{'':40} {report.sizes[-1] / 1e6:,.0f} MB of claims, indexes and filters", flush=True)
 

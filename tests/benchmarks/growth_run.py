@@ -38,8 +38,8 @@ topics = {topics}
 event_id = "header:event_id"
 {table}
 """
-KEPT_LONG, KEPT_SHORTLY = "30d", "100s"
-"""A sink looks for what to prune every 10 minutes, or every second."""
+KEPT_LONG, KEPT_SHORTLY = "30d", "5m"
+"""A sink looks for what to prune every 10 minutes, or every 3 seconds; another generation is due after 20."""
 
 SETTLED = "SELECT coalesce(sum(next_offset - start_offset), 0)::bigint FROM inbox.partitions"
 GIVES_UP_SECONDS = 600.0

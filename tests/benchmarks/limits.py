@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer
 from pydantic import SecretStr
 
-from inbox.sink.isolate import payload_hash
+from inbox.sink.claiming import payload_hash
 from inbox.store.database import connect
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
 from inbox.store.processed import Claims, Processed

@@ -22,10 +22,10 @@ from inbox.events import Record, TopicPartition
 from inbox.kafka.consumer import Taken
 from inbox.sink.assignment import Assignment
 from inbox.sink.batch import Column
+from inbox.sink.claiming import claims_of
 from inbox.sink.decode import TopicDecoder
 from inbox.sink.identify import identifier
 from inbox.sink.intake import Intake
-from inbox.sink.isolate import claims_of
 from inbox.sink.routes import Route
 from inbox.store.database import SinkConnection, connect
 from inbox.store.ledger import Holding

@@ -333,7 +333,7 @@ MUTANTS = [
     ),
     Mutant(
         "another payload under a known id is taken for a duplicate",
-        "inbox/sink/isolate.py",
+        "inbox/sink/claiming.py",
         "claim.payload_hash != claims.hashes[place]",
         "False",
         (f"{EVENTS}::test_one_id_with_another_payload_is_parked",),
@@ -407,9 +407,9 @@ MUTANTS = [
     Mutant(
         "later events of a parked key are applied",
         "inbox/sink/isolate.py",
-        "            if self._do.limits.order is Order.KEY and (key := letter.record.key()) is not None:\n"
+        "            if (key := self._aside.key_held_by(letter)) is not None:\n"
         "                scope = (letter.partition_id, key)\n",
-        "            if False and (key := letter.record.key()) is not None:\n"
+        "            if False and (key := self._aside.key_held_by(letter)) is not None:\n"
         "                scope = (letter.partition_id, key)\n",
         (f"{EVENTS}::test_later_events_of_a_parked_key_wait_behind_it",),
     ),

@@ -14,8 +14,9 @@ from inbox.policy import FailureLimits
 from inbox.sink import at_once
 from inbox.sink.apply import TableEffect
 from inbox.sink.at_once import settle_column
+from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Column
-from inbox.sink.isolate import Attempts, BoundRoute, ParkedKeys, RouteResult, RouteSettling
+from inbox.sink.isolate import RouteSettling
 from inbox.store.database import SinkConnection, connect
 from inbox.store.generations import Generations
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget

@@ -14,9 +14,9 @@ from inbox.events import Event
 from inbox.handlers import LoadedHandler, Transaction
 from inbox.policy import FailureLimits
 from inbox.sink.apply import HandlerEffect
+from inbox.sink.attempts import BoundRoute
 from inbox.sink.batch import Batch, RouteEvents, Slice
 from inbox.sink.calls import WatchedCalls
-from inbox.sink.isolate import BoundRoute
 from inbox.sink.settle import Settler
 from inbox.sink.suspects import Suspects
 from inbox.sink.time_limit import TimeLimit

@@ -1,0 +1,61 @@
+"""What the events of a route are tried with, and what became of them."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from inbox.policy import FailureLimits, Foresight
+from inbox.sink.apply import Effect
+from inbox.store.database import SinkConnection
+from inbox.store.dead_letters import DeadLetter
+from inbox.store.processed import Processed
+from inbox.store.session import HandlerSession
+from inbox.store.transaction import BatchTransaction
+
+ParkedKeys = dict[tuple[int, int], dict[bytes, int]]
+"""Keys with the offset from which on their events wait, by (route id, partition id)."""
+
+
+@dataclass(frozen=True)
+class BoundRoute:
+    """A route as this run knows it: its name, its id in the database, what it does."""
+
+    name: str
+    route_id: int
+    effect: Effect
+    handlers: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteForesight:
+    """What the events that come next are taken to be: `claims` new, `effects` good, `rows` new in a route's table."""
+
+    claims: Foresight = field(default_factory=Foresight)
+    effects: Foresight = field(default_factory=Foresight)
+    rows: Foresight = field(default_factory=Foresight)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What an attempt works with; `trial`: it is rolled back, so that nothing is parked for good."""
+
+    connection: SinkConnection
+    session: HandlerSession
+    transaction: BatchTransaction
+    processed: Processed
+    limits: FailureLimits
+    trial: bool = False
+    foresight: defaultdict[int, RouteForesight] = field(default_factory=lambda: defaultdict(RouteForesight))
+    """By route id."""
+
+
+@dataclass(slots=True)
+class RouteResult:
+    """What did not apply, counted by partition id.
+
+    `other_payloads` are those among `duplicates` or `set_aside` whose id was applied before with another payload.
+    """
+
+    letters: list[DeadLetter] = field(default_factory=list)
+    duplicates: Counter[int] = field(default_factory=Counter)
+    set_aside: Counter[int] = field(default_factory=Counter)
+    other_payloads: Counter[int] = field(default_factory=Counter)
