@@ -60,48 +60,44 @@ def add_outbox(tables: MetaData, payload: OutboxPayload) -> None:
 
 
 def _forbid_updates(outbox: Table, connection: Connection, **_: Any) -> None:
-    preparer = connection.dialect.identifier_preparer
-    table, function = preparer.format_table(outbox), f"{preparer.quote_schema(str(outbox.schema))}.outbox_refuse_update"
-    connection.exec_driver_sql(
-        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n"
-        "$$BEGIN RAISE EXCEPTION 'the outbox is insert only: publish another event instead of changing this one'; END$$"
-    )
-    connection.exec_driver_sql(
-        f"CREATE TRIGGER outbox_insert_only BEFORE UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
-    )
+    body = "BEGIN RAISE EXCEPTION 'the outbox is insert only: publish another event instead of changing this one'; END"
+    function = _function(outbox, connection, "outbox_refuse_update", body)
+    _trigger(outbox, connection, "outbox_insert_only", "BEFORE UPDATE", "FOR EACH STATEMENT", function)
 
 
 def _fill_keys(outbox: Table, connection: Connection, **_: Any) -> None:
-    preparer = connection.dialect.identifier_preparer
-    table, function = preparer.format_table(outbox), f"{preparer.quote_schema(str(outbox.schema))}.outbox_fill_key"
-    connection.exec_driver_sql(
-        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n"
-        "$$BEGIN NEW.aggregate_id := NEW.event_id::text; RETURN NEW; END$$"
-    )
-    connection.exec_driver_sql(
-        f"CREATE TRIGGER outbox_keyless BEFORE INSERT ON {table} FOR EACH ROW\n"
-        f"WHEN (NEW.aggregate_id IS NULL) EXECUTE FUNCTION {function}()"
-    )
+    body = "BEGIN NEW.aggregate_id := NEW.event_id::text; RETURN NEW; END"
+    function = _function(outbox, connection, "outbox_fill_key", body)
+    rows = "FOR EACH ROW\nWHEN (NEW.aggregate_id IS NULL)"
+    _trigger(outbox, connection, "outbox_keyless", "BEFORE INSERT", rows, function)
 
 
 def _wake_relay(outbox: Table, connection: Connection, **_: Any) -> None:
     # The transaction has its id before its rows have positions; and only a relay that sleeps, which holds the lock
     # then, is notified: migrations/outbox/0003_outbox_relay.py.
-    preparer = connection.dialect.identifier_preparer
-    table, function = preparer.format_table(outbox), f"{preparer.quote_schema(str(outbox.schema))}.outbox_before_insert"
-    connection.exec_driver_sql(
-        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n"
-        "$$BEGIN\n"
+    body = (
+        "BEGIN\n"
         "    PERFORM pg_current_xact_id();\n"
         "    IF NOT pg_try_advisory_xact_lock_shared(7597117850301497344 + TG_RELID::bigint) THEN\n"
         "        PERFORM pg_notify('inbox_outbox_' || TG_RELID, '');\n"
         "    END IF;\n"
         "    RETURN NULL;\n"
-        "END$$"
+        "END"
     )
-    connection.exec_driver_sql(
-        f"CREATE TRIGGER outbox_wake BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
-    )
+    function = _function(outbox, connection, "outbox_before_insert", body)
+    _trigger(outbox, connection, "outbox_wake", "BEFORE INSERT", "FOR EACH STATEMENT", function)
+
+
+def _function(outbox: Table, connection: Connection, name: str, body: str) -> str:
+    """Makes it for a trigger; its name with the schema."""
+    function = f"{connection.dialect.identifier_preparer.quote_schema(str(outbox.schema))}.{name}"
+    connection.exec_driver_sql(f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n$${body}$$")
+    return function
+
+
+def _trigger(outbox: Table, connection: Connection, name: str, when: str, each: str, function: str) -> None:
+    table = connection.dialect.identifier_preparer.format_table(outbox)
+    connection.exec_driver_sql(f"CREATE TRIGGER {name} {when} ON {table} {each} EXECUTE FUNCTION {function}()")
 
 
 def _outbox_sent(tables: MetaData) -> None:
