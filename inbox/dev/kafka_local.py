@@ -6,6 +6,7 @@ from pathlib import Path
 
 from inbox.dev.kafka_jars import kafka_jars
 from inbox.dev.kafka_settings import BROKER_SETTINGS, KAFKA_VERSION, as_properties, new_cluster_id
+from inbox.dev.local_server import LocalServer
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.dev.readiness import await_broker
 from inbox.dev.supervised import Supervised
@@ -55,10 +56,9 @@ class Listener:
         return f"{self.name}://{LOOPBACK}:{self.port}"
 
 
-class LocalKafka:
-    """An Apache Kafka of one broker that keeps its port and its log across restarts.
+class LocalKafka(LocalServer):
+    """An Apache Kafka of one broker.
 
-    Made without effect; `start` starts it. It does not outlive this process, see `Supervised`.
     `further` are ways in beside the plain one. `joins` makes it a second broker of that one's cluster, which has to
     run; `settings` go over ours.
     """
@@ -72,7 +72,7 @@ class LocalKafka:
         settings: Mapping[str, str] | None = None,
         progress: Callable[[str], None] = silent,
     ) -> None:
-        self.port = free_port()
+        super().__init__()
         self.controller_port: int = joins.controller_port if joins else free_port()
         self.cluster_id: str = joins.cluster_id if joins else new_cluster_id()
         self._joins = joins
@@ -80,7 +80,6 @@ class LocalKafka:
         self._jvm_options = [HEAP, *QUIET, *(QUICK_START if quick_start else ())]
         self._further = further
         self._progress = progress
-        self._process: Supervised | None = None
 
     @property
     def address(self) -> str:
@@ -92,48 +91,6 @@ class LocalKafka:
         """What this is, for a report's header."""
         return f"Apache Kafka {KAFKA_VERSION} (local JVM)"
 
-    @property
-    def pid(self) -> int | None:
-        """The broker's process id, or None when it does not run."""
-        return None if self._process is None else self._process.pid
-
-    @property
-    def directory(self) -> Path | None:
-        """Where its log and its output are, or None before the first start."""
-        return None if self._process is None else self._process.directory
-
-    def start(self) -> None:
-        """Starts the broker and returns when it can be used; does nothing when it runs.
-
-        Raises StartupError when it cannot be downloaded, or does not start within 60 seconds.
-        """
-        if self._process is None:
-            self._process = self._prepared()
-        if self._process.pid is None:
-            self._process.start(self._java("kafka.Kafka", "server.properties"))
-        await_broker(self.address, within=START_WITHIN_SECONDS, ended=self._last_words)
-
-    def stop(self) -> None:
-        """A controlled shutdown. The log and the port stay, for `start`."""
-        if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """SIGKILL; returns when the process is gone. The log and the port stay, for `start`."""
-        if self._process is not None:
-            self._process.kill()
-
-    def restart(self) -> None:
-        """`stop`, then `start`."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """Ends the broker and removes its log. A later `start` makes an empty one."""
-        if self._process is not None:
-            self._process.close()
-            self._process = None
-
     def _prepared(self) -> Supervised:
         self._jars = kafka_jars(self._progress)
         process = Supervised("kafka")
@@ -144,6 +101,12 @@ class LocalKafka:
             process.close()
             raise
         return process
+
+    def _launch(self, process: Supervised) -> None:
+        process.start(self._java("kafka.Kafka", "server.properties"))
+
+    def _await(self) -> None:
+        await_broker(self.address, within=START_WITHIN_SECONDS, ended=self._last_words)
 
     def _write_configuration(self, directory: Path) -> None:
         settings = {
@@ -178,11 +141,6 @@ class LocalKafka:
         class_path = ":".join(str(jar) for jar in self._jars)
         options = [*self._jvm_options, "-Dlog4j2.configurationFile=log4j2.properties", "-cp", class_path]
         return [str(java()), *options, main_class, *arguments]
-
-    def _last_words(self) -> str | None:
-        if self._process is None or self._process.pid is not None:
-            return None
-        return self._process.log_tail()
 
 
 def java() -> Path:

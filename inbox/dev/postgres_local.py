@@ -5,7 +5,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from inbox.dev.ports import LOOPBACK, free_port
+from inbox.dev.local_server import LocalServer
+from inbox.dev.ports import LOOPBACK
 from inbox.dev.postgres_binaries import PostgresBinaries
 from inbox.dev.readiness import await_database
 from inbox.dev.supervised import Supervised
@@ -32,10 +33,9 @@ SETTINGS: dict[str, str] = {
 }
 
 
-class LocalPostgres:
-    """A PostgreSQL that keeps its port, its password and its data across restarts.
+class LocalPostgres(LocalServer):
+    """A PostgreSQL that keeps its password across restarts, too.
 
-    Made without effect; `start` starts it. It does not outlive this process, see `Supervised`.
     The superuser is `postgres`, with a generated password: wrong passwords are refused as in production.
     `settings` go over ours, `access` are lines before those of pg_hba.conf, `files` are put into the data directory.
     """
@@ -48,14 +48,13 @@ class LocalPostgres:
         access: Sequence[str] = (),
         files: Mapping[str, bytes] | None = None,
     ) -> None:
-        self.port = free_port()
+        super().__init__()
         self._binaries = binaries
         self._settings = {**SETTINGS, **(settings or {}), "port": str(self.port)}
         self._access = access
         self._files = files or {}
         self._password = secrets.token_urlsafe(12)
         self._account = account_for_postgres()
-        self._process: Supervised | None = None
 
     @property
     def address(self) -> str:
@@ -67,49 +66,6 @@ class LocalPostgres:
         """What this is, for a report's header."""
         return f"PostgreSQL {self._binaries.version} ({self._binaries.origin})"
 
-    @property
-    def pid(self) -> int | None:
-        """The postmaster's process id, or None when it does not run."""
-        return None if self._process is None else self._process.pid
-
-    @property
-    def directory(self) -> Path | None:
-        """Where its data and its output are, or None before the first start."""
-        return None if self._process is None else self._process.directory
-
-    def start(self) -> None:
-        """Starts the server and returns when it answers; does nothing when it runs.
-
-        Raises StartupError when it cannot be set up, or does not answer within 60 seconds.
-        """
-        if self._process is None:
-            self._process = self._prepared()
-        if self._process.pid is None:
-            program = str(self._programs / "postgres")
-            self._process.start([program, "-D", str(self._process.directory / "data")], account=self._account)
-        await_database(self.address, within=START_WITHIN_SECONDS, ended=self._last_words)
-
-    def stop(self) -> None:
-        """A fast shutdown: open transactions are rolled back. Data and port stay, for `start`."""
-        if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """SIGKILL to all its processes; returns when they are gone. Data and port stay, for `start`."""
-        if self._process is not None:
-            self._process.kill()
-
-    def restart(self) -> None:
-        """`stop`, then `start`."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """Ends the server and removes its data. A later `start` makes an empty one."""
-        if self._process is not None:
-            self._process.close()
-            self._process = None
-
     def _prepared(self) -> Supervised:
         process = Supervised("postgres", stop_signal=signal.SIGINT)
         try:
@@ -120,6 +76,13 @@ class LocalPostgres:
             process.close()
             raise
         return process
+
+    def _launch(self, process: Supervised) -> None:
+        command = [str(self._programs / "postgres"), "-D", str(process.directory / "data")]
+        process.start(command, account=self._account)
+
+    def _await(self) -> None:
+        await_database(self.address, within=START_WITHIN_SECONDS, ended=self._last_words)
 
     def _initialise(self, process: Supervised) -> None:
         data = process.directory / "data"
@@ -155,8 +118,3 @@ class LocalPostgres:
             # saves the flush of empty files only: what the server writes later is flushed as in production
             "--no-sync",
         ]
-
-    def _last_words(self) -> str | None:
-        if self._process is None or self._process.pid is not None:
-            return None
-        return self._process.log_tail()
