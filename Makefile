@@ -62,7 +62,7 @@ replay: $(STAMP) ## a million events replayed over two workers that are killed f
 scale: $(STAMP) ## 1, 2 and 4 workers join, leave and are killed under load for MINUTES (5 unless set); SCALE_SEED repeats a run
 	$(BIN)/python -m tests.scale
 
-mutants: $(STAMP) ## breaks the delivery path in more than 30 ways, each of which a test has to catch
+mutants: $(STAMP) ## breaks the delivery path in some 90 ways, each of which a test has to catch
 	$(BIN)/python -m tests.mutants
 
 .PHONY: outbox bench-relay
