@@ -71,6 +71,13 @@ def pile_up(connection: SinkConnection, kind: Kind, counts: Sequence[int]) -> fl
     return seconds
 
 
+def regrow(connection: psycopg.Connection, kind: Kind, counts: Sequence[int]) -> None:
+    """The youngest generation as `pile_up` left it, without what runs of a sink have added."""
+    youngest = len(counts) - 1
+    _execute(connection, f"TRUNCATE ONLY inbox.{table_of(youngest)}")
+    add(connection, kind, youngest, counts[youngest], ago=0)
+
+
 def add(connection: psycopg.Connection, kind: Kind, generation: int, count: int, *, ago: int = 0) -> None:
     """Into one generation, after which `ago` other claims were made; its index is made anew, since that is quicker."""
     if count <= 0:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from inbox.dev.backends import Servers, servers
-from tests.benchmarks.claims import RANDOM_IDS, TIME_ORDERED_IDS, Kind, add, pile_up, shares
+from tests.benchmarks.claims import RANDOM_IDS, TIME_ORDERED_IDS, Kind, add, pile_up, regrow, shares
 from tests.benchmarks.growth_run import KEPT_SHORTLY, Cost, Ground, ground
 from tests.benchmarks.orders import PARTITIONS, fill
 from tests.kafka_topics import create_topic
@@ -99,7 +99,8 @@ def _piles(running: Servers, options: argparse.Namespace, report: Report) -> Non
         letters.watcher.execute(PARK.encode(), (LETTERS // PARTITIONS - 1,))
         events = options.warm_up + options.events
 
-        def run(made: Ground) -> Cost:
+        def run(made: Ground, kind: Kind = RANDOM_IDS, claims: int = 0) -> Cost:
+            regrow(made.watcher, kind, shares(claims))
             return made.run(events, warm_up=options.warm_up)
 
         for _ in range(options.rounds):
@@ -107,7 +108,7 @@ def _piles(running: Servers, options: argparse.Namespace, report: Report) -> Non
                 fill(running.bootstrap_servers, topic, events, new_id=kind.new_id)
             fill(running.bootstrap_servers, many, events, partitions=MANY_PARTITIONS)
             for kind, claims, made in grounds:
-                report.add(_case(kind, claims), run(made))
+                report.add(_case(kind, claims), run(made, kind, claims))
             report.add(PARKED, run(letters))
             report.add(PARTITIONED, run(partitions))
 

@@ -24,6 +24,7 @@ RESOLVED = "tests/unit/sink/test_resolved.py"
 INTAKE = "tests/unit/sink/test_intake.py"
 
 RELAY = "tests/integration/relay/test_relay.py"
+LEASE = "tests/integration/relay/test_lease.py"
 TERM = "inbox/relay/term.py"
 TERMS = "tests/unit/relay/test_term.py"
 OUTGOING = "inbox/relay/outgoing.py"
@@ -477,7 +478,7 @@ MUTANTS = [
         EXISTING_OUTBOX,
         "WHERE outbox_table = %(table)s AND epoch = %(epoch)s AND holder = %(holder)s RETURNING",
         "WHERE outbox_table = %(table)s RETURNING",
-        (f"{EXISTING}::test_a_relay_whose_place_was_taken_marks_nothing_and_becomes_a_standby",),
+        (f"{LEASE}::test_a_relay_whose_place_was_taken_records_nothing_and_becomes_a_standby",),
     ),
     Mutant(
         "rows of a user's table go in the order of their ids",
@@ -641,7 +642,7 @@ MUTANTS = [
         "inbox/store/sql/outbox_sent.sql",
         "    WHERE epoch = %(epoch)s AND holder = %(holder)s\n    RETURNING epoch\n",
         "    RETURNING epoch\n",
-        (f"{RELAY}::test_a_relay_whose_place_was_taken_records_nothing_and_becomes_a_standby",),
+        (f"{LEASE}::test_a_relay_whose_place_was_taken_records_nothing_and_becomes_a_standby",),
     ),
     Mutant(
         "a gap is given up while its transaction runs",

@@ -33,6 +33,7 @@ class Stage:
     topic: str
     properties: dict[str, str] = field(default_factory=dict)
     outbox: OutboxOptions = field(default_factory=OutboxOptions)
+    lease = "inbox.outbox_relay"
 
     @property
     def settings(self) -> RelaySettings:
@@ -66,6 +67,9 @@ class Stage:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def set_lease(self, columns: str) -> None:
+        self.rows(f"UPDATE {self.lease} SET {columns}")  # noqa: S608 - both are the tests' own
 
     def unsent(self) -> int:
         return int(self.rows("SELECT count(*) FROM inbox.outbox_status WHERE status = 'NEW'")[0][0])

@@ -30,6 +30,8 @@ CREATE INDEX ON public.events_out (created_at, event_id) WHERE status = 'NEW';
 class ExistingStage(Stage):
     """As `Stage`, of `public.events_out`, which has no key and no topic of its own."""
 
+    lease = "inbox.relay_leases"
+
     def migrate(self) -> None:
         super().migrate()
         with self.connect() as connection:

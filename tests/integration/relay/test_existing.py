@@ -132,36 +132,6 @@ def test_what_was_sent_and_not_marked_is_sent_again_under_its_ids(stage: Existin
     assert stage.first_ids() == ids
 
 
-def test_a_relay_whose_place_was_taken_marks_nothing_and_becomes_a_standby(stage: ExistingStage) -> None:
-    with relaying(stage) as relay:
-        eventually(lambda: relay.progress.active, what="an active relay")
-        stage.rows(
-            "UPDATE inbox.relay_leases SET epoch = epoch + 1, holder = 'another',"
-            " expires_at = now() + interval '1 hour'"
-        )
-        stage.publish("1")
-        eventually(lambda: not relay.progress.active, what="a standby")
-        assert stage.unsent() == 1
-        stage.rows("UPDATE inbox.relay_leases SET expires_at = now()")
-        stage.all_sent()
-
-    assert set(stage.values()) == {"1"}
-
-
-def test_one_of_two_is_active_and_the_other_takes_over_at_once_from_one_that_ends(stage: ExistingStage) -> None:
-    with relaying(stage) as second:
-        with relaying(stage) as first:
-            eventually(lambda: first.progress.joined and second.progress.joined, what="two relays")
-            assert {first.progress.active, second.progress.active} == {True, False}
-            stage.publish("1")
-            stage.all_sent()
-        eventually(lambda: second.progress.active, within=10, what="the other one active")
-        stage.publish("2")
-        stage.all_sent()
-
-    assert stage.values() == ["1", "2"]
-
-
 def test_more_than_a_batch_and_large_payloads_go_in_order(stage: ExistingStage) -> None:
     stage.rows(
         "INSERT INTO public.events_out (event_id, type, payload, created_at) SELECT gen_random_uuid(), 'T', "

@@ -229,36 +229,6 @@ def test_a_broken_connection_loses_nothing(stage: Stage) -> None:
     assert list(dict.fromkeys(stage.values())) == [str(number) for number in range(10)]
 
 
-def test_one_of_two_is_active_and_the_other_takes_over_at_once_from_one_that_ends(stage: Stage) -> None:
-    with relaying(stage) as second:
-        with relaying(stage) as first:
-            eventually(lambda: first.progress.joined and second.progress.joined, what="two relays")
-            assert {first.progress.active, second.progress.active} == {True, False}
-            stage.publish("1")
-            stage.all_sent()
-        eventually(lambda: second.progress.active, within=10, what="the other one active")
-        stage.publish("2")
-        stage.all_sent()
-
-    assert stage.values() == ["1", "2"]
-
-
-def test_a_relay_whose_place_was_taken_records_nothing_and_becomes_a_standby(stage: Stage) -> None:
-    with relaying(stage) as relay:
-        eventually(lambda: relay.progress.active, what="an active relay")
-        stage.rows(
-            "UPDATE inbox.outbox_relay SET epoch = epoch + 1, holder = 'another',"
-            " expires_at = now() + interval '1 hour'"
-        )
-        stage.publish("1")
-        eventually(lambda: not relay.progress.active, what="a standby")
-        assert stage.unsent() == 1
-        stage.rows("UPDATE inbox.outbox_relay SET expires_at = now()")
-        stage.all_sent()
-
-    assert set(stage.values()) == {"1"}
-
-
 def test_a_row_below_everything_that_was_sent_is_found_by_a_sweep(stage: Stage) -> None:
     stage.publish("1")
     with relaying(stage):
