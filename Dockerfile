@@ -27,6 +27,8 @@ LABEL org.opencontainers.image.title="kafka-inbox" \
       org.opencontainers.image.revision="${REVISION}"
 # Nothing is written at run time: no bytecode, no home. inbox.toml is looked for in the working directory.
 ENV PATH=/opt/inbox/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/nonexistent
+# Else numpy keeps an idle thread for each core of the node, for mathematics that is not done here.
+ENV OPENBLAS_NUM_THREADS=1
 COPY --from=build /opt/inbox /opt/inbox
 WORKDIR /etc/inbox
 USER 10001:10001
