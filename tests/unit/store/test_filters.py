@@ -33,6 +33,17 @@ def test_the_blocks_of_a_filter_are_all_of_it() -> None:
     assert 8 * sum(sizes) == 2**built.power
 
 
+@pytest.mark.parametrize(
+    ("power", "places"), [(16, {2157: 0b1000100, 3614: 0b110000}), (29, {61007981: 0b1000100, 6376990: 0b110000})]
+)
+def test_an_id_has_the_bits_that_stored_filters_give_it(power: int, places: dict[int, int]) -> None:
+    built = Filter(power)
+    built.add(bytes(range(16)))
+    bits = b"".join(block for _, block in built.blocks())
+    assert {place: bits[place] for place in places} == places
+    assert bits.count(0) == len(bits) - 2
+
+
 def test_a_filter_that_was_cleared_suspects_nothing() -> None:
     ids = [uuid4().bytes for _ in range(100)]
     built = Filter(16)
