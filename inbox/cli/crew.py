@@ -1,7 +1,8 @@
 """Which worker of a crew is started, ended or given up, and when: no process is touched here.
 
-A worker that dies is started again, later each time. One that halts, or cannot start for a reason that waiting does not
-mend, ends the crew with its exit code: the others would meet the same, or go on where a person has to decide.
+A worker that dies is started again, later each time. One that halts ends the crew with its exit code: the others would
+go on where a person has to decide. So does one that cannot start, unless others are at work: what changed since they
+started, such as a password that the server does not know yet, is no reason to end them.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from inbox.cli.exits import FOUND_A_FAILURE, HALT, STARTUP, USAGE
 from inbox.policy import backoff
 
-_ENDS_ALL = frozenset({USAGE, STARTUP, HALT})
+_CANNOT_START = frozenset({USAGE, STARTUP})
 _TERMINATED = 128 + SIGTERM
 _STEADY_SECONDS = 60.0
 """Whoever lived that long begins with short pauses again."""
@@ -94,7 +95,7 @@ class Crew:
         if self._stopping:
             self.code = self.code or code
             return []
-        if code in _ENDS_ALL or (code == FOUND_A_FAILURE and not self._ever_ready):
+        if self._ends_all(code):
             self.code = code
             return self.stop()
         if code == 0 and self._until_end and not asked:
@@ -105,6 +106,11 @@ class Crew:
         place.failures = 1 if now - place.began >= _STEADY_SECONDS else place.failures + 1
         place.start_at += backoff(place.failures, self._jitter())
         return []
+
+    def _ends_all(self, code: int) -> bool:
+        if code in _CANNOT_START:
+            return not any(place.phase is _Phase.RUNNING and place.proven for place in self._places)
+        return code == HALT or (code == FOUND_A_FAILURE and not self._ever_ready)
 
     def starts_in(self, worker: int, now: float) -> float | None:
         """How long until it is started again; None where it is not."""

@@ -1,6 +1,8 @@
 """Secrets that change while the sink runs, on a real server that changes with them."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from inbox.cli.exits import STARTUP
 from tests.e2e.launcher import environment
 from tests.integration.cli.conftest import Sink
 from tests.kafka_topics import unique_name
@@ -65,6 +68,13 @@ class Rotated:
     def working(self) -> int:
         """How many workers have had partitions."""
         return len({line.get("worker") for line in self._lines("assigned")})
+
+    def pids(self) -> list[int]:
+        """Of the workers, as they were started."""
+        return [int(str(line["pid"])) for line in self._lines("worker-started")]
+
+    def exit_codes(self) -> list[object]:
+        return [line["exit_code"] for line in self._lines("worker-ended")]
 
     def _lines(self, event: str) -> list[dict[str, object]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
@@ -123,3 +133,26 @@ def test_a_new_password_is_taken_without_a_restart(
     assert process.wait(timeout=20) == 0
     for secret in (FIRST, SECOND):
         assert secret not in rotated.log.read_text()
+
+
+def test_a_worker_that_dies_before_the_server_knows_the_new_password_takes_no_other_with_it(
+    sink: Sink, rotated: Rotated, start: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    rotated.write(FIRST)
+    process = start("--workers", "2")
+    eventually(lambda: rotated.working() == 2, within=40, what="both workers at work")
+    rotated.write(SECOND)
+
+    os.kill(rotated.pids()[0], signal.SIGKILL)
+    eventually(lambda: STARTUP in rotated.exit_codes(), within=40, what="a worker that cannot log in")
+    sink.produce(10)
+    eventually(lambda: rotated.settled() == 10, within=40, what="10 settled offsets, by the other one")
+    starts = len(rotated.pids())
+    rotated.change_in_the_server(SECOND)
+    eventually(lambda: len(rotated.pids()) > starts, within=40, what="another start")
+    sink.produce(10)
+    eventually(lambda: rotated.settled() == 20, within=40, what="20 settled offsets, with the second")
+
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(timeout=20) == 0

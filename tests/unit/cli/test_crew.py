@@ -45,13 +45,36 @@ def test_who_lived_for_a_minute_begins_with_short_pauses_again() -> None:
     assert crew.starts_in(0, 100.0) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("code", [2, 3, 4])
-def test_a_halt_or_a_start_that_cannot_be_ends_all_with_its_code(code: int) -> None:
+def test_a_halt_ends_all_with_its_code() -> None:
     crew = running(3)
     crew.ended(2, KILLED, 1.0)
-    assert crew.ended(0, code, 1.0) == [End(1)]
+    assert crew.ended(0, 4, 1.0) == [End(1)]
     assert crew.due(100.0) == []
     assert crew.ended(1, 0, 2.0) == []
+    assert (crew.over, crew.code) == (True, 4)
+
+
+CANNOT_START = pytest.mark.parametrize("code", [2, 3])
+
+
+@CANNOT_START
+def test_a_start_that_cannot_be_ends_all_before_any_has_come_to_work(code: int) -> None:
+    crew = Crew(2)
+    crew.due(0.0)
+    assert crew.ended(0, code, 1.0) == [End(1)]
+    crew.ended(1, 0, 2.0)
+    assert (crew.over, crew.code) == (True, code)
+
+
+@CANNOT_START
+def test_one_that_cannot_be_started_again_is_tried_later_as_long_as_another_works(code: int) -> None:
+    crew = running(2)
+    crew.ended(0, KILLED, 1.0)
+    assert crew.due(2.0) == [Start(0)]
+    assert crew.ended(0, code, 3.0) == []
+    assert crew.due(10.0) == [Start(0)]
+    crew.ended(1, KILLED, 11.0)
+    assert crew.ended(0, code, 11.0) == []
     assert (crew.over, crew.code) == (True, code)
 
 
@@ -142,6 +165,7 @@ class AnyCrew(RuleBasedStateMachine):
         self.crew, self.now = Crew(count, until_end=until_end), 0.0
         self.alive: set[int] = set()
         self.asked: set[int] = set()
+        self.working: set[int] = set()
         self.stopped = False
 
     def carry_out(self, actions: list[Start | End]) -> None:
@@ -154,6 +178,7 @@ class AnyCrew(RuleBasedStateMachine):
             else:
                 assert action.worker in self.alive - self.asked, "asked twice, or asked though it is gone"
                 self.asked.add(action.worker)
+                self.working.discard(action.worker)
 
     @rule(seconds=st.floats(0, 120))
     def time_passes(self, seconds: float) -> None:
@@ -163,7 +188,9 @@ class AnyCrew(RuleBasedStateMachine):
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
     def comes_to_work(self, data: st.DataObject) -> None:
-        self.crew.ready(data.draw(st.sampled_from(sorted(self.alive))))
+        worker = data.draw(st.sampled_from(sorted(self.alive)))
+        self.crew.ready(worker)
+        self.working |= {worker} - self.asked
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data(), code=st.sampled_from([0, 0, 1, 2, 3, 4, KILLED, 143]))
@@ -171,7 +198,8 @@ class AnyCrew(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(sorted(self.alive)))
         self.alive.discard(worker)
         self.carry_out(self.crew.ended(worker, code, self.now))
-        self.stopped = self.stopped or code in (2, 3, 4)
+        self.stopped = self.stopped or code == 4 or (code in (2, 3) and not self.working - {worker})
+        self.working.discard(worker)
 
     @rule()
     def secrets_change(self) -> None:
