@@ -194,13 +194,20 @@ def _generations(tables: MetaData) -> None:
         Column("until_offsets", ARRAY(BigInteger)),
         Column("filter_bits", Integer),
     )
-    Table(
+    filters = Table(
         "generation_filters",
         tables,
         Column("generation", Integer, primary_key=True, autoincrement=False),
         Column("block", Integer, primary_key=True, autoincrement=False),
         Column("bits", LargeBinary, nullable=False),
     )
+    event.listen(filters, "after_create", _store_as_it_is)
+
+
+def _store_as_it_is(filters: Table, connection: Connection, **_: Any) -> None:
+    # Bits as good as random: the server would try in vain to compress them.
+    name = connection.dialect.identifier_preparer.format_table(filters)
+    connection.exec_driver_sql(f"ALTER TABLE {name} ALTER COLUMN bits SET STORAGE EXTERNAL")
 
 
 def _dead_letters(tables: MetaData) -> None:
