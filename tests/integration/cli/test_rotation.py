@@ -15,6 +15,7 @@ import pytest
 from inbox.cli.exits import STARTUP
 from tests.e2e.launcher import environment
 from tests.integration.cli.conftest import Sink
+from tests.integration.cli.pages import get, listening
 from tests.kafka_topics import unique_name
 from tests.waiting import eventually
 
@@ -139,8 +140,9 @@ def test_a_worker_that_dies_before_the_server_knows_the_new_password_takes_no_ot
     sink: Sink, rotated: Rotated, start: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:
     rotated.write(FIRST)
+    port = listening(sink)
     process = start("--workers", "2")
-    eventually(lambda: rotated.working() == 2, within=40, what="both workers at work")
+    eventually(lambda: get(port, "ready")[0] == 200, within=40, what="both workers at work")
     rotated.write(SECOND)
 
     os.kill(rotated.pids()[0], signal.SIGKILL)

@@ -7,15 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 
 import psycopg
 import pytest
 
-from inbox.dev.ports import free_port
 from tests.integration.cli.conftest import Result, Sink, logged
+from tests.integration.cli.pages import get, listening
 from tests.waiting import eventually
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -213,13 +211,6 @@ def test_elsewhere_it_logs_json(sink: Sink, start: Start) -> None:
     assert "assigned" in [json.loads(line)["event"] for line in errors.splitlines()]
 
 
-def listening(sink: Sink) -> int:
-    """The port on which the sink will answer."""
-    port = free_port()
-    sink.config.write_text(sink.config.read_text() + f'[http]\nlisten = "127.0.0.1:{port}"\n')
-    return port
-
-
 def lines_of(port: int, name: str) -> list[str]:
     """What the metrics say of it now; a worker that is silent for seconds takes its gauges along for a while."""
     return [line for line in get(port, "metrics")[1].splitlines() if line.startswith(name)]
@@ -247,17 +238,6 @@ def alive(process_id: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def get(port: int, page: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError as error:
-        return 0, str(error)
 
 
 def read_on(descriptor: int) -> bytes:
