@@ -6,13 +6,12 @@ from pathlib import Path
 
 from inbox.dev.kafka_jars import kafka_jars
 from inbox.dev.kafka_settings import BROKER_SETTINGS, KAFKA_VERSION, as_properties, new_cluster_id
-from inbox.dev.local_server import LocalServer
+from inbox.dev.local_server import START_WITHIN_SECONDS, LocalServer
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.dev.readiness import await_broker
 from inbox.dev.supervised import Supervised
 from inbox.errors import StartupError
 
-START_WITHIN_SECONDS = 60.0
 FORMAT_WITHIN_SECONDS = 30.0
 
 # The default heap is a quarter of the machine's memory, and several test runs may share one machine; 512 MB hold

@@ -6,6 +6,8 @@ from pathlib import Path
 from inbox.dev.ports import free_port
 from inbox.dev.supervised import Supervised
 
+START_WITHIN_SECONDS = 60.0
+
 
 class LocalServer(ABC):
     """A server that keeps its port and its data across restarts.

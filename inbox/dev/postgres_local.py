@@ -5,7 +5,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from inbox.dev.local_server import LocalServer
+from inbox.dev.local_server import START_WITHIN_SECONDS, LocalServer
 from inbox.dev.ports import LOOPBACK
 from inbox.dev.postgres_binaries import PostgresBinaries
 from inbox.dev.readiness import await_database
@@ -13,7 +13,6 @@ from inbox.dev.supervised import Supervised
 from inbox.dev.unprivileged import account_for_postgres, hand_over, let_through, runnable_by
 from inbox.errors import StartupError
 
-START_WITHIN_SECONDS = 60.0
 INITDB_WITHIN_SECONDS = 60.0
 
 SETTINGS: dict[str, str] = {
