@@ -7,7 +7,7 @@ from inbox.events import address_of
 from inbox.policy import Order
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys
 from inbox.sink.batch import NO_ID, Column
-from inbox.store.dead_letters import DeadLetter, State
+from inbox.store.dead_letters import DeadLetter, State, held_key
 from inbox.telemetry import log
 
 
@@ -19,29 +19,43 @@ class Aside:
         self._route = route
         self._column = column
         self.refused: dict[int, Exception] = dict(column.refused)
-        self._held = {scope: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
-        self._newly_held: ParkedKeys = {}
-        self._any_held: set[bytes] = set().union(*self._held.values())
+        self._held = {scope[1]: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
+        self._newly_held: dict[int, dict[bytes, int]] = {}
 
     def any_of(self, places: Sequence[int]) -> bool:
-        """Quick, for every event passes it while any key is parked; one of another partition is close enough."""
+        """Say whether one of these is set aside; quick, for every event passes here while any key is parked."""
         if self.refused and any(place in self.refused for place in places):
             return True
-        records, held = self._column.records, self._any_held
-        return bool(held) and any(records[place].key() in held for place in places)
+        if not self._held and not self._newly_held:
+            return False
+        records, partition_ids, held, newly_held = (
+            self._column.records,
+            self._column.partition_ids,
+            self._held,
+            self._newly_held,
+        )
+        for place in places:
+            partition_id = partition_ids[place]
+            if partition_id not in held and partition_id not in newly_held:
+                continue
+            if (key := records[place].key()) is not None and self._held_since(partition_id, held_key(key)) is not None:
+                return True
+        return False
+
+    def _held_since(self, partition_id: int, key: bytes) -> int | None:
+        for held in (self._held, self._newly_held):
+            if (keys := held.get(partition_id)) is not None and (since := keys.get(key)) is not None:
+                return since
+        return None
 
     def letter(self, place: int, held: Mapping[tuple[int, bytes], int], *, tries: int) -> DeadLetter | None:
-        """The dead letter of an event that is set aside; `held` says behind which place events of a key wait."""
+        """Return the dead letter of an event that is set aside; events of a key wait behind the place in `held`."""
         column, record = self._column, self._column.records[place]
-        partition_id, key = column.partition_ids[place], record.key()
+        partition_id = column.partition_ids[place]
         error: Exception | None = self.refused.get(place)
         state = State.PARKED
-        if error is None and key is not None:
-            scope = (self._route.route_id, partition_id)
-            # What a replay brings again from before the parked event is tried, and found to be a duplicate.
-            since = self._held.get(scope, {}).get(key, self._newly_held.get(scope, {}).get(key))
-            if (since is not None and record.offset() >= since) or held.get((partition_id, key), place) < place:
-                error, state = EventError("an earlier event of the same key is parked"), State.WAITING
+        if error is None and self._waits(place, held):
+            error, state = EventError("an earlier event of the same key is parked"), State.WAITING
         if error is None:
             return None
         return DeadLetter(
@@ -56,6 +70,15 @@ class Aside:
             replay_id=replay.replay_id if (replay := column.replays.get(partition_id)) is not None else None,
         )
 
+    def _waits(self, place: int, held: Mapping[tuple[int, bytes], int]) -> bool:
+        partition_id, record = self._column.partition_ids[place], self._column.records[place]
+        if (raw := record.key()) is None:
+            return False
+        key = held_key(raw)
+        # What a replay brings again from before the parked event is tried, and found to be a duplicate.
+        since = self._held_since(partition_id, key)
+        return (since is not None and record.offset() >= since) or held.get((partition_id, key), place) < place
+
     def park(self, letters: Sequence[DeadLetter]) -> None:
         """From now on the events of their keys wait.
 
@@ -66,13 +89,12 @@ class Aside:
             if letter.state is State.PARKED:
                 self._report(letter)
             if (key := self.key_held_by(letter)) is not None:
-                scope = (letter.route_id, letter.partition_id)
-                self._newly_held.setdefault(scope, {}).setdefault(key, letter.record.offset())
-                self._any_held.add(key)
+                self._newly_held.setdefault(letter.partition_id, {}).setdefault(key, letter.record.offset())
 
     def key_held_by(self, letter: DeadLetter) -> bytes | None:
-        """The key whose later events wait behind it."""
-        return letter.record.key() if self._do.limits.order is Order.KEY else None
+        """Return the key, as `held_key` has it, whose later events wait behind it."""
+        key = letter.record.key() if self._do.limits.order is Order.KEY else None
+        return None if key is None else held_key(key)
 
     def _report(self, letter: DeadLetter) -> None:
         if self._do.trial:

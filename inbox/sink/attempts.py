@@ -12,7 +12,7 @@ from inbox.store.session import HandlerSession
 from inbox.store.transaction import BatchTransaction
 
 ParkedKeys = dict[tuple[int, int], dict[bytes, int]]
-"""Keys with the offset from which on their events wait, by (route id, partition id)."""
+"""Keys, as `held_key` has them, with the offset from which on their events wait, by (route id, partition id)."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class _Part:
     places: Sequence[int]
     letters: dict[int, DeadLetter] = field(default_factory=dict)
     held: dict[tuple[int, bytes], int] = field(default_factory=dict)
-    """The place behind which the events of a key wait, by (partition id, key)."""
+    """The place behind which the events of a key wait, by (partition id, key as `held_key` has it)."""
     duplicates: list[int] = field(default_factory=list)
     other_payloads: Sequence[int] = ()
     """Those of the duplicates that are none by their payload."""

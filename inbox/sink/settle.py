@@ -16,7 +16,7 @@ from inbox.sink.batch import Batch, Slice
 from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
-from inbox.store.dead_letters import DeadLetter, DeadLetters
+from inbox.store.dead_letters import MOST_PARKED_KEYS, DeadLetter, DeadLetters, held_key
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.letter_copies import LetterCopies
 from inbox.store.processed import Processed
@@ -126,6 +126,15 @@ class Settler:
         for scope in [scope for scope in self._parked_keys if scope[1] in partition_ids]:
             del self._parked_keys[scope]
         self._parked_keys.update(self._dead_letters.parked_keys(self._connection, partition_ids))
+        self._bound_parked_keys()
+
+    def _bound_parked_keys(self) -> None:
+        """Raises HaltError where there are more than a worker may keep."""
+        if (count := sum(map(len, self._parked_keys.values()))) > MOST_PARKED_KEYS:
+            raise HaltError(
+                f"{count} keys have parked events, more than a worker keeps in memory ({MOST_PARKED_KEYS}); resolve "
+                'some with `inbox dead-letters retry` or `discard`, or set [failures] order = "none", then start again'
+            )
 
     def look(self, topics: Sequence[str]) -> list[Holding]:
         holdings = self._ledger.look(self._connection, topics)
@@ -274,9 +283,11 @@ class Settler:
         if self._limits.order is not Order.KEY:
             return
         for letter in letters:
-            if (key := letter.record.key()) is not None:
-                keys = self._parked_keys.setdefault((letter.route_id, letter.partition_id), {})
+            if (raw := letter.record.key()) is not None:
+                keys, key = self._parked_keys.setdefault((letter.route_id, letter.partition_id), {}), held_key(raw)
                 keys[key] = min(letter.record.offset(), keys.get(key, letter.record.offset()))
+        if letters:
+            self._bound_parked_keys()
 
 
 def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> list[Advance]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha512
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,11 @@ class State(StrEnum):
 
 OPEN = (State.PARKED, State.WAITING)
 
+MOST_PARKED_KEYS = 250_000
+"""How many keys a worker keeps, which are 50 MB."""
+
+_SHORT_KEY_BYTES = 64
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
@@ -41,6 +47,15 @@ class DeadLetter:
     attempts: int
     state: State
     replay_id: int | None = None
+
+
+def held_key(key: bytes) -> bytes:
+    """Return what a worker keeps of a parked key: at most 65 bytes, which no other key has.
+
+    A longer key is kept as its digest, as the statement `parked_keys` does. The digest is one byte longer than any key
+    that is kept as it is, so that nobody can choose a key that is taken for another one.
+    """
+    return key if len(key) <= _SHORT_KEY_BYTES else b"\0" + sha512(key).digest()
 
 
 class DeadLetters:
@@ -67,12 +82,15 @@ class DeadLetters:
         connection.execute(self._sql["resolve_applied"], {**at, "by": by})
 
     def parked_keys(
-        self, connection: SinkConnection, partition_ids: Sequence[int]
+        self, connection: SinkConnection, partition_ids: Sequence[int], *, at_most: int = MOST_PARKED_KEYS + 1
     ) -> dict[tuple[int, int], dict[bytes, int]]:
-        """The keys of open letters with the offset of the first, by (route id, partition id)."""
-        rows = connection.execute(self._sql["parked_keys"], {"partition_ids": list(partition_ids)})
+        """Read the keys of open letters, as `held_key` has them, with the offset of the first of each.
+
+        By (route id, partition id). Of more keys than `at_most`, that many are read.
+        """
+        parameters = {"partition_ids": list(partition_ids), "short": _SHORT_KEY_BYTES, "at_most": at_most}
         keys: dict[tuple[int, int], dict[bytes, int]] = {}
-        for route_id, partition_id, key, first in rows:
+        for route_id, partition_id, key, first in connection.execute(self._sql["parked_keys"], parameters):
             keys.setdefault((route_id, partition_id), {})[bytes(key)] = first
         return keys
 

@@ -105,10 +105,16 @@ WHERE d.partition_id = %(partition_id)s AND d.kafka_offset >= %(from_offset)s AN
     );
 
 -- name: parked_keys
-SELECT route_id, partition_id, key, min(kafka_offset)
-FROM {schema}.dead_letters
-WHERE partition_id = ANY (%(partition_ids)s) AND state IN ('parked', 'waiting') AND key IS NOT NULL
-GROUP BY route_id, partition_id, key;
+-- Each key as a worker keeps it (held_key): a key may have as many bytes as an event, and there may be many.
+SELECT route_id, partition_id, held, min(kafka_offset)
+FROM (
+    SELECT route_id, partition_id, kafka_offset,
+        CASE WHEN octet_length(key) <= %(short)s THEN key ELSE decode('00', 'hex') || sha512(key) END AS held
+    FROM {schema}.dead_letters
+    WHERE partition_id = ANY (%(partition_ids)s) AND state IN ('parked', 'waiting') AND key IS NOT NULL
+) AS open
+GROUP BY route_id, partition_id, held
+LIMIT %(at_most)s;
 
 -- name: parked_within_an_hour
 SELECT count(*) FROM {schema}.dead_letters

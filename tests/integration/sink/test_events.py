@@ -1,5 +1,6 @@
 """Which events are applied, which are duplicates, filtered, parked or waiting, end to end."""
 
+import hashlib
 from collections.abc import Callable
 from uuid import UUID, uuid5
 
@@ -8,6 +9,7 @@ import pytest
 from inbox.errors import EventError, HaltError
 from inbox.events import Event
 from inbox.handlers import Transaction
+from inbox.sink import settle
 from inbox.sink.identify import namespace_of
 from tests import raw_headers
 from tests.integration.sink.running import Out, Sink
@@ -268,14 +270,36 @@ def test_later_events_of_a_parked_key_wait_behind_it(handled_by: Callable[..., S
     assert sink.endings() == {"applied": 3, "dead_lettered": 3}
 
 
-def test_a_parked_key_is_remembered_over_a_restart(handled_by: Callable[..., Sink]) -> None:
+@pytest.mark.parametrize("length", [1, 64, 65, 300_000])
+def test_a_parked_key_is_remembered_over_a_restart(handled_by: Callable[..., Sink], length: int) -> None:
     sink = handled_by(fails_on_bad)
-    sink.send(Out(1, "bad", key="a"))
+    sink.send(Out(1, "bad", key="a" * length), Out(2, "good", key="a" * length), Out(3, "good", key="b" * length))
     sink.run()
-    sink.send(Out(2, "good", key="a"), Out(3, "good", key="b"))
+    sink.send(Out(4, "good", key="a" * length), Out(5, "good", key="b" * length))
     sink.run()
-    assert effects(sink) == [3]
-    assert sink.dead_letters() == [(0, "parked"), (1, "waiting")]
+    assert effects(sink) == [3, 5]
+    assert sink.dead_letters() == [(0, "parked"), (1, "waiting"), (3, "waiting")]
+
+
+def test_a_key_that_is_the_digest_of_a_parked_one_does_not_wait(handled_by: Callable[..., Sink]) -> None:
+    sink = handled_by(fails_on_bad)
+    digest = hashlib.sha512(b"a" * 65).digest()
+    sink.send(Out(1, "bad", key=b"a" * 65), Out(2, "good", key=digest), Out(3, "good", key=b"\0" + digest))
+    sink.run()
+    assert effects(sink) == [2, 3]
+    assert sink.dead_letters() == [(0, "parked")]
+
+
+def test_more_parked_keys_than_a_worker_may_keep_stop_it(
+    handled_by: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "MOST_PARKED_KEYS", 3)
+    sink = handled_by(fails_on_bad, sink="batch_events = 1")
+    sink.send(*(Out(number, "bad", key=str(number)) for number in range(1, 9)))
+    for _ in range(2):
+        with pytest.raises(HaltError, match="4 keys have parked events, more than a worker keeps"):
+            sink.run()
+        assert sink.next_offsets() == {0: 4}
 
 
 def test_without_order_later_events_of_a_parked_key_go_on(handled_by: Callable[..., Sink]) -> None:

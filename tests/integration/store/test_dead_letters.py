@@ -9,7 +9,7 @@ import pytest
 
 from inbox.errors import EventError
 from inbox.store.database import SinkConnection
-from inbox.store.dead_letters import DeadLetter, DeadLetters, State
+from inbox.store.dead_letters import DeadLetter, DeadLetters, State, held_key
 from inbox.store.ledger import Ledger
 from tests.records import record
 
@@ -170,6 +170,28 @@ def test_a_closed_letter_holds_nobody(connection: SinkConnection, dead_letters: 
 def test_an_empty_key_is_a_key(connection: SinkConnection, dead_letters: DeadLetters) -> None:
     dead_letters.park(connection, [at(1, b"")])
     assert dead_letters.parked_keys(connection, [1]) == {(1, 1): {b"": 1}}
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 66, 128, 900_000])
+def test_a_key_is_read_as_the_worker_that_parked_it_keeps_it(
+    connection: SinkConnection, dead_letters: DeadLetters, length: int
+) -> None:
+    key = b"k" * length
+    dead_letters.park(connection, [at(1, key)])
+    assert dead_letters.parked_keys(connection, [1]) == {(1, 1): {held_key(key): 1}}
+
+
+def test_long_keys_are_not_read_whole(connection: SinkConnection, dead_letters: DeadLetters) -> None:
+    dead_letters.park(connection, [at(offset, b"k" * 300_000 + bytes([offset])) for offset in range(10)])
+    (keys,) = dead_letters.parked_keys(connection, [1]).values()
+    assert sorted(keys.values()) == list(range(10))
+    assert max(map(len, keys)) == 65
+
+
+def test_no_more_keys_are_read_than_may_be_kept(connection: SinkConnection, dead_letters: DeadLetters) -> None:
+    dead_letters.park(connection, [at(offset, b"%d" % offset) for offset in range(10)])
+    (keys,) = dead_letters.parked_keys(connection, [1], at_most=4).values()
+    assert len(keys) == 4
 
 
 def test_open_letters_are_counted_by_state(connection: SinkConnection, dead_letters: DeadLetters) -> None:
