@@ -38,6 +38,11 @@ class TryAgainError(InboxError):
         alert: waiting alone may not mend it, a person should look.
     """
 
+    # Here too, since a handler may raise a subclass whose __init__ does not call this one.
+    away: str = "handler"
+    reason: str = "handler"
+    alert: bool = False
+
     def __init__(self, *text: object, away: str = "handler", reason: str = "handler", alert: bool = False) -> None:
         super().__init__(*text)
         self.away = away
@@ -65,3 +70,15 @@ class LostPlaceError(HaltError):
         super().__init__(*text)
         self.at: tuple[str, int] | None = None
         self.agrees_until = agrees_until
+
+
+def error_text(error: BaseException) -> str:
+    """Return what an error says, whatever its class does: the class of a stranger's error may fail to say anything."""
+    try:
+        text = str(error)
+    except Exception as failure:  # noqa: BLE001 - whatever that class does
+        return f"{type(error).__name__} (its text cannot be had: {type(failure).__name__})"
+    if isinstance(error, Exception):
+        return text or type(error).__name__
+    # The 0 of a SystemExit says nothing by itself.
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

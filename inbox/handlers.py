@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from uuid import UUID
 
 from inbox.errors import StartupError
+from inbox.handler_shapes import finishing, has_mark, shape_problem
 
 if TYPE_CHECKING:  # `import inbox` is all that a package of handlers needs, and costs next to nothing
     import sqlalchemy
@@ -102,7 +103,10 @@ def handler(function: Function | None = None, /, *, batch: bool = False) -> Any:
 
 @dataclass(frozen=True)
 class LoadedHandler:
-    """A handler ready to be called, with one event or, if `batch`, with several."""
+    """A handler ready to be called, with one event or, if `batch`, with several.
+
+    A call raises TypeError where the handler returns something that still has to be awaited or iterated.
+    """
 
     name: str
     call: Callable[[Any, Transaction], None]
@@ -113,7 +117,7 @@ def load_handler(name: str) -> LoadedHandler:
     """The handler that an installed package offers under `name`; no other entry point is imported.
 
     Raises:
-        StartupError: no installed package offers it, or it cannot be imported or called.
+        StartupError: no installed package offers it, it cannot be imported or called, or a call would not run it.
     """
     found = entry_points(group=ENTRY_POINT_GROUP)
     if name not in found.names:
@@ -122,19 +126,26 @@ def load_handler(name: str) -> LoadedHandler:
 
 
 def _loaded(entry_point: EntryPoint) -> LoadedHandler:
+    said = f'handler "{entry_point.name}" ({entry_point.value})'
+    target = _imported(entry_point, said)
+    if not callable(target):
+        raise StartupError(f"{said} is not callable; fix its package")
+    if (problem := shape_problem(target)) is not None:
+        raise StartupError(f"{said} {problem}")
+    call = cast(Callable[[Any, Transaction], None], finishing(target))
+    return LoadedHandler(entry_point.name, call, has_mark(target, _BATCH_MARK))
+
+
+def _imported(entry_point: EntryPoint, said: str) -> object:
     try:
         target = entry_point.load()
-        if isinstance(target, type):
-            target = target()
-    except Exception as error:
+        return target() if isinstance(target, type) else target
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # A module may end itself by `sys.exit()`, which would be this command's own exit code.
         reason = f"{type(error).__name__}: {error}"
-        raise StartupError(
-            f'handler "{entry_point.name}" ({entry_point.value}) cannot be loaded: {reason}; mend its package'
-        ) from error
-    if not callable(target):
-        raise StartupError(f'handler "{entry_point.name}" ({entry_point.value}) is not callable; mend its package')
-    call = cast(Callable[[Any, Transaction], None], target)
-    return LoadedHandler(entry_point.name, call, bool(getattr(target, _BATCH_MARK, False)))
+        raise StartupError(f"{said} cannot be loaded: {reason}; fix its package") from error
 
 
 def _not_installed(name: str, offered: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from inbox.errors import TryAgainError
+from inbox.errors import TryAgainError, error_text
 
 REGISTRY = CollectorRegistry()
 
@@ -108,7 +108,7 @@ class Outage:
         if (failure.away, failure.reason) not in self._told:
             self._told.add((failure.away, failure.reason))
             tell = log().error if failure.alert else log().warning
-            tell("waiting", away=failure.away, reason=failure.reason, error=str(failure))
+            tell("waiting", away=failure.away, reason=failure.reason, error=error_text(failure))
 
     def over(self) -> None:
         """It is back; nothing happens where it never was away."""

@@ -1,10 +1,11 @@
 """The effect of events that were claimed: through a handler or into a table."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from inbox.errors import EventError, InboxError, TryAgainError
+from inbox.errors import EventError, HaltError, InboxError, TryAgainError
 from inbox.events import event_from
 from inbox.failpoints import Failpoint, reach
 from inbox.handlers import LoadedHandler, Transaction
@@ -26,7 +27,7 @@ class AttemptFailed(Exception):  # noqa: N818 - an answer on its way up, not an 
     it can never succeed; else its handler raised something that may pass.
     """
 
-    error: Exception
+    error: BaseException
     at: int | None
     certain: bool
 
@@ -42,7 +43,7 @@ class Effect(Protocol):
         """The events that fail by themselves, where that can be found out without trying parts."""
         ...
 
-    def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
+    def explain(self, connection: SinkConnection, column: Column, error: BaseException) -> BaseException:
         """The error of a column of one event, said as precisely as can be found out."""
         ...
 
@@ -69,7 +70,7 @@ class TableEffect:
     def find(self, connection: SinkConnection, column: Column) -> Found:
         return self._writer.find(connection, TableEvents(column.ids, column.types, column.records))
 
-    def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
+    def explain(self, connection: SinkConnection, column: Column, error: BaseException) -> BaseException:
         if not isinstance(error, InboxError):
             return error
         return self._writer.explain(connection, TableEvents(column.ids, column.types, column.records), error)
@@ -106,7 +107,7 @@ class HandlerEffect:
     def find(self, connection: SinkConnection, column: Column) -> Found:
         return Found()
 
-    def explain(self, connection: SinkConnection, column: Column, error: Exception) -> Exception:
+    def explain(self, connection: SinkConnection, column: Column, error: BaseException) -> BaseException:
         """Raises TryAgainError where not the event's values but the statement does not fit the database."""
         if not isinstance(error, TryAgainError) or self._session is None:
             return error
@@ -125,7 +126,7 @@ class HandlerEffect:
             try:
                 with call_of(partition_id, event.offset):
                     call([event] if batch else event, transaction)
-            except Exception as error:
+            except BaseException as error:
                 if _holds_up_all(error):
                     raise
                 raise AttemptFailed(error, place, certain=isinstance(error, EventError)) from error
@@ -137,7 +138,7 @@ class HandlerEffect:
         try:
             with self._calls.call_with_all(*_first_partition(column)):
                 self._handler.call(events, transaction)
-        except Exception as error:
+        except BaseException as error:
             if _holds_up_all(error):
                 raise
             raise AttemptFailed(error, None, certain=isinstance(error, EventError)) from error
@@ -151,9 +152,14 @@ def _first_partition(column: Column) -> tuple[int, range]:
     return partition_id, range(column.records[0].offset(), column.records[last].offset() + 1)
 
 
-def _holds_up_all(error: Exception) -> bool:
-    """An outage or a halt is no failure of the event that was in hand."""
-    return isinstance(error, InboxError) and not isinstance(error, EventError)
+def _holds_up_all(error: BaseException) -> bool:
+    """Whether this is not a failure of the event: an outage, a halt, or a person's Ctrl-C, which is the main thread's.
+
+    Whatever else a handler raises is its own, SystemExit too: it would end the process at every start.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return threading.current_thread() is threading.main_thread()
+    return isinstance(error, TryAgainError | HaltError)
 
 
 def _prefer_database_failure(session: HandlerSession, failed: AttemptFailed, size: int) -> None:

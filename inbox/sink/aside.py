@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from inbox.errors import EventError, HaltError
+from inbox.errors import EventError, HaltError, error_text
 from inbox.events import address_of
 from inbox.policy import Order
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys
@@ -18,7 +18,7 @@ class Aside:
         self._do = attempts
         self._route = route
         self._column = column
-        self.refused: dict[int, Exception] = dict(column.refused)
+        self.refused: dict[int, BaseException] = dict(column.refused)
         self._held = {scope[1]: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
         self._newly_held: dict[int, dict[bytes, int]] = {}
 
@@ -52,7 +52,7 @@ class Aside:
         """Return the dead letter of an event that is set aside; events of a key wait behind the place in `held`."""
         column, record = self._column, self._column.records[place]
         partition_id = column.partition_ids[place]
-        error: Exception | None = self.refused.get(place)
+        error: BaseException | None = self.refused.get(place)
         state = State.PARKED
         if error is None and self._waits(place, held):
             error, state = EventError("an earlier event of the same key is parked"), State.WAITING
@@ -99,7 +99,7 @@ class Aside:
     def _report(self, letter: DeadLetter) -> None:
         if self._do.trial:
             return
-        where, reason = address_of(letter.record), str(letter.error)
+        where, reason = address_of(letter.record), error_text(letter.error)
         if self._do.limits.order is Order.HALT:
             raise HaltError(
                 f'route "{self._route.name}" cannot apply {where}: {reason}; [failures] order = "halt" stops here: '

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from inbox.errors import SmallerBatchError
+from inbox.errors import SmallerBatchError, error_text
 from inbox.policy import FailureLimits, Order
 from inbox.sink.attempts import Attempts, BoundRoute
 from inbox.sink.batch import Column
@@ -161,7 +161,7 @@ class LetterDesk:
             again = aside.get(letter.record.offset())
             if again is not None and again.state is State.PARKED:
                 self._dead_letters.fail_again(self._connection, letter.dead_letter_id, again)
-                failed.append((letter.dead_letter_id, str(again.error) or type(again.error).__name__))
+                failed.append((letter.dead_letter_id, error_text(again.error)))
         return failed
 
     def _give_up(self, unit: Unit) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from inbox.errors import error_text
 from inbox.events import Record, address
 from inbox.policy import FailureLimits, Order
 from inbox.sink.attempts import Attempts, BoundRoute
@@ -122,7 +123,7 @@ class Shadow:
         found.filtered += part.routes[route.name].filtered
         self._claims.look_up(self._connection, route.route_id, column)
         result = RouteSettling(self._attempts, route, column, {}).run()
-        failed = {letter.record.offset(): str(letter.error) for letter in result.letters}
+        failed = {letter.record.offset(): error_text(letter.error) for letter in result.letters}
         duplicate = result.duplicates.total()
         found.failed += len(failed)
         found.duplicate += duplicate

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inbox.errors import HaltError, InboxError, LostPlaceError, SmallerBatchError, TryAgainError
+from inbox.errors import HaltError, InboxError, LostPlaceError, SmallerBatchError, TryAgainError, error_text
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.kafka.consumer import GroupConsumer, RebalanceListener
@@ -218,7 +218,7 @@ class Worker:
         self._failures += 1
         self._tell_outage(error)
         RETRIES.labels(error.reason).inc()
-        self.progress.waiting_for = str(error)
+        self.progress.waiting_for = error_text(error)
         self._retry_at = self._clock() + backoff(self._failures, random.random())  # noqa: S311 - jitter
         if isinstance(outcome.job, Settle) and isinstance(error, SmallerBatchError):
             self._go_back(outcome.job.batch)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 
+from inbox.errors import error_text
 from inbox.events import Record, as_base64, record_milliseconds, record_time
 from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
@@ -137,7 +138,8 @@ def _chain(error: BaseException) -> str:
     lines: list[str] = []
     link: BaseException | None = error
     while link is not None and len(lines) < 10:
-        lines.append(f"{type(link).__name__}: {link}" if lines else str(link) or type(link).__name__)
+        text = error_text(link)
+        lines.append(f"{type(link).__name__}: {text}" if lines else text)
         link = link.__cause__
     return _storable("\n".join(lines))[:10_000]
 

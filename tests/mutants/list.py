@@ -686,4 +686,18 @@ MUTANTS = [
         "namespace_of(request.source or route.name)",
         ("tests/integration/sink/test_adopt.py::test_texts_and_numbers_are_identified_as_the_sink_does_it",),
     ),
+    Mutant(
+        "a result that has not run is a success",
+        "inbox/handler_shapes.py",
+        "        if result is not None:\n            _refuse_unfinished(result)\n",
+        "",
+        (f"{HANDLERS}::test_an_event_whose_handler_returns_what_has_not_run_is_tried_and_parked",),
+    ),
+    Mutant(
+        "what a handler raises may end the process",
+        "inbox/sink/apply.py",
+        "    return isinstance(error, TryAgainError | HaltError)\n",
+        "    return isinstance(error, TryAgainError | HaltError) or not isinstance(error, Exception)\n",
+        (f"{HANDLERS}::test_whatever_a_handler_raises_is_its_events_and_the_sink_stays",),
+    ),
 ]

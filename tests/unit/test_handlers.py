@@ -1,5 +1,6 @@
 """What a handler is, and how a route finds it."""
 
+import gc
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,10 @@ from inbox.handlers import Transaction, load_handler
 from tests.sinks import offer_handlers
 
 MODULE = """
+import asyncio
+import contextlib
+import functools
+
 import inbox
 
 def plain(event, tx):
@@ -41,6 +46,120 @@ class Needing:
     def __init__(self, pool):
         self.pool = pool
 
+async def coroutine(event, tx):
+    pass
+
+def generator(event, tx):
+    yield
+
+async def async_generator(event, tx):
+    yield
+
+@inbox.handler(batch=True)
+async def coroutine_of_batches(events, tx):
+    pass
+
+class Shop:
+    async def method(self, event, tx):
+        pass
+    def generator(self, event, tx):
+        yield
+    @staticmethod
+    async def static(event, tx):
+        pass
+
+class AsyncCall:
+    async def __call__(self, event, tx):
+        pass
+
+class GeneratorCall:
+    def __call__(self, event, tx):
+        yield
+
+async_instance = AsyncCall()
+async_method = Shop().method
+generator_method = Shop().generator
+static_method = Shop.static
+partial_coroutine = functools.partial(functools.partial(coroutine), tx=None)
+partial_instance = functools.partial(async_instance)
+partial_method = functools.partial(Shop().method)
+partial_batch = functools.partial(batch)
+
+def none():
+    pass
+
+def one(event):
+    pass
+
+def three(event, tx, cache):
+    pass
+
+class OneCall:
+    def __call__(self, event):
+        pass
+
+def three_with_a_default(event, tx, cache=None):
+    return "three"
+
+def any_number(*arguments):
+    return "any"
+
+def injecting(function):
+    @functools.wraps(function)
+    def call(event, tx):
+        return function(event, tx, {})
+    return call
+
+@injecting
+def injected(event, tx, cache):
+    return "injected"
+
+def waited_for(function):
+    @functools.wraps(function)
+    def call(event, tx):
+        return asyncio.run(function(event, tx))
+    return call
+
+@waited_for
+async def waited(event, tx):
+    return "waited"
+
+def decorated(function):
+    @functools.wraps(function)
+    def call(*arguments):
+        return function(*arguments)
+    return call
+
+@decorated
+async def hidden_coroutine(event, tx):
+    pass
+
+@decorated
+def hidden_generator(event, tx):
+    yield
+
+@decorated
+async def hidden_async_generator(event, tx):
+    yield
+
+@contextlib.contextmanager
+def context(event, tx):
+    yield
+
+@contextlib.asynccontextmanager
+async def async_context(event, tx):
+    yield
+
+class Awaitable:
+    def __await__(self):
+        yield
+
+def awaitable(event, tx):
+    return Awaitable()
+
+def coroutine_of_another(event, tx):
+    return coroutine(event, tx)
+
 text = "no function"
 instance = Counting()
 """
@@ -54,7 +173,8 @@ def offer_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offer:
     (tmp_path / "shop.py").write_text(MODULE)
     (tmp_path / "broken.py").write_text("import a_package_that_is_not_there\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name in ("shop", "broken"):
+    (tmp_path / "ending.py").write_text("import sys\nsys.exit(0)\n")
+    for name in ("shop", "broken", "ending"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     def offer(handlers: Mapping[str, str]) -> None:
@@ -116,7 +236,8 @@ def test_a_name_far_from_all_is_refused_with_what_there_is(offer: Offer) -> None
     ("target", "reason"),
     [
         ("broken:h", "cannot be loaded: ModuleNotFoundError: No module named 'a_package_that_is_not_there'"),
-        ("shop:none", "cannot be loaded: AttributeError: module 'shop' has no attribute 'none'"),
+        ("ending:h", "cannot be loaded: SystemExit: 0"),
+        ("shop:nothing", "cannot be loaded: AttributeError: module 'shop' has no attribute 'nothing'"),
         ("shop:Needing", "cannot be loaded: TypeError:"),
         ("shop:text", "is not callable"),
     ],
@@ -125,7 +246,82 @@ def test_a_handler_that_does_not_load_says_where_it_is_and_why(offer: Offer, tar
     offer({"h": target})
     text = refused("h")
     assert text.startswith(f'handler "h" ({target}) {reason}')
-    assert text.endswith("; mend its package")
+    assert text.endswith("; fix its package")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "coroutine",
+        "coroutine_of_batches",
+        "AsyncCall",
+        "async_instance",
+        "async_method",
+        "static_method",
+        "partial_coroutine",
+        "partial_instance",
+        "partial_method",
+    ],
+)
+def test_an_async_handler_is_refused_with_the_way_out(offer: Offer, target: str) -> None:
+    offer({"h": f"shop:{target}"})
+    assert refused("h") == (
+        f'handler "h" (shop:{target}) is an `async def` function, whose call runs nothing; '
+        "write it as a plain `def`, and publish what has to wait for another service to the outbox"
+    )
+
+
+@pytest.mark.parametrize("target", ["generator", "async_generator", "generator_method", "GeneratorCall"])
+def test_a_generator_function_is_refused_with_the_way_out(offer: Offer, target: str) -> None:
+    offer({"h": f"shop:{target}"})
+    assert refused("h") == (
+        f'handler "h" (shop:{target}) is a generator function (it has a `yield`), whose call runs nothing; '
+        "write it as a plain `def`"
+    )
+
+
+@pytest.mark.parametrize("target", ["none", "one", "three", "OneCall"])
+def test_a_handler_that_cannot_take_an_event_and_a_transaction_is_refused(offer: Offer, target: str) -> None:
+    offer({"h": f"shop:{target}"})
+    assert refused("h") == (
+        f'handler "h" (shop:{target}) cannot be called with two arguments; write it as `def handler(event, tx)`'
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [("three_with_a_default", "three"), ("any_number", "any"), ("injected", "injected"), ("waited", "waited")],
+)
+def test_a_handler_that_runs_when_it_is_called_is_taken_whatever_it_wraps(
+    offer: Offer, target: str, answer: str
+) -> None:
+    offer({"h": f"shop:{target}"})
+    assert load_handler("h").call(None, None) == answer  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("hidden_coroutine", "coroutine"),
+        ("coroutine_of_another", "coroutine"),
+        ("hidden_generator", "generator"),
+        ("hidden_async_generator", "async_generator"),
+        ("awaitable", "Awaitable"),
+        ("context", "_GeneratorContextManager"),
+        ("async_context", "_AsyncGeneratorContextManager"),
+    ],
+)
+def test_a_result_that_has_not_run_is_the_handlers_mistake(offer: Offer, target: str, kind: str) -> None:
+    offer({"h": f"shop:{target}"})
+    with pytest.raises(TypeError, match=f"the handler returned an object of type {kind}, so it did not run"):
+        load_handler("h").call(None, None)  # type: ignore[arg-type]
+    gc.collect()
+
+
+def test_a_partial_of_a_handler_that_takes_batches_takes_batches(offer: Offer) -> None:
+    offer({"h": "shop:partial_batch"})
+    assert load_handler("h").batch
 
 
 def test_an_entry_point_that_no_route_names_is_never_imported(offer: Offer) -> None:

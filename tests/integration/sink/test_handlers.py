@@ -1,16 +1,20 @@
 """Handlers: what they are given, and what becomes of an event whose handler fails."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+import gc
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import psycopg
 import pytest
 import sqlalchemy
+from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy.orm import Session, registry
 from structlog.testing import capture_logs
 
 import inbox
-from inbox import Event, EventError, HaltError, Transaction, TryAgainError
+from inbox import Event, EventError, HaltError, StartupError, Transaction, TryAgainError
+from inbox.app.tracing import Tracing
 from inbox.sink.writer import Writer
 from tests.integration.sink.conftest import EFFECTS
 from tests.integration.sink.running import Out, Sink
@@ -430,3 +434,170 @@ def test_two_routes_of_one_topic_fail_apart(sink: Sink, offer: Callable[..., Non
     sink.run()
     assert effects(sink) == [1, 2]
     assert sink.endings() == {"applied": 2, "dead_lettered": 2}
+
+
+async def in_the_background(event: Event, tx: Transaction) -> None:
+    apply(event, tx)
+
+
+def lazily(event: Event, tx: Transaction) -> Iterator[None]:
+    apply(event, tx)
+    yield
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unfinished", [in_the_background, lazily])
+def test_an_event_whose_handler_returns_what_has_not_run_is_tried_and_parked(
+    handled_by: HandledBy, unfinished: Callable[[Event, Transaction], object]
+) -> None:
+    """A success would be a claim without an effect."""
+
+    def handler(event: Event, tx: Transaction) -> object:
+        return unfinished(event, tx) if event.id.int == 2 else apply(event, tx)
+
+    sink = handled_by(handler, rest="[failures]\nattempts = 3")
+    sink.send(Out(1), Out(2), Out(3))
+    sink.run()
+    assert effects(sink) == [1, 3]
+    assert sink.sql("SELECT kafka_offset, error_class, attempts FROM inbox.dead_letters") == [(1, "TypeError", 3)]
+    assert sink.endings() == {"applied": 2, "dead_lettered": 1}
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_batch_handler_that_returns_what_has_not_run_parks_its_events(handled_by: HandledBy) -> None:
+    async def later(events: Sequence[Event], tx: Transaction) -> None: ...
+
+    @inbox.handler(batch=True)
+    def handler(events: Sequence[Event], tx: Transaction) -> object:
+        return later(events, tx)
+
+    sink = handled_by(handler, rest="[failures]\nattempts = 1")
+    sink.send(Out(1), Out(2))
+    sink.run()
+    assert sink.endings() == {"dead_lettered": 2}
+    assert sink.column("SELECT count(*) FROM inbox.processed") == [0]
+    gc.collect()
+
+
+def test_a_result_that_has_not_run_is_seen_below_a_trace_too(handled_by: HandledBy) -> None:
+    sink = handled_by(lambda event, tx: in_the_background(event, tx), rest="[failures]\nattempts = 1")
+    sink.send(Out(1))
+    sink.run(tracing=Tracing(TracerProvider()))
+    assert sink.endings() == {"dead_lettered": 1}
+
+
+@pytest.mark.parametrize("command", [("run", "--until-end"), ("check",)])
+def test_every_command_that_loads_handlers_refuses_an_async_one(
+    handled_by: HandledBy, command: Sequence[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sink = handled_by(in_the_background)
+    sink.send(Out(1))
+    assert sink.command(*command) == (1 if command == ("check",) else 3)
+    said = capsys.readouterr()
+    assert "is an `async def` function, whose call runs nothing" in said.out + said.err
+    assert sink.column("SELECT count(*) FROM inbox.processed") == [0]
+
+
+class UnspeakableError(Exception):
+    """An error that fails to say anything."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class OwnBaseError(BaseException):
+    """No Exception, as those of some test and worker libraries."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (SystemExit(0), "SystemExit: 0"),
+        (SystemExit("no stock"), "SystemExit: no stock"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (GeneratorExit(), "GeneratorExit"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (StopIteration(), "StopIteration"),
+        (OwnBaseError("own"), "OwnBaseError: own"),
+        (BaseExceptionGroup("several", [SystemExit(1)]), "several (1 sub-exception)"),
+        (StartupError("the shop's settings are missing"), "the shop's settings are missing"),
+        (inbox.InboxError("nothing of the four"), "nothing of the four"),
+        (UnspeakableError(), "UnspeakableError (its text cannot be had: RuntimeError)"),
+    ],
+)
+def test_whatever_a_handler_raises_is_its_events_and_the_sink_stays(
+    handled_by: HandledBy, raised: BaseException, said: str
+) -> None:
+    calls: list[int] = []
+
+    def handler(event: Event, tx: Transaction) -> None:
+        calls.append(event.id.int)
+        apply(event, tx)
+        if event.id.int == 2:
+            raise raised
+
+    sink = handled_by(handler, rest="[failures]\nattempts = 3")
+    sink.send(Out(1), Out(2), Out(3))
+    with sink.running():
+        sink.eventually_settled(3)
+    assert calls.count(2) == 3
+    assert sink.sql("SELECT kafka_offset, error_class, attempts FROM inbox.dead_letters") == [
+        (1, type(raised).__name__, 3)
+    ]
+    assert said in sink.dead_letter_errors()[0]
+    assert effects(sink) == [1, 3]
+
+
+def test_an_outage_of_a_handlers_own_class_needs_nothing_of_its_base(handled_by: HandledBy) -> None:
+    class BusyError(TryAgainError):
+        def __init__(self, seconds: int) -> None:
+            self.seconds = seconds
+
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    outages = iter(range(2))
+
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        if next(outages, None) is not None:
+            raise BusyError(3)
+
+    sink = handled_by(handler)
+    sink.send(Out(1))
+    with sink.running():
+        sink.eventually_settled(1)
+    assert effects(sink) == [1]
+    assert sink.dead_letters() == []
+
+
+@pytest.mark.parametrize("raised", [SystemExit(0), asyncio.CancelledError()])
+def test_a_retry_survives_a_handler_that_would_end_it(handled_by: HandledBy, raised: BaseException) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        raise raised
+
+    sink = handled_by(handler, rest="[failures]\nattempts = 1")
+    sink.send(Out(1))
+    sink.run()
+    assert sink.command("dead-letters", "retry", "--all", "--execute") == 1
+    assert sink.sql("SELECT state, attempts FROM inbox.dead_letters") == [("parked", 2)]
+
+
+def test_a_shadow_replay_survives_a_handler_that_would_end_it(
+    handled_by: HandledBy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails = iter([False])
+
+    def handler(event: Event, tx: Transaction) -> None:
+        apply(event, tx)
+        if next(fails, True):
+            raise SystemExit(0)
+
+    sink = handled_by(handler, rest="[failures]\nattempts = 1")
+    sink.send(Out(1))
+    sink.run()
+    capsys.readouterr()
+    shadow = ("replay", "--topic", sink.topic, "--from-earliest", "--mode", "shadow", "--execute", "--json")
+    assert sink.command(*shadow) in (0, 1)
+    assert "SystemExit: 0" in capsys.readouterr().out

@@ -1,0 +1,92 @@
+"""The shapes that a handler may have, and what a call of one may return.
+
+A handler that did not run is never a success. A call of an `async def` function or of a generator function runs
+nothing: it returns an object, and only whoever awaits or iterates that object runs the function's body.
+"""
+
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+_WAY_OUT = "write it as a plain `def`, and publish what has to wait for another service to the outbox"
+
+
+def shape_problem(target: Callable[..., Any]) -> str | None:
+    """Say why `target` cannot be a handler, or return None. What is seen here needs no call."""
+    for function in _functions(target):
+        if inspect.iscoroutinefunction(function):
+            return f"is an `async def` function, whose call runs nothing; {_WAY_OUT}"
+        if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+            return "is a generator function (it has a `yield`), whose call runs nothing; write it as a plain `def`"
+    if not _takes_two(target):
+        return "cannot be called with two arguments; write it as `def handler(event, tx)`"
+    return None
+
+
+def has_mark(target: object, mark: str) -> bool:
+    """Look for a mark on `target`, or on the function that a `functools.partial` stands for."""
+    return bool(getattr(innermost(target), mark, False) or getattr(target, mark, False))
+
+
+def innermost(target: object) -> object:
+    """Return the callable inside all `functools.partial` objects."""
+    while isinstance(target, partial):
+        target = target.func
+    return target
+
+
+def finishing(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return `call` with a guard: a result that still has to be awaited or iterated is the handler's mistake.
+
+    Other results are returned as they are.
+    """
+
+    def guarded(argument: Any, transaction: Any) -> Any:
+        result = call(argument, transaction)
+        if result is not None:
+            _refuse_unfinished(result)
+        return result
+
+    return guarded
+
+
+def _functions(target: object) -> tuple[object, object]:
+    """Return the callable, and what a call of an instance runs."""
+    function = innermost(target)
+    return function, innermost(getattr(type(function), "__call__", None))  # noqa: B004 - its function
+
+
+def _takes_two(target: Callable[..., Any]) -> bool:
+    """Whether it takes an event and a transaction; True where its signature is not known, or may not be its own."""
+    if hasattr(target, "__signature__"):
+        return True
+    try:
+        signature = inspect.signature(target, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        return False
+    return True
+
+
+def _refuse_unfinished(result: object) -> None:
+    # `@contextmanager` hides a generator in `gen`.
+    for each in (result, getattr(result, "gen", None)):
+        if isinstance(each, Awaitable | Generator | AsyncGenerator):
+            _close(each)
+            raise TypeError(
+                f"the handler returned an object of type {type(result).__name__}, so it did not run to its "
+                f"end; {_WAY_OUT}"
+            )
+
+
+def _close(unfinished: object) -> None:
+    """End it, so that Python does not warn of a coroutine that was never awaited."""
+    end = getattr(unfinished, "close", None) or getattr(unfinished, "cancel", None)
+    if end is not None:
+        with suppress(Exception):
+            end()
