@@ -122,7 +122,23 @@ def load_handler(name: str) -> LoadedHandler:
     found = entry_points(group=ENTRY_POINT_GROUP)
     if name not in found.names:
         raise StartupError(_not_installed(name, sorted(found.names)))
+    offers = sorted({(_package(each), each.value) for each in found.select(name=name)})
+    if len(offers) > 1:
+        packages = " and ".join(f"{package} ({value})" for package, value in offers)
+        raise StartupError(
+            f'more than one handler "{name}" is installed: by {packages}; uninstall one, or rename its entry point'
+        )
     return _loaded(found[name])
+
+
+def offered_by(name: str) -> str:
+    """Return the distributions that offer a handler of that name, for people to read; "" where none does."""
+    return " and ".join(sorted({_package(each) for each in entry_points(group=ENTRY_POINT_GROUP, name=name)}))
+
+
+def _package(entry_point: EntryPoint) -> str:
+    distribution = entry_point.dist
+    return "a package without metadata" if distribution is None else f"{distribution.name} {distribution.version}"
 
 
 def _loaded(entry_point: EntryPoint) -> LoadedHandler:

@@ -10,6 +10,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from inbox.errors import TryAgainError, error_text
+from inbox.printable import printable
 
 REGISTRY = CollectorRegistry()
 
@@ -64,21 +65,46 @@ def log_with(**fields: object) -> None:
     _in_every_line.update(fields)
 
 
+def hide_in_every_line(hide: Callable[[str], str]) -> None:
+    """Let `hide` take secrets out of every text that is logged from now on."""
+    global _hide
+    _hide = hide
+
+
+def _hide_nothing(text: str) -> str:
+    return text
+
+
+_hide: Callable[[str], str] = _hide_nothing
+
+
+def _without_secrets(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: _hide(value) if isinstance(value, str) else value for name, value in line.items()}
+
+
+def _printable(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The renderer for people writes texts as they are; the one for JSON escapes them."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in line.items()}
+
+
 def _add_common(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {**line, **_in_every_line}
 
 
 def configure_logging(*, human: bool) -> None:
     """Log to stderr: one JSON object a line in a pod, readable lines on a terminal."""
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if human else structlog.processors.JSONRenderer()
+    rendering: list[structlog.typing.Processor] = (
+        [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if human
+        else [structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _add_common,
-            renderer,
+            _without_secrets,
+            *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         # Asked for at each call: whoever replaces sys.stderr is followed, and never written to once closed.

@@ -2,11 +2,12 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -14,6 +15,8 @@ from prometheus_client.registry import Collector
 from inbox.errors import StartupError
 from inbox.telemetry import REGISTRY
 
+_MOST_CONNECTIONS = 16
+_REQUEST_SECONDS = 10.0
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -71,33 +74,76 @@ def _probe(why_not: str | None) -> Answer:
     return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{why_not}\n".encode())
 
 
-def _server(listen: tuple[str, int], probes: Probes, metrics: Collector) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10.0
+class _Handler(BaseHTTPRequestHandler):
+    """One request."""
 
-        def do_GET(self) -> None:
-            found = answer(self.path, self.headers.get("Accept", ""), probes, metrics)
-            self.send_response(found.status)
-            self.send_header("Content-Type", found.content_type)
-            self.send_header("Content-Length", str(len(found.body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(found.body)
+    server: "_Server"
+    timeout = _REQUEST_SECONDS
 
-        do_HEAD = do_GET  # noqa: N815 - http.server's name
+    def do_GET(self) -> None:
+        found = answer(self.path, self.headers.get("Accept", ""), self.server.probes, self.server.metrics)
+        self.send_response(found.status)
+        self.send_header("Content-Type", found.content_type)
+        self.send_header("Content-Length", str(len(found.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(found.body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-            """A probe every few seconds is no news."""
+    do_HEAD = do_GET  # noqa: N815 - http.server's name
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """A probe every few seconds is no news."""
 
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A client that hangs up early is no news either."""
 
+class _Server(ThreadingHTTPServer):
+    """A server with a bound on its connections and on the time of each.
+
+    A client that is slow on purpose holds a thread and a descriptor. Where all are held, the oldest connection is
+    closed for the new one, so that a probe is answered however many slow clients there are.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, listen: tuple[str, int], probes: Probes, metrics: Collector) -> None:
+        self.address_family = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM)[0][0]
+        self.probes = probes
+        self.metrics = metrics
+        self._lock = threading.Lock()
+        self._began: dict[socket.socket, float] = {}
+        super().__init__(listen, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            if len(self._began) >= _MOST_CONNECTIONS:
+                self._cut(next(iter(self._began)))
+            self._began[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._began.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Close what takes too long; called by `serve_forever` twice a second."""
+        with self._lock:
+            for request in [at for at, since in self._began.items() if time.monotonic() - since > _REQUEST_SECONDS]:
+                self._cut(request)
+
+    def _cut(self, request: socket.socket) -> None:
+        """Let the thread of a connection find it closed."""
+        del self._began[request]
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up early is no news either."""
+
+
+def _server(listen: tuple[str, int], probes: Probes, metrics: Collector) -> _Server:
     try:
-        Server.address_family = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM)[0][0]
-        return Server(listen, Handler)
+        return _Server(listen, probes, metrics)
     except OSError as error:
         host, port = listen
         raise StartupError(

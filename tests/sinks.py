@@ -26,14 +26,14 @@ def write_configuration(
     return path
 
 
-def offer_handlers(directory: Path, handlers: Mapping[str, str]) -> Path:
+def offer_handlers(directory: Path, handlers: Mapping[str, str], *, package: str = "handlers-of-a-test") -> Path:
     """Makes a directory that, once on sys.path, looks like an installed package with these entry points.
 
     `handlers` maps a name in the group `inbox.handlers` to `module:object`.
     """
-    info = directory / "handlers_of_a_test-1.0.dist-info"
+    info = directory / f"{package.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True, exist_ok=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: handlers-of-a-test\nVersion: 1.0\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
     lines = [f"{name} = {target}" for name, target in handlers.items()]
     (info / "entry_points.txt").write_text("\n".join(["[inbox.handlers]", *lines, ""]))
     return directory

@@ -9,7 +9,7 @@ from inbox.app.check_outbox import check_existing, check_publishing, require_cap
 from inbox.app.examination import Examination, Finding, UnaskedError
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
 from inbox.errors import InboxError, StartupError
-from inbox.handlers import load_handler
+from inbox.handlers import load_handler, offered_by
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.settings import Settings
 from inbox.store.database import SinkConnection
@@ -40,7 +40,9 @@ class _Examination(Examination):
     def run(self) -> None:
         settings = self._settings
         for route, name in handler_routes(settings.routes):
-            self.ask(f"handler of route {route.name}", partial(load_handler, name))
+            package = offered_by(name)
+            source = f" (from {package})" if package else ""
+            self.ask(f"handler of route {route.name}{source}", partial(load_handler, name))
         self.find_database()
         self.ask(f"schema {settings.database.schema}", self._find_schema)
         self.ask("rights in the database", lambda: require_rights(self.database(), settings))

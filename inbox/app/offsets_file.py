@@ -8,6 +8,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from inbox.app.private_file import write_private
 from inbox.events import TopicPartition
 
 
@@ -43,7 +44,7 @@ def write_offsets(path: Path, offsets: Mapping[TopicPartition, int]) -> None:
     """Raises ListError where the file cannot be written."""
     lines = [f"{at.topic},{at.partition},{offset}\n" for at, offset in sorted(offsets.items())]
     try:
-        path.write_text("".join(lines), encoding="utf-8")
+        write_private(path, "".join(lines).encode())
     except OSError as error:
         raise ListError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -4,6 +4,7 @@ Only where a variable of OpenTelemetry's asks for traces is its SDK (the extra `
 the sink's own code knows nothing of it. Names follow the semantic conventions for messaging.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, Span
 
 _ASKS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_CONTEXT = ("traceparent", "tracestate")
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 MOST_LINKS = 128
 """To one batch; what OTEL_SPAN_LINK_COUNT_LIMIT is by default."""
 
@@ -176,18 +177,30 @@ def _headers(record: Record) -> Headers:
 
 
 def _links(all_headers: Iterable[Headers]) -> "list[Link]":
-    """To the traces that the events are of, each once, the first `MOST_LINKS` of them."""
-    from opentelemetry.trace import Link, get_current_span
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    """Return links to the traces that the events are of, each once, the first `MOST_LINKS` of them."""
+    from opentelemetry.trace import Link, SpanContext, TraceFlags
 
-    propagator, links = TraceContextTextMapPropagator(), dict[tuple[int, int], Link]()
+    links = dict[tuple[int, int], Link]()
     for headers in all_headers:
-        carrier = {name: (value or b"").decode(errors="replace") for name, value in headers if name in _CONTEXT}
-        if "traceparent" not in carrier:
+        if (parent := _parent(headers)) is None:
             continue
-        context = get_current_span(propagator.extract(carrier)).get_span_context()
+        trace_id, span_id, flags = parent
+        context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags & TraceFlags.SAMPLED))
         if context.is_valid:
-            links.setdefault((context.trace_id, context.span_id), Link(context))
+            links.setdefault((trace_id, span_id), Link(context))
         if len(links) >= MOST_LINKS:
             break
     return list(links.values())
+
+
+def _parent(headers: Headers) -> tuple[int, int, int] | None:
+    """Return trace id, span id and flags of the event's producer; None where the header is absent or malformed.
+
+    Read here and not by the SDK, whose warnings quote the header, and which also takes `tracestate`, of any size.
+    Source: W3C Trace Context, "Traceparent Header", version 00.
+    """
+    for name, value in headers:
+        if name == "traceparent" and value is not None and (found := _TRACEPARENT.fullmatch(value)) is not None:
+            trace_id, span_id, flags = found.groups()
+            return int(trace_id, 16), int(span_id, 16), int(flags, 16)
+    return None

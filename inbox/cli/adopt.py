@@ -10,7 +10,7 @@ from inbox.app.adopt import adopt as adopt_table
 from inbox.cli.bar import bar
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
-from inbox.cli.printing import print_json
+from inbox.cli.printing import print_json, print_lines
 
 
 @click.command(
@@ -47,7 +47,7 @@ def adopt(
     if as_json:
         print_json(document(found))
     else:
-        click.echo("\n".join(_lines(found)))
+        print_lines(_lines(found))
     return DONE
 
 

@@ -15,7 +15,8 @@ from inbox.cli.audit_report import document, lines, listed_document, quick_docum
 from inbox.cli.bar import bar
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
-from inbox.cli.printing import notice, print_json, print_table
+from inbox.cli.printing import notice, print_json, print_lines
+from inbox.cli.tables import print_table
 from inbox.cli.topics import where
 from inbox.settings import Settings
 
@@ -99,7 +100,7 @@ def _whole(settings: Settings, request: Request, place: Path | None, listed: fro
         print_json(document(found))
     else:
         print_table(table(found))
-        click.echo("\n".join(lines(found)))
+        print_lines(lines(found))
     return DONE if found.ok else FOUND_A_FAILURE
 
 
@@ -130,5 +131,5 @@ def _quick(settings: Settings, request: Request, *, as_json: bool) -> int:
         print_json(quick_document(parts))
     else:
         print_table(quick_table(parts))
-        click.echo("\n".join(quick_lines(parts)))
+        print_lines(quick_lines(parts))
     return FOUND_A_FAILURE if any(part.faults for part in parts) else DONE

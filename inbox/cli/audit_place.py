@@ -9,6 +9,7 @@ import click
 import orjson
 
 from inbox.app.audit import Audit
+from inbox.app.private_file import write_private
 from inbox.audit.place import ForeignPlaceError, as_json, from_json
 
 _SECONDS_BETWEEN = 2.0
@@ -41,9 +42,10 @@ class PlaceFile:
         """Write it if the last time is long enough ago."""
         if time.monotonic() - self._saved_at < _SECONDS_BETWEEN:
             return
-        new = self._path.with_name(self._path.name + ".new")
-        new.write_bytes(orjson.dumps(as_json(self._of, found.parts)))
-        new.replace(self._path)
+        try:
+            write_private(self._path, orjson.dumps(as_json(self._of, found.parts)))
+        except OSError as error:
+            raise click.UsageError(f"{self._path} cannot be written: {error.strerror}") from None
         self._saved_at = time.monotonic()
 
     def remove(self) -> None:

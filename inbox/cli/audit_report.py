@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from inbox.app.audit import Audit
 from inbox.app.quick_audit import QuickPart
 from inbox.audit.account import Account, Answer, Listed, Outsider, PartitionAudit, mending
+from inbox.cli.tables import PlainTable
 from inbox.events import Ending
 
 _SHOWN = 10
@@ -72,7 +70,7 @@ def _account(account: Account) -> dict[str, Any]:
     }
 
 
-def table(found: Audit) -> Table:
+def table(found: Audit) -> PlainTable:
     """A row for each partition."""
     shown = _table("from", "until", "records", *(answer.value.replace("_", "-") for answer in Answer))
     for part in found.parts:
@@ -135,7 +133,7 @@ def _quick_partition(part: QuickPart) -> dict[str, Any]:
     }
 
 
-def quick_table(parts: Sequence[QuickPart]) -> Table:
+def quick_table(parts: Sequence[QuickPart]) -> PlainTable:
     """A row for each partition."""
     shown = _table("from", "until", *(ending.value.replace("_", "-") for ending in Ending))
     for part in parts:
@@ -151,9 +149,8 @@ def quick_lines(parts: Sequence[QuickPart]) -> list[str]:
     return ["the ledger and its history agree; whether the log and the claims do, `inbox audit` tells"]
 
 
-def _table(*numbers: str) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD)
-    shown.add_column("topic", overflow="fold")
-    for name in ("partition", *numbers):
-        shown.add_column(name, justify="right")
+def _table(*numbers: str) -> PlainTable:
+    shown = PlainTable()
+    shown.add_columns("topic")
+    shown.add_columns("partition", *numbers, justify="right")
     return shown

@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from inbox.app.check import check as examine
 from inbox.app.check_outbox import check_relay
 from inbox.app.examination import Finding, Verdict
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.options import any_settings, config_option, example, json_option, properties_option
-from inbox.cli.printing import print_json, print_table
+from inbox.cli.printing import print_json, print_lines
+from inbox.cli.tables import PlainTable, print_table
 from inbox.settings import Settings
 
 _STYLES = {Verdict.OK: "green", Verdict.ADVICE: "cyan", Verdict.FAILED: "bold red", Verdict.NOT_CHECKED: "yellow"}
@@ -39,8 +37,7 @@ def check(config: Path | None, properties: tuple[tuple[str, str], ...], as_json:
     elif sys.stdout.isatty():
         print_table(_table(findings))
     else:
-        for line in _lines(findings):
-            click.echo(line)
+        print_lines(_lines(findings))
     return DONE if sound else FOUND_A_FAILURE
 
 
@@ -48,11 +45,12 @@ def _as_json(finding: Finding) -> dict[str, object]:
     return {"check": finding.subject, "result": finding.verdict.value, "problems": list(finding.problems)}
 
 
-def _table(findings: Sequence[Finding]) -> Table:
-    table = Table("check", "result", "problem; remedy", box=box.SIMPLE_HEAD)
+def _table(findings: Sequence[Finding]) -> PlainTable:
+    table = PlainTable()
+    table.add_columns("check", "result", "problem; remedy")
     for finding in findings:
-        verdict = f"[{_STYLES[finding.verdict]}]{finding.verdict.value}[/]"
-        table.add_row(escape(finding.subject), verdict, escape("\n".join(finding.problems)))
+        cells = (finding.subject, finding.verdict.value, "\n".join(finding.problems))
+        table.add_row(*cells, styles={1: _STYLES[finding.verdict]})
     return table
 
 

@@ -28,8 +28,9 @@ from inbox.cli.plans import (
     retried_lines,
     retry_plan_lines,
 )
-from inbox.cli.printing import notice, print_json, print_table
+from inbox.cli.printing import notice, print_json, print_lines, print_text
 from inbox.cli.selection import selection_options
+from inbox.cli.tables import print_table
 from inbox.sink.retry import Retried
 from inbox.store.letters import Letter, Selection
 
@@ -58,11 +59,11 @@ def list_(config: Path | None, selection: Selection, everything: bool, payload: 
         raise click.UsageError("--payload needs --json; `inbox dead-letters show ID --payload` shows one to people")
     options = database_settings(config).database
     found = read_letters(options, selection, resolved_too=everything or selection.ids is not None, whole=payload)
-    listed = _print_lines(found, payload=payload) if as_json else _print_people(list(found))
+    listed = _print_objects(found, payload=payload) if as_json else _print_people(list(found))
     return _unknown([each for each in selection.ids or () if each not in listed])
 
 
-def _print_lines(letters: Iterable[Letter], *, payload: bool) -> set[int]:
+def _print_objects(letters: Iterable[Letter], *, payload: bool) -> set[int]:
     listed = set()
     for letter in letters:
         listed.add(letter.dead_letter_id)
@@ -74,7 +75,7 @@ def _print_people(letters: Sequence[Letter]) -> set[int]:
     if letters:
         print_table(letters_table(letters))
     else:
-        click.echo("no dead letter fits")
+        print_text("no dead letter fits")
     return {letter.dead_letter_id for letter in letters}
 
 
@@ -91,7 +92,7 @@ def show(config: Path | None, dead_letter_id: int, payload: bool, as_json: bool)
         if as_json:
             print_json(letter_json(letter, payload=payload))
         else:
-            click.echo("\n".join(letter_lines(letter, payload=payload)))
+            print_text("\n".join(letter_lines(letter, payload=payload)))
         return DONE
     return _unknown([dead_letter_id])
 
@@ -168,8 +169,7 @@ def _require_some(selection: Selection, everything: bool) -> None:
 
 def _say(lines: Iterable[str], *, as_json: bool) -> None:
     if not as_json:
-        for line in lines:
-            click.echo(line)
+        print_lines(lines)
 
 
 def _end(plan: Plan, *, planned: Callable[[UnitPlan], list[str]], executed: bool, as_json: bool) -> int:

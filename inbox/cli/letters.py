@@ -5,13 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from inbox.cli.printing import timestamp
 from inbox.cli.selection import readable_key
+from inbox.cli.tables import PlainTable
 from inbox.events import address_of, as_base64, record_time
+from inbox.printable import printable
 from inbox.store.letters import Letter
 
 
@@ -40,13 +38,15 @@ def letter_json(letter: Letter, *, payload: bool) -> dict[str, Any]:
     return {**shown, "payload": _payload(letter)} if payload else shown
 
 
-def letters_table(letters: Sequence[Letter]) -> Table:
+def letters_table(letters: Sequence[Letter]) -> PlainTable:
     """One line a letter; of the error its first line."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("id", "state", "route", "from", "key", "type", "error", "attempts", "parked (UTC)"):
-        table.add_column(name, overflow="fold", justify="right" if name in ("id", "attempts") else "left")
+    table = PlainTable()
+    table.add_columns("id", justify="right")
+    table.add_columns("state", "route", "from", "key", "type", "error")
+    table.add_columns("attempts", justify="right")
+    table.add_columns("parked (UTC)")
     for letter in letters:
-        table.add_row(*(Text(cell) for cell in _cells(letter)))
+        table.add_row(*map(printable, _cells(letter)))
     return table
 
 
@@ -66,10 +66,15 @@ def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
         "parked": timestamp(letter.created_at),
         "last changed": timestamp(letter.updated_at),
         "resolved": f"{timestamp(letter.resolved_at)} by {letter.resolved_by}" if letter.resolved_at else None,
-        "error": f"{letter.error_class}: " + letter.error.replace("\n", "\n              from "),
     }
-    lines = [f"{name + ':':<13} {'none' if text is None else text}" for name, text in fields.items()]
+    lines = [f"{name + ':':<13} {'none' if text is None else printable(text)}" for name, text in fields.items()]
+    lines += _error_lines(letter)
     return lines + (_payload_lines(letter) if payload else [])
+
+
+def _error_lines(letter: Letter) -> list[str]:
+    first, *causes = (printable(line) for line in letter.error.split("\n"))
+    return [f"{'error:':<13} {letter.error_class}: {first}", *(f"{'':<13} from {cause}" for cause in causes)]
 
 
 def _cells(letter: Letter) -> list[str]:
@@ -106,16 +111,18 @@ def _payload(letter: Letter) -> dict[str, Any]:
 
 
 def _payload_lines(letter: Letter) -> list[str]:
-    headers = [f"header {name}: {_shown(value)}" for name, value in letter.record.headers() or ()]
+    headers = [f"header {printable(name)}: {_shown(value)}" for name, value in letter.record.headers() or ()]
     return [*headers, f"key: {_shown(letter.record.key())}", f"value: {_shown(letter.record.value())}"]
 
 
 def _shown(value: bytes | None) -> str:
-    """As text where it is one, line breaks and all; else in hexadecimal."""
+    """As text where it is one, with further lines indented; else in hexadecimal."""
     if value is None:
         return "null"
     try:
         text = value.decode()
     except UnicodeDecodeError:
         return f"\\x{value.hex()}"
-    return text if all(each.isprintable() or each in "\n\t" for each in text) else f"\\x{value.hex()}"
+    if not all(each.isprintable() or each in "\n\t" for each in text):
+        return f"\\x{value.hex()}"
+    return text.replace("\n", "\n    ")

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from inbox.app.health import waits_for
+from inbox.printable import printable
 from inbox.sink.worker import WorkerProgress
 from inbox.telemetry import configure_logging
 
@@ -29,16 +30,16 @@ class LiveLine:
     def __rich__(self) -> Text:
         if self.progress is None:
             return Text("starting", style="dim", no_wrap=True, overflow="ellipsis")
-        return Text.from_markup(self._markup(self.progress), overflow="ellipsis").append(*_trouble(self.progress))
+        line = Text(f"{self._rate(self.progress.records):,.0f}", style="bold", overflow="ellipsis")
+        return line.append(self._figures(self.progress), "not bold").append(*_trouble(self.progress))
 
-    def _markup(self, progress: WorkerProgress) -> str:
+    def _figures(self, progress: WorkerProgress) -> str:
         endings = "  ".join(
             f"{ending.value.replace('_', '-')} {count:,}"
             for ending, count in progress.settlement.by_ending().items()
             if count
         )
-        rate = self._rate(progress.records)
-        return f"[bold]{rate:,.0f}[/] events/s  lag {progress.lag:,}  batch {progress.batch_records:,}  {endings}"
+        return f" events/s  lag {progress.lag:,}  batch {progress.batch_records:,}  {endings}"
 
     def _rate(self, records: int) -> float:
         now = self._clock()
@@ -51,7 +52,7 @@ class LiveLine:
 
 def _trouble(progress: WorkerProgress) -> tuple[str, str]:
     if (waiting := waits_for(progress)) is not None:
-        return f"  {' '.join(waiting.split())}", "yellow"
+        return f"  {printable(' '.join(waiting.split()))}", "yellow"
     return ("", "") if progress.joined else ("  joining the group", "dim")
 
 

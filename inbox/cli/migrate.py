@@ -8,7 +8,7 @@ import click
 from inbox.app.migrate import Migration, bring_up_to_date, look_ahead
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.options import config_option, database_settings, example, json_option
-from inbox.cli.printing import print_json
+from inbox.cli.printing import print_json, print_lines, print_text
 from inbox.store.migrations import migration_sql
 from inbox.store.roles import roles_sql
 
@@ -36,18 +36,18 @@ def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str,
         raise click.UsageError("--sql and --roles print SQL and nothing else; leave out the other options")
     settings = database_settings(config)
     if roles:
-        click.echo(
+        print_text(
             roles_sql(settings.database.schema, settings.outbox, prunes=settings.retention.outbox is not None), nl=False
         )
         return DONE
     if sql:
-        click.echo(migration_sql(settings.database, to=to, outbox=settings.outbox), nl=False)
+        print_text(migration_sql(settings.database, to=to, outbox=settings.outbox), nl=False)
         return DONE
     migration = look_ahead(settings, to=to) if check else bring_up_to_date(settings, to=to)
     if as_json:
         print_json(_as_json(migration))
     else:
-        click.echo("\n".join(_lines(migration)))
+        print_lines(_lines(migration))
     return FOUND_A_FAILURE if check and migration.steps else DONE
 
 

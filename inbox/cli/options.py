@@ -17,6 +17,7 @@ from inbox.settings import (
     load_relay_settings,
     load_settings,
 )
+from inbox.settings.properties import is_secret, spelt_in_variables
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -49,10 +50,17 @@ def _pairs(_: click.Context, __: click.Parameter, given: Sequence[str]) -> tuple
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals or not name.strip():
+    name = name.strip()
+    if not equals or not name:
         # The text may be a secret that lost its name, so it is not quoted.
         raise click.BadParameter("expected KEY=VALUE, as in -X bootstrap.servers=kafka:9092")
-    return name.strip(), value
+    if is_secret(name):
+        raise click.BadParameter(
+            f"{name} is a secret, and the arguments of a process can be read by everybody on its machine; give it as "
+            f"environment variable INBOX_KAFKA__{spelt_in_variables(name).upper()}, or as file "
+            f"kafka__{spelt_in_variables(name)} in the directory that INBOX_SECRETS_DIR names"
+        )
+    return name, value
 
 
 def json_option(command: Command) -> Command:

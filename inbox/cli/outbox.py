@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import click
-import orjson
 
 from inbox.app.connector import capture_of
 from inbox.app.connector import connector as connector_of
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, properties_option, relay_settings
+from inbox.cli.printing import print_json, print_text
 
 
 @click.group()
@@ -32,7 +32,7 @@ def connector(config: Path | None, properties: tuple[tuple[str, str], ...], as_s
     """
     settings = relay_settings(config, properties)
     if as_sql:
-        click.echo(capture_of(settings.database).setup(), nl=False)
+        print_text(capture_of(settings.database).setup(), nl=False)
     else:
-        click.echo(orjson.dumps(connector_of(settings), option=orjson.OPT_INDENT_2).decode())
+        print_json(connector_of(settings), indented=True)
     return DONE

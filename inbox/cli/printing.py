@@ -1,39 +1,45 @@
-"""How values reach stdout: one JSON object, a table for a terminal, or plain lines for a pipe."""
+"""How values reach stdout: one JSON object, or lines. `inbox.cli.tables` has the tables.
 
-import sys
-from collections.abc import Mapping
+Only these two write to the terminal (ruff bans `click.echo` elsewhere), so that nothing from outside is taken for
+markup or an escape sequence.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from io import StringIO
 from typing import Any
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Table
 
-_WIDTH_OF_A_PIPE = 10_000
+from inbox.printable import printable, printable_lines
 
-
-def print_json(document: Mapping[str, Any]) -> None:
-    """One object on one line."""
-    click.echo(orjson.dumps(document).decode())
+_CONTROLS = re.compile("[\x7f-\x9f]")
+"""DEL and the C1 controls, which JSON lets through and terminals obey."""
 
 
-def print_table(table: Table) -> None:
-    """For a terminal as wide as that is; a pipe gets every row on one line, whole."""
-    if sys.stdout.isatty():
-        Console(highlight=False).print(table)
-        return
-    text = StringIO()
-    Console(file=text, width=_WIDTH_OF_A_PIPE, highlight=False).print(table)
-    click.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+def print_text(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text of any number of lines."""
+    click.echo(printable_lines(text), err=err, nl=nl)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print each text on a line of its own."""
+    for line in lines:
+        click.echo(printable(line))
+
+
+def print_json(document: Mapping[str, Any], *, indented: bool = False) -> None:
+    """Print one object, on one line unless `indented`."""
+    text = orjson.dumps(document, option=orjson.OPT_INDENT_2 if indented else 0).decode()
+    click.echo(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def notice(text: str) -> None:
-    """Something to know beside the answer, on stderr."""
-    click.echo(f"inbox: {text}", err=True)
+    """Print something to know beside the answer, on stderr."""
+    print_text(f"inbox: {text}", err=True)
 
 
 def timestamp(moment: datetime | None) -> str | None:
-    """RFC 3339, in UTC."""
+    """Return a time as RFC 3339 has it, in UTC."""
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

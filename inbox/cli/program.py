@@ -13,9 +13,10 @@ import click
 
 from inbox import __version__
 from inbox.cli.exits import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
-from inbox.cli.secrets import Secrets, without_passwords
+from inbox.cli.printing import print_text
+from inbox.cli.secrets import Secrets
 from inbox.errors import InboxError
-from inbox.telemetry import configure_logging
+from inbox.telemetry import configure_logging, hide_in_every_line
 
 _MODULES = {
     "adopt": "adopt",
@@ -54,6 +55,8 @@ class _Program(click.Group):
 def program() -> None:
     """Takes committed Kafka events into PostgreSQL effectively once."""
     configure_logging(human=sys.stderr.isatty())
+    if (secrets := click.get_current_context().find_object(Secrets)) is not None:
+        hide_in_every_line(secrets.hidden_in_sentence)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,10 +77,10 @@ def result_of(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except InboxError as error:
-        click.echo(said(without_passwords(str(error))), err=True)
+        print_text(said(secrets.hidden_in_sentence(str(error))), err=True)
         return exit_code(error)
     except Exception:  # noqa: BLE001 - a defect: everything is shown except secrets
-        click.echo(secrets.hidden(traceback.format_exc()), err=True)
+        print_text(secrets.hidden(traceback.format_exc()), err=True)
         return UNEXPECTED
     return result if isinstance(result, int) else 0
 
@@ -101,7 +104,7 @@ def _flushed() -> bool:
         sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            click.echo(said(f"writing to stdout: {error.strerror}"), err=True)
+            print_text(said(f"writing to stdout: {error.strerror}"), err=True)
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False

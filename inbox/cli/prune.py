@@ -10,7 +10,7 @@ from inbox.app.prune import Pruned, PrunePlan, plan_prune
 from inbox.app.prune import prune as prune_now
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, database_settings, example, json_option
-from inbox.cli.printing import notice, print_json, timestamp
+from inbox.cli.printing import notice, print_json, print_lines, timestamp
 from inbox.store.retention import Old
 
 
@@ -31,7 +31,7 @@ def prune(config: Path | None, execute: bool, as_json: bool) -> int:
     if as_json:
         print_json(document(plan, done))
     else:
-        click.echo("\n".join(_plan_lines(plan) if done is None else _done_lines(done)))
+        print_lines(_plan_lines(plan) if done is None else _done_lines(done))
     for reason in done.waits_for if done is not None else ():
         notice(f"claims stay for now: {reason}; the sink tries again by itself")
     return DONE

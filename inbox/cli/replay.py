@@ -22,9 +22,10 @@ from inbox.cli.options import (
     properties_option,
     sink_settings,
 )
-from inbox.cli.printing import notice, print_json, print_table
+from inbox.cli.printing import notice, print_json, print_lines, print_text
 from inbox.cli.replays import plan_json, plan_lines, replay_json, replays_table, shadow_json, shadow_lines
 from inbox.cli.selection import moment
+from inbox.cli.tables import print_table
 from inbox.cli.topics import where
 from inbox.cli.waiting import ended_otherwise, shown_until_settled
 from inbox.settings import Settings
@@ -168,8 +169,7 @@ def _told(request: Request, outcome: Outcome, *, as_json: bool) -> int:
     if as_json:
         print_json(plan_json(request, outcome))
     else:
-        for line in plan_lines(request, outcome):
-            click.echo(line)
+        print_lines(plan_lines(request, outcome))
         for note in outcome.plan.notes:
             notice(note)
         for refusal in outcome.plan.refusals:
@@ -190,8 +190,7 @@ def _shadow(settings: Settings, request: Request, outcome: Outcome, *, as_json: 
     if as_json:
         print_json(shadow_json(request, outcome, found))
     else:
-        for line in shadow_lines(found):
-            click.echo(line)
+        print_lines(shadow_lines(found))
     return FOUND_A_FAILURE if any(each.fails_now for each in found) else DONE
 
 
@@ -206,7 +205,7 @@ def list_(config: Path | None, as_json: bool) -> None:
     elif found:
         print_table(replays_table(found))
     else:
-        click.echo("nothing was replayed yet")
+        print_text("nothing was replayed yet")
 
 
 @replay.command("cancel", epilog=example("inbox replay cancel 4 --execute"))
@@ -233,11 +232,11 @@ def cancel_(config: Path | None, replay_id: int, execute: bool, as_json: bool) -
         print_json({"executed": execute, **replay_json(found)})
         return DONE
     for each in found.ranges:
-        click.echo(
+        print_text(
             f"{each.address}: at {each.next_offset} of {each.from_offset} up to {each.until_offset}; "
             f"goes on from {each.ledger_offset}"
         )
-    click.echo(
+    print_text(
         f"replay {replay_id} is {found.state.value}" if execute else "nothing was changed; add --execute to do it"
     )
     return DONE

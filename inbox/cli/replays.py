@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from inbox.app.replay import Outcome
 from inbox.app.replay_count import Count
 from inbox.app.replay_plan import Request, Step
 from inbox.cli.printing import timestamp
+from inbox.cli.tables import PlainTable
+from inbox.printable import printable
 from inbox.sink.shadow import RouteTrial
 from inbox.store.replays import Mode, Replay, ReplayedRange
 
@@ -108,12 +107,13 @@ def _range_json(each: ReplayedRange) -> dict[str, Any]:
     }
 
 
-def replays_table(replays: Sequence[Replay]) -> Table:
+def replays_table(replays: Sequence[Replay]) -> PlainTable:
     """A line for each range."""
-    table = Table(box=box.SIMPLE_HEAD)
-    names = ("id", "state", "mode", "route", "partition", "from", "until", "next", "endings", "by", "begun (UTC)")
-    for name in names:
-        table.add_column(name, overflow="fold", justify="right" if name in ("id", "from", "until", "next") else "left")
+    table = PlainTable()
+    table.add_columns("id", justify="right")
+    table.add_columns("state", "mode", "route", "partition")
+    table.add_columns("from", "until", "next", justify="right")
+    table.add_columns("endings", "by", "begun (UTC)")
     for replay in replays:
         for each in replay.ranges:
             table.add_row(*_cells(replay, each))
@@ -128,7 +128,7 @@ def _cells(replay: Replay, each: ReplayedRange) -> list[str]:
     route = replay.route or "all"
     return [
         str(replay.replay_id), each.state.value, replay.mode.value, route, str(each.address), *offsets, endings,
-        replay.requested_by, begun,
+        printable(replay.requested_by), begun,
     ]  # fmt: skip
 
 

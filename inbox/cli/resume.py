@@ -11,7 +11,7 @@ from inbox.app.resume import resume as resume_topic
 from inbox.app.resumption import RefusedError, Request, Step
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
-from inbox.cli.printing import notice, print_json
+from inbox.cli.printing import notice, print_json, print_lines
 from inbox.cli.topics import where
 
 
@@ -62,7 +62,7 @@ def resume(
     if as_json:
         print_json(_as_json(name, found))
     else:
-        click.echo("\n".join(_lines(found)))
+        print_lines(_lines(found))
     if execute and not found.executed:
         raise click.UsageError("events are lost or may come again, as the plan says; give --accept-loss as well")
     if found.elsewhere:

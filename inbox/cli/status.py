@@ -7,10 +7,11 @@ import click
 from inbox.app.status import read_status
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
-from inbox.cli.printing import notice, print_json, print_table
+from inbox.cli.printing import notice, print_json, print_text
 from inbox.cli.signals import Stop, stopped_by_signals
 from inbox.cli.status_report import document, partitions_table, summary
 from inbox.cli.status_watch import watch_status
+from inbox.cli.tables import print_table
 
 
 @click.command(epilog=example("inbox status --json | jq .totals\ninbox status --watch"))
@@ -41,5 +42,5 @@ def status(
         print_json(document(found))
     else:
         print_table(partitions_table(found))
-        click.echo(summary(found))
+        print_text(summary(found))
     return DONE

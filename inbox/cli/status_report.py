@@ -3,13 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from inbox.app.outbox_now import OutboxNow
 from inbox.app.status import PartitionRow, Status
 from inbox.cli.printing import timestamp
 from inbox.cli.replays import replay_json
+from inbox.cli.tables import PlainTable
+from inbox.printable import printable
 from inbox.store.replays import Replay
 
 _UNKNOWN = "?"
@@ -58,14 +57,12 @@ def _partition(row: PartitionRow) -> dict[str, Any]:
     }
 
 
-def partitions_table(found: Status) -> Table:
+def partitions_table(found: Status) -> PlainTable:
     """A row for each partition."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"sink {found.sink}, schema {found.schema}", title_justify="left")
-    table.add_column("topic", overflow="fold")
-    for name in ("partition", "next offset", "end offset", "lag", "rate/s", "oldest"):
-        table.add_column(name, justify="right")
-    table.add_column("owner", overflow="fold")
-    table.add_column("last progress (UTC)", overflow="fold")
+    table = PlainTable(title=f"sink {found.sink}, schema {found.schema}")
+    table.add_columns("topic")
+    table.add_columns("partition", "next offset", "end offset", "lag", "rate/s", "oldest", justify="right")
+    table.add_columns("owner", "last progress (UTC)")
     for row in found.partitions:
         table.add_row(*_cells(row, found.looked_at))
     return table
@@ -127,4 +124,4 @@ def _replay(replay: Replay) -> str:
     of = sum(each.until_offset - each.from_offset for each in replay.ranges)
     done = sum(each.next_offset - each.from_offset for each in replay.ranges)
     how = f"{replay.state.value}, {done} of {of} offsets"
-    return f"last replay: {replay.replay_id}, {replay.mode.value}, by {replay.requested_by}: {how}"
+    return f"last replay: {replay.replay_id}, {replay.mode.value}, by {printable(replay.requested_by)}: {how}"

@@ -3,17 +3,18 @@
 import sys
 from collections.abc import Callable
 
-import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from inbox.app.status import Status
-from inbox.cli.printing import notice, print_json, print_table
+from inbox.cli.printing import notice, print_json, print_text
 from inbox.cli.secrets import without_passwords
 from inbox.cli.signals import Stop
 from inbox.cli.status_report import document, partitions_table, summary
+from inbox.cli.tables import print_table
 from inbox.errors import TryAgainError
+from inbox.printable import printable_lines
 
 
 def watch_status(look: Callable[[], Status], stop: Stop, *, interval_seconds: float, as_json: bool) -> None:
@@ -49,12 +50,15 @@ def _print_each(look: Callable[[], Status], stop: Stop, interval_seconds: float,
                 print_json(document(found))
             else:
                 print_table(partitions_table(found))
-                click.echo(summary(found))
+                print_text(summary(found))
             sys.stdout.flush()
         stop.wait(interval_seconds)
 
 
 def _screen(found: Status | None, trouble: str) -> Group:
     troubles = [trouble] if trouble else list(found.notices) if found else []
-    parts: list[RenderableType] = [partitions_table(found), Text(summary(found))] if found else []
-    return Group(*parts, *(Text(text, style="yellow") for text in troubles), Text("Ctrl-C ends", style="dim"))
+    parts: list[RenderableType] = []
+    if found is not None:
+        parts = [partitions_table(found).table, Text(printable_lines(summary(found)))]
+    parts += [Text(printable_lines(text), style="yellow") for text in troubles]
+    return Group(*parts, Text("Ctrl-C ends", style="dim"))

@@ -2,12 +2,13 @@
 
 from collections import Counter
 
-from inbox.kafka.options import GUARDED, PRODUCER_GUARDED
+from inbox.kafka.options import GUARDED, LOADS_CODE, PRODUCER_GUARDED
 from inbox.settings.outbox_rules import review_outbox
 from inbox.settings.problems import hint, quote, show_path
 from inbox.settings.properties import KNOWN, canonical
 from inbox.settings.review import Review
 from inbox.settings.route_rules import review_route
+from inbox.settings.sources import FLAG
 from inbox.settings.variables import ways_to_set
 
 _GUARDED = {**GUARDED, **PRODUCER_GUARDED}
@@ -57,6 +58,12 @@ def _review_kafka(subject: Review) -> None:
             subject.blame(path, f"librdkafka has no such property{hint(name, KNOWN)}")
         elif canonical(name) in _GUARDED:
             _review_guarded(subject, path, value)
+        elif canonical(name) in LOADS_CODE and subject.layers.origin(path) != FLAG:
+            subject.blame(
+                path,
+                f"makes every command that reads this file run native code from another file; give it as -X {name}=... "
+                "where the process is started, so that only who starts it decides",
+            )
         elif name == "transactional.id":
             subject.blame(
                 path, "only the relay has one; set [outbox] transactional_id, and start it with --transactional"

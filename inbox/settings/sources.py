@@ -12,6 +12,9 @@ from inbox.settings.properties import canonical
 
 DEFAULT_FILE = "inbox.toml"
 
+FLAG = "flag -X"
+"""The origin of a property that was given on the command line."""
+
 _HOW_TO_BEGIN = """make one, or name one with --config or INBOX_CONFIG. A small one:
     [sink]
     name = "inventory"
@@ -67,7 +70,7 @@ def gather(
 ) -> Layers | None:
     """Every source merged; None when what there is cannot be judged as a whole, and `problems` says why."""
     values = [*_secrets(environ, cwd, problems), *_variables(environ, problems)]
-    values += [Value(("kafka", name), text, "flag -X") for name, text in flags.items()]
+    values += [Value(("kafka", name), text, FLAG) for name, text in flags.items()]
     layers = _start(config, environ.get(variables.CONFIG, ""), cwd, problems, anything_else=bool(values or problems))
     if layers is not None:
         for value in values:

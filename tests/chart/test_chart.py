@@ -171,6 +171,14 @@ REFUSED = {
         ["--set-json", 'extraEnv=[{"name": "INBOX_KAFKA__SASL_PASSWORD", "value": "hunter2"}]'],
         "extraEnv sets INBOX_KAFKA__SASL_PASSWORD by its value",
     ),
+    "a secret among the arguments": (
+        ["--set-json", 'workload.extraArgs=["-X", "sasl.password=hunter2"]'],
+        "workload.extraArgs gives sasl.password, and a pod's description is no place for a secret",
+    ),
+    "a secret in one argument": (
+        ["--set-json", 'workload.extraArgs=["-Xssl.key.pem=hunter2"]'],
+        "a pod's description is no place for a secret",
+    ),
     "two sources of secrets": (
         ["--set-json", 'secrets.externalSecret={"enabled":true,"secretStoreRef":{"name":"v"},"data":{"a__b":{}}}'],
         "secrets.existingSecret and secrets.externalSecret.enabled are both set; keep one",

@@ -9,7 +9,7 @@ import pytest
 
 import inbox
 from inbox.errors import StartupError
-from inbox.handlers import Transaction, load_handler
+from inbox.handlers import Transaction, load_handler, offered_by
 from tests.sinks import offer_handlers
 
 MODULE = """
@@ -347,3 +347,19 @@ def test_a_transaction_takes_no_attributes_of_a_handlers_own() -> None:
     transaction = Transaction.__new__(Transaction)
     with pytest.raises(AttributeError):
         transaction.memory = 1  # type: ignore[attr-defined]
+
+
+def test_two_packages_that_offer_one_name_are_refused_by_their_names(offer: Offer, tmp_path: Path) -> None:
+    offer({"h": "shop:plain"})
+    offer_handlers(tmp_path, {"h": "shop:marked"}, package="another-shop")
+
+    said = refused("h")
+
+    assert "another-shop 1.0 (shop:marked)" in said
+    assert "handlers-of-a-test 1.0 (shop:plain)" in said
+
+
+def test_a_name_says_which_package_offers_it(offer: Offer) -> None:
+    offer({"h": "shop:plain"})
+    assert offered_by("h") == "handlers-of-a-test 1.0"
+    assert offered_by("absent") == ""

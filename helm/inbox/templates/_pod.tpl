@@ -53,7 +53,7 @@ volumes:
     configMap:
       name: {{ .config }}
   - name: tmp
-    emptyDir: {}
+    emptyDir: {sizeLimit: 64Mi}
   {{- with .secret }}
   - name: secrets
     secret:

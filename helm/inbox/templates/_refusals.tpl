@@ -38,6 +38,13 @@
 {{- fail (printf "config.kafka.%q is a secret, and a ConfigMap is no place for it; put it under the key kafka__%s into the Secret of secrets.existingSecret" $name (replace "." "_" $name)) }}
 {{- end }}
 {{- end }}
+{{- range .Values.workload.extraArgs }}
+{{- if regexMatch "(?i)^(-X)?\\s*[a-z._]*(password|passphrase|secret|user.info|token|jaas|\\.pem|oauthbearer.(config|extensions))[a-z._]*\\s*=" . }}
+{{- if not (regexMatch "token.endpoint.url" .) }}
+{{- fail (printf "workload.extraArgs gives %s, and a pod's description is no place for a secret; put it into the Secret of secrets.existingSecret" (regexReplaceAll "=.*" . "")) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range .Values.extraEnv }}
 {{- if and .value (regexMatch "(?i)(DATABASE__URL|PASSWORD|PASSPHRASE|SECRET|TOKEN|JAAS|_PEM$)" .name) }}
 {{- fail (printf "extraEnv sets %s by its value, and a pod's description is no place for a secret; use secrets.existingSecret, or valueFrom.secretKeyRef" .name) }}

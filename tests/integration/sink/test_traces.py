@@ -120,3 +120,25 @@ def test_a_missing_package_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyP
 def test_without_being_asked_nothing_of_it_is_imported() -> None:
     look = "import sys, inbox.cli.work; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", look]).returncode == 0
+
+
+HOSTILE = [
+    {"traceparent": "x" * 65536},
+    {"traceparent": "00-" + "0" * 32 + "-" + "0" * 16 + "-01"},
+    {"traceparent": "00-\r\nforged line"},
+    {"traceparent": f"ff-{1:032x}-{1:016x}-01"},
+    {"traceparent": f"00-{1:032x}-{1:016x}-01-more"},
+    {"tracestate": "a=" + "," * 65536},
+]
+
+
+@pytest.mark.parametrize("headers", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_header_that_is_no_trace_context_is_passed_over_in_silence(
+    handled_by: HandledBy, traces: Traces, headers: Mapping[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = handled_by(lambda event, tx: None)
+    sink.send(Out(1, headers=headers), Out(2, headers={**traceparent(2), "tracestate": "a=" + "b" * 65536}))
+    sink.run(tracing=traces.tracing)
+
+    assert sorted(trace for span in traces.named("settle batch") for trace in linked(span)) == [2]
+    assert not caplog.records

@@ -36,3 +36,38 @@ def test_a_password_in_the_query_of_a_url_is_a_secret() -> None:
     learned = Secrets()
     learned.learn(DatabaseOptions(url=SecretStr("postgresql://db/inbox?user=a&password=hunter2&sslmode=require")))
     assert "hunter2" not in learned.hidden("the word is hunter2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sslpassword=hunter2",
+        "oauth_client_secret='hunter2 x'",
+        "PGPASSWORD=hunter2 psql",
+        "scram_client_key=hunter2",
+        "postgresql://db/inbox?sslpassword=hunter2&sslmode=require",
+        "Unrecognized sasl.oauthbearer.config beginning at: token=hunter2 (_AUTHENTICATION); check it",
+        "Invalid sasl.oauthbearer.config: non-integral 'lifeSeconds=': hunter2",
+        "Unrecognized sasl.oauthbearer.extensions beginning at: hunter2",
+    ],
+)
+def test_every_parameter_of_libpq_and_librdkafka_that_holds_a_secret_is_known(text: str) -> None:
+    assert "hunter2" not in without_passwords(text)
+
+
+def test_what_stands_behind_a_quoted_secret_stays() -> None:
+    told = "Unrecognized sasl.oauthbearer.config beginning at: x=hunter2 (_AUTHENTICATION); check it"
+    assert without_passwords(told).endswith(" (_AUTHENTICATION); check it")
+
+
+def test_a_secret_is_hidden_in_a_sentence() -> None:
+    learned = Secrets()
+    learned.learn(DatabaseOptions(url=SecretStr("postgresql://ada:correct-horse@db/inbox")))
+    assert learned.hidden_in_sentence("it is correct-horse") == "it is ********"
+
+
+@pytest.mark.parametrize("password", ["inbox", "inventory"])
+def test_a_secret_that_is_a_public_name_too_leaves_sentences_readable(password: str) -> None:
+    learned = Secrets()
+    learned.learn(DatabaseOptions(url=SecretStr(f"postgresql://inventory:{password}@db/inbox")))
+    assert learned.hidden_in_sentence("run `inbox migrate` for inventory") == "run `inbox migrate` for inventory"

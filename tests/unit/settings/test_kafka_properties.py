@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import cimpl
 
-from inbox.kafka.options import GUARDED
+from inbox.kafka.options import GUARDED, LOADS_CODE
 from inbox.settings import Settings
 from inbox.settings.properties import KNOWN, is_secret
 
@@ -127,3 +127,20 @@ def test_the_names_are_those_of_the_librdkafka_in_use(tmp_path: Path) -> None:
     settable = {row[0].strip() for row in rows[2:] if "see dedicated API" not in row[-1]}
 
     assert settable - {"Property", "builtin.features"} - {name for name in settable if name.startswith("---")} == KNOWN
+
+
+@pytest.mark.parametrize("name", sorted(LOADS_CODE))
+def test_a_file_cannot_make_the_sink_load_a_library(refuse: Refuse, small: str, name: str) -> None:
+    text = small.replace("[[routes]]", f'"{name}" = "evil.so"\n[[routes]]')
+
+    assert f"give it as -X {name}=" in refuse(text)
+
+
+@pytest.mark.parametrize("name", sorted(LOADS_CODE))
+def test_an_environment_variable_cannot_make_the_sink_load_a_library(refuse: Refuse, name: str) -> None:
+    assert "native code" in refuse(environ={f"INBOX_KAFKA__{name.replace('.', '_').upper()}": "evil.so"})
+
+
+@pytest.mark.parametrize("name", sorted(LOADS_CODE))
+def test_the_command_line_may_name_a_library(load: Load, name: str) -> None:
+    assert load(flags={name: "mine"}).kafka.properties[name] == "mine"

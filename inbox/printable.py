@@ -1,0 +1,37 @@
+"""The one way in which text from outside reaches a terminal or a line of a log.
+
+A key, an event type, the text of an exception or a header's name is whatever a producer wrote. Escape sequences among
+it would drive the reader's terminal, and line breaks would forge lines.
+"""
+
+import re
+
+_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_PRINTABLE_LINES = re.compile(r"[ -~\n]*")
+_PRINTABLE = re.compile(r"[ -~]*")
+
+
+def printable(text: str) -> str:
+    r"""Return the text on one line, with an escape such as `\x1b` for each character that Unicode calls not printable.
+
+    A backslash stays as it is: the result is for people, and cannot be read back.
+    """
+    if _PRINTABLE.fullmatch(text):
+        return text
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return the text with its line breaks as they are, and each line `printable`."""
+    if _PRINTABLE_LINES.fullmatch(text):
+        return text
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
