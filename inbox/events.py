@@ -18,6 +18,7 @@ Header = tuple[str, bytes | None]
 
 _TIMESTAMP_NOT_AVAILABLE = 0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Record(Protocol):
@@ -75,8 +76,8 @@ class Settlement:
 class Event:
     """One committed record with an identity, as a handler sees it.
 
-    `timestamp` is the record's own (producer's or broker's) in UTC, None where the record has none or one past
-    the year 9999.
+    `timestamp` is the record's own (producer's or broker's) in UTC. It is None where the record has none (Kafka's -1),
+    or one past the year 9999.
     """
 
     id: UUID
@@ -142,7 +143,7 @@ def as_base64(value: bytes | None) -> str | None:
 
 
 def record_time(record: Record) -> datetime | None:
-    """The record's timestamp; None where it has none, or one that no calendar holds (after the year 9999).
+    """Return the record's timestamp; None where it has none, or one that `datetime` cannot hold (after the year 9999).
 
     A producer that writes microseconds for milliseconds makes such; its events can be handled and parked all the same.
     """
@@ -156,9 +157,21 @@ def record_time(record: Record) -> datetime | None:
 
 
 def record_milliseconds(record: Record) -> int | None:
-    """The record's timestamp as Kafka has it, since 1970; None where it has none."""
+    """Return the record's timestamp as Kafka has it, since 1970; None where it has none.
+
+    -1 is how a log says that a record has none (Kafka, `RecordBatch.NO_TIMESTAMP`), and no timestamp is negative
+    (`ProducerRecord`).
+    """
     kind, milliseconds = record.timestamp()
-    return None if kind == _TIMESTAMP_NOT_AVAILABLE else milliseconds
+    return None if kind == _TIMESTAMP_NOT_AVAILABLE or milliseconds < 0 else milliseconds
+
+
+def milliseconds_until(time: datetime) -> int:
+    """Return the first whole millisecond since 1970 at or after `time`, exactly; 0 before that.
+
+    Kafka asks in these for the first offset at a time, and takes negative ones for words (-1 is the end of the log).
+    """
+    return max(0, -((_EPOCH - time) // _MILLISECOND))
 
 
 def event_from(record: Record, event_id: bytes, event_type: str | None) -> Event:

@@ -13,7 +13,7 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from inbox.errors import StartupError, TryAgainError
-from inbox.events import TopicPartition
+from inbox.events import TopicPartition, milliseconds_until
 from inbox.kafka.failures import at_start, is_forbidden, is_refusal
 from inbox.kafka.options import CLIENT_ID, KafkaOptions, for_producers
 
@@ -111,7 +111,8 @@ class Cluster:
 
     def offsets_at(self, partitions: Sequence[TopicPartition], time: datetime) -> dict[TopicPartition, int]:
         """The first offset at or after `time`; the end where nothing is as young."""
-        found = self._offsets(partitions, OffsetSpec.for_timestamp(int(time.timestamp() * 1000)))
+        spec = OffsetSpec.for_timestamp(milliseconds_until(time))
+        found = self._offsets(partitions, spec)
         ends = self.stable_ends(partitions)
         return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
 

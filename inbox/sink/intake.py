@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from inbox.events import Record, TopicPartition
+from inbox.events import Record, TopicPartition, record_milliseconds
 from inbox.kafka.consumer import Taken
 from inbox.policy import BatchLimit
 from inbox.sink.assignment import Assigned, Assignment
@@ -132,7 +132,7 @@ class Intake:
             after=each.taken,
             routes=self._decoder(address.topic, each.topic_id).new_columns(),
             topic_id=each.topic_id,
-            oldest_milliseconds=first.timestamp()[1] if first is not None else None,
+            oldest_milliseconds=record_milliseconds(first) if first is not None else None,
             replay=each.replay,
         )
         self.batch.slices[address] = part

@@ -189,7 +189,8 @@ class Worker:
         BATCH_SECONDS.observe(seconds)
         if batch.records:
             BATCH_EVENTS.observe(batch.records)
-        oldest = [part.oldest_milliseconds for part in batch.slices.values() if part.oldest_milliseconds]
+        times = (part.oldest_milliseconds for part in batch.slices.values())
+        oldest = [each for each in times if each is not None]
         if oldest:
             END_TO_END_SECONDS.observe(max(0.0, time.time() - min(oldest) / 1000))
 

@@ -81,7 +81,7 @@ def _of_json(kind: TypeName, element: TypeName | None, node: sql.Composable, tex
         elements = sql.SQL("ARRAY(SELECT {} FROM jsonb_array_elements({}) AS x (value))").format(one, node)
         return _when(node, "array", elements, _cast(kind, text))
     if kind.name in _TIMES:
-        milliseconds = sql.SQL("{}::numeric").format(text)
+        milliseconds = sql.SQL("({}::numeric)").format(text)
         return _when(node, "number", _from_milliseconds(kind, milliseconds), _cast(kind, text))
     if kind.name == "bytea":
         return sql.SQL("decode({}, 'base64')").format(text)
@@ -93,7 +93,7 @@ def _from_input(column: Column, source: str) -> sql.Composable:
     name, kind = input_of(column, source)[:2]
     value = sql.SQL("e.") + sql.Identifier(name)
     if kind == "milliseconds" and column.base.name in _TIMES:
-        return _from_milliseconds(column.base, value)
+        return _from_milliseconds(column.base, sql.SQL("({}::numeric)").format(value))
     if kind == "bytea" and column.base.name == "bytea":
         return value
     return _cast(column.base, value)
@@ -104,10 +104,18 @@ def _cast(kind: TypeName, value: sql.Composable) -> sql.Composable:
 
 
 def _from_milliseconds(kind: TypeName, value: sql.Composable) -> sql.Composable:
-    moment = sql.SQL("to_timestamp(({})::double precision / 1000)").format(value)
+    """The moment that many milliseconds after 1970, to the microsecond.
+
+    In whole days and whole microseconds of a day: `to_timestamp` and the factor of an interval are double precision,
+    which holds these two exactly, and not the microseconds from 1970 to the year 9999.
+    """
+    moment = sql.SQL(
+        "(timestamp 'epoch' + div({0}, 86400000)::double precision * interval '1 day'"
+        " + (mod({0}, 86400000) * 1000)::bigint * interval '1 microsecond')"
+    ).format(value)
     if kind.name == "timestamptz":
-        return moment
-    return sql.SQL("({} AT TIME ZONE 'UTC')::{}").format(moment, kind.sql)
+        return sql.SQL("({} AT TIME ZONE 'UTC')").format(moment)
+    return sql.SQL("{}::{}").format(moment, kind.sql)
 
 
 def _when(node: sql.Composable, kind: str, then: sql.Composable, otherwise: sql.Composable) -> sql.Composable:

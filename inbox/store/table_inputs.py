@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, LiteralString, NamedTuple, cast
 
-from inbox.events import Record, last_header
+from inbox.events import Record, last_header, record_milliseconds
 from inbox.store import arrays
 from inbox.store.table_columns import Column
-
-_NO_TIMESTAMP = 0
 
 
 class TableEvents(NamedTuple):
@@ -75,16 +73,13 @@ def _of_bytes(name: LiteralString, read: Callable[[Record], bytes | None], *, bi
     return Input(name + "_" + kind, kind, lambda events: [read(record) for record in events.records], pack)
 
 
-def _milliseconds(record: Record) -> int | None:
-    kind, milliseconds = record.timestamp()
-    return None if kind == _NO_TIMESTAMP else milliseconds
-
-
 _PLAIN: dict[str, Input] = {
     "$topic": Input("topic", "text", lambda e: [r.topic().encode() for r in e.records], arrays.texts),
     "$partition": Input("partition", "integer", lambda e: [r.partition() for r in e.records], arrays.int4s),
     "$offset": Input("kafka_offset", "bigint", lambda e: [r.offset() for r in e.records], arrays.int8s),
-    "$timestamp": Input("timestamp", "milliseconds", lambda e: [_milliseconds(r) for r in e.records], arrays.int8s),
+    "$timestamp": Input(
+        "timestamp", "milliseconds", lambda e: [record_milliseconds(r) for r in e.records], arrays.int8s
+    ),
     "$event_id": Input("event_id", "uuid", lambda e: e.ids, arrays.uuids),
     "$type": Input("type", "text", lambda e: [None if t is None else t.encode() for t in e.types], arrays.texts),
 }

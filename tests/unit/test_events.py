@@ -17,6 +17,8 @@ from inbox.events import (
     decoded,
     event_from,
     last_header,
+    milliseconds_until,
+    record_milliseconds,
     record_time,
 )
 from tests.records import record
@@ -55,17 +57,40 @@ def test_of_headers_of_one_name_the_last_counts() -> None:
     assert last_header((("a", b"1"), ("a", None)), "a") is None
 
 
-@given(milliseconds=st.integers(-62_135_596_800_000, 253_402_300_799_999))
+@given(milliseconds=st.integers(0, 253_402_300_799_999))
 def test_a_timestamp_is_kept_to_the_millisecond(milliseconds: int) -> None:
     expected = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
     assert record_time(record(milliseconds=milliseconds)) == expected
 
 
-def test_a_record_without_a_timestamp_has_none() -> None:
-    assert record_time(record(milliseconds=None)) is None
+@pytest.mark.parametrize("milliseconds", [None, -1, -2, -62_135_596_800_000])
+def test_a_record_without_a_timestamp_has_none(milliseconds: int | None) -> None:
+    """Kafka's log says -1 where there is none, and librdkafka then still calls it a CreateTime."""
+    it = record(milliseconds=milliseconds)
+
+    assert record_time(it) is None
+    assert record_milliseconds(it) is None
+    assert event_from(it, UUID(int=1).bytes, None).timestamp is None
 
 
-@pytest.mark.parametrize("milliseconds", [1_700_000_000_000_000, 1_700_000_000_000_000_000, 2**63 - 1, -(2**63)])
+def test_the_first_millisecond_of_1970_is_a_timestamp() -> None:
+    assert record_time(record(milliseconds=0)) == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@given(milliseconds=st.integers(0, 253_402_300_799_999), microseconds=st.integers(-999, 0))
+def test_the_first_millisecond_at_or_after_a_time_is_exact(milliseconds: int, microseconds: int) -> None:
+    time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds, microseconds=microseconds)
+    assert milliseconds_until(time) == milliseconds
+
+
+@pytest.mark.parametrize(
+    "before", ["1969-12-31T23:59:59.999+00:00", "1969-12-31T23:59:59.998+00:00", "0001-01-01T00:00:00+00:00"]
+)
+def test_a_time_before_1970_is_none_of_the_negative_numbers_that_are_words_in_kafka(before: str) -> None:
+    assert milliseconds_until(datetime.fromisoformat(before)) == 0
+
+
+@pytest.mark.parametrize("milliseconds", [1_700_000_000_000_000, 1_700_000_000_000_000_000, 2**63 - 1])
 def test_a_timestamp_that_no_calendar_holds_is_none_so_that_its_event_can_still_be_parked(milliseconds: int) -> None:
     """Some producers write microseconds or nanoseconds where Kafka wants milliseconds."""
     assert record_time(record(milliseconds=milliseconds)) is None

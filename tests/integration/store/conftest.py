@@ -1,7 +1,8 @@
 """A database with the inbox's tables, and connections to it as the sink has them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from inbox.store.database import SinkConnection, connect
 from inbox.store.ledger import Ledger
 from inbox.store.options import DatabaseOptions
 from inbox.store.registration import Register, Registration, RouteIdentity, SinkIdentity
+from tests.integration.store.table_routes import MakeRoute, Route
 
 Connect = Callable[[], SinkConnection]
 Bind = Callable[..., Registration]
@@ -65,3 +67,14 @@ def ledger_(connection: SinkConnection, bind: Bind) -> Ledger:
     ledger = Ledger("inbox")
     ledger.add(connection, "cluster-1", None, {P0: 10, P1: 10, P2: 10})
     return ledger
+
+
+@pytest.fixture(name="route")
+def route_(connection: SinkConnection) -> MakeRoute:
+    """Creates the table `t` with the given columns, and a route over it."""
+
+    def make(declared: str, columns: Mapping[str, str], **changes: Any) -> Route:
+        connection.execute(f"CREATE TABLE t ({declared})".encode())
+        return Route(connection, columns, **changes)
+
+    return make

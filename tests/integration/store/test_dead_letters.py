@@ -148,6 +148,13 @@ def test_no_timestamp_keeps_its_event_from_being_parked(
     assert column(connection, "kafka_offset") == [1]
 
 
+def test_a_record_whose_timestamp_is_kafkas_minus_one_is_parked_without_one(
+    connection: SinkConnection, dead_letters: DeadLetters
+) -> None:
+    dead_letters.park(connection, [replace(LETTER, record=record(1, milliseconds=-1))])
+    assert column(connection, "kafka_timestamp") == column(connection, "kafka_milliseconds") == [None]
+
+
 def test_keys_of_open_letters_hold_later_events(connection: SinkConnection, dead_letters: DeadLetters) -> None:
     waiting = at(2, b"b", state=State.WAITING)
     dead_letters.park(connection, [at(1, b"a"), waiting, at(3, b"a"), at(4, b"c", partition_id=2), at(5, None)])

@@ -1,7 +1,5 @@
 """A value that its column cannot take: an EventError, told by column, source and type, never by the value."""
 
-import json
-from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -10,61 +8,12 @@ import pytest
 from inbox.errors import EventError, StartupError
 from inbox.events import Record
 from inbox.store.database import SinkConnection
-from inbox.store.options import TableMode, TableTarget, Tombstones
-from inbox.store.table_inputs import TableEvents
+from inbox.store.options import TableMode, Tombstones
 from inbox.store.table_search import Found
-from inbox.store.tables import TableWriter
+from tests.integration.store.table_routes import MakeRoute, events_of, of
 from tests.records import record
 
 SECRET = "hunter2"  # stands in every refused value
-
-
-class Route:
-    """A table route over `t`, and a way to write to it."""
-
-    def __init__(self, connection: SinkConnection, columns: Mapping[str, str], **changes: Any) -> None:
-        self.connection = connection
-        changes = {"mode": TableMode.APPEND, "name": "public.t", **changes}
-        self.writer = TableWriter(connection, TableTarget(columns=columns, **changes))
-
-    def write(self, *records: Record) -> None:
-        with self.connection.transaction():
-            self.writer.write(self.connection, events_of(*records))
-
-    def refusal(self, one: Record) -> str:
-        """What is said of an event that cannot be written."""
-        with pytest.raises(EventError) as failed:
-            self.write(one)
-        return str(self.writer.explain(self.connection, events_of(one), failed.value))
-
-    def refused(self, *records: Record) -> list[int]:
-        """Which of the events can never be written."""
-        return sorted(self.writer.find(self.connection, events_of(*records)).refused)
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        return self.connection.execute("SELECT * FROM t ORDER BY 1").fetchall()
-
-
-MakeRoute = Callable[..., Route]
-
-
-def events_of(*records: Record) -> TableEvents:
-    return TableEvents([bytes(16)] * len(records), [None] * len(records), records)
-
-
-def of(document: Any, offset: int = 0, key: bytes | None = None) -> Record:
-    return record(offset, key=key, value=json.dumps(document).encode())
-
-
-@pytest.fixture(name="route")
-def route_(connection: SinkConnection) -> MakeRoute:
-    """Creates the table `t` with the given columns, and a route over it."""
-
-    def make(declared: str, columns: Mapping[str, str], **changes: Any) -> Route:
-        connection.execute(f"CREATE TABLE t ({declared})".encode())
-        return Route(connection, columns, **changes)
-
-    return make
 
 
 # The declared type, the event's value, the SQLSTATE of the refusal.

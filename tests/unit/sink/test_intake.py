@@ -34,6 +34,13 @@ def test_a_slice_says_what_it_settles(make_intake: MakeIntake) -> None:
     assert (part.before, part.after, part.oldest_milliseconds) == (10, 12, 123)
 
 
+@pytest.mark.parametrize(("milliseconds", "noted"), [(None, None), (-1, None), (0, 0)])
+def test_only_a_timestamp_counts_as_one(make_intake: MakeIntake, milliseconds: int | None, noted: int | None) -> None:
+    intake = make_intake()
+    intake.add(Taken([record(10, milliseconds=milliseconds)]))
+    assert intake.hand_over().slices[P0].oldest_milliseconds == noted
+
+
 def test_offsets_below_what_was_taken_are_dropped(make_intake: MakeIntake) -> None:
     intake = make_intake()
     intake.add(Taken([record(8), record(9), record(10), record(10), record(11)]))
