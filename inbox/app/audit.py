@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-from inbox.app.binding import log_view
+from inbox.app.comparison import read_comparable
 from inbox.app.recount import AuditedRoute, Recount
 from inbox.app.strays import StraySearch
 from inbox.audit.account import CHUNK_BITS, OFFSETS_KEPT, Listing, Outsider, PartitionAudit, Stray
 from inbox.errors import HaltError, LostPlaceError, StartupError
-from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.cluster import Cluster
 from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
 from inbox.sink.fit import misfits
@@ -164,15 +164,16 @@ class _Office:
 
     def refuse_other_logs(self, topics: set[str]) -> None:
         cluster_id = self._cluster.cluster_id()
-        views = self._cluster.topics(sorted(topics))
-        if absent := topics - set(views):
-            raise StartupError(f"the cluster has no topic {', '.join(sorted(absent))}; correct [kafka] or [[routes]]")
         ledger = Ledger(self._settings.database.schema)
-        for name, view in views.items():
-            known = ledger.known(self._connection, [name])
-            if lines := misfits(known, log_view(view, self._cluster, cluster_id)):
+        found = read_comparable(
+            self._cluster, cluster_id, sorted(topics), lambda names: ledger.known(self._connection, names)
+        )
+        if absent := topics - set(found):
+            raise StartupError(f"the cluster has no topic {', '.join(sorted(absent))}; correct [kafka] or [[routes]]")
+        for each in found.values():
+            if lines := misfits(each.known, each.log):
                 raise HaltError("\n".join(lines))
-        self._views: Mapping[str, TopicView] = views
+        self._topic_ids = {name: each.log.topic_id for name, each in found.items()}
 
     def run(self, found: Audit, reader: LogReader, watch: Watch) -> None:
         watch(found)
@@ -189,8 +190,9 @@ class _Office:
         for part in parts:
             part.strays, part.stray_count = [], 0  # an interrupted audit may have found some of them
         if differing := [part for part in parts if part.differing]:
-            views = {name: view.topic_id for name, view in self._views.items()}
-            search = StraySearch(self._reads, self._cluster, reader, self._settings.routes, self._route_ids, views)
+            search = StraySearch(
+                self._reads, self._cluster, reader, self._settings.routes, self._route_ids, self._topic_ids
+            )
             search.run(differing, notices)
 
     def find_outsiders(self, found: Audit, request: Request) -> None:
@@ -214,7 +216,7 @@ class _Office:
         ]
 
     def _read(self, part: PartitionAudit, recount: Recount, reader: LogReader, found: Audit, watch: Watch) -> None:
-        recount.decode_as(self._views[part.address.topic].topic_id)
+        recount.decode_as(self._topic_ids[part.address.topic])
         while not part.done:
             try:
                 for records, reached in reader.read(part.address, part.at, part.until_offset):

@@ -5,11 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
+from inbox.app.comparison import Comparable, read_comparable
 from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.settings import Settings
-from inbox.sink.fit import LogView, misfits, truncated
+from inbox.sink.fit import misfits, truncated
 from inbox.sink.routes import Route, StartPoint
 from inbox.store.database import SinkConnection, connect
 from inbox.store.ledger import KnownPartition, Ledger
@@ -53,10 +54,11 @@ def register(
     ledger = Ledger(settings.database.schema)
 
     def add_partitions(locked: SinkConnection) -> None:
-        for view in topics.values():
-            known = ledger.known(locked, [view.name])
-            starts = first_offsets(known, view, cluster, cluster_id, settings.sink.start)
-            ledger.add(locked, cluster_id, view.topic_id, starts)
+        found = read_comparable(cluster, cluster_id, sorted(topics), lambda names: ledger.known(locked, names))
+        if absent := sorted(set(topics) - set(found)):
+            raise StartupError(no_topic(", ".join(absent)))
+        for each in found.values():
+            ledger.add(locked, cluster_id, each.log.topic_id, first_offsets(each, cluster, settings.sink.start))
 
     return Register(settings.database.schema).bind(connection, sink_identity(settings, cluster_id), add_partitions)
 
@@ -70,35 +72,32 @@ def introduce(connection: SinkConnection, schema: str, cluster: Cluster, partiti
     """
     ledger = Ledger(schema)
     try:
-        cluster_id = cluster.cluster_id()
-        views = cluster.topics(sorted({partition.topic for partition in partitions}))
-        for view in views.values():
-            _refuse_other_log(ledger.known(connection, [view.name]), view, cluster, cluster_id)
-        starts = cluster.log_starts(partitions)
+        cluster_id, topics = cluster.cluster_id(), sorted({partition.topic for partition in partitions})
+        found = read_comparable(cluster, cluster_id, topics, lambda names: ledger.known(connection, names))
     except StartupError as error:
         raise TryAgainError(str(error), away="kafka", reason="refused", alert=True) from error
-    for view in views.values():
-        here = {address: start for address, start in starts.items() if address.topic == view.name}
-        ledger.add(connection, cluster_id, view.topic_id, here)
+    for each in found.values():
+        _refuse_other_log(each)
+    if unknown := [at for at in partitions if at.topic not in found or at not in found[at.topic].log.starts]:
+        raise TryAgainError(
+            f"the brokers do not name {', '.join(map(str, unknown))} yet", away="kafka", reason="leader"
+        )
+    for each in found.values():
+        here = {address: each.log.starts[address] for address in partitions if address in each.log.starts}
+        ledger.add(connection, cluster_id, each.log.topic_id, here)
 
 
-def first_offsets(
-    known: Sequence[KnownPartition],
-    view: TopicView,
-    cluster: Cluster,
-    cluster_id: str,
-    start: StartPoint | datetime,
-) -> dict[TopicPartition, int]:
+def first_offsets(found: Comparable, cluster: Cluster, start: StartPoint | datetime) -> dict[TopicPartition, int]:
     """The offset at which each partition starts that the ledger does not know yet; changes nothing.
 
     Raises:
         StartupError: `[sink] start` forbids to choose one.
         HaltError: the log is no longer the one that the ledger speaks of.
     """
-    _refuse_other_log(known, view, cluster, cluster_id)
-    fresh = [address for address in view.addresses() if address not in {each.address for each in known}]
+    _refuse_other_log(found)
+    fresh = [address for address in found.log.starts if address not in {each.address for each in found.known}]
     # A partition added to a topic that is known starts at the log start, or its first events would be lost.
-    return _starts(cluster, fresh, StartPoint.EARLIEST if known else start)
+    return _starts(cluster, fresh, StartPoint.EARLIEST if found.known else start)
 
 
 def _starts(
@@ -131,8 +130,9 @@ def _starts_of_group(cluster: Cluster, partitions: Sequence[TopicPartition]) -> 
             away="kafka",
             reason="group",
         )
-    log = LogExtent(cluster.log_starts(partitions), cluster.stable_ends(partitions))
-    return starts_of_group(cluster.group_id, cluster.group_offsets(partitions), log)
+    starts = cluster.log_starts(partitions)
+    committed = cluster.group_offsets(partitions)
+    return starts_of_group(cluster.group_id, committed, LogExtent(starts, cluster.stable_ends(partitions)))
 
 
 @dataclass(frozen=True)
@@ -169,20 +169,9 @@ def starts_of_group(
     return starts
 
 
-def _refuse_other_log(known: Sequence[KnownPartition], view: TopicView, cluster: Cluster, cluster_id: str) -> None:
-    if lines := misfits(known, log_view(view, cluster, cluster_id)):
+def _refuse_other_log(found: Comparable) -> None:
+    if lines := misfits(found.known, found.log):
         raise HaltError("\n".join(lines))
-
-
-def log_view(view: TopicView, cluster: Cluster, cluster_id: str) -> LogView:
-    """The topic as it is now, with the extent of each of its logs."""
-    addresses = view.addresses()
-    return LogView(
-        cluster_id=cluster_id,
-        topic_id=view.topic_id,
-        starts=cluster.log_starts(addresses),
-        ends=cluster.stable_ends(addresses),
-    )
 
 
 class Explanation:
@@ -198,12 +187,8 @@ class Explanation:
         Raises:
             InboxError: the database or the brokers do not say.
         """
-        known = self._known(topics)
-        cluster_id = self._cluster.cluster_id()
-        lines = []
-        for view in self._cluster.topics(sorted(topics)).values():
-            of_topic = [each for each in known if each.address.topic == view.name]
-            lines += misfits(of_topic, log_view(view, self._cluster, cluster_id))
+        found = read_comparable(self._cluster, self._cluster.cluster_id(), sorted(topics), self._known)
+        lines = [line for each in found.values() for line in misfits(each.known, each.log)]
         return HaltError("\n".join(lines)) if lines else None
 
     def of_place(self, error: LostPlaceError) -> HaltError:
@@ -219,8 +204,8 @@ class Explanation:
     def _of_truncation(self, at: TopicPartition, agrees_until: int | None) -> HaltError | None:
         if agrees_until is None or self.of_topics([at.topic]) is not None:
             return None
-        end = self._cluster.stable_ends([at])[at]
         known = [each for each in self._known([at.topic]) if each.address == at]
+        end = self._cluster.stable_ends([at])[at]
         return HaltError(truncated(known[0], agrees_until, end)) if known else None
 
     def _known(self, topics: Collection[str]) -> Sequence[KnownPartition]:

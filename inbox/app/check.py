@@ -6,6 +6,7 @@ from functools import partial
 
 from inbox.app.binding import first_offsets, no_topic, sink_identity, wanted_topics
 from inbox.app.check_outbox import check_existing, check_publishing, require_capture
+from inbox.app.comparison import read_comparable
 from inbox.app.examination import Examination, Finding, UnaskedError
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
 from inbox.errors import InboxError, StartupError
@@ -92,9 +93,10 @@ class _Examination(Examination):
         schema, settings = self._settings.database.schema, self._settings
         identity = sink_identity(settings, self.cluster_id)
         questions: list[Callable[[], object]] = [lambda: Register(schema).review(connection, identity)]
-        for view in self._topics.values():
-            known = Ledger(schema).known(connection, [view.name])
-            questions.append(partial(first_offsets, known, view, cluster, self.cluster_id, settings.sink.start))
+        found = read_comparable(
+            cluster, self.cluster_id, sorted(self._topics), lambda names: Ledger(schema).known(connection, names)
+        )
+        questions += [partial(first_offsets, each, cluster, settings.sink.start) for each in found.values()]
         for question in questions:
             try:
                 question()

@@ -1,10 +1,10 @@
 """`inbox replay`: sends the ledger back while the sink runs, and says what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from inbox.app.binding import log_view
+from inbox.app.comparison import read_comparable
 from inbox.app.person import this_person
 from inbox.app.replay_count import Counted, count
 from inbox.app.replay_plan import AtTime, Facts, Plan, Request, plan
@@ -15,7 +15,7 @@ from inbox.sink.fit import LogView
 from inbox.store.audit import AuditReads
 from inbox.store.database import SinkConnection, connect, snapshot, starting, transaction
 from inbox.store.generations import Generations
-from inbox.store.ledger import Ledger
+from inbox.store.ledger import KnownPartition, Ledger
 from inbox.store.options import DatabaseOptions
 from inbox.store.replays import Replay, Replays, ReplayState
 from inbox.store.schema_fit import require_current
@@ -43,20 +43,22 @@ def replay(settings: Settings, request: Request, *, execute: bool, by: str | Non
     with closing(connection), starting("planning the replay"):
         require_current(connection, settings.database.schema, settings.outbox)
         office = _Office(connection, settings, request)
+        office.read_logs()
         planned = plan(request, office.facts())
         counted = count(settings, connection, planned.steps, route=request.route, seconds=count_seconds)
         if not execute or planned.refusals:
             return Outcome(plan=planned, counted=counted)
-        # The brokers were asked before: while the ledger is locked nothing is waited for.
+        # Again, since counting takes its time; and before the lock, for nobody waits for brokers while he has it.
+        office.read_logs()
         with transaction(connection):
             office.replays.lock(connection, request.topics)
-            planned = plan(request, office.facts())
+            planned = plan(request, office.facts_locked())
             replay_id = None if planned.refusals else office.begin(planned, by or this_person(connection))
         return Outcome(plan=planned, counted=counted, replay_id=replay_id)
 
 
 class _Office:
-    """What one replay looks at and changes; the logs are looked at once."""
+    """What one replay looks at and changes."""
 
     def __init__(self, connection: SinkConnection, settings: Settings, request: Request) -> None:
         self._connection = connection
@@ -67,15 +69,35 @@ class _Office:
         self.replays = Replays(settings.database.schema)
         self._generations = Generations(settings.database.schema)
         self._cluster = Cluster(settings.kafka)
-        self._logs = self._read_logs()
-        self._from_times = self._at(request.start)
-        self._until_times = self._at(request.until)
+        self._rows: Sequence[KnownPartition] = ()
+        self._logs: Mapping[str, LogView] = {}
+        self._from_times: Mapping[TopicPartition, int] = {}
+        self._until_times: Mapping[TopicPartition, int] = {}
+
+    def read_logs(self) -> None:
+        """Ask the brokers, and the ledger between the questions."""
+        found = read_comparable(self._cluster, self._cluster.cluster_id(), self._request.topics, self._read_ledger)
+        self._logs = {name: each.log for name, each in found.items()}
+        self._from_times = self._at(self._request.start)
+        self._until_times = self._at(self._request.until)
 
     def facts(self) -> Facts:
+        """Return what `read_logs` found."""
+        return self._facts(self._logs)
+
+    def facts_locked(self) -> Facts:
+        """Return the ledger as it is under its lock, beside the logs that `read_logs` found.
+
+        What the sink settled between the two, the logs hold, although they ended before it.
+        """
+        known = self._read_ledger(self._request.topics)
+        return self._facts({name: log.reaching(known) for name, log in self._logs.items()})
+
+    def _facts(self, logs: Mapping[str, LogView]) -> Facts:
         topics = self._request.topics
         return Facts(
-            known=self._ledger.known(self._connection, topics),
-            logs=self._logs,
+            known=self._rows,
+            logs=logs,
             routes=self._routes,
             registered=self._registered,
             from_times=self._from_times,
@@ -92,10 +114,9 @@ class _Office:
         ranges, request = [step.range for step in planned.steps], self._request
         return self.replays.begin(self._connection, ranges, mode=request.mode, route=request.route, requested_by=by)
 
-    def _read_logs(self) -> Mapping[str, LogView]:
-        cluster_id = self._cluster.cluster_id()
-        views = self._cluster.topics(self._request.topics)
-        return {name: log_view(view, self._cluster, cluster_id) for name, view in views.items()}
+    def _read_ledger(self, topics: Sequence[str]) -> Sequence[KnownPartition]:
+        self._rows = self._ledger.known(self._connection, topics)
+        return self._rows
 
     def _at(self, bound: object) -> Mapping[TopicPartition, int]:
         if not isinstance(bound, AtTime):

@@ -163,6 +163,11 @@ def _wrong_places(request: Request, facts: Facts) -> Iterator[str]:
             yield f"the cluster has no topic {topic}; restore it, or correct --topic"
         else:
             yield from misfits(of_topic, facts.logs[topic])
+            yield from (
+                f"{each.address}: the brokers do not name this partition yet; try again"
+                for each in _chosen(request, facts)
+                if each.address.topic == topic and each.address not in facts.logs[topic].starts
+            )
             here = {each.address.partition for each in of_topic}
             for number in _numbers(request, topic):
                 if number not in here:

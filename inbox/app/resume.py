@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from inbox.app.binding import log_view
+from inbox.app.comparison import read_comparable
 from inbox.app.person import this_person
 from inbox.app.resumption import Facts, RefusedError, Request, Step, plan
 from inbox.errors import StartupError
@@ -68,20 +68,22 @@ class _Office:
         self.resumptions = Resumptions(settings.database.schema)
 
     def facts(self) -> Facts:
-        known = self._ledger.known(self._connection, [self._topic])
-        if not known:
+        if not self._known([self._topic]):
             raise RefusedError(f"the ledger has no topic {self._topic}; see `inbox status` for those that it has")
         cluster = Cluster(self._settings.kafka)
-        cluster_id, views = cluster.cluster_id(), cluster.topics([self._topic])
-        if self._topic not in views:
+        found = read_comparable(cluster, cluster.cluster_id(), [self._topic], self._known)
+        if self._topic not in found:
             raise StartupError(f"the cluster has no topic {self._topic}; create it first")
-        log = log_view(views[self._topic], cluster, cluster_id)
+        known, log = found[self._topic]
         return Facts(
             known=known,
             log=log,
             agrees_until=agreement(self._settings.kafka, _validated_places(known, log)),
             open_letters=self.resumptions.open_letters(self._connection, [each.partition_id for each in known]),
         )
+
+    def _known(self, topics: Sequence[str]) -> list[KnownPartition]:
+        return self._ledger.known(self._connection, topics)
 
     def carry_out(self, found: Resumption, by: str) -> Resumption:
         for step in found.steps:

@@ -163,6 +163,12 @@ def _look_at_logs(settings: Settings, next_offsets: Mapping[TopicPartition, int]
     absent = [str(partition) for partition in next_offsets if partition not in known]
     behind = {at: next_offsets[at] for at, end in ends.items() if next_offsets[at] < end}
     notices = [f"the cluster has no {', '.join(absent)} any more"] if absent else []
+    # The ledger was read first, so that a sink that runs is never ahead of the ends.
+    notices += [
+        f"{at}: the ledger expects offset {next_offsets[at]} next, but the log ends at {end}; run `inbox check`"
+        for at, end in sorted(ends.items())
+        if end < next_offsets[at]
+    ]
     return _LogsNow(ends, _first_times(settings, behind), notices)
 
 

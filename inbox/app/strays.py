@@ -6,7 +6,8 @@ from itertools import groupby
 from uuid import UUID
 
 from inbox.audit.account import CHUNK_BITS, PartitionAudit, Stray
-from inbox.errors import InboxError
+from inbox.errors import InboxError, LostPlaceError
+from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.reader import LogReader
 from inbox.sink.batch import RouteEvents
@@ -51,11 +52,26 @@ class StraySearch:
         for (partition_id, chunk), group in groupby(claims, lambda claim: (claim.partition_id, claim.chunk)):
             part = by_id[partition_id]
             strays = Strays(part, self._routes_of(part), self._topic_ids[part.address.topic], self._reader)
-            part.stray(
-                strays.among(
-                    list(group), chunk, log_start=starts[part.address], compacted=part.address.topic in compacted
-                )
-            )
+            part.stray(self._among(strays, part, list(group), chunk, starts, part.address.topic in compacted))
+
+    def _among(
+        self,
+        strays: "Strays",
+        part: PartitionAudit,
+        claims: Sequence[Claim],
+        chunk: int,
+        starts: dict[TopicPartition, int],
+        compacted: bool,
+    ) -> list[Stray]:
+        """Return the strays of a chunk; what the log deletes while it is read says nothing of its claims."""
+        while True:
+            start = starts[part.address]
+            try:
+                return list(strays.among(claims, chunk, log_start=start, compacted=compacted))
+            except LostPlaceError:
+                starts |= self._cluster.log_starts([part.address])
+                if starts[part.address] <= start:
+                    raise
 
     def _routes_of(self, part: PartitionAudit) -> Mapping[int, Route]:
         return {

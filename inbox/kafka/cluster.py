@@ -111,9 +111,9 @@ class Cluster:
 
     def offsets_at(self, partitions: Sequence[TopicPartition], time: datetime) -> dict[TopicPartition, int]:
         """The first offset at or after `time`; the end where nothing is as young."""
-        spec = OffsetSpec.for_timestamp(milliseconds_until(time))
-        found = self._offsets(partitions, spec)
+        # The ends first: a record that arrives between the two questions is behind them, not before.
         ends = self.stable_ends(partitions)
+        found = self._offsets(partitions, OffsetSpec.for_timestamp(milliseconds_until(time)))
         return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
 
     def group_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:

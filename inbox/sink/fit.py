@@ -4,7 +4,7 @@ Each line says what was seen and ends with the command that shows what going on 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from inbox.events import TopicPartition
@@ -25,6 +25,11 @@ class LogView:
     starts: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
 
+    def reaching(self, known: Sequence[KnownPartition]) -> "LogView":
+        """Return the log as it must have grown, if the ledger has settled more of it since the ends were read."""
+        settled = {each.address: each.next_offset for each in known}
+        return replace(self, ends={at: max(end, settled.get(at, end)) for at, end in self.ends.items()})
+
 
 def misfits(known: Sequence[KnownPartition], log: LogView) -> list[str]:
     """Why going on with the partitions that the ledger knows of one topic could lose or repeat events."""
@@ -42,12 +47,15 @@ def misfits(known: Sequence[KnownPartition], log: LogView) -> list[str]:
             f"topic {topic} was deleted and made anew: the ledger has {_figures(anew, log)} of topic id "
             f"{anew[0].topic_id}, the cluster has topic id {log.topic_id}; decide with {resume(topic, '--new-topic')}"
         ]
-    if gone := [each for each in known if each.address not in log.ends]:
+    absent = [each for each in known if each.address not in log.ends]
+    if gone := [each for each in absent if each.topic_id is None or each.topic_id != log.topic_id]:
         return [
             f"the ledger has {_figures(gone, log)}, which the cluster no longer has: the topic was made anew; "
             f"decide with {resume(topic, '--new-topic')}"
         ]
-    found = (_outside(each, log.starts[each.address], log.ends[each.address]) for each in known)
+    # No topic ever loses a partition: one that this very topic lacks is one that the broker does not know yet.
+    here = [each for each in known if each.address in log.ends]
+    found = (_outside(each, log.starts[each.address], log.ends[each.address]) for each in here)
     return [line for line in found if line is not None]
 
 

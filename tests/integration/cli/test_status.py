@@ -197,3 +197,12 @@ def test_it_tells_what_waits_in_a_table_of_the_users(sink: Sink, inbox: Inbox) -
     )
 
     assert json.loads(inbox("status", "--json", sink).out)["outbox"]["waiting"] == 2
+
+
+def test_a_log_that_ends_before_the_ledger_has_no_lag_and_a_notice(sink: Sink, inbox: Callable[..., Result]) -> None:
+    assert inbox("run", "--until-end", sink).code == 0
+    sink.sql("UPDATE inbox.partitions SET next_offset = 99 WHERE partition = 1")
+    told = inbox("status", sink)
+    assert f"{sink.topic}[1]: the ledger expects offset 99 next, but the log ends at 0; run `inbox check`" in (
+        told.out + told.err
+    )
