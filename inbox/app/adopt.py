@@ -12,7 +12,8 @@ from inbox.sink.identify import as_id, namespace_of
 from inbox.sink.routes import Route
 from inbox.store.adoption import AdoptableTable, RowCount
 from inbox.store.audit import AuditReads
-from inbox.store.database import SinkConnection, connect, starting, take_time
+from inbox.store.database import SinkConnection, connect, starting
+from inbox.store.pinned import UNHURRIED
 from inbox.store.processed import ADOPTED, Claims, Processed
 from inbox.store.schema_fit import require_current
 
@@ -68,11 +69,10 @@ def adopt(settings: Settings, request: Request, *, execute: bool, watch: Watch) 
     """
     route = _route(settings, request)
     namespace = namespace_of(request.source or _topic(route, request))
-    reading = connect(settings.database, application_name="inbox adopt")
+    reading = connect(settings.database, application_name="inbox adopt", settings=UNHURRIED)
     writing = connect(settings.database, application_name="inbox adopt")
     with closing(reading), closing(writing), starting("adopting"):
         require_current(writing, settings.database.schema)
-        take_time(reading)
         table = AdoptableTable(reading, request.table, request.column)
         rows = table.count()
         route_id = _registered(settings, writing, route) if execute else _known(settings, writing, route)
@@ -108,7 +108,7 @@ class _Desk:
 
     def _claim(self, route_id: int, claims: Claims) -> int | None:
         """None where another generation took over meanwhile: nothing was claimed."""
-        self._connection.execute("BEGIN")
+        self._connection.begin()
         try:
             self._processed.follow(self._connection)
             claimed = len(self._processed.claim(self._connection, route_id, claims))

@@ -15,8 +15,9 @@ from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
 from inbox.sink.fit import misfits
 from inbox.store.audit import AuditReads, Bounds
-from inbox.store.database import SinkConnection, connect, snapshot, starting, take_time
+from inbox.store.database import SinkConnection, connect, snapshot, starting
 from inbox.store.ledger import Ledger
+from inbox.store.pinned import UNHURRIED
 from inbox.store.schema_fit import require_current
 
 _QUEUE_BYTES = 32 * 1024 * 1024
@@ -90,11 +91,10 @@ def audit(
         TryAgainError: the database or the brokers do not answer.
     """
     schema = settings.database.schema
-    connection = connect(settings.database, application_name="inbox audit")
+    connection = connect(settings.database, application_name="inbox audit", settings=UNHURRIED)
     with closing(connection), starting("auditing"):
         require_current(connection, schema)
         reads = AuditReads(connection, schema, bits=CHUNK_BITS)
-        take_time(connection)
         office = _Office(settings, connection, reads, listing)
         found = earlier or Audit(parts=office.parts(request))
         office.refuse_other_logs({part.address.topic for part in found.parts})

@@ -7,7 +7,7 @@ from enum import StrEnum
 from inbox.errors import InboxError, TryAgainError
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.options import KafkaOptions
-from inbox.store.database import SinkConnection, connect, refuse_changes, starting
+from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.options import DatabaseOptions
 
 BROKER_SECONDS = 5.0
@@ -89,8 +89,7 @@ class Examination:
         return self._cluster
 
     def _connect(self) -> None:
-        self._connection = connect(self._database, application_name="inbox check")
-        refuse_changes(self._connection)
+        self._connection = connect(self._database, application_name="inbox check", read_only=True)
 
     def _reach_brokers(self) -> None:
         cluster = Cluster(self._kafka, timeout_seconds=BROKER_SECONDS)

@@ -14,11 +14,12 @@ from functools import partial
 from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
 from inbox.settings import RetentionLimits
-from inbox.store.database import SinkConnection, connect, snapshot, starting, take_time
+from inbox.store.database import SinkConnection, connect, snapshot, starting
 from inbox.store.generation_filters import GenerationFilters
 from inbox.store.generations import Generation, Generations, Horizon
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.outbox_retention import outbox_retention
+from inbox.store.pinned import UNHURRIED
 from inbox.store.prune_lock import pruning_alone
 from inbox.store.retention import Old, Retention
 from inbox.store.schema_fit import require_current
@@ -115,7 +116,6 @@ class Pruner:
     def round(self) -> Pruned:
         """Raises as `prune`."""
         with pruning_alone(self._connection, self._schema):
-            take_time(self._connection)  # claims are counted and read by the million, and nobody waits for it
             done = Pruned()
             self._drop(done)
             self._take_turns(done)
@@ -215,7 +215,7 @@ def forget_all(
 
 @contextmanager
 def _opened(database: DatabaseOptions, outbox: OutboxOptions | None) -> Iterator[SinkConnection]:
-    with closing(connect(database, application_name=_NAME)) as connection:
+    with closing(connect(database, application_name=_NAME, settings=UNHURRIED)) as connection:
         with starting("reading the schema"):
             require_current(connection, database.schema, outbox)
         yield connection

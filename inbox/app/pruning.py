@@ -11,6 +11,7 @@ from inbox.settings import RetentionLimits
 from inbox.store.database import SinkConnection, connect
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.outbox_retention import outbox_retention
+from inbox.store.pinned import UNHURRIED
 from inbox.store.prune_lock import AnotherPrunesError, pruning_alone
 from inbox.telemetry import log
 
@@ -44,7 +45,7 @@ def in_the_background(
     def go_on() -> None:
         while not over.wait(every_seconds):
             try:
-                with closing(connect(database, application_name=_NAME)) as connection:
+                with closing(connect(database, application_name=_NAME, settings=UNHURRIED)) as connection:
                     round_(connection, over)
             except AnotherPrunesError:
                 continue

@@ -10,7 +10,8 @@ from inbox.audit.tiles import faults
 from inbox.events import Settlement, TopicPartition
 from inbox.settings import Settings
 from inbox.store.audit import AuditReads
-from inbox.store.database import connect, snapshot, starting, take_time
+from inbox.store.database import connect, snapshot, starting
+from inbox.store.pinned import UNHURRIED
 from inbox.store.schema_fit import require_current
 
 
@@ -33,10 +34,9 @@ def quick_audit(settings: Settings, request: Request) -> list[QuickPart]:
         StartupError: there is no schema, or it is of another version.
         TryAgainError: the database does not answer.
     """
-    connection = connect(settings.database, application_name="inbox audit")
+    connection = connect(settings.database, application_name="inbox audit", settings=UNHURRIED)
     with closing(connection), starting("auditing"):
         require_current(connection, settings.database.schema)
-        take_time(connection)
         reads = AuditReads(connection, settings.database.schema, bits=CHUNK_BITS)
         with snapshot(connection):
             meant = {each.address for each in chosen_partitions(request, reads.bounds())}

@@ -1,11 +1,11 @@
 """The connection to PostgreSQL: one per worker, opened again after it broke."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from functools import lru_cache
-from typing import Any, LiteralString, Self
+from typing import Any, Self
 
 import psycopg
 from psycopg import pq
@@ -13,7 +13,7 @@ from psycopg.abc import Params, Query
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from inbox.errors import EventError, InboxError, StartupError, TryAgainError
-from inbox.store import arrays
+from inbox.store import arrays, pinned
 from inbox.store.failures import at_start, in_our_words, translated
 from inbox.store.options import DatabaseOptions
 
@@ -23,17 +23,10 @@ _UNLESS_SET: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
-    "client_encoding": "UTF8",
 }
 """A connection that hangs without a reset is given up after half a minute (libpq, "Parameter Key Words")."""
 
-_TIMEOUTS: LiteralString = """
-SELECT set_config('lock_timeout', '30s', false), set_config('statement_timeout', '120s', false),
-       set_config('idle_in_transaction_session_timeout', %s, false)
-"""
-"""What bounds how long a stopped worker's locks can hold up the next owner."""
-
-_IDLE_SECONDS = 60.0
+_PIN = "SELECT set_config(name, setting, false) FROM unnest(%s::text[], %s::text[]) AS pins (name, setting)"
 
 _ENDS_TRANSACTION = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
@@ -59,7 +52,58 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
 
     ends = Ends.ALLOWED
     has_deferrable: bool | None = None
+    is_pooled = False
+    """Whether the server's session is shared with others: nothing may be left in it, and nothing is found again."""
+    is_read_only = False
+    _server_is_read_only = False
+    _local_pins = ""
     _reads_to_the_end = False
+    _begins_itself = True
+
+    def pin(self, limits: pinned.Limits, settings: Mapping[str, str], *, read_only: bool) -> None:
+        """State what everything on this connection runs with.
+
+        A session that is this connection's alone is pinned once; one that a pooler shares is left as it is, and each
+        transaction is pinned instead.
+        """
+        rows = self.execute(pinned.ASK, (pinned.ASKED,), prepare=False).fetchall()
+        session = pinned.found(self.info.backend_pid, rows)
+        self.is_pooled, self._server_is_read_only = session.pooled, session.server_is_read_only
+        if session.pooled:
+            self.prepare_threshold = None  # the next transaction may be in a session without the statement
+        self.pin_also(pinned.pins(session, limits, settings))
+        self.is_read_only = read_only
+        self._begins_itself = not (session.pooled or read_only)
+
+    def pin_also(self, settings: Mapping[str, str]) -> None:
+        """State settings that a part of the project needs, from now on."""
+        if self.is_pooled:
+            self._local_pins += pinned.local(settings)
+        else:
+            self.execute(_PIN, (list(settings), list(settings.values())), prepare=False)
+
+    def begin(self) -> None:
+        """Begin a transaction that states its isolation level, and whether it writes."""
+        begins_itself, self._begins_itself = self._begins_itself, True
+        try:
+            # Not prepared: several statements at once cannot be.
+            self.execute(self._get_tx_start_command(), prepare=False)
+        finally:
+            self._begins_itself = begins_itself
+
+    def _get_tx_start_command(self) -> bytes:
+        """As psycopg's, for whatever begins a transaction: its own `transaction()` too."""
+        read_only = self._server_is_read_only if self.is_pooled else self._is_read_only_now()
+        begin = pinned.begin(read_only=self.is_read_only, server_is_read_only=read_only)
+        return (begin + self._local_pins).encode()
+
+    def _is_read_only_now(self) -> bool:
+        """Whether the server's configuration says so by now; servers before PostgreSQL 14 do not report it."""
+        return self.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
+
+    def stands_alone(self) -> bool:
+        """Whether a statement that is sent now needs a transaction around it, to be pinned."""
+        return not self._begins_itself and self.pgconn.transaction_status == pq.TransactionStatus.IDLE
 
     def execute(
         self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
@@ -128,6 +172,9 @@ class SinkCursor(psycopg.Cursor[tuple[Any, ...]]):
 
     def execute(self, query: Query, *arguments: Any, **named: Any) -> Self:
         self._conn.refuse_end(query)
+        if self._conn.stands_alone():
+            with self._conn.transaction():
+                return super().execute(query, *arguments, **named)
         return super().execute(query, *arguments, **named)
 
     def executemany(self, query: Query, *arguments: Any, **named: Any) -> None:
@@ -143,9 +190,16 @@ def _control(query: str) -> str | None:
 
 
 def connect(
-    options: DatabaseOptions, *, application_name: str = "kafka-inbox", longest_call_seconds: float = 0.0
+    options: DatabaseOptions,
+    *,
+    application_name: str = "kafka-inbox",
+    longest_call_seconds: float = 0.0,
+    settings: Mapping[str, str] | None = None,
+    read_only: bool = False,
 ) -> SinkConnection:
-    """A new connection in autocommit mode, whose transactions may be idle for that long and some more.
+    """Open a connection in autocommit mode, whose transactions may be idle for that long and some more.
+
+    `settings` are those of PostgreSQL that its purpose needs. With `read_only` the server refuses every change.
 
     Raises:
         StartupError: login, database or rights are refused.
@@ -158,13 +212,14 @@ def connect(
         raise StartupError("[database] url is not a valid libpq URL; see the PostgreSQL manual, 34.1.1.2") from None
     try:
         defaults = {**_UNLESS_SET, "application_name": application_name}
-        conninfo = make_conninfo(**{**defaults, **given})
+        conninfo = make_conninfo(**{**defaults, **given, "client_encoding": "UTF8"})
         connection = SinkConnection.connect(conninfo, autocommit=True, cursor_factory=SinkCursor)
     except psycopg.Error as error:
         raise at_start(error, "connecting to the database") from None
     try:
         arrays.register(connection.adapters)
-        connection.execute(_TIMEOUTS, (f"{int(1000 * (_IDLE_SECONDS + longest_call_seconds))}ms",))
+        limits = pinned.Limits(longest_call_seconds, options.statement_timeout_seconds)
+        connection.pin(limits, settings or {}, read_only=read_only)
     except InboxError:
         connection.close()
         raise
@@ -197,16 +252,6 @@ def snapshot(connection: SinkConnection) -> Iterator[None]:
     with transaction(connection):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
-
-
-def take_time(connection: SinkConnection) -> None:
-    """From now on a statement on this connection takes as long as it takes: one that reads all claims is no fault."""
-    connection.execute("SET statement_timeout = 0")
-
-
-def refuse_changes(connection: SinkConnection) -> None:
-    """From now on the server refuses every change on this connection."""
-    connection.execute("SET default_transaction_read_only = on")
 
 
 def is_usable(connection: SinkConnection) -> bool:

@@ -21,7 +21,7 @@ from inbox.store.sql import statements
 _MOST_COUNTED = 100_000
 
 # What a crash of the server takes back of what was marked is sent once more, under the same ids.
-_SESSION = "SELECT set_config('synchronous_commit', 'off', false), set_config('jit', 'off', false)"
+_SETTINGS = {"synchronous_commit": "off", "jit": "off"}
 
 _READ = sql.SQL("""
 SELECT id::text, topic, key, type, value, traceparent FROM (
@@ -85,7 +85,7 @@ class ExistingTable:
         parts = _parts(shape, existing)
         self._read = _READ.format(**parts)
         self._count = _COUNT.format(**parts)
-        connection.execute(_SESSION)
+        connection.pin_also(_SETTINGS)
 
     def read(self, *, limit: int, limit_bytes: int) -> list[ExistingRow]:
         """The oldest rows that wait, in one snapshot: at most `limit`, of about so many bytes.

@@ -35,7 +35,7 @@ class Handling:
 
     def prepare(self, connection: SinkConnection) -> None:
         """A note has to outlive this process, not the server: it does not wait for the disk."""
-        connection.execute("SET synchronous_commit = off")
+        connection.pin_also({"synchronous_commit": "off"})
 
     def in_hand(self, connection: SinkConnection, route_id: int, partition_id: int, offsets: range) -> None:
         """Noted at once: `connection` is not the one of the batch's transaction."""

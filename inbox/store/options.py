@@ -12,13 +12,15 @@ class DatabaseOptions:
     """`[database]`: the libpq URL, the schema of the inbox's own tables, how long to wait at the start (seconds).
 
     `takeover_timeout_seconds`: how long a new owner of a partition lets the transaction of the one before go on
-    before it ends that session; 0 for never.
+    before it ends that session; 0 for never. `statement_timeout_seconds`: after how long the server cancels a
+    statement; 0 for never, None for what the role or the URL says.
     """
 
     url: SecretStr
     schema: str = "inbox"
     start_timeout_seconds: float = 60.0
     takeover_timeout_seconds: float = 10.0
+    statement_timeout_seconds: float | None = None
 
 
 class OutboxPayload(StrEnum):

@@ -21,12 +21,13 @@ _LOCK_SPACE = 0x696E626F << 32
 """Keys of advisory locks from here on are the outbox's, by its table's OID; the trigger outbox_wake has the number."""
 
 _OID: LiteralString = "SELECT to_regclass(%s)::oid::bigint"
-_SESSION: LiteralString = """
-SELECT set_config(name, setting, false) FROM (VALUES
-    ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
-    ('jit', 'off'), ('synchronous_commit', 'off')
-) AS wanted (name, setting)
-"""
+_SETTINGS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+    "synchronous_commit": "off",
+}
 """Statistics of a queue are always old; by its indexes each read costs what it returns, and planning it anew would cost
 more than reading nothing does. A scan that is off counts as so dear that the server would compile every plan with one
 (`jit`), for 0.1 s each time. And what a crash of the server takes back of what was sent is sent once more, under the
@@ -90,7 +91,7 @@ class OutboxTable:
         self._sql = statements("outbox", schema)
         # What the columns hold is sent as it is: JSON is not decoded.
         connection.adapters.register_loader("json", ByteaBinaryLoader)
-        connection.execute(_SESSION)
+        connection.pin_also(_SETTINGS)
         self._errand = Errand(connection, "read", self._sql["read"], partial(tuple.__new__, OutboxRow))
         self._front = self._limit = 0
 
@@ -142,7 +143,7 @@ class LeaseRow:
     def __init__(self, connection: SinkConnection, schema: str, holder: str, *, seconds: float) -> None:
         self._connection = connection
         self._sql = statements("outbox_relay", schema)
-        connection.execute(_SESSION)
+        connection.pin_also(_SETTINGS)
         self._errand = Errand(connection, "record", statements("outbox_sent", schema)["record"])
         self._holder = holder
         self._seconds = seconds

@@ -52,7 +52,7 @@ class BatchTransaction:
         """Whether what is done may be refused only later, when constraints are checked."""
 
     def begin(self) -> None:
-        self._connection.execute("BEGIN")
+        self._connection.begin()
         if self._handlers:
             row = self._connection.execute("SELECT pg_current_xact_id()::text").fetchone()
             self._transaction_id = row[0] if row else None

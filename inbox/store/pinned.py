@@ -1,0 +1,141 @@
+"""The settings that each session and transaction of the project states for itself.
+
+Nothing that changes a meaning comes from the role, the database, the URL or a pooler by accident. Each setting, and why
+it is pinned or left to the user: docs/reference/session.md.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import LiteralString, NamedTuple
+
+_MODES = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
+_OF_TRANSACTIONS = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "default_transaction_read_only": "off",
+}
+"""What BEGIN states, for statements that stand alone."""
+
+_MEANINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "xmloption": "content",
+    "exit_on_error": "off",
+}
+"""How texts become values and values become texts, and what an error ends."""
+
+_THE_USERS = ("search_path", "synchronous_commit", "row_security")
+"""Settings that the role, the database or the URL may set. Another client of a pooler may not."""
+
+_LOCK_SECONDS = 30.0
+_STATEMENT_SECONDS = 120.0
+_IDLE_SECONDS = 60.0
+_IDLE_SESSION = "idle_session_timeout"
+
+UNHURRIED: Mapping[str, str] = {"statement_timeout": "0", "transaction_timeout": "0"}
+"""For statements that read all claims, on which nobody waits."""
+
+ASK: LiteralString = """
+SELECT pg_backend_pid(), name, reset_val, source FROM pg_settings
+WHERE name = ANY (%s)
+"""
+
+ASKED = [
+    *_THE_USERS,
+    "statement_timeout",
+    "lock_timeout",
+    "transaction_timeout",
+    _IDLE_SESSION,
+    "default_transaction_read_only",
+]
+
+_FROM_THE_SERVER = ("default", "configuration file", "command line", "environment variable", "override")
+
+
+class Limits(NamedTuple):
+    """The limits of a session. `statement_seconds` is None where the configuration does not set it; 0 is no limit."""
+
+    longest_call_seconds: float = 0.0
+    statement_seconds: float | None = None
+
+
+class Found(NamedTuple):
+    """A new session as the server describes it.
+
+    `values` are the values without any SET. `pooled`: a pooler stands between, so the session is shared with others.
+    `server_is_read_only`: by its own configuration, as a demoted primary is.
+    """
+
+    pooled: bool
+    values: Mapping[str, str]
+    server_is_read_only: bool
+
+
+def found(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> Found:
+    """Judge the answer to `ASK`. A pooler gives its clients keys of its own, so their process id is nobody's."""
+    values, pooled, read_only = {}, False, False
+    for pid, name, value, source in rows:
+        pooled = pid != client_pid
+        values[name] = value
+        if name == "default_transaction_read_only":
+            read_only = value == "on" and source in _FROM_THE_SERVER
+    return Found(pooled, values, read_only)
+
+
+def pins(session: Found, limits: Limits, settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings of this session; `settings` are those that its purpose wants otherwise."""
+    pinned = {**_OF_TRANSACTIONS, **_MEANINGS, **_timeouts(session, limits), **settings}
+    if session.server_is_read_only:
+        del pinned["default_transaction_read_only"]
+    if session.pooled:
+        pinned = {**{name: session.values[name] for name in _THE_USERS}, **pinned}
+    return {name: value for name, value in pinned.items() if name in session.values or name not in ASKED}
+
+
+def _timeouts(session: Found, limits: Limits) -> dict[str, str]:
+    """A limit that the user set stands. What bounds how long a stopped worker's locks can hold up the next owner."""
+    statement = limits.statement_seconds
+    if statement is None:
+        statement = _the_users_seconds(session, "statement_timeout") or max(
+            _STATEMENT_SECONDS, limits.longest_call_seconds
+        )
+    return {
+        "lock_timeout": _milliseconds(_the_users_seconds(session, "lock_timeout") or _LOCK_SECONDS),
+        "statement_timeout": _milliseconds(statement),
+        "idle_in_transaction_session_timeout": _milliseconds(_IDLE_SECONDS + limits.longest_call_seconds),
+        _IDLE_SESSION: "0",
+    }
+
+
+def _the_users_seconds(session: Found, name: str) -> float:
+    return int(session.values.get(name, "0")) / 1000
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(1000 * seconds))
+
+
+def local(pinned: Mapping[str, str]) -> str:
+    """The statements that pin a transaction, and nothing after it."""
+    outside = (*_OF_TRANSACTIONS, _IDLE_SESSION)
+    return "".join(f"; SET LOCAL {name} = {_literal(name, pinned[name])}" for name in pinned if name not in outside)
+
+
+def _literal(name: str, value: str) -> str:
+    if name == "search_path":
+        return value or "''"  # a list, quoted as far as its names need it
+    return "'" + value.replace("'", "''") + "'"
+
+
+def begin(*, read_only: bool, server_is_read_only: bool) -> str:
+    """BEGIN with its modes. A server that is read-only by its own configuration is not written to."""
+    if read_only:
+        return f"{_MODES} READ ONLY"
+    return _MODES if server_is_read_only else f"{_MODES} READ WRITE"
