@@ -12,6 +12,7 @@ from inbox.dev.kafka_local import LOG4J, QUIET, java
 from inbox.dev.kafka_settings import as_properties
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.dev.supervised import Supervised
+from tests.jars import pins
 from tests.waiting import eventually
 
 # 4.2 is the first whose JSON converter takes the schema from its configuration (KIP-1054). Before, every record has to
@@ -37,6 +38,7 @@ CONNECT = JarSet(
         f"org.apache.logging.log4j:log4j-core:{LOG4J_VERSION}",
     ),
     megabytes=37,
+    pins=pins("connect"),
 )
 _START_WITHIN_SECONDS = 90.0
 

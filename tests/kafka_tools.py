@@ -5,6 +5,7 @@ import subprocess
 from inbox.dev.kafka_jars import LOG4J_VERSION, JarSet, downloaded
 from inbox.dev.kafka_local import QUICK_START, java
 from inbox.dev.kafka_settings import KAFKA_VERSION
+from tests.jars import pins
 
 TOOLS = JarSet(
     f"Apache Kafka tools {KAFKA_VERSION}",
@@ -15,6 +16,7 @@ TOOLS = JarSet(
         f"org.apache.logging.log4j:log4j-core:{LOG4J_VERSION}",
     ),
     megabytes=43,
+    pins=pins("kafka-tools"),
 )
 _WITHIN_SECONDS = 60.0
 

@@ -5,9 +5,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,28 @@ READ_TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True)
 class JarSet:
-    """A product's jars: Maven coordinates, which come with all that they need, and the size of that."""
+    """A product's jars: Maven coordinates, which come with all that they need, and the size of that.
+
+    `pins` are the SHA-256 digests of all of them in hexadecimal, by file name: other code is never run.
+    """
 
     product: str
     artifacts: tuple[str, ...]
     megabytes: int
+    pins: Mapping[str, str] = field(repr=False)
 
 
-APACHE_KAFKA = JarSet(f"Apache Kafka {KAFKA_VERSION}", ARTIFACTS, megabytes=43)
+def pins_of(text: str) -> dict[str, str]:
+    """Read pins as `sha256sum *.jar` prints them."""
+    return {name: digest for digest, name in (line.split() for line in text.splitlines())}
+
+
+APACHE_KAFKA = JarSet(
+    f"Apache Kafka {KAFKA_VERSION}",
+    ARTIFACTS,
+    megabytes=43,
+    pins=pins_of(resources.files("inbox.dev").joinpath("kafka_jars.sha256").read_text("utf-8")),
+)
 
 
 def cache_directory() -> Path:
@@ -112,14 +127,26 @@ def _download(wanted: JarSet, repository: Path, complete: Path) -> None:
             f"{wanted.product} could not be downloaded ({type(error).__name__}); try again with a network,"
             " or name a broker in INBOX_TEST_KAFKA"
         ) from error
+    _require_pinned(wanted, found)
     for jar in found:
         shutil.move(jar, complete / jar.name)
     sizes = {jar.name: (complete / jar.name).stat().st_size for jar in found}
     (complete / RECORD).write_text(json.dumps(sizes, indent=1))
 
 
+def _require_pinned(wanted: JarSet, found: Sequence[Path]) -> None:
+    """Raise StartupError where what was downloaded is not, file by file, what is pinned."""
+    digests = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in found}
+    other = sorted({name for name, _ in digests.items() ^ wanted.pins.items()})
+    if other:
+        raise StartupError(
+            f"the download of {wanted.product} differs from what this version pins by SHA-256: {', '.join(other)}; "
+            "nothing of it was kept or run: find out who serves other files, or name a broker in INBOX_TEST_KAFKA"
+        )
+
+
 def _resolve(artifacts: Sequence[str], repository: Path) -> list[Path]:
-    """Downloads the artifacts and all they need; jgo checks each against its published SHA-1.
+    """Downloads the artifacts and all they need; jgo checks each against the SHA-1 that stands beside it.
 
     jgo's environments are passed over: to sort jars from modules they fetch a JDK, and we need one class path only.
     """

@@ -9,8 +9,14 @@ from urllib.parse import unquote, urlsplit
 from inbox.dev.kafka_jars import JarSet
 from tests.benchmarks.orders import CONNECT_SCHEMA
 from tests.connect import ConnectWorker
+from tests.jars import pins
 
-JDBC_SINK = JarSet("Debezium JDBC sink 3.3.1.Final", ("io.debezium:debezium-connector-jdbc:3.3.1.Final",), megabytes=42)
+JDBC_SINK = JarSet(
+    "Debezium JDBC sink 3.3.1.Final",
+    ("io.debezium:debezium-connector-jdbc:3.3.1.Final",),
+    megabytes=42,
+    pins=pins("jdbc-sink"),
+)
 
 HEAP = "-Xmx1g"
 

@@ -17,11 +17,15 @@ from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
 from tests.connect import ConnectWorker
 from tests.databases import create_database, drop_database
+from tests.jars import pins
 from tests.kafka_topics import create_topic, unique_name
 from tests.waiting import eventually
 
 DEBEZIUM = JarSet(
-    "Debezium PostgreSQL 3.3.1.Final", ("io.debezium:debezium-connector-postgres:3.3.1.Final",), megabytes=10
+    "Debezium PostgreSQL 3.3.1.Final",
+    ("io.debezium:debezium-connector-postgres:3.3.1.Final",),
+    megabytes=10,
+    pins=pins("debezium"),
 )
 PASSWORD_VARIABLE = "OUTBOX_CONNECTOR_PASSWORD"
 

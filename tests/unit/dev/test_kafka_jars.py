@@ -1,7 +1,9 @@
 """The jars are downloaded once, whatever happens meanwhile."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,8 @@ def repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Repository:
     repository = Repository()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(kafka_jars, "_resolve", repository.resolve)
+    pins = {name: hashlib.sha256(f"contents of {name}".encode()).hexdigest() for name in NAMES}
+    monkeypatch.setattr(kafka_jars, "APACHE_KAFKA", replace(kafka_jars.APACHE_KAFKA, pins=pins))
     return repository
 
 
@@ -90,3 +94,20 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(StartupError, match="set XDG_CACHE_HOME"):
         kafka_jars.kafka_jars(print)
+
+
+@pytest.mark.parametrize("change", ["another digest", "one more", "one less"])
+def test_a_download_that_is_not_what_was_pinned_is_neither_kept_nor_run(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    pins = dict(kafka_jars.APACHE_KAFKA.pins)
+    if change == "another digest":
+        pins[NAMES[0]] = "0" * 64
+    elif change == "one more":
+        pins["absent.jar"] = "0" * 64
+    else:
+        del pins[NAMES[0]]
+    monkeypatch.setattr(kafka_jars, "APACHE_KAFKA", replace(kafka_jars.APACHE_KAFKA, pins=pins))
+    with pytest.raises(StartupError, match=r"differs from what this version pins by SHA-256: "):
+        kafka_jars.kafka_jars(print)
+    assert list(kafka_jars.cache_directory().iterdir()) == []
