@@ -20,7 +20,7 @@ from inbox.store.ledger import Ledger
 from inbox.store.pinned import UNHURRIED
 from inbox.store.schema_fit import require_current
 
-_QUEUE_BYTES = 32 * 1024 * 1024
+_BATCH_BYTES = 32 * 1024 * 1024
 
 
 class RefusedError(Exception):
@@ -98,7 +98,7 @@ def audit(
         office = _Office(settings, connection, reads, listing)
         found = earlier or Audit(parts=office.parts(request))
         office.refuse_other_logs({part.address.topic for part in found.parts})
-        with closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES)) as reader, _seldom_collected(watch) as seen:
+        with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES)) as reader, _seldom_collected(watch) as seen:
             office.run(found, reader, seen)
         office.find_outsiders(found, request)
     return found

@@ -19,7 +19,7 @@ from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import OPEN
 from inbox.store.processed import Processed
 
-_QUEUE_BYTES = 32 * 1024 * 1024
+_BATCH_BYTES = 32 * 1024 * 1024
 _TIMES_SECONDS = 5.0
 
 
@@ -55,7 +55,7 @@ def count(
     deadline = time.monotonic() + seconds
     counts: dict[TopicPartition, Count] = {}
     routes = [each for each in settings.routes if route in (None, each.name)]
-    with closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES, patience_seconds=seconds)) as reader:
+    with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, patience_seconds=seconds)) as reader:
         starts = {step.address: step.from_offset for step in steps}
         since = reader.first_times(starts, seconds=_TIMES_SECONDS)
         counter = _Counter(connection, settings.database.schema, routes)

@@ -14,7 +14,7 @@ from inbox.store.audit import AuditReads
 from inbox.store.database import connect, starting
 from inbox.store.session import HandlerSession
 
-_QUEUE_BYTES = 16 * 1024 * 1024
+_BATCH_BYTES = 16 * 1024 * 1024
 _AT_ONCE = 500
 """Events in one transaction: the rows that handlers lock are free again after it."""
 
@@ -30,7 +30,7 @@ def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[
     schema = settings.database.schema
     with (
         closing(connect(settings.database, application_name="inbox replay shadow")) as connection,
-        closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES)) as reader,
+        closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES)) as reader,
     ):
         with starting("preparing the routes"):
             ids = AuditReads(connection, schema, bits=0).routes()

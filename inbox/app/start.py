@@ -73,7 +73,7 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
         ready = replace(ready, handlers=tracing.handlers(ready.handlers))
     open_desk: Callable[[], Desk] = Desks(settings, ready, owner, time_limit).open
     return Worker(
-        GroupConsumer(settings.kafka, queue_bytes=sink.batch_bytes, queue_events=2 * sink.batch_events),
+        GroupConsumer(settings.kafka, batch_bytes=sink.batch_bytes),
         Writer(open_desk if tracing is None else tracing.desks(open_desk)),
         assignment,
         Intake(decoders, assignment, batch_events=sink.batch_events, batch_bytes=sink.batch_bytes),

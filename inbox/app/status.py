@@ -20,7 +20,7 @@ from inbox.store.schema_fit import require_current
 
 _BROKER_SECONDS = 3.0
 _RATE_WITHIN = timedelta(minutes=5)
-_QUEUE_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,5 +175,5 @@ def _look_at_logs(settings: Settings, next_offsets: Mapping[TopicPartition, int]
 def _first_times(settings: Settings, places: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, datetime]:
     if not places:
         return {}
-    with closing(LogReader(settings.kafka, queue_bytes=_QUEUE_BYTES)) as reader:
+    with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES)) as reader:
         return reader.first_times(places, seconds=_BROKER_SECONDS)

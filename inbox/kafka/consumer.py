@@ -35,6 +35,8 @@ from inbox.telemetry import log
 _ASK_AGAIN_SECONDS = 5.0
 _END_SECONDS = 8.0
 _MOST_FETCHED = 50 << 20
+_FETCHES = 16
+"""How many answers to a fetch are as many bytes as a batch."""
 _LARGEST_EVENT = 1_000_000
 """librdkafka's own default of `message.max.bytes`."""
 
@@ -67,13 +69,10 @@ class GroupConsumer:
         self,
         options: KafkaOptions,
         *,
-        queue_bytes: int,
-        queue_events: int,
+        batch_bytes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        properties: dict[str, Any] = {
-            **consumer_properties(options, queue_bytes=queue_bytes, queue_events=queue_events)
-        }
+        properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=batch_bytes)}
         self.outage = KafkaOutage()
         self._consumer = Consumer({**properties, "error_cb": self._on_error, "stats_cb": self.outage.statistics})
         self._clock = clock
@@ -240,24 +239,25 @@ class GroupConsumer:
             log().warning("group-not-left", after_seconds=_END_SECONDS)
 
 
-def consumer_properties(options: KafkaOptions, *, queue_bytes: int, queue_events: int = 20_000) -> dict[str, str]:
-    """librdkafka's configuration: the user's properties over our defaults, the guarded ones over both.
+def consumer_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str, str]:
+    """Return librdkafka's configuration: the user's properties over our defaults, the guarded ones over both.
 
-    The queue bounds what librdkafka holds fetched, of all partitions together: it fetches while it holds less than
-    `queue_bytes` and less than `queue_events`, so what it holds exceeds them by one fetch a broker. Both are needed,
-    since librdkafka counts neither keys nor its own half a kilobyte an event. And it is a queue: what comes of a quiet
-    partition waits behind all that is in it of a busy one.
+    librdkafka fetches while its queue, of all partitions together, holds less than `queued.min.messages` events and
+    less than `queued.max.messages.kbytes`. Of these bytes it counts the values alone: neither keys nor headers, nor its
+    own half a kilobyte an event. So no number of events above one bounds what it holds, and it fetches when the queue
+    is empty: it holds one answer of each broker at most. An answer is small, since it grows when it is decompressed.
+    And it is a queue: what comes of a quiet partition waits behind all that is in it of a busy one.
     """
-    kilobytes = max(1024, queue_bytes // 1024)
+    kilobytes = max(1024, batch_bytes // 1024)
     defaults = {
         **{name: value for name, (value, _) in DEFAULTS.items()},
         "client.id": CLIENT_ID,
         "queued.max.messages.kbytes": str(kilobytes),
-        "queued.min.messages": str(queue_events),
+        "queued.min.messages": "1",
         "fetch.queue.backoff.ms": "5",
         "fetch.wait.max.ms": "100",
-        # half a queue, unless one event may be larger: librdkafka wants room for that
-        "fetch.max.bytes": str(max(min(_MOST_FETCHED, kilobytes * 512), _largest_event(options))),
+        # a small part of a batch, unless one event may be larger: librdkafka wants room for that
+        "fetch.max.bytes": str(max(min(_MOST_FETCHED, batch_bytes // _FETCHES), _largest_event(options))),
         "log_level": "0",
     }
     guarded = {name: value for name, (value, _) in GUARDED.items()}

@@ -13,7 +13,7 @@ from inbox.kafka.consumer import consumer_properties
 from inbox.kafka.failures import translated
 from inbox.kafka.options import KafkaOptions
 
-_QUEUE_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 20
 
 
 def agreement(
@@ -27,7 +27,7 @@ def agreement(
     Raises:
         TryAgainError: the brokers do not say.
     """
-    consumer = Consumer({**consumer_properties(options, queue_bytes=_QUEUE_BYTES), "statistics.interval.ms": "0"})
+    consumer = Consumer({**consumer_properties(options, batch_bytes=_BATCH_BYTES), "statistics.interval.ms": "0"})
     try:
         consumer.assign([KafkaPartition(*at, offset, leader_epoch=epoch) for at, (offset, epoch) in places.items()])
         return _answers(consumer, places, time.monotonic() + seconds) if places else {}

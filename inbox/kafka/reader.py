@@ -24,11 +24,11 @@ _LOOK_SECONDS = 0.5
 class LogReader:
     """Committed records in the order of their offsets, one partition at a time.
 
-    `queue_bytes` bounds what is fetched ahead; `patience_seconds` how long nothing may come where more is to come.
+    `batch_bytes` bounds what is fetched ahead; `patience_seconds` how long nothing may come where more is to come.
     """
 
-    def __init__(self, options: KafkaOptions, *, queue_bytes: int, patience_seconds: float = 60.0) -> None:
-        properties: dict[str, Any] = {**consumer_properties(options, queue_bytes=queue_bytes)}
+    def __init__(self, options: KafkaOptions, *, batch_bytes: int, patience_seconds: float = 60.0) -> None:
+        properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=batch_bytes)}
         properties |= {"client.id": "kafka-inbox-reader", "statistics.interval.ms": "0"}
         properties.pop("group.instance.id", None)
         self._consumer: Any = Consumer({**properties, "error_cb": self._on_error})

@@ -24,6 +24,9 @@ _UNREADABLE_HEADERS = EventError(
     "a header's name is not valid UTF-8, so that none of the record's headers can be read; mend its producer"
 )
 
+_HEADER_BYTES = 200
+"""What Python keeps for a header, its name and its value apart: a record may have 100,000 that are empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
@@ -56,16 +59,17 @@ class TopicDecoder:
         """By route, in the order in which `add` wants them."""
         return {reader.name: RouteEvents() for reader in self._readers}
 
-    def add(self, record: Record, columns: Iterable[RouteEvents]) -> None:
-        """Give the record to every route that matches it."""
+    def add(self, record: Record, columns: Iterable[RouteEvents]) -> int:
+        """Give the record to every route that matches it, and return how many bytes its headers take."""
         try:
             headers = _headers_of(record) or []
         except SystemError:
             self._refuse(_WithoutHeaders(record), columns)
-            return
+            return 0
         document = _document(record) if self._needs_document else None
         for reader, events in zip(self._readers, columns, strict=True):
             _give(reader, events, record, headers, document)
+        return _size_of(headers)
 
     def _refuse(self, record: Record, columns: Iterable[RouteEvents]) -> None:
         for events in columns:
@@ -85,6 +89,15 @@ class _WithoutHeaders:
 
     def headers(self) -> list[Header] | None:
         return None
+
+
+def _size_of(headers: Iterable[Header]) -> int:
+    size = 0
+    for name, value in headers:
+        size += _HEADER_BYTES + len(name)
+        if value is not None:
+            size += len(value)
+    return size
 
 
 def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:

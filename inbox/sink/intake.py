@@ -17,7 +17,8 @@ class Intake:
     """The batch that is being filled while another one is written.
 
     Offsets that are settled again, and those that never were, are never in one part of a batch: what was taken from
-    behind that border is kept back for the next batch.
+    behind that border is kept back for the next batch. So is all that was taken once the batch is full, until it is
+    handed over: records may be larger than those before them, by which `room` is estimated.
     """
 
     def __init__(
@@ -29,15 +30,17 @@ class Intake:
         self._batch_bytes = batch_bytes
         self._mean_bytes = 1024.0
         self.batch = Batch()
+        self._bytes = 0
         self._kept_back = Taken()
+        self._full = False
 
     @property
     def room(self) -> int:
         """How many records may be taken now; 0 when the batch is full, or has to go first."""
-        if self._kept_back.records or self._kept_back.ends:
+        if self._full or self._kept_back.records or self._kept_back.ends:
             return 0
         events = self.limit.records - self.batch.records
-        bytes_left = self._batch_bytes - self.batch.bytes
+        bytes_left = self._batch_bytes - self._bytes
         if events <= 0 or bytes_left <= 0:
             return 0
         return max(1, min(events, _AT_MOST_AT_ONCE, int(bytes_left / self._mean_bytes)))
@@ -45,12 +48,12 @@ class Intake:
     def add(self, taken: Taken) -> None:
         if edges := self._assignment.edges():
             taken = _up_to(edges, taken)
-        before_bytes, before_records = self.batch.bytes, self.batch.records
+        before_bytes, before_records = self._bytes, self.batch.records
         self._add_records(taken.records)
         for address, end in taken.ends:
             self._pass_to(address, end)
         if (added := self.batch.records - before_records) > 0:
-            self._mean_bytes = max(64.0, (self.batch.bytes - before_bytes) / added)
+            self._mean_bytes = max(64.0, (self._bytes - before_bytes) / added)
 
     def _add_records(self, records: Sequence[Record]) -> None:
         """Passes over what is not expected: a partition that is not active, an offset taken before.
@@ -63,7 +66,9 @@ class Intake:
         decoder: TopicDecoder | None = None
         newest: Record | None = None
         border: int | None = None
-        for record in records:
+        events_left = 0 if self._full else self.limit.records - self.batch.records
+        bytes_left = self._batch_bytes - self._bytes
+        for place, record in enumerate(records):
             address = (record.topic(), record.partition())
             if address != last:
                 _note_epoch(part, newest)
@@ -72,6 +77,11 @@ class Intake:
             offset = record.offset()
             if each is None or offset < each.taken:
                 continue
+            if events_left <= 0 or bytes_left <= 0:
+                # Before the border is looked at: what was kept back may lie before it.
+                self._full = True
+                self._kept_back.records += records[place:]
+                break
             if border is not None and offset >= border:
                 if each.taken < border:
                     self._end_at_border(TopicPartition(*address), each)
@@ -82,19 +92,25 @@ class Intake:
                 # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
                 part = self._slice(TopicPartition(*address), each, record)
                 decoder = self._decoder(address[0], each.topic_id)
-            decoder.add(record, part.routes.values())
+            size = decoder.add(record, part.routes.values()) + len(record.value() or b"") + len(record.key() or b"")
             if not part.records:
                 part.first_offset = offset
             part.after = each.taken = offset + 1
             part.records += 1
-            part.bytes += len(record.value() or b"") + len(record.key() or b"")
+            part.bytes += size
+            bytes_left -= size
+            events_left -= 1
             newest = record
+        self._bytes = self._batch_bytes - bytes_left
         _note_epoch(part, newest)
 
     def _pass_to(self, address: TopicPartition, end: int) -> None:
         """Nothing but control and aborted records lies before `end`: they are settled with the next batch."""
         each = self._assignment.active(address)
         if each is None or end <= each.taken:
+            return
+        if self._full:
+            self._kept_back.ends.append((address, end))
             return
         border = self._border(address, each)
         if border is not None and end > border:
@@ -147,9 +163,13 @@ class Intake:
 
     def hand_over(self) -> Batch:
         batch, self.batch = self.batch, Batch()
-        kept_back, self._kept_back = self._kept_back, Taken()
-        self.add(kept_back)
+        self._take_kept_back()
         return batch
+
+    def _take_kept_back(self) -> None:
+        kept_back, self._kept_back = self._kept_back, Taken()
+        self._bytes, self._full = 0, False
+        self.add(kept_back)
 
     def drop(self, partitions: Sequence[TopicPartition]) -> None:
         self.batch = self.batch.without(partitions)
@@ -158,6 +178,9 @@ class Intake:
             [record for record in kept.records if (record.topic(), record.partition()) not in partitions],
             [end for end in kept.ends if end[0] not in partitions],
         )
+        self._bytes = self.batch.bytes
+        if not self.batch:
+            self._take_kept_back()
 
 
 def _up_to(edges: Mapping[tuple[str, int], int], taken: Taken) -> Taken:

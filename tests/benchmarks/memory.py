@@ -9,6 +9,7 @@ import os
 import subprocess
 import tempfile
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -31,23 +32,35 @@ LARGEST_MEGABYTES = 300
 """What a worker may take with the configuration that it has by default."""
 
 
-def fill(bootstrap_servers: str, topic: str, partitions: int, events: int, value_bytes: int) -> None:
-    """In turn into each partition."""
-    properties = {"message.max.bytes": 2 * value_bytes + 10_000, "linger.ms": 5, "queue.buffering.max.kbytes": 65536}
-    producer = Producer({"bootstrap.servers": bootstrap_servers, **properties})
-    padding = "x" * value_bytes
-    for number in range(events):
-        headers = [("event_id", str(uuid.uuid4()).encode())]
-        value = f'{{"number": {number}, "note": "{padding}"}}'
-        while True:
-            try:
-                producer.produce(topic, value, partition=number % partitions, headers=headers)
-            except BufferError:
-                producer.poll(0.5)
-            else:
-                break
-        producer.poll(0)
-    producer.flush()
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """Events for a sink to take: of each so many bytes in its value and in its headers, in turn into each partition."""
+
+    events: int
+    partitions: int = 1
+    value_bytes: int = 0
+    header_bytes: int = 0
+
+    @property
+    def event_bytes(self) -> int:
+        return self.value_bytes + self.header_bytes
+
+    def fill(self, bootstrap_servers: str, topic: str) -> None:
+        properties = {"message.max.bytes": 2 * self.event_bytes + 10_000, "queue.buffering.max.kbytes": 65536}
+        producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 5, **properties})
+        note, headers = "x" * self.value_bytes, [("padding", b"x" * self.header_bytes)]
+        for number in range(self.events):
+            value = f'{{"number": {number}, "note": "{note}"}}'
+            event_id = ("event_id", str(uuid.uuid4()).encode())
+            while True:
+                try:
+                    producer.produce(topic, value, partition=number % self.partitions, headers=[event_id, *headers])
+                except BufferError:
+                    producer.poll(0.5)
+                else:
+                    break
+            producer.poll(0)
+        producer.flush()
 
 
 def measure(running: Servers, topic: str, events: int, **sink: str) -> float:
@@ -70,10 +83,11 @@ def measure(running: Servers, topic: str, events: int, **sink: str) -> float:
     return used.peak_megabytes
 
 
-def filled(running: Servers, partitions: int, events: int, value_bytes: int) -> str:
-    """The name of a topic with so many events."""
-    topic = create_topic(running.bootstrap_servers, partitions=partitions, max_message_bytes=2 * value_bytes + 10_000)
-    fill(running.bootstrap_servers, topic, partitions, events, value_bytes)
+def filled(running: Servers, backlog: Backlog) -> str:
+    """Return the name of a topic with these events."""
+    largest = 2 * backlog.event_bytes + 10_000
+    topic = create_topic(running.bootstrap_servers, partitions=backlog.partitions, max_message_bytes=largest)
+    backlog.fill(running.bootstrap_servers, topic)
     return topic
 
 

@@ -75,9 +75,7 @@ def test_a_member_whose_commit_was_on_its_way_to_a_broker_that_died_ends_all_the
     own_kafka.start()
     topic = create_topic(own_kafka.address)
     properties = {"bootstrap.servers": own_kafka.address}
-    consumer = GroupConsumer(
-        KafkaOptions(group_id=unique_name("group"), properties=properties), queue_bytes=1 << 20, queue_events=100
-    )
+    consumer = GroupConsumer(KafkaOptions(group_id=unique_name("group"), properties=properties), batch_bytes=1 << 20)
     assigned: list[TopicPartition] = []
     consumer.subscribe([topic], RebalanceListener(assigned.extend, revoked=lambda _: None, lost=lambda _: None))
     eventually(lambda: consumer.take(100, wait_seconds=0.1) and assigned, what="the partition")

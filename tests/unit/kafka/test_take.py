@@ -35,7 +35,7 @@ class Queue:
 
 
 def taking_from(queue: Any) -> GroupConsumer:
-    consumer = GroupConsumer(KafkaOptions(group_id="g", properties={}), queue_bytes=1 << 20, queue_events=1000)
+    consumer = GroupConsumer(KafkaOptions(group_id="g", properties={}), batch_bytes=1 << 20)
     consumer.close()
     consumer._consumer = queue
     return consumer

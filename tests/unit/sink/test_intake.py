@@ -261,13 +261,70 @@ def test_room_never_lets_a_batch_exceed_its_events(batch_events: int, counts: li
         assert machine.intake.batch.records <= batch_events
 
 
-@given(batch_bytes=st.integers(1, 20_000), size=st.integers(64, 2000))
-def test_records_of_one_size_exceed_the_bytes_of_a_batch_by_one_record_at_most(batch_bytes: int, size: int) -> None:
+@given(batch_bytes=st.integers(1, 20_000), sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=50))
+def test_whatever_comes_exceeds_the_bytes_of_a_batch_by_its_last_record_at_most(
+    batch_bytes: int, sizes: list[int]
+) -> None:
     machine = Filling(batch_events=10_000, batch_bytes=batch_bytes)
-    machine.fill(1, size)  # how large records are is known from the first on
-    while room := machine.intake.room:
-        machine.fill(room, size)
-    assert machine.intake.batch.bytes < batch_bytes + size
+    machine.intake.add(Taken([record(offset, value=bytes(size)) for offset, size in enumerate(sizes)]))
+    taken = 0
+    while batch := machine.intake.hand_over():
+        offsets = offsets_of(batch)
+        assert offsets == list(range(taken, taken + len(offsets)))
+        assert sum(sizes[offset] for offset in offsets[:-1]) < batch_bytes
+        taken += len(offsets)
+    assert taken == len(sizes)
+
+
+@given(batch_events=st.integers(1, 10), count=st.integers(1, 50))
+def test_whatever_comes_never_exceeds_the_events_of_a_batch(batch_events: int, count: int) -> None:
+    machine = Filling(batch_events=batch_events, batch_bytes=1 << 30)
+    machine.fill(count, 10)
+    for start in range(0, count, batch_events):
+        assert len(offsets_of(machine.intake.hand_over())) == min(batch_events, count - start)
+
+
+def test_keys_and_headers_are_bytes_of_the_batch(make_intake: MakeIntake) -> None:
+    intake = make_intake()
+    intake.add(Taken([record(10, key=bytes(5000), value=None, headers=[("n" * 1000, bytes(2000)), ("m", None)])]))
+    assert 8001 <= intake.batch.bytes < 8501
+
+
+def test_a_header_counts_although_it_is_empty(make_intake: MakeIntake) -> None:
+    intake = make_intake(batch_bytes=1_000_000)
+    intake.add(Taken([record(10, headers=[("", b"")] * 10_000)]))
+    assert intake.room == 0
+
+
+def test_what_no_longer_fits_waits_with_all_that_came_behind_it(
+    make_intake: MakeIntake, assignment: Assignment
+) -> None:
+    assignment.assigned([P1])
+    assignment.acquired([Holding(8, P1, 0, "me", 1)])
+    assignment.placed(P1)
+    intake = make_intake(batch_bytes=100)
+    others = [record(offset, partition=1) for offset in range(3)]
+    intake.add(Taken([record(10, value=bytes(100)), others[0], others[1]], [(P0, 13), (P1, 2)]))
+    intake.drop([P0])
+    intake.add(Taken([others[2]]))
+    assert offsets_of(intake.hand_over(), P1) == [0, 1, 2]
+    assert not intake.batch
+
+
+def test_what_waits_is_not_passed_over_by_what_comes_while_the_batch_has_room_again(
+    make_intake: MakeIntake, assignment: Assignment
+) -> None:
+    assignment.assigned([P1])
+    assignment.acquired([Holding(8, P1, 0, "me", 1)])
+    assignment.placed(P1)
+    intake = make_intake(batch_events=2)
+    others = [record(offset, partition=1) for offset in range(4)]
+    intake.add(Taken([record(10), others[0], others[1]]))
+    intake.drop([P0])
+    intake.add(Taken(others[2:], [(P1, 9)]))
+    assert offsets_of(intake.hand_over(), P1) == [0]
+    assert offsets_of(intake.hand_over(), P1) == [1, 2]
+    assert offsets_of(intake.hand_over(), P1) == [3]
 
 
 class Filling:
@@ -295,7 +352,7 @@ class Taking(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        filling = Filling(batch_events=10_000, batch_bytes=1 << 30)
+        filling = Filling(batch_events=5, batch_bytes=30)
         self.assignment, self.intake = filling.assignment, filling.intake
         self.assignment.assigned([P1])
         self.assignment.acquired([Holding(2, P1, 0, "me", 1)])
@@ -318,7 +375,9 @@ class Taking(RuleBasedStateMachine):
         for partition in data.draw(st.permutations([P0, P1])):
             waiting = [offset for offset in self.log[partition] if offset >= self.read[partition]]
             count = data.draw(st.integers(0, len(waiting)))
-            taken.records += [record(offset, partition=partition.partition) for offset in waiting[:count]]
+            taken.records += [
+                record(offset, partition=partition.partition, value=bytes(offset % 13)) for offset in waiting[:count]
+            ]
             self.read[partition] = waiting[count - 1] + 1 if count else self.read[partition]
             if count == len(waiting) and data.draw(st.booleans()):
                 self.read[partition] = self.end[partition]
@@ -342,9 +401,17 @@ class Taking(RuleBasedStateMachine):
             assert offsets == [o for o in self.log[partition] if part.before <= o < part.after]
             border = self.reached[partition]
             assert part.after in {*self.ends[partition], border} or part.after == offsets[-1] + 1
+            assert len(offsets) <= 5
             assert part.after <= border or part.before >= border
             self.settled[partition] = part.after
             self.reached[partition] = max(border, part.after)
+
+    @rule()
+    def nothing_more_comes(self) -> None:
+        """All that was read is settled, batch after batch."""
+        while self.intake.batch:
+            self.are_handed_over()
+        assert self.settled == self.read
 
     @rule(partition=partitions, back=st.integers(0, 9))
     def the_ledger_goes_back(self, partition: TopicPartition, back: int) -> None:
