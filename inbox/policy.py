@@ -25,7 +25,7 @@ class SameId(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FailureLimits:
-    """`[failures]`: `attempts` for a handler's own exception, `halt_above` dead letters in an hour.
+    """`[failures]`: `attempts` for a handler's own exception, `halt_above` dead letters of a partition in an hour.
 
     `handler_timeout` is for one call of a handler, `copy_to` the topic that gets a copy of each dead letter.
     """

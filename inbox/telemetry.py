@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -40,7 +40,14 @@ SAME_ID_OTHER_PAYLOAD = Counter(
 )
 FENCED = Counter("inbox_fenced", "Batches of a partition that met a higher owner epoch.", registry=REGISTRY)
 RETRIES = Counter("inbox_retries", "Work for the database tried again.", ["reason"], registry=REGISTRY)
-PAUSED = Gauge("inbox_paused", "1 while the sink waits for something to come back.", ["reason"], registry=REGISTRY)
+PAUSED = Gauge(
+    "inbox_paused",
+    "Above 0 while the sink, or a partition of it, waits for something to come back.",
+    ["reason"],
+    registry=REGISTRY,
+)
+OF_PARTITIONS = frozenset({"dead_letters"})
+"""Reasons of `inbox_paused` that concern some partitions of a sink that does its work otherwise."""
 WORKER_RESTARTS = Counter(
     "inbox_worker_restarts", "Workers started again by `inbox run --workers N`, however they ended.", registry=REGISTRY
 )
@@ -156,3 +163,26 @@ class Outage:
         if away is not None:
             PAUSED.labels(away).inc()
         self._away = away
+
+
+class Pauses:
+    """The partitions of one worker that are paused because of their dead letters: told at the start and at the end."""
+
+    def __init__(self) -> None:
+        self.partitions: frozenset[object] = frozenset()
+
+    def now(self, partitions: Iterable[object]) -> None:
+        """These are paused now, and no others."""
+        before, self.partitions = self.partitions, frozenset(partitions)
+        if self.partitions == before:
+            return
+        PAUSED.labels("dead_letters").set(len(self.partitions))
+        if begun := self.partitions - before:
+            log().error(
+                "partitions-paused",
+                partitions=sorted(map(str, begun)),
+                reason="more dead letters within an hour than [failures] halt_above",
+                remedy="see `inbox dead-letters list`; a retry or a discard lets them go on, and so does time",
+            )
+        if ended := before - self.partitions:
+            log().info("partitions-resumed", partitions=sorted(map(str, ended)))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from inbox.telemetry import PAUSED
+from inbox.telemetry import OF_PARTITIONS, PAUSED
 
 _TURN_SECONDS = 30.0
 
@@ -60,5 +60,6 @@ def waits_for(progress: Progress) -> str | None:
     """What is away that a running worker needs."""
     if progress.waiting_for is not None:
         return progress.waiting_for
-    paused = [sample.labels["reason"] for metric in PAUSED.collect() for sample in metric.samples if sample.value]
+    paused = {sample.labels["reason"] for metric in PAUSED.collect() for sample in metric.samples if sample.value}
+    paused -= OF_PARTITIONS
     return f"waiting for {', '.join(sorted(paused))}" if paused else None

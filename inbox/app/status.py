@@ -1,6 +1,6 @@
 """Where the sink stands: the ledger beside the log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,13 +28,15 @@ class PartitionRow:
     """A partition of the ledger; `end_offset` is None where the brokers did not say it.
 
     `rate` is in offsets a second over the last minutes; `oldest_unsettled_at` the timestamp of the record that is to be
-    settled next, None where there is none or it was not told.
+    settled next, None where there is none or it was not told. `paused`: it has more dead letters within an hour than
+    `[failures] halt_above`.
     """
 
     ledger: PartitionStatus
     end_offset: int | None
     rate: float = 0.0
     oldest_unsettled_at: datetime | None = None
+    paused: bool = False
 
     @property
     def lag(self) -> int | None:
@@ -86,7 +88,7 @@ def read_status(settings: Settings) -> Status:
     schema = settings.database.schema
     connection = connect(settings.database, application_name="inbox status")
     with closing(connection), starting("reading the ledger"):
-        ledger = _read(connection, schema)
+        ledger = _read(connection, schema, settings.failures.halt_above)
     current = [row for row in ledger.rows if not row.set_aside]
     logs = _look_at_logs(settings, {row.address: row.next_offset for row in current})
     outbox = outbox_now(settings.database, settings.outbox) if settings.outbox is not None else None
@@ -116,6 +118,7 @@ class _LedgerNow:
     letters: Mapping[State, int]
     last_replay: Replay | None
     horizon: datetime | None
+    paused: Collection[int]
 
 
 @dataclass(frozen=True)
@@ -133,19 +136,22 @@ def _row(row: PartitionStatus, ledger: _LedgerNow, logs: _LogsNow) -> PartitionR
         end_offset=logs.ends.get(row.address),
         rate=ledger.rates.get(row.address, 0.0),
         oldest_unsettled_at=logs.times.get(row.address),
+        paused=row.partition_id in ledger.paused,
     )
 
 
-def _read(connection: SinkConnection, schema: str) -> _LedgerNow:
+def _read(connection: SinkConnection, schema: str, halt_above: int) -> _LedgerNow:
     require_current(connection, schema)
-    ledger = Ledger(schema)
+    ledger, dead_letters = Ledger(schema), DeadLetters(schema)
     with snapshot(connection):
+        rows = ledger.status(connection)
         return _LedgerNow(
-            ledger.status(connection),
+            rows,
             ledger.rates(connection, _RATE_WITHIN),
-            DeadLetters(schema).count_by_state(connection),
+            dead_letters.count_by_state(connection),
             Replays(schema).newest(connection),
             Generations(schema).horizon(connection),
+            dead_letters.parked_above(connection, [row.partition_id for row in rows], halt_above),
         )
 
 

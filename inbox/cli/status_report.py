@@ -54,6 +54,7 @@ def _partition(row: PartitionRow) -> dict[str, Any]:
         "last_progress_at": timestamp(row.ledger.last_progress_at),
         "rate": round(row.rate, 1),
         "oldest_unsettled_at": timestamp(row.oldest_unsettled_at),
+        "paused": "dead_letters" if row.paused else None,
     }
 
 
@@ -98,6 +99,11 @@ def summary(found: Status) -> str:
     if (seconds := found.oldest_unsettled_seconds) is not None:
         text += f"; the oldest event that waits is {age_of(seconds)} old"
     text += f"\ndead letters: {found.parked} parked, {found.waiting} waiting behind them"
+    if paused := [str(row.ledger.address) for row in found.partitions if row.paused]:
+        text += (
+            f"\npaused: {', '.join(paused)}, with more dead letters within an hour than [failures] halt_above; "
+            "see `inbox dead-letters list`"
+        )
     if found.outbox is not None:
         text += f"\noutbox: {_outbox(found.outbox, found.looked_at)}"
     if found.last_replay is not None:

@@ -5,6 +5,8 @@
        ├── at once: owner is still me, but a replay, a retry or a discard raised the epoch
        └── after a while ── WITHHELD: owner is another
 
+    PLACING and ACTIVE become PAUSED while the partition has too many dead letters.
+
 A partition is handed out paused. Only in ACTIVE are its records taken, and the first of them is the one
 that the ledger expects, or a later one where the log holds none in between (compaction, aborted and
 control records).
@@ -30,6 +32,7 @@ class Phase(Enum):
     PLACING = "placing"
     ACTIVE = "active"
     WITHHELD = "withheld"
+    PAUSED = "paused"
 
 
 @dataclass(slots=True)
@@ -107,9 +110,12 @@ class Assignment:
             if each is None:
                 continue
             found_elsewhere = holding.owner_epoch != each.owner_epoch or holding.next_offset != each.settled
-            if each.phase is Phase.LOOKING or (idle and each.phase is Phase.ACTIVE and found_elsewhere):
+            sees_moves = each.phase is Phase.PAUSED or (idle and each.phase is Phase.ACTIVE)
+            if each.phase is Phase.LOOKING or (sees_moves and found_elsewhere):
                 self._take_over(each, holding, now)
                 moved.append(holding.address)
+            elif each.phase is Phase.PAUSED:
+                self._place(each, holding)
         return moved
 
     def to_place(self) -> list[tuple[TopicPartition, int, int | None]]:
@@ -128,6 +134,21 @@ class Assignment:
     def edges(self) -> dict[tuple[str, int], int]:
         """Where the replay of a partition ends that one goes over: what lies behind is not taken along with it."""
         return {at: each.replay.until_offset for at, each in self.partitions.items() if each.replay is not None}
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+        """Take nothing more from these, which have too many dead letters, until `looked` says otherwise.
+
+        Returns:
+            Those that were taken from until now.
+        """
+        active = [partition for partition in partitions if self.active(partition) is not None]
+        for partition in active:
+            self.partitions[partition].phase = Phase.PAUSED
+        return active
+
+    def paused(self) -> list[TopicPartition]:
+        """Those that have too many dead letters."""
+        return self._in(Phase.PAUSED)
 
     def all_active(self) -> list[TopicPartition]:
         return self._in(Phase.ACTIVE)
@@ -168,7 +189,7 @@ class Assignment:
             each.phase = Phase.ASKING
 
     def _place(self, each: Assigned, holding: Holding) -> None:
-        each.phase = Phase.PLACING
+        each.phase = Phase.PAUSED if holding.too_many_letters else Phase.PLACING
         each.partition_id = holding.partition_id
         each.owner_epoch = holding.owner_epoch
         each.topic_id = holding.topic_id

@@ -4,7 +4,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inbox.errors import HaltError, SmallerBatchError
 from inbox.events import Settlement, TopicPartition
@@ -13,6 +13,7 @@ from inbox.policy import FailureLimits, Order
 from inbox.sink.at_once import settle_column
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Batch, Slice
+from inbox.sink.letter_limit import LetterLimit
 from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
@@ -34,11 +35,13 @@ class SettledBatch:
     """The answer to a batch: what moved in the ledger, or, if anything was `fenced`, that nothing did.
 
     `elsewhere`: partitions of what moved that go on at another offset, since a replay ended with the batch.
+    `too_many_letters`: partitions of what moved that have more dead letters now than `[failures] halt_above`.
     """
 
     settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
     fenced: frozenset[TopicPartition] = frozenset()
     elsewhere: frozenset[TopicPartition] = frozenset()
+    too_many_letters: frozenset[TopicPartition] = frozenset()
 
 
 Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
@@ -79,6 +82,7 @@ class Settler:
         self._ledger = Ledger(schema)
         self._replays = Replays(schema)
         self._dead_letters = DeadLetters(schema)
+        self._letter_limit = LetterLimit(self._dead_letters, limits.halt_above)
         self._parked_keys = parked_keys
         self._suspects = suspects
         self._introduce = introduce
@@ -107,8 +111,13 @@ class Settler:
             self._read_parked_keys([holding.partition_id for holding in holdings])
         if any(route.handlers for route in self._routes):
             self._suspects.acquired(self._connection, [holding.partition_id for holding in holdings])
-        active = self._replays.active(self._connection, [holding.partition_id for holding in holdings])
-        return [holding._replace(replay=active.get(holding.partition_id)) for holding in holdings]
+        partition_ids = [holding.partition_id for holding in holdings]
+        active = self._replays.active(self._connection, partition_ids)
+        above = self._letter_limit.above(self._connection, partition_ids)
+        return [
+            holding._replace(replay=active.get(holding.partition_id), too_many_letters=holding.partition_id in above)
+            for holding in holdings
+        ]
 
     def _await_owners(self, partitions: Sequence[TopicPartition]) -> list[OpenSession]:
         """Let the batches of the owners before end; which of them have not in time.
@@ -139,16 +148,22 @@ class Settler:
     def look(self, topics: Sequence[str]) -> list[Holding]:
         holdings = self._ledger.look(self._connection, topics)
         self._witness.glance(holdings)
-        return holdings
+        mine = [row.partition_id for row in holdings if row.owner == self._owner]
+        above = self._letter_limit.still_above(self._connection, mine)
+        return [row._replace(too_many_letters=row.partition_id in above) for row in holdings]
 
     def resolve(self, batch: Batch) -> SettledBatch | None:
         """What the ledger says of a batch whose COMMIT had no answer: settled, fenced, or None for not at all."""
         topics = sorted({address.topic for address in batch.slices})
         rows = {row.address: row for row in self.look(topics) if row.owner == self._owner}
+        ids = [each.partition_id for each in batch.slices.values()]
         # If that COMMIT was one, it parked keys of which nobody here was told.
         if self._limits.order is Order.KEY:
-            self._read_parked_keys([each.partition_id for each in batch.slices.values()])
-        return resolved(batch, rows)
+            self._read_parked_keys(ids)
+        settled = resolved(batch, rows)
+        if settled is None or settled.fenced:
+            return settled
+        return replace(settled, too_many_letters=_addresses(batch, self._letter_limit.above(self._connection, ids)))
 
     def close(self) -> None:
         self._suspects.close()
@@ -174,7 +189,7 @@ class Settler:
         try:
             results = {route.name: self._settle_route(route, batch, under_way) for route in self._routes}
             letters = [letter for result in results.values() for letter in result.letters]
-            self._park(letters)
+            too_many = self._park(letters)
             self._suspects.forget_settled(self._connection, batch)
             confirm()
             advances = _advances(batch, self._routes, results)
@@ -191,11 +206,13 @@ class Settler:
             raise
         SAME_ID_OTHER_PAYLOAD.inc(other_payloads)
         self._remember_parked(letters)
+        self._letter_limit.passed(too_many)
         self._suspects.settled(batch)
         addresses = {each.partition_id: each.address for each in batch.slices.values()}
         return SettledBatch(
             settlements={addresses[a.partition_id]: a.settlement for a in advances},
             elsewhere=ended,
+            too_many_letters=_addresses(batch, too_many),
         )
 
     def _settle_route(self, route: BoundRoute, batch: Batch, under_way: Callable[[], None]) -> RouteResult:
@@ -208,18 +225,15 @@ class Settler:
                 self._suspects.failed_alone(route.route_id, batch, error)
             raise
 
-    def _park(self, letters: Sequence[DeadLetter]) -> None:
+    def _park(self, letters: Sequence[DeadLetter]) -> frozenset[int]:
+        """Return the ids of the partitions that have too many dead letters with these. They are kept all the same."""
         if not letters:
-            return
+            return frozenset()
         self._dead_letters.park(self._connection, letters)
         if self._copies is not None:
             self._copies.add(self._connection, letters)
         reach(Failpoint.PARKED)
-        if (count := self._dead_letters.parked_within_an_hour(self._connection)) > self._limits.halt_above:
-            raise HaltError(
-                f"{count} dead letters within an hour, more than [failures] halt_above = {self._limits.halt_above}: "
-                "it is hardly the events; look at the newest in dead_letters, then start again"
-            )
+        return self._letter_limit.above_after(self._connection, letters)
 
     def _count_other_payloads(self, batch: Batch, results: Iterable[RouteResult]) -> int:
         """After the fence, which has the rows of the ledger already; it is rare enough for a statement of its own."""
@@ -288,6 +302,10 @@ class Settler:
                 keys[key] = min(letter.record.offset(), keys.get(key, letter.record.offset()))
         if letters:
             self._bound_parked_keys()
+
+
+def _addresses(batch: Batch, partition_ids: frozenset[int]) -> frozenset[TopicPartition]:
+    return frozenset(each.address for each in batch.slices.values() if each.partition_id in partition_ids)
 
 
 def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> list[Advance]:

@@ -29,6 +29,7 @@ from inbox.telemetry import (
     LAG,
     RETRIES,
     Outage,
+    Pauses,
     log,
 )
 
@@ -93,6 +94,7 @@ class Worker:
         self._last: Outcome | None = None
         self._failures = 0
         self._outage = Outage(clock)
+        self._pauses = Pauses()
         self._retry_at = 0.0
         self._submitted_at = 0.0
         self._looked_at = clock()
@@ -123,6 +125,7 @@ class Worker:
             raise self._explain(error) from error
         finally:
             self._outage.given_up()
+            self._pauses.now([])
             self._writer.close(wait_seconds=_REVOKE_SECONDS)
             self._consumer.close()
 
@@ -151,6 +154,7 @@ class Worker:
         else:
             self._recovered()
             self._accept(outcome)
+            self._pauses.now(self._assignment.paused())
 
     def _accept(self, outcome: Outcome) -> None:
         match outcome.job, outcome.answer:
@@ -179,6 +183,9 @@ class Worker:
                     EVENTS.labels(address.topic, ending.value).inc(count)
         if settled.elsewhere:
             self._ask_again(settled.elsewhere)
+        if paused := self._assignment.pause(settled.too_many_letters):
+            self._consumer.pause(paused)
+            self._intake.drop(paused)
         self._observe(batch, settled)
 
     def _observe(self, batch: Batch, settled: SettledBatch) -> None:
@@ -268,7 +275,7 @@ class Worker:
             return job
         if to_acquire := self._assignment.to_acquire(now):
             return Acquire(to_acquire)
-        if self._assignment.must_look():
+        if self._assignment.must_look() or (self._assignment.paused() and now - self._looked_at >= _LOOK_SECONDS):
             return Look(self._topics)
         if self._intake.batch:
             return Settle(self._intake.hand_over())
@@ -375,7 +382,14 @@ class Worker:
     def _at_end(self) -> bool:
         if self._ends is None:
             return False
-        return all(self.progress.next_offsets.get(partition, -1) >= end for partition, end in self._ends.items())
+        left = [at for at, end in self._ends.items() if self.progress.next_offsets.get(at, -1) < end]
+        if left and all(partition in self._pauses.partitions for partition in left):
+            raise HaltError(
+                f"{', '.join(map(str, left))} cannot be brought to the end: too many dead letters within an hour "
+                "([failures] halt_above). They are kept, and all other events are settled. See `inbox dead-letters "
+                "list`, remove the cause, then `inbox dead-letters retry`, or start again with a higher halt_above"
+            )
+        return not left
 
     def _drain(self) -> None:
         """The batch at hand is finished, or abandoned to the ledger; what was only taken is dropped."""

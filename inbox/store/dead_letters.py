@@ -95,9 +95,13 @@ class DeadLetters:
             keys.setdefault((route_id, partition_id), {})[bytes(key)] = first
         return keys
 
-    def parked_within_an_hour(self, connection: SinkConnection) -> int:
-        row = connection.execute(self._sql["parked_within_an_hour"]).fetchone()
-        return int(row[0]) if row else 0
+    def parked_above(self, connection: SinkConnection, partition_ids: Sequence[int], limit: int) -> frozenset[int]:
+        """Return those of the partitions of which more than `limit` events were parked within an hour, and still are.
+
+        Those that wait behind a parked event do not count.
+        """
+        parameters = {"partition_ids": list(partition_ids), "limit": limit}
+        return frozenset(row[0] for row in connection.execute(self._sql["parked_above"], parameters))
 
     def count_by_state(self, connection: SinkConnection) -> dict[State, int]:
         rows = connection.execute(self._sql["count_by_state"])

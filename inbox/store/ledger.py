@@ -28,7 +28,8 @@ class Holding(NamedTuple):
     """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers told none.
 
     `reached_offset`: the furthest that `next_offset` ever was. What lies below it is settled again, by a replay.
-    `replay` is known of a partition that was acquired.
+    `replay` is known of a partition that was acquired. `too_many_letters`: it has more than `[failures] halt_above`
+    dead letters within an hour; known only of this owner's partitions.
     """
 
     partition_id: int
@@ -40,6 +41,7 @@ class Holding(NamedTuple):
     leader_epoch: int | None = None
     reached_offset: int = 0
     replay: Replaying | None = None
+    too_many_letters: bool = False
 
 
 class Revisions(NamedTuple):
@@ -92,6 +94,7 @@ class PartitionStatus:
     last_progress_at: datetime
     settlement: Settlement
     same_id_other_payload: int
+    partition_id: int = 0
 
     @property
     def set_aside(self) -> bool:
@@ -236,6 +239,7 @@ class Ledger:
                 last_progress_at=row[5],
                 settlement=Settlement(*row[6:10]),
                 same_id_other_payload=row[10],
+                partition_id=row[11],
             )
             for row in connection.execute(self._sql["status"])
         ]

@@ -16,6 +16,7 @@ HANDLERS = "tests/integration/sink/test_handlers.py"
 IDENTITY = "tests/integration/sink/test_identity.py"
 PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/sink/test_retry.py"
+LETTER_LIMIT = "tests/integration/sink/test_letter_limit.py"
 REPLAY = "tests/integration/sink/test_replay.py"
 RESUME = "tests/integration/sink/test_resume.py"
 SUSPECTS = "tests/integration/store/test_suspects.py"
@@ -424,16 +425,23 @@ MUTANTS = [
     Mutant(
         "dead letters are not kept",
         "inbox/sink/settle.py",
-        "            self._park(letters)\n",
+        "        self._dead_letters.park(self._connection, letters)\n",
         "",
         (f"{EVENTS}::test_without_order_later_events_of_a_parked_key_go_on",),
     ),
     Mutant(
-        "nothing halts a sink that parks everything",
+        "nothing pauses a partition of which everything is parked",
+        "inbox/store/sql/dead_letters.sql",
+        "WHERE counted.parked > %(limit)s;",
+        "WHERE false;",
+        (f"{LETTER_LIMIT}::test_until_the_end_a_paused_partition_stops_with_4_and_the_others_are_settled",),
+    ),
+    Mutant(
+        "what brought a partition above halt_above is lost",
         "inbox/sink/settle.py",
-        "> self._limits.halt_above:",
-        "> 10**9:",
-        (f"{EVENTS}::test_more_dead_letters_than_the_limit_stop_the_sink",),
+        "            too_many = self._park(letters)\n",
+        "            if too_many := self._park(letters):\n                raise HaltError(str(too_many))\n",
+        (f"{LETTER_LIMIT}::test_what_was_found_is_kept_and_the_other_partition_goes_on",),
     ),
     Mutant(
         "an event that ends the process gets one life more",

@@ -116,9 +116,19 @@ FROM (
 GROUP BY route_id, partition_id, held
 LIMIT %(at_most)s;
 
--- name: parked_within_an_hour
-SELECT count(*) FROM {schema}.dead_letters
-WHERE created_at > now() - interval '1 hour' AND state = 'parked';
+-- name: parked_above
+-- Nothing is counted past the limit.
+SELECT wanted.partition_id
+FROM unnest(%(partition_ids)s::integer[]) AS wanted (partition_id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS parked
+    FROM (
+        SELECT FROM {schema}.dead_letters AS d
+        WHERE d.partition_id = wanted.partition_id AND d.state = 'parked' AND d.created_at > now() - interval '1 hour'
+        LIMIT %(limit)s + 1
+    ) AS found
+) AS counted
+WHERE counted.parked > %(limit)s;
 
 -- name: count_by_state
 SELECT state, count(*) FROM {schema}.dead_letters WHERE state IN ('parked', 'waiting') GROUP BY state;

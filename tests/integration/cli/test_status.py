@@ -53,7 +53,7 @@ def test_a_partition_tells_its_owner_and_its_progress(sink: Sink, inbox: Inbox) 
     row = json.loads(inbox("status", "--json", sink).out)["partitions"][0]
     assert list(row) == [
         *("topic", "partition", "next_offset", "end_offset", "lag", "owner", "owner_epoch", "last_progress_at"),
-        *("rate", "oldest_unsettled_at"),
+        *("rate", "oldest_unsettled_at", "paused"),
     ]
     assert 0 < row["rate"] <= 20
     assert row["oldest_unsettled_at"] is None

@@ -65,10 +65,10 @@ def test_a_copy_is_made_in_an_outbox_of_bytes_too(copying: Callable[..., Sink]) 
 
 
 def test_what_is_not_parked_in_the_end_is_not_copied(copying: Callable[..., Sink], fussy: Fussy) -> None:
-    sink = copying(failures="halt_above = 1")
+    sink = copying(failures='order = "halt"')
     fussy.refused = {1, 2}
     sink.send(numbered(1, "a"), numbered(2, "b"))
-    with pytest.raises(HaltError, match="halt_above"):
+    with pytest.raises(HaltError, match="cannot apply"):
         sink.run()
     assert (sink.dead_letters(), copies(sink)) == ([], [])
 

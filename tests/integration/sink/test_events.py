@@ -321,15 +321,6 @@ def test_with_order_halt_the_first_dead_letter_stops_the_sink_before_it(handled_
         assert sink.next_offsets() == {0: 1}
 
 
-def test_more_dead_letters_than_the_limit_stop_the_sink(handled_by: Callable[..., Sink]) -> None:
-    sink = handled_by(fails_on_bad, rest="[failures]\nhalt_above = 3", sink="batch_events = 1")
-    sink.send(*(Out(number, "bad") for number in range(1, 9)))
-    with pytest.raises(HaltError, match=r"more than \[failures\] halt_above = 3"):
-        sink.run()
-    assert len(sink.dead_letters()) == 3
-    assert sink.next_offsets() == {0: 3}
-
-
 def test_a_header_whose_name_is_no_text_parks_its_event_and_no_other(handled_by: Callable[..., Sink]) -> None:
     sink = handled_by(fails_on_bad)
     sink.send(Out(1, "good"))

@@ -467,19 +467,6 @@ def test_with_order_halt_what_was_parked_before_can_be_retried(parked: Sink, fus
     assert applied(parked) == [3, 1, 2, 4]
 
 
-def test_more_dead_letters_than_halt_above_stop_with_4(
-    handled_by: Callable[..., Sink], fussy: Fussy, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sink = handled_by(fussy, rest="[failures]\nhalt_above = 2")
-    fussy.refused = {1, 2, 3}
-    sink.send(*(numbered(number, None) for number in (1, 2, 3)))
-    assert sink.command("run", "--until-end") == 4
-    assert "more than [failures] halt_above = 2" in capsys.readouterr().err
-    sink.configure(HANDLER_ROUTE, rest="[failures]\nhalt_above = 3")
-    assert sink.command("run", "--until-end") == 0
-    assert states(sink) == {"parked": 3}
-
-
 def test_a_key_stays_parked_across_restarts_and_rebalances(make_sink: MakeSink, offer: Offer, fussy: Fussy) -> None:
     sink = make_sink(partitions=2)
     offer(handler=fussy)

@@ -148,3 +148,33 @@ def test_what_belongs_to_nobody_here_is_passed_over(assignment: Assignment) -> N
     assignment.revoked([P1])
     assert assignment.looked([holding(P1)], 0.0, idle=True) == []
     assert list(assignment.partitions) == [P0]
+
+
+def test_a_partition_with_too_many_letters_is_not_taken_from_until_the_ledger_says_otherwise(
+    assignment: Assignment,
+) -> None:
+    assert assignment.pause([P0, P1]) == [P0]
+    assert (assignment.active(P0), assignment.paused()) == (None, [P0])
+    assert assignment.looked([holding()._replace(too_many_letters=True)], 0.0, idle=False) == []
+    assert assignment.paused() == [P0]
+    assert assignment.looked([holding()], 0.0, idle=False) == []
+    assert (assignment.paused(), assignment.to_place()) == ([], [(P0, 10, None)])
+
+
+def test_a_partition_with_too_many_letters_is_paused_as_soon_as_it_is_acquired() -> None:
+    assignment = Assignment("me", reclaim_seconds=45.0)
+    assignment.assigned([P0])
+    assignment.acquired([holding()._replace(too_many_letters=True)])
+    assert (assignment.paused(), assignment.to_place()) == ([P0], [])
+
+
+def test_a_replay_or_a_retry_of_a_paused_partition_makes_it_be_acquired_anew(assignment: Assignment) -> None:
+    assignment.pause([P0])
+    assert assignment.looked([holding(offset=3, epoch=2)._replace(too_many_letters=True)], 0.0, idle=False) == [P0]
+    assert assignment.to_acquire(0.0) == [P0]
+
+
+def test_a_paused_partition_that_another_worker_took_is_left_to_it(assignment: Assignment) -> None:
+    assignment.pause([P0])
+    assert assignment.looked([holding(owner="other", epoch=2)], 0.0, idle=False) == [P0]
+    assert assignment.partitions[P0].phase is Phase.WITHHELD
