@@ -10,8 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-import orjson
-
+from inbox.documents import DocumentError, parse
 from inbox.errors import EventError
 
 Header = tuple[str, bytes | None]
@@ -100,12 +99,13 @@ class Event:
         return last_header(self.headers, name)
 
     def json(self) -> Any:
-        """The value, decoded as JSON.
+        """Decode the value as JSON, the same JSON that ids, types and the columns of tables are read from.
 
-        Numbers with a fraction become floats; who needs every digit of a decimal decodes `value`.
+        Whole numbers keep every digit. Numbers with a fraction or an exponent become floats, or a `Decimal` where they
+        are beyond the range of floats; who needs every digit of a decimal decodes `value`.
 
         Raises:
-            EventError: the value is no JSON, so the event becomes a dead letter.
+            EventError: the value is null or not valid JSON, so the event becomes a dead letter.
         """
         return decoded(self.value)
 
@@ -127,14 +127,17 @@ def last_header(headers: tuple[Header, ...] | list[Header], name: str) -> bytes 
 
 
 def decoded(value: bytes | None) -> Any:
-    """Raises EventError where the value is null or no JSON (RFC 8259)."""
+    """Decode the value as JSON: `inbox.documents` says what that is.
+
+    Raises:
+        EventError: the value is null, or not valid JSON.
+    """
     if value is None:
         raise EventError("the value is null where JSON is needed")
     try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        # orjson's message holds a position, never the payload.
-        raise EventError(f"the value is no JSON: {error.msg} at character {error.pos}") from None
+        return parse(value)
+    except DocumentError as error:
+        raise EventError(f"the value is no JSON: {error}") from None
 
 
 def as_base64(value: bytes | None) -> str | None:

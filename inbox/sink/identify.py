@@ -8,6 +8,7 @@ from hashlib import sha1
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from inbox.documents import whole_number_text
 from inbox.errors import EventError
 from inbox.events import Header, Record, TopicPartition, address, address_of, last_header
 
@@ -144,13 +145,18 @@ def _text_at(document: Any, path: Sequence[str], pointer: str) -> str:
     if isinstance(found, str):
         return found
     if isinstance(found, int) and not isinstance(found, bool):
-        return str(found)
+        return whole_number_text(found)
     raise EventError(f"no event id: the value has no text or whole number at {pointer}")
 
 
 def _type_at(document: Any, path: Sequence[str]) -> str | None:
+    """A text as it is, a whole number and a boolean as JSON writes them; anything else is no type."""
     found = look_up(document, path)
-    return None if found is None else str(found)
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, int):
+        return whole_number_text(found)
+    return found if isinstance(found, str) else None
 
 
 def _coordinates(namespace: bytes, topic_id: UUID | None) -> Callable[[Record], bytes]:

@@ -3,8 +3,7 @@
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-import orjson
-
+from inbox.documents import DocumentError, parse, write
 from inbox.errors import EventError, HaltError
 from inbox.store.options import OutboxOptions, OutboxPayload
 from inbox.store.session import HandlerSession
@@ -31,16 +30,20 @@ class Outbox:
         return uuid5(NAMESPACE_OID, f"{self._source}\0dead letter\0{partition_id}\0{offset}")
 
     def stored(self, payload: OutgoingPayload) -> str | bytes:
-        """The payload as its column takes it; whether a text is JSON, the server sees.
+        """Return the payload as its column takes it.
 
         Raises:
             EventError: it cannot be written as the column's type.
         """
-        given = as_json(payload) if isinstance(payload, dict | list) else payload
-        if isinstance(given, bytes):
-            return _as_text(given) if self._payload is OutboxPayload.JSON else given
-        text = required_text(given, "payload", "a dict, list, str or bytes")
-        return text if self._payload is OutboxPayload.JSON else text.encode()
+        if isinstance(payload, dict | list):
+            text = as_json(payload)
+            return text if self._payload is OutboxPayload.JSON else text.encode()
+        given = (
+            payload if isinstance(payload, bytes) else required_text(payload, "payload", "a dict, list, str or bytes")
+        )
+        if self._payload is OutboxPayload.JSON:
+            return required_json(given)
+        return given if isinstance(given, bytes) else given.encode()
 
 
 class Publisher:
@@ -91,17 +94,25 @@ class Publisher:
 def as_json(payload: dict[str, Any] | list[Any]) -> str:
     """Raises EventError for what JSON cannot say."""
     try:
-        return orjson.dumps(payload).decode()
-    except TypeError as error:
-        # orjson's message names a type or a limit, never the payload.
+        return write(payload)
+    except DocumentError as error:
         raise EventError(f"the payload to publish cannot be written as JSON: {error}") from None
 
 
-def _as_text(payload: bytes) -> str:
+def required_json(payload: str | bytes) -> str:
+    """Return the text as it is: every sink that reads it will take it as JSON.
+
+    Raises:
+        EventError: it is not valid JSON.
+    """
     try:
-        return payload.decode()
-    except UnicodeDecodeError:
-        raise EventError("the payload to publish is no JSON: it is not valid UTF-8") from None
+        encoded = payload.encode() if isinstance(payload, str) else payload
+        parse(encoded)
+    except UnicodeEncodeError:
+        raise EventError("the payload to publish is no JSON: it holds a lone surrogate") from None
+    except DocumentError as error:
+        raise EventError(f"the payload to publish is no JSON: {error}") from None
+    return encoded.decode()
 
 
 # A parameter of another type would fail as a statement that can never succeed, which looks like an outage.

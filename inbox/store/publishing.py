@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from inbox.errors import EventError
 from inbox.events import new_event_id
-from inbox.store.outbox import OutgoingPayload, as_json, required_id, required_text
+from inbox.store.outbox import OutgoingPayload, as_json, required_id, required_json, required_text
 
 PublishingConnection = psycopg.Connection[Any] | sqlalchemy.Connection | Session
 
@@ -51,17 +51,25 @@ def publish(
         "topic": required_text(topic, "topic"),
         "aggregate_id": None if key is None else required_text(key, "key"),
         "type": required_text(type, "type"),
-        "payload": as_json(payload) if isinstance(payload, dict | list) else payload,
+        "payload": _stored(payload),
         "traceparent": None if traceparent is None else required_text(traceparent, "traceparent"),
     }
-    if not isinstance(row["payload"], str | bytes):
-        raise EventError(f"the payload to publish is of type {_name(payload)}; pass a dict, list, str or bytes")
     if isinstance(connection, psycopg.Connection):
         _require_transaction(connection)
         connection.execute(_for_psycopg(schema, row), row)
     else:
         _on_sqlalchemy(connection, schema, row)
     return identity
+
+
+def _stored(payload: object) -> str | bytes:
+    if isinstance(payload, dict | list):
+        return as_json(payload)
+    if isinstance(payload, str):
+        return required_json(payload)
+    if isinstance(payload, bytes):
+        return payload
+    raise EventError(f"the payload to publish is of type {_name(payload)}; pass a dict, list, str or bytes")
 
 
 def _for_psycopg(schema: str, row: Mapping[str, Any]) -> sql.Composed:

@@ -96,6 +96,9 @@ def _from_input(column: Column, source: str) -> sql.Composable:
         return _from_milliseconds(column.base, sql.SQL("({}::numeric)").format(value))
     if kind == "bytea" and column.base.name == "bytea":
         return value
+    if column.base.name == "json":
+        # `json` alone takes texts and numbers that are no JSON for jsonb and for handlers.
+        return sql.SQL("CASE WHEN {0}::jsonb IS NOT NULL THEN {1} END").format(value, _cast(column.base, value))
     return _cast(column.base, value)
 
 

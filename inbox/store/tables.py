@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import psycopg
 
+from inbox.documents import NESTING, DocumentError, nests_too_deep, parse
 from inbox.errors import EventError, InboxError, StartupError
 from inbox.events import Record
 from inbox.store import arrays
@@ -23,6 +24,7 @@ from inbox.store.table_search import Found, Search
 from inbox.store.table_statements import Statements, cannot_be
 
 _NOBODY = TableEvents((), (), ())
+_TOO_DEEP = EventError(f"the value is no JSON: it nests more than {NESTING} levels deep")
 
 
 class TableWriter:
@@ -94,6 +96,9 @@ class _Sent:
     def __init__(self, target: TableTarget, sources: Sequence[tuple[Column, str]]) -> None:
         self.inputs = inputs_of(sources)
         self.decodes = any(source.startswith("/") for _, source in sources)
+        self.reads_json = self.decodes or any(
+            source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
+        )
         self._deletes = target.tombstones is Tombstones.DELETE
         self._key_pointers = [
             source for column, source in sources if column.name in target.key and source.startswith("/")
@@ -111,6 +116,8 @@ class _Sent:
             parameters["dead"] = arrays.int4s([int(record.value() is None) for record in events.records])
         else:
             parameters["dead"] = _zeros(len(values))
+        if self.reads_json and any(value is not None and nests_too_deep(value) for value in values):
+            raise _TOO_DEEP
         if self.decodes:
             parameters["document"] = arrays.texts(values)
         return parameters
@@ -123,9 +130,12 @@ class _Sent:
         """
         if record.value() is None and self._deletes:
             return self._key_document(record)
-        if self.decodes and not is_text(record.value()):
+        value = record.value()
+        if self.decodes and not is_text(value):
             raise EventError("the value is no JSON that PostgreSQL takes (22021)")
-        return record.value()
+        if self.reads_json and value is not None and nests_too_deep(value):
+            raise _TOO_DEEP
+        return value
 
     def _key_document(self, record: Record) -> bytes:
         """The record key of a tombstone, in the shape in which values carry it."""
@@ -159,8 +169,8 @@ def _zeros(count: int) -> arrays.Int4s:
 def _named(key: bytes) -> str | dict[str, Any]:
     """A record key is a JSON object, a JSON string, or a text that stands for itself."""
     try:
-        found = orjson.loads(key)
-    except orjson.JSONDecodeError:
+        found = parse(key)
+    except DocumentError:
         found = None
     return found if isinstance(found, str | dict) else key.decode()
 

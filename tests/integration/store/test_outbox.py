@@ -1,6 +1,7 @@
 """What a handler publishes commits with its event, and never twice."""
 
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -229,7 +230,14 @@ def test_a_batch_handler_that_gives_none_is_told_so(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("payload", "stored"),
-    [({"a": "é"}, '{"a":"é"}'), ([1, None], "[1,null]"), ('{"price": 1.50}', '{"price": 1.50}'), (b' "x" ', ' "x" ')],
+    [
+        ({"a": "é"}, '{"a":"é"}'),
+        ([1, None], "[1,null]"),
+        ('{"price": 1.50}', '{"price": 1.50}'),
+        (b' "x" ', ' "x" '),
+        ({"id": 2**64, "price": Decimal("1.50")}, '{"id":18446744073709551616,"price":1.50}'),
+        ("[1e400]", "[1e400]"),
+    ],
 )
 def test_a_json_payload_is_stored_as_it_was_given(desk: Desk, payload: Any, stored: str) -> None:
     desk.settle(lambda event, tx: tx.publish("stock", payload, type="t"), EVENT)
@@ -240,7 +248,10 @@ def test_a_json_payload_is_stored_as_it_was_given(desk: Desk, payload: Any, stor
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"payload": "no json"}, "invalid text representation"),
+        ({"payload": "no json"}, "the payload to publish is no JSON: "),
+        ({"payload": '{"a": "\\u0000"}'}, "the payload to publish is no JSON: a text in it holds NUL"),
+        ({"payload": '{"a": "\ud800"}'}, "the payload to publish is no JSON: it holds a lone surrogate"),
+        ({"payload": {"a": float("nan")}}, "cannot be written as JSON: NaN and Infinity are not JSON"),
         ({"payload": b"\xff"}, "not valid UTF-8"),
         ({"payload": {"at": object()}}, "cannot be written as JSON: Type is not JSON serializable: object"),
         ({"payload": None}, "the payload of an event to publish is of type NoneType; pass a dict, list, str or bytes"),
@@ -296,7 +307,7 @@ def test_publishing_does_not_wait_for_the_server(desk: Desk) -> None:
     went_on: list[UUID] = []
 
     def publish(event: Event, tx: Transaction) -> None:
-        tx.publish("stock", "no json", type="t")
+        tx.publish("no topic", {}, type="t")  # refused by the server
         went_on.append(event.id)
 
     desk.settle(publish, EVENT)

@@ -174,6 +174,9 @@ def test_the_id_may_be_in_the_value() -> None:
 
 def test_a_whole_number_in_the_value_is_the_id_that_its_digits_are() -> None:
     assert identified("value:/id", document={"id": 42}) == expected_id("orders", "42")
+    assert identified("value:/id", document={"id": 2**64}) == expected_id("orders", "18446744073709551616")
+    many = identified("value:/id", document={"id": 10**5000})
+    assert many == expected_id("orders", "1" + "0" * 5000)
 
 
 @pytest.mark.parametrize("found", [None, 1.5, True, [], {}, ["A"]])
@@ -287,6 +290,22 @@ def test_the_type_is_read_from_a_header_or_the_value() -> None:
     assert type_reader("header:type")([("type", b"A"), ("type", b"B")], None) == "B"
     assert type_reader("value:/type")([], {"type": "A"}) == "A"
     assert type_reader(None)([("type", b"A")], {"type": "A"}) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (7, "7"),
+        (2**64, "18446744073709551616"),
+        (True, "true"),
+        (False, "false"),
+        (1.5, None),
+        ({"a": 1}, None),
+        ([], None),
+    ],
+)
+def test_a_type_in_the_value_is_what_json_says(found: Any, expected: str | None) -> None:
+    assert type_reader("value:/type")([], {"type": found}) == expected
 
 
 def test_an_event_may_have_no_type() -> None:

@@ -1,0 +1,260 @@
+"""JSON as this project reads and writes it: one definition for ids, types, columns, handlers and the outbox.
+
+A document is valid where RFC 8259 and PostgreSQL's `jsonb` both take it: UTF-8 without a byte order mark; no NaN or
+Infinity; no NUL and no lone surrogate in a text; numbers within the range of `numeric`. It nests at most 1024 levels
+deep, the limit of orjson (RFC 8259, section 9, leaves such limits to the reader). Of members with one name the last
+counts.
+
+orjson reads and writes nearly everything. Its numbers are C's: a whole number beyond 64 bits becomes a float, and one
+beyond the range of floats is an error. Documents that hold such a number are found by a look at their bytes, and read
+with the number put aside.
+"""
+
+import dataclasses
+import math
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+NESTING = 1024
+"""How many levels deep a document may nest."""
+
+_WHOLE_DIGITS, _FRACTION_DIGITS = 131_072, 16_383
+"""What `numeric` holds before and after the decimal point (PostgreSQL manual, section 8.1.2)."""
+
+_LARGEST_EXPONENT = 2**30 - 2
+"""`numeric_in` refuses more, also with a zero."""
+
+_INT_DIGITS = 4300
+_INT_LIMIT = 10**_INT_DIGITS
+"""From here on `int` and `str` refuse to convert (`sys.set_int_max_str_digits`); `Decimal` does."""
+
+_SEPARATORS, _SIGNS = b" \t\n\r:,[", b"+-"
+
+
+def _shape_of(byte: int) -> int:
+    if byte in b"0123456789":
+        return ord("0")
+    if byte in b"eE":
+        return ord("e")
+    if byte in _SIGNS:
+        return ord("-")
+    return ord(" ") if byte in _SEPARATORS else ord("x")
+
+
+_SHAPE = bytes(map(_shape_of, range(256)))
+"""Digits become 0, separators a space: what numbers look like, in one pass at the speed of memory."""
+
+_MANY_DIGITS, _SIGNED_EXPONENT = b"0" * 10, b"e-" + b"0" * 5
+_LONG_RUNS = (b" " + b"0" * 20, b" -" + b"0" * 19, b"0" * 4000, b"e" + b"0" * 10)
+"""Of a whole number beyond 64 bits, either sign; of a fraction, or an exponent, that may be beyond `numeric`."""
+
+# A text is taken whole, so that digits in it are no number; one that does not end reaches to the end of the document.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?[0-9][0-9.eE+-]*', re.DOTALL)
+_NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_QUOTE = ord('"')
+_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
+_STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+
+
+class DocumentError(Exception):
+    """What is wrong with a document; the text never shows a part of it."""
+
+
+def parse(document: bytes) -> Any:
+    """Read a JSON document.
+
+    Every whole number keeps its digits. A number with a fraction or an exponent becomes the nearest float; one beyond
+    the range of floats becomes a `Decimal`.
+
+    Raises:
+        DocumentError: it is not valid.
+    """
+    try:
+        found = orjson.loads(document)
+    except orjson.JSONDecodeError as error:
+        found = _parsed_exactly(document, error)
+    else:
+        if _may_be_altered(document):
+            found = _parsed_exactly(document, None)
+    if b"\\" in document and _NUL.search(document) is not None:
+        raise DocumentError("a text in it holds NUL (\\u0000), which PostgreSQL cannot keep")
+    return found
+
+
+def nests_too_deep(document: bytes) -> bool:
+    """Whether a document that PostgreSQL may take nests deeper than this project reads."""
+    if len(document) <= 2 * NESTING or document.count(b"[") + document.count(b"{") <= NESTING:
+        return False
+    depth = 0
+    for token in _BRACKET.finditer(document):
+        depth += _STEPS.get(token[0], 0)
+        if depth > NESTING:
+            return True
+    return False
+
+
+def whole_number_text(number: int) -> str:
+    """Return the digits of a whole number, however many."""
+    return str(number) if -_INT_LIMIT < number < _INT_LIMIT else str(Decimal(number))
+
+
+def write(document: Any) -> str:
+    """Write a dict or list as a JSON document that `parse` takes. A `Decimal` is a number with its digits.
+
+    Raises:
+        DocumentError: it holds something that JSON cannot say.
+    """
+    try:
+        text = orjson.dumps(document, default=_as_number)
+    except TypeError as error:
+        text = _written_exactly(document, error)
+    # orjson writes null for a number that is none.
+    if b"null" in text and not all(map(math.isfinite, _floats(document))):
+        raise DocumentError("NaN and Infinity are not JSON")
+    if b"\\u0000" in text and _NUL.search(text) is not None:
+        raise DocumentError("a text in it holds NUL, which PostgreSQL cannot keep")
+    return text.decode()
+
+
+# Reading.
+
+
+def _may_be_altered(document: bytes) -> bool:
+    """Whether it may hold a number that orjson alters, or takes where PostgreSQL does not."""
+    shape = document.translate(_SHAPE)
+    return (
+        (_MANY_DIGITS in shape and any(run in shape for run in _LONG_RUNS))
+        or _SIGNED_EXPONENT in shape
+        or shape[:1] in (b"0", b"-")
+    )
+
+
+def _parsed_exactly(document: bytes, failure: orjson.JSONDecodeError | None) -> Any:
+    """Read it with a text in the place of each number that orjson is not to see, then put the numbers back."""
+    mark = f"{secrets.token_hex(16)}:"
+    numbers: list[int | float | Decimal] = []
+
+    def put_aside(token: re.Match[bytes]) -> bytes:
+        text = token[0]
+        number = None if text[0] == _QUOTE else _NUMBER.fullmatch(text)
+        if number is None or not _is_hard(number):
+            return text
+        numbers.append(_number(number))
+        return f'"{mark}{len(numbers) - 1}"'.encode()
+
+    without = _TOKEN.sub(put_aside, document)
+    if failure is not None and not numbers:
+        raise DocumentError(f"{failure.msg} at character {failure.pos}") from None
+    try:
+        found = [orjson.loads(without)]
+    except orjson.JSONDecodeError as error:
+        where = error.pos if failure is None else failure.pos
+        raise DocumentError(f"{error.msg} at character {where} or later") from None
+    _put_back(found, mark, numbers)
+    return found[0]
+
+
+def _is_hard(number: re.Match[bytes]) -> bool:
+    whole, fraction, exponent = number.groups()
+    if exponent is not None or (fraction is not None and len(fraction) >= 4000):
+        return True
+    return len(whole) > (18 if fraction is None else 300)
+
+
+def _number(number: re.Match[bytes]) -> int | float | Decimal:
+    whole, fraction, exponent = number.groups()
+    _require_numeric(whole, fraction or b"", exponent or b"0")
+    text = number[0].decode()
+    if fraction is None and exponent is None:
+        return int(text) if len(text) <= _INT_DIGITS else int(Decimal(text))
+    found = float(text)
+    return found if math.isfinite(found) else Decimal(text)
+
+
+def _require_numeric(whole: bytes, fraction: bytes, exponent: bytes) -> None:
+    """Raises DocumentError for a number that `numeric` cannot hold, so that `jsonb` refuses its document."""
+    digits = exponent.lstrip(b"+-").lstrip(b"0")
+    power = int(exponent) if len(digits) <= 10 else _LARGEST_EXPONENT + 1
+    significant = (whole + fraction).lstrip(b"0")
+    before = len(significant) - len(fraction) + power if significant else 0
+    if abs(power) > _LARGEST_EXPONENT or before > _WHOLE_DIGITS or len(fraction) - power > _FRACTION_DIGITS:
+        raise DocumentError(
+            f"a number in it is beyond PostgreSQL's numeric ({_WHOLE_DIGITS} digits before the point, "
+            f"{_FRACTION_DIGITS} after it)"
+        )
+
+
+def _put_back(found: list[Any], mark: str, numbers: list[int | float | Decimal]) -> None:
+    """Put each number where its mark stands; without recursion, since documents may be deep."""
+    open_: list[Any] = [found]
+    while open_:
+        container = open_.pop()
+        places: Iterable[tuple[Any, Any]] = container.items() if isinstance(container, dict) else enumerate(container)
+        for place, value in list(places):
+            if isinstance(place, str) and place.startswith(mark):
+                raise DocumentError("a number in it stands where a name belongs")
+            if isinstance(value, dict | list):
+                open_.append(value)
+            elif isinstance(value, str) and value.startswith(mark):
+                container[place] = numbers[int(value[len(mark) :])]
+
+
+# Writing.
+
+
+def _written_exactly(document: Any, failure: TypeError) -> bytes:
+    """Write it with its large whole numbers as they are, where it was these that orjson does not write."""
+    if isinstance(failure.__cause__, DocumentError):
+        raise failure.__cause__ from None
+    try:
+        return orjson.dumps(_with_fragments(document), default=_as_number)
+    except TypeError as error:
+        # orjson's message names a type or a limit, never the payload.
+        raise (error.__cause__ if isinstance(error.__cause__, DocumentError) else DocumentError(str(error))) from None
+    except RecursionError:
+        raise DocumentError(str(failure)) from None
+
+
+def _with_fragments(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_fragments(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_fragments(each) for each in value]
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        return orjson.Fragment(_numeric_text(whole_number_text(value)))
+    return value
+
+
+def _as_number(value: Any) -> orjson.Fragment:
+    if not isinstance(value, Decimal):
+        raise TypeError  # orjson names the type
+    if not value.is_finite():
+        raise DocumentError("NaN and Infinity are not JSON")
+    return orjson.Fragment(_numeric_text(str(value)))
+
+
+def _numeric_text(text: str) -> str:
+    number = _NUMBER.fullmatch(text.encode())
+    if number is not None:
+        _require_numeric(number[1], number[2] or b"", number[3] or b"0")
+    return text
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _floats(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _floats(each)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _floats(getattr(value, field.name, None))

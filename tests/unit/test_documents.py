@@ -1,0 +1,220 @@
+"""JSON as this project reads and writes it."""
+
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inbox.documents import NESTING, DocumentError, nests_too_deep, parse, whole_number_text, write
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
+digits = st.integers(15, 25).flatmap(lambda count: st.text("0123456789", min_size=count, max_size=count))
+wholes = (
+    st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.sampled_from([2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**300, 10**400])
+)
+floats = st.floats(allow_nan=False, allow_infinity=False)
+documents = st.recursive(
+    st.none() | st.booleans() | wholes | floats | texts | digits,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts | digits, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def exact(value: Any) -> Any:
+    """For comparison: the type counts, and 0.0 is not -0.0."""
+    if isinstance(value, dict):
+        return {name: exact(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [exact(each) for each in value]
+    return (type(value), value if isinstance(value, int) else repr(value))
+
+
+@given(documents, st.sampled_from([None, 2]))
+def test_a_document_is_read_with_every_digit_of_its_whole_numbers(document: Any, indent: int | None) -> None:
+    assert exact(parse(json.dumps(document, indent=indent).encode())) == exact(document)
+
+
+@given(st.dictionaries(texts, documents, max_size=4) | st.lists(documents, max_size=4))
+def test_what_is_written_is_read_as_it_was(document: Any) -> None:
+    assert exact(parse(write(document).encode())) == exact(document)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", 2**64),
+        ("-9223372036854775809", -(2**63) - 1),
+        ("-0", 0),
+        ("1.0", 1.0),
+        ("1e2", 100.0),
+        ("123456789012345678901234567890.5", 123456789012345678901234567890.5),
+        ("1e-400", 0.0),
+        ("1e400", Decimal("1E+400")),
+        ("-1.5E+400", Decimal("-1.5E+400")),
+        ("1" + "0" * 400 + ".0", Decimal("1" + "0" * 400 + ".0")),
+    ],
+)
+def test_a_number_is_read_exactly_wherever_it_stands(text: str, found: Any) -> None:
+    long = "99999999999999999999"
+    for frame, document in [
+        ("{}", found),
+        (" {} ", found),
+        ("[0,{},1]", [0, found, 1]),
+        ('{{"a":\n{},"b":2}}', {"a": found, "b": 2}),
+        ('{{"99999999999999999999":[{},"99999999999999999999"]}}', {long: [found, long]}),
+    ]:
+        assert exact(parse(frame.format(text).encode())) == exact(document)
+
+
+@pytest.mark.parametrize("count", [4299, 4300, 4301, 5000])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_whole_number_may_have_more_digits_than_int_converts(sign: str, count: int) -> None:
+    assert parse(f"{sign}{'9' * count}".encode()) == int(f"{sign}1") * (10**count - 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "{", "[1,]", "{} x", "NaN", "Infinity", "-Infinity", "01", "1.", ".5", "+1", "1e", "--1", "tru"),
+        *('"\\ud800"', '"\\udc00"', '"\\ud800\\ud800"', '"\\u00"', '"\\x"', '"a\nb"', "'a'", "{1: 2}", "\ufeff{}"),
+        *('"\\u0000"', '{"a\\u0000": 1}', '{"a": "\\u0000", "a": 1}', '"\\\\\\u0000"'),
+        *("1e131072", "1" * 131_073, "1e-16384", "0e-16384", "1.5e-16383", "0e1073741823", "0e9999999999"),
+        *("{1e400: 1}", "[1e400", "[1e400 1e400]", "1e400x", "x1e400", '1e400"a"', "[1e400.5]", "-1e400-"),
+        "[" * 1025 + "]" * 1025,
+        "[" * 1025 + "1e400" + "]" * 1025,
+    ],
+)
+def test_what_is_not_valid_is_refused(text: str) -> None:
+    with pytest.raises(DocumentError):
+        parse(text.encode())
+
+
+@pytest.mark.parametrize("value", [b"\xff", b'"\xff"', b'"\xed\xa0\x80"', b'"\xc0\x80"', b'{"a": 1e400, "\xff": 1}'])
+def test_what_is_not_utf8_is_refused(value: bytes) -> None:
+    with pytest.raises(DocumentError):
+        parse(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('"\\\\u0000"', '"\\ud83d\\ude00"', '"\\/"', "1e131071", "1" * 131_072, "1e-16383", "0e1073741822", "0.0e400"),
+        *('"\x7f"', '{"a": 1, "a": 2}', '"1e400"', '{"1e400": 1e400}', '"\\"1e400"', "\t\r\n [ ] "),
+        "[" * 1024 + "1e400" + "]" * 1024,
+    ],
+)
+def test_what_is_valid_is_taken(text: str) -> None:
+    parse(text.encode())
+
+
+def test_of_members_of_one_name_the_last_counts() -> None:
+    assert parse(b'{"a": 1e400, "b": 1, "a": 2}') == {"a": 2, "b": 1}
+    assert parse(b'{"a": 2, "b": 1, "a": 18446744073709551616}') == {"a": 2**64, "b": 1}
+
+
+def test_an_error_never_shows_the_document() -> None:
+    with pytest.raises(DocumentError) as refused:
+        parse(b'{"secret": 1e400, "secret2": secret}')
+    assert "secret" not in str(refused.value)
+
+
+def deep(levels: int, *, inside: str = "1") -> bytes:
+    return ("[" * levels + inside + "]" * levels).encode()
+
+
+@pytest.mark.parametrize(
+    ("document", "deeper"),
+    [
+        (deep(NESTING), False),
+        (deep(NESTING + 1), True),
+        (b'{"a":' * (NESTING + 1) + b"1" + b"}" * (NESTING + 1), True),
+        (b"[" + b"[]," * 5000 + b"[]]", False),
+        (b'"' + b"[" * 5000 + b'"', False),
+        (b'["\\"' + b"[" * 5000 + b'"]', False),
+        (b"[" + deep(NESTING) + b"]", True),
+    ],
+)
+def test_how_deep_a_document_nests_is_told_as_it_is_read(document: bytes, deeper: bool) -> None:
+    assert nests_too_deep(document) is deeper
+    if deeper:
+        with pytest.raises(DocumentError):
+            parse(document)
+    else:
+        parse(document)
+
+
+def test_a_text_that_does_not_end_takes_no_longer_the_longer_it_is() -> None:
+    """Each of its quotes is a place from which a careless pattern would search to the end again."""
+    with pytest.raises(DocumentError):
+        parse(b"[1e400, " + b'"\\"' + b'\\"' * 500_000)
+    assert not nests_too_deep(b"[" * 1000 + b"{" * 24 + b'"' + b'\\"' * 500_000)
+
+
+@given(wholes)
+def test_a_whole_number_is_written_with_its_digits(number: int) -> None:
+    assert Decimal(whole_number_text(number)) == number
+    assert parse(whole_number_text(number).encode()) == number
+
+
+def test_a_whole_number_has_as_many_digits_as_numeric_holds() -> None:
+    text = "9" * 131_072
+    assert whole_number_text(parse(text.encode())) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (2**64, "18446744073709551616"),
+        (-(2**63) - 1, "-9223372036854775809"),
+        (Decimal("1.50"), "1.50"),
+        (Decimal("1E+400"), "1E+400"),
+        (Decimal("-0"), "-0"),
+        (1e300, "1e+300"),
+        (0.1, "0.1"),
+    ],
+)
+def test_a_number_is_written_as_it_is(number: Any, text: str) -> None:
+    assert write({"a": [number], "b": 2**70}) == f'{{"a":[{text}],"b":{2**70}}}'
+    assert write([number]) == f"[{text}]"
+
+
+@pytest.mark.parametrize(
+    "number", [math.nan, math.inf, -math.inf, Decimal("NaN"), Decimal("-Infinity"), Decimal("sNaN")]
+)
+def test_what_is_no_number_is_not_written_as_null(number: Any) -> None:
+    for document in ([number], {"a": {"b": (None, number)}}, [2**70, number]):
+        with pytest.raises(DocumentError, match="NaN and Infinity are not JSON"):
+            write(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"a": "\x00"},
+        {"\x00": 1},
+        ["\ud800"],
+        {1: 2},
+        [object()],
+        [2**70, object()],
+        [Decimal("1e-20000")],
+    ],
+)
+def test_what_json_cannot_say_is_not_written(document: Any) -> None:
+    with pytest.raises(DocumentError):
+        write(document)
+
+
+def test_a_whole_number_that_numeric_cannot_hold_is_not_written() -> None:
+    with pytest.raises(DocumentError, match="beyond PostgreSQL's numeric"):
+        write([10**131_072])
+
+
+def test_null_is_null() -> None:
+    assert write({"a": None, "b": 1.5, "c": "null"}) == '{"a":null,"b":1.5,"c":"null"}'
