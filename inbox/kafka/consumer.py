@@ -24,7 +24,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from inbox.errors import HaltError, LostPlaceError, TryAgainError
+from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.bounded import ended_within
 from inbox.kafka.failures import translated
@@ -33,6 +33,8 @@ from inbox.kafka.outage import KafkaOutage
 from inbox.telemetry import log
 
 _ASK_AGAIN_SECONDS = 5.0
+_TOPIC_SECONDS = 1.0
+_PLACED_WITHIN_SECONDS = 30.0
 _END_SECONDS = 8.0
 _MOST_FETCHED = 50 << 20
 _FETCHES = 16
@@ -78,6 +80,8 @@ class GroupConsumer:
         self._clock = clock
         self._asked_at = 0.0
         self._placed: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
+        self._unplaced_since: dict[TopicPartition, float] = {}
         self._sought: dict[TopicPartition, int] = {}
         self._fatal: KafkaError | None = None
 
@@ -100,8 +104,10 @@ class GroupConsumer:
     def _remove(self, partitions: Sequence[TopicPartition]) -> None:
         placed = [partition for partition in partitions if partition in self._placed]
         self._placed.difference_update(placed)
-        for partition in placed:
+        self._paused.difference_update(partitions)
+        for partition in partitions:
             self._sought.pop(partition, None)
+            self._unplaced_since.pop(partition, None)
         self.outage.unassigned(partitions)
         self._consumer.incremental_unassign([KafkaPartition(*partition) for partition in placed])
 
@@ -168,14 +174,36 @@ class GroupConsumer:
             self.outage.happened(error)
 
     def _ask_again(self) -> None:
-        """librdkafka tells the end of a partition once: a seek to where it is shows whether it can be read again."""
+        """Look now and then whether what was away is back, which librdkafka does not say."""
         partitions = [partition for partition in self.outage.partitions if partition in self._placed]
-        if not partitions or self._clock() - self._asked_at < _ASK_AGAIN_SECONDS:
+        topics = [] if self.outage.brokers_away else self.outage.topics
+        if not (partitions or topics) or self._clock() - self._asked_at < _ASK_AGAIN_SECONDS:
             return
         self._asked_at = self._clock()
+        if partitions:
+            self._read_again(partitions)
+        if topics:
+            self._describe(topics)
+
+    def _read_again(self, partitions: Sequence[TopicPartition]) -> None:
+        """librdkafka reports the end of a partition once: a seek to where it is shows whether it can be read again."""
         for place in self._consumer.position([KafkaPartition(*partition) for partition in partitions]):
+            partition = TopicPartition(place.topic, place.partition)
+            paused = partition in self._paused
             if place.offset >= 0:
-                self.go_to(TopicPartition(place.topic, place.partition), place.offset)
+                self.go_to(partition, place.offset)
+            if paused:
+                self.pause([partition])
+
+    def _describe(self, topics: Sequence[str]) -> None:
+        """librdkafka reports a topic's error once, and never that it is over: only who has partitions would see it."""
+        for name in topics:
+            try:
+                found = self._consumer.list_topics(name, timeout=_TOPIC_SECONDS).topics.get(name)
+            except KafkaException:
+                return
+            if found is not None and found.error is None:
+                self.outage.described(name)
 
     def go_to(self, partition: TopicPartition, offset: int, leader_epoch: int | None = None) -> bool:
         """Deliver from `offset` on; False where librdkafka is not ready yet and wants to be asked again.
@@ -192,22 +220,34 @@ class GroupConsumer:
                 self._consumer.incremental_assign([place])
                 self._placed.add(partition)
                 if leader_epoch is None:
-                    self._consumer.resume([KafkaPartition(*partition)])
+                    self.resume([partition])
                     return True
             self._consumer.seek(place)
         except KafkaException as error:
             failure = translated(error.args[0], f"going to {partition}@{offset}")
             if isinstance(failure, HaltError):
                 raise failure from error
+            self._note_unplaced(partition, failure)
             return False
-        self._consumer.resume([KafkaPartition(*partition)])
+        self._unplaced_since.pop(partition, None)
+        self.resume([partition])
         return True
 
+    def _note_unplaced(self, partition: TopicPartition, failure: InboxError) -> None:
+        """A moment until librdkafka is ready is usual; where it does not end, nothing is read."""
+        since = self._unplaced_since.setdefault(partition, self._clock())
+        if self._clock() - since >= _PLACED_WITHIN_SECONDS and isinstance(failure, TryAgainError):
+            self.outage.unreadable(partition, failure)
+
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        self._consumer.pause([KafkaPartition(*p) for p in partitions if p in self._placed])
+        placed = [p for p in partitions if p in self._placed]
+        self._paused.update(placed)
+        self._consumer.pause([KafkaPartition(*p) for p in placed])
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        self._consumer.resume([KafkaPartition(*p) for p in partitions if p in self._placed])
+        placed = [p for p in partitions if p in self._placed]
+        self._paused.difference_update(placed)
+        self._consumer.resume([KafkaPartition(*p) for p in placed])
 
     def tell(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
         """Commit offsets to the group: a hint for lag tools, never read back by the sink; none while Kafka is away."""

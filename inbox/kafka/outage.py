@@ -1,12 +1,25 @@
-"""What of Kafka is away, from what librdkafka tells: its errors, and once a second its statistics.
+"""The parts of Kafka that are away, as librdkafka's errors and statistics show them.
 
 Errors alone say when an outage begins and never when it ends: a partition without new records is silent
-before and after. The statistics name the state of every broker and of the group (librdkafka,
-STATISTICS.md).
+before and after. The statistics name the state of every broker, of the group and of every partition's leader, once a
+second (librdkafka, STATISTICS.md).
+
+Every place has a way back that needs no record of this very member:
+
+| place | away | back |
+|---|---|---|
+| brokers | all of them are down, or none is up for 3 s | one is up, and the coordinator too |
+| coordinator | not up for 10 s | up |
+| group | it refuses the member, or is not put together for 60 s | the group is steady, or assigns |
+| answers | the brokers did not answer the writer | the writer's next success |
+| topic | librdkafka reports its error | assigned, read, or described without an error when asked again |
+| partition | it cannot be read | a record, its end, or no longer this member's |
+| leader | a partition has none for 10 s | it has one, or is no longer this member's |
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple
 
 import orjson
 from confluent_kafka import KafkaError
@@ -16,12 +29,34 @@ from inbox.events import TopicPartition
 from inbox.kafka.failures import Fate, meaning_of, translated
 from inbox.telemetry import Outage
 
-Place = str | TopicPartition
 
-_BROKERS, _COORDINATOR, _GROUP, _ANSWERS = "the brokers", "the coordinator", "the group", "answers"
+class Kind(Enum):
+    """A kind of place that may be away."""
+
+    BROKERS = "the brokers"
+    COORDINATOR = "the group's coordinator"
+    GROUP = "the group"
+    ANSWERS = "answers to questions apart from records"
+    TOPIC = "a topic"
+    PARTITION = "a partition"
+    LEADER = "a partition's leader"
+
+
+class Place(NamedTuple):
+    """A place that may be away; `topic` and `partition` where its kind has them."""
+
+    kind: Kind
+    topic: str = ""
+    partition: int = -1
+
+
+_BROKERS, _COORDINATOR, _GROUP, _ANSWERS = map(Place, (Kind.BROKERS, Kind.COORDINATOR, Kind.GROUP, Kind.ANSWERS))
 _OF_ALL_BROKERS = ("brokers", "login")
 _TICKS_WITHOUT_BROKER = 3
 _TICKS_WITHOUT_COORDINATOR = 10
+_TICKS_WITHOUT_LEADER = 10
+_TICKS_WITHOUT_GROUP = 60
+"""Longer than a member that was killed holds the others up: its session lasts 45 s."""
 
 
 class KafkaOutage:
@@ -30,9 +65,12 @@ class KafkaOutage:
     def __init__(self) -> None:
         self._outage = Outage()
         self._away: set[Place] = set()
+        self._mine: set[TopicPartition] = set()
         self._cause: KafkaError | None = None
-        self._ticks = {_BROKERS: 0, _COORDINATOR: 0}
+        self._ticks: dict[Place, int] = {}
         self._closed = False
+        self.steady = False
+        """Whether this member was in a group that is put together, by the last that was heard."""
 
     @property
     def brokers_away(self) -> bool:
@@ -42,7 +80,12 @@ class KafkaOutage:
     @property
     def partitions(self) -> list[TopicPartition]:
         """Those from which nothing could be read, by the last that was heard."""
-        return [place for place in self._away if isinstance(place, TopicPartition)]
+        return [TopicPartition(place.topic, place.partition) for place in self._of(Kind.PARTITION)]
+
+    @property
+    def topics(self) -> list[str]:
+        """Those that the brokers did not let this member have, by the last that was heard."""
+        return sorted(place.topic for place in self._of(Kind.TOPIC))
 
     def happened(self, error: KafkaError) -> None:
         """librdkafka's own news: a broker is away, which is an outage once it is true of all."""
@@ -58,45 +101,59 @@ class KafkaOutage:
         if where is None:
             self._lose(_GROUP, failure)
         elif where.partition < 0:
-            self._lose(where.topic, failure)
+            self._lose(Place(Kind.TOPIC, where.topic), failure)
         elif meaning_of(error.code()).fate is Fate.ALERT:
-            self._lose(where, failure)
+            self.unreadable(where, failure)
+
+    def unreadable(self, where: TopicPartition, failure: TryAgainError) -> None:
+        """Nothing can be read from a partition; what comes late for another member's is no concern."""
+        if where in self._mine:
+            self._lose(Place(Kind.PARTITION, *where), failure)
 
     def delivered(self, where: TopicPartition) -> None:
         """A record or the end of a partition arrived."""
-        self._back(where, where.topic)
+        self._back(Place(Kind.PARTITION, *where), Place(Kind.TOPIC, where.topic))
+
+    def described(self, topic: str) -> None:
+        """The brokers described a topic to this member, without an error."""
+        self._back(Place(Kind.TOPIC, topic))
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
-        self._back(_GROUP, *(partition.topic for partition in partitions))
+        """The group gave this member partitions, or none as a spare one."""
+        partitions = list(partitions)
+        self._mine.update(partitions)
+        self._ticks.pop(_GROUP, None)
+        self._back(_GROUP, *(Place(Kind.TOPIC, partition.topic) for partition in partitions))
 
     def unassigned(self, partitions: Iterable[TopicPartition]) -> None:
         """They are not this member's concern any more."""
-        self._back(*partitions)
+        self.steady = False
+        gone = list(partitions)
+        self._mine.difference_update(gone)
+        for partition in gone:
+            self._ticks.pop(Place(Kind.LEADER, *partition), None)
+        self._back(*(Place(kind, *partition) for partition in gone for kind in (Kind.PARTITION, Kind.LEADER)))
 
     def statistics(self, text: str) -> None:
-        """The state of brokers and group, once a second."""
+        """The state of brokers, group and leaders, once a second."""
         told: dict[str, Any] = orjson.loads(text)
         group = told.get("cgrp", {})
         brokers = any(each["state"] == "UP" for each in told["brokers"].values() if each["source"] != "internal")
         coordinator = brokers and group.get("state") == "up"
-        self._count(_BROKERS, there=brokers)
-        self._count(_COORDINATOR, there=coordinator or not brokers)
-        if self._ticks[_BROKERS] >= _TICKS_WITHOUT_BROKER:
-            self._no_broker()
-        elif self._ticks[_COORDINATOR] >= _TICKS_WITHOUT_COORDINATOR:
-            gone = "the group's coordinator does not answer"
-            self._lose(_COORDINATOR, TryAgainError(gone, away="kafka", reason="coordinator"))
+        self.steady = coordinator and group.get("join_state") == "steady"
+        self._see_brokers(brokers=brokers, coordinator=coordinator)
         if coordinator:
             # Brokers that answer while the cluster still starts are not yet back.
             self._back(_BROKERS, _COORDINATOR)
-        if coordinator and group.get("join_state") == "steady":
-            self._back(_GROUP)
+        self._see_group(coordinator=coordinator)
+        self._see_leaders(told.get("topics", {}), brokers=brokers)
 
     def unanswered(self, failure: TryAgainError) -> None:
         """The brokers were asked something apart from records, and did not say."""
         self._lose(_ANSWERS, failure)
 
     def answered(self) -> None:
+        """Whatever was asked was answered, or need not be asked any more."""
         self._back(_ANSWERS)
 
     def close(self) -> None:
@@ -105,14 +162,46 @@ class KafkaOutage:
         self._away.clear()
         self._outage.given_up()
 
-    def _count(self, what: str, *, there: bool) -> None:
-        self._ticks[what] = 0 if there else self._ticks[what] + 1
+    def _see_brokers(self, *, brokers: bool, coordinator: bool) -> None:
+        without_broker = self._count(_BROKERS, there=brokers)
+        without_coordinator = self._count(_COORDINATOR, there=coordinator or not brokers)
+        if without_broker >= _TICKS_WITHOUT_BROKER:
+            self._no_broker()
+        elif without_coordinator >= _TICKS_WITHOUT_COORDINATOR:
+            self._lose(_COORDINATOR, _waits("the group's coordinator does not answer", "coordinator"))
+
+    def _see_group(self, *, coordinator: bool) -> None:
+        if self._count(_GROUP, there=self.steady or not coordinator) >= _TICKS_WITHOUT_GROUP:
+            self._lose(
+                _GROUP,
+                _waits(f"the group was not put together for {_TICKS_WITHOUT_GROUP} s; look at its members", "group"),
+            )
+        if self.steady:
+            self._back(_GROUP)
+
+    def _see_leaders(self, topics: Mapping[str, Any], *, brokers: bool) -> None:
+        for partition in self._mine:
+            seen = topics.get(partition.topic, {}).get("partitions", {}).get(str(partition.partition), {})
+            place = Place(Kind.LEADER, *partition)
+            led = seen.get("leader", 0) >= 0
+            if self._count(place, there=led or not brokers) >= _TICKS_WITHOUT_LEADER:
+                self._lose(place, _waits(f"{partition} has no leader; see that its brokers run", "leader"))
+            elif led:
+                self._back(place)
+
+    def _count(self, what: Place, *, there: bool) -> int:
+        """Return for how many ticks in a row something was not there."""
+        self._ticks[what] = 0 if there else self._ticks.get(what, 0) + 1
+        return self._ticks[what]
 
     def _no_broker(self) -> None:
         cause = self._cause or KafkaError(KafkaError._ALL_BROKERS_DOWN)
         failure = translated(cause, "talking to the brokers")
         if isinstance(failure, TryAgainError):
             self._lose(_BROKERS, failure)
+
+    def _of(self, kind: Kind) -> list[Place]:
+        return [place for place in self._away if place.kind is kind]
 
     def _lose(self, place: Place, failure: TryAgainError) -> None:
         if not self._closed:
@@ -126,3 +215,7 @@ class KafkaOutage:
         if not self._away:
             self._cause = None
             self._outage.over()
+
+
+def _waits(text: str, reason: str) -> TryAgainError:
+    return TryAgainError(text, away="kafka", reason=reason)

@@ -332,6 +332,7 @@ class Worker:
 
     def _tell(self) -> None:
         self._told_at = self._clock()
+        self.progress.joined = self.progress.joined or self._consumer.outage.steady
         if self._to_tell:
             self._consumer.tell(self._to_tell)
             self._to_tell = {}

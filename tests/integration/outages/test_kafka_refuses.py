@@ -10,7 +10,9 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from tests.integration.cli.test_kafka_rights import guarded_broker  # noqa: F401 - a fixture
 from tests.integration.outages.conftest import sink_on
 from tests.integration.outages.watching import Watched, watched
+from tests.integration.sink.conftest import HANDLER_ROUTE
 from tests.kafka_topics import admin
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -44,9 +46,27 @@ def test_a_right_to_the_group_that_is_revoked_is_waited_for(running: Watched) ->
     running.check(reasons=["right"], membership_kept=False)
 
 
-def refuse(running: Watched, kind: ResourceType, name: str) -> None:
+def test_a_spare_worker_is_ready_again_once_a_topics_error_is_over(
+    tmp_path: Path,
+    guarded_broker: str,  # noqa: F811 - the fixture
+    database_url: str,
+    offer: Callable[..., None],
+) -> None:
+    sink = sink_on(guarded_broker, tmp_path, database_url, offer)
+    sink.configure(HANDLER_ROUTE, kafka='"topic.metadata.refresh.interval.ms" = 500')
+    with watched(sink) as owner, sink.running() as spare:
+        eventually(lambda: spare.progress.joined, within=30, what="the spare worker to join")
+        refuse(owner, ResourceType.TOPIC, sink.topic, AclOperation.DESCRIBE)
+        eventually(lambda: spare._consumer.outage.topics, within=30, what="the topic's error")
+        give_back(owner, ResourceType.TOPIC, sink.topic)
+        eventually(lambda: not spare._consumer.outage.topics, within=30, what="the end of the topic's error")
+        owner.eventually_ready()
+        assert owner.away() == set()
+
+
+def refuse(running: Watched, kind: ResourceType, name: str, operation: AclOperation = AclOperation.READ) -> None:
     binding = AclBinding(
-        kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.READ, AclPermissionType.DENY
+        kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, AclPermissionType.DENY
     )
     client = admin(running.sink.bootstrap_servers)  # a future without a living client fails
     for created in client.create_acls([binding]).values():

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from inbox.errors import TryAgainError
@@ -25,6 +27,7 @@ def lines() -> Iterator[list[Any]]:
 @pytest.fixture
 def outage(lines: list[Any]) -> Iterator[KafkaOutage]:
     outage = KafkaOutage()
+    outage.assigned([HERE, THERE])
     yield outage
     outage.close()
 
@@ -33,9 +36,17 @@ def told(lines: list[Any]) -> list[str]:
     return [line.get("reason", "over") if line["event"] == "waiting" else "over" for line in lines]
 
 
-def tick(outage: KafkaOutage, broker: str = "UP", group: str = "up", join: str = "steady") -> None:
+def tick(
+    outage: KafkaOutage,
+    broker: str = "UP",
+    group: str = "up",
+    join: str = "steady",
+    leaders: dict[int, int] | None = None,
+) -> None:
     brokers = {"b": {"state": broker, "source": "learned"}, ":0/internal": {"state": "UP", "source": "internal"}}
-    outage.statistics(json.dumps({"brokers": brokers, "cgrp": {"state": group, "join_state": join}}))
+    topics = {"topic": {"partitions": {str(number): {"leader": leader} for number, leader in (leaders or {}).items()}}}
+    told = {"brokers": brokers, "cgrp": {"state": group, "join_state": join}, "topics": topics}
+    outage.statistics(json.dumps(told))
 
 
 def refused(outage: KafkaOutage, code: int, where: TopicPartition | None) -> None:
@@ -126,6 +137,138 @@ def test_a_partition_that_went_to_another_member_is_no_concern_any_more(outage: 
     refused(outage, KafkaError.TOPIC_AUTHORIZATION_FAILED, HERE)
     outage.unassigned([HERE])
     assert told(lines) == ["right", "over"]
+
+
+def test_a_partition_is_no_concern_that_another_member_has(outage: KafkaOutage, lines: list[Any]) -> None:
+    """An error that was queued before the partition was revoked comes after it."""
+    outage.unassigned([HERE])
+    refused(outage, KafkaError.TOPIC_AUTHORIZATION_FAILED, HERE)
+    assert told(lines) == []
+
+
+def test_a_partition_that_comes_back_to_this_member_is_not_away_from_the_time_before(
+    outage: KafkaOutage, lines: list[Any]
+) -> None:
+    refused(outage, KafkaError.TOPIC_AUTHORIZATION_FAILED, HERE)
+    outage.unassigned([HERE])
+    outage.assigned([HERE])
+    assert told(lines) == ["right", "over"]
+
+
+@pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_a_member_without_partitions_hears_that_a_topic_is_back(
+    outage: KafkaOutage, lines: list[Any], code: int
+) -> None:
+    refused(outage, code, TopicPartition("topic", -1))
+    outage.unassigned([HERE, THERE])
+    tick(outage)
+    outage.assigned([])
+    assert outage.topics == ["topic"]
+    outage.described("topic")
+    assert outage.topics == []
+    assert told(lines)[-1] == "over"
+
+
+def test_a_topic_with_the_name_of_another_place_is_a_topic(outage: KafkaOutage, lines: list[Any]) -> None:
+    refused(outage, KafkaError.UNKNOWN_TOPIC_OR_PART, TopicPartition("answers", -1))
+    outage.answered()
+    assert told(lines) == ["topic"]
+
+
+def test_answers_are_back_with_the_next_success(outage: KafkaOutage, lines: list[Any]) -> None:
+    outage.unanswered(TryAgainError("no answer", away="kafka", reason="brokers"))
+    outage.unassigned([HERE, THERE])
+    outage.answered()
+    assert told(lines) == ["brokers", "over"]
+
+
+def test_a_partition_without_a_leader_is_missed_after_ten_seconds(outage: KafkaOutage, lines: list[Any]) -> None:
+    for _ in range(9):
+        tick(outage, leaders={0: -1, 1: 3})
+    assert told(lines) == []
+    tick(outage, leaders={0: -1, 1: 3})
+    assert told(lines) == ["leader"]
+    tick(outage, leaders={0: 2, 1: 3})
+    assert told(lines) == ["leader", "over"]
+
+
+def test_a_partition_without_a_leader_that_is_revoked_is_no_concern(outage: KafkaOutage, lines: list[Any]) -> None:
+    for _ in range(10):
+        tick(outage, leaders={0: -1})
+    outage.unassigned([HERE])
+    assert told(lines) == ["leader", "over"]
+    outage.assigned([HERE])
+    tick(outage, leaders={0: -1})
+    assert told(lines) == ["leader", "over"]
+
+
+def test_leaders_that_nobody_can_name_are_the_brokers_outage(outage: KafkaOutage, lines: list[Any]) -> None:
+    for _ in range(20):
+        tick(outage, "CONNECT", "query-coord", leaders={0: -1})
+    assert told(lines) == ["brokers"]
+
+
+def test_a_group_that_is_not_put_together_for_a_minute_is_an_outage(outage: KafkaOutage, lines: list[Any]) -> None:
+    for _ in range(59):
+        tick(outage, join="wait-join")
+    assert told(lines) == []
+    tick(outage, join="wait-join")
+    assert told(lines) == ["group"]
+    tick(outage)
+    assert told(lines) == ["group", "over"]
+
+
+def test_a_member_is_steady_until_it_loses_partitions_or_the_group_is_put_together_again(outage: KafkaOutage) -> None:
+    tick(outage)
+    assert outage.steady
+    outage.unassigned([HERE])
+    assert not outage.steady
+    tick(outage)
+    tick(outage, join="wait-join")
+    assert not outage.steady
+
+
+PLACES = [HERE, THERE, TopicPartition("topic", -1), TopicPartition("other", -1), None]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("refused"), st.sampled_from(PLACES)),
+            st.tuples(st.just("unassigned"), st.sampled_from([[HERE], [THERE], [HERE, THERE]])),
+            st.tuples(st.just("assigned"), st.sampled_from([[], [HERE], [THERE], [HERE, THERE]])),
+            st.tuples(st.just("down"), st.none()),
+            st.tuples(st.just("leaderless"), st.none()),
+            st.tuples(st.just("unanswered"), st.none()),
+        ),
+        max_size=12,
+    )
+)
+def test_nothing_sticks_once_all_is_well_whatever_happened_before(happened: list[tuple[str, Any]]) -> None:
+    """A member that ends without partitions hears no record: statistics, answers and descriptions are enough."""
+    outage = KafkaOutage()
+    for what, where in happened:
+        match what:
+            case "refused":
+                refused(outage, KafkaError.TOPIC_AUTHORIZATION_FAILED, where)
+            case "unassigned":
+                outage.unassigned(where)
+            case "assigned":
+                outage.assigned(where)
+            case "down":
+                outage.happened(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+            case "leaderless":
+                for _ in range(10):
+                    tick(outage, leaders={0: -1, 1: -1})
+            case _:
+                outage.unanswered(TryAgainError("no answer", away="kafka", reason="brokers"))
+    outage.unassigned([HERE, THERE])
+    for topic in outage.topics:
+        outage.described(topic)
+    outage.answered()
+    tick(outage)
+    assert outage._away == set()
+    outage.close()
 
 
 def test_a_leader_that_moves_is_no_outage(outage: KafkaOutage, lines: list[Any]) -> None:
