@@ -39,6 +39,9 @@ _END_SECONDS = 8.0
 _MOST_FETCHED = 50 << 20
 _FETCHES = 16
 """How many answers to a fetch are as many bytes as a batch."""
+_OF_TOPIC = "Subscribed topic not available"
+"""librdkafka's words in `rd_kafka_propagate_consumer_topic_errors` (`rdkafka_cgrp.c`)."""
+
 _LARGEST_EVENT = 1_000_000
 """librdkafka's own default of `message.max.bytes`."""
 
@@ -158,8 +161,9 @@ class GroupConsumer:
             self.outage.delivered(TopicPartition(message.topic(), message.partition()))
 
     def _complain(self, error: KafkaError, message: Any) -> None:
-        where = TopicPartition(message.topic(), message.partition()) if message.topic() else None
-        failure = translated(error, f"reading {where}" if where else "reading")
+        where = _place_of(error, message)
+        what = None if where is None else where.topic if where.partition < 0 else where
+        failure = translated(error, f"reading {what}" if what else "reading")
         if isinstance(failure, LostPlaceError):
             failure.at = where
         if not isinstance(failure, TryAgainError):
@@ -306,6 +310,15 @@ def consumer_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str,
 
 def _largest_event(options: KafkaOptions) -> int:
     return int(options.properties.get("message.max.bytes", _LARGEST_EVENT))
+
+
+def _place_of(error: KafkaError, message: Any) -> TopicPartition | None:
+    """Return the partition that an error is of; -1 stands for the whole topic, None for the group."""
+    if not message.topic():
+        return None
+    # An error of a topic has the number of its first partition, whoever that is assigned to: only its text tells.
+    of_topic = error.str().startswith(_OF_TOPIC)
+    return TopicPartition(message.topic(), -1 if of_topic else message.partition())
 
 
 def _lost(partition: TopicPartition, text: str) -> LostPlaceError:
