@@ -82,7 +82,7 @@ def client() -> Client:
 @pytest.fixture
 def member(client: Client, now: list[float]) -> Iterator[GroupConsumer]:
     options = KafkaOptions(group_id="g", properties={})
-    made = GroupConsumer(options, queue_bytes=1 << 20, queue_events=1000, clock=lambda: now[0])
+    made = GroupConsumer(options, batch_bytes=1 << 20, clock=lambda: now[0])
     made._consumer.close()
     made._consumer = client
     made.outage.assigned([HERE])
