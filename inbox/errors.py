@@ -5,7 +5,8 @@ InboxError
 ├─ EventError      this event can never succeed: it is isolated and parked, the sink goes on
 ├─ TryAgainError   an outage, not the event's fault: roll back, pause, back off; never a dead letter
 └─ HaltError       going on could lose or repeat an event: exit 4
-   └─ LostPlaceError   because the log no longer has what the ledger expects
+   ├─ LostPlaceError   because the log no longer has what the ledger expects
+   └─ UnreadableError  because the log has something there that nobody can read, or a gap without a reason
 
 Being fenced is an answer, not an error, so it is a return value.
 """
@@ -70,6 +71,24 @@ class LostPlaceError(HaltError):
         super().__init__(*text)
         self.at: tuple[str, int] | None = None
         self.agrees_until = agrees_until
+
+
+class UnreadableError(HaltError):
+    """An offset of the log holds something that cannot be read, or nothing although the log has no reason for a gap.
+
+    Attributes:
+        at: the topic and the partition; None where librdkafka did not say.
+        offset: the first offset that could not be read.
+        gap: the first offset behind a gap without a reason; None where something stands there that cannot be read.
+    """
+
+    def __init__(
+        self, *text: object, at: tuple[str, int] | None = None, offset: int = -1, gap: int | None = None
+    ) -> None:
+        super().__init__(*text)
+        self.at = at
+        self.offset = offset
+        self.gap = gap
 
 
 def error_text(error: BaseException) -> str:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from inbox.app.comparison import Comparable, read_comparable
-from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError
+from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.look import readable_from
 from inbox.settings import Settings
 from inbox.sink.fit import misfits, truncated
+from inbox.sink.fit import resume as resume_command
 from inbox.sink.routes import Route, StartPoint
 from inbox.store.database import SinkConnection, connect
 from inbox.store.ledger import KnownPartition, Ledger
@@ -190,6 +192,23 @@ class Explanation:
         found = read_comparable(self._cluster, self._cluster.cluster_id(), sorted(topics), self._known)
         lines = [line for each in found.values() for line in misfits(each.known, each.log)]
         return HaltError("\n".join(lines)) if lines else None
+
+    def of_halt(self, error: LostPlaceError | UnreadableError) -> HaltError:
+        """The error itself where no more can be said."""
+        return self.of_unreadable(error) if isinstance(error, UnreadableError) else self.of_place(error)
+
+    def of_unreadable(self, error: UnreadableError) -> HaltError:
+        """With the command that goes on where the log can be read again."""
+        if error.at is None or error.gap is not None:
+            return error
+        at = TopicPartition(*error.at)
+        try:
+            end = self._cluster.stable_ends([at])[at]
+            following = readable_from(self._settings.kafka, at, error.offset, end)
+        except InboxError:
+            return error
+        command = resume_command(f"{at.topic}:{at.partition}", f"--from-offset {following}")
+        return HaltError(f"{error}; the log can be read again from {following} on: {command}")
 
     def of_place(self, error: LostPlaceError) -> HaltError:
         """The error itself where no more can be said."""

@@ -16,6 +16,7 @@ from inbox.errors import StartupError
 from inbox.handlers import LoadedHandler, load_handler
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.consumer import GroupConsumer
+from inbox.kafka.gaps import Gaps
 from inbox.kafka.options import DEFAULTS
 from inbox.settings import Settings
 from inbox.sink.assignment import Assignment
@@ -76,11 +77,17 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
         GroupConsumer(settings.kafka, batch_bytes=sink.batch_bytes),
         Writer(open_desk if tracing is None else tracing.desks(open_desk)),
         assignment,
-        Intake(decoders, assignment, batch_events=sink.batch_events, batch_bytes=sink.batch_bytes),
+        Intake(
+            decoders,
+            assignment,
+            batch_events=sink.batch_events,
+            batch_bytes=sink.batch_bytes,
+            require_reason=Gaps(settings.kafka, ready.cluster).require_reason,
+        ),
         sorted(ready.topics),
         time_limit,
         ends=ready.cluster.stable_ends(addresses) if until_end else None,
-        explain=Explanation(settings, ready.cluster).of_place,
+        explain=Explanation(settings, ready.cluster).of_halt,
     )
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError
+from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.bounded import ended_within
 from inbox.kafka.failures import translated
@@ -48,10 +48,11 @@ _LARGEST_EVENT = 1_000_000
 
 @dataclass(slots=True)
 class Taken:
-    """What one call took: records in offset order per partition, and ends of partitions met."""
+    """What one call took: records in offset order per partition, ends of partitions met, and what cannot be read."""
 
     records: list[Record] = field(default_factory=list)
     ends: list[tuple[TopicPartition, int]] = field(default_factory=list)
+    unreadable: list[UnreadableError] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -155,15 +156,20 @@ class GroupConsumer:
         elif error.code() == KafkaError._PARTITION_EOF:
             taken.ends.append((TopicPartition(message.topic(), message.partition()), message.offset()))
         else:
-            self._complain(error, message)
+            self._complain(error, message, taken)
             return
         if self.outage.partitions:
             self.outage.delivered(TopicPartition(message.topic(), message.partition()))
 
-    def _complain(self, error: KafkaError, message: Any) -> None:
+    def _complain(self, error: KafkaError, message: Any, taken: Taken) -> None:
         where = _place_of(error, message)
-        what = None if where is None else where.topic if where.partition < 0 else where
+        what = None if where is None else where.topic if where.partition < 0 else f"{where}@{message.offset()}"
         failure = translated(error, f"reading {what}" if what else "reading")
+        if isinstance(failure, UnreadableError) and where is not None:
+            # What came before it is good, and is kept: whoever takes it sees to the end.
+            failure.at, failure.offset = where, message.offset()
+            taken.unreadable.append(failure)
+            return
         if isinstance(failure, LostPlaceError):
             failure.at = where
         if not isinstance(failure, TryAgainError):

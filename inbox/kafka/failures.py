@@ -10,7 +10,7 @@ from enum import Enum
 
 from confluent_kafka import KafkaError, KafkaException
 
-from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError
+from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError, UnreadableError
 
 _AGREES_UNTIL = re.compile(r"(?:truncation detected|No epoch found) .*broker end offset is (-?\d+)")
 """librdkafka's words on what the broker answered to the ledger's leader epoch (`rdkafka_offset.c`)."""
@@ -53,6 +53,21 @@ _LOG_GONE = Meaning(
     Fate.HALT,
     "log",
     "see `inbox status`, then decide with `inbox resume`",
+)
+_UNREADABLE = Meaning(
+    "the log cannot be read there",
+    Fate.HALT,
+    "unreadable",
+    "look at the broker's disk and restore the log from a replica; `inbox resume` gives up what cannot be read",
+)
+_SAME_INSTANCE = Meaning(
+    "another member of the group uses the same group.instance.id",
+    Fate.HALT,
+    "group",
+    "give each worker a group.instance.id of its own",
+)
+_FATAL = Meaning(
+    "librdkafka does not go on with this client", Fate.HALT, "fatal", "fix what the error names, then start again"
 )
 _REFUSED_BY_GROUP = Meaning(
     "the group does not take this member", Fate.ALERT, "group", "compare [kafka] with the group's other members"
@@ -106,12 +121,26 @@ MEANINGS: Mapping[int, Meaning] = {
     KafkaError.OFFSET_OUT_OF_RANGE: _LOG_GONE,
     KafkaError._AUTO_OFFSET_RESET: _LOG_GONE,
     KafkaError._LOG_TRUNCATION: _LOG_GONE,
-    KafkaError.FENCED_INSTANCE_ID: Meaning(
-        "another member of the group uses the same group.instance.id",
-        Fate.HALT,
-        "group",
-        "give each worker a group.instance.id of its own",
+    KafkaError._BAD_MSG: _UNREADABLE,
+    KafkaError._BAD_COMPRESSION: _UNREADABLE,
+    KafkaError._NOT_IMPLEMENTED: _UNREADABLE,
+    KafkaError._UNDERFLOW: _UNREADABLE,
+    KafkaError._PARTIAL: _UNREADABLE,
+    KafkaError.INVALID_MSG: _UNREADABLE,
+    KafkaError.INVALID_MSG_SIZE: _UNREADABLE,
+    KafkaError.INVALID_RECORD: _UNREADABLE,
+    KafkaError.UNSUPPORTED_COMPRESSION_TYPE: _UNREADABLE,
+    KafkaError.MSG_SIZE_TOO_LARGE: Meaning(
+        "an event is larger than this client may fetch",
+        Fate.ALERT,
+        "size",
+        "raise [kafka] receive.message.max.bytes above the topic's max.message.bytes",
     ),
+    KafkaError._CRIT_SYS_RESOURCE: Meaning(
+        "this process has no memory to unpack a batch", Fate.ALERT, "memory", "raise the memory limit"
+    ),
+    KafkaError.FENCED_INSTANCE_ID: _SAME_INSTANCE,
+    KafkaError._FATAL: _FATAL,
 }
 
 UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the error up, and mend what it names")
@@ -127,7 +156,9 @@ def translated(error: KafkaError, doing: str) -> InboxError:
 
     A refused login is a TryAgainError here: after the start it is an outage, since rights come back.
     """
-    meaning = _TLS if is_alert(error) else meaning_of(error.code())
+    meaning = _meaning(error)
+    if meaning is _UNREADABLE:
+        return UnreadableError(f"{doing}: {meaning.what} ({error.name()}: {error.str()}); {meaning.remedy}")
     if meaning is _LOG_GONE:
         found = _AGREES_UNTIL.search(error.str())
         return LostPlaceError(
@@ -135,20 +166,40 @@ def translated(error: KafkaError, doing: str) -> InboxError:
             agrees_until=max(0, int(found[1])) if found else None,
         )
     if meaning.fate is Fate.HALT:
-        return HaltError(f"{doing}: {meaning.what} ({error.name()}); {meaning.remedy}")
+        seen = error.str() if meaning is _FATAL else error.name()
+        return HaltError(f"{doing}: {meaning.what} ({seen}); {meaning.remedy}")
     text, alert = f"{doing}: {error.str()} ({error.name()})", meaning.fate is Fate.ALERT
     return TryAgainError(
         f"{text}; {meaning.remedy}" if alert else text, away="kafka", reason=meaning.reason, alert=alert
     )
 
 
+def _meaning(error: KafkaError) -> Meaning:
+    """The row of the table for an error; of a fatal one, librdkafka tells the cause by its words alone."""
+    if is_alert(error):
+        return _TLS
+    meaning = meaning_of(error.code())
+    if meaning is UNKNOWN and error.fatal():
+        meaning = _FATAL
+    fenced = error.code() == KafkaError.FENCED_INSTANCE_ID or "group.instance.id" in error.str()
+    return _SAME_INSTANCE if meaning is _FATAL and fenced else meaning
+
+
 def at_start(error: KafkaException, doing: str) -> InboxError:
     """As `translated`, but what is refused is a StartupError: waiting mends no password and grants no right."""
     cause: KafkaError = error.args[0]
-    failure = translated(cause, doing)
     if is_refusal(cause):
-        return StartupError(str(failure))
-    return failure
+        return StartupError(str(translated(cause, doing)))
+    return waits(cause, doing) if meaning_of(cause.code()) is _UNREADABLE else translated(cause, doing)
+
+
+def waits(error: KafkaError, doing: str) -> TryAgainError:
+    """As `translated`, for what reads no log and can lose nothing by waiting: it never halts."""
+    failure = translated(error, doing)
+    if isinstance(failure, TryAgainError):
+        return failure
+    text = f"{doing}: {error.str()} ({error.name()}); {UNKNOWN.remedy}"
+    return TryAgainError(text, away="kafka", reason=UNKNOWN.reason, alert=True)
 
 
 def is_refusal(error: KafkaError) -> bool:

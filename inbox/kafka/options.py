@@ -11,6 +11,7 @@ GUARDED: Mapping[str, tuple[str, str]] = {
     "enable.auto.offset.store": ("false", "the ledger decides where to read from"),
     "auto.offset.reset": ("error", "an offset that the log no longer has must halt the sink, not move it"),
     "isolation.level": ("read_committed", "aborted records must never be applied"),
+    "check.crcs": ("true", "a byte that changed on a broker's disk must halt the sink, not be applied"),
     "partition.assignment.strategy": ("cooperative-sticky", "a rebalance must not stop the other partitions"),
     "group.protocol": ("classic", "the fencing protocol is proven with the classic protocol"),
     "enable.partition.eof": ("true", "the end of a partition is how lag reaches 0 past control records"),

@@ -20,7 +20,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from inbox.errors import InboxError, StartupError, TryAgainError
-from inbox.kafka.failures import Fate, meaning_of, translated
+from inbox.kafka.failures import Fate, meaning_of, waits
 from inbox.kafka.first_steps import FirstSteps
 from inbox.kafka.options import PRODUCER_DEFAULTS, PRODUCER_GUARDED, KafkaOptions, for_producers
 from inbox.telemetry import Outage
@@ -136,7 +136,7 @@ class EventProducer:
         )
 
     def _failed(self, error: KafkaError, doing: str) -> TryAgainError:
-        return _waits(error, doing)
+        return waits(error, doing)
 
     def _refusal(self, error: KafkaError, topic: str) -> TryAgainError:
         return _refused(error, topic)
@@ -145,7 +145,7 @@ class EventProducer:
         try:
             found = self._producer.list_topics(topic, timeout=_TOPIC_SECONDS).topics[topic]
         except KafkaException as error:
-            raise _waits(error.args[0], f"asking for the topic {topic}") from None
+            raise waits(error.args[0], f"asking for the topic {topic}") from None
         if found.error is not None:
             raise _refused(found.error, topic)
         self._first_steps.add(topic, len(found.partitions))
@@ -166,7 +166,7 @@ class EventProducer:
         if error.fatal():
             self._fatal = self._fatal or error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN or meaning_of(error.code()).fate is Fate.ALERT:
-            self._outage.seen(_waits(error, "talking to the brokers"))
+            self._outage.seen(waits(error, "talking to the brokers"))
 
 
 class TransactionalProducer(EventProducer):
@@ -230,7 +230,7 @@ class TransactionalProducer(EventProducer):
 
     def _failed(self, error: KafkaError, doing: str) -> TryAgainError:
         if error.code() not in _FENCED:
-            return _waits(error, doing)
+            return waits(error, doing)
         return TryAgainError(
             f"{doing}: another relay began transactions under {self._transactional_id} ({error.name()}); nothing to do "
             "if it took this one's place, but a relay of another outbox needs an [outbox] transactional_id of its own",
@@ -264,11 +264,4 @@ def _refused(error: KafkaError, topic: str) -> TryAgainError:
     if (remedy := remedies.get(error.code())) is not None:
         text = f"{error.str()} ({error.name()}); {remedy}"
         return TryAgainError(f"sending to {topic}: {text}", away="kafka", reason=f"refused {topic}", alert=True)
-    return _waits(error, f"sending to {topic}")
-
-
-def _waits(error: KafkaError, doing: str) -> TryAgainError:
-    failure = translated(error, doing)
-    if isinstance(failure, TryAgainError):
-        return failure
-    return TryAgainError(str(failure), away="kafka", reason="unknown", alert=True)
+    return waits(error, f"sending to {topic}")

@@ -1,8 +1,9 @@
 """Collects what was polled into the next batch, within its limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
+from inbox.errors import HaltError, InboxError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition, record_milliseconds
 from inbox.kafka.consumer import Taken
 from inbox.policy import BatchLimit
@@ -12,6 +13,9 @@ from inbox.sink.decode import TopicDecoder
 
 _AT_MOST_AT_ONCE = 2000
 
+RequireReason = Callable[[TopicPartition, int, int], None]
+"""Raises where the log has no reason to hold nothing between the offsets, or nobody says; see `inbox.kafka.gaps`."""
+
 
 class Intake:
     """The batch that is being filled while another one is written.
@@ -19,10 +23,19 @@ class Intake:
     Offsets that are settled again, and those that never were, are never in one part of a batch: what was taken from
     behind that border is kept back for the next batch. So is all that was taken once the batch is full, until it is
     handed over: records may be larger than those before them, by which `room` is estimated.
+
+    A partition is stopped where something cannot be read or a gap has no reason: nothing behind that place is taken,
+    and `stops` tells of it.
     """
 
     def __init__(
-        self, decoders: Mapping[str, TopicDecoder], assignment: Assignment, *, batch_events: int, batch_bytes: int
+        self,
+        decoders: Mapping[str, TopicDecoder],
+        assignment: Assignment,
+        *,
+        batch_events: int,
+        batch_bytes: int,
+        require_reason: RequireReason = lambda *_: None,
     ) -> None:
         self._decoders = dict(decoders)
         self._assignment = assignment
@@ -33,6 +46,13 @@ class Intake:
         self._bytes = 0
         self._kept_back = Taken()
         self._full = False
+        self._require_reason = require_reason
+        self._stopped: dict[TopicPartition, InboxError] = {}
+
+    @property
+    def stops(self) -> Mapping[TopicPartition, InboxError]:
+        """Where nothing more is taken, and why: a HaltError, or a TryAgainError where the brokers do not say."""
+        return self._stopped
 
     @property
     def room(self) -> int:
@@ -48,6 +68,8 @@ class Intake:
     def add(self, taken: Taken) -> None:
         if edges := self._assignment.edges():
             taken = _up_to(edges, taken)
+        for error in taken.unreadable:
+            self._stop_at(error)
         before_bytes, before_records = self._bytes, self.batch.records
         self._add_records(taken.records)
         for address, end in taken.ends:
@@ -84,9 +106,13 @@ class Intake:
                 break
             if border is not None and offset >= border:
                 if each.taken < border:
+                    if not self._may_jump(address, each, border):
+                        continue
                     self._end_at_border(TopicPartition(*address), each)
                     newest = None
                 self._kept_back.records.append(record)
+                continue
+            if offset != each.taken and not self._may_jump(address, each, offset):
                 continue
             if part is None or decoder is None:
                 # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
@@ -113,7 +139,10 @@ class Intake:
             self._kept_back.ends.append((address, end))
             return
         border = self._border(address, each)
-        if border is not None and end > border:
+        to = end if border is None else min(border, end)
+        if to > each.taken and not self._may_jump(address, each, to):
+            return
+        if to < end:
             self._end_at_border(address, each)
             self._kept_back.ends.append((address, end))
             return
@@ -121,6 +150,28 @@ class Intake:
         part.after = each.taken = end
         # The record before may be of an earlier term than what lies between it and here.
         part.leader_epoch = None
+
+    def _stop_at(self, error: UnreadableError) -> None:
+        """What stands before the place is still taken; it may be in the middle of what was reported."""
+        if error.at is not None and (each := self._assignment.active(error.at)) is not None:
+            error.offset = max(error.offset, each.taken)
+            self._stopped.setdefault(TopicPartition(*error.at), error)
+
+    def _may_jump(self, address: tuple[str, int], each: Assigned, offset: int) -> bool:
+        """Whether the log may hold nothing between what was taken and the offset."""
+        at = TopicPartition(*address)
+        if self._is_stopped(at, offset):
+            return False
+        try:
+            self._require_reason(at, each.taken, offset)
+        except (HaltError, TryAgainError) as error:
+            self._stopped[at] = error
+            return False
+        return True
+
+    def _is_stopped(self, at: TopicPartition, offset: int) -> bool:
+        stop = self._stopped.get(at)
+        return stop is not None and not (isinstance(stop, UnreadableError) and offset <= stop.offset)
 
     def _border(self, address: tuple[str, int], each: Assigned | None) -> int | None:
         """Where the part at hand has to end, because what it began with was settled before."""
@@ -172,6 +223,8 @@ class Intake:
         self.add(kept_back)
 
     def drop(self, partitions: Sequence[TopicPartition]) -> None:
+        for partition in partitions:
+            self._stopped.pop(partition, None)
         self.batch = self.batch.without(partitions)
         kept = self._kept_back
         self._kept_back = Taken(
@@ -187,6 +240,11 @@ def _up_to(edges: Mapping[tuple[str, int], int], taken: Taken) -> Taken:
     """A partition ends at its edge: whatever was taken from behind it says that all before it was delivered."""
     kept = Taken()
     ends = dict(taken.ends)
+    for error in taken.unreadable:
+        if error.at is None or error.offset < edges.get(error.at, error.offset + 1):
+            kept.unreadable.append(error)
+        else:
+            ends[TopicPartition(*error.at)] = error.offset
     for record in taken.records:
         address = (record.topic(), record.partition())
         if record.offset() < edges.get(address, record.offset() + 1):

@@ -8,7 +8,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inbox.errors import HaltError, InboxError, LostPlaceError, SmallerBatchError, TryAgainError, error_text
+from inbox.errors import (
+    HaltError,
+    InboxError,
+    LostPlaceError,
+    SmallerBatchError,
+    TryAgainError,
+    UnreadableError,
+    error_text,
+)
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.kafka.consumer import GroupConsumer, RebalanceListener
@@ -77,7 +85,7 @@ class Worker:
         time_limit: TimeLimit,
         *,
         ends: Mapping[TopicPartition, int] | None = None,
-        explain: Callable[[LostPlaceError], HaltError] = lambda error: error,
+        explain: Callable[[LostPlaceError | UnreadableError], HaltError] = lambda error: error,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer = consumer
@@ -121,7 +129,7 @@ class Worker:
             while not self._stopping and not self._at_end():
                 self._turn()
             self._drain()
-        except LostPlaceError as error:
+        except (LostPlaceError, UnreadableError) as error:
             raise self._explain(error) from error
         finally:
             self._outage.given_up()
@@ -133,6 +141,7 @@ class Worker:
         self.progress.last_turn = self._clock()
         self._time_limit.enforce()
         self._collect()
+        self._heed_stops()
         self._take_what_came_meanwhile()
         self._give_work()
         self._place()
@@ -246,6 +255,22 @@ class Worker:
         self._intake.limit.failed(batch.records)
         self._ask_again(list(batch.slices))
 
+    def _heed_stops(self) -> None:
+        """Where the log cannot be followed: what was taken is settled first, of all partitions; then the worker ends.
+
+        What the brokers do not say is asked again, with the records read again.
+        """
+        for partition, error in list(self._intake.stops.items()):
+            if isinstance(error, TryAgainError):
+                self._tell_outage(error)
+                self._ask_again([partition])
+            elif not self._unsettled:
+                raise error
+
+    @property
+    def _unsettled(self) -> bool:
+        return bool(self._writer.busy or self._retry is not None or self._intake.batch)
+
     def _not_mine(self, batch: Batch) -> list[TopicPartition]:
         return [address for address in batch.slices if address not in self._assignment.partitions]
 
@@ -314,7 +339,7 @@ class Worker:
             self._writer.wait(0.05)
 
     def _waits_long(self) -> bool:
-        if self._failures or self._retry is not None:
+        if self._failures or self._retry is not None or self._intake.stops:
             return True
         return self._writer.busy and self._clock() - self._submitted_at > _SLOW_SECONDS
 

@@ -23,6 +23,7 @@ SUSPECTS = "tests/integration/store/test_suspects.py"
 AUDIT = "tests/integration/sink/test_audit.py"
 RESOLVED = "tests/unit/sink/test_resolved.py"
 INTAKE = "tests/unit/sink/test_intake.py"
+UNREADABLE = "tests/integration/sink/test_unreadable.py"
 
 RELAY = "tests/integration/relay/test_relay.py"
 LEASE = "tests/integration/relay/test_lease.py"
@@ -707,5 +708,29 @@ MUTANTS = [
         "    return isinstance(error, TryAgainError | HaltError)\n",
         "    return isinstance(error, TryAgainError | HaltError) or not isinstance(error, Exception)\n",
         (f"{HANDLERS}::test_whatever_a_handler_raises_is_its_events_and_the_sink_stays",),
+    ),
+    Mutant(
+        "a gap is accepted without a reason",
+        "inbox/kafka/gaps.py",
+        "            raise without_reason(at, from_offset, until_offset)\n",
+        "            return\n",
+        (
+            "tests/unit/kafka/test_gaps.py::test_a_gap_that_holds_nothing_has_no_reason",
+            f"{UNREADABLE}::test_a_segment_that_the_broker_lost_halts",
+        ),
+    ),
+    Mutant(
+        "what cannot be read is passed over",
+        "inbox/kafka/consumer.py",
+        "            taken.unreadable.append(failure)\n",
+        "",
+        (f"{UNREADABLE}::test_a_changed_format_number_halts_where_it_stands_and_what_came_before_is_settled",),
+    ),
+    Mutant(
+        "CRCs are not checked",
+        "inbox/kafka/options.py",
+        '"check.crcs": ("true",',
+        '"check.crcs": ("false",',
+        (f"{UNREADABLE}::test_a_flipped_bit_is_not_applied",),
     ),
 ]

@@ -20,7 +20,7 @@ from inbox.handlers import Transaction
 from tests.conftest import MakeTopic
 from tests.integration.sink.logs import apply
 from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import create_topic, idempotent_producer
+from tests.kafka_topics import create_topic, delete_topic, idempotent_producer
 from tests.sinks import offer_handlers
 
 HANDLER_ROUTE = """
@@ -160,16 +160,35 @@ def kafka() -> Iterator[LocalKafka]:
 
 
 @pytest.fixture
-def cuttable(kafka: LocalKafka, tmp_path: Path, database_url: str, offer: Callable[..., None]) -> Sink:
+def make_cuttable(
+    kafka: LocalKafka, tmp_path: Path, database_url: str, offer: Callable[..., None]
+) -> Iterator[Callable[..., Sink]]:
+    """Makes a sink on a broker whose files can be cut, on a topic with these settings.
+
+    The topics are deleted at the end: a broker does not start on every log that was damaged.
+    """
+    topics: list[str] = []
+
+    def make(**config: str | int) -> Sink:
+        made = Sink(
+            tmp_path,
+            topic=create_topic(kafka.address, **config),
+            database_url=database_url,
+            bootstrap_servers=kafka.address,
+            producer=idempotent_producer(kafka.address, **{"linger.ms": 100}),
+        )
+        offer(handler=apply)
+        made.configure(HANDLER_ROUTE)
+        made.sql(EFFECTS)
+        topics.append(made.topic)
+        return made
+
+    yield make
+    for name in topics:
+        delete_topic(kafka.address, name)
+
+
+@pytest.fixture
+def cuttable(make_cuttable: Callable[..., Sink]) -> Sink:
     """A sink on a broker whose files can be cut."""
-    made = Sink(
-        tmp_path,
-        topic=create_topic(kafka.address),
-        database_url=database_url,
-        bootstrap_servers=kafka.address,
-        producer=idempotent_producer(kafka.address),
-    )
-    offer(handler=apply)
-    made.configure(HANDLER_ROUTE)
-    made.sql(EFFECTS)
-    return made
+    return make_cuttable()

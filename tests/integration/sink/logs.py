@@ -1,6 +1,9 @@
 """What may befall a log between two looks at it."""
 
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 from confluent_kafka import TopicPartition
 
@@ -8,7 +11,14 @@ from inbox.dev.kafka_local import LocalKafka
 from inbox.events import Event
 from inbox.handlers import Transaction
 from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import admin, create_topic, delete_topic, idempotent_producer
+from tests.kafka_topics import (
+    admin,
+    create_topic,
+    delete_topic,
+    idempotent_producer,
+    transactional_producer,
+    unique_name,
+)
 
 CHECKPOINTS = ("recovery-point-offset-checkpoint", "replication-offset-checkpoint", ".kafka_cleanshutdown")
 
@@ -60,3 +70,64 @@ def truncate(kafka: LocalKafka, topic: str, offset: int) -> None:
     for name in CHECKPOINTS:
         (kafka.directory / "log" / name).unlink(missing_ok=True)
     kafka.start()
+
+
+@dataclass(frozen=True)
+class StoredBatch:
+    """A record batch in the broker's file of a partition: its first offset, and where its bytes are."""
+
+    first_offset: int
+    position: int
+    size: int
+
+
+MAGIC, LENGTH = 16, 11
+"""Where in a batch its format's number is, and the last byte of its length."""
+
+
+def segment(kafka: LocalKafka, topic: str, first_offset: int = 0) -> Path:
+    """The broker's file of partition 0 that begins at the offset."""
+    assert kafka.directory is not None
+    return kafka.directory / "log" / f"{topic}-0" / f"{first_offset:020}.log"
+
+
+def stored_batches(kafka: LocalKafka, topic: str) -> list[StoredBatch]:
+    """The batches of the first segment of partition 0."""
+    stored, found, position = segment(kafka, topic).read_bytes(), [], 0
+    while position < len(stored):
+        size = 12 + int.from_bytes(stored[position + 8 : position + 12], "big")
+        found.append(StoredBatch(int.from_bytes(stored[position : position + 8], "big"), position, size))
+        position += size
+    return found
+
+
+def change_byte(kafka: LocalKafka, topic: str, batch: int, at: int, value: int | None = None) -> None:
+    """Change one byte of a batch, counted from its end where `at` is below 0; to `value`, or by one bit."""
+    chosen = stored_batches(kafka, topic)[batch]
+    with segment(kafka, topic).open("r+b") as file:
+        file.seek(chosen.position + (at if at >= 0 else chosen.size + at))
+        [before] = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([before ^ 1 if value is None else value]))
+
+
+def send_in_transaction(sink: Sink, events: Iterable[Out], *, commit: bool = True) -> None:
+    """In a transaction of Kafka's, by a producer of its own."""
+    producer = transactional_producer(sink.bootstrap_servers, unique_name("producer"))
+    producer.begin_transaction()
+    for event in events:
+        event.send(producer, sink.topic)
+    assert producer.flush(30) == 0
+    (producer.commit_transaction if commit else producer.abort_transaction)(30)
+
+
+def lose_a_segment(kafka: LocalKafka, sink: Sink) -> range:
+    """Fill three segments of partition 0, of which the broker's disk loses the second; the offsets that it held."""
+    send_singly(sink, (Out(number, {"padding": "x" * 200_000}) for number in range(1, 16)))
+    assert kafka.directory is not None
+    _, lost, following = sorted((kafka.directory / "log" / f"{sink.topic}-0").glob("*.log"))[:3]
+    kafka.stop()
+    for suffix in (".log", ".index", ".timeindex"):
+        lost.with_suffix(suffix).unlink()
+    kafka.start()
+    return range(int(lost.stem), int(following.stem))

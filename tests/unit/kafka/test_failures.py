@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from inbox.errors import HaltError, StartupError, TryAgainError
+from inbox.errors import HaltError, StartupError, TryAgainError, UnreadableError
 from inbox.kafka.failures import at_start, translated
 
 WAITS = {
@@ -48,8 +48,21 @@ ALERTS = {
     "_UNKNOWN_PARTITION": "topic",
     "UNKNOWN": "unknown",
     "_INVALID_ARG": "unknown",
-    "INVALID_RECORD": "unknown",
+    "MSG_SIZE_TOO_LARGE": "size",
+    "_CRIT_SYS_RESOURCE": "memory",
 }
+
+UNREADABLE = (
+    "_BAD_MSG",
+    "_BAD_COMPRESSION",
+    "_NOT_IMPLEMENTED",
+    "_UNDERFLOW",
+    "_PARTIAL",
+    "INVALID_MSG",
+    "INVALID_MSG_SIZE",
+    "INVALID_RECORD",
+    "UNSUPPORTED_COMPRESSION_TYPE",
+)
 
 HALTS = ("OFFSET_OUT_OF_RANGE", "_AUTO_OFFSET_RESET", "_LOG_TRUNCATION", "FENCED_INSTANCE_ID")
 
@@ -79,6 +92,35 @@ def test_what_could_lose_or_repeat_an_event_halts_and_says_what_to_do(name: str)
     failure = translated(of(name), "reading")
     assert isinstance(failure, HaltError)
     assert f"({name}); " in str(failure)
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read_halts_and_says_what_librdkafka_saw(name: str) -> None:
+    failure = translated(of(name), "reading orders[0]")
+    assert isinstance(failure, UnreadableError)
+    assert str(failure).startswith(f"reading orders[0]: the log cannot be read there ({name}: what librdkafka said); ")
+    assert "inbox resume" in str(failure)
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_question_that_reads_no_log_is_waited_for_whatever_the_answer(name: str) -> None:
+    failure = at_start(KafkaException(of(name)), "asking")
+    assert isinstance(failure, TryAgainError)
+    assert (failure.reason, failure.alert) == ("unknown", True)
+
+
+def test_a_fatal_error_halts_with_what_librdkafka_said() -> None:
+    failure = translated(KafkaError(KafkaError._FATAL, "Fatal error: something"), "reading")
+    assert isinstance(failure, HaltError)
+    assert "Fatal error: something" in str(failure)
+
+
+@pytest.mark.parametrize("code", ["_FATAL", "FENCED_INSTANCE_ID"])
+def test_a_fenced_static_member_halts_and_says_to_name_each_worker_apart(code: str) -> None:
+    told = "Fatal error: Broker: Static consumer fenced by other consumer with same group.instance.id"
+    failure = translated(KafkaError(getattr(KafkaError, code), told), "reading")
+    assert isinstance(failure, HaltError)
+    assert str(failure).endswith("give each worker a group.instance.id of its own")
 
 
 @pytest.mark.parametrize("name", [name for name, reason in ALERTS.items() if reason in ("login", "right")])

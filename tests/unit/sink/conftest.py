@@ -1,6 +1,7 @@
 """What the tests of the sink's pure parts share."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,8 @@ def assignment_() -> Assignment:
 def make_intake_(assignment: Assignment, route: Route) -> MakeIntake:
     """An intake of `orders` for that assignment, with the limits given."""
 
-    def make(*, batch_events: int = 1000, batch_bytes: int = 1_000_000) -> Intake:
+    def make(*, batch_events: int = 1000, batch_bytes: int = 1_000_000, **more: Any) -> Intake:
         decoders = {"orders": TopicDecoder("orders", None, [route])}
-        return Intake(decoders, assignment, batch_events=batch_events, batch_bytes=batch_bytes)
+        return Intake(decoders, assignment, batch_events=batch_events, batch_bytes=batch_bytes, **more)
 
     return make

@@ -1,6 +1,6 @@
 """Collecting records into the next batch: nothing skipped, nothing twice, within the limits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from inbox.errors import InboxError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
 from inbox.kafka.consumer import Taken
 from inbox.sink.assignment import Assignment
@@ -426,3 +427,97 @@ class Taking(RuleBasedStateMachine):
 
 
 TestTaking = Taking.TestCase
+
+
+class Reasons:
+    """Refuses the gaps that begin at some offsets, with these errors; `asked` are those that were asked for."""
+
+    def __init__(self, refused: Mapping[int, InboxError]) -> None:
+        self.refused = refused
+        self.asked: list[tuple[int, int]] = []
+
+    def require(self, at: TopicPartition, since: int, until: int) -> None:
+        self.asked.append((since, until))
+        if since in self.refused:
+            raise self.refused[since]
+
+
+def unreadable(offset: int) -> UnreadableError:
+    return UnreadableError("damaged", at=P0, offset=offset)
+
+
+def test_only_a_gap_needs_a_reason(make_intake: MakeIntake) -> None:
+    reasons = Reasons({})
+    intake = make_intake(require_reason=reasons.require)
+    intake.add(Taken([record(10), record(11), record(14), record(15)], [(P0, 16)]))
+    intake.add(Taken([], [(P0, 18)]))
+    assert reasons.asked == [(12, 14), (16, 18)]
+    assert intake.batch.slices[P0].after == 18
+
+
+@pytest.mark.parametrize("error", [unreadable(12), TryAgainError("nobody says")], ids=["halts", "asks again"])
+def test_nothing_behind_a_gap_without_a_reason_is_taken(make_intake: MakeIntake, error: InboxError) -> None:
+    intake = make_intake(require_reason=Reasons({12: error}).require)
+    intake.add(Taken([record(10), record(11), record(14), record(15)], [(P0, 16)]))
+    intake.add(Taken([record(16)]))
+    assert intake.batch.slices[P0].after == 12
+    assert intake.stops == {P0: error}
+
+
+def test_an_end_without_a_reason_is_not_settled(make_intake: MakeIntake) -> None:
+    error = unreadable(10)
+    intake = make_intake(require_reason=Reasons({10: error}).require)
+    intake.add(Taken([], [(P0, 16)]))
+    assert not intake.batch
+    assert intake.stops == {P0: error}
+
+
+def test_what_stands_before_an_unreadable_place_is_taken_and_nothing_behind_it(make_intake: MakeIntake) -> None:
+    error, reasons = unreadable(15), Reasons({})
+    intake = make_intake(require_reason=reasons.require)
+    intake.add(Taken([record(10), record(13), record(16)], [(P0, 17)], [error]))
+    assert intake.batch.slices[P0].after == 14
+    assert reasons.asked == [(11, 13)]
+    assert intake.stops == {P0: error}
+
+
+def test_a_batch_that_cannot_be_read_from_its_middle_on_stops_where_the_ledger_is(make_intake: MakeIntake) -> None:
+    intake = make_intake()
+    intake.add(Taken([record(12)], [], [unreadable(8)]))
+    assert not intake.batch
+    assert intake.stops[P0].args == ("damaged",)
+
+
+def test_a_partition_that_is_given_away_takes_its_stop_along(make_intake: MakeIntake) -> None:
+    intake = make_intake()
+    intake.add(Taken(unreadable=[unreadable(10)]))
+    intake.drop([P0])
+    assert not intake.stops
+
+
+def test_a_replay_ends_before_an_unreadable_place_behind_it(make_intake: MakeIntake, assignment: Assignment) -> None:
+    intake = make_intake()
+    replayed_up_to(assignment, 12)
+    intake.add(Taken([record(10), record(11)], [], [unreadable(12)]))
+    assert intake.batch.slices[P0].after == 12
+    assert not intake.stops
+
+
+def test_what_is_kept_back_is_no_gap(make_intake: MakeIntake) -> None:
+    reasons = Reasons({})
+    intake = make_intake(batch_events=2, require_reason=reasons.require)
+    intake.add(Taken([record(10), record(11), record(12), record(13)], [(P0, 14)]))
+    while intake.batch:
+        intake.hand_over()
+    assert reasons.asked == []
+
+
+def test_a_gap_on_both_sides_of_the_border_needs_a_reason_for_each(
+    make_intake: MakeIntake, assignment: Assignment
+) -> None:
+    reasons = Reasons({})
+    intake = make_intake(require_reason=reasons.require)
+    assignment.partitions[P0].reached = 12
+    intake.add(Taken([record(10), record(15)], [(P0, 16)]))
+    intake.hand_over()
+    assert reasons.asked == [(11, 12), (12, 15)]

@@ -1,0 +1,187 @@
+"""Looks at a stretch of a log beside the sink: what it holds there, and where it can be read again.
+
+Facts about librdkafka that this module rests on:
+
+- It delivers neither control records nor, under `read_committed`, aborted ones, and of the former it does not tell. But
+  its statistics count both the records and the control records that it fetched (`rxmsgs`) and say up to which offset
+  (`next_offset`): under `read_uncommitted` the two agree exactly where the log has something at every offset.
+- The two figures are taken at different moments, so a pair counts only where the pair before was the same.
+- `max.partition.fetch.bytes=1` makes the broker send one batch at a time (KIP-74): hardly more is read than asked for.
+- A batch of an unknown format is reported only where it is read from its first offset on; read from its middle, it is
+  fetched again and again without a word.
+"""
+
+import time
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import orjson
+from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from inbox.errors import LostPlaceError, TryAgainError, UnreadableError
+from inbox.events import TopicPartition
+from inbox.kafka.consumer import consumer_properties
+from inbox.kafka.failures import Fate, meaning_of, translated
+from inbox.kafka.options import KafkaOptions
+
+_BATCH_BYTES = 1 << 20
+_STATISTICS_MILLISECONDS = 50
+_QUIET_SECONDS = 0.15
+_POLL_SECONDS = 0.05
+_SILENT_SECONDS = 1.5
+_SEEN = {"queued.min.messages": "1", "isolation.level": "read_uncommitted"}
+_ONE_BATCH = {"fetch.message.max.bytes": "1"}
+
+
+class Emptiness(NamedTuple):
+    """How many offsets hold neither a record, committed or not, nor a control record, of those up to `until_offset`."""
+
+    empty: int
+    until_offset: int
+
+
+def offsets_without_record(
+    options: KafkaOptions,
+    at: TopicPartition,
+    from_offset: int,
+    until_offset: int,
+    *,
+    ahead: int = 0,
+    seconds: float = 30.0,
+) -> Emptiness:
+    """Count the offsets that hold nothing, and up to `ahead` further ones as far as the log has them.
+
+    Without `ahead`, hardly more is looked at than asked for: the rest of one batch.
+
+    Raises:
+        UnreadableError: something there cannot be read.
+        LostPlaceError: the log does not reach back to `from_offset` any more.
+        TryAgainError: the brokers do not say within the time.
+    """
+    with _Look(options, seconds, {} if ahead else _ONE_BATCH) as look:
+        return look.count(at, from_offset, until_offset, ahead)
+
+
+def readable_from(
+    options: KafkaOptions, at: TopicPartition, unreadable: int, end: int, *, seconds: float = 20.0
+) -> int:
+    """Return the first offset behind an unreadable one from which the log can be read, as far as time allows.
+
+    The offset may be too low by as much as the time did not allow to find out, and it is never beyond `end`.
+    """
+    bad, good, step = unreadable, end, 1
+    with _Look(options, seconds, _ONE_BATCH) as look:
+        while bad + step < good and not look.over:
+            if look.can_read(at, bad + step):
+                good = bad + step
+                break
+            bad, step = bad + step, step * 2
+        while good - bad > 1 and not look.over:
+            middle = (bad + good) // 2
+            if look.can_read(at, middle):
+                good = middle
+            else:
+                bad = middle
+    return good if good - bad == 1 else min(bad + 1, end)
+
+
+class _Look:
+    """A consumer that is no member of the group, for as long as the look takes."""
+
+    def __init__(self, options: KafkaOptions, seconds: float, fetching: Mapping[str, str]) -> None:
+        properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=_BATCH_BYTES), **_SEEN}
+        for name in ("group.instance.id", "max.partition.fetch.bytes"):
+            properties.pop(name, None)
+        properties |= {"client.id": "kafka-inbox-reader", "statistics.interval.ms": str(_STATISTICS_MILLISECONDS)}
+        properties |= fetching
+        self._figures: list[dict[str, Any]] = []
+        self._consumer: Any = Consumer({**properties, "stats_cb": self._note, "error_cb": lambda _: None})
+        self._deadline = time.monotonic() + seconds
+
+    def __enter__(self) -> "_Look":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _note(self, text: str) -> None:
+        self._figures = [*self._figures[-8:], orjson.loads(text)]
+
+    def count(self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Emptiness:
+        """As `offsets_without_record`."""
+        self._consumer.assign([KafkaPartition(*at, from_offset)])
+        reached, at_end = from_offset, False
+        while reached < until_offset or (reached < until_offset + ahead and not at_end):
+            self._check_time(at, until_offset)
+            message = self._consumer.poll(_POLL_SECONDS)
+            if message is not None:
+                reached, at_end = _place_after(message, at, reached)
+        while (figures := self._settled(at, until_offset)) is None:
+            self._check_time(at, until_offset)
+            # Nothing is fetched while the queue holds a record, so the figures come to rest.
+            time.sleep(_QUIET_SECONDS)
+            while self._consumer.poll(0) is not None:
+                pass
+        fetched, next_offset = figures
+        return Emptiness(next_offset - from_offset - fetched, next_offset)
+
+    def _settled(self, at: TopicPartition, until_offset: int) -> tuple[int, int] | None:
+        pairs = [_fetched(figures, at) for figures in self._figures]
+        for before, after in pairwise(pairs):
+            if before is not None and before == after and before[1] >= until_offset:
+                return before
+        return None
+
+    def _check_time(self, at: TopicPartition, offset: int) -> None:
+        if self.over:
+            text = f"the brokers do not say what {at} holds before {offset}"
+            raise TryAgainError(text, away="kafka", reason="leader")
+
+    def can_read(self, at: TopicPartition, offset: int) -> bool:
+        """Return whether a reader that begins at the offset gets anything before a complaint, or before long."""
+        self._consumer.assign([KafkaPartition(*at, offset)])
+        deadline = time.monotonic() + _SILENT_SECONDS
+        while time.monotonic() < deadline:
+            message = self._consumer.poll(_POLL_SECONDS)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None or error.code() == KafkaError._PARTITION_EOF:
+                return True
+            if meaning_of(error.code()).fate is not Fate.WAIT:
+                return False
+        return False
+
+
+def _place_after(message: Any, at: TopicPartition, reached: int) -> tuple[int, bool]:
+    """The offset behind what was delivered, and whether that is the end of the log."""
+    error: KafkaError | None = message.error()
+    if error is None:
+        return int(message.offset()) + 1, False
+    if error.code() == KafkaError._PARTITION_EOF:
+        return int(message.offset()), True
+    raise_unless_passing(error, at, max(reached, message.offset() or 0))
+    return reached, False
+
+
+def raise_unless_passing(error: KafkaError, at: TopicPartition, offset: int) -> None:
+    """Raise what an error says of a place in the log; what waiting helps against is passed over."""
+    failure = translated(error, f"reading {at}@{offset}")
+    if isinstance(failure, TryAgainError):
+        return
+    if isinstance(failure, UnreadableError):
+        failure.at, failure.offset = at, offset
+    elif isinstance(failure, LostPlaceError):
+        failure.at = at
+    raise failure
+
+
+def _fetched(figures: dict[str, Any], at: TopicPartition) -> tuple[int, int] | None:
+    partition = figures.get("topics", {}).get(at.topic, {}).get("partitions", {}).get(str(at.partition))
+    return None if partition is None else (partition["rxmsgs"], partition["next_offset"])

@@ -1,0 +1,181 @@
+"""What the log holds and nobody can read, and what it does not hold without a reason, is never passed over."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from inbox.dev.kafka_local import LocalKafka
+from inbox.errors import HaltError
+from tests.integration.sink.logs import (
+    LENGTH,
+    MAGIC,
+    change_byte,
+    effects,
+    lose_a_segment,
+    send_in_transaction,
+    send_singly,
+    stored_batches,
+)
+from tests.integration.sink.running import Out, Sink
+from tests.kafka_topics import idempotent_producer
+from tests.waiting import eventually
+
+STOPPED = 4
+
+
+def events(*numbers: int) -> list[Out]:
+    return [Out(number, {"amount": "1000.00"}) for number in numbers]
+
+
+def send_together(sink: Sink, numbers: range, **settings: Any) -> None:
+    """In one batch."""
+    producer = idempotent_producer(sink.bootstrap_servers, **{"linger.ms": 500, **settings})
+    for event in events(*numbers):
+        event.send(producer, sink.topic)
+    assert producer.flush(30) == 0
+
+
+def halted(sink: Sink) -> str:
+    with pytest.raises(HaltError) as halt:
+        sink.run()
+    return str(halt.value)
+
+
+@pytest.mark.parametrize(("magic", "seen"), [(3, "_NOT_IMPLEMENTED"), (127, "_NOT_IMPLEMENTED")])
+def test_a_changed_format_number_halts_where_it_stands_and_what_came_before_is_settled(
+    kafka: LocalKafka, cuttable: Sink, magic: int, seen: str
+) -> None:
+    send_singly(cuttable, events(1, 2, 3, 4, 5))
+    change_byte(kafka, cuttable.topic, 2, MAGIC, magic)
+
+    said = halted(cuttable)
+
+    assert said.startswith(f"reading {cuttable.topic}[0]@2: the log cannot be read there ({seen}: ")
+    assert said.endswith(
+        "; the log can be read again from 3 on: "
+        f"`inbox resume --topic {cuttable.topic}:0 --from-offset 3 --accept-loss`"
+    )
+    assert effects(cuttable) == [1, 2]
+    assert cuttable.next_offsets() == {0: 2}
+
+
+def test_a_format_number_of_old_halts_though_the_broker_itself_cannot_read_on(
+    kafka: LocalKafka, cuttable: Sink
+) -> None:
+    send_singly(cuttable, events(1, 2, 3))
+    change_byte(kafka, cuttable.topic, 1, MAGIC, 1)
+    assert f"reading {cuttable.topic}[0]@1: the log cannot be read there (_BAD_MSG: " in halted(cuttable)
+    assert effects(cuttable) == [1]
+
+
+def test_a_broker_that_was_restarted_with_a_changed_byte_stops_the_sink_with_4(
+    kafka: LocalKafka, cuttable: Sink
+) -> None:
+    send_singly(cuttable, events(1, 2, 3))
+    kafka.stop()
+    change_byte(kafka, cuttable.topic, 1, MAGIC, 9)
+    kafka.start()
+    for _ in range(2):
+        assert cuttable.command("run", "--until-end") == STOPPED
+    assert effects(cuttable) == [1]
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "lz4", "zstd", "snappy"])
+def test_a_flipped_bit_is_not_applied(kafka: LocalKafka, cuttable: Sink, compression: str) -> None:
+    send_together(cuttable, range(1, 51), **{"compression.type": compression})
+    send_singly(cuttable, events(51))
+    change_byte(kafka, cuttable.topic, 0, -40)
+
+    said = halted(cuttable)
+
+    assert f"reading {cuttable.topic}[0]@0: the log cannot be read there (_BAD_MSG: " in said
+    assert "--from-offset 50 --accept-loss`" in said
+    assert effects(cuttable) == []
+
+
+def test_a_changed_length_halts(kafka: LocalKafka, cuttable: Sink) -> None:
+    send_singly(cuttable, events(1, 2, 3))
+    change_byte(kafka, cuttable.topic, 1, LENGTH, 1)
+    assert f"reading {cuttable.topic}[0]@1: the log cannot be read there (INVALID_MSG: " in halted(cuttable)
+    assert effects(cuttable) == [1]
+
+
+def test_a_reader_goes_on_behind_a_batch_that_was_given_up(kafka: LocalKafka, cuttable: Sink) -> None:
+    send_singly(cuttable, events(1))
+    send_together(cuttable, range(2, 12))
+    send_singly(cuttable, events(12, 13))
+    assert [each.first_offset for each in stored_batches(kafka, cuttable.topic)] == [0, 1, 11, 12]
+    change_byte(kafka, cuttable.topic, 1, MAGIC, 3)
+    command = halted(cuttable).rsplit("`", 2)[1]
+    assert "--from-offset 11 " in command
+
+    assert cuttable.command(*command.split()[1:], "--execute") == 0
+    cuttable.run()
+
+    assert effects(cuttable) == [1, 12, 13]
+
+
+def test_a_segment_that_the_broker_lost_halts(kafka: LocalKafka, make_cuttable: Callable[..., Sink]) -> None:
+    sink = make_cuttable(segment_bytes=1 << 20)
+    lost = lose_a_segment(kafka, sink)
+
+    said = halted(sink)
+
+    assert said.startswith(
+        f"{sink.topic}[0]: the log holds nothing at offsets {lost.start} up to {lost.stop - 1} and has no reason"
+    )
+    assert said.endswith(f"`inbox resume --topic {sink.topic}:0 --from-offset {lost.stop} --accept-loss`")
+    assert effects(sink) == list(range(1, lost.start + 1))
+
+
+def test_a_lost_segment_of_a_topic_with_transactions_halts(
+    kafka: LocalKafka, make_cuttable: Callable[..., Sink]
+) -> None:
+    sink = make_cuttable(segment_bytes=1 << 20)
+    send_in_transaction(sink, events(101, 102))
+    lost = lose_a_segment(kafka, sink)
+    assert f"the log holds nothing at offsets {lost.start} up to {lost.stop - 1} " in halted(sink)
+
+
+def test_control_and_aborted_records_are_passed(cuttable: Sink) -> None:
+    send_in_transaction(cuttable, events(1, 2))
+    send_in_transaction(cuttable, map(Out, range(1000, 1500)), commit=False)
+    send_in_transaction(cuttable, events(3))
+    send_singly(cuttable, events(4))
+    send_in_transaction(cuttable, events(1600), commit=False)
+    cuttable.run()
+    assert effects(cuttable) == [1, 2, 3, 4]
+    assert cuttable.next_offsets() == {0: 3 + 501 + 2 + 1 + 2}
+
+
+def test_an_unreadable_batch_of_an_aborted_transaction_halts(kafka: LocalKafka, cuttable: Sink) -> None:
+    send_in_transaction(cuttable, events(1))
+    send_in_transaction(cuttable, events(2), commit=False)
+    send_in_transaction(cuttable, events(3))
+    change_byte(kafka, cuttable.topic, 2, -1)
+    assert f"reading {cuttable.topic}[0]@2: the log cannot be read there (_BAD_MSG: " in halted(cuttable)
+    assert effects(cuttable) == [1]
+
+
+def test_gaps_of_a_compacted_topic_are_passed(kafka: LocalKafka, make_cuttable: Callable[..., Sink]) -> None:
+    sink = make_cuttable(
+        cleanup_policy="compact", segment_ms=100, min_cleanable_dirty_ratio="0.01", max_compaction_lag_ms=100
+    )
+    send_singly(sink, [Out(number, key="one") for number in range(1, 6)])
+    send_singly(sink, [Out(6, key="two")])
+
+    def compacted() -> bool:
+        # the active segment is not compacted; each of these closes it
+        send_singly(sink, [Out(7, key="three")])
+        return b"one" not in b"".join(file.read_bytes() for file in log.glob(f"{0:020}.log")) or first() > 0
+
+    def first() -> int:
+        return stored_batches(kafka, sink.topic)[0].first_offset
+
+    assert kafka.directory is not None
+    log = kafka.directory / "log" / f"{sink.topic}-0"
+    eventually(compacted, within=60, what="compaction")
+    sink.run()
+    assert 6 in effects(sink)
+    assert 1 not in effects(sink)

@@ -1,0 +1,109 @@
+"""Which gaps of a log have a reason, and how seldom the brokers are asked for it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from inbox.errors import StartupError, UnreadableError
+from inbox.events import TopicPartition
+from inbox.kafka.gaps import LOOK_AHEAD, Gaps
+from inbox.kafka.look import Emptiness
+from inbox.kafka.options import KafkaOptions
+
+P0 = TopicPartition("orders", 0)
+
+
+class Policies:
+    """Says of every topic whether it is compacted; None: this user may not know."""
+
+    def __init__(self, compacted: bool | None) -> None:
+        self.is_compacted = compacted
+        self.asked = 0
+
+    def compacted(self, topics: Sequence[str]) -> set[str]:
+        self.asked += 1
+        if self.is_compacted is None:
+            raise StartupError("this user may not know")
+        return set(topics) if self.is_compacted else set()
+
+
+class LogOf:
+    """A log of which some offsets hold nothing; `looks` are the stretches that were read."""
+
+    def __init__(self, *empty: int, end: int = 1000) -> None:
+        self.empty = empty
+        self.end = end
+        self.looks: list[tuple[int, int, int]] = []
+
+    def count(self, at: TopicPartition, since: int, until: int, ahead: int) -> Emptiness:
+        self.looks.append((since, until, ahead))
+        reached = min(until + ahead, self.end)
+        return Emptiness(sum(since <= each < reached for each in self.empty), reached)
+
+
+def gaps_of(policies: Policies, of: LogOf) -> Gaps:
+    return Gaps(KafkaOptions(group_id="g", properties={}), policies, count=of.count)
+
+
+def test_a_gap_of_a_compacted_topic_has_a_reason_and_the_log_is_not_read() -> None:
+    policies, log = Policies(True), LogOf(5, 6)
+    gaps = gaps_of(policies, log)
+    for _ in range(3):
+        gaps.require_reason(P0, 5, 7)
+    assert (policies.asked, log.looks) == (1, [])
+
+
+def test_a_gap_that_holds_nothing_has_no_reason() -> None:
+    gaps = gaps_of(Policies(False), LogOf(5, 6))
+    with pytest.raises(UnreadableError) as found:
+        gaps.require_reason(P0, 5, 7)
+    assert (found.value.at, found.value.offset, found.value.gap) == (P0, 5, 7)
+    assert "the log holds nothing at offsets 5 up to 6 and has no reason for the gap" in str(found.value)
+    assert str(found.value).endswith("`inbox resume --topic orders:0 --from-offset 7 --accept-loss`")
+
+
+def test_a_gap_of_control_records_has_a_reason_and_single_ones_are_asked_for_once() -> None:
+    policies, log = Policies(False), LogOf()
+    gaps = gaps_of(policies, log)
+    for offset in range(5, 500, 10):
+        gaps.require_reason(P0, offset, offset + 1)
+    assert (policies.asked, log.looks) == (1, [(5, 6, 0)])
+
+
+def test_longer_gaps_of_a_topic_with_transactions_are_looked_at_together() -> None:
+    log = LogOf()
+    gaps = gaps_of(Policies(False), log)
+    for offset in range(5, 900, 10):
+        gaps.require_reason(P0, offset, offset + 3)
+    assert log.looks == [(5, 8, 0), (15, 18, LOOK_AHEAD)]
+
+
+def test_what_is_missing_further_on_is_no_fault_of_this_gap() -> None:
+    log = LogOf(500)
+    gaps = gaps_of(Policies(False), log)
+    for offset in (5, 15):
+        gaps.require_reason(P0, offset, offset + 3)
+    with pytest.raises(UnreadableError):
+        gaps.require_reason(P0, 500, 503)
+
+
+def test_one_missing_offset_halts_where_the_topic_has_no_transactions() -> None:
+    gaps = gaps_of(Policies(False), LogOf(5))
+    with pytest.raises(UnreadableError, match="the log holds nothing at offset 5 and"):
+        gaps.require_reason(P0, 5, 6)
+
+
+def test_a_user_that_may_not_know_the_policy_is_warned_once_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    gaps = gaps_of(Policies(None), LogOf(5, 15))
+    gaps.require_reason(P0, 5, 6)
+    gaps.require_reason(P0, 15, 16)
+    assert capsys.readouterr().out.count("gap-not-examined") == 1
+
+
+def test_what_cannot_be_read_is_no_gap_whatever_the_policy_may_be() -> None:
+    class Damaged(LogOf):
+        def count(self, at: TopicPartition, since: int, until: int, ahead: int) -> Emptiness:
+            raise UnreadableError("damaged", at=at, offset=since)
+
+    with pytest.raises(UnreadableError, match="damaged"):
+        gaps_of(Policies(None), Damaged()).require_reason(P0, 5, 6)
