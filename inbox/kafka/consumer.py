@@ -27,7 +27,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.bounded import ended_within
-from inbox.kafka.failures import translated
+from inbox.kafka.failures import is_unreadable, translated, unreadable
 from inbox.kafka.options import CLIENT_ID, DEFAULTS, GUARDED, KafkaOptions
 from inbox.kafka.outage import KafkaOutage
 from inbox.telemetry import log
@@ -163,13 +163,12 @@ class GroupConsumer:
 
     def _complain(self, error: KafkaError, message: Any, taken: Taken) -> None:
         where = _place_of(error, message)
-        what = None if where is None else where.topic if where.partition < 0 else f"{where}@{message.offset()}"
-        failure = translated(error, f"reading {what}" if what else "reading")
-        if isinstance(failure, UnreadableError) and where is not None:
+        if where is not None and is_unreadable(error):
             # What came before it is good, and is kept: whoever takes it sees to the end.
-            failure.at, failure.offset = where, message.offset()
-            taken.unreadable.append(failure)
+            taken.unreadable.append(unreadable(error, where, message.offset()))
             return
+        what = None if where is None else where.topic if where.partition < 0 else where
+        failure = translated(error, f"reading {what}" if what else "reading")
         if isinstance(failure, LostPlaceError):
             failure.at = where
         if not isinstance(failure, TryAgainError):

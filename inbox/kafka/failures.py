@@ -11,6 +11,7 @@ from enum import Enum
 from confluent_kafka import KafkaError, KafkaException
 
 from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError, UnreadableError
+from inbox.events import TopicPartition
 
 _AGREES_UNTIL = re.compile(r"(?:truncation detected|No epoch found) .*broker end offset is (-?\d+)")
 """librdkafka's words on what the broker answered to the ledger's leader epoch (`rdkafka_offset.c`)."""
@@ -158,7 +159,7 @@ def translated(error: KafkaError, doing: str) -> InboxError:
     """
     meaning = _meaning(error)
     if meaning is _UNREADABLE:
-        return UnreadableError(f"{doing}: {meaning.what} ({error.name()}: {error.str()}); {meaning.remedy}")
+        return UnreadableError(f"{doing}: {_what_is_unreadable(error)}")
     if meaning is _LOG_GONE:
         found = _AGREES_UNTIL.search(error.str())
         return LostPlaceError(
@@ -172,6 +173,20 @@ def translated(error: KafkaError, doing: str) -> InboxError:
     return TryAgainError(
         f"{text}; {meaning.remedy}" if alert else text, away="kafka", reason=meaning.reason, alert=alert
     )
+
+
+def is_unreadable(error: KafkaError) -> bool:
+    """Whether what stands at a place in the log cannot be read."""
+    return meaning_of(error.code()) is _UNREADABLE
+
+
+def unreadable(error: KafkaError, at: TopicPartition, offset: int) -> UnreadableError:
+    """As `translated`, of something at a known place that cannot be read."""
+    return UnreadableError(f"reading {at}@{offset}: {_what_is_unreadable(error)}", at=at, offset=offset)
+
+
+def _what_is_unreadable(error: KafkaError) -> str:
+    return f"{_UNREADABLE.what} ({error.name()}: {error.str()}); {_UNREADABLE.remedy}"
 
 
 def _meaning(error: KafkaError) -> Meaning:

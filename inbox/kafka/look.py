@@ -20,10 +20,10 @@ import orjson
 from confluent_kafka import Consumer, KafkaError
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from inbox.errors import LostPlaceError, TryAgainError, UnreadableError
+from inbox.errors import LostPlaceError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.consumer import consumer_properties
-from inbox.kafka.failures import Fate, meaning_of, translated
+from inbox.kafka.failures import Fate, is_unreadable, meaning_of, translated, unreadable
 from inbox.kafka.options import KafkaOptions
 
 _BATCH_BYTES = 1 << 20
@@ -172,12 +172,12 @@ def _place_after(message: Any, at: TopicPartition, reached: int) -> tuple[int, b
 
 def raise_unless_passing(error: KafkaError, at: TopicPartition, offset: int) -> None:
     """Raise what an error says of a place in the log; what waiting helps against is passed over."""
+    if is_unreadable(error):
+        raise unreadable(error, at, offset)
     failure = translated(error, f"reading {at}@{offset}")
     if isinstance(failure, TryAgainError):
         return
-    if isinstance(failure, UnreadableError):
-        failure.at, failure.offset = at, offset
-    elif isinstance(failure, LostPlaceError):
+    if isinstance(failure, LostPlaceError):
         failure.at = at
     raise failure
 
