@@ -722,9 +722,9 @@ MUTANTS = [
     Mutant(
         "what cannot be read is passed over",
         "inbox/kafka/consumer.py",
-        "            taken.unreadable.append(failure)\n",
+        "            taken.unreadable.append(unreadable(error, where, message.offset()))\n",
         "",
-        (f"{UNREADABLE}::test_a_changed_format_number_halts_where_it_stands_and_what_came_before_is_settled",),
+        (f"{UNREADABLE}::test_what_cannot_be_read_halts_though_a_gap_would_have_a_reason",),
     ),
     Mutant(
         "CRCs are not checked",

@@ -138,6 +138,16 @@ def test_a_lost_segment_of_a_topic_with_transactions_halts(
     assert f"the log holds nothing at offsets {lost.start} up to {lost.stop - 1} " in halted(sink)
 
 
+def test_what_cannot_be_read_halts_though_a_gap_would_have_a_reason(
+    kafka: LocalKafka, make_cuttable: Callable[..., Sink]
+) -> None:
+    sink = make_cuttable(cleanup_policy="compact")
+    send_singly(sink, [Out(number, key=str(number)) for number in range(1, 5)])
+    change_byte(kafka, sink.topic, 2, MAGIC, 3)
+    assert f"reading {sink.topic}[0]@2: the log cannot be read there (_NOT_IMPLEMENTED: " in halted(sink)
+    assert effects(sink) == [1, 2]
+
+
 def test_control_and_aborted_records_are_passed(cuttable: Sink) -> None:
     send_in_transaction(cuttable, events(1, 2))
     send_in_transaction(cuttable, map(Out, range(1000, 1500)), commit=False)
