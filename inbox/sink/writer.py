@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inbox.errors import TryAgainError
+from inbox.errors import EventError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.sink.batch import Batch
@@ -155,6 +155,13 @@ class Writer:
         except TryAgainError as error:
             self._drop_desk()
             return Outcome(job, error=error)
+        except EventError as error:
+            # Events that fail are parked by the desk, so a statement of the sink's own was refused.
+            self._drop_desk()
+            text = f"a statement of the sink itself was refused: {error}; see what its schema or its role lacks"
+            refused = TryAgainError(text, away="database", reason="statement", alert=True)
+            refused.__cause__ = error
+            return Outcome(job, error=refused)
         except BaseException as error:  # noqa: BLE001 - the polling thread raises it where it is seen
             return Outcome(job, error=error)
 

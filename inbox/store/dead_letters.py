@@ -13,6 +13,9 @@ from inbox.errors import error_text
 from inbox.events import Record, as_base64, record_milliseconds, record_time
 from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
+from inbox.store.storable import Storable, storable_in
+
+_LONGEST_ERROR = 10_000
 
 
 class State(StrEnum):
@@ -67,11 +70,11 @@ class DeadLetters:
 
     def park(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
-            connection.execute(self._sql["park"], _row(letter))
+            connection.execute(self._sql["park"], _row(letter, storable_in(connection)))
 
     def fail_again(self, connection: SinkConnection, dead_letter_id: int, letter: DeadLetter) -> None:
         """What was tried anew failed: with its new error, and its tries added to the earlier ones."""
-        row = _row(letter)
+        row = _row(letter, storable_in(connection))
         changes = {name: row[name] for name in ("error_class", "error", "attempts")}
         connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
 
@@ -108,8 +111,8 @@ class DeadLetters:
         return {State(state): count for state, count in rows}
 
 
-def _row(letter: DeadLetter) -> dict[str, Any]:
-    record, told = letter.record, described(letter)
+def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
+    record, told = letter.record, described(letter, storable)
     return {
         "event_id": UUID(bytes=letter.event_id) if letter.event_id else None,
         "route_id": letter.route_id,
@@ -125,13 +128,13 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def described(letter: DeadLetter) -> dict[str, Any]:
-    """What became of it and why, and its headers, all of it such that text and JSON can hold it."""
+def described(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
+    """Say what became of it and why, with its headers; every text is one that the database can hold."""
     return {
-        "type": _storable(letter.type) if letter.type else None,
-        "headers": [(_storable(name), as_base64(value)) for name, value in letter.record.headers() or ()],
-        "error_class": type(letter.error).__name__,
-        "error": _chain(letter.error),
+        "type": storable(letter.type) if letter.type else None,
+        "headers": [(storable(name), as_base64(value)) for name, value in letter.record.headers() or ()],
+        "error_class": storable(type(letter.error).__name__),
+        "error": storable(_chain(letter.error)[:_LONGEST_ERROR])[:_LONGEST_ERROR],
         "attempts": letter.attempts,
         "state": letter.state.value,
     }
@@ -142,12 +145,7 @@ def _chain(error: BaseException) -> str:
     lines: list[str] = []
     link: BaseException | None = error
     while link is not None and len(lines) < 10:
-        text = error_text(link)
-        lines.append(f"{type(link).__name__}: {text}" if lines else text)
+        text, name = error_text(link), type(link).__name__
+        lines.append(f"{name}: {text}" if lines and not text.startswith(name) else text)
         link = link.__cause__
-    return _storable("\n".join(lines))[:10_000]
-
-
-def _storable(text: str) -> str:
-    """Without what PostgreSQL's text cannot hold, NUL and lone surrogates: parking an event must not fail."""
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    return "\n".join(lines)

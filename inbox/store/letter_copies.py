@@ -10,6 +10,7 @@ from inbox.store.dead_letters import DeadLetter, described
 from inbox.store.options import OutboxOptions
 from inbox.store.outbox import Outbox
 from inbox.store.sql import statements
+from inbox.store.storable import Storable, storable_in
 
 EVENT_TYPE = "DeadLetter"
 
@@ -30,18 +31,19 @@ class LetterCopies:
         self._outboxes = {route_id: Outbox(schema, options, sink=sink, route=name) for route_id, name in routes.items()}
 
     def add(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> None:
+        storable = storable_in(connection)
         for letter in letters:
             outbox = self._outboxes[letter.route_id]
             row = {
                 "event_id": outbox.id_of_letter(letter.partition_id, letter.record.offset()),
                 "topic": self._topic,
-                "key": _text(letter.record.key()),
+                "key": _text(letter.record.key(), storable),
                 "type": EVENT_TYPE,
-                "payload": outbox.stored(self._payload(letter)),
+                "payload": outbox.stored(self._payload(letter, storable)),
             }
             connection.execute(self._insert, row)
 
-    def _payload(self, letter: DeadLetter) -> dict[str, Any]:
+    def _payload(self, letter: DeadLetter, storable: Storable) -> dict[str, Any]:
         record = letter.record
         moment = record_time(record)
         return {
@@ -54,15 +56,16 @@ class LetterCopies:
             "event_id": str(UUID(bytes=letter.event_id)) if letter.event_id else None,
             "key": as_base64(record.key()),
             "value": as_base64(record.value()),
-            **described(letter),
+            **described(letter, storable),
         }
 
 
-def _text(key: bytes | None) -> str | None:
-    """The key as the outbox's column holds it; None for one that is no text, whose copies then have no order."""
-    if key is None or b"\x00" in key:
+def _text(key: bytes | None, storable: Storable) -> str | None:
+    """Return the key as the outbox's column holds it; None for one that it cannot, whose copies then have no order."""
+    if key is None:
         return None
     try:
-        return key.decode()
+        text = key.decode()
     except UnicodeDecodeError:
         return None
+    return text if storable(text) == text else None

@@ -103,7 +103,7 @@ def test_an_error_is_told_with_what_it_came_from(connection: SinkConnection, dea
     error.__cause__ = KeyError("sku")
     error.__cause__.__cause__ = ValueError()
     dead_letters.park(connection, [replace(LETTER, error=error)])
-    assert column(connection, "error") == ["cannot reserve\nKeyError: 'sku'\nValueError: "]
+    assert column(connection, "error") == ["cannot reserve\nKeyError: 'sku'\nValueError"]
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,11 @@ def test_open_letters_are_counted_by_state(connection: SinkConnection, dead_lett
     assert dead_letters.count_by_state(connection) == {State.PARKED: 2, State.WAITING: 1}
 
 
-def test_only_what_failed_itself_within_the_hour_counts_towards_a_halt(
+def test_only_what_failed_itself_within_the_hour_counts_towards_a_pause(
     connection: SinkConnection, dead_letters: DeadLetters
 ) -> None:
-    dead_letters.park(connection, [at(1), at(2), at(3, state=State.WAITING)])
+    dead_letters.park(connection, [at(1), at(2), at(3), at(4, state=State.WAITING)])
+    partition_ids = column(connection, "partition_id")[:1]
     connection.execute("UPDATE inbox.dead_letters SET created_at = now() - interval '61 min' WHERE kafka_offset = 1")
-    assert dead_letters.parked_within_an_hour(connection) == 1
+    assert dead_letters.parked_above(connection, partition_ids, 1) == set(partition_ids)
+    assert dead_letters.parked_above(connection, partition_ids, 2) == set()
