@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 import psycopg
-from psycopg import pq
+from psycopg import Transaction, pq
 from psycopg.abc import Params, Query
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -30,10 +30,10 @@ _PIN = "SELECT set_config(name, setting, false) FROM unnest(%s::text[], %s::text
 
 _ENDS_TRANSACTION = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
-    r"(begin|start|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b",
+    r"(begin|start|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction|prepare)\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""Savepoints are not among them: they nest."""
+"""Savepoints are not among them: they nest. PREPARE alone ends nothing, but outlives the transaction."""
 
 
 class Ends(Enum):
@@ -52,11 +52,14 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
 
     ends = Ends.ALLOWED
     has_deferrable: bool | None = None
+    _search_path = ""
     is_pooled = False
     """Whether the server's session is shared with others: nothing may be left in it, and nothing is found again."""
     is_read_only = False
     _server_is_read_only = False
+    _pins: Mapping[str, str] = {}
     _local_pins = ""
+    _prepared_by_command = False
     _reads_to_the_end = False
     _begins_itself = True
 
@@ -68,6 +71,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         """
         rows = self.execute(pinned.ASK, (pinned.ASKED,), prepare=False).fetchall()
         session = pinned.found(self.info.backend_pid, rows)
+        self._search_path = session.values["search_path"]
         self.is_pooled, self._server_is_read_only = session.pooled, session.server_is_read_only
         if session.pooled:
             self.prepare_threshold = None  # the next transaction may be in a session without the statement
@@ -79,23 +83,51 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         """State settings that a part of the project needs, from now on."""
         if self.is_pooled:
             self._local_pins += pinned.local(settings)
+            # The pooler takes for this client's what the session says of these.
+            settings = {"client_encoding": "UTF8", "application_name": self._application_name()}
         else:
             self.execute(_PIN, (list(settings), list(settings.values())), prepare=False)
+        self._pins = {**self._pins, **settings}
+
+    def _application_name(self) -> str:
+        return self.info.parameter_status("application_name") or ""
+
+    def tidying(self) -> str:
+        """Return the statements that leave nothing of what handlers did in the session, inside a transaction or not."""
+        in_transaction = self.info.transaction_status == pq.TransactionStatus.INTRANS
+        deallocate, self._prepared_by_command = self._prepared_by_command, False
+        return pinned.tidy(self._pins, self._local_pins if in_transaction else "") + (
+            f";{pinned.DEALLOCATE}" if deallocate else ""
+        )
+
+    @property
+    def search_path(self) -> str:
+        """The search path that the role, the database or the URL set."""
+        return self._search_path
 
     def begin(self) -> None:
         """Begin a transaction that states its isolation level, and whether it writes."""
         begins_itself, self._begins_itself = self._begins_itself, True
         try:
             # Not prepared: several statements at once cannot be.
-            self.execute(self._get_tx_start_command(), prepare=False)
+            self.execute(self._get_tx_start_command() + self._local_pins.encode(), prepare=False)
         finally:
             self._begins_itself = begins_itself
 
     def _get_tx_start_command(self) -> bytes:
         """As psycopg's, for whatever begins a transaction: its own `transaction()` too."""
         read_only = self._server_is_read_only if self.is_pooled else self._is_read_only_now()
-        begin = pinned.begin(read_only=self.is_read_only, server_is_read_only=read_only)
-        return (begin + self._local_pins).encode()
+        return pinned.begin(read_only=self.is_read_only, server_is_read_only=read_only).encode()
+
+    @contextmanager
+    def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Transaction]:
+        """As psycopg's, but pinned."""
+        begins = self.pgconn.transaction_status == pq.TransactionStatus.IDLE
+        with super().transaction(savepoint_name, force_rollback) as transaction:
+            if begins and self._local_pins:
+                # Several statements at once: psycopg's own BEGIN takes one.
+                self.execute(self._local_pins.removeprefix(";").encode(), prepare=False)
+            yield transaction
 
     def _is_read_only_now(self) -> bool:
         """Whether the server's configuration says so by now; servers before PostgreSQL 14 do not report it."""
@@ -142,7 +174,10 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         if self.ends is not Ends.REFUSED:
             return
         text = query if isinstance(query, str | bytes) else query.as_string(self)  # type: ignore[union-attr]
-        if (control := _control(text if isinstance(text, str) else text.decode(errors="replace"))) is not None:
+        control = _control(text if isinstance(text, str) else text.decode(errors="replace"))
+        if control == "PREPARE":
+            self._prepared_by_command = True
+        elif control is not None:
             raise EventError(
                 f"the handler executed {control}; the sink begins and ends its transactions itself, "
                 "so remove the statement"

@@ -34,8 +34,8 @@ _WAIT_MILLISECONDS = 100
 
 _PLACEHOLDER = re.compile(rb"%(?:\(([^)]+)\))?(.?)", re.DOTALL)
 
-_LEFT_TO_PSYCOPG = re.compile(r"\s*(?:drop|alter|discard|deallocate|copy)\b", re.IGNORECASE)
-"""It forgets what it prepared where these make that void."""
+_LEFT_TO_PSYCOPG = re.compile(r"\s*(?:drop|alter|discard|deallocate|prepare|copy)\b", re.IGNORECASE)
+"""It forgets what it prepared where these make that void; a statement that PREPARE names is noted."""
 
 _COPIES = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED, *_COPIES)

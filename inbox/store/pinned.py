@@ -128,6 +128,33 @@ def local(pinned: Mapping[str, str]) -> str:
     return "".join(f"; SET LOCAL {name} = {_literal(name, pinned[name])}" for name in pinned if name not in outside)
 
 
+_TIDY = (
+    "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL",
+    "SELECT pg_advisory_unlock_all(); UNLISTEN *; CLOSE ALL; DISCARD TEMP; DISCARD SEQUENCES",
+)
+"""The parts of DISCARD ALL without prepared statements, which may stand in a transaction and among other statements."""
+
+DEALLOCATE = """
+DO $inbox$
+DECLARE
+    prepared text;
+BEGIN
+    FOR prepared IN SELECT name FROM pg_prepared_statements WHERE from_sql LOOP
+        EXECUTE format('DEALLOCATE %I', prepared);
+    END LOOP;
+END
+$inbox$
+"""
+"""For statements that were prepared by the command PREPARE; the others are the driver's."""
+
+
+def tidy(pinned: Mapping[str, str], local_pins: str) -> str:
+    """Return the statements that undo whatever else was done in the session, and state its settings again."""
+    settings, rest = _TIDY
+    again = "".join(f"; SET {name} = {_literal(name, value)}" for name, value in pinned.items())
+    return f"{settings}{again}{local_pins}; {rest}"
+
+
 def _literal(name: str, value: str) -> str:
     if name == "search_path":
         return value or "''"  # a list, quoted as far as its names need it

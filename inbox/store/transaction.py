@@ -27,7 +27,7 @@ _LEFT_BEHIND = """
 SELECT current_setting('search_path'),
        EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())
 """
-"""What outlives a transaction: handlers of the next one would find it."""
+"""What outlives a transaction, and is worth a warning: handlers of the next one would find it."""
 
 
 class BatchTransaction:
@@ -47,7 +47,6 @@ class BatchTransaction:
         self._stepping = False
         self._marks: list[psycopg.Cursor[tuple[object, ...]]] = []
         self._transaction_id: str | None = None
-        self._search_path = _left_behind(connection)[0] if handlers else ""
         self.defers = _has_deferrable(connection)
         """Whether what is done may be refused only later, when constraints are checked."""
 
@@ -150,6 +149,8 @@ class BatchTransaction:
         """
         if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:
             raise _not_committed("the transaction was aborted before its COMMIT")
+        if self._handlers and self._connection.is_pooled:
+            self._tidy_up()  # what comes after COMMIT may reach another session
         reach(Failpoint.COMMIT_SENT)
         started = time.perf_counter()
         try:
@@ -160,25 +161,30 @@ class BatchTransaction:
             raise _not_committed(f"the transaction was not committed: PostgreSQL answered {tag}")
         COMMIT_SECONDS.observe(time.perf_counter() - started)
         reach(Failpoint.COMMITTED)
-        if self._handlers:
+        if self._handlers and not self._connection.is_pooled:
             # The batch is in; a connection that broke now is found with the next one.
             with suppress(TryAgainError):
                 self._tidy_up()
 
     def _tidy_up(self) -> None:
-        search_path, locked = _left_behind(self._connection)
-        if search_path != self._search_path:
-            log().warning("handler-changed-search-path", found=search_path, put_back=self._search_path)
-            self._connection.execute("SELECT set_config('search_path', %s, false)", [self._search_path])
+        """Leave nothing of the handlers in the session, and say what they left."""
+        statements = f"{_LEFT_BEHIND}; {self._connection.tidying()}"
+        row = self._connection.execute(statements.encode(), prepare=False).fetchone()
+        search_path, locked = row or ("", False)
+        expected = self._connection.search_path
+        if not self._connection.is_pooled and search_path != expected:
+            log().warning("handler-changed-search-path", found=search_path, put_back=expected)
         if locked:
             log().warning("handler-kept-a-lock", remedy="use pg_advisory_xact_lock, which ends with the transaction")
-            self._connection.execute("SELECT pg_advisory_unlock_all()")
 
     def rollback(self) -> None:
         """Best effort: a connection that cannot roll back is closed, which does the same."""
         self._connection.ends = Ends.ALLOWED
+        # What handlers SET is rolled back, their locks of the session are not. In one message: behind a pooler another
+        # one may reach another session.
         try:
-            self._connection.execute("ROLLBACK")
+            tidying = f"; {self._connection.tidying()}" if self._handlers else ""
+            self._connection.execute(f"ROLLBACK{tidying}".encode(), prepare=False)
         except InboxError:
             self._connection.close()
 
@@ -187,11 +193,6 @@ def _not_committed(text: str, cause: InboxError | None = None) -> TryAgainError:
     if isinstance(cause, TryAgainError):
         return TryAgainError(text, away=cause.away, reason=cause.reason, alert=cause.alert)
     return TryAgainError(text, away="database", reason="aborted", alert=cause is not None)
-
-
-def _left_behind(connection: SinkConnection) -> tuple[str, bool]:
-    row = connection.execute(_LEFT_BEHIND).fetchone()
-    return (row[0], row[1]) if row else ("", False)
 
 
 def _has_deferrable(connection: SinkConnection) -> bool:
