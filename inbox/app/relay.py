@@ -19,6 +19,7 @@ from inbox.settings import RelaySettings
 from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.options import RelayKind
 from inbox.store.outbox_relay import Bell, Held, LeaseRow, OutboxTable
+from inbox.store.pooler import own_session
 from inbox.store.rights import missing_relay_rights
 from inbox.store.schema_fit import require_outbox
 
@@ -52,6 +53,9 @@ def make_relay(settings: RelaySettings, *, until_empty: bool, transactional: boo
     return Relay(open_desk, until_empty=until_empty, clock=clock_of_sleepers())
 
 
+_DOING = "the relay of the outbox, which is woken in it,"
+
+
 class RelayDesk:
     """Two connections to the outbox, so that rows are read while others are marked, and all that works on them."""
 
@@ -59,7 +63,7 @@ class RelayDesk:
         schema = settings.database.schema
         self._make_producer = make_producer
         with ExitStack() as opened:
-            reading, marking = (opened.enter_context(closing(connected(settings))) for _ in range(2))
+            reading, marking = (opened.enter_context(closing(connected(settings, alone=True))) for _ in range(2))
             self._table = OutboxTable(reading, schema)
             self._bell = Bell(marking, schema)
             self.lease = LeaseRow(marking, schema, holder, seconds=SECONDS)
@@ -82,6 +86,8 @@ def _producer_maker(settings: RelaySettings, *, transactional: bool) -> MakeProd
 def _find(settings: RelaySettings) -> bool:
     connection = connect(settings.database, application_name="inbox relay")
     with closing(connection), starting("preparing the database"):
+        if settings.outbox.existing is None:
+            own_session(connection, _DOING)
         require_outbox(connection, settings.database.schema, settings.outbox)
         require_relay_rights(connection, settings)
         Cluster(settings.kafka).cluster_id()
@@ -99,9 +105,19 @@ def require_relay_rights(connection: SinkConnection, settings: RelaySettings) ->
         raise StartupError("\n".join(problems))
 
 
-def connected(settings: RelaySettings) -> SinkConnection:
-    """Of a relay that runs, to which a database that refuses it is an outage."""
+def connected(settings: RelaySettings, *, alone: bool = False) -> SinkConnection:
+    """Connect for a relay that runs, to which a database that refuses it is an outage.
+
+    `alone`: to a session that is shared with nobody.
+    """
     try:
-        return connect(settings.database, application_name="inbox relay")
+        connection = connect(settings.database, application_name="inbox relay")
+        try:
+            if alone:
+                own_session(connection, _DOING)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
     except StartupError as error:
         raise TryAgainError(str(error), away="database", reason="login", alert=True) from error

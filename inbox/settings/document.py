@@ -77,6 +77,7 @@ class DatabaseSection(Section):
     takeover_timeout: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1h"))] = timedelta(
         seconds=DatabaseOptions.takeover_timeout_seconds
     )
+    statement_timeout: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1d"))] | None = None
 
 
 class TableSection(Section):

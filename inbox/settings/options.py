@@ -117,6 +117,9 @@ def _database(document: Document) -> DatabaseOptions:
         schema=section.schema_,
         start_timeout_seconds=section.start_timeout.total_seconds(),
         takeover_timeout_seconds=section.takeover_timeout.total_seconds(),
+        statement_timeout_seconds=None
+        if section.statement_timeout is None
+        else section.statement_timeout.total_seconds(),
     )
 
 

@@ -1,10 +1,10 @@
 """The connection to PostgreSQL: one per worker, opened again after it broke."""
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Self
 
 import psycopg
@@ -63,6 +63,12 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
     _reads_to_the_end = False
     _begins_itself = True
 
+    _companions: tuple["SinkConnection", ...] = ()
+    _took_session = False
+    _wanted: Mapping[str, str] = {}
+    another: Callable[[], "SinkConnection"]
+    """Opens another connection with the same parameters."""
+
     def pin(self, limits: pinned.Limits, settings: Mapping[str, str], *, read_only: bool) -> None:
         """State what everything on this connection runs with.
 
@@ -75,7 +81,8 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         self.is_pooled, self._server_is_read_only = session.pooled, session.server_is_read_only
         if session.pooled:
             self.prepare_threshold = None  # the next transaction may be in a session without the statement
-        self.pin_also(pinned.pins(session, limits, settings))
+        self._wanted = pinned.pins(session, limits, settings)
+        self.pin_also(self._wanted)
         self.is_read_only = read_only
         self._begins_itself = not (session.pooled or read_only)
 
@@ -104,6 +111,29 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
     def search_path(self) -> str:
         """The search path that the role, the database or the URL set."""
         return self._search_path
+
+    def take_session(self) -> None:
+        """Pin the session itself: the pooler lets this connection have it until it is closed."""
+        self.is_pooled, self._local_pins, self._begins_itself = False, "", not self.is_read_only
+        self._took_session = True
+        self.pin_also(self._wanted)
+
+    def keep(self, companion: "SinkConnection") -> None:
+        """Close the companion with this connection."""
+        self._companions += (companion,)
+
+    def check_companions(self) -> None:
+        """Raise TryAgainError where one of them lost its session."""
+        for companion in self._companions:
+            companion.execute("SELECT 1")
+
+    def close(self) -> None:
+        for companion in self._companions:
+            companion.close()
+        if self._took_session and is_usable(self):
+            with suppress(InboxError):
+                self.execute("DISCARD ALL")
+        super().close()
 
     def begin(self) -> None:
         """Begin a transaction that states its isolation level, and whether it writes."""
@@ -251,6 +281,9 @@ def connect(
         connection = SinkConnection.connect(conninfo, autocommit=True, cursor_factory=SinkCursor)
     except psycopg.Error as error:
         raise at_start(error, "connecting to the database") from None
+    connection.another = partial(
+        connect, options, application_name=application_name, longest_call_seconds=longest_call_seconds
+    )
     try:
         arrays.register(connection.adapters)
         limits = pinned.Limits(longest_call_seconds, options.statement_timeout_seconds)

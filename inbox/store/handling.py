@@ -1,11 +1,14 @@
 """Notes that outlive the process: which events a handler was given last."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
+from inbox.store.pooler import holding
 from inbox.store.sql import statements
+
+_ALIVE: LiteralString = "pg_try_advisory_xact_lock_shared(hashtextextended('kafka-inbox owner ' || %s, 0))"
 
 
 class Deaths(NamedTuple):
@@ -34,11 +37,18 @@ class Handling:
         ]
 
     def prepare(self, connection: SinkConnection) -> None:
-        """A note has to outlive this process, not the server: it does not wait for the disk."""
+        """A note has to outlive this process, not the server: it does not wait for the disk.
+
+        Behind a pooler the process has no session that tells whether it lives. A lock does, of an open transaction: the
+        server ends that one when the process is gone.
+        """
         connection.pin_also({"synchronous_commit": "off"})
+        if connection.is_pooled and (alive := holding(connection, _ALIVE, self._owner)) is not None:
+            connection.keep(alive)
 
     def in_hand(self, connection: SinkConnection, route_id: int, partition_id: int, offsets: range) -> None:
         """Noted at once: `connection` is not the one of the batch's transaction."""
+        connection.check_companions()
         connection.execute(
             self._sql["in_hand"],
             {
@@ -47,6 +57,7 @@ class Handling:
                 "kafka_offset": offsets.start,
                 "until_offset": offsets.stop,
                 "owner": self._owner,
+                "alone": not connection.is_pooled,
             },
         )
 

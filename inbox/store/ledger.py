@@ -150,12 +150,13 @@ class Ledger:
             "topics": [p.topic for p in partitions],
             "partitions": [p.partition for p in partitions],
             "owner": owner,
+            "alone": not connection.is_pooled,
         }
         return [_holding(row) for row in connection.execute(self._sql["acquire"], parameters)]
 
     def sign(self, connection: SinkConnection, owner: str) -> None:
-        """Note that the owner's session is this one, since it lost the one before."""
-        connection.execute(self._sql["sign"], {"owner": owner})
+        """Note that the owner's session is this one, since it lost the one before; behind a pooler it has none."""
+        connection.execute(self._sql["sign"], {"owner": owner, "alone": not connection.is_pooled})
 
     def open_sessions(
         self, connection: SinkConnection, partitions: Sequence[TopicPartition], owner: str

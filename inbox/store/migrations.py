@@ -2,7 +2,7 @@
 
 One session does it all: it takes the advisory lock, then runs the revisions, so the lock lives exactly as
 long as the work that it guards. It needs a direct connection, or a pooler in session mode: a lock taken
-through a pooler in transaction mode stays behind on a server connection that serves others.
+through a pooler in transaction mode would stay behind on a server connection that serves others, so that is refused.
 """
 
 import io
@@ -19,6 +19,7 @@ from inbox.store.failures import described
 from inbox.store.journeys import Journey, targets
 from inbox.store.migration_lock import take_lock
 from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.pooler import own_session
 from inbox.store.revisions import OUTBOX, Step
 from inbox.store.schema_fit import current_revision, is_newer_and_usable, require_payload
 
@@ -46,6 +47,7 @@ def migrate(
     applied: list[Step] = []
     try:
         with closing(connect(options, application_name="inbox migrate")) as connection:
+            own_session(connection, "a migration")
             take_lock(connection, options.schema, wait_seconds)
             _run(connection, options.schema, to, outbox, applied)
     except DBAPIError as error:

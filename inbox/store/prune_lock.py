@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 from inbox.errors import TryAgainError
 from inbox.store.database import SinkConnection
+from inbox.store.pooler import holding
 
 
 class AnotherPrunesError(TryAgainError):
@@ -18,11 +19,25 @@ def pruning_alone(connection: SinkConnection, schema: str) -> Iterator[None]:
     # Tried, not waited for: a session that waits inside pg_advisory_lock holds a snapshot.
     digest = hashlib.sha256(b"kafka-inbox prune " + schema.encode()).digest()
     key = int.from_bytes(digest[:8], "big", signed=True)
+    with _held(connection, key) as is_held:
+        if not is_held:
+            raise AnotherPrunesError("another session prunes this schema at the moment; nothing was done here")
+        yield
+
+
+@contextmanager
+def _held(connection: SinkConnection, key: int) -> Iterator[bool]:
+    if connection.is_pooled:
+        holder = holding(connection, "pg_try_advisory_xact_lock(%s)", key)
+        with nullcontext() if holder is None else closing(holder):
+            yield holder is not None
+        return
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
     if row is None or not row[0]:
-        raise AnotherPrunesError("another session prunes this schema at the moment; nothing was done here")
+        yield False
+        return
     try:
-        yield
+        yield True
     finally:
         if not connection.closed:
             connection.execute("SELECT pg_advisory_unlock(%s)", (key,))

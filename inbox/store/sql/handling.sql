@@ -1,7 +1,8 @@
 -- Which events a handler has in hand. What stays in hand while its session is gone ended the process.
 
 -- name: deaths
--- A session that lives is no death: its process may only be stopped, or lost the partition while it was busy.
+-- A session that lives is no death: its process may only be stopped, or lost the partition while it was busy. Of
+-- another role's session only the process id may be seen. An owner behind a pooler holds a lock instead.
 -- A death among the suspects narrows them down to what was in hand this time; any other begins anew.
 UPDATE {schema}.handling AS h
 SET deaths = CASE
@@ -15,7 +16,13 @@ SET deaths = CASE
 WHERE h.partition_id = ANY (%(partition_ids)s) AND h.owner IS NOT NULL AND h.owner <> %(owner)s
     AND NOT EXISTS (
         SELECT FROM pg_stat_activity AS session
-        WHERE session.pid = h.backend_pid AND session.backend_start = h.backend_started
+        WHERE session.pid = h.backend_pid AND coalesce(session.backend_start = h.backend_started, true)
+    )
+    AND NOT EXISTS (
+        SELECT FROM pg_locks AS alive
+        WHERE alive.locktype = 'advisory' AND alive.objsubid = 1 AND alive.granted
+            AND alive.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (alive.classid::bigint << 32) | alive.objid::bigint = hashtextextended('kafka-inbox owner ' || h.owner, 0)
     );
 
 -- name: found
@@ -31,8 +38,9 @@ WITH put_down AS (
 INSERT INTO {schema}.handling AS h (
     partition_id, route_id, kafka_offset, until_offset, owner, backend_pid, backend_started
 ) VALUES (
-    %(partition_id)s, %(route_id)s, %(kafka_offset)s, %(until_offset)s, %(owner)s, pg_backend_pid(),
-    (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+    %(partition_id)s, %(route_id)s, %(kafka_offset)s, %(until_offset)s, %(owner)s,
+    CASE WHEN %(alone)s THEN pg_backend_pid() END,
+    (SELECT backend_start FROM pg_stat_activity WHERE %(alone)s AND pid = pg_backend_pid())
 )
 ON CONFLICT (partition_id, route_id) DO UPDATE
 SET kafka_offset = excluded.kafka_offset,

@@ -74,8 +74,8 @@ WITH wanted AS (
 UPDATE {schema}.partitions AS p
 SET owner = %(owner)s,
     owner_epoch = owner_epoch + 1,
-    owner_pid = pg_backend_pid(),
-    owner_started = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+    owner_pid = CASE WHEN %(alone)s THEN pg_backend_pid() END,
+    owner_started = (SELECT backend_start FROM pg_stat_activity WHERE %(alone)s AND pid = pg_backend_pid())
 FROM wanted
 WHERE p.partition_id = wanted.partition_id
 RETURNING p.partition_id, p.topic, p.partition, p.next_offset, p.owner, p.owner_epoch, p.topic_id, p.leader_epoch,
@@ -83,9 +83,9 @@ RETURNING p.partition_id, p.topic, p.partition, p.next_offset, p.owner, p.owner_
 
 -- name: sign
 UPDATE {schema}.partitions
-SET owner_pid = pg_backend_pid(),
-    owner_started = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
-WHERE owner = %(owner)s AND owner_pid IS DISTINCT FROM pg_backend_pid();
+SET owner_pid = CASE WHEN %(alone)s THEN pg_backend_pid() END,
+    owner_started = (SELECT backend_start FROM pg_stat_activity WHERE %(alone)s AND pid = pg_backend_pid())
+WHERE owner = %(owner)s AND owner_pid IS DISTINCT FROM CASE WHEN %(alone)s THEN pg_backend_pid() END;
 
 -- name: open_sessions
 SELECT DISTINCT session.pid, session.backend_start
