@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from inbox.app.dead_letters import Plan, UnitPlan, plan_discard, plan_retry, read_letters
+from inbox.app.parking import ParkRequest
+from inbox.app.parking import park as park_event
 from inbox.app.resolve import discard as discard_planned
 from inbox.app.resolve import retry as retry_planned
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
@@ -23,6 +25,8 @@ from inbox.cli.options import (
 from inbox.cli.plans import (
     discard_plan_lines,
     discarded_lines,
+    parking_json,
+    parking_lines,
     plan_json,
     retried_json,
     retried_lines,
@@ -31,6 +35,8 @@ from inbox.cli.plans import (
 from inbox.cli.printing import notice, print_json, print_lines, print_text
 from inbox.cli.selection import selection_options
 from inbox.cli.tables import print_table
+from inbox.cli.topics import where
+from inbox.events import TopicPartition
 from inbox.sink.retry import Retried
 from inbox.store.letters import Letter, Selection
 
@@ -160,6 +166,51 @@ def discard(
     if as_json:
         print_json(plan_json(plan, "discard", outcomes))
     return _end(plan, planned=discard_plan_lines, executed=outcomes is not None, as_json=as_json)
+
+
+@dead_letters.command(
+    epilog=example(
+        "inbox dead-letters park --topic orders:3 --offset 1842 --reason 'ticket 4711: its trigger fails'\n"
+        "inbox dead-letters park --topic orders:3 --offset 1842 --reason 'ticket 4711' --execute"
+    )
+)
+@config_option
+@properties_option
+@click.option("--topic", metavar="T:P", required=True, help="The topic and the partition, as in orders:3.")
+@click.option("--offset", metavar="N", required=True, type=click.IntRange(min=0), help="The event's offset.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why; it becomes the letter's error.")
+@click.option("--route", metavar="NAME", help="For this route alone; default: for all that take the event.")
+@_execute_options
+@json_option
+def park(
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    topic: str,
+    offset: int,
+    reason: str,
+    route: str | None,
+    execute: bool,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Make one event a dead letter that is not settled yet, so that a partition continues without it.
+
+    The sink does not try the event. With order = "key" later events of its key wait behind it. `retry` and `discard`
+    work on it as on every other. The running sink follows within seconds, or the next one that starts.
+    """
+    name, partitions = where(topic)
+    if partitions is None or len(partitions) != 1:
+        raise click.UsageError("--topic names one partition here, as in orders:3")
+    request = ParkRequest(at=TopicPartition(name, partitions[0]), offset=offset, reason=reason, route=route)
+    parking = park_event(sink_settings(config, properties), request, execute=execute, by=by)
+    if as_json:
+        print_json(parking_json(parking))
+    else:
+        print_lines(parking_lines(parking))
+    if parking.refusal is not None:
+        notice(f"{parking.refusal}; nothing was changed")
+        return FOUND_A_FAILURE
+    return DONE
 
 
 def _require_some(selection: Selection, everything: bool) -> None:

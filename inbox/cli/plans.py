@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from inbox.app.dead_letters import Plan, UnitPlan
+from inbox.app.parking import Parking
 from inbox.cli.selection import readable_key
 from inbox.sink.retry import Retried
 from inbox.store.dead_letters import State
@@ -65,6 +67,43 @@ def retried_lines(unit: UnitPlan, outcome: Retried) -> list[str]:
 def discarded_lines(unit: UnitPlan, count: int) -> list[str]:
     """What a discard did with a key."""
     return [f"{_where(unit)}: {count} given up{_behind(unit)}"]
+
+
+def parking_json(parking: Parking) -> dict[str, Any]:
+    """What a person parked, or would."""
+    request = parking.request
+    return {
+        "action": "park",
+        "executed": parking.executed,
+        "topic": request.at.topic,
+        "partition": request.at.partition,
+        "offset": request.offset,
+        "reason": request.reason,
+        "letters": [
+            {
+                "route": route,
+                "event_id": str(UUID(bytes=letter.event_id)) if letter.event_id else None,
+                "type": letter.type,
+                "key": readable_key(letter.record.key()),
+            }
+            for route, letter in parking.letters
+        ],
+        "refusal": parking.refusal,
+    }
+
+
+def parking_lines(parking: Parking) -> list[str]:
+    """The same for people; a refusal is told apart from it."""
+    did = "parked" if parking.executed else "would park"
+    lines = []
+    for route, letter in parking.letters:
+        key = readable_key(letter.record.key())
+        lines.append(
+            f"{did} {parking.request.address}, route {route}, " + ("without a key" if key is None else f'key "{key}"')
+        )
+    if lines and not parking.executed:
+        lines.append("nothing was changed; add --execute to do it")
+    return lines
 
 
 def _unit_json(unit: UnitPlan) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from inbox.events import address_of
 from inbox.policy import Order
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys
 from inbox.sink.batch import NO_ID, Column
+from inbox.sink.hand_parked import ParkedByHandError
 from inbox.store.dead_letters import DeadLetter, State, held_key
 from inbox.telemetry import log
 
@@ -100,7 +101,7 @@ class Aside:
         if self._do.trial:
             return
         where, reason = address_of(letter.record), error_text(letter.error)
-        if self._do.limits.order is Order.HALT:
+        if self._do.limits.order is Order.HALT and not isinstance(letter.error, ParkedByHandError):
             raise HaltError(
                 f'route "{self._route.name}" cannot apply {where}: {reason}; [failures] order = "halt" stops here: '
                 'mend the cause, or set order = "key"'

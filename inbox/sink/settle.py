@@ -13,6 +13,7 @@ from inbox.policy import FailureLimits, Order
 from inbox.sink.at_once import settle_column
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Batch, Slice
+from inbox.sink.hand_parked import HandParked
 from inbox.sink.letter_limit import LetterLimit
 from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
@@ -83,6 +84,7 @@ class Settler:
         self._replays = Replays(schema)
         self._dead_letters = DeadLetters(schema)
         self._letter_limit = LetterLimit(self._dead_letters, limits.halt_above)
+        self._hand_parked = HandParked(self._dead_letters)
         self._parked_keys = parked_keys
         self._suspects = suspects
         self._introduce = introduce
@@ -114,6 +116,7 @@ class Settler:
         partition_ids = [holding.partition_id for holding in holdings]
         active = self._replays.active(self._connection, partition_ids)
         above = self._letter_limit.above(self._connection, partition_ids)
+        self._hand_parked.read(self._connection, partition_ids)
         return [
             holding._replace(replay=active.get(holding.partition_id), too_many_letters=holding.partition_id in above)
             for holding in holdings
@@ -177,6 +180,7 @@ class Settler:
             HaltError: going on could lose or repeat an event.
         """
         self._learn_older_claims()
+        self._hand_parked.know(self._connection, [each.partition_id for each in batch.slices.values()])
         while (settled := self._settle_in_generation(batch, under_way)) is None:
             log().info("generation-changed", generation=self._processed.generation)
             self._learn_older_claims()
@@ -218,6 +222,7 @@ class Settler:
     def _settle_route(self, route: BoundRoute, batch: Batch, under_way: Callable[[], None]) -> RouteResult:
         column = batch.column(route.name)
         self._suspects.mark(route.route_id, column)
+        self._hand_parked.mark(route.route_id, column)
         try:
             return settle_column(self._attempts, route, column, self._parked_keys, under_way)
         except SmallerBatchError as error:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha512
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -62,6 +62,15 @@ def held_key(key: bytes) -> bytes:
     return key if len(key) <= _SHORT_KEY_BYTES else b"\0" + sha512(key).digest()
 
 
+class ParkedAhead(NamedTuple):
+    """An event that a person parked before the sink came to it."""
+
+    route_id: int
+    partition_id: int
+    kafka_offset: int
+    error: str
+
+
 class DeadLetters:
     """Reads and writes of `dead_letters`; the caller has the transaction."""
 
@@ -97,6 +106,13 @@ class DeadLetters:
         for route_id, partition_id, key, first in connection.execute(self._sql["parked_keys"], parameters):
             keys.setdefault((route_id, partition_id), {})[bytes(key)] = first
         return keys
+
+    def parked_ahead(
+        self, connection: SinkConnection, partition_ids: Sequence[int], error_class: str
+    ) -> list[ParkedAhead]:
+        """Return the letters of this error class at or past what was ever settled of these partitions."""
+        parameters = {"partition_ids": list(partition_ids), "error_class": error_class}
+        return [ParkedAhead(*row) for row in connection.execute(self._sql["parked_ahead"], parameters)]
 
     def parked_above(self, connection: SinkConnection, partition_ids: Sequence[int], limit: int) -> frozenset[int]:
         """Return those of the partitions of which more than `limit` events were parked within an hour, and still are.

@@ -80,6 +80,8 @@ ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
 SELECT dead_letter_id FROM {schema}.dead_letters
 WHERE route_id = %(route_id)s AND partition_id = %(partition_id)s AND key = %(key)s
     AND state IN ('parked', 'waiting')
+    -- One that a person parked before the sink came to it has to wait for the earlier events of its key.
+    AND kafka_offset < (SELECT reached_offset FROM {schema}.partitions WHERE partition_id = %(partition_id)s)
 ORDER BY kafka_offset LIMIT %(limit)s;
 
 -- name: still_open
@@ -115,6 +117,15 @@ FROM (
 ) AS open
 GROUP BY route_id, partition_id, held
 LIMIT %(at_most)s;
+
+-- name: parked_ahead
+-- What a person parked before the sink came to it. The unique index on the coordinates finds it, however many are open.
+SELECT d.route_id, d.partition_id, d.kafka_offset, d.error
+FROM {schema}.partitions AS p
+CROSS JOIN {schema}.routes AS r
+JOIN {schema}.dead_letters AS d
+    ON d.route_id = r.route_id AND d.partition_id = p.partition_id AND d.kafka_offset >= p.reached_offset
+WHERE p.partition_id = ANY (%(partition_ids)s) AND d.state = 'parked' AND d.error_class = %(error_class)s;
 
 -- name: parked_above
 -- Nothing is counted past the limit.
