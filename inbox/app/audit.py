@@ -9,8 +9,10 @@ from inbox.app.comparison import read_comparable
 from inbox.app.recount import AuditedRoute, Recount
 from inbox.app.strays import StraySearch
 from inbox.audit.account import CHUNK_BITS, OFFSETS_KEPT, Listing, Outsider, PartitionAudit, Stray
-from inbox.errors import HaltError, LostPlaceError, StartupError
+from inbox.errors import HaltError, LostPlaceError, StartupError, UnreadableError
 from inbox.kafka.cluster import Cluster
+from inbox.kafka.gaps import Gaps
+from inbox.kafka.look import readable_from
 from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
 from inbox.sink.fit import misfits
@@ -98,7 +100,7 @@ def audit(
         office = _Office(settings, connection, reads, listing)
         found = earlier or Audit(parts=office.parts(request))
         office.refuse_other_logs({part.address.topic for part in found.parts})
-        with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES)) as reader, _seldom_collected(watch) as seen:
+        with closing(office.reader()) as reader, _seldom_collected(watch) as seen:
             office.run(found, reader, seen)
         office.find_outsiders(found, request)
     return found
@@ -175,6 +177,11 @@ class _Office:
                 raise HaltError("\n".join(lines))
         self._topic_ids = {name: each.log.topic_id for name, each in found.items()}
 
+    def reader(self) -> LogReader:
+        """One that passes over no gap without a reason."""
+        kafka = self._settings.kafka
+        return LogReader(kafka, batch_bytes=_BATCH_BYTES, gaps=Gaps(kafka, self._cluster))
+
     def run(self, found: Audit, reader: LogReader, watch: Watch) -> None:
         watch(found)
         left = [part for part in found.parts if not part.done]
@@ -217,17 +224,32 @@ class _Office:
 
     def _read(self, part: PartitionAudit, recount: Recount, reader: LogReader, found: Audit, watch: Watch) -> None:
         recount.decode_as(self._topic_ids[part.address.topic])
+        place = part.at
         while not part.done:
             try:
-                for records, reached in reader.read(part.address, part.at, part.until_offset):
+                for records, reached in reader.read(part.address, place, part.until_offset):
+                    place = reached
                     for _ in recount.add(records, reached):
                         watch(found)
             except LostPlaceError:
                 start = min(self._cluster.log_starts([part.address])[part.address], part.until_offset)
-                if start <= part.at:
+                if start <= place:
                     raise
                 found.notices.append(f"{part.address}: {part.at} up to {start - 1} were deleted while they were read")
                 recount.skip_to(start)
+                place = start
+            except UnreadableError as error:
+                place = self._behind(error, part)
+                for _ in recount.add([], place):
+                    watch(found)
+
+    def _behind(self, error: UnreadableError, part: PartitionAudit) -> int:
+        """Note what cannot be read, and return where reading goes on behind it."""
+        end = error.gap
+        if end is None:
+            end = readable_from(self._settings.kafka, part.address, error.offset, part.until_offset)
+        part.skip(range(error.offset, end), self._reads.given_up(part.partition_id))
+        return end
 
 
 def chosen_partitions(request: Request, meant: Sequence[Bounds]) -> Iterator[Bounds]:

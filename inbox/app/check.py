@@ -7,7 +7,7 @@ from functools import partial
 from inbox.app.binding import first_offsets, no_topic, sink_identity, wanted_topics
 from inbox.app.check_outbox import check_existing, check_publishing, require_capture
 from inbox.app.comparison import read_comparable
-from inbox.app.examination import Examination, Finding, UnaskedError
+from inbox.app.examination import Examination, Finding, UnaskedError, Verdict
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
 from inbox.errors import InboxError, StartupError
 from inbox.handlers import load_handler, offered_by
@@ -55,6 +55,7 @@ class _Examination(Examination):
         for topic in wanted_topics(settings.routes):
             self.ask(f"topic {topic}", partial(self._find_topic, topic))
         self.ask("rights in Kafka", lambda: require_kafka_rights(self.cluster(), self._topics))
+        self._advise_on_gaps()
         self.ask("ledger", self._compare_ledger)
         if settings.outbox is not None and settings.outbox.relay is RelayKind.INBOX:
             copies = [settings.failures.copy_to] if settings.failures.copy_to else []
@@ -79,6 +80,22 @@ class _Examination(Examination):
         if name not in found:
             raise StartupError(no_topic(name))
         self._topics.update(found)
+
+    def _advise_on_gaps(self) -> None:
+        """Whether a gap in a log is due to compaction is asked of the topic's configuration."""
+        problems = []
+        for name in self._topics:
+            try:
+                self.cluster().compacted([name])
+            except StartupError:
+                problems.append(
+                    f"this user lacks DESCRIBE_CONFIGS on topic {name}, so a gap in its log is taken for compaction "
+                    "and passed over; grant it (kafka-acls --operation DescribeConfigs)"
+                )
+            except (InboxError, UnaskedError):
+                return
+        if problems:
+            self.findings.append(Finding("gaps in the log", Verdict.ADVICE, problems))
 
     def _compare_ledger(self) -> None:
         connection, cluster = self.database(), self.cluster()

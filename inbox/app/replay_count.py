@@ -9,6 +9,8 @@ from datetime import datetime
 from inbox.app.replay_plan import Step
 from inbox.errors import InboxError
 from inbox.events import Record, TopicPartition
+from inbox.kafka.cluster import Cluster
+from inbox.kafka.gaps import Gaps
 from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
 from inbox.sink.batch import RouteEvents
@@ -55,7 +57,8 @@ def count(
     deadline = time.monotonic() + seconds
     counts: dict[TopicPartition, Count] = {}
     routes = [each for each in settings.routes if route in (None, each.name)]
-    with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, patience_seconds=seconds)) as reader:
+    gaps = Gaps(settings.kafka, Cluster(settings.kafka))
+    with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, patience_seconds=seconds, gaps=gaps)) as reader:
         starts = {step.address: step.from_offset for step in steps}
         since = reader.first_times(starts, seconds=_TIMES_SECONDS)
         counter = _Counter(connection, settings.database.schema, routes)

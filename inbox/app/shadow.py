@@ -5,6 +5,8 @@ from contextlib import closing
 
 from inbox.app.replay_plan import Plan, Step
 from inbox.app.resolve import bind_routes
+from inbox.kafka.cluster import Cluster
+from inbox.kafka.gaps import Gaps
 from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
 from inbox.sink.decode import TopicDecoder
@@ -25,12 +27,12 @@ def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[
     Raises:
         StartupError: a handler, a table or a right is missing.
         TryAgainError: the database or the brokers do not answer.
-        HaltError: a handler ended the transaction.
+        HaltError: a handler ended the transaction, or the log cannot be read.
     """
-    schema = settings.database.schema
+    schema, cluster = settings.database.schema, Cluster(settings.kafka)
     with (
         closing(connect(settings.database, application_name="inbox replay shadow")) as connection,
-        closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES)) as reader,
+        closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, gaps=Gaps(settings.kafka, cluster))) as reader,
     ):
         with starting("preparing the routes"):
             ids = AuditReads(connection, schema, bits=0).routes()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from inbox.audit.account import CHUNK_BITS, PartitionAudit, Stray
 from inbox.errors import InboxError, LostPlaceError
-from inbox.events import TopicPartition
+from inbox.events import Record, TopicPartition
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.reader import LogReader
 from inbox.sink.batch import RouteEvents
@@ -114,6 +114,8 @@ class Strays:
         for claim in claims:
             if not first <= claim.offset < end or (compacted and claim.offset not in there):
                 continue
+            if any(claim.offset in skipped for skipped in self._part.skipped):
+                continue
             name = self._routes[claim.route_id].name
             if (name, claim.offset, claim.event_id) not in ids:
                 yield Stray(route=name, event_id=str(UUID(bytes=claim.event_id)), offset=claim.offset)
@@ -121,7 +123,7 @@ class Strays:
     def _events(self, first: int, end: int) -> tuple[set[int], set[tuple[str, int, bytes]]]:
         there: set[int] = set()
         ids: set[tuple[str, int, bytes]] = set()
-        for records, _ in self._reader.read(self._part.address, first, end):
+        for records in self._readable(first, end):
             columns = self._decoder.new_columns()
             for record in records:
                 self._decoder.add(record, columns.values())
@@ -129,6 +131,16 @@ class Strays:
             for name, events in columns.items():
                 ids.update(_named(name, events))
         return there, ids
+
+    def _readable(self, first: int, end: int) -> Iterator[list[Record]]:
+        """What can be read between the offsets: the audit has found out where nothing can."""
+        place = first
+        for skipped in sorted(self._part.skipped, key=lambda each: each.start):
+            if place < skipped.start < end:
+                yield from (records for records, _ in self._reader.read(self._part.address, place, skipped.start))
+            place = max(place, skipped.stop)
+        if place < end:
+            yield from (records for records, _ in self._reader.read(self._part.address, place, end))
 
 
 def _named(name: str, events: RouteEvents) -> Iterable[tuple[str, int, bytes]]:

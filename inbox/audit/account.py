@@ -126,7 +126,8 @@ class PartitionAudit:
     """One partition's part: the offsets from `from_offset` up to, not including, `until_offset`, read up to `at`.
 
     Claims below `horizon` may have been removed. `differing` are chunks, by route, of which the log and the claims told
-    different things.
+    different things. `skipped` are the ranges of which the log showed nothing, neither a record nor a reason for a gap,
+    and `unread` those of them that no resume gave up.
     """
 
     address: TopicPartition
@@ -138,6 +139,8 @@ class PartitionAudit:
     records: int = 0
     routes: dict[str, Account] = field(default_factory=dict)
     differing: list[tuple[str, int]] = field(default_factory=list)
+    skipped: list[range] = field(default_factory=list)
+    unread: list[range] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
     stray_count: int = 0
 
@@ -155,13 +158,36 @@ class PartitionAudit:
 
     @property
     def ok(self) -> bool:
-        return not self.stray_count and not any(account.missing for account in self.routes.values())
+        missing = any(account.missing for account in self.routes.values())
+        return not self.stray_count and not missing and not self.unread
+
+    @property
+    def unread_count(self) -> int:
+        """How many offsets showed nothing."""
+        return sum(map(len, self.unread))
+
+    def skip(self, offsets: range, given_up: Iterable[range]) -> None:
+        """Note a range of which the log showed nothing; one that is read again counts once."""
+        if offsets in self.skipped:
+            return
+        self.skipped.append(offsets)
+        self.unread += _without(offsets, given_up)
 
     def stray(self, strays: Iterable[Stray]) -> None:
         for each in strays:
             self.stray_count += 1
             if len(self.strays) < OFFSETS_KEPT:
                 self.strays.append(each)
+
+
+def _without(offsets: range, given_up: Iterable[range]) -> list[range]:
+    left = [offsets]
+    for gap in given_up:
+        pieces = [
+            (range(each.start, min(each.stop, gap.start)), range(max(each.start, gap.stop), each.stop)) for each in left
+        ]
+        left = [piece for pair in pieces for piece in pair if piece]
+    return left
 
 
 def mending(part: PartitionAudit) -> str | None:

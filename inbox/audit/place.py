@@ -8,6 +8,7 @@ from inbox.audit.account import Account, PartitionAudit, Stray
 from inbox.events import TopicPartition
 
 _FORM = 1
+_RANGES = ("skipped", "unread")
 
 
 class ForeignPlaceError(Exception):
@@ -29,7 +30,8 @@ def from_json(of: Mapping[str, Any], document: Any) -> list[PartitionAudit]:
 
 
 def _part_json(part: PartitionAudit) -> dict[str, Any]:
-    return {**asdict(part), "address": list(part.address)}
+    ranges = {name: [[each.start, each.stop] for each in getattr(part, name)] for name in _RANGES}
+    return {**asdict(part), "address": list(part.address), **ranges}
 
 
 def _part(found: dict[str, Any]) -> PartitionAudit:
@@ -39,4 +41,5 @@ def _part(found: dict[str, Any]) -> PartitionAudit:
         "differing": [(name, chunk) for name, chunk in found["differing"]],
         "strays": [Stray(**stray) for stray in found["strays"]],
     }
-    return PartitionAudit(**{**found, **parsed})
+    ranges = {name: [range(start, stop) for start, stop in found.get(name, ())] for name in _RANGES}
+    return PartitionAudit(**{**found, **parsed, **ranges})

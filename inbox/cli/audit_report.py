@@ -5,7 +5,7 @@ from typing import Any
 
 from inbox.app.audit import Audit
 from inbox.app.quick_audit import QuickPart
-from inbox.audit.account import Account, Answer, Listed, Outsider, PartitionAudit, mending
+from inbox.audit.account import OFFSETS_KEPT, Account, Answer, Listed, Outsider, PartitionAudit, mending
 from inbox.cli.tables import PlainTable
 from inbox.events import Ending
 
@@ -53,6 +53,8 @@ def _partition(part: PartitionAudit) -> dict[str, Any]:
         "until_offset": part.until_offset,
         "records": part.records,
         **_account(part.total),
+        "unread": part.unread_count,
+        "unread_at": [{"from_offset": each.start, "until_offset": each.stop} for each in part.unread[:OFFSETS_KEPT]],
         "claims_without_event": part.stray_count,
         "claims_without_event_at": [
             {"route": each.route, "event_id": each.event_id, "offset": each.offset} for each in part.strays
@@ -95,6 +97,8 @@ def _faults(part: PartitionAudit) -> list[str]:
             some = ", ".join(map(str, account.missing_offsets[:_SHOWN]))
             more = " ..." if account.missing > _SHOWN else ""
             told.append(f"{part.address}, route {route}: {account.missing} events have no claim: {some}{more}")
+    if part.unread:
+        told.append(f"{part.address}: {_unread(part)}")
     if (command := mending(part)) is not None:
         told.append(f"  to give them their effect: {command}")
     told += [
@@ -104,6 +108,15 @@ def _faults(part: PartitionAudit) -> list[str]:
     if part.stray_count > _SHOWN:
         told.append(f"{part.address}: {part.stray_count} such claims in all")
     return told
+
+
+def _unread(part: PartitionAudit) -> str:
+    some = ", ".join(f"{each.start} up to {each.stop - 1}" for each in part.unread[:_SHOWN])
+    more = " ..." if len(part.unread) > _SHOWN else ""
+    return (
+        f"of {part.unread_count} offsets nothing can be read, and the log has no reason for a gap there: {some}{more}; "
+        "look at the broker's disk, and at another replica"
+    )
 
 
 def _outsiders(found: Audit) -> list[str]:

@@ -96,3 +96,15 @@ def test_a_group_that_the_user_may_not_even_see_is_told_at_the_start(guarded: Si
 
     assert result.code == 3
     assert f"this user lacks READ on group {guarded.name}" in result.err
+
+
+def test_a_user_who_may_not_know_whether_a_topic_is_compacted_is_advised_and_the_sink_runs(
+    guarded: Sink, inbox: Inbox
+) -> None:
+    allow(guarded.bootstrap_servers, ResourceType.TOPIC, guarded.topic, user="ANONYMOUS", operation=AclOperation.READ)
+
+    checked = inbox("check", guarded)
+
+    assert checked.code == 0
+    assert f"this user lacks DESCRIBE_CONFIGS on topic {guarded.topic}" in checked.out
+    assert inbox("run", "--until-end", guarded).code == 0

@@ -1,5 +1,6 @@
 """What the log holds and nobody can read, and what it does not hold without a reason, is never passed over."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -189,3 +190,73 @@ def test_gaps_of_a_compacted_topic_are_passed(kafka: LocalKafka, make_cuttable: 
     sink.run()
     assert 6 in effects(sink)
     assert 1 not in effects(sink)
+
+
+def audited(sink: Sink, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    """The exit code of an audit, and what it found in partition 0."""
+    capsys.readouterr()
+    code = sink.command("audit", "--json")
+    [partition] = json.loads(capsys.readouterr().out)["partitions"]
+    return code, partition
+
+
+def test_an_audit_counts_what_cannot_be_read_any_more_and_reads_on_behind_it(
+    kafka: LocalKafka, cuttable: Sink, capsys: pytest.CaptureFixture[str]
+) -> None:
+    send_singly(cuttable, events(1))
+    send_together(cuttable, range(2, 12))
+    send_singly(cuttable, events(12))
+    cuttable.run()
+    assert audited(cuttable, capsys)[0] == 0
+    change_byte(kafka, cuttable.topic, 1, MAGIC, 3)
+
+    code, found = audited(cuttable, capsys)
+
+    assert code == 1
+    assert (found["unread"], found["unread_at"]) == (10, [{"from_offset": 1, "until_offset": 11}])
+    assert (found["applied"], found["missing"], found["claims_without_event"]) == (2, 0, 0)
+    cuttable.command("audit")
+    said = capsys.readouterr().out
+    assert "of 10 offsets nothing can be read, and the log has no reason for a gap there: 1 up to 10;" in said
+    assert "every offset is accounted for" not in said
+
+
+def test_an_audit_counts_the_offsets_of_a_segment_that_the_broker_lost(
+    kafka: LocalKafka, make_cuttable: Callable[..., Sink], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sink = make_cuttable(segment_bytes=1 << 20)
+    lost = lose_a_segment(kafka, sink)
+    halted(sink)
+    # what a version did that believed in every gap
+    sink.sql("UPDATE inbox.partitions SET next_offset = %s, reached_offset = %s", [lost.stop, lost.stop])
+
+    code, found = audited(sink, capsys)
+
+    assert code == 1
+    assert (found["unread"], found["missing"]) == (len(lost), 0)
+
+
+def test_an_audit_of_control_and_aborted_records_and_of_what_was_given_up_finds_nothing(
+    kafka: LocalKafka, cuttable: Sink, capsys: pytest.CaptureFixture[str]
+) -> None:
+    send_in_transaction(cuttable, events(1, 2))
+    send_in_transaction(cuttable, events(3, 4), commit=False)
+    send_singly(cuttable, events(5))
+    send_in_transaction(cuttable, events(6))
+    change_byte(kafka, cuttable.topic, 4, MAGIC, 3)
+    command = halted(cuttable).rsplit("`", 2)[1]
+    assert cuttable.command(*command.split()[1:], "--execute") == 0
+    cuttable.run()
+    assert effects(cuttable) == [1, 2, 6]
+
+    code, found = audited(cuttable, capsys)
+
+    assert (code, found["unread"], found["applied"]) == (0, 0, 3)
+
+
+def test_a_shadow_replay_halts_where_the_log_cannot_be_read(kafka: LocalKafka, cuttable: Sink) -> None:
+    send_singly(cuttable, events(1, 2, 3))
+    cuttable.run()
+    change_byte(kafka, cuttable.topic, 1, MAGIC, 3)
+    command = ("replay", "--topic", cuttable.topic, "--from-earliest", "--mode", "shadow", "--execute")
+    assert cuttable.command(*command) == STOPPED
