@@ -15,10 +15,22 @@ WITH RECURSIVE bases AS (
     WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
     SELECT bases.attname, d.typbasetype, d.typtypmod FROM bases JOIN pg_type d ON d.oid = base AND d.typtype = 'd'
+), parts AS (
+    SELECT attname, base AS part FROM bases
+    UNION
+    SELECT parts.attname, within.part FROM parts JOIN pg_type t ON t.oid = parts.part CROSS JOIN LATERAL (
+        SELECT t.typbasetype WHERE t.typtype = 'd'
+        UNION ALL SELECT t.typelem WHERE t.typelem <> 0
+        UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+        UNION ALL SELECT f.atttypid FROM pg_attribute f
+            WHERE t.typtype = 'c' AND f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped
+    ) AS within (part)
 )
 SELECT a.attname, n.nspname, t.typname, format_type(a.atttypid, a.atttypmod), t.typtype = 'd',
     a.attnotnull, a.atthasdef OR a.attidentity <> '' AS filled, a.attgenerated <> '' OR a.attidentity = 'a' AS computed,
-    bn.nspname, b.typname, bases.modifier, en.nspname, e.typname
+    bn.nspname, b.typname, bases.modifier, en.nspname, e.typname,
+    EXISTS (SELECT FROM parts WHERE parts.attname = a.attname AND part = ANY (
+        '{date,time,timetz,timestamp,timestamptz}'::regtype[])) AS holds_times
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace
 JOIN bases USING (attname)
@@ -62,7 +74,8 @@ class Column:
     """A column of the user's table as pg_attribute has it.
 
     `declared` is its type as in CREATE TABLE; `base` is what its domain is over, or its type itself; `modifier` is
-    the length or precision of `base`; `element` is what it is an array of.
+    the length or precision of `base`; `element` is what it is an array of. `holds_times`: its values are dates or times
+    or have some in them, as arrays, ranges and composite types may.
     """
 
     name: str
@@ -75,6 +88,7 @@ class Column:
     base: TypeName
     modifier: int
     element: TypeName | None
+    holds_times: bool
 
 
 def columns_of(connection: SinkConnection, target: TableTarget) -> dict[str, Column]:
@@ -101,7 +115,7 @@ def checks_of(connection: SinkConnection, target: TableTarget) -> list[LiteralSt
 
 def _column(row: tuple[Any, ...]) -> Column:
     name, schema, type_name, declared, is_domain, not_null, filled, computed = row[:8]
-    base_schema, base_name, modifier, element_schema, element_name = row[8:]
+    base_schema, base_name, modifier, element_schema, element_name, holds_times = row[8:]
     return Column(
         name=name,
         type=TypeName(schema, type_name),
@@ -113,6 +127,7 @@ def _column(row: tuple[Any, ...]) -> Column:
         base=TypeName(base_schema, base_name),
         modifier=modifier,
         element=TypeName(element_schema, element_name) if element_name else None,
+        holds_times=holds_times,
     )
 
 

@@ -9,6 +9,20 @@ from inbox.store.table_columns import Column, TypeName
 from inbox.store.table_inputs import input_of
 
 _TIMES = {"timestamptz", "timestamp", "date"}
+_OF_THE_CLOCK = _TIMES | {"time", "timetz"}
+
+_WORD = "(^|[^a-z])(now|today|tomorrow|yesterday|allballs)($|[^a-z])"
+"""The words that PostgreSQL reads from its clock, alone or beside a time of day (manual, section 8.5.1.4); a word ends
+where its letters do (`ParseDateTime` in datetime.c). allballs is of their kind, and no producer's."""
+
+_LETTERS = "[A-Za-z]{3}"
+"""ISO 8601 has no more than two in a row, and this pattern costs a quarter of the other."""
+
+WORD_FOUND = "22012"
+"""The SQLSTATE by which such a word fails, which no conversion of a value has: division by zero."""
+
+_LONGEST = {"name": 63, "char": 1}
+"""In bytes: a cast to these types cuts silently, and so does an assignment."""
 
 _CUT_BY_A_CAST = {"varchar", "bpchar", "bit", "varbit"}
 """An explicit cast to a length cuts silently where an assignment refuses (PostgreSQL manual, section 8.3)."""
@@ -59,7 +73,7 @@ def _from_json(column: Column, pointer: str) -> sql.Composable:
     else:
         ways, step = (sql.SQL("#>"), sql.SQL("#>>")), sql.Literal(path)
     node, text = (sql.SQL("(e.document {} {})").format(way, step) for way in ways)
-    value = _of_json(column.base, column.element, node, text)
+    value = _of_json(column.base, column.element, node, text, holds_times=column.holds_times)
     if not (odd := [place for place, step in enumerate(path) if _is_no_index(step)]):
         return value
     # PostgreSQL takes such a step as an index all the same, from the end if it is negative.
@@ -73,19 +87,22 @@ def _is_no_index(step: str) -> bool:
     return _LOOKS_LIKE_AN_INDEX.fullmatch(step) is not None and _INDEX.fullmatch(step) is None
 
 
-def _of_json(kind: TypeName, element: TypeName | None, node: sql.Composable, text: sql.Composable) -> sql.Composable:
+def _of_json(
+    kind: TypeName, element: TypeName | None, node: sql.Composable, text: sql.Composable, *, holds_times: bool
+) -> sql.Composable:
     if kind.name in ("json", "jsonb"):
         return sql.SQL("nullif({}, 'null'::jsonb)::{}").format(node, kind.sql)
     if element is not None:
-        one = _of_json(element, None, sql.SQL("x.value"), sql.SQL("(x.value #>> '{}')"))
+        each, its_text = sql.SQL("x.value"), sql.SQL("(x.value #>> '{}')")
+        one = _of_json(element, None, each, its_text, holds_times=holds_times)
         elements = sql.SQL("ARRAY(SELECT {} FROM jsonb_array_elements({}) AS x (value))").format(one, node)
-        return _when(node, "array", elements, _cast(kind, text))
+        return _when(node, "array", elements, _of_text(kind, text, holds_times=holds_times))
     if kind.name in _TIMES:
         milliseconds = sql.SQL("({}::numeric)").format(text)
-        return _when(node, "number", _from_milliseconds(kind, milliseconds), _cast(kind, text))
+        return _when(node, "number", _from_milliseconds(kind, milliseconds), _of_text(kind, text, holds_times=True))
     if kind.name == "bytea":
         return sql.SQL("decode({}, 'base64')").format(text)
-    return _cast(kind, text)
+    return _of_text(kind, text, holds_times=holds_times)
 
 
 def _from_input(column: Column, source: str) -> sql.Composable:
@@ -93,13 +110,34 @@ def _from_input(column: Column, source: str) -> sql.Composable:
     name, kind = input_of(column, source)[:2]
     value = sql.SQL("e.") + sql.Identifier(name)
     if kind == "milliseconds" and column.base.name in _TIMES:
-        return _from_milliseconds(column.base, sql.SQL("({}::numeric)").format(value))
+        # In bigint, which costs a third of numeric.
+        return _moment(column.base, sql.SQL("{} / 86400000").format(value), sql.SQL("{} % 86400000").format(value))
     if kind == "bytea" and column.base.name == "bytea":
         return value
     if column.base.name == "json":
         # `json` alone takes texts and numbers that are no JSON for jsonb and for handlers.
         return sql.SQL("CASE WHEN {0}::jsonb IS NOT NULL THEN {1} END").format(value, _cast(column.base, value))
+    if kind == "text":
+        return _of_text(column.base, value, holds_times=column.holds_times)
     return _cast(column.base, value)
+
+
+def _of_text(kind: TypeName, text: sql.Composable, *, holds_times: bool) -> sql.Composable:
+    """A text as that type, unless it would become something else than it says."""
+    value = _cast(kind, text)
+    if kind.schema == "pg_catalog" and kind.name in _LONGEST:
+        too_long = sql.SQL("octet_length({}) > {}").format(text, sql.Literal(_LONGEST[kind.name]))
+        failing = _cast(kind, sql.SQL("left({}, 0)::integer::text").format(text))
+        return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(too_long, failing, value)
+    if not holds_times:
+        return value
+    # In the text of an array, a range or a row, quotes and backslashes may stand within a word.
+    bare = text if kind.name in _OF_THE_CLOCK else sql.SQL("translate({}, {}, '')").format(text, sql.Literal('"\\'))
+    failing = _cast(kind, sql.SQL("(1 / length(left({}, 0)))::text").format(text))
+    found = sql.SQL('{0} COLLATE "C" ~ {1} AND {0} COLLATE "C" ~* {2}').format(
+        bare, sql.Literal(_LETTERS), sql.Literal(_WORD)
+    )
+    return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(found, failing, value)
 
 
 def _cast(kind: TypeName, value: sql.Composable) -> sql.Composable:
@@ -107,15 +145,22 @@ def _cast(kind: TypeName, value: sql.Composable) -> sql.Composable:
 
 
 def _from_milliseconds(kind: TypeName, value: sql.Composable) -> sql.Composable:
-    """The moment that many milliseconds after 1970, to the microsecond.
+    """The moment that many milliseconds, a `numeric`, after 1970."""
+    return _moment(
+        kind, sql.SQL("div({}, 86400000)").format(value), sql.SQL("round(mod({}, 86400000), 3)").format(value)
+    )
 
-    In whole days and whole microseconds of a day: `to_timestamp` and the factor of an interval are double precision,
-    which holds these two exactly, and not the microseconds from 1970 to the year 9999.
+
+def _moment(kind: TypeName, days: sql.Composable, milliseconds: sql.Composable) -> sql.Composable:
+    """The moment so many whole days, and milliseconds of a day, after 1970: exact to the microsecond.
+
+    `to_timestamp` and the factor of an interval are double precision, which holds each of these two exactly, and not
+    the microseconds from 1970 to the year 9999.
     """
     moment = sql.SQL(
-        "(timestamp 'epoch' + div({0}, 86400000)::double precision * interval '1 day'"
-        " + (mod({0}, 86400000) * 1000)::bigint * interval '1 microsecond')"
-    ).format(value)
+        "(timestamp 'epoch' + ({})::double precision * interval '1 day'"
+        " + ({})::double precision * interval '1 millisecond')"
+    ).format(days, milliseconds)
     if kind.name == "timestamptz":
         return sql.SQL("({} AT TIME ZONE 'UTC')").format(moment)
     return sql.SQL("{}::{}").format(moment, kind.sql)

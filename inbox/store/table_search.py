@@ -11,6 +11,7 @@ from inbox.errors import EventError, InboxError
 from inbox.events import Record
 from inbox.store.database import SinkConnection
 from inbox.store.failures import in_our_words
+from inbox.store.table_expressions import WORD_FOUND
 from inbox.store.table_inputs import Input, TableEvents, is_text
 from inbox.store.table_statements import Statements
 
@@ -96,6 +97,8 @@ class Search:
         if failed is None:
             return None
         state = failed.__cause__.sqlstate if isinstance(failed.__cause__, psycopg.Error) else None
+        if state == WORD_FOUND and (meaning := self._statements.words.get(len(passed))) is not None:
+            return EventError(meaning)
         return EventError(f"{self._statements.meanings[len(passed)]} ({state})")
 
     def _stream(

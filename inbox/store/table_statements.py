@@ -40,6 +40,12 @@ class Statements:
         self.write_new = self._insert(self._rows(), new=True)
         self.evaluate = self._evaluate(checks)
         self.explain, self.meanings = self._explain()
+        self.words = {
+            place: cannot_be_a_word(column, source)
+            for place, (column, source) in enumerate(columns, start=1)
+            if column.holds_times
+        }
+        """By the row of `explain`: what it means that a time is one of PostgreSQL's words for the clock."""
         if target.tombstones is Tombstones.DELETE:
             self.delete = self._delete()
             self.write_after_deletes = self._insert(self._alive_after_deletes())
@@ -195,6 +201,13 @@ class Statements:
 
 def cannot_be(column: Column, source: str) -> str:
     return f'column "{column.name}" from {source}: a value that cannot be {column.declared}'
+
+
+def cannot_be_a_word(column: Column, source: str) -> str:
+    return (
+        f'column "{column.name}" from {source}: a word for a time (now, today, tomorrow, yesterday or allballs), which '
+        "would be another time at every reading; send the time itself"
+    )
 
 
 def _finished(statement: sql.Composable) -> bytes:
