@@ -1,5 +1,6 @@
 """The connection to PostgreSQL: one per worker, opened again after it broke."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -276,9 +277,7 @@ def connect(
         # libpq's message quotes the URL, password and all.
         raise StartupError("[database] url is not a valid libpq URL; see the PostgreSQL manual, 34.1.1.2") from None
     try:
-        defaults = {**_UNLESS_SET, "application_name": application_name}
-        conninfo = make_conninfo(**{**defaults, **given, "client_encoding": "UTF8"})
-        connection = SinkConnection.connect(conninfo, autocommit=True, cursor_factory=SinkCursor)
+        connection = _connected({**_UNLESS_SET, "application_name": application_name, **given})
     except psycopg.Error as error:
         raise at_start(error, "connecting to the database") from None
     connection.another = partial(
@@ -292,6 +291,28 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def _connected(parameters: Mapping[str, Any]) -> SinkConnection:
+    """Connect to the server, of several to the one that can be written to.
+
+    A role may have its sessions read-only by default, and then libpq takes no server for one that can be written to:
+    the next best is any that is not a standby.
+    """
+    several = "," in str(parameters.get("host") or parameters.get("hostaddr") or parameters.get("port") or "")
+    if not several or "target_session_attrs" in parameters or "PGTARGETSESSIONATTRS" in os.environ:
+        return _open(parameters)
+    try:
+        return _open({**parameters, "target_session_attrs": "read-write"})
+    except psycopg.OperationalError as error:
+        if "session is read-only" not in str(error):
+            raise
+        return _open({**parameters, "target_session_attrs": "primary"})
+
+
+def _open(parameters: Mapping[str, Any]) -> SinkConnection:
+    conninfo = make_conninfo(**{**parameters, "client_encoding": "UTF8"})
+    return SinkConnection.connect(conninfo, autocommit=True, cursor_factory=SinkCursor)
 
 
 @contextmanager

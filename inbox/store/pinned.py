@@ -92,7 +92,8 @@ def found(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> Found:
 def pins(session: Found, limits: Limits, settings: Mapping[str, str]) -> dict[str, str]:
     """The settings of this session; `settings` are those that its purpose wants otherwise."""
     pinned = {**_OF_TRANSACTIONS, **_MEANINGS, **_timeouts(session, limits), **settings}
-    if session.server_is_read_only:
+    if session.server_is_read_only or session.values["default_transaction_read_only"] == "off":
+        # Not pinned, so that a server that turns read-only by its own configuration is seen.
         del pinned["default_transaction_read_only"]
     if session.pooled:
         pinned = {**{name: session.values[name] for name in _THE_USERS}, **pinned}
