@@ -9,6 +9,7 @@ from inbox.app.check_outbox import check_existing, check_publishing, require_cap
 from inbox.app.comparison import read_comparable
 from inbox.app.examination import Examination, Finding, UnaskedError, Verdict
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
+from inbox.app.static_member import advice_on_instance
 from inbox.errors import InboxError, StartupError
 from inbox.handlers import load_handler, offered_by
 from inbox.kafka.cluster import Cluster, TopicView
@@ -56,6 +57,7 @@ class _Examination(Examination):
             self.ask(f"topic {topic}", partial(self._find_topic, topic))
         self.ask("rights in Kafka", lambda: require_kafka_rights(self.cluster(), self._topics))
         self._advise_on_gaps()
+        self._advise_on_instance()
         self.ask("ledger", self._compare_ledger)
         if settings.outbox is not None and settings.outbox.relay is RelayKind.INBOX:
             copies = [settings.failures.copy_to] if settings.failures.copy_to else []
@@ -96,6 +98,10 @@ class _Examination(Examination):
                 return
         if problems:
             self.findings.append(Finding("gaps in the log", Verdict.ADVICE, problems))
+
+    def _advise_on_instance(self) -> None:
+        if advice := advice_on_instance(self._settings):
+            self.findings.append(Finding("static membership", Verdict.ADVICE, advice))
 
     def _compare_ledger(self) -> None:
         connection, cluster = self.database(), self.cluster()

@@ -11,6 +11,7 @@ import click
 from inbox.app.gathering import Gathering
 from inbox.app.health import Health
 from inbox.app.rotation import Rotation
+from inbox.app.static_member import refuse_shared_instance
 from inbox.cli.crew import Crew
 from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, properties_option, settings_reader, sink_settings
@@ -51,6 +52,7 @@ def run(
     if worker is not None:
         log_with(worker=worker)
     settings = sink_settings(config, properties)
+    refuse_shared_instance(settings, workers)
     rotation = Rotation(settings, settings_reader(config, properties), os.environ, Path.cwd())
     stop = Stop()
     with stopped_by_signals(stop):

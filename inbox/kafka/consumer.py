@@ -87,7 +87,6 @@ class GroupConsumer:
         self._paused: set[TopicPartition] = set()
         self._unplaced_since: dict[TopicPartition, float] = {}
         self._sought: dict[TopicPartition, int] = {}
-        self._fatal: KafkaError | None = None
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         def on_assign(consumer: Consumer, partitions: list[KafkaPartition]) -> None:
@@ -121,25 +120,36 @@ class GroupConsumer:
         Raises:
             HaltError: the log no longer has an offset that was asked for.
         """
-        if self._fatal is not None:
-            raise HaltError(str(translated(self._fatal, "being a member of the group")))
         self._ask_again()
         taken = Taken()
+        try:
+            self._take(limit, wait_seconds, taken)
+        except KafkaException as error:
+            self._complain_of_client(error.args[0])
+        if self._sought:
+            self._check_first(taken)
+        return taken
+
+    def _take(self, limit: int, wait_seconds: float, taken: Taken) -> None:
         first = self._consumer.poll(wait_seconds) if wait_seconds else None
         if first is not None:
             self._sort(first, taken)
             limit -= 1
         elif wait_seconds:
-            return taken
+            return
         messages: list[Any] = self._consumer.consume(limit, 0) if limit else []
         if self.outage.partitions or any(message.error() is not None for message in messages):
             for message in messages:
                 self._sort(message, taken)
         else:
             taken.records += messages
-        if self._sought:
-            self._check_first(taken)
-        return taken
+
+    def _complain_of_client(self, error: KafkaError) -> None:
+        """Say what follows from an error that is of no record: librdkafka raises it, from its callbacks too."""
+        failure = translated(error, "being a member of the group")
+        if not isinstance(failure, TryAgainError):
+            raise failure
+        self.outage.refused(error, None, failure)
 
     def _check_first(self, taken: Taken) -> None:
         """What is delivered first after a seek may only be later than asked for where the log never had more."""
@@ -177,10 +187,7 @@ class GroupConsumer:
 
     def _on_error(self, error: KafkaError) -> None:
         """librdkafka's own news, from within `take`: mostly a broker that is away, which it mends itself."""
-        if error.fatal():
-            self._fatal = error
-        else:
-            self.outage.happened(error)
+        self.outage.happened(error)
 
     def _ask_again(self) -> None:
         """Look now and then whether what was away is back, which librdkafka does not say."""
