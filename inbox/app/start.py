@@ -66,8 +66,11 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
     owner = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
     session_ms = settings.kafka.properties.get("session.timeout.ms", DEFAULTS["session.timeout.ms"][0])
     assignment = Assignment(owner, reclaim_seconds=int(session_ms) / 1000)
-    decoders = {name: TopicDecoder(name, view.topic_id, settings.routes) for name, view in ready.topics.items()}
     sink = settings.sink
+    decoders = {
+        name: TopicDecoder(name, view.topic_id, settings.routes, largest_event=sink.largest_event)
+        for name, view in ready.topics.items()
+    }
     addresses = [address for view in ready.topics.values() for address in view.addresses()]
     time_limit = TimeLimit(settings.failures.handler_timeout.total_seconds())
     if tracing is not None:

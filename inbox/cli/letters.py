@@ -10,6 +10,7 @@ from inbox.cli.selection import readable_key
 from inbox.cli.tables import PlainTable
 from inbox.events import address_of, as_base64, record_time
 from inbox.printable import printable
+from inbox.sink.too_large import EventTooLargeError
 from inbox.store.letters import Letter
 
 
@@ -112,7 +113,8 @@ def _payload(letter: Letter) -> dict[str, Any]:
 
 def _payload_lines(letter: Letter) -> list[str]:
     headers = [f"header {printable(name)}: {_shown(value)}" for name, value in letter.record.headers() or ()]
-    return [*headers, f"key: {_shown(letter.record.key())}", f"value: {_shown(letter.record.value())}"]
+    value = "in the log only" if letter.error_class == EventTooLargeError.__name__ else _shown(letter.record.value())
+    return [*headers, f"key: {_shown(letter.record.key())}", f"value: {value}"]
 
 
 def _shown(value: bytes | None) -> str:

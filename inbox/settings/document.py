@@ -63,6 +63,7 @@ class SinkSection(Section):
     start: Annotated[StartPoint | datetime, PlainValidator(quantities.start_point)] = StartPoint.EARLIEST
     batch_events: Annotated[int, PlainValidator(quantities.count(1, 100_000))] = SinkOptions.batch_events
     batch_bytes: Annotated[int, PlainValidator(quantities.size("1 KiB", "1 GiB"))] = SinkOptions.batch_bytes
+    largest_event: Annotated[int, PlainValidator(quantities.size("1 KiB", "256 MiB"))] = SinkOptions.largest_event
     retired_routes: list[Label] = []
 
 

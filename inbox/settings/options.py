@@ -98,6 +98,7 @@ def sink_settings(document: Document) -> Settings:
             start=sink.start,
             batch_events=sink.batch_events,
             batch_bytes=sink.batch_bytes,
+            largest_event=sink.largest_event,
             retired_routes=tuple(sink.retired_routes),
         ),
         database=_database(document),

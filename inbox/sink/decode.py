@@ -1,5 +1,6 @@
 """From records to a batch: which route takes which event, under which identity."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
@@ -11,6 +12,7 @@ from inbox.events import Header, Record, decoded
 from inbox.sink.batch import NO_ID, RouteEvents
 from inbox.sink.identify import Identify, ReadType, identifier, needs_document, type_reader
 from inbox.sink.routes import HandlerTarget, Route
+from inbox.sink.too_large import EventTooLargeError, cut
 from inbox.store.options import Tombstones
 
 _TOMBSTONE = EventError(
@@ -42,34 +44,55 @@ class _Reader:
 
 
 class TopicDecoder:
-    """Sorts the records of one topic into the columns of its routes."""
+    """Sorts the records of one topic into the columns of its routes.
 
-    def __init__(self, topic: str, topic_id: UUID | None, routes: Sequence[Route]) -> None:
+    An event of more than `largest_event` bytes is refused, and cut down to what may be kept of it.
+    """
+
+    def __init__(
+        self, topic: str, topic_id: UUID | None, routes: Sequence[Route], *, largest_event: int = sys.maxsize
+    ) -> None:
         self._topic = topic
         self._routes = routes
+        self._largest_event = largest_event
         self.topic_id = topic_id
         self._readers = [_reader(route, topic, topic_id) for route in routes if topic in route.topics]
         self._needs_document = any(reader.type_needs_document or reader.id_needs_document for reader in self._readers)
 
     def of(self, topic_id: UUID | None) -> "TopicDecoder":
         """One for another topic of the same name."""
-        return TopicDecoder(self._topic, topic_id, self._routes)
+        return TopicDecoder(self._topic, topic_id, self._routes, largest_event=self._largest_event)
 
     def new_columns(self) -> dict[str, RouteEvents]:
         """By route, in the order in which `add` wants them."""
         return {reader.name: RouteEvents() for reader in self._readers}
 
     def add(self, record: Record, columns: Iterable[RouteEvents]) -> int:
-        """Give the record to every route that matches it, and return how many bytes its headers take."""
+        """Give the record to every route that matches it, and return how many bytes of it are kept."""
+        size = len(record.value() or b"") + len(record.key() or b"")
         try:
             headers = _headers_of(record) or []
         except SystemError:
-            self._refuse(_WithoutHeaders(record), columns)
-            return 0
+            if size <= self._largest_event:
+                self._refuse(_WithoutHeaders(record), columns)
+                return size
+            headers = []
+        size += _size_of(headers)
+        if size > self._largest_event:
+            return self._add_cut(record, headers, columns)
         document = _document(record) if self._needs_document else None
         for reader, events in zip(self._readers, columns, strict=True):
             _give(reader, events, record, headers, document)
-        return _size_of(headers)
+        return size
+
+    def _add_cut(self, record: Record, headers: list[Header], columns: Iterable[RouteEvents]) -> int:
+        """Refuse a record that is too large, on every route whose types it may have."""
+        kept, error = cut(record, headers, _size_of(headers), self._largest_event)
+        # A type or an id may be in one that is kept, or in none.
+        small = [each for each in headers if _size_of([each]) <= self._largest_event // 2]
+        for reader, events in zip(self._readers, columns, strict=True):
+            _give(reader, events, kept, small, error)
+        return len(kept.key() or b"") + _size_of(kept.kept_headers)
 
     def _refuse(self, record: Record, columns: Iterable[RouteEvents]) -> None:
         for events in columns:
@@ -101,6 +124,7 @@ def _size_of(headers: Iterable[Header]) -> int:
 
 
 def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:
+    """Add the record to the events of a route; `document` is its value, decoded, or why it cannot be."""
     event_id, event_type, refusal = NO_ID, None, None
     try:
         if reader.type_needs_document and isinstance(document, EventError):
@@ -119,6 +143,8 @@ def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[He
         event_id = reader.identify(record, headers, document)
     except EventError as error:
         refusal = error
+    if isinstance(document, EventTooLargeError):
+        refusal = document
     if refusal is not None:
         events.refused[len(events.ids)] = refusal
     events.ids.append(event_id)

@@ -118,7 +118,7 @@ class Intake:
                 # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
                 part = self._slice(TopicPartition(*address), each, record)
                 decoder = self._decoder(address[0], each.topic_id)
-            size = decoder.add(record, part.routes.values()) + len(record.value() or b"") + len(record.key() or b"")
+            size = decoder.add(record, part.routes.values())
             if not part.records:
                 part.first_offset = offset
             part.after = each.taken = offset + 1

@@ -17,6 +17,7 @@ from inbox.sink.claiming import payload_hash
 from inbox.sink.decode import TopicDecoder
 from inbox.sink.isolate import RouteSettling
 from inbox.sink.routes import Route
+from inbox.sink.too_large import EventTooLargeError
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter, DeadLetters, State
 from inbox.store.ledger import Ledger
@@ -191,7 +192,10 @@ def _column(letters: Sequence[Letter], route: Route) -> Column:
         events = columns[route.name]
         if not events.ids:
             continue
-        if (refusal := events.refused.get(0)) is not None:
+        refusal = events.refused.get(0)
+        if letter.error_class == EventTooLargeError.__name__:
+            refusal = EventTooLargeError(letter.error)
+        if refusal is not None:
             column.refused[len(column)] = refusal
         # The id that it was parked with is the one that its duplicates have.
         column.ids.append(letter.event_id or events.ids[0])

@@ -48,4 +48,5 @@ class SinkOptions:
     start: StartPoint | datetime = StartPoint.EARLIEST
     batch_events: int = 5000
     batch_bytes: int = 16 * 1024 * 1024
+    largest_event: int = 32 * 1024 * 1024
     retired_routes: tuple[str, ...] = ()

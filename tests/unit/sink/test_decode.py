@@ -1,5 +1,6 @@
 """Which route takes which event, under which identity."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -26,8 +27,10 @@ def by_header(**changes: object) -> Route:
     return replace(route, **changes)  # type: ignore[arg-type]
 
 
-def sorted_by(routes: Sequence[Route], *records: Record, topic: str = "orders") -> dict[str, RouteEvents]:
-    decoder = TopicDecoder(topic, None, routes)
+def sorted_by(
+    routes: Sequence[Route], *records: Record, topic: str = "orders", largest_event: int = sys.maxsize
+) -> dict[str, RouteEvents]:
+    decoder = TopicDecoder(topic, None, routes, largest_event=largest_event)
     columns = decoder.new_columns()
     for each in records:
         decoder.add(each, columns.values())
@@ -125,3 +128,64 @@ def test_a_json_null_is_no_tombstone() -> None:
 def test_a_type_that_is_not_utf8_is_refused() -> None:
     columns = sorted_by([by_header()], record(headers=[*headers(ONE), ("type", b"\xff")]))
     assert refusals(columns["r"]) == {0: "header type is not valid UTF-8"}
+
+
+def test_an_event_that_is_too_large_is_refused_and_keeps_what_is_small() -> None:
+    its_headers = headers(ONE, "made")
+    it = record(17, key=b"k", value=bytes(10_000), headers=its_headers)
+    events = sorted_by([by_header()], it, largest_event=9_999)["r"]
+    [kept] = events.records
+    assert (events.ids, events.types) == ([ONE.bytes], ["made"])
+    assert (kept.offset(), kept.key(), kept.value(), kept.headers()) == (17, b"k", b"", its_headers)
+    assert kept.timestamp() == it.timestamp()
+    assert "more than [sink] largest_event (9999), so only the log has its value; to apply it" in refusals(events)[0]
+
+
+def test_an_event_of_the_largest_size_is_taken() -> None:
+    events = sorted_by([by_header(event_id="coordinates")], record(value=bytes(10_000)), largest_event=10_000)["r"]
+    assert (len(events.records[0].value() or b""), events.refused) == (10_000, {})
+
+
+@pytest.mark.parametrize("event_id", ["header:id", "value:/id", "key"])
+@pytest.mark.parametrize(
+    ("key", "its_headers", "missing"),
+    [(bytes(10_000), [], "value and key"), (b"k", [("n" * 10_000, b"")], "value and headers")],
+    ids=["key", "headers"],
+)
+def test_a_key_and_headers_that_are_too_large_are_not_kept_either(
+    key: bytes, its_headers: list[Header], missing: str, event_id: str
+) -> None:
+    it = record(key=key, value=b"{}", headers=its_headers)
+    events = sorted_by([by_header(event_id=event_id)], it, largest_event=10_000)["r"]
+    [kept] = events.records
+    assert len(kept.key() or b"") + len(kept.headers() or ()) <= 1
+    assert f"only the log has its {missing};" in refusals(events)[0]
+
+
+def test_an_event_of_another_type_is_filtered_however_large() -> None:
+    it = record(value=bytes(10_000), headers=headers(ONE, "other"))
+    events = sorted_by([by_header(types=frozenset(["made"]))], it, largest_event=1000)["r"]
+    assert (events.filtered, events.records) == (1, [])
+
+
+def test_a_type_in_a_value_that_is_too_large_is_not_looked_for() -> None:
+    route = by_header(event_type="value:/type", types=frozenset(["made"]))
+    events = sorted_by([route], record(value=b'{"type": "made", "id": "' + b"x" * 1000 + b'"}'), largest_event=1000)[
+        "r"
+    ]
+    assert list(refusals(events)) == [0]
+
+
+@pytest.mark.parametrize("tombstones", Tombstones)
+def test_a_value_that_is_too_large_is_no_tombstone(tombstones: Tombstones) -> None:
+    route = by_header(event_id="coordinates", target=table(tombstones))
+    events = sorted_by([route], record(key=b"k", value=bytes(1001)), largest_event=1000)["r"]
+    assert (events.filtered, len(events.refused), events.records[0].value()) == (0, 1, b"")
+    assert "so only the log has its value" in refusals(events)[0]
+
+
+def test_what_is_not_kept_is_not_counted() -> None:
+    decoder = TopicDecoder("orders", None, [by_header()], largest_event=1000)
+    columns = decoder.new_columns().values()
+    assert decoder.add(record(key=b"four", value=bytes(100)), columns) == 104
+    assert decoder.add(record(key=b"four", value=bytes(1000)), columns) == 4
