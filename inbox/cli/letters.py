@@ -10,7 +10,7 @@ from inbox.cli.selection import readable_key
 from inbox.cli.tables import PlainTable
 from inbox.events import address_of, as_base64, record_time
 from inbox.printable import printable
-from inbox.sink.too_large import EventTooLargeError
+from inbox.store.dead_letters import EventTooLargeError
 from inbox.store.letters import Letter
 
 

@@ -90,7 +90,7 @@ class Aside:
             if letter.state is State.PARKED:
                 self._report(letter)
             if (key := self.key_held_by(letter)) is not None:
-                self._newly_held.setdefault(letter.partition_id, {}).setdefault(key, letter.record.offset())
+                self._newly_held.setdefault(letter.partition_id, {}).setdefault(key, letter.holds_from)
 
     def key_held_by(self, letter: DeadLetter) -> bytes | None:
         """Return the key, as `held_key` has it, whose later events wait behind it."""

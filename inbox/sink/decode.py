@@ -12,7 +12,8 @@ from inbox.events import Header, Record, decoded
 from inbox.sink.batch import NO_ID, RouteEvents
 from inbox.sink.identify import Identify, ReadType, identifier, needs_document, type_reader
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.sink.too_large import EventTooLargeError, cut
+from inbox.sink.too_large import cut
+from inbox.store.dead_letters import EventTooLargeError
 from inbox.store.options import Tombstones
 
 _TOMBSTONE = EventError(

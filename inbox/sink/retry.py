@@ -17,9 +17,8 @@ from inbox.sink.claiming import payload_hash
 from inbox.sink.decode import TopicDecoder
 from inbox.sink.isolate import RouteSettling
 from inbox.sink.routes import Route
-from inbox.sink.too_large import EventTooLargeError
 from inbox.store.database import SinkConnection
-from inbox.store.dead_letters import DeadLetter, DeadLetters, State
+from inbox.store.dead_letters import DeadLetter, DeadLetters, EventTooLargeError, State
 from inbox.store.ledger import Ledger
 from inbox.store.letters import Letter, Letters
 from inbox.store.processed import Claims, Processed

@@ -304,7 +304,7 @@ class Settler:
         for letter in letters:
             if (raw := letter.record.key()) is not None:
                 keys, key = self._parked_keys.setdefault((letter.route_id, letter.partition_id), {}), held_key(raw)
-                keys[key] = min(letter.record.offset(), keys.get(key, letter.record.offset()))
+                keys[key] = min(letter.holds_from, keys.get(key, letter.holds_from))
         if letters:
             self._bound_parked_keys()
 

@@ -2,12 +2,8 @@
 
 from dataclasses import dataclass
 
-from inbox.errors import EventError
 from inbox.events import Header, Record
-
-
-class EventTooLargeError(EventError):
-    """The event is larger than `[sink] largest_event`, so its dead letter does not have all of it."""
+from inbox.store.dead_letters import EventTooLargeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +67,5 @@ def cut(record: Record, headers: list[Header], header_bytes: int, largest: int) 
     size, missing = sum(sizes.values()), " and ".join(gone)
     return kept, EventTooLargeError(
         f"the event has {size} bytes, more than [sink] largest_event ({largest}), so only the log has its {missing}; "
-        "to apply it, raise largest_event, discard this dead letter, and replay its offset with --mode force"
+        "to apply it while the log has it, raise largest_event, then replay its offset"
     )

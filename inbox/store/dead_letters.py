@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from inbox.errors import error_text
+from inbox.errors import EventError, error_text
 from inbox.events import Record, as_base64, record_milliseconds, record_time
 from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
@@ -35,6 +35,10 @@ MOST_PARKED_KEYS = 250_000
 _SHORT_KEY_BYTES = 64
 
 
+class EventTooLargeError(EventError):
+    """The event is larger than `[sink] largest_event`, so its dead letter does not have all of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """One event of one route that was set aside; `attempts` is how often the handler was tried.
@@ -51,6 +55,14 @@ class DeadLetter:
     attempts: int
     state: State
     replay_id: int | None = None
+
+    @property
+    def holds_from(self) -> int:
+        """The offset from which on the events of its key wait.
+
+        Its own, unless it is too large: then a replay brings it again, since nothing can be applied from here.
+        """
+        return self.record.offset() + isinstance(self.error, EventTooLargeError)
 
 
 def held_key(key: bytes) -> bytes:
@@ -97,11 +109,16 @@ class DeadLetters:
     def parked_keys(
         self, connection: SinkConnection, partition_ids: Sequence[int], *, at_most: int = MOST_PARKED_KEYS + 1
     ) -> dict[tuple[int, int], dict[bytes, int]]:
-        """Read the keys of open letters, as `held_key` has them, with the offset of the first of each.
+        """Read the keys of open letters, as `held_key` has them, with the offset from which on their events wait.
 
         By (route id, partition id). Of more keys than `at_most`, that many are read.
         """
-        parameters = {"partition_ids": list(partition_ids), "short": _SHORT_KEY_BYTES, "at_most": at_most}
+        parameters = {
+            "partition_ids": list(partition_ids),
+            "short": _SHORT_KEY_BYTES,
+            "too_large": EventTooLargeError.__name__,
+            "at_most": at_most,
+        }
         keys: dict[tuple[int, int], dict[bytes, int]] = {}
         for route_id, partition_id, key, first in connection.execute(self._sql["parked_keys"], parameters):
             keys.setdefault((route_id, partition_id), {})[bytes(key)] = first

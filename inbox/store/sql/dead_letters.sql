@@ -108,9 +108,10 @@ WHERE d.partition_id = %(partition_id)s AND d.kafka_offset >= %(from_offset)s AN
 
 -- name: parked_keys
 -- Each key as a worker keeps it (held_key): a key may have as many bytes as an event, and there may be many.
-SELECT route_id, partition_id, held, min(kafka_offset)
+-- One that is too large holds those behind it, and not itself (holds_from).
+SELECT route_id, partition_id, held, min(kafka_offset + (error_class = %(too_large)s)::integer)
 FROM (
-    SELECT route_id, partition_id, kafka_offset,
+    SELECT route_id, partition_id, kafka_offset, error_class,
         CASE WHEN octet_length(key) <= %(short)s THEN key ELSE decode('00', 'hex') || sha512(key) END AS held
     FROM {schema}.dead_letters
     WHERE partition_id = ANY (%(partition_ids)s) AND state IN ('parked', 'waiting') AND key IS NOT NULL
