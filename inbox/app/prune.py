@@ -43,7 +43,10 @@ class Reach:
 
 @dataclass(frozen=True, kw_only=True)
 class PrunePlan:
-    """What is past its retention now. `horizon_after` is the time from which on ids are still recognised then."""
+    """What is past its retention now. `horizon_after` is the time from which on ids are still recognised then.
+
+    `outbox_left`: there is an outbox to prune, and this role may not; its relay's role does.
+    """
 
     claims: int
     claims_until: datetime | None
@@ -53,6 +56,7 @@ class PrunePlan:
     horizon_before: datetime | None
     horizon_after: datetime | None
     reaches: Sequence[Reach]
+    outbox_left: bool = False
 
 
 @dataclass(kw_only=True)
@@ -135,6 +139,8 @@ class Pruner:
 
     def _forget_outbox(self) -> int:
         if self._outbox is None or self._limits.outbox is None:
+            return 0
+        if not _may_prune_outbox(self._connection, self._schema, self._outbox):
             return 0
         retention = outbox_retention(self._connection, self._schema, self._outbox)
         return self._all_of(retention.forget, self._limits.outbox)
@@ -236,15 +242,23 @@ def _plan(connection: SinkConnection, schema: str, limits: RetentionLimits, outb
         horizon_before=before,
         horizon_after=newest([before, gone[-1].closed_at if gone else None]),
         reaches=[_reach(each, to_come.get(each.partition_id)) for each in horizons],
+        outbox_left=outbox is not None
+        and limits.outbox is not None
+        and not _may_prune_outbox(connection, schema, outbox),
     )
 
 
 def _old_in_outbox(
     connection: SinkConnection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None
 ) -> Old:
-    if outbox is None or limits.outbox is None:
+    if outbox is None or limits.outbox is None or not _may_prune_outbox(connection, schema, outbox):
         return Old(0, None)
     return outbox_retention(connection, schema, outbox).old(connection, limits.outbox)
+
+
+def _may_prune_outbox(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> bool:
+    """Return whether this role may: where the relay has a role of its own, the sink's has no right to it."""
+    return outbox_retention(connection, schema, outbox).may_forget(connection)
 
 
 def _reach(horizon: Horizon, to_come: int | None) -> Reach:

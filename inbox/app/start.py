@@ -28,6 +28,7 @@ from inbox.sink.worker import Worker
 from inbox.sink.writer import Desk, Writer
 from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.options import RelayKind, TableTarget
+from inbox.store.revisions import history_of
 from inbox.store.rights import missing_rights
 from inbox.store.schema_fit import require_current
 from inbox.store.tables import TableWriter
@@ -113,7 +114,10 @@ def require_rights(connection: SinkConnection, settings: Settings) -> None:
     publishes = has_outbox and (any(handler_routes(settings.routes)) or settings.failures.copy_to is not None)
     prunes = has_outbox and settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM
     schema = settings.database.schema
-    if problems := missing_rights(connection, schema, targets, publishes=publishes, prunes_outbox=prunes):
+    version = history_of(settings.outbox).version_table if settings.outbox is not None else None
+    if problems := missing_rights(
+        connection, schema, targets, version=version, publishes=publishes, prunes_outbox=prunes
+    ):
         raise StartupError("\n".join(problems))
 
 

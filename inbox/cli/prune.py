@@ -34,6 +34,8 @@ def prune(config: Path | None, execute: bool, as_json: bool) -> int:
         print_lines(_plan_lines(plan) if done is None else _done_lines(done))
     for reason in done.waits_for if done is not None else ():
         notice(f"claims stay for now: {reason}; the sink tries again by itself")
+    if plan.outbox_left:
+        notice("the outbox is left out: this role may not remove from it; the relay removes what it sent")
     return DONE
 
 

@@ -9,7 +9,9 @@ from psycopg import sql
 from inbox.errors import StartupError
 from inbox.store.database import SinkConnection
 from inbox.store.options import ExistingColumns, ExistingOutbox
+from inbox.store.rights import role_of
 from inbox.store.table_columns import TypeName
+from inbox.store.table_rights import lacking_usage
 
 _TABLE: LiteralString = """
 SELECT n.nspname, c.relname, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -99,6 +101,9 @@ def shape_of(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
     Raises:
         StartupError: a line for each thing that does not fit what `[outbox]` says.
     """
+    *parent, _ = existing.table.split(".")
+    if parent and (lacking := lacking_usage(connection, parent[-1], role_of(connection), "relay")):
+        raise StartupError(lacking)
     table = sql.Identifier(*existing.table.split(".")).as_string()
     found = connection.execute(_TABLE, (table,)).fetchone()
     if found is None:
@@ -129,9 +134,9 @@ def missing_rights(connection: SinkConnection, shape: Shape, *, prunes: bool) ->
     lacking = list(dict.fromkeys(right for right, name in wanted if not _may(connection, shape, right, name)))
     if prunes and not _may(connection, shape, "DELETE", None):
         lacking.append("DELETE")
+    role = role_of(connection)
     return [
-        f"the relay's role lacks {right} on {shape.name}; "
-        f"GRANT {_grant(right, written)} ON {shape.name} TO {connection.info.user}"
+        f"the relay's role lacks {right} on {shape.name}; GRANT {_grant(right, written)} ON {shape.name} TO {role}"
         for right in lacking
     ]
 

@@ -3,9 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import LiteralString
 
+from psycopg import sql
+
 from inbox.store.database import SinkConnection
-from inbox.store.options import TableMode, TableTarget, Tombstones
-from inbox.store.table_names import GENERATION_SLOTS, table_of
+from inbox.store.options import TableTarget
+from inbox.store.table_names import (
+    EXISTING_VERSION_TABLE,
+    GENERATION_SLOTS,
+    OUTBOX_VERSION_TABLE,
+    VERSION_TABLE,
+    table_of,
+)
+from inbox.store.table_rights import lacking_of_target, lacking_usage
 
 OF_SINK: Mapping[str, tuple[str, ...]] = {
     "sink": ("SELECT", "INSERT", "UPDATE"),
@@ -21,6 +30,8 @@ OF_SINK: Mapping[str, tuple[str, ...]] = {
     "handling": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "replays": ("SELECT", "INSERT", "UPDATE"),
     "replay_ranges": ("SELECT", "INSERT", "UPDATE"),
+    "resumptions": ("SELECT", "INSERT"),
+    VERSION_TABLE: ("SELECT",),
 }
 
 # What ON CONFLICT compares, it reads.
@@ -33,14 +44,22 @@ OF_READER: Mapping[str, tuple[str, ...]] = {"outbox_sent": ("SELECT",), "outbox_
 OF_PRUNER: Mapping[str, tuple[str, ...]] = {"outbox": ("SELECT", "DELETE"), "outbox_sent": ("SELECT", "DELETE")}
 
 OF_RELAY: Mapping[str, tuple[str, ...]] = {
+    OUTBOX_VERSION_TABLE: ("SELECT",),
     "outbox": ("SELECT", "DELETE"),
     "outbox_sent": ("SELECT", "INSERT", "DELETE"),
     "outbox_relay": ("SELECT", "INSERT", "UPDATE"),
 }
 
-OF_EXISTING_RELAY: Mapping[str, tuple[str, ...]] = {"relay_leases": ("SELECT", "INSERT", "UPDATE")}
+OF_EXISTING_RELAY: Mapping[str, tuple[str, ...]] = {
+    EXISTING_VERSION_TABLE: ("SELECT",),
+    "relay_leases": ("SELECT", "INSERT", "UPDATE"),
+}
 
-_MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), %s)"
+# By the catalog: to_regclass refuses who may not look into the schema, and would hide all the other rights.
+_MAY: LiteralString = """
+SELECT has_table_privilege(c.oid, %s) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname = %s AND relname = %s
+"""
 
 
 def missing_rights(
@@ -48,49 +67,52 @@ def missing_rights(
     schema: str,
     targets: Sequence[TableTarget],
     *,
+    version: str | None = None,
     publishes: bool = False,
     prunes_outbox: bool = False,
 ) -> list[str]:
-    """One line for each right that the sink lacks, with the GRANT that mends it."""
-    wanted = _wanted(schema, OF_SINK)
-    wanted += _wanted(schema, {"outbox": OF_PUBLISHER}) if publishes else []
-    wanted += [each for each in _wanted(schema, OF_PRUNER) if each not in wanted] if prunes_outbox else []
-    wanted += [(target.name, right) for target in targets for right in _of_target(target)]
-    return _lacking(connection, "sink", wanted)
+    """Return one line for each right that the sink lacks, with the GRANT that gives it.
+
+    `version` is the table that has the revision of what `[outbox]` names.
+    """
+    wanted = _pairs(OF_SINK)
+    wanted += [(version, "SELECT")] if version is not None else []
+    wanted += _pairs({"outbox": OF_PUBLISHER}) if publishes else []
+    wanted += [each for each in _pairs(OF_PRUNER) if each not in wanted] if prunes_outbox else []
+    role = role_of(connection)
+    of_targets = (line for target in targets for line in lacking_of_target(connection, target, role))
+    return list(dict.fromkeys([*_lacking(connection, "sink", schema, wanted), *of_targets]))
 
 
 def missing_relay_rights(connection: SinkConnection, schema: str) -> list[str]:
     """One line for each right that a relay lacks, with the GRANT that mends it."""
-    return _lacking(connection, "relay", _wanted(schema, OF_RELAY))
+    return _lacking(connection, "relay", schema, _pairs(OF_RELAY))
 
 
 def missing_lease_rights(connection: SinkConnection, schema: str) -> list[str]:
     """As `missing_relay_rights`, in the inbox's schema, where the outbox is a table of the user's."""
-    return _lacking(connection, "relay", _wanted(schema, OF_EXISTING_RELAY))
+    return _lacking(connection, "relay", schema, _pairs(OF_EXISTING_RELAY))
 
 
-def _wanted(schema: str, rights: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    return [(f'"{schema}"."{table}"', right) for table, each in rights.items() for right in each]
+def role_of(connection: SinkConnection) -> str:
+    """Return the role whose rights count, as a GRANT names it: not always the one that logged in."""
+    row = connection.execute("SELECT quote_ident(current_user)").fetchone()
+    return str(row[0]) if row else connection.info.user
 
 
-def _lacking(connection: SinkConnection, who: str, wanted: Sequence[tuple[str, str]]) -> list[str]:
-    return [
-        f"the {who}'s role lacks {right} on {table}; GRANT {right} ON {table} TO {connection.info.user}"
-        for table, right in wanted
-        if not _may(connection, table, right)
-    ]
+def _pairs(rights: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    return [(table, right) for table, each in rights.items() for right in each]
 
 
-def _of_target(target: TableTarget) -> list[str]:
-    rights = ["INSERT"]
-    if target.mode in (TableMode.UPSERT, TableMode.NEWEST):
-        rights += ["SELECT", "UPDATE"]
-    if target.tombstones is Tombstones.DELETE:
-        # A DELETE that looks rows up reads them, and takes its locks in the order of the key.
-        rights += ["SELECT", "UPDATE", "DELETE"]
-    return list(dict.fromkeys(rights))
+def _lacking(connection: SinkConnection, who: str, schema: str, wanted: Sequence[tuple[str, str]]) -> list[str]:
+    role = role_of(connection)
+    usage = lacking_usage(connection, schema, role, who)
+    lacking = [each for each in wanted if not _may(connection, schema, *each)]
+    names = [(right, sql.Identifier(schema, table).as_string()) for table, right in lacking]
+    lines = [f"the {who}'s role lacks {right} on {name}; GRANT {right} ON {name} TO {role}" for right, name in names]
+    return [usage, *lines] if usage is not None else lines
 
 
-def _may(connection: SinkConnection, table: str, right: str) -> bool:
-    row = connection.execute(_MAY, (table, right)).fetchone()
+def _may(connection: SinkConnection, schema: str, table: str, right: str) -> bool:
+    row = connection.execute(_MAY, (right, schema, table)).fetchone()
     return row is None or row[0] is not False

@@ -51,7 +51,7 @@ def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True)
         sink=sink,
         names=", ".join(sql.Literal(name).as_string() for name in names),
     )
-    script = head + _grants(schema, sink, {**_VERSIONS, **OF_SINK})
+    script = head + _grants(schema, sink, {**OF_SINK, **_VERSIONS})
     if outbox is None:
         return script
     if outbox.existing is not None:

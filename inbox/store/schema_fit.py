@@ -14,6 +14,13 @@ _PAYLOAD_TYPE = """
 SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'payload'
 """
 
+_MAY_READ = """
+SELECT has_schema_privilege(n.oid, 'USAGE') AND coalesce(has_table_privilege(c.oid, 'SELECT'), true),
+    quote_ident(current_user)
+FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = %(table)s
+WHERE n.nspname = %(schema)s
+"""
+
 
 def head_revision() -> str:
     """The revision that this version of the software needs, outbox aside."""
@@ -41,6 +48,7 @@ def require_current(connection: psycopg.Connection[Any], schema: str, outbox: Ou
         StartupError: there are no tables, they are behind this version or changed for a newer one, or the outbox is
             of the other payload type.
     """
+    require_readable(connection, schema, INBOX)
     current = current_revision(connection, schema)
     if current is None:
         raise StartupError(f'the schema "{schema}" holds no tables of the inbox; run `inbox migrate`')
@@ -49,9 +57,23 @@ def require_current(connection: psycopg.Connection[Any], schema: str, outbox: Ou
         require_outbox(connection, schema, outbox)
 
 
+def require_readable(connection: psycopg.Connection[Any], schema: str, history: History) -> None:
+    """Raise StartupError if the role may not read the revision, which would look like a schema that is not there."""
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(_MAY_READ, {"schema": schema, "table": history.version_table}).fetchone()
+    if row is None or row[0]:
+        return
+    shown, table = sql.Identifier(schema).as_string(), sql.Identifier(schema, history.version_table).as_string()
+    raise StartupError(
+        f"the role {row[1]} may not read the schema {shown}; GRANT USAGE ON SCHEMA {shown} TO {row[1]}; "
+        f"GRANT SELECT ON {table} TO {row[1]}"
+    )
+
+
 def require_outbox(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions) -> None:
     """As `require_current`, of the outbox alone."""
     history = history_of(outbox)
+    require_readable(connection, schema, history)
     current = current_revision(connection, schema, history)
     if current is None:
         holds = "no outbox" if outbox.existing is None else "nothing for the relay of a table of yours"
