@@ -13,6 +13,7 @@ from inbox.app.static_member import advice_on_instance
 from inbox.errors import InboxError, StartupError
 from inbox.handlers import load_handler, offered_by
 from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.consumer import require_consumer
 from inbox.settings import Settings
 from inbox.store.database import SinkConnection
 from inbox.store.ledger import Ledger
@@ -63,6 +64,10 @@ class _Examination(Examination):
             copies = [settings.failures.copy_to] if settings.failures.copy_to else []
             check_existing(self, settings.outbox)
             check_publishing(self, settings.database.schema, settings.kafka, settings.outbox, *copies)
+
+    def reach_brokers(self) -> None:
+        require_consumer(self._settings.kafka)
+        super().reach_brokers()
 
     def _find_schema(self) -> None:
         require_current(self.database(), self._settings.database.schema, self._settings.outbox)

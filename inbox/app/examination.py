@@ -74,7 +74,7 @@ class Examination:
         self.ask("database", self._connect, when_away="start the server, or correct [database] url")
 
     def find_brokers(self) -> None:
-        self.ask("brokers", self._reach_brokers, when_away="start them, or correct [kafka] bootstrap.servers")
+        self.ask("brokers", self.reach_brokers, when_away="start them, or correct [kafka] bootstrap.servers")
 
     def database(self) -> SinkConnection:
         """Raises UnaskedError where there is none."""
@@ -91,7 +91,8 @@ class Examination:
     def _connect(self) -> None:
         self._connection = connect(self._database, application_name="inbox check", read_only=True)
 
-    def _reach_brokers(self) -> None:
+    def reach_brokers(self) -> None:
+        """Find the cluster; raises StartupError where the brokers, or librdkafka, refuse."""
         cluster = Cluster(self._kafka, timeout_seconds=BROKER_SECONDS)
         self.cluster_id = cluster.cluster_id()
         self._cluster = cluster

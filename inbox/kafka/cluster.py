@@ -14,6 +14,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition, milliseconds_until
+from inbox.kafka.clients import made
 from inbox.kafka.failures import at_start, is_forbidden, is_refusal
 from inbox.kafka.options import CLIENT_ID, KafkaOptions, for_producers
 
@@ -51,7 +52,7 @@ class Cluster:
         self._servers = options.properties.get("bootstrap.servers", "")
         self._news = BrokerNews(encrypted="security.protocol" in options.properties)
         configuration: dict[str, Any] = {**for_producers(options), **_ADMIN, "error_cb": self._news.heard}
-        self._admin = AdminClient(configuration)
+        self._admin = made(lambda: AdminClient(configuration))
         self._timeout = timeout_seconds
 
     def cluster_id(self) -> str:

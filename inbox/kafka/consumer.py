@@ -27,6 +27,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.bounded import ended_within
+from inbox.kafka.clients import made
 from inbox.kafka.failures import is_unreadable, translated, unreadable
 from inbox.kafka.options import CLIENT_ID, DEFAULTS, GUARDED, KafkaOptions
 from inbox.kafka.outage import KafkaOutage
@@ -80,7 +81,9 @@ class GroupConsumer:
     ) -> None:
         properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=batch_bytes)}
         self.outage = KafkaOutage()
-        self._consumer = Consumer({**properties, "error_cb": self._on_error, "stats_cb": self.outage.statistics})
+        self._consumer = made(
+            lambda: Consumer({**properties, "error_cb": self._on_error, "stats_cb": self.outage.statistics})
+        )
         self._clock = clock
         self._asked_at = 0.0
         self._placed: set[TopicPartition] = set()
@@ -293,6 +296,14 @@ class GroupConsumer:
         self.outage.close()
         if not ended_within(_END_SECONDS, self._consumer.close):
             log().warning("group-not-left", after_seconds=_END_SECONDS)
+
+
+def require_consumer(options: KafkaOptions) -> None:
+    """Raise StartupError where librdkafka does not take the properties of a member of the group; no broker is asked."""
+    properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=_MOST_FETCHED)}
+    for name in ("bootstrap.servers", "metadata.broker.list", "group.instance.id"):
+        properties.pop(name, None)
+    made(lambda: Consumer(properties)).close()
 
 
 def consumer_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from inbox.errors import LostPlaceError, TryAgainError
 from inbox.events import TopicPartition
+from inbox.kafka.clients import made
 from inbox.kafka.consumer import consumer_properties
 from inbox.kafka.failures import translated
 from inbox.kafka.options import KafkaOptions
@@ -27,7 +28,11 @@ def agreement(
     Raises:
         TryAgainError: the brokers do not say.
     """
-    consumer = Consumer({**consumer_properties(options, batch_bytes=_BATCH_BYTES), "statistics.interval.ms": "0"})
+    properties: dict[str, Any] = {
+        **consumer_properties(options, batch_bytes=_BATCH_BYTES),
+        "statistics.interval.ms": "0",
+    }
+    consumer = made(lambda: Consumer(properties))
     try:
         consumer.assign([KafkaPartition(*at, offset, leader_epoch=epoch) for at, (offset, epoch) in places.items()])
         return _answers(consumer, places, time.monotonic() + seconds) if places else {}

@@ -22,6 +22,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from inbox.errors import LostPlaceError, TryAgainError
 from inbox.events import TopicPartition
+from inbox.kafka.clients import made
 from inbox.kafka.consumer import consumer_properties
 from inbox.kafka.failures import Fate, is_unreadable, meaning_of, translated, unreadable
 from inbox.kafka.options import KafkaOptions
@@ -97,7 +98,8 @@ class _Look:
         properties |= {"client.id": "kafka-inbox-reader", "statistics.interval.ms": str(_STATISTICS_MILLISECONDS)}
         properties |= fetching
         self._figures: list[dict[str, Any]] = []
-        self._consumer: Any = Consumer({**properties, "stats_cb": self._note, "error_cb": lambda _: None})
+        properties |= {"stats_cb": self._note, "error_cb": lambda _: None}
+        self._consumer: Any = made(lambda: Consumer(properties))
         self._deadline = time.monotonic() + seconds
 
     def __enter__(self) -> "_Look":

@@ -19,7 +19,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from inbox.errors import InboxError, StartupError, TryAgainError
+from inbox.errors import InboxError, TryAgainError
+from inbox.kafka.clients import made
 from inbox.kafka.failures import Fate, meaning_of, waits
 from inbox.kafka.first_steps import FirstSteps
 from inbox.kafka.options import PRODUCER_DEFAULTS, PRODUCER_GUARDED, KafkaOptions, for_producers
@@ -56,10 +57,8 @@ class EventProducer:
         self._fatal: KafkaError | None = None
         self._purged: KafkaError | None = None
         self._first_steps = FirstSteps()
-        try:
-            self._producer = Producer({**self._properties(options), "error_cb": self._on_error}, logger=_SILENT)
-        except KafkaException as error:
-            raise StartupError(f"[kafka] cannot be used by a producer: {error.args[0].str()}; correct it") from error
+        configuration = {**self._properties(options), "error_cb": self._on_error}
+        self._producer = made(lambda: Producer(configuration, logger=_SILENT))
 
     def _properties(self, options: KafkaOptions) -> dict[str, Any]:
         return producer_properties(options)

@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
 from inbox.errors import StartupError
+from inbox.kafka.clients import made
 from inbox.kafka.cluster import answer
 from inbox.kafka.failures import is_forbidden
 from inbox.kafka.options import PRODUCER_DEFAULTS, KafkaOptions, for_producers
@@ -73,7 +74,8 @@ class PublishingTopics:
     """Asks the brokers; each question waits at most `timeout_seconds`."""
 
     def __init__(self, options: KafkaOptions, *, timeout_seconds: float) -> None:
-        self._admin = AdminClient({**for_producers(options), "log_level": "0", "client.id": "kafka-inbox-admin"})
+        configuration: dict[str, Any] = {**for_producers(options), "log_level": "0", "client.id": "kafka-inbox-admin"}
+        self._admin = made(lambda: AdminClient(configuration))
         self._timeout = timeout_seconds
 
     def terms(self, name: str) -> TopicTerms:

@@ -14,6 +14,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from inbox.errors import InboxError, LostPlaceError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition, record_time
+from inbox.kafka.clients import made
 from inbox.kafka.consumer import consumer_properties
 from inbox.kafka.failures import is_unreadable, translated, unreadable
 from inbox.kafka.gaps import Gaps
@@ -45,7 +46,7 @@ class LogReader:
         properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=batch_bytes)}
         properties |= {"client.id": "kafka-inbox-reader", "statistics.interval.ms": "0"}
         properties.pop("group.instance.id", None)
-        self._consumer: Any = Consumer({**properties, "error_cb": self._on_error})
+        self._consumer: Any = made(lambda: Consumer({**properties, "error_cb": self._on_error}))
         self._patience = patience_seconds
         self._gaps = gaps
         self._failure: InboxError | None = None

@@ -6,6 +6,7 @@ from inbox.kafka.options import GUARDED, LOADS_CODE, PRODUCER_GUARDED
 from inbox.settings.outbox_rules import review_outbox
 from inbox.settings.problems import hint, quote, show_path
 from inbox.settings.properties import KNOWN, canonical
+from inbox.settings.property_values import wrong_value
 from inbox.settings.review import Review
 from inbox.settings.route_rules import review_route
 from inbox.settings.sources import FLAG
@@ -70,6 +71,8 @@ def _review_kafka(subject: Review) -> None:
             )
         elif not value.strip() and canonical(name) in {"bootstrap.servers", "group.id"}:
             subject.blame(path, "is empty")
+        elif (expected := wrong_value(name, value)) is not None:
+            subject.blame(path, expected)
 
 
 def _review_guarded(subject: Review, path: tuple[str, str], value: str) -> None:

@@ -10,6 +10,7 @@ from confluent_kafka import cimpl
 from inbox.kafka.options import GUARDED, LOADS_CODE
 from inbox.settings import Settings
 from inbox.settings.properties import KNOWN, is_secret
+from inbox.settings.property_values import VALUES
 
 Load = Callable[..., Settings]
 Refuse = Callable[..., str]
@@ -115,15 +116,58 @@ def test_properties_that_hold_secrets_are_known(name: str) -> None:
     assert is_secret(name)
 
 
-def test_the_names_are_those_of_the_librdkafka_in_use(tmp_path: Path) -> None:
-    listing = tmp_path / "configuration.md"
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("socket.timeout.ms", "abc", 'expected a whole number from 10 to 300000, not "abc"'),
+        ("socket.timeout.ms", "1", 'expected a whole number from 10 to 300000, not "1"'),
+        ("session.timeout.ms", "6s", 'expected a whole number from 1 to 3600000, not "6s"'),
+        ("message.max.bytes", "1MB", 'expected a whole number from 1000 to 1000000000, not "1MB"'),
+        ("linger.ms", "soon", 'expected a number from 0 to 900000, not "soon"'),
+        ("socket.keepalive.enable", "yes", 'expected true or false, not "yes"'),
+        ("security.protocol", "tls", 'expected one of plaintext, ssl, sasl_plaintext, sasl_ssl, not "tls"'),
+    ],
+)
+def test_a_value_that_no_client_takes_is_refused_wherever_it_comes_from(
+    refuse: Refuse, small: str, name: str, value: str, expected: str
+) -> None:
+    assert f'kafka."{name}" (flag -X): {expected}' in refuse(flags={name: value})
+    assert f'kafka."{name}" (inbox.toml): {expected}' in refuse(
+        small.replace("[[routes]]", f'"{name}" = "{value}"\n[[routes]]')
+    )
+    variable = f"INBOX_KAFKA__{name.replace('.', '_').upper()}"
+    assert f": {expected}" in refuse(environ={variable: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("security.protocol", "SASL_SSL"), ("linger.ms", "0.5"), ("socket.keepalive.enable", "T")],
+)
+def test_a_value_is_taken_as_librdkafka_takes_it(load: Load, name: str, value: str) -> None:
+    assert load(flags={name: value}).kafka.properties[name] == value
+
+
+def test_the_values_are_those_of_the_librdkafka_in_use(tmp_path: Path) -> None:
+    ranges = {row[0].strip(): row[2].strip() for row in listed(tmp_path) if len(row) > 3}
+    for name, (kind, *values) in VALUES.items():
+        shown = {"integer": " .. ", "number": " .. ", "boolean": ", ", "one-of": ", "}[kind].join(values)
+        assert ranges[name] == (shown or "true, false"), name
+
+
+def listed(directory: Path) -> list[list[str]]:
+    """The rows of the table of properties that librdkafka prints of itself."""
+    listing = directory / "configuration.md"
     library, process = ctypes.CDLL(cimpl.__file__), ctypes.CDLL(None)
     process.fopen.restype = ctypes.c_void_p
     stream = ctypes.c_void_p(process.fopen(str(listing).encode(), b"w"))
     library.rd_kafka_conf_properties_show(stream)
     process.fclose(stream)
 
-    rows = [line.split("|") for line in listing.read_text().splitlines() if line.count("|") > 2]
+    return [line.split("|") for line in listing.read_text().splitlines() if line.count("|") > 2]
+
+
+def test_the_names_are_those_of_the_librdkafka_in_use(tmp_path: Path) -> None:
+    rows = listed(tmp_path)
     settable = {row[0].strip() for row in rows[2:] if "see dedicated API" not in row[-1]}
 
     assert settable - {"Property", "builtin.features"} - {name for name in settable if name.startswith("---")} == KNOWN
