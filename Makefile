@@ -110,7 +110,7 @@ bench-parts: $(STAMP) ## where the microseconds of an event go, in the client an
 	$(BIN)/python -m tests.benchmarks.parts
 
 .PHONY: bench-memory bench-fairness
-bench-memory: $(STAMP) ## a worker's memory: values of 1 MB in 500 partitions, 1.5 and 3 GB behind; fails above 300 MB
+bench-memory: $(STAMP) ## a worker's memory: large values, headers, parked keys, and what decompresses to 300 MB; fails above what the docs promise
 	$(BIN)/python -m tests.benchmarks.memory
 
 bench-fairness: $(STAMP) ## how long events of 12 quiet partitions wait beside one with 400,000 to go
