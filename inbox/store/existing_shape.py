@@ -9,6 +9,7 @@ from psycopg import sql
 from inbox.errors import StartupError
 from inbox.store.database import SinkConnection
 from inbox.store.options import ExistingColumns, ExistingOutbox
+from inbox.store.relations import parts_of, resolvable
 from inbox.store.rights import role_of
 from inbox.store.table_columns import TypeName
 from inbox.store.table_rights import lacking_usage
@@ -101,10 +102,10 @@ def shape_of(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
     Raises:
         StartupError: a line for each thing that does not fit what `[outbox]` says.
     """
-    *parent, _ = existing.table.split(".")
+    *parent, _ = parts_of(existing.table)
     if parent and (lacking := lacking_usage(connection, parent[-1], role_of(connection), "relay")):
         raise StartupError(lacking)
-    table = sql.Identifier(*existing.table.split(".")).as_string()
+    table = resolvable(existing.table)
     found = connection.execute(_TABLE, (table,)).fetchone()
     if found is None:
         raise StartupError(f'the table "{existing.table}" does not exist; create it, or correct [outbox] table')

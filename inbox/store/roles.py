@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from psycopg import sql
 
 from inbox.store.options import ExistingOutbox, OutboxOptions, RelayKind
+from inbox.store.relations import parts_of
 from inbox.store.rights import OF_EXISTING_RELAY, OF_PRUNER, OF_PUBLISHER, OF_READER, OF_RELAY, OF_SINK
 from inbox.store.table_names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
 
@@ -66,7 +67,7 @@ def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True)
 def _grants_on_existing(existing: ExistingOutbox, role: str, *, prunes: bool) -> str:
     written = [each for each in (existing.columns.status, existing.columns.sent_at) if each is not None]
     columns = ", ".join(sql.Identifier(each).as_string() for each in written)
-    parts = existing.table.split(".")
+    parts = parts_of(existing.table)
     table = sql.Identifier(*parts).as_string()
     usage = f"GRANT USAGE ON SCHEMA {sql.Identifier(parts[0]).as_string()} TO {role};\n" if parts[1:] else ""
     rights = f"SELECT, UPDATE ({columns})" + (", DELETE" if prunes else "")

@@ -8,6 +8,7 @@ from psycopg import sql
 from inbox.errors import StartupError
 from inbox.store.database import SinkConnection
 from inbox.store.options import TableTarget
+from inbox.store.relations import resolvable
 
 _COLUMNS: LiteralString = """
 WITH RECURSIVE bases AS (
@@ -57,6 +58,14 @@ GROUP BY c.oid
 """
 
 
+_ALIKE: LiteralString = """
+SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
+    AND lower(%s) IN (lower(c.relname), lower(n.nspname || '.' || c.relname))
+ORDER BY 1 LIMIT 3
+"""
+
+
 class TypeName(NamedTuple):
     """A type as pg_type has it."""
 
@@ -97,19 +106,27 @@ def columns_of(connection: SinkConnection, target: TableTarget) -> dict[str, Col
     Raises:
         StartupError: one line with all that does not fit: table, columns, keys.
     """
-    rows = connection.execute(_COLUMNS, {"table": target.name}).fetchall()
+    table = resolvable(target.name)
+    rows = connection.execute(_COLUMNS, {"table": table}).fetchall()
     if not rows:
-        raise StartupError(f'the table "{target.name}" does not exist; create it, or correct [routes.table] name')
+        advice = f"create it, or correct [routes.table] name{_alike(connection, target)}"
+        raise StartupError(f'the table "{target.name}" does not exist; {advice}')
     found = {row[0]: _column(row) for row in rows}
-    keys = [frozenset(row[0]) for row in connection.execute(_UNIQUE_KEYS, (target.name,))]
+    keys = [frozenset(row[0]) for row in connection.execute(_UNIQUE_KEYS, (table,))]
     if problems := _problems(target, found, keys):
         raise StartupError("\n".join(problems))
     return found
 
 
+def _alike(connection: SinkConnection, target: TableTarget) -> str:
+    """Tables whose names differ in case alone, which is the usual mistake: names count as PostgreSQL stores them."""
+    found = [row[0] for row in connection.execute(_ALIKE, (target.name,))]
+    return f" (there is {' and '.join(found)}; upper and lower case count, and no quotes are needed)" if found else ""
+
+
 def checks_of(connection: SinkConnection, target: TableTarget) -> list[LiteralString]:
     """The CHECK constraints that concern nothing but columns of the route, as SQL over these columns."""
-    rows = connection.execute(_CHECKS, (target.name,))
+    rows = connection.execute(_CHECKS, (resolvable(target.name),))
     return [row[0] for row in rows if set(row[1]) <= target.columns.keys()]
 
 

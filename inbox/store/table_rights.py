@@ -11,6 +11,7 @@ from psycopg import sql
 
 from inbox.store.database import SinkConnection
 from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.relations import parts_of, resolvable
 
 _OF_SCHEMA: LiteralString = "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s"
 
@@ -66,14 +67,14 @@ WHERE row_security_active(%(table)s::oid) AND NOT EXISTS (
 
 def lacking_of_target(connection: SinkConnection, target: TableTarget, role: str) -> Iterator[str]:
     """Yield a line for each right that the role lacks to do what the route does, with the statement that gives it."""
-    *schema, name = target.name.split(".")
+    *schema, name = parts_of(target.name)
     if schema and (lacking := lacking_usage(connection, schema[-1], role)):
         yield lacking
     table = connection.execute(_RELATION, {"schema": schema[-1] if schema else None, "table": name}).fetchone()
     if table is None or table[0] is None:
         return
     given = {"table": table[0], "columns": list(target.columns)}
-    shown = sql.Identifier(*target.name.split(".")).as_string()
+    shown = resolvable(target.name)
     rights = _rights_of(target)
     for right, columns in rights.items():
         yield from _lacking_on(connection, table[0], shown, right, columns, role)

@@ -7,6 +7,7 @@ from typing import LiteralString, cast
 from psycopg import sql
 
 from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.relations import relation
 from inbox.store.table_columns import Column
 from inbox.store.table_expressions import expression, strict
 from inbox.store.table_inputs import Input
@@ -33,7 +34,7 @@ class Statements:
         self._columns = columns
         self._inputs = inputs
         self._decodes = decodes
-        self._table = sql.Identifier(*target.name.split("."))
+        self._table = relation(target.name)
         self._names = [sql.Identifier(name) for name in target.columns]
         self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
         self.write = self._insert(self._rows())

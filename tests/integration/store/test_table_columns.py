@@ -3,11 +3,16 @@
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from inbox.errors import StartupError
+from inbox.store.adoption import AdoptableTable
 from inbox.store.database import SinkConnection
 from inbox.store.options import TableMode, TableTarget
+from inbox.store.rights import missing_rights
 from inbox.store.table_columns import columns_of
+from inbox.store.tables import TableWriter
+from tests.integration.store.table_routes import events_of, of
 
 NO_KEY: dict[str, Any] = {"mode": TableMode.APPEND}
 BY_ID: dict[str, Any] = {"mode": TableMode.UPSERT, "key": ("id",)}
@@ -127,7 +132,72 @@ def test_a_table_may_be_a_partitioned_one(connection: SinkConnection) -> None:
     assert problems(connection, {"id": "/id"}, **BY_ID) == []
 
 
-@pytest.mark.parametrize("name", ['public."My Table"', '"My Table"'])
-def test_a_table_with_a_quoted_name_is_found(connection: SinkConnection, name: str) -> None:
-    connection.execute('CREATE TABLE "My Table" (id bigint PRIMARY KEY)')
-    assert problems(connection, {"id": "/id"}, name, **BY_ID) == []
+ODD_NAMES = ["Orders", "My Table", "100%s", "été", "é" * 31, "n" * 63, "select", "a'b", "a;b", "o:c", "{x}"]
+"""As PostgreSQL stores them."""
+
+
+@pytest.mark.parametrize("schema", ["public", "Sales 2026"])
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_table_is_the_one_whose_name_postgresql_stores(connection: SinkConnection, schema: str, name: str) -> None:
+    """Beside it stands the one that the name would be without quotes, with other types."""
+    connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+    for each, kind in {name.lower(): "text", name: "bigint"}.items():
+        table = sql.Identifier(schema, each)
+        connection.execute(sql.SQL("CREATE TABLE {} (id bigint PRIMARY KEY, a {})").format(table, sql.SQL(kind)))
+    target = TableTarget(name=f"{schema}.{name}", columns={"id": "/id", "a": "/n"}, **BY_ID)
+
+    assert columns_of(connection, target)["a"].declared == "bigint"
+    writer = TableWriter(connection, target)
+    writer.write(connection, events_of(of({"id": 1, "n": 7})))
+    rows = connection.execute(sql.SQL("SELECT id, a FROM {}").format(sql.Identifier(schema, name))).fetchall()
+    assert rows == [(1, 7)]
+    assert missing_rights(connection, "inbox", [target]) == []
+
+
+@pytest.mark.parametrize("name", ["Orders", '"Orders"', "public.Orders", 'public."Orders"', '"public"."Orders"'])
+def test_a_name_may_stand_without_its_schema_and_in_quotes(connection: SinkConnection, name: str) -> None:
+    connection.execute('CREATE TABLE orders (id text PRIMARY KEY); CREATE TABLE "Orders" (id bigint PRIMARY KEY)')
+    target = TableTarget(name=name, columns={"id": "/id"}, **BY_ID)
+
+    assert columns_of(connection, target)["id"].declared == "bigint"
+
+
+def test_a_dot_in_quotes_is_part_of_a_name(connection: SinkConnection) -> None:
+    connection.execute('CREATE TABLE "my.table" (id bigint PRIMARY KEY)')
+    assert problems(connection, {"id": "/id"}, 'public."my.table"', **BY_ID) == []
+
+
+@pytest.mark.parametrize("name", ["public.ORDERS", "ORDERS"])
+def test_a_name_that_differs_in_case_alone_is_told_with_those_that_there_are(
+    connection: SinkConnection, name: str
+) -> None:
+    connection.execute('CREATE TABLE orders (id text PRIMARY KEY); CREATE TABLE "Orders" (id bigint PRIMARY KEY)')
+    assert problems(connection, {"id": "/id"}, name, **NO_KEY) == [
+        f'the table "{name}" does not exist; create it, or correct [routes.table] name (there is public.Orders and '
+        "public.orders; upper and lower case count, and no quotes are needed)"
+    ]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_column_is_the_one_whose_name_postgresql_stores(connection: SinkConnection, name: str) -> None:
+    columns = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(each), sql.SQL(kind))
+        for each, kind in {name.lower(): "text", name: "bigint"}.items()
+    )
+    connection.execute(sql.SQL("CREATE TABLE t (id bigint PRIMARY KEY, {})").format(columns))
+    more: dict[str, Any] = {"mode": TableMode.NEWEST, "key": ("id",), "version": name}
+    target = TableTarget(name="public.t", columns={"id": "/id", name: "/n"}, **more)
+    for number in (7, 8, 6):
+        TableWriter(connection, target).write(connection, events_of(of({"id": 1, "n": number})))
+
+    assert connection.execute(sql.SQL("SELECT {} FROM t").format(sql.Identifier(name))).fetchall() == [(8,)]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_table_to_adopt_is_the_one_whose_name_postgresql_stores(connection: SinkConnection, name: str) -> None:
+    for each, kind in {name.lower(): "bytea", name: "bigint"}.items():
+        connection.execute(sql.SQL("CREATE TABLE {} (id {})").format(sql.Identifier(each), sql.SQL(kind)))
+    connection.execute(sql.SQL("INSERT INTO {} VALUES (7)").format(sql.Identifier(name)))
+
+    assert list(AdoptableTable(connection, f"public.{name}", "id").ids(10)) == [["7"]]
+    assert AdoptableTable(connection, name, "id").count().rows == 1
