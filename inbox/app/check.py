@@ -5,7 +5,7 @@ from contextlib import closing
 from functools import partial
 
 from inbox.app.binding import first_offsets, no_topic, sink_identity, wanted_topics
-from inbox.app.check_outbox import check_existing, check_publishing, require_capture
+from inbox.app.check_outbox import check_capture_topics, check_existing, check_publishing, require_capture
 from inbox.app.comparison import read_comparable
 from inbox.app.examination import Examination, Finding, UnaskedError, Verdict
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
@@ -64,6 +64,8 @@ class _Examination(Examination):
             copies = [settings.failures.copy_to] if settings.failures.copy_to else []
             check_existing(self, settings.outbox)
             check_publishing(self, settings.database.schema, settings.kafka, settings.outbox, *copies)
+        if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
+            check_capture_topics(self, settings.database, settings.kafka, settings.outbox)
 
     def reach_brokers(self) -> None:
         require_consumer(self._settings.kafka)

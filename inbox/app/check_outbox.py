@@ -3,13 +3,13 @@
 from contextlib import closing
 from functools import partial
 
-from inbox.app.connector import capture_of
+from inbox.app.connector import capture_of, heartbeat_topic
 from inbox.app.examination import BROKER_SECONDS, Examination, Finding, UnaskedError, Verdict
 from inbox.app.relay import require_relay_rights
 from inbox.errors import StartupError
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.producer import EventProducer
-from inbox.kafka.publishing import PublishingTopics, batch_bytes, judged
+from inbox.kafka.publishing import PublishingTopics, UnknownTermsError, batch_bytes, judged
 from inbox.settings import RelaySettings
 from inbox.store.database import SinkConnection
 from inbox.store.existing_outbox import waiting_topics as existing_topics
@@ -24,13 +24,17 @@ def check_relay(settings: RelaySettings) -> list[Finding]:
     with closing(Examination(settings.database, settings.kafka)) as examination:
         examination.find_database()
         examination.ask(f"outbox in {settings.database.schema}", lambda: _require_outbox(examination, settings))
-        if settings.outbox.relay is RelayKind.DEBEZIUM:
+        captured = settings.outbox.relay is RelayKind.DEBEZIUM
+        if captured:
             examination.ask("change data capture", lambda: _find_capture(examination, settings))
         else:
             check_existing(examination, settings.outbox)
             examination.ask("rights in the database", lambda: require_relay_rights(examination.database(), settings))
         examination.find_brokers()
-        check_publishing(examination, settings.database.schema, settings.kafka, settings.outbox)
+        if captured:
+            check_capture_topics(examination, settings.database, settings.kafka, settings.outbox)
+        else:
+            check_publishing(examination, settings.database.schema, settings.kafka, settings.outbox)
     return examination.findings
 
 
@@ -52,11 +56,42 @@ def check_publishing(
 ) -> None:
     """The producer, and each topic that events wait for or that is named."""
     examination.ask("producer", lambda: EventProducer(kafka, lambda *_: None).discard())
+    _check_topics(examination, schema, kafka, outbox, *topics)
+
+
+def check_capture_topics(
+    examination: Examination, database: DatabaseOptions, kafka: KafkaOptions, outbox: OutboxOptions
+) -> None:
+    """Check the topics that the printed connector sends to: that of its heartbeats, and those of the events.
+
+    Kafka Connect sends as a user of its own, whose rights nobody here can ask for.
+    """
+    examination.ask("heartbeat topic", lambda: _find_heartbeats(examination, heartbeat_topic(database), kafka))
+    _check_topics(examination, database.schema, kafka, outbox)
+
+
+def _check_topics(
+    examination: Examination, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str
+) -> None:
     found: dict[str, int] = dict.fromkeys(topics, 0)
     examination.ask("topics of the outbox", lambda: found.update(_topics(examination.database(), schema, outbox)))
+    ours = outbox.relay is RelayKind.INBOX
     for topic, largest in sorted(found.items()):
         subject = f"publishing to {topic}"
-        examination.ask(subject, partial(_judge, examination, subject, topic, largest, kafka))
+        examination.ask(subject, partial(_judge, examination, subject, topic, largest, kafka, ours=ours))
+
+
+def _find_heartbeats(examination: Examination, topic: str, kafka: KafkaOptions) -> None:
+    cluster = examination.cluster()
+    if topic not in cluster.topics([topic]):
+        if cluster.creates_topics():
+            return
+        raise StartupError(
+            f"the cluster has no topic {topic} (or this user may not see it), and the brokers do not create it: the "
+            "connector would stall at its first heartbeat, and publish events again out of order after a restart; "
+            f"create it: kafka-topics --create --partitions 1 --topic {topic}"
+        )
+    _judge(examination, "heartbeat topic", topic, 0, kafka, ours=False, advises=False)
 
 
 def _topics(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> dict[str, int]:
@@ -69,13 +104,28 @@ def _topics(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> d
     return existing_topics(connection, shape, outbox.existing)
 
 
-def _judge(examination: Examination, subject: str, topic: str, largest: int, kafka: KafkaOptions) -> None:
+def _judge(
+    examination: Examination,
+    subject: str,
+    topic: str,
+    largest: int,
+    kafka: KafkaOptions,
+    *,
+    ours: bool,
+    advises: bool = True,
+) -> None:
+    """`ours`: it is a producer of this configuration that sends; `advises`: what does not stop it is told, too."""
     examination.cluster()
-    terms = PublishingTopics(kafka, timeout_seconds=BROKER_SECONDS).terms(topic)
-    remarks = judged(terms, batch_bytes=batch_bytes(kafka), largest_bytes=largest)
+    try:
+        terms = PublishingTopics(kafka, timeout_seconds=BROKER_SECONDS).terms(topic, by_this_user=ours)
+    except UnknownTermsError as unknown:
+        if advises:
+            examination.findings.append(Finding(subject, Verdict.ADVICE, [str(unknown)]))
+        return
+    remarks = judged(terms, batch_bytes=batch_bytes(kafka) if ours else 0, largest_bytes=largest)
     if stops := [remark.text for remark in remarks if remark.stops]:
         raise StartupError("\n".join(stops))
-    if remarks:
+    if remarks and advises:
         examination.findings.append(Finding(subject, Verdict.ADVICE, [remark.text for remark in remarks]))
 
 

@@ -44,6 +44,15 @@ _VALUES: Mapping[OutboxPayload, Mapping[str, str]] = {
 }
 
 
+_HEARTBEAT_PREFIX = "__debezium-heartbeat"
+"""Debezium's default of `topic.heartbeat.prefix`; `topic.prefix` follows, behind a dot."""
+
+
+def heartbeat_topic(options: DatabaseOptions) -> str:
+    """Return the topic into which the printed connector sends its heartbeats. Raises as `connector`."""
+    return f"{_HEARTBEAT_PREFIX}.{capture_of(options).name}"
+
+
 def capture_of(options: DatabaseOptions) -> Capture:
     """What the connector finds in the database. Raises as `connector`."""
     return Capture(place_of(options).database, options.schema)
@@ -66,6 +75,7 @@ def connector(settings: RelaySettings) -> dict[str, object]:
         "publication.autocreate.mode": "disabled",
         "slot.name": name,
         "topic.prefix": name,
+        "topic.heartbeat.prefix": _HEARTBEAT_PREFIX,
         "table.include.list": rf"{re.escape(schema)}\.outbox",
         # also after the slot was lost, so that nothing is; what it repeats has the ids that it had
         "snapshot.mode": "when_needed",

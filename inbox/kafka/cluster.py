@@ -110,6 +110,21 @@ class Cluster:
         }
         return {name for name, configured in policies.items() if "compact" in configured["cleanup.policy"].value}
 
+    def creates_topics(self) -> bool | None:
+        """Return whether the brokers create a topic that a producer asks for; None where they do not tell this user."""
+        described = answer(
+            self._admin.describe_cluster(request_timeout=self._timeout), "asking for the brokers", self._timeout
+        )
+        asked = [ConfigResource(ConfigResource.Type.BROKER, str(node.id)) for node in described.nodes]
+        found = []
+        for future in self._admin.describe_configs(asked, request_timeout=self._timeout).values():
+            try:
+                configured = answer(future, "asking for the brokers' configuration", self._timeout)
+            except StartupError:
+                return None
+            found.append(configured["auto.create.topics.enable"].value == "true")
+        return all(found)
+
     def offsets_at(self, partitions: Sequence[TopicPartition], time: datetime) -> dict[TopicPartition, int]:
         """The first offset at or after `time`; the end where nothing is as young."""
         # The ends first: a record that arrives between the two questions is behind them, not before.

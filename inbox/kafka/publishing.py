@@ -25,6 +25,10 @@ class TopicTerms:
     max_message_bytes: int
 
 
+class UnknownTermsError(Exception):
+    """The brokers do not tell this user what the topic promises."""
+
+
 class Remark(NamedTuple):
     """One thing that is not as it should be; `stops`: events cannot be sent, or not all."""
 
@@ -78,15 +82,27 @@ class PublishingTopics:
         self._admin = made(lambda: AdminClient(configuration))
         self._timeout = timeout_seconds
 
-    def terms(self, name: str) -> TopicTerms:
-        """Raises StartupError where the topic is not there, or this user may not publish into it."""
+    def terms(self, name: str, *, by_this_user: bool = True) -> TopicTerms:
+        """Return what the topic promises; `by_this_user`: it is this user who publishes into it.
+
+        Raises:
+            StartupError: the topic is not there, or this user may not publish into it.
+            UnknownTermsError: this user may not read the topic's configuration, which publishing does not need.
+        """
         described = self._described(name)
         allowed = {operation.name for operation in described.authorized_operations or ()}
-        if allowed and not {"WRITE", "ALL"} & allowed:
+        if by_this_user and allowed and not {"WRITE", "ALL"} & allowed:
             raise StartupError(f"this user lacks WRITE on topic {name}; grant it (kafka-acls --operation Write)")
         asked = ConfigResource(ConfigResource.Type.TOPIC, name)
         future = self._admin.describe_configs([asked], request_timeout=self._timeout)[asked]
-        config = answer(future, f"asking for the configuration of topic {name}", self._timeout)
+        try:
+            config = answer(future, f"asking for the configuration of topic {name}", self._timeout)
+        except StartupError:
+            raise UnknownTermsError(
+                f"this user lacks DESCRIBE_CONFIGS on topic {name}, so its replication and its limits are not known; "
+                "grant it (kafka-acls --operation DescribeConfigs), or look at min.insync.replicas and "
+                "max.message.bytes yourself"
+            ) from None
         return TopicTerms(
             name=name,
             replicas=min(len(partition.replicas) for partition in described.partitions),

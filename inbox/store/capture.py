@@ -33,14 +33,18 @@ SELECT rolcanlogin,
            WHERE member = role.oid AND granted.rolname = 'rds_replication'),
        has_database_privilege(role.oid, current_database(), 'CONNECT'),
        has_schema_privilege(role.oid, %(schema)s, 'USAGE'),
-       has_table_privilege(role.oid, to_regclass(%(table)s), 'SELECT')
+       has_table_privilege(role.oid, to_regclass(%(table)s), 'SELECT'),
+       (SELECT min(oid::regprocedure::text) FROM pg_proc WHERE proname = 'pg_logical_emit_message'
+        AND proargtypes[2] = 'text'::regtype AND NOT has_function_privilege(role.oid, oid, 'EXECUTE'))
 FROM pg_roles AS role WHERE rolname = %(name)s
 """
 
 _PUBLICATION: LiteralString = """
 SELECT pubinsert, pubupdate OR pubdelete OR pubtruncate, EXISTS (
            SELECT FROM pg_publication_tables AS published
-           WHERE published.pubname = publication.pubname AND schemaname = %(schema)s AND tablename = 'outbox')
+           WHERE published.pubname = publication.pubname AND schemaname = %(schema)s AND tablename = 'outbox'), EXISTS (
+           SELECT FROM pg_publication_rel AS part WHERE prpubid = publication.oid AND prrelid = to_regclass(%(table)s)
+           AND (to_jsonb(part) ->> 'prqual' IS NOT NULL OR to_jsonb(part) ->> 'prattrs' IS NOT NULL))
 FROM pg_publication AS publication WHERE pubname = %(name)s
 """
 
@@ -137,7 +141,7 @@ class Capture:
         if role is None:
             yield f'there is no role "{self.name}" for the connector; {_REMEDY}'
             return
-        can_login, replicates, connects, uses, reads = role
+        can_login, replicates, connects, uses, reads, heartbeat = role
         name = sql.Identifier(self.name).as_string()
         grants = (
             (can_login, "LOGIN", f"ALTER ROLE {name} LOGIN"),
@@ -145,6 +149,7 @@ class Capture:
             (connects, "CONNECT on the database", f'GRANT CONNECT ON DATABASE "{self._database}" TO {name}'),
             (uses, f'USAGE on schema "{self._schema}"', f'GRANT USAGE ON SCHEMA "{self._schema}" TO {name}'),
             (reads, "SELECT on the outbox", f"GRANT SELECT ON {self._table} TO {name}"),
+            (not heartbeat, f"EXECUTE on {heartbeat}", f"GRANT EXECUTE ON FUNCTION {heartbeat} TO {name}"),
         )
         for has, right, remedy in grants:
             if not has:
@@ -155,12 +160,17 @@ class Capture:
         if publication is None:
             yield f'there is no publication "{self.name}"; {_REMEDY}'
             return
-        inserts, more, has_outbox = publication
+        inserts, more, has_outbox, narrowed = publication
         name = sql.Identifier(self.name).as_string()
         if not inserts or more:
             yield (
                 f'the publication "{self.name}" publishes something else than inserts, so that pruning would be read '
                 f"too; ALTER PUBLICATION {name} SET (publish = 'insert')"
+            )
+        if narrowed:
+            yield (
+                f'the publication "{self.name}" leaves out rows or columns of the outbox; '
+                f"ALTER PUBLICATION {name} SET TABLE {self._table}"
             )
         if not has_outbox:
             yield (

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
@@ -10,6 +11,7 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from inbox.dev.kafka_local import LocalKafka
 from inbox.dev.kafka_settings import BROKER_SETTINGS
 from inbox.errors import StartupError
+from inbox.outbox import publish
 from tests.integration.cli.conftest import Result, Sink
 from tests.kafka_topics import admin, create_topic, unique_name
 from tests.waiting import eventually
@@ -108,3 +110,17 @@ def test_a_user_who_may_not_know_whether_a_topic_is_compacted_is_advised_and_the
     assert checked.code == 0
     assert f"this user lacks DESCRIBE_CONFIGS on topic {guarded.topic}" in checked.out
     assert inbox("run", "--until-end", guarded).code == 0
+
+
+def test_a_user_who_may_write_and_not_see_the_configuration_is_advised(guarded: Sink, inbox: Inbox) -> None:
+    guarded.config.write_text(guarded.config.read_text() + "[outbox]\n")
+    assert inbox("migrate", guarded).code == 0
+    target = create_topic(guarded.bootstrap_servers, unique_name("target"), 1)
+    with psycopg.connect(guarded.database_url) as connection:
+        publish(connection, topic=target, type="T", payload={})
+    allow(guarded.bootstrap_servers, ResourceType.TOPIC, target, user="ANONYMOUS", operation=AclOperation.WRITE)
+
+    checked = inbox("check", guarded)
+
+    assert checked.code == 0, checked
+    assert f"advice       publishing to {target}: this user lacks DESCRIBE_CONFIGS on topic {target}" in checked.out

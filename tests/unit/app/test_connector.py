@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from inbox.app.connector import heartbeat_topic
 from inbox.cli.program import result_of
+from inbox.store.options import DatabaseOptions
 
 CONFIGURATION = """
 [database]
@@ -46,6 +49,12 @@ def test_it_is_of_this_database_and_holds_no_secret(printed: Printed) -> None:
     assert where == ["db.example", "6432", "orders", "verify-full", "/etc/ca.pem"]
     assert config["database.password"] == "${env:OUTBOX_CONNECTOR_PASSWORD}"
     assert "hunter2" not in out
+
+
+def test_the_heartbeats_topic_is_named_by_debeziums_rule(printed: Printed) -> None:
+    config = json.loads(printed()[1])["config"]
+    topic = heartbeat_topic(DatabaseOptions(url=SecretStr(URL)))
+    assert topic == f"{config['topic.heartbeat.prefix']}.{config['topic.prefix']}"
 
 
 def test_every_value_is_a_text_as_kafka_connect_wants_it(printed: Printed) -> None:
