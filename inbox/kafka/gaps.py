@@ -1,7 +1,8 @@
 """Decides whether the log may have nothing between two offsets: a gap is accepted only with a reason.
 
 A reason is compaction, or that control records and aborted records stand there. The first is a setting of the topic;
-the second is seen by reading the stretch once more (`inbox.kafka.look`). A topic with transactions has a gap behind
+the second is seen by reading the stretch once more (`inbox.kafka.look`), which finds committed records too that were
+not delivered. A topic with transactions has a gap behind
 each of them, so what was found out is kept: one offset is accepted without another question where the topic is known
 to have control records, and a longer gap is looked at together with what follows, which answers for the gaps to come.
 """
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from inbox.errors import StartupError, UnreadableError
+from inbox.errors import StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
-from inbox.kafka.look import Emptiness, offsets_without_record
+from inbox.kafka.look import Stretch, look_at
 from inbox.kafka.options import KafkaOptions
 from inbox.telemetry import log
 
@@ -32,8 +33,8 @@ class TopicPolicies(Protocol):
         ...
 
 
-Count = Callable[[TopicPartition, int, int, int], Emptiness]
-"""How many offsets hold nothing, from one up to another and so many ahead, as `offsets_without_record`."""
+LookAt = Callable[[TopicPartition, int, int, int], Stretch]
+"""What the log holds from one offset up to another and so many ahead, as `look_at`."""
 
 
 @dataclass(slots=True)
@@ -54,14 +55,14 @@ class Gaps:
         options: KafkaOptions,
         policies: TopicPolicies,
         *,
-        count: Count | None = None,
+        look: LookAt | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policies = policies
-        self._count = count or partial(_count, options)
+        self._look_at = look or partial(_look_at, options)
         self._clock = clock
         self._topics: dict[str, _Topic] = {}
-        self._explained: dict[TopicPartition, range] = {}
+        self._seen: dict[TopicPartition, tuple[int, Stretch]] = {}
 
     def require_reason(self, at: TopicPartition, from_offset: int, until_offset: int) -> None:
         """Return where the log has a reason to hold no committed record at these offsets.
@@ -72,8 +73,7 @@ class Gaps:
             TryAgainError: the brokers do not say.
         """
         topic = self._topics.setdefault(at.topic, _Topic())
-        explained = self._explained.get(at, range(0))
-        if topic.compacted or (from_offset in explained and until_offset <= explained.stop):
+        if topic.compacted or self._was_seen(at, from_offset, until_offset):
             return
         if topic.transactional and until_offset - from_offset == 1:
             return
@@ -81,14 +81,24 @@ class Gaps:
         if not topic.compacted:
             self._look(at, from_offset, until_offset, topic)
 
+    def _was_seen(self, at: TopicPartition, from_offset: int, until_offset: int) -> bool:
+        if at not in self._seen:
+            return False
+        since, stretch = self._seen[at]
+        within = since <= from_offset and until_offset <= stretch.until_offset
+        return within and not stretch.holds_committed(from_offset, until_offset)
+
     def _look(self, at: TopicPartition, from_offset: int, until_offset: int, topic: _Topic) -> None:
-        found = self._count(at, from_offset, until_offset, LOOK_AHEAD if topic.transactional else 0)
+        found = self._look_at(at, from_offset, until_offset, LOOK_AHEAD if topic.transactional else 0)
         if found.empty and topic.transactional:
             # What is missing may be missing further on.
-            found = self._count(at, from_offset, until_offset, 0)
+            found = self._look_at(at, from_offset, until_offset, 0)
+        if found.holds_committed(from_offset, until_offset):
+            text = f"{at}: records from {from_offset} up to {until_offset - 1} were not delivered; they are read again"
+            raise TryAgainError(text, away="kafka", reason="delivery", alert=True)
         if not found.empty:
             topic.transactional = True
-            self._explained[at] = range(from_offset, found.until_offset)
+            self._seen[at] = from_offset, found
         elif topic.compacted is None:
             self._warn(at, from_offset, until_offset, topic)
         else:
@@ -117,8 +127,8 @@ class Gaps:
             )
 
 
-def _count(options: KafkaOptions, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Emptiness:
-    return offsets_without_record(options, at, from_offset, until_offset, ahead=ahead)
+def _look_at(options: KafkaOptions, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Stretch:
+    return look_at(options, at, from_offset, until_offset, ahead=ahead)
 
 
 def without_reason(at: TopicPartition, from_offset: int, until_offset: int) -> UnreadableError:

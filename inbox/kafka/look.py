@@ -12,7 +12,9 @@ Facts about librdkafka that this module rests on:
 """
 
 import time
-from collections.abc import Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -32,18 +34,26 @@ _STATISTICS_MILLISECONDS = 50
 _QUIET_SECONDS = 0.15
 _POLL_SECONDS = 0.05
 _SILENT_SECONDS = 1.5
-_SEEN = {"queued.min.messages": "1", "isolation.level": "read_uncommitted"}
 _ONE_BATCH = {"fetch.message.max.bytes": "1"}
 
 
-class Emptiness(NamedTuple):
-    """How many offsets hold neither a record, committed or not, nor a control record, of those up to `until_offset`."""
+class Stretch(NamedTuple):
+    """What the log holds up to `until_offset`.
+
+    `empty` offsets hold neither a record, committed or not, nor a control record; `committed` are those of committed
+    records.
+    """
 
     empty: int
     until_offset: int
+    committed: Sequence[int]
+
+    def holds_committed(self, from_offset: int, until_offset: int) -> bool:
+        """Return whether a committed record stands between the offsets."""
+        return bisect_left(self.committed, from_offset) < bisect_left(self.committed, until_offset)
 
 
-def offsets_without_record(
+def look_at(
     options: KafkaOptions,
     at: TopicPartition,
     from_offset: int,
@@ -51,8 +61,8 @@ def offsets_without_record(
     *,
     ahead: int = 0,
     seconds: float = 30.0,
-) -> Emptiness:
-    """Count the offsets that hold nothing, and up to `ahead` further ones as far as the log has them.
+) -> Stretch:
+    """Read a stretch of the log once more, and up to `ahead` further offsets as far as the log has them.
 
     Without `ahead`, hardly more is looked at than asked for: the rest of one batch.
 
@@ -61,8 +71,14 @@ def offsets_without_record(
         LostPlaceError: the log does not reach back to `from_offset` any more.
         TryAgainError: the brokers do not say within the time.
     """
-    with _Look(options, seconds, {} if ahead else _ONE_BATCH) as look:
-        return look.count(at, from_offset, until_offset, ahead)
+    fetching = {} if ahead else _ONE_BATCH
+    with _Look(options, seconds, {**fetching, "isolation.level": "read_uncommitted"}) as look:
+        empty, reached, records = look.count(at, from_offset, until_offset, ahead)
+    if not ahead and not any(offset < until_offset for offset in records):
+        return Stretch(empty, until_offset, ())
+    with _Look(options, seconds, fetching) as look:
+        following, committed = look.read(at, from_offset, until_offset, ahead)
+    return Stretch(empty, min(reached, following) if ahead else until_offset, committed)
 
 
 def readable_from(
@@ -92,10 +108,14 @@ class _Look:
     """A consumer that is no member of the group, for as long as the look takes."""
 
     def __init__(self, options: KafkaOptions, seconds: float, fetching: Mapping[str, str]) -> None:
-        properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=_BATCH_BYTES), **_SEEN}
+        properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=_BATCH_BYTES)}
         for name in ("group.instance.id", "max.partition.fetch.bytes"):
             properties.pop(name, None)
-        properties |= {"client.id": "kafka-inbox-reader", "statistics.interval.ms": str(_STATISTICS_MILLISECONDS)}
+        properties |= {
+            "queued.min.messages": "1",
+            "client.id": "kafka-inbox-reader",
+            "statistics.interval.ms": str(_STATISTICS_MILLISECONDS),
+        }
         properties |= fetching
         self._figures: list[dict[str, Any]] = []
         properties |= {"stats_cb": self._note, "error_cb": lambda _: None}
@@ -115,15 +135,25 @@ class _Look:
     def _note(self, text: str) -> None:
         self._figures = [*self._figures[-8:], orjson.loads(text)]
 
-    def count(self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Emptiness:
-        """As `offsets_without_record`."""
+    def read(self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> tuple[int, Sequence[int]]:
+        """Return the offset behind what was read, and the offsets of records."""
         self._consumer.assign([KafkaPartition(*at, from_offset)])
-        reached, at_end = from_offset, False
+        reached, at_end, records = from_offset, False, array("q")
         while reached < until_offset or (reached < until_offset + ahead and not at_end):
             self._check_time(at, until_offset)
             message = self._consumer.poll(_POLL_SECONDS)
-            if message is not None:
-                reached, at_end = _place_after(message, at, reached)
+            if message is None:
+                continue
+            reached, at_end = _place_after(message, at, reached)
+            if message.error() is None:
+                records.append(message.offset())
+        return reached, records
+
+    def count(
+        self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int
+    ) -> tuple[int, int, Sequence[int]]:
+        """Return how many offsets hold nothing, up to which one that is known, and offsets of records."""
+        _, records = self.read(at, from_offset, until_offset, ahead)
         while (figures := self._settled(at, until_offset)) is None:
             self._check_time(at, until_offset)
             # Nothing is fetched while the queue holds a record, so the figures come to rest.
@@ -131,7 +161,7 @@ class _Look:
             while self._consumer.poll(0) is not None:
                 pass
         fetched, next_offset = figures
-        return Emptiness(next_offset - from_offset - fetched, next_offset)
+        return next_offset - from_offset - fetched, next_offset, records
 
     def _settled(self, at: TopicPartition, until_offset: int) -> tuple[int, int] | None:
         pairs = [_fetched(figures, at) for figures in self._figures]

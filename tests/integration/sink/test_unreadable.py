@@ -8,6 +8,7 @@ import pytest
 
 from inbox.dev.kafka_local import LocalKafka
 from inbox.errors import HaltError
+from inbox.kafka.consumer import GroupConsumer, Taken
 from tests.integration.sink.logs import (
     LENGTH,
     MAGIC,
@@ -158,6 +159,24 @@ def test_control_and_aborted_records_are_passed(cuttable: Sink) -> None:
     cuttable.run()
     assert effects(cuttable) == [1, 2, 3, 4]
     assert cuttable.next_offsets() == {0: 3 + 501 + 2 + 1 + 2}
+
+
+def test_records_that_were_not_delivered_are_read_again(cuttable: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    send_in_transaction(cuttable, events(1))
+    send_singly(cuttable, events(2, 3, 4))
+    take, dropped = GroupConsumer.take, list[int]()
+
+    def forgetful(consumer: GroupConsumer, *arguments: Any, **more: Any) -> Taken:
+        taken = take(consumer, *arguments, **more)
+        if not dropped:
+            dropped.extend(record.offset() for record in taken.records if record.offset() in (2, 3))
+            taken.records = [record for record in taken.records if record.offset() not in (2, 3)]
+        return taken
+
+    monkeypatch.setattr(GroupConsumer, "take", forgetful)
+    cuttable.run()
+    assert dropped
+    assert effects(cuttable) == [1, 2, 3, 4]
 
 
 def test_an_unreadable_batch_of_an_aborted_transaction_halts(kafka: LocalKafka, cuttable: Sink) -> None:

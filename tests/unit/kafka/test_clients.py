@@ -10,7 +10,7 @@ from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.consumer import GroupConsumer, require_consumer
 from inbox.kafka.epochs import agreement
-from inbox.kafka.look import offsets_without_record
+from inbox.kafka.look import look_at
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.producer import EventProducer
 from inbox.kafka.publishing import PublishingTopics
@@ -22,7 +22,7 @@ MAKERS: list[Callable[[KafkaOptions], Any]] = [
     lambda options: LogReader(options, batch_bytes=1 << 20),
     require_consumer,
     lambda options: agreement(options, {P0: (1, 0)}),
-    lambda options: offsets_without_record(options, P0, 0, 1),
+    lambda options: look_at(options, P0, 0, 1),
     Cluster,
     lambda options: PublishingTopics(options, timeout_seconds=1),
     lambda options: EventProducer(options, lambda *_: None),

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from inbox.errors import StartupError, UnreadableError
+from inbox.errors import StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
 from inbox.kafka.gaps import LOOK_AHEAD, Gaps
-from inbox.kafka.look import Emptiness
+from inbox.kafka.look import Stretch
 from inbox.kafka.options import KafkaOptions
 
 P0 = TopicPartition("orders", 0)
@@ -30,19 +30,20 @@ class Policies:
 class LogOf:
     """A log of which some offsets hold nothing; `looks` are the stretches that were read."""
 
-    def __init__(self, *empty: int, end: int = 1000) -> None:
+    def __init__(self, *empty: int, committed: Sequence[int] = (), end: int = 1000) -> None:
         self.empty = empty
+        self.committed = committed
         self.end = end
         self.looks: list[tuple[int, int, int]] = []
 
-    def count(self, at: TopicPartition, since: int, until: int, ahead: int) -> Emptiness:
+    def look(self, at: TopicPartition, since: int, until: int, ahead: int) -> Stretch:
         self.looks.append((since, until, ahead))
         reached = min(until + ahead, self.end)
-        return Emptiness(sum(since <= each < reached for each in self.empty), reached)
+        return Stretch(sum(since <= each < reached for each in self.empty), reached, self.committed)
 
 
 def gaps_of(policies: Policies, of: LogOf) -> Gaps:
-    return Gaps(KafkaOptions(group_id="g", properties={}), policies, count=of.count)
+    return Gaps(KafkaOptions(group_id="g", properties={}), policies, look=of.look)
 
 
 def test_a_gap_of_a_compacted_topic_has_a_reason_and_the_log_is_not_read() -> None:
@@ -103,8 +104,21 @@ def test_a_user_that_may_not_know_the_policy_is_warned_once_and_goes_on(capsys: 
 
 def test_what_cannot_be_read_is_no_gap_whatever_the_policy_may_be() -> None:
     class Damaged(LogOf):
-        def count(self, at: TopicPartition, since: int, until: int, ahead: int) -> Emptiness:
+        def look(self, at: TopicPartition, since: int, until: int, ahead: int) -> Stretch:
             raise UnreadableError("damaged", at=at, offset=since)
 
     with pytest.raises(UnreadableError, match="damaged"):
         gaps_of(Policies(None), Damaged()).require_reason(P0, 5, 6)
+
+
+def test_committed_records_that_were_not_delivered_are_no_gap() -> None:
+    with pytest.raises(TryAgainError, match="records from 5 up to 7 were not delivered; they are read again"):
+        gaps_of(Policies(False), LogOf(committed=[6])).require_reason(P0, 5, 8)
+
+
+def test_what_was_seen_together_answers_only_for_gaps_without_a_committed_record() -> None:
+    gaps = gaps_of(Policies(False), LogOf(committed=range(30, 40)))
+    for offset in (5, 15, 25):
+        gaps.require_reason(P0, offset, offset + 3)
+    with pytest.raises(TryAgainError):
+        gaps.require_reason(P0, 29, 31)
