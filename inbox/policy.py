@@ -27,6 +27,7 @@ class SameId(StrEnum):
 class FailureLimits:
     """`[failures]`: `attempts` for a handler's own exception, `halt_above` dead letters of a partition in an hour.
 
+    `wait_for_rows` is how long an event waits for a row that another one may bring.
     `handler_timeout` is for one call of a handler, `copy_to` the topic that gets a copy of each dead letter.
     """
 
@@ -34,6 +35,7 @@ class FailureLimits:
     handler_timeout: timedelta = timedelta(seconds=60)
     order: Order = Order.KEY
     halt_above: int = 10_000
+    wait_for_rows: timedelta = timedelta(seconds=30)
     same_id_other_payload: SameId = SameId.PARK
     copy_to: str | None = None
 

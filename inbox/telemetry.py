@@ -46,7 +46,7 @@ PAUSED = Gauge(
     ["reason"],
     registry=REGISTRY,
 )
-OF_PARTITIONS = frozenset({"dead_letters"})
+OF_PARTITIONS = frozenset({"dead_letters", "missing_row"})
 """Reasons of `inbox_paused` that concern some partitions of a sink that does its work otherwise."""
 WORKER_RESTARTS = Counter(
     "inbox_worker_restarts", "Workers started again by `inbox run --workers N`, however they ended.", registry=REGISTRY

@@ -12,6 +12,8 @@ from inbox.sink.apply import Effect, HandlerEffect, TableEffect
 from inbox.sink.attempts import BoundRoute, ParkedKeys
 from inbox.sink.calls import Calls, WatchedCalls
 from inbox.sink.routes import Route
+from inbox.sink.row_waits import RowWaits
+from inbox.sink.row_watch import RowWatch
 from inbox.sink.settle import Settler
 from inbox.sink.suspects import Suspects
 from inbox.sink.time_limit import TimeLimit
@@ -33,6 +35,7 @@ class Desks:
         self._owner = owner
         self._time_limit = time_limit
         self._parked_keys: ParkedKeys = {}
+        self._row_waits = RowWaits(settings.failures.wait_for_rows.total_seconds())
         self._witness = LogWitness(ready.cluster, Explanation(settings, ready.cluster).of_topics)
         self._suspects = Suspects(
             Handling(settings.database.schema, owner),
@@ -75,6 +78,9 @@ class Desks:
             introduce=self._introduce,
             takeover_seconds=settings.database.takeover_timeout_seconds,
             witness=self._witness,
+            row_watch=RowWatch(
+                self._row_waits, settings.database.schema, sorted(self._ready.topics), self._ready.cluster.stable_ends
+            ),
             copies=_copies(settings, registration.route_ids),
         )
 

@@ -120,6 +120,7 @@ class FailuresSection(Section):
     )
     order: Annotated[Order, PlainValidator(syntax.one_of(Order))] = FailureLimits.order
     halt_above: Annotated[int, PlainValidator(quantities.count(1))] = FailureLimits.halt_above
+    wait_for_rows: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1h"))] = FailureLimits.wait_for_rows
     same_id_other_payload: Annotated[SameId, PlainValidator(syntax.one_of(SameId))] = (
         FailureLimits.same_id_other_payload
     )

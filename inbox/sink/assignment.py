@@ -5,7 +5,8 @@
        ├── at once: owner is still me, but a replay, a retry or a discard raised the epoch
        └── after a while ── WITHHELD: owner is another
 
-    PLACING and ACTIVE become PAUSED while the partition has too many dead letters.
+    PLACING and ACTIVE become PAUSED while the partition has too many dead letters. ACTIVE becomes AWAITING at an event
+    that misses a row: what is before the event is settled first, and what is behind it is taken after a while.
 
 A partition is handed out paused. Only in ACTIVE are its records taken, and the first of them is the one
 that the ledger expects, or a later one where the log holds none in between (compaction, aborted and
@@ -22,6 +23,7 @@ from inbox.events import TopicPartition
 from inbox.store.ledger import Holding, Replaying
 
 _TAKEOVERS_BEFORE_HALT = 5
+_FIRST_ROW_PAUSE, _LONGEST_ROW_PAUSE = 0.05, 2.0
 
 
 class Phase(Enum):
@@ -33,6 +35,7 @@ class Phase(Enum):
     ACTIVE = "active"
     WITHHELD = "withheld"
     PAUSED = "paused"
+    AWAITING = "awaiting"
 
 
 @dataclass(slots=True)
@@ -41,7 +44,7 @@ class Assigned:
 
     `taken` is the next offset to take into a batch, `settled` the ledger's `next_offset` as last known; what lies below
     `reached` was settled before, when the partition was placed. `leader_epoch` is of the record before it, as of then.
-    `replay` goes over it.
+    `replay` goes over it. `row_edge` is where an event misses a row, for the `row_tries`-th time.
     """
 
     phase: Phase = Phase.ASKING
@@ -55,6 +58,9 @@ class Assigned:
     topic_id: UUID | None = None
     leader_epoch: int | None = None
     replay: Replaying | None = None
+    row_edge: int | None = None
+    row_at: int = -1
+    row_tries: int = 0
 
 
 class Assignment:
@@ -110,7 +116,7 @@ class Assignment:
             if each is None:
                 continue
             found_elsewhere = holding.owner_epoch != each.owner_epoch or holding.next_offset != each.settled
-            sees_moves = each.phase is Phase.PAUSED or (idle and each.phase is Phase.ACTIVE)
+            sees_moves = each.phase in (Phase.PAUSED, Phase.AWAITING) or (idle and each.phase is Phase.ACTIVE)
             if each.phase is Phase.LOOKING or (sees_moves and found_elsewhere):
                 self._take_over(each, holding, now)
                 moved.append(holding.address)
@@ -132,8 +138,48 @@ class Assignment:
         return each if each is not None and each.phase is Phase.ACTIVE else None
 
     def edges(self) -> dict[tuple[str, int], int]:
-        """Where the replay of a partition ends that one goes over: what lies behind is not taken along with it."""
-        return {at: each.replay.until_offset for at, each in self.partitions.items() if each.replay is not None}
+        """Where the replay of a partition ends, or a row is missed: what lies behind is not taken along with it."""
+        found: dict[tuple[str, int], int] = {}
+        for at, each in self.partitions.items():
+            edges = [] if each.replay is None else [each.replay.until_offset]
+            if each.row_edge is not None:
+                edges.append(each.row_edge)
+            if edges:
+                found[at] = min(edges)
+        return found
+
+    def await_row(self, partition: TopicPartition, offset: int) -> bool:
+        """The event there misses a row: settle what is before it, then let `halt_at_rows` hold the partition.
+
+        Returns:
+            Whether the partition has to be taken from again, up to the event.
+        """
+        each = self.partitions.get(partition)
+        if each is None or each.phase is not Phase.ACTIVE:
+            return False
+        each.row_tries = each.row_tries + 1 if each.row_at == offset else 1
+        each.row_edge = each.row_at = offset
+        return each.settled < offset
+
+    def halt_at_rows(self, now: float) -> list[TopicPartition]:
+        """Hold the partitions that have come to an event which misses a row, each for a while; those that begin to."""
+        held = []
+        for partition, each in self.partitions.items():
+            if each.phase is Phase.ACTIVE and each.row_edge is not None and each.settled >= each.row_edge:
+                each.phase = Phase.AWAITING
+                each.withheld_until = now + min(_LONGEST_ROW_PAUSE, _FIRST_ROW_PAUSE * 2.0 ** min(each.row_tries, 10))
+                held.append(partition)
+        return held
+
+    def try_rows(self, now: float) -> None:
+        """Try those again that were held for long enough."""
+        for each in self.partitions.values():
+            if each.phase is Phase.AWAITING and now >= each.withheld_until:
+                each.phase, each.row_edge = Phase.LOOKING, None
+
+    def awaiting(self) -> list[TopicPartition]:
+        """Those that are held at an event which misses a row."""
+        return self._in(Phase.AWAITING)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
         """Take nothing more from these, which have too many dead letters, until `looked` says otherwise.
@@ -196,6 +242,8 @@ class Assignment:
         each.leader_epoch = holding.leader_epoch
         each.taken = each.settled = holding.next_offset
         each.reached = holding.reached_offset
+        if each.row_edge is not None and holding.next_offset >= each.row_edge:
+            each.row_edge = None
 
     def _in(self, phase: Phase) -> list[TopicPartition]:
         return [partition for partition, each in self.partitions.items() if each.phase is phase]

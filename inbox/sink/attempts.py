@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from inbox.policy import FailureLimits, Foresight
 from inbox.sink.apply import Effect
+from inbox.sink.row_waits import RowWaits
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter
 from inbox.store.processed import Processed
@@ -36,7 +37,10 @@ class RouteForesight:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What an attempt works with; `trial`: it is rolled back, so that nothing is parked for good."""
+    """What an attempt works with; `trial`: it is rolled back, so that nothing is parked for good.
+
+    `row_waits` decides whether an event waits for a row that it misses; None where none does.
+    """
 
     connection: SinkConnection
     session: HandlerSession
@@ -44,6 +48,7 @@ class Attempts:
     processed: Processed
     limits: FailureLimits
     trial: bool = False
+    row_waits: RowWaits | None = None
     foresight: defaultdict[int, RouteForesight] = field(default_factory=lambda: defaultdict(RouteForesight))
     """By route id."""
 

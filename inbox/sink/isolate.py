@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from inbox.errors import EventError
+from inbox.errors import EventError, InboxError
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import Isolation, SameId, Verdict, after_failure, pause_before_attempt
 from inbox.sink.apply import AttemptFailed
@@ -14,7 +14,9 @@ from inbox.sink.aside import Aside
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Column
 from inbox.sink.claiming import Claiming, SameIdOtherPayloadError
+from inbox.sink.row_waits import RowMissingError
 from inbox.store.dead_letters import DeadLetter
+from inbox.store.failures import says_missing
 
 LARGEST_PART = 2500
 """Events that are tried together: what a first failure among them undoes."""
@@ -244,7 +246,12 @@ class RouteSettling:
         part.followers = {self._column.ids[place] for place in (*part.duplicates, *self._conflicts)}
 
     def _judge(self, culprit: int, failed: AttemptFailed) -> None:
-        """One event failed: set it aside, or let it be tried again."""
+        """One event failed: set it aside, or let it be tried again.
+
+        Raises:
+            RowMissingError: it waits for a row that another event may bring.
+        """
+        self._wait_for_row(culprit, failed.error)
         self._tries[culprit] += 1
         tries = self._tries[culprit]
         if after_failure(certain=failed.certain, attempts=tries, limits=self._do.limits) is Verdict.PARK:
@@ -253,6 +260,14 @@ class RouteSettling:
         pause = pause_before_attempt(tries, self._paused)
         self._paused += pause
         time.sleep(pause)
+
+    def _wait_for_row(self, place: int, error: BaseException) -> None:
+        waits = self._do.row_waits
+        if waits is None or not isinstance(error, InboxError) or not says_missing(error):
+            return
+        partition_id, offset = self._column.partition_ids[place], self._column.records[place].offset()
+        if waits.may_wait(partition_id, offset):
+            raise RowMissingError(self._route.name, partition_id, offset)
 
     def _conflicts_anew(self) -> None:
         """What bore an id first may be what is set aside now: who conflicts with whom is asked anew."""

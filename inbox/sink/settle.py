@@ -15,6 +15,8 @@ from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Batch, Slice
 from inbox.sink.hand_parked import HandParked
 from inbox.sink.letter_limit import LetterLimit
+from inbox.sink.row_waits import RowMissingError
+from inbox.sink.row_watch import RowWatch
 from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
@@ -37,12 +39,14 @@ class SettledBatch:
 
     `elsewhere`: partitions of what moved that go on at another offset, since a replay ended with the batch.
     `too_many_letters`: partitions of what moved that have more dead letters now than `[failures] halt_above`.
+    `rows_missing`: where the partitions stand whose event there misses a row that another may bring; nothing moved.
     """
 
     settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
     fenced: frozenset[TopicPartition] = frozenset()
     elsewhere: frozenset[TopicPartition] = frozenset()
     too_many_letters: frozenset[TopicPartition] = frozenset()
+    rows_missing: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
@@ -54,6 +58,7 @@ class Settler:
     `parked_keys` outlives the connection and is kept up to date with what is committed, and so does `suspects`.
     `introduce` adds partitions to the ledger that were made after the sink started. `takeover_seconds` is how long
     the transaction of a partition's owner before may go on; 0 for without end.
+    `row_watch` lets events wait for rows that others may bring.
     `witness` says whether what was taken is of the logs that the ledger speaks of. `copies` puts what is parked into
     the outbox too.
     """
@@ -74,9 +79,11 @@ class Settler:
         takeover_seconds: float,
         witness: Witness,
         copies: LetterCopies | None = None,
+        row_watch: RowWatch | None = None,
     ) -> None:
         self._connection = connection
-        self._routes = routes
+        self._routes = list(routes)
+        self._row_watch = row_watch
         self._owner = owner
         self._routes_revision = routes_revision
         self._limits = limits
@@ -95,7 +102,8 @@ class Settler:
         self._processed = Processed(schema)
         self._older_asked_at = -math.inf
         self._follow_generation()
-        self._attempts = Attempts(connection, session, self._transaction, self._processed, limits)
+        row_waits = row_watch.waits if row_watch is not None else None
+        self._attempts = Attempts(connection, session, self._transaction, self._processed, limits, row_waits=row_waits)
         self._ledger.sign(connection, owner)
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
@@ -181,6 +189,32 @@ class Settler:
         """
         self._learn_older_claims()
         self._hand_parked.know(self._connection, [each.partition_id for each in batch.slices.values()])
+        if self._row_watch is not None:
+            self._row_watch.observe(self._connection)
+        for _ in self._routes:
+            try:
+                return self._settle_whole(batch, under_way)
+            except RowMissingError as missing:
+                # The row may come by a route behind it in this very batch, and the next batches have it first, too.
+                if not self._moved_last(missing.route):
+                    return self._await_row(batch, missing)
+                last = missing
+        return self._await_row(batch, last)
+
+    def _moved_last(self, route: str) -> bool:
+        """Whether the route was not the last of the routes, and is now."""
+        if self._routes[-1].name == route:
+            return False
+        self._routes.sort(key=lambda each: each.name == route)
+        return True
+
+    def _await_row(self, batch: Batch, missing: RowMissingError) -> SettledBatch:
+        assert self._row_watch is not None  # noqa: S101 - nobody else raises it
+        self._row_watch.begin(self._connection, missing)
+        at = next(each.address for each in batch.slices.values() if each.partition_id == missing.partition_id)
+        return SettledBatch(rows_missing={at: missing.offset})
+
+    def _settle_whole(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
         while (settled := self._settle_in_generation(batch, under_way)) is None:
             log().info("generation-changed", generation=self._processed.generation)
             self._learn_older_claims()

@@ -35,6 +35,7 @@ from inbox.telemetry import (
     EVENTS,
     FENCED,
     LAG,
+    PAUSED,
     RETRIES,
     Outage,
     Pauses,
@@ -134,6 +135,7 @@ class Worker:
         finally:
             self._outage.given_up()
             self._pauses.now([])
+            PAUSED.labels("missing_row").set(0)
             self._writer.close(wait_seconds=_REVOKE_SECONDS)
             self._consumer.close()
 
@@ -164,6 +166,7 @@ class Worker:
             self._recovered()
             self._accept(outcome)
             self._pauses.now(self._assignment.paused())
+            PAUSED.labels("missing_row").set(len(self._assignment.awaiting()))
 
     def _accept(self, outcome: Outcome) -> None:
         match outcome.job, outcome.answer:
@@ -180,6 +183,9 @@ class Worker:
             rest = batch.without(list(settled.fenced))
             self._retry = Settle(rest) if rest else None
             return
+        if settled.rows_missing:
+            self._await_rows(batch, settled.rows_missing)
+            return
         for address, settlement in settled.settlements.items():
             after = batch.slices[address].after
             self._assignment.settled(address, after)
@@ -192,9 +198,8 @@ class Worker:
                     EVENTS.labels(address.topic, ending.value).inc(count)
         if settled.elsewhere:
             self._ask_again(settled.elsewhere)
-        if paused := self._assignment.pause(settled.too_many_letters):
-            self._consumer.pause(paused)
-            self._intake.drop(paused)
+        self._hold(self._assignment.pause(settled.too_many_letters))
+        self._hold(self._assignment.halt_at_rows(self._clock()))
         self._observe(batch, settled)
 
     def _observe(self, batch: Batch, settled: SettledBatch) -> None:
@@ -222,6 +227,18 @@ class Worker:
         FENCED.inc(len(partitions))
         log().warning("fenced", partitions=sorted(map(str, partitions)))
         self._ask_again(partitions)
+
+    def _await_rows(self, batch: Batch, missing: Mapping[TopicPartition, int]) -> None:
+        """Nothing of the batch moved: the other partitions are settled now, and these up to the events."""
+        self._ask_again([at for at, offset in missing.items() if self._assignment.await_row(at, offset)])
+        self._hold(self._assignment.halt_at_rows(self._clock()))
+        rest = batch.without(list(missing))
+        self._retry = Settle(rest) if rest else None
+
+    def _hold(self, partitions: Sequence[TopicPartition]) -> None:
+        if partitions:
+            self._consumer.pause(partitions)
+            self._intake.drop(partitions)
 
     def _ask_again(self, partitions: Iterable[TopicPartition]) -> None:
         mine = [partition for partition in partitions if partition in self._assignment.partitions]
@@ -298,9 +315,11 @@ class Worker:
         if self._retry is not None:
             job, self._retry = self._retry, None
             return job
+        self._assignment.try_rows(now)
         if to_acquire := self._assignment.to_acquire(now):
             return Acquire(to_acquire)
-        if self._assignment.must_look() or (self._assignment.paused() and now - self._looked_at >= _LOOK_SECONDS):
+        held = self._assignment.paused() or self._assignment.awaiting()
+        if self._assignment.must_look() or (held and now - self._looked_at >= _LOOK_SECONDS):
             return Look(self._topics)
         if self._intake.batch:
             return Settle(self._intake.hand_over())

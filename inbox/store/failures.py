@@ -157,9 +157,12 @@ def says_there(error: EventError) -> bool:
     return isinstance(error.__cause__, errors.UniqueViolation | errors.ExclusionViolation)
 
 
-def says_missing(error: EventError) -> bool:
-    """Whether a row was missed that another event may bring: what is written in one statement is checked at its end."""
-    return isinstance(error.__cause__, errors.ForeignKeyViolation)
+def says_missing(error: InboxError) -> bool:
+    """Whether a row was missed that another event may bring: what is written in one statement is checked at its end.
+
+    A trigger that looks a row up says so by the code of a foreign key, or by NO_DATA_FOUND.
+    """
+    return isinstance(error.__cause__, errors.ForeignKeyViolation | errors.NoDataFound)
 
 
 @contextmanager

@@ -412,7 +412,7 @@ def test_a_deferred_constraint_parks_its_event_alone(handled_by: HandledBy) -> N
     def handler(event: Event, tx: Transaction) -> None:
         tx.execute("INSERT INTO lines VALUES (%s)", (99 if event.id.int == 3 else 1,))
 
-    sink = handled_by(handler)
+    sink = handled_by(handler, rest='[failures]\nwait_for_rows = "0s"')
     sink.sql("CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1)")
     sink.sql("CREATE TABLE lines (order_id int REFERENCES orders DEFERRABLE INITIALLY DEFERRED)")
     sink.send(*(Out(number) for number in range(1, 6)))

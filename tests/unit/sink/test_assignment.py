@@ -178,3 +178,32 @@ def test_a_paused_partition_that_another_worker_took_is_left_to_it(assignment: A
     assignment.pause([P0])
     assert assignment.looked([holding(owner="other", epoch=2)], 0.0, idle=False) == [P0]
     assert assignment.partitions[P0].phase is Phase.WITHHELD
+
+
+def test_a_partition_is_taken_up_to_the_event_that_misses_a_row_and_held_there_for_a_while(
+    assignment: Assignment,
+) -> None:
+    assert assignment.await_row(P0, 15)
+    assert assignment.edges() == {P0: 15}
+    assert assignment.halt_at_rows(0.0) == []
+    assignment.settled(P0, 15)
+    assert assignment.halt_at_rows(0.0) == [P0]
+    assert (assignment.active(P0), assignment.awaiting()) == (None, [P0])
+    assignment.try_rows(0.05)
+    assert assignment.awaiting() == [P0]
+    assignment.try_rows(2.0)
+    assert (assignment.awaiting(), assignment.edges(), assignment.must_look()) == ([], {}, True)
+    assert assignment.looked([holding(offset=15)], 2.0, idle=False) == [P0]
+    assert assignment.to_place() == [(P0, 15, None)]
+
+
+def test_a_partition_whose_next_event_misses_a_row_is_held_at_once(assignment: Assignment) -> None:
+    assert not assignment.await_row(P0, 10)
+    assert assignment.halt_at_rows(0.0) == [P0]
+
+
+def test_a_replay_or_a_retry_of_a_partition_that_is_held_at_a_row_is_seen(assignment: Assignment) -> None:
+    assignment.await_row(P0, 10)
+    assignment.halt_at_rows(0.0)
+    assert assignment.looked([holding(epoch=2)], 0.0, idle=False) == [P0]
+    assert assignment.to_acquire(0.0) == [P0]
