@@ -19,6 +19,7 @@ from inbox.store.database import SinkConnection
 from inbox.store.ledger import Ledger
 from inbox.store.options import RelayKind, TableTarget
 from inbox.store.registration import Register
+from inbox.store.rights import hidden_owners_remedy
 from inbox.store.schema_fit import require_current
 from inbox.store.tables import TableWriter
 
@@ -59,6 +60,7 @@ class _Examination(Examination):
         self.ask("rights in Kafka", lambda: require_kafka_rights(self.cluster(), self._topics))
         self._advise_on_gaps()
         self._advise_on_instance()
+        self._advise_on_owners()
         self.ask("ledger", self._compare_ledger)
         if settings.outbox is not None and settings.outbox.relay is RelayKind.INBOX:
             copies = [settings.failures.copy_to] if settings.failures.copy_to else []
@@ -109,6 +111,18 @@ class _Examination(Examination):
     def _advise_on_instance(self) -> None:
         if advice := advice_on_instance(self._settings):
             self.findings.append(Finding("static membership", Verdict.ADVICE, advice))
+
+    def _advise_on_owners(self) -> None:
+        if not self._migrated:
+            return
+        connection, topics = self.database(), wanted_topics(self._settings.routes)
+        try:
+            roles = Ledger(self._settings.database.schema).hidden_owners(connection, topics)
+        except InboxError:
+            return  # the next question finds it
+        if roles:
+            problem = hidden_owners_remedy(connection, roles)
+            self.findings.append(Finding("sessions of other workers", Verdict.ADVICE, [problem]))
 
     def _compare_ledger(self) -> None:
         connection, cluster = self.database(), self.cluster()

@@ -27,11 +27,13 @@ from inbox.sink.time_limit import TimeLimit
 from inbox.sink.worker import Worker
 from inbox.sink.writer import Desk, Writer
 from inbox.store.database import SinkConnection, connect, starting
+from inbox.store.ledger import Ledger
 from inbox.store.options import RelayKind, TableTarget
 from inbox.store.revisions import history_of
-from inbox.store.rights import missing_rights
+from inbox.store.rights import hidden_owners_remedy, missing_rights
 from inbox.store.schema_fit import require_current
 from inbox.store.tables import TableWriter
+from inbox.telemetry import log
 
 
 def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
@@ -59,7 +61,13 @@ def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> Ready:
         topics = find_topics(cluster, settings.routes)
         require_kafka_rights(cluster, topics)
         registration = register(connection, settings, cluster, cluster_id, topics)
+        _warn_of_hidden_owners(connection, settings, sorted(topics))
     return Ready(handlers, writers, cluster, topics, registration)
+
+
+def _warn_of_hidden_owners(connection: SinkConnection, settings: Settings, topics: Sequence[str]) -> None:
+    if roles := Ledger(settings.database.schema).hidden_owners(connection, topics):
+        log().warning("owners-hidden", roles=roles, remedy=hidden_owners_remedy(connection, roles))
 
 
 def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: Tracing | None = None) -> Worker:

@@ -25,6 +25,7 @@ from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.letter_copies import LetterCopies
 from inbox.store.processed import Processed
 from inbox.store.replays import Replays, ReplayState
+from inbox.store.rights import hidden_owners_remedy
 from inbox.store.session import HandlerSession
 from inbox.store.transaction import BatchTransaction
 from inbox.telemetry import SAME_ID_OTHER_PAYLOAD, log
@@ -108,6 +109,7 @@ class Settler:
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
         """Become the owner of the partitions, and learn which of their keys are parked."""
+        self._warn_of_hidden_owners(partitions)
         lingering = self._await_owners(partitions)
         holdings = self._ledger.acquire(self._connection, partitions, self._owner)
         for session in lingering:
@@ -129,6 +131,11 @@ class Settler:
             holding._replace(replay=active.get(holding.partition_id), too_many_letters=holding.partition_id in above)
             for holding in holdings
         ]
+
+    def _warn_of_hidden_owners(self, partitions: Sequence[TopicPartition]) -> None:
+        topics = sorted({partition.topic for partition in partitions})
+        if roles := self._ledger.hidden_owners(self._connection, topics):
+            log().warning("owners-hidden", roles=roles, remedy=hidden_owners_remedy(self._connection, roles))
 
     def _await_owners(self, partitions: Sequence[TopicPartition]) -> list[OpenSession]:
         """Let the batches of the owners before end; which of them have not in time.

@@ -105,6 +105,7 @@ class PartitionStatus:
 _END_SESSION: LiteralString = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = %(pid)s AND backend_start = %(started)s AND xact_start IS NOT NULL
+    AND (pg_has_role(usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))
 """
 
 
@@ -168,6 +169,11 @@ class Ledger:
             "owner": owner,
         }
         return [OpenSession(*row) for row in connection.execute(self._sql["open_sessions"], parameters)]
+
+    def hidden_owners(self, connection: SinkConnection, topics: Sequence[str]) -> list[str]:
+        """The other roles of owners at work whose sessions this connection's role may not see, or not end."""
+        rows = connection.execute(self._sql["hidden_owners"], {"topics": list(topics)})
+        return [row[0] for row in rows]
 
     def end_session(self, connection: SinkConnection, session: OpenSession) -> None:
         """Its transaction is rolled back and its locks are free (PostgreSQL manual, 9.28.2)."""

@@ -100,6 +100,16 @@ def role_of(connection: SinkConnection) -> str:
     return str(row[0]) if row else connection.info.user
 
 
+def hidden_owners_remedy(connection: SinkConnection, roles: Sequence[str]) -> str:
+    """Return the sentence about other roles of this sink's workers, with the GRANTs of which one suffices."""
+    me, others = role_of(connection), ", ".join(roles)
+    return (
+        f"workers of this sink are connected as {others}, whose sessions {me} can neither see nor end: the locks of "
+        "one that is stopped hold up the next owner of its partitions. "
+        f"GRANT pg_read_all_stats, pg_signal_backend TO {me}, or GRANT {others} TO {me}"
+    )
+
+
 def _pairs(rights: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     return [(table, right) for table, each in rights.items() for right in each]
 

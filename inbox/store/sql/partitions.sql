@@ -94,6 +94,16 @@ JOIN unnest(%(topics)s::text[], %(partitions)s::integer[]) AS w (topic, partitio
 JOIN pg_stat_activity AS session ON session.pid = p.owner_pid AND session.backend_start = p.owner_started
 WHERE p.owner IS DISTINCT FROM %(owner)s AND session.xact_start IS NOT NULL AND session.pid <> pg_backend_pid();
 
+-- name: hidden_owners
+-- Of another role's session PostgreSQL shows the process id and the role, and no more, to who has neither right.
+SELECT DISTINCT session.usename::text
+FROM {schema}.partitions AS p
+JOIN pg_stat_activity AS session
+    ON session.pid = p.owner_pid AND coalesce(session.backend_start = p.owner_started, true)
+WHERE p.topic = ANY (%(topics)s) AND NOT pg_has_role(session.usesysid, 'USAGE')
+    AND NOT (pg_has_role('pg_read_all_stats', 'USAGE') AND pg_has_role('pg_signal_backend', 'USAGE'))
+ORDER BY 1;
+
 -- name: look
 SELECT partition_id, topic, partition, next_offset, owner, owner_epoch, topic_id, leader_epoch, reached_offset
 FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
