@@ -108,14 +108,12 @@ class LetterDesk:
         return self._locked(unit, lambda: self._give_up(unit))
 
     def _retry_some(self, unit: Unit, route: Route, bound: BoundRoute, at_most: int) -> tuple[Retried, bool]:
-        letters: list[Letter] = []
+        def apply() -> tuple[Retried, bool]:
+            letters, more = self._read(unit, at_most)
+            return self._apply(letters, route, bound), more
 
-        def apply() -> Retried:
-            letters.extend(self._read(unit, at_most))
-            return self._apply(letters, route, bound)
-
-        done = self._locked(unit, apply)
-        return done, unit.key is not None and len(letters) == at_most and not done.failed
+        done, more = self._locked(unit, apply)
+        return done, more and not done.failed
 
     def _locked(self, unit: Unit, action: Callable[[], _T]) -> _T:
         while True:
@@ -134,9 +132,9 @@ class LetterDesk:
                 self._transaction.rollback()
                 raise
 
-    def _read(self, unit: Unit, at_most: int) -> list[Letter]:
+    def _read(self, unit: Unit, at_most: int) -> tuple[list[Letter], bool]:
         if unit.key is None:
-            return self._letters.still_open(self._connection, unit.ids)
+            return list(self._letters.still_open(self._connection, unit.ids)), False
         return self._letters.open_of_key(self._connection, unit.route_id, unit.partition_id, unit.key, limit=at_most)
 
     def _apply(self, letters: Sequence[Letter], route: Route, bound: BoundRoute) -> Retried:
@@ -165,17 +163,16 @@ class LetterDesk:
         return failed
 
     def _give_up(self, unit: Unit) -> int:
-        letters = self._letters.still_open(self._connection, unit.ids)
-        known = [letter for letter in letters if letter.event_id is not None]
+        ids: list[int] = []
+        known: list[tuple[bytes, int, bytes, int]] = []
+        # One after the other: together they may be more than fits into memory.
+        for letter in self._letters.still_open(self._connection, unit.ids):
+            ids.append(letter.dead_letter_id)
+            if letter.event_id is not None:
+                record = letter.record
+                known.append((letter.event_id, record.offset(), payload_hash(record), letter.partition_id))
         if known:
-            claims = Claims(
-                [letter.event_id or b"" for letter in known],
-                [letter.record.offset() for letter in known],
-                [payload_hash(letter.record) for letter in known],
-                [letter.partition_id for letter in known],
-            )
-            self._processed.claim(self._connection, unit.route_id, claims)
-        ids = [letter.dead_letter_id for letter in letters]
+            self._processed.claim(self._connection, unit.route_id, Claims(*map(list, zip(*known, strict=True))))
         self._letters.resolve(self._connection, ids, State.DISCARDED, self._by)
         return len(ids)
 

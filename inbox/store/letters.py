@@ -15,6 +15,7 @@ from inbox.store.sql import statements
 _CREATE_TIME = 1
 _NO_TIME = (0, -1)
 _AT_ONCE = 500
+_BYTES_AT_ONCE = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +130,23 @@ class Letters:
         return [row[0] for row in connection.execute(self._sql["selected"], parameters)]
 
     def read(self, connection: SinkConnection, ids: Sequence[int], *, whole: bool) -> Iterator[Letter]:
-        """The letters in the order of the ids; those that are not there are left out."""
+        """Yield the letters in the order of the ids, a bounded number of bytes at once; others are left out."""
         for start in range(0, len(ids), _AT_ONCE):
-            parameters = {"ids": list(ids[start : start + _AT_ONCE]), "whole": whole}
-            yield from map(_letter, connection.execute(self._sql["letters"], parameters))
+            for part in self._parts(connection, ids[start : start + _AT_ONCE], whole=whole):
+                yield from map(_letter, connection.execute(self._sql["letters"], {"ids": part, "whole": whole}))
+
+    def _parts(self, connection: SinkConnection, ids: Sequence[int], *, whole: bool) -> Iterator[list[int]]:
+        """The ids in parts, each of so few that their letters may be in memory together."""
+        part: list[int] = []
+        total = 0
+        for dead_letter_id, size in connection.execute(self._sql["sizes"], {"ids": list(ids), "whole": whole}):
+            if part and total + size > _BYTES_AT_ONCE:
+                yield part
+                part, total = [], 0
+            part.append(dead_letter_id)
+            total += size
+        if part:
+            yield part
 
     def concerned(self, connection: SinkConnection, ids: Sequence[int]) -> list[Concerned]:
         """In the order of `select`."""
@@ -144,16 +158,17 @@ class Letters:
 
     def open_of_key(
         self, connection: SinkConnection, route_id: int, partition_id: int, key: bytes, *, limit: int
-    ) -> list[Letter]:
-        """The first open letters of a key, whole, in the order of their offsets."""
-        parameters = {"route_id": route_id, "partition_id": partition_id, "key": key, "limit": limit}
+    ) -> tuple[list[Letter], bool]:
+        """Read the first open letters of a key, whole, in the order of their offsets, and whether there are more."""
+        parameters = {"route_id": route_id, "partition_id": partition_id, "key": key, "limit": limit + 1}
         ids = [row[0] for row in connection.execute(self._sql["open_of_key"], parameters)]
-        return list(self.read(connection, ids, whole=True))
+        part = next(self._parts(connection, ids[:limit], whole=True), [])
+        return list(self.read(connection, part, whole=True)), len(part) < len(ids)
 
-    def still_open(self, connection: SinkConnection, ids: Sequence[int]) -> list[Letter]:
-        """Those of the letters that nobody resolved, whole, in the order of their offsets."""
+    def still_open(self, connection: SinkConnection, ids: Sequence[int]) -> Iterator[Letter]:
+        """Yield those of the letters that nobody resolved, whole, in the order of their offsets."""
         found = [row[0] for row in connection.execute(self._sql["still_open"], {"ids": list(ids)})]
-        return list(self.read(connection, found, whole=True))
+        return self.read(connection, found, whole=True)
 
     def resolve(self, connection: SinkConnection, ids: Sequence[int], state: State, by: str) -> None:
         connection.execute(self._sql["resolve"], {"ids": list(ids), "state": state.value, "by": by})

@@ -51,6 +51,14 @@ JOIN {schema}.routes AS r USING (route_id)
 JOIN {schema}.partitions AS p USING (partition_id)
 ORDER BY wanted.place;
 
+-- name: sizes
+-- How many bytes `letters` sends of each, in the order of the ids given.
+SELECT d.dead_letter_id, coalesce(octet_length(d.key), 0) + octet_length(d.error)
+    + CASE WHEN %(whole)s THEN coalesce(octet_length(d.value), 0) + octet_length(d.headers::text) ELSE 0 END
+FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (dead_letter_id, place)
+JOIN {schema}.dead_letters AS d USING (dead_letter_id)
+ORDER BY wanted.place;
+
 -- name: concerned
 -- The open letters among those selected, and whatever else is open of their keys.
 WITH chosen AS (

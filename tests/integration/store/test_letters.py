@@ -133,5 +133,21 @@ def test_what_is_concerned_are_the_open_letters_of_the_same_keys(connection: Sin
 def test_a_key_of_any_length_is_found(connection: SinkConnection, letters: Letters) -> None:
     long = b"k" * 100_000
     park(connection, record(1, key=long), record(2, key=long), record(3, key=long + b"!"))
-    found = letters.open_of_key(connection, 1, 1, long, limit=10)
-    assert [letter.record.offset() for letter in found] == [1, 2]
+    found, more = letters.open_of_key(connection, 1, 1, long, limit=10)
+    assert ([letter.record.offset() for letter in found], more) == ([1, 2], False)
+
+
+def test_no_more_letters_are_read_at_once_than_fit_into_memory(
+    connection: SinkConnection, letters: Letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inbox.store.letters._BYTES_AT_ONCE", 3000)
+    values = [1000, 1000, 1000, 5000, 10, 10]
+    park(connection, *(record(at, key=b"k", value=bytes(size)) for at, size in enumerate(values)))
+    found, more = letters.open_of_key(connection, 1, 1, b"k", limit=10)
+    assert ([letter.record.offset() for letter in found], more) == ([0, 1], True)
+    found, more = letters.open_of_key(connection, 1, 1, b"k", limit=1)
+    assert ([letter.record.offset() for letter in found], more) == ([0], True)
+    ids = letters.select(connection, Selection(), OPEN)
+    assert [len(part) for part in letters._parts(connection, ids, whole=True)] == [2, 1, 1, 2]
+    assert [letter.record.offset() for letter in letters.read(connection, ids, whole=True)] == list(range(6))
+    assert [len(part) for part in letters._parts(connection, ids, whole=False)] == [6]
