@@ -4,6 +4,8 @@ InboxError
 ├─ StartupError    wrong configuration or nothing to start with: says how to mend it, exit 3
 ├─ EventError      this event can never succeed: it is isolated and parked, the sink goes on
 ├─ TryAgainError   an outage, not the event's fault: roll back, pause, back off; never a dead letter
+│  ├─ SmallerBatchError   the same events may succeed with fewer at a time
+│  └─ UnprovenError       the same events are judged again, beside those that came meanwhile
 └─ HaltError       going on could lose or repeat an event: exit 4
    ├─ LostPlaceError   because the log no longer has what the ledger expects
    └─ UnreadableError  because the log has something there that nobody can read, or a gap without a reason
@@ -11,13 +13,46 @@ InboxError
 Being fenced is an answer, not an error, so it is a return value.
 """
 
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Guess(Enum):
+    """Whose fault a refused statement seems to be by its code alone, before there is evidence."""
+
+    VALUE = "the event's, for certain"
+    EVENT = "the event's, unless every event fails"
+    DATABASE = "the database's, unless this event fails alone"
+    NO_PARTITION = "the table's, unless events behind it find their partition"
+    SERVER = "the server's, whatever fails beside it"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A statement that the database refused: whose fault it seems to be, its SQLSTATE, and what it names.
+
+    `reason` is the label of `inbox_retries_total` where it turns out to be an outage.
+    """
+
+    guess: Guess
+    state: str
+    reason: str
+    table: str | None = None
+    column: str | None = None
+    constraint: str | None = None
+
 
 class InboxError(Exception):
     """Root of the tree; raise one of the four below.
 
     The text is for the person on call: what happened, to which thing, and after a semicolon what
     to do now. It never holds a payload or a secret.
+
+    Attributes:
+        refusal: the statement of an event that the database refused, where one was.
     """
+
+    refusal: Refusal | None = None
 
 
 class StartupError(InboxError):
@@ -53,6 +88,10 @@ class TryAgainError(InboxError):
 
 class SmallerBatchError(TryAgainError):
     """The transaction took too long, or deadlocked with another: the same events may succeed with fewer at a time."""
+
+
+class UnprovenError(TryAgainError):
+    """Events fail, and nothing shows that it is their fault: they are tried again beside those that came meanwhile."""
 
 
 class HaltError(InboxError):

@@ -120,6 +120,10 @@ class BatchLimit:
         elif seconds < self._FAST_SECONDS and records >= self.records:
             self.records = min(self._largest, self.records * 4)
 
+    def at_least(self, records: int) -> None:
+        """Events are compared with others, so that one alone is too few."""
+        self.records = max(self.records, min(records, self._largest))
+
     def failed(self, records: int) -> None:
         """One with that many took too long, or got in another's way."""
         self.records = max(1, min(self.records, records) // 2)

@@ -11,6 +11,7 @@ from inbox.settings import Settings
 from inbox.sink.apply import Effect, HandlerEffect, TableEffect
 from inbox.sink.attempts import BoundRoute, ParkedKeys
 from inbox.sink.calls import Calls, WatchedCalls
+from inbox.sink.evidence import Evidence
 from inbox.sink.routes import Route
 from inbox.sink.row_waits import RowWaits
 from inbox.sink.row_watch import RowWatch
@@ -37,6 +38,7 @@ class Desks:
         self._parked_keys: ParkedKeys = {}
         self._row_waits = RowWaits(settings.failures.wait_for_rows.total_seconds())
         self._witness = LogWitness(ready.cluster, Explanation(settings, ready.cluster).of_topics)
+        self._evidence = Evidence()
         self._suspects = Suspects(
             Handling(settings.database.schema, owner),
             self._connect,
@@ -75,6 +77,7 @@ class Desks:
             limits=settings.failures,
             parked_keys=self._parked_keys,
             suspects=self._suspects,
+            evidence=self._evidence,
             introduce=self._introduce,
             takeover_seconds=settings.database.takeover_timeout_seconds,
             witness=self._witness,

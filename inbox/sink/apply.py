@@ -12,6 +12,7 @@ from inbox.handlers import LoadedHandler, Transaction
 from inbox.sink.batch import Column
 from inbox.sink.calls import Calls
 from inbox.store.database import SinkConnection
+from inbox.store.failures import is_of_one_event
 from inbox.store.outbox import Outbox, Publisher
 from inbox.store.session import HandlerSession
 from inbox.store.table_inputs import TableEvents
@@ -47,6 +48,10 @@ class Effect(Protocol):
         """The error of a column of one event, said as precisely as can be found out."""
         ...
 
+    def require_unchanged(self, connection: SinkConnection) -> None:
+        """Raises TryAgainError where the events were tried by a shape that their table no longer has."""
+        ...
+
 
 class TableEffect:
     """A table route: one statement for all events."""
@@ -57,7 +62,9 @@ class TableEffect:
     def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
         try:
             self._writer.write(connection, TableEvents(column.ids, column.types, column.records))
-        except EventError as error:
+        except InboxError as error:
+            if not is_of_one_event(error):
+                raise
             raise AttemptFailed(error, None, certain=True) from error
 
     def send(self, connection: SinkConnection, column: Column, *, new: bool) -> None:
@@ -65,7 +72,11 @@ class TableEffect:
 
         Raises EventError or TryAgainError.
         """
-        self._writer.write(connection, TableEvents(column.ids, column.types, column.records), new=new)
+        self._writer.send(connection, TableEvents(column.ids, column.types, column.records), new=new)
+
+    def has_rounds(self, column: Column) -> bool:
+        """Whether these events cannot be sent at once, since one of them might be passed over."""
+        return self._writer.has_rounds(TableEvents(column.ids, column.types, column.records))
 
     def find(self, connection: SinkConnection, column: Column) -> Found:
         return self._writer.find(connection, TableEvents(column.ids, column.types, column.records))
@@ -74,6 +85,9 @@ class TableEffect:
         if not isinstance(error, InboxError):
             return error
         return self._writer.explain(connection, TableEvents(column.ids, column.types, column.records), error)
+
+    def require_unchanged(self, connection: SinkConnection) -> None:
+        self._writer.require_unchanged(connection)
 
 
 class HandlerEffect:
@@ -100,21 +114,21 @@ class HandlerEffect:
             raise
         except InboxError as error:
             # What failed first is the cause: in an aborted transaction every later statement fails too.
-            _raise_failure(session, session.failure or error)
+            _raise_failure(session.failure or error)
         if session.failure is not None:
-            _raise_failure(session, session.failure)
+            _raise_failure(session.failure)
 
     def find(self, connection: SinkConnection, column: Column) -> Found:
         return Found()
 
     def explain(self, connection: SinkConnection, column: Column, error: BaseException) -> BaseException:
-        """Raises TryAgainError where not the event's values but the statement does not fit the database."""
+        """Whether the event's values, or the statement, do not fit the database, where that can be asked."""
         if not isinstance(error, TryAgainError) or self._session is None:
             return error
-        blamed = self._session.blamed(error)
-        if isinstance(blamed, TryAgainError):
-            raise blamed
-        return blamed
+        return self._session.blamed(error)
+
+    def require_unchanged(self, connection: SinkConnection) -> None:
+        """A handler knows no shape of any table."""
 
     def _call_with_each(self, transaction: Transaction, publisher: Publisher, column: Column) -> None:
         call, call_of, batch = self._handler.call, self._calls.call, self._handler.batch
@@ -166,15 +180,15 @@ def _prefer_database_failure(session: HandlerSession, failed: AttemptFailed, siz
     """A statement that failed is the cause, whatever the handler made of it, and maybe an earlier event's."""
     if session.failure is None:
         return
-    if not (isinstance(session.failure, EventError) or session.doubts(session.failure)):
+    if not is_of_one_event(session.failure):
         raise session.failure
     failed.error, failed.certain = session.failure, True
     # Where the failure is in doubt, it is explained once the attempt is undone, which `at` would rule out.
     failed.at = 0 if size == 1 and not session.doubts(session.failure) else None
 
 
-def _raise_failure(session: HandlerSession, failure: InboxError) -> None:
-    if isinstance(failure, EventError) or session.doubts(failure):
+def _raise_failure(failure: InboxError) -> None:
+    if is_of_one_event(failure):
         raise AttemptFailed(failure, None, certain=True) from failure
     raise failure
 

@@ -7,14 +7,14 @@ settled with care (`inbox.sink.isolate`), which finds the event that is not good
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from inbox.errors import EventError
+from inbox.errors import InboxError
 from inbox.failpoints import Failpoint, reach
 from inbox.sink.apply import TableEffect
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Column
 from inbox.sink.claiming import claims_of
 from inbox.sink.isolate import LARGEST_PART, RouteSettling
-from inbox.store.failures import says_missing, says_there
+from inbox.store.failures import is_of_one_event, says_missing, says_repeated, says_there
 from inbox.store.processed import Asked, ClaimedBeforeError, all_different, found_any
 
 _FIRST_PART, _PART = 250, 1000
@@ -39,13 +39,14 @@ def settle_column(
     flights, start = _Flights(do, route.route_id, route.effect, column, under_way), 0
     while start < len(column):
         flown, failed = flights.fly(start) if settling.untroubled_from(start) else (start, None)
+        settling.applied(range(start, flown))
         under_way()
         if failed is not None:
             flights.learn(failed, failures=settling.settle_failed(failed))
             start = failed.stop
         else:
             start = flown if flown > start else settling.settle_from(start)
-    return settling.result
+    return settling.end()
 
 
 class _Flights:
@@ -80,8 +81,8 @@ class _Flights:
                 break
             elif new_rows and says_there(error):
                 foresight.rows.was_wrong()
-            elif self._do.transaction.defers or says_missing(error):
-                # What it wants may come with an event behind the part.
+            elif self._do.transaction.defers or says_missing(error) or says_repeated(error):
+                # What it wants may come with an event behind the part; what is repeated is written in rounds.
                 foresight.effects.was_wrong()
                 break
             else:
@@ -92,6 +93,8 @@ class _Flights:
         """The parts of what is expected to go well."""
         if not (self._foresight.claims.is_good and self._foresight.effects.is_good):
             return []
+        if self._effect.has_rounds(self._column.between(start, len(self._column))):
+            return []
         return _parts(start, len(self._column)) if all_different(self._column.ids[start:]) else []
 
     def learn(self, failed: range, *, failures: int) -> None:
@@ -100,7 +103,7 @@ class _Flights:
             self._foresight.effects.was_wrong()
         self._failed_before = failed.start
 
-    def _send(self, parts: Sequence[range], *, new_rows: bool) -> tuple[int, EventError | None]:
+    def _send(self, parts: Sequence[range], *, new_rows: bool) -> tuple[int, InboxError | None]:
         """How many of the parts stand, and how the next one failed."""
         transaction, asked, error = self._do.transaction, [], None
         transaction.start_attempt()
@@ -116,7 +119,9 @@ class _Flights:
                 self._under_way()
             transaction.check_deferred()
             stand = len(parts)
-        except EventError as failure:
+        except InboxError as failure:
+            if not is_of_one_event(failure):
+                raise
             # What is checked later may be refused for any part, and mended by any behind it: none stands without all.
             stand, error = 0 if transaction.defers else transaction.marks_reached(), failure
         if any(map(found_any, asked[:stand])):
@@ -124,7 +129,7 @@ class _Flights:
         self._end(stand, error)
         return stand, error
 
-    def _end(self, stand: int, error: EventError | None) -> None:
+    def _end(self, stand: int, error: InboxError | None) -> None:
         if error is not None and not stand:
             self._do.transaction.undo_attempt()
             return

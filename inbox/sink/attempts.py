@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from inbox.policy import FailureLimits, Foresight
 from inbox.sink.apply import Effect
+from inbox.sink.evidence import Evidence
 from inbox.sink.row_waits import RowWaits
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter
@@ -49,6 +50,7 @@ class Attempts:
     limits: FailureLimits
     trial: bool = False
     row_waits: RowWaits | None = None
+    evidence: Evidence = field(default_factory=lambda: Evidence(judges=False))
     foresight: defaultdict[int, RouteForesight] = field(default_factory=lambda: defaultdict(RouteForesight))
     """By route id."""
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from inbox.errors import EventError, InboxError
+from inbox.errors import EventError, InboxError, SmallerBatchError
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import Isolation, SameId, Verdict, after_failure, pause_before_attempt
 from inbox.sink.apply import AttemptFailed
@@ -14,9 +14,10 @@ from inbox.sink.aside import Aside
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Column
 from inbox.sink.claiming import Claiming, SameIdOtherPayloadError
+from inbox.sink.doubts import Doubts
 from inbox.sink.row_waits import RowMissingError
 from inbox.store.dead_letters import DeadLetter
-from inbox.store.failures import says_missing
+from inbox.store.failures import is_of_one_event, says_missing
 
 LARGEST_PART = 2500
 """Events that are tried together: what a first failure among them undoes."""
@@ -50,6 +51,8 @@ class _Part:
     """Ids of claimed events that others of the part bear too."""
     failed: set[int] = field(default_factory=set)
     """The places of events that failed by themselves."""
+    foreseen: list[int] = field(default_factory=list)
+    """The places of events that were refused before those before them were tried."""
     failure: AttemptFailed | None = None
     """How the part as a whole failed, once it was tried."""
 
@@ -67,6 +70,8 @@ class RouteSettling:
         self._column = column
         self._aside = Aside(attempts, route, column, parked_keys)
         self._claiming = Claiming(attempts, route)
+        self._doubts = Doubts(attempts, route, column)
+        self._any_failed = False
         self._conflicts: set[int] = set()
         self._tries: Counter[int] = Counter(column.tries)
         self._paused = 0.0
@@ -76,13 +81,25 @@ class RouteSettling:
     def untroubled_from(self, start: int) -> bool:
         """Nothing is known to be set aside, or to be tried again, of the events from that place on."""
         column = self._column
-        return not (column.replays or column.tries or self._aside.any_of(range(start, len(column))))
+        if column.replays or column.tries or self._doubts.tries_apart:
+            return False
+        return not self._aside.any_of(range(start, len(column)))
 
     def run(self) -> RouteResult:
         """Raises TryAgainError for an outage, HaltError where order = "halt" and an event fails."""
         start = 0
         while start < len(self._column):
             start = self.settle_from(start)
+        return self.end()
+
+    def applied(self, places: range) -> None:
+        """These were applied without care."""
+        if places:
+            self._doubts.passed(places)
+
+    def end(self) -> RouteResult:
+        """Every event is settled."""
+        self._doubts.remember()
         return self.result
 
     def settle_from(self, start: int) -> int:
@@ -110,10 +127,18 @@ class RouteSettling:
             else:
                 break
         self._conflicts.clear()
+        self._weigh()
         self.result.duplicates.update(self._column.partition_ids[place] for place in part.duplicates)
         self.result.other_payloads.update(self._column.partition_ids[place] for place in part.other_payloads)
         self._set_aside([letter for _, letter in sorted(part.letters.items())])
         return part
+
+    def _weigh(self) -> None:
+        """Nothing is parked by an outdated shape of a table, or for what is the database's fault."""
+        if self._any_failed:
+            self._any_failed = False
+            self._route.effect.require_unchanged(self._do.connection)
+            self._doubts.weigh()
 
     def _attempt(self, part: _Part, *, whole: bool) -> None:
         if not part.places:
@@ -123,7 +148,7 @@ class RouteSettling:
         try:
             self._claim(part)
             transaction.start_steps()
-            if not (whole and self._stands(part)):
+            if self._doubts.tries_apart or not (whole and self._stands(part)):
                 self._apply_in_groups(part)
             reach(Failpoint.HANDLED)
             transaction.end_attempt()
@@ -139,6 +164,9 @@ class RouteSettling:
         except AttemptFailed as failed:
             self._do.transaction.undo_step()
             part.failure = failed
+        else:
+            if part.new:
+                self._doubts.passed(part.new)
         return part.failure is None
 
     def _apply(self, places: Sequence[int]) -> None:
@@ -151,9 +179,15 @@ class RouteSettling:
             if failed.at is not None:
                 failed.at = places[failed.at]
             raise
+        except SmallerBatchError as error:
+            if self._doubts.tries_apart:
+                raise AttemptFailed(error, None, certain=True) from error
+            raise
 
     def _apply_in_groups(self, part: _Part) -> None:
         transaction, isolation = self._do.transaction, Isolation(len(part.new))
+        # A plan may be older than the table.
+        self._do.connection.forget_prepared()
         self._narrow(isolation, part)
         while (group := isolation.part()) is not None:
             try:
@@ -163,14 +197,29 @@ class RouteSettling:
                 self._blame(isolation, part, error)
             else:
                 isolation.stood()
+        self._let_wait(part)
         self._do.processed.withdraw(
             self._do.connection, self._route.route_id, [self._column.ids[p] for p in part.new if p in part.letters]
         )
+
+    def _let_wait(self, part: _Part) -> None:
+        """Those that were foreseen to fail wait all the same behind one of their key that failed when it was tried."""
+        for place in part.foreseen:
+            letter = part.letters.get(place)
+            if letter is None or (key := self._aside.key_held_by(letter)) is None:
+                continue
+            if part.held.get((letter.partition_id, key), place) < place:
+                del self._aside.refused[place]
+                part.failed.discard(place)
+                self._tries[place] -= 1
+                if (waits := self._aside.letter(place, part.held, tries=self._tries[place])) is not None:
+                    part.letters[place] = waits
 
     def _apply_step(self, places: Sequence[int]) -> None:
         if places:
             self._apply(places)
             self._check(self._do.transaction.end_step)
+            self._doubts.passed(places)
 
     def _blame(self, isolation: Isolation, part: _Part, failed: AttemptFailed) -> None:
         culprit = isolation.failed(None if failed.at is None else bisect_left(part.new, failed.at))
@@ -184,12 +233,17 @@ class RouteSettling:
         if part.failure is not None and (part.failure.at is not None or len(part.new) == 1):
             self._blame(isolation, part, part.failure)
             return
+        if self._doubts.tries_apart:
+            isolation.alone(range(len(part.new)))
+            return
         found = self._route.effect.find(self._do.connection, self._column.only(part.new))
         for at, error in found.refused.items():
             place = part.new[at]
             part.failed.add(place)
             self._tries[place] += 1
             self._aside.refused[place] = error
+            self._any_failed = True
+            part.foreseen.append(place)
         if found.suspects:
             isolation.alone(found.suspects)
         elif not found.refused and len(part.new) > 1:
@@ -228,7 +282,9 @@ class RouteSettling:
     def _check(self, deferred: Callable[[], None]) -> None:
         try:
             deferred()
-        except EventError as error:
+        except InboxError as error:
+            if not is_of_one_event(error):
+                raise
             raise AttemptFailed(error, None, certain=True) from error
 
     def _claim(self, part: _Part) -> None:
@@ -256,6 +312,8 @@ class RouteSettling:
         tries = self._tries[culprit]
         if after_failure(certain=failed.certain, attempts=tries, limits=self._do.limits) is Verdict.PARK:
             self._aside.refused[culprit] = failed.error
+            self._any_failed = True
+            self._doubts.failed(culprit, failed.error)
             return
         pause = pause_before_attempt(tries, self._paused)
         self._paused += pause

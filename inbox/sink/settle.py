@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from inbox.errors import HaltError, SmallerBatchError
-from inbox.events import Settlement, TopicPartition
+from inbox.errors import HaltError, SmallerBatchError, UnprovenError
+from inbox.events import Settlement, TopicPartition, address_of
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import FailureLimits, Order
 from inbox.sink.at_once import settle_column
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
-from inbox.sink.batch import Batch, Slice
+from inbox.sink.batch import Batch, Column, Slice
+from inbox.sink.blame import Probe
+from inbox.sink.doubts import Doubts
+from inbox.sink.evidence import Evidence
 from inbox.sink.hand_parked import HandParked
 from inbox.sink.letter_limit import LetterLimit
 from inbox.sink.row_waits import RowMissingError
@@ -56,7 +59,8 @@ Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
 class Settler:
     """Settles batches on one connection.
 
-    `parked_keys` outlives the connection and is kept up to date with what is committed, and so does `suspects`.
+    `parked_keys` outlives the connection and is kept up to date with what is committed, and so do `suspects` and
+    `evidence`.
     `introduce` adds partitions to the ledger that were made after the sink started. `takeover_seconds` is how long
     the transaction of a partition's owner before may go on; 0 for without end.
     `row_watch` lets events wait for rows that others may bring.
@@ -81,6 +85,7 @@ class Settler:
         witness: Witness,
         copies: LetterCopies | None = None,
         row_watch: RowWatch | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         self._connection = connection
         self._routes = list(routes)
@@ -104,7 +109,16 @@ class Settler:
         self._older_asked_at = -math.inf
         self._follow_generation()
         row_waits = row_watch.waits if row_watch is not None else None
-        self._attempts = Attempts(connection, session, self._transaction, self._processed, limits, row_waits=row_waits)
+        self._evidence = evidence or Evidence()
+        self._attempts = Attempts(
+            connection,
+            session,
+            self._transaction,
+            self._processed,
+            limits,
+            row_waits=row_waits,
+            evidence=self._evidence,
+        )
         self._ledger.sign(connection, owner)
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
@@ -253,6 +267,8 @@ class Settler:
         self._remember_parked(letters)
         self._letter_limit.passed(too_many)
         self._suspects.settled(batch)
+        for route in self._routes:
+            self._evidence.settled(route.route_id)
         addresses = {each.partition_id: each.address for each in batch.slices.values()}
         return SettledBatch(
             settlements={addresses[a.partition_id]: a.settlement for a in advances},
@@ -268,8 +284,31 @@ class Settler:
             return settle_column(self._attempts, route, column, self._parked_keys, under_way)
         except SmallerBatchError as error:
             if batch.records == 1:
+                self._weigh_alone(route, column, error)
                 self._suspects.failed_alone(route.route_id, batch, error)
             raise
+
+    def _weigh_alone(self, route: BoundRoute, column: Column, error: SmallerBatchError) -> None:
+        """Raises UnprovenError unless an event that applied before still does: then it is the event that is slow."""
+        self._transaction.rollback()
+        if self._connection.closed:
+            # The server ended the session: it waited for the client, which is at fault with this event.
+            return
+        self._transaction.begin()
+        found = Doubts(self._attempts, route, column).probe_known(0)
+        self._transaction.rollback()
+        if found is Probe.PASSED:
+            return
+        if found is Probe.UNKNOWN:
+            self._evidence.try_apart(route.route_id)
+        why = "so does an event that applied before" if found is Probe.REFUSED else "nothing shows that it is its fault"
+        raise UnprovenError(
+            f'{error}; route "{route.name}" waits at {address_of(column.records[0])}, which failed alone: {why}; look '
+            "at what slows the database down, and at its locks",
+            away="database",
+            reason=error.reason,
+            alert=True,
+        ) from error
 
     def _park(self, letters: Sequence[DeadLetter]) -> frozenset[int]:
         """Return the ids of the partitions that have too many dead letters with these. They are kept all the same."""

@@ -14,6 +14,7 @@ from inbox.errors import (
     LostPlaceError,
     SmallerBatchError,
     TryAgainError,
+    UnprovenError,
     UnreadableError,
     error_text,
 )
@@ -23,6 +24,7 @@ from inbox.kafka.consumer import GroupConsumer, RebalanceListener
 from inbox.policy import backoff
 from inbox.sink.assignment import Assignment
 from inbox.sink.batch import Batch
+from inbox.sink.blame import HANDFUL
 from inbox.sink.intake import Intake
 from inbox.sink.settle import SettledBatch
 from inbox.sink.time_limit import TimeLimit
@@ -102,6 +104,7 @@ class Worker:
         self._retry: Settle | None = None
         self._last: Outcome | None = None
         self._failures = 0
+        self._unproven: dict[TopicPartition, int] = {}
         self._outage = Outage(clock)
         self._pauses = Pauses()
         self._retry_at = 0.0
@@ -163,8 +166,9 @@ class Worker:
         elif outcome.error is not None:
             raise outcome.error
         else:
-            self._recovered()
             self._accept(outcome)
+            if not self._still_unproven():
+                self._recovered()
             self._pauses.now(self._assignment.paused())
             PAUSED.labels("missing_row").set(len(self._assignment.awaiting()))
 
@@ -254,11 +258,25 @@ class Worker:
         RETRIES.labels(error.reason).inc()
         self.progress.waiting_for = error_text(error)
         self._retry_at = self._clock() + backoff(self._failures, random.random())  # noqa: S311 - jitter
-        if isinstance(outcome.job, Settle) and isinstance(error, SmallerBatchError):
+        if isinstance(outcome.job, Settle) and isinstance(error, UnprovenError):
+            self._intake.limit.at_least(HANDFUL)
+            self._unproven = {address: part.before for address, part in outcome.job.batch.slices.items()}
+            self._ask_again(list(outcome.job.batch.slices))
+        elif isinstance(outcome.job, Settle) and isinstance(error, SmallerBatchError):
             self._go_back(outcome.job.batch)
         elif isinstance(outcome.job, Settle):
             kept = outcome.job.batch.without(self._not_mine(outcome.job.batch))
             self._retry = Settle(kept, doubtful=True) if kept else None
+
+    def _still_unproven(self) -> bool:
+        """Whether events that failed are still to be judged beside those that came meanwhile."""
+        mine, settled = self._assignment.partitions, self.progress.next_offsets
+        self._unproven = {
+            address: before
+            for address, before in self._unproven.items()
+            if address in mine and settled.get(address, before) <= before
+        }
+        return bool(self._unproven)
 
     def _tell_outage(self, error: TryAgainError) -> None:
         """Kafka's is the consumer's to tell, which sees most of it: one outage, not two."""
@@ -358,6 +376,9 @@ class Worker:
             self._writer.wait(0.05)
 
     def _waits_long(self) -> bool:
+        if self._unproven and not self._intake.stops and self._retry is None and self._clock() >= self._retry_at:
+            # The next try is with what came meanwhile.
+            return self._writer.busy and self._clock() - self._submitted_at > _SLOW_SECONDS
         if self._failures or self._retry is not None or self._intake.stops:
             return True
         return self._writer.busy and self._clock() - self._submitted_at > _SLOW_SECONDS

@@ -12,8 +12,12 @@ from sqlalchemy.pool import StaticPool
 from inbox.store.database import Ends, SinkConnection
 
 
-def engine_over(connection: SinkConnection, note: Callable[[ExceptionContext], None]) -> Engine:
-    """An engine of this one connection, whose transaction goes on; `note` hears of each statement that fails.
+def engine_over(
+    connection: SinkConnection, note: Callable[[ExceptionContext], None], executes: Callable[[str], None]
+) -> Engine:
+    """Make an engine of this one connection, whose transaction continues.
+
+    `executes` is called with each statement, `note` with each that fails.
 
     Raises:
         psycopg.Error: the connection broke meanwhile.
@@ -30,4 +34,5 @@ def engine_over(connection: SinkConnection, note: Callable[[ExceptionContext], N
     finally:
         connection.ends = ends
     event.listen(engine, "handle_error", note)
+    event.listen(engine, "before_cursor_execute", lambda *arguments: executes(arguments[2]))
     return engine

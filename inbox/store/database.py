@@ -196,6 +196,10 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             self._prepared.clear()
             raise
 
+    def forget_prepared(self) -> None:
+        """Prepare statements again, after a table or function may have changed under their plans."""
+        self._prepared.clear()
+
     def cancel_safe(self, *, timeout: float = 30.0) -> None:
         if not self._reads_to_the_end:
             super().cancel_safe(timeout=timeout)

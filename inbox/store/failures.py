@@ -12,7 +12,7 @@ from enum import Enum
 import psycopg
 from psycopg import errors
 
-from inbox.errors import EventError, InboxError, SmallerBatchError, StartupError, TryAgainError
+from inbox.errors import EventError, Guess, InboxError, Refusal, SmallerBatchError, StartupError, TryAgainError
 
 
 class Fate(Enum):
@@ -109,6 +109,32 @@ _TLS_REMEDY = (
     "its authority, its dates, the host that it names"
 )
 
+_RAISED = "exec_stmt_raise"
+"""Where PL/pgSQL raises what a function's author wrote, with any code."""
+
+_PARTITIONS = ("ExecFindPartition", "ExecPartitionCheckEmitError")
+"""Where PostgreSQL raises 23514 for a row that no partition takes."""
+
+_MISSED = ("23503", "P0002")
+"""A row is missed that another event may bring: time decides, however many events miss theirs."""
+
+_OTHER_ROWS = ("23505", "23P01")
+"""Whether these fail depends on other rows, so that no other event shows whose fault it is."""
+
+_OUT_OF_NUMBERS = "2200H"
+"""A sequence that reached its end, in the class of values."""
+
+_OF_THE_SERVER = (
+    *("08", "25006", "25P02", "25P03", "25P04", "26", "28", "3D", "40", "53000", "53100", "53200", "53300"),
+    *("55006", "55P03", "57", "58"),
+)
+"""Codes, and classes of them, that strike whichever statement comes next: they are no evidence of any event."""
+
+_ENDS_THE_SESSION = ("FATAL", "PANIC")
+
+_REASONS = {"23": "constraint", "44": "constraint", "P0": "raised"}
+"""Labels of outages whose code alone says that they are the event's, by class."""
+
 _HOLDS_VALUES = ("22",)
 """Classes whose message quotes the value: the payload stays out of texts."""
 
@@ -117,13 +143,50 @@ _ROW_SECURITY = "ExecWithCheckOptions"
 
 
 def translated(error: psycopg.Error) -> InboxError:
-    """The error of ours that says what follows from `error` once the sink runs."""
+    """The error of ours that says what follows from `error` once the sink runs, unless evidence says otherwise."""
+    meaning, guess = meaning_of(error.sqlstate), _guess(error)
+    if guess in (Guess.VALUE, Guess.EVENT, Guess.NO_PARTITION):
+        ours: InboxError = EventError(described(error))
+    else:
+        ours = _waits(UNKNOWN if meaning.fate is Fate.PARK else meaning, described(error))
+    ours.refusal = Refusal(
+        guess,
+        error.sqlstate or "",
+        meaning.reason or _REASONS.get((error.sqlstate or "")[:2], "statement"),
+        error.diag.table_name,
+        error.diag.column_name,
+        error.diag.constraint_name,
+    )
+    return ours
+
+
+def _guess(error: psycopg.Error) -> Guess:
+    """The first guess. Where PL/pgSQL raised it, the code is its author's choice, and says little of the server."""
     if _is_of_a_value(error):
-        return EventError(described(error))
-    meaning = meaning_of(error.sqlstate)
-    if meaning.fate is Fate.PARK or error.diag.source_function == _ROW_SECURITY:
-        return EventError(described(error))
-    return _waits(meaning, described(error))
+        return Guess.VALUE
+    state, source = error.sqlstate, error.diag.source_function
+    if state is None or error.diag.severity_nonlocalized in _ENDS_THE_SESSION:
+        return Guess.SERVER
+    fate = meaning_of(state).fate
+    if fate is Fate.PARK or source == _ROW_SECURITY or (source == _RAISED and fate is Fate.ALERT):
+        return _guess_of_a_row(error)
+    if source != _RAISED and (state in _OF_THE_SERVER or state[:2] in _OF_THE_SERVER):
+        return Guess.SERVER
+    return Guess.DATABASE
+
+
+def _guess_of_a_row(error: psycopg.Error) -> Guess:
+    state, source = error.sqlstate or "", error.diag.source_function
+    if source in _PARTITIONS:
+        return Guess.NO_PARTITION
+    if state == _OUT_OF_NUMBERS:
+        return Guess.DATABASE
+    if state in _MISSED:
+        return Guess.VALUE
+    by_function = source == _RAISED or " function " in f" {error.diag.context or ''}"
+    if not by_function and (state in _OTHER_ROWS or state.startswith(_HOLDS_VALUES)):
+        return Guess.VALUE
+    return Guess.EVENT
 
 
 def meaning_of(sqlstate: str | None) -> Meaning:
@@ -152,7 +215,7 @@ def at_start(error: psycopg.Error, doing: str) -> InboxError:
     return _waits(meaning, text)
 
 
-def says_there(error: EventError) -> bool:
+def says_there(error: InboxError) -> bool:
     """Whether a plain INSERT failed on a row that was there, which one with ON CONFLICT may overwrite or leave."""
     return isinstance(error.__cause__, errors.UniqueViolation | errors.ExclusionViolation)
 
@@ -163,6 +226,18 @@ def says_missing(error: InboxError) -> bool:
     A trigger that looks a row up says so by the code of a foreign key, or by NO_DATA_FOUND.
     """
     return isinstance(error.__cause__, errors.ForeignKeyViolation | errors.NoDataFound)
+
+
+def says_repeated(error: InboxError) -> bool:
+    """Whether one statement was to write a row twice."""
+    return isinstance(error.__cause__, errors.CardinalityViolation)
+
+
+def is_of_one_event(error: InboxError) -> bool:
+    """Whether it may be the fault of the one event whose statement it was, and is worth finding out."""
+    if error.refusal is None:
+        return isinstance(error, EventError)
+    return error.refusal.guess is not Guess.SERVER
 
 
 @contextmanager

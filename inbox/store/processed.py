@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import errors
 
-from inbox.errors import EventError
+from inbox.errors import EventError, InboxError
 from inbox.events import address
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
@@ -121,7 +121,7 @@ class Processed:
         self._insert_new(connection, route_id, claims)
         return asked
 
-    def says_claimed(self, error: EventError) -> bool:
+    def says_claimed(self, error: InboxError) -> bool:
         """Whether it says that an id has a claim."""
         cause = error.__cause__
         if isinstance(cause, errors.UniqueViolation) and cause.diag.schema_name == self._schema:

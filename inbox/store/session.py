@@ -116,8 +116,13 @@ class HandlerSession:
             # Only now: a sink whose handlers do without SQLAlchemy has 20 MB less to keep.
             from inbox.store.alchemy import engine_over
 
-            self._engine = engine_over(self._connection, self._note_sqlalchemy)
+            self._engine = engine_over(self._connection, self._note_sqlalchemy, self._note_statement)
         return self._engine
+
+    @property
+    def statements(self) -> set[str]:
+        """The texts of the statements that the handlers of the last attempt executed."""
+        return set(self._statements)
 
     def doubts(self, failure: InboxError) -> bool:
         """Whether it may be the values of an event that did not fit a statement, or the statement the database."""
@@ -163,6 +168,9 @@ class HandlerSession:
             self.failure = failure
             failure.__cause__ = error
         return failure
+
+    def _note_statement(self, statement: str) -> None:
+        self._statements.setdefault(statement, None)
 
     def _note_sqlalchemy(self, context: "ExceptionContext") -> None:
         original = context.original_exception

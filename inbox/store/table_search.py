@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from inbox.errors import EventError, InboxError
+from inbox.errors import EventError, Guess, InboxError
 from inbox.events import Record
 from inbox.store.database import SinkConnection
 from inbox.store.failures import in_our_words
@@ -84,9 +84,10 @@ class Search:
             start, length = start + len(passed), length * 2
             if failed is None:
                 continue
-            if (error := self._explained(connection, part.only([len(passed)]))) is not None:
+            error = self._explained(connection, part.only([len(passed)]))
+            if error is not None and _is_certain(error):
                 found.refused[places[start]] = error
-            elif passed:
+            elif passed or error is not None:
                 found.suspects.append(places[start])
             else:
                 return
@@ -99,7 +100,9 @@ class Search:
         state = failed.__cause__.sqlstate if isinstance(failed.__cause__, psycopg.Error) else None
         if state == WORD_FOUND and (meaning := self._statements.words.get(len(passed))) is not None:
             return EventError(meaning)
-        return EventError(f"{self._statements.meanings[len(passed)]} ({state})")
+        error = EventError(f"{self._statements.meanings[len(passed)]} ({state})")
+        error.refusal = failed.refusal
+        return error
 
     def _stream(
         self, connection: SinkConnection, query: bytes, events: TableEvents
@@ -114,6 +117,10 @@ class Search:
             connection.execute("ROLLBACK TO look")
             return rows, error
         return rows, None
+
+
+def _is_certain(error: EventError) -> bool:
+    return error.refusal is None or error.refusal.guess is Guess.VALUE
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from inbox.store.relations import relation
 from inbox.store.table_columns import Column
 from inbox.store.table_expressions import expression, strict
 from inbox.store.table_inputs import Input
+from inbox.store.table_shape import Shape
 
 _PLACE, _DEAD, _GONE, _LOCKED = (sql.Identifier(f"inbox {name}") for name in ("place", "dead", "gone", "locked"))
 """Beside the user's tables and columns, which have any name."""
@@ -19,17 +20,23 @@ _MARK = re.compile("\x01([0-9a-z_]+)\x01")
 
 
 class Statements:
-    """The statements of one route. `checks` are conditions over its columns."""
+    """The statements of one route.
+
+    Of several events of one row in one statement only the last decides, unless the table can refuse one of them: then
+    the statement fails where a condition refuses any (`write`), or, where only writing shows it, they are written in
+    `rounds`.
+    """
 
     def __init__(
         self,
         target: TableTarget,
         columns: Sequence[tuple[Column, str]],
         inputs: Sequence[Input],
-        checks: Sequence[LiteralString],
+        shape: Shape,
         *,
         decodes: bool,
     ) -> None:
+        self._shape = shape
         self._target = target
         self._columns = columns
         self._inputs = inputs
@@ -37,9 +44,11 @@ class Statements:
         self._table = relation(target.name)
         self._names = [sql.Identifier(name) for name in target.columns]
         self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
-        self.write = self._insert(self._rows())
-        self.write_new = self._insert(self._rows(), new=True)
-        self.evaluate = self._evaluate(checks)
+        self.write = self._insert(self._guarded())
+        self.write_one = self._insert(self._rows())
+        self.write_new = self._insert(self._guarded(), new=True)
+        self.rounds = self._number_rounds() if shape.refuses and self._folds else None
+        self.evaluate = self._evaluate()
         self.explain, self.meanings = self._explain()
         self.words = {
             place: cannot_be_a_word(column, source)
@@ -67,10 +76,13 @@ class Statements:
         failing = sql.SQL("left(e.place::text, 0)::integer::text::{}").format(column.type.sql)
         return sql.SQL("coalesce({}, {})").format(value, failing)
 
-    def _rows(self, *, dead: bool = False) -> sql.Composable:
+    def _rows(self, *, dead: bool = False, strictly: bool = False) -> sql.Composable:
         """The batch as rows of the table's columns, and each event's place."""
         values = [
-            sql.SQL("{} AS {}").format(self._value(column, source), sql.Identifier(column.name))
+            sql.SQL("{} AS {}").format(
+                strict(column, self._value(column, source)) if strictly else self._value(column, source),
+                sql.Identifier(column.name),
+            )
             for column, source in self._columns
         ]
         values.append(sql.SQL("e.place AS {}").format(_PLACE))
@@ -105,13 +117,23 @@ class Statements:
         )
         return _finished(statement)
 
+    @property
+    def _folds(self) -> bool:
+        """Whether one statement cannot write two events of one row."""
+        if self._target.mode is TableMode.INSERT:
+            return self._target.tombstones is Tombstones.DELETE
+        return self._target.mode is not TableMode.APPEND
+
     def _distinct(self) -> sql.Composable:
-        if self._target.mode is TableMode.APPEND:
+        """Where the table itself judges each row, none is left out: what is there twice then fails, or does nothing."""
+        if self._target.mode is TableMode.APPEND or self._shape.refuses:
             return sql.SQL("")
         return sql.SQL("DISTINCT ON ({}) ").format(self._keys)
 
     def _order(self) -> sql.Composable:
         """By key, so that two workers lock rows in one order; of one key the row that shall stay comes first."""
+        if self._shape.in_order:
+            return sql.SQL("ORDER BY {}").format(_PLACE)
         match self._target.mode:
             case TableMode.APPEND:
                 return sql.SQL("ORDER BY {}").format(_PLACE)
@@ -163,9 +185,49 @@ class Statements:
         return sql.SQL(
             "SELECT * FROM (SELECT s.*, max(CASE {dead} WHEN 1 THEN {place} ELSE -1 END) OVER (PARTITION BY {keys})"
             " AS {gone} FROM ({rows}) AS s) AS m WHERE {dead} = 0 AND {place} > {gone}"
-        ).format(dead=_DEAD, place=_PLACE, keys=self._keys, gone=_GONE, rows=self._rows(dead=True))
+        ).format(dead=_DEAD, place=_PLACE, keys=self._keys, gone=_GONE, rows=self._guarded_alive())
 
-    def _evaluate(self, checks: Sequence[LiteralString]) -> bytes:
+    def _guarded_alive(self) -> sql.Composable:
+        return self._unless_refused(self._rows(dead=True, strictly=self._guards), '"inbox dead" = 0')
+
+    def _guarded(self) -> sql.Composable:
+        """The rows of a batch; they fail where a condition refuses any, also one that another of its row replaces."""
+        return self._unless_refused(self._rows(strictly=self._guards))
+
+    @property
+    def _guards(self) -> bool:
+        folds = self._target.mode is not TableMode.APPEND and not self._shape.refuses
+        return folds and bool(self._conditions(self._target.key))
+
+    def _unless_refused(self, rows: sql.Composable, alive: LiteralString = "true") -> sql.Composable:
+        if not self._guards:
+            return rows
+        return sql.SQL(
+            "SELECT * FROM ({}) AS s WHERE CASE WHEN {} AND ({}) THEN left({}::text, 0)::integer IS NULL ELSE true END"
+        ).format(rows, sql.SQL(alive), sql.SQL(" OR ").join(self._conditions(self._target.key)), _PLACE)
+
+    def _conditions(self, but: Sequence[str] = ()) -> list[sql.Composable]:
+        """What is true of a row that NOT NULL, except that of the columns `but`, or a CHECK refuses."""
+        names = [column.name for column, _ in self._columns if column.not_null and column.name not in but]
+        not_null = [sql.Identifier(name) for name in names]
+        refused: list[sql.Composable] = [sql.SQL("{} IS NULL").format(name) for name in not_null]
+        return refused + [sql.SQL("NOT coalesce({}, true)").format(sql.SQL(check)) for check in self._shape.checks]
+
+    def _number_rounds(self) -> bytes:
+        """Each event's place, and how many there are of its row up to it."""
+        keys = [(column, source) for column, source in self._columns if column.name in self._target.key]
+        values = [
+            sql.SQL("{} AS {}").format(self._value(column, source), sql.Identifier(column.name))
+            for column, source in keys
+        ]
+        rows = sql.SQL("SELECT {}, e.place AS {} FROM {}").format(sql.SQL(", ").join(values), _PLACE, self._events())
+        return _finished(
+            sql.SQL(
+                "SELECT {place}, row_number() OVER (PARTITION BY {keys} ORDER BY {place}) FROM ({rows}) AS r"
+            ).format(place=_PLACE, keys=self._keys, rows=rows)
+        )
+
+    def _evaluate(self) -> bytes:
         """Each event's place, in order, and whether a condition of the table refuses it; fails where a value does."""
         values = [
             sql.SQL("{} AS {}").format(strict(column, self._value(column, source)), sql.Identifier(column.name))
@@ -174,12 +236,9 @@ class Statements:
         rows = sql.SQL("SELECT {}, e.dead AS {} FROM {}").format(
             sql.SQL(", ").join(values), _DEAD, self._events(dead=True)
         )
-        not_null = [sql.Identifier(column.name) for column, _ in self._columns if column.not_null]
-        refused: list[sql.Composable] = [sql.SQL("{} IS NULL").format(name) for name in not_null]
-        refused += [sql.SQL("NOT coalesce({}, true)").format(sql.SQL(check)) for check in checks]
         # num_nonnulls of the whole row keeps the planner from leaving out columns that nobody asks for.
         statement = sql.SQL("SELECT {} = 0 AND ({}), num_nonnulls(r) FROM ({} OFFSET 0) AS r")
-        return _finished(statement.format(_DEAD, sql.SQL(" OR ").join(refused or [sql.SQL("false")]), rows))
+        return _finished(statement.format(_DEAD, sql.SQL(" OR ").join(self._conditions() or [sql.SQL("false")]), rows))
 
     def _explain(self) -> tuple[bytes, list[str]]:
         """One row for each thing that can be wrong with an event, in order; it fails at the one that is.

@@ -4,7 +4,8 @@ The values go to the server as they came, and PostgreSQL takes the columns out o
 decoded in Python, every digit of a decimal is kept, and a value means what PostgreSQL takes it to mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,15 +13,16 @@ import orjson
 import psycopg
 
 from inbox.documents import NESTING, DocumentError, nests_too_deep, parse
-from inbox.errors import EventError, InboxError, StartupError
+from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainError
 from inbox.events import Record
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
 from inbox.store.options import TableTarget, Tombstones
-from inbox.store.table_columns import Column, checks_of, columns_of
+from inbox.store.table_columns import Column
 from inbox.store.table_expressions import pointer_path
 from inbox.store.table_inputs import TableEvents, input_of, inputs_of, is_text
 from inbox.store.table_search import Found, Search
+from inbox.store.table_shape import Shape, shape_of
 from inbox.store.table_statements import Statements, cannot_be
 
 _NOBODY = TableEvents((), (), ())
@@ -35,12 +37,14 @@ class TableWriter:
     """
 
     def __init__(self, connection: SinkConnection, target: TableTarget) -> None:
-        columns = columns_of(connection, target)
-        sources = [(columns[name], source) for name, source in target.columns.items()]
+        self._target = target
+        self._take(connection, shape_of(connection, target))
+
+    def _take(self, connection: SinkConnection, shape: Shape) -> None:
+        target, self._shape = self._target, shape
+        sources = [(shape.columns[name], source) for name, source in target.columns.items()]
         self._sent = _Sent(target, sources)
-        self._statements = Statements(
-            target, sources, self._sent.inputs, checks_of(connection, target), decodes=self._sent.decodes
-        )
+        self._statements = Statements(target, sources, self._sent.inputs, shape, decodes=self._sent.decodes)
         self._require_casts(connection, target, sources)
         texts = [
             (each, cannot_be(column, source))
@@ -67,27 +71,97 @@ class TableWriter:
         if problems:
             raise StartupError("\n".join(problems))
 
+    def require_unchanged(self, connection: SinkConnection) -> None:
+        """Read the table's shape again, where an event failed by the one that is known.
+
+        Raises:
+            TryAgainError: it is another one, by which the events are to be tried, or it no longer fits the route.
+        """
+        try:
+            shape = shape_of(connection, self._target)
+            if shape == self._shape:
+                return
+            self._take(connection, shape)
+        except StartupError as error:
+            raise TryAgainError(str(error), away="database", reason="table", alert=True) from error
+        text = f'the table "{self._target.name}" was altered; its events are tried again by its new shape'
+        raise TryAgainError(text, away="database", reason="table")
+
     def write(self, connection: SinkConnection, events: TableEvents, *, new: bool = False) -> None:
-        """Apply the events in their order; `new`: their rows are taken to be new, which spares the server a look.
+        """Apply the events in their order; `new`: in one statement, which fails where a row is there or comes twice.
 
         Raises:
             EventError: one of them cannot be written; which one is for the caller to find out.
             TryAgainError: the database is away.
         """
-        parameters = self._sent.parameters(events)
+        if new:
+            self.send(connection, events, new=True)
+            return
+        for places in self._rounds(connection, events):
+            self.send(connection, events if places is None else events.only(places))
+
+    def send(self, connection: SinkConnection, events: TableEvents, *, new: bool = False) -> None:
+        """As `write`, unless events of one row fail together; `new`: rows are expected to be new, which is cheaper."""
+        parameters, statements = self._sent.parameters(events), self._statements
         if self._sent.has_deletes(events):
-            connection.execute(self._statements.delete, parameters)
-            connection.execute(self._statements.write_after_deletes, parameters)
+            connection.execute(statements.delete, parameters)
+            connection.execute(statements.write_after_deletes, parameters)
+        elif new:
+            connection.execute(statements.write_new, parameters)
         else:
-            connection.execute(self._statements.write_new if new else self._statements.write, parameters)
+            connection.execute(statements.write if len(events.records) > 1 else statements.write_one, parameters)
+
+    def has_rounds(self, events: TableEvents) -> bool:
+        """Whether a statement with all of them may pass over one that the table would refuse."""
+        return self._statements.rounds is not None and self._sent.has_deletes(events)
+
+    def _rounds(self, connection: SinkConnection, events: TableEvents) -> Iterator[list[int] | None]:
+        """The places of the events that one statement can write, in order; None for all.
+
+        Where only the write shows whether the table refuses a row, each event is written: what comes second of one
+        row comes in a second statement.
+        """
+        if self._statements.rounds is None or len(events.records) < 2:
+            yield None
+            return
+        rounds: dict[int, list[int]] = {}
+        for place, number in connection.execute(self._statements.rounds, self._sent.parameters(events)):
+            rounds.setdefault(number, []).append(place)
+        for number in sorted(rounds):
+            yield sorted(rounds[number]) if len(rounds) > 1 else None
 
     def find(self, connection: SinkConnection, events: TableEvents) -> Found:
-        """The events that fail by themselves, found at a fraction of what an attempt costs: nothing is written."""
-        return self._search.find(connection, events)
+        """The events that fail by themselves, found at a fraction of what an attempt costs: nothing is written.
+
+        A search that fails is no answer: then none are found.
+        """
+        try:
+            return self._search.find(connection, events)
+        except InboxError as error:
+            if error.refusal is None or connection.closed:
+                raise
+            return Found()
 
     def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
         """The failure of a single event, with the column and the source that caused it where one did."""
-        return self._search.explain(connection, event, failure)
+        try:
+            found = self._search.explain(connection, event, failure)
+        except InboxError as error:
+            if error.refusal is None or connection.closed:
+                raise
+            found = failure
+        return self._guessed(found) if found is failure else found
+
+    def _guessed(self, failure: InboxError) -> InboxError:
+        """The failure of an event whose values are all of their columns' types: they alone do not explain it."""
+        refusal = failure.refusal
+        if refusal is None:
+            return failure
+        if refusal.state == "23502" and refusal.column not in self._target.columns:
+            failure.refusal = replace(refusal, guess=Guess.DATABASE)
+        elif refusal.guess is Guess.VALUE and refusal.state.startswith("22"):
+            failure.refusal = replace(refusal, guess=Guess.EVENT)
+        return failure
 
 
 class _Sent:

@@ -110,6 +110,13 @@ class BatchTransaction:
     def undo_step(self) -> None:
         self._with_savepoint("ROLLBACK TO step")
 
+    def start_probe(self) -> None:
+        """What comes is only tried."""
+        self._connection.execute("SAVEPOINT probe")
+
+    def undo_probe(self) -> None:
+        self._with_savepoint("ROLLBACK TO probe; RELEASE probe")
+
     def end_attempt(self) -> None:
         """The attempt stands, with its last step."""
         if self._stepping or not self._clean:

@@ -20,6 +20,7 @@ LETTER_LIMIT = "tests/integration/sink/test_letter_limit.py"
 REPLAY = "tests/integration/sink/test_replay.py"
 RESUME = "tests/integration/sink/test_resume.py"
 SUSPECTS = "tests/integration/store/test_suspects.py"
+EVIDENCE = "tests/integration/sink/test_evidence.py"
 AUDIT = "tests/integration/sink/test_audit.py"
 RESOLVED = "tests/unit/sink/test_resolved.py"
 INTAKE = "tests/unit/sink/test_intake.py"
@@ -52,6 +53,45 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "an outage is parked because of its code",
+        "inbox/sink/blame.py",
+        "    if guess is not Guess.EVENT or seen.in_a_row >= HANDFUL:\n        return Blame.DATABASE\n"
+        "    return Blame.DATABASE if seen.probe is Probe.REFUSED and seen.repeatable else Blame.EVENT\n",
+        "    return Blame.EVENT if guess is Guess.EVENT else Blame.DATABASE\n",
+        (f"{EVIDENCE}::test_what_fails_for_every_event_is_an_outage",),
+    ),
+    Mutant(
+        "a missing partition is the event's fault because of its code",
+        "inbox/store/failures.py",
+        "        return Guess.NO_PARTITION\n",
+        "        return Guess.EVENT\n",
+        (f"{EVIDENCE}::test_a_month_without_a_partition_is_an_outage_from_its_first_event_on",),
+    ),
+    Mutant(
+        "a lone failure blocks for ever because of its code",
+        "inbox/sink/blame.py",
+        "    if seen.passed or seen.probe is Probe.PASSED:\n        return Blame.EVENT\n",
+        "    if guess is not Guess.EVENT:\n        return Blame.DATABASE\n"
+        "    if seen.passed or seen.probe is Probe.PASSED:\n        return Blame.EVENT\n",
+        (f"{EVIDENCE}::test_an_event_that_fails_while_others_pass_is_parked_alone",),
+    ),
+    Mutant(
+        "events are parked by a shape that their table no longer has",
+        "inbox/sink/isolate.py",
+        "            self._route.effect.require_unchanged(self._do.connection)\n            self._doubts.weigh()\n",
+        "            self._doubts.weigh()\n",
+        (f"{EVIDENCE}::test_a_wider_column_takes_what_comes_without_a_restart",),
+    ),
+    Mutant(
+        "a search that fails stops the worker",
+        "inbox/store/tables.py",
+        "            return self._search.find(connection, events)\n        except InboxError as error:\n"
+        "            if error.refusal is None or connection.closed:\n",
+        "            return self._search.find(connection, events)\n        except InboxError as error:\n"
+        "            if True:\n",
+        (f"{EVIDENCE}::test_a_search_that_is_refused_leaves_it_to_the_groups",),
+    ),
     Mutant(
         "the fence does not compare the owner epoch",
         PARTITIONS_SQL,

@@ -91,12 +91,18 @@ class Watched:
 
 
 @contextmanager
-def watched(sink: Sink) -> Iterator[Watched]:
-    """The sink runs, and has settled its first 10 events, while the context lasts."""
+def watched_sink(sink: Sink) -> Iterator[Watched]:
+    """The sink runs while the context lasts."""
     with capture_logs() as lines, sink.running() as worker:
         health = Health()
         health.watch(worker.progress)
-        found = Watched(sink, worker, health, lines)
+        yield Watched(sink, worker, health, lines)
+
+
+@contextmanager
+def watched(sink: Sink) -> Iterator[Watched]:
+    """The sink runs, and has settled its first 10 events, while the context lasts."""
+    with watched_sink(sink) as found:
         found.send(10)
         found.eventually_all_in()
         found.eventually_ready()

@@ -1,0 +1,82 @@
+"""The shape of a route's table: its columns, and what can refuse a row beyond their types."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg import sql
+
+from inbox.errors import InboxError
+from inbox.store.database import SinkConnection
+from inbox.store.options import TableTarget
+from inbox.store.table_columns import Column, checks_of, columns_of
+
+_REFUSES: LiteralString = """
+SELECT c.relkind <> 'r' OR c.relrowsecurity
+        OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '')
+        OR EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f')
+        OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid),
+    EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D')
+        OR EXISTS (
+            SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)
+                AND (i.indisexclusion OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR %(key)s::text[] <> (
+                    SELECT array_agg(a.attname::text ORDER BY a.attname::text COLLATE "C") FROM pg_attribute a
+                    WHERE a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+                ))
+        ),
+    (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
+FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A table as the catalog describes it.
+
+    Attributes:
+        checks: the CHECK constraints that can be evaluated on an event's columns alone.
+        refuses: something beyond NOT NULL and `checks` can refuse a row, so that only writing it shows whether.
+        in_order: whether a row is refused may depend on rows written before it.
+    """
+
+    columns: Mapping[str, Column]
+    checks: Sequence[LiteralString]
+    refuses: bool
+    in_order: bool
+
+
+def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
+    """Read the table's shape.
+
+    Raises:
+        StartupError: the table does not fit the route.
+    """
+    columns = columns_of(connection, target)
+    checks = [check for check in checks_of(connection, target) if _stands_alone(connection, target, columns, check)]
+    parameters = {"table": target.name, "key": sorted(target.key)}
+    row = connection.execute(_REFUSES, parameters).fetchone()
+    refuses, in_order, conditions = row or (True, True, 0)
+    return Shape(
+        columns=columns, checks=checks, refuses=refuses or in_order or conditions > len(checks), in_order=in_order
+    )
+
+
+def _stands_alone(
+    connection: SinkConnection, target: TableTarget, columns: Mapping[str, Column], check: LiteralString
+) -> bool:
+    """Whether a condition can be evaluated without its table's row; one that names the row itself cannot."""
+    nothing = [
+        sql.SQL("NULL::{} AS {}").format(columns[name].type.sql, sql.Identifier(name)) for name in target.columns
+    ]
+    # LIMIT keeps the planner from evaluating the condition on these values.
+    query = sql.SQL("SELECT {} FROM (SELECT {} LIMIT 0) AS {}").format(
+        sql.SQL(check), sql.SQL(", ").join(nothing), sql.Identifier("inbox row")
+    )
+    try:
+        with connection.transaction():
+            connection.execute(query)
+    except InboxError as error:
+        if error.refusal is None or not error.refusal.state.startswith("42"):
+            raise
+        return False
+    return True
