@@ -58,7 +58,9 @@ class ExistingTerm:
         self._rows_at_once = _LEAST_ROWS
         self._look_seconds = 0.0
         self._counted_at = clock() - _PENDING_SECONDS
+        self._first: str | None = None
         self.has_sent = False
+        """Whether the first row that was read is sent and marked: it is the one that an earlier term failed at."""
         self._outgoing: Outgoing[ExistingRow] = Outgoing(make_producer, self._note_delivery)
 
     def turn(self) -> bool:
@@ -104,6 +106,8 @@ class ExistingTerm:
     def _read(self, now: float) -> bool:
         rows = self._table.read(limit=self._rows_at_once, limit_bytes=IN_FLIGHT_BYTES)
         self._look_seconds = self._clock() - now
+        if rows and self._first is None:
+            self._first = rows[0].event_id
         self._outgoing.add(rows)
         self._count_pending(now, full=len(rows) == self._rows_at_once)
         self._adapt(rows)
@@ -127,7 +131,7 @@ class ExistingTerm:
         self._lease.kept(asked_at)
         if ids:
             RELAY_EVENTS.inc(len(ids))
-            self.has_sent = True
+            self.has_sent = self.has_sent or self._first in ids
             self._delivered = []
 
     def _count_pending(self, now: float, *, full: bool) -> None:

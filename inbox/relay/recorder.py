@@ -38,7 +38,14 @@ class Recorder:
         self._asked_below = self._asked_readings = 0
         self._asked_at = self._marked_at = clock()
         self.recorded_below = sent_below
+        self._first: int | None = None
         self.has_sent = False
+        """Whether the first row that was read is sent and marked: it is the one that an earlier term failed at."""
+
+    def began_with(self, position: int) -> None:
+        """A row was read; only the first of a term counts."""
+        if self._first is None:
+            self._first = position
 
     def note(self, row: OutboxRow, partition: int, offset: int) -> None:
         """The brokers have it."""
@@ -86,7 +93,7 @@ class Recorder:
         self._look_back.bounded(transaction_id, readings=self._asked_readings)
         self.recorded_below = self._asked_below
         RELAY_EVENTS.inc(len(self._being_marked))
-        self.has_sent = self.has_sent or bool(self._being_marked)
+        self.has_sent = self.has_sent or any(each.row.position == self._first for each in self._being_marked)
         self._being_marked = []
 
     def _start(self, below: int) -> None:

@@ -74,6 +74,7 @@ class Relay:
         self._outage = Outage()
         self._failures = 0
         self._waiting_for_kafka = False
+        self._active_epoch: int | None = None
         self._stopped = False
         self.progress = RelayProgress()
 
@@ -104,7 +105,7 @@ class Relay:
                 held = self._apply(desk)
                 self.progress.joined = True
                 if held is None:
-                    self._pause(TRY_EVERY_SECONDS)
+                    self._stand_by()
                 elif self._hold_office(desk, held):
                     return True
             return False
@@ -123,24 +124,44 @@ class Relay:
         """One term; whether it ended because the outbox is empty."""
         term = desk.term(self._lease, held)
         self.progress.active = True
-        log().info("relay-active", epoch=held.epoch, from_position=held.sent_below + 1)
+        self._note_active(held)
         try:
             while not self._stopped and self._lease.epoch is not None:
                 self.progress.last_turn = time.monotonic()
                 busy = term.turn()
-                if term.has_sent or not (busy or self._waiting_for_kafka):
+                if term.has_sent or (not busy and self._nothing_is_held(term)):
                     self._went_well()
                 if not busy and self._until_empty and term.sweep_all():
                     return True
                 if not busy:
                     term.rest()
             if self._lease.epoch is None:
+                self._active_epoch = None
                 log().warning("relay-replaced", epoch=held.epoch)
+            OUTBOX_PENDING.set(math.nan)
             return False
         finally:
+            # What waits behind a row that cannot be sent is still told: it is what an alert looks at.
             self.progress.active = False
-            OUTBOX_PENDING.set(math.nan)
             term.end(in_order=self._stopped or self._until_empty)
+
+    def _note_active(self, held: Held) -> None:
+        """A term after one that failed is told only if another relay was active in between."""
+        if self._active_epoch is None or held.epoch != self._active_epoch + 1:
+            log().info("relay-active", epoch=held.epoch, from_position=held.sent_below + 1)
+        self._active_epoch = held.epoch
+
+    def _nothing_is_held(self, term: Term) -> bool:
+        """Return whether no row waits for what failed; an idle turn after an outage of Kafka may not have seen all."""
+        return not self._waiting_for_kafka or term.sweep_all()
+
+    def _stand_by(self) -> None:
+        """Another relay is active: what this one failed at is the other's to send, and to tell."""
+        self._active_epoch, self._failures, self._waiting_for_kafka = None, 0, False
+        self._outage.given_up()
+        self.progress.waiting_for = None
+        OUTBOX_PENDING.set(math.nan)
+        self._pause(TRY_EVERY_SECONDS)
 
     def _went_well(self) -> None:
         self._failures, self._waiting_for_kafka = 0, False

@@ -69,7 +69,8 @@ class Term:
         self._reader = Reader(table, self._look_back, most_bytes=IN_FLIGHT_BYTES)
         self._recorder = Recorder(lease_row, lease, held.epoch, self._look_back, held.sent_below, clock)
         self._outgoing: Outgoing[OutboxRow] = Outgoing(make_producer, self._recorder.note)
-        self._swept_at = self._busy_at = self._counted_at = clock()
+        self._swept_at = self._busy_at = clock()
+        self._counted_at = self._swept_at - _PENDING_SECONDS  # also a term that ends at once counts what waits
         self._asleep = False
 
     @property
@@ -140,7 +141,10 @@ class Term:
         if not reader.is_reading or outgoing.waiting or outgoing.is_open:
             return
         if reader.has_read() or not (reader.is_behind and outgoing.in_flight):
-            outgoing.add(reader.take_in())
+            rows = reader.take_in()
+            if rows:
+                self._recorder.began_with(rows[0].position)
+            outgoing.add(rows)
             self._count_pending(now)
             if reader.is_behind:
                 self._start_reading()

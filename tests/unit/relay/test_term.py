@@ -1,5 +1,6 @@
 """One term of a relay whose database and brokers answer when the test says so."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from inbox.relay.lease import SECONDS, Lease
 from inbox.relay.outgoing import Delivered, Headers
 from inbox.relay.term import Term
 from inbox.store.outbox_relay import Delivery, Held, OutboxRow, Reading
+from inbox.telemetry import OUTBOX_PENDING
 
 
 def row(position: int) -> OutboxRow:
@@ -105,6 +107,11 @@ class Brokers:
         return self
 
     def deliver(self, count: int) -> None:
+        self._due += count
+
+    def deliver_last(self, count: int) -> None:
+        """The reports of those that were sent last come first."""
+        self._tokens = self._tokens[-count:] + self._tokens[:-count]
         self._due += count
 
     def may_share(self, topic: str, key: str) -> bool:
@@ -318,3 +325,22 @@ def test_what_was_delivered_is_marked_at_the_end_whatever_else_failed(stage: Sta
     stage.term.end(in_order=False)
 
     assert stage.marks.asked == [([1], 1), ([2], 2)]
+
+
+def test_a_term_has_sent_once_its_first_row_is_marked_and_no_sooner(stage: Stage) -> None:
+    """The first is the one that an earlier term failed at; what was sent beside it says nothing."""
+    stage.outbox.committed = [1, 2, 3]
+    stage.turn(3)
+    stage.brokers.deliver_last(2)
+    stage.turn(5)
+    assert (stage.marks.marked, stage.term.has_sent) == ([2, 3], False)
+    stage.brokers.deliver(1)
+    stage.turn(3)
+    assert stage.term.has_sent
+
+
+def test_a_term_that_may_end_at_once_counts_what_waits(stage: Stage) -> None:
+    stage.outbox.committed = [1, 2, 3]
+    OUTBOX_PENDING.set(math.nan)
+    stage.turn(2)
+    assert OUTBOX_PENDING._value.get() == 3
