@@ -16,6 +16,12 @@ REGISTRY = CollectorRegistry()
 
 EVENTS = Counter("inbox_events", "Events settled, by ending.", ["topic", "ending"], registry=REGISTRY)
 LAG = Gauge("inbox_lag", "Last stable offset minus next_offset.", ["topic", "partition"], registry=REGISTRY)
+OPEN_TRANSACTION_SECONDS = Gauge(
+    "inbox_open_transaction_seconds",
+    "How long a producer's open transaction has held the partition up; 0 while none does.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
 BATCH_SECONDS = Histogram("inbox_batch_seconds", "From the hand-over of a batch to its end.", registry=REGISTRY)
 COMMIT_SECONDS = Histogram("inbox_commit_seconds", "The database's answer to COMMIT.", registry=REGISTRY)
 BATCH_EVENTS = Histogram(

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from inbox.app.outbox_now import OutboxNow, outbox_now
@@ -30,6 +30,9 @@ class PartitionRow:
     `rate` is in offsets a second over the last minutes; `oldest_unsettled_at` the timestamp of the record that is to be
     settled next, None where there is none or it was not told. `paused`: it has more dead letters within an hour than
     `[failures] halt_above`.
+
+    `high_watermark` is the end of the log, with what an open transaction holds back behind `end_offset`;
+    `open_transaction_since` the timestamp of that transaction's first record.
     """
 
     ledger: PartitionStatus
@@ -37,6 +40,15 @@ class PartitionRow:
     rate: float = 0.0
     oldest_unsettled_at: datetime | None = None
     paused: bool = False
+    high_watermark: int | None = None
+    open_transaction_since: datetime | None = None
+
+    @property
+    def held_back(self) -> int:
+        """How many offsets stand behind the first record of an open transaction, that record included."""
+        if self.end_offset is None or self.high_watermark is None:
+            return 0
+        return max(0, self.high_watermark - self.end_offset)
 
     @property
     def lag(self) -> int | None:
@@ -123,11 +135,17 @@ class _LedgerNow:
 
 @dataclass(frozen=True)
 class _LogsNow:
-    """What the brokers said in time; `times` are those of the records that are to be settled next."""
+    """What the brokers said in time.
+
+    `times` are those of the records that are to be settled next, `open_since` those of the records at which the last
+    stable offset stands below the high watermark.
+    """
 
     ends: Mapping[TopicPartition, int]
     times: Mapping[TopicPartition, datetime]
     notices: Sequence[str] = ()
+    watermarks: Mapping[TopicPartition, int] = field(default_factory=dict)
+    open_since: Mapping[TopicPartition, datetime] = field(default_factory=dict)
 
 
 def _row(row: PartitionStatus, ledger: _LedgerNow, logs: _LogsNow) -> PartitionRow:
@@ -137,6 +155,8 @@ def _row(row: PartitionStatus, ledger: _LedgerNow, logs: _LogsNow) -> PartitionR
         rate=ledger.rates.get(row.address, 0.0),
         oldest_unsettled_at=logs.times.get(row.address),
         paused=row.partition_id in ledger.paused,
+        high_watermark=logs.watermarks.get(row.address),
+        open_transaction_since=logs.open_since.get(row.address),
     )
 
 
@@ -163,7 +183,10 @@ def _look_at_logs(settings: Settings, next_offsets: Mapping[TopicPartition, int]
         cluster.cluster_id()
         here = cluster.topics(sorted({partition.topic for partition in next_offsets}))
         known = {address for view in here.values() for address in view.addresses()}
-        ends = cluster.stable_ends([partition for partition in next_offsets if partition in known])
+        here_too = [partition for partition in next_offsets if partition in known]
+        # In this order, so that a transaction that ends meanwhile is not taken for an open one.
+        watermarks = cluster.high_watermarks(here_too)
+        ends = cluster.stable_ends(here_too)
     except InboxError as error:
         return _LogsNow({}, {}, [f"no end offsets and no lag: {error}"])
     absent = [str(partition) for partition in next_offsets if partition not in known]
@@ -175,11 +198,15 @@ def _look_at_logs(settings: Settings, next_offsets: Mapping[TopicPartition, int]
         for at, end in sorted(ends.items())
         if end < next_offsets[at]
     ]
-    return _LogsNow(ends, _first_times(settings, behind), notices)
+    held_back = {at: end for at, end in ends.items() if end < watermarks[at]}
+    open_since = _first_times(settings, held_back, uncommitted=True)
+    return _LogsNow(ends, _first_times(settings, behind), notices, watermarks, open_since)
 
 
-def _first_times(settings: Settings, places: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, datetime]:
+def _first_times(
+    settings: Settings, places: Mapping[TopicPartition, int], *, uncommitted: bool = False
+) -> Mapping[TopicPartition, datetime]:
     if not places:
         return {}
-    with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES)) as reader:
+    with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, uncommitted=uncommitted)) as reader:
         return reader.first_times(places, seconds=_BROKER_SECONDS)

@@ -55,6 +55,9 @@ def _partition(row: PartitionRow) -> dict[str, Any]:
         "rate": round(row.rate, 1),
         "oldest_unsettled_at": timestamp(row.oldest_unsettled_at),
         "paused": "dead_letters" if row.paused else None,
+        "high_watermark": row.high_watermark,
+        "held_back": row.held_back,
+        "open_transaction_since": timestamp(row.open_transaction_since),
     }
 
 
@@ -104,6 +107,9 @@ def summary(found: Status) -> str:
             f"\npaused: {', '.join(paused)}, with more dead letters within an hour than [failures] halt_above; "
             "see `inbox dead-letters list`"
         )
+    for row in found.partitions:
+        if row.held_back:
+            text += f"\n{_open_transaction(row, found.looked_at)}"
     if found.outbox is not None:
         text += f"\noutbox: {_outbox(found.outbox, found.looked_at)}"
     if found.last_replay is not None:
@@ -113,6 +119,16 @@ def summary(found: Status) -> str:
     if found.horizon is not None:
         text += f"\nduplicates are recognised back to {timestamp(found.horizon)}"
     return text
+
+
+def _open_transaction(row: PartitionRow, looked_at: datetime) -> str:
+    since = row.open_transaction_since
+    age = "" if since is None else f" for {age_of((looked_at - since).total_seconds())}"
+    return (
+        f"{row.ledger.address}: a producer's transaction has been open{age} at the last stable offset "
+        f"{row.end_offset}; the log goes on to {row.high_watermark}, and nothing in between is delivered before the "
+        "transaction ends"
+    )
 
 
 def _outbox(outbox: OutboxNow, looked_at: datetime) -> str:

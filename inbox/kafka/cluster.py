@@ -100,6 +100,10 @@ class Cluster:
         """The last stable offset of each: the end as `read_committed` sees it."""
         return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
+    def high_watermarks(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The end of the log of each, records of open transactions included."""
+        return self._offsets(partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
+
     def compacted(self, topics: Sequence[str]) -> set[str]:
         """Those of the topics whose log may have had records removed between others (`cleanup.policy`)."""
         asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
@@ -145,13 +149,16 @@ class Cluster:
         members = answer(future, f"asking for the members of group {self.group_id}", self._timeout).members
         return sum(member.client_id != self._client_id for member in members)
 
-    def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+    def _offsets(
+        self,
+        partitions: Iterable[TopicPartition],
+        spec: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[TopicPartition, int]:
         asked = {KafkaPartition(*p): spec for p in partitions}
         if not asked:
             return {}
-        futures = self._admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout
-        )
+        futures = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=self._timeout)
         return {
             TopicPartition(p.topic, p.partition): answer(
                 future, f"asking for offsets of {p.topic}", self._timeout

@@ -29,6 +29,7 @@ from inbox.events import Record, TopicPartition
 from inbox.kafka.bounded import ended_within
 from inbox.kafka.clients import made
 from inbox.kafka.failures import is_unreadable, translated, unreadable
+from inbox.kafka.open_transactions import OpenTransactions
 from inbox.kafka.options import CLIENT_ID, DEFAULTS, GUARDED, KafkaOptions
 from inbox.kafka.outage import KafkaOutage
 from inbox.telemetry import log
@@ -82,9 +83,10 @@ class GroupConsumer:
         properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=batch_bytes)}
         self.outage = KafkaOutage()
         self._consumer = made(
-            lambda: Consumer({**properties, "error_cb": self._on_error, "stats_cb": self.outage.statistics})
+            lambda: Consumer({**properties, "error_cb": self._on_error, "stats_cb": self._on_statistics})
         )
         self._clock = clock
+        self._open_transactions = OpenTransactions(clock)
         self._asked_at = 0.0
         self._placed: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
@@ -192,6 +194,11 @@ class GroupConsumer:
         """librdkafka's own news, from within `take`: mostly a broker that is away, which it mends itself."""
         self.outage.happened(error)
 
+    def _on_statistics(self, text: str) -> None:
+        self.outage.statistics(text)
+        # A paused partition is not fetched, so that its ends are those of some time ago.
+        self._open_transactions.statistics(text, self._placed - self._paused)
+
     def _ask_again(self) -> None:
         """Look now and then whether what was away is back, which librdkafka does not say."""
         partitions = [partition for partition in self.outage.partitions if partition in self._placed]
@@ -294,6 +301,7 @@ class GroupConsumer:
     def close(self) -> None:
         """Leave the group; a member that could not is missed by its brokers after its session."""
         self.outage.close()
+        self._open_transactions.forget(self._placed)
         if not ended_within(_END_SECONDS, self._consumer.close):
             log().warning("group-not-left", after_seconds=_END_SECONDS)
 

@@ -37,15 +37,24 @@ class LogReader:
     """Committed records in the order of their offsets, one partition at a time.
 
     `batch_bytes` bounds what is fetched ahead; `patience_seconds` how long nothing may come where more is to come.
-    `gaps` judges where the log may hold nothing; without it any gap is accepted.
+    `gaps` judges where the log may hold nothing; without it any gap is accepted. `uncommitted`: records of open and of
+    aborted transactions too.
     """
 
     def __init__(
-        self, options: KafkaOptions, *, batch_bytes: int, patience_seconds: float = 60.0, gaps: Gaps | None = None
+        self,
+        options: KafkaOptions,
+        *,
+        batch_bytes: int,
+        patience_seconds: float = 60.0,
+        gaps: Gaps | None = None,
+        uncommitted: bool = False,
     ) -> None:
         properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=batch_bytes)}
         properties |= {"client.id": "kafka-inbox-reader", "statistics.interval.ms": "0"}
         properties.pop("group.instance.id", None)
+        if uncommitted:
+            properties["isolation.level"] = "read_uncommitted"
         self._consumer: Any = made(lambda: Consumer({**properties, "error_cb": self._on_error}))
         self._patience = patience_seconds
         self._gaps = gaps

@@ -199,6 +199,10 @@ class Assignment:
     def all_active(self) -> list[TopicPartition]:
         return self._in(Phase.ACTIVE)
 
+    def settled_offsets(self) -> dict[TopicPartition, int]:
+        """The ledger's next offset of each active partition."""
+        return {partition: self.partitions[partition].settled for partition in self.all_active()}
+
     def settled(self, partition: TopicPartition, after: int) -> None:
         if (each := self.partitions.get(partition)) is not None:
             each.settled = max(each.settled, after) if each.phase is Phase.ACTIVE else each.settled

@@ -47,6 +47,7 @@ from inbox.telemetry import (
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 1.0
 _TELL_SECONDS = 0.5
+_REMIND_SECONDS = 60.0
 _SLOW_SECONDS = 1.0
 _DRAIN_SECONDS = 20.0
 _REVOKE_SECONDS = 5.0
@@ -111,6 +112,7 @@ class Worker:
         self._submitted_at = 0.0
         self._looked_at = clock()
         self._told_at = 0.0
+        self._remind_at = 0.0
         self._to_tell: dict[TopicPartition, int] = {}
         self._paused = False
         self.progress = WorkerProgress()
@@ -351,6 +353,7 @@ class Worker:
         for partition, offset, leader_epoch in self._assignment.to_place():
             if self._consumer.go_to(partition, offset, leader_epoch):
                 self._assignment.placed(partition)
+                self._remind_at = 0.0
                 if self._paused:
                     self._consumer.pause([partition])
 
@@ -402,7 +405,15 @@ class Worker:
             self._consumer.tell(self._to_tell)
             self._to_tell = {}
             reach(Failpoint.TOLD)
+        if self._told_at >= self._remind_at:
+            self._remind()
         self.progress.lag = sum(self._show_lag(partition) for partition in self._assignment.all_active())
+
+    def _remind(self) -> None:
+        """Tell Kafka again what it was told: a tool may have reset the group's offsets, or they expired."""
+        self._remind_at = self._told_at + _REMIND_SECONDS
+        if settled := self._assignment.settled_offsets():
+            self._consumer.tell(settled)
 
     def _show_lag(self, partition: TopicPartition) -> int:
         end, settled = self._consumer.end_seen(partition), self.progress.next_offsets.get(partition)

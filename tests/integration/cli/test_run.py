@@ -11,9 +11,11 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
 from tests.integration.cli.conftest import Result, Sink, logged
 from tests.integration.cli.pages import get, listening
+from tests.kafka_topics import admin
 from tests.waiting import eventually
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -245,3 +247,22 @@ def read_on(descriptor: int) -> bytes:
         return os.read(descriptor, 4096)
     except OSError:
         return b""
+
+
+def test_a_group_whose_offsets_were_reset_is_told_them_again_without_a_new_event(sink: Sink, start: Start) -> None:
+    sink.produce(20)
+    process = start("run", sink)
+    eventually(lambda: sum(sink.group_offsets().values()) == 20, within=40, what="the group's offsets")
+    process.terminate()
+    process.wait(timeout=30)
+    reset = [TopicPartition(sink.topic, partition, 0) for partition in (0, 1)]
+    client = admin(sink.bootstrap_servers)
+    asked = [ConsumerGroupTopicPartitions(sink.name, reset)]
+    client.alter_consumer_group_offsets(asked)[sink.name].result(10)
+    assert sink.group_offsets() == {0: 0, 1: 0}
+
+    process = start("run", sink)
+
+    eventually(lambda: sink.group_offsets() == sink.next_offsets(), within=40, what="the ledger's offsets in the group")
+    process.terminate()
+    assert process.wait(timeout=30) == 0

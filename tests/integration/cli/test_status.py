@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.integration.cli.conftest import Result, Sink
-from tests.kafka_topics import idempotent_producer
+from tests.kafka_topics import idempotent_producer, transactional_producer, unique_name
 from tests.waiting import eventually
 
 Inbox = Callable[..., Result]
@@ -53,7 +53,7 @@ def test_a_partition_tells_its_owner_and_its_progress(sink: Sink, inbox: Inbox) 
     row = json.loads(inbox("status", "--json", sink).out)["partitions"][0]
     assert list(row) == [
         *("topic", "partition", "next_offset", "end_offset", "lag", "owner", "owner_epoch", "last_progress_at"),
-        *("rate", "oldest_unsettled_at", "paused"),
+        *("rate", "oldest_unsettled_at", "paused", "high_watermark", "held_back", "open_transaction_since"),
     ]
     assert 0 < row["rate"] <= 20
     assert row["oldest_unsettled_at"] is None
@@ -206,3 +206,24 @@ def test_a_log_that_ends_before_the_ledger_has_no_lag_and_a_notice(sink: Sink, i
     assert f"{sink.topic}[1]: the ledger expects offset 99 next, but the log ends at 0; run `inbox check`" in (
         told.out + told.err
     )
+
+
+def test_a_transaction_that_a_producer_leaves_open_is_told_although_the_lag_is_0(sink: Sink, inbox: Inbox) -> None:
+    sink.produce(20)
+    assert inbox("run", "--until-end", sink).code == 0
+    producer = transactional_producer(sink.bootstrap_servers, unique_name("producer"))
+    producer.begin_transaction()
+    for _ in range(3):
+        producer.produce(sink.topic, b"{}", partition=0)
+    assert producer.flush(30) == 0
+
+    told = json.loads(inbox("status", "--json", sink).out)
+
+    row = told["partitions"][0]
+    assert (row["lag"], row["held_back"], row["high_watermark"]) == (0, 3, row["end_offset"] + 3)
+    assert datetime.now(UTC) - datetime.fromisoformat(row["open_transaction_since"]) < timedelta(minutes=5)
+    assert (told["partitions"][1]["held_back"], told["partitions"][1]["open_transaction_since"]) == (0, None)
+    said = inbox("status", sink).out.replace("\n", " ")
+    assert f"{sink.topic}[0]: a producer's transaction has been open for " in said
+    producer.abort_transaction(30)
+    assert json.loads(inbox("status", "--json", sink).out)["partitions"][0]["held_back"] == 0
