@@ -8,6 +8,7 @@ from inbox.app.binding import first_offsets, no_topic, sink_identity, wanted_top
 from inbox.app.check_outbox import check_capture_topics, check_existing, check_publishing, require_capture
 from inbox.app.comparison import read_comparable
 from inbox.app.examination import Examination, Finding, UnaskedError, Verdict
+from inbox.app.id_advice import advice_on_keys
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
 from inbox.app.static_member import advice_on_instance
 from inbox.errors import InboxError, StartupError
@@ -61,6 +62,7 @@ class _Examination(Examination):
         self._advise_on_gaps()
         self._advise_on_instance()
         self._advise_on_owners()
+        self._advise_on_keys()
         self.ask("ledger", self._compare_ledger)
         if settings.outbox is not None and settings.outbox.relay is RelayKind.INBOX:
             copies = [settings.failures.copy_to] if settings.failures.copy_to else []
@@ -123,6 +125,14 @@ class _Examination(Examination):
         if roles:
             problem = hidden_owners_remedy(connection, roles)
             self.findings.append(Finding("sessions of other workers", Verdict.ADVICE, [problem]))
+
+    def _advise_on_keys(self) -> None:
+        try:
+            compacted = self.cluster().compacted(list(self._topics))
+        except (InboxError, UnaskedError):
+            compacted = set()
+        if advice := advice_on_keys(self._settings, compacted):
+            self.findings.append(Finding("ids of events", Verdict.ADVICE, advice))
 
     def _compare_ledger(self) -> None:
         connection, cluster = self.database(), self.cluster()

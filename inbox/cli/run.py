@@ -10,6 +10,7 @@ import click
 
 from inbox.app.gathering import Gathering
 from inbox.app.health import Health
+from inbox.app.id_advice import advice_on_keys
 from inbox.app.rotation import Rotation
 from inbox.app.static_member import refuse_shared_instance
 from inbox.cli.crew import Crew
@@ -17,7 +18,7 @@ from inbox.cli.exits import DONE
 from inbox.cli.options import config_option, example, properties_option, settings_reader, sink_settings
 from inbox.cli.signals import Stop, stopped_by_signals
 from inbox.cli.supervisor import end_with_supervisor, reporting, supervise, worker_command
-from inbox.telemetry import log_with
+from inbox.telemetry import log, log_with
 from inbox.web import serving
 
 
@@ -53,6 +54,8 @@ def run(
         log_with(worker=worker)
     settings = sink_settings(config, properties)
     refuse_shared_instance(settings, workers)
+    for advice in advice_on_keys(settings) if worker is None else ():
+        log().warning("event-id-advice", advice=advice)
     rotation = Rotation(settings, settings_reader(config, properties), os.environ, Path.cwd())
     stop = Stop()
     with stopped_by_signals(stop):

@@ -8,6 +8,7 @@ from inbox.settings.problems import hint, quote, show_path
 from inbox.settings.properties import KNOWN, canonical
 from inbox.settings.property_values import wrong_value
 from inbox.settings.review import Review
+from inbox.settings.route_conflicts import review_conflicts
 from inbox.settings.route_rules import review_route
 from inbox.settings.sources import FLAG
 from inbox.settings.variables import ways_to_set
@@ -22,6 +23,7 @@ def review(subject: Review, needed: frozenset[str]) -> None:
     _review_kafka(subject)
     for index, route in enumerate(subject.document.routes):
         review_route(subject, ("routes", index), route)
+        review_conflicts(subject, ("routes", index), route)
     _review_route_names(subject)
     _review_copies(subject)
     if subject.document.outbox is not None:

@@ -62,17 +62,21 @@ class Search:
 
     def _unsendable(self, events: TableEvents) -> dict[int, InboxError]:
         """What is no text cannot even be sent, and fails its whole statement."""
-        errors: dict[int, InboxError] = {}
+        records = events.records
+        # Of a tombstone its key is told first, which is what is wrong with it.
+        errors = dict(self._unreadable(records, [place for place, it in enumerate(records) if it.value() is None]))
         for each, meaning in self._texts:
             refused = [place for place, value in enumerate(each.values(events)) if not is_text(value)]
             errors.update({place: EventError(f"{meaning} (22021)") for place in refused if place not in errors})
-        for place in range(len(events.records)):
-            if place not in errors:
-                try:
-                    self._sent.document(events.records[place])
-                except EventError as error:
-                    errors[place] = error
+        errors.update(self._unreadable(records, [place for place in range(len(records)) if place not in errors]))
         return errors
+
+    def _unreadable(self, records: Sequence[Record], places: Sequence[int]) -> Iterator[tuple[int, InboxError]]:
+        for place in places:
+            try:
+                self._sent.document(records[place])
+            except EventError as error:
+                yield place, error
 
     def _evaluate(self, connection: SinkConnection, events: TableEvents, places: Sequence[int], found: Found) -> None:
         """In stretches, each up to the next event that fails: the server sends rows until it meets it."""
@@ -100,7 +104,10 @@ class Search:
         state = failed.__cause__.sqlstate if isinstance(failed.__cause__, psycopg.Error) else None
         if state == WORD_FOUND and (meaning := self._statements.words.get(len(passed))) is not None:
             return EventError(meaning)
-        error = EventError(f"{self._statements.meanings[len(passed)]} ({state})")
+        meaning = self._statements.meanings[len(passed)]
+        if not passed and event.records[0].value() is None:
+            meaning = "the key of a tombstone is no JSON that PostgreSQL takes"
+        error = EventError(f"{meaning} ({state})")
         error.refusal = failed.refusal
         return error
 

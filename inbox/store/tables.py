@@ -177,6 +177,9 @@ class _Sent:
         self._key_pointers = [
             source for column, source in sources if column.name in target.key and source.startswith("/")
         ]
+        self._reads_key_as_text = bool(self._key_pointers) or any(
+            source == "$key" and column.base.name != "bytea" for column, source in sources if column.name in target.key
+        )
 
     def has_deletes(self, events: TableEvents) -> bool:
         return self._deletes and any(record.value() is None for record in events.records)
@@ -216,12 +219,13 @@ class _Sent:
         key = record.key()
         if key is None:
             raise EventError("a tombstone without a key names no row to delete")
-        try:
-            named = _named(key)
-        except UnicodeDecodeError:
-            raise EventError("the key of a tombstone is not valid UTF-8") from None
+        if not self._reads_key_as_text:
+            return b"null"
+        if not is_text(key):
+            raise EventError("the key of a tombstone is not text: it is not valid UTF-8, or it holds NUL")
         if not self._key_pointers:
             return b"null"
+        named = _named(key)
         if isinstance(named, dict):
             return key
         if len(self._key_pointers) > 1:

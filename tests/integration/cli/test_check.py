@@ -123,3 +123,42 @@ def as_user(url: str, user: str) -> str:
     """The same database for another role."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{user}:pw@{rest.rpartition('@')[2]}"
+
+
+def with_key_as_id(sink: Sink, *changes: tuple[str, str]) -> None:
+    text = sink.config.read_text().replace("[routes.table]", 'event_id = "key"\n[routes.table]')
+    for old, new in changes:
+        text = text.replace(old, new)
+    sink.config.write_text(text)
+
+
+def test_a_route_that_would_apply_one_event_of_each_key_is_told(sink: Sink, inbox: Inbox) -> None:
+    """Legitimate where each event has a key of its own, so that it is advice."""
+    with_key_as_id(sink)
+
+    checked, ran = inbox("check", "--json", sink), inbox("run", "--until-end", sink)
+
+    told = next(each for each in json.loads(checked.out)["checks"] if each["check"] == "ids of events")
+    assert (checked.code, told["result"]) == (0, "advice")
+    assert 'with event_id = "key" a key has one event, ever' in told["problems"][0]
+    assert ran.code == 0
+    assert "event-id-advice" in ran.err
+
+
+def test_a_route_that_can_never_overwrite_or_delete_is_refused(sink: Sink, inbox: Inbox) -> None:
+    with_key_as_id(sink, ('order_id = "/order_id"', 'order_id = "$key"'))
+    for command in ("check", "run"):
+        refused = inbox(command, sink)
+        assert refused.code == 3
+        assert 'so mode "upsert" would never overwrite a row' in refused.err
+
+
+def test_a_route_whose_tombstones_would_be_filtered_is_refused(sink: Sink, inbox: Inbox) -> None:
+    text = sink.config.read_text().replace(
+        "[routes.table]", 'types = ["A"]\nevent_type = "value:/type"\n[routes.table]'
+    )
+    sink.config.write_text(text.replace('mode = "upsert"', 'mode = "upsert"\ntombstones = "delete"'))
+    for command in ("check", "run"):
+        refused = inbox(command, sink)
+        assert refused.code == 3
+        assert "a tombstone has no value, so it has no type at /type either" in refused.err

@@ -284,10 +284,24 @@ def test_a_tombstone_of_several_columns_names_them_all(route: MakeRoute) -> None
         it.write(record(3, key=b"1", value=None))
 
 
-def test_a_tombstone_key_that_is_not_utf8_is_refused(route: MakeRoute) -> None:
-    it = route("id text PRIMARY KEY", {"id": "/id"}, **KEYED)
-    with pytest.raises(EventError, match="the key of a tombstone is not valid UTF-8"):
-        it.write(record(key=b"\xff", value=None))
+@pytest.mark.parametrize("key", [b"\xff", b"\x00\x00\x00\x00\x00\x00\x00\x2a", b"a\x00b"])
+@pytest.mark.parametrize("source", ["/id", "$key"])
+def test_a_tombstones_key_that_is_not_text_is_told_as_such(route: MakeRoute, source: str, key: bytes) -> None:
+    """A producer that writes its keys as 8 bytes writes valid UTF-8, and NUL."""
+    it = route("id text PRIMARY KEY", {"id": source}, **KEYED)
+    one = record(key=key, value=None)
+
+    with pytest.raises(EventError, match="the key of a tombstone is not text: it is not valid UTF-8, or it holds NUL"):
+        it.write(one)
+    assert it.refusal(one) == "the key of a tombstone is not text: it is not valid UTF-8, or it holds NUL"
+
+
+def test_a_tombstone_may_name_its_row_by_bytes(route: MakeRoute) -> None:
+    it = route("id bytea PRIMARY KEY, a text", {"id": "$key", "a": "/a"}, **KEYED)
+    it.write(record(0, key=b"\xff\x00", value=b"{}"), record(1, key=b"\xfe", value=b"{}"))
+    it.write(record(2, key=b"\xff\x00", value=None))
+
+    assert it.rows() == [(b"\xfe", None)]
 
 
 def test_a_table_of_nothing_but_its_key_takes_duplicates(route: MakeRoute) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from inbox.app.id_advice import advice_on_keys
 from inbox.settings import Settings
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.store.options import TableMode, TableTarget, Tombstones
@@ -180,3 +181,86 @@ def test_a_version_has_no_effect_outside_newest(load: Load, small: str, table_ro
     text = small + table_route.replace('"upsert"', '"upsert"\nversion = "updated_at"')
 
     assert load(text).routes == load(small + table_route).routes
+
+
+# Options that undo each other.
+
+DELETES = 'mode = "upsert"\ntombstones = "delete"'
+
+
+@pytest.mark.parametrize("tombstones", ["delete", "error"])
+def test_a_tombstone_has_no_type_in_its_value(refuse: Refuse, small: str, table_route: str, tombstones: str) -> None:
+    route = table_route.replace('topic = "orders"', 'topic = "orders"\ntypes = ["A"]\nevent_type = "value:/type"')
+    text = refuse(small + route.replace('mode = "upsert"', f'mode = "upsert"\ntombstones = "{tombstones}"'))
+
+    assert text.startswith(
+        "routes[1].table.tombstones (inbox.toml): a tombstone has no value, so it has no type at /type"
+    )
+    assert 'event_type = "header:NAME"' in text
+
+
+@pytest.mark.parametrize(
+    ("types", "tombstones"),
+    [
+        ('types = ["A"]\nevent_type = "value:/type"', 'tombstones = "ignore"'),
+        ('types = ["A"]\nevent_type = "value:/type"', ""),
+        ('types = ["A"]\nevent_type = "header:type"', 'tombstones = "delete"'),
+        ('types = ["A"]', 'tombstones = "delete"'),
+        ('event_type = "value:/type"', 'tombstones = "delete"'),
+        ("", 'tombstones = "delete"'),
+    ],
+)
+def test_tombstones_that_can_do_what_is_said_are_taken(
+    load: Load, small: str, table_route: str, types: str, tombstones: str
+) -> None:
+    route = table_route.replace('topic = "orders"', f'topic = "orders"\n{types}')
+    load(small + route.replace('mode = "upsert"', f'mode = "upsert"\n{tombstones}'))
+
+
+@pytest.mark.parametrize("source", ["$offset", "$timestamp", "$event_id", "$value"])
+def test_a_tombstone_names_no_row_by_what_is_its_own(refuse: Refuse, small: str, table_route: str, source: str) -> None:
+    route = table_route.replace('mode = "upsert"', DELETES).replace('order_id = "/order_id"', f'order_id = "{source}"')
+    text = refuse(small + route)
+
+    assert f'the key has the column "order_id" from {source}, which a tombstone never has in common' in text
+
+
+@pytest.mark.parametrize("source", ["$key", "/order_id", "$header:id", "$topic", "$partition", "$type"])
+def test_a_tombstone_may_name_its_row_by_anything_else(load: Load, small: str, table_route: str, source: str) -> None:
+    load(small + table_route.replace('mode = "upsert"', DELETES).replace('"/order_id"', f'"{source}"'))
+
+
+def test_a_tombstone_whose_id_is_its_key_would_be_the_event_that_wrote_its_row(
+    refuse: Refuse, small: str, table_route: str
+) -> None:
+    route = table_route.replace('topic = "orders"', 'topic = "orders"\nevent_id = "key"')
+
+    assert 'with event_id = "key" a tombstone has the id of the event' in refuse(
+        small + route.replace('mode = "upsert"', DELETES)
+    )
+
+
+@pytest.mark.parametrize("mode", ['mode = "upsert"', 'mode = "newest"\nversion = "amount"'])
+def test_a_row_by_the_key_is_never_overwritten_where_the_id_is_the_key(
+    refuse: Refuse, load: Load, small: str, table_route: str, mode: str
+) -> None:
+    route = table_route.replace('topic = "orders"', 'topic = "orders"\nevent_id = "key"').replace(
+        'mode = "upsert"', mode
+    )
+
+    assert "routes[1].event_id" in refuse(small + route.replace('"/order_id"', '"$key"'))
+    load(small + route)  # its keys may be ids of events
+
+
+def test_advice_is_given_where_a_key_probably_has_several_events(load: Load, small: str, table_route: str) -> None:
+    route = table_route.replace('topic = "orders"', 'topic = "orders"\nevent_id = "key"')
+
+    assert advice_on_keys(load(small + table_route)) == []
+    [advice] = advice_on_keys(load(small + route))
+    assert advice.startswith('route public.orders: with event_id = "key" a key has one event, ever')
+    assert "becomes a dead letter" in advice
+    [counted] = advice_on_keys(load(small + route + '[failures]\nsame_id_other_payload = "count"\n'))
+    assert "is counted as a duplicate and not applied" in counted
+    inserted = load(small + route.replace('"upsert"', '"insert"'))
+    assert advice_on_keys(inserted) == []
+    assert "topic orders is compacted" in advice_on_keys(inserted, {"orders"})[0]
