@@ -98,6 +98,15 @@ class HaltError(InboxError):
     """Going on could lose or repeat an event; a person has to decide."""
 
 
+class OrderHaltError(HaltError):
+    """An event cannot be applied where `order = "halt"`: what is before it is settled, then the sink stops."""
+
+    def __init__(self, *text: object, partition_id: int, offset: int) -> None:
+        super().__init__(*text)
+        self.partition_id = partition_id
+        self.offset = offset
+
+
 class LostPlaceError(HaltError):
     """The log no longer has what the ledger expects next.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from inbox.errors import EventError, HaltError, error_text
+from inbox.errors import EventError, OrderHaltError, error_text
 from inbox.events import address_of
 from inbox.policy import Order
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys
@@ -84,7 +84,7 @@ class Aside:
         """From now on the events of their keys wait.
 
         Raises:
-            HaltError: order = "halt".
+            OrderHaltError: order = "halt".
         """
         for letter in letters:
             if letter.state is State.PARKED:
@@ -102,8 +102,10 @@ class Aside:
             return
         where, reason = address_of(letter.record), error_text(letter.error)
         if self._do.limits.order is Order.HALT and not isinstance(letter.error, ParkedByHandError):
-            raise HaltError(
+            raise OrderHaltError(
                 f'route "{self._route.name}" cannot apply {where}: {reason}; [failures] order = "halt" stops here: '
-                'mend the cause, or set order = "key"'
+                'mend the cause, or set order = "key"',
+                partition_id=letter.partition_id,
+                offset=letter.record.offset(),
             )
         log().warning("event-parked", route=self._route.name, address=where, attempts=letter.attempts, error=reason)

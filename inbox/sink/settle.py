@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from inbox.errors import HaltError, SmallerBatchError, UnprovenError
+from inbox.errors import HaltError, OrderHaltError, SmallerBatchError, UnprovenError
 from inbox.events import Settlement, TopicPartition, address_of
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import FailureLimits, Order
@@ -44,6 +44,7 @@ class SettledBatch:
     `elsewhere`: partitions of what moved that go on at another offset, since a replay ended with the batch.
     `too_many_letters`: partitions of what moved that have more dead letters now than `[failures] halt_above`.
     `rows_missing`: where the partitions stand whose event there misses a row that another may bring; nothing moved.
+    `halt`: likewise, where an event cannot be applied and `order = "halt"`; the sink stops once all else is settled.
     """
 
     settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class SettledBatch:
     elsewhere: frozenset[TopicPartition] = frozenset()
     too_many_letters: frozenset[TopicPartition] = frozenset()
     rows_missing: Mapping[TopicPartition, int] = field(default_factory=dict)
+    halt: OrderHaltError | None = None
 
 
 Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
@@ -215,6 +217,8 @@ class Settler:
         for _ in self._routes:
             try:
                 return self._settle_whole(batch, under_way)
+            except OrderHaltError as error:
+                return SettledBatch(rows_missing={_address(batch, error.partition_id): error.offset}, halt=error)
             except RowMissingError as missing:
                 # The row may come by a route behind it in this very batch, and the next batches have it first, too.
                 if not self._moved_last(missing.route):
@@ -232,8 +236,7 @@ class Settler:
     def _await_row(self, batch: Batch, missing: RowMissingError) -> SettledBatch:
         assert self._row_watch is not None  # noqa: S101 - nobody else raises it
         self._row_watch.begin(self._connection, missing)
-        at = next(each.address for each in batch.slices.values() if each.partition_id == missing.partition_id)
-        return SettledBatch(rows_missing={at: missing.offset})
+        return SettledBatch(rows_missing={_address(batch, missing.partition_id): missing.offset})
 
     def _settle_whole(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
         while (settled := self._settle_in_generation(batch, under_way)) is None:
@@ -387,6 +390,10 @@ class Settler:
                 keys[key] = min(letter.holds_from, keys.get(key, letter.holds_from))
         if letters:
             self._bound_parked_keys()
+
+
+def _address(batch: Batch, partition_id: int) -> TopicPartition:
+    return next(each.address for each in batch.slices.values() if each.partition_id == partition_id)
 
 
 def _addresses(batch: Batch, partition_ids: frozenset[int]) -> frozenset[TopicPartition]:

@@ -12,6 +12,7 @@ from inbox.errors import (
     HaltError,
     InboxError,
     LostPlaceError,
+    OrderHaltError,
     SmallerBatchError,
     TryAgainError,
     UnprovenError,
@@ -108,6 +109,7 @@ class Worker:
         self._unproven: dict[TopicPartition, int] = {}
         self._outage = Outage(clock)
         self._pauses = Pauses()
+        self._halt: OrderHaltError | None = None
         self._retry_at = 0.0
         self._submitted_at = 0.0
         self._looked_at = clock()
@@ -190,7 +192,9 @@ class Worker:
             self._retry = Settle(rest) if rest else None
             return
         if settled.rows_missing:
+            self._halt = settled.halt or self._halt
             self._await_rows(batch, settled.rows_missing)
+            self._halt_if_all_else_is_settled()
             return
         for address, settlement in settled.settlements.items():
             after = batch.slices[address].after
@@ -206,6 +210,7 @@ class Worker:
             self._ask_again(settled.elsewhere)
         self._hold(self._assignment.pause(settled.too_many_letters))
         self._hold(self._assignment.halt_at_rows(self._clock()))
+        self._halt_if_all_else_is_settled()
         self._observe(batch, settled)
 
     def _observe(self, batch: Batch, settled: SettledBatch) -> None:
@@ -240,6 +245,14 @@ class Worker:
         self._hold(self._assignment.halt_at_rows(self._clock()))
         rest = batch.without(list(missing))
         self._retry = Settle(rest) if rest else None
+
+    def _halt_if_all_else_is_settled(self) -> None:
+        """Stop where an event failed and `order = "halt"`: what is before it, and the rest of its batch, is settled."""
+        if self._halt is None or self._retry is not None:
+            return
+        held = [self._assignment.partitions[at] for at in self._assignment.awaiting()]
+        if (self._halt.partition_id, self._halt.offset) in [(each.partition_id, each.row_at) for each in held]:
+            raise self._halt
 
     def _hold(self, partitions: Sequence[TopicPartition]) -> None:
         if partitions:

@@ -773,4 +773,11 @@ MUTANTS = [
         '"check.crcs": ("false",',
         (f"{UNREADABLE}::test_a_flipped_bit_is_not_applied",),
     ),
+    Mutant(
+        "an event that misses a row is parked at once",
+        "inbox/sink/row_waits.py",
+        "        if wait is None or wait.offset != offset or not self._is_over(wait):\n            return True\n",
+        "        if wait is None:\n            return False\n",
+        ("tests/unit/sink/test_row_waits.py::test_an_event_waits_for_the_time_and_not_longer",),
+    ),
 ]

@@ -321,6 +321,17 @@ def test_with_order_halt_the_first_dead_letter_stops_the_sink_before_it(handled_
         assert sink.next_offsets() == {0: 1}
 
 
+def test_with_order_halt_all_that_is_before_the_event_in_its_batch_is_kept(handled_by: Callable[..., Sink]) -> None:
+    sink = handled_by(fails_on_bad, rest='[failures]\norder = "halt"')
+    sink.send(Out(1, "good"), Out(2, "good"), Out(3, "bad"), Out(4, "good"))
+    for _ in range(2):
+        with pytest.raises(HaltError, match=rf"cannot apply {sink.topic}\[0\]@2"):
+            sink.run()
+        assert effects(sink) == [1, 2]
+        assert sink.next_offsets() == {0: 2}
+        assert sink.dead_letters() == []
+
+
 def test_a_header_whose_name_is_no_text_parks_its_event_and_no_other(handled_by: Callable[..., Sink]) -> None:
     sink = handled_by(fails_on_bad)
     sink.send(Out(1, "good"))
