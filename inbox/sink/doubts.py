@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inbox.errors import Guess, InboxError, Refusal, TryAgainError, UnprovenError
-from inbox.events import address_of
+from inbox.events import Record, address_of
 from inbox.sink.apply import AttemptFailed
 from inbox.sink.attempts import Attempts, BoundRoute
 from inbox.sink.batch import Column
@@ -13,6 +13,9 @@ from inbox.sink.blame import HANDFUL, Blame, Circumstances, Probe, blame
 
 _BEHIND = 64
 """Events behind one that failed that are tried with it at most."""
+
+_LARGEST_KEPT = 256 * 1024
+"""Bytes of an event that is kept for comparison, so that all of them together are few."""
 
 _LOOKED_BACK = 16
 """Events among which the last one with a value is looked for."""
@@ -73,7 +76,9 @@ class Doubts:
 
     def remember(self) -> None:
         """Keep the last event that applied, as what the next failure is compared with."""
-        if self._last is not None and self._evidence.judges:
+        if self._last is None or not self._evidence.judges:
+            return
+        if _size_of(self._column.records[self._last]) <= _LARGEST_KEPT:
             self._evidence.applied(self._route.route_id, self._column.only([self._last]))
 
     def failed(self, place: int, error: BaseException) -> None:
@@ -127,15 +132,17 @@ class Doubts:
         return not self._route.handlers or doubt.refusal.state == "23502"
 
     def _passed_beside(self, doubt: _Doubt) -> int:
-        if doubt.refusal.guess is Guess.NO_PARTITION:
-            places = sorted(place for place in self._passed if self._shows(place))
-            return len(places) - bisect_right(places, doubt.place)
         if self._needs_same_statement(doubt) and not doubt.statements <= self._statements:
             return 0
-        return len(self._passed)
+        if doubt.refusal.guess is not Guess.NO_PARTITION:
+            return len(self._passed)
+        places = sorted(place for place in self._passed if self._shows(place))
+        return len(places) - bisect_right(places, doubt.place)
 
     def _needs_same_statement(self, doubt: _Doubt) -> bool:
-        return self._route.handlers and doubt.refusal.state.startswith(_DOES_NOT_FIT)
+        if not self._route.handlers:
+            return False
+        return doubt.refusal.guess is Guess.NO_PARTITION or doubt.refusal.state.startswith(_DOES_NOT_FIT)
 
     def _shows(self, place: int) -> bool:
         """Whether an event that applies is evidence: a tombstone writes no row."""
@@ -207,6 +214,11 @@ class Doubts:
         )
         text = f'{doubt.error}; route "{self._route.name}" waits at {where}: {many}; {_ADVICE}'
         return UnprovenError(text, away="database", reason=reason, alert=True)
+
+
+def _size_of(record: Record) -> int:
+    headers = record.headers() or []
+    return len(record.value() or b"") + len(record.key() or b"") + sum(len(value or b"") for _, value in headers)
 
 
 def _answer(error: BaseException) -> Probe:

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from inbox.errors import InboxError
 from inbox.store.database import SinkConnection
+from inbox.store.failures import in_our_words
 from inbox.store.options import TableTarget
 from inbox.store.table_columns import Column, checks_of, columns_of
 
@@ -52,7 +53,9 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
         StartupError: the table does not fit the route.
     """
     columns = columns_of(connection, target)
-    checks = [check for check in checks_of(connection, target) if _stands_alone(connection, target, columns, check)]
+    checks: list[LiteralString] = [
+        check for check in checks_of(connection, target) if _stands_alone(connection, target, columns, check)
+    ]
     parameters = {"table": target.name, "key": sorted(target.key)}
     row = connection.execute(_REFUSES, parameters).fetchone()
     refuses, in_order, conditions = row or (True, True, 0)
@@ -73,7 +76,7 @@ def _stands_alone(
         sql.SQL(check), sql.SQL(", ").join(nothing), sql.Identifier("inbox row")
     )
     try:
-        with connection.transaction():
+        with in_our_words(), connection.transaction():
             connection.execute(query)
     except InboxError as error:
         if error.refusal is None or not error.refusal.state.startswith("42"):

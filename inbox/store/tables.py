@@ -17,6 +17,7 @@ from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainEr
 from inbox.events import Record
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
+from inbox.store.failures import in_our_words
 from inbox.store.options import TableTarget, Tombstones
 from inbox.store.table_columns import Column
 from inbox.store.table_expressions import pointer_path
@@ -38,38 +39,22 @@ class TableWriter:
 
     def __init__(self, connection: SinkConnection, target: TableTarget) -> None:
         self._target = target
-        self._take(connection, shape_of(connection, target))
+        self._adopt(connection, shape_of(connection, target))
 
-    def _take(self, connection: SinkConnection, shape: Shape) -> None:
-        target, self._shape = self._target, shape
+    def _adopt(self, connection: SinkConnection, shape: Shape) -> None:
+        """Compose the statements for a table of this shape. Raises StartupError where it does not fit the route."""
+        target = self._target
         sources = [(shape.columns[name], source) for name, source in target.columns.items()]
-        self._sent = _Sent(target, sources)
-        self._statements = Statements(target, sources, self._sent.inputs, shape, decodes=self._sent.decodes)
-        self._require_casts(connection, target, sources)
+        sent = _Sent(target, sources)
+        statements = Statements(target, sources, sent.inputs, shape, decodes=sent.decodes)
+        _require_casts(connection, target, sources, statements, sent)
         texts = [
             (each, cannot_be(column, source))
             for column, source in sources
             if not source.startswith("/") and (each := input_of(column, source)).kind == "text"
         ]
-        self._search = Search(self._statements, texts, self._sent)
-
-    def _require_casts(
-        self, connection: SinkConnection, target: TableTarget, sources: Sequence[tuple[Column, str]]
-    ) -> None:
-        """PostgreSQL looks for the casts of a statement before its first row; none is needed."""
-        problems = []
-        for column, source in sources:
-            try:
-                connection.execute(self._statements.probe(column, source), self._sent.parameters(_NOBODY))
-            except InboxError as error:
-                if not isinstance(error.__cause__, psycopg.errors.CannotCoerce):
-                    raise
-                problems.append(
-                    f'column "{column.name}" of table "{target.name}" is {column.declared}, which cannot be made of '
-                    f"{source}; choose another source, or change the column's type"
-                )
-        if problems:
-            raise StartupError("\n".join(problems))
+        self._shape, self._sent, self._statements = shape, sent, statements
+        self._search = Search(statements, texts, sent)
 
     def require_unchanged(self, connection: SinkConnection) -> None:
         """Read the table's shape again, where an event failed by the one that is known.
@@ -81,7 +66,7 @@ class TableWriter:
             shape = shape_of(connection, self._target)
             if shape == self._shape:
                 return
-            self._take(connection, shape)
+            self._adopt(connection, shape)
         except StartupError as error:
             raise TryAgainError(str(error), away="database", reason="table", alert=True) from error
         text = f'the table "{self._target.name}" was altered; its events are tried again by its new shape'
@@ -162,6 +147,30 @@ class TableWriter:
         elif refusal.guess is Guess.VALUE and refusal.state.startswith("22"):
             failure.refusal = replace(refusal, guess=Guess.EVENT)
         return failure
+
+
+def _require_casts(
+    connection: SinkConnection,
+    target: TableTarget,
+    sources: Sequence[tuple[Column, str]],
+    statements: Statements,
+    sent: "_Sent",
+) -> None:
+    """PostgreSQL looks for the casts of a statement before its first row; none is needed."""
+    problems = []
+    for column, source in sources:
+        try:
+            with in_our_words(), connection.transaction():
+                connection.execute(statements.probe(column, source), sent.parameters(_NOBODY))
+        except InboxError as error:
+            if not isinstance(error.__cause__, psycopg.errors.CannotCoerce):
+                raise
+            problems.append(
+                f'column "{column.name}" of table "{target.name}" is {column.declared}, which cannot be made of '
+                f"{source}; choose another source, or change the column's type"
+            )
+    if problems:
+        raise StartupError("\n".join(problems))
 
 
 class _Sent:

@@ -248,6 +248,37 @@ def test_events_are_judged_by_the_shape_that_the_table_has(
     assert ids(route)[-2:] == [6, 7]
 
 
+def test_a_column_that_became_what_nothing_can_be_made_of_is_waited_for(connection: SinkConnection) -> None:
+    route = table_route(connection, PLAIN, columns={"id": "/id", "amount": "$offset"})
+    route.settle(event(1))
+    route.sql("ALTER TABLE t ALTER amount TYPE timestamptz USING now()")
+    for _ in range(2):
+        with pytest.raises(TryAgainError, match=r'column "amount" of table .* cannot be made of') as failed:
+            route.settle(*events(2, 3))
+        assert failed.value.alert
+    route.sql("ALTER TABLE t ALTER amount TYPE numeric USING 1")
+    with suppress(TryAgainError):
+        route.settle(*events(2, 3))
+    if len(ids(route)) == 1:
+        route.settle(*events(2, 3))
+    assert route.parked == []
+    assert ids(route) == [1, 2, 3]
+
+
+def test_a_handlers_rows_without_a_partition_are_no_fault_of_theirs_though_other_events_pass(
+    connection: SinkConnection,
+) -> None:
+    connection.execute(PLAIN)
+    connection.execute("CREATE TABLE months (month int) PARTITION BY LIST (month)")
+    route = handler_route(connection, insert)
+    monthly = [event(number, statement="INSERT INTO months VALUES (1)") for number in range(1, 3)]
+    with pytest.raises(UnprovenError, match="no partition"):
+        route.settle(*monthly, *events(3, 20))
+    route.sql("CREATE TABLE first PARTITION OF months FOR VALUES IN (1)")
+    route.settle(*monthly, *events(3, 20))
+    assert route.parked == []
+
+
 # A search that fails is no answer.
 
 WHOLE_ROW = """
