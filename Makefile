@@ -109,6 +109,10 @@ bench-growth: $(STAMP) ## what an event costs over 5 and 20 million claims, whil
 bench-parts: $(STAMP) ## where the microseconds of an event go, in the client and in the server
 	$(BIN)/python -m tests.benchmarks.parts
 
+.PHONY: bench-crcs
+bench-crcs: $(STAMP) ## what check.crcs costs librdkafka, by turns with and without it
+	$(BIN)/python -m tests.benchmarks.crcs
+
 .PHONY: bench-memory bench-fairness
 bench-memory: $(STAMP) ## a worker's memory: large values, headers, parked keys, and what decompresses to 300 MB; fails above what the docs promise
 	$(BIN)/python -m tests.benchmarks.memory
