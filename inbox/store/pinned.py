@@ -7,7 +7,7 @@ it is pinned or left to the user: docs/reference/session.md.
 from collections.abc import Iterable, Mapping
 from typing import LiteralString, NamedTuple
 
-_MODES = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_MODES = "BEGIN ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE"
 
 _OF_TRANSACTIONS = {
     "default_transaction_isolation": "read committed",

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, suppress
 
-from inbox.errors import TryAgainError
+from inbox.errors import InboxError, TryAgainError
 from inbox.store.database import SinkConnection
 from inbox.store.pooler import holding
 
@@ -29,8 +29,15 @@ def pruning_alone(connection: SinkConnection, schema: str) -> Iterator[None]:
 def _held(connection: SinkConnection, key: int) -> Iterator[bool]:
     if connection.is_pooled:
         holder = holding(connection, "pg_try_advisory_xact_lock(%s)", key)
-        with nullcontext() if holder is None else closing(holder):
-            yield holder is not None
+        if holder is None:
+            yield False
+            return
+        with closing(holder):
+            try:
+                yield True
+            finally:
+                with suppress(InboxError):
+                    holder.execute("ROLLBACK")  # else the pooler frees it some time after the connection is closed
         return
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
     if row is None or not row[0]:

@@ -36,6 +36,10 @@ EXISTING = "tests/integration/relay/test_existing.py"
 EXISTING_OUTBOX = "inbox/store/existing_outbox.py"
 OUTBOX_RETENTION = "tests/integration/store/test_outbox_retention.py"
 
+PINNED = "tests/integration/store/test_pinned.py"
+POOLED_HANDLERS = "tests/integration/pooler/test_handlers.py"
+POOLED = "tests/integration/pooler/test_commands.py"
+
 PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
 PROCESSED_SQL = "inbox/store/sql/processed.sql"
 REPLAYS_SQL = "inbox/store/sql/replays.sql"
@@ -779,5 +783,40 @@ MUTANTS = [
         "        if wait is None or wait.offset != offset or not self._is_over(wait):\n            return True\n",
         "        if wait is None:\n            return False\n",
         ("tests/unit/sink/test_row_waits.py::test_an_event_waits_for_the_time_and_not_longer",),
+    ),
+    Mutant(
+        "the isolation level is the role's",
+        "inbox/store/pinned.py",
+        '_MODES = "BEGIN ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE"',
+        '_MODES = "BEGIN"',
+        (f"{POOLED}::test_a_transaction_states_its_modes_and_settings_whatever_the_pool_holds",),
+    ),
+    Mutant(
+        "the isolation level of a statement alone is the role's",
+        "inbox/store/pinned.py",
+        '    "default_transaction_isolation": "read committed",\n',
+        "",
+        (f"{PINNED}::test_neither_the_role_nor_the_database_says_what_a_session_means",),
+    ),
+    Mutant(
+        "a session setting is left behind",
+        "inbox/store/pinned.py",
+        "pooled = pid != client_pid",
+        "pooled = False",
+        (f"{POOLED}::test_a_worker_and_every_command_leave_nothing_in_the_pool",),
+    ),
+    Mutant(
+        "what a handler set is left behind",
+        "inbox/store/pinned.py",
+        '"RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"',
+        '"RESET SESSION AUTHORIZATION; RESET ROLE"',
+        (f"{POOLED_HANDLERS}::test_the_next_batch_finds_nothing_of_what_a_handler_did_to_the_session",),
+    ),
+    Mutant(
+        "the note of a worker whose session cannot be seen is a death",
+        "inbox/store/sql/handling.sql",
+        "coalesce(session.backend_start = h.backend_started, true)",
+        "session.backend_start = h.backend_started",
+        ("tests/integration/store/test_logins.py::test_the_note_of_a_living_worker_of_another_login_is_no_death",),
     ),
 ]

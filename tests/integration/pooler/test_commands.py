@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from inbox import Event, EventError, Transaction
 from inbox.errors import StartupError
-from inbox.store.database import connect
+from inbox.store.database import connect, transaction
+from inbox.store.handling import Handling
 from inbox.store.ledger import Ledger
 from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions
@@ -18,7 +19,9 @@ from inbox.store.pooler import own_session
 from inbox.store.prune_lock import AnotherPrunesError, pruning_alone
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE
 from tests.integration.sink.running import Out, Sink
+from tests.integration.store.test_pinned import PINNED, STRANGE, settings_of
 from tests.pooler import PgBouncer, state_of
+from tests.waiting import eventually
 
 TABLE_ROUTE = """
 [[routes]]
@@ -188,3 +191,44 @@ def test_a_shared_session_is_nobodys_to_end(pooled: Sink, pooler: PgBouncer) -> 
         with closing(connect(options(pooler, pooled))) as connection:
             partitions = [part.address for part in Ledger("inbox").known(connection, [pooled.topic])]
             assert Ledger("inbox").open_sessions(connection, partitions, "another") == []
+
+
+def test_a_worker_behind_the_pooler_is_alive_until_its_process_ends(pooled: Sink, pooler: PgBouncer) -> None:
+    pooled.send(*numbered(1))
+    pooled.run()
+    [[partition_id]] = pooled.sql("SELECT partition_id FROM inbox.partitions")
+    [[route_id]] = pooled.sql("SELECT route_id FROM inbox.routes WHERE name = 'handler'")
+    with closing(connect(options(pooler, pooled))) as notes:
+        handling = Handling("inbox", "old")
+        handling.prepare(notes)
+        handling.in_hand(notes, route_id, partition_id, range(10, 11))
+        with closing(connect(options(pooler, pooled))) as new:
+            assert Handling("inbox", "new").count_deaths(new, [partition_id]) == []
+        with closing(connect(DatabaseOptions(url=SecretStr(pooled.database_url)))) as direct:
+            assert Handling("inbox", "new").count_deaths(direct, [partition_id]) == []
+    locks = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database "
+    eventually(lambda: not pooled.sql(locks + "WHERE datname = current_database())"), what="the end of its lock")
+    with closing(connect(options(pooler, pooled))) as new:
+        [found] = Handling("inbox", "new").count_deaths(new, [partition_id])
+    assert (found.offsets, found.deaths) == (range(10, 11), 1)
+
+
+def test_a_transaction_states_its_modes_and_settings_whatever_the_pool_holds(
+    pooled: Sink, any_pooler: Callable[..., PgBouncer]
+) -> None:
+    """One session, so that it is the one that another client left something in."""
+    pooler = any_pooler(pool_size=1)
+    with psycopg.connect(pooler.url(pooled.database_url), autocommit=True, prepare_threshold=None) as other:
+        for name, value in STRANGE.items():
+            other.execute(f"SET {name} = '{value}'".encode(), prepare=False)
+    kept_outside = {"idle_session_timeout": "7s"}  # it is the pooler's, between the transactions
+    with closing(connect(options(pooler, pooled))) as connection:
+        expected = {**PINNED, **kept_outside}
+        assert settings_of(connection) == expected, "a statement alone"
+        with transaction(connection):
+            assert settings_of(connection) == expected
+        connection.begin()
+        assert settings_of(connection) == expected
+        connection.execute("ROLLBACK")
+    with psycopg.connect(pooler.url(pooled.database_url), autocommit=True, prepare_threshold=None) as other:
+        assert other.execute("SHOW default_transaction_isolation").fetchone() == ("serializable",), "not ours to change"
