@@ -77,7 +77,11 @@ class _Office:
     def connect(self) -> SinkConnection:
         if self._connection is None or not is_usable(self._connection):
             self.close()
-            self._connection = connect(self._options, application_name="inbox dead-letters")
+            self._connection = connect(
+                self._options,
+                application_name="inbox dead-letters",
+                longest_call_seconds=self._limits.handler_timeout.total_seconds(),
+            )
             self._desk = None
         return self._connection
 

@@ -13,7 +13,7 @@ from inbox.sink.decode import TopicDecoder
 from inbox.sink.routes import Route
 from inbox.sink.shadow import RouteTrial, Shadow
 from inbox.store.audit import AuditReads
-from inbox.store.database import connect, starting
+from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.session import HandlerSession
 
 _BATCH_BYTES = 16 * 1024 * 1024
@@ -31,7 +31,7 @@ def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[
     """
     schema, cluster = settings.database.schema, Cluster(settings.kafka)
     with (
-        closing(connect(settings.database, application_name="inbox replay shadow")) as connection,
+        closing(_connected(settings)) as connection,
         closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, gaps=Gaps(settings.kafka, cluster))) as reader,
     ):
         with starting("preparing the routes"):
@@ -45,6 +45,15 @@ def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[
         for step in planned.steps:
             _try(trial, step, reader, routes)
     return list(trial.found.values())
+
+
+def _connected(settings: Settings) -> SinkConnection:
+    """Connect for handlers, whose calls may take as long as in a worker."""
+    return connect(
+        settings.database,
+        application_name="inbox replay shadow",
+        longest_call_seconds=settings.failures.handler_timeout.total_seconds(),
+    )
 
 
 def _concerned(route: Route, topics: set[str], only: str | None) -> bool:

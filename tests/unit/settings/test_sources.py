@@ -157,6 +157,7 @@ def test_scalars_are_read_from_variables(load: Load) -> None:
             "INBOX_SINK__BATCH_BYTES": "2 MiB",
             "INBOX_DATABASE__SCHEMA": "other",
             "INBOX_DATABASE__START_TIMEOUT": "5s",
+            "INBOX_DATABASE__STATEMENT_TIMEOUT": "7s",
             "INBOX_FAILURES__ORDER": "halt",
             "INBOX_RETENTION__CLAIMS": "12h",
             "INBOX_HTTP__LISTEN": "[::]:8080",
@@ -166,6 +167,7 @@ def test_scalars_are_read_from_variables(load: Load) -> None:
 
     assert (settings.sink.batch_events, settings.sink.batch_bytes) == (7, 2 * 1024 * 1024)
     assert (settings.database.schema, settings.database.start_timeout_seconds) == ("other", 5.0)
+    assert settings.database.statement_timeout_seconds == 7.0
     assert settings.failures.order == "halt"
     assert settings.retention.claims.total_seconds() == 12 * 3600
     assert settings.http_listen == ("::", 8080)
