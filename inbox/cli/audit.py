@@ -57,7 +57,11 @@ def _endings(_: click.Context, __: click.Parameter, text: str | None) -> frozens
     callback=_endings,
     help="Print each offset that ended so, a JSON object a line, and last what --json prints.",
 )
-@click.option("--quick", is_flag=True, help="Without Kafka: only whether the ledger and its history agree.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Without Kafka and claims: whether ledger and history agree, so that no offset was skipped by hand.",
+)
 @json_option
 def audit(
     config: Path | None,

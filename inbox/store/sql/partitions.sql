@@ -113,6 +113,8 @@ FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
 -- A partition that does not come back belongs to somebody else, or was sent back by a replay.
 -- Endings count once: what lies below reached_offset was counted when it was settled first. The piece above it goes into
 -- progress, from exactly where the row before ends, whatever a resume or a replay did to next_offset: so the rows tile.
+-- Where it does not end there, somebody moved the ledger by hand: another row begins at what this batch settles, so
+-- that the hole stays to be seen.
 WITH mine AS (
     SELECT * FROM unnest(
         %(partition_ids)s, %(owner_epochs)s, %(befores)s, %(afters)s,
@@ -120,15 +122,19 @@ WITH mine AS (
     ) AS m (partition_id, owner_epoch, before, after, applied, duplicate, filtered, dead_lettered, leader_epoch)
 ), locked AS (
     SELECT mine.*, p.reached_offset, mine.after > p.reached_offset AS above,
-        coalesce(p.progress_since < clock_timestamp() - interval '1 minute', true) AS begins
+        coalesce(
+            p.progress_since < clock_timestamp() - interval '1 minute' OR last.until_offset <> mine.before, true
+        ) AS begins
     FROM {schema}.partitions AS p JOIN mine USING (partition_id)
+    LEFT JOIN {schema}.progress AS last ON last.partition_id = p.partition_id AND last.from_offset = p.progress_from
     ORDER BY p.partition_id FOR UPDATE OF p
 ), moved AS (
     UPDATE {schema}.partitions AS p
     SET next_offset = mine.after,
         leader_epoch = mine.leader_epoch,
         reached_offset = greatest(mine.reached_offset, mine.after),
-        progress_from = CASE WHEN above AND begins THEN mine.reached_offset ELSE p.progress_from END,
+        progress_from = CASE WHEN above AND begins THEN greatest(mine.before, mine.reached_offset)
+            ELSE p.progress_from END,
         progress_since = CASE WHEN above AND begins THEN clock_timestamp() ELSE p.progress_since END,
         applied = p.applied + CASE WHEN above THEN mine.applied ELSE 0 END,
         duplicate = p.duplicate + CASE WHEN above THEN mine.duplicate ELSE 0 END,
