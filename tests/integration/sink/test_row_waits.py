@@ -126,6 +126,19 @@ def test_an_orphan_holds_up_its_own_partition_alone(family: Callable[..., tuple[
     assert sink.dead_letters() == []
 
 
+def test_a_row_that_another_worker_brings_is_waited_for_as_long_as_it_moves(
+    family: Callable[..., tuple[Sink, str, str]],
+) -> None:
+    sink, children, parents = family()
+    with sink.running(), sink.running():
+        owners = "SELECT count(DISTINCT owner) FROM inbox.partitions"
+        eventually(lambda: sink.column(owners) == [2], within=20, what="both workers to own partitions")
+        sink.send(*(child(children, number, number, number % 2) for number in range(MANY)))
+        sink.send(*(parent(parents, number, number % 2) for number in reversed(range(MANY))))
+        eventually(lambda: count(sink, "children") == MANY, within=60, what="all children")
+    assert sink.dead_letters() == []
+
+
 def test_a_restart_begins_the_wait_again_and_no_more(family: Callable[..., tuple[Sink, str, str]]) -> None:
     sink, children, parents = family(wait="2s")
     sink.send(parent(parents, 1), child(children, 1, 99), child(children, 2, 1))
