@@ -56,7 +56,7 @@ def _review_deletes(review: Review, path: Path, route: RouteSection, table: Tabl
 
 
 def _review_one_event_per_row(review: Review, path: Path, route: RouteSection, table: TableSection) -> None:
-    if route.event_id != "key" or table.mode not in (TableMode.UPSERT, TableMode.NEWEST):
+    if route.event_id != "key" or table.mode is None or table.mode not in (TableMode.UPSERT, TableMode.NEWEST):
         return
     sources = {(table.columns or {}).get(column) for column in table.key or ()}
     if sources and sources <= _OF_THE_RECORD_KEY:

@@ -10,6 +10,7 @@ from inbox.errors import InboxError
 from inbox.store.database import SinkConnection
 from inbox.store.failures import in_our_words
 from inbox.store.options import TableTarget
+from inbox.store.relations import resolvable
 from inbox.store.table_columns import Column, checks_of, columns_of
 
 _REFUSES: LiteralString = """
@@ -56,7 +57,7 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
     checks: list[LiteralString] = [
         check for check in checks_of(connection, target) if _stands_alone(connection, target, columns, check)
     ]
-    parameters = {"table": target.name, "key": sorted(target.key)}
+    parameters = {"table": resolvable(target.name), "key": sorted(target.key)}
     row = connection.execute(_REFUSES, parameters).fetchone()
     refuses, in_order, conditions = row or (True, True, 0)
     return Shape(

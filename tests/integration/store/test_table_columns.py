@@ -11,6 +11,7 @@ from inbox.store.database import SinkConnection
 from inbox.store.options import TableMode, TableTarget
 from inbox.store.rights import missing_rights
 from inbox.store.table_columns import columns_of
+from inbox.store.table_shape import shape_of
 from inbox.store.tables import TableWriter
 from tests.integration.store.table_routes import events_of, of
 
@@ -152,6 +153,18 @@ def test_a_table_is_the_one_whose_name_postgresql_stores(connection: SinkConnect
     rows = connection.execute(sql.SQL("SELECT id, a FROM {}").format(sql.Identifier(schema, name))).fetchall()
     assert rows == [(1, 7)]
     assert missing_rights(connection, "inbox", [target]) == []
+
+
+def test_a_tables_conditions_are_those_of_the_table_that_is_meant(connection: SinkConnection) -> None:
+    connection.execute(
+        'CREATE TABLE orders (id bigint PRIMARY KEY, b int UNIQUE); CREATE TABLE "Orders" (id bigint PRIMARY KEY)'
+    )
+    names = {name: TableTarget(name=name, columns={"id": "/id"}, **BY_ID) for name in ("orders", "Orders")}
+
+    assert {name: shape_of(connection, target).refuses for name, target in names.items()} == {
+        "orders": True,
+        "Orders": False,
+    }
 
 
 @pytest.mark.parametrize("name", ["Orders", '"Orders"', "public.Orders", 'public."Orders"', '"public"."Orders"'])
