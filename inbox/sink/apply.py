@@ -67,12 +67,16 @@ class TableEffect:
                 raise
             raise AttemptFailed(error, None, certain=True) from error
 
-    def send(self, connection: SinkConnection, column: Column, *, new: bool) -> None:
+    def send(self, connection: SinkConnection, column: Column, *, new: bool, distinct: bool) -> None:
         """The same in a pipeline, answered with a later statement; `new`: it fails where a row's key is there.
 
         Raises EventError or TryAgainError.
         """
-        self._writer.send(connection, TableEvents(column.ids, column.types, column.records), new=new)
+        self._writer.send(connection, TableEvents(column.ids, column.types, column.records), new=new, distinct=distinct)
+
+    @property
+    def writes_in_rounds(self) -> bool:
+        return self._writer.writes_in_rounds
 
     def has_rounds(self, column: Column) -> bool:
         """Whether these events cannot be sent at once, since one of them might be passed over."""

@@ -71,16 +71,18 @@ class _Flights:
         """
         parts, flown, foresight = self._expected(start), start, self._foresight
         while parts:
-            new_rows = foresight.rows.is_good
-            stand, error = self._send(parts, new_rows=new_rows)
+            new_rows, distinct = foresight.rows.is_good, foresight.distinct.is_good
+            stand, error = self._send(parts, new_rows=new_rows, distinct=distinct)
             flown, parts = parts[stand - 1].stop if stand else flown, parts[stand:]
             if error is None:
-                self._was_right(new_rows=new_rows)
+                self._was_right(new_rows=new_rows, distinct=distinct)
             elif self._do.processed.says_claimed(error):
                 foresight.claims.was_wrong()
                 break
             elif new_rows and says_there(error):
                 foresight.rows.was_wrong()
+            elif distinct and says_repeated(error) and not self._effect.writes_in_rounds:
+                foresight.distinct.was_wrong()
             elif self._do.transaction.defers or says_missing(error) or says_repeated(error):
                 # What it wants may come with an event behind the part; what is repeated is written in rounds.
                 foresight.effects.was_wrong()
@@ -103,7 +105,7 @@ class _Flights:
             self._foresight.effects.was_wrong()
         self._failed_before = failed.start
 
-    def _send(self, parts: Sequence[range], *, new_rows: bool) -> tuple[int, InboxError | None]:
+    def _send(self, parts: Sequence[range], *, new_rows: bool, distinct: bool) -> tuple[int, InboxError | None]:
         """How many of the parts stand, and how the next one failed."""
         transaction, asked, error = self._do.transaction, [], None
         transaction.start_attempt()
@@ -112,7 +114,8 @@ class _Flights:
                 for number, places in enumerate(parts):
                     if number:
                         transaction.mark()
-                    asked.append(self._send_part(self._column.between(places.start, places.stop), new_rows=new_rows))
+                    part = self._column.between(places.start, places.stop)
+                    asked.append(self._send_part(part, new_rows=new_rows, distinct=distinct))
                     if number:
                         # Not at the first: the server would be done with it before the next one is ready.
                         self._under_way()
@@ -139,19 +142,23 @@ class _Flights:
             reach(Failpoint.HANDLED)
         self._do.transaction.end_attempt()
 
-    def _send_part(self, part: Column, *, new_rows: bool) -> Asked:
+    def _send_part(self, part: Column, *, new_rows: bool, distinct: bool) -> Asked:
         asked = self._do.processed.send_new(self._do.connection, self._route_id, claims_of(part))
         reach(Failpoint.CLAIMED)
-        self._effect.send(self._do.connection, part, new=new_rows)
+        self._effect.send(self._do.connection, part, new=new_rows, distinct=distinct)
         return asked
 
-    def _was_right(self, *, new_rows: bool) -> None:
+    def _was_right(self, *, new_rows: bool, distinct: bool) -> None:
         self._foresight.claims.was_right()
         self._foresight.effects.was_right()
         if new_rows:
             self._foresight.rows.was_right()
         else:
             self._foresight.rows.learned(well=True)
+        if distinct and not new_rows:
+            self._foresight.distinct.was_right()
+        elif not distinct:
+            self._foresight.distinct.learned(well=True)
 
 
 def _parts(start: int, stop: int) -> list[range]:

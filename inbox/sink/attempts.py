@@ -29,11 +29,15 @@ class BoundRoute:
 
 @dataclass(frozen=True, slots=True)
 class RouteForesight:
-    """What the events that come next are taken to be: `claims` new, `effects` good, `rows` new in a route's table."""
+    """What the events that come next are taken to be: `claims` new, `effects` good.
+
+    For a route's table: `rows` new, and each of them there once in a part (`distinct`).
+    """
 
     claims: Foresight = field(default_factory=Foresight)
     effects: Foresight = field(default_factory=Foresight)
     rows: Foresight = field(default_factory=Foresight)
+    distinct: Foresight = field(default_factory=Foresight)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,10 @@ class Statements:
         self._table = relation(target.name)
         self._names = [sql.Identifier(name) for name in target.columns]
         self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
-        self.write = self._insert(self._guarded())
-        self.write_one = self._insert(self._rows())
-        self.write_new = self._insert(self._guarded(), new=True)
+        folds = not (shape.refuses or self._conditions(target.key))
+        self.write_each = self._insert(self._rows(), folds=folds)
+        self.write = self._insert(self._guarded()) if folds or self._guards else self.write_each
+        self.write_new = self._insert(self._rows(), new=True, folds=folds)
         self.rounds = self._number_rounds() if shape.refuses and self._folds else None
         self.evaluate = self._evaluate()
         self.explain, self.meanings = self._explain()
@@ -104,12 +105,13 @@ class Statements:
             sql.SQL(", ").join(map(sql.Identifier, names)),
         )
 
-    def _insert(self, rows: sql.Composable, *, new: bool = False) -> bytes:
+    def _insert(self, rows: sql.Composable, *, new: bool = False, folds: bool = True) -> bytes:
+        """`folds`: of several events of one row only the one that decides is written; else they fail together."""
         columns = sql.SQL(", ").join(self._names)
         statement = sql.SQL("INSERT INTO {} ({}) SELECT {}{} FROM ({}) AS r {} {}").format(
             self._table,
             columns,
-            self._distinct(),
+            self._distinct() if folds else sql.SQL(""),
             columns,
             rows,
             self._order(),
@@ -125,7 +127,6 @@ class Statements:
         return self._target.mode is not TableMode.APPEND
 
     def _distinct(self) -> sql.Composable:
-        """Where the table itself judges each row, none is left out: what is there twice then fails, or does nothing."""
         if self._target.mode is TableMode.APPEND or self._shape.refuses:
             return sql.SQL("")
         return sql.SQL("DISTINCT ON ({}) ").format(self._keys)
@@ -196,8 +197,8 @@ class Statements:
 
     @property
     def _guards(self) -> bool:
-        folds = self._target.mode is not TableMode.APPEND and not self._shape.refuses
-        return folds and bool(self._conditions(self._target.key))
+        """Where one statement takes a row once, and conditions are all that can refuse one."""
+        return self._folds and not self._shape.refuses and bool(self._conditions(self._target.key))
 
     def _unless_refused(self, rows: sql.Composable, alive: LiteralString = "true") -> sql.Composable:
         if not self._guards:

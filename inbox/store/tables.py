@@ -85,8 +85,13 @@ class TableWriter:
         for places in self._rounds(connection, events):
             self.send(connection, events if places is None else events.only(places))
 
-    def send(self, connection: SinkConnection, events: TableEvents, *, new: bool = False) -> None:
-        """As `write`, unless events of one row fail together; `new`: rows are expected to be new, which is cheaper."""
+    def send(
+        self, connection: SinkConnection, events: TableEvents, *, new: bool = False, distinct: bool = False
+    ) -> None:
+        """As `write`, but in one statement.
+
+        It is cheaper, and may fail, where rows are expected to be `new`, or each to come once (`distinct`).
+        """
         parameters, statements = self._sent.parameters(events), self._statements
         if self._sent.has_deletes(events):
             connection.execute(statements.delete, parameters)
@@ -94,7 +99,13 @@ class TableWriter:
         elif new:
             connection.execute(statements.write_new, parameters)
         else:
-            connection.execute(statements.write if len(events.records) > 1 else statements.write_one, parameters)
+            each = distinct or len(events.records) == 1
+            connection.execute(statements.write_each if each else statements.write, parameters)
+
+    @property
+    def writes_in_rounds(self) -> bool:
+        """Whether events of one row never go into one statement."""
+        return self._statements.rounds is not None
 
     def has_rounds(self, events: TableEvents) -> bool:
         """Whether a statement with all of them may pass over one that the table would refuse."""

@@ -96,7 +96,7 @@ class Judged:
     def expect_the_best(self) -> None:
         """The next batch is sent at once, whatever became of those before."""
         foresight = self._attempts.foresight[ROUTE_ID]
-        for each in (foresight.claims, foresight.effects, foresight.rows):
+        for each in (foresight.claims, foresight.effects, foresight.rows, foresight.distinct):
             while not each.is_good:
                 each.learned(well=True)
 
