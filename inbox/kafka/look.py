@@ -35,6 +35,9 @@ _QUIET_SECONDS = 0.15
 _POLL_SECONDS = 0.05
 _SILENT_SECONDS = 1.5
 _ONE_BATCH = {"fetch.message.max.bytes": "1"}
+_UNCOMMITTED = {"isolation.level": "read_uncommitted"}
+_MANY = 1000
+"""Offsets; more are not read batch by batch, unless something is missing there."""
 
 
 class Stretch(NamedTuple):
@@ -60,7 +63,7 @@ def look_at(
     until_offset: int,
     *,
     ahead: int = 0,
-    seconds: float = 30.0,
+    seconds: float = 20.0,
 ) -> Stretch:
     """Read a stretch of the log once more, and up to `ahead` further offsets as far as the log has them.
 
@@ -71,12 +74,18 @@ def look_at(
         LostPlaceError: the log does not reach back to `from_offset` any more.
         TryAgainError: the brokers do not say within the time.
     """
-    fetching = {} if ahead else _ONE_BATCH
-    with _Look(options, seconds, {**fetching, "isolation.level": "read_uncommitted"}) as look:
+    deadline = time.monotonic() + seconds
+    quickly = ahead > 0 or until_offset - from_offset > _MANY
+    fetching = {} if quickly else _ONE_BATCH
+    with _Look(options, deadline, {**fetching, **_UNCOMMITTED}) as look:
         empty, reached, records = look.count(at, from_offset, until_offset, ahead)
+    if quickly and empty and not ahead:
+        # What is missing may be missing behind the stretch.
+        with _Look(options, deadline, {**_ONE_BATCH, **_UNCOMMITTED}) as look:
+            empty, reached, records = look.count(at, from_offset, until_offset, ahead)
     if not ahead and not any(offset < until_offset for offset in records):
         return Stretch(empty, until_offset, ())
-    with _Look(options, seconds, fetching) as look:
+    with _Look(options, deadline, fetching) as look:
         following, committed = look.read(at, from_offset, until_offset, ahead)
     return Stretch(empty, min(reached, following) if ahead else until_offset, committed)
 
@@ -89,7 +98,7 @@ def readable_from(
     The offset may be too low by as much as the time did not allow to find out, and it is never beyond `end`.
     """
     bad, good, step = unreadable, end, 1
-    with _Look(options, seconds, _ONE_BATCH) as look:
+    with _Look(options, time.monotonic() + seconds, _ONE_BATCH) as look:
         while bad + step < good and not look.over:
             if look.can_read(at, bad + step):
                 good = bad + step
@@ -107,7 +116,7 @@ def readable_from(
 class _Look:
     """A consumer that is no member of the group, for as long as the look takes."""
 
-    def __init__(self, options: KafkaOptions, seconds: float, fetching: Mapping[str, str]) -> None:
+    def __init__(self, options: KafkaOptions, deadline: float, fetching: Mapping[str, str]) -> None:
         properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=_BATCH_BYTES)}
         for name in ("group.instance.id", "max.partition.fetch.bytes"):
             properties.pop(name, None)
@@ -120,7 +129,7 @@ class _Look:
         self._figures: list[dict[str, Any]] = []
         properties |= {"stats_cb": self._note, "error_cb": lambda _: None}
         self._consumer: Any = made(lambda: Consumer(properties))
-        self._deadline = time.monotonic() + seconds
+        self._deadline = deadline
 
     def __enter__(self) -> "_Look":
         return self

@@ -152,13 +152,13 @@ def test_what_cannot_be_read_halts_though_a_gap_would_have_a_reason(
 
 def test_control_and_aborted_records_are_passed(cuttable: Sink) -> None:
     send_in_transaction(cuttable, events(1, 2))
-    send_in_transaction(cuttable, map(Out, range(1000, 1500)), commit=False)
+    send_in_transaction(cuttable, map(Out, range(1000, 4000)), commit=False)
     send_in_transaction(cuttable, events(3))
     send_singly(cuttable, events(4))
     send_in_transaction(cuttable, events(1600), commit=False)
     cuttable.run()
     assert effects(cuttable) == [1, 2, 3, 4]
-    assert cuttable.next_offsets() == {0: 3 + 501 + 2 + 1 + 2}
+    assert cuttable.next_offsets() == {0: 3 + 3001 + 2 + 1 + 2}
 
 
 def test_records_that_were_not_delivered_are_read_again(cuttable: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
