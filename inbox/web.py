@@ -77,7 +77,7 @@ def _probe(why_not: str | None) -> Answer:
 class _Handler(BaseHTTPRequestHandler):
     """One request."""
 
-    server: "_Server"
+    server: "_Server"  # pyright: ignore[reportIncompatibleVariableOverride]
     timeout = _REQUEST_SECONDS
 
     def do_GET(self) -> None:

@@ -214,17 +214,17 @@ class Settler:
         self._hand_parked.know(self._connection, [each.partition_id for each in batch.slices.values()])
         if self._row_watch is not None:
             self._row_watch.observe(self._connection)
-        for _ in self._routes:
+        tries_left = len(self._routes)
+        while True:
             try:
                 return self._settle_whole(batch, under_way)
             except OrderHaltError as error:
                 return SettledBatch(rows_missing={_address(batch, error.partition_id): error.offset}, halt=error)
             except RowMissingError as missing:
                 # The row may come by a route behind it in this very batch, and the next batches have it first, too.
-                if not self._moved_last(missing.route):
+                tries_left -= 1
+                if not tries_left or not self._moved_last(missing.route):
                     return self._await_row(batch, missing)
-                last = missing
-        return self._await_row(batch, last)
 
     def _moved_last(self, route: str) -> bool:
         """Whether the route was not the last of the routes, and is now."""
