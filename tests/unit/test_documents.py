@@ -96,6 +96,12 @@ def test_what_is_not_valid_is_refused(text: str) -> None:
         parse(text.encode())
 
 
+@pytest.mark.parametrize("number", ["1e-16384", "0e-16384", "1.5e-16383", "0e9999999999", "0." + "1" * 16_384])
+def test_a_number_beyond_numeric_is_refused_wherever_it_stands(number: str) -> None:
+    with pytest.raises(DocumentError, match="beyond PostgreSQL's numeric"):
+        parse(f'{{"a": [1, {number}]}}'.encode())
+
+
 @pytest.mark.parametrize("value", [b"\xff", b'"\xff"', b'"\xed\xa0\x80"', b'"\xc0\x80"', b'{"a": 1e400, "\xff": 1}'])
 def test_what_is_not_utf8_is_refused(value: bytes) -> None:
     with pytest.raises(DocumentError):
