@@ -144,9 +144,15 @@ class _Office:
         of_routes = {topic for route in routes for topic in route.topics}
         meant = [each for each in self._reads.bounds() if each.address.topic in of_routes]
         chosen = list(chosen_partitions(request, meant))
+        self._require_topics({each.address.topic for each in chosen})
         log_starts = self._cluster.log_starts([each.address for each in chosen])
         owed = self._reads.route_starts([each.partition_id for each in chosen])
         return [self._part(each, request, log_starts[each.address], owed) for each in chosen]
+
+    def _require_topics(self, topics: set[str]) -> None:
+        """Asked first: to brokers that lack a topic its offsets are no more than a leader that is missing."""
+        if absent := topics - set(self._cluster.topics(sorted(topics))):
+            raise StartupError(f"the cluster has no topic {', '.join(sorted(absent))}; correct [kafka] or [[routes]]")
 
     def _part(
         self, bounds: Bounds, request: Request, log_start: int, owed: Mapping[tuple[int, int], int]

@@ -14,6 +14,7 @@ from tests.conftest import MakeTopic
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy, numbered
 from tests.integration.sink.logs import apply, delete_below, effects
 from tests.integration.sink.running import Out, Sink
+from tests.kafka_topics import delete_topic
 
 
 class Result(NamedTuple):
@@ -457,3 +458,10 @@ def test_what_cannot_be_listed_is_refused(handled: Sink, audit: Audit, wrong: st
     assert result.code == 2
     assert f"there is no {wrong}; one or more of duplicate,filtered," in result.err
     assert audit(handled, "--quick", "--list", "missing").code == 2
+
+
+def test_a_topic_that_is_gone_is_a_missing_prerequisite(handled: Sink, capsys: pytest.CaptureFixture[str]) -> None:
+    handled.run()
+    delete_topic(handled.bootstrap_servers, handled.topic)
+    assert handled.command("audit") == 3
+    assert f"the cluster has no topic {handled.topic}" in capsys.readouterr().err
