@@ -58,6 +58,20 @@ class Mutant:
 
 MUTANTS = [
     Mutant(
+        "headers are no bytes of a batch",
+        "inbox/sink/decode.py",
+        "        size += _size_of(headers)\n",
+        "",
+        (f"{INTAKE}::test_keys_and_headers_are_bytes_of_the_batch",),
+    ),
+    Mutant(
+        "what waits for the next batch is passed over",
+        "inbox/sink/intake.py",
+        "        events_left = 0 if self._full else self.limit.records - self.batch.records\n",
+        "        events_left = self.limit.records - self.batch.records\n",
+        (f"{INTAKE}::test_what_waits_is_not_passed_over_by_what_comes_while_the_batch_has_room_again",),
+    ),
+    Mutant(
         "an outage is parked because of its code",
         "inbox/sink/blame.py",
         "    if guess is not Guess.EVENT or seen.in_a_row >= HANDFUL:\n        return Blame.DATABASE\n"
