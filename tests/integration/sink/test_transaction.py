@@ -146,7 +146,7 @@ def test_a_connection_that_ends_before_the_commit_arrives_costs_nothing(appendin
     assert appending.endings() == {"applied": 3}
 
 
-def test_kafka_is_told_only_after_the_commit(appending: Sink, at: At) -> None:
+def test_kafka_is_told_of_a_batch_only_after_its_commit(appending: Sink, at: At) -> None:
     held, told_early = threading.Event(), []
     send(appending, 1, 2, 3)
     with ExitStack() as stack:
@@ -159,7 +159,8 @@ def test_kafka_is_told_only_after_the_commit(appending: Sink, at: At) -> None:
         told_early.append(told(appending))
         held.set()
         eventually(lambda: told(appending) == 3, what="what is told")
-    assert told_early == [None]
+    # Where the ledger stood at the start may be told, nothing beyond it.
+    assert told_early in ([None], [0])
 
 
 def told(sink: Sink) -> int | None:
