@@ -117,12 +117,23 @@ def _pairs(rights: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
 def _lacking(connection: SinkConnection, who: str, schema: str, wanted: Sequence[tuple[str, str]]) -> list[str]:
     role = role_of(connection)
     usage = lacking_usage(connection, schema, role, who)
-    lacking = [each for each in wanted if not _may(connection, schema, *each)]
-    names = [(right, sql.Identifier(schema, table).as_string()) for table, right in lacking]
-    lines = [f"the {who}'s role lacks {right} on {name}; GRANT {right} ON {name} TO {role}" for right, name in names]
-    return [usage, *lines] if usage is not None else lines
+    found = {(table, right): _may(connection, schema, table, right) for table, right in wanted}
+    lines = [] if usage is None else [usage]
+    if any(may is not None for may in found.values()):  # else nobody has migrated yet, which is another check's to say
+        absent = dict.fromkeys(table for (table, _), may in found.items() if may is None)
+        lines += [f"the table {_name(schema, table)} is gone; restore it from a backup" for table in absent]
+    for (table, right), may in found.items():
+        if may is False:
+            name = _name(schema, table)
+            lines.append(f"the {who}'s role lacks {right} on {name}; GRANT {right} ON {name} TO {role}")
+    return lines
 
 
-def _may(connection: SinkConnection, schema: str, table: str, right: str) -> bool:
+def _name(schema: str, table: str) -> str:
+    return sql.Identifier(schema, table).as_string()
+
+
+def _may(connection: SinkConnection, schema: str, table: str, right: str) -> bool | None:
+    """Return whether the role has the right; None where there is no such table."""
     row = connection.execute(_MAY, (right, schema, table)).fetchone()
-    return row is None or row[0] is not False
+    return None if row is None else row[0] is not False

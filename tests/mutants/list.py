@@ -306,7 +306,7 @@ MUTANTS = [
         "            batch = self._intake.hand_over()\n"
         "            self._to_tell.update({address: part.after for address, part in batch.slices.items()})\n"
         "            return Settle(batch)\n",
-        (f"{TRANSACTION}::test_kafka_is_told_only_after_the_commit",),
+        (f"{TRANSACTION}::test_kafka_is_told_of_a_batch_only_after_its_commit",),
     ),
     Mutant(
         "events are not claimed",

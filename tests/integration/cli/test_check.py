@@ -49,6 +49,17 @@ def test_all_problems_are_told_at_once_each_with_its_remedy(sink: Sink, inbox: I
     assert all("; " in problem for problems in list(found.values())[:-1] for problem in problems)
 
 
+def test_a_table_of_the_inbox_that_is_gone_is_named(sink: Sink, inbox: Inbox) -> None:
+    sink.sql("DROP TABLE inbox.replay_ranges")
+
+    result = inbox("check", "--json", sink)
+
+    assert result.code == 1
+    assert problems(result)["rights in the database"] == [
+        'the table "inbox"."replay_ranges" is gone; restore it from a backup'
+    ]
+
+
 def test_servers_that_are_away_leave_the_rest_unchecked(sink: Sink, inbox: Inbox) -> None:
     sink.configure(database_url="postgresql://inbox@127.0.0.1:1/inbox", bootstrap_servers="127.0.0.1:1")
     result = inbox("check", sink)
