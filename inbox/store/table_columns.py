@@ -1,5 +1,6 @@
 """The user's table as the catalog has it, and whether it fits its route."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, LiteralString, NamedTuple
 
@@ -7,7 +8,7 @@ from psycopg import sql
 
 from inbox.errors import StartupError
 from inbox.store.database import SinkConnection
-from inbox.store.options import TableTarget
+from inbox.store.options import TableTarget, Tombstones
 from inbox.store.relations import resolvable
 
 _COLUMNS: LiteralString = """
@@ -31,12 +32,14 @@ SELECT a.attname, n.nspname, t.typname, format_type(a.atttypid, a.atttypmod), t.
     a.attnotnull, a.atthasdef OR a.attidentity <> '' AS filled, a.attgenerated <> '' OR a.attidentity = 'a' AS computed,
     bn.nspname, b.typname, bases.modifier, en.nspname, e.typname,
     EXISTS (SELECT FROM parts WHERE parts.attname = a.attname AND part = ANY (
-        '{date,time,timetz,timestamp,timestamptz}'::regtype[])) AS holds_times
+        '{date,time,timetz,timestamp,timestamptz}'::regtype[])) AS holds_times,
+    CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ARRAY[cn.nspname, c.collname]::text[] END
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace
 JOIN bases USING (attname)
 JOIN pg_type b ON b.oid = bases.base AND b.typtype <> 'd' JOIN pg_namespace bn ON bn.oid = b.typnamespace
 LEFT JOIN pg_type e ON e.oid = b.typelem AND b.typcategory = 'A' LEFT JOIN pg_namespace en ON en.oid = e.typnamespace
+LEFT JOIN pg_collation c ON c.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
 WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0
 ORDER BY a.attnum
 """
@@ -65,6 +68,11 @@ WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname <> 'information_schema' AN
 ORDER BY 1 LIMIT 3
 """
 
+_RULES: LiteralString = """
+SELECT array_agg(r.ev_type::text) FROM pg_rewrite r WHERE r.ev_class = to_regclass(%s) AND r.ev_enabled <> 'D'
+"""
+"""PostgreSQL's letters for what a rule is on: 2 UPDATE, 3 INSERT, 4 DELETE."""
+
 
 class TypeName(NamedTuple):
     """A type as pg_type has it."""
@@ -84,7 +92,8 @@ class Column:
 
     `declared` is its type as in CREATE TABLE; `base` is what its domain is over, or its type itself; `modifier` is
     the length or precision of `base`; `element` is what it is an array of. `holds_times`: its values are dates or times
-    or have some in them, as arrays, ranges and composite types may.
+    or have some in them, as arrays, ranges and composite types may. `collation`: schema and name, where it is not that
+    of the type.
     """
 
     name: str
@@ -98,6 +107,7 @@ class Column:
     modifier: int
     element: TypeName | None
     holds_times: bool
+    collation: tuple[str, ...] | None = None
 
 
 def columns_of(connection: SinkConnection, target: TableTarget) -> dict[str, Column]:
@@ -113,9 +123,20 @@ def columns_of(connection: SinkConnection, target: TableTarget) -> dict[str, Col
         raise StartupError(f'the table "{target.name}" does not exist; {advice}')
     found = {row[0]: _column(row) for row in rows}
     keys = [frozenset(row[0]) for row in connection.execute(_UNIQUE_KEYS, (table,))]
-    if problems := _problems(target, found, keys):
+    [(rules,)] = connection.execute(_RULES, (table,)).fetchall()
+    if problems := _problems(target, found, keys) + _problems_of_rules(target, rules or ()):
         raise StartupError("\n".join(problems))
     return found
+
+
+def _problems_of_rules(target: TableTarget, rules: Collection[str]) -> list[str]:
+    """PostgreSQL refuses ON CONFLICT where a rule is on INSERT or UPDATE, and a rule on DELETE may make it a no-op."""
+    on = [name for letter, name in (("3", "INSERT"), ("2", "UPDATE")) if target.key and letter in rules]
+    on += ["DELETE"] if target.tombstones is Tombstones.DELETE and "4" in rules else []
+    return [
+        f'the table "{target.name}" has a rule on {name}, with which this route cannot work; make it a trigger'
+        for name in on
+    ]
 
 
 def _alike(connection: SinkConnection, target: TableTarget) -> str:
@@ -132,7 +153,7 @@ def checks_of(connection: SinkConnection, target: TableTarget) -> list[LiteralSt
 
 def _column(row: tuple[Any, ...]) -> Column:
     name, schema, type_name, declared, is_domain, not_null, filled, computed = row[:8]
-    base_schema, base_name, modifier, element_schema, element_name, holds_times = row[8:]
+    base_schema, base_name, modifier, element_schema, element_name, holds_times, collation = row[8:]
     return Column(
         name=name,
         type=TypeName(schema, type_name),
@@ -145,6 +166,7 @@ def _column(row: tuple[Any, ...]) -> Column:
         modifier=modifier,
         element=TypeName(element_schema, element_name) if element_name else None,
         holds_times=holds_times,
+        collation=tuple(collation) if collation else None,
     )
 
 

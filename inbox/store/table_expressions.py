@@ -51,6 +51,14 @@ def strict(column: Column, value: sql.Composable) -> sql.Composable:
     return sql.SQL("({})::{}").format(value, sql.SQL(cast(LiteralString, column.declared)))
 
 
+def as_stored(column: Column, value: sql.Composable) -> sql.Composable:
+    """`value` as the column has it once it is written: rounded or trimmed, and compared in the column's collation."""
+    stored = strict(column, value)
+    if column.collation is None:
+        return stored
+    return sql.SQL("({}) COLLATE {}").format(stored, sql.Identifier(*column.collation))
+
+
 def pointer_path(pointer: str) -> list[str]:
     """The steps of a JSON pointer (RFC 6901): `/a~1b/0` is ["a/b", "0"]."""
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]

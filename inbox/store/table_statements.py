@@ -9,7 +9,7 @@ from psycopg import sql
 from inbox.store.options import TableMode, TableTarget, Tombstones
 from inbox.store.relations import relation
 from inbox.store.table_columns import Column
-from inbox.store.table_expressions import expression, strict
+from inbox.store.table_expressions import as_stored, expression, strict
 from inbox.store.table_inputs import Input
 from inbox.store.table_shape import Shape
 
@@ -66,11 +66,14 @@ class Statements:
         return _finished(sql.SQL("SELECT {} FROM {}").format(expression(column, source), self._events()))
 
     def _value(self, column: Column, source: str) -> sql.Composable:
-        """A row without its key would be folded with others of its like, and never found again: it fails.
+        """By keys and versions events are compared among each other as with rows, so they are as the table stores them.
 
-        Only where the table itself lets it pass.
+        A row without its key would be folded with others of its like, and never found again: it fails, where the table
+        itself lets it pass.
         """
         value = expression(column, source)
+        if column.name in self._target.key or column.name == self._target.version:
+            value = as_stored(column, value)
         deletes = self._target.tombstones is Tombstones.DELETE
         if column.name not in self._target.key or (column.not_null and not deletes):
             return value

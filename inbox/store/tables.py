@@ -7,6 +7,7 @@ decoded in Python, every digit of a decimal is kept, and a value means what Post
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import orjson
@@ -82,8 +83,9 @@ class TableWriter:
         if new:
             self.send(connection, events, new=True)
             return
-        for places in self._rounds(connection, events):
-            self.send(connection, events if places is None else events.only(places))
+        for run in self._runs(events):
+            for places in self._rounds(connection, run):
+                self.send(connection, run if places is None else run.only(places))
 
     def send(
         self, connection: SinkConnection, events: TableEvents, *, new: bool = False, distinct: bool = False
@@ -110,6 +112,20 @@ class TableWriter:
     def has_rounds(self, events: TableEvents) -> bool:
         """Whether a statement with all of them may pass over one that the table would refuse."""
         return self._statements.rounds is not None and self._sent.has_deletes(events)
+
+    def _runs(self, events: TableEvents) -> Iterator[TableEvents]:
+        """The events cut where tombstones begin or end, where a row may depend on those before it.
+
+        One statement deletes before it writes, and a trigger may have written another key than the event has.
+        """
+        if not (self._shape.in_order and self._sent.has_deletes(events)):
+            yield events
+            return
+        start = 0
+        for _, run in groupby(record.value() is None for record in events.records):
+            stop = start + len(list(run))
+            yield events.part(start, stop)
+            start = stop
 
     def _rounds(self, connection: SinkConnection, events: TableEvents) -> Iterator[list[int] | None]:
         """The places of the events that one statement can write, in order; None for all.

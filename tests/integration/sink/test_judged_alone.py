@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from inbox.errors import StartupError
 from inbox.policy import Order
 from inbox.sink import at_once
 from inbox.sink.apply import TableEffect
@@ -186,3 +187,80 @@ def test_a_table_of_types_alone_and_one_with_conditions_are_written_in_one_state
         connection.execute(f"DROP TABLE IF EXISTS t; {create}".encode(), prepare=False)
         writer = TableWriter(connection, target(TableMode.UPSERT))
         assert (writer._statements.rounds is not None) is rounds
+
+
+KEYS = {
+    "a number that is rounded": ("numeric(10, 2)", ["1.001", "1.00", "1.004"]),
+    "a number in hundreds": ("numeric(4, -2)", ["149", "100", "101"]),
+    "a time without fractions": ("timestamp(0)", [f"2024-01-01T00:00:00.{part}" for part in (1, 0, 2)]),
+    "a text without the blanks at its end": ("varchar(3)", ["abc", "abc  ", "abc "]),
+    "a text of any case": ("text COLLATE caseless", ["a", "A", "a"]),
+    "a domain over a text of any case": ("caseless_text", ["a", "A", "a"]),
+    "a row whose key a trigger writes in small letters": ("text", ["a", "A", "a"]),
+}
+CASELESS = """
+CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE DOMAIN caseless_text AS text COLLATE caseless;
+"""
+SMALL_LETTERS = """
+CREATE FUNCTION lowered() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := lower(NEW.id); RETURN NEW; END $$;
+CREATE TRIGGER lowered BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION lowered()
+"""
+OF_ONE_ROW = {
+    "the first is kept": (TableMode.INSERT, [0, 1, 2], [0]),
+    "the last is kept": (TableMode.UPSERT, [0, 1, 2], [2]),
+    "a tombstone deletes what came before it": (TableMode.UPSERT, [0, -1, 2], [2]),
+    "a tombstone at the end deletes all": (TableMode.INSERT, [1, 2, -1], []),
+}
+
+
+@pytest.mark.parametrize(("key", "spellings"), KEYS.values(), ids=KEYS)
+@pytest.mark.parametrize(("mode", "events", "kept"), OF_ONE_ROW.values(), ids=OF_ONE_ROW)
+@pytest.mark.parametrize("size", [1, 3])
+def test_events_are_of_one_row_where_the_table_stores_one_key(
+    connection: SinkConnection,
+    key: str,
+    spellings: list[str],
+    mode: TableMode,
+    events: list[int],
+    kept: list[int],
+    size: int,
+) -> None:
+    lowered = spellings[1] == "A" and key == "text"
+    create = f"{CASELESS} CREATE TABLE t (id {key} PRIMARY KEY, amount int); {SMALL_LETTERS if lowered else ''}"
+    route = table_route(connection, create, mode=mode, key=("id",), tombstones=Tombstones.DELETE)
+    route.expect_the_best()
+    batch = [
+        One(1 + at, {"id": spellings[at], "amount": at}, key=f"of {at}")
+        if at >= 0
+        # The trigger does not see a tombstone.
+        else One(9, None, key=spellings[0] if lowered else spellings[1])
+        for at in events
+    ]
+    for start in range(0, len(batch), size):
+        route.settle(*batch[start : start + size])
+    assert (route.rows("SELECT amount FROM t"), route.parked) == ([(at,) for at in kept], [])
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_two_versions_that_the_table_stores_as_one_are_one(connection: SinkConnection, size: int) -> None:
+    create = "CREATE TABLE t (id int PRIMARY KEY, amount int, version numeric(10, 2))"
+    columns = {"id": "/id", "amount": "/amount", "version": "/version"}
+    route = table_route(connection, create, mode=TableMode.NEWEST, key=("id",), version="version", columns=columns)
+    batch = [One(n, {"id": 1, "amount": n, "version": version}, key="1") for n, version in ((1, 1.001), (2, 1.004))]
+    for start in range(0, len(batch), size):
+        route.settle(*batch[start : start + size])
+    assert route.rows("SELECT amount FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "mode"),
+    [("INSERT", TableMode.INSERT), ("UPDATE", TableMode.UPSERT), ("DELETE", TableMode.UPSERT)],
+)
+@pytest.mark.parametrize("what", ["INSTEAD NOTHING", "ALSO NOTIFY t"])
+def test_a_rule_that_the_routes_statements_cannot_pass_is_refused_at_the_start(
+    connection: SinkConnection, rule: str, mode: TableMode, what: str
+) -> None:
+    create = f"CREATE TABLE t (id int PRIMARY KEY, amount int); CREATE RULE r AS ON {rule} TO t DO {what}"
+    with pytest.raises(StartupError, match=f"has a rule on {rule}"):
+        table_route(connection, create, mode=mode, key=("id",), tombstones=Tombstones.DELETE)
