@@ -41,7 +41,7 @@ def settings() -> list[DDL]:
     values = {
         "lock_timeout": f"'{LOCK_TIMEOUT}'",
         "statement_timeout": f"'{STATEMENT_TIMEOUT}'",
-        "search_path": quoted,
+        "search_path": f"{quoted}, pg_temp",
     }
     # DDL is a format string, so a percent sign in the schema's name is written twice.
     return [DDL(f"SET {name} TO {value.replace('%', '%%')}") for name, value in values.items()]

@@ -7,7 +7,7 @@ from psycopg import sql
 
 from inbox.errors import StartupError
 from inbox.store.database import SinkConnection, snapshot
-from inbox.store.relations import relation, resolvable
+from inbox.store.found_table import located
 
 _TYPES = ("uuid", "text", "varchar", "bpchar", "int2", "int4", "int8")
 
@@ -51,13 +51,14 @@ class AdoptableTable:
 
     def __init__(self, connection: SinkConnection, name: str, column: str) -> None:
         self._connection = connection
-        self._require(name, column)
-        parts = {"table": relation(name), "column": sql.Identifier(column)}
+        table = located(connection, name)
+        self._require(table, name, column)
+        parts = {"table": table, "column": sql.Identifier(column)}
         self._count = sql.SQL(_COUNT).format(**parts)
         self._distinct = sql.SQL(_DISTINCT).format(**parts)
 
-    def _require(self, name: str, column: str) -> None:
-        types = {row[0]: row[1:] for row in self._connection.execute(_COLUMNS, (resolvable(name),))}
+    def _require(self, table: sql.Identifier, name: str, column: str) -> None:
+        types = {row[0]: row[1:] for row in self._connection.execute(_COLUMNS, (table.as_string(),))}
         if not types:
             raise StartupError(f'the table "{name}" does not exist; correct --table, with its schema if need be')
         if column not in types:

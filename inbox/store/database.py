@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import lru_cache, partial
-from typing import Any, Self
+from typing import Any, LiteralString, Self, cast
 
 import psycopg
 from psycopg import Transaction, pq
@@ -26,8 +26,6 @@ _UNLESS_SET: dict[str, Any] = {
     "tcp_user_timeout": 30_000,
 }
 """A connection that hangs without a reset is given up after half a minute (libpq, "Parameter Key Words")."""
-
-_PIN = "SELECT set_config(name, setting, false) FROM unnest(%s::text[], %s::text[]) AS pins (name, setting)"
 
 _ENDS_TRANSACTION = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
@@ -53,7 +51,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
 
     ends = Ends.ALLOWED
     has_deferrable: bool | None = None
-    _search_path = ""
+    _users_path = ""
     is_pooled = False
     """Whether the server's session is shared with others: nothing may be left in it, and nothing is found again."""
     is_read_only = False
@@ -78,7 +76,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         """
         rows = self.execute(pinned.ASK, (pinned.ASKED,), prepare=False).fetchall()
         session = pinned.found(self.info.backend_pid, rows)
-        self._search_path = session.values["search_path"]
+        self._users_path = session.values["search_path"]
         self.is_pooled, self._server_is_read_only = session.pooled, session.server_is_read_only
         if session.pooled:
             self.prepare_threshold = None  # the next transaction may be in a session without the statement
@@ -94,7 +92,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             # The pooler takes for this client's what the session says of these.
             settings = {"client_encoding": "UTF8", "application_name": self._application_name()}
         else:
-            self.execute(_PIN, (list(settings), list(settings.values())), prepare=False)
+            self.execute(pinned.PIN, (list(settings), list(settings.values())), prepare=False)
         self._pins = {**self._pins, **settings}
 
     def _application_name(self) -> str:
@@ -109,9 +107,46 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         )
 
     @property
-    def search_path(self) -> str:
-        """The search path that the role, the database or the URL set."""
-        return self._search_path
+    def to_users_path(self) -> LiteralString:
+        """The statement after which names are looked up where the role, the database or the URL says."""
+        # The server's own text for it.
+        return cast(LiteralString, pinned.local_path(self._users_path))
+
+    @property
+    def to_own_path(self) -> LiteralString:
+        """The statement after which nobody else's functions, operators and types are found."""
+        return cast(LiteralString, pinned.local_path(pinned.OWN_PATH))
+
+    @contextmanager
+    def users_path(self) -> Iterator[None]:
+        """Around statements that may run functions of the user's, such as those of triggers, in a transaction.
+
+        The statements themselves name the schema of all that they use, since others may make things where the user's
+        names are looked up. They are sent at once, and answered at the end at the latest. What fails has to be undone
+        to a savepoint from before, or with the transaction.
+        """
+        with self.pipelined():
+            self.execute(self.to_users_path, prepare=False)
+            yield
+            self.execute(self.to_own_path, prepare=False)
+
+    @contextmanager
+    def pipelined(self) -> Iterator[None]:
+        """Statements are sent while those before are under way; at the end of the outermost all were answered.
+
+        The error that is raised is that of the first which failed; none after it was executed.
+        """
+        if self.pgconn.pipeline_status != pq.PipelineStatus.OFF:
+            yield
+            return
+        with in_our_words(), self.forgetting_prepared(), self.pipeline() as pipeline:
+            try:
+                yield
+            except BaseException:
+                # Those behind it say only that they were not executed.
+                with suppress(psycopg.Error):
+                    pipeline.sync()
+                raise
 
     def take_session(self) -> None:
         """Pin the session itself: the pooler lets this connection have it until it is closed."""

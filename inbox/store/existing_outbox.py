@@ -4,15 +4,16 @@ What the table has not, its relay does without: there is no position, so rows go
 there is no trigger, so nobody rings. The lease is a row of ours, `relay_leases`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import sql
 
 from inbox.errors import TryAgainError
 from inbox.store import arrays
-from inbox.store.database import SinkConnection
+from inbox.store.database import SinkConnection, transaction
 from inbox.store.existing_shape import NEW, SENT, Shape
 from inbox.store.options import ExistingOutbox
 from inbox.store.outbox_relay import Held
@@ -34,16 +35,19 @@ SELECT id::text, topic, key, type, value, traceparent FROM (
 ) AS counted WHERE coalesce(before, 0) < %(bytes)s ORDER BY at, id
 """)
 
-# With the lease in one statement: nothing is marked by a relay that lost it, and then no row comes back.
+# With the lease in one statement: nothing is marked by a relay that lost it, and then no row comes back. On the user's
+# search path, for his triggers, so each name has its schema.
 _RECORD = sql.SQL("""
 WITH mine AS (
-    UPDATE {leases} SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
-    WHERE outbox_table = %(table)s AND epoch = %(epoch)s AND holder = %(holder)s RETURNING epoch
+    UPDATE {leases} SET expires_at
+        = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => %(seconds)s::float8)
+    WHERE outbox_table OPERATOR(pg_catalog.=) %(table)s::pg_catalog.text
+        AND epoch OPERATOR(pg_catalog.=) %(epoch)s::bigint
+        AND holder OPERATOR(pg_catalog.=) %(holder)s::pg_catalog.text RETURNING epoch
 ), marked AS (
-    UPDATE {table} AS outbox SET {written} FROM mine
-    WHERE outbox.{event_id} = ANY (%(ids)s::text[]::{id_type}[]) AND outbox.{status} = {new} RETURNING 1
+    UPDATE {table} AS outbox SET {written} FROM mine WHERE {is_sent} AND {is_new} RETURNING 1
 )
-SELECT (SELECT count(*) FROM marked) FROM mine
+SELECT (SELECT pg_catalog.count(*) FROM marked) FROM mine
 """)
 
 _COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM {table} WHERE {status} = {new} LIMIT %s) AS waiting")
@@ -147,7 +151,7 @@ class ExistingLease:
             TryAgainError: what was sent still waits, so that it would be sent again and again.
         """
         named = {**self._named, "epoch": epoch, "ids": arrays.texts([each.encode() for each in ids])}
-        row = self._connection.execute(self._record, named).fetchone()
+        row = self._marked(named)
         if row is not None and row[0] < len(ids):
             raise TryAgainError(
                 f"of {len(ids)} events that were sent {row[0]} could be marked {SENT} in {self._named['table']}; "
@@ -157,6 +161,13 @@ class ExistingLease:
                 alert=True,
             )
         return row is not None
+
+    def _marked(self, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """What the statement says, whose triggers are the user's."""
+        connection = self._connection
+        pipelined = nullcontext() if connection.is_pooled else connection.pipelined()
+        with pipelined, transaction(connection), connection.users_path():
+            return connection.execute(self._record, named).fetchone()
 
     def release(self, epoch: int) -> None:
         """Let another relay have it at once."""
@@ -184,13 +195,15 @@ def _parts(shape: Shape, existing: ExistingOutbox) -> dict[str, sql.Composable]:
     texts = {ours: sql.SQL("{}::text").format(shape.column(ours)) for ours in columns}
     key = sql.SQL("coalesce({}, {})").format(texts.get("aggregate_id", sql.SQL("NULL")), texts["event_id"])
     in_bytes = columns["payload"].base == "bytea"
+    ids = sql.SQL("%(ids)s::pg_catalog.text[]::{}[]").format(columns["event_id"].type.sql)
     written = [sql.SQL("{} = {}").format(shape.column("status"), sql.Literal(SENT))]
     if "sent_at" in columns:
-        written.append(sql.SQL("{} = clock_timestamp()").format(shape.column("sent_at")))
+        written.append(sql.SQL("{} = pg_catalog.clock_timestamp()").format(shape.column("sent_at")))
     return {
         "table": shape.identifier,
         "event_id": event_id,
-        "id_type": columns["event_id"].type.sql,
+        "is_sent": shape.comparing.equal_any(columns["event_id"].name, event_id, ids),
+        "is_new": shape.has_status(NEW),
         "created_at": shape.column("created_at"),
         "status": shape.column("status"),
         "type": shape.column("type"),

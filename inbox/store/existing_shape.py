@@ -7,9 +7,11 @@ from typing import LiteralString, NamedTuple
 from psycopg import sql
 
 from inbox.errors import StartupError
+from inbox.store.comparing import Comparing
 from inbox.store.database import SinkConnection
+from inbox.store.found_table import located
 from inbox.store.options import ExistingColumns, ExistingOutbox
-from inbox.store.relations import parts_of, resolvable
+from inbox.store.relations import parts_of
 from inbox.store.rights import role_of
 from inbox.store.table_columns import TypeName
 from inbox.store.table_rights import lacking_usage
@@ -73,6 +75,7 @@ class Shape:
     table: str
     columns: dict[str, Column]
     indexes: Sequence[Index]
+    comparing: Comparing
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -84,6 +87,12 @@ class Shape:
 
     def column(self, ours: str) -> sql.Identifier:
         return sql.Identifier(self.columns[ours].name)
+
+    def has_status(self, status: str) -> sql.Composable:
+        """Whether a row has it, on any search path."""
+        column = self.columns["status"]
+        wanted = sql.SQL("{}::{}").format(sql.Literal(status), column.type.sql)
+        return self.comparing.equal(column.name, sql.Identifier(column.name), wanted)
 
     def advice(self) -> list[str]:
         """What works without, and slowly."""
@@ -105,7 +114,7 @@ def shape_of(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
     *parent, _ = parts_of(existing.table)
     if parent and (lacking := lacking_usage(connection, parent[-1], role_of(connection), "relay")):
         raise StartupError(lacking)
-    table = resolvable(existing.table)
+    table = located(connection, existing.table).as_string()
     found = connection.execute(_TABLE, (table,)).fetchone()
     if found is None:
         raise StartupError(f'the table "{existing.table}" does not exist; create it, or correct [outbox] table')
@@ -119,7 +128,9 @@ def shape_of(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
     problems = list(_problems(existing, there, indexes))
     if problems:
         raise StartupError("\n".join(problems))
-    return Shape(schema, name, {ours: there[theirs] for ours, theirs in named(existing.columns).items()}, indexes)
+    columns = {ours: there[theirs] for ours, theirs in named(existing.columns).items()}
+    comparing = Comparing(connection, sql.Identifier(schema, name), [column.name for column in columns.values()])
+    return Shape(schema, name, columns, indexes, comparing)
 
 
 def named(columns: ExistingColumns) -> dict[str, str]:

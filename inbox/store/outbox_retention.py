@@ -9,18 +9,20 @@ from typing import LiteralString, Protocol
 
 from psycopg import sql
 
-from inbox.store.database import SinkConnection
+from inbox.store.database import SinkConnection, transaction
 from inbox.store.existing_shape import SENT, Shape, shape_of
 from inbox.store.options import OutboxOptions, RelayKind
 from inbox.store.retention import AT_ONCE, Old, forget_rows, old_rows
 from inbox.store.sql import statements
 
-# What DELETE asks of a row is asked once more where the row was changed meanwhile: one that waits again stays.
+# What DELETE asks of a row is asked once more where the row was changed meanwhile: one that waits again stays. On the
+# user's search path, for his triggers, so each name has its schema.
 _FORGET = sql.SQL("""
 DELETE FROM {table} AS gone USING (
     SELECT {event_id} AS old_id FROM {table} WHERE {is_old} ORDER BY {created_at} LIMIT %(limit)s
-) AS old WHERE gone.{event_id} = old.old_id AND gone.{status} = {sent}
+) AS old WHERE {is_same} AND {is_sent}
 """)
+_IS_OLD = sql.SQL("{} OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) %(older_than)s::interval)")
 _OLD = sql.SQL("SELECT count(*), min({created_at})::timestamptz FROM {table} WHERE {is_old}")
 
 _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), 'DELETE')"
@@ -73,14 +75,14 @@ class _Existing:
 
     def __init__(self, shape: Shape) -> None:
         times = [shape.column(ours) for ours in ("created_at", "sent_at") if ours in shape.columns]
-        is_old = [sql.SQL("{} < now() - %(older_than)s::interval").format(each) for each in times]
-        is_sent = sql.SQL("{} = {}").format(shape.column("status"), sql.Literal(SENT))
+        is_old = [_IS_OLD.format(each) for each in times]
+        is_sent, gone = shape.has_status(SENT), sql.SQL("gone.{}").format(shape.column("event_id"))
         parts = {
             "table": shape.identifier,
             "event_id": shape.column("event_id"),
             "created_at": shape.column("created_at"),
-            "status": shape.column("status"),
-            "sent": sql.Literal(SENT),
+            "is_same": shape.comparing.equal(shape.columns["event_id"].name, gone, sql.SQL("old.old_id")),
+            "is_sent": is_sent,
             "is_old": sql.SQL(" AND ").join([is_sent, *is_old]),
         }
         self._old, self._forget = _OLD.format(**parts), _FORGET.format(**parts)
@@ -91,7 +93,9 @@ class _Existing:
         return Old(*row) if row else Old(0, None)
 
     def forget(self, connection: SinkConnection, older_than: timedelta) -> int:
-        return connection.execute(self._forget, {"older_than": older_than, "limit": AT_ONCE}).rowcount
+        with transaction(connection), connection.users_path():
+            forgotten = connection.execute(self._forget, {"older_than": older_than, "limit": AT_ONCE})
+        return forgotten.rowcount
 
     def may_forget(self, connection: SinkConnection) -> bool:
         return _may(connection, self._name)

@@ -31,7 +31,10 @@ _MEANINGS = {
 }
 """How texts become values and values become texts, and what an error ends."""
 
-_THE_USERS = ("search_path", "synchronous_commit", "row_security")
+OWN_PATH = "pg_catalog, pg_temp"
+"""Where the project's statements look names up: nobody else can make a function, an operator or a type there."""
+
+_THE_USERS = ("synchronous_commit", "row_security")
 """Settings that the role, the database or the URL may set. Another client of a pooler may not."""
 
 _LOCK_SECONDS = 30.0
@@ -43,11 +46,19 @@ UNHURRIED: Mapping[str, str] = {"statement_timeout": "0", "transaction_timeout":
 """For statements that read all claims, on which nobody waits."""
 
 ASK: LiteralString = """
-SELECT pg_backend_pid(), name, reset_val, source FROM pg_settings
-WHERE name = ANY (%s)
+SELECT pg_catalog.pg_backend_pid(), name, reset_val, source FROM pg_catalog.pg_settings
+WHERE name OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.text[])
+"""
+"""The search path is not pinned yet, so each name has its schema."""
+
+PIN: LiteralString = """
+SELECT pg_catalog.set_config(name, setting, false)
+FROM ROWS FROM (pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[]))
+    AS pins (name, setting)
 """
 
 ASKED = [
+    "search_path",
     *_THE_USERS,
     "statement_timeout",
     "lock_timeout",
@@ -91,7 +102,7 @@ def found(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> Found:
 
 def pins(session: Found, limits: Limits, settings: Mapping[str, str]) -> dict[str, str]:
     """The settings of this session; `settings` are those that its purpose wants otherwise."""
-    pinned = {**_OF_TRANSACTIONS, **_MEANINGS, **_timeouts(session, limits), **settings}
+    pinned = {"search_path": OWN_PATH, **_OF_TRANSACTIONS, **_MEANINGS, **_timeouts(session, limits), **settings}
     if session.server_is_read_only or session.values["default_transaction_read_only"] == "off":
         # Not pinned, so that a server that turns read-only by its own configuration is seen.
         del pinned["default_transaction_read_only"]
@@ -131,17 +142,17 @@ def local(pinned: Mapping[str, str]) -> str:
 
 _TIDY = (
     "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL",
-    "SELECT pg_advisory_unlock_all(); UNLISTEN *; CLOSE ALL; DISCARD TEMP; DISCARD SEQUENCES",
+    "SELECT pg_catalog.pg_advisory_unlock_all(); UNLISTEN *; CLOSE ALL; DISCARD TEMP; DISCARD SEQUENCES",
 )
 """The parts of DISCARD ALL without prepared statements, which may stand in a transaction and among other statements."""
 
 DEALLOCATE = """
 DO $inbox$
 DECLARE
-    prepared text;
+    prepared pg_catalog.text;
 BEGIN
-    FOR prepared IN SELECT name FROM pg_prepared_statements WHERE from_sql LOOP
-        EXECUTE format('DEALLOCATE %I', prepared);
+    FOR prepared IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP
+        EXECUTE pg_catalog.format('DEALLOCATE %I', prepared);
     END LOOP;
 END
 $inbox$
@@ -154,6 +165,11 @@ def tidy(pinned: Mapping[str, str], local_pins: str) -> str:
     settings, rest = _TIDY
     again = "".join(f"; SET {name} = {_literal(name, value)}" for name, value in pinned.items())
     return f"{settings}{again}{local_pins}; {rest}"
+
+
+def local_path(value: str) -> str:
+    """The statement that looks names up there until the transaction ends, or is undone to a savepoint before."""
+    return f"SET LOCAL search_path = {_literal('search_path', value)}"
 
 
 def _literal(name: str, value: str) -> str:

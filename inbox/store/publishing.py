@@ -74,7 +74,8 @@ def _stored(payload: object) -> str | bytes:
 
 def _for_psycopg(schema: str, row: Mapping[str, Any]) -> sql.Composed:
     # With its type said, a text is refused by an outbox of `bytea`, which would read its backslashes as escapes.
-    payload = sql.SQL("{}::json" if isinstance(row["payload"], str) else "{}").format(sql.Placeholder("payload"))
+    typed = "{}::pg_catalog.json" if isinstance(row["payload"], str) else "{}"
+    payload = sql.SQL(typed).format(sql.Placeholder("payload"))
     values = [payload if name == "payload" else sql.Placeholder(name) for name in _COLUMNS]
     return sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(schema, "outbox"), sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)), sql.SQL(", ").join(values)

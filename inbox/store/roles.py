@@ -19,6 +19,8 @@ _HEAD = """\
 --     ALTER ROLE inventory_migrations SET role = {owner};     -- what it makes belongs to the owner
 --     CREATE ROLE inventory LOGIN PASSWORD '...' IN ROLE {sink};
 -- The tables of your routes are yours: grant {sink} on them what `inbox check` asks for.
+-- Nobody else's functions, operators and types are found, whatever the search path of who runs this.
+SET search_path = pg_catalog, pg_temp;
 DO $$
 DECLARE name text;
 BEGIN
@@ -31,10 +33,12 @@ END $$;
 CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner};
 """
 
+_TAIL = "RESET search_path;\n"
+
 _VERSIONS = dict.fromkeys((VERSION_TABLE, OUTBOX_VERSION_TABLE, EXISTING_VERSION_TABLE), ("SELECT",))
 
 _GRANT = """\
-DO $$ BEGIN IF to_regclass({quoted}) IS NOT NULL THEN GRANT {rights} ON {table} TO {role}; END IF; END $$;
+DO $$ BEGIN IF pg_catalog.to_regclass({quoted}) IS NOT NULL THEN GRANT {rights} ON {table} TO {role}; END IF; END $$;
 """
 
 
@@ -43,6 +47,14 @@ def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True)
 
     `prunes`: what was sent is removed after a time.
     """
+    script = _script(schema, outbox) + _TAIL
+    if outbox is None or outbox.existing is None:
+        return script
+    # Where the search path finds it.
+    return script + _grants_on_existing(outbox.existing, sql.Identifier(f"{schema}_relay").as_string(), prunes=prunes)
+
+
+def _script(schema: str, outbox: OutboxOptions | None) -> str:
     owner, sink, relay = (sql.Identifier(f"{schema}_{part}").as_string() for part in ("owner", "sink", "relay"))
     has_relay = outbox is not None and outbox.relay is RelayKind.INBOX
     names = [f"{schema}_owner", f"{schema}_sink", *([f"{schema}_relay"] if has_relay else [])]
@@ -56,8 +68,7 @@ def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True)
     if outbox is None:
         return script
     if outbox.existing is not None:
-        relays = _grants(schema, relay, {**_VERSIONS, **OF_EXISTING_RELAY})
-        return script + relays + _grants_on_existing(outbox.existing, relay, prunes=prunes)
+        return script + _grants(schema, relay, {**_VERSIONS, **OF_EXISTING_RELAY})
     script += _grants(schema, sink, {"outbox": OF_PUBLISHER, **OF_READER})
     if outbox.relay is RelayKind.DEBEZIUM:
         return script + _grants(schema, sink, OF_PRUNER)

@@ -91,7 +91,9 @@ def _wake_relay(outbox: Table, connection: Connection, **_: Any) -> None:
 def _function(outbox: Table, connection: Connection, name: str, body: str) -> str:
     """Makes it for a trigger; its name with the schema."""
     function = f"{connection.dialect.identifier_preparer.quote_schema(str(outbox.schema))}.{name}"
-    connection.exec_driver_sql(f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS\n$${body}$$")
+    # Whoever publishes calls it: on his search path it would run what somebody else made there, with his rights.
+    path = "SET search_path = pg_catalog, pg_temp"
+    connection.exec_driver_sql(f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {path} AS\n$${body}$$")
     return function
 
 

@@ -55,7 +55,9 @@ class HandlerSession:
         self._statements.clear()
         self._connection.ends = Ends.REFUSED
         try:
+            self._send(self._connection.to_users_path)
             yield
+            self._send(self._connection.to_own_path)
             with self._noting():
                 self._flight.land()
             self._forgive_what_a_savepoint_undid()
@@ -63,6 +65,11 @@ class HandlerSession:
             self._close()
         if self._connection.info.transaction_status == pq.TransactionStatus.INERROR:
             raise EventError("the handler left the transaction aborted; it has to let database errors through")
+
+    def _send(self, query: str) -> None:
+        with self._noting():
+            if (statement := self._flight.taken(query, None)) is not None:
+                self._flight.send(statement, None)
 
     def execute(self, query: str, parameters: Parameters = None) -> None:
         self._statements[query] = parameters
@@ -147,6 +154,7 @@ class HandlerSession:
         nulls = dict.fromkeys(parameters) if isinstance(parameters, Mapping) else [None] * len(parameters or ())
         try:
             with in_our_words(), self._connection.transaction(force_rollback=True):
+                self._connection.execute(self._connection.to_users_path)
                 self._connection.execute(cast(LiteralString, f"EXPLAIN {query}"), nulls)
         except InboxError as error:
             cause = error.__cause__

@@ -9,7 +9,6 @@ from psycopg import sql
 from inbox.errors import StartupError
 from inbox.store.database import SinkConnection
 from inbox.store.options import TableTarget, Tombstones
-from inbox.store.relations import resolvable
 
 _COLUMNS: LiteralString = """
 WITH RECURSIVE bases AS (
@@ -110,23 +109,23 @@ class Column:
     collation: tuple[str, ...] | None = None
 
 
-def columns_of(connection: SinkConnection, target: TableTarget) -> dict[str, Column]:
-    """The table's columns by name.
+def columns_of(connection: SinkConnection, target: TableTarget, found: sql.Identifier) -> dict[str, Column]:
+    """The columns of the table that was found, by name.
 
     Raises:
         StartupError: one line with all that does not fit: table, columns, keys.
     """
-    table = resolvable(target.name)
+    table = found.as_string()
     rows = connection.execute(_COLUMNS, {"table": table}).fetchall()
     if not rows:
         advice = f"create it, or correct [routes.table] name{_alike(connection, target)}"
         raise StartupError(f'the table "{target.name}" does not exist; {advice}')
-    found = {row[0]: _column(row) for row in rows}
+    columns = {row[0]: _column(row) for row in rows}
     keys = [frozenset(row[0]) for row in connection.execute(_UNIQUE_KEYS, (table,))]
     [(rules,)] = connection.execute(_RULES, (table,)).fetchall()
-    if problems := _problems(target, found, keys) + _problems_of_rules(target, rules or ()):
+    if problems := _problems(target, columns, keys) + _problems_of_rules(target, rules or ()):
         raise StartupError("\n".join(problems))
-    return found
+    return columns
 
 
 def _problems_of_rules(target: TableTarget, rules: Collection[str]) -> list[str]:
@@ -145,9 +144,9 @@ def _alike(connection: SinkConnection, target: TableTarget) -> str:
     return f" (there is {' and '.join(found)}; upper and lower case count, and no quotes are needed)" if found else ""
 
 
-def checks_of(connection: SinkConnection, target: TableTarget) -> list[LiteralString]:
+def checks_of(connection: SinkConnection, target: TableTarget, found: sql.Identifier) -> list[LiteralString]:
     """The CHECK constraints that concern nothing but columns of the route, as SQL over these columns."""
-    rows = connection.execute(_CHECKS, (resolvable(target.name),))
+    rows = connection.execute(_CHECKS, (found.as_string(),))
     return [row[0] for row in rows if set(row[1]) <= target.columns.keys()]
 
 

@@ -1,6 +1,11 @@
-"""From a source of the configuration to a typed SQL expression, as the table's own columns want it."""
+"""From a source of the configuration to a typed SQL expression, as the table's own columns want it.
+
+The statements run on the user's search path, so each function, operator, type and collation has its schema, and what
+PostgreSQL looks up by a name that cannot have one is not used: CASE with a value, NULLIF, IN, IS DISTINCT FROM.
+"""
 
 import re
+from collections.abc import Sequence
 from typing import LiteralString, cast
 
 from psycopg import sql
@@ -77,16 +82,16 @@ def _from_json(column: Column, pointer: str) -> sql.Composable:
     path = pointer_path(pointer)
     # A member's name alone is cheaper than a path, for the server takes a path apart for each row.
     if len(path) == 1 and not _LOOKS_LIKE_AN_INDEX.fullmatch(path[0]):
-        ways, step = (sql.SQL("->"), sql.SQL("->>")), sql.Literal(path[0])
+        ways, step = (sql.SQL("->"), sql.SQL("->>")), _text(path[0])
     else:
-        ways, step = (sql.SQL("#>"), sql.SQL("#>>")), sql.Literal(path)
-    node, text = (sql.SQL("(e.document {} {})").format(way, step) for way in ways)
+        ways, step = (sql.SQL("#>"), sql.SQL("#>>")), _texts(path)
+    node, text = (sql.SQL("(e.document OPERATOR(pg_catalog.{}) {})").format(way, step) for way in ways)
     value = _of_json(column.base, column.element, node, text, holds_times=column.holds_times)
     if not (odd := [place for place, step in enumerate(path) if _is_no_index(step)]):
         return value
     # PostgreSQL takes such a step as an index all the same, from the end if it is negative.
     is_array = sql.SQL(" OR ").join(
-        sql.SQL("jsonb_typeof(e.document #> {}) = 'array'").format(sql.Literal(path[:place])) for place in odd
+        _is(sql.SQL("e.document OPERATOR(pg_catalog.#>) {}").format(_texts(path[:place])), "array") for place in odd
     )
     return sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(is_array, value)
 
@@ -99,17 +104,17 @@ def _of_json(
     kind: TypeName, element: TypeName | None, node: sql.Composable, text: sql.Composable, *, holds_times: bool
 ) -> sql.Composable:
     if kind.name in ("json", "jsonb"):
-        return sql.SQL("nullif({}, 'null'::jsonb)::{}").format(node, kind.sql)
+        return sql.SQL("(CASE WHEN {} THEN NULL ELSE {} END)::{}").format(_is(node, "null"), node, kind.sql)
     if element is not None:
-        each, its_text = sql.SQL("x.value"), sql.SQL("(x.value #>> '{}')")
+        each, its_text = sql.SQL("x.value"), sql.SQL("(x.value OPERATOR(pg_catalog.#>>) {})").format(_texts([]))
         one = _of_json(element, None, each, its_text, holds_times=holds_times)
-        elements = sql.SQL("ARRAY(SELECT {} FROM jsonb_array_elements({}) AS x (value))").format(one, node)
+        elements = sql.SQL("ARRAY(SELECT {} FROM pg_catalog.jsonb_array_elements({}) AS x (value))").format(one, node)
         return _when(node, "array", elements, _of_text(kind, text, holds_times=holds_times))
     if kind.name in _TIMES:
         milliseconds = sql.SQL("({}::numeric)").format(text)
         return _when(node, "number", _from_milliseconds(kind, milliseconds), _of_text(kind, text, holds_times=True))
     if kind.name == "bytea":
-        return sql.SQL("decode({}, 'base64')").format(text)
+        return sql.SQL("pg_catalog.decode({}, 'base64')").format(text)
     return _of_text(kind, text, holds_times=holds_times)
 
 
@@ -119,12 +124,17 @@ def _from_input(column: Column, source: str) -> sql.Composable:
     value = sql.SQL("e.") + sql.Identifier(name)
     if kind == "milliseconds" and column.base.name in _TIMES:
         # In bigint, which costs a third of numeric.
-        return _moment(column.base, sql.SQL("{} / 86400000").format(value), sql.SQL("{} % 86400000").format(value))
+        days, rest = (
+            sql.SQL("{} OPERATOR(pg_catalog.{}) 86400000").format(value, each) for each in (sql.SQL("/"), sql.SQL("%"))
+        )
+        return _moment(column.base, days, rest)
     if kind == "bytea" and column.base.name == "bytea":
         return value
     if column.base.name == "json":
         # `json` alone takes texts and numbers that are no JSON for jsonb and for handlers.
-        return sql.SQL("CASE WHEN {0}::jsonb IS NOT NULL THEN {1} END").format(value, _cast(column.base, value))
+        return sql.SQL("CASE WHEN {0}::pg_catalog.jsonb IS NOT NULL THEN {1} END").format(
+            value, _cast(column.base, value)
+        )
     if kind == "text":
         return _of_text(column.base, value, holds_times=column.holds_times)
     return _cast(column.base, value)
@@ -134,18 +144,28 @@ def _of_text(kind: TypeName, text: sql.Composable, *, holds_times: bool) -> sql.
     """A text as that type, unless it would become something else than it says."""
     value = _cast(kind, text)
     if kind.schema == "pg_catalog" and kind.name in _LONGEST:
-        too_long = sql.SQL("octet_length({}) > {}").format(text, sql.Literal(_LONGEST[kind.name]))
-        failing = _cast(kind, sql.SQL("left({}, 0)::integer::text").format(text))
+        too_long = sql.SQL("pg_catalog.octet_length({}) OPERATOR(pg_catalog.>) {}").format(
+            text, sql.Literal(_LONGEST[kind.name])
+        )
+        failing = _cast(kind, sql.SQL("pg_catalog.left({}, 0)::integer::pg_catalog.text").format(text))
         return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(too_long, failing, value)
     if not holds_times:
         return value
     # In the text of an array, a range or a row, quotes and backslashes may stand within a word.
-    bare = text if kind.name in _OF_THE_CLOCK else sql.SQL("translate({}, {}, '')").format(text, sql.Literal('"\\'))
-    failing = _cast(kind, sql.SQL("(1 / length(left({}, 0)))::text").format(text))
-    found = sql.SQL('{0} COLLATE "C" ~ {1} AND {0} COLLATE "C" ~* {2}').format(
-        bare, sql.Literal(_LETTERS), sql.Literal(_WORD)
-    )
+    bare = text if kind.name in _OF_THE_CLOCK else _bare(text)
+    failing = _cast(kind, _DIVISION_BY_ZERO.format(text))
+    found = _MATCHES.format(bare, _text(_LETTERS), _text(_WORD))
     return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(found, failing, value)
+
+
+_DIVISION_BY_ZERO = sql.SQL("(1 OPERATOR(pg_catalog./) pg_catalog.length(pg_catalog.left({}, 0)))::pg_catalog.text")
+_MATCHES = sql.SQL(
+    '{0} COLLATE pg_catalog."C" OPERATOR(pg_catalog.~) {1} AND {0} COLLATE pg_catalog."C" OPERATOR(pg_catalog.~*) {2}'
+)
+
+
+def _bare(text: sql.Composable) -> sql.Composable:
+    return sql.SQL("pg_catalog.translate({}, {}, '')").format(text, sql.Literal('"\\'))
 
 
 def _cast(kind: TypeName, value: sql.Composable) -> sql.Composable:
@@ -154,9 +174,8 @@ def _cast(kind: TypeName, value: sql.Composable) -> sql.Composable:
 
 def _from_milliseconds(kind: TypeName, value: sql.Composable) -> sql.Composable:
     """The moment that many milliseconds, a `numeric`, after 1970."""
-    return _moment(
-        kind, sql.SQL("div({}, 86400000)").format(value), sql.SQL("round(mod({}, 86400000), 3)").format(value)
-    )
+    days = sql.SQL("pg_catalog.div({}, 86400000)").format(value)
+    return _moment(kind, days, sql.SQL("pg_catalog.round(pg_catalog.mod({}, 86400000), 3)").format(value))
 
 
 def _moment(kind: TypeName, days: sql.Composable, milliseconds: sql.Composable) -> sql.Composable:
@@ -166,8 +185,8 @@ def _moment(kind: TypeName, days: sql.Composable, milliseconds: sql.Composable) 
     the microseconds from 1970 to the year 9999.
     """
     moment = sql.SQL(
-        "(timestamp 'epoch' + ({})::double precision * interval '1 day'"
-        " + ({})::double precision * interval '1 millisecond')"
+        "(timestamp 'epoch' OPERATOR(pg_catalog.+) (({})::double precision OPERATOR(pg_catalog.*) interval '1 day')"
+        " OPERATOR(pg_catalog.+) (({})::double precision OPERATOR(pg_catalog.*) interval '1 millisecond'))"
     ).format(days, milliseconds)
     if kind.name == "timestamptz":
         return sql.SQL("({} AT TIME ZONE 'UTC')").format(moment)
@@ -175,4 +194,16 @@ def _moment(kind: TypeName, days: sql.Composable, milliseconds: sql.Composable) 
 
 
 def _when(node: sql.Composable, kind: str, then: sql.Composable, otherwise: sql.Composable) -> sql.Composable:
-    return sql.SQL("CASE jsonb_typeof({}) WHEN {} THEN {} ELSE {} END").format(node, kind, then, otherwise)
+    return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(_is(node, kind), then, otherwise)
+
+
+def _is(node: sql.Composable, kind: str) -> sql.Composable:
+    return sql.SQL("pg_catalog.jsonb_typeof({}) OPERATOR(pg_catalog.=) {}").format(node, _text(kind))
+
+
+def _text(value: str) -> sql.Composable:
+    return sql.SQL("{}::pg_catalog.text").format(sql.Literal(value))
+
+
+def _texts(values: Sequence[str]) -> sql.Composable:
+    return sql.SQL("ARRAY[{}]::pg_catalog.text[]").format(sql.SQL(", ").join(map(sql.Literal, values)))

@@ -10,15 +10,15 @@ from typing import LiteralString
 from psycopg import sql
 
 from inbox.store.database import SinkConnection
+from inbox.store.found_table import located_parts
 from inbox.store.options import TableMode, TableTarget, Tombstones
-from inbox.store.relations import parts_of, resolvable
+from inbox.store.relations import resolvable
 
 _OF_SCHEMA: LiteralString = "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s"
 
 _RELATION: LiteralString = """
-SELECT CASE WHEN %(schema)s::text IS NULL THEN to_regclass(quote_ident(%(table)s))::oid ELSE (
-    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-    WHERE nspname = %(schema)s AND relname = %(table)s) END
+SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname = %(schema)s AND relname = %(table)s
 """
 
 _LACKING_COLUMNS: LiteralString = """
@@ -67,11 +67,11 @@ WHERE row_security_active(%(table)s::oid) AND NOT EXISTS (
 
 def lacking_of_target(connection: SinkConnection, target: TableTarget, role: str) -> Iterator[str]:
     """Yield a line for each right that the role lacks to do what the route does, with the statement that gives it."""
-    *schema, name = parts_of(target.name)
+    *schema, name = located_parts(connection, target.name)
     if schema and (lacking := lacking_usage(connection, schema[-1], role)):
         yield lacking
     table = connection.execute(_RELATION, {"schema": schema[-1] if schema else None, "table": name}).fetchone()
-    if table is None or table[0] is None:
+    if table is None:
         return
     given = {"table": table[0], "columns": list(target.columns)}
     shown = resolvable(target.name)

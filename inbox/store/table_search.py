@@ -121,7 +121,7 @@ class Search:
                 for row in cursor.stream(query, self._sent.parameters(events)):
                     rows.append(row)  # noqa: PERF402 - what came before the failure is kept
         except EventError as error:
-            connection.execute("ROLLBACK TO look")
+            connection.execute(f"ROLLBACK TO look; {connection.to_users_path}".encode(), prepare=False)
             return rows, error
         return rows, None
 
@@ -132,6 +132,8 @@ def _is_certain(error: EventError) -> bool:
 
 @contextmanager
 def _looking(connection: SinkConnection) -> Iterator[None]:
-    """What fails within is undone by itself; nothing is written."""
+    """What fails within is undone by itself; nothing is written. Domains may call functions of the user's."""
     with in_our_words(), connection.transaction("look"):
+        connection.execute(connection.to_users_path)
         yield
+        connection.execute(connection.to_own_path)

@@ -7,10 +7,11 @@ from typing import LiteralString
 from psycopg import sql
 
 from inbox.errors import InboxError
+from inbox.store.comparing import Comparing
 from inbox.store.database import SinkConnection
 from inbox.store.failures import in_our_words
+from inbox.store.found_table import located
 from inbox.store.options import TableTarget
-from inbox.store.relations import resolvable
 from inbox.store.table_columns import Column, checks_of, columns_of
 
 _REFUSES: LiteralString = """
@@ -36,12 +37,15 @@ class Shape:
     """A table as the catalog describes it.
 
     Attributes:
+        table: its name with its schema.
         checks: the CHECK constraints that can be evaluated on an event's columns alone.
         refuses: something beyond NOT NULL and `checks` can refuse a row, so that only writing it shows whether.
         in_order: whether a row is refused may depend on rows written before it.
     """
 
+    table: sql.Identifier
     columns: Mapping[str, Column]
+    comparing: Comparing
     checks: Sequence[LiteralString]
     refuses: bool
     in_order: bool
@@ -53,15 +57,22 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
     Raises:
         StartupError: the table does not fit the route.
     """
-    columns = columns_of(connection, target)
+    table = located(connection, target.name)
+    columns = columns_of(connection, target, table)
     checks: list[LiteralString] = [
-        check for check in checks_of(connection, target) if _stands_alone(connection, target, columns, check)
+        check for check in checks_of(connection, target, table) if _stands_alone(connection, target, columns, check)
     ]
-    parameters = {"table": resolvable(target.name), "key": sorted(target.key)}
+    parameters = {"table": table.as_string(), "key": sorted(target.key)}
     row = connection.execute(_REFUSES, parameters).fetchone()
     refuses, in_order, conditions = row or (True, True, 0)
+    compared = [*target.key, *([target.version] if target.version else [])]
     return Shape(
-        columns=columns, checks=checks, refuses=refuses or in_order or conditions > len(checks), in_order=in_order
+        table=table,
+        columns=columns,
+        comparing=Comparing(connection, table, compared),
+        checks=checks,
+        refuses=refuses or in_order or conditions > len(checks),
+        in_order=in_order,
     )
 
 

@@ -1,4 +1,7 @@
-"""The SQL of one table route, composed once, from the configuration and the catalog only."""
+"""The SQL of one table route, composed once, from the configuration and the catalog only.
+
+It runs on the user's search path, for his triggers: see `inbox.store.table_expressions`.
+"""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +10,6 @@ from typing import LiteralString, cast
 from psycopg import sql
 
 from inbox.store.options import TableMode, TableTarget, Tombstones
-from inbox.store.relations import relation
 from inbox.store.table_columns import Column
 from inbox.store.table_expressions import as_stored, expression, strict
 from inbox.store.table_inputs import Input
@@ -15,6 +17,9 @@ from inbox.store.table_shape import Shape
 
 _PLACE, _DEAD, _GONE, _LOCKED = (sql.Identifier(f"inbox {name}") for name in ("place", "dead", "gone", "locked"))
 """Beside the user's tables and columns, which have any name."""
+
+_FAILING = sql.SQL("pg_catalog.left({}::pg_catalog.text, 0)::integer{}")
+"""An expression that fails: an empty text is no number."""
 
 _MARK = re.compile("\x01([0-9a-z_]+)\x01")
 
@@ -41,7 +46,7 @@ class Statements:
         self._columns = columns
         self._inputs = inputs
         self._decodes = decodes
-        self._table = relation(target.name)
+        self._table = shape.table
         self._names = [sql.Identifier(name) for name in target.columns]
         self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
         folds = not (shape.refuses or self._conditions(target.key))
@@ -77,7 +82,7 @@ class Statements:
         deletes = self._target.tombstones is Tombstones.DELETE
         if column.name not in self._target.key or (column.not_null and not deletes):
             return value
-        failing = sql.SQL("left(e.place::text, 0)::integer::text::{}").format(column.type.sql)
+        failing = _FAILING.format(sql.SQL("e.place"), sql.SQL("::pg_catalog.text::{}").format(column.type.sql))
         return sql.SQL("coalesce({}, {})").format(value, failing)
 
     def _rows(self, *, dead: bool = False, strictly: bool = False) -> sql.Composable:
@@ -100,7 +105,7 @@ class Statements:
         selected: list[sql.Composable] = [sql.SQL("u.") + sql.Identifier(name) for name in names]
         if self._decodes:
             names.append("document")
-            selected.append(sql.SQL("u.document::jsonb AS document"))
+            selected.append(sql.SQL("u.document::pg_catalog.jsonb AS document"))
         # OFFSET 0 keeps the planner from copying the cast into every column's expression.
         return sql.SQL("(SELECT {} FROM unnest({}) AS u ({}) OFFSET 0) AS e").format(
             sql.SQL(", ").join(selected),
@@ -160,11 +165,10 @@ class Statements:
         if mode is TableMode.UPSERT:
             return update
         # No version is older than any, and equal ones do not overwrite: as DISTINCT ON chose within the batch.
-        newer = sql.SQL(
-            " WHERE EXCLUDED.{version} > {table}.{version}"
-            " OR ({table}.{version} IS NULL AND EXCLUDED.{version} IS NOT NULL)"
-        )
-        return update + newer.format(table=self._table, version=self._version())
+        there, given = (sql.SQL("{}.{}").format(row, self._version()) for row in (self._table, sql.SQL("EXCLUDED")))
+        newer = sql.SQL(" WHERE {} OR ({} IS NULL AND {} IS NOT NULL)")
+        greater = self._shape.comparing.greater(self._target.version or "", given, there)
+        return update + newer.format(greater, there, given)
 
     def _version(self) -> sql.Composable:
         return sql.Identifier(self._target.version or "")
@@ -172,10 +176,11 @@ class Statements:
     def _delete(self) -> bytes:
         """Locks in the order of the key, as `write`; a DELETE by itself would lock as it finds."""
         same = sql.SQL(" AND ").join(
-            sql.SQL("t.{0} = gone.{0}").format(sql.Identifier(name)) for name in self._target.key
+            self._shape.comparing.equal(name, sql.Identifier("t", name), sql.Identifier("gone", name))
+            for name in self._target.key
         )
         of_table = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in self._target.key)
-        gone = sql.SQL("SELECT DISTINCT {} FROM ({}) AS s WHERE {} = 1").format(
+        gone = sql.SQL("SELECT DISTINCT {} FROM ({}) AS s WHERE {} OPERATOR(pg_catalog.=) 1").format(
             self._keys, self._rows(dead=True), _DEAD
         )
         statement = sql.SQL(
@@ -187,12 +192,15 @@ class Statements:
     def _alive_after_deletes(self) -> sql.Composable:
         """The rows that no later tombstone of their key removes."""
         return sql.SQL(
-            "SELECT * FROM (SELECT s.*, max(CASE {dead} WHEN 1 THEN {place} ELSE -1 END) OVER (PARTITION BY {keys})"
-            " AS {gone} FROM ({rows}) AS s) AS m WHERE {dead} = 0 AND {place} > {gone}"
+            "SELECT * FROM (SELECT s.*, pg_catalog.max(CASE WHEN {dead} OPERATOR(pg_catalog.=) 1 THEN {place} ELSE -1"
+            " END) OVER (PARTITION BY {keys}) AS {gone} FROM ({rows}) AS s) AS m"
+            " WHERE {dead} OPERATOR(pg_catalog.=) 0 AND {place} OPERATOR(pg_catalog.>) {gone}"
         ).format(dead=_DEAD, place=_PLACE, keys=self._keys, gone=_GONE, rows=self._guarded_alive())
 
     def _guarded_alive(self) -> sql.Composable:
-        return self._unless_refused(self._rows(dead=True, strictly=self._guards), '"inbox dead" = 0')
+        return self._unless_refused(
+            self._rows(dead=True, strictly=self._guards), '"inbox dead" OPERATOR(pg_catalog.=) 0'
+        )
 
     def _guarded(self) -> sql.Composable:
         """The rows of a batch; they fail where a condition refuses any, also one that another of its row replaces."""
@@ -206,9 +214,12 @@ class Statements:
     def _unless_refused(self, rows: sql.Composable, alive: LiteralString = "true") -> sql.Composable:
         if not self._guards:
             return rows
-        return sql.SQL(
-            "SELECT * FROM ({}) AS s WHERE CASE WHEN {} AND ({}) THEN left({}::text, 0)::integer IS NULL ELSE true END"
-        ).format(rows, sql.SQL(alive), sql.SQL(" OR ").join(self._conditions(self._target.key)), _PLACE)
+        return sql.SQL("SELECT * FROM ({}) AS s WHERE CASE WHEN {} AND ({}) THEN {} IS NULL ELSE true END").format(
+            rows,
+            sql.SQL(alive),
+            sql.SQL(" OR ").join(self._conditions(self._target.key)),
+            _FAILING.format(_PLACE, sql.SQL("")),
+        )
 
     def _conditions(self, but: Sequence[str] = ()) -> list[sql.Composable]:
         """What is true of a row that NOT NULL, except that of the columns `but`, or a CHECK refuses."""
@@ -227,7 +238,7 @@ class Statements:
         rows = sql.SQL("SELECT {}, e.place AS {} FROM {}").format(sql.SQL(", ").join(values), _PLACE, self._events())
         return _finished(
             sql.SQL(
-                "SELECT {place}, row_number() OVER (PARTITION BY {keys} ORDER BY {place}) FROM ({rows}) AS r"
+                "SELECT {place}, pg_catalog.row_number() OVER (PARTITION BY {keys} ORDER BY {place}) FROM ({rows}) AS r"
             ).format(place=_PLACE, keys=self._keys, rows=rows)
         )
 
@@ -241,7 +252,9 @@ class Statements:
             sql.SQL(", ").join(values), _DEAD, self._events(dead=True)
         )
         # num_nonnulls of the whole row keeps the planner from leaving out columns that nobody asks for.
-        statement = sql.SQL("SELECT {} = 0 AND ({}), num_nonnulls(r) FROM ({} OFFSET 0) AS r")
+        statement = sql.SQL(
+            "SELECT {} OPERATOR(pg_catalog.=) 0 AND ({}), pg_catalog.num_nonnulls(r) FROM ({} OFFSET 0) AS r"
+        )
         return _finished(statement.format(_DEAD, sql.SQL(" OR ").join(self._conditions() or [sql.SQL("false")]), rows))
 
     def _explain(self) -> tuple[bytes, list[str]]:
@@ -259,7 +272,7 @@ class Statements:
             if column.name in self._target.key:
                 tried.append(self._value(column, source))
                 meanings.append(f'column "{column.name}" from {source}: nothing, where the row\'s key needs a value')
-        selects = [sql.SQL("SELECT num_nonnulls({}) FROM {}").format(each, self._events()) for each in tried]
+        selects = [sql.SQL("SELECT pg_catalog.num_nonnulls({}) FROM {}").format(each, self._events()) for each in tried]
         return _finished(sql.SQL(" UNION ALL ").join(selects)), meanings
 
 

@@ -95,14 +95,15 @@ class TableWriter:
         It is cheaper, and may fail, where rows are expected to be `new`, or each to come once (`distinct`).
         """
         parameters, statements = self._sent.parameters(events), self._statements
-        if self._sent.has_deletes(events):
-            connection.execute(statements.delete, parameters)
-            connection.execute(statements.write_after_deletes, parameters)
-        elif new:
-            connection.execute(statements.write_new, parameters)
-        else:
-            each = distinct or len(events.records) == 1
-            connection.execute(statements.write_each if each else statements.write, parameters)
+        with connection.users_path():
+            if self._sent.has_deletes(events):
+                connection.execute(statements.delete, parameters)
+                connection.execute(statements.write_after_deletes, parameters)
+            elif new:
+                connection.execute(statements.write_new, parameters)
+            else:
+                each = distinct or len(events.records) == 1
+                connection.execute(statements.write_each if each else statements.write, parameters)
 
     @property
     def writes_in_rounds(self) -> bool:
@@ -137,7 +138,9 @@ class TableWriter:
             yield None
             return
         rounds: dict[int, list[int]] = {}
-        for place, number in connection.execute(self._statements.rounds, self._sent.parameters(events)):
+        with connection.users_path():
+            numbered = connection.execute(self._statements.rounds, self._sent.parameters(events)).fetchall()
+        for place, number in numbered:
             rounds.setdefault(number, []).append(place)
         for number in sorted(rounds):
             yield sorted(rounds[number]) if len(rounds) > 1 else None

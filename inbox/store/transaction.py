@@ -9,8 +9,8 @@ from psycopg import errors, pq
 
 from inbox.errors import HaltError, InboxError, TryAgainError
 from inbox.failpoints import Failpoint, reach
+from inbox.store import pinned
 from inbox.store.database import Ends, SinkConnection
-from inbox.store.failures import in_our_words
 from inbox.telemetry import COMMIT_SECONDS, log
 
 _ANY_DEFERRABLE = """
@@ -24,10 +24,16 @@ _BROKEN = (
 
 
 _LEFT_BEHIND = """
-SELECT current_setting('search_path'),
-       EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())
+SELECT pg_catalog.current_setting('search_path'), EXISTS (
+    SELECT FROM pg_catalog.pg_locks
+    WHERE locktype OPERATOR(pg_catalog.=) 'advisory'::pg_catalog.text
+        AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+)
 """
-"""What outlives a transaction, and is worth a warning: handlers of the next one would find it."""
+"""What outlives a transaction, and is worth a warning: handlers of the next one would find it.
+
+The search path is any here, so each name has its schema.
+"""
 
 
 class BatchTransaction:
@@ -70,14 +76,8 @@ class BatchTransaction:
         The error that is raised is that of the first which failed; none after it was executed.
         """
         self._marks.clear()
-        with in_our_words(), self._connection.forgetting_prepared(), self._connection.pipeline() as pipeline:
-            try:
-                yield
-            except BaseException:
-                # Those behind it say only that they were not executed.
-                with suppress(psycopg.Error):
-                    pipeline.sync()
-                raise
+        with self._connection.pipelined():
+            yield
 
     def mark(self) -> None:
         """What the flight did so far can stand where what comes fails."""
@@ -99,8 +99,9 @@ class BatchTransaction:
     def check_deferred(self) -> None:
         """Deferred constraints are checked now, while the events that violate them can still be isolated."""
         if self.defers:
-            self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+            with self._connection.users_path():
+                self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
 
     def end_step(self) -> None:
         """The step stands; another one begins."""
@@ -178,9 +179,8 @@ class BatchTransaction:
         statements = f"{_LEFT_BEHIND}; {self._connection.tidying()}"
         row = self._connection.execute(statements.encode(), prepare=False).fetchone()
         search_path, locked = row or ("", False)
-        expected = self._connection.search_path
-        if not self._connection.is_pooled and search_path != expected:
-            log().warning("handler-changed-search-path", found=search_path, put_back=expected)
+        if not self._connection.is_pooled and search_path != pinned.OWN_PATH:
+            log().warning("handler-changed-search-path", found=search_path, put_back=pinned.OWN_PATH)
         if locked:
             log().warning("handler-kept-a-lock", remedy="use pg_advisory_xact_lock, which ends with the transaction")
 

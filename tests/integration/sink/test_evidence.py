@@ -12,6 +12,7 @@ from inbox.events import Event
 from inbox.handlers import Transaction
 from inbox.sink import at_once
 from inbox.sink.blame import HANDFUL
+from inbox.store import pinned
 from inbox.store.database import SinkConnection, connect
 from inbox.store.options import DatabaseOptions, TableMode
 from tests.integration.outages.watching import watched_sink
@@ -23,7 +24,8 @@ PLAIN = "CREATE TABLE t (id int, amount numeric)"
 
 @pytest.fixture(name="connection")
 def connection_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SinkConnection]:
-    """As a worker has it; flights are cut into parts of one, two and two events."""
+    """As a worker has it, but on this test's search path; flights are cut into parts of one, two and two events."""
+    monkeypatch.setattr(pinned, "OWN_PATH", "public")
     monkeypatch.setattr(at_once, "_FIRST_PART", 1)
     monkeypatch.setattr(at_once, "_PART", 2)
     with closing(connect(DatabaseOptions(url=SecretStr(database_url)))) as connection:

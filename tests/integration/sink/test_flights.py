@@ -17,6 +17,7 @@ from inbox.sink.at_once import settle_column
 from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
 from inbox.sink.batch import Column
 from inbox.sink.isolate import RouteSettling
+from inbox.store import pinned
 from inbox.store.database import SinkConnection, connect
 from inbox.store.generations import Generations
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
@@ -126,6 +127,8 @@ def route_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     """A route whose events are expected to be new and good, and so are its rows 1 to 10."""
     monkeypatch.setattr(at_once, "_FIRST_PART", 1)
     monkeypatch.setattr(at_once, "_PART", 2)
+    # This test makes and reads a table of its own on the connection.
+    monkeypatch.setattr(pinned, "OWN_PATH", "public")
     with closing(connect(DatabaseOptions(url=SecretStr(database_url)))) as connection:
 
         def make(more: str = "") -> Route:

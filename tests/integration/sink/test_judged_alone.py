@@ -15,6 +15,7 @@ from inbox.errors import StartupError
 from inbox.policy import Order
 from inbox.sink import at_once
 from inbox.sink.apply import TableEffect
+from inbox.store import pinned
 from inbox.store.database import SinkConnection, connect
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget, Tombstones
 from inbox.store.tables import TableWriter
@@ -87,7 +88,8 @@ _numbers = itertools.count(1000)
 
 @pytest.fixture(name="connection")
 def connection_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SinkConnection]:
-    """As a worker has it; flights are cut into parts of one, two and two events."""
+    """As a worker has it, but on this test's search path; flights are cut into parts of one, two and two events."""
+    monkeypatch.setattr(pinned, "OWN_PATH", "public")
     monkeypatch.setattr(at_once, "_FIRST_PART", 1)
     monkeypatch.setattr(at_once, "_PART", 2)
     with closing(connect(DatabaseOptions(url=SecretStr(database_url)))) as connection:

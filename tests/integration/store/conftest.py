@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from inbox.events import TopicPartition
+from inbox.store import pinned
 from inbox.store.database import SinkConnection, connect
 from inbox.store.ledger import Ledger
 from inbox.store.options import DatabaseOptions
@@ -28,15 +29,20 @@ def database_options_(database_url: str) -> DatabaseOptions:
 
 
 @pytest.fixture(name="open_connection")
-def open_connection_(database_options: DatabaseOptions) -> Iterator[Connect]:
-    """Opens another connection to this test's database with each call."""
+def open_connection_(database_options: DatabaseOptions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+    """Opens another connection to this test's database with each call.
+
+    On the user's search path, since tests make and read tables of theirs with it.
+    """
+
+    monkeypatch.setattr(pinned, "OWN_PATH", "public")
     with ExitStack() as opened:
         yield lambda: opened.enter_context(closing(connect(database_options)))
 
 
 @pytest.fixture(name="connection")
 def connection_(open_connection: Connect) -> SinkConnection:
-    """A connection as a worker has it."""
+    """A connection as a worker has it, but for the search path."""
     return open_connection()
 
 

@@ -8,6 +8,7 @@ from psycopg import sql
 from inbox.errors import StartupError
 from inbox.store.adoption import AdoptableTable
 from inbox.store.database import SinkConnection
+from inbox.store.found_table import located
 from inbox.store.options import TableMode, TableTarget
 from inbox.store.rights import missing_rights
 from inbox.store.table_columns import columns_of
@@ -21,7 +22,7 @@ BY_ID: dict[str, Any] = {"mode": TableMode.UPSERT, "key": ("id",)}
 
 def problems(connection: SinkConnection, columns: dict[str, str], name: str = "public.t", **changes: Any) -> list[str]:
     try:
-        columns_of(connection, TableTarget(name=name, columns=columns, **changes))
+        columns_of(connection, TableTarget(name=name, columns=columns, **changes), located(connection, name))
     except StartupError as error:
         return str(error).splitlines()
     return []
@@ -147,7 +148,7 @@ def test_a_table_is_the_one_whose_name_postgresql_stores(connection: SinkConnect
         connection.execute(sql.SQL("CREATE TABLE {} (id bigint PRIMARY KEY, a {})").format(table, sql.SQL(kind)))
     target = TableTarget(name=f"{schema}.{name}", columns={"id": "/id", "a": "/n"}, **BY_ID)
 
-    assert columns_of(connection, target)["a"].declared == "bigint"
+    assert columns_of(connection, target, located(connection, target.name))["a"].declared == "bigint"
     writer = TableWriter(connection, target)
     writer.write(connection, events_of(of({"id": 1, "n": 7})))
     rows = connection.execute(sql.SQL("SELECT id, a FROM {}").format(sql.Identifier(schema, name))).fetchall()
@@ -172,7 +173,7 @@ def test_a_name_may_stand_without_its_schema_and_in_quotes(connection: SinkConne
     connection.execute('CREATE TABLE orders (id text PRIMARY KEY); CREATE TABLE "Orders" (id bigint PRIMARY KEY)')
     target = TableTarget(name=name, columns={"id": "/id"}, **BY_ID)
 
-    assert columns_of(connection, target)["id"].declared == "bigint"
+    assert columns_of(connection, target, located(connection, target.name))["id"].declared == "bigint"
 
 
 def test_a_dot_in_quotes_is_part_of_a_name(connection: SinkConnection) -> None:
