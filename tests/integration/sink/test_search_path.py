@@ -224,7 +224,7 @@ def test_no_statement_of_the_project_runs_what_somebody_else_made(victim: Sink, 
     command("prune")
     command("prune", "--execute")
     command("relay", "--until-empty")
-    command("resume", "--topic", sink.topic)
+    command("resume", "--topic", sink.topic, "--from-earliest")
     command("outbox", "connector", "--sql")
     assert {name: code for name, code in done.items() if code != 0} == {}
 

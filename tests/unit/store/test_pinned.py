@@ -2,7 +2,7 @@
 
 import pytest
 
-from inbox.store.pinned import ASKED, Found, Limits, begin, found, local, pins
+from inbox.store.pinned import ASKED, OWN_PATH, Found, Limits, begin, found, local, local_path, pins
 
 VALUES = {
     "search_path": '"$user", public',
@@ -44,6 +44,7 @@ def test_a_default_of_the_role_is_overruled_and_one_of_the_server_is_not() -> No
 def test_a_server_without_a_setting_is_not_asked_for_it() -> None:
     old = Found(False, {name: value for name, value in VALUES.items() if name != "idle_session_timeout"}, False)
     assert set(pins(old, Limits(), {"transaction_timeout": "0"})) & set(ASKED) == {
+        "search_path",
         "statement_timeout",
         "lock_timeout",
         "transaction_timeout",
@@ -51,15 +52,24 @@ def test_a_server_without_a_setting_is_not_asked_for_it() -> None:
 
 
 def test_a_shared_session_is_pinned_to_what_the_user_set_too() -> None:
-    pinned = pins(session(pooled=True, search_path="app, public"), Limits(), {})
-    assert (pinned["search_path"], pinned["synchronous_commit"]) == ("app, public", "on")
-    assert "search_path" not in pins(session(), Limits(), {})
+    assert pins(session(pooled=True, synchronous_commit="local"), Limits(), {})["synchronous_commit"] == "local"
+    assert "synchronous_commit" not in pins(session(), Limits(), {})
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_names_are_looked_up_in_postgresqls_own_schema(pooled: bool) -> None:
+    assert pins(session(pooled=pooled, search_path="app, public"), Limits(), {})["search_path"] == OWN_PATH
+
+
+def test_the_users_path_is_his_own_text() -> None:
+    assert local_path('"$user", public') == 'SET LOCAL search_path = "$user", public'
+    assert local_path("") == "SET LOCAL search_path = ''"
 
 
 def test_what_a_transaction_cannot_change_is_not_in_its_pins() -> None:
     statements = local(pins(session(pooled=True), Limits(), {}))
     assert "SET LOCAL TimeZone = 'UTC'" in statements
-    assert 'SET LOCAL search_path = "$user", public' in statements
+    assert f"SET LOCAL search_path = {OWN_PATH}" in statements
     assert "default_transaction" not in statements
     assert "idle_session_timeout" not in statements
 
