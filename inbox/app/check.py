@@ -18,6 +18,7 @@ from inbox.kafka.consumer import require_consumer
 from inbox.settings import Settings
 from inbox.store.database import SinkConnection
 from inbox.store.ledger import Ledger
+from inbox.store.open_path import open_schemas
 from inbox.store.options import RelayKind, TableTarget
 from inbox.store.registration import Register
 from inbox.store.rights import hidden_owners_remedy
@@ -31,6 +32,14 @@ def check(settings: Settings) -> list[Finding]:
     with closing(examination):
         examination.run()
     return examination.findings
+
+
+def _of_open_schema(schema: str, role: str) -> str:
+    who = "every role" if role == "PUBLIC" else f"the role {role}"
+    return (
+        f"{who} may create in the schema {schema} of the search path, and what it makes there may run with the rights "
+        f"of this sink's role where handlers and triggers name no schema; REVOKE CREATE ON SCHEMA {schema} FROM {role}"
+    )
 
 
 class _Examination(Examination):
@@ -51,6 +60,7 @@ class _Examination(Examination):
         self.find_database()
         self.ask(f"schema {settings.database.schema}", self._find_schema)
         self.ask("rights in the database", lambda: require_rights(self.database(), settings))
+        self._advise_on_search_path()
         if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
             self.ask("change data capture", self._find_capture)
         for route, target in table_routes(settings.routes):
@@ -78,6 +88,14 @@ class _Examination(Examination):
     def _find_schema(self) -> None:
         require_current(self.database(), self._settings.database.schema, self._settings.outbox)
         self._migrated = True
+
+    def _advise_on_search_path(self) -> None:
+        try:
+            found = open_schemas(self.database())
+        except (UnaskedError, InboxError):
+            return  # what there is to say of the database is said
+        if advice := [_of_open_schema(*each) for each in found]:
+            self.findings.append(Finding("search path", Verdict.ADVICE, advice))
 
     def _find_capture(self) -> None:
         connection = self.database()

@@ -60,7 +60,7 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
     """
     table = located(connection, target.name)
     columns = columns_of(connection, target, table)
-    # PostgreSQL gives a condition without the schemas of what it calls, and where others may create it would call theirs.
+    # PostgreSQL gives a condition without the schemas of what it calls: where others may create, it might call theirs.
     conditions_here = [] if open_schemas(connection) else checks_of(connection, target, table)
     checks: list[LiteralString] = [
         check for check in conditions_here if _stands_alone(connection, target, columns, check)

@@ -27,7 +27,7 @@ BEGIN
             SELECT f, pg_catalog.format_type(a, NULL) AS args, a AS result FROM named, pg_catalog.unnest(types) AS a
             UNION
             SELECT f, pg_catalog.format('%s, %s', a::regtype, b::regtype), a
-            FROM named, pg_catalog.unnest(types[1:21]) AS a, pg_catalog.unnest(types[1:9]) AS b
+            FROM named, pg_catalog.unnest(types) AS a, pg_catalog.unnest(types[1:9]) AS b
             UNION
             SELECT f, pg_catalog.format('VARIADIC %s[]', a::regtype), a FROM named, pg_catalog.unnest(types[1:9]) AS a
             UNION
