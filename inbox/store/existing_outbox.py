@@ -42,8 +42,8 @@ WITH mine AS (
     UPDATE {leases} SET expires_at
         = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => %(seconds)s::float8)
     WHERE outbox_table OPERATOR(pg_catalog.=) %(table)s::pg_catalog.text
-        AND epoch OPERATOR(pg_catalog.=) %(epoch)s::bigint
-        AND holder OPERATOR(pg_catalog.=) %(holder)s::pg_catalog.text RETURNING epoch
+        AND epoch OPERATOR(pg_catalog.=) %(epoch)s::bigint AND holder OPERATOR(pg_catalog.=) %(holder)s::pg_catalog.text
+    RETURNING epoch
 ), marked AS (
     UPDATE {table} AS outbox SET {written} FROM mine WHERE {is_sent} AND {is_new} RETURNING 1
 )
@@ -195,6 +195,7 @@ def _parts(shape: Shape, existing: ExistingOutbox) -> dict[str, sql.Composable]:
     texts = {ours: sql.SQL("{}::text").format(shape.column(ours)) for ours in columns}
     key = sql.SQL("coalesce({}, {})").format(texts.get("aggregate_id", sql.SQL("NULL")), texts["event_id"])
     in_bytes = columns["payload"].base == "bytea"
+    name = columns["event_id"].name
     ids = sql.SQL("%(ids)s::pg_catalog.text[]::{}[]").format(columns["event_id"].type.sql)
     written = [sql.SQL("{} = {}").format(shape.column("status"), sql.Literal(SENT))]
     if "sent_at" in columns:
@@ -202,8 +203,8 @@ def _parts(shape: Shape, existing: ExistingOutbox) -> dict[str, sql.Composable]:
     return {
         "table": shape.identifier,
         "event_id": event_id,
-        "is_sent": shape.comparing.equal_any(columns["event_id"].name, event_id, ids),
-        "is_new": shape.has_status(NEW),
+        "is_sent": shape.comparing.equal_any(name, sql.Identifier("outbox", name), ids),
+        "is_new": shape.has_status(NEW, "outbox"),
         "created_at": shape.column("created_at"),
         "status": shape.column("status"),
         "type": shape.column("type"),

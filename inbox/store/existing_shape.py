@@ -88,11 +88,11 @@ class Shape:
     def column(self, ours: str) -> sql.Identifier:
         return sql.Identifier(self.columns[ours].name)
 
-    def has_status(self, status: str) -> sql.Composable:
-        """Whether a row has it, on any search path."""
+    def has_status(self, status: str, row: str) -> sql.Composable:
+        """Whether a row, by the name that the statement has for it, has that status; on any search path."""
         column = self.columns["status"]
         wanted = sql.SQL("{}::{}").format(sql.Literal(status), column.type.sql)
-        return self.comparing.equal(column.name, sql.Identifier(column.name), wanted)
+        return self.comparing.equal(column.name, sql.Identifier(row, column.name), wanted)
 
     def advice(self) -> list[str]:
         """What works without, and slowly."""

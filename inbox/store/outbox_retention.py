@@ -19,11 +19,11 @@ from inbox.store.sql import statements
 # user's search path, for his triggers, so each name has its schema.
 _FORGET = sql.SQL("""
 DELETE FROM {table} AS gone USING (
-    SELECT {event_id} AS old_id FROM {table} WHERE {is_old} ORDER BY {created_at} LIMIT %(limit)s
+    SELECT {event_id} AS old_id FROM {table} AS gone WHERE {is_old} ORDER BY {created_at} LIMIT %(limit)s
 ) AS old WHERE {is_same} AND {is_sent}
 """)
 _IS_OLD = sql.SQL("{} OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) %(older_than)s::interval)")
-_OLD = sql.SQL("SELECT count(*), min({created_at})::timestamptz FROM {table} WHERE {is_old}")
+_OLD = sql.SQL("SELECT count(*), min({created_at})::timestamptz FROM {table} AS gone WHERE {is_old}")
 
 _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), 'DELETE')"
 
@@ -76,7 +76,7 @@ class _Existing:
     def __init__(self, shape: Shape) -> None:
         times = [shape.column(ours) for ours in ("created_at", "sent_at") if ours in shape.columns]
         is_old = [_IS_OLD.format(each) for each in times]
-        is_sent, gone = shape.has_status(SENT), sql.SQL("gone.{}").format(shape.column("event_id"))
+        is_sent, gone = shape.has_status(SENT, "gone"), sql.SQL("gone.{}").format(shape.column("event_id"))
         parts = {
             "table": shape.identifier,
             "event_id": shape.column("event_id"),

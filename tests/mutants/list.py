@@ -543,8 +543,9 @@ MUTANTS = [
     Mutant(
         "a relay of a user's table that lost its place marks all the same",
         EXISTING_OUTBOX,
-        "WHERE outbox_table = %(table)s AND epoch = %(epoch)s AND holder = %(holder)s RETURNING",
-        "WHERE outbox_table = %(table)s RETURNING",
+        "AND epoch OPERATOR(pg_catalog.=) %(epoch)s::bigint"
+        " AND holder OPERATOR(pg_catalog.=) %(holder)s::pg_catalog.text",
+        "",
         (f"{LEASE}::test_a_relay_whose_place_was_taken_records_nothing_and_becomes_a_standby",),
     ),
     Mutant(
@@ -557,7 +558,7 @@ MUTANTS = [
     Mutant(
         "an event that waits again is pruned for having been sent",
         "inbox/store/outbox_retention.py",
-        " AND gone.{status} = {sent}",
+        " AND {is_sent}",
         "",
         (f"{OUTBOX_RETENTION}::test_an_event_that_waits_again_meanwhile_stays",),
     ),
@@ -832,5 +833,12 @@ MUTANTS = [
         "coalesce(session.backend_start = h.backend_started, true)",
         "session.backend_start = h.backend_started",
         ("tests/integration/store/test_logins.py::test_the_note_of_a_living_worker_of_another_login_is_no_death",),
+    ),
+    Mutant(
+        "the project's statements look names up on the user's path",
+        "inbox/store/pinned.py",
+        'OWN_PATH = "pg_catalog, pg_temp"',
+        "OWN_PATH = '\"$user\", public'",
+        ("tests/integration/sink/test_search_path.py::test_no_statement_of_the_project_runs_what_somebody_else_made",),
     ),
 ]
