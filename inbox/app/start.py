@@ -16,7 +16,7 @@ from inbox.errors import StartupError
 from inbox.handlers import LoadedHandler, load_handler
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.consumer import GroupConsumer
-from inbox.kafka.gaps import Gaps
+from inbox.kafka.gaps import AT_A_TIME_SECONDS, Gaps
 from inbox.kafka.options import DEFAULTS
 from inbox.settings import Settings
 from inbox.sink.assignment import Assignment
@@ -94,7 +94,7 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
             assignment,
             batch_events=sink.batch_events,
             batch_bytes=sink.batch_bytes,
-            require_reason=Gaps(settings.kafka, ready.cluster).require_reason,
+            require_reason=Gaps(settings.kafka, ready.cluster, at_a_time_seconds=AT_A_TIME_SECONDS).require_reason,
         ),
         sorted(ready.topics),
         time_limit,

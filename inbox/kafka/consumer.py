@@ -339,6 +339,19 @@ def consumer_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str,
     return {**defaults, **options.properties, **guarded, "group.id": options.group_id}
 
 
+def reader_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str, str]:
+    """Return those of a consumer that reads a stretch beside the group, and is waited for.
+
+    A broker that waits until it has more to send (`fetch.min.bytes`) would do so for each answer that is limited to one
+    batch, in the middle of the log too.
+    """
+    properties = consumer_properties(options, batch_bytes=batch_bytes)
+    for name in ("group.instance.id", "client.id"):
+        properties.pop(name, None)
+    at_once = {"fetch.min.bytes": "1", "fetch.wait.max.ms": "100", "fetch.queue.backoff.ms": "5"}
+    return {**properties, **at_once, "client.id": "kafka-inbox-reader"}
+
+
 def _largest_event(options: KafkaOptions) -> int:
     return int(options.properties.get("message.max.bytes", _LARGEST_EVENT))
 

@@ -7,21 +7,28 @@ each of them, so what was found out is kept: one offset is accepted without anot
 to have control records, and a longer gap is looked at together with what follows, which answers for the gaps to come.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from inbox.errors import StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
-from inbox.kafka.look import Stretch, look_at
+from inbox.kafka.look import Stretch, committed_in, count_in, look_at
 from inbox.kafka.options import KafkaOptions
 from inbox.telemetry import log
 
 LOOK_AHEAD = 20_000
 """Offsets that are looked at behind a gap."""
 
+LONG = 200_000
+"""Offsets; a longer gap is looked at in pieces of so many, since one look takes so long at most."""
+
+AT_A_TIME_SECONDS = 8.0
+"""How long a loop that has other things to do looks in one turn."""
+
+_TURN_SECONDS = 0.25
 _POLICY_SECONDS = 10.0
 
 
@@ -33,8 +40,14 @@ class TopicPolicies(Protocol):
         ...
 
 
-LookAt = Callable[[TopicPartition, int, int, int], Stretch]
-"""What the log holds from one offset up to another and so many ahead, as `look_at`."""
+class Looks(Protocol):
+    """What the log holds from one offset up to another, as the functions of `inbox.kafka.look` say it."""
+
+    def look(self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Stretch: ...
+
+    def count(self, at: TopicPartition, from_offset: int, until_offset: int) -> int: ...
+
+    def committed_records(self, at: TopicPartition, from_offset: int, until_offset: int) -> Sequence[int]: ...
 
 
 @dataclass(slots=True)
@@ -48,21 +61,29 @@ class _Topic:
 
 
 class Gaps:
-    """Knows why logs have gaps, and asks where it does not."""
+    """Knows why logs have gaps, and asks where it does not.
+
+    `at_a_time_seconds`: after so long in one turn of its caller it raises TryAgainError; asked again, it continues from
+    where it was.
+    """
 
     def __init__(
         self,
         options: KafkaOptions,
         policies: TopicPolicies,
         *,
-        look: LookAt | None = None,
+        at_a_time_seconds: float = math.inf,
+        looks: Looks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policies = policies
-        self._look_at = look or partial(_look_at, options)
+        self._log = looks or _Log(options)
         self._clock = clock
+        self._at_a_time = at_a_time_seconds
+        self._turn_began = self._looked_at = -math.inf
         self._topics: dict[str, _Topic] = {}
         self._seen: dict[TopicPartition, tuple[int, Stretch]] = {}
+        self._counted: dict[TopicPartition, range] = {}
 
     def require_reason(self, at: TopicPartition, from_offset: int, until_offset: int) -> None:
         """Return where the log has a reason to hold no committed record at these offsets.
@@ -70,7 +91,7 @@ class Gaps:
         Raises:
             UnreadableError: something there cannot be read, or nothing stands there without a reason.
             LostPlaceError: the log begins behind `from_offset` by now.
-            TryAgainError: the brokers do not say.
+            TryAgainError: the brokers do not say, or the look takes longer than one turn may.
         """
         topic = self._topics.setdefault(at.topic, _Topic())
         if topic.compacted or self._was_seen(at, from_offset, until_offset):
@@ -89,24 +110,69 @@ class Gaps:
         return within and not stretch.holds_committed(from_offset, until_offset)
 
     def _look(self, at: TopicPartition, from_offset: int, until_offset: int, topic: _Topic) -> None:
-        found = self._look_at(at, from_offset, until_offset, LOOK_AHEAD if topic.transactional else 0)
-        if found.empty and topic.transactional:
-            # What is missing may be missing further on.
-            found = self._look_at(at, from_offset, until_offset, 0)
+        found = self._found(at, from_offset, until_offset, topic)
         if found.holds_committed(from_offset, until_offset):
             text = f"{at}: records from {from_offset} up to {until_offset - 1} were not delivered; they are read again"
             raise TryAgainError(text, away="kafka", reason="delivery", alert=True)
         if not found.empty:
             topic.transactional = True
             self._seen[at] = from_offset, found
-        elif topic.compacted is None:
+            return
+        # Somebody may have made it a compacted one since.
+        self._ask(at.topic, topic, again=True)
+        if topic.compacted is None:
             self._warn(at, from_offset, until_offset, topic)
-        else:
+        elif not topic.compacted:
             raise without_reason(at, from_offset, until_offset)
 
-    def _ask(self, name: str, topic: _Topic) -> None:
+    def _found(self, at: TopicPartition, from_offset: int, until_offset: int, topic: _Topic) -> Stretch:
+        if until_offset - from_offset > LONG:
+            return self._found_in_pieces(at, from_offset, until_offset)
+        self._require_time(at, from_offset, until_offset)
+        found = self._ahead(at, from_offset, until_offset) if topic.transactional else None
+        if found is None or found.empty:
+            # What is missing, or cannot be read, may be so further on.
+            found = self._log.look(at, from_offset, until_offset, 0)
+        self._looked_at = self._clock()
+        return found
+
+    def _ahead(self, at: TopicPartition, from_offset: int, until_offset: int) -> Stretch | None:
+        try:
+            return self._log.look(at, from_offset, until_offset, LOOK_AHEAD)
+        except UnreadableError:
+            return None
+
+    def _found_in_pieces(self, at: TopicPartition, from_offset: int, until_offset: int) -> Stretch:
+        """What was counted is kept for the next time."""
+        counted = self._counted.get(at, range(0))
+        reached = counted.stop if counted.start == from_offset else from_offset
+        while reached < until_offset:
+            self._require_time(at, from_offset, until_offset)
+            end = min(reached + LONG, until_offset)
+            empty = self._log.count(at, reached, end)
+            self._looked_at = self._clock()
+            if empty:
+                return Stretch(empty, until_offset, ())
+            reached = end
+            self._counted[at] = range(from_offset, reached)
+        self._require_time(at, from_offset, until_offset)
+        committed = self._log.committed_records(at, from_offset, until_offset)
+        self._looked_at = self._clock()
+        self._counted.pop(at, None)
+        return Stretch(0, until_offset, committed)
+
+    def _require_time(self, at: TopicPartition, from_offset: int, until_offset: int) -> None:
+        """Looks that follow each other at once are of one turn of the caller."""
         now = self._clock()
-        if topic.asked_at is not None and now - topic.asked_at < _POLICY_SECONDS:
+        if now - self._looked_at > _TURN_SECONDS:
+            self._turn_began = now
+        if now - self._turn_began > self._at_a_time:
+            text = f"{at}: whether offsets {from_offset} up to {until_offset - 1} hold anything takes longer to see"
+            raise TryAgainError(text, away="kafka", reason="gap")
+
+    def _ask(self, name: str, topic: _Topic, *, again: bool = False) -> None:
+        now = self._clock()
+        if not again and topic.asked_at is not None and now - topic.asked_at < _POLICY_SECONDS:
             return
         try:
             topic.compacted = name in self._policies.compacted([name])
@@ -127,8 +193,20 @@ class Gaps:
             )
 
 
-def _look_at(options: KafkaOptions, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Stretch:
-    return look_at(options, at, from_offset, until_offset, ahead=ahead)
+class _Log:
+    """Looks at the brokers' logs."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        self._options = options
+
+    def look(self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Stretch:
+        return look_at(self._options, at, from_offset, until_offset, ahead=ahead)
+
+    def count(self, at: TopicPartition, from_offset: int, until_offset: int) -> int:
+        return count_in(self._options, at, from_offset, until_offset)
+
+    def committed_records(self, at: TopicPartition, from_offset: int, until_offset: int) -> Sequence[int]:
+        return committed_in(self._options, at, from_offset, until_offset)
 
 
 def without_reason(at: TopicPartition, from_offset: int, until_offset: int) -> UnreadableError:

@@ -25,7 +25,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import LostPlaceError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.clients import made
-from inbox.kafka.consumer import consumer_properties
+from inbox.kafka.consumer import reader_properties
 from inbox.kafka.failures import Fate, is_unreadable, meaning_of, translated, unreadable
 from inbox.kafka.options import KafkaOptions
 
@@ -34,6 +34,9 @@ _STATISTICS_MILLISECONDS = 50
 _QUIET_SECONDS = 0.15
 _POLL_SECONDS = 0.05
 _SILENT_SECONDS = 1.5
+_AHEAD_SECONDS = 1.0
+"""How long is read ahead: events may be large, and more than was read is not needed."""
+_AT_MOST_AT_ONCE = 2000
 _ONE_BATCH = {"fetch.message.max.bytes": "1"}
 _UNCOMMITTED = {"isolation.level": "read_uncommitted"}
 _MANY = 1000
@@ -65,7 +68,7 @@ def look_at(
     ahead: int = 0,
     seconds: float = 20.0,
 ) -> Stretch:
-    """Read a stretch of the log once more, and up to `ahead` further offsets as far as the log has them.
+    """Read a stretch of the log once more, and up to `ahead` further ones as far as the log and the time allow.
 
     Without `ahead`, hardly more is looked at than asked for: the rest of one batch.
 
@@ -75,19 +78,53 @@ def look_at(
         TryAgainError: the brokers do not say within the time.
     """
     deadline = time.monotonic() + seconds
-    quickly = ahead > 0 or until_offset - from_offset > _MANY
-    fetching = {} if quickly else _ONE_BATCH
-    with _Look(options, deadline, {**fetching, **_UNCOMMITTED}) as look:
-        empty, reached, records = look.count(at, from_offset, until_offset, ahead)
-    if quickly and empty and not ahead:
-        # What is missing may be missing behind the stretch.
-        with _Look(options, deadline, {**_ONE_BATCH, **_UNCOMMITTED}) as look:
-            empty, reached, records = look.count(at, from_offset, until_offset, ahead)
+    empty, reached, records = _count(options, at, from_offset, until_offset, ahead, deadline)
     if not ahead and not any(offset < until_offset for offset in records):
         return Stretch(empty, until_offset, ())
+    fetching = {} if _quickly(from_offset, until_offset, ahead) else _ONE_BATCH
     with _Look(options, deadline, fetching) as look:
         following, committed = look.read(at, from_offset, until_offset, ahead)
     return Stretch(empty, min(reached, following) if ahead else until_offset, committed)
+
+
+def count_in(
+    options: KafkaOptions, at: TopicPartition, from_offset: int, until_offset: int, *, seconds: float = 20.0
+) -> int:
+    """Return how many offsets of a stretch hold neither a record, committed or not, nor a control record.
+
+    Raises:
+        as `look_at`.
+    """
+    return _count(options, at, from_offset, until_offset, 0, time.monotonic() + seconds)[0]
+
+
+def committed_in(
+    options: KafkaOptions, at: TopicPartition, from_offset: int, until_offset: int, *, seconds: float = 20.0
+) -> Sequence[int]:
+    """Return the offsets of the committed records from one offset on, up to another and hardly further.
+
+    Raises:
+        as `look_at`.
+    """
+    with _Look(options, time.monotonic() + seconds, {}) as look:
+        return look.read(at, from_offset, until_offset, 0)[1]
+
+
+def _count(
+    options: KafkaOptions, at: TopicPartition, from_offset: int, until_offset: int, ahead: int, deadline: float
+) -> tuple[int, int, Sequence[int]]:
+    quickly = _quickly(from_offset, until_offset, ahead)
+    with _Look(options, deadline, {**({} if quickly else _ONE_BATCH), **_UNCOMMITTED}) as look:
+        found = look.count(at, from_offset, until_offset, ahead)
+    if quickly and found[0] and not ahead:
+        # What is missing may be missing behind the stretch.
+        with _Look(options, deadline, {**_ONE_BATCH, **_UNCOMMITTED}) as look:
+            found = look.count(at, from_offset, until_offset, ahead)
+    return found
+
+
+def _quickly(from_offset: int, until_offset: int, ahead: int) -> bool:
+    return ahead > 0 or until_offset - from_offset > _MANY
 
 
 def readable_from(
@@ -117,16 +154,12 @@ class _Look:
     """A consumer that is no member of the group, for as long as the look takes."""
 
     def __init__(self, options: KafkaOptions, deadline: float, fetching: Mapping[str, str]) -> None:
-        properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=_BATCH_BYTES)}
-        for name in ("group.instance.id", "max.partition.fetch.bytes"):
-            properties.pop(name, None)
-        properties |= {
-            "queued.min.messages": "1",
-            "client.id": "kafka-inbox-reader",
-            "statistics.interval.ms": str(_STATISTICS_MILLISECONDS),
-        }
+        properties: dict[str, Any] = reader_properties(options, batch_bytes=_BATCH_BYTES)
+        properties.pop("max.partition.fetch.bytes", None)
+        properties |= {"queued.min.messages": "1", "statistics.interval.ms": str(_STATISTICS_MILLISECONDS)}
         properties |= fetching
         self._figures: list[dict[str, Any]] = []
+        self._behind: list[Place] = []
         properties |= {"stats_cb": self._note, "error_cb": lambda _: None}
         self._consumer: Any = made(lambda: Consumer(properties))
         self._deadline = deadline
@@ -148,14 +181,21 @@ class _Look:
         """Return the offset behind what was read, and the offsets of records."""
         self._consumer.assign([KafkaPartition(*at, from_offset)])
         reached, at_end, records = from_offset, False, array("q")
-        while reached < until_offset or (reached < until_offset + ahead and not at_end):
+        ahead_until = time.monotonic() + _AHEAD_SECONDS
+        while reached < until_offset or (
+            reached < until_offset + ahead and not at_end and time.monotonic() < ahead_until
+        ):
             self._check_time(at, until_offset)
-            message = self._consumer.poll(_POLL_SECONDS)
-            if message is None:
-                continue
-            reached, at_end = _place_after(message, at, reached)
-            if message.error() is None:
-                records.append(message.offset())
+            first = self._consumer.poll(_POLL_SECONDS)
+            messages = [] if first is None else [first, *self._consumer.consume(_AT_MOST_AT_ONCE, 0)]
+            for place, message in enumerate(messages, start=1):
+                reached, at_end = _place_after(message, at, reached)
+                if message.error() is None:
+                    records.append(message.offset())
+                if reached >= until_offset + ahead:
+                    # What cannot be read behind it is nothing that was asked for.
+                    self._behind = [_place_of(each) for each in messages[place:]]
+                    break
         return reached, records
 
     def count(
@@ -167,10 +207,11 @@ class _Look:
             self._check_time(at, until_offset)
             # Nothing is fetched while the queue holds a record, so the figures come to rest.
             time.sleep(_QUIET_SECONDS)
-            while self._consumer.poll(0) is not None:
-                pass
+            while (message := self._consumer.poll(0)) is not None:
+                self._behind.append(_place_of(message))
         fetched, next_offset = figures
-        return next_offset - from_offset - fetched, next_offset, records
+        uncounted = unreadable_offsets(self._behind, next_offset)
+        return max(0, next_offset - from_offset - fetched - uncounted), next_offset, records
 
     def _settled(self, at: TopicPartition, until_offset: int) -> tuple[int, int] | None:
         pairs = [_fetched(figures, at) for figures in self._figures]
@@ -198,6 +239,30 @@ class _Look:
             if meaning_of(error.code()).fate is not Fate.WAIT:
                 return False
         return False
+
+
+class Place(NamedTuple):
+    """Where something was delivered, and whether it is that nothing can be read there."""
+
+    offset: int
+    unreadable: bool
+
+
+def _place_of(message: Any) -> Place:
+    error: KafkaError | None = message.error()
+    return Place(message.offset(), error is not None and is_unreadable(error))
+
+
+def unreadable_offsets(places: Sequence[Place], next_offset: int) -> int:
+    """Return how many offsets cannot be read, up to what follows them; librdkafka goes past them and counts none."""
+    found, bad = 0, None
+    for place in places:
+        if place.unreadable:
+            bad = place.offset if bad is None else bad
+        elif bad is not None:
+            found += max(0, min(place.offset, next_offset) - bad)
+            bad = None
+    return found if bad is None else found + max(0, next_offset - bad)
 
 
 def _place_after(message: Any, at: TopicPartition, reached: int) -> tuple[int, bool]:

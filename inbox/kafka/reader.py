@@ -15,7 +15,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import InboxError, LostPlaceError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition, record_time
 from inbox.kafka.clients import made
-from inbox.kafka.consumer import consumer_properties
+from inbox.kafka.consumer import reader_properties
 from inbox.kafka.failures import is_unreadable, translated, unreadable
 from inbox.kafka.gaps import Gaps
 from inbox.kafka.options import KafkaOptions
@@ -50,9 +50,8 @@ class LogReader:
         gaps: Gaps | None = None,
         uncommitted: bool = False,
     ) -> None:
-        properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=batch_bytes)}
-        properties |= {"client.id": "kafka-inbox-reader", "statistics.interval.ms": "0"}
-        properties.pop("group.instance.id", None)
+        properties: dict[str, Any] = reader_properties(options, batch_bytes=batch_bytes)
+        properties["statistics.interval.ms"] = "0"
         if uncommitted:
             properties["isolation.level"] = "read_uncommitted"
         self._consumer: Any = made(lambda: Consumer({**properties, "error_cb": self._on_error}))

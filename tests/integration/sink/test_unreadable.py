@@ -8,7 +8,10 @@ import pytest
 
 from inbox.dev.kafka_local import LocalKafka
 from inbox.errors import HaltError
+from inbox.events import TopicPartition
+from inbox.kafka import gaps, look
 from inbox.kafka.consumer import GroupConsumer, Taken
+from tests.integration.sink.conftest import HANDLER_ROUTE
 from tests.integration.sink.logs import (
     LENGTH,
     MAGIC,
@@ -20,7 +23,7 @@ from tests.integration.sink.logs import (
     stored_batches,
 )
 from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import idempotent_producer
+from tests.kafka_topics import idempotent_producer, transactional_producer, unique_name
 from tests.waiting import eventually
 
 STOPPED = 4
@@ -186,6 +189,66 @@ def test_an_unreadable_batch_of_an_aborted_transaction_halts(kafka: LocalKafka, 
     change_byte(kafka, cuttable.topic, 2, -1)
     assert f"reading {cuttable.topic}[0]@2: the log cannot be read there (_BAD_MSG: " in halted(cuttable)
     assert effects(cuttable) == [1]
+
+
+def test_what_cannot_be_read_behind_a_gap_halts_where_it_stands(kafka: LocalKafka, cuttable: Sink) -> None:
+    send_in_transaction(cuttable, events(1))
+    send_singly(cuttable, events(2))
+    send_in_transaction(cuttable, events(101, 102), commit=False)
+    send_singly(cuttable, events(3, 4, 5))
+    change_byte(kafka, cuttable.topic, len(stored_batches(kafka, cuttable.topic)) - 2, MAGIC, 3)
+
+    command = halted(cuttable).rsplit("`", 2)[1]
+    assert effects(cuttable) == [1, 2, 3]
+
+    assert cuttable.command(*command.split()[1:], "--execute") == 0
+    cuttable.run()
+    assert effects(cuttable) == [1, 2, 3, 5]
+
+
+def test_a_gap_is_seen_though_a_broker_is_asked_to_wait_for_more_to_send(cuttable: Sink) -> None:
+    waits = '"fetch.min.bytes" = 1000000\n"fetch.wait.max.ms" = 1000\n"fetch.queue.backoff.ms" = 1000'
+    cuttable.configure(HANDLER_ROUTE, kafka=waits)
+    send_singly(cuttable, events(1))
+    producer = transactional_producer(cuttable.bootstrap_servers, unique_name("producer"))
+    producer.begin_transaction()
+    for event in events(*range(101, 131)):
+        event.send(producer, cuttable.topic)
+        assert producer.flush(30) == 0
+    producer.abort_transaction(30)
+    send_singly(cuttable, events(2))
+
+    cuttable.run()
+
+    assert effects(cuttable) == [1, 2]
+
+
+def test_a_long_gap_is_passed_piece_by_piece(cuttable: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps, "LONG", 1200)
+    send_singly(cuttable, events(1))
+    send_in_transaction(cuttable, map(Out, range(1000, 4000)), commit=False)
+    send_singly(cuttable, events(2))
+    cuttable.run()
+    assert effects(cuttable) == [1, 2]
+
+
+def test_a_long_gap_that_the_log_has_no_reason_for_halts(
+    kafka: LocalKafka, make_cuttable: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaps, "LONG", 2)
+    sink = make_cuttable(segment_bytes=1 << 20)
+    lost = lose_a_segment(kafka, sink)
+    assert f"the log holds nothing at offsets {lost.start} up to {lost.stop - 1} " in halted(sink)
+
+
+def test_large_events_behind_a_gap_do_not_hold_up_a_look(cuttable: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "_AHEAD_SECONDS", 0.0)
+    send_in_transaction(cuttable, events(1, 2), commit=False)
+    send_singly(cuttable, (Out(number, {"padding": "x" * 400_000}) for number in range(3, 15)))
+    found = look.look_at(cuttable.settings().kafka, TopicPartition(cuttable.topic, 0), 0, 3, ahead=20_000)
+    assert found.empty == 0
+    assert 3 <= found.until_offset < 15
+    assert not found.holds_committed(0, 3)
 
 
 def test_gaps_of_a_compacted_topic_are_passed(kafka: LocalKafka, make_cuttable: Callable[..., Sink]) -> None:
