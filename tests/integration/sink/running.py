@@ -68,6 +68,11 @@ class Sink:
             rest=rest,
         )
 
+    @property
+    def file(self) -> Path | None:
+        """The configuration, once there is one."""
+        return self._file
+
     def command(self, *arguments: str) -> int:
         """The exit code of `inbox` with these arguments, in this process, on this sink's configuration."""
         return result_of([*arguments, "--config", str(self._file)])

@@ -1,6 +1,9 @@
 """What the log holds and nobody can read, and what it does not hold without a reason, is never passed over."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +30,17 @@ from tests.kafka_topics import idempotent_producer, transactional_producer, uniq
 from tests.waiting import eventually
 
 STOPPED = 4
+
+OFFSETS_ROUTE = """
+[[routes]]
+topic = "TOPIC"
+event_id = "header:event_id"
+[routes.table]
+name = "public.offsets"
+mode = "append"
+[routes.table.columns]
+kafka_offset = "$offset"
+"""
 
 
 def events(*numbers: int) -> list[Out]:
@@ -204,6 +218,26 @@ def test_what_cannot_be_read_behind_a_gap_halts_where_it_stands(kafka: LocalKafk
     assert cuttable.command(*command.split()[1:], "--execute") == 0
     cuttable.run()
     assert effects(cuttable) == [1, 2, 3, 5]
+
+
+def test_nothing_is_lost_where_librdkafka_itself_may_fail_behind_a_wrong_crc(kafka: LocalKafka, cuttable: Sink) -> None:
+    cuttable.configure(OFFSETS_ROUTE)
+    cuttable.sql("CREATE TABLE offsets (kafka_offset bigint)")
+    send_in_transaction(cuttable, events(1))
+    send_singly(cuttable, events(2))
+    send_in_transaction(cuttable, events(101, 102), commit=False)
+    send_singly(cuttable, events(3, 4, 5))
+    change_byte(kafka, cuttable.topic, len(stored_batches(kafka, cuttable.topic)) - 2, -1)
+    assert cuttable.command("migrate") == 0
+
+    command = [sys.executable, "-P", "-m", "inbox", "run", "--until-end", "--config", str(cuttable.file)]
+    for _ in range(2):
+        assert subprocess.run(command, timeout=60, check=False).returncode in (STOPPED, -signal.SIGABRT)
+
+    settled = cuttable.next_offsets().get(0, 0)
+    assert settled <= 7
+    applied = cuttable.column("SELECT kafka_offset FROM offsets ORDER BY 1")
+    assert applied == [offset for offset in (0, 2, 6) if offset < settled]
 
 
 def test_a_gap_is_seen_though_a_broker_is_asked_to_wait_for_more_to_send(cuttable: Sink) -> None:
