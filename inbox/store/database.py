@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import lru_cache, partial
@@ -50,7 +50,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
     """
 
     ends = Ends.ALLOWED
-    has_deferrable: bool | None = None
+    deferred_checks: Sequence[LiteralString] | None = None
     _users_path = ""
     is_pooled = False
     """Whether the server's session is shared with others: nothing may be left in it, and nothing is found again."""

@@ -1,8 +1,9 @@
 """One database transaction of a batch: attempts that can be undone, and a COMMIT that is checked."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import LiteralString, cast
 
 import psycopg
 from psycopg import errors, pq
@@ -13,9 +14,17 @@ from inbox.store import pinned
 from inbox.store.database import Ends, SinkConnection
 from inbox.telemetry import COMMIT_SECONDS, log
 
-_ANY_DEFERRABLE = """
-SELECT EXISTS (SELECT FROM pg_constraint WHERE condeferrable) OR EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable)
+_DEFERRABLE = """
+SELECT count(*) > 0, coalesce(string_agg(DISTINCT format('%I.%I', n.nspname, c.conname), ', ') FILTER (
+    WHERE NOT c.condeferred AND NOT EXISTS (
+        SELECT FROM pg_constraint d
+        WHERE d.connamespace = c.connamespace AND d.conname = c.conname AND d.condeferred
+    )
+), '')
+FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+WHERE c.condeferrable AND n.nspname NOT LIKE 'pg\\_temp\\_%'
 """
+"""Whether there are deferrable constraints, and the names of those that are checked at once unless somebody says so."""
 
 _BROKEN = (
     "a handler ended the sink's {what}: claims were committed outside the fence; remove COMMIT or ROLLBACK from the "
@@ -53,10 +62,15 @@ class BatchTransaction:
         self._stepping = False
         self._marks: list[psycopg.Cursor[tuple[object, ...]]] = []
         self._transaction_id: str | None = None
-        self.defers = _has_deferrable(connection)
+        self._deferred_checks = _deferred_checks(connection)
+
+    @property
+    def defers(self) -> bool:
         """Whether what is done may be refused only later, when constraints are checked."""
+        return bool(self._deferred_checks)
 
     def begin(self) -> None:
+        self._deferred_checks = _deferred_checks(self._connection)
         self._connection.begin()
         if self._handlers:
             row = self._connection.execute("SELECT pg_current_xact_id()::text").fetchone()
@@ -97,11 +111,14 @@ class BatchTransaction:
         self._connection.execute("SAVEPOINT step")
 
     def check_deferred(self) -> None:
-        """Deferred constraints are checked now, while the events that violate them can still be isolated."""
+        """Deferred constraints are checked now, while the events that violate them can still be isolated.
+
+        Afterwards each is checked when its definition says: a handler may rely on one that is checked at once.
+        """
         if self.defers:
             with self._connection.users_path():
-                self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-                self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+                for statement in ("SET CONSTRAINTS ALL IMMEDIATE", *self._deferred_checks):
+                    self._connection.execute(statement)
 
     def end_step(self) -> None:
         """The step stands; another one begins."""
@@ -187,6 +204,7 @@ class BatchTransaction:
     def rollback(self) -> None:
         """Best effort: a connection that cannot roll back is closed, which does the same."""
         self._connection.ends = Ends.ALLOWED
+        self._connection.deferred_checks = None
         # What handlers SET is rolled back, their locks of the session are not. In one message: behind a pooler another
         # one may reach another session.
         try:
@@ -202,9 +220,14 @@ def _not_committed(text: str, cause: InboxError | None = None) -> TryAgainError:
     return TryAgainError(text, away="database", reason="aborted", alert=cause is not None)
 
 
-def _has_deferrable(connection: SinkConnection) -> bool:
-    """Asked once a connection: databases without deferrable constraints need no round trip for them."""
-    if connection.has_deferrable is None:
-        row = connection.execute(_ANY_DEFERRABLE).fetchone()
-        connection.has_deferrable = bool(row and row[0])
-    return connection.has_deferrable
+def _deferred_checks(connection: SinkConnection) -> Sequence[LiteralString]:
+    """What puts constraints back after a check; nothing in databases without deferrable ones, which need no round trip.
+
+    It is asked once a connection, and again after a batch was rolled back: constraints may have been added or dropped.
+    """
+    if connection.deferred_checks is None:
+        any_deferrable, at_once = connection.execute(_DEFERRABLE).fetchone() or (False, "")
+        # The server's own text.
+        again = (f"SET CONSTRAINTS {cast(LiteralString, at_once)} IMMEDIATE",) if at_once else ()
+        connection.deferred_checks = ("SET CONSTRAINTS ALL DEFERRED", *again) if any_deferrable else ()
+    return connection.deferred_checks

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from sqlalchemy.exc import IntegrityError
 
-from inbox.errors import StartupError
+from inbox.errors import EventError, StartupError, TryAgainError
+from inbox.events import Event
+from inbox.handlers import Transaction
 from inbox.policy import Order
 from inbox.sink import at_once
 from inbox.sink.apply import TableEffect
@@ -19,7 +22,7 @@ from inbox.store import pinned
 from inbox.store.database import SinkConnection, connect
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget, Tombstones
 from inbox.store.tables import TableWriter
-from tests.integration.sink.judging import Judged, One, table_route
+from tests.integration.sink.judging import Judged, One, handler_route, table_route
 
 COLUMNS = {"id": "/id", "amount": "/amount", "note": "/note", "version": "/version"}
 PLAIN = "id int PRIMARY KEY, amount numeric, note text, version int"
@@ -266,3 +269,56 @@ def test_a_rule_that_the_routes_statements_cannot_pass_is_refused_at_the_start(
     create = f"CREATE TABLE t (id int PRIMARY KEY, amount int); CREATE RULE r AS ON {rule} TO t DO {what}"
     with pytest.raises(StartupError, match=f"has a rule on {rule}"):
         table_route(connection, create, mode=mode, key=("id",), tombstones=Tombstones.DELETE)
+
+
+def test_a_handler_may_rely_on_a_deferrable_constraint_that_is_checked_at_once(connection: SinkConnection) -> None:
+    connection.execute(
+        b"CREATE TABLE t (id int CONSTRAINT once UNIQUE DEFERRABLE INITIALLY IMMEDIATE); CREATE TABLE again (id int);"
+        b"CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE s (id int REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+        prepare=False,
+    )
+
+    def handler(event: Event, tx: Transaction) -> None:
+        number = event.json()
+        if number == 13:
+            raise EventError("no")
+        try:
+            with tx.connection.begin_nested():
+                tx.connection.exec_driver_sql("INSERT INTO t VALUES (%s)", (number,))
+        except IntegrityError:
+            tx.connection.exec_driver_sql("INSERT INTO again VALUES (%s)", (number,))
+
+    route = handler_route(connection, handler)
+    for first in (1, 11):
+        # The event that is parked is undone by itself, with a check of the constraints behind its neighbours.
+        route.settle(*(One(first + at, number) for at, number in enumerate((first, 13, first, first + 1, first + 1))))
+    assert route.parked == [2, 12]
+    assert route.rows("SELECT id FROM again ORDER BY id") == [(1,), (2,), (11,), (12,)]
+
+
+def test_a_deferred_constraint_that_is_added_while_the_sink_runs_parks_its_event_alone(
+    connection: SinkConnection,
+) -> None:
+    route = table_route(connection, "CREATE TABLE t (id int, amount int); CREATE TABLE amounts AS SELECT 1 AS amount")
+    route.sql("ALTER TABLE amounts ADD PRIMARY KEY (amount)")
+    route.settle(One(1, {"id": 1, "amount": 1}))
+    route.sql("ALTER TABLE t ADD FOREIGN KEY (amount) REFERENCES amounts DEFERRABLE INITIALLY DEFERRED")
+    batch = One(2, {"id": 2, "amount": 13}), One(3, {"id": 3, "amount": 1})
+    for what in ("COMMIT did not succeed", "was altered"):
+        with pytest.raises(TryAgainError, match=what):
+            route.settle(*batch)
+    route.settle(*batch)
+    assert route.parked == [2]
+    route.sql("ALTER TABLE t DROP CONSTRAINT t_amount_fkey")
+    route.settle(One(4, {"id": 4, "amount": 13}))
+    assert route.rows("SELECT id FROM t ORDER BY id") == [(1,), (3,), (4,)]
+
+
+def test_a_constraint_that_is_dropped_while_the_sink_runs_costs_one_try(connection: SinkConnection) -> None:
+    route = table_route(connection, "CREATE TABLE t (id int CONSTRAINT c UNIQUE DEFERRABLE, amount int)")
+    route.settle(One(1, {"id": 1, "amount": 1}))
+    route.sql("ALTER TABLE t DROP CONSTRAINT c")
+    with suppress(TryAgainError):
+        route.settle(One(2, {"id": 1, "amount": 1}))
+    route.settle(One(3, {"id": 1, "amount": 1}))
+    assert route.parked == []
