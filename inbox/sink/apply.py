@@ -52,6 +52,14 @@ class Effect(Protocol):
         """Raises TryAgainError where the events were tried by a shape that their table no longer has."""
         ...
 
+    def prepare(self, connection: SinkConnection) -> None:
+        """Before the first event of a batch: other routes may have changed the session."""
+        ...
+
+    def require_as_written(self, connection: SinkConnection) -> None:
+        """After the last event. Raises TryAgainError where the effects may not be what the events say."""
+        ...
+
 
 class TableEffect:
     """A table route: one statement for all events."""
@@ -93,6 +101,12 @@ class TableEffect:
     def require_unchanged(self, connection: SinkConnection) -> None:
         self._writer.require_unchanged(connection)
 
+    def prepare(self, connection: SinkConnection) -> None:
+        connection.restate()
+
+    def require_as_written(self, connection: SinkConnection) -> None:
+        self._writer.require_as_written(connection)
+
 
 class HandlerEffect:
     """A handler route: one call per event, or one for all."""
@@ -133,6 +147,12 @@ class HandlerEffect:
 
     def require_unchanged(self, connection: SinkConnection) -> None:
         """A handler knows no shape of any table."""
+
+    def prepare(self, connection: SinkConnection) -> None:
+        """What a handler did to the session other handlers of the batch see."""
+
+    def require_as_written(self, connection: SinkConnection) -> None:
+        """A handler's effects are its own."""
 
     def _call_with_each(self, transaction: Transaction, publisher: Publisher, column: Column) -> None:
         call, call_of, batch = self._handler.call, self._calls.call, self._handler.batch

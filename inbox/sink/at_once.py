@@ -36,6 +36,7 @@ def settle_column(
     if not isinstance(route.effect, TableEffect):
         under_way()
         return settling.run()
+    route.effect.prepare(do.connection)
     flights, start = _Flights(do, route.route_id, route.effect, column, under_way), 0
     while start < len(column):
         flown, failed = flights.fly(start) if settling.untroubled_from(start) else (start, None)

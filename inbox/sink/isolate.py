@@ -88,6 +88,7 @@ class RouteSettling:
     def run(self) -> RouteResult:
         """Raises TryAgainError for an outage, HaltError where order = "halt" and an event fails."""
         start = 0
+        self._route.effect.prepare(self._do.connection)
         while start < len(self._column):
             start = self.settle_from(start)
         return self.end()
@@ -98,7 +99,13 @@ class RouteSettling:
             self._doubts.passed(places)
 
     def end(self) -> RouteResult:
-        """Every event is settled."""
+        """Every event is settled.
+
+        Raises:
+            TryAgainError: what was applied may not be what the events say.
+        """
+        if self._column.records:
+            self._route.effect.require_as_written(self._do.connection)
         self._doubts.remember()
         return self.result
 

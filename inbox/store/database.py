@@ -106,6 +106,23 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             f";{pinned.DEALLOCATE}" if deallocate else ""
         )
 
+    def changed_meanings(self) -> dict[str, str]:
+        """The settings that say what a text means and are not as pinned, with their values: something changed them.
+
+        The server reports these by itself, so that asking costs nothing. A pooler may report those of another session:
+        behind one nothing is known.
+        """
+        if self.is_pooled:
+            return {}
+        found = {name: self.info.parameter_status(name) for name in pinned.REPORTED}
+        return {name: value for name, value in found.items() if value and value != self._wanted.get(name, value)}
+
+    def restate(self) -> None:
+        """State settings again that a handler or a trigger changed, up to the end of the transaction."""
+        if changed := self.changed_meanings():
+            again = pinned.local({name: self._wanted[name] for name in changed})
+            self.execute(again.removeprefix(";").encode(), prepare=False)
+
     @property
     def to_users_path(self) -> LiteralString:
         """The statement after which names are looked up where the role, the database or the URL says."""

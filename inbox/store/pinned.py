@@ -31,6 +31,9 @@ _MEANINGS = {
 }
 """How texts become values and values become texts, and what an error ends."""
 
+REPORTED = ("TimeZone", "DateStyle", "IntervalStyle", "standard_conforming_strings", "client_encoding")
+"""Those of them that the server reports to its client at every change (manual, section "Asynchronous Operations")."""
+
 OWN_PATH = "pg_catalog, pg_temp"
 """Where the project's statements look names up: nobody else can make a function, an operator or a type there."""
 

@@ -32,6 +32,15 @@ SELECT c.relkind <> 'r' OR c.relrowsecurity
 FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
 """
 
+_VERSION: LiteralString = """
+SELECT concat_ws(' ', c.oid, c.relkind, c.relnatts, c.relchecks, c.relhastriggers, c.relhasrules, c.relrowsecurity,
+    c.relispartition, (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique),
+    (SELECT string_agg(
+        concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull), ',' ORDER BY a.attnum
+    ) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0))
+FROM pg_class c WHERE c.oid = to_regclass(%s)
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
@@ -77,6 +86,15 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
         refuses=refuses or in_order or conditions > len(checks),
         in_order=in_order,
     )
+
+
+def version_of(connection: SinkConnection, table: sql.Identifier) -> str:
+    """What is another text once the table was altered, where that may change what is written; it costs next to nothing.
+
+    Asked after a write, it is that of the table which was written to: the write locks it.
+    """
+    row = connection.execute(_VERSION, (table.as_string(),)).fetchone()
+    return row[0] if row else ""
 
 
 def _stands_alone(

@@ -19,12 +19,13 @@ from inbox.events import Record
 from inbox.store import arrays
 from inbox.store.database import SinkConnection
 from inbox.store.failures import in_our_words
+from inbox.store.found_table import located
 from inbox.store.options import TableTarget, Tombstones
 from inbox.store.table_columns import Column
 from inbox.store.table_expressions import pointer_path
 from inbox.store.table_inputs import TableEvents, input_of, inputs_of, is_text
 from inbox.store.table_search import Found, Search
-from inbox.store.table_shape import Shape, shape_of
+from inbox.store.table_shape import Shape, shape_of, version_of
 from inbox.store.table_statements import Statements, cannot_be
 
 _NOBODY = TableEvents((), (), ())
@@ -40,6 +41,8 @@ class TableWriter:
 
     def __init__(self, connection: SinkConnection, target: TableTarget) -> None:
         self._target = target
+        # Before the shape: where the table is altered between the two, the next look finds that.
+        self._version = version_of(connection, located(connection, target.name))
         self._adopt(connection, shape_of(connection, target))
 
     def _adopt(self, connection: SinkConnection, shape: Shape) -> None:
@@ -56,6 +59,24 @@ class TableWriter:
         ]
         self._shape, self._sent, self._statements = shape, sent, statements
         self._search = Search(statements, texts, sent)
+
+    def require_as_written(self, connection: SinkConnection) -> None:
+        """See to it that what was written in this transaction means what the events say.
+
+        Raises:
+            TryAgainError: the table was altered, so that the values went through types which are no longer its own, or
+                a trigger changed a setting that says what a text means.
+        """
+        if changed := connection.changed_meanings():
+            names = ", ".join(f'{name} to "{value}"' for name, value in changed.items())
+            text = (
+                f'a trigger of the table "{self._target.name}" set {names} for the session, which changes what the '
+                "values of other events mean; give its function a SET clause instead (CREATE FUNCTION ... SET)"
+            )
+            raise TryAgainError(text, away="database", reason="statement", alert=True)
+        if (version := version_of(connection, self._shape.table)) != self._version:
+            self._version = version
+            self.require_unchanged(connection)
 
     def require_unchanged(self, connection: SinkConnection) -> None:
         """Read the table's shape again, where an event failed by the one that is known.

@@ -477,3 +477,62 @@ def test_an_altered_table_costs_one_more_try(sink: Sink) -> None:
         sink.eventually_settled(4)
     assert sink.dead_letters() == [(3, "parked")]
     assert sink.column("SELECT id FROM t ORDER BY id") == [1, 2, 3]
+
+
+ALTERED = {
+    "a time gets a zone": ("timestamp", "timestamptz", "2024-01-01T10:00:00+02:00", "2024-01-01 08:00:00+00"),
+    "a day becomes a time": ("date", "timestamp", "2024-01-01T10:00:00", "2024-01-01 10:00:00"),
+    "a number gets more digits": ("real", "numeric", 0.123456789012, "0.123456789012"),
+    "a number becomes a text": ("int", "text", "007", "007"),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "value", "written"), ALTERED.values(), ids=ALTERED)
+@pytest.mark.parametrize("careful", [True, False])
+def test_no_value_is_written_by_the_type_that_its_column_had_before(
+    connection: SinkConnection, before: str, after: str, value: Any, written: str, careful: bool
+) -> None:
+    route = table_route(connection, f"CREATE TABLE t (id int, amount {before})", careful=careful)
+    route.settle(*events(1, 3, amount=value))
+    route.sql(f"TRUNCATE t; ALTER TABLE t ALTER amount TYPE {after}")
+    with pytest.raises(TryAgainError, match="was altered"):
+        route.settle(*events(4, 6, amount=value))
+    route.settle(*events(4, 6, amount=value))
+    assert route.rows("SELECT DISTINCT amount::text FROM t") == [(written,)]
+    assert ids(route) == [4, 5, 6]
+
+
+def test_a_trigger_that_is_added_while_the_sink_runs_sees_every_event(connection: SinkConnection) -> None:
+    create = "CREATE TABLE t (id int PRIMARY KEY, amount numeric)"
+    route = table_route(connection, create, mode=TableMode.UPSERT, key=("id",))
+    route.settle(event(1))
+    route.sql(raises("P0001"))
+    batch = [One(2, {"id": 1, "amount": 13}, key="a"), One(3, {"id": 1, "amount": 2}, key="b")]
+    with pytest.raises(TryAgainError, match="was altered"):
+        route.settle(*batch)
+    route.settle(*batch)
+    assert route.parked == [2]
+
+
+@pytest.mark.parametrize("setting", ["TimeZone = 'America/New_York'", "DateStyle = 'German'"])
+@pytest.mark.parametrize("local", ["", "LOCAL"])
+def test_a_trigger_that_changes_what_texts_mean_is_an_outage(
+    connection: SinkConnection, setting: str, local: str
+) -> None:
+    route = table_route(
+        connection, f"CREATE TABLE t (id int, amount timestamptz); {trigger(f'SET {local} {setting};')}"
+    )
+    for _ in range(2):
+        with pytest.raises(TryAgainError, match=f"set {setting.split()[0]} to .* give its function a SET clause"):
+            route.settle(*events(1, 3, amount="2024-02-03 10:00"))
+    route.sql(f"ALTER FUNCTION judge() SET {setting}")
+    route.sql(trigger("NULL;").split("CREATE TRIGGER")[0].replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+    route.settle(*events(1, 3, amount="2024-02-03 10:00"))
+    assert route.rows("SELECT DISTINCT amount = '2024-02-03 10:00Z' FROM t") == [(True,)]
+
+
+def test_what_a_handler_set_changes_no_value_of_a_table_route(connection: SinkConnection) -> None:
+    route = table_route(connection, "CREATE TABLE t (id int, amount timestamptz)")
+    connection.execute("SET TimeZone = 'America/New_York'")
+    route.settle(*events(1, 3, amount="2024-02-03 10:00"))
+    assert route.rows("SELECT DISTINCT amount = '2024-02-03 10:00Z' FROM t") == [(True,)]
