@@ -299,19 +299,19 @@ def test_a_handler_may_rely_on_a_deferrable_constraint_that_is_checked_at_once(c
 def test_a_deferred_constraint_that_is_added_while_the_sink_runs_parks_its_event_alone(
     connection: SinkConnection,
 ) -> None:
-    route = table_route(connection, "CREATE TABLE t (id int, amount int); CREATE TABLE amounts AS SELECT 1 AS amount")
+    connection.execute(b"CREATE TABLE amounts AS SELECT 1 AS amount; CREATE TABLE t (amount int)", prepare=False)
+
+    def handler(event: Event, tx: Transaction) -> None:
+        tx.execute("INSERT INTO t VALUES (%s)", (event.json(),))
+
+    route = handler_route(connection, handler)
+    route.settle(One(1, 1))
     route.sql("ALTER TABLE amounts ADD PRIMARY KEY (amount)")
-    route.settle(One(1, {"id": 1, "amount": 1}))
     route.sql("ALTER TABLE t ADD FOREIGN KEY (amount) REFERENCES amounts DEFERRABLE INITIALLY DEFERRED")
-    batch = One(2, {"id": 2, "amount": 13}), One(3, {"id": 3, "amount": 1})
-    for what in ("COMMIT did not succeed", "was altered"):
-        with pytest.raises(TryAgainError, match=what):
-            route.settle(*batch)
-    route.settle(*batch)
-    assert route.parked == [2]
-    route.sql("ALTER TABLE t DROP CONSTRAINT t_amount_fkey")
-    route.settle(One(4, {"id": 4, "amount": 13}))
-    assert route.rows("SELECT id FROM t ORDER BY id") == [(1,), (3,), (4,)]
+    with pytest.raises(TryAgainError, match="COMMIT did not succeed"):
+        route.settle(One(2, 13), One(3, 1))
+    route.settle(One(2, 13), One(3, 1))
+    assert (route.parked, route.rows("TABLE t")) == ([2], [(1,), (1,)])
 
 
 def test_a_constraint_that_is_dropped_while_the_sink_runs_costs_one_try(connection: SinkConnection) -> None:
