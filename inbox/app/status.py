@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from inbox.app.outbox_now import OutboxNow, outbox_now
 from inbox.errors import InboxError
 from inbox.events import Settlement, TopicPartition
-from inbox.kafka.cluster import Cluster
+from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.reader import LogReader
 from inbox.settings import Settings
+from inbox.sink.fit import is_another_topic
 from inbox.store.database import SinkConnection, connect, snapshot, starting
 from inbox.store.dead_letters import DeadLetters, State
 from inbox.store.generations import Generations
@@ -102,7 +103,7 @@ def read_status(settings: Settings) -> Status:
     with closing(connection), starting("reading the ledger"):
         ledger = _read(connection, schema, settings.failures.halt_above)
     current = [row for row in ledger.rows if not row.set_aside]
-    logs = _look_at_logs(settings, {row.address: row.next_offset for row in current})
+    logs = _look_at_logs(settings, current)
     outbox = outbox_now(settings.database, settings.outbox) if settings.outbox is not None else None
     totals = Settlement()
     for row in ledger.rows:
@@ -175,9 +176,10 @@ def _read(connection: SinkConnection, schema: str, halt_above: int) -> _LedgerNo
         )
 
 
-def _look_at_logs(settings: Settings, next_offsets: Mapping[TopicPartition, int]) -> _LogsNow:
-    if not next_offsets:
+def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _LogsNow:
+    if not ledger:
         return _LogsNow({}, {})
+    next_offsets = {row.address: row.next_offset for row in ledger}
     try:
         cluster = Cluster(settings.kafka, timeout_seconds=_BROKER_SECONDS)
         cluster.cluster_id()
@@ -192,6 +194,7 @@ def _look_at_logs(settings: Settings, next_offsets: Mapping[TopicPartition, int]
     absent = [str(partition) for partition in next_offsets if partition not in known]
     behind = {at: next_offsets[at] for at, end in ends.items() if next_offsets[at] < end}
     notices = [f"the cluster has no {', '.join(absent)} any more"] if absent else []
+    notices += _made_anew(ledger, here)
     # The ledger was read first, so that a sink that runs is never ahead of the ends.
     notices += [
         f"{at}: the ledger expects offset {next_offsets[at]} next, but the log ends at {end}; run `inbox check`"
@@ -201,6 +204,17 @@ def _look_at_logs(settings: Settings, next_offsets: Mapping[TopicPartition, int]
     held_back = {at: end for at, end in ends.items() if end < watermarks[at]}
     open_since = _first_times(settings, held_back, uncommitted=True)
     return _LogsNow(ends, _first_times(settings, behind), notices, watermarks, open_since)
+
+
+def _made_anew(ledger: Sequence[PartitionStatus], here: Mapping[str, TopicView]) -> list[str]:
+    """Of another topic of the same name the figures say nothing: its offsets are of other events."""
+    topics = {row.address.topic: here[row.address.topic].topic_id for row in ledger if row.address.topic in here}
+    anew = {row.address.topic for row in ledger if is_another_topic(row.topic_id, topics.get(row.address.topic))}
+    return [
+        f"topic {name} was deleted and made anew: its end offsets are not of the log that the ledger speaks of; "
+        "run `inbox check`"
+        for name in sorted(anew)
+    ]
 
 
 def _first_times(

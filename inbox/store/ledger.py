@@ -95,6 +95,7 @@ class PartitionStatus:
     settlement: Settlement
     same_id_other_payload: int
     partition_id: int = 0
+    topic_id: UUID | None = None
 
     @property
     def set_aside(self) -> bool:
@@ -247,6 +248,7 @@ class Ledger:
                 settlement=Settlement(*row[6:10]),
                 same_id_other_payload=row[10],
                 partition_id=row[11],
+                topic_id=row[12],
             )
             for row in connection.execute(self._sql["status"])
         ]

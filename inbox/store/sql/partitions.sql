@@ -185,7 +185,7 @@ WHERE partition_id = %(partition_id)s;
 
 -- name: status
 SELECT topic, partition, next_offset, owner, owner_epoch, updated_at, applied, duplicate, filtered, dead_lettered,
-    same_id_other_payload, partition_id
+    same_id_other_payload, partition_id, topic_id
 FROM {schema}.partitions ORDER BY topic, partition;
 
 -- name: rates

@@ -208,6 +208,16 @@ def test_a_log_that_ends_before_the_ledger_has_no_lag_and_a_notice(sink: Sink, i
     )
 
 
+def test_a_topic_that_was_made_anew_is_told_although_its_log_is_long_enough(
+    sink: Sink, inbox: Callable[..., Result]
+) -> None:
+    assert inbox("run", "--until-end", sink).code == 0
+    sink.sql("UPDATE inbox.partitions SET topic_id = gen_random_uuid()")
+    told = inbox("status", sink)
+    said = f"topic {sink.topic} was deleted and made anew: its end offsets are not of the log that the ledger speaks of"
+    assert said in told.out + told.err
+
+
 def test_a_transaction_that_a_producer_leaves_open_is_told_although_the_lag_is_0(sink: Sink, inbox: Inbox) -> None:
     sink.produce(20)
     assert inbox("run", "--until-end", sink).code == 0
