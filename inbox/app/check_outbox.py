@@ -74,11 +74,27 @@ def _check_topics(
     examination: Examination, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str
 ) -> None:
     found: dict[str, int] = dict.fromkeys(topics, 0)
-    examination.ask("topics of the outbox", lambda: found.update(_topics(examination.database(), schema, outbox)))
+
+    def question() -> None:
+        connection = examination.database()
+        _require_this_version(connection, schema, outbox)
+        found.update(_topics(connection, schema, outbox))
+
+    examination.ask("topics of the outbox", question)
     ours = outbox.relay is RelayKind.INBOX
     for topic, largest in sorted(found.items()):
         subject = f"publishing to {topic}"
         examination.ask(subject, partial(_judge, examination, subject, topic, largest, kafka, ours=ours))
+
+
+def _require_this_version(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> None:
+    """What is wrong with the schema was found before; a query would only say that a table is not there."""
+    if outbox.existing is not None:
+        return
+    try:
+        require_outbox(connection, schema, outbox)
+    except StartupError:
+        raise UnaskedError("the schema holds no outbox of this version") from None
 
 
 def _find_heartbeats(examination: Examination, topic: str, kafka: KafkaOptions) -> None:

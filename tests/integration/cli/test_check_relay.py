@@ -56,6 +56,19 @@ def test_what_stops_the_relay_is_a_failure(
     assert found["producer"][0] == "failed"
 
 
+def test_without_an_outbox_its_topics_are_not_asked_for(
+    check: Callable[..., dict[str, tuple[str, list[str]]]],
+    stage: Stage,  # noqa: F811
+) -> None:
+    with stage.connect() as connection:
+        connection.execute("DROP SCHEMA inbox CASCADE")
+
+    found = check()
+
+    assert found["topics of the outbox"] == ("not checked", ["the schema holds no outbox of this version"])
+    assert "`inbox migrate`" in found["outbox in inbox"][1][0]
+
+
 def test_a_table_of_the_users_is_looked_at_and_what_is_only_slow_is_an_advice(
     check: Callable[..., dict[str, tuple[str, list[str]]]],
     stage: Stage,  # noqa: F811
