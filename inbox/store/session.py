@@ -23,6 +23,9 @@ _TRANSACTION_CONTROL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+_OF_ROLES = re.compile(r"\b(role|authorization)\b", re.IGNORECASE)
+"""What every statement has that takes another role; others that have it cost a round trip."""
+
 _NOT_ASKED = ("42601", "42P08", "42P18")
 """EXPLAIN does not take the statement, or a NULL alone says too little: no evidence against the statement."""
 
@@ -65,6 +68,10 @@ class HandlerSession:
             self._close()
         if self._connection.info.transaction_status == pq.TransactionStatus.INERROR:
             raise EventError("the handler left the transaction aborted; it has to let database errors through")
+        if any(_OF_ROLES.search(query) for query in self._statements):
+            # The sink's own statements behind it need the sink's rights.
+            for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE"):
+                self._connection.execute(statement)
 
     def _send(self, query: str) -> None:
         with self._noting():

@@ -408,6 +408,26 @@ def test_a_lock_that_a_handler_keeps_is_given_back_and_told(handled_by: HandledB
     assert "handler-kept-a-lock" in [line["event"] for line in lines]
 
 
+@pytest.mark.parametrize("local", ["", "LOCAL"])
+def test_a_role_that_a_handler_takes_is_not_that_of_the_sinks_own_statements(handled_by: HandledBy, local: str) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        tx.execute(f"SET {local} ROLE {role}")
+        tx.execute("INSERT INTO effects (event) VALUES (%s)", (event.id.int,))
+        if event.id.int == 2:
+            raise EventError("no")
+
+    sink = handled_by(handler)
+    role = f"tenant_{sink.name.replace('-', '_')}"
+    sink.sql(f"CREATE ROLE {role}")
+    sink.sql(f"GRANT INSERT ON effects TO {role}")
+    sink.send(*(Out(number) for number in (1, 2, 3)))
+    with sink.running():
+        sink.eventually_settled(3)
+    assert effects(sink) == [1, 3]
+    sink.sql(f"DROP OWNED BY {role}")
+    sink.sql(f"DROP ROLE {role}")
+
+
 def test_a_deferred_constraint_parks_its_event_alone(handled_by: HandledBy) -> None:
     def handler(event: Event, tx: Transaction) -> None:
         tx.execute("INSERT INTO lines VALUES (%s)", (99 if event.id.int == 3 else 1,))
