@@ -4,7 +4,7 @@ There an operator is named with its schema: one that somebody else makes for the
 """
 
 from collections.abc import Mapping, Sequence
-from typing import LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple, cast
 
 from psycopg import sql
 
@@ -80,4 +80,4 @@ class Comparing:
 
 def _named(schema: str, operator: str) -> sql.Composable:
     # From the catalog, where an operator's name has no letters and no quotes.
-    return sql.SQL("OPERATOR({}.{})").format(sql.Identifier(schema), sql.SQL(operator))
+    return sql.SQL("OPERATOR({}.{})").format(sql.Identifier(schema), sql.SQL(cast(LiteralString, operator)))
