@@ -41,7 +41,7 @@ BOUND = 100 * MEGABYTE + 8 * (16 << 20)
 class Backlog:
     """Events for a sink to take, in turn into each partition: of each so many bytes in its key, value and headers.
 
-    `poison`: none of them can be applied. `codec` is how they are compressed.
+    `poison`: none of them can be applied, for its value is no number. `codec` is how they are compressed.
     """
 
     events: int
@@ -66,7 +66,8 @@ class Backlog:
         producer = Producer({"bootstrap.servers": bootstrap_servers, **properties})
         note, headers = "x" * self.value_bytes, [("padding", b"x" * self.header_bytes)] if self.header_bytes else []
         for number in range(self.events):
-            value = f'{{"number": {"null" if self.poison else number}, "note": "{note}"}}'
+            shown = '"none"' if self.poison else number
+            value = f'{{"number": {shown}, "note": "{note}"}}'
             event_id = ("event_id", str(uuid.uuid4()).encode())
             key = b"%d" % number + b"k" * self.key_bytes if self.key_bytes else None
             while True:
