@@ -185,12 +185,8 @@ def test_a_wrong_way_into_kafka_is_told_and_how_to_mend_it(
     ("way", "said"),
     [
         pytest.param(plain("TLS"), "as brokers do that expect TLS; check .kafka. security.protocol", id="plain to TLS"),
-        # Which of the two librdkafka has read last depends on how the broker's end of the connection closed.
-        pytest.param(
-            tls("PLAINTEXT"),
-            "(connecting to a PLAINTEXT broker listener|SSL connection closed by peer .* in state SSL_HANDSHAKE)",
-            id="TLS to plain",
-        ),
+        # "connecting to a PLAINTEXT broker listener?" follows, unless the broker's end was closed another way.
+        pytest.param(tls("PLAINTEXT"), "SSL connection closed by peer.*in state SSL_HANDSHAKE", id="TLS to plain"),
     ],
 )
 def test_what_may_be_an_outage_is_tried_again_and_says_what_was_heard(
