@@ -9,9 +9,10 @@ from inbox.events import TopicPartition
 from inbox.handlers import LoadedHandler
 from inbox.settings import Settings
 from inbox.sink.apply import Effect, HandlerEffect, TableEffect
-from inbox.sink.attempts import BoundRoute, ParkedKeys
+from inbox.sink.attempts import BoundRoute
 from inbox.sink.calls import Calls, WatchedCalls
 from inbox.sink.evidence import Evidence
+from inbox.sink.parked_keys import ParkedKeys
 from inbox.sink.routes import Route
 from inbox.sink.row_waits import RowWaits
 from inbox.sink.row_watch import RowWatch
@@ -20,6 +21,7 @@ from inbox.sink.suspects import Suspects
 from inbox.sink.time_limit import TimeLimit
 from inbox.sink.witness import LogWitness
 from inbox.store.database import SinkConnection, connect
+from inbox.store.dead_letters import MOST_PARKED_KEYS
 from inbox.store.handling import Handling
 from inbox.store.letter_copies import LetterCopies
 from inbox.store.outbox import Outbox
@@ -35,7 +37,7 @@ class Desks:
         self._ready = ready
         self._owner = owner
         self._time_limit = time_limit
-        self._parked_keys: ParkedKeys = {}
+        self._parked_keys = ParkedKeys(MOST_PARKED_KEYS)
         self._row_waits = RowWaits(settings.failures.wait_for_rows.total_seconds())
         self._witness = LogWitness(ready.cluster, Explanation(settings, ready.cluster).of_topics)
         self._evidence = Evidence()

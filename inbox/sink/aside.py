@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from inbox.errors import EventError, OrderHaltError, error_text
 from inbox.events import address_of
 from inbox.policy import Order
-from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys
+from inbox.sink.attempts import Attempts, BoundRoute
 from inbox.sink.batch import NO_ID, Column
 from inbox.sink.hand_parked import ParkedByHandError
+from inbox.sink.parked_keys import HeldKeys
 from inbox.store.dead_letters import DeadLetter, State, held_key
 from inbox.telemetry import log
 
@@ -15,12 +16,12 @@ from inbox.telemetry import log
 class Aside:
     """What is known of it before an event is tried; `refused` are the errors of those that are not, by place."""
 
-    def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, parked_keys: ParkedKeys) -> None:
+    def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, held: HeldKeys) -> None:
         self._do = attempts
         self._route = route
         self._column = column
         self.refused: dict[int, BaseException] = dict(column.refused)
-        self._held = {scope[1]: keys for scope, keys in parked_keys.items() if scope[0] == route.route_id and keys}
+        self._held = held
         self._newly_held: dict[int, dict[bytes, int]] = {}
 
     def any_of(self, places: Sequence[int]) -> bool:

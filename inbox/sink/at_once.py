@@ -10,10 +10,11 @@ from itertools import pairwise
 from inbox.errors import InboxError
 from inbox.failpoints import Failpoint, reach
 from inbox.sink.apply import TableEffect
-from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
+from inbox.sink.attempts import Attempts, BoundRoute, RouteResult
 from inbox.sink.batch import Column
 from inbox.sink.claiming import claims_of
 from inbox.sink.isolate import LARGEST_PART, RouteSettling
+from inbox.sink.parked_keys import HeldKeys
 from inbox.store.failures import is_of_one_event, says_missing, says_repeated, says_there
 from inbox.store.processed import Asked, ClaimedBeforeError, all_different, found_any
 
@@ -22,7 +23,7 @@ _FIRST_PART, _PART = 250, 1000
 
 
 def settle_column(
-    do: Attempts, route: BoundRoute, column: Column, parked_keys: ParkedKeys, under_way: Callable[[], None]
+    do: Attempts, route: BoundRoute, column: Column, held: HeldKeys, under_way: Callable[[], None]
 ) -> RouteResult:
     """Settle all events of a column, at once as far as they can be expected to be new and good.
 
@@ -32,7 +33,7 @@ def settle_column(
         TryAgainError: an outage.
         HaltError: an event fails, where order = "halt".
     """
-    settling = RouteSettling(do, route, column, parked_keys)
+    settling = RouteSettling(do, route, column, held)
     if not isinstance(route.effect, TableEffect):
         under_way()
         return settling.run()

@@ -13,9 +13,6 @@ from inbox.store.processed import Processed
 from inbox.store.session import HandlerSession
 from inbox.store.transaction import BatchTransaction
 
-ParkedKeys = dict[tuple[int, int], dict[bytes, int]]
-"""Keys, as `held_key` has them, with the offset from which on their events wait, by (route id, partition id)."""
-
 
 @dataclass(frozen=True)
 class BoundRoute:

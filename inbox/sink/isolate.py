@@ -11,10 +11,11 @@ from inbox.failpoints import Failpoint, reach
 from inbox.policy import Isolation, SameId, Verdict, after_failure, pause_before_attempt
 from inbox.sink.apply import AttemptFailed
 from inbox.sink.aside import Aside
-from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
+from inbox.sink.attempts import Attempts, BoundRoute, RouteResult
 from inbox.sink.batch import Column
 from inbox.sink.claiming import Claiming, SameIdOtherPayloadError
 from inbox.sink.doubts import Doubts
+from inbox.sink.parked_keys import HeldKeys
 from inbox.sink.row_waits import RowMissingError
 from inbox.store.dead_letters import DeadLetter
 from inbox.store.failures import is_of_one_event, says_missing
@@ -64,11 +65,11 @@ class RouteSettling:
     and the claims of those that are set aside are taken back.
     """
 
-    def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, parked_keys: ParkedKeys) -> None:
+    def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, held: HeldKeys) -> None:
         self._do = attempts
         self._route = route
         self._column = column
-        self._aside = Aside(attempts, route, column, parked_keys)
+        self._aside = Aside(attempts, route, column, held)
         self._claiming = Claiming(attempts, route)
         self._doubts = Doubts(attempts, route, column)
         self._any_failed = False

@@ -11,19 +11,20 @@ from inbox.events import Settlement, TopicPartition, address_of
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import FailureLimits, Order
 from inbox.sink.at_once import settle_column
-from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
+from inbox.sink.attempts import Attempts, BoundRoute, RouteResult
 from inbox.sink.batch import Batch, Column, Slice
 from inbox.sink.blame import Probe
 from inbox.sink.doubts import Doubts
 from inbox.sink.evidence import Evidence
 from inbox.sink.hand_parked import HandParked
 from inbox.sink.letter_limit import LetterLimit
+from inbox.sink.parked_keys import HeldKeys, ParkedKeys
 from inbox.sink.row_waits import RowMissingError
 from inbox.sink.row_watch import RowWatch
 from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
-from inbox.store.dead_letters import MOST_PARKED_KEYS, DeadLetter, DeadLetters, held_key
+from inbox.store.dead_letters import DeadLetter, DeadLetters
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.letter_copies import LetterCopies
 from inbox.store.processed import Processed
@@ -61,8 +62,7 @@ Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
 class Settler:
     """Settles batches on one connection.
 
-    `parked_keys` outlives the connection and is kept up to date with what is committed, and so do `suspects` and
-    `evidence`.
+    `parked_keys`, `suspects` and `evidence` outlive the connection.
     `introduce` adds partitions to the ledger that were made after the sink started. `takeover_seconds` is how long
     the transaction of a partition's owner before may go on; 0 for without end.
     `row_watch` lets events wait for rows that others may bring.
@@ -135,8 +135,7 @@ class Settler:
         if added := [partition for partition in partitions if partition not in found]:
             self._introduce(self._connection, added)
             holdings += self._ledger.acquire(self._connection, added, self._owner)
-        if self._limits.order is Order.KEY:
-            self._read_parked_keys([holding.partition_id for holding in holdings])
+        self._read_parked_keys([holding.partition_id for holding in holdings])
         if any(route.handlers for route in self._routes):
             self._suspects.acquired(self._connection, [holding.partition_id for holding in holdings])
         partition_ids = [holding.partition_id for holding in holdings]
@@ -166,18 +165,13 @@ class Settler:
         return []
 
     def _read_parked_keys(self, partition_ids: Sequence[int]) -> None:
-        for scope in [scope for scope in self._parked_keys if scope[1] in partition_ids]:
-            del self._parked_keys[scope]
-        self._parked_keys.update(self._dead_letters.parked_keys(self._connection, partition_ids))
-        self._bound_parked_keys()
+        if self._limits.order is Order.KEY:
+            self._parked_keys.read(self._connection, self._dead_letters, partition_ids)
 
-    def _bound_parked_keys(self) -> None:
-        """Raises HaltError where there are more than a worker may keep."""
-        if (count := sum(map(len, self._parked_keys.values()))) > MOST_PARKED_KEYS:
-            raise HaltError(
-                f"{count} keys have parked events, more than a worker keeps in memory ({MOST_PARKED_KEYS}); resolve "
-                'some with `inbox dead-letters retry` or `discard`, or set [failures] order = "none", then start again'
-            )
+    def _held_keys(self, route: BoundRoute, column: Column) -> HeldKeys:
+        if self._limits.order is not Order.KEY:
+            return {}
+        return self._parked_keys.of(self._connection, self._dead_letters, route.route_id, column)
 
     def look(self, topics: Sequence[str]) -> list[Holding]:
         holdings = self._ledger.look(self._connection, topics)
@@ -192,8 +186,7 @@ class Settler:
         rows = {row.address: row for row in self.look(topics) if row.owner == self._owner}
         ids = [each.partition_id for each in batch.slices.values()]
         # If that COMMIT was one, it parked keys of which nobody here was told.
-        if self._limits.order is Order.KEY:
-            self._read_parked_keys(ids)
+        self._read_parked_keys(ids)
         settled = resolved(batch, rows)
         if settled is None or settled.fenced:
             return settled
@@ -267,7 +260,8 @@ class Settler:
             self._transaction.rollback()
             raise
         SAME_ID_OTHER_PAYLOAD.inc(other_payloads)
-        self._remember_parked(letters)
+        if self._limits.order is Order.KEY:
+            self._parked_keys.remember(letters)
         self._letter_limit.passed(too_many)
         self._suspects.settled(batch)
         for route in self._routes:
@@ -284,7 +278,7 @@ class Settler:
         self._suspects.mark(route.route_id, column)
         self._hand_parked.mark(route.route_id, column)
         try:
-            return settle_column(self._attempts, route, column, self._parked_keys, under_way)
+            return settle_column(self._attempts, route, column, self._held_keys(route, column), under_way)
         except SmallerBatchError as error:
             if batch.records == 1:
                 self._weigh_alone(route, column, error)
@@ -380,16 +374,6 @@ class Settler:
             return
         self._older_asked_at = time.monotonic()
         self._processed.learn_older(self._connection)
-
-    def _remember_parked(self, letters: Sequence[DeadLetter]) -> None:
-        if self._limits.order is not Order.KEY:
-            return
-        for letter in letters:
-            if (raw := letter.record.key()) is not None:
-                keys, key = self._parked_keys.setdefault((letter.route_id, letter.partition_id), {}), held_key(raw)
-                keys[key] = min(letter.holds_from, keys.get(key, letter.holds_from))
-        if letters:
-            self._bound_parked_keys()
 
 
 def _address(batch: Batch, partition_id: int) -> TopicPartition:

@@ -1,6 +1,6 @@
 """Parked events, kept whole."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha512
@@ -123,6 +123,19 @@ class DeadLetters:
         for route_id, partition_id, key, first in connection.execute(self._sql["parked_keys"], parameters):
             keys.setdefault((route_id, partition_id), {})[bytes(key)] = first
         return keys
+
+    def parked_among(
+        self, connection: SinkConnection, route_id: int, partition_id: int, keys: Collection[bytes]
+    ) -> dict[bytes, int]:
+        """As `parked_keys`, of one route and partition, and of these keys alone."""
+        parameters = {
+            "route_id": route_id,
+            "partition_id": partition_id,
+            "keys": list(keys),
+            "short": _SHORT_KEY_BYTES,
+            "too_large": EventTooLargeError.__name__,
+        }
+        return {bytes(key): first for key, first in connection.execute(self._sql["parked_among"], parameters)}
 
     def parked_ahead(
         self, connection: SinkConnection, partition_ids: Sequence[int], error_class: str

@@ -476,8 +476,8 @@ MUTANTS = [
     ),
     Mutant(
         "parked keys are forgotten with the process",
-        "inbox/sink/settle.py",
-        "        self._parked_keys.update(self._dead_letters.parked_keys(self._connection, partition_ids))\n",
+        "inbox/sink/parked_keys.py",
+        "        self._kept.update(found)\n",
         "",
         (f"{EVENTS}::test_a_parked_key_is_remembered_over_a_restart",),
     ),

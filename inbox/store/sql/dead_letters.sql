@@ -127,6 +127,18 @@ FROM (
 GROUP BY route_id, partition_id, held
 LIMIT %(at_most)s;
 
+-- name: parked_among
+-- As parked_keys, for those of one batch. The index on open keys finds them, however many are open.
+SELECT held, min(kafka_offset + (error_class = %(too_large)s)::integer)
+FROM (
+    SELECT d.kafka_offset, d.error_class,
+        CASE WHEN octet_length(d.key) <= %(short)s THEN d.key ELSE decode('00', 'hex') || sha512(d.key) END AS held
+    FROM unnest(%(keys)s::bytea[]) AS wanted (key)
+    JOIN {schema}.dead_letters AS d ON d.key = wanted.key
+    WHERE d.route_id = %(route_id)s AND d.partition_id = %(partition_id)s AND d.state IN ('parked', 'waiting')
+) AS open
+GROUP BY held;
+
 -- name: parked_ahead
 -- What a person parked before the sink came to it. The unique index on the coordinates finds it, however many are open.
 SELECT d.route_id, d.partition_id, d.kafka_offset, d.error

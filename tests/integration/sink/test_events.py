@@ -5,11 +5,12 @@ from collections.abc import Callable
 from uuid import UUID, uuid5
 
 import pytest
+from structlog.testing import capture_logs
 
+from inbox.app import desks
 from inbox.errors import EventError, HaltError
 from inbox.events import Event
 from inbox.handlers import Transaction
-from inbox.sink import settle
 from inbox.sink.identify import namespace_of
 from tests import raw_headers
 from tests.integration.sink.running import Out, Sink
@@ -290,16 +291,37 @@ def test_a_key_that_is_the_digest_of_a_parked_one_does_not_wait(handled_by: Call
     assert sink.dead_letters() == [(0, "parked")]
 
 
-def test_more_parked_keys_than_a_worker_may_keep_stop_it(
+@pytest.mark.parametrize("length", [1, 64, 65])
+def test_more_parked_keys_than_a_worker_keeps_hold_their_events_all_the_same(
+    handled_by: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr(desks, "MOST_PARKED_KEYS", 3)
+    sink = handled_by(fails_on_bad, sink="batch_events = 1")
+    sink.send(*(Out(number, "bad", key=str(number) * length) for number in range(1, 9)))
+    with capture_logs() as lines:
+        sink.run()
+        sink.send(*(Out(10 + number, "good", key=str(number) * length) for number in range(1, 10)))
+        sink.run()
+    assert effects(sink) == [19]
+    assert [state for _, state in sink.dead_letters()] == ["parked"] * 8 + ["waiting"] * 8
+    assert "many-parked-keys" in [line["event"] for line in lines]
+
+
+def test_a_key_that_the_database_is_asked_for_waits_no_more_once_it_is_resolved(
     handled_by: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settle, "MOST_PARKED_KEYS", 3)
-    sink = handled_by(fails_on_bad, sink="batch_events = 1")
-    sink.send(*(Out(number, "bad", key=str(number)) for number in range(1, 9)))
-    for _ in range(2):
-        with pytest.raises(HaltError, match="4 keys have parked events, more than a worker keeps"):
-            sink.run()
-        assert sink.next_offsets() == {0: 4}
+    monkeypatch.setattr(desks, "MOST_PARKED_KEYS", 3)
+    sink = handled_by(fails_on_bad)
+    sink.send(*(Out(number, "bad", key=str(number)) for number in range(1, 6)))
+    with sink.running():
+        sink.eventually_settled(5)
+        sink.send(Out(11, "good", key="1"))
+        sink.eventually_settled(6)
+        assert sink.command("dead-letters", "discard", "--all", "--key", "1", "--execute") == 0
+        sink.send(Out(12, "good", key="1"), Out(13, "good", key="2"))
+        sink.eventually_settled(8)
+    assert effects(sink) == [12]
+    assert sink.dead_letters()[-2:] == [(5, "discarded"), (7, "waiting")]
 
 
 def test_without_order_later_events_of_a_parked_key_go_on(handled_by: Callable[..., Sink]) -> None:

@@ -18,6 +18,7 @@ from inbox.sink.apply import HandlerEffect
 from inbox.sink.attempts import BoundRoute
 from inbox.sink.batch import Batch, RouteEvents, Slice
 from inbox.sink.calls import WatchedCalls
+from inbox.sink.parked_keys import ParkedKeys
 from inbox.sink.settle import Settler
 from inbox.sink.suspects import Suspects
 from inbox.sink.time_limit import TimeLimit
@@ -56,7 +57,7 @@ class Desk:
         self._connection = connection
         self._outbox = outbox
         self._registration = bind()
-        self._parked: dict[tuple[int, int], set[bytes]] = {}
+        self._parked = ParkedKeys(1000)
         Ledger("inbox").add(connection, "cluster-1", None, {P0: 0})
 
     def settle(self, handle: Handle, *ids: UUID, batch: bool = False, sink: str = "inventory") -> None:
