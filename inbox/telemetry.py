@@ -138,9 +138,12 @@ class Outage:
         self._since = 0.0
         self._away: str | None = None
         self._told: set[tuple[str, str]] = set()
+        self._closed = False
 
     def seen(self, failure: TryAgainError) -> None:
-        """It is away, or still is."""
+        """It is away, or still is; nothing happens after `close`."""
+        if self._closed:
+            return
         if self._away is None:
             self._since = self._clock()
         self._pause_for(failure.away)
@@ -160,6 +163,11 @@ class Outage:
         """Nobody waits for it any more."""
         self._pause_for(None)
         self._told.clear()
+
+    def close(self) -> None:
+        """Whoever waited has ended: what is still heard on the way out is no outage."""
+        self._closed = True
+        self.given_up()
 
     def _pause_for(self, away: str | None) -> None:
         if away == self._away:

@@ -23,6 +23,7 @@ from inbox.dev import backends  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
 from inbox.store.migrations import migrate  # noqa: E402
 from inbox.store.options import DatabaseOptions  # noqa: E402
+from inbox.telemetry import PAUSED  # noqa: E402
 from tests.databases import Copies, create_database, drop_database, with_database  # noqa: E402
 from tests.kafka_topics import create_topic, idempotent_producer, transactional_producer, unique_name  # noqa: E402
 
@@ -56,6 +57,16 @@ def _choice(find: Callable[[], list[backends.Backend]]) -> str:
         return "none"
     others = f"; also here: {', '.join(found[1:])}" if found[1:] else ""
     return f"{found[0]}{others}"
+
+
+@pytest.fixture(autouse=True)
+def every_outage_ends_with_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that leaves `inbox_paused` set: the gauge is the process's, so a later test would wait for it."""
+    yield
+    left = {sample.labels["reason"]: sample.value for metric in PAUSED.collect() for sample in metric.samples}
+    PAUSED.clear()
+    still = {reason: value for reason, value in left.items() if value}
+    assert not still, f"{request.node.nodeid} leaves inbox_paused set: {still}"
 
 
 @pytest.fixture(scope="session")

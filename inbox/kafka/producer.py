@@ -20,6 +20,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from inbox.errors import InboxError, TryAgainError
+from inbox.kafka.bounded import ended_within
 from inbox.kafka.clients import made
 from inbox.kafka.failures import Fate, meaning_of, waits
 from inbox.kafka.first_steps import FirstSteps
@@ -35,6 +36,7 @@ _TRANSACTION_SECONDS, _ABORT_SECONDS = 10.0, 3.0
 _FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _REPORT_TRIES, _REPORT_SECONDS = 10, 0.1
+_END_SECONDS = 5.0
 
 _SILENT = logging.getLogger("inbox.kafka.producer.librdkafka")
 _SILENT.disabled = True
@@ -56,6 +58,7 @@ class EventProducer:
         self._failure: InboxError | None = None
         self._fatal: KafkaError | None = None
         self._purged: KafkaError | None = None
+        self._discarded = False
         self._first_steps = FirstSteps()
         configuration = {**self._properties(options), "error_cb": self._on_error}
         self._producer = made(lambda: Producer(configuration, logger=_SILENT))
@@ -114,9 +117,17 @@ class EventProducer:
         """Where there are transactions, it ends."""
 
     def discard(self) -> None:
-        """Forget what was not sent yet; what the brokers have by now they keep."""
+        """Forget what was not sent yet, and end the client; what the brokers have by now they keep."""
+        self._discarded = True
+        self._outage.close()
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
-        self._outage.given_up()
+        ended_within(_END_SECONDS, self._end_client)
+
+    def _end_client(self) -> None:
+        """The client ends with the last reference to it; the report of each message that was given up holds one."""
+        with suppress(KafkaException):
+            self._producer.flush(_END_SECONDS)
+        del self._producer
 
     def _serve(self, seconds: float) -> None:
         try:
@@ -150,6 +161,8 @@ class EventProducer:
         self._first_steps.add(topic, len(found.partitions))
 
     def _on_delivery(self, token: int, key: str, error: KafkaError | None, message: Message) -> None:
+        if self._discarded:
+            return
         if error is None:
             self._outage.over()
             partition = message.partition() or 0
@@ -185,7 +198,11 @@ class TransactionalProducer(EventProducer):
         self._open = False
         super().__init__(options, delivered)
         # Fences whoever used the id before, and ends what it left open.
-        self._in_our_words("beginning transactions", lambda: self._producer.init_transactions(_TRANSACTION_SECONDS))
+        try:
+            self._in_our_words("beginning transactions", lambda: self._producer.init_transactions(_TRANSACTION_SECONDS))
+        except BaseException:
+            self.discard()
+            raise
 
     def _properties(self, options: KafkaOptions) -> dict[str, Any]:
         properties = producer_properties(options)

@@ -88,13 +88,20 @@ class Relay:
         Raises:
             StartupError, HaltError: going on makes no sense.
         """
-        while not self._stopped:
-            self.progress.last_turn = time.monotonic()
-            try:
-                if self._serve():
-                    return
-            except TryAgainError as error:
-                self._wait_out(error)
+        try:
+            while not (self._stopped or self._serve_or_wait()):
+                pass
+        finally:
+            self._outage.close()
+
+    def _serve_or_wait(self) -> bool:
+        """Serve at one connection, and wait a while where that fails; return whether the outbox was found empty."""
+        self.progress.last_turn = time.monotonic()
+        try:
+            return self._serve()
+        except TryAgainError as error:
+            self._wait_out(error)
+            return False
 
     def _serve(self) -> bool:
         """At one connection, until it breaks or the relay is stopped; whether the outbox was found empty."""

@@ -140,11 +140,14 @@ class Worker:
         except (LostPlaceError, UnreadableError) as error:
             raise self._explain(error) from error
         finally:
-            self._outage.given_up()
-            self._pauses.now([])
-            PAUSED.labels("missing_row").set(0)
-            self._writer.close(wait_seconds=_REVOKE_SECONDS)
-            self._consumer.close()
+            self._outage.close()
+            try:
+                self._writer.close(wait_seconds=_REVOKE_SECONDS)
+                self._consumer.close()
+            finally:
+                # Only now: on its way out the worker may still collect an answer of the writer's.
+                self._pauses.now([])
+                PAUSED.labels("missing_row").set(0)
 
     def _turn(self) -> None:
         self.progress.last_turn = self._clock()

@@ -1,6 +1,5 @@
 """An outage in the log and in the metrics."""
 
-import pytest
 from structlog.testing import capture_logs
 
 from inbox.errors import TryAgainError
@@ -9,11 +8,6 @@ from inbox.telemetry import PAUSED, Outage
 LOST = TryAgainError("connection refused", away="database", reason="connection")
 FULL = TryAgainError("no space; make room", away="database", reason="disk_full", alert=True)
 HANDLER = TryAgainError("the shop does not answer")
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_away() -> None:
-    PAUSED.clear()
 
 
 def paused(reason: str) -> float:
@@ -75,3 +69,13 @@ def test_one_outage_that_ends_does_not_hide_another() -> None:
     assert paused("database") == 1
     other.given_up()
     assert paused("database") == 0
+
+
+def test_one_whose_owner_has_ended_sees_nothing_more() -> None:
+    outage = Outage()
+    outage.seen(LOST)
+    outage.close()
+    assert paused("database") == 0
+    with capture_logs() as lines:
+        outage.seen(LOST)
+    assert (paused("database"), lines) == (0, [])

@@ -88,6 +88,10 @@ def relay(*terms: Term | None) -> Relay:
     return made
 
 
+def paused() -> float:
+    return float(PAUSED.labels("kafka")._value.get())
+
+
 def told(lines: list[Any]) -> list[str]:
     return [line["event"] for line in lines]
 
@@ -114,10 +118,10 @@ def test_what_waits_behind_it_is_still_counted(lines: list[Any]) -> None:
 
 def test_a_standby_waits_for_nothing(lines: list[Any]) -> None:
     """The row that it failed at is the other relay's to send."""
-    made, paused_before = relay(Term(fails=True), None), PAUSED.labels("kafka")._value.get()
+    made = relay(Term(fails=True), None)
     made.run()
     assert made.progress.waiting_for is None
-    assert PAUSED.labels("kafka")._value.get() == paused_before
+    assert paused() == 0
 
 
 def test_a_relay_that_was_replaced_says_that_it_is_active_again(lines: list[Any]) -> None:
@@ -135,3 +139,17 @@ def test_an_idle_turn_that_missed_rows_is_no_end_of_the_outage(lines: list[Any])
     made = relay(Term(fails=True), Term(swept=False))
     made.run()
     assert told(lines) == ["relay-active", "waiting"]
+
+
+def test_a_relay_that_is_stopped_while_it_waits_leaves_no_outage(lines: list[Any]) -> None:
+    made = relay(Term(fails=True), Term(swept=False))
+    seen: list[float] = []
+    wait_out = made._wait_out
+
+    def waits(error: TryAgainError) -> None:
+        wait_out(error)
+        seen.append(paused())
+
+    made._wait_out = waits  # type: ignore[method-assign]
+    made.run()
+    assert (seen, paused()) == ([1], 0)

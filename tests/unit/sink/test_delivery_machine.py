@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from inbox.errors import TryAgainError
 from inbox.events import Header, Record, TopicPartition, last_header
 from inbox.kafka.consumer import RebalanceListener
 from inbox.sink.assignment import Assignment
@@ -21,7 +22,8 @@ from inbox.sink.intake import Intake
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.time_limit import TimeLimit
 from inbox.sink.worker import Worker
-from inbox.sink.writer import Settle
+from inbox.sink.writer import Look, Outcome, Settle
+from inbox.telemetry import PAUSED
 from tests.records import record
 from tests.unit.sink.memory import Fate, Log, MemoryConsumer, MemoryDesk, Row, SteppedWriter, Store, id_of
 
@@ -241,3 +243,26 @@ def test_a_settled_batch_is_freed_only_once_the_next_one_is_under_way() -> None:
     member.turn()
     assert at_the_next == [True]
     assert batch() is None
+
+
+def test_an_answer_that_comes_as_a_worker_leaves_is_no_outage_for_ever() -> None:
+    """Leaving the group revokes, and what is revoked is waited for: the database may fail in that very moment."""
+    delivery = Delivery()
+    member = delivery.members[0]
+    delivery.settle_down(member, 3)
+    delivery.produce(PARTITIONS[0], [1])
+    member.turn()
+    member.turn()
+    assert member.writer.has_work
+    failed = Outcome(Look(["orders"]), error=TryAgainError("gone", away="database", reason="connection"))
+
+    def leave() -> None:
+        member.writer._outcome = failed
+        member.worker._on_revoked(PARTITIONS)
+
+    member.consumer.close = leave  # type: ignore[method-assign]
+    member.worker.stop()
+    member.worker._consumer.subscribe = lambda *_: None  # type: ignore[method-assign]
+    member.worker._drain = lambda: None  # type: ignore[method-assign]
+    member.worker.run()
+    assert PAUSED.labels("database")._value.get() == 0

@@ -1,0 +1,75 @@
+"""A producer of the outbox that is discarded is gone: its client ends, and its outage with it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaError
+
+from inbox.dev.ports import LOOPBACK, free_port
+from inbox.errors import TryAgainError
+from inbox.kafka import producer as module
+from inbox.kafka.options import KafkaOptions
+from inbox.kafka.producer import EventProducer, TransactionalProducer
+from inbox.telemetry import PAUSED
+
+TASKS = Path("/proc/self/task")
+
+pytestmark = pytest.mark.skipif(not TASKS.exists(), reason="the threads of librdkafka are found in /proc")
+
+
+def threads_of_clients() -> set[str]:
+    found = set()
+    for task in TASKS.iterdir():
+        with suppress(FileNotFoundError):
+            if (task / "comm").read_text().startswith("rdk:"):
+                found.add(task.name)
+    return found
+
+
+@pytest.fixture
+def options() -> KafkaOptions:
+    """Of brokers that are away."""
+    return KafkaOptions(group_id="", properties={"bootstrap.servers": f"{LOOPBACK}:{free_port()}"})
+
+
+@pytest.fixture
+def threads_made() -> Callable[[], set[str]]:
+    before = threads_of_clients()
+    return lambda: threads_of_clients() - before
+
+
+def test_it_keeps_no_connection(options: KafkaOptions, threads_made: Callable[[], set[str]]) -> None:
+    """A relay makes one for each term: while Kafka is away, hundreds."""
+    producer = EventProducer(options, lambda *_: None)
+    assert threads_made()
+    producer.discard()
+    assert not threads_made()
+
+
+def test_a_message_that_was_given_up_does_not_keep_it(
+    options: KafkaOptions, threads_made: Callable[[], set[str]]
+) -> None:
+    producer = EventProducer(options, lambda *_: None)
+    producer.send(1, "topic", "key", b"value", [])
+    producer.discard()
+    assert not threads_made()
+
+
+def test_one_that_cannot_begin_transactions_is_discarded(
+    options: KafkaOptions, threads_made: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TRANSACTION_SECONDS", 0.2)
+    with pytest.raises(TryAgainError, match="beginning transactions"):
+        TransactionalProducer(options, "id", lambda *_: None)
+    assert not threads_made()
+
+
+def test_what_it_still_hears_is_no_outage(options: KafkaOptions) -> None:
+    producer = EventProducer(options, lambda *_: None)
+    producer._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert PAUSED.labels("kafka")._value.get() == 1
+    producer.discard()
+    producer._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert PAUSED.labels("kafka")._value.get() == 0
