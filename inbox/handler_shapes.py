@@ -10,6 +10,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from inbox.errors import InboxError
+
+
+class UnfinishedHandlerError(InboxError, TypeError):
+    """A handler returned something that still has to be awaited or iterated, so its body did not run to its end."""
+
+
 _WAY_OUT = "write it as a plain `def`, and publish what has to wait for another service to the outbox"
 
 
@@ -78,7 +85,7 @@ def _refuse_unfinished(result: object) -> None:
     for each in (result, getattr(result, "gen", None)):
         if isinstance(each, Awaitable | Generator | AsyncGenerator):
             _close(each)
-            raise TypeError(
+            raise UnfinishedHandlerError(
                 f"the handler returned an object of type {type(result).__name__}, so it did not run to its "
                 f"end; {_WAY_OUT}"
             )

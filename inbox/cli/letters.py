@@ -70,12 +70,21 @@ def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
     }
     lines = [f"{name + ':':<13} {'none' if text is None else printable(text)}" for name, text in fields.items()]
     lines += _error_lines(letter)
-    return lines + (_payload_lines(letter) if payload else [])
+    if payload:
+        return lines + _detail_lines(letter) + _payload_lines(letter)
+    return lines + ([f"{'detail:':<13} kept, --payload shows it"] if letter.has_detail else [])
 
 
 def _error_lines(letter: Letter) -> list[str]:
     first, *causes = (printable(line) for line in letter.error.split("\n"))
     return [f"{'error:':<13} {letter.error_class}: {first}", *(f"{'':<13} from {cause}" for cause in causes)]
+
+
+def _detail_lines(letter: Letter) -> list[str]:
+    if letter.error_detail is None:
+        return []
+    first, *more = (printable(line) for line in letter.error_detail.split("\n"))
+    return [f"{'detail:':<13} {first}", *(f"{'':<13} {line}" for line in more)]
 
 
 def _cells(letter: Letter) -> list[str]:
@@ -108,6 +117,7 @@ def _payload(letter: Letter) -> dict[str, Any]:
         "key": as_base64(record.key()),
         "value": as_base64(record.value()),
         "headers": [[name, as_base64(value)] for name, value in record.headers() or ()],
+        "error_detail": letter.error_detail,
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from inbox.errors import EventError, OrderHaltError, error_text
+from inbox.errors import EventError, OrderHaltError
 from inbox.events import address_of
 from inbox.policy import Order
 from inbox.sink.attempts import Attempts, BoundRoute
@@ -10,6 +10,7 @@ from inbox.sink.batch import NO_ID, Column
 from inbox.sink.hand_parked import ParkedByHandError
 from inbox.sink.parked_keys import HeldKeys
 from inbox.store.dead_letters import DeadLetter, State, held_key
+from inbox.store.error_texts import shown
 from inbox.telemetry import log
 
 
@@ -101,7 +102,7 @@ class Aside:
     def _report(self, letter: DeadLetter) -> None:
         if self._do.trial:
             return
-        where, reason = address_of(letter.record), error_text(letter.error)
+        where, reason = address_of(letter.record), shown(letter.error).partition("\n")[0]
         if self._do.limits.order is Order.HALT and not isinstance(letter.error, ParkedByHandError):
             raise OrderHaltError(
                 f'route "{self._route.name}" cannot apply {where}: {reason}; [failures] order = "halt" stops here: '

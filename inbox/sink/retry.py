@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from inbox.errors import SmallerBatchError, error_text
+from inbox.errors import SmallerBatchError
 from inbox.policy import FailureLimits, Order
 from inbox.sink.attempts import Attempts, BoundRoute
 from inbox.sink.batch import Column
@@ -19,6 +19,7 @@ from inbox.sink.isolate import RouteSettling
 from inbox.sink.routes import Route
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter, DeadLetters, EventTooLargeError, State
+from inbox.store.error_texts import shown
 from inbox.store.ledger import Ledger
 from inbox.store.letters import Letter, Letters
 from inbox.store.processed import Claims, Processed
@@ -159,7 +160,7 @@ class LetterDesk:
             again = aside.get(letter.record.offset())
             if again is not None and again.state is State.PARKED:
                 self._dead_letters.fail_again(self._connection, letter.dead_letter_id, again)
-                failed.append((letter.dead_letter_id, error_text(again.error)))
+                failed.append((letter.dead_letter_id, shown(again.error)))
         return failed
 
     def _give_up(self, unit: Unit) -> int:

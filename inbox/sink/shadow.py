@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from inbox.errors import error_text
 from inbox.events import Record, address
 from inbox.policy import FailureLimits, Order
 from inbox.sink.attempts import Attempts, BoundRoute
@@ -13,6 +12,7 @@ from inbox.sink.isolate import RouteSettling
 from inbox.store.audit import AuditReads
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import OPEN
+from inbox.store.error_texts import shown
 from inbox.store.ledger import KnownPartition
 from inbox.store.processed import Claims, Processed
 from inbox.store.session import HandlerSession
@@ -123,7 +123,7 @@ class Shadow:
         found.filtered += part.routes[route.name].filtered
         self._claims.look_up(self._connection, route.route_id, column)
         result = RouteSettling(self._attempts, route, column, {}).run()
-        failed = {letter.record.offset(): error_text(letter.error) for letter in result.letters}
+        failed = {letter.record.offset(): shown(letter.error) for letter in result.letters}
         duplicate = result.duplicates.total()
         found.failed += len(failed)
         found.duplicate += duplicate

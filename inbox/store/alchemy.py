@@ -23,7 +23,11 @@ def engine_over(
         psycopg.Error: the connection broke meanwhile.
     """
     engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool, pool_reset_on_return=None
+        "postgresql+psycopg://",
+        creator=lambda: connection,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        hide_parameters=True,
     )
     # It has a few questions at first, and ends them with a rollback, which is not for it to do.
     ends, connection.ends = connection.ends, Ends.IGNORED

@@ -9,9 +9,10 @@ from uuid import UUID
 
 import orjson
 
-from inbox.errors import EventError, error_text
+from inbox.errors import EventError
 from inbox.events import Record, as_base64, record_milliseconds, record_time
 from inbox.store.database import SinkConnection
+from inbox.store.error_texts import kept, shown
 from inbox.store.sql import statements
 from inbox.store.storable import Storable, storable_in
 
@@ -96,7 +97,7 @@ class DeadLetters:
     def fail_again(self, connection: SinkConnection, dead_letter_id: int, letter: DeadLetter) -> None:
         """What was tried anew failed: with its new error, and its tries added to the earlier ones."""
         row = _row(letter, storable_in(connection))
-        changes = {name: row[name] for name in ("error_class", "error", "attempts")}
+        changes = {name: row[name] for name in ("error_class", "error", "error_detail", "attempts")}
         connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
 
     def resolve_applied(
@@ -171,6 +172,7 @@ def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
         "value": record.value(),
         **told,
         "headers": orjson.dumps(told["headers"]).decode(),
+        "error_detail": None if (detail := kept(letter.error)) is None else _bounded(detail, storable),
     }
 
 
@@ -180,18 +182,11 @@ def described(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
         "type": storable(letter.type) if letter.type else None,
         "headers": [(storable(name), as_base64(value)) for name, value in letter.record.headers() or ()],
         "error_class": storable(type(letter.error).__name__),
-        "error": storable(_chain(letter.error)[:_LONGEST_ERROR])[:_LONGEST_ERROR],
+        "error": _bounded(shown(letter.error), storable),
         "attempts": letter.attempts,
         "state": letter.state.value,
     }
 
 
-def _chain(error: BaseException) -> str:
-    """The error and what it came from, innermost last, one a line."""
-    lines: list[str] = []
-    link: BaseException | None = error
-    while link is not None and len(lines) < 10:
-        text, name = error_text(link), type(link).__name__
-        lines.append(f"{name}: {text}" if lines and not text.startswith(name) else text)
-        link = link.__cause__
-    return "\n".join(lines)
+def _bounded(text: str, storable: Storable) -> str:
+    return storable(text[:_LONGEST_ERROR])[:_LONGEST_ERROR]

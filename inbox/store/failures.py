@@ -13,6 +13,7 @@ import psycopg
 from psycopg import errors
 
 from inbox.errors import EventError, Guess, InboxError, Refusal, SmallerBatchError, StartupError, TryAgainError
+from inbox.store.wording import described
 
 
 class Fate(Enum):
@@ -135,8 +136,8 @@ _ENDS_THE_SESSION = ("FATAL", "PANIC")
 _REASONS = {"23": "constraint", "44": "constraint", "P0": "raised"}
 """Labels of outages whose code alone says that they are the event's, by class."""
 
-_HOLDS_VALUES = ("22",)
-"""Classes whose message quotes the value: the payload stays out of texts."""
+_OF_VALUES = "22"
+"""The class of values that their column or their statement cannot take."""
 
 _ROW_SECURITY = "ExecWithCheckOptions"
 """Where PostgreSQL raises 42501 for a row that a policy refuses: the role's rights are another function's."""
@@ -184,7 +185,7 @@ def _guess_of_a_row(error: psycopg.Error) -> Guess:
     if state in _MISSED:
         return Guess.VALUE
     by_function = source == _RAISED or " function " in f" {error.diag.context or ''}"
-    if not by_function and (state in _OTHER_ROWS or state.startswith(_HOLDS_VALUES)):
+    if not by_function and (state in _OTHER_ROWS or state.startswith(_OF_VALUES)):
         return Guess.VALUE
     return Guess.EVENT
 
@@ -249,18 +250,6 @@ def in_our_words() -> Iterator[None]:
         raise translated(error) from error
 
 
-def described(error: psycopg.Error) -> str:
-    """One line with the SQLSTATE and what it concerns, without any value of the event."""
-    if error.sqlstate is None:
-        return " ".join(str(error).split()) or type(error).__name__
-    if error.sqlstate.startswith(_HOLDS_VALUES):
-        text = _spoken(_name(error.sqlstate))
-        place = f' in column "{error.diag.column_name}"' if error.diag.column_name else ""
-    else:
-        text, place = error.diag.message_primary or str(error), ""
-    return f"{text}{place} ({error.sqlstate})"
-
-
 def _is_of_a_value(error: psycopg.Error) -> bool:
     """Whether the client could not even send what it was given."""
     if error.sqlstate is not None or isinstance(error, errors.PipelineAborted):
@@ -280,16 +269,3 @@ def _state_in(error: psycopg.Error) -> str:
     if "database" in text and "does not exist" in text:
         return "3D000"
     return ""
-
-
-def _name(state: str) -> str:
-    try:
-        return errors.lookup(state).__name__
-    except KeyError:
-        # A function may raise a state of its own.
-        return "DataException"
-
-
-def _spoken(name: str) -> str:
-    """`InvalidTextRepresentation` as `invalid text representation`."""
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()

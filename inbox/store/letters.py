@@ -10,6 +10,7 @@ from uuid import UUID
 from inbox.events import Header, TopicPartition, address
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import State
+from inbox.store.error_texts import parted
 from inbox.store.sql import statements
 
 _CREATE_TIME = 1
@@ -68,7 +69,10 @@ class KeptRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """A row of `dead_letters`; the record's value and headers are there only where they were asked for."""
+    """A row of `dead_letters`; what is payload is there only where it was asked for.
+
+    That is the record's value and headers, and `error_detail`; `has_detail` says whether the error has any.
+    """
 
     dead_letter_id: int
     state: State
@@ -86,6 +90,8 @@ class Letter:
     resolved_at: datetime | None
     resolved_by: str | None
     record: KeptRecord
+    error_detail: str | None = None
+    has_detail: bool = False
 
 
 class Concerned(NamedTuple):
@@ -176,6 +182,7 @@ class Letters:
 
 def _letter(row: tuple[Any, ...]) -> Letter:
     key, value, headers = row[12], row[20], row[21] or []
+    error, cut = parted(row[14])
     return Letter(
         dead_letter_id=row[0],
         state=State(row[1]),
@@ -186,7 +193,7 @@ def _letter(row: tuple[Any, ...]) -> Letter:
         event_id=row[10].bytes if row[10] else None,
         type=row[11],
         error_class=row[13],
-        error=row[14],
+        error=error,
         attempts=row[15],
         created_at=row[16],
         updated_at=row[17],
@@ -195,6 +202,8 @@ def _letter(row: tuple[Any, ...]) -> Letter:
         record=KeptRecord(
             TopicPartition(row[5], row[7]), row[8], row[9], key, value, [_header(each) for each in headers]
         ),
+        error_detail=cut if row[22] is None else row[22],
+        has_detail=row[23] or cut is not None,
     )
 
 

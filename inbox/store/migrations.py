@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError
 
 from inbox.errors import InboxError, StartupError, TryAgainError
 from inbox.store.database import connect
-from inbox.store.failures import described
 from inbox.store.journeys import Journey, targets
 from inbox.store.migration_lock import take_lock
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.pooler import own_session
 from inbox.store.revisions import OUTBOX, Step
 from inbox.store.schema_fit import current_revision, is_newer_and_usable, require_payload
+from inbox.store.wording import described
 
 # SQLSTATE classes and codes of a database that may do it later: connection, rollback, resources, lock not
 # had in time, intervention (57014 is the statement timeout), system, and a standby before its promotion.
@@ -111,7 +111,9 @@ def _run(
     if not journeys:
         return
     connection.autocommit = False
-    engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool, hide_parameters=True
+    )
     with engine.connect() as alembics:
         for journey in journeys:
             config = journey.config(schema, outbox, applied)

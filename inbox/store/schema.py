@@ -234,6 +234,7 @@ def _dead_letters(tables: MetaData) -> None:
         Column("resolved_at", DateTime(timezone=True)),
         Column("resolved_by", Text),
         Column("replay_id", Integer),
+        Column("error_detail", Text),
         UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
         # Retry walks the open ones of a partition and route in order; the closed ones only pile up.

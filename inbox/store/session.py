@@ -11,8 +11,9 @@ from psycopg import pq
 
 from inbox.errors import EventError, InboxError
 from inbox.store.database import Ends, SinkConnection
-from inbox.store.failures import ABOUT_TYPES, described, in_our_words, translated
+from inbox.store.failures import ABOUT_TYPES, in_our_words, translated
 from inbox.store.flight import Flight, Parameters, Statement
+from inbox.store.wording import described
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

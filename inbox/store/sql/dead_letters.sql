@@ -5,22 +5,22 @@
 -- all the same (a replay, of an event that has no claim) is open again, as the worker that parks it takes it to be.
 INSERT INTO {schema}.dead_letters AS d (
     event_id, route_id, partition_id, kafka_offset, kafka_timestamp, kafka_milliseconds, type,
-    key, value, headers, error_class, error, attempts, state, replay_id
+    key, value, headers, error_class, error, error_detail, attempts, state, replay_id
 ) VALUES (
     %(event_id)s, %(route_id)s, %(partition_id)s, %(kafka_offset)s, %(kafka_timestamp)s, %(kafka_milliseconds)s,
-    %(type)s, %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(attempts)s, %(state)s,
-    %(replay_id)s
+    %(type)s, %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(error_detail)s, %(attempts)s,
+    %(state)s, %(replay_id)s
 )
 ON CONFLICT (route_id, partition_id, kafka_offset) DO UPDATE
 SET state = excluded.state, error_class = excluded.error_class, error = excluded.error,
-    attempts = d.attempts + excluded.attempts, replay_id = excluded.replay_id,
+    error_detail = excluded.error_detail, attempts = d.attempts + excluded.attempts, replay_id = excluded.replay_id,
     updated_at = now(), resolved_at = NULL, resolved_by = NULL
 WHERE d.state IN ('retried', 'discarded');
 
 -- name: fail_again
 UPDATE {schema}.dead_letters
-SET state = 'parked', error_class = %(error_class)s, error = %(error)s, attempts = attempts + %(attempts)s,
-    updated_at = now()
+SET state = 'parked', error_class = %(error_class)s, error = %(error)s, error_detail = %(error_detail)s,
+    attempts = attempts + %(attempts)s, updated_at = now()
 WHERE dead_letter_id = %(dead_letter_id)s;
 
 -- name: selected
@@ -35,7 +35,10 @@ WHERE d.state = ANY (%(states)s)
     AND (%(topic)s::text IS NULL OR split_part(p.topic, '#', 1) = %(topic)s)
     AND (%(route)s::text IS NULL OR r.name = %(route)s)
     AND (%(key)s::bytea IS NULL OR d.key = %(key)s)
-    AND (%(error)s::text IS NULL OR strpos(lower(d.error), lower(%(error)s::text)) > 0)
+    AND (
+        %(error)s::text IS NULL OR strpos(lower(d.error), lower(%(error)s::text)) > 0
+        OR strpos(lower(d.error_detail), lower(%(error)s::text)) > 0
+    )
     AND (%(older_than)s::interval IS NULL OR d.created_at < now() - %(older_than)s::interval)
 ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
 
@@ -44,7 +47,8 @@ ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
 SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part(p.topic, '#', 1), p.topic_id, p.partition,
     d.kafka_offset, d.kafka_milliseconds, d.event_id, d.type, d.key, d.error_class, d.error, d.attempts,
     d.created_at, d.updated_at, d.resolved_at, d.resolved_by,
-    CASE WHEN %(whole)s THEN d.value END, CASE WHEN %(whole)s THEN d.headers END
+    CASE WHEN %(whole)s THEN d.value END, CASE WHEN %(whole)s THEN d.headers END,
+    CASE WHEN %(whole)s THEN d.error_detail END, d.error_detail IS NOT NULL
 FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (dead_letter_id, place)
 JOIN {schema}.dead_letters AS d USING (dead_letter_id)
 JOIN {schema}.routes AS r USING (route_id)
@@ -54,7 +58,11 @@ ORDER BY wanted.place;
 -- name: sizes
 -- How many bytes `letters` sends of each, in the order of the ids given.
 SELECT d.dead_letter_id, coalesce(octet_length(d.key), 0) + octet_length(d.error)
-    + CASE WHEN %(whole)s THEN coalesce(octet_length(d.value), 0) + octet_length(d.headers::text) ELSE 0 END
+    + CASE WHEN %(whole)s
+        THEN coalesce(octet_length(d.value), 0) + octet_length(d.headers::text)
+            + coalesce(octet_length(d.error_detail), 0)
+        ELSE 0
+    END
 FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (dead_letter_id, place)
 JOIN {schema}.dead_letters AS d USING (dead_letter_id)
 ORDER BY wanted.place;

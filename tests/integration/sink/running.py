@@ -151,6 +151,10 @@ class Sink:
     def dead_letter_errors(self) -> list[str]:
         return self.column("SELECT error FROM inbox.dead_letters ORDER BY kafka_offset")
 
+    def dead_letter_details(self) -> list[str | None]:
+        """What is kept of the errors with the payload."""
+        return self.column("SELECT error_detail FROM inbox.dead_letters ORDER BY kafka_offset")
+
     def eventually_settled(self, next_offset: int, *, partition: int = 0, within: float = WITHIN_SECONDS) -> None:
         eventually(
             lambda: self.next_offsets().get(partition) == next_offset,

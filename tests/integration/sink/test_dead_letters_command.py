@@ -66,7 +66,7 @@ def test_the_list_is_a_json_object_a_line_in_the_order_of_keys(parked: Sink, let
 def test_payloads_are_shown_only_where_they_are_asked_for(letters: Letters) -> None:
     assert "payload" not in objects(letters("list", "--json"))[0]
     payload = objects(letters("list", "--json", "--payload"))[0]["payload"]
-    assert list(payload) == ["key", "value", "headers"]
+    assert list(payload) == ["key", "value", "headers", "error_detail"]
     assert (b64decode(payload["key"]), b64decode(payload["value"])) == (b"a", b'{"n": 1}')
     assert [name for name, _ in payload["headers"]] == ["event_id"]
     assert '{"n"' not in letters("list").out

@@ -103,16 +103,17 @@ def test_an_error_is_told_with_what_it_came_from(connection: SinkConnection, dea
     error.__cause__ = KeyError("sku")
     error.__cause__.__cause__ = ValueError()
     dead_letters.park(connection, [replace(LETTER, error=error)])
-    assert column(connection, "error") == ["cannot reserve\nKeyError: 'sku'\nValueError"]
+    assert column(connection, "error") == ["cannot reserve\nKeyError\nValueError"]
+    assert column(connection, "error_detail") == ["KeyError: 'sku'\nValueError"]
 
 
 @pytest.mark.parametrize(
     ("error", "text"),
     [
         (ValueError(), "ValueError"),
-        (ValueError("a\x00b"), "a\N{REPLACEMENT CHARACTER}b"),
-        (ValueError("a\udcffb"), "a?b"),
-        (ValueError("x" * 20_000), "x" * 10_000),
+        (EventError("a\x00b"), "a\N{REPLACEMENT CHARACTER}b"),
+        (EventError("a\udcffb"), "a?b"),
+        (EventError("x" * 20_000), "x" * 10_000),
     ],
 )
 def test_no_text_of_an_error_keeps_its_event_from_being_parked(
@@ -122,13 +123,28 @@ def test_no_text_of_an_error_keeps_its_event_from_being_parked(
     assert column(connection, "error") == [text]
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("a\x00b"), "ValueError: a\N{REPLACEMENT CHARACTER}b"),
+        (ValueError("a\udcffb"), "ValueError: a?b"),
+        (ValueError("x" * 20_000), ("ValueError: " + "x" * 20_000)[:10_000]),
+    ],
+)
+def test_no_detail_of_an_error_keeps_its_event_from_being_parked(
+    connection: SinkConnection, dead_letters: DeadLetters, error: Exception, text: str
+) -> None:
+    dead_letters.park(connection, [replace(LETTER, error=error)])
+    assert column(connection, "error_detail") == [text]
+
+
 def test_an_error_that_came_from_itself_is_told_with_an_end(
     connection: SinkConnection, dead_letters: DeadLetters
 ) -> None:
     first, second = ValueError("a"), ValueError("b")
     first.__cause__, second.__cause__ = second, first
     dead_letters.park(connection, [replace(LETTER, error=first)])
-    assert len(column(connection, "error")[0].splitlines()) == 10
+    assert len(column(connection, "error_detail")[0].splitlines()) == 10
 
 
 def test_no_type_or_header_keeps_its_event_from_being_parked(

@@ -8,7 +8,8 @@ import pytest
 from psycopg import errors
 
 from inbox.errors import EventError, SmallerBatchError, StartupError, TryAgainError
-from inbox.store.failures import MEANINGS, at_start, described, translated
+from inbox.store.failures import MEANINGS, at_start, translated
+from inbox.store.wording import described
 
 
 def raised(sqlstate: str, text: str = "what the server said") -> psycopg.Error:
