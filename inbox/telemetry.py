@@ -92,7 +92,17 @@ _hide: Callable[[str], str] = _hide_nothing
 
 
 def _without_secrets(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {name: _hide(value) if isinstance(value, str) else value for name, value in line.items()}
+    return {name: _hidden_within(value) for name, value in line.items()}
+
+
+def _hidden_within(value: object) -> object:
+    if isinstance(value, str):
+        return _hide(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_hidden_within(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _hidden_within(each) for name, each in value.items()}
+    return value if isinstance(value, int | float | None) else _hide(str(value))
 
 
 def _printable(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:

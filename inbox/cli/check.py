@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from inbox.app.examination import Finding, Verdict
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.options import any_settings, config_option, example, json_option, properties_option
 from inbox.cli.printing import print_json, print_lines
+from inbox.cli.secrets import of_command
 from inbox.cli.tables import PlainTable, print_table
 from inbox.settings import Settings
 
@@ -30,7 +32,8 @@ def check(config: Path | None, properties: tuple[tuple[str, str], ...], as_json:
     advice is no part, and 3 if the configuration itself cannot be used.
     """
     settings = any_settings(config, properties)
-    findings = examine(settings) if isinstance(settings, Settings) else check_relay(settings)
+    found = examine(settings) if isinstance(settings, Settings) else check_relay(settings)
+    findings = [_without_secrets(finding) for finding in found]
     sound = all(finding.verdict in (Verdict.OK, Verdict.ADVICE) for finding in findings)
     if as_json:
         print_json({"ok": sound, "checks": [_as_json(finding) for finding in findings]})
@@ -39,6 +42,10 @@ def check(config: Path | None, properties: tuple[tuple[str, str], ...], as_json:
     else:
         print_lines(_lines(findings))
     return DONE if sound else FOUND_A_FAILURE
+
+
+def _without_secrets(finding: Finding) -> Finding:
+    return replace(finding, problems=[of_command().hidden_in_sentence(problem) for problem in finding.problems])
 
 
 def _as_json(finding: Finding) -> dict[str, object]:

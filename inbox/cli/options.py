@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from inbox.cli.secrets import Secrets
+from inbox.cli.secrets import of_command
+from inbox.kafka.options import KafkaOptions
 from inbox.settings import (
     DatabaseSettings,
     RelaySettings,
@@ -17,7 +18,8 @@ from inbox.settings import (
     load_relay_settings,
     load_settings,
 )
-from inbox.settings.properties import is_secret, spelt_in_variables
+from inbox.settings.properties import LOGIN_IN_URL, is_secret, spelt_in_variables
+from inbox.store.options import DatabaseOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -60,6 +62,11 @@ def _pair(text: str) -> tuple[str, str]:
             f"environment variable INBOX_KAFKA__{spelt_in_variables(name).upper()}, or as file "
             f"kafka__{spelt_in_variables(name)} in the directory that INBOX_SECRETS_DIR names"
         )
+    if LOGIN_IN_URL.search(value):
+        raise click.BadParameter(
+            f"{name} holds a password, and the arguments of a process can be read by everybody on its machine; give a "
+            "URL without one"
+        )
     return name, value
 
 
@@ -80,7 +87,7 @@ def sink_settings(config: Path | None, properties: tuple[tuple[str, str], ...] =
         StartupError: something is wrong or missing; the text says all of it.
     """
     settings = load_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
-    _secrets().learn(settings.database, settings.kafka)
+    _learn(settings.database, settings.kafka)
     return settings
 
 
@@ -91,7 +98,7 @@ def any_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = 
         StartupError: as `sink_settings`.
     """
     settings = load_any_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
-    _secrets().learn(settings.database, settings.kafka)
+    _learn(settings.database, settings.kafka)
     return settings
 
 
@@ -102,7 +109,7 @@ def relay_settings(config: Path | None, properties: tuple[tuple[str, str], ...] 
         StartupError: as `sink_settings`.
     """
     settings = load_relay_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
-    _secrets().learn(settings.database, settings.kafka)
+    _learn(settings.database, settings.kafka)
     return settings
 
 
@@ -124,7 +131,7 @@ def database_settings(config: Path | None) -> DatabaseSettings:
         StartupError: as `sink_settings`.
     """
     settings = load_database_settings(config=config, flags={}, environ=_environ(), cwd=Path.cwd())
-    _secrets().learn(settings.database)
+    _learn(settings.database)
     return settings
 
 
@@ -132,6 +139,8 @@ def _environ() -> Mapping[str, str]:
     return dict(os.environ)
 
 
-def _secrets() -> Secrets:
-    found = click.get_current_context().find_object(Secrets)
-    return found if found is not None else Secrets()
+def _learn(database: DatabaseOptions, kafka: KafkaOptions | None = None) -> None:
+    secrets = of_command()
+    secrets.learn(database, kafka)
+    if password := os.environ.get("PGPASSWORD"):
+        secrets.learn_value(password)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import orjson
 
+from inbox.cli.secrets import of_command
 from inbox.printable import printable, printable_lines
 
 _CONTROLS = re.compile("[\x7f-\x9f]")
@@ -36,8 +37,8 @@ def print_json(document: Mapping[str, Any], *, indented: bool = False) -> None:
 
 
 def notice(text: str) -> None:
-    """Print something to know beside the answer, on stderr."""
-    print_text(f"inbox: {text}", err=True)
+    """Print something to know beside the answer, on stderr, without the secrets of the command."""
+    print_text(f"inbox: {of_command().hidden_in_sentence(text)}", err=True)
 
 
 def timestamp(moment: datetime | None) -> str | None:

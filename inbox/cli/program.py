@@ -2,10 +2,12 @@
 
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import cast
 
@@ -62,19 +64,23 @@ def program() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command that the arguments (default: the process's) name, and ends the process with its exit code."""
     _open_what_is_closed()
-    code = result_of(arguments)
+    secrets = Secrets()
+    _hide_in_tracebacks_of_threads(secrets)
+    code = result_of(arguments, secrets)
     sys.exit(code if _flushed() else FOUND_A_FAILURE)
 
 
-def result_of(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of a command, after it printed what it had to say."""
-    secrets = Secrets()
+def result_of(arguments: Sequence[str] | None = None, secrets: Secrets | None = None) -> int:
+    """The exit code of a command, after it printed what it had to say; `secrets` learns what it must not print."""
+    secrets = secrets or Secrets()
     try:
         result = program.main(arguments, prog_name="inbox", standalone_mode=False, obj=secrets)
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        print_text(secrets.hidden_in_sentence(shown.getvalue()), err=True, nl=False)
         return error.exit_code
     except InboxError as error:
         print_text(said(secrets.hidden_in_sentence(str(error))), err=True)
@@ -83,6 +89,16 @@ def result_of(arguments: Sequence[str] | None = None) -> int:
         print_text(secrets.hidden(traceback.format_exc()), err=True)
         return UNEXPECTED
     return result if isinstance(result, int) else 0
+
+
+def _hide_in_tracebacks_of_threads(secrets: Secrets) -> None:
+    """Let a thread that ends with a defect show no secret either."""
+
+    def show(found: threading.ExceptHookArgs) -> None:
+        if found.exc_type is not SystemExit and found.exc_value is not None:
+            print_text(secrets.hidden("".join(traceback.format_exception(found.exc_value))), err=True)
+
+    threading.excepthook = show
 
 
 def said(text: str) -> str:

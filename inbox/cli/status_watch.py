@@ -9,7 +9,7 @@ from rich.text import Text
 
 from inbox.app.status import Status
 from inbox.cli.printing import notice, print_json, print_text
-from inbox.cli.secrets import without_passwords
+from inbox.cli.secrets import of_command
 from inbox.cli.signals import Stop
 from inbox.cli.status_report import document, partitions_table, summary
 from inbox.cli.tables import print_table
@@ -32,7 +32,7 @@ def watch_status(look: Callable[[], Status], stop: Stop, *, interval_seconds: fl
             try:
                 shown = look()
             except TryAgainError as error:
-                trouble = without_passwords(str(error))
+                trouble = of_command().hidden_in_sentence(str(error))
             live.update(_screen(shown, trouble), refresh=True)
             stop.wait(interval_seconds)
 
@@ -42,7 +42,7 @@ def _print_each(look: Callable[[], Status], stop: Stop, interval_seconds: float,
         try:
             found = look()
         except TryAgainError as error:
-            notice(without_passwords(str(error)))
+            notice(str(error))
         else:
             for text in found.notices:
                 notice(text)

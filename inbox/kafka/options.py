@@ -20,8 +20,8 @@ GUARDED: Mapping[str, tuple[str, str]] = {
 """Property -> (the value the sink sets, why it may not be another)."""
 
 
-LOADS_CODE = frozenset({"plugin.library.paths", "ssl.engine.location", "ssl.providers"})
-"""Properties that make librdkafka or OpenSSL load a library and run it; only the command line may set them."""
+LOADS_CODE = frozenset({"plugin.library.paths", "sasl.kerberos.kinit.cmd", "ssl.engine.location", "ssl.providers"})
+"""Properties that make librdkafka run a library or a shell command; only the command line may set them."""
 
 
 DEFAULTS: Mapping[str, tuple[str, str]] = {

@@ -19,7 +19,11 @@ PARAMETERS: frozenset[str] = frozenset(
 _FORM = 'a PostgreSQL URI such as "postgresql://user@host:5432/database"'
 _SCHEME = re.compile(r"postgres(?:ql)?://")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
-_HOST = re.compile(r"(?:\[[^\[\]/?,]+\]|[^\[\]:/?,]*)(?::([0-9]*))?")
+_REFUSED = {
+    "sslkey": 'its sslkey has to be a file: with a ":" in it, libpq loads the OpenSSL engine of that name and runs it',
+    "sslkeylogfile": "its sslkeylogfile would write the keys of every TLS session into a file; leave it out",
+}
+_HOST = re.compile(r"(?:\[[^\[\]/?,@]+\]|[^\[\]:/?,@]*)(?::([0-9]*))?")
 
 
 def database_url(value: object) -> str:
@@ -72,6 +76,8 @@ def _check_parameters(query: str) -> None:
         if not separator or "=" in setting:
             raise UnfitError(f'{_FORM}; after its "?" come name=value pairs joined by "&"')
         name = unquote(name)
+        if (reason := _REFUSED.get(name)) and (name != "sslkey" or ":" in unquote(setting)):
+            raise UnfitError(f"{_FORM}; {reason}")
         if name not in PARAMETERS and pair != "ssl=true":
             raise UnfitError(
                 f'{_FORM}; after its "?" is a name that libpq does not know{hint(name, sorted(PARAMETERS))}'

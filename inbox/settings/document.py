@@ -172,7 +172,7 @@ class Document(Section):
 
     sink: SinkSection = SinkSection()
     database: DatabaseSection = DatabaseSection.model_validate({})
-    kafka: dict[str, Annotated[str, PlainValidator(_property)]] = {}
+    kafka: dict[str, Annotated[str, PlainValidator(_property)]] = Field({}, repr=False)
     routes: list[RouteSection] = []
     failures: FailuresSection = FailuresSection()
     retention: RetentionSection = RetentionSection()

@@ -7,13 +7,13 @@ from datetime import date, datetime, time
 from difflib import get_close_matches
 
 from inbox.errors import StartupError
-from inbox.settings.properties import is_secret
+from inbox.settings.properties import LOGIN_IN_URL, NAMED_SECRET, is_secret
 
 Path = tuple[str | int, ...]
 """Where a value is: `("routes", 0, "table", "mode")`."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_CREDENTIALS = re.compile(r"://\S*@|-----BEGIN|\bpassword\s*=", re.IGNORECASE)
+_BEGINS_KEY = "-----BEGIN"
 _QUOTE_LENGTH = 60
 _LIST_LENGTH = 12
 
@@ -71,7 +71,7 @@ def quote(value: object) -> str:
         return "a table" if isinstance(value, dict) else "a list"
     if not isinstance(value, str):
         return "something else"
-    if _CREDENTIALS.search(value):
+    if _BEGINS_KEY in value or LOGIN_IN_URL.search(value) or NAMED_SECRET.search(value):
         return "(not shown: it looks like a secret)"
     cut = value if len(value) <= _QUOTE_LENGTH else value[:_QUOTE_LENGTH] + "…"
     return json.dumps(cut, ensure_ascii=False)

@@ -1,5 +1,6 @@
 """librdkafka's own names: which properties there are, which are one under two names, which hold secrets."""
 
+import re
 from collections.abc import Mapping
 from importlib import resources
 
@@ -26,6 +27,17 @@ _ALIASES: Mapping[str, str] = {
 _SECRET_WORDS = ("password", "passphrase", "secret", "user.info", "token", "jaas")
 _SECRET_NAMES = frozenset({"sasl.oauthbearer.config", "sasl.oauthbearer.extensions"})
 _TOKEN_NAMES = frozenset({"sasl.oauthbearer.token.endpoint.url"})
+
+NAMED_SECRET = re.compile(
+    r"""([\w.-]*(?:password|passphrase|secret|user[._]info|token|jaas[._]config|[._]pem|oauthbearer[._]config
+    |oauthbearer[._]extensions|scram_client_key|scram_server_key)(?:["']?\s*=\s*|["']\s*:\s*))
+    ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""A secret behind its name: in a conninfo, a URL, a variable, a line of TOML or of JSON; librdkafka's and libpq's."""
+
+LOGIN_IN_URL = re.compile(r"(://[^\s:/@]*:)\S*(@)")
+"""A password in a URL, up to the last `@` of the word: one that was not escaped may hold another."""
 
 
 def canonical(name: str) -> str:

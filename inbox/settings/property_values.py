@@ -1,10 +1,14 @@
 """What values librdkafka's properties take, as far as their names alone say it."""
 
+import re
 from collections.abc import Mapping
 from importlib import resources
 
 from inbox.settings.problems import quote
 
+_IN_A_COMMAND = frozenset({"sasl.kerberos.keytab", "sasl.kerberos.principal", "sasl.kerberos.service.name"})
+"""What librdkafka puts into the shell command that fetches a Kerberos ticket, as it is."""
+_NO_COMMAND = re.compile(r"[\w./@:+-]*", re.ASCII)
 _BOOLEANS = ("true", "t", "1", "false", "f", "0")
 
 
@@ -20,6 +24,8 @@ VALUES: Mapping[str, tuple[str, ...]] = _read()
 
 def wrong_value(name: str, value: str) -> str | None:
     """Return what is expected instead of a value that no client would take; None where one may take it."""
+    if name in _IN_A_COMMAND and not _NO_COMMAND.fullmatch(value):
+        return "expected letters, digits and . / _ @ : + - alone: librdkafka puts it into a shell command as it is"
     if name not in VALUES:
         return None
     kind, *values = VALUES[name]

@@ -5,7 +5,7 @@ from collections import Counter
 from inbox.kafka.options import GUARDED, LOADS_CODE, PRODUCER_GUARDED
 from inbox.settings.outbox_rules import review_outbox
 from inbox.settings.problems import hint, quote, show_path
-from inbox.settings.properties import KNOWN, canonical
+from inbox.settings.properties import KNOWN, LOGIN_IN_URL, canonical, is_secret
 from inbox.settings.property_values import wrong_value
 from inbox.settings.review import Review
 from inbox.settings.route_conflicts import review_conflicts
@@ -64,9 +64,11 @@ def _review_kafka(subject: Review) -> None:
         elif canonical(name) in LOADS_CODE and subject.layers.origin(path) != FLAG:
             subject.blame(
                 path,
-                f"makes every command that reads this file run native code from another file; give it as -X {name}=... "
-                "where the process is started, so that only who starts it decides",
+                "makes every command that reads it run native code or a shell command of its own; give it as "
+                f"-X {name}=... where the process is started, so that only who starts it decides",
             )
+        elif not is_secret(name) and LOGIN_IN_URL.search(value):
+            subject.blame(path, "holds a password, which librdkafka shows in its errors; give a URL without one")
         elif name == "transactional.id":
             subject.blame(
                 path, "only the relay has one; set [outbox] transactional_id, and start it with --transactional"

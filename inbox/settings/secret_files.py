@@ -23,7 +23,7 @@ def fingerprint(files: list[Path]) -> bytes:
     for file in files:
         content = b""
         with suppress(OSError):
-            content = file.read_bytes()
+            content = file.read_bytes() if file.is_file() else b""
         digest.update(str(file).encode() + b"\0" + hashlib.sha256(content).digest())
     return digest.digest()
 

@@ -227,6 +227,12 @@ def test_a_name_that_nobody_offers_is_refused_with_the_nearest(offer: Offer) -> 
     )
 
 
+def test_a_name_of_a_module_is_no_handler(offer: Offer) -> None:
+    offer({"reserve_stock": "shop:plain"})
+    assert 'no installed package offers a handler "shop:plain"' in refused("shop:plain")
+    assert "shop" not in sys.modules
+
+
 def test_a_name_far_from_all_is_refused_with_what_there_is(offer: Offer) -> None:
     offer({"reserve_stock": "shop:plain", "bill": "shop:plain"})
     assert "(installed are: bill, reserve_stock)" in refused("xyz")

@@ -1,19 +1,22 @@
 """The `[kafka]` section: librdkafka's names, and what guards delivery."""
 
 import ctypes
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from confluent_kafka import cimpl
+from confluent_kafka import Consumer, KafkaException, cimpl
 
 from inbox.kafka.options import GUARDED, LOADS_CODE
 from inbox.settings import Settings
 from inbox.settings.properties import KNOWN, is_secret
-from inbox.settings.property_values import VALUES
+from inbox.settings.property_values import _IN_A_COMMAND, VALUES
 
 Load = Callable[..., Settings]
 Refuse = Callable[..., str]
+Capture = pytest.CaptureFixture[str]
 
 
 def test_the_sinks_name_is_the_group_unless_another_is_given(load: Load) -> None:
@@ -188,3 +191,63 @@ def test_an_environment_variable_cannot_make_the_sink_load_a_library(refuse: Ref
 @pytest.mark.parametrize("name", sorted(LOADS_CODE))
 def test_the_command_line_may_name_a_library(load: Load, name: str) -> None:
     assert load(flags={name: "mine"}).kafka.properties[name] == "mine"
+
+
+@pytest.mark.parametrize("name", ["sasl.kerberos.keytab", "sasl.kerberos.principal", "sasl.kerberos.service.name"])
+def test_what_goes_into_a_shell_command_is_one_word(load: Load, refuse: Refuse, name: str) -> None:
+    assert "shell command" in refuse(flags={name: "x; touch /tmp/harm"})
+    assert "shell command" in refuse(flags={name: "$(id)"})
+    assert load(flags={name: "inbox/db-1@REALM.ORG"}).kafka.properties[name]
+
+
+def test_what_the_command_for_kerberos_tickets_is_made_of_is_known(tmp_path: Path) -> None:
+    [command] = [row[3] for row in listed(tmp_path) if row[0].strip() == "sasl.kerberos.kinit.cmd"]
+
+    assert set(re.findall(r"%\{([\w.]+)}", command)) <= {*_IN_A_COMMAND, "config.prop.name"}
+
+
+def test_a_url_with_a_login_is_refused_where_it_is_no_secret(refuse: Refuse) -> None:
+    said = refuse(environ={"INBOX_KAFKA__SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL": "https://client:hunter2@idp/token"})
+
+    assert "holds a password" in said
+    assert "hunter2" not in said
+
+
+REVIEWED = {
+    "sasl.oauthbearer.token.endpoint.url",
+    "sasl.oauthbearer.assertion.private.key.file",
+    "enable.sasl.oauthbearer.unsecure.jwt",
+    "sasl.oauthbearer.method",
+    "ssl.key.location",
+    "ssl.certificate.location",
+    "ssl.keystore.location",
+    "sasl.oauthbearer.assertion.algorithm",
+    "sasl.oauthbearer.metadata.authentication.type",
+    "sasl.oauthbearer.client.credentials.client.id",
+    "sasl.oauthbearer.sub.claim.name",
+    "sasl.oauthbearer.grant.type",
+    "sasl.oauthbearer.assertion.file",
+    "https.ca.location",
+    "sasl.username",
+}
+"""Properties whose name or description speaks of secrets, and that hold none: a path, a method, an address, a name."""
+
+
+def test_every_property_that_speaks_of_a_secret_is_one_or_was_reviewed(tmp_path: Path) -> None:
+    speaks = re.compile(r"password|passphrase|secret|credential|private key|PEM|\bjwt token|\btoken\b", re.IGNORECASE)
+    named = {row[0].strip() for row in listed(tmp_path)[2:] if speaks.search(row[0] + row[-1])} & KNOWN
+
+    assert len(named) > 10
+    assert {name for name in named if not is_secret(name)} - REVIEWED == set()
+
+
+def test_every_value_that_librdkafka_itself_hides_is_a_secret(tmp_path: Path, capfd: Capture) -> None:
+    """With `debug=conf` it shows what was set, and `[redacted]` for what it calls sensitive."""
+    texts = {row[0].strip() for row in listed(tmp_path)[2:] if row[-1].strip().endswith("*Type: string*")} & KNOWN
+    for name in sorted(texts - LOADS_CODE):
+        with suppress(KafkaException):
+            Consumer({"group.id": "g", "bootstrap.servers": "127.0.0.1:1", "debug": "conf", name: "MARK"}).close()
+    redacted = set(re.findall(r"\]:   (\S+) = \[redacted\]", capfd.readouterr().err))
+
+    assert {"sasl.password", "ssl.key.password"} <= redacted
+    assert {name for name in redacted if not is_secret(name)} <= REVIEWED

@@ -4,11 +4,13 @@ import traceback
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inbox.errors import StartupError
 from inbox.settings import load_settings
+from inbox.settings.document import Document
 from inbox.settings.sources import Value
 
 SECRETS = st.text(alphabet="QXZ7", min_size=12, max_size=20)
@@ -92,6 +94,32 @@ def test_credentials_in_the_wrong_place_are_not_quoted(tmp_path: Path) -> None:
     shown = traceback.format_exception(_error(tmp_path))
 
     assert "hunter2" not in "".join(shown)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[kafka]\n"sasl.password=hunter2" = 1\n',
+        '[kafka]\n"sasl.oauthbearer.client.secret=hunter2" = 1\n',
+        '[kafka]\n"sasl.oauthbearer.assertion.private.key.passphrase = hunter2" = 1\n',
+        '[kafka]\n"sasl.password" = hunter2\n',
+        '[kafka]\n"sasl.password" = "hunter2\n',
+        '[kafka]\nsasl = {password = "hunter2", password = "hunter2"}\n',
+        '[database]\nurl = "host=db password=hunter2"\n',
+        '[database]\nurl = "postgresql://db/inbox?password=hunter2&x=1"\n',
+        '[database]\nurl = "postgresql://u:pass@hunter2@db/inbox"\n',
+        '[database]\npassword = "hunter2"\n',
+        '[http]\nlisten = "sslpassword=hunter2"\n',
+    ],
+)
+def test_a_mistake_beside_a_secret_does_not_show_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "inbox.toml").write_text(text)
+
+    assert "hunter2" not in "".join(traceback.format_exception(_error(tmp_path)))
+
+
+def test_the_document_that_was_read_does_not_show_its_properties() -> None:
+    assert "hunter2" not in repr(Document.model_validate({"kafka": {"sasl.password": "hunter2"}}))
 
 
 def test_a_value_on_its_way_does_not_show_itself() -> None:

@@ -1,5 +1,6 @@
 """Where values come from, and which of them wins."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -256,6 +257,18 @@ def test_an_unknown_secret_file_is_refused_with_the_nearest(refuse: Refuse, tmp_
     said = refuse(environ={"INBOX_SECRETS_DIR": "secrets"})
 
     assert said == "secret file database_url: unknown; did you mean database__url?"
+
+
+def test_a_secret_file_that_would_hold_the_sink_up_is_refused(refuse: Refuse, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    os.mkfifo(secrets / "database__url")
+    (secrets / "kafka__sasl_password").symlink_to("/dev/zero")
+
+    said = refuse(environ={"INBOX_SECRETS_DIR": "secrets"})
+
+    assert "secret file database__url: is no regular file" in said
+    assert "secret file kafka__sasl_password: is no regular file" in said
 
 
 def test_a_secrets_directory_that_is_absent_is_an_error(refuse: Refuse) -> None:

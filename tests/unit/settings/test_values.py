@@ -201,12 +201,35 @@ def test_each_form_of_a_connection_uri_is_taken(url: str) -> None:
         "postgresql://h/d?sslmode",
         "postgresql://h/a b",
         "postgresql://h/d\n",
+        "postgresql://u:hunter2@hunter3@h/d",
         7,
     ],
 )
 def test_what_is_no_connection_uri_is_refused(url: object) -> None:
     with pytest.raises(UnfitError, match="PostgreSQL URI"):
         database_url(url)
+
+
+def test_no_part_of_a_password_is_taken_for_a_host() -> None:
+    with pytest.raises(UnfitError, match='"@" is %40') as refused:
+        database_url("postgresql://u:hunter2@hunter3@h/d")
+    assert "hunter" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["pkcs11:hunter2", "%2Fopt%2Fevil%3Akey", "/opt/evil:key"])
+def test_a_connection_uri_cannot_make_libpq_load_native_code(key: str) -> None:
+    with pytest.raises(UnfitError, match="libpq loads the OpenSSL engine of that name and runs it") as refused:
+        database_url(f"postgresql://h/d?sslkey={key}")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_connection_uri_names_the_file_of_a_key() -> None:
+    assert database_url("postgresql://h/d?sslkey=/etc/inbox/tls.key")
+
+
+def test_a_connection_uri_cannot_have_the_keys_of_sessions_written_to_a_file() -> None:
+    with pytest.raises(UnfitError, match="would write the keys of every TLS session into a file"):
+        database_url("postgresql://h/d?sslkeylogfile=/tmp/keys")
 
 
 @settings(deadline=None)
