@@ -69,6 +69,7 @@ class _Examination(Examination):
         for topic in wanted_topics(settings.routes):
             self.ask(f"topic {topic}", partial(self._find_topic, topic))
         self.ask("rights in Kafka", lambda: require_kafka_rights(self.cluster(), self._topics))
+        self.advise_on_transport()
         self._advise_on_gaps()
         self._advise_on_instance()
         self._advise_on_owners()

@@ -31,6 +31,7 @@ def check_relay(settings: RelaySettings) -> list[Finding]:
             check_existing(examination, settings.outbox)
             examination.ask("rights in the database", lambda: require_relay_rights(examination.database(), settings))
         examination.find_brokers()
+        examination.advise_on_transport()
         if captured:
             check_capture_topics(examination, settings.database, settings.kafka, settings.outbox)
         else:

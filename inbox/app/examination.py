@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from inbox.app.transport_advice import advice_on_brokers, advice_on_database
 from inbox.errors import InboxError, TryAgainError
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.options import KafkaOptions
 from inbox.store.database import SinkConnection, connect, starting
 from inbox.store.options import DatabaseOptions
+from inbox.store.transport import transport_of
 
 BROKER_SECONDS = 5.0
 
@@ -69,6 +71,16 @@ class Examination:
             finding = Finding(subject, Verdict.OK)
         if len(self.findings) == noted:
             self.findings.append(finding)
+
+    def advise(self, subject: str, advice: Sequence[str]) -> None:
+        """Note what is unwise, if anything is."""
+        if advice:
+            self.findings.append(Finding(subject, Verdict.ADVICE, advice))
+
+    def advise_on_transport(self) -> None:
+        """Note where logins or events travel to other machines without protection."""
+        self.advise("way to the database", advice_on_database(transport_of(self._database)))
+        self.advise("way to the brokers", advice_on_brokers(self._kafka))
 
     def find_database(self) -> None:
         self.ask("database", self._connect, when_away="start the server, or correct [database] url")

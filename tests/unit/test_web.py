@@ -1,17 +1,23 @@
 """The HTTP endpoint, as clients that mean harm find it."""
 
+import resource
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import pytest
 
 from inbox import web
 from inbox.dev.ports import free_port
 from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
 
 
 class Well:
@@ -61,6 +67,42 @@ def test_a_probe_is_answered_however_many_slow_clients_there_are(port: int, conn
     for _ in range(100):
         connect()
     assert probe(port) == 200
+
+
+SERVER = """
+import resource, sys
+from inbox import web
+from tests.unit.test_web import Well
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with web.serving(("127.0.0.1", int(sys.argv[1])), Well()):
+    sys.stdin.read()
+"""
+
+
+def test_a_thousand_slow_clients_hold_a_bounded_number_of_descriptors() -> None:
+    """The server is a process that may have 64, so that a probe would wait for ever if each client held one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2000)), hard))
+    port = free_port()
+    command = [sys.executable, "-c", SERVER, str(port)]
+    with ExitStack() as held, subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) as server:
+        held.callback(server.terminate)
+        eventually(lambda: answers(port), within=20)
+        for _ in range(1000):
+            slow = held.enter_context(closing(socket.create_connection(("127.0.0.1", port), timeout=10)))
+            slow.sendall(b"GET /live HTTP/1.1\r\n")
+
+        assert probe(port) == 200
+        descriptors = Path(f"/proc/{server.pid}/fd")
+        eventually(lambda: len(list(descriptors.iterdir())) <= web._MOST_CONNECTIONS + 16, within=10)
+        assert server.poll() is None
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError):
+        return probe(port) == 200
+    return False
 
 
 def test_slow_clients_hold_a_bounded_number_of_threads(port: int, connect: Connect) -> None:

@@ -156,6 +156,16 @@ def test_a_route_that_would_apply_one_event_of_each_key_is_told(sink: Sink, inbo
     assert "event-id-advice" in ran.err
 
 
+def test_events_in_plain_text_from_another_machine_are_advice(sink: Sink, inbox: Inbox, bootstrap_servers: str) -> None:
+    sink.configure(bootstrap_servers=f"{bootstrap_servers},elsewhere.invalid:9092")
+
+    checked = inbox("check", "--json", sink)
+
+    assert checked.code == 0, checked.out
+    [problem] = problems(checked)["way to the brokers"]
+    assert problem.startswith("every event travels to elsewhere.invalid in plain text")
+
+
 def test_a_route_that_can_never_overwrite_or_delete_is_refused(sink: Sink, inbox: Inbox) -> None:
     with_key_as_id(sink, ('order_id = "/order_id"', 'order_id = "$key"'))
     for command in ("check", "run"):
