@@ -10,12 +10,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 from tests.image.dockerfile import Stage, build, instructions
@@ -148,6 +150,20 @@ def pinned(lock: str) -> set[str]:
 def test_what_the_image_installs_is_what_the_tests_ran_on(lock: str) -> None:
     assert pinned(lock)
     assert pinned(lock) <= pinned("requirements.lock"), "run `make lock`"
+
+
+def test_the_image_holds_what_its_sbom_names_and_nothing_else(image: Stage) -> None:
+    """`make sbom` and `make audit-dependencies` go by the lock, so the environment must be what the lock says."""
+    lines = re.findall(r"^(\S+==[^\\\n]+)", (ROOT / "requirements.run.lock").read_text(), re.MULTILINE)
+    locked = [each for each in map(Requirement, lines) if each.marker is None or each.marker.evaluate()]
+    [packages] = image.place("/opt/inbox").glob("lib/python3.*/site-packages")
+    installed = {canonicalize_name(each.name): each.version for each in distributions(path=[str(packages)])}
+
+    assert installed.pop("kafka-inbox") == version("kafka-inbox")
+    assert installed == {canonicalize_name(each.name): str(each.specifier).removeprefix("==") for each in locked}
+    recipes = (ROOT / "Makefile").read_text()
+    for target in ("sbom", "audit-dependencies"):
+        assert re.search(rf"^{target}:.*\n(?:\t.*\n)*\t.*requirements\.run\.lock$", recipes, re.MULTILINE)
 
 
 def test_the_context_holds_just_what_the_dockerfile_copies() -> None:

@@ -1,6 +1,7 @@
 """What the package's own code never does, seen in its source."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,19 @@ def test_nothing_turns_data_into_code() -> None:
 )
 def test_what_would_is_seen(source: str) -> None:
     assert list(deeds(source))
+
+
+WRITES = re.compile(
+    r"\.write_(?:text|bytes)\(|os\.open\(|(?<!fd)open\([^)\n]*[\"'][wax]b?\+?[\"']|mkstemp\(|NamedTemporaryFile\("
+)
+
+
+def test_one_module_alone_writes_files_that_a_command_is_asked_for() -> None:
+    """`inbox.dev` writes into directories of its own; the program opens the null device where a stream is closed."""
+    places = [path.relative_to(ROOT / "inbox") for path in SOURCES if path.is_relative_to(ROOT / "inbox")]
+    writing = {str(path) for path in places if WRITES.search((ROOT / "inbox" / path).read_text(encoding="utf-8"))}
+
+    assert {path for path in writing if not path.startswith("dev/")} == {"app/private_file.py", "cli/program.py"}
 
 
 def test_statements_are_no_text_from_outside() -> None:

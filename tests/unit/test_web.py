@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -103,6 +104,15 @@ def answers(port: int) -> bool:
     with suppress(OSError):
         return probe(port) == 200
     return False
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"])
+def test_it_answers_questions_alone(port: int, method: str) -> None:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/live", method=method)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=5)  # noqa: S310 - our own server
+    with refused.value as response:
+        assert response.code == 501
 
 
 def test_slow_clients_hold_a_bounded_number_of_threads(port: int, connect: Connect) -> None:
