@@ -1,9 +1,8 @@
 """JSON as this project reads and writes it: one definition for ids, types, columns, handlers and the outbox.
 
 A document is valid where RFC 8259 and PostgreSQL's `jsonb` both take it: UTF-8 without a byte order mark; no NaN or
-Infinity; no NUL and no lone surrogate in a text; numbers within the range of `numeric`. It nests at most 1024 levels
-deep, the limit of orjson (RFC 8259, section 9, leaves such limits to the reader). Of members with one name the last
-counts.
+Infinity; no NUL and no lone surrogate in a text; numbers within the range of `numeric`. Of members with one name the
+last counts. It stays within the bounds of `inbox.document_bounds`.
 
 orjson reads and writes nearly everything. Its numbers are C's: a whole number beyond 64 bits becomes a float, and one
 beyond the range of floats is an error. Documents that hold such a number are found by a look at their bytes, and read
@@ -20,46 +19,20 @@ from typing import Any
 
 import orjson
 
-NESTING = 1024
-"""How many levels deep a document may nest."""
+from inbox.document_bounds import LARGEST_EXPONENT, excess, has_hard_number
 
 _WHOLE_DIGITS, _FRACTION_DIGITS = 131_072, 16_383
 """What `numeric` holds before and after the decimal point (PostgreSQL manual, section 8.1.2)."""
 
-_LARGEST_EXPONENT = 2**30 - 2
-"""`numeric_in` refuses more, also with a zero."""
-
 _INT_DIGITS = 4300
 _INT_LIMIT = 10**_INT_DIGITS
 """From here on `int` and `str` refuse to convert (`sys.set_int_max_str_digits`); `Decimal` does."""
-
-_SEPARATORS, _SIGNS = b" \t\n\r:,[", b"+-"
-
-
-def _shape_of(byte: int) -> int:
-    if byte in b"0123456789":
-        return ord("0")
-    if byte in b"eE":
-        return ord("e")
-    if byte in _SIGNS:
-        return ord("-")
-    return ord(" ") if byte in _SEPARATORS else ord("x")
-
-
-_SHAPE = bytes(map(_shape_of, range(256)))
-"""Digits become 0, separators a space: what numbers look like, in one pass at the speed of memory."""
-
-_MANY_DIGITS, _SIGNED_EXPONENT = b"0" * 10, b"e-" + b"0" * 5
-_LONG_RUNS = (b" " + b"0" * 20, b" -" + b"0" * 19, b"0" * 4000, b"e" + b"0" * 10)
-"""Of a whole number beyond 64 bits, either sign; of a fraction, or an exponent, that may be beyond `numeric`."""
 
 # A text is taken whole, so that digits in it are no number; one that does not end reaches to the end of the document.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?[0-9][0-9.eE+-]*', re.DOTALL)
 _NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _QUOTE = ord('"')
-_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
-_STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
 class DocumentError(Exception):
@@ -75,28 +48,18 @@ def parse(document: bytes) -> Any:
     Raises:
         DocumentError: it is not valid.
     """
+    if (beyond := excess(document)) is not None:
+        raise DocumentError(beyond)
     try:
         found = orjson.loads(document)
     except orjson.JSONDecodeError as error:
         found = _parsed_exactly(document, error)
     else:
-        if _may_be_altered(document):
+        if has_hard_number(document):
             found = _parsed_exactly(document, None)
     if b"\\" in document and _NUL.search(document) is not None:
         raise DocumentError("a text in it holds NUL (\\u0000), which PostgreSQL cannot keep")
     return found
-
-
-def nests_too_deep(document: bytes) -> bool:
-    """Whether a document that PostgreSQL may take nests deeper than this project reads."""
-    if len(document) <= 2 * NESTING or document.count(b"[") + document.count(b"{") <= NESTING:
-        return False
-    depth = 0
-    for token in _BRACKET.finditer(document):
-        depth += _STEPS.get(token[0], 0)
-        if depth > NESTING:
-            return True
-    return False
 
 
 def whole_number_text(number: int) -> str:
@@ -123,16 +86,6 @@ def write(document: Any) -> str:
 
 
 # Reading.
-
-
-def _may_be_altered(document: bytes) -> bool:
-    """Whether it may hold a number that orjson alters, or takes where PostgreSQL does not."""
-    shape = document.translate(_SHAPE)
-    return (
-        (_MANY_DIGITS in shape and any(run in shape for run in _LONG_RUNS))
-        or _SIGNED_EXPONENT in shape
-        or shape[:1] in (b"0", b"-")
-    )
 
 
 def _parsed_exactly(document: bytes, failure: orjson.JSONDecodeError | None) -> Any:
@@ -178,12 +131,14 @@ def _number(number: re.Match[bytes]) -> int | float | Decimal:
 
 
 def _require_numeric(whole: bytes, fraction: bytes, exponent: bytes) -> None:
-    """Raises DocumentError for a number that `numeric` cannot hold, so that `jsonb` refuses its document."""
-    digits = exponent.lstrip(b"+-").lstrip(b"0")
-    power = int(exponent) if len(digits) <= 10 else _LARGEST_EXPONENT + 1
+    """Raise DocumentError for a number that `numeric` cannot hold, so that `jsonb` refuses its document."""
+    digits = exponent.lstrip(b"+-0") or b"0"
+    if len(digits) > len(str(LARGEST_EXPONENT)):
+        raise DocumentError(f"a number in it has an exponent beyond {LARGEST_EXPONENT}")
+    power = -int(digits) if exponent.startswith(b"-") else int(digits)
     significant = (whole + fraction).lstrip(b"0")
     before = len(significant) - len(fraction) + power if significant else 0
-    if abs(power) > _LARGEST_EXPONENT or before > _WHOLE_DIGITS or len(fraction) - power > _FRACTION_DIGITS:
+    if before > _WHOLE_DIGITS or len(fraction) - power > _FRACTION_DIGITS:
         raise DocumentError(
             f"a number in it is beyond PostgreSQL's numeric ({_WHOLE_DIGITS} digits before the point, "
             f"{_FRACTION_DIGITS} after it)"

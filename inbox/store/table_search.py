@@ -24,6 +24,10 @@ class Sent(Protocol):
 
     def parameters(self, events: TableEvents) -> dict[str, Any]: ...
 
+    def refused(self, events: TableEvents) -> dict[int, EventError]:
+        """The events, by place, of which something beside the value cannot be sent."""
+        ...
+
     def document(self, record: Record) -> bytes | None:
         """Raises EventError."""
         ...
@@ -68,6 +72,7 @@ class Search:
         for each, meaning in self._texts:
             refused = [place for place, value in enumerate(each.values(events)) if not is_text(value)]
             errors.update({place: EventError(f"{meaning} (22021)") for place in refused if place not in errors})
+        errors.update({place: error for place, error in self._sent.refused(events).items() if place not in errors})
         errors.update(self._unreadable(records, [place for place in range(len(records)) if place not in errors]))
         return errors
 

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from inbox.documents import NESTING, DocumentError, nests_too_deep, parse
+from inbox.documents import DocumentError, parse
 from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainError
 from inbox.events import Record
 from inbox.store import arrays
@@ -21,6 +21,7 @@ from inbox.store.database import SinkConnection
 from inbox.store.failures import in_our_words
 from inbox.store.found_table import located
 from inbox.store.options import TableTarget, Tombstones
+from inbox.store.table_bounds import JsonInputs, require_bounded
 from inbox.store.table_columns import Column
 from inbox.store.table_expressions import pointer_path
 from inbox.store.table_inputs import TableEvents, input_of, inputs_of, is_text
@@ -29,7 +30,6 @@ from inbox.store.table_shape import Shape, shape_of, version_of
 from inbox.store.table_statements import Statements, cannot_be
 
 _NOBODY = TableEvents((), (), ())
-_TOO_DEEP = EventError(f"the value is no JSON: it nests more than {NESTING} levels deep")
 
 
 class TableWriter:
@@ -233,6 +233,7 @@ class _Sent:
         self.reads_json = self.decodes or any(
             source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
         )
+        self._documents = JsonInputs(sources)
         self._deletes = target.tombstones is Tombstones.DELETE
         self._key_pointers = [
             source for column, source in sources if column.name in target.key and source.startswith("/")
@@ -253,11 +254,16 @@ class _Sent:
             parameters["dead"] = arrays.int4s([int(record.value() is None) for record in events.records])
         else:
             parameters["dead"] = _zeros(len(values))
-        if self.reads_json and any(value is not None and nests_too_deep(value) for value in values):
-            raise _TOO_DEEP
+        if self.reads_json:
+            require_bounded(values)
+        self._documents.require_bounded(events)
         if self.decodes:
             parameters["document"] = arrays.texts(values)
         return parameters
+
+    def refused(self, events: TableEvents) -> dict[int, EventError]:
+        """The events, by place, of which something beside the value cannot be sent."""
+        return self._documents.refused(events)
 
     def document(self, record: Record) -> bytes | None:
         """The value, or what stands in for that of a tombstone.
@@ -270,8 +276,8 @@ class _Sent:
         value = record.value()
         if self.decodes and not is_text(value):
             raise EventError("the value is no JSON that PostgreSQL takes (22021)")
-        if self.reads_json and value is not None and nests_too_deep(value):
-            raise _TOO_DEEP
+        if self.reads_json:
+            require_bounded((value,))
         return value
 
     def _key_document(self, record: Record) -> bytes:

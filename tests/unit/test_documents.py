@@ -4,12 +4,14 @@ import json
 import math
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbox.documents import NESTING, DocumentError, nests_too_deep, parse, whole_number_text, write
+from inbox.document_bounds import MOST_BRACKETS, MOST_COMMAS, MOST_DIGITS_ADDED, NESTING, any_may_exceed, excess
+from inbox.documents import DocumentError, parse, whole_number_text, write
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 digits = st.integers(15, 25).flatmap(lambda count: st.text("0123456789", min_size=count, max_size=count))
@@ -86,6 +88,7 @@ def test_a_whole_number_may_have_more_digits_than_int_converts(sign: str, count:
         *('"\\ud800"', '"\\udc00"', '"\\ud800\\ud800"', '"\\u00"', '"\\x"', '"a\nb"', "'a'", "{1: 2}", "\ufeff{}"),
         *('"\\u0000"', '{"a\\u0000": 1}', '{"a": "\\u0000", "a": 1}', '"\\\\\\u0000"'),
         *("1e131072", "1" * 131_073, "1e-16384", "0e-16384", "1.5e-16383", "0e1073741823", "0e9999999999"),
+        *("1e1000", "-1E+1000", "1.5e-1000", "0e1000", "0e-1000", "1e0001000", "[0e1000]", '{"a":-0.5E-1000}'),
         *("{1e400: 1}", "[1e400", "[1e400 1e400]", "1e400x", "x1e400", '1e400"a"', "[1e400.5]", "-1e400-"),
         "[" * 1025 + "]" * 1025,
         "[" * 1025 + "1e400" + "]" * 1025,
@@ -96,7 +99,9 @@ def test_what_is_not_valid_is_refused(text: str) -> None:
         parse(text.encode())
 
 
-@pytest.mark.parametrize("number", ["1e-16384", "0e-16384", "1.5e-16383", "0e9999999999", "0." + "1" * 16_384])
+@pytest.mark.parametrize(
+    "number", ["1" * 131_073, "9" * 131_072 + "e1", "0." + "1" * 16_000 + "e-999", "0." + "1" * 16_384]
+)
 def test_a_number_beyond_numeric_is_refused_wherever_it_stands(number: str) -> None:
     with pytest.raises(DocumentError, match="beyond PostgreSQL's numeric"):
         parse(f'{{"a": [1, {number}]}}'.encode())
@@ -111,7 +116,8 @@ def test_what_is_not_utf8_is_refused(value: bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *('"\\\\u0000"', '"\\ud83d\\ude00"', '"\\/"', "1e131071", "1" * 131_072, "1e-16383", "0e1073741822", "0.0e400"),
+        *('"\\\\u0000"', '"\\ud83d\\ude00"', '"\\/"', "1e999", "1" * 131_072, "-1e-999", "0e+0999", "0.0e400"),
+        *("1e" + "0" * 5000 + "5", '"1e1000"', '["x, 1e1000"]', '{", 1e1000": "-3e1234-"}'),
         *('"\x7f"', '{"a": 1, "a": 2}', '"1e400"', '{"1e400": 1e400}', '"\\"1e400"', "\t\r\n [ ] "),
         "[" * 1024 + "1e400" + "]" * 1024,
     ],
@@ -148,7 +154,7 @@ def deep(levels: int, *, inside: str = "1") -> bytes:
     ],
 )
 def test_how_deep_a_document_nests_is_told_as_it_is_read(document: bytes, deeper: bool) -> None:
-    assert nests_too_deep(document) is deeper
+    assert (excess(document) is not None) is deeper
     if deeper:
         with pytest.raises(DocumentError):
             parse(document)
@@ -160,7 +166,59 @@ def test_a_text_that_does_not_end_takes_no_longer_the_longer_it_is() -> None:
     """Each of its quotes is a place from which a careless pattern would search to the end again."""
     with pytest.raises(DocumentError):
         parse(b"[1e400, " + b'"\\"' + b'\\"' * 500_000)
-    assert not nests_too_deep(b"[" * 1000 + b"{" * 24 + b'"' + b'\\"' * 500_000)
+    assert not excess(b"[" * 1000 + b"{" * 24 + b'"' + b'\\"' * 500_000)
+
+
+@pytest.mark.parametrize("number", ["1e1000", "-1E+1000", "1.5e-1000", "0e131071", "12e00001000", "1e99999999999"])
+def test_an_exponent_beyond_999_is_found_wherever_it_stands(number: str) -> None:
+    for frame in ("{}", " {}", "[0,{}]", '{{"a":\n{}}}', '{{"a\\"1e1":[[{}', '["' + "x" * 5000 + '",{}]'):
+        document = frame.format(number).encode()
+        assert any_may_exceed((b"{}", document))
+        place = document.index(number.lstrip("-").encode())
+        assert excess(document) == f"the number at byte {place} has an exponent beyond 999"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"id":"3e1234ab-2e12-4e34-8e56-e0000e123456","a":"e1000","b":"1e1000"}',
+        b'["1e1000", "\\",1e999,"\\"1e1000"]',
+        b"[1.5e-00999,1e+999,-0E999]",
+    ],
+)
+def test_what_only_looks_like_an_exponent_is_within_bounds(document: bytes) -> None:
+    assert excess(document) is None
+
+
+def test_nearly_no_document_is_looked_at_closely() -> None:
+    documents = [
+        b'{"id":"%b","amount":12.5,"ratio":1e-7}' % str(UUID(int=number * 7**40)).encode() for number in range(2000)
+    ]
+    assert not any_may_exceed(documents)
+
+
+@pytest.mark.parametrize(
+    ("document", "beyond"),
+    [
+        (b"[" + b"1," * MOST_COMMAS + b"1]", None),
+        (b"[" + b"1," * MOST_COMMAS + b"1,1]", "commas outside"),
+        (b"[" + b"[]," * (MOST_BRACKETS - 2) + b"{}]", None),
+        (b"[" + b"[]," * (MOST_BRACKETS - 1) + b"{}]", "opening brackets outside"),
+        (b'["' + b"," * (2 * MOST_COMMAS) + b"[" * (2 * MOST_BRACKETS) + b'\\"[[[["]', None),
+        (b"[" + b"1e999," * (MOST_DIGITS_ADDED // 999 - 1) + b"1]", None),
+        (b"[" + b"1e999," * (MOST_DIGITS_ADDED // 999 + 1) + b"1]", "stand for more than"),
+        (b"[" + b"-1.5E-99," * (MOST_DIGITS_ADDED // 99 + 1) + b"1]", "stand for more than"),
+    ],
+)
+def test_what_would_become_large_is_found(document: bytes, beyond: str | None) -> None:
+    found = excess(document)
+    assert (found is None) is (beyond is None)
+    assert beyond is None or beyond in str(found)
+
+
+def test_many_digits_take_no_longer_the_more_there_are() -> None:
+    """Each of them is a place from which a careless pattern would search to the end again."""
+    assert excess(b"[" + b"9" * 3_000_000 + b",1e1000") is not None
 
 
 @given(wholes)

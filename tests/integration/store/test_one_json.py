@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from inbox.documents import nests_too_deep
+from inbox.document_bounds import excess
 from inbox.errors import EventError, InboxError
 from inbox.events import decoded
 from inbox.sink.batch import NO_ID
@@ -28,17 +28,18 @@ NUMBERS = [
     *(
         "-9223372036854775809",
         "99999999999999999999999999.9",
+        "1e999",
+        "1e1000",
+        "1e-999",
+        "1e-1000",
         "1e131071",
-        "1e131072",
         "1e-16383",
-        "1e-16384",
-        "1.5e-16383",
     ),
     *(
         "0e-16384",
-        "0e99999",
-        "0e1073741822",
-        "0e1073741823",
+        "0e999",
+        "0e00000000000999",
+        "0e1000",
         "0e1073741824",
         "0e99999999999",
         "01",
@@ -55,7 +56,8 @@ NUMBERS = [
         "0." + "1" * 16_383,
         "0." + "1" * 16_384,
         "-" + "9" * 4301,
-        "0." + "0" * 9000 + "e-8000",
+        "0." + "0" * 15_500 + "e-999",
+        "9" * 131_072 + "e1",
     ),
 ]
 TEXTS = [
@@ -165,6 +167,13 @@ def text_of_id(text: str | None, kind: str | None, document: bytes) -> str | Non
     return text if isinstance(written, dict) and written["id"] is not None else None
 
 
+def has_long_exponent(document: bytes) -> bool:
+    """Of a document that PostgreSQL takes."""
+    numbers: list[str] = []
+    json.loads(document, parse_float=numbers.append, parse_int=str)
+    return any(len(number.lower().partition("e")[2].lstrip("+-0")) > 3 for number in numbers)
+
+
 def test_all_readers_of_a_document_agree(readers: Readers) -> None:
     @many
     @given(documents)
@@ -173,6 +182,8 @@ def test_all_readers_of_a_document_agree(readers: Readers) -> None:
     @example(b'{"id":"A-1","id":"A-2","type":true}')
     def check(document: bytes) -> None:
         found = readers.jsonb(document)
+        if found is not None and has_long_exponent(document):
+            found = None
         valid = found is not None
         assert readers.handler(document) is valid
         assert readers.publish(document) is valid
@@ -198,7 +209,7 @@ def test_all_readers_end_at_one_depth(readers: Readers, levels: int, inside: str
     document = f'{{"id":"A","rest":{"[" * (levels - 1)}{inside}{"]" * (levels - 1)}}}'.encode()
     valid = levels <= 1024
 
-    assert nests_too_deep(document) is not valid
+    assert (excess(document) is None) is valid
     assert readers.handler(document) is readers.publish(document) is readers.table(document) is valid
     assert (readers.identity(document)[2] is None) is valid
 
