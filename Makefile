@@ -62,6 +62,10 @@ replay: $(STAMP) ## a million events replayed over two workers that are killed f
 scale: $(STAMP) ## 1, 2 and 4 workers join, leave and are killed under load for MINUTES (5 unless set); SCALE_SEED repeats a run
 	$(BIN)/python -m tests.scale
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## events that nobody should send, for MINUTES (60 unless set), against a slow model; FUZZ_ROUND repeats a round
+	$(BIN)/python -W ignore -m tests.fuzz --minutes $(MINUTES) $(if $(FUZZ_ROUND),--from-round $(FUZZ_ROUND))
+
 mutants: $(STAMP) ## breaks the delivery path in some 90 ways, each of which a test has to catch
 	$(BIN)/python -m tests.mutants
 
