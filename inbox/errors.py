@@ -87,7 +87,13 @@ class TryAgainError(InboxError):
 
 
 class SmallerBatchError(TryAgainError):
-    """The transaction took too long, or deadlocked with another: the same events may succeed with fewer at a time."""
+    """The transaction took too long, or deadlocked with another: the same events may succeed with fewer at a time.
+
+    Attributes:
+        one_by_one: one of them may end every transaction that it is in, so that each is tried alone.
+    """
+
+    one_by_one: bool = False
 
 
 class UnprovenError(TryAgainError):

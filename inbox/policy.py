@@ -111,11 +111,14 @@ class BatchLimit:
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
+        self._apart = 0
         self.records = min(self._FIRST, largest)
 
     def took(self, records: int, seconds: float) -> None:
         """A transaction with that many records was committed."""
-        if seconds > self._SLOW_SECONDS:
+        if self._apart > 0:
+            self._apart -= records
+        elif seconds > self._SLOW_SECONDS:
             self.records = max(1, min(self.records, records) // 2)
         elif seconds < self._FAST_SECONDS and records >= self.records:
             self.records = min(self._largest, self.records * 4)
@@ -127,6 +130,10 @@ class BatchLimit:
     def failed(self, records: int) -> None:
         """One with that many took too long, or got in another's way."""
         self.records = max(1, min(self.records, records) // 2)
+
+    def one_by_one(self, records: int) -> None:
+        """The next so many are each alone in their transaction."""
+        self.records, self._apart = 1, records
 
 
 class Isolation:

@@ -6,18 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from inbox.errors import HaltError, OrderHaltError, SmallerBatchError, UnprovenError
-from inbox.events import Settlement, TopicPartition, address_of
+from inbox.errors import HaltError, OrderHaltError, SmallerBatchError, TryAgainError
+from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.policy import FailureLimits, Order
 from inbox.sink.at_once import settle_column
 from inbox.sink.attempts import Attempts, BoundRoute, RouteResult
 from inbox.sink.batch import Batch, Column, Slice
-from inbox.sink.blame import Probe
-from inbox.sink.doubts import Doubts
 from inbox.sink.evidence import Evidence
 from inbox.sink.hand_parked import HandParked
 from inbox.sink.letter_limit import LetterLimit
+from inbox.sink.lone import LoneEvents
 from inbox.sink.parked_keys import HeldKeys, ParkedKeys
 from inbox.sink.row_waits import RowMissingError
 from inbox.sink.row_watch import RowWatch
@@ -25,6 +24,7 @@ from inbox.sink.suspects import Suspects
 from inbox.sink.witness import Witness
 from inbox.store.database import SinkConnection
 from inbox.store.dead_letters import DeadLetter, DeadLetters
+from inbox.store.failures import says_lost
 from inbox.store.ledger import Advance, Holding, Ledger, OpenSession, missing
 from inbox.store.letter_copies import LetterCopies
 from inbox.store.processed import Processed
@@ -121,6 +121,7 @@ class Settler:
             row_waits=row_waits,
             evidence=self._evidence,
         )
+        self._lone = LoneEvents(self._attempts, suspects)
         self._ledger.sign(connection, owner)
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
@@ -207,6 +208,8 @@ class Settler:
         self._hand_parked.know(self._connection, [each.partition_id for each in batch.slices.values()])
         if self._row_watch is not None:
             self._row_watch.observe(self._connection)
+        if (suspect := self._suspects.lost_with(batch)) is not None:
+            self._lone.control(next(each for each in self._routes if each.route_id == suspect.route_id), batch)
         tries_left = len(self._routes)
         while True:
             try:
@@ -281,31 +284,13 @@ class Settler:
             return settle_column(self._attempts, route, column, self._held_keys(route, column), under_way)
         except SmallerBatchError as error:
             if batch.records == 1:
-                self._weigh_alone(route, column, error)
+                self._lone.weigh_slow(route, column, error)
                 self._suspects.failed_alone(route.route_id, batch, error)
             raise
-
-    def _weigh_alone(self, route: BoundRoute, column: Column, error: SmallerBatchError) -> None:
-        """Raises UnprovenError unless an event that applied before still does: then it is the event that is slow."""
-        self._transaction.rollback()
-        if self._connection.closed:
-            # The server ended the session: it waited for the client, which is at fault with this event.
-            return
-        self._transaction.begin()
-        found = Doubts(self._attempts, route, column).probe_known(0)
-        self._transaction.rollback()
-        if found is Probe.PASSED:
-            return
-        if found is Probe.UNKNOWN:
-            self._evidence.try_apart(route.route_id)
-        why = "so does an event that applied before" if found is Probe.REFUSED else "nothing shows that it is its fault"
-        raise UnprovenError(
-            f'{error}; route "{route.name}" waits at {address_of(column.records[0])}, which failed alone: {why}; look '
-            "at what slows the database down, and at its locks",
-            away="database",
-            reason=error.reason,
-            alert=True,
-        ) from error
+        except TryAgainError as error:
+            if says_lost(error):
+                self._suspects.lost(route.route_id, batch, error)
+            raise
 
     def _park(self, letters: Sequence[DeadLetter]) -> frozenset[int]:
         """Return the ids of the partitions that have too many dead letters with these. They are kept all the same."""

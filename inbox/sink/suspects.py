@@ -1,4 +1,4 @@
-"""Events that leave no exception behind: those that end the process, and those that fail alone for time.
+"""Events that leave no exception behind: those that end the process, or the server's, and those that are slow alone.
 
 While a partition is young in a worker's hands, calls of a handler are noted in the database before they are
 made: a few milliseconds of calls in one note, and one by one where a process ended before. A process that ends in a
@@ -9,24 +9,20 @@ that dies there is young again when it starts anew.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
-from inbox.errors import EventError, SmallerBatchError
+from inbox.errors import EventError, SmallerBatchError, TryAgainError
 from inbox.sink.batch import Batch, Column
+from inbox.sink.losses import Losses, Place
 from inbox.sink.notes import Reach
 from inbox.store.database import SinkConnection
 from inbox.store.handling import Deaths, Handling
 
-
-class Place(NamedTuple):
-    """One event of one route."""
-
-    route_id: int
-    partition_id: int
-    offset: int
-
-
 _NOBODY = range(0)
+
+
+def _lone_place(route_id: int, batch: Batch) -> Place:
+    part = next(each for each in batch.slices.values() if each.records)
+    return Place(route_id, part.partition_id, part.first_offset)
 
 
 class Suspects:
@@ -60,6 +56,7 @@ class Suspects:
         self._suspected: dict[tuple[int, int], range] = {}
         self._alone: Counter[Place] = Counter()
         self._given_up: dict[Place, tuple[EventError, int]] = {}
+        self.losses = Losses()
 
     def acquired(self, connection: SinkConnection, partition_ids: Sequence[int]) -> None:
         """Counts what ended the owners before."""
@@ -78,11 +75,45 @@ class Suspects:
 
     def failed_alone(self, route_id: int, batch: Batch, error: SmallerBatchError) -> None:
         """A batch of a single record took too long on this route."""
-        part = next(each for each in batch.slices.values() if each.records)
-        place = Place(route_id, part.partition_id, part.first_offset)
+        place = _lone_place(route_id, batch)
         self._alone[place] += 1
         if self._alone[place] >= self._attempts:
             self._given_up[place] = EventError(f"it failed alone, again and again: {error}"), self._alone[place]
+
+    def lost(self, route_id: int, batch: Batch, error: TryAgainError) -> None:
+        """The connection was lost while events of this route were tried.
+
+        Raises:
+            SmallerBatchError: it was lost with the same events before.
+        """
+        if batch.records == 1:
+            self.losses.alone(_lone_place(route_id, batch))
+            return
+        parts = [each for each in batch.slices.values() if each.records]
+        if self.losses.together(tuple(Place(route_id, each.partition_id, each.first_offset) for each in parts)):
+            again = SmallerBatchError(
+                f"{error}; so it was when the same events were tried before, so each is tried alone now",
+                away=error.away,
+                reason=error.reason,
+            )
+            again.one_by_one = True
+            raise again from error
+
+    def lost_with(self, batch: Batch) -> Place | None:
+        """Return the event of a batch of a single record, if the connection was lost when it was tried before."""
+        return self.losses.lone_at(*_lone_place(0, batch)[1:]) if batch.records == 1 else None
+
+    def lost_too_often(self, server_start: str) -> bool:
+        """Return whether the connection was lost with the event as often as it may be; a control passed just now."""
+        return self.losses.control_passed(server_start) >= self._attempts
+
+    def give_up(self, route_id: int, batch: Batch) -> None:
+        """Refuse the event of a batch of a single record from now on."""
+        error = EventError(
+            f"the connection to the database was lost {self._attempts} times in a row while this event was tried "
+            "alone, and not in between; see the server's log"
+        )
+        self._given_up[_lone_place(route_id, batch)] = error, self._attempts
 
     def mark(self, route_id: int, column: Column) -> None:
         """Refuses those of the column that did it too often."""
@@ -132,6 +163,7 @@ class Suspects:
 
     def settled(self, batch: Batch) -> None:
         """The batch was committed: its partitions are older now."""
+        self.losses.settled()
         if not self._young:
             return
         for each in batch.slices.values():

@@ -281,7 +281,7 @@ class Worker:
             self._unproven = {address: part.before for address, part in outcome.job.batch.slices.items()}
             self._ask_again(list(outcome.job.batch.slices))
         elif isinstance(outcome.job, Settle) and isinstance(error, SmallerBatchError):
-            self._go_back(outcome.job.batch)
+            self._go_back(outcome.job.batch, one_by_one=error.one_by_one)
         elif isinstance(outcome.job, Settle):
             kept = outcome.job.batch.without(self._not_mine(outcome.job.batch))
             self._retry = Settle(kept, doubtful=True) if kept else None
@@ -303,9 +303,12 @@ class Worker:
         else:
             self._outage.seen(error)
 
-    def _go_back(self, batch: Batch) -> None:
+    def _go_back(self, batch: Batch, *, one_by_one: bool) -> None:
         """The same offsets again, fewer at a time: from where the ledger says."""
-        self._intake.limit.failed(batch.records)
+        if one_by_one:
+            self._intake.limit.one_by_one(batch.records)
+        else:
+            self._intake.limit.failed(batch.records)
         self._ask_again(list(batch.slices))
 
     def _heed_stops(self) -> None:

@@ -234,6 +234,11 @@ def says_repeated(error: InboxError) -> bool:
     return isinstance(error.__cause__, errors.CardinalityViolation)
 
 
+def says_lost(error: TryAgainError) -> bool:
+    """Whether the connection to the database was lost."""
+    return error.refusal is not None and error.reason == _LOST.reason
+
+
 def is_of_one_event(error: InboxError) -> bool:
     """Whether it may be the fault of the one event whose statement it was, and is worth finding out."""
     if error.refusal is None:
