@@ -9,6 +9,7 @@ from inbox.app.check_outbox import check_capture_topics, check_existing, check_p
 from inbox.app.comparison import read_comparable
 from inbox.app.examination import Examination, Finding, UnaskedError, Verdict
 from inbox.app.id_advice import advice_on_keys
+from inbox.app.role_advice import advice_on_retention, advice_on_role
 from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
 from inbox.app.static_member import advice_on_instance
 from inbox.errors import InboxError, StartupError
@@ -61,6 +62,7 @@ class _Examination(Examination):
         self.ask(f"schema {settings.database.schema}", self._find_schema)
         self.ask("rights in the database", lambda: require_rights(self.database(), settings))
         self._advise_on_search_path()
+        self._advise_on_role()
         if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
             self.ask("change data capture", self._find_capture)
         for route, target in table_routes(settings.routes):
@@ -97,6 +99,19 @@ class _Examination(Examination):
             return  # what there is to say of the database is said
         if advice := [_of_open_schema(*each) for each in found]:
             self.findings.append(Finding("search path", Verdict.ADVICE, advice))
+
+    def _advise_on_role(self) -> None:
+        if not self._migrated:
+            return
+        connection, settings = self.database(), self._settings
+        schema = settings.database.schema
+        try:
+            of_role = advice_on_role(connection, schema)
+            of_retention = advice_on_retention(connection, schema, settings.retention)
+        except InboxError:
+            return  # the rights were asked for
+        findings = {"rights beyond need": of_role, "retention": of_retention}
+        self.findings += [Finding(subject, Verdict.ADVICE, advice) for subject, advice in findings.items() if advice]
 
     def _find_capture(self) -> None:
         connection = self.database()

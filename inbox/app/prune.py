@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from inbox.app.retaining import SHARES, in_effect, letters_retention
 from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
 from inbox.settings import RetentionLimits
@@ -26,7 +27,6 @@ from inbox.store.schema_fit import require_current
 from inbox.store.table_names import GENERATION_SLOTS
 from inbox.telemetry import log
 
-_SHARES = GENERATION_SLOTS - 1
 _TRIES = 20
 _NAME = "inbox prune"
 _PAUSE_SECONDS = 0.5
@@ -120,6 +120,7 @@ class Pruner:
     def round(self) -> Pruned:
         """Raises as `prune`."""
         with pruning_alone(self._connection, self._schema):
+            self._limits = in_effect(self._limits, self._retention.kept(self._connection))
             done = Pruned()
             self._drop(done)
             self._take_turns(done)
@@ -198,12 +199,7 @@ def expired(generations: Sequence[Generation], retention: timedelta) -> list[Gen
 
 def may_switch(generations: Sequence[Generation], retention: timedelta) -> bool:
     """Whether another generation takes over: it is time, and a table is free."""
-    return bool(generations) and len(generations) < GENERATION_SLOTS and generations[-1].is_due(retention / _SHARES)
-
-
-def letters_retention(limits: RetentionLimits) -> timedelta:
-    """A discarded dead letter says that its claim is of an event that never took effect: it stays as long."""
-    return max(limits.dead_letters, limits.claims + limits.claims / _SHARES)
+    return bool(generations) and len(generations) < GENERATION_SLOTS and generations[-1].is_due(retention / SHARES)
 
 
 def forget_all(
@@ -229,6 +225,7 @@ def _opened(database: DatabaseOptions, outbox: OutboxOptions | None) -> Iterator
 
 def _plan(connection: SinkConnection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None) -> PrunePlan:
     generations, retention = Generations(schema), Retention(schema)
+    limits = in_effect(limits, retention.kept(connection))
     gone = expired(generations.read(connection), limits.claims)
     horizons = generations.horizons(connection)
     to_come = generations.horizons_to_come(connection, gone[-1].number) if gone else {}

@@ -87,8 +87,8 @@ class _Office:
 
     def carry_out(self, found: Resumption, by: str) -> Resumption:
         for step in found.steps:
-            self._forget_coordinates(step)
             self.resumptions.go_on(self._connection, step.successor, requested_by=by)
+            self._forget_coordinates(step)
         cluster_id = found.steps[0].successor.cluster_id
         elsewhere = self.resumptions.bind_cluster(self._connection, cluster_id)
         return Resumption(steps=found.steps, executed=True, elsewhere=elsewhere)

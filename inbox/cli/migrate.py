@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from inbox.app.migrate import Migration, bring_up_to_date, look_ahead
+from inbox.app.retaining import kept_by_owner
 from inbox.cli.exits import DONE, FOUND_A_FAILURE
 from inbox.cli.options import config_option, database_settings, example, json_option
 from inbox.cli.printing import print_json, print_lines, print_text
@@ -36,9 +37,11 @@ def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str,
         raise click.UsageError("--sql and --roles print SQL and nothing else; leave out the other options")
     settings = database_settings(config)
     if roles:
-        print_text(
-            roles_sql(settings.database.schema, settings.outbox, prunes=settings.retention.outbox is not None), nl=False
+        limits = settings.retention
+        script = roles_sql(
+            settings.database.schema, settings.outbox, prunes=limits.outbox is not None, kept=kept_by_owner(limits)
         )
+        print_text(script, nl=False)
         return DONE
     if sql:
         print_text(migration_sql(settings.database, to=to, outbox=settings.outbox), nl=False)

@@ -9,9 +9,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import LiteralString
-
-from psycopg import sql
 
 from inbox.events import TopicPartition
 from inbox.store.database import SinkConnection, transaction
@@ -59,7 +56,6 @@ class Generations:
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("generations", schema)
-        self._schema = schema
 
     def read(self, connection: SinkConnection) -> list[Generation]:
         """The oldest first."""
@@ -80,7 +76,7 @@ class Generations:
             TryAgainError: a batch took too long; nothing has changed.
         """
         with transaction(connection):
-            self._lock(connection, number, "SHARE ROW EXCLUSIVE")
+            _wait_briefly(connection)
             connection.execute(self._sql["switch"], {"generation": number})
 
     def raise_horizon(self, connection: SinkConnection, number: int) -> bool:
@@ -99,10 +95,9 @@ class Generations:
             TryAgainError: somebody reads them for too long; nothing has changed.
         """
         with transaction(connection):
-            self._lock(connection, number, "ACCESS EXCLUSIVE")
-            connection.execute(sql.SQL("TRUNCATE ONLY {}").format(self._table(number)))
+            _wait_briefly(connection)
             parameters = {"generation": number, "filters_from": first_of_filter(number + 1)}
-            connection.execute(self._sql["forget"], parameters)
+            connection.execute(self._sql["drop"], parameters)
 
     def horizons(self, connection: SinkConnection) -> list[Horizon]:
         """Of every partition that is not of a log left behind.
@@ -128,14 +123,10 @@ class Generations:
         """By partition id, what `raise_horizon` would make of them."""
         return dict(connection.execute(self._sql["horizons_to_come"], {"generation": number}).fetchall())
 
-    def _table(self, number: int) -> sql.Identifier:
-        return sql.Identifier(self._schema, table_of(number))
 
-    def _lock(self, connection: SinkConnection, number: int, mode: LiteralString) -> None:
-        # Every batch that begins meanwhile waits behind this one, so it does not wait for long itself.
-        connection.execute("SET LOCAL lock_timeout = '1s'")
-        lock = sql.SQL("LOCK TABLE ONLY {} IN {} MODE").format(self._table(number), sql.SQL(mode))
-        connection.execute(lock)
+def _wait_briefly(connection: SinkConnection) -> None:
+    """Every batch that begins meanwhile waits behind the lock of the table, so it does not wait for long itself."""
+    connection.execute("SET LOCAL lock_timeout = '1s'")
 
 
 def first_of_filter(number: int) -> int:

@@ -147,8 +147,13 @@ class Processed:
                 "partition_ids": arrays.int4s([claims.partition_ids[place] for place in claimed_before]),
                 "route_id": route_id,
             }
-            connection.execute(self._of_youngest(self._sql["renew"]), again)
+            self._renew(connection, again)
         return claimed_before
+
+    def _renew(self, connection: SinkConnection, again: dict[str, Any]) -> None:
+        if connection.execute(self._of_youngest(self._sql["renew"]), again).rowcount:
+            moved = {"ids": again["ids"], "route_id": again["route_id"]}
+            connection.execute(self._sql["leave_older"], moved)
 
     def _in_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> list[bytes]:
         """Those with a claim in an older generation. None is added there; one that leaves goes to the youngest."""

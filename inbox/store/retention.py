@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from inbox.store.database import SinkConnection
 from inbox.store.sql import statements
@@ -17,6 +18,17 @@ class Old:
     oldest: datetime | None
 
 
+class Kept(NamedTuple):
+    """What the owner of the schema keeps, whatever a sink is told: nothing younger is removed.
+
+    Dead letters are those that are resolved, from that time on.
+    """
+
+    claims: timedelta
+    progress: timedelta
+    dead_letters: timedelta
+
+
 class Retention:
     """Reads and deletes rows past a time; a delete is one portion, in a transaction of its own."""
 
@@ -28,14 +40,25 @@ class Retention:
 
     def forget_progress(self, connection: SinkConnection, older_than: timedelta) -> int:
         """How many rows went; 0 once none is left."""
-        return forget_rows(connection, self._sql["forget_progress"], older_than)
+        return _forgotten(connection, self._sql["forget_progress"], older_than)
 
     def old_letters(self, connection: SinkConnection, older_than: timedelta) -> Old:
         return old_rows(connection, self._sql["old_letters"], older_than)
 
     def forget_letters(self, connection: SinkConnection, older_than: timedelta) -> int:
         """How many resolved dead letters went, as `forget_progress`."""
-        return forget_rows(connection, self._sql["forget_letters"], older_than)
+        return _forgotten(connection, self._sql["forget_letters"], older_than)
+
+    def kept(self, connection: SinkConnection) -> Kept | None:
+        """What the owner keeps; None where `inbox migrate --roles` has not said it."""
+        row = connection.execute(self._sql["kept"]).fetchone()
+        return Kept(*row) if row else None
+
+
+def _forgotten(connection: SinkConnection, statement: bytes, older_than: timedelta) -> int:
+    """Return how many rows a function of the owner's removed."""
+    row = connection.execute(statement, {"older_than": older_than, "limit": AT_ONCE}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def old_rows(connection: SinkConnection, statement: bytes, older_than: timedelta) -> Old:
@@ -45,5 +68,5 @@ def old_rows(connection: SinkConnection, statement: bytes, older_than: timedelta
 
 
 def forget_rows(connection: SinkConnection, statement: bytes, older_than: timedelta) -> int:
-    """One portion of what a statement of `retention.sql` deletes: how many rows went."""
+    """One portion of what a statement deletes: how many rows went."""
     return connection.execute(statement, {"older_than": older_than, "limit": AT_ONCE}).rowcount

@@ -1,20 +1,22 @@
 """Roles with the least rights: SQL for a superuser to run, since nobody gives himself rights.
 
-The rights of the sink are those that its start asks for: `inbox.store.rights`.
+The rights of the sink are those that its start asks for: `inbox.store.sink_rights`.
 """
-
-from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
 from inbox.store.options import ExistingOutbox, OutboxOptions, RelayKind
 from inbox.store.relations import parts_of
-from inbox.store.rights import OF_EXISTING_RELAY, OF_PRUNER, OF_PUBLISHER, OF_READER, OF_RELAY, OF_SINK
+from inbox.store.retention import Kept
+from inbox.store.rights import OF_EXISTING_RELAY, OF_PRUNER, OF_PUBLISHER, OF_READER, OF_RELAY, Rights
+from inbox.store.sink_rights import FUNCTIONS_OF_SINK, OF_SINK, merged, whole
 from inbox.store.table_names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
 
 _HEAD = """\
--- Roles for the schema {schema}. Run this as a superuser before the first `inbox migrate`, and again after each one:
--- it grants what is not there yet, and takes nothing away. None of the roles can log in; grant them to who does:
+-- Roles for the schema {schema}. Run this as a superuser before the first `inbox migrate`, after each one, and when
+-- [retention] changes: the owner keeps what it says, so that the sink's login removes nothing that is younger.
+-- {sink} and the others have these rights then and no more: what earlier versions granted beyond them is revoked. Let
+-- the pods of an earlier version end first. None of the roles can log in; grant them to who does:
 --     CREATE ROLE inventory_migrations LOGIN PASSWORD '...' IN ROLE {owner};
 --     ALTER ROLE inventory_migrations SET role = {owner};     -- what it makes belongs to the owner
 --     CREATE ROLE inventory LOGIN PASSWORD '...' IN ROLE {sink};
@@ -35,19 +37,38 @@ CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner};
 
 _TAIL = "RESET search_path;\n"
 
-_VERSIONS = dict.fromkeys((VERSION_TABLE, OUTBOX_VERSION_TABLE, EXISTING_VERSION_TABLE), ("SELECT",))
+_VERSIONS = dict.fromkeys((VERSION_TABLE, OUTBOX_VERSION_TABLE, EXISTING_VERSION_TABLE), whole("SELECT"))
 
+# In one transaction, so that a sink at work has its rights all the time.
 _GRANT = """\
-DO $$ BEGIN IF pg_catalog.to_regclass({quoted}) IS NOT NULL THEN GRANT {rights} ON {table} TO {role}; END IF; END $$;
+DO $$ BEGIN IF pg_catalog.to_regclass({quoted}) IS NOT NULL THEN
+    {revoke}GRANT {rights} ON {table} TO {role};
+END IF; END $$;
+"""
+
+_REVOKE = "REVOKE ALL ON {table} FROM {role}; "
+
+_EXECUTE = """\
+DO $$ BEGIN IF pg_catalog.to_regprocedure({quoted}) IS NOT NULL THEN
+    GRANT EXECUTE ON FUNCTION {function} TO {role};
+END IF; END $$;
+"""
+
+_KEEP = """\
+DO $$ BEGIN IF pg_catalog.to_regclass({quoted}) IS NOT NULL THEN
+    INSERT INTO {table} (claims, progress, dead_letters) VALUES ({limits})
+    ON CONFLICT (singleton) DO UPDATE
+    SET claims = excluded.claims, progress = excluded.progress, dead_letters = excluded.dead_letters, set_at = now();
+END IF; END $$;
 """
 
 
-def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True) -> str:
+def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True, kept: Kept | None = None) -> str:
     """The script for the roles `<schema>_owner`, `<schema>_sink` and, where a relay publishes, `<schema>_relay`.
 
-    `prunes`: what was sent is removed after a time.
+    `prunes`: what was sent is removed after a time. `kept`: nothing younger is removed with the sink's rights.
     """
-    script = _script(schema, outbox) + _TAIL
+    script = _script(schema, outbox) + ("" if kept is None else _keep(schema, kept)) + _TAIL
     if outbox is None or outbox.existing is None:
         return script
     # Where the search path finds it.
@@ -64,15 +85,15 @@ def _script(schema: str, outbox: OutboxOptions | None) -> str:
         sink=sink,
         names=", ".join(sql.Literal(name).as_string() for name in names),
     )
-    script = head + _grants(schema, sink, {**OF_SINK, **_VERSIONS})
-    if outbox is None:
-        return script
-    if outbox.existing is not None:
-        return script + _grants(schema, relay, {**_VERSIONS, **OF_EXISTING_RELAY})
-    script += _grants(schema, sink, {"outbox": OF_PUBLISHER, **OF_READER})
-    if outbox.relay is RelayKind.DEBEZIUM:
-        return script + _grants(schema, sink, OF_PRUNER)
-    return script + _grants(schema, relay, {**_VERSIONS, **OF_RELAY})
+    rights: list[Rights] = [OF_SINK, _VERSIONS]
+    relays: list[Rights] = [_VERSIONS]
+    if outbox is not None and outbox.existing is not None:
+        relays.append(OF_EXISTING_RELAY)
+    elif outbox is not None:
+        rights += [{"outbox": OF_PUBLISHER}, OF_READER, *([] if has_relay else [OF_PRUNER])]
+        relays.append(OF_RELAY)
+    script = head + _grants(schema, sink, merged(*rights)) + _executes(schema, sink)
+    return script + _grants(schema, relay, merged(*relays)) if has_relay else script
 
 
 def _grants_on_existing(existing: ExistingOutbox, role: str, *, prunes: bool) -> str:
@@ -82,13 +103,29 @@ def _grants_on_existing(existing: ExistingOutbox, role: str, *, prunes: bool) ->
     table = sql.Identifier(*parts).as_string()
     usage = f"GRANT USAGE ON SCHEMA {sql.Identifier(parts[0]).as_string()} TO {role};\n" if parts[1:] else ""
     rights = f"SELECT, UPDATE ({columns})" + (", DELETE" if prunes else "")
-    return usage + _GRANT.format(quoted=sql.Literal(table).as_string(), rights=rights, table=table, role=role)
+    return usage + _GRANT.format(
+        quoted=sql.Literal(table).as_string(), revoke="", rights=rights, table=table, role=role
+    )
 
 
-def _grants(schema: str, role: str, rights: Mapping[str, Sequence[str]]) -> str:
+def _grants(schema: str, role: str, rights: Rights) -> str:
     lines = [f"GRANT USAGE ON SCHEMA {sql.Identifier(schema).as_string()} TO {role};\n"]
     for name, each in rights.items():
         table = sql.Identifier(schema, name).as_string()
-        quoted = sql.Literal(table).as_string()
-        lines.append(_GRANT.format(quoted=quoted, rights=", ".join(each), table=table, role=role))
+        quoted, revoke = sql.Literal(table).as_string(), _REVOKE.format(table=table, role=role)
+        granted = ", ".join(map(str, each))
+        lines.append(_GRANT.format(quoted=quoted, revoke=revoke, rights=granted, table=table, role=role))
     return "".join(lines)
+
+
+def _executes(schema: str, role: str) -> str:
+    functions = [f"{sql.Identifier(schema, name).as_string()}({types})" for name, types in FUNCTIONS_OF_SINK.items()]
+    return "".join(
+        _EXECUTE.format(quoted=sql.Literal(each).as_string(), function=each, role=role) for each in functions
+    )
+
+
+def _keep(schema: str, kept: Kept) -> str:
+    table = sql.Identifier(schema, "retention").as_string()
+    limits = ", ".join(f"interval '{each.total_seconds():.0f} seconds'" for each in kept)
+    return _KEEP.format(quoted=sql.Literal(table).as_string(), table=table, limits=limits)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Interval,
     LargeBinary,
     MetaData,
     SmallInteger,
@@ -30,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from inbox.store.guards import guards
 from inbox.store.options import OutboxOptions
 from inbox.store.schema_columns import count, now
 from inbox.store.schema_outbox import add_outbox, add_relay_leases
@@ -59,6 +61,8 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _resumptions(tables)
     _replays(tables)
     _replay_ranges(tables)
+    _retention(tables)
+    event.listen(tables, "after_create", _guard)
     if outbox is not None and outbox.existing is not None:
         add_relay_leases(tables)
     elif outbox is not None:
@@ -330,6 +334,22 @@ def _replay_ranges(tables: MetaData) -> None:
         # Two replays never go over one partition at a time, whoever begins them.
         Index("replay_ranges_running", "partition_id", unique=True, postgresql_where=text("state = 'running'")),
     )
+
+
+def _retention(tables: MetaData) -> None:
+    Table(
+        "retention",
+        tables,
+        Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+        *(Column(name, Interval, nullable=False) for name in ("claims", "progress", "dead_letters")),
+        now("set_at"),
+        CheckConstraint("singleton", name="singleton"),
+    )
+
+
+def _guard(made: MetaData, connection: Connection, **_: Any) -> None:
+    for statement in guards("0007", str(made.schema)):
+        connection.execute(statement)
 
 
 def _foreign(tables: MetaData, column: str) -> ForeignKey:

@@ -41,6 +41,8 @@ POOLED_HANDLERS = "tests/integration/pooler/test_handlers.py"
 POOLED = "tests/integration/pooler/test_commands.py"
 
 PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
+GUARDS_SQL = "inbox/store/guards/0007.sql"
+SINK_LOGIN = "tests/integration/security/test_sink_login.py"
 PROCESSED_SQL = "inbox/store/sql/processed.sql"
 REPLAYS_SQL = "inbox/store/sql/replays.sql"
 
@@ -126,9 +128,9 @@ MUTANTS = [
     ),
     Mutant(
         "the switch to another generation waits for nobody",
-        "inbox/store/generations.py",
-        '            self._lock(connection, number, "SHARE ROW EXCLUSIVE")\n',
-        "",
+        GUARDS_SQL,
+        "IN SHARE ROW EXCLUSIVE MODE",
+        "IN ACCESS SHARE MODE",
         (f"{GENERATIONS}::test_a_switch_waits_for_a_batch_with_claims",),
     ),
     Mutant(
@@ -182,7 +184,7 @@ MUTANTS = [
     ),
     Mutant(
         "the horizon is raised over a replay under way",
-        "inbox/store/sql/generations.sql",
+        GUARDS_SQL,
         "p.partition_id = locked.partition_id AND NOT held.up\n",
         "p.partition_id = locked.partition_id\n",
         (f"{GENERATIONS}::test_the_horizon_is_not_raised_over_a_replay_under_way",),
@@ -840,5 +842,26 @@ MUTANTS = [
         'OWN_PATH = "pg_catalog, pg_temp"',
         "OWN_PATH = '\"$user\", public'",
         ("tests/integration/sink/test_search_path.py::test_no_statement_of_the_project_runs_what_somebody_else_made",),
+    ),
+    Mutant(
+        "the sink's login moves the ledger back without a record",
+        GUARDS_SQL,
+        "    IF NEW.next_offset < OLD.next_offset AND NOT EXISTS (\n",
+        "    IF false AND NOT EXISTS (\n",
+        (f"{SINK_LOGIN}::test_the_sinks_login_cannot",),
+    ),
+    Mutant(
+        "the sink's login removes a dead letter by saying that it is old",
+        GUARDS_SQL,
+        "        NEW.resolved_at := now();\n",
+        "        NEW.resolved_at := NEW.resolved_at;\n",
+        (f"{SINK_LOGIN}::test_it_removes_no_dead_letter_that_the_owner_keeps_whatever_it_says_of_its_age",),
+    ),
+    Mutant(
+        "the sink's login withdraws claims of others",
+        GUARDS_SQL,
+        " AND processed_at = now() RETURNING 1",
+        " RETURNING 1",
+        (f"{SINK_LOGIN}::test_it_withdraws_no_claim_of_another_transaction",),
     ),
 ]

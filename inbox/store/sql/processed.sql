@@ -72,19 +72,23 @@ RETURNING o.place - 1;
 
 -- name: renew
 -- An id that came again, from elsewhere in the log, was seen now: its claim moves from an older generation into the
--- youngest, so that it is kept as long as its last appearance wants.
+-- youngest, so that it is kept as long as its last appearance wants. `leave_older` is the other half.
 WITH offered AS MATERIALIZED (
     SELECT DISTINCT ON (event_id) event_id, partition_id, kafka_offset
     FROM unnest(%(ids)s, %(partition_ids)s, %(offsets)s) AS o (event_id, partition_id, kafka_offset)
     ORDER BY event_id
-), moved AS (
-    DELETE FROM {schema}.processed AS c USING offered AS o
+)
+INSERT INTO {schema}.{generation}
+SELECT c.* FROM offered AS o CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.processed AS c
     WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
         AND c.tableoid <> '{schema}.{generation}'::regclass
-        AND (c.partition_id, c.kafka_offset) <> (o.partition_id, o.kafka_offset)
-    RETURNING c.*
-)
-INSERT INTO {schema}.{generation} SELECT * FROM moved ON CONFLICT DO NOTHING;
+        AND (c.partition_id, c.kafka_offset) <> (o.partition_id, o.kafka_offset) OFFSET 0
+) AS c
+ON CONFLICT DO NOTHING;
+
+-- name: leave_older
+SELECT {schema}.leave_older(%(ids)s::uuid[], %(route_id)s::smallint);
 
 -- name: claims_of
 -- One look-up an id, whatever the planner thinks of the table's size.
@@ -111,4 +115,4 @@ WHERE EXISTS (
 
 -- name: withdraw
 -- Takes back claims of this transaction, of events that were set aside after all.
-DELETE FROM {schema}.processed WHERE route_id = %(route_id)s AND event_id = ANY (%(ids)s);
+SELECT {schema}.withdraw_claims(%(ids)s::uuid[], %(route_id)s::smallint);

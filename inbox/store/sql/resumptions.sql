@@ -52,8 +52,7 @@ WITH successor AS (
 SELECT partition_id FROM successor;
 
 -- name: forget_claims
-DELETE FROM {schema}.processed AS claim USING unnest(%(ids)s) AS gone (event_id)
-WHERE claim.event_id = gone.event_id AND claim.partition_id = %(partition_id)s;
+SELECT {schema}.forget_claims(%(ids)s::uuid[], %(partition_id)s::integer);
 
 -- name: note
 INSERT INTO {schema}.resumptions (

@@ -5,23 +5,17 @@
 SELECT count(*), min(from_time) FROM {schema}.progress WHERE until_time < now() - %(older_than)s::interval;
 
 -- name: forget_progress
--- The oldest first, so that what is left tiles.
-WITH old AS (
-    SELECT partition_id, from_offset FROM {schema}.progress
-    WHERE until_time < now() - %(older_than)s::interval ORDER BY until_time LIMIT %(limit)s
-)
-DELETE FROM {schema}.progress AS p USING old
-WHERE p.partition_id = old.partition_id AND p.from_offset = old.from_offset;
+SELECT {schema}.forget_progress(%(older_than)s::interval, %(limit)s::integer);
 
 -- name: old_letters
 SELECT count(*), min(resolved_at) FROM {schema}.dead_letters
 WHERE state IN ('retried', 'discarded') AND resolved_at < now() - %(older_than)s::interval;
 
 -- name: forget_letters
-DELETE FROM {schema}.dead_letters WHERE dead_letter_id IN (
-    SELECT dead_letter_id FROM {schema}.dead_letters
-    WHERE state IN ('retried', 'discarded') AND resolved_at < now() - %(older_than)s::interval LIMIT %(limit)s
-);
+SELECT {schema}.forget_letters(%(older_than)s::interval, %(limit)s::integer);
+
+-- name: kept
+SELECT claims, progress, dead_letters FROM {schema}.retention;
 
 -- name: old_sent
 SELECT count(*), min(sent_at) FROM {schema}.outbox_sent WHERE sent_at < now() - %(older_than)s::interval;

@@ -80,6 +80,7 @@ def test_a_filter_goes_with_the_last_generation_that_shares_it(connection: SinkC
         known = FILTERS.older(connection, known)
     for number in range(FILTERED_TOGETHER):
         assert stored(connection) == {0, FILTERED_TOGETHER}
+        assert GENERATIONS.raise_horizon(connection, number)
         GENERATIONS.drop(connection, number)
     assert stored(connection) == {FILTERED_TOGETHER}
     gone, left = claims_of(0).ids, claims_of(FILTERED_TOGETHER).ids
@@ -137,6 +138,7 @@ def test_nothing_is_known_once_filters_could_not_be_read(connection: SinkConnect
     processed.follow(connection)
     processed.learn_older(connection)
     for number in range(FILTERED_TOGETHER):
+        assert GENERATIONS.raise_horizon(connection, number)
         GENERATIONS.drop(connection, number)
     connection.execute("DELETE FROM inbox.generation_filters")
     with pytest.raises(HaltError):
