@@ -11,7 +11,7 @@ from collections.abc import Sequence
 NESTING = 1024
 """How many levels deep a document may nest: the limit of orjson."""
 
-MOST_COMMAS, MOST_BRACKETS = 1_000_000, 100_000
+MOST_COMMAS, MOST_BRACKETS = 500_000, 100_000
 """How many commas and opening brackets it may have outside of texts: of elements and members, arrays and objects."""
 
 LARGEST_EXPONENT = 999
@@ -54,7 +54,7 @@ _BRACKETS = re.compile(_TEXT + rb"|[][{}]", re.DOTALL)
 _SEPARATORS = re.compile(_TEXT + rb"|[,[{]", re.DOTALL)
 _NUMBERS = re.compile(_TEXT + rb"|[0-9][0-9.]*+(?:[eE][+-]?([0-9]+))?", re.DOTALL)
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
-_QUOTE = ord('"')
+_ZERO = ord("0")
 
 
 def excess(document: bytes) -> str | None:
@@ -90,11 +90,10 @@ def _may_be_large(document: bytes) -> bool:
 
 
 def _has_long_exponent(shape: bytes) -> bool:
-    """Whether one follows nothing but digits up to a separator."""
+    """Whether one follows nothing but digits up to a separator; the shape begins with one."""
     at = shape.find(_LONG_EXPONENT)
     while at >= 0:
-        separator = shape.rfind(b" ", 0, at)
-        if 0 <= separator < at - 1 and not shape[separator + 1 : at].strip(b"0"):
+        if shape[at - 1] == _ZERO and not shape[shape.rfind(b" ", 0, at) + 1 : at].strip(b"0"):
             return True
         at = shape.find(_LONG_EXPONENT, at + 1)
     return False

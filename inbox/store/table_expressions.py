@@ -36,9 +36,9 @@ _LOOKS_LIKE_AN_INDEX = re.compile(r"\s*[+-]?[0-9]+\s*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 
 
-def expression(column: Column, source: str) -> sql.Composable:
-    """The value at `source` of an event as the column's type, over the row `e`."""
-    value = _from_json(column, source) if source.startswith("/") else _from_input(column, source)
+def expression(column: Column, source: str, *, decoded: bool) -> sql.Composable:
+    """The value at `source` of an event as the column's type, over the row `e`; `decoded`: it has `e.document`."""
+    value = _from_json(column, source) if source.startswith("/") else _from_input(column, source, decoded=decoded)
     if not column.is_domain:
         return value
     return sql.SQL("{}::{}").format(_within_length(column, value), column.type.sql)
@@ -118,8 +118,15 @@ def _of_json(
     return _of_text(kind, text, holds_times=holds_times)
 
 
-def _from_input(column: Column, source: str) -> sql.Composable:
+def is_whole_document(column: Column, source: str) -> bool:
+    """Whether the column is `e.document`, where there is one."""
+    return source == "$value" and column.base.name == "jsonb"
+
+
+def _from_input(column: Column, source: str, *, decoded: bool) -> sql.Composable:
     """A value that came beside the JSON."""
+    if decoded and is_whole_document(column, source):
+        return sql.SQL("e.document")
     name, kind = input_of(column, source)[:2]
     value = sql.SQL("e.") + sql.Identifier(name)
     if kind == "milliseconds" and column.base.name in _TIMES:
@@ -132,9 +139,10 @@ def _from_input(column: Column, source: str) -> sql.Composable:
         return value
     if column.base.name == "json":
         # `json` alone takes texts and numbers that are no JSON for jsonb and for handlers.
-        return sql.SQL("CASE WHEN {0}::pg_catalog.jsonb IS NOT NULL THEN {1} END").format(
-            value, _cast(column.base, value)
+        as_jsonb = (
+            sql.SQL("e.document") if decoded and source == "$value" else sql.SQL("{}::pg_catalog.jsonb").format(value)
         )
+        return sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(as_jsonb, _cast(column.base, value))
     if kind == "text":
         return _of_text(column.base, value, holds_times=column.holds_times)
     return _cast(column.base, value)

@@ -68,7 +68,9 @@ class Statements:
 
     def probe(self, column: Column, source: str) -> bytes:
         """One column alone."""
-        return _finished(sql.SQL("SELECT {} FROM {}").format(expression(column, source), self._events()))
+        return _finished(
+            sql.SQL("SELECT {} FROM {}").format(expression(column, source, decoded=self._decodes), self._events())
+        )
 
     def _value(self, column: Column, source: str) -> sql.Composable:
         """By keys and versions events are compared among each other as with rows, so they are as the table stores them.
@@ -76,7 +78,7 @@ class Statements:
         A row without its key would be folded with others of its like, and never found again: it fails, where the table
         itself lets it pass.
         """
-        value = expression(column, source)
+        value = expression(column, source, decoded=self._decodes)
         if column.name in self._target.key or column.name == self._target.version:
             value = as_stored(column, value)
         deletes = self._target.tombstones is Tombstones.DELETE
@@ -266,7 +268,7 @@ class Statements:
         tried: list[sql.Composable] = [sql.SQL("e")]
         meanings = ["the value is no JSON that PostgreSQL takes"]
         for column, source in self._columns:
-            tried.append(strict(column, expression(column, source)))
+            tried.append(strict(column, expression(column, source, decoded=self._decodes)))
             meanings.append(cannot_be(column, source))
         for column, source in self._columns:
             if column.name in self._target.key:

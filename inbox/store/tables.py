@@ -23,7 +23,7 @@ from inbox.store.found_table import located
 from inbox.store.options import TableTarget, Tombstones
 from inbox.store.table_bounds import JsonInputs, require_bounded
 from inbox.store.table_columns import Column
-from inbox.store.table_expressions import pointer_path
+from inbox.store.table_expressions import is_whole_document, pointer_path
 from inbox.store.table_inputs import TableEvents, input_of, inputs_of, is_text
 from inbox.store.table_search import Found, Search
 from inbox.store.table_shape import Shape, shape_of, version_of
@@ -228,8 +228,8 @@ class _Sent:
     """What goes to the server with the events of one route."""
 
     def __init__(self, target: TableTarget, sources: Sequence[tuple[Column, str]]) -> None:
-        self.inputs = inputs_of(sources)
         self.decodes = any(source.startswith("/") for _, source in sources)
+        self.inputs = inputs_of(each for each in sources if not (self.decodes and is_whole_document(*each)))
         self.reads_json = self.decodes or any(
             source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
         )

@@ -18,7 +18,8 @@ def test_what_nobody_should_send_is_applied_or_parked(
 ) -> None:
     trial = Trial(bootstrap_servers, make_database(), tmp_path)
     with trial.running():
-        trial.round([*kept_seeds(SEEDS), *drawn(number, 60, "k-")], "k-")
+        trial.round(kept_seeds(SEEDS), "seed-")
+        trial.round(drawn(number, 60, "k-"), "k-")
         trial.audit()
 
 

@@ -232,3 +232,21 @@ def test_a_tombstones_key_is_read_as_the_values_are(route: MakeRoute, key: str) 
     it.write(record(1, key=key.encode(), value=None))
 
     assert it.rows() == []
+
+
+@pytest.mark.parametrize("beside", [{"id": "/id"}, {"id": "$key"}], ids=["with a pointer", "without one"])
+def test_columns_from_the_whole_value_hold_it(route: MakeRoute, beside: dict[str, str]) -> None:
+    it = route(
+        "id text PRIMARY KEY, document jsonb, whole json, text text",
+        {**beside, "document": "$value", "whole": "$value", "text": "$value"},
+        mode=TableMode.UPSERT,
+        key=("id",),
+        tombstones=Tombstones.DELETE,
+    )
+    it.write(record(0, key=b"a", value=b'{"id":"a", "n": 1.50}'), record(1, key=b"b", value=b'{"id":"b"}'))
+    it.write(record(2, key=b"b", value=None), record(3, key=b"c", value=b'{"id":"c", "n":1e2}'))
+
+    assert it.texts("id || document || whole || text") == [
+        'a{"n": 1.50, "id": "a"}{"id":"a", "n": 1.50}{"id":"a", "n": 1.50}',
+        'c{"n": 100, "id": "c"}{"id":"c", "n":1e2}{"id":"c", "n":1e2}',
+    ]
