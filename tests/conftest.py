@@ -5,11 +5,10 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from confluent_kafka import Producer
-from pydantic import SecretStr
 
 ROOT = Path(__file__).parent.parent
 # the tests' own modules are imported as `tests.<name>`, from whatever directory pytest is started
@@ -21,10 +20,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from inbox.dev import backends  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
-from inbox.store.migrations import migrate  # noqa: E402
-from inbox.store.options import DatabaseOptions  # noqa: E402
 from inbox.telemetry import PAUSED  # noqa: E402
 from tests.databases import Copies, create_database, drop_database, with_database  # noqa: E402
+from tests.ground import Ground, Keeper, ground_of, laid  # noqa: E402
 from tests.kafka_topics import create_topic, idempotent_producer, transactional_producer, unique_name  # noqa: E402
 
 
@@ -34,9 +32,59 @@ class MakeTopic(Protocol):
     def __call__(self, partitions: int = 1, **config: str | int) -> str: ...
 
 
-def prepare_template(url: str) -> None:
-    """Brings the template database to the state that each test's database starts from."""
-    migrate(DatabaseOptions(url=SecretStr(url)))
+KEEPER = pytest.StashKey[Keeper]()
+"""In the process that starts the others (`-n`)."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where this process starts others to run the tests, it keeps the servers for them."""
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        config.stash[KEEPER] = Keeper(_speaker(config))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (keeper := config.stash.get(KEEPER, None)) is not None:
+        keeper.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["ground"] = node.config.stash[KEEPER].address
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module or package run in one process, and what takes long begins first."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        if (group := group_of(item)) is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    kinds = ("heavy", "long")
+    items.sort(key=lambda item: [item.get_closest_marker(kind) is None for kind in kinds])
+
+
+def group_of(item: pytest.Item) -> str | None:
+    """What a test has in common with others of one process; None where all of it is its own."""
+    if item.get_closest_marker("heavy") is not None:
+        return "heavy"
+    known = getattr(item, "_fixtureinfo", None)
+    definitions = [found[-1] for found in known.name2fixturedefs.values()] if known is not None else []
+    packages = [each.baseid for each in definitions if each.scope == "package"]
+    if packages:
+        return str(min(packages))
+    return item.nodeid.partition("::")[0] if any(each.scope == "module" for each in definitions) else None
+
+
+def _speaker(config: pytest.Config) -> Callable[[str], None]:
+    """Says something to whoever waits for the tests, though their output is captured."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{text}", flush=True)
+
+    return say
 
 
 def pytest_report_header() -> list[str]:
@@ -70,31 +118,31 @@ def every_outage_ends_with_its_test(request: pytest.FixtureRequest) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def servers(request: pytest.FixtureRequest) -> Iterator[backends.Servers]:
-    """A Kafka and a PostgreSQL, one start for the whole run."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def say(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(f"\n{text}", flush=True)
-
-    with backends.servers(progress=say) as running:
-        yield running
+def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
+    """One start of the servers for the whole run, in however many processes it is."""
+    if (address := getattr(request.config, "workerinput", {}).get("ground")) is not None:
+        yield ground_of(address)
+        return
+    with laid(_speaker(request.config)) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
-def template_database(servers: backends.Servers) -> Iterator[str]:
-    """The name of the database that each test's own is copied from, prepared once."""
-    name = unique_name("template")
-    prepare_template(create_database(servers.database_url, name))
-    yield name
-    drop_database(servers.database_url, name)
+def servers(ground: Ground) -> backends.Servers:
+    """A Kafka and a PostgreSQL."""
+    return ground.servers
 
 
 @pytest.fixture(scope="session")
-def copies(servers: backends.Servers, template_database: str) -> Iterator[Copies]:
+def template_database(ground: Ground) -> str:
+    """The name of the database that each test's own is copied from."""
+    return ground.template
+
+
+@pytest.fixture(scope="session")
+def copies(ground: Ground) -> Iterator[Copies]:
     """Copies of the template."""
-    made = Copies(servers.database_url, template_database)
+    made = Copies(ground.servers.database_url, ground.template)
     yield made
     made.close()
 

@@ -1,5 +1,7 @@
 """The real `inbox audit` on a filled topic: how fast, how large, and does it find what was done to the claims by hand.
 
+pytestmark = pytest.mark.heavy
+
 `make audit` runs it with a million events, `make test` with few.
 """
 

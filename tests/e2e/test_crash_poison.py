@@ -13,6 +13,8 @@ from tests.e2e.launcher import environment
 from tests.kafka_topics import create_topic, idempotent_producer
 from tests.sinks import offer_handlers, write_configuration
 
+pytestmark = pytest.mark.long
+
 HANDLER = """
 import os, signal, socket, time
 import inbox

@@ -13,6 +13,8 @@ from inbox.dev.demo import run_demo
 from inbox.dev.demo.chain.story import tell as tell_chain
 from inbox.errors import StartupError
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def named_servers(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:

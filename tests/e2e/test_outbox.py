@@ -1,5 +1,7 @@
 """From database to database: nothing lost, nothing of a rolled-back order, every aggregate in order, effects once.
 
+pytestmark = pytest.mark.heavy
+
 `make outbox` runs it with 200,000 orders, 50 SIGKILLs and 5 restarts of Kafka for each mode of the relay.
 """
 

@@ -1,5 +1,7 @@
 """Replays over two running workers that are killed meanwhile: nothing twice, or each event of the range once more.
 
+pytestmark = pytest.mark.heavy
+
 In the middle of each, another generation of claims takes over.
 """
 

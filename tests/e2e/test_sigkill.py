@@ -13,6 +13,8 @@ from tests.e2e import checker
 from tests.e2e.crashes import KILLS, PARTITIONS, SEED, CrashedSink, Crashes
 from tests.sinks import offer_handlers
 
+pytestmark = pytest.mark.heavy
+
 SINKS = 3
 """Each killed on its own, at the same time: most of a start is waiting."""
 

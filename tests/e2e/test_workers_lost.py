@@ -18,6 +18,8 @@ from tests.kafka_topics import create_topic, idempotent_producer
 from tests.sinks import write_configuration
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.heavy
+
 PARTITIONS = 4
 SESSION_SECONDS = 6.0
 TAKEOVER_SECONDS = 2.0

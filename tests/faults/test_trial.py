@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import prepare_template
 from tests.databases import create_database
 from tests.faults.servers import KillableServers, killable_servers
 from tests.faults.trial import EVENTS, MINUTES, SEED, Trial, described
+from tests.ground import prepare_template
 from tests.kafka_topics import unique_name
+
+pytestmark = pytest.mark.heavy
 
 FEWEST_FAULTS = 100
 FEWEST_KINDS = 10

@@ -24,7 +24,7 @@ from tests.image.dockerfile import Stage, build, instructions
 from tests.kafka_topics import create_topic, idempotent_producer
 from tests.sinks import write_configuration
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 
 DOCKERFILE = ROOT / "Dockerfile"
 EXAMPLE = ROOT / "examples" / "inventory"

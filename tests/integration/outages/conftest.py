@@ -9,8 +9,9 @@ from confluent_kafka import Producer
 
 from inbox.dev import backends
 from inbox.errors import StartupError
-from tests.conftest import MakeTopic, prepare_template
+from tests.conftest import MakeTopic
 from tests.databases import create_database
+from tests.ground import prepare_template
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, offer  # noqa: F401 - a fixture
 from tests.integration.sink.running import Sink
 from tests.kafka_topics import create_topic, idempotent_producer, unique_name

@@ -19,6 +19,8 @@ from tests.integration.sink.running import Sink
 from tests.kafka_topics import create_topic, unique_name
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "20"))
 FULL_SPEED_WITHIN = 10.0
 

@@ -13,6 +13,8 @@ from tests.integration.sink.running import Out, Sink
 from tests.kafka_topics import admin, create_topic, idempotent_producer, unique_name
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 TWICE = {
     "default.replication.factor": "2",
     "offsets.topic.replication.factor": "2",

@@ -14,6 +14,8 @@ from tests.integration.sink.conftest import HANDLER_ROUTE
 from tests.kafka_topics import admin
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def running(

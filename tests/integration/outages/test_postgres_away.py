@@ -13,6 +13,8 @@ from tests.integration.outages.watching import Watched, watched
 from tests.integration.sink.conftest import at  # noqa: F401 - a fixture
 from tests.integration.sink.running import Sink
 
+pytestmark = pytest.mark.long
+
 MakeSink = Callable[..., Sink]
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "20"))

@@ -15,12 +15,14 @@ from inbox.dev.postgres_local import LocalPostgres
 from inbox.errors import InboxError
 from inbox.store.database import connect
 from inbox.store.options import DatabaseOptions
-from tests.conftest import prepare_template
 from tests.databases import create_database
+from tests.ground import prepare_template
 from tests.integration.outages.watching import watched
 from tests.integration.sink.running import Sink
 from tests.kafka_topics import unique_name
 from tests.standby import Standby
+
+pytestmark = pytest.mark.long
 
 
 class Pair:

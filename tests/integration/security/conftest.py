@@ -13,7 +13,7 @@ from inbox.dev.kafka_local import Listener, LocalKafka
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.dev.postgres_binaries import machine_binaries, pypi_binaries
 from inbox.dev.postgres_local import LocalPostgres
-from tests.conftest import prepare_template
+from tests.ground import prepare_template
 from tests.integration.security.certificates import Authority
 from tests.kafka_topics import admin, create_topic
 from tests.waiting import eventually

@@ -30,6 +30,8 @@ from tests.kafka_topics import idempotent_producer, unique_name
 from tests.sinks import offer_handlers, write_configuration
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 DEBEZIUM = OutboxOptions(relay=RelayKind.DEBEZIUM)
 ROUTES = """
 [[routes]]

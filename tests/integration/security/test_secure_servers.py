@@ -20,6 +20,8 @@ from tests.kafka_topics import produce
 from tests.sinks import write_configuration
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 ROUTE = """
 [[routes]]
 topic = {topic}

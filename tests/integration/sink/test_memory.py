@@ -1,7 +1,11 @@
 """What a worker holds is bounded by its configuration, however much there is to read."""
 
+import pytest
+
 from inbox.dev.backends import Servers
 from tests.benchmarks.memory import MEGABYTE, Backlog, filled, measure, trial
+
+pytestmark = pytest.mark.heavy
 
 IMPORTED_MEGABYTES = 100
 """What a worker takes that has read nothing."""
