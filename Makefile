@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 # Tests mostly wait for servers, so twice as many processes as there are cores.
 PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
-# What is long begins first (tests/conftest.py), so the groups keep their order.
-PARALLEL := --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+# Which tests have to stay together, and which begin first, says tests/conftest.py.
+PARALLEL := --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 
@@ -105,8 +105,8 @@ outages: $(STAMP) ## each server away for OUTAGE_SECONDS (600)
 scale: $(STAMP) ## workers join, leave and die for MINUTES (5)
 	$(BIN)/python -m tests.scale
 
-# FUZZ_ROUND repeats a round.
-fuzz: $(STAMP) ## events that nobody should send, for MINUTES (60)
+# MINUTES sets another time, FUZZ_ROUND repeats a round.
+fuzz: $(STAMP) ## events that nobody should send, for an hour
 	$(BIN)/python -W ignore -m tests.fuzz --minutes $(MINUTES) $(if $(FUZZ_ROUND),--from-round $(FUZZ_ROUND))
 
 mutants: $(STAMP) ## break the delivery path; a test sees each

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 from confluent_kafka import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parent.parent
 # the tests' own modules are imported as `tests.<name>`, from whatever directory pytest is started
@@ -22,7 +23,7 @@ from inbox.dev import backends  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
 from inbox.telemetry import PAUSED  # noqa: E402
 from tests.databases import Copies, create_database, drop_database, with_database  # noqa: E402
-from tests.ground import Ground, Keeper, ground_of, laid  # noqa: E402
+from tests.ground import Ground, Keeper, ground_of, laid, tell_groups  # noqa: E402
 from tests.kafka_topics import create_topic, idempotent_producer, transactional_producer, unique_name  # noqa: E402
 
 
@@ -55,13 +56,29 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that share a fixture of their module or package run in one process, and what takes long begins first."""
-    if not hasattr(config, "workerinput"):
+    if (address := keeper_of(config)) is None:
         return
-    for item in items:
-        if (group := group_of(item)) is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
+    tell_groups(address, {item.nodeid: group for item in items if (group := group_of(item)) is not None})
     kinds = ("heavy", "long")
     items.sort(key=lambda item: [item.get_closest_marker(kind) is None for kind in kinds])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return Groups(config, log)
+
+
+class Groups(LoadScopeScheduling):
+    """Hands out tests one by one, but those of a group to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self.config.stash[KEEPER].groups.get(nodeid, nodeid)
+
+
+def keeper_of(config: pytest.Config) -> str | None:
+    """The address of the process that keeps the servers; None where this process is the only one."""
+    found: str | None = getattr(config, "workerinput", {}).get("ground")
+    return found
 
 
 def group_of(item: pytest.Item) -> str | None:
@@ -120,7 +137,7 @@ def every_outage_ends_with_its_test(request: pytest.FixtureRequest) -> Iterator[
 @pytest.fixture(scope="session")
 def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
     """One start of the servers for the whole run, in however many processes it is."""
-    if (address := getattr(request.config, "workerinput", {}).get("ground")) is not None:
+    if (address := keeper_of(request.config)) is not None:
         yield ground_of(address)
         return
     with laid(_speaker(request.config)) as found:

@@ -6,11 +6,12 @@ first of the others asks: so they are the same for all, they outlive whoever ask
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -48,10 +49,14 @@ def laid(say: Callable[[str], None]) -> Iterator[Ground]:
 
 
 class Keeper:
-    """Keeps one ground for the processes of a run, from the first question for it until `close`."""
+    """Keeps one ground for the processes of a run, from the first question for it until `close`.
+
+    `groups` are the tests that have to run in one process, by node id, as the others found them.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
+        self.groups: dict[str, str] = {}
         self._stack = ExitStack()
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="inbox-tests-"))
         self.address = str(Path(directory) / "ground")
@@ -73,7 +78,10 @@ class Keeper:
             with self._listener.accept() as connection:
                 if self._closing:
                     return
-                answer = answer or self._lay()
+                if groups := connection.recv():
+                    self.groups = groups
+                else:
+                    answer = answer or self._lay()
                 connection.send(answer)
 
     def _lay(self) -> Ground | str:
@@ -85,8 +93,19 @@ class Keeper:
 
 def ground_of(address: str) -> Ground:
     """The ground that the keeper at this address has. Raises StartupError where it could not be had."""
-    with Client(address, "AF_UNIX") as connection:
-        answer = connection.recv()
+    answer = _asked(address, {})
     if isinstance(answer, Ground):
         return answer
     raise StartupError(answer)
+
+
+def tell_groups(address: str, groups: Mapping[str, str]) -> None:
+    """Tells the keeper at this address which tests have to run in one process."""
+    if groups:
+        _asked(address, groups)
+
+
+def _asked(address: str, question: Mapping[str, str]) -> Any:
+    with Client(address, "AF_UNIX") as connection:
+        connection.send(dict(question))
+        return connection.recv()

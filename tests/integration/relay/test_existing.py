@@ -118,6 +118,7 @@ def test_a_slow_transactions_row_is_sent_after_later_ones_and_not_lost(stage: Ex
 def test_what_was_sent_and_not_marked_is_sent_again_under_its_ids(stage: ExistingStage, transactional: bool) -> None:
     stage.publish("1", "2", "3")
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'inbox relay'"
+    end += " AND datname = current_database()"
 
     unmarkable = stage.unmarkable()
     with relaying(stage, transactional=transactional):

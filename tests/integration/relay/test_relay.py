@@ -220,6 +220,7 @@ def test_a_message_too_large_for_the_producer_itself_holds_too(stage: Stage) -> 
 
 def test_a_broken_connection_loses_nothing(stage: Stage) -> None:
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'inbox relay'"
+    end += " AND datname = current_database()"
     with relaying(stage):
         for number in range(5):
             stage.publish(str(2 * number), str(2 * number + 1))
