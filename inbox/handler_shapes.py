@@ -5,12 +5,18 @@ nothing: it returns an object, and only whoever awaits or iterates that object r
 """
 
 import inspect
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from inbox.errors import InboxError
+
+_CHILD_RETURNED = (
+    b"inbox: a process that a handler forked came out of the handler, and was ended; "
+    b"end it in the handler by os._exit(), or start a program by subprocess\n"
+)
 
 
 class UnfinishedHandlerError(InboxError, TypeError):
@@ -47,16 +53,27 @@ def innermost(target: object) -> object:
 def finishing(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return `call` with a guard: a result that still has to be awaited or iterated is the handler's mistake.
 
-    Other results are returned as they are.
+    Other results are returned as they are. A process that was forked in the call ends here: it has its parent's batch.
     """
 
     def guarded(argument: Any, transaction: Any) -> Any:
-        result = call(argument, transaction)
+        process = os.getpid()
+        try:
+            result = call(argument, transaction)
+        finally:
+            if os.getpid() != process:
+                _end_child()
         if result is not None:
             _refuse_unfinished(result)
         return result
 
     return guarded
+
+
+def _end_child() -> NoReturn:
+    # Nothing is flushed or logged: a lock may be held by a thread that this process does not have.
+    os.write(2, _CHILD_RETURNED)
+    os._exit(1)
 
 
 def _functions(target: object) -> tuple[object, object]:

@@ -5,7 +5,7 @@ Source: "Error codes" in the Kafka protocol guide, and librdkafka's own in rdkaf
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from confluent_kafka import KafkaError, KafkaException
@@ -60,6 +60,11 @@ _UNREADABLE = Meaning(
     Fate.HALT,
     "unreadable",
     "look at the broker's disk and restore the log from a replica; `inbox resume` gives up what cannot be read",
+)
+_UNDECOMPRESSED = replace(
+    _UNREADABLE,
+    remedy="if the batch is intact, it is larger than [kafka] receive.message.max.bytes once it is decompressed: raise "
+    "that and start again, which loses nothing; otherwise " + _UNREADABLE.remedy,
 )
 _SAME_INSTANCE = Meaning(
     "another member of the group uses the same group.instance.id",
@@ -123,7 +128,7 @@ MEANINGS: Mapping[int, Meaning] = {
     KafkaError._AUTO_OFFSET_RESET: _LOG_GONE,
     KafkaError._LOG_TRUNCATION: _LOG_GONE,
     KafkaError._BAD_MSG: _UNREADABLE,
-    KafkaError._BAD_COMPRESSION: _UNREADABLE,
+    KafkaError._BAD_COMPRESSION: _UNDECOMPRESSED,
     KafkaError._NOT_IMPLEMENTED: _UNREADABLE,
     KafkaError._UNDERFLOW: _UNREADABLE,
     KafkaError._PARTIAL: _UNREADABLE,
@@ -158,7 +163,7 @@ def translated(error: KafkaError, doing: str) -> InboxError:
     A refused login is a TryAgainError here: after the start it is an outage, since rights come back.
     """
     meaning = _meaning(error)
-    if meaning is _UNREADABLE:
+    if is_unreadable(error):
         return UnreadableError(f"{doing}: {_what_is_unreadable(error)}")
     if meaning is _LOG_GONE:
         found = _AGREES_UNTIL.search(error.str())
@@ -177,7 +182,7 @@ def translated(error: KafkaError, doing: str) -> InboxError:
 
 def is_unreadable(error: KafkaError) -> bool:
     """Whether what stands at a place in the log cannot be read."""
-    return meaning_of(error.code()) is _UNREADABLE
+    return meaning_of(error.code()).reason == _UNREADABLE.reason
 
 
 def unreadable(error: KafkaError, at: TopicPartition, offset: int) -> UnreadableError:
@@ -186,7 +191,7 @@ def unreadable(error: KafkaError, at: TopicPartition, offset: int) -> Unreadable
 
 
 def _what_is_unreadable(error: KafkaError) -> str:
-    return f"{_UNREADABLE.what} ({error.name()}: {error.str()}); {_UNREADABLE.remedy}"
+    return f"{_UNREADABLE.what} ({error.name()}: {error.str()}); {meaning_of(error.code()).remedy}"
 
 
 def _meaning(error: KafkaError) -> Meaning:
@@ -205,7 +210,7 @@ def at_start(error: KafkaException, doing: str) -> InboxError:
     cause: KafkaError = error.args[0]
     if is_refusal(cause):
         return StartupError(str(translated(cause, doing)))
-    return waits(cause, doing) if meaning_of(cause.code()) is _UNREADABLE else translated(cause, doing)
+    return waits(cause, doing) if is_unreadable(cause) else translated(cause, doing)
 
 
 def waits(error: KafkaError, doing: str) -> TryAgainError:

@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from inbox.errors import EventError, InboxError, StartupError, TryAgainError
 from inbox.store import arrays, pinned
 from inbox.store.failures import at_start, in_our_words, translated
+from inbox.store.forks import keep_from_children
 from inbox.store.options import DatabaseOptions
 
 _UNLESS_SET: dict[str, Any] = {
@@ -50,6 +51,8 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
     """
 
     ends = Ends.ALLOWED
+    closed_by_handler = False
+    """Whether a handler closed it, which was not done."""
     deferred_checks: Sequence[LiteralString] | None = None
     _users_path = ""
     is_pooled = False
@@ -181,6 +184,10 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             companion.execute("SELECT 1")
 
     def close(self) -> None:
+        if self.ends is not Ends.ALLOWED:
+            # SQLAlchemy's pool swallows what is raised here, and has reasons of its own to close it after a handler.
+            self.closed_by_handler |= self.ends is Ends.REFUSED
+            return
         for companion in self._companions:
             companion.close()
         if self._took_session and is_usable(self):
@@ -271,17 +278,17 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             )
 
     def commit(self) -> None:
-        if self._lets_end("commit"):
+        if self._lets_end("commit()"):
             super().commit()
 
     def rollback(self) -> None:
-        if self._lets_end("rollback"):
+        if self._lets_end("rollback() or close()"):
             super().rollback()
 
     def _lets_end(self, what: str) -> bool:
         if self.ends is Ends.REFUSED:
             raise EventError(
-                f"the handler called {what}() on the sink's connection; the sink ends its transactions itself, "
+                f"the handler called {what} on the sink's connection; the sink ends its transactions itself, "
                 "so remove the call"
             )
         return self.ends is Ends.ALLOWED
@@ -368,7 +375,9 @@ def _connected(parameters: Mapping[str, Any]) -> SinkConnection:
 
 def _open(parameters: Mapping[str, Any]) -> SinkConnection:
     conninfo = make_conninfo(**{**parameters, "client_encoding": "UTF8"})
-    return SinkConnection.connect(conninfo, autocommit=True, cursor_factory=SinkCursor)
+    connection = SinkConnection.connect(conninfo, autocommit=True, cursor_factory=SinkCursor)
+    keep_from_children(connection)
+    return connection
 
 
 @contextmanager

@@ -52,6 +52,12 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     "28": Meaning("login refused", Fate.ALERT, "login", "check the user in [database] url"),
     "28P01": Meaning("password refused", Fate.ALERT, "login", "check the password in [database] url"),
+    "2D": Meaning(
+        "a function would end the transaction",
+        Fate.ALERT,
+        "statement",
+        "remove COMMIT and ROLLBACK from the function: the sink ends its transactions itself",
+    ),
     "3D": Meaning(
         "the database is gone", Fate.ALERT, "login", "check the database's name in [database] url, or create it"
     ),

@@ -27,6 +27,29 @@ _TRANSACTION_CONTROL = re.compile(
 _OF_ROLES = re.compile(r"\b(role|authorization)\b", re.IGNORECASE)
 """What every statement has that takes another role; others that have it cost a round trip."""
 
+_OF_MODES = re.compile(r"read(?:\s+|_)only\b", re.IGNORECASE)
+"""What every statement has that makes a transaction read-only; likewise."""
+
+_OF_TEMPORARY = re.compile(r"\btemp(?:orary)?\b", re.IGNORECASE)
+"""What every statement has that makes a temporary table; likewise."""
+
+# On the user's path, so each name has its schema.
+_HIDES: LiteralString = """
+SELECT pg_catalog.format('%I', made.relname), pg_catalog.format('%I.%I', n.nspname, made.relname)
+FROM pg_catalog.pg_class AS made
+JOIN pg_catalog.pg_class AS hidden ON hidden.relname OPERATOR(pg_catalog.=) made.relname
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) hidden.relnamespace
+WHERE made.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()
+    AND n.nspname OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(false))
+LIMIT 1
+"""
+
+_CLOSED = (
+    "the handler closed the sink's connection, by close(), invalidate() or dispose(); it stays open, so remove the call"
+)
+
+_READ_ONLY = "the handler made the sink's transaction read-only; remove the statement that does"
+
 _NOT_ASKED = ("42601", "42P08", "42P18")
 """EXPLAIN does not take the statement, or a NULL alone says too little: no evidence against the statement."""
 
@@ -69,10 +92,29 @@ class HandlerSession:
             self._close()
         if self._connection.info.transaction_status == pq.TransactionStatus.INERROR:
             raise EventError("the handler left the transaction aborted; it has to let database errors through")
-        if any(_OF_ROLES.search(query) for query in self._statements):
+        if self._executed(_OF_ROLES):
             # The sink's own statements behind it need the sink's rights.
             for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE"):
                 self._connection.execute(statement)
+        self._refuse_what_strikes_others()
+
+    def _refuse_what_strikes_others(self) -> None:
+        """Raises EventError where a handler did to the transaction what would change the effects of other events."""
+        if self._executed(_OF_MODES):
+            row = self._connection.execute("SELECT current_setting('transaction_read_only')").fetchone()
+            if row == ("on",):
+                raise EventError(_READ_ONLY)
+        if self._executed(_OF_TEMPORARY):
+            with self._connection.users_path():
+                hiding = self._connection.execute(_HIDES, prepare=False)
+            if (row := hiding.fetchone()) is not None:
+                raise EventError(
+                    f"the handler left a temporary table {row[0]}, which hides {row[1]} from the handlers of other "
+                    "events; drop it in the handler, or give it another name"
+                )
+
+    def _executed(self, kind: re.Pattern[str]) -> bool:
+        return any(kind.search(query) for query in self._statements)
 
     def _send(self, query: str) -> None:
         with self._noting():
@@ -80,6 +122,7 @@ class HandlerSession:
                 self._flight.send(statement, None)
 
     def execute(self, query: str, parameters: Parameters = None) -> None:
+        self._require_handlers()
         self._statements[query] = parameters
         try:
             if (statement := self._taken(query, parameters)) is not None:
@@ -98,11 +141,17 @@ class HandlerSession:
         return rows[0] if rows else None
 
     def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        self._require_handlers()
         self._statements[query] = parameters
         with self._noting():
             if (statement := self._taken(query, parameters)) is not None:
                 return self._flight.fetch(statement, parameters)
             return self._on_cursor(query, parameters).fetchall()
+
+    def _require_handlers(self) -> None:
+        """Raises EventError where somebody kept the transaction of an event that is over."""
+        if self._connection.ends is not Ends.REFUSED:
+            raise EventError("the transaction that the handler was given is over; use it before the handler returns")
 
     def _taken(self, query: str, parameters: Parameters) -> Statement | None:
         """Raises EventError where the statement would end the transaction."""
@@ -117,6 +166,7 @@ class HandlerSession:
     @property
     def sqlalchemy(self) -> "Connection":
         """A connection of SQLAlchemy's over the same transaction; ends the pipeline, which it cannot use."""
+        self._require_handlers()
         if self._sqlalchemy is None:
             with self._noting():
                 self._flight.land()
@@ -179,11 +229,17 @@ class HandlerSession:
             raise self._noted(error) from error
 
     def _noted(self, error: psycopg.Error) -> InboxError:
-        failure = translated(error)
+        failure = self._translated(error)
         if self.failure is None:
             self.failure = failure
             failure.__cause__ = error
         return failure
+
+    def _translated(self, error: psycopg.Error) -> InboxError:
+        """A transaction that began as one that writes was made another by a handler."""
+        if error.sqlstate == "25006" and self._executed(_OF_MODES):
+            return EventError(_READ_ONLY)
+        return translated(error)
 
     def _note_statement(self, statement: str) -> None:
         self._statements.setdefault(statement, None)
@@ -193,7 +249,7 @@ class HandlerSession:
         if context.statement is not None and isinstance(context.parameters, Mapping):
             self._statements[context.statement] = context.parameters
         if isinstance(original, psycopg.Error) and self.failure is None:
-            self.failure = translated(original)
+            self.failure = self._translated(original)
             self.failure.__cause__ = original
             self._failed_in_sqlalchemy = True
 
@@ -210,10 +266,13 @@ class HandlerSession:
                 self._sqlalchemy.close()
             self._flight.land()
         except psycopg.Error as error:
-            self.failure = self.failure or translated(error)
+            self.failure = self.failure or self._translated(error)
         finally:
             self._flight.forget()
             self._sqlalchemy = None
+            if self._connection.closed_by_handler:
+                self._connection.closed_by_handler, self._engine = False, None
+                self.failure = EventError(_CLOSED)
             self._connection.ends = Ends.ALLOWED
 
 

@@ -1,10 +1,11 @@
 """Events that miss a row which another event may bring wait for it, and stop nobody who may bring it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from structlog.testing import capture_logs
 
+import inbox
 from inbox import Event, Transaction
 from inbox.app.health import Health
 from tests.conftest import MakeTopic
@@ -204,4 +205,62 @@ def test_a_handlers_statement_and_a_triggers_look_up_wait_too(
         eventually(lambda: sink.next_offsets(), what="the ledger")
         sink.send(*(parent(sink.topic, number, 1) for number in range(50)))
         eventually(lambda: count(sink, "children") == 50, what="all children")
+    assert sink.dead_letters() == []
+
+
+INSERT_CHILD = "INSERT INTO children VALUES (%s, %s)"
+
+
+def by_pipeline(tx: Transaction, row: tuple[int, int]) -> None:
+    tx.execute(INSERT_CHILD, row)
+
+
+def by_fetching(tx: Transaction, row: tuple[int, int]) -> None:
+    tx.fetch_one(f"{INSERT_CHILD} RETURNING id", row)
+
+
+def by_many(tx: Transaction, row: tuple[int, int]) -> None:
+    tx.executemany(INSERT_CHILD, [row])
+
+
+def by_sqlalchemy(tx: Transaction, row: tuple[int, int]) -> None:
+    tx.connection.exec_driver_sql(INSERT_CHILD, row)
+
+
+def by_an_error_of_its_own(tx: Transaction, row: tuple[int, int]) -> None:
+    try:
+        tx.fetch_one(f"{INSERT_CHILD} RETURNING id", row)
+    except Exception as error:
+        raise ValueError("no such parent") from error
+
+
+@pytest.mark.parametrize("deferred", ["", "DEFERRABLE INITIALLY DEFERRED"])
+@pytest.mark.parametrize("insert", [by_pipeline, by_fetching, by_many, by_sqlalchemy, by_an_error_of_its_own])
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_handler_that_misses_a_row_of_another_topic_waits_for_it(
+    make_sink: Callable[..., Sink],
+    make_topic: MakeTopic,
+    offer: Callable[..., None],
+    insert: Callable[[Transaction, tuple[int, int]], None],
+    batch: bool,
+    deferred: str,
+) -> None:
+    def handler(event: Event, tx: Transaction) -> None:
+        document = event.json()
+        insert(tx, (document["id"], document["parent"]))
+
+    def batch_handler(events: Sequence[Event], tx: Transaction) -> None:
+        for event in events:
+            handler(event, tx)
+
+    sink, parents = make_sink(), make_topic()
+    offer(handler=inbox.handler(batch=True)(batch_handler) if batch else handler)
+    of_parents = ROUTES[ROUTES.index('[[routes]]\nname = "parents"') :].format(parents=parents, mode="insert")
+    sink.configure(f'[[routes]]\ntopic = "TOPIC"\nhandler = "handler"\n{of_parents}')
+    sink.sql(TABLES.format(deferred=deferred))
+    sink.send(*(child(sink.topic, number, number) for number in range(20)))
+    with sink.running():
+        eventually(lambda: sink.next_offsets(), what="the ledger")
+        sink.send(*(parent(parents, number) for number in range(20)))
+        eventually(lambda: count(sink, "children") == 20, what="all children")
     assert sink.dead_letters() == []

@@ -122,6 +122,7 @@ PASSES_BY_ITSELF = {
 NEEDS_A_PERSON = {
     "0A000": "statement",
     "26000": "pooler",
+    "2D000": "statement",
     "28000": "login",
     "28P01": "login",
     "3D000": "login",
