@@ -186,7 +186,8 @@ class _Office:
     def reader(self) -> LogReader:
         """One that passes over no gap without a reason."""
         kafka = self._settings.kafka
-        return LogReader(kafka, batch_bytes=_BATCH_BYTES, gaps=Gaps(kafka, self._cluster))
+        gaps = Gaps(kafka, self._cluster, once_compacted=self._settings.sink.once_compacted)
+        return LogReader(kafka, batch_bytes=_BATCH_BYTES, gaps=gaps)
 
     def run(self, found: Audit, reader: LogReader, watch: Watch) -> None:
         watch(found)

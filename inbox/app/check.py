@@ -10,7 +10,7 @@ from inbox.app.comparison import read_comparable
 from inbox.app.examination import Examination, Finding, UnaskedError, Verdict
 from inbox.app.id_advice import advice_on_keys
 from inbox.app.role_advice import advice_on_retention, advice_on_role
-from inbox.app.start import handler_routes, require_kafka_rights, require_rights, table_routes
+from inbox.app.start import handler_routes, require_kafka_rights, require_logged, require_rights, table_routes
 from inbox.app.static_member import advice_on_instance
 from inbox.errors import InboxError, StartupError
 from inbox.handlers import load_handler, offered_by
@@ -18,6 +18,8 @@ from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer import require_consumer
 from inbox.settings import Settings
 from inbox.store.database import SinkConnection
+from inbox.store.durability import advice_on_server, advice_on_target
+from inbox.store.found_table import located
 from inbox.store.ledger import Ledger
 from inbox.store.open_path import open_schemas
 from inbox.store.options import RelayKind, TableTarget
@@ -63,6 +65,7 @@ class _Examination(Examination):
         self.ask("rights in the database", lambda: require_rights(self.database(), settings))
         self._advise_on_search_path()
         self._advise_on_role()
+        self._advise_on_durability()
         if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
             self.ask("change data capture", self._find_capture)
         for route, target in table_routes(settings.routes):
@@ -91,6 +94,7 @@ class _Examination(Examination):
     def _find_schema(self) -> None:
         require_current(self.database(), self._settings.database.schema, self._settings.outbox)
         self._migrated = True
+        require_logged(self.database(), self._settings.database.schema)
 
     def _advise_on_search_path(self) -> None:
         try:
@@ -112,6 +116,18 @@ class _Examination(Examination):
             return  # the rights were asked for
         findings = {"rights beyond need": of_role, "retention": of_retention}
         self.findings += [Finding(subject, Verdict.ADVICE, advice) for subject, advice in findings.items() if advice]
+
+    def _advise_on_durability(self) -> None:
+        targets = [target.name for _, target in table_routes(self._settings.routes)]
+        try:
+            connection = self.database()
+            advice = list(advice_on_server(connection))
+            for name in dict.fromkeys(targets):
+                advice += advice_on_target(connection, located(connection, name).as_string())
+        except (UnaskedError, InboxError):
+            return
+        if advice:
+            self.findings.append(Finding("what a crash may lose", Verdict.ADVICE, advice))
 
     def _find_capture(self) -> None:
         connection = self.database()

@@ -17,10 +17,11 @@ from inbox.relay.relay import Desk, Relay
 from inbox.relay.term import Term
 from inbox.settings import RelaySettings
 from inbox.store.database import SinkConnection, connect, starting
+from inbox.store.durability import losable_of_schema
 from inbox.store.options import RelayKind
 from inbox.store.outbox_relay import Bell, Held, LeaseRow, OutboxTable
 from inbox.store.pooler import own_session
-from inbox.store.rights import missing_relay_rights
+from inbox.store.rights import OF_RELAY, missing_relay_rights
 from inbox.store.schema_fit import require_outbox
 
 
@@ -98,7 +99,7 @@ def require_relay_rights(connection: SinkConnection, settings: RelaySettings) ->
     """Raises StartupError with one line for each right that is missing; a table of the user's has to fit, too."""
     schema, existing = settings.database.schema, settings.outbox.existing
     if existing is None:
-        problems = missing_relay_rights(connection, schema)
+        problems = [*missing_relay_rights(connection, schema), *losable_of_schema(connection, schema, list(OF_RELAY))]
     else:
         problems = existing_problems(connection, schema, existing, prunes=settings.retention.outbox is not None)
     if problems:

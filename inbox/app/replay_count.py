@@ -57,7 +57,7 @@ def count(
     deadline = time.monotonic() + seconds
     counts: dict[TopicPartition, Count] = {}
     routes = [each for each in settings.routes if route in (None, each.name)]
-    gaps = Gaps(settings.kafka, Cluster(settings.kafka))
+    gaps = Gaps(settings.kafka, Cluster(settings.kafka), once_compacted=settings.sink.once_compacted)
     with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, patience_seconds=seconds, gaps=gaps)) as reader:
         starts = {step.address: step.from_offset for step in steps}
         since = reader.first_times(starts, seconds=_TIMES_SECONDS)

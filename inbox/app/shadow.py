@@ -30,9 +30,10 @@ def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[
         HaltError: a handler ended the transaction, or the log cannot be read.
     """
     schema, cluster = settings.database.schema, Cluster(settings.kafka)
+    gaps = Gaps(settings.kafka, cluster, once_compacted=settings.sink.once_compacted)
     with (
         closing(_connected(settings)) as connection,
-        closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, gaps=Gaps(settings.kafka, cluster))) as reader,
+        closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, gaps=gaps)) as reader,
     ):
         with starting("preparing the routes"):
             ids = AuditReads(connection, schema, bits=0).routes()

@@ -27,11 +27,14 @@ from inbox.sink.time_limit import TimeLimit
 from inbox.sink.worker import Worker
 from inbox.sink.writer import Desk, Writer
 from inbox.store.database import SinkConnection, connect, starting
+from inbox.store.durability import losable_of_schema
 from inbox.store.ledger import Ledger
 from inbox.store.options import RelayKind, TableTarget
+from inbox.store.pooler import require_sessions
 from inbox.store.revisions import history_of
 from inbox.store.rights import hidden_owners_remedy, missing_rights
 from inbox.store.schema_fit import require_current
+from inbox.store.sink_rights import OF_SINK
 from inbox.store.tables import TableWriter
 from inbox.telemetry import log
 
@@ -55,6 +58,9 @@ def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> Ready:
     with closing(connection), starting("preparing the database"):
         require_current(connection, settings.database.schema, settings.outbox)
         require_rights(connection, settings)
+        require_logged(connection, settings.database.schema)
+        if handlers:
+            require_sessions(connection)
         writers = {route.name: TableWriter(connection, target) for route, target in table_routes(settings.routes)}
         cluster = Cluster(settings.kafka)
         cluster_id = cluster.cluster_id()
@@ -84,6 +90,7 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
     time_limit = TimeLimit(settings.failures.handler_timeout.total_seconds())
     if tracing is not None:
         ready = replace(ready, handlers=tracing.handlers(ready.handlers))
+    gaps = Gaps(settings.kafka, ready.cluster, once_compacted=sink.once_compacted, at_a_time_seconds=AT_A_TIME_SECONDS)
     open_desk: Callable[[], Desk] = Desks(settings, ready, owner, time_limit).open
     return Worker(
         GroupConsumer(settings.kafka, batch_bytes=sink.batch_bytes),
@@ -94,7 +101,7 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
             assignment,
             batch_events=sink.batch_events,
             batch_bytes=sink.batch_bytes,
-            require_reason=Gaps(settings.kafka, ready.cluster, at_a_time_seconds=AT_A_TIME_SECONDS).require_reason,
+            require_reason=gaps.require_reason,
         ),
         sorted(ready.topics),
         time_limit,
@@ -126,6 +133,12 @@ def require_rights(connection: SinkConnection, settings: Settings) -> None:
     if problems := missing_rights(
         connection, schema, targets, version=version, publishes=publishes, prunes_outbox=prunes
     ):
+        raise StartupError("\n".join(problems))
+
+
+def require_logged(connection: SinkConnection, schema: str) -> None:
+    """Raises StartupError with one line for each of the inbox's tables that a crash of the server empties."""
+    if problems := losable_of_schema(connection, schema, [*OF_SINK, "outbox"]):
         raise StartupError("\n".join(problems))
 
 

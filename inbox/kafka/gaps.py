@@ -9,7 +9,7 @@ to have control records, and a longer gap is looked at together with what follow
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,6 +63,7 @@ class _Topic:
 class Gaps:
     """Knows why logs have gaps, and asks where it does not.
 
+    Topics that are `once_compacted` may have a gap anywhere: a person says so, since their setting does no more.
     `at_a_time_seconds`: after so long in one turn of its caller it raises TryAgainError; asked again, it continues from
     where it was.
     """
@@ -72,11 +73,13 @@ class Gaps:
         options: KafkaOptions,
         policies: TopicPolicies,
         *,
+        once_compacted: Collection[str] = (),
         at_a_time_seconds: float = math.inf,
         looks: Looks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policies = policies
+        self._once_compacted = frozenset(once_compacted)
         self._log = looks or _Log(options)
         self._clock = clock
         self._at_a_time = at_a_time_seconds
@@ -93,6 +96,8 @@ class Gaps:
             LostPlaceError: the log begins behind `from_offset` by now.
             TryAgainError: the brokers do not say, or the look takes longer than one turn may.
         """
+        if at.topic in self._once_compacted:
+            return
         topic = self._topics.setdefault(at.topic, _Topic())
         if topic.compacted or self._was_seen(at, from_offset, until_offset):
             return
@@ -215,8 +220,9 @@ def without_reason(at: TopicPartition, from_offset: int, until_offset: int) -> U
     offsets = f"offset {from_offset}" if from_offset == last else f"offsets {from_offset} up to {last}"
     return UnreadableError(
         f"{at}: the log holds nothing at {offsets} and has no reason for the gap: the topic is not compacted, and no "
-        "control record or aborted record stands there; restore the log from a replica, or give up what is missing "
-        f"with `inbox resume --topic {at.topic}:{at.partition} --from-offset {until_offset} --accept-loss`",
+        "control record or aborted record stands there; if it was compacted once, name it in [sink] once_compacted; "
+        "else restore the log from a replica, or give up what is missing with "
+        f"`inbox resume --topic {at.topic}:{at.partition} --from-offset {until_offset} --accept-loss`",
         at=at,
         offset=from_offset,
         gap=until_offset,

@@ -65,6 +65,7 @@ class SinkSection(Section):
     batch_bytes: Annotated[int, PlainValidator(quantities.size("1 KiB", "1 GiB"))] = SinkOptions.batch_bytes
     largest_event: Annotated[int, PlainValidator(quantities.size("1 KiB", "256 MiB"))] = SinkOptions.largest_event
     retired_routes: list[Label] = []
+    once_compacted: list[Topic] = []
 
 
 class DatabaseSection(Section):
@@ -197,7 +198,7 @@ def scalar_paths() -> tuple[tuple[str, str], ...]:
     )
 
 
-FILE_ONLY = frozenset({("sink", "retired_routes"), ("outbox", "columns")})
+FILE_ONLY = frozenset({("sink", "retired_routes"), ("sink", "once_compacted"), ("outbox", "columns")})
 """Settings that are lists or tables, and so are read from the file alone."""
 
 

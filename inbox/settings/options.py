@@ -100,6 +100,7 @@ def sink_settings(document: Document) -> Settings:
             batch_bytes=sink.batch_bytes,
             largest_event=sink.largest_event,
             retired_routes=tuple(sink.retired_routes),
+            once_compacted=tuple(sink.once_compacted),
         ),
         database=_database(document),
         kafka=_kafka(document),

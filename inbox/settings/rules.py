@@ -26,6 +26,7 @@ def review(subject: Review, needed: frozenset[str]) -> None:
         review_conflicts(subject, ("routes", index), route)
     _review_route_names(subject)
     _review_copies(subject)
+    _review_once_compacted(subject)
     if subject.document.outbox is not None:
         review_outbox(subject, subject.document.outbox)
 
@@ -101,6 +102,16 @@ def _review_route_names(subject: Review) -> None:
             )
         if name in retired:
             subject.blame(path, f"{quote(name)}{lent} is also in sink.retired_routes; take it out of one of the two")
+
+
+def _review_once_compacted(subject: Review) -> None:
+    """A misspelt topic would leave the sink halted at its gaps."""
+    read = [topic for route in subject.document.routes for topic in (route.topic, *(route.topics or ())) if topic]
+    if subject.is_broken(("routes",)):
+        return
+    for name in subject.document.sink.once_compacted:
+        if name not in read:
+            subject.blame(("sink", "once_compacted"), f"no route reads {quote(name)}{hint(name, read)}")
 
 
 def _review_copies(subject: Review) -> None:

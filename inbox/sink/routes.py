@@ -42,7 +42,10 @@ class StartPoint(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SinkOptions:
-    """`[sink]`: `start` is a StartPoint or an aware datetime; `retired_routes` were here once and may go."""
+    """`[sink]`: `start` is a StartPoint or an aware datetime; `retired_routes` were here once and may go.
+
+    Topics that are `once_compacted` have gaps that no setting of theirs explains any more.
+    """
 
     name: str
     start: StartPoint | datetime = StartPoint.EARLIEST
@@ -50,3 +53,4 @@ class SinkOptions:
     batch_bytes: int = 16 * 1024 * 1024
     largest_event: int = 32 * 1024 * 1024
     retired_routes: tuple[str, ...] = ()
+    once_compacted: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from psycopg import sql
 from inbox.errors import StartupError
 from inbox.store.comparing import Comparing
 from inbox.store.database import SinkConnection
+from inbox.store.durability import losable
 from inbox.store.found_table import located
 from inbox.store.options import ExistingColumns, ExistingOutbox
 from inbox.store.relations import parts_of
@@ -125,7 +126,7 @@ def shape_of(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
         row[0]: Column(row[0], TypeName(row[1], row[2]), *row[3:]) for row in connection.execute(_COLUMNS, (table,))
     }
     indexes = [Index(*row) for row in connection.execute(_INDEXES, (table,))]
-    problems = list(_problems(existing, there, indexes))
+    problems = [*_problems(existing, there, indexes), *losable(connection, table)]
     if problems:
         raise StartupError("\n".join(problems))
     columns = {ours: there[theirs] for ours, theirs in named(existing.columns).items()}

@@ -4,13 +4,17 @@ A pooler in transaction mode gives each transaction whichever session of the ser
 then held by nobody in particular. A lock is held by an open transaction instead, and the rest is refused.
 """
 
-from contextlib import closing
+import threading
+from contextlib import ExitStack, closing
 from typing import LiteralString
 
-from inbox.errors import StartupError
+from inbox.errors import InboxError, StartupError, TryAgainError
 from inbox.store.database import SinkConnection, transaction
 
 _LOOKS = 5
+
+_SESSIONS_OF_HANDLERS = 3
+"""That of the batch, that of the notes, and that of the lock which says that their process lives."""
 
 _HOLD: LiteralString = (
     "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'"
@@ -42,6 +46,42 @@ def _is_shared(connection: SinkConnection) -> bool:
                 if _session(other) == mine or _session(connection) != mine:
                     return True
     return False
+
+
+def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> None:
+    """See to it that a pooler lets handlers run: while a batch is open, its notes take two sessions more.
+
+    Raises:
+        TryAgainError: it does not give so many at a time. With fewer a batch would wait for its own notes for ever.
+    """
+    if not connection.is_pooled:
+        return
+    failures: list[InboxError] = []
+
+    def take() -> None:
+        try:
+            with ExitStack() as taken:
+                for _ in range(_SESSIONS_OF_HANDLERS - 1):
+                    other = taken.enter_context(closing(connection.another()))
+                    other.begin()
+                    _session(other)
+        except InboxError as error:
+            failures.append(error)
+
+    # A pooler makes its clients wait without a word, and a thread can be left behind.
+    thread = threading.Thread(target=take, name="inbox-sessions", daemon=True)
+    with transaction(connection):
+        _session(connection)
+        thread.start()
+        thread.join(seconds)
+    if failures:
+        raise failures[0]
+    if thread.is_alive():
+        text = (
+            f"the pooler in [database] url does not give {_SESSIONS_OF_HANDLERS} sessions at a time, which a worker "
+            "with handlers needs; raise its pool_size (default_pool_size) to three for each worker"
+        )
+        raise TryAgainError(text, away="database", reason="pooler", alert=True)
 
 
 def _session(connection: SinkConnection) -> int:

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from inbox.errors import StartupError
 from inbox.store.database import SinkConnection
+from inbox.store.durability import losable
 from inbox.store.options import TableTarget, Tombstones
 
 _COLUMNS: LiteralString = """
@@ -123,7 +124,8 @@ def columns_of(connection: SinkConnection, target: TableTarget, found: sql.Ident
     columns = {row[0]: _column(row) for row in rows}
     keys = [frozenset(row[0]) for row in connection.execute(_UNIQUE_KEYS, (table,))]
     [(rules,)] = connection.execute(_RULES, (table,)).fetchall()
-    if problems := _problems(target, columns, keys) + _problems_of_rules(target, rules or ()):
+    problems = _problems(target, columns, keys) + _problems_of_rules(target, rules or ())
+    if problems := [*problems, *losable(connection, table)]:
         raise StartupError("\n".join(problems))
     return columns
 

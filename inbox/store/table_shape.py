@@ -33,8 +33,8 @@ FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
 """
 
 _VERSION: LiteralString = """
-SELECT concat_ws(' ', c.oid, c.relkind, c.relnatts, c.relchecks, c.relhastriggers, c.relhasrules, c.relrowsecurity,
-    c.relispartition, (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique),
+SELECT concat_ws(' ', c.oid, c.relkind, c.relpersistence, c.relnatts, c.relchecks, c.relhastriggers, c.relhasrules,
+    c.relrowsecurity, c.relispartition, (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique),
     (SELECT string_agg(
         concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull), ',' ORDER BY a.attnum
     ) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0))

@@ -65,3 +65,20 @@ def test_the_next_batch_finds_nothing_of_what_a_handler_did_to_the_session(
     different = {name: set(found[-1][name]) ^ set(before) for name, before in found[0].items()}
     assert not any(different.values()), different
     assert sink.endings() == ({"dead_lettered": 2} if fails else {"applied": 2})
+
+
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_a_pool_that_is_too_small_for_handlers_is_named_at_the_start(
+    sessions: int,
+    any_pooler: Callable[..., PgBouncer],
+    sink: Sink,
+    offer: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The notes of a handler's events would wait for the session of the batch, which waits for the handler."""
+    offer(handler=lambda event, tx: None)
+    url = any_pooler(pool_size=sessions).url(sink.database_url)
+    sink.configure(HANDLER_ROUTE, database_url=url, database='start_timeout = "7s"')
+    sink.send(Out(1))
+    assert sink.command("run", "--until-end") == 1
+    assert "does not give 3 sessions at a time" in capsys.readouterr().err

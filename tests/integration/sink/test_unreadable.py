@@ -4,10 +4,11 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from inbox.dev.kafka_local import LocalKafka
 from inbox.errors import HaltError
@@ -26,7 +27,7 @@ from tests.integration.sink.logs import (
     stored_batches,
 )
 from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import idempotent_producer, transactional_producer, unique_name
+from tests.kafka_topics import admin, idempotent_producer, transactional_producer, unique_name
 from tests.waiting import eventually
 
 STOPPED = 4
@@ -47,12 +48,19 @@ def events(*numbers: int) -> list[Out]:
     return [Out(number, {"amount": "1000.00"}) for number in numbers]
 
 
-def send_together(sink: Sink, numbers: range, **settings: Any) -> None:
+def send_together(sink: Sink, sent: Sequence[Out] | range, **settings: Any) -> None:
     """In one batch."""
     producer = idempotent_producer(sink.bootstrap_servers, **{"linger.ms": 500, **settings})
-    for event in events(*numbers):
+    for event in events(*sent) if isinstance(sent, range) else sent:
         event.send(producer, sink.topic)
     assert producer.flush(30) == 0
+
+
+def change_topic(sink: Sink, setting: str, value: str) -> None:
+    change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, sink.topic, incremental_configs=[change])
+    client = admin(sink.bootstrap_servers)
+    client.incremental_alter_configs([resource])[resource].result(10)
 
 
 def halted(sink: Sink) -> str:
@@ -111,6 +119,22 @@ def test_a_flipped_bit_is_not_applied(kafka: LocalKafka, cuttable: Sink, compres
     assert f"reading {cuttable.topic}[0]@0: the log cannot be read there (_BAD_MSG: " in said
     assert "--from-offset 50 --accept-loss`" in said
     assert effects(cuttable) == []
+
+
+def test_a_batch_that_decompresses_to_more_than_may_be_received_names_the_setting_and_loses_nothing(
+    cuttable: Sink,
+) -> None:
+    large = [Out(1, b'"' + b"0" * 20_000_000 + b'"')]
+    send_together(cuttable, large, **{"compression.type": "zstd", "message.max.bytes": 30_000_000})
+    cuttable.configure(HANDLER_ROUTE, kafka='"receive.message.max.bytes" = 2_000_000', sink='batch_bytes = "1 MiB"')
+
+    said = halted(cuttable)
+
+    assert "_BAD_COMPRESSION" in said
+    assert "raise that and start again, which loses nothing" in said
+    cuttable.configure(HANDLER_ROUTE)
+    cuttable.run()
+    assert effects(cuttable) == [1]
 
 
 def test_a_changed_length_halts(kafka: LocalKafka, cuttable: Sink) -> None:
@@ -285,7 +309,10 @@ def test_large_events_behind_a_gap_do_not_hold_up_a_look(cuttable: Sink, monkeyp
     assert not found.holds_committed(0, 3)
 
 
-def test_gaps_of_a_compacted_topic_are_passed(kafka: LocalKafka, make_cuttable: Callable[..., Sink]) -> None:
+@pytest.mark.parametrize("policy", ["compact", "delete"])
+def test_gaps_of_a_compacted_topic_are_passed_also_where_it_was_compacted_once(
+    kafka: LocalKafka, make_cuttable: Callable[..., Sink], policy: str
+) -> None:
     sink = make_cuttable(
         cleanup_policy="compact", segment_ms=100, min_cleanable_dirty_ratio="0.01", max_compaction_lag_ms=100
     )
@@ -303,9 +330,14 @@ def test_gaps_of_a_compacted_topic_are_passed(kafka: LocalKafka, make_cuttable: 
     assert kafka.directory is not None
     log = kafka.directory / "log" / f"{sink.topic}-0"
     eventually(compacted, within=60, what="compaction")
+    if policy == "delete":
+        change_topic(sink, "cleanup.policy", "delete")
+        assert "if it was compacted once, name it in [sink] once_compacted" in halted(sink)
+        sink.configure(HANDLER_ROUTE, sink=f'once_compacted = ["{sink.topic}"]')
     sink.run()
     assert 6 in effects(sink)
     assert 1 not in effects(sink)
+    assert sink.command("audit") == 0
 
 
 def audited(sink: Sink, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:

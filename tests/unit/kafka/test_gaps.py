@@ -84,6 +84,15 @@ def hurried(log: SlowLog) -> Gaps:
     return Gaps(options, Policies(False), at_a_time_seconds=8, looks=log, clock=log.clock)
 
 
+def test_a_topic_that_was_once_compacted_may_have_a_gap_anywhere() -> None:
+    policies, log = Policies(False), LogOf(*range(10, 15))
+    gaps = Gaps(KafkaOptions(group_id="g", properties={}), policies, once_compacted=["orders"], looks=log)
+    gaps.require_reason(P0, 10, 15)
+    assert (policies.asked, log.looks) == (0, [])
+    with pytest.raises(UnreadableError, match="once_compacted"):
+        gaps.require_reason(TopicPartition("others", 0), 10, 15)
+
+
 def test_a_gap_of_a_compacted_topic_has_a_reason_and_the_log_is_not_read() -> None:
     policies, log = Policies(True), LogOf(5, 6)
     gaps = gaps_of(policies, log)

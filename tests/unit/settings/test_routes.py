@@ -102,6 +102,12 @@ def test_a_retired_route_that_is_there_is_refused(refuse: Refuse, load: Load, sm
     assert "also in sink.retired_routes" in refuse(text)
 
 
+def test_a_topic_that_was_once_compacted_is_one_that_a_route_reads(refuse: Refuse, load: Load, small: str) -> None:
+    text = small.replace("[database]", 'once_compacted = ["TOPIC"]\n[database]')
+    assert load(text.replace("TOPIC", "order.events")).sink.once_compacted == ("order.events",)
+    assert 'no route reads "order.event"; did you mean order.events?' in refuse(text.replace("TOPIC", "order.event"))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "place", "said"),
     [
