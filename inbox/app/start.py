@@ -8,6 +8,7 @@ from dataclasses import replace
 from os import getpid
 
 from inbox.app.binding import Explanation, find_topics, register
+from inbox.app.deaths import refuse_deadly_batch
 from inbox.app.desks import Desks
 from inbox.app.ready import Ready
 from inbox.app.tracing import Tracing
@@ -67,6 +68,7 @@ def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> Ready:
         topics = find_topics(cluster, settings.routes)
         require_kafka_rights(cluster, topics)
         registration = register(connection, settings, cluster, cluster_id, topics)
+        refuse_deadly_batch(connection, settings, cluster, topics)
         _warn_of_hidden_owners(connection, settings, sorted(topics))
     return Ready(handlers, writers, cluster, topics, registration)
 

@@ -130,6 +130,11 @@ class Ledger:
             for row in rows
         ]
 
+    def unmoved(self, connection: SinkConnection, topics: Sequence[str]) -> dict[TopicPartition, int]:
+        """The next offsets of partitions of which the last owner settled nothing."""
+        rows = connection.execute(self._sql["unmoved"], {"topics": list(topics)})
+        return {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
+
     def add(
         self, connection: SinkConnection, cluster_id: str, topic_id: UUID | None, starts: Mapping[TopicPartition, int]
     ) -> None:

@@ -62,6 +62,11 @@ SELECT route_id, partition_id, %(offset)s
 FROM added, {schema}.routes
 WHERE %(topic)s = ANY (routes.topics) AND retired_at IS NULL;
 
+-- name: unmoved
+-- Of these the last owner settled nothing since its session began. Behind a pooler nobody knows when that was.
+SELECT topic, partition, next_offset FROM {schema}.partitions
+WHERE topic = ANY (%(topics)s) AND owner_started > updated_at;
+
 -- name: acquire
 -- The fencing token: whoever raised owner_epoch last owns the partition.
 WITH wanted AS (

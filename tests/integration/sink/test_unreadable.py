@@ -244,7 +244,9 @@ def test_what_cannot_be_read_behind_a_gap_halts_where_it_stands(kafka: LocalKafk
     assert effects(cuttable) == [1, 2, 3, 5]
 
 
-def test_nothing_is_lost_where_librdkafka_itself_may_fail_behind_a_wrong_crc(kafka: LocalKafka, cuttable: Sink) -> None:
+@pytest.fixture
+def deadly(kafka: LocalKafka, cuttable: Sink) -> Sink:
+    """A sink whose log has a batch, at offset 7 of 9, at which librdkafka ends the process."""
     cuttable.configure(OFFSETS_ROUTE)
     cuttable.sql("CREATE TABLE offsets (kafka_offset bigint)")
     send_in_transaction(cuttable, events(1))
@@ -252,16 +254,52 @@ def test_nothing_is_lost_where_librdkafka_itself_may_fail_behind_a_wrong_crc(kaf
     send_in_transaction(cuttable, events(101, 102), commit=False)
     send_singly(cuttable, events(3, 4, 5))
     change_byte(kafka, cuttable.topic, len(stored_batches(kafka, cuttable.topic)) - 2, -1)
-    assert cuttable.command("migrate") == 0
+    return cuttable
 
-    command = [sys.executable, "-P", "-m", "inbox", "run", "--until-end", "--config", str(cuttable.file)]
-    for _ in range(2):
-        assert subprocess.run(command, timeout=60, check=False).returncode in (STOPPED, -signal.SIGABRT)
 
-    settled = cuttable.next_offsets().get(0, 0)
+def end_of(sink: Sink, *arguments: str) -> tuple[int, str]:
+    """The exit code of a run in a process of its own, and what it said."""
+    command = [sys.executable, "-P", "-m", "inbox", "run", "--until-end", *arguments, "--config", str(sink.file)]
+    ended = subprocess.run(command, timeout=150, check=False, capture_output=True, text=True)
+    return ended.returncode, ended.stderr
+
+
+def test_a_batch_at_which_librdkafka_ends_the_process_halts_one_of_the_next_starts_and_is_named(deadly: Sink) -> None:
+    codes, said = [], ""
+    while STOPPED not in codes and len(codes) < 3:
+        code, said = end_of(deadly)
+        codes.append(code)
+    assert codes in ([STOPPED], [-signal.SIGABRT, STOPPED], [-signal.SIGABRT, -signal.SIGABRT, STOPPED])
+    assert f"reading {deadly.topic}[0]@7: " in said
+    command = said.rsplit("`", 2)[1]
+    assert "--from-offset 8 " in command
+
+    code, _ = end_of(deadly, "-X", "max.partition.fetch.bytes=1")
+    assert code in (STOPPED, -signal.SIGABRT)
+    settled = deadly.next_offsets()[0]
     assert settled <= 7
-    applied = cuttable.column("SELECT kafka_offset FROM offsets ORDER BY 1")
-    assert applied == [offset for offset in (0, 2, 6) if offset < settled]
+    assert deadly.column("SELECT kafka_offset FROM offsets ORDER BY 1") == [
+        offset for offset in (0, 2, 6) if offset < settled
+    ]
+
+    assert deadly.command(*command.split()[1:], "--execute") == 0
+    assert end_of(deadly)[0] == 0
+    assert deadly.column("SELECT max(kafka_offset) FROM offsets") == [8]
+
+
+def test_a_supervisor_ends_where_its_workers_die_of_such_a_batch_again_and_again(deadly: Sink) -> None:
+    code, said = end_of(deadly, "--workers", "2")
+    assert code == STOPPED
+    assert f"reading {deadly.topic}[0]@7: " in said
+
+
+def test_a_start_after_a_worker_that_settled_nothing_for_another_reason_is_as_ever(cuttable: Sink) -> None:
+    send_singly(cuttable, events(1, 2, 3))
+    cuttable.run()
+    send_singly(cuttable, events(4))
+    cuttable.sql("UPDATE inbox.partitions SET owner_started = updated_at + interval '1 second'")
+    cuttable.run()
+    assert effects(cuttable) == [1, 2, 3, 4]
 
 
 def test_a_gap_is_seen_though_a_broker_is_asked_to_wait_for_more_to_send(cuttable: Sink) -> None:
