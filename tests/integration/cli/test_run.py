@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.integration.cli.conftest import Result, Sink, logged
 from tests.integration.cli.pages import get, listening
@@ -89,6 +91,17 @@ def test_workers_share_the_partitions_and_end_together(sink: Sink, start: Start)
 
     assert process.wait(timeout=30) == 0
     assert sink.group_offsets() == sink.next_offsets()
+
+
+def test_no_argument_of_a_supervisor_or_a_worker_holds_the_databases_password(sink: Sink, start: Start) -> None:
+    password = str(conninfo_to_dict(sink.database_url)["password"])
+    process = start("run", "--workers", "2", "-X", "client.id=seen", sink)
+    eventually(lambda: len(owners(sink)) == 2, within=40, what="two owners")
+
+    arguments = [Path(f"/proc/{pid}/cmdline").read_text() for pid in (process.pid, *owners(sink))]
+
+    assert all("client.id=seen" in each for each in arguments)
+    assert not [each for each in arguments if password in each or "postgresql://" in each]
 
 
 def test_a_killed_worker_is_started_again_and_no_count_goes_back(sink: Sink, start: Start) -> None:

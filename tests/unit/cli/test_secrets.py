@@ -11,7 +11,10 @@ from pydantic import SecretStr
 
 from inbox import telemetry
 from inbox.cli.secrets import Secrets, without_passwords
+from inbox.errors import InboxError, StartupError
+from inbox.kafka.consumer import require_consumer
 from inbox.kafka.options import KafkaOptions
+from inbox.store.database import connect
 from inbox.store.options import DatabaseOptions
 
 URL = "postgresql://inbox:hunter%402@db/inbox"
@@ -155,3 +158,61 @@ def test_a_secret_within_a_list_of_a_log_line_is_hidden(
     shown = capsys.readouterr().err
     assert "s3cret" not in shown
     assert '"count": 3' in shown
+
+
+OAUTH = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanisms": "OAUTHBEARER"}
+OIDC = {
+    **OAUTH,
+    "sasl.oauthbearer.method": "oidc",
+    "sasl.oauthbearer.client.id": "inbox",
+    "sasl.oauthbearer.token.endpoint.url": "http://127.0.0.1:1/token",
+}
+BODY = "hunter2hunter2hunter2"
+PEM = f"-----BEGIN PRIVATE KEY-----\n{BODY}\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"security.protocol": "SSL", "ssl.key.pem": "hunter2"},
+        {"security.protocol": "SSL", "ssl.key.pem": PEM},
+        {"security.protocol": "SSL", "ssl.certificate.pem": "hunter2"},
+        {"security.protocol": "SSL", "ssl.key.location": __file__, "ssl.key.password": "hunter2"},
+        {"security.protocol": "SSL", "ssl.keystore.location": __file__, "ssl.keystore.password": "hunter2"},
+        {**OIDC, "sasl.oauthbearer.client.id": "", "sasl.oauthbearer.client.secret": "hunter2"},
+        {**OIDC, "sasl.oauthbearer.config": "hunter2", "sasl.oauthbearer.client.secret": ""},
+        {**OAUTH, "enable.sasl.oauthbearer.unsecure.jwt": "maybe", "sasl.oauthbearer.config": "hunter2"},
+    ],
+)
+def test_librdkafkas_refusal_of_a_configuration_shows_no_secret(properties: dict[str, str]) -> None:
+    options, learned = KafkaOptions(group_id="g", properties=properties), Secrets()
+    learned.learn(DatabaseOptions(url=SecretStr("postgresql://db/inbox")), options)
+
+    with pytest.raises(StartupError) as refused:
+        require_consumer(options)
+
+    assert "hunter2" not in learned.hidden_in_sentence(str(refused.value))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hunter2@127.0.0.1:1/d",
+        "postgresql://u:hunter%32@127.0.0.1:1,127.0.0.1:2/d",
+        "postgresql://u:hunter2@[::1]:1/d",
+        "postgresql://u@127.0.0.1:1/d?password=hunter2",
+        "postgresql://u@127.0.0.1:1/d?sslpassword=hunter2&sslmode=require",
+        "postgresql://u@127.0.0.1:1/d?scram_client_key=hunter2",
+        "postgresql://u:hunter2@127.0.0.1:1/d?sslmode=nope",
+        "postgresql://u:hunter2@127.0.0.1:1/d?connect_timeout=nope",
+        "postgresql://u:hunter2@127.0.0.1:1/d?service=nope",
+    ],
+)
+def test_libpqs_refusal_of_a_connection_shows_no_secret(url: str) -> None:
+    options, learned = DatabaseOptions(url=SecretStr(url)), Secrets()
+    learned.learn(options)
+
+    with pytest.raises(InboxError) as refused:
+        connect(options, application_name="test")
+
+    assert "hunter2" not in learned.hidden_in_sentence(str(refused.value))
