@@ -63,6 +63,12 @@ HORIZON_SECONDS = Gauge(
     registry=REGISTRY,
 )
 HORIZON_SECONDS.set(math.nan)
+LAST_PRUNE = Gauge(
+    "inbox_last_prune_timestamp_seconds",
+    "When the last round of pruning ended that left nothing over, as Unix time; NaN where it is not known.",
+    registry=REGISTRY,
+)
+LAST_PRUNE.set(math.nan)
 OUTBOX_PENDING = Gauge(
     "inbox_outbox_pending", "Rows of the outbox that are not sent yet; NaN but in the active relay.", registry=REGISTRY
 )

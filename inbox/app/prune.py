@@ -128,6 +128,8 @@ class Pruner:
             done.progress = self._all_of(self._retention.forget_progress, self._limits.progress)
             done.dead_letters = self._all_of(self._retention.forget_letters, letters_retention(self._limits))
             done.outbox = self._forget_outbox()
+            if not done.waits_for and not self._over.is_set():
+                self._retention.note_round(self._connection)
         if done.anything:
             log().info(
                 "pruned",

@@ -16,6 +16,8 @@ from inbox.store.prune_lock import AnotherPrunesError, pruning_alone
 from inbox.telemetry import log
 
 _LONGEST_SECONDS, _SHORTEST_SECONDS = 600.0, 1.0
+_LONG_SECONDS = 600.0
+"""Longer than a round takes; whoever is in one for longer is told."""
 _NAME = "inbox prune"
 
 
@@ -47,8 +49,9 @@ def in_the_background(
             try:
                 with closing(connect(database, application_name=_NAME, settings=UNHURRIED)) as connection:
                     round_(connection, over)
-            except AnotherPrunesError:
-                continue
+            except AnotherPrunesError as error:
+                if error.seconds > _LONG_SECONDS:
+                    log().warning("prune-blocked", holder=str(error.holder), seconds=round(error.seconds))
             except InboxError as error:
                 log().info("prune-postponed", reason=str(error))
 
@@ -70,7 +73,8 @@ def pruning_outbox(
 
     def round_(connection: SinkConnection, over: threading.Event) -> None:
         retention = outbox_retention(connection, database.schema, outbox)
-        with pruning_alone(connection, database.schema):
+        own_table = "outbox_relay" if outbox.existing is None else "relay_leases"
+        with pruning_alone(connection, database.schema, own_table):
             if gone := forget_all(connection, retention.forget, older_than, over):
                 log().info("pruned", outbox=gone)
 

@@ -17,6 +17,7 @@ from inbox.store.dead_letters import DeadLetters, State
 from inbox.store.generations import Generations
 from inbox.store.ledger import Ledger, PartitionStatus
 from inbox.store.replays import Replay, Replays
+from inbox.store.retention import Retention, Round
 from inbox.store.schema_fit import require_current
 
 _BROKER_SECONDS = 3.0
@@ -73,6 +74,7 @@ class Status:
     last_replay: Replay | None
     outbox: OutboxNow | None
     notices: Sequence[str]
+    last_prune: Round | None = None
 
     @property
     def lag(self) -> int | None:
@@ -118,6 +120,7 @@ def read_status(settings: Settings) -> Status:
         waiting=ledger.letters.get(State.WAITING, 0),
         same_id_other_payload=sum(row.same_id_other_payload for row in ledger.rows),
         horizon=ledger.horizon,
+        last_prune=ledger.last_prune,
         last_replay=ledger.last_replay,
         outbox=outbox if isinstance(outbox, OutboxNow) else None,
         notices=[*logs.notices, *([outbox] if isinstance(outbox, str) else [])],
@@ -132,6 +135,7 @@ class _LedgerNow:
     last_replay: Replay | None
     horizon: datetime | None
     paused: Collection[int]
+    last_prune: Round | None
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,7 @@ def _read(connection: SinkConnection, schema: str, halt_above: int) -> _LedgerNo
             Replays(schema).newest(connection),
             Generations(schema).horizon(connection),
             dead_letters.parked_above(connection, [row.partition_id for row in rows], halt_above),
+            Retention(schema).last_round(connection),
         )
 
 

@@ -1,5 +1,6 @@
 """What a running sink tells of its database that no batch tells, looked at now and then on a connection of its own."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -10,8 +11,9 @@ from inbox.store.dead_letters import DeadLetters, State
 from inbox.store.failures import in_our_words
 from inbox.store.generations import Generations
 from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.retention import Retention
 from inbox.store.schema_fit import refuse_newer
-from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS
+from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS, LAST_PRUNE
 
 _EVERY_SECONDS = 15.0
 _OPEN = (State.PARKED, State.WAITING)
@@ -71,5 +73,7 @@ class Survey:
         with snapshot(connection):
             found = DeadLetters(self._options.schema).count_by_state(connection)
             HORIZON_SECONDS.set(Generations(self._options.schema).horizon_seconds(connection))
+            last_round = Retention(self._options.schema).last_round(connection)
+            LAST_PRUNE.set(math.nan if last_round is None else last_round.at.timestamp())
         for state in _OPEN:
             DEAD_LETTERS.labels(state.value).set(found.get(state, 0))

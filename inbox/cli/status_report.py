@@ -24,6 +24,7 @@ def document(found: Status) -> dict[str, Any]:
         "dead_letters": {"parked": found.parked, "waiting": found.waiting},
         "same_id_other_payload": found.same_id_other_payload,
         "horizon": timestamp(found.horizon),
+        "last_prune_at": timestamp(found.last_prune.at) if found.last_prune is not None else None,
         "lag": found.lag,
         "rate": round(found.rate, 1),
         "oldest_unsettled_seconds": found.oldest_unsettled_seconds,
@@ -118,6 +119,9 @@ def summary(found: Status) -> str:
         text += f"\n{found.same_id_other_payload} events bore the id of an applied event with another payload"
     if found.horizon is not None:
         text += f"\nduplicates are recognised back to {timestamp(found.horizon)}"
+    if found.last_prune is not None:
+        by = "" if found.last_prune.by is None else f", by {printable(found.last_prune.by)}"
+        text += f"\nlast round of pruning: {timestamp(found.last_prune.at)}{by}"
     return text
 
 

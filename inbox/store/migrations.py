@@ -1,8 +1,7 @@
 """Brings the inbox's own tables up to date, with alembic as a library.
 
-One session does it all: it takes the advisory lock, then runs the revisions, so the lock lives exactly as
-long as the work that it guards. It needs a direct connection, or a pooler in session mode: a lock taken
-through a pooler in transaction mode would stay behind on a server connection that serves others, so that is refused.
+One session runs the revisions, while another holds the schema's lock. It needs a direct connection, or a pooler in
+session mode: what a session is set to would stay behind on a server connection that serves others.
 """
 
 import io
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from inbox.errors import InboxError, StartupError, TryAgainError
 from inbox.store.database import connect
 from inbox.store.journeys import Journey, targets
-from inbox.store.migration_lock import take_lock
+from inbox.store.migration_lock import is_there, take_lock
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.pooler import own_session
 from inbox.store.revisions import OUTBOX, Step
@@ -48,8 +47,10 @@ def migrate(
     try:
         with closing(connect(options, application_name="inbox migrate")) as connection:
             own_session(connection, "a migration")
-            take_lock(connection, options.schema, wait_seconds)
-            _run(connection, options.schema, to, outbox, applied)
+            if to.endswith("base") and not is_there(connection, options.schema):
+                return applied
+            with closing(take_lock(connection, options.schema, wait_seconds)):
+                _run(connection, options.schema, to, outbox, applied)
     except DBAPIError as error:
         raise _failed(error.orig, options.schema) from error.orig
     except psycopg.Error as error:

@@ -16,9 +16,10 @@ _LOOKS = 5
 _SESSIONS_OF_HANDLERS = 3
 """That of the batch, that of the notes, and that of the lock which says that their process lives."""
 
-_HOLD: LiteralString = (
+HOLD: LiteralString = (
     "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'"
 )
+"""What a transaction begins with that is held open for its locks."""
 
 
 def own_session(connection: SinkConnection, doing: str) -> None:
@@ -98,7 +99,7 @@ def holding(connection: SinkConnection, lock: LiteralString, key: int | str) -> 
     other = connection.another()
     try:
         other.begin()
-        other.execute(_HOLD.encode(), prepare=False)
+        other.execute(HOLD.encode(), prepare=False)
         row = other.execute(f"SELECT {lock}".encode(), (key,)).fetchone()
     except BaseException:
         other.close()

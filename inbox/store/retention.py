@@ -29,6 +29,13 @@ class Kept(NamedTuple):
     dead_letters: timedelta
 
 
+class Round(NamedTuple):
+    """The last round of pruning after which nothing was left that could go; `by` is a login, None before the first."""
+
+    at: datetime
+    by: str | None
+
+
 class Retention:
     """Reads and deletes rows past a time; a delete is one portion, in a transaction of its own."""
 
@@ -48,6 +55,15 @@ class Retention:
     def forget_letters(self, connection: SinkConnection, older_than: timedelta) -> int:
         """How many resolved dead letters went, as `forget_progress`."""
         return _forgotten(connection, self._sql["forget_letters"], older_than)
+
+    def note_round(self, connection: SinkConnection) -> None:
+        """A whole round ended just now."""
+        connection.execute(self._sql["note_round"])
+
+    def last_round(self, connection: SinkConnection) -> Round | None:
+        """None where somebody removed the row."""
+        row = connection.execute(self._sql["last_round"]).fetchone()
+        return Round(*row) if row else None
 
     def kept(self, connection: SinkConnection) -> Kept | None:
         """What the owner keeps; None where `inbox migrate --roles` has not said it."""

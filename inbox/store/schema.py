@@ -62,6 +62,7 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _replays(tables)
     _replay_ranges(tables)
     _retention(tables)
+    _pruning(tables)
     event.listen(tables, "after_create", _guard)
     if outbox is not None and outbox.existing is not None:
         add_relay_leases(tables)
@@ -343,6 +344,17 @@ def _retention(tables: MetaData) -> None:
         Column("singleton", Boolean, primary_key=True, server_default=text("true")),
         *(Column(name, Interval, nullable=False) for name in ("claims", "progress", "dead_letters")),
         now("set_at"),
+        CheckConstraint("singleton", name="singleton"),
+    )
+
+
+def _pruning(tables: MetaData) -> None:
+    Table(
+        "pruning",
+        tables,
+        Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+        now("pruned_at"),
+        Column("pruned_by", Text),
         CheckConstraint("singleton", name="singleton"),
     )
 

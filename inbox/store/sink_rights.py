@@ -55,6 +55,7 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
     "generations": (_SELECT, _columns("UPDATE", "filter_bits")),
     "generation_filters": (_SELECT, _INSERT, _DELETE),
     "retention": (_SELECT,),
+    "pruning": (_SELECT, _UPDATE),
     "dead_letters": (
         _SELECT,
         _columns(

@@ -219,7 +219,7 @@ def test_waiting_for_another_migration_is_bounded_and_says_who_it_is(
     with pytest.raises(TryAgainError) as raised:
         migrate(options, wait_seconds=0)
 
-    assert f'(pid {lock_holder}, application_name "a slow one")' in str(raised.value)
+    assert f'(pid {lock_holder}, role "postgres", application_name "a slow one"' in str(raised.value)
     assert tables_of(empty_database_url, "inbox") == []
 
 

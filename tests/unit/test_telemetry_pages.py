@@ -41,7 +41,7 @@ def test_the_page_lists_each_metric_with_its_type_and_labels() -> None:
 def test_every_promised_metric_is_there() -> None:
     promised = """
         events_total lag batch_seconds commit_seconds batch_events end_to_end_seconds dead_letters fenced_total
-        retries_total paused horizon_seconds outbox_pending relay_events_total
+        retries_total paused horizon_seconds last_prune_timestamp_seconds outbox_pending relay_events_total
     """
     assert {f"inbox_{name}" for name in promised.split()} <= {name for name, _, _ in metrics()}
 

@@ -2,7 +2,8 @@
 
 -- name: deaths
 -- A session that lives is no death: its process may only be stopped, or lost the partition while it was busy. Of
--- another role's session only the process id may be seen. An owner behind a pooler holds a lock instead.
+-- another role's session only the process id may be seen: it counts where its role may write such notes, since any login can
+-- have a process id, or hold an advisory lock. An owner behind a pooler holds a lock instead.
 -- A death among the suspects narrows them down to what was in hand this time; any other begins anew.
 UPDATE {schema}.handling AS h
 SET deaths = CASE
@@ -16,11 +17,16 @@ SET deaths = CASE
 WHERE h.partition_id = ANY (%(partition_ids)s) AND h.owner IS NOT NULL AND h.owner <> %(owner)s
     AND NOT EXISTS (
         SELECT FROM pg_stat_activity AS session
-        WHERE session.pid = h.backend_pid AND coalesce(session.backend_start = h.backend_started, true)
+        WHERE session.pid = h.backend_pid AND coalesce(
+            session.backend_start = h.backend_started,
+            has_table_privilege(session.usesysid, '{schema}.handling'::regclass, 'UPDATE')
+        )
     )
     AND NOT EXISTS (
         SELECT FROM pg_locks AS alive
-        WHERE alive.locktype = 'advisory' AND alive.objsubid = 1 AND alive.granted
+        JOIN pg_stat_activity AS holder USING (pid)
+        WHERE has_table_privilege(holder.usesysid, '{schema}.handling'::regclass, 'UPDATE')
+            AND alive.locktype = 'advisory' AND alive.objsubid = 1 AND alive.granted
             AND alive.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND (alive.classid::bigint << 32) | alive.objid::bigint = hashtextextended('kafka-inbox owner ' || h.owner, 0)
     );

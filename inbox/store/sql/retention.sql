@@ -17,6 +17,12 @@ SELECT {schema}.forget_letters(%(older_than)s::interval, %(limit)s::integer);
 -- name: kept
 SELECT claims, progress, dead_letters FROM {schema}.retention;
 
+-- name: note_round
+UPDATE {schema}.pruning SET pruned_at = clock_timestamp(), pruned_by = session_user;
+
+-- name: last_round
+SELECT pruned_at, pruned_by FROM {schema}.pruning;
+
 -- name: old_sent
 SELECT count(*), min(sent_at) FROM {schema}.outbox_sent WHERE sent_at < now() - %(older_than)s::interval;
 
