@@ -25,6 +25,8 @@ AUDIT = "tests/integration/sink/test_audit.py"
 RESOLVED = "tests/unit/sink/test_resolved.py"
 INTAKE = "tests/unit/sink/test_intake.py"
 UNREADABLE = "tests/integration/sink/test_unreadable.py"
+MISTAKES = "tests/integration/sink/test_handler_mistakes.py"
+DURABILITY = "tests/integration/cli/test_durability.py"
 
 RELAY = "tests/integration/relay/test_relay.py"
 LEASE = "tests/integration/relay/test_lease.py"
@@ -863,5 +865,54 @@ MUTANTS = [
         " AND processed_at = now() RETURNING 1",
         " RETURNING 1",
         (f"{SINK_LOGIN}::test_it_withdraws_no_claim_of_another_transaction",),
+    ),
+    Mutant(
+        "keys that are left to the database hold nobody",
+        "inbox/sink/parked_keys.py",
+        "        if self._left_to_database:\n",
+        "        if False:\n",
+        (f"{EVENTS}::test_more_parked_keys_than_a_worker_keeps_hold_their_events_all_the_same",),
+    ),
+    Mutant(
+        "keys stay known after they were resolved",
+        "inbox/sink/parked_keys.py",
+        "        self._forget(partition_ids)\n        self._left_to_database.difference_update(partition_ids)\n",
+        "",
+        (f"{EVENTS}::test_a_key_that_the_database_is_asked_for_waits_no_more_once_it_is_resolved",),
+    ),
+    Mutant(
+        "a child has its parent's sockets",
+        "inbox/store/forks.py",
+        "            os.dup2(nowhere.fileno(), connection.fileno(), inheritable=False)\n",
+        "            pass\n",
+        (f"{MISTAKES}::test_a_child_that_comes_out_of_its_handler_ends_there_and_says_so",),
+    ),
+    Mutant(
+        "a child comes out of its handler",
+        "inbox/handler_shapes.py",
+        "            if os.getpid() != process:\n",
+        "            if False:\n",
+        (f"{MISTAKES}::test_a_child_that_comes_out_of_its_handler_ends_there_and_says_so",),
+    ),
+    Mutant(
+        "a handler may close the connection",
+        "inbox/store/database.py",
+        "        if self.ends is not Ends.ALLOWED:\n            # SQLAlchemy's",
+        "        if False:\n            # SQLAlchemy's",
+        (f"{MISTAKES}::test_the_mistake_parks_its_event_alone_and_is_named",),
+    ),
+    Mutant(
+        "a temporary table may hide another one",
+        "inbox/store/session.py",
+        "        if self._executed(_OF_TEMPORARY):\n",
+        "        if False:\n",
+        (f"{MISTAKES}::test_the_mistake_parks_its_event_alone_and_is_named",),
+    ),
+    Mutant(
+        "a table that a crash empties is written to",
+        "inbox/store/table_columns.py",
+        "[*problems, *losable(connection, table)]",
+        "[*problems]",
+        (f"{DURABILITY}::test_a_table_that_may_lose_what_was_committed_is_refused_at_the_start_and_by_check",),
     ),
 ]
