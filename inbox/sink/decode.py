@@ -44,6 +44,10 @@ class _Reader:
     tombstones: Tombstones | None
 
 
+Places = Sequence[tuple[_Reader, RouteEvents]]
+"""The routes of a topic, each with the events that it has so far."""
+
+
 class TopicDecoder:
     """Sorts the records of one topic into the columns of its routes.
 
@@ -68,35 +72,44 @@ class TopicDecoder:
         """By route, in the order in which `add` wants them."""
         return {reader.name: RouteEvents() for reader in self._readers}
 
+    def places(self, columns: Iterable[RouteEvents]) -> Places:
+        """Return where `put` puts records: what `add` looks up for each record by itself."""
+        return list(zip(self._readers, columns, strict=True))
+
     def add(self, record: Record, columns: Iterable[RouteEvents]) -> int:
         """Give the record to every route that matches it, and return how many bytes of it are kept."""
+        return self.put(record, self.places(columns))
+
+    def put(self, record: Record, places: Places) -> int:
+        """As `add`."""
         size = len(record.value() or b"") + len(record.key() or b"")
         try:
             headers = _headers_of(record) or []
         except SystemError:
             if size <= self._largest_event:
-                self._refuse(_WithoutHeaders(record), columns)
+                self._refuse(_WithoutHeaders(record), places)
                 return size
             headers = []
-        size += _size_of(headers)
+        if headers:
+            size += _size_of(headers)
         if size > self._largest_event:
-            return self._add_cut(record, headers, columns)
+            return self._put_cut(record, headers, places)
         document = _document(record) if self._needs_document else None
-        for reader, events in zip(self._readers, columns, strict=True):
+        for reader, events in places:
             _give(reader, events, record, headers, document)
         return size
 
-    def _add_cut(self, record: Record, headers: list[Header], columns: Iterable[RouteEvents]) -> int:
+    def _put_cut(self, record: Record, headers: list[Header], places: Places) -> int:
         """Refuse a record that is too large, on every route whose types it may have."""
         kept, error = cut(record, headers, _size_of(headers), self._largest_event)
         # A type or an id may be in one that is kept, or in none.
         small = [each for each in headers if _size_of([each]) <= self._largest_event // 2]
-        for reader, events in zip(self._readers, columns, strict=True):
+        for reader, events in places:
             _give(reader, events, kept, small, error)
         return len(kept.key() or b"") + _size_of(kept.kept_headers)
 
-    def _refuse(self, record: Record, columns: Iterable[RouteEvents]) -> None:
-        for events in columns:
+    def _refuse(self, record: Record, places: Places) -> None:
+        for _, events in places:
             events.refused[len(events.ids)] = _UNREADABLE_HEADERS
             events.ids.append(NO_ID)
             events.types.append(None)
@@ -115,12 +128,10 @@ class _WithoutHeaders:
         return None
 
 
-def _size_of(headers: Iterable[Header]) -> int:
-    size = 0
+def _size_of(headers: Sequence[Header]) -> int:
+    size = _HEADER_BYTES * len(headers)
     for name, value in headers:
-        size += _HEADER_BYTES + len(name)
-        if value is not None:
-            size += len(value)
+        size += len(name) + len(value) if value else len(name)
     return size
 
 
@@ -144,7 +155,7 @@ def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[He
         event_id = reader.identify(record, headers, document)
     except EventError as error:
         refusal = error
-    if isinstance(document, EventTooLargeError):
+    if document is not None and isinstance(document, EventTooLargeError):
         refusal = document
     if refusal is not None:
         events.refused[len(events.ids)] = refusal

@@ -59,7 +59,7 @@ def identifier(rule: str, topic: str, topic_id: UUID | None) -> Identify:
     namespace = namespace_of(topic)
     kind, _, rest = rule.partition(":")
     if kind == "header":
-        return lambda record, headers, _: _id_in_header(headers, rest, namespace)
+        return _in_header(rest, namespace)
     if kind == "key":
         return lambda record, headers, _: as_id(_key(record), namespace)
     if kind == "value":
@@ -105,11 +105,17 @@ def look_up(document: Any, path: Sequence[str]) -> Any:
     return found
 
 
-def _id_in_header(headers: list[Header], name: str, namespace: bytes) -> bytes:
-    value = last_header(headers, name)
-    if value is None:
-        raise EventError(f"no event id: the record has no header {name}")
-    return _uuid_in(value) or as_id(_text(value, f"header {name}") or "", namespace)
+def _in_header(name: str, namespace: bytes) -> Identify:
+    def identify(_: Record, headers: list[Header], __: Any) -> bytes:
+        found = None
+        for key, value in headers:  # as `last_header`, without a call for each event
+            if key == name:
+                found = value
+        if found is None:
+            raise EventError(f"no event id: the record has no header {name}")
+        return _uuid_in(found) or as_id(_text(found, f"header {name}") or "", namespace)
+
+    return identify
 
 
 def _by_known_headers(headers: list[Header], namespace: bytes) -> bytes:

@@ -9,7 +9,7 @@ from inbox.kafka.consumer import Taken
 from inbox.policy import BatchLimit
 from inbox.sink.assignment import Assigned, Assignment
 from inbox.sink.batch import Batch, Slice
-from inbox.sink.decode import TopicDecoder
+from inbox.sink.decode import Places, TopicDecoder
 
 _AT_MOST_AT_ONCE = 2000
 
@@ -82,19 +82,20 @@ class Intake:
 
         Records come in runs of one partition, so what belongs to it is looked up once a run.
         """
-        last: tuple[str, int] | None = None
+        topic, partition, address = "", -1, ("", -1)
         part: Slice | None = None
         each: Assigned | None = None
         decoder: TopicDecoder | None = None
+        places: Places = ()
         newest: Record | None = None
         border: int | None = None
         events_left = 0 if self._full else self.limit.records - self.batch.records
         bytes_left = self._batch_bytes - self._bytes
         for place, record in enumerate(records):
-            address = (record.topic(), record.partition())
-            if address != last:
+            if record.partition() != partition or record.topic() != topic:
                 _note_epoch(part, newest)
-                last, each, part = address, self._assignment.active(address), None
+                address = topic, partition = (record.topic(), record.partition())
+                each, part = self._assignment.active(address), None
                 border = self._border(address, each)
             offset = record.offset()
             if each is None or offset < each.taken:
@@ -118,7 +119,8 @@ class Intake:
                 # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
                 part = self._slice(TopicPartition(*address), each, record)
                 decoder = self._decoder(address[0], each.topic_id)
-            size = decoder.add(record, part.routes.values())
+                places = decoder.places(part.routes.values())
+            size = decoder.put(record, places)
             if not part.records:
                 part.first_offset = offset
             part.after = each.taken = offset + 1
