@@ -17,6 +17,7 @@ from inbox.store.outbox import Outbox, Publisher
 from inbox.store.session import HandlerSession
 from inbox.store.table_inputs import TableEvents
 from inbox.store.table_search import Found
+from inbox.store.table_shape import Look
 from inbox.store.tables import TableWriter
 
 
@@ -56,8 +57,11 @@ class Effect(Protocol):
         """Before the first event of a batch: other routes may have changed the session."""
         ...
 
-    def require_as_written(self, connection: SinkConnection) -> None:
-        """After the last event. Raises TryAgainError where the effects may not be what the events say."""
+    def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
+        """After the last event. Raises TryAgainError where the effects may not be what the events say.
+
+        `look` is what a flight looked at behind its last event, if that was the last one.
+        """
         ...
 
 
@@ -104,8 +108,12 @@ class TableEffect:
     def prepare(self, connection: SinkConnection) -> None:
         connection.restate()
 
-    def require_as_written(self, connection: SinkConnection) -> None:
-        self._writer.require_as_written(connection)
+    def look(self, connection: SinkConnection) -> Look:
+        """Look in a flight, behind its last event, at what `require_as_written` judges."""
+        return self._writer.look(connection)
+
+    def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
+        self._writer.require_as_written(connection, look)
 
 
 class HandlerEffect:
@@ -151,7 +159,7 @@ class HandlerEffect:
     def prepare(self, connection: SinkConnection) -> None:
         """What a handler did to the session other handlers of the batch see."""
 
-    def require_as_written(self, connection: SinkConnection) -> None:
+    def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
         """A handler's effects are its own."""
 
     def _call_with_each(self, transaction: Transaction, publisher: Publisher, column: Column) -> None:

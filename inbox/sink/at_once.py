@@ -17,6 +17,7 @@ from inbox.sink.isolate import LARGEST_PART, RouteSettling
 from inbox.sink.parked_keys import HeldKeys
 from inbox.store.failures import is_of_one_event, says_missing, says_repeated, says_there
 from inbox.store.processed import Asked, ClaimedBeforeError, all_different, found_any
+from inbox.store.table_shape import Look
 
 _FIRST_PART, _PART = 250, 1000
 """Events of one statement: while the first are made ready the server has nothing to do."""
@@ -48,11 +49,14 @@ def settle_column(
             start = failed.stop
         else:
             start = flown if flown > start else settling.settle_from(start)
-    return settling.end()
+    return settling.end(flights.look)
 
 
 class _Flights:
-    """Claims and applies the events of a column, each part of them as the first thing that is done about it."""
+    """Claims and applies the events of a column, each part of them as the first thing that is done about it.
+
+    `look` is at the table, behind the last event of the column; None unless the last flight stands whole.
+    """
 
     def __init__(
         self, do: Attempts, route_id: int, effect: TableEffect, column: Column, under_way: Callable[[], None]
@@ -64,6 +68,7 @@ class _Flights:
         self._under_way = under_way
         self._foresight = do.foresight[route_id]
         self._failed_before = -LARGEST_PART
+        self.look: Look | None = None
 
     def fly(self, start: int) -> tuple[int, range | None]:
         """As many events from that place on as can be expected to go well, and do.
@@ -97,7 +102,7 @@ class _Flights:
         """The parts of what is expected to go well."""
         if not (self._foresight.claims.is_good and self._foresight.effects.is_good):
             return []
-        if self._effect.has_rounds(self._column.between(start, len(self._column))):
+        if self._effect.writes_in_rounds and self._effect.has_rounds(self._column.between(start, len(self._column))):
             return []
         return _parts(start, len(self._column)) if all_different(self._column.ids[start:]) else []
 
@@ -109,7 +114,7 @@ class _Flights:
 
     def _send(self, parts: Sequence[range], *, new_rows: bool, distinct: bool) -> tuple[int, InboxError | None]:
         """How many of the parts stand, and how the next one failed."""
-        transaction, asked, error = self._do.transaction, [], None
+        transaction, asked, error, look = self._do.transaction, [], None, None
         transaction.start_attempt()
         try:
             with transaction.flight():
@@ -121,6 +126,7 @@ class _Flights:
                     if number:
                         # Not at the first: the server would be done with it before the next one is ready.
                         self._under_way()
+                look = self._effect.look(self._do.connection)
                 self._under_way()
             transaction.check_deferred()
             stand = len(parts)
@@ -132,6 +138,7 @@ class _Flights:
         if any(map(found_any, asked[:stand])):
             stand, error = 0, ClaimedBeforeError("an older generation has its claim")
         self._end(stand, error)
+        self.look = look if error is None else None
         return stand, error
 
     def _end(self, stand: int, error: InboxError | None) -> None:

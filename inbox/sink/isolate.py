@@ -19,6 +19,7 @@ from inbox.sink.parked_keys import HeldKeys
 from inbox.sink.row_waits import RowMissingError
 from inbox.store.dead_letters import DeadLetter
 from inbox.store.failures import is_of_one_event, says_missing
+from inbox.store.table_shape import Look
 
 LARGEST_PART = 2500
 """Events that are tried together: what a first failure among them undoes."""
@@ -99,14 +100,14 @@ class RouteSettling:
         if places:
             self._doubts.passed(places)
 
-    def end(self) -> RouteResult:
-        """Every event is settled.
+    def end(self, look: Look | None = None) -> RouteResult:
+        """Every event is settled; `look` is that of the flight that applied the last one.
 
         Raises:
             TryAgainError: what was applied may not be what the events say.
         """
         if self._column.records:
-            self._route.effect.require_as_written(self._do.connection)
+            self._route.effect.require_as_written(self._do.connection, look)
         self._doubts.remember()
         return self.result
 

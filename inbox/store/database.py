@@ -142,13 +142,17 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         """Around statements that may run functions of the user's, such as those of triggers, in a transaction.
 
         The statements themselves name the schema of all that they use, since others may make things where the user's
-        names are looked up. They are sent at once, and answered at the end at the latest. What fails has to be undone
+        names are looked up. They are answered at the end at the latest. What fails has to be undone
         to a savepoint from before, or with the transaction.
         """
         with self.pipelined():
-            self.execute(self.to_users_path, prepare=False)
+            self._send_along(self.to_users_path)
             yield
-            self.execute(self.to_own_path, prepare=False)
+            self._send_along(self.to_own_path)
+
+    def _send_along(self, statement: LiteralString) -> None:
+        """Send a statement in a pipeline, with the next one or at its end, without a cursor of its own."""
+        self.wait(self._exec_command(statement.encode()))
 
     @contextmanager
     def pipelined(self) -> Iterator[None]:
@@ -159,7 +163,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         if self.pgconn.pipeline_status != pq.PipelineStatus.OFF:
             yield
             return
-        with in_our_words(), self.forgetting_prepared(), self.pipeline() as pipeline:
+        with in_our_words(), _of_what_failed(), self.forgetting_prepared(), self.pipeline() as pipeline:
             try:
                 yield
             except BaseException:
@@ -309,6 +313,17 @@ class SinkCursor(psycopg.Cursor[tuple[Any, ...]]):
     def executemany(self, query: Query, *arguments: Any, **named: Any) -> None:
         self._conn.refuse_end(query)
         super().executemany(query, *arguments, **named)
+
+
+@contextmanager
+def _of_what_failed() -> Iterator[None]:
+    """Around a pipeline, whose end may raise over an error the one of a statement that was not executed for it."""
+    try:
+        yield
+    except psycopg.errors.PipelineAborted as error:
+        if isinstance(failed := error.__context__, psycopg.Error):
+            raise failed from None
+        raise
 
 
 @lru_cache(maxsize=1024)

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import LiteralString
+from typing import Any, LiteralString
 
+import psycopg
 from psycopg import sql
 
 from inbox.errors import InboxError
@@ -88,12 +89,22 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
     )
 
 
-def version_of(connection: SinkConnection, table: sql.Identifier) -> str:
-    """What is another text once the table was altered, where that may change what is written; it costs next to nothing.
+Look = psycopg.Cursor[tuple[Any, ...]]
+"""A question for the version of a table; in a flight its answer is there once that landed."""
 
-    Asked after a write, it is that of the table which was written to: the write locks it.
+
+def look_at(connection: SinkConnection, table: sql.Identifier) -> Look:
+    """Ask for the version of a table: a text that is another one once the table was altered.
+
+    It concerns what may change the meaning of what is written. Asked after a write, it is that of the table which was
+    written to: the write locks it.
     """
-    row = connection.execute(_VERSION, (table.as_string(),)).fetchone()
+    return connection.execute(_VERSION, (table.as_string(),))
+
+
+def version_in(look: Look) -> str:
+    """Return the answer to a look."""
+    row = look.fetchone()
     return row[0] if row else ""
 
 

@@ -26,7 +26,7 @@ from inbox.store.table_columns import Column
 from inbox.store.table_expressions import is_whole_document, pointer_path
 from inbox.store.table_inputs import TableEvents, input_of, inputs_of, is_text
 from inbox.store.table_search import Found, Search
-from inbox.store.table_shape import Shape, shape_of, version_of
+from inbox.store.table_shape import Look, Shape, look_at, shape_of, version_in
 from inbox.store.table_statements import Statements, cannot_be
 
 _NOBODY = TableEvents((), (), ())
@@ -42,7 +42,7 @@ class TableWriter:
     def __init__(self, connection: SinkConnection, target: TableTarget) -> None:
         self._target = target
         # Before the shape: where the table is altered between the two, the next look finds that.
-        self._version = version_of(connection, located(connection, target.name))
+        self._version = version_in(look_at(connection, located(connection, target.name)))
         self._adopt(connection, shape_of(connection, target))
 
     def _adopt(self, connection: SinkConnection, shape: Shape) -> None:
@@ -60,8 +60,14 @@ class TableWriter:
         self._shape, self._sent, self._statements = shape, sent, statements
         self._search = Search(statements, texts, sent)
 
-    def require_as_written(self, connection: SinkConnection) -> None:
+    def look(self, connection: SinkConnection) -> Look:
+        """Look, after a write in a flight, at what `require_as_written` judges."""
+        return look_at(connection, self._shape.table)
+
+    def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
         """See to it that what was written in this transaction means what the events say.
+
+        `look` is the one that came with the last write; without it the server is asked now.
 
         Raises:
             TryAgainError: the table was altered, so that the values went through types which are no longer its own, or
@@ -74,7 +80,7 @@ class TableWriter:
                 "values of other events mean; give its function a SET clause instead (CREATE FUNCTION ... SET)"
             )
             raise TryAgainError(text, away="database", reason="statement", alert=True)
-        if (version := version_of(connection, self._shape.table)) != self._version:
+        if (version := version_in(look or self.look(connection))) != self._version:
             self._version = version
             self.require_unchanged(connection)
 
