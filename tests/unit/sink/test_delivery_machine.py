@@ -223,6 +223,8 @@ class Delivery(RuleBasedStateMachine):
             assert self.store.ledger[partition].next_offset == self.log.end(partition), f"{partition} came to a stop"
         self.everything_below_the_ledger_is_settled()
         self.no_effect_comes_twice()
+        # What a member waited for when it crashed goes with its process; here all members share one.
+        PAUSED.clear()
 
 
 TestDelivery = Delivery.TestCase
