@@ -15,6 +15,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -24,9 +25,9 @@ from inbox.document_bounds import LARGEST_EXPONENT, excess, has_hard_number
 _WHOLE_DIGITS, _FRACTION_DIGITS = 131_072, 16_383
 """What `numeric` holds before and after the decimal point (PostgreSQL manual, section 8.1.2)."""
 
-_INT_DIGITS = 4300
+NAME_DIGITS = _INT_DIGITS = 4300
 _INT_LIMIT = 10**_INT_DIGITS
-"""From here on `int` and `str` refuse to convert (`sys.set_int_max_str_digits`); `Decimal` does."""
+"""From here on `int` and `str` refuse to convert (`sys.set_int_max_str_digits`); `Decimal` does, slowly."""
 
 # A text is taken whole, so that digits in it are no number; one that does not end reaches to the end of the document.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?[0-9][0-9.eE+-]*', re.DOTALL)
@@ -60,6 +61,11 @@ def parse(document: bytes) -> Any:
     if b"\\" in document and _NUL.search(document) is not None:
         raise DocumentError("a text in it holds NUL (\\u0000), which PostgreSQL cannot keep")
     return found
+
+
+def as_name(number: int) -> str | None:
+    """Return the digits of a whole number as an id or a type; None where they are more than NAME_DIGITS."""
+    return str(number) if -_INT_LIMIT < number < _INT_LIMIT else None
 
 
 def whole_number_text(number: int) -> str:
@@ -125,9 +131,24 @@ def _number(number: re.Match[bytes]) -> int | float | Decimal:
     _require_numeric(whole, fraction or b"", exponent or b"0")
     text = number[0].decode()
     if fraction is None and exponent is None:
-        return int(text) if len(text) <= _INT_DIGITS else int(Decimal(text))
+        return _whole_number(text)
     found = float(text)
     return found if math.isfinite(found) else Decimal(text)
+
+
+def _whole_number(text: str) -> int:
+    """Convert in halves: for many digits `int` and `Decimal` take a time that grows with their square."""
+    if text.startswith("-"):
+        return -_whole_number(text[1:])
+    if len(text) <= _INT_DIGITS:
+        return int(text)
+    low = 1 << ((len(text) - 1).bit_length() - 1)
+    return _whole_number(text[:-low]) * _power_of_ten(low) + _whole_number(text[-low:])
+
+
+@lru_cache(maxsize=8)
+def _power_of_ten(digits: int) -> int:
+    return int(10**digits)
 
 
 def _require_numeric(whole: bytes, fraction: bytes, exponent: bytes) -> None:

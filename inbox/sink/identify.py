@@ -8,7 +8,7 @@ from hashlib import sha1
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from inbox.documents import whole_number_text
+from inbox.documents import NAME_DIGITS, as_name
 from inbox.errors import EventError
 from inbox.events import Header, Record, TopicPartition, address, address_of, last_header
 
@@ -151,17 +151,19 @@ def _text_at(document: Any, path: Sequence[str], pointer: str) -> str:
     if isinstance(found, str):
         return found
     if isinstance(found, int) and not isinstance(found, bool):
-        return whole_number_text(found)
+        if (text := as_name(found)) is not None:
+            return text
+        raise EventError(f"no event id: the whole number at {pointer} has more than {NAME_DIGITS} digits")
     raise EventError(f"no event id: the value has no text or whole number at {pointer}")
 
 
 def _type_at(document: Any, path: Sequence[str]) -> str | None:
-    """A text as it is, a whole number and a boolean as JSON writes them; anything else is no type."""
+    """A text as it is, a boolean and a whole number that is not too long as JSON writes them; anything else is none."""
     found = look_up(document, path)
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, int):
-        return whole_number_text(found)
+        return as_name(found)
     return found if isinstance(found, str) else None
 
 

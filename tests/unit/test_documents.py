@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -227,9 +228,16 @@ def test_a_whole_number_is_written_with_its_digits(number: int) -> None:
     assert parse(whole_number_text(number).encode()) == number
 
 
-def test_a_whole_number_has_as_many_digits_as_numeric_holds() -> None:
-    text = "9" * 131_072
+@pytest.mark.parametrize("text", ["9" * 131_072, "-1" + "0" * 131_071, "1" + "0" * 8191 + "7", "-" + "12345" * 1000])
+def test_a_whole_number_has_as_many_digits_as_numeric_holds(text: str) -> None:
     assert whole_number_text(parse(text.encode())) == text
+
+
+def test_many_long_numbers_take_a_time_that_grows_with_their_digits() -> None:
+    """With the square of them, as `int` and `Decimal` convert, these would take 18 seconds."""
+    began = time.process_time()
+    parse(b"[" + b",".join([b"9" * 131_072] * 32) + b"]")
+    assert time.process_time() - began < 6
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from inbox.document_bounds import excess
+from inbox.documents import NAME_DIGITS
 from inbox.errors import EventError, InboxError
 from inbox.events import decoded
 from inbox.sink.batch import NO_ID
@@ -164,7 +165,8 @@ def text_of_id(text: str | None, kind: str | None, document: bytes) -> str | Non
     if kind != "number" or text is None:
         return None
     written: Any = json.loads(document, parse_float=lambda _: None, parse_int=Decimal)
-    return text if isinstance(written, dict) and written["id"] is not None else None
+    is_whole = isinstance(written, dict) and written["id"] is not None
+    return text if is_whole and len(text.lstrip("-")) <= NAME_DIGITS else None
 
 
 def has_long_exponent(document: bytes) -> bool:
