@@ -878,7 +878,7 @@ MUTANTS = [
         "inbox/sink/parked_keys.py",
         "        self._forget(partition_ids)\n        self._left_to_database.difference_update(partition_ids)\n",
         "",
-        (f"{EVENTS}::test_a_key_that_the_database_is_asked_for_waits_no_more_once_it_is_resolved",),
+        (f"{EVENTS}::test_a_parked_key_waits_no_more_once_it_is_resolved",),
     ),
     Mutant(
         "a child has its parent's sockets",

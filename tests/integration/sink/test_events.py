@@ -307,10 +307,11 @@ def test_more_parked_keys_than_a_worker_keeps_hold_their_events_all_the_same(
     assert "many-parked-keys" in [line["event"] for line in lines]
 
 
-def test_a_key_that_the_database_is_asked_for_waits_no_more_once_it_is_resolved(
-    handled_by: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kept", [3, 1000])
+def test_a_parked_key_waits_no_more_once_it_is_resolved(
+    handled_by: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    monkeypatch.setattr(desks, "MOST_PARKED_KEYS", 3)
+    monkeypatch.setattr(desks, "MOST_PARKED_KEYS", kept)
     sink = handled_by(fails_on_bad)
     sink.send(*(Out(number, "bad", key=str(number)) for number in range(1, 6)))
     with sink.running():
