@@ -50,6 +50,9 @@ _MANY_DIGITS = b"0" * 10
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 """A text is taken whole, so that nothing in it counts; one that does not end reaches to the end of the document."""
 
+_JOINED = 50
+"""Documents that are looked at together: few enough that the memory for it is at hand and not mapped for each look."""
+
 _BRACKETS = re.compile(_TEXT + rb"|[][{}]", re.DOTALL)
 _SEPARATORS = re.compile(_TEXT + rb"|[,[{]", re.DOTALL)
 _NUMBERS = re.compile(_TEXT + rb"|[0-9][0-9.]*+(?:[eE][+-]?([0-9]+))?", re.DOTALL)
@@ -74,7 +77,8 @@ def any_may_exceed(documents: Sequence[bytes]) -> bool:
     """Whether one of the documents may exceed a bound: False for nearly all, and for many of them at a small cost."""
     if max(map(len, documents), default=0) > _SMALL and any(map(_may_be_large, documents)):
         return True
-    return _has_long_exponent(b",".join((b"", *documents)).translate(_SHAPE))
+    parts = (documents[at : at + _JOINED] for at in range(0, len(documents), _JOINED))
+    return any(_has_long_exponent(b",".join((b"", *part)).translate(_SHAPE)) for part in parts)
 
 
 def has_hard_number(document: bytes) -> bool:
