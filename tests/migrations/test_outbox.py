@@ -90,11 +90,13 @@ def test_an_outbox_no_longer_configured_keeps_its_events(options: DatabaseOption
 
 @KINDS
 def test_it_goes_up_down_and_up_over_rows(options: DatabaseOptions, outbox: OutboxOptions) -> None:
+    migrate(options)
+    without_outbox = functions_of(options)
     up = migrate(options, outbox=outbox)
     fill(options)
 
     assert migrate(options, to="outbox@base", outbox=outbox) == DOWN
-    assert functions_of(options) == set()
+    assert functions_of(options) == without_outbox
     assert "processed" in tables_of(options)
 
     assert migrate(options, outbox=outbox) == up[-len(UP) :]
@@ -235,7 +237,7 @@ def test_an_outbox_table_of_somebody_else_is_not_taken(options: DatabaseOptions)
     migrate(options)
     execute(options, "CREATE TABLE inbox.outbox ()")
 
-    with pytest.raises(StartupError, match='relation "outbox" already exists'):
+    with pytest.raises(StartupError, match=r"relation \.\.\. already exists \(42P07\)"):
         migrate(options, outbox=JSON)
 
 

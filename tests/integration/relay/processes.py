@@ -31,12 +31,13 @@ class Relays:
     def active(self, *among: "subprocess.Popen[bytes]", within: float = 30.0) -> "subprocess.Popen[bytes]":
         """The one of these that has the lease, once one has."""
 
-        def holding() -> "list[subprocess.Popen[bytes]]":
-            with psycopg.connect(self._url) as connection:
-                row = connection.execute(self._holder.encode()).fetchone()
-            return [relay for relay in among if row is not None and relay.pid == row[0]]
+        with psycopg.connect(self._url, autocommit=True) as connection:
 
-        return eventually(holding, within=within, what=f"an active relay; {self._log}")[0]
+            def holding() -> "list[subprocess.Popen[bytes]]":
+                row = connection.execute(self._holder.encode()).fetchone()
+                return [relay for relay in among if row is not None and relay.pid == row[0]]
+
+            return eventually(holding, within=within, what=f"an active relay; {self._log}")[0]
 
     def knows_that_it_was_replaced(self) -> bool:
         """By the lease, or by Kafka, which fences a transactional one."""

@@ -10,7 +10,7 @@ from inbox.handlers import LoadedHandler, Transaction
 from inbox.policy import FailureLimits, Order
 from inbox.sink.apply import Effect, HandlerEffect, TableEffect
 from inbox.sink.at_once import settle_column
-from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys
+from inbox.sink.attempts import Attempts, BoundRoute
 from inbox.sink.batch import Column
 from inbox.sink.calls import UnwatchedCalls
 from inbox.sink.evidence import Evidence
@@ -55,7 +55,7 @@ class Judged:
         self.limits = FailureLimits(order=order)
         self.evidence = Evidence()
         self._attempts = self._new_attempts()
-        self._held: ParkedKeys = {}
+        self._held: dict[int, dict[bytes, int]] = {}
         self._offset = 0
         self.parked: list[int] = []
         self.waiting: list[int] = []
@@ -101,7 +101,7 @@ class Judged:
                 each.learned(well=True)
 
     def _hold(self, letter: DeadLetter) -> None:
-        keys = self._held.setdefault((ROUTE_ID, PARTITION_ID), {})
+        keys = self._held.setdefault(PARTITION_ID, {})
         keys.setdefault(letter.record.key() or b"", letter.record.offset())
 
     def rows(self, query: str) -> Sequence[tuple[Any, ...]]:

@@ -117,7 +117,8 @@ def test_an_event_that_waits_again_meanwhile_stays(existing: SinkConnection, ope
     gone: list[int] = []
     thread = threading.Thread(target=lambda: gone.append(forget(existing, EXISTING)))
     thread.start()
-    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    waits = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database()"
+    waits += " AND NOT granted AND locktype = 'transactionid'"
     eventually(lambda: operator.execute(waits).fetchone() == (1,), what="a pruner that waits")
     operator.execute("COMMIT")
     thread.join()
