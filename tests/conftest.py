@@ -25,6 +25,7 @@ from inbox.telemetry import PAUSED  # noqa: E402
 from tests.databases import Copies, create_database, drop_database, with_database  # noqa: E402
 from tests.ground import Ground, Keeper, ground_of, laid, tell_groups  # noqa: E402
 from tests.kafka_topics import create_topic, idempotent_producer, transactional_producer, unique_name  # noqa: E402
+from tests.planted import plant_password, pytest_runtest_makereport  # noqa: E402, F401 - a hook of pytest's
 
 
 class MakeTopic(Protocol):
@@ -147,6 +148,7 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
 @pytest.fixture(scope="session")
 def servers(ground: Ground) -> backends.Servers:
     """A Kafka and a PostgreSQL."""
+    plant_password(ground.servers.database_url)
     return ground.servers
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from inbox.events import Record, address
 from inbox.policy import FailureLimits, Order
 from inbox.sink.attempts import Attempts, BoundRoute
-from inbox.sink.batch import Batch, Column, Slice
+from inbox.sink.batch import NO_ID, Batch, Column, Slice
 from inbox.sink.decode import TopicDecoder
 from inbox.sink.isolate import RouteSettling
 from inbox.store.audit import AuditReads
@@ -53,7 +53,7 @@ class _ClaimsAsTheyAre(Processed):
 
     def look_up(self, connection: SinkConnection, route_id: int, column: Column) -> None:
         """Learn which of these events took effect, and of which partition's offsets that was."""
-        self._claimed = self.places_of(connection, route_id, column.ids)
+        self._claimed = self.places_of(connection, route_id, [each for each in column.ids if each != NO_ID])
         self._first = {}
         rows = zip(column.ids, column.partition_ids, column.records, strict=True)
         places = [(event_id, (partition_id, record.offset())) for event_id, partition_id, record in rows]

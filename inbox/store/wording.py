@@ -54,7 +54,9 @@ def may_hold_values(error: psycopg.Error) -> str | None:
 
 def _readable(error: psycopg.Error) -> str:
     """Return the primary message as far as it holds no value, else what the SQLSTATE means."""
-    state, said = error.sqlstate or "", error.diag.message_primary or str(error)
+    state, said = error.sqlstate or "", error.diag.message_primary
+    if said is None:  # it is not the server's
+        return _spoken(state)
     if state.startswith(_SAYS_ANYTHING) or error.diag.source_file in _LANGUAGES:
         return _spoken(state)
     if state == _QUOTES_SYNTAX:

@@ -17,9 +17,10 @@ from tests.e2e.launcher import environment
 from tests.integration.cli.conftest import Sink
 from tests.integration.cli.pages import get, listening
 from tests.kafka_topics import unique_name
+from tests.planted import plant
 from tests.waiting import eventually
 
-FIRST, SECOND = "first-w0rd", "second-w0rd"
+FIRST, SECOND = plant("first-w0rd"), plant("second-w0rd")
 
 
 class Rotated:

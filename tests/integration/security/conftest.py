@@ -16,9 +16,10 @@ from inbox.dev.postgres_local import LocalPostgres
 from tests.ground import prepare_template
 from tests.integration.security.certificates import Authority
 from tests.kafka_topics import admin, create_topic
+from tests.planted import plant
 from tests.waiting import eventually
 
-USER, PASSWORD = "sink", "open/sesame?42"
+USER, PASSWORD = "sink", plant("open/sesame?42")
 _MODULES = "org.apache.kafka.common.security"
 LOGIN = {
     "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",

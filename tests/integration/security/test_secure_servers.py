@@ -17,6 +17,7 @@ from inbox.kafka.options import KafkaOptions
 from tests.e2e.launcher import environment
 from tests.integration.security.conftest import PASSWORD, USER, Files, SecureKafka, SecurePostgres
 from tests.kafka_topics import produce
+from tests.planted import plant
 from tests.sinks import write_configuration
 from tests.waiting import eventually
 
@@ -32,7 +33,7 @@ mode = "append"
 [routes.table.columns]
 order_id = "/order_id"
 """
-WRONG_PASSWORD = "wr0ng-" + secrets.token_hex(8)
+WRONG_PASSWORD = plant("wr0ng-" + secrets.token_hex(8))
 ORDERS = 10
 
 

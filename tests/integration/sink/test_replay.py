@@ -352,6 +352,13 @@ class TestShadow:
         assert (parked.sql("SELECT next_offset, owner_epoch FROM inbox.partitions"), parked.dead_letters()) == before
         assert parked.sql("SELECT * FROM inbox.replays") == []
 
+    def test_an_event_without_an_id_fails_and_ends_nothing(self, handled: Sink, replay: Replay) -> None:
+        handled.send(Out(1), Out(None), Out(3))
+        handled.run()
+        told = replay(handled, "--from-earliest", "--mode", "shadow", "--execute")
+        assert told.code == 0
+        assert "3 events: 2 would apply, 1 fail, 0 duplicates, 0 filtered" in told.out
+
     def test_a_duplicate_is_not_tried(self, handled: Sink, replay: Replay) -> None:
         handled.send(Out(1), Out(2), Out(1))
         handled.run()

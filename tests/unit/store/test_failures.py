@@ -9,7 +9,6 @@ from psycopg import errors
 
 from inbox.errors import EventError, SmallerBatchError, StartupError, TryAgainError
 from inbox.store.failures import MEANINGS, at_start, translated
-from inbox.store.wording import described
 
 
 def raised(sqlstate: str, text: str = "what the server said") -> psycopg.Error:
@@ -203,21 +202,6 @@ def test_a_client_that_lost_its_server_is_an_outage(error: psycopg.Error) -> Non
 )
 def test_a_value_that_cannot_even_be_sent_is_the_events_fault(error: psycopg.Error) -> None:
     assert type(translated(error)) is EventError
-
-
-def test_a_message_that_would_quote_the_value_is_not_shown() -> None:
-    text = described(raised("22P02", 'invalid input syntax for type integer: "secret"'))
-    assert text == "invalid text representation (22P02)"
-
-
-def test_a_message_that_names_a_constraint_is_shown() -> None:
-    text = described(raised("23505", 'duplicate key value violates unique constraint "orders_pkey"'))
-    assert text == 'duplicate key value violates unique constraint "orders_pkey" (23505)'
-
-
-def test_a_client_error_is_told_on_one_line() -> None:
-    assert described(psycopg.OperationalError("lost\n  it")) == "lost it"
-    assert described(psycopg.OperationalError()) == "OperationalError"
 
 
 @pytest.mark.parametrize(
