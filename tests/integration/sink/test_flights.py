@@ -14,7 +14,7 @@ from inbox.policy import FailureLimits
 from inbox.sink import at_once
 from inbox.sink.apply import TableEffect
 from inbox.sink.at_once import settle_column
-from inbox.sink.attempts import Attempts, BoundRoute, ParkedKeys, RouteResult
+from inbox.sink.attempts import Attempts, BoundRoute, RouteResult
 from inbox.sink.batch import Column
 from inbox.sink.isolate import RouteSettling
 from inbox.store import pinned
@@ -59,7 +59,7 @@ class Route:
         self.flights: list[bool] = []
         self.careful: list[range] = []
         self._offset = 0
-        self._parked: ParkedKeys = {}
+        self._parked: dict[int, dict[bytes, int]] = {}
         self._transaction = BatchTransaction(connection, handlers=False)
         self._route = BoundRoute("rows", ROUTE_ID, TableEffect(TableWriter(connection, TARGET)), handlers=False)
         self._attempts = Attempts(
@@ -97,7 +97,7 @@ class Route:
         result = settle_column(self._attempts, self._route, column, self._parked, lambda: None)
         self._transaction.commit()
         for letter in result.letters:
-            self._parked.setdefault((ROUTE_ID, PARTITION_ID), {})[letter.record.key() or b""] = letter.record.offset()
+            self._parked.setdefault(PARTITION_ID, {})[letter.record.key() or b""] = letter.record.offset()
         return result
 
     def age(self) -> None:
