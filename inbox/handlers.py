@@ -13,9 +13,9 @@ from inbox.handler_shapes import finishing, has_mark, shape_problem
 if TYPE_CHECKING:  # `import inbox` is all that a package of handlers needs, and costs next to nothing
     import sqlalchemy
 
-    from inbox.store.flight import Parameters
-    from inbox.store.outbox import OutgoingPayload, Publisher
-    from inbox.store.session import HandlerSession
+    from inbox.store.outbox.publisher import OutgoingPayload, Publisher
+    from inbox.store.postgres.handler_session import HandlerSession
+    from inbox.store.postgres.pipeline import Parameters
 
 ENTRY_POINT_GROUP = "inbox.handlers"
 _BATCH_MARK = "__inbox_batch__"

@@ -1,6 +1,6 @@
 """How alembic runs the revisions of the inbox's tables.
 
-`inbox.store.migrations` starts this and passes the connection, the schema and where to note each step;
+`inbox.store.schema.migrate` starts this and passes the connection, the schema and where to note each step;
 alembic's own command line is only for writing new revisions.
 
 The schema is the search path, so that revisions name tables alone and serve any schema. A revision that
@@ -13,7 +13,7 @@ from alembic import context
 from sqlalchemy import DDL, Connection, inspect
 from sqlalchemy.schema import CreateSchema
 
-from inbox.store.schema import metadata
+from inbox.store.schema.inbox_tables import metadata
 
 # A running sink holds its locks for one batch. Whoever waits longer than this for one stops every
 # batch behind it, so it is better to give up and be started again.

@@ -22,10 +22,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 from inbox.dev import backends  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
 from inbox.telemetry import PAUSED  # noqa: E402
-from tests.databases import Copies, create_database, drop_database, with_database  # noqa: E402
-from tests.ground import Ground, Keeper, ground_of, laid, tell_groups  # noqa: E402
-from tests.kafka_topics import create_topic, idempotent_producer, transactional_producer, unique_name  # noqa: E402
-from tests.planted import plant_password, pytest_runtest_makereport  # noqa: E402, F401 - a hook of pytest's
+from tests.support.databases import Copies, create_database, drop_database, with_database  # noqa: E402
+from tests.support.ground import Ground, Keeper, ground_of, laid, tell_groups  # noqa: E402
+from tests.support.kafka_topics import create_topic, idempotent_producer, transactional_producer, unique_name  # noqa: E402
+from tests.support.planted import plant_password, pytest_runtest_makereport  # noqa: E402, F401 - a hook of pytest's
 
 
 class MakeTopic(Protocol):

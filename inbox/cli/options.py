@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from inbox.cli.secrets import of_command
+from inbox.cli.redaction import of_command
 from inbox.kafka.options import KafkaOptions
 from inbox.settings import (
     DatabaseSettings,
@@ -18,7 +18,7 @@ from inbox.settings import (
     load_relay_settings,
     load_settings,
 )
-from inbox.settings.properties import LOGIN_IN_URL, is_secret, spelt_in_variables
+from inbox.settings.librdkafka import LOGIN_IN_URL, is_secret, spelt_in_variables
 from inbox.store.options import DatabaseOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])

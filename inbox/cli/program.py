@@ -14,10 +14,10 @@ from typing import cast
 import click
 
 from inbox import __version__
-from inbox.cli.exits import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
-from inbox.cli.printing import print_text
-from inbox.cli.secrets import Secrets
+from inbox.cli.output import print_text
+from inbox.cli.redaction import Secrets
 from inbox.errors import InboxError
+from inbox.process.exit_codes import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
 from inbox.telemetry import configure_logging, hide_in_every_line
 
 _MODULES = {
@@ -48,7 +48,7 @@ class _Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _MODULES:
             return None
-        module = import_module(f"inbox.cli.{_MODULES[cmd_name]}")
+        module = import_module(f"inbox.cli.commands.{_MODULES[cmd_name]}")
         return cast(click.Command, getattr(module, cmd_name.replace("-", "_")))
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from inbox.dev.containers import daemon_answers, kafka_container, postgres_container
-from inbox.dev.kafka_local import LocalKafka, silent
 from inbox.dev.kafka_settings import KAFKA_VERSION
+from inbox.dev.local.kafka import LocalKafka, silent
+from inbox.dev.local.postgres import LocalPostgres
+from inbox.dev.local.postgres_binaries import PostgresBinaries, machine_binaries, pypi_binaries
 from inbox.dev.named import NamedDatabase, NamedKafka
-from inbox.dev.postgres_binaries import PostgresBinaries, machine_binaries, pypi_binaries
-from inbox.dev.postgres_local import LocalPostgres
 from inbox.errors import StartupError
 
 Kind = Literal["environment", "docker", "local", "pypi"]

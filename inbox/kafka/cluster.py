@@ -15,7 +15,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition, milliseconds_until
 from inbox.kafka.clients import made
-from inbox.kafka.failures import at_start, is_forbidden, is_refusal
+from inbox.kafka.errors import at_start, is_forbidden, is_refusal
 from inbox.kafka.options import CLIENT_ID, KafkaOptions, for_producers
 
 # Descriptions are asked of the broker that the last metadata named as the controller. If that one dies, only new

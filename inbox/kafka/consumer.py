@@ -26,9 +26,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition
-from inbox.kafka.bounded import ended_within
-from inbox.kafka.clients import made
-from inbox.kafka.failures import is_unreadable, translated, unreadable
+from inbox.kafka.clients import ended_within, made
+from inbox.kafka.errors import is_unreadable, translated, unreadable
 from inbox.kafka.open_transactions import OpenTransactions
 from inbox.kafka.options import CLIENT_ID, DEFAULTS, GUARDED, KafkaOptions
 from inbox.kafka.outage import KafkaOutage

@@ -1,8 +1,8 @@
 """Decides whether the log may have nothing between two offsets: a gap is accepted only with a reason.
 
 A reason is compaction, or that control records and aborted records stand there. The first is a setting of the topic;
-the second is seen by reading the stretch once more (`inbox.kafka.look`), which finds committed records too that were
-not delivered. A topic with transactions has a gap behind
+the second is seen by reading the stretch once more (`inbox.kafka.log_stretch`), which finds committed records too that
+were not delivered. A topic with transactions has a gap behind
 each of them, so what was found out is kept: one offset is accepted without another question where the topic is known
 to have control records, and a longer gap is looked at together with what follows, which answers for the gaps to come.
 """
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from inbox.errors import StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
-from inbox.kafka.look import Stretch, committed_in, count_in, look_at
+from inbox.kafka.log_stretch import Stretch, committed_in, count_in, look_at
 from inbox.kafka.options import KafkaOptions
 from inbox.telemetry import log
 
@@ -41,7 +41,7 @@ class TopicPolicies(Protocol):
 
 
 class Looks(Protocol):
-    """What the log holds from one offset up to another, as the functions of `inbox.kafka.look` say it."""
+    """What the log holds from one offset up to another, as the functions of `inbox.kafka.log_stretch` say it."""
 
     def look(self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Stretch: ...
 

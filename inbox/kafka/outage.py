@@ -26,7 +26,7 @@ from confluent_kafka import KafkaError
 
 from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
-from inbox.kafka.failures import Fate, meaning_of, translated
+from inbox.kafka.errors import Fate, meaning_of, translated
 from inbox.telemetry import Outage
 
 

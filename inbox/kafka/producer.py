@@ -5,7 +5,7 @@ sent all before it. So
 - no message ever gives up by itself (`message.timeout.ms=0`);
 - where the brokers refuse one, the producer stops at it (`enable.gapless.guarantee`, librdkafka's INTRODUCTION.md,
   "Idempotent Producer") and is discarded with everything behind;
-- the first message to a partition goes alone (`inbox.kafka.first_steps`);
+- the first message to a partition goes alone (`inbox.kafka.first_sends`);
 - a topic is asked for before anything is sent to it: librdkafka fails the messages to a topic that it does not find,
   and would send later ones once it does.
 """
@@ -20,10 +20,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from inbox.errors import InboxError, TryAgainError
-from inbox.kafka.bounded import ended_within
-from inbox.kafka.clients import made
-from inbox.kafka.failures import Fate, meaning_of, waits
-from inbox.kafka.first_steps import FirstSteps
+from inbox.kafka.clients import ended_within, made
+from inbox.kafka.errors import Fate, meaning_of, waits
+from inbox.kafka.first_sends import FirstSteps
 from inbox.kafka.options import PRODUCER_DEFAULTS, PRODUCER_GUARDED, KafkaOptions, for_producers
 from inbox.telemetry import Outage
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from inbox.backoff import backoff
 from inbox.errors import InboxError, TryAgainError
-from inbox.policy import backoff
 from inbox.relay.lease import TRY_EVERY_SECONDS, Lease
-from inbox.store.outbox_relay import Held
+from inbox.store.outbox.relay_queries import Held
 from inbox.telemetry import OUTBOX_PENDING, Outage, log
 
 _LOOK_SECONDS = 0.05

@@ -11,12 +11,12 @@ from operator import attrgetter
 from typing import Protocol
 
 from inbox.errors import TryAgainError
+from inbox.relay.gap_tracker import LookBack
+from inbox.relay.in_flight import IN_FLIGHT_BYTES, Delivered, Outgoing, Producer
 from inbox.relay.lease import Lease
-from inbox.relay.lookback import LookBack
-from inbox.relay.outgoing import IN_FLIGHT_BYTES, Delivered, Outgoing, Producer
-from inbox.relay.reader import MOST_ROWS, Reader, Table
-from inbox.relay.recorder import LeaseRow, Recorder
-from inbox.store.outbox_relay import Held, OutboxRow
+from inbox.relay.outbox_reader import MOST_ROWS, Reader, Table
+from inbox.relay.sent_marker import LeaseRow, Recorder
+from inbox.store.outbox.relay_queries import Held, OutboxRow
 from inbox.telemetry import OUTBOX_PENDING
 
 _REPORT_SECONDS = 0.005

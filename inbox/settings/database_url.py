@@ -12,7 +12,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from inbox.settings.problems import UnfitError, hint
 
 PARAMETERS: frozenset[str] = frozenset(
-    resources.files("inbox.settings").joinpath("libpq_parameters.txt").read_text("utf-8").split()
+    resources.files("inbox.settings").joinpath("names/libpq_parameters.txt").read_text("utf-8").split()
 )
 """What may stand after the "?": the keywords of libpq 18."""
 

@@ -10,8 +10,8 @@ from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
 
-from inbox.policy import FailureLimits, Order, SameId
-from inbox.settings import quantities, syntax
+from inbox.failure_policy import FailureLimits, Order, SameId
+from inbox.settings import syntax, units
 from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
 from inbox.sink.routes import SinkOptions, StartPoint
@@ -60,10 +60,10 @@ class SinkSection(Section):
     """`[sink]`"""
 
     name: Annotated[str, PlainValidator(syntax.sink_name)] | None = None
-    start: Annotated[StartPoint | datetime, PlainValidator(quantities.start_point)] = StartPoint.EARLIEST
-    batch_events: Annotated[int, PlainValidator(quantities.count(1, 100_000))] = SinkOptions.batch_events
-    batch_bytes: Annotated[int, PlainValidator(quantities.size("1 KiB", "1 GiB"))] = SinkOptions.batch_bytes
-    largest_event: Annotated[int, PlainValidator(quantities.size("1 KiB", "256 MiB"))] = SinkOptions.largest_event
+    start: Annotated[StartPoint | datetime, PlainValidator(units.start_point)] = StartPoint.EARLIEST
+    batch_events: Annotated[int, PlainValidator(units.count(1, 100_000))] = SinkOptions.batch_events
+    batch_bytes: Annotated[int, PlainValidator(units.size("1 KiB", "1 GiB"))] = SinkOptions.batch_bytes
+    largest_event: Annotated[int, PlainValidator(units.size("1 KiB", "256 MiB"))] = SinkOptions.largest_event
     retired_routes: list[Label] = []
     once_compacted: list[Topic] = []
 
@@ -73,13 +73,13 @@ class DatabaseSection(Section):
 
     url: Annotated[SecretStr, PlainValidator(_secret_url)] | None = None
     schema_: Annotated[str, PlainValidator(syntax.schema_name)] = Field(DatabaseOptions.schema, alias="schema")
-    start_timeout: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1d"))] = timedelta(
+    start_timeout: Annotated[timedelta, PlainValidator(units.duration("0s", "1d"))] = timedelta(
         seconds=DatabaseOptions.start_timeout_seconds
     )
-    takeover_timeout: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1h"))] = timedelta(
+    takeover_timeout: Annotated[timedelta, PlainValidator(units.duration("0s", "1h"))] = timedelta(
         seconds=DatabaseOptions.takeover_timeout_seconds
     )
-    statement_timeout: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1d"))] | None = None
+    statement_timeout: Annotated[timedelta, PlainValidator(units.duration("0s", "1d"))] | None = None
 
 
 class TableSection(Section):
@@ -115,13 +115,11 @@ class RouteSection(Section):
 class FailuresSection(Section):
     """`[failures]`"""
 
-    attempts: Annotated[int, PlainValidator(quantities.count(1, 100))] = FailureLimits.attempts
-    handler_timeout: Annotated[timedelta, PlainValidator(quantities.duration("1s", "1h"))] = (
-        FailureLimits.handler_timeout
-    )
+    attempts: Annotated[int, PlainValidator(units.count(1, 100))] = FailureLimits.attempts
+    handler_timeout: Annotated[timedelta, PlainValidator(units.duration("1s", "1h"))] = FailureLimits.handler_timeout
     order: Annotated[Order, PlainValidator(syntax.one_of(Order))] = FailureLimits.order
-    halt_above: Annotated[int, PlainValidator(quantities.count(1))] = FailureLimits.halt_above
-    wait_for_rows: Annotated[timedelta, PlainValidator(quantities.duration("0s", "1h"))] = FailureLimits.wait_for_rows
+    halt_above: Annotated[int, PlainValidator(units.count(1))] = FailureLimits.halt_above
+    wait_for_rows: Annotated[timedelta, PlainValidator(units.duration("0s", "1h"))] = FailureLimits.wait_for_rows
     same_id_other_payload: Annotated[SameId, PlainValidator(syntax.one_of(SameId))] = (
         FailureLimits.same_id_other_payload
     )
@@ -131,16 +129,16 @@ class FailuresSection(Section):
 class RetentionSection(Section):
     """`[retention]`"""
 
-    claims: Annotated[timedelta, PlainValidator(quantities.duration("1s", "36500d"))] = timedelta(days=30)
-    progress: Annotated[timedelta, PlainValidator(quantities.duration("1h", "36500d"))] = timedelta(days=90)
-    dead_letters: Annotated[timedelta, PlainValidator(quantities.duration("1s", "36500d"))] = timedelta(days=90)
-    outbox: Annotated[timedelta, PlainValidator(quantities.duration("1s", "36500d"))] | None = None
+    claims: Annotated[timedelta, PlainValidator(units.duration("1s", "36500d"))] = timedelta(days=30)
+    progress: Annotated[timedelta, PlainValidator(units.duration("1h", "36500d"))] = timedelta(days=90)
+    dead_letters: Annotated[timedelta, PlainValidator(units.duration("1s", "36500d"))] = timedelta(days=90)
+    outbox: Annotated[timedelta, PlainValidator(units.duration("1s", "36500d"))] | None = None
 
 
 class HttpSection(Section):
     """`[http]`"""
 
-    listen: Annotated[tuple[str, int], PlainValidator(quantities.address)] | None = None
+    listen: Annotated[tuple[str, int], PlainValidator(units.address)] | None = None
 
 
 class OutboxColumnsSection(Section):

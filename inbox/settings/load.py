@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inbox.settings.document import Document
-from inbox.settings.options import (
+from inbox.settings.model import (
     DatabaseSettings,
     RelaySettings,
     Settings,
@@ -13,9 +13,9 @@ from inbox.settings.options import (
     sink_settings,
 )
 from inbox.settings.problems import Problems
-from inbox.settings.review import read
-from inbox.settings.rules import review
+from inbox.settings.rules.combined import review
 from inbox.settings.sources import gather
+from inbox.settings.validation import read
 
 _SINK = frozenset({"sink", "database", "kafka", "routes"})
 _RELAY = frozenset({"database", "kafka", "outbox"})

@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from difflib import get_close_matches
 
 from inbox.errors import StartupError
-from inbox.settings.properties import LOGIN_IN_URL, NAMED_SECRET, is_secret
+from inbox.settings.librdkafka import LOGIN_IN_URL, NAMED_SECRET, is_secret
 
 Path = tuple[str | int, ...]
 """Where a value is: `("routes", 0, "table", "mode")`."""

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from inbox.settings.options import Settings
-from inbox.settings.variables import SECRETS_DIR
+from inbox.settings.environment import SECRETS_DIR
+from inbox.settings.model import Settings
 
 _OF_URL = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl"})
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from inbox.settings import variables
+from inbox.settings import environment
+from inbox.settings.librdkafka import canonical
 from inbox.settings.problems import Path, Problems, hint, show_path
-from inbox.settings.properties import canonical
 
 DEFAULT_FILE = "inbox.toml"
 
@@ -71,7 +71,7 @@ def gather(
     """Every source merged; None when what there is cannot be judged as a whole, and `problems` says why."""
     values = [*_secrets(environ, cwd, problems), *_variables(environ, problems)]
     values += [Value(("kafka", name), text, FLAG) for name, text in flags.items()]
-    layers = _start(config, environ.get(variables.CONFIG, ""), cwd, problems, anything_else=bool(values or problems))
+    layers = _start(config, environ.get(environment.CONFIG, ""), cwd, problems, anything_else=bool(values or problems))
     if layers is not None:
         for value in values:
             layers.put(value)
@@ -104,7 +104,7 @@ def _from_file(file: FilePath, config: FilePath | None, cwd: FilePath, problems:
 def _subject(file: FilePath, config: FilePath | None) -> str:
     if config:
         return f"{file} (flag --config)"
-    return str(file) if str(file) == DEFAULT_FILE else f"{file} (environment variable {variables.CONFIG})"
+    return str(file) if str(file) == DEFAULT_FILE else f"{file} (environment variable {environment.CONFIG})"
 
 
 def _file(file: FilePath, subject: str, problems: Problems) -> dict[str, Any] | None:
@@ -144,28 +144,28 @@ def _leaves(prefix: str, table: dict[str, Any]) -> Iterator[tuple[str, object]]:
 
 def _variables(environ: Mapping[str, str], problems: Problems) -> Iterator[Value]:
     for name in sorted(environ):
-        if name in {variables.CONFIG, variables.SECRETS_DIR} or variables.is_foreign(name, environ[name]):
+        if name in {environment.CONFIG, environment.SECRETS_DIR} or environment.is_foreign(name, environ[name]):
             continue
-        if path := variables.ENVIRONMENT.get(name):
+        if path := environment.ENVIRONMENT.get(name):
             yield Value(path, environ[name], f"environment variable {name}")
         else:
-            known = [variables.CONFIG, variables.SECRETS_DIR, *variables.ENVIRONMENT]
+            known = [environment.CONFIG, environment.SECRETS_DIR, *environment.ENVIRONMENT]
             problems.add(f"environment variable {name}", _unknown(name, known))
 
 
 def _secrets(environ: Mapping[str, str], cwd: FilePath, problems: Problems) -> Iterator[Value]:
-    if not environ.get(variables.SECRETS_DIR):
+    if not environ.get(environment.SECRETS_DIR):
         return
-    folder = cwd / environ[variables.SECRETS_DIR]
+    folder = cwd / environ[environment.SECRETS_DIR]
     try:
         files = sorted(file for file in folder.iterdir() if not file.name.startswith(".") and not file.is_dir())
     except OSError as error:
-        problems.add(f"{folder} (environment variable {variables.SECRETS_DIR})", f"cannot be read: {error.strerror}")
+        problems.add(f"{folder} (environment variable {environment.SECRETS_DIR})", f"cannot be read: {error.strerror}")
         return
     for file in files:
-        path = variables.SECRET_FILES.get(file.name) or variables.SECRET_FILES.get(file.name.replace(".", "_"))
+        path = environment.SECRET_FILES.get(file.name) or environment.SECRET_FILES.get(file.name.replace(".", "_"))
         if path is None:
-            problems.add(f"secret file {file.name}", _unknown(file.name, list(variables.SECRET_FILES)))
+            problems.add(f"secret file {file.name}", _unknown(file.name, list(environment.SECRET_FILES)))
         elif (text := _secret(file, problems)) is not None:
             yield Value(path, text, f"secret file {file.name}")
 
@@ -184,6 +184,6 @@ def _secret(file: FilePath, problems: Problems) -> str | None:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    if variables.is_file_only(name):
+    if environment.is_file_only(name):
         return "this setting is read from the file alone; put it there"
     return f"unknown{hint(name, known)}"

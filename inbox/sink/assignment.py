@@ -20,7 +20,7 @@ from uuid import UUID
 
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
-from inbox.store.ledger import Holding, Replaying
+from inbox.store.inbox.ledger import Holding, Replaying
 
 _TAKEOVERS_BEFORE_HALT = 5
 _FIRST_ROW_PAUSE, _LONGEST_ROW_PAUSE = 0.05, 2.0

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from inbox.errors import EventError
 from inbox.events import Record, TopicPartition
-from inbox.store.ledger import Replaying
+from inbox.store.inbox.ledger import Replaying
 
 NO_ID = b""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from inbox.events import Header, Record
-from inbox.store.dead_letters import EventTooLargeError
+from inbox.store.inbox.dead_letters import EventTooLargeError
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from inbox.backoff import backoff
 from inbox.errors import (
     HaltError,
     InboxError,
@@ -22,15 +23,14 @@ from inbox.errors import (
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.kafka.consumer import GroupConsumer, RebalanceListener
-from inbox.policy import backoff
+from inbox.sink.accumulator import Intake
 from inbox.sink.assignment import Assignment
 from inbox.sink.batch import Batch
-from inbox.sink.blame import HANDFUL
-from inbox.sink.intake import Intake
-from inbox.sink.settle import SettledBatch
-from inbox.sink.time_limit import TimeLimit
+from inbox.sink.guards.time_limit import TimeLimit
+from inbox.sink.settle.blame import HANDFUL
+from inbox.sink.settle.settler import SettledBatch
 from inbox.sink.writer import Acquire, Look, Outcome, Settle, Writer
-from inbox.store.ledger import Holding
+from inbox.store.inbox.ledger import Holding
 from inbox.telemetry import (
     BATCH_EVENTS,
     BATCH_SECONDS,

@@ -10,8 +10,8 @@ from inbox.errors import EventError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.sink.batch import Batch
-from inbox.sink.settle import SettledBatch
-from inbox.store.ledger import Holding
+from inbox.sink.settle.settler import SettledBatch
+from inbox.store.inbox.ledger import Holding
 
 _SWITCH_SECONDS = 0.0005
 
@@ -52,7 +52,7 @@ class Outcome:
 
 
 class Desk(Protocol):
-    """What carries the jobs out on one connection: `inbox.sink.settle.Settler`."""
+    """What carries the jobs out on one connection: `inbox.sink.settle.settler.Settler`."""
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]: ...
     def look(self, topics: Sequence[str]) -> list[Holding]: ...

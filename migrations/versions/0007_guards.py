@@ -5,7 +5,7 @@ from typing import LiteralString
 import sqlalchemy as sa
 from alembic import op
 
-from inbox.store.guards import TRIGGER_FUNCTIONS, TRIGGERS, guards
+from inbox.store.schema.guards import TRIGGER_FUNCTIONS, TRIGGERS, guards
 
 revision: str = "0007"
 down_revision: str | None = "0006"

@@ -9,10 +9,10 @@ from typing import LiteralString, cast
 
 import psycopg
 
-from inbox.store.database import SinkConnection
-from inbox.store.generation_filters import GenerationFilters
-from inbox.store.generations import Generations
-from inbox.store.table_names import GENERATION_SLOTS, table_of
+from inbox.store.inbox.claim_filters import GenerationFilters
+from inbox.store.inbox.generations import Generations
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.schema.names import GENERATION_SLOTS, table_of
 
 MILLISECONDS_A_CLAIM = 10
 

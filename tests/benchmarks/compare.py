@@ -26,8 +26,8 @@ from tests.benchmarks.figures import CONSUME, WRITE, Figures, ratios, report, ta
 from tests.benchmarks.orders import PARTITIONS, TABLE, TABLE_ROUTE, fill, of_each_partition, order, value
 from tests.benchmarks.processes import Usage, parent_of, usage
 from tests.benchmarks.throughput import database
-from tests.kafka_topics import create_topic
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic
+from tests.support.waiting import eventually
 
 ALL_THERE = "SELECT count(*) = %s FROM orders WHERE order_id = ANY (%s)"
 SUMS = "SELECT count(*), sum(order_id), sum(amount), sum(quantity) FROM orders"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from inbox.dev.kafka_jars import JarSet
+from inbox.dev.local.kafka_jars import JarSet
 from tests.benchmarks.orders import CONNECT_SCHEMA
-from tests.connect import ConnectWorker
 from tests.jars import pins
+from tests.support.connect import ConnectWorker
 
 JDBC_SINK = JarSet(
     "Debezium JDBC sink 3.3.1.Final",

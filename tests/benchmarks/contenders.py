@@ -13,7 +13,7 @@ from inbox.dev.backends import Servers
 from tests.benchmarks.connect import JdbcSink, jdbc_worker
 from tests.benchmarks.orders import TABLE_ROUTE, value, value_with_schema
 from tests.benchmarks.throughput import INBOX, migrated
-from tests.sinks import offer_handlers
+from tests.support.sinks import offer_handlers
 
 HANDLERS = {"upsert": "tests.benchmarks.handlers:upsert", "upsert_all": "tests.benchmarks.handlers:upsert_all"}
 PEERS_PYTHON = Path(os.environ.get("PEERS_PYTHON", ".venv-peers/bin/python"))

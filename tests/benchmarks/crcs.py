@@ -15,7 +15,7 @@ from inbox.dev.backends import servers
 from inbox.kafka.consumer import consumer_properties
 from inbox.kafka.options import KafkaOptions
 from tests.benchmarks.orders import value
-from tests.kafka_topics import create_topic, idempotent_producer
+from tests.support.kafka_topics import create_topic, idempotent_producer
 
 BATCH_BYTES = 16 << 20
 

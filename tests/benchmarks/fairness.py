@@ -19,7 +19,7 @@ from inbox.dev.backends import Servers, servers
 from tests.benchmarks.arrivals import TABLE, Latency, Watcher, latency, send
 from tests.benchmarks.latency import ROUTE
 from tests.benchmarks.throughput import INBOX, database, migrated
-from tests.kafka_topics import create_topic
+from tests.support.kafka_topics import create_topic
 
 BUSY = 0
 EVERY_SECONDS = 0.01

@@ -21,7 +21,7 @@ from inbox.dev.backends import Servers, servers
 from tests.benchmarks.claims import RANDOM_IDS, TIME_ORDERED_IDS, Kind, add, pile_up, regrow, shares
 from tests.benchmarks.growth_run import KEPT_SHORTLY, Cost, Ground, ground
 from tests.benchmarks.orders import PARTITIONS, fill
-from tests.kafka_topics import create_topic
+from tests.support.kafka_topics import create_topic
 
 LETTERS = 1000
 MANY_PARTITIONS = 500

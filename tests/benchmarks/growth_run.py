@@ -15,13 +15,13 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from inbox.dev.backends import Servers
-from inbox.store.database import SinkConnection, connect
 from inbox.store.options import DatabaseOptions
-from inbox.store.table_names import table_of
+from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.schema.names import table_of
 from tests.benchmarks.orders import TABLE, TABLE_ROUTE
 from tests.benchmarks.processes import parent_of, usage, usage_until_the_end
 from tests.benchmarks.throughput import INBOX, database
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 CONFIG = """
 [sink]

@@ -27,8 +27,8 @@ from tests.benchmarks.arrivals import TABLE, Latency, Watcher, at_rate, one_by_o
 from tests.benchmarks.orders import PARTITIONS
 from tests.benchmarks.processes import usage
 from tests.benchmarks.throughput import INBOX, database, migrated
-from tests.kafka_topics import create_topic
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic
+from tests.support.waiting import eventually
 
 ROUTE = """
 [routes.table]

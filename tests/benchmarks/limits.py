@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer
 from pydantic import SecretStr
 
-from inbox.sink.claiming import payload_hash
-from inbox.store.database import connect
+from inbox.sink.settle.claims import payload_hash
+from inbox.store.inbox.claims import Claims, Processed
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
-from inbox.store.processed import Claims, Processed
-from inbox.store.table_inputs import TableEvents
-from inbox.store.tables import TableWriter
-from inbox.store.transaction import BatchTransaction
+from inbox.store.postgres.batch_transaction import BatchTransaction
+from inbox.store.postgres.connection import connect
+from inbox.store.tables.parameters import TableEvents
+from inbox.store.tables.writer import TableWriter
 from tests.benchmarks.orders import COLUMNS, value
 from tests.benchmarks.processes import usage
-from tests.records import record
+from tests.support.records import record
 
 BATCH = 5000
 

@@ -22,7 +22,7 @@ from confluent_kafka import Producer
 from inbox.dev.backends import Servers, servers
 from tests.benchmarks.processes import usage_until_the_end
 from tests.benchmarks.throughput import INBOX, database, migrated
-from tests.kafka_topics import create_topic
+from tests.support.kafka_topics import create_topic
 
 TABLE = "CREATE TABLE sizes (number bigint PRIMARY KEY, characters integer)"
 ROUTE = """

@@ -20,23 +20,23 @@ from pydantic import SecretStr
 from inbox.dev.backends import servers
 from inbox.events import Record, TopicPartition
 from inbox.kafka.consumer import Taken
+from inbox.sink.accumulator import Intake
 from inbox.sink.assignment import Assignment
 from inbox.sink.batch import Column
-from inbox.sink.claiming import claims_of
-from inbox.sink.decode import TopicDecoder
-from inbox.sink.identify import identifier
-from inbox.sink.intake import Intake
+from inbox.sink.decoder import TopicDecoder
+from inbox.sink.event_id import identifier
 from inbox.sink.routes import Route
-from inbox.store.database import SinkConnection, connect
-from inbox.store.ledger import Holding
+from inbox.sink.settle.claims import claims_of
+from inbox.store.inbox.claims import Processed
+from inbox.store.inbox.ledger import Holding
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
-from inbox.store.processed import Processed
-from inbox.store.table_inputs import TableEvents
-from inbox.store.tables import TableWriter
+from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.tables.parameters import TableEvents
+from inbox.store.tables.writer import TableWriter
 from tests.benchmarks.orders import COLUMNS, PARTITIONS, TABLE, TABLE_ROUTE, fill
 from tests.benchmarks.processes import usage
 from tests.benchmarks.throughput import database, migrated
-from tests.kafka_topics import create_topic
+from tests.support.kafka_topics import create_topic
 
 PART, AT_ONCE = 1000, 2000
 TARGET = TableTarget(

@@ -16,8 +16,8 @@ from pathlib import Path
 from inbox.dev.backends import Servers, servers
 from tests.benchmarks.orders import PARTITIONS, TABLE
 from tests.benchmarks.throughput import TABLE_ROUTE, Run, fill, measure, value
-from tests.kafka_topics import create_topic
-from tests.sinks import offer_handlers
+from tests.support.kafka_topics import create_topic
+from tests.support.sinks import offer_handlers
 
 CHECKED = TABLE + "ALTER TABLE orders ADD CHECK (quantity >= 0);"
 

@@ -20,14 +20,14 @@ from pydantic import SecretStr
 
 from inbox import outbox
 from inbox.dev.backends import Servers, servers
-from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.schema.migrate import migrate
 from tests.benchmarks.processes import parent_of, usage
 from tests.benchmarks.publishing import publishing
-from tests.databases import create_database, drop_database
 from tests.e2e.launcher import environment
 from tests.integration.relay.conftest import read_all
-from tests.kafka_topics import create_topic, unique_name
+from tests.support.databases import create_database, drop_database
+from tests.support.kafka_topics import create_topic, unique_name
 
 Seen = tuple[float, int]
 

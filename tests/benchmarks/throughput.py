@@ -25,8 +25,8 @@ from confluent_kafka import Producer
 from inbox.dev.backends import Servers, servers
 from tests.benchmarks.orders import PARTITIONS, TABLE, order, produce
 from tests.benchmarks.processes import usage_until_the_end
-from tests.databases import create_database, drop_database, with_database
-from tests.kafka_topics import create_topic
+from tests.support.databases import create_database, drop_database, with_database
+from tests.support.kafka_topics import create_topic
 
 INBOX = [sys.executable, "-m", "inbox"]
 POISON = b'{"order_id": "not a number"}'

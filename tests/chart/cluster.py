@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
+from inbox.dev.local.supervised import Supervised
 from inbox.dev.ports import free_port
-from inbox.dev.supervised import Supervised
 from tests.chart import tools
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 MODULE = tools.MODULE / "server"
 PACKAGES = {"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"}

@@ -20,7 +20,7 @@ import yaml
 from tests.chart import tools
 from tests.chart.cluster import MODULE, PACKAGES, Cluster, RefusedError
 from tests.chart.rendering import EXAMPLES, Helm
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 OPERATORS = {
     "github.com/prometheus-operator/prometheus-operator@v0.85.0": [

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from inbox.dev.kafka_jars import cache_directory
+from inbox.dev.local.kafka_jars import cache_directory
 from tests.conftest import ROOT
 
 MODULE = ROOT / "helm" / "tools"

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from inbox import Event, EventError, Transaction
-from tests.kafka_topics import create_topic, idempotent_producer
+from tests.support.kafka_topics import create_topic, idempotent_producer
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import inbox.cli.run
-import inbox.cli.work  # noqa: F401 - the program imports both when it is asked to run
+import inbox.cli.commands.run
+import inbox.cli.run_worker  # noqa: F401 - the program imports both when it is asked to run
 from inbox import failpoints
 from inbox.cli import main as inbox_command
 

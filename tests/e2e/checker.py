@@ -14,7 +14,7 @@ import psycopg
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from tests.e2e.history import APPLIED, DUPLICATE, FILTERED, PARKED, PARKS_ON, WAITING, Sent
-from tests.kafka_topics import CLIENT, unique_name
+from tests.support.kafka_topics import CLIENT, unique_name
 
 Coordinates = tuple[int, int]
 

@@ -13,7 +13,7 @@ from inbox.failpoints import Failpoint
 from tests.e2e.effects import TABLES
 from tests.e2e.history import History
 from tests.e2e.launcher import KILLED, ForkServer, Kill
-from tests.sinks import write_configuration
+from tests.support.sinks import write_configuration
 
 KILLS = int(os.environ.get("SOAK_KILLS", "200"))
 SEED = os.environ.get("INBOX_TEST_SEED") or secrets.token_hex(4)

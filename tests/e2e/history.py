@@ -9,7 +9,7 @@ from uuid import UUID
 
 from confluent_kafka import Producer
 
-from tests.kafka_topics import transactional_producer
+from tests.support.kafka_topics import transactional_producer
 
 APPLIED, DUPLICATE, FILTERED, PARKED, WAITING = "applied", "duplicate", "filtered", "parked", "waiting"
 

@@ -30,7 +30,7 @@ class Kill:
 class ForkServer:
     """Runs the command in forks of one process, one after the other; see `tests.e2e.armed`.
 
-    `packages` is a directory of installed packages, as `tests.sinks.offer_handlers` makes it.
+    `packages` is a directory of installed packages, as `tests.support.sinks.offer_handlers` makes it.
     """
 
     def __init__(self, packages: Path) -> None:

@@ -18,7 +18,7 @@ from confluent_kafka import Message
 from inbox import outbox
 from tests.e2e.launcher import environment
 from tests.integration.relay.conftest import read_all
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 WRITERS, AGGREGATES, PARTITIONS = 8, 400, 6
 TABLES = """

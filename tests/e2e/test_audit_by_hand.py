@@ -20,8 +20,8 @@ import pytest
 from tests.benchmarks.orders import PARTITIONS, TABLE, TABLE_ROUTE, fill
 from tests.benchmarks.processes import usage_until_the_end
 from tests.conftest import MakeTopic
-from tests.kafka_topics import unique_name
-from tests.sinks import write_configuration
+from tests.support.kafka_topics import unique_name
+from tests.support.sinks import write_configuration
 
 EVENTS = int(os.environ.get("AUDIT_EVENTS", "20000"))
 LARGE = 1_000_000

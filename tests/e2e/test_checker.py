@@ -7,12 +7,12 @@ import psycopg
 import pytest
 
 from inbox.dev.backends import Servers
-from tests.databases import create_database, drop_database
 from tests.e2e.checker import Coordinates, Findings, compare, read_log
 from tests.e2e.crashes import PARTITIONS, CrashedSink
 from tests.e2e.history import Sent
-from tests.kafka_topics import create_topic, unique_name
-from tests.sinks import offer_handlers
+from tests.support.databases import create_database, drop_database
+from tests.support.kafka_topics import create_topic, unique_name
+from tests.support.sinks import offer_handlers
 
 CHUNKS = 5
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from tests.e2e.launcher import environment
-from tests.kafka_topics import create_topic, idempotent_producer
-from tests.sinks import offer_handlers, write_configuration
+from tests.support.kafka_topics import create_topic, idempotent_producer
+from tests.support.sinks import offer_handlers, write_configuration
 
 pytestmark = pytest.mark.long
 

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from inbox.dev.backends import Servers
 from inbox.dev.demo import run_demo
-from inbox.dev.demo.chain.story import tell as tell_chain
+from inbox.dev.demo.outbox_demo.run import tell as tell_chain
 from inbox.errors import StartupError
 
 pytestmark = pytest.mark.heavy

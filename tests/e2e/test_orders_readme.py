@@ -17,9 +17,9 @@ import pytest
 
 from inbox.dev.backends import Servers
 from inbox.dev.ports import free_port
-from tests.databases import drop_database
-from tests.kafka_topics import delete_topic, unique_name
-from tests.waiting import eventually
+from tests.support.databases import drop_database
+from tests.support.kafka_topics import delete_topic, unique_name
+from tests.support.waiting import eventually
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "orders"
 SUFFIXES = {".py", ".toml", ".md"}

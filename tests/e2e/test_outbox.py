@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from inbox.dev.kafka_local import LocalKafka
-from inbox.store.migrations import migrate
+from inbox.dev.local.kafka import LocalKafka
 from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.schema.migrate import migrate
 from tests.e2e.outbox_trial import PARTITIONS, Amount, OutboxTrial
-from tests.kafka_topics import create_topic, unique_name
+from tests.support.kafka_topics import create_topic, unique_name
 
 AMOUNT = Amount(
     orders=int(os.environ.get("OUTBOX_ORDERS", "2000")),

@@ -23,8 +23,8 @@ from tests.conftest import MakeTopic
 from tests.e2e.counting import TABLES
 from tests.e2e.launcher import environment
 from tests.faults.pods import Pod
-from tests.sinks import offer_handlers, write_configuration
-from tests.waiting import eventually
+from tests.support.sinks import offer_handlers, write_configuration
+from tests.support.waiting import eventually
 
 EVENTS = int(os.environ.get("REPLAY_EVENTS", "20000"))
 KILLS = int(os.environ.get("REPLAY_KILLS", "2"))

@@ -11,7 +11,7 @@ from inbox.failpoints import Failpoint
 from tests.conftest import MakeTopic
 from tests.e2e import checker
 from tests.e2e.crashes import KILLS, PARTITIONS, SEED, CrashedSink, Crashes
-from tests.sinks import offer_handlers
+from tests.support.sinks import offer_handlers
 
 pytestmark = pytest.mark.heavy
 

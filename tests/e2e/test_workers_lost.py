@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from tests.e2e.launcher import environment
-from tests.kafka_topics import create_topic, idempotent_producer
-from tests.sinks import write_configuration
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic, idempotent_producer
+from tests.support.sinks import write_configuration
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.heavy
 

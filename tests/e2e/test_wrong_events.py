@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.kafka_topics import create_topic, idempotent_producer
+from tests.support.kafka_topics import create_topic, idempotent_producer
 
 CONFIG = """
 [sink]

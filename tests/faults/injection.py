@@ -13,7 +13,7 @@ from tests.faults.plan import Fault, Kind
 from tests.faults.pods import Pod
 from tests.faults.proxy import Cut
 from tests.faults.servers import KillableServers
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 SESSION_TIMEOUT = 6.0
 CUT_WITHIN = 60.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 POLITE_WITHIN = 30.0
 """What Kubernetes gives a pod by default, its terminationGracePeriodSeconds."""

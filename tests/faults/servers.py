@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from inbox.dev.backends import OwnServer, postgres_backends
-from inbox.dev.kafka_local import Listener, LocalKafka
+from inbox.dev.local.kafka import Listener, LocalKafka
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.errors import StartupError
-from tests.databases import by_way_of
 from tests.faults.proxy import Proxy
-from tests.waiting import eventually
+from tests.support.databases import by_way_of
+from tests.support.waiting import eventually
 
 SHUTDOWN_WITHIN = 10.0
 

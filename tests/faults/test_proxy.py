@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from inbox.dev.ports import LOOPBACK, free_port
-from tests.databases import by_way_of
 from tests.faults.proxy import Cut, Proxy
-from tests.waiting import eventually
+from tests.support.databases import by_way_of
+from tests.support.waiting import eventually
 
 ANSWER_WITHIN = 30.0
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import create_database
 from tests.faults.servers import KillableServers, killable_servers
 from tests.faults.trial import EVENTS, MINUTES, SEED, Trial, described
-from tests.ground import prepare_template
-from tests.kafka_topics import unique_name
+from tests.support.databases import create_database
+from tests.support.ground import prepare_template
+from tests.support.kafka_topics import unique_name
 
 pytestmark = pytest.mark.heavy
 

@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 
 from tests.e2e.history import History, Sent
-from tests.kafka_topics import transactional_producer
+from tests.support.kafka_topics import transactional_producer
 
 _TRIES = 12
 _TRY_SECONDS = 10.0

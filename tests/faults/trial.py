@@ -23,9 +23,9 @@ from tests.faults.plan import Fault, Kind, plan
 from tests.faults.pods import Pod
 from tests.faults.servers import KillableServers
 from tests.faults.traffic import Traffic
-from tests.kafka_topics import create_topic, unique_name
-from tests.sinks import offer_handlers, write_configuration
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic, unique_name
+from tests.support.sinks import offer_handlers, write_configuration
+from tests.support.waiting import eventually
 
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "120000"))
 MINUTES = float(os.environ.get("FAULTS_MINUTES", "0"))

@@ -15,8 +15,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from inbox.dev.backends import servers
-from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions
+from inbox.store.schema.migrate import migrate
 from tests.benchmarks.throughput import database
 from tests.fuzz.events import drawn, kept_seeds
 from tests.fuzz.trial import FuzzError, Trial, kept

@@ -17,9 +17,9 @@ from tests.benchmarks.throughput import INBOX
 from tests.e2e.launcher import environment
 from tests.fuzz.events import Sent
 from tests.fuzz.model import LARGEST_EVENT, Model, NotJsonError, UnknownError, Verdict, as_text, document
-from tests.kafka_topics import create_topic
-from tests.sinks import offer_handlers, write_configuration
-from tests.watching_memory import MemoryWatch
+from tests.support.kafka_topics import create_topic
+from tests.support.sinks import offer_handlers, write_configuration
+from tests.support.watching_memory import MemoryWatch
 
 ROUTES = """
 [[routes]]

@@ -21,8 +21,8 @@ from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 from tests.image.dockerfile import Stage, build, instructions
-from tests.kafka_topics import create_topic, idempotent_producer
-from tests.sinks import write_configuration
+from tests.support.kafka_topics import create_topic, idempotent_producer
+from tests.support.sinks import write_configuration
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 

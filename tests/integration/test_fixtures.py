@@ -7,7 +7,7 @@ from confluent_kafka import Producer
 
 from inbox.dev.backends import Servers
 from tests.conftest import MakeTopic
-from tests.kafka_topics import read_committed
+from tests.support.kafka_topics import read_committed
 
 
 def test_each_database_is_a_copy_of_its_own(make_database: Callable[[], str]) -> None:

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, text
 
 from inbox.dev.ports import LOOPBACK, free_port
-from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from tests.waiting import eventually
+from inbox.store.schema.migrate import migrate
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from inbox.cli.program import result_of
-from inbox.dev.kafka_jars import JarSet
-from inbox.store.migrations import migrate
+from inbox.dev.local.kafka_jars import JarSet
 from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
-from tests.connect import ConnectWorker
-from tests.databases import create_database, drop_database
+from inbox.store.schema.migrate import migrate
 from tests.jars import pins
-from tests.kafka_topics import create_topic, unique_name
-from tests.waiting import eventually
+from tests.support.connect import ConnectWorker
+from tests.support.databases import create_database, drop_database
+from tests.support.kafka_topics import create_topic, unique_name
+from tests.support.waiting import eventually
 
 DEBEZIUM = JarSet(
     "Debezium PostgreSQL 3.3.1.Final",

@@ -17,9 +17,9 @@ import pytest
 
 from inbox.dev.backends import Servers
 from tests.interop.capture import captured_outbox
-from tests.kafka_topics import create_topic, unique_name
-from tests.sinks import write_configuration
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic, unique_name
+from tests.support.sinks import write_configuration
+from tests.support.waiting import eventually
 
 EVENTS = 20_000
 PARTITIONS = 4

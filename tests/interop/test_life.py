@@ -8,8 +8,8 @@ from confluent_kafka import Consumer
 
 from inbox.dev.backends import Servers
 from tests.interop.capture import CapturedOutbox, captured_outbox
-from tests.kafka_topics import create_topic, unique_name
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic, unique_name
+from tests.support.waiting import eventually
 
 INSERT = "INSERT INTO inbox.outbox (event_id, topic, type, payload) VALUES (%s, %s, 'Event', '1')"
 MAKE_SLOT = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"

@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, Message
 from inbox.dev.backends import Servers
 from inbox.store.options import OutboxPayload
 from tests.interop.capture import CapturedOutbox, captured_outbox
-from tests.kafka_topics import create_topic, idempotent_producer, unique_name
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic, idempotent_producer, unique_name
+from tests.support.waiting import eventually
 
 PARTITIONS = 7
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -10,8 +10,8 @@ from inbox.dev.backends import Servers
 from tests.interop.capture import captured_outbox
 from tests.interop.test_exactly_once import Writer, applied, running, settled, sink
 from tests.interop.test_records import relay_until_empty
-from tests.kafka_topics import create_topic
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic
+from tests.support.waiting import eventually
 
 EVENTS, SOME = 12_000, 1_000
 MAKE_SLOT = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from inbox.dev.kafka_jars import pins_of
+from inbox.dev.local.kafka_jars import pins_of
 
 
 def pins(name: str) -> dict[str, str]:

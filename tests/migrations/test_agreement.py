@@ -14,12 +14,12 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.schema import CreateSchema
 
 from inbox.errors import StartupError
-from inbox.store.migrations import migrate, migration_sql
 from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, OutboxPayload
-from inbox.store.schema import metadata
-from inbox.store.schema_fit import require_current
-from inbox.store.schema_outbox import TransactionId
-from inbox.store.table_names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
+from inbox.store.schema.compatibility import require_current
+from inbox.store.schema.inbox_tables import metadata
+from inbox.store.schema.migrate import migrate, migration_sql
+from inbox.store.schema.names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
+from inbox.store.schema.outbox_tables import TransactionId
 
 SCHEMAS = pytest.mark.parametrize("schema", ["inbox", "my inbox", 'the "50%" of a.b:c'])
 

@@ -8,11 +8,11 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from inbox.errors import StartupError
-from inbox.store.journeys import Journey
-from inbox.store.migrations import migrate, migration_sql, pending
 from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, OutboxPayload
-from inbox.store.revisions import OUTBOX, Step
-from inbox.store.schema_fit import current_revision, require_current
+from inbox.store.schema.compatibility import current_revision, require_current
+from inbox.store.schema.migrate import migrate, migration_sql, pending
+from inbox.store.schema.migration_plan import Journey
+from inbox.store.schema.revisions import OUTBOX, Step
 
 JSON = OutboxOptions(payload=OutboxPayload.JSON)
 BYTEA = OutboxOptions(payload=OutboxPayload.BYTEA)

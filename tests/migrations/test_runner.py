@@ -14,18 +14,18 @@ from psycopg import conninfo, sql
 from pydantic import SecretStr
 
 from inbox.errors import StartupError, TryAgainError
-from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions
-from inbox.store.revisions import Step
-from inbox.store.schema import metadata
-from inbox.store.schema_fit import current_revision, head_revision, require_current
+from inbox.store.schema.compatibility import current_revision, head_revision, require_current
+from inbox.store.schema.inbox_tables import metadata
+from inbox.store.schema.migrate import migrate
+from inbox.store.schema.revisions import Step
 
 TABLES = sorted(table.name for table in metadata("inbox").sorted_tables)
 
 MIGRATE = """
 import sys
 from pydantic import SecretStr
-from inbox.store.migrations import migrate
+from inbox.store.schema.migrate import migrate
 from inbox.store.options import DatabaseOptions
 print(len(migrate(DatabaseOptions(url=SecretStr(sys.argv[1])))))
 """
@@ -205,7 +205,7 @@ def lock_holder(options: DatabaseOptions, monkeypatch: pytest.MonkeyPatch) -> It
     named = conninfo.make_conninfo(options.url.get_secret_value(), application_name="a slow one")
     slow = DatabaseOptions(url=SecretStr(named))
     with monkeypatch.context() as patch, ThreadPoolExecutor() as pool:
-        patch.setattr("inbox.store.migrations._run", work)
+        patch.setattr("inbox.store.schema.migrate._run", work)
         pool.submit(migrate, slow)
         assert arrived.wait(30)
         patch.undo()
@@ -312,7 +312,7 @@ def test_require_current_behind_says_both_revisions(
     options: DatabaseOptions, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(options)
-    monkeypatch.setattr("inbox.store.schema_fit.head_revision", lambda: "9999")
+    monkeypatch.setattr("inbox.store.schema.compatibility.head_revision", lambda: "9999")
 
     with (
         psycopg.connect(empty_database_url) as connection,

@@ -9,12 +9,12 @@ import pytest
 from pydantic import SecretStr
 
 from inbox.errors import StartupError
-from inbox.store import revisions
-from inbox.store.journeys import usable_from
-from inbox.store.migrations import migrate, pending
 from inbox.store.options import DatabaseOptions
-from inbox.store.revisions import Step
-from inbox.store.schema_fit import current_revision, head_revision, require_current
+from inbox.store.schema import revisions
+from inbox.store.schema.compatibility import current_revision, head_revision, require_current
+from inbox.store.schema.migrate import migrate, pending
+from inbox.store.schema.migration_plan import usable_from
+from inbox.store.schema.revisions import Step
 
 NEWER = """
 import sqlalchemy as sa

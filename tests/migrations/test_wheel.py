@@ -12,17 +12,17 @@ from alembic import command
 from alembic.config import Config
 
 from inbox.store.options import OutboxOptions
-from inbox.store.revisions import migrations_directory
-from inbox.store.schema_fit import require_current
+from inbox.store.schema.compatibility import require_current
+from inbox.store.schema.revisions import migrations_directory
 
 REPOSITORY = Path(__file__).parents[2]
 
 MIGRATE = """
 import sys
 from pydantic import SecretStr
-from inbox.store.migrations import migrate
+from inbox.store.schema.migrate import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from inbox.store.revisions import migrations_directory
+from inbox.store.schema.revisions import migrations_directory
 migrate(DatabaseOptions(url=SecretStr(sys.argv[1])), outbox=OutboxOptions())
 print(migrations_directory())
 """

@@ -2,28 +2,28 @@
 
 from dataclasses import dataclass
 
-LEDGER = "tests/integration/store/test_ledger.py"
-PROCESSED = "tests/integration/store/test_processed.py"
-AT_ONCE = "tests/integration/sink/test_at_once.py"
-FLIGHTS = "tests/integration/sink/test_flights.py"
-PROGRESS = "tests/integration/store/test_progress.py"
-FILTERS = "tests/integration/store/test_generation_filters.py"
-GENERATIONS = "tests/integration/store/test_generations.py"
-PRUNING = "tests/integration/store/test_pruning.py"
-TRANSACTION = "tests/integration/sink/test_transaction.py"
+LEDGER = "tests/integration/store/inbox/test_ledger.py"
+PROCESSED = "tests/integration/store/inbox/test_claims.py"
+AT_ONCE = "tests/integration/sink/settle/test_fast_path.py"
+FLIGHTS = "tests/integration/sink/settle/test_parts.py"
+PROGRESS = "tests/integration/store/inbox/test_progress.py"
+FILTERS = "tests/integration/store/inbox/test_claim_filters.py"
+GENERATIONS = "tests/integration/store/inbox/test_generations.py"
+PRUNING = "tests/integration/store/inbox/test_pruning.py"
+TRANSACTION = "tests/integration/sink/settle/test_transaction.py"
 EVENTS = "tests/integration/sink/test_events.py"
 HANDLERS = "tests/integration/sink/test_handlers.py"
-IDENTITY = "tests/integration/sink/test_identity.py"
+IDENTITY = "tests/integration/sink/guards/test_topic_identity.py"
 PARTITIONS = "tests/integration/sink/test_partitions.py"
-RETRY = "tests/integration/sink/test_retry.py"
-LETTER_LIMIT = "tests/integration/sink/test_letter_limit.py"
-REPLAY = "tests/integration/sink/test_replay.py"
-RESUME = "tests/integration/sink/test_resume.py"
-SUSPECTS = "tests/integration/store/test_suspects.py"
-EVIDENCE = "tests/integration/sink/test_evidence.py"
-AUDIT = "tests/integration/sink/test_audit.py"
-RESOLVED = "tests/unit/sink/test_resolved.py"
-INTAKE = "tests/unit/sink/test_intake.py"
+RETRY = "tests/integration/operations/dead_letters/test_retry.py"
+LETTER_LIMIT = "tests/integration/sink/guards/test_dead_letter_limit.py"
+REPLAY = "tests/integration/operations/replay/test_replay.py"
+RESUME = "tests/integration/operations/resume/test_resume.py"
+SUSPECTS = "tests/integration/store/inbox/test_crash_poison.py"
+EVIDENCE = "tests/integration/sink/settle/test_evidence.py"
+AUDIT = "tests/integration/operations/audit/test_audit.py"
+RESOLVED = "tests/unit/sink/settle/test_resolved.py"
+INTAKE = "tests/unit/sink/test_accumulator.py"
 UNREADABLE = "tests/integration/sink/test_unreadable.py"
 MISTAKES = "tests/integration/sink/test_handler_mistakes.py"
 DURABILITY = "tests/integration/cli/test_durability.py"
@@ -32,18 +32,18 @@ RELAY = "tests/integration/relay/test_relay.py"
 LEASE = "tests/integration/relay/test_lease.py"
 TERM = "inbox/relay/term.py"
 TERMS = "tests/unit/relay/test_term.py"
-OUTGOING = "inbox/relay/outgoing.py"
-RECORDER = "inbox/relay/recorder.py"
-EXISTING = "tests/integration/relay/test_existing.py"
-EXISTING_OUTBOX = "inbox/store/existing_outbox.py"
-OUTBOX_RETENTION = "tests/integration/store/test_outbox_retention.py"
+OUTGOING = "inbox/relay/in_flight.py"
+RECORDER = "inbox/relay/sent_marker.py"
+EXISTING = "tests/integration/relay/test_external_table.py"
+EXISTING_OUTBOX = "inbox/store/outbox/external_table.py"
+OUTBOX_RETENTION = "tests/integration/store/outbox/test_retention.py"
 
-PINNED = "tests/integration/store/test_pinned.py"
+PINNED = "tests/integration/store/postgres/test_session_settings.py"
 POOLED_HANDLERS = "tests/integration/pooler/test_handlers.py"
 POOLED = "tests/integration/pooler/test_commands.py"
 
 PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
-GUARDS_SQL = "inbox/store/guards/0007.sql"
+GUARDS_SQL = "inbox/store/schema/guards/0007.sql"
 SINK_LOGIN = "tests/integration/security/test_sink_login.py"
 PROCESSED_SQL = "inbox/store/sql/processed.sql"
 REPLAYS_SQL = "inbox/store/sql/replays.sql"
@@ -63,21 +63,21 @@ class Mutant:
 MUTANTS = [
     Mutant(
         "headers are no bytes of a batch",
-        "inbox/sink/decode.py",
+        "inbox/sink/decoder.py",
         "        size += _size_of(headers)\n",
         "",
         (f"{INTAKE}::test_keys_and_headers_are_bytes_of_the_batch",),
     ),
     Mutant(
         "what waits for the next batch is passed over",
-        "inbox/sink/intake.py",
+        "inbox/sink/accumulator.py",
         "        events_left = 0 if self._full else self.limit.records - self.batch.records\n",
         "        events_left = self.limit.records - self.batch.records\n",
         (f"{INTAKE}::test_what_waits_is_not_passed_over_by_what_comes_while_the_batch_has_room_again",),
     ),
     Mutant(
         "an outage is parked because of its code",
-        "inbox/sink/blame.py",
+        "inbox/sink/settle/blame.py",
         "    if guess is not Guess.EVENT or seen.in_a_row >= HANDFUL:\n        return Blame.DATABASE\n"
         "    return Blame.DATABASE if seen.probe is Probe.REFUSED and seen.repeatable else Blame.EVENT\n",
         "    return Blame.EVENT if guess is Guess.EVENT else Blame.DATABASE\n",
@@ -85,14 +85,14 @@ MUTANTS = [
     ),
     Mutant(
         "a missing partition is the event's fault because of its code",
-        "inbox/store/failures.py",
+        "inbox/store/postgres/errors.py",
         "        return Guess.NO_PARTITION\n",
         "        return Guess.EVENT\n",
         (f"{EVIDENCE}::test_a_month_without_a_partition_is_an_outage_from_its_first_event_on",),
     ),
     Mutant(
         "a lone failure blocks for ever because of its code",
-        "inbox/sink/blame.py",
+        "inbox/sink/settle/blame.py",
         "    if seen.passed or seen.probe is Probe.PASSED:\n        return Blame.EVENT\n",
         "    if guess is not Guess.EVENT:\n        return Blame.DATABASE\n"
         "    if seen.passed or seen.probe is Probe.PASSED:\n        return Blame.EVENT\n",
@@ -100,14 +100,14 @@ MUTANTS = [
     ),
     Mutant(
         "events are parked by a shape that their table no longer has",
-        "inbox/sink/isolate.py",
+        "inbox/sink/settle/slow_path.py",
         "            self._route.effect.require_unchanged(self._do.connection)\n            self._doubts.weigh()\n",
         "            self._doubts.weigh()\n",
         (f"{EVIDENCE}::test_a_wider_column_takes_what_comes_without_a_restart",),
     ),
     Mutant(
         "a search that fails stops the worker",
-        "inbox/store/tables.py",
+        "inbox/store/tables/writer.py",
         "            return self._search.find(connection, events)\n        except InboxError as error:\n"
         "            if error.refusal is None or connection.closed:\n",
         "            return self._search.find(connection, events)\n        except InboxError as error:\n"
@@ -144,42 +144,42 @@ MUTANTS = [
     ),
     Mutant(
         "a filter is built in as many snapshots as pieces",
-        "inbox/store/generation_filters.py",
+        "inbox/store/inbox/claim_filters.py",
         "        with snapshot(connection):\n            row =",
         "        with transaction(connection):\n            row =",
         (f"{FILTERS}::test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it",),
     ),
     Mutant(
         "a filter forgets the generations that share it",
-        "inbox/store/generation_filters.py",
+        "inbox/store/inbox/claim_filters.py",
         "            if stored:\n",
         "            if False:\n",
         (f"{FILTERS}::test_what_a_filter_passes_over_has_no_claim",),
     ),
     Mutant(
         "of a filter that was read in part the whole is believed",
-        "inbox/store/generation_filters.py",
+        "inbox/store/inbox/claim_filters.py",
         "        if 8 * size != 2**power:\n",
         "        if False:\n",
         (f"{FILTERS}::test_a_stored_filter_of_which_a_part_is_missing_is_not_believed",),
     ),
     Mutant(
         "what was known is believed while it is read anew",
-        "inbox/store/processed.py",
+        "inbox/store/inbox/claims.py",
         "        known, self.older = self.older, OlderClaims()\n",
         "        known = self.older\n",
         (f"{FILTERS}::test_nothing_is_known_once_filters_could_not_be_read",),
     ),
     Mutant(
         "what has no filter yet is not looked up",
-        "inbox/store/processed.py",
+        "inbox/store/inbox/claims.py",
         "        if len(unknown) == 1:\n",
         "        if False:\n",
         (f"{FILTERS}::test_what_has_no_filter_yet_is_looked_up",),
     ),
     Mutant(
         "the claims go before the horizon is raised",
-        "inbox/app/prune.py",
+        "inbox/operations/retention/prune.py",
         "            if not self._generations.raise_horizon(self._connection, each.number):\n",
         "            if False:\n",
         (f"{PRUNING}::test_the_horizon_is_raised_before_the_claims_go",),
@@ -193,7 +193,7 @@ MUTANTS = [
     ),
     Mutant(
         "an id that comes again stays in its old generation",
-        "inbox/store/processed.py",
+        "inbox/store/inbox/claims.py",
         "        if claimed_before:\n",
         "        if False:\n",
         (f"{GENERATIONS}::test_an_id_that_comes_again_from_elsewhere_is_kept_with_the_youngest",),
@@ -207,7 +207,7 @@ MUTANTS = [
     ),
     Mutant(
         "a part of a batch lies on both sides of what was reached",
-        "inbox/sink/intake.py",
+        "inbox/sink/accumulator.py",
         "            if border is not None and offset >= border:\n",
         "            if False and border is not None:\n",
         (f"{INTAKE}::test_what_is_settled_again_is_in_no_part_with_what_never_was",),
@@ -235,7 +235,7 @@ MUTANTS = [
     ),
     Mutant(
         "what the fence says is ignored",
-        "inbox/sink/settle.py",
+        "inbox/sink/settle/settler.py",
         "            if fenced:\n",
         "            if False:\n",
         (f"{TRANSACTION}::test_while_another_worker_owns_the_partition_nothing_is_written",),
@@ -256,49 +256,49 @@ MUTANTS = [
     ),
     Mutant(
         "the answer ROLLBACK to a COMMIT is taken for success",
-        "inbox/store/transaction.py",
+        "inbox/store/postgres/batch_transaction.py",
         'if tag != "COMMIT":',
         "if tag is None:",
         (f"{TRANSACTION}::test_a_commit_that_the_server_answers_with_rollback_is_no_success",),
     ),
     Mutant(
         "an aborted transaction is committed",
-        "inbox/store/transaction.py",
+        "inbox/store/postgres/batch_transaction.py",
         "if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:",
         "if False:",
         (f"{TRANSACTION}::test_an_aborted_transaction_is_not_even_committed",),
     ),
     Mutant(
         "a handler's own COMMIT goes unnoticed",
-        "inbox/store/transaction.py",
+        "inbox/store/postgres/batch_transaction.py",
         "if self._transaction_id is not None and transaction_id not in (None, self._transaction_id):",
         "if False:",
         (f"{TRANSACTION}::test_a_transaction_that_was_ended_and_begun_anew_is_told_by_its_id",),
     ),
     Mutant(
         "deferred constraints are left to the COMMIT",
-        "inbox/store/transaction.py",
+        "inbox/store/postgres/batch_transaction.py",
         "        if self.defers:\n",
         "        if False:\n",
         (f"{HANDLERS}::test_a_deferred_constraint_parks_its_event_alone",),
     ),
     Mutant(
         "a COMMIT in doubt: a raised epoch is overlooked",
-        "inbox/sink/settle.py",
+        "inbox/sink/settle/settler.py",
         "if row is None or row.owner_epoch != part.owner_epoch:",
         "if row is None:",
         (f"{RESOLVED}::test_a_raised_epoch_fences_wherever_the_ledger_stands",),
     ),
     Mutant(
         "a COMMIT in doubt: a ledger that stands elsewhere is taken for the batch's",
-        "inbox/sink/settle.py",
+        "inbox/sink/settle/settler.py",
         "        elif row.next_offset != part.before:\n",
         "        elif False:\n",
         (f"{RESOLVED}::test_a_ledger_that_stands_elsewhere_fences_the_batch",),
     ),
     Mutant(
         "a COMMIT in doubt: what is in the ledger is settled again",
-        "inbox/sink/settle.py",
+        "inbox/sink/settle/settler.py",
         "        elif row.next_offset == part.after:\n            done.append(address)\n",
         "",
         (f"{RESOLVED}::test_a_ledger_that_stands_behind_the_batch_has_it",),
@@ -314,14 +314,14 @@ MUTANTS = [
     ),
     Mutant(
         "events are not claimed",
-        "inbox/sink/isolate.py",
+        "inbox/sink/settle/slow_path.py",
         "            self._claim(part)\n",
         "            part.new = part.places\n",
         (f"{EVENTS}::test_an_id_that_comes_again_is_applied_once_within_a_batch_and_across_batches",),
     ),
     Mutant(
         "claims of what was set aside stay",
-        "inbox/store/processed.py",
+        "inbox/store/inbox/claims.py",
         "        if ids:\n",
         "        if False:\n",
         (f"{RETRY}::test_a_retry_applies_the_events_of_a_key_in_order",),
@@ -335,98 +335,98 @@ MUTANTS = [
     ),
     Mutant(
         "a flight takes an id of an older generation for new",
-        "inbox/sink/at_once.py",
+        "inbox/sink/settle/fast_path.py",
         "        if any(map(found_any, asked[:stand])):\n",
         "        if False:\n",
         (f"{AT_ONCE}::test_an_id_that_is_in_an_older_generation_is_a_duplicate",),
     ),
     Mutant(
         "a flight that failed later takes an id of an older generation for new",
-        "inbox/sink/at_once.py",
+        "inbox/sink/settle/fast_path.py",
         "        if any(map(found_any, asked[:stand])):\n",
         "        if error is None and any(map(found_any, asked[:stand])):\n",
         (f"{FLIGHTS}::test_a_claim_of_an_older_generation_before_a_poison_event_is_met",),
     ),
     Mutant(
         "a flight that failed is taken for settled",
-        "inbox/sink/at_once.py",
+        "inbox/sink/settle/fast_path.py",
         "            stand, error = 0 if transaction.defers else transaction.marks_reached(), failure\n",
         "            stand, error = len(parts), None\n",
         (f"{AT_ONCE}::test_an_id_that_comes_again_is_a_duplicate",),
     ),
     Mutant(
         "the part of a flight that failed is taken to stand",
-        "inbox/store/transaction.py",
+        "inbox/store/postgres/batch_transaction.py",
         "sum(mark.pgresult is not None for mark in self._marks)",
         "len(self._marks)",
         (f"{FLIGHTS}::test_only_the_part_of_a_poison_event_is_settled_with_care",),
     ),
     Mutant(
         "later events of a key that a part of a flight parked are sent at once",
-        "inbox/sink/at_once.py",
+        "inbox/sink/settle/fast_path.py",
         "if settling.untroubled_from(start) else (start, None)",
         "if settling.untroubled_from(0) or start else (start, None)",
         (f"{FLIGHTS}::test_later_events_of_a_parked_key_wait_though_they_are_of_another_part",),
     ),
     Mutant(
         "parts of a flight stand whose deferred constraints wait for a later one",
-        "inbox/sink/at_once.py",
+        "inbox/sink/settle/fast_path.py",
         "0 if transaction.defers else transaction.marks_reached()",
         "transaction.marks_reached()",
         (f"{FLIGHTS}::test_a_deferred_constraint_is_not_blamed_on_an_event_of_a_later_part",),
     ),
     Mutant(
         "an event that refers to one of a later part is parked",
-        "inbox/sink/at_once.py",
+        "inbox/sink/settle/fast_path.py",
         "self._do.transaction.defers or says_missing(error)",
         "self._do.transaction.defers",
         (f"{FLIGHTS}::test_a_row_may_refer_to_one_of_a_later_part",),
     ),
     Mutant(
         "a statement is taken for prepared that was not executed",
-        "inbox/store/database.py",
+        "inbox/store/postgres/connection.py",
         "            self._prepared.clear()\n",
         "",
         (f"{FLIGHTS}::test_what_a_failed_flight_did_not_prepare_is_not_taken_for_prepared",),
     ),
     Mutant(
         "a flight passes by what a deferred constraint refuses",
-        "inbox/sink/at_once.py",
+        "inbox/sink/settle/fast_path.py",
         "            transaction.check_deferred()\n",
         "",
         (f"{AT_ONCE}::test_a_deferred_constraint_parks_its_event_alone",),
     ),
     Mutant(
         "another payload under a known id is taken for a duplicate",
-        "inbox/sink/claiming.py",
+        "inbox/sink/settle/claims.py",
         "claim.payload_hash != claims.hashes[place]",
         "False",
         (f"{EVENTS}::test_one_id_with_another_payload_is_parked",),
     ),
     Mutant(
         "effects of a failed part stay",
-        "inbox/sink/isolate.py",
+        "inbox/sink/settle/slow_path.py",
         "            self._do.transaction.undo_step()\n            part.failure = failed\n",
         "            part.failure = failed\n",
         (f"{HANDLERS}::test_event_error_parks_at_once_and_takes_the_effect_back",),
     ),
     Mutant(
         "the ledger moves one offset too far",
-        "inbox/sink/intake.py",
+        "inbox/sink/accumulator.py",
         "part.after = each.taken = offset + 1",
         "part.after = each.taken = offset + 2",
         (f"{INTAKE}::test_a_gap_in_the_log_is_settled_with_the_record_behind_it",),
     ),
     Mutant(
         "the first offset that is wanted is dropped",
-        "inbox/sink/intake.py",
+        "inbox/sink/accumulator.py",
         "offset < each.taken",
         "offset <= each.taken",
         (f"{INTAKE}::test_a_slice_says_what_it_settles",),
     ),
     Mutant(
         "the leader epoch is not kept",
-        "inbox/sink/intake.py",
+        "inbox/sink/accumulator.py",
         "part.leader_epoch = newest.leader_epoch()",
         "part.leader_epoch = None",
         (f"{INTAKE}::test_a_part_knows_the_leader_epoch_of_its_last_record",),
@@ -447,14 +447,14 @@ MUTANTS = [
     ),
     Mutant(
         "nobody asks whose log it is before the COMMIT",
-        "inbox/sink/settle.py",
+        "inbox/sink/settle/settler.py",
         "            confirm()\n",
         "",
         (f"{IDENTITY}::test_a_topic_made_anew_and_longer_than_before_is_never_read_as_the_old_one",),
     ),
     Mutant(
         "the transaction of a stopped worker is waited for without end",
-        "inbox/sink/settle.py",
+        "inbox/sink/settle/settler.py",
         "            self._ledger.end_session(self._connection, session)\n",
         "",
         (
@@ -464,14 +464,14 @@ MUTANTS = [
     ),
     Mutant(
         "claims of coordinates outlive a truncated log",
-        "inbox/app/resume.py",
+        "inbox/operations/resume/resume.py",
         "            self._forget_coordinates(step)\n",
         "",
         (f"{RESUME}::test_in_a_truncated_log_events_known_by_their_coordinates_are_applied_too",),
     ),
     Mutant(
         "later events of a parked key are applied",
-        "inbox/sink/isolate.py",
+        "inbox/sink/settle/slow_path.py",
         "            if (key := self._aside.key_held_by(letter)) is not None:\n"
         "                scope = (letter.partition_id, key)\n",
         "            if False and (key := self._aside.key_held_by(letter)) is not None:\n"
@@ -480,14 +480,14 @@ MUTANTS = [
     ),
     Mutant(
         "parked keys are forgotten with the process",
-        "inbox/sink/parked_keys.py",
+        "inbox/sink/settle/parked_keys.py",
         "        self._kept.update(found)\n",
         "",
         (f"{EVENTS}::test_a_parked_key_is_remembered_over_a_restart",),
     ),
     Mutant(
         "dead letters are not kept",
-        "inbox/sink/settle.py",
+        "inbox/sink/settle/settler.py",
         "        self._dead_letters.park(self._connection, letters)\n",
         "",
         (f"{EVENTS}::test_without_order_later_events_of_a_parked_key_go_on",),
@@ -501,14 +501,14 @@ MUTANTS = [
     ),
     Mutant(
         "what brought a partition above halt_above is lost",
-        "inbox/sink/settle.py",
+        "inbox/sink/settle/settler.py",
         "            too_many = self._park(letters)\n",
         "            if too_many := self._park(letters):\n                raise HaltError(str(too_many))\n",
         (f"{LETTER_LIMIT}::test_what_was_found_is_kept_and_the_other_partition_goes_on",),
     ),
     Mutant(
         "an event that ends the process gets one life more",
-        "inbox/sink/suspects.py",
+        "inbox/sink/guards/crash_poison.py",
         "if found.deaths >= self._attempts:",
         "if found.deaths > self._attempts:",
         (
@@ -518,14 +518,14 @@ MUTANTS = [
     ),
     Mutant(
         "the first of several suspects is blamed for them all",
-        "inbox/sink/suspects.py",
+        "inbox/sink/guards/crash_poison.py",
         "if len(found.offsets) > 1:",
         "if False:",
         (f"{SUSPECTS}::test_the_first_event_of_a_batch_is_not_blamed_for_the_others",),
     ),
     Mutant(
         "suspects are noted together",
-        "inbox/sink/notes.py",
+        "inbox/sink/guards/note_window.py",
         "if self._exact or offset in suspected:",
         "if self._exact:",
         (f"{SUSPECTS}::test_what_always_ends_the_process_is_parked_after_its_attempts",),
@@ -539,7 +539,7 @@ MUTANTS = [
     ),
     Mutant(
         "an event of a user's table is marked before it is delivered",
-        "inbox/relay/existing_term.py",
+        "inbox/relay/external_table_term.py",
         "        self._outgoing.add(rows)\n",
         "        self._outgoing.add(rows)\n        self._marks.record(self._epoch, [row.event_id for row in rows])\n",
         (f"{EXISTING}::test_what_was_sent_and_not_marked_is_sent_again_under_its_ids",),
@@ -561,21 +561,21 @@ MUTANTS = [
     ),
     Mutant(
         "an event that waits again is pruned for having been sent",
-        "inbox/store/outbox_retention.py",
+        "inbox/store/outbox/retention.py",
         " AND {is_sent}",
         "",
         (f"{OUTBOX_RETENTION}::test_an_event_that_waits_again_meanwhile_stays",),
     ),
     Mutant(
         "what was not sent leaves the outbox with age",
-        "inbox/store/outbox_retention.py",
+        "inbox/store/outbox/retention.py",
         "marked=outbox.relay is RelayKind.INBOX",
         "marked=False",
         (f"{OUTBOX_RETENTION}::test_what_was_not_sent_stays_however_old",),
     ),
     Mutant(
         "what is pruned from the outbox is published, too",
-        "inbox/store/capture.py",
+        "inbox/store/outbox/debezium.py",
         "FOR TABLE {table} WITH (publish = 'insert')",
         "FOR TABLE {table}",
         ("tests/integration/cli/test_check_capture.py::test_what_the_printed_sql_makes_is_enough",),
@@ -617,7 +617,7 @@ MUTANTS = [
     ),
     Mutant(
         "a forced replay goes beyond its range",
-        "inbox/sink/intake.py",
+        "inbox/sink/accumulator.py",
         "if edges := self._assignment.edges():",
         "if edges := self._assignment.edges() and {}:",
         (f"{REPLAY}::test_force_lets_each_event_of_the_range_take_effect_once_more",),
@@ -641,7 +641,7 @@ MUTANTS = [
     ),
     Mutant(
         "the relay reads past the highest position only",
-        "inbox/relay/reader.py",
+        "inbox/relay/outbox_reader.py",
         "look_back.front, self._look_back.gaps, limit",
         "look_back.front, [], limit",
         (f"{RELAY}::test_a_row_that_commits_late_is_sent_and_one_rolled_back_is_not",),
@@ -697,17 +697,17 @@ MUTANTS = [
     ),
     Mutant(
         "the relay sends again what is on its way",
-        "inbox/relay/reader.py",
+        "inbox/relay/outbox_reader.py",
         "row.position not in known",
         "True",
         (f"{TERMS}::test_a_row_whose_mark_came_while_its_gap_was_read_is_not_sent_again",),
     ),
     Mutant(
         "what a relay drew while it read is a bound for what it read then",
-        "inbox/relay/lookback.py",
+        "inbox/relay/gap_tracker.py",
         " and gap.reading <= readings else gap",
         " else gap",
-        ("tests/unit/relay/test_lookback.py::test_a_gap_noticed_while_the_bound_was_drawn_is_not_bounded_by_it",),
+        ("tests/unit/relay/test_gap_tracker.py::test_a_gap_noticed_while_the_bound_was_drawn_is_not_bounded_by_it",),
     ),
     Mutant(
         "a relay that lost its lease records all the same",
@@ -718,14 +718,16 @@ MUTANTS = [
     ),
     Mutant(
         "a gap is given up while its transaction runs",
-        "inbox/relay/lookback.py",
+        "inbox/relay/gap_tracker.py",
         "if gap.bound is None or gap.bound > xmin or",
         "if",
-        ("tests/unit/relay/test_lookback.py::test_a_gap_stays_until_every_transaction_that_might_fill_it_has_ended",),
+        (
+            "tests/unit/relay/test_gap_tracker.py::test_a_gap_stays_until_every_transaction_that_might_fill_it_has_ended",
+        ),
     ),
     Mutant(
         "an audit ignores from where a route owes",
-        "inbox/audit/chunk.py",
+        "inbox/operations/audit/chunks.py",
         "    if offset < around.owes_from:\n        return None\n",
         "",
         (f"{AUDIT}::test_a_route_owes_nothing_from_before_its_start",),
@@ -739,24 +741,24 @@ MUTANTS = [
     ),
     Mutant(
         "an audit overlooks claims that no event bears",
-        "inbox/app/recount.py",
+        "inbox/operations/audit/partition_auditor.py",
         "        if own != self._claimed(each, chunk):\n",
         "        if False:\n",
         (f"{AUDIT}::test_a_claim_that_no_event_bears_is_found",),
     ),
     Mutant(
         'start = "group" guesses where the group says nothing',
-        "inbox/app/binding.py",
+        "inbox/bootstrap/topics.py",
         "        if offset is None and start < end:\n",
         "        if False:\n",
-        ("tests/unit/app/test_starts_of_group.py::test_what_the_group_does_not_say_is_not_guessed",),
+        ("tests/unit/bootstrap/test_starts_of_group.py::test_what_the_group_does_not_say_is_not_guessed",),
     ),
     Mutant(
         "an adoption identifies texts otherwise than the sink",
-        "inbox/app/adopt.py",
+        "inbox/operations/adopt.py",
         "namespace_of(request.source or _topic(route, request))",
         "namespace_of(request.source or route.name)",
-        ("tests/integration/sink/test_adopt.py::test_texts_and_numbers_are_identified_as_the_sink_does_it",),
+        ("tests/integration/operations/test_adopt.py::test_texts_and_numbers_are_identified_as_the_sink_does_it",),
     ),
     Mutant(
         "a result that has not run is a success",
@@ -767,7 +769,7 @@ MUTANTS = [
     ),
     Mutant(
         "what a handler raises may end the process",
-        "inbox/sink/apply.py",
+        "inbox/sink/settle/effects.py",
         "    return isinstance(error, TryAgainError | HaltError)\n",
         "    return isinstance(error, TryAgainError | HaltError) or not isinstance(error, Exception)\n",
         (f"{HANDLERS}::test_whatever_a_handler_raises_is_its_events_and_the_sink_stays",),
@@ -798,35 +800,35 @@ MUTANTS = [
     ),
     Mutant(
         "an event that misses a row is parked at once",
-        "inbox/sink/row_waits.py",
+        "inbox/sink/guards/row_waits.py",
         "        if wait is None or wait.offset != offset or not self._is_over(wait):\n            return True\n",
         "        if wait is None:\n            return False\n",
-        ("tests/unit/sink/test_row_waits.py::test_an_event_waits_for_the_time_and_not_longer",),
+        ("tests/unit/sink/guards/test_row_waits.py::test_an_event_waits_for_the_time_and_not_longer",),
     ),
     Mutant(
         "the isolation level is the role's",
-        "inbox/store/pinned.py",
+        "inbox/store/postgres/session_settings.py",
         '_MODES = "BEGIN ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE"',
         '_MODES = "BEGIN"',
         (f"{POOLED}::test_a_transaction_states_its_modes_and_settings_whatever_the_pool_holds",),
     ),
     Mutant(
         "the isolation level of a statement alone is the role's",
-        "inbox/store/pinned.py",
+        "inbox/store/postgres/session_settings.py",
         '    "default_transaction_isolation": "read committed",\n',
         "",
         (f"{PINNED}::test_neither_the_role_nor_the_database_says_what_a_session_means",),
     ),
     Mutant(
         "a session setting is left behind",
-        "inbox/store/pinned.py",
+        "inbox/store/postgres/session_settings.py",
         "pooled = pid != client_pid",
         "pooled = False",
         (f"{POOLED}::test_a_worker_and_every_command_leave_nothing_in_the_pool",),
     ),
     Mutant(
         "what a handler set is left behind",
-        "inbox/store/pinned.py",
+        "inbox/store/postgres/session_settings.py",
         '"RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"',
         '"RESET SESSION AUTHORIZATION; RESET ROLE"',
         (f"{POOLED_HANDLERS}::test_the_next_batch_finds_nothing_of_what_a_handler_did_to_the_session",),
@@ -836,11 +838,13 @@ MUTANTS = [
         "inbox/store/sql/handling.sql",
         "            has_table_privilege(session.usesysid, '{schema}.handling'::regclass, 'UPDATE')\n        )",
         "            false\n        )",
-        ("tests/integration/store/test_logins.py::test_the_note_of_a_living_worker_of_another_login_is_no_death",),
+        (
+            "tests/integration/store/postgres/test_logins.py::test_the_note_of_a_living_worker_of_another_login_is_no_death",
+        ),
     ),
     Mutant(
         "the project's statements look names up on the user's path",
-        "inbox/store/pinned.py",
+        "inbox/store/postgres/session_settings.py",
         'OWN_PATH = "pg_catalog, pg_temp"',
         "OWN_PATH = '\"$user\", public'",
         ("tests/integration/sink/test_search_path.py::test_no_statement_of_the_project_runs_what_somebody_else_made",),
@@ -868,21 +872,21 @@ MUTANTS = [
     ),
     Mutant(
         "keys that are left to the database hold nobody",
-        "inbox/sink/parked_keys.py",
+        "inbox/sink/settle/parked_keys.py",
         "        if self._left_to_database:\n",
         "        if False:\n",
         (f"{EVENTS}::test_more_parked_keys_than_a_worker_keeps_hold_their_events_all_the_same",),
     ),
     Mutant(
         "keys stay known after they were resolved",
-        "inbox/sink/parked_keys.py",
+        "inbox/sink/settle/parked_keys.py",
         "        self._forget(partition_ids)\n        self._left_to_database.difference_update(partition_ids)\n",
         "",
         (f"{EVENTS}::test_a_parked_key_waits_no_more_once_it_is_resolved",),
     ),
     Mutant(
         "a child has its parent's sockets",
-        "inbox/store/forks.py",
+        "inbox/store/postgres/forks.py",
         "            os.dup2(nowhere.fileno(), connection.fileno(), inheritable=False)\n",
         "            pass\n",
         (f"{MISTAKES}::test_a_child_that_comes_out_of_its_handler_ends_there_and_says_so",),
@@ -896,21 +900,21 @@ MUTANTS = [
     ),
     Mutant(
         "a handler may close the connection",
-        "inbox/store/database.py",
+        "inbox/store/postgres/connection.py",
         "        if self.ends is not Ends.ALLOWED:\n            # SQLAlchemy's",
         "        if False:\n            # SQLAlchemy's",
         (f"{MISTAKES}::test_the_mistake_parks_its_event_alone_and_is_named",),
     ),
     Mutant(
         "a temporary table may hide another one",
-        "inbox/store/session.py",
+        "inbox/store/postgres/handler_session.py",
         "        if self._executed(_OF_TEMPORARY):\n",
         "        if False:\n",
         (f"{MISTAKES}::test_the_mistake_parks_its_event_alone_and_is_named",),
     ),
     Mutant(
         "a table that a crash empties is written to",
-        "inbox/store/table_columns.py",
+        "inbox/store/tables/columns.py",
         "[*problems, *losable(connection, table)]",
         "[*problems]",
         (f"{DURABILITY}::test_a_table_that_may_lose_what_was_committed_is_refused_at_the_start_and_by_check",),

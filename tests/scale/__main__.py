@@ -18,19 +18,19 @@ import psycopg
 from pydantic import SecretStr
 
 from inbox.dev import backends
-from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions
-from tests.databases import create_database, drop_database
+from inbox.store.schema.migrate import migrate
 from tests.e2e import checker
 from tests.e2e.crashes import ROUTES
 from tests.e2e.effects import TABLES
 from tests.e2e.launcher import environment
 from tests.faults.pods import Pod
 from tests.faults.traffic import Traffic
-from tests.kafka_topics import create_topic, unique_name
 from tests.scale.owners import Owners
-from tests.sinks import offer_handlers, write_configuration
-from tests.waiting import eventually
+from tests.support.databases import create_database, drop_database
+from tests.support.kafka_topics import create_topic, unique_name
+from tests.support.sinks import offer_handlers, write_configuration
+from tests.support.waiting import eventually
 
 PARTITIONS = 12
 SIZES = (1, 2, 4)

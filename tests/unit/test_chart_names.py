@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from inbox.settings.document import Document, keys_at
-from inbox.settings.properties import KNOWN, is_secret
+from inbox.settings.librdkafka import KNOWN, is_secret
 from inbox.telemetry import REGISTRY
 
 ROOT = Path(__file__).parents[2]

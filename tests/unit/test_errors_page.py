@@ -6,8 +6,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
-from inbox.kafka import failures as kafka
-from inbox.store import failures as store
+from inbox.kafka import errors as kafka
+from inbox.store.postgres import errors as store
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text(encoding="utf-8")
 

@@ -21,7 +21,7 @@ from inbox.events import (
     record_milliseconds,
     record_time,
 )
-from tests.records import record
+from tests.support.records import record
 
 
 def test_an_event_carries_what_its_record_has() -> None:

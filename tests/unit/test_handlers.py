@@ -10,7 +10,7 @@ import pytest
 import inbox
 from inbox.errors import StartupError
 from inbox.handlers import Transaction, load_handler, offered_by
-from tests.sinks import offer_handlers
+from tests.support.sinks import offer_handlers
 
 MODULE = """
 import asyncio

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.planted import plant, plant_password
+from tests.support.planted import plant, plant_password
 
 SECRET = plant("{SECRET}")
 plant_password("postgresql://ada:from-a-url@localhost/db")
@@ -54,7 +54,7 @@ def test_has_a_loud_fixture(loud):
 
 
 def test_a_planted_secret_in_any_output_of_a_test_makes_it_fail_and_is_not_shown(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text("from tests.planted import pytest_runtest_makereport\n")
+    (tmp_path / "conftest.py").write_text("from tests.support.planted import pytest_runtest_makereport\n")
     (tmp_path / "test_it.py").write_text(TESTS)
     command = [
         sys.executable,

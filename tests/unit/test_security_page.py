@@ -63,9 +63,9 @@ def test_a_promise_names_tests_that_exist(row: list[str]) -> None:
         "",
         "review",
         "`tests/unit/test_absent.py`",
-        "`tests/unit/test_web.py::test_that_was_renamed`",
-        "`tests/waiting.py`",
-        "`tests/unit/test_web.py` and reading",
+        "`tests/unit/process/test_http.py::test_that_was_renamed`",
+        "`tests/support/waiting.py`",
+        "`tests/unit/process/test_http.py` and reading",
     ],
 )
 def test_a_row_without_a_test_is_seen(cell: str) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from inbox.dev.backends import Servers
 from inbox.errors import StartupError
-from tests import conftest, ground
-from tests.ground import Ground, Keeper, ground_of, tell_groups
+from tests import conftest
+from tests.support import ground
+from tests.support.ground import Ground, Keeper, ground_of, tell_groups
 
 
 def say(text: str) -> None:

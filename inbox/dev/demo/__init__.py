@@ -14,7 +14,7 @@ def run_demo(*, keep: bool, out: TextIO, orders: int = 1500) -> int:
         KeyboardInterrupt: on SIGINT or SIGTERM; nothing is left behind then either.
     """
     # a weak consumer is a module of this package, and is started often: it must not pay for what it does not use
-    from inbox.dev.demo.story import tell
+    from inbox.dev.demo.run import tell
 
     return tell(keep=keep, out=out, orders=orders)
 
@@ -24,7 +24,7 @@ def run_outbox_demo(*, keep: bool, out: TextIO, orders: int = 1500) -> int:
 
     Returns 0 if orders, events and stock agree, 1 if not. Otherwise as `run_demo`.
     """
-    from inbox.dev.demo.chain.story import tell
+    from inbox.dev.demo.outbox_demo.run import tell
 
     return tell(keep=keep, out=out, orders=orders)
 

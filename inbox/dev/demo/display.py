@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from inbox.dev.demo.trial import Trial
-from inbox.dev.demo.verdict import Verdict
+from inbox.dev.demo.comparison import Verdict
+from inbox.dev.demo.kill_test import Trial
 
 _EXACT = "The sink applied every committed order exactly once: its effect, its claim and its offset commit together."
 _NOT_EXACT = "The sink was NOT exact. This is a defect: please report it with the table above."

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from inbox.dev.supervised import Supervised
+from inbox.dev.local.supervised import Supervised
 from inbox.errors import StartupError
 
 

@@ -1,5 +1,5 @@
 -- The generations of claims: which takes new ones, and until when the others are kept. What changes them is the schema
--- owner's: inbox/store/guards.
+-- owner's: inbox/store/schema/guards.
 
 -- name: generations
 SELECT generation, opened_at, closed_at, filter_bits, clock_timestamp() FROM {schema}.generations ORDER BY generation;

@@ -15,7 +15,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 
 from inbox.cli.program import result_of
 from tests.conftest import MakeTopic
-from tests.kafka_topics import admin, idempotent_producer, unique_name
+from tests.support.kafka_topics import admin, idempotent_producer, unique_name
 
 CONFIGURATION = """
 [sink]

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable
 
-from tests.databases import with_database
 from tests.integration.cli.conftest import Result, Sink
-from tests.kafka_topics import unique_name
+from tests.support.databases import with_database
+from tests.support.kafka_topics import unique_name
 
 Inbox = Callable[..., Result]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.cli.conftest import Result, Sink
 from tests.integration.cli.test_check import problems
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 ROUNDS = int(os.environ.get("CHECK_ROUNDS", "6"))
 

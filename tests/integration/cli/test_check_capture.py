@@ -10,7 +10,7 @@ from inbox.kafka.cluster import Cluster
 from inbox.kafka.options import KafkaOptions
 from inbox.outbox import publish
 from tests.integration.cli.conftest import Result, Sink
-from tests.kafka_topics import create_topic, delete_topic
+from tests.support.kafka_topics import create_topic, delete_topic
 
 Inbox = Callable[..., Result]
 SUBJECT = "change data capture"

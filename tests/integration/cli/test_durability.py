@@ -7,11 +7,11 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from inbox.dev.postgres_binaries import machine_binaries, pypi_binaries
-from inbox.dev.postgres_local import LocalPostgres
-from inbox.store.database import connect
-from inbox.store.durability import advice_on_server
+from inbox.dev.local.postgres import LocalPostgres
+from inbox.dev.local.postgres_binaries import machine_binaries, pypi_binaries
 from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.connection import connect
+from inbox.store.tables.durability import advice_on_server
 from tests.integration.cli.conftest import Result, Sink
 from tests.integration.cli.test_check import problems
 

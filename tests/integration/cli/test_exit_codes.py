@@ -98,7 +98,7 @@ def test_a_defect_is_1_with_a_traceback_that_shows_no_secret(
     def defect(settings: object) -> None:
         raise RuntimeError(f"cannot divide {NOWHERE}, least of all {SECRET}")
 
-    monkeypatch.setattr("inbox.cli.status.read_status", defect)
+    monkeypatch.setattr("inbox.cli.commands.status.read_status", defect)
     result = inbox("status", sink)
     assert result.code == 1
     assert "Traceback" in result.err

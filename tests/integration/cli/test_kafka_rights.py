@@ -8,13 +8,13 @@ import pytest
 from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from inbox.dev.kafka_local import LocalKafka
 from inbox.dev.kafka_settings import BROKER_SETTINGS
+from inbox.dev.local.kafka import LocalKafka
 from inbox.errors import StartupError
 from inbox.outbox import publish
 from tests.integration.cli.conftest import Result, Sink
-from tests.kafka_topics import admin, create_topic, unique_name
-from tests.waiting import eventually
+from tests.support.kafka_topics import admin, create_topic, unique_name
+from tests.support.waiting import eventually
 
 Inbox = Callable[..., Result]
 

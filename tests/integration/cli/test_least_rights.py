@@ -12,17 +12,17 @@ from pydantic import SecretStr
 import inbox as package
 from inbox.errors import InboxError
 from inbox.outbox import publish
-from inbox.store.database import SinkConnection, connect
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget, Tombstones
-from inbox.store.rights import OF_SINK, missing_rights
-from inbox.store.roles import roles_sql
-from inbox.store.table_inputs import TableEvents
-from inbox.store.tables import TableWriter
+from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.privileges.check import OF_SINK, missing_rights
+from inbox.store.privileges.roles import roles_sql
+from inbox.store.tables.parameters import TableEvents
+from inbox.store.tables.writer import TableWriter
 from tests.integration.cli.conftest import Result, Sink
 from tests.integration.cli.test_check import as_user, problems
 from tests.integration.sink.conftest import offer  # noqa: F401 - a fixture
-from tests.kafka_topics import idempotent_producer, unique_name
-from tests.records import record
+from tests.support.kafka_topics import idempotent_producer, unique_name
+from tests.support.records import record
 
 Inbox = Callable[..., Result]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from inbox.store.schema_fit import head_revision
+from inbox.store.schema.compatibility import head_revision
 from tests.integration.cli.conftest import Result, Sink
 
 Inbox = Callable[..., Result]

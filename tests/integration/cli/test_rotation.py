@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from inbox.cli.exits import STARTUP
+from inbox.process.exit_codes import STARTUP
 from tests.e2e.launcher import environment
 from tests.integration.cli.conftest import Sink
-from tests.integration.cli.pages import get, listening
-from tests.kafka_topics import unique_name
-from tests.planted import plant
-from tests.waiting import eventually
+from tests.support.kafka_topics import unique_name
+from tests.support.pages import get, listening
+from tests.support.planted import plant
+from tests.support.waiting import eventually
 
 FIRST, SECOND = plant("first-w0rd"), plant("second-w0rd")
 

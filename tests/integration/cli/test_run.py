@@ -16,9 +16,9 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.integration.cli.conftest import Result, Sink, logged
-from tests.integration.cli.pages import get, listening
-from tests.kafka_topics import admin
-from tests.waiting import eventually
+from tests.support.kafka_topics import admin
+from tests.support.pages import get, listening
+from tests.support.waiting import eventually
 
 Start = Callable[..., "subprocess.Popen[str]"]
 NOWHERE = "postgresql://inbox@127.0.0.1:1/inbox"

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.integration.cli.conftest import Result, Sink
-from tests.kafka_topics import idempotent_producer, transactional_producer, unique_name
-from tests.waiting import eventually
+from tests.support.kafka_topics import idempotent_producer, transactional_producer, unique_name
+from tests.support.waiting import eventually
 
 Inbox = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[str]"]

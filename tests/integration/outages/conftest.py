@@ -10,11 +10,11 @@ from confluent_kafka import Producer
 from inbox.dev import backends
 from inbox.errors import StartupError
 from tests.conftest import MakeTopic
-from tests.databases import create_database
-from tests.ground import prepare_template
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, offer  # noqa: F401 - a fixture
-from tests.integration.sink.running import Sink
-from tests.kafka_topics import create_topic, idempotent_producer, unique_name
+from tests.support.databases import create_database
+from tests.support.ground import prepare_template
+from tests.support.kafka_topics import create_topic, idempotent_producer, unique_name
+from tests.support.sink.running import Sink
 
 
 def apply(event: Any, tx: Any) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from inbox.dev.backends import OwnServer
-from inbox.dev.kafka_local import LocalKafka
+from inbox.dev.local.kafka import LocalKafka
 from inbox.events import TopicPartition
 from inbox.kafka.consumer import GroupConsumer, RebalanceListener
 from inbox.kafka.options import KafkaOptions
 from tests.integration.outages.conftest import sink_on
-from tests.integration.outages.watching import Watched, watched
-from tests.integration.sink.running import Sink
-from tests.kafka_topics import create_topic, unique_name
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic, unique_name
+from tests.support.sink.running import Sink
+from tests.support.waiting import eventually
+from tests.support.watching import Watched, watched
 
 pytestmark = pytest.mark.long
 

@@ -7,11 +7,11 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 
 from inbox.dev.backends import chosen_kafka
-from inbox.dev.kafka_local import LocalKafka
+from inbox.dev.local.kafka import LocalKafka
 from tests.integration.outages.conftest import prepare_sink
-from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import admin, create_topic, idempotent_producer, unique_name
-from tests.waiting import eventually
+from tests.support.kafka_topics import admin, create_topic, idempotent_producer, unique_name
+from tests.support.sink.running import Out, Sink
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long
 

@@ -9,10 +9,10 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from tests.integration.cli.test_kafka_rights import guarded_broker  # noqa: F401 - a fixture
 from tests.integration.outages.conftest import sink_on
-from tests.integration.outages.watching import Watched, watched
 from tests.integration.sink.conftest import HANDLER_ROUTE
-from tests.kafka_topics import admin
-from tests.waiting import eventually
+from tests.support.kafka_topics import admin
+from tests.support.waiting import eventually
+from tests.support.watching import Watched, watched
 
 pytestmark = pytest.mark.long
 

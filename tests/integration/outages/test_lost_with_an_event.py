@@ -15,10 +15,10 @@ from inbox.dev.backends import OwnServer
 from inbox.events import Event
 from inbox.handlers import Transaction
 from tests.conftest import MakeTopic
-from tests.integration.outages.watching import Watched, watched_sink
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, make_sink, offer  # noqa: F401 - fixtures
-from tests.integration.sink.running import Out, Sink
-from tests.waiting import eventually
+from tests.support.sink.running import Out, Sink
+from tests.support.waiting import eventually
+from tests.support.watching import Watched, watched_sink
 
 ROUTE = """
 [[routes]]

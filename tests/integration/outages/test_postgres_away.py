@@ -8,10 +8,10 @@ import pytest
 
 from inbox.dev.backends import OwnServer
 from inbox.failpoints import Failpoint
-from tests.integration.outages.blackhole import Blackhole
-from tests.integration.outages.watching import Watched, watched
 from tests.integration.sink.conftest import at  # noqa: F401 - a fixture
-from tests.integration.sink.running import Sink
+from tests.support.blackhole import Blackhole
+from tests.support.sink.running import Sink
+from tests.support.watching import Watched, watched
 
 pytestmark = pytest.mark.long
 

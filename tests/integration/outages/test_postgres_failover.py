@@ -9,18 +9,18 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from inbox.dev.local.postgres import LocalPostgres
+from inbox.dev.local.postgres_binaries import machine_binaries
 from inbox.dev.ports import LOOPBACK
-from inbox.dev.postgres_binaries import machine_binaries
-from inbox.dev.postgres_local import LocalPostgres
 from inbox.errors import InboxError
-from inbox.store.database import connect
 from inbox.store.options import DatabaseOptions
-from tests.databases import create_database
-from tests.ground import prepare_template
-from tests.integration.outages.watching import watched
-from tests.integration.sink.running import Sink
-from tests.kafka_topics import unique_name
-from tests.standby import Standby
+from inbox.store.postgres.connection import connect
+from tests.support.databases import create_database
+from tests.support.ground import prepare_template
+from tests.support.kafka_topics import unique_name
+from tests.support.sink.running import Sink
+from tests.support.standby import Standby
+from tests.support.watching import watched
 
 pytestmark = pytest.mark.long
 

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from inbox.dev.backends import OwnServer
-from inbox.dev.postgres_local import LocalPostgres
-from tests.integration.outages.watching import Watched, watched
+from inbox.dev.local.postgres import LocalPostgres
 from tests.integration.sink.conftest import EFFECTS
-from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import unique_name
+from tests.support.kafka_topics import unique_name
+from tests.support.sink.running import Out, Sink
+from tests.support.watching import Watched, watched
 
 MakeSink = Callable[..., Sink]
 

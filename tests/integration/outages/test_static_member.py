@@ -7,8 +7,8 @@ import pytest
 
 from inbox.errors import HaltError
 from tests.integration.sink.conftest import HANDLER_ROUTE
-from tests.integration.sink.running import Out, Sink
-from tests.waiting import eventually
+from tests.support.sink.running import Out, Sink
+from tests.support.waiting import eventually
 
 STATIC = '"group.instance.id" = "one"'
 WRONG_CONFIGURATION = 3

@@ -7,7 +7,7 @@ import pytest
 from inbox.dev import backends
 from inbox.errors import StartupError
 from tests.integration.sink.conftest import at, make_sink, offer, sink  # noqa: F401 - fixtures
-from tests.pooler import PgBouncer, installed
+from tests.support.pooler import PgBouncer, installed
 
 
 @pytest.fixture(scope="package")

@@ -10,18 +10,18 @@ from pydantic import SecretStr
 
 from inbox import Event, EventError, Transaction
 from inbox.errors import StartupError
-from inbox.store.database import connect, transaction
-from inbox.store.handling import Handling
-from inbox.store.ledger import Ledger
-from inbox.store.migrations import migrate
+from inbox.store.inbox.handler_calls import Handling
+from inbox.store.inbox.ledger import Ledger
+from inbox.store.locks.prune import AnotherPrunesError, pruning_alone
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from inbox.store.pooler import own_session
-from inbox.store.prune_lock import AnotherPrunesError, pruning_alone
+from inbox.store.postgres.connection import connect, transaction
+from inbox.store.postgres.pooler import own_session
+from inbox.store.schema.migrate import migrate
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE
-from tests.integration.sink.running import Out, Sink
-from tests.integration.store.test_pinned import PINNED, STRANGE, settings_of
-from tests.pooler import PgBouncer, state_of
-from tests.waiting import eventually
+from tests.integration.store.postgres.test_session_settings import PINNED, STRANGE, settings_of
+from tests.support.pooler import PgBouncer, state_of
+from tests.support.sink.running import Out, Sink
+from tests.support.waiting import eventually
 
 TABLE_ROUTE = """
 [[routes]]

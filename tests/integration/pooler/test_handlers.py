@@ -7,8 +7,8 @@ import pytest
 
 from inbox import Event, Transaction
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE
-from tests.integration.sink.running import Out, Sink
-from tests.pooler import PgBouncer, state_of
+from tests.support.pooler import PgBouncer, state_of
+from tests.support.sink.running import Out, Sink
 
 LEFT = (
     "SET search_path = pg_catalog",

@@ -12,14 +12,14 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from pydantic import SecretStr
 
-from inbox.app.relay import make_relay
+from inbox.bootstrap.relay import make_relay
 from inbox.kafka.options import KafkaOptions
 from inbox.settings import RelaySettings
-from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.schema.migrate import migrate
 from tests.conftest import MakeTopic
-from tests.kafka_topics import CLIENT, unique_name
-from tests.waiting import eventually
+from tests.support.kafka_topics import CLIENT, unique_name
+from tests.support.waiting import eventually
 
 STOP_SECONDS = 15.0
 

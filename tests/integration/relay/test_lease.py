@@ -3,8 +3,8 @@
 import pytest
 
 from tests.integration.relay.conftest import MakeStage, Stage, relaying
-from tests.integration.relay.existing import MakeExistingStage, make_existing_stage  # noqa: F401 - a fixture
-from tests.waiting import eventually
+from tests.support.relay.external_table import MakeExistingStage, make_existing_stage  # noqa: F401 - a fixture
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(name="stage", params=["own", "existing"])

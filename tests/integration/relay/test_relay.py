@@ -12,8 +12,8 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from inbox.store.options import OutboxOptions, OutboxPayload
 from tests.integration.relay.conftest import MakeStage, Stage, relaying
-from tests.kafka_topics import admin, create_topic, unique_name
-from tests.waiting import eventually
+from tests.support.kafka_topics import admin, create_topic, unique_name
+from tests.support.waiting import eventually
 
 INSERT = """
 INSERT INTO inbox.outbox (event_id, topic, aggregate_id, type, payload, traceparent) VALUES (%s, %s, %s, %s, %s, %s)

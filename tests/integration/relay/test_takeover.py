@@ -10,9 +10,9 @@ from pathlib import Path
 from uuid import UUID
 
 from tests.integration.relay.conftest import MakeStage, Stage, read_all
-from tests.integration.relay.existing import MakeExistingStage, make_existing_stage  # noqa: F401 - a fixture
-from tests.integration.relay.processes import Relays, relays
-from tests.waiting import eventually
+from tests.support.relay.external_table import MakeExistingStage, make_existing_stage  # noqa: F401 - a fixture
+from tests.support.relay.processes import Relays, relays
+from tests.support.waiting import eventually
 
 TAKEN_OVER_SECONDS = 10.0
 DOCUMENT = """

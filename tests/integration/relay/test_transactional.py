@@ -8,8 +8,8 @@ from confluent_kafka import Producer
 from inbox.store.options import OutboxOptions
 from tests.integration.relay.conftest import MakeStage, Stage, read_all, relaying
 from tests.integration.relay.test_relay import insert
-from tests.kafka_topics import create_topic, transactional_producer, unique_name
-from tests.waiting import eventually
+from tests.support.kafka_topics import create_topic, transactional_producer, unique_name
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(name="own")

@@ -9,15 +9,15 @@ import psycopg
 import pytest
 from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
-from inbox.dev.kafka_local import Listener, LocalKafka
+from inbox.dev.local.kafka import Listener, LocalKafka
+from inbox.dev.local.postgres import LocalPostgres
+from inbox.dev.local.postgres_binaries import machine_binaries, pypi_binaries
 from inbox.dev.ports import LOOPBACK, free_port
-from inbox.dev.postgres_binaries import machine_binaries, pypi_binaries
-from inbox.dev.postgres_local import LocalPostgres
-from tests.ground import prepare_template
-from tests.integration.security.certificates import Authority
-from tests.kafka_topics import admin, create_topic
-from tests.planted import plant
-from tests.waiting import eventually
+from tests.support.certificates import Authority
+from tests.support.ground import prepare_template
+from tests.support.kafka_topics import admin, create_topic
+from tests.support.planted import plant
+from tests.support.waiting import eventually
 
 USER, PASSWORD = "sink", plant("open/sesame?42")
 _MODULES = "org.apache.kafka.common.security"

@@ -8,21 +8,21 @@ import pytest
 from psycopg import errors
 from pydantic import SecretStr
 
-from inbox.app.prune import Pruner
 from inbox.errors import TryAgainError
+from inbox.operations.retention.prune import Pruner
 from inbox.settings import RetentionLimits
-from inbox.store.database import SinkConnection, connect
-from inbox.store.handling import Handling
-from inbox.store.lock_holders import advisory_key
-from inbox.store.migrations import migrate
+from inbox.store.inbox.handler_calls import Handling
+from inbox.store.inbox.retention import Retention
+from inbox.store.locks.holders import advisory_key
+from inbox.store.locks.prune import AnotherPrunesError, pruning_alone
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from inbox.store.outbox_relay import Bell
-from inbox.store.prune_lock import AnotherPrunesError, pruning_alone
-from inbox.store.retention import Retention
-from inbox.store.roles import roles_sql
+from inbox.store.outbox.relay_queries import Bell
+from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.privileges.roles import roles_sql
+from inbox.store.schema.migrate import migrate
 from tests.integration.security.test_roles import Roles, made_roles
 from tests.integration.security.test_sink_login import SEED
-from tests.kafka_topics import unique_name
+from tests.support.kafka_topics import unique_name
 
 LOCK = "SELECT pg_advisory_lock(%s)"
 

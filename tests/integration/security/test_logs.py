@@ -10,8 +10,8 @@ import psycopg
 
 from tests.conftest import MakeTopic
 from tests.e2e.launcher import environment
-from tests.kafka_topics import idempotent_producer
-from tests.sinks import write_configuration
+from tests.support.kafka_topics import idempotent_producer
+from tests.support.sinks import write_configuration
 
 MARK = "tell-" + secrets.token_hex(8)
 ROUTE = """

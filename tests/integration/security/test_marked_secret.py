@@ -25,14 +25,14 @@ from psycopg import sql
 
 from inbox.cli.program import result_of
 from inbox.dev.ports import free_port
-from tests import raw_headers
 from tests.conftest import MakeTopic
 from tests.e2e.launcher import ROOT, environment
-from tests.integration.cli.pages import get
-from tests.integration.security.marked import COLUMNS, DIES, RAISED, ROWS, STATEMENTS, TABLES
-from tests.kafka_topics import CLIENT, idempotent_producer, read_committed
-from tests.sinks import offer_handlers, write_configuration
-from tests.waiting import eventually
+from tests.support import raw_headers
+from tests.support.kafka_topics import CLIENT, idempotent_producer, read_committed
+from tests.support.marked import COLUMNS, DIES, RAISED, ROWS, STATEMENTS, TABLES
+from tests.support.pages import get
+from tests.support.sinks import offer_handlers, write_configuration
+from tests.support.waiting import eventually
 
 MARK = "tell" + secrets.token_hex(8)
 KEY = "key" + secrets.token_hex(8)
@@ -154,7 +154,7 @@ class Marked:
         self.heard = Heard()
         self.name = self.topics["handled"]
         columns = "\n".join(f'{name} = "/{name}"' for name in COLUMNS)
-        self._packages = offer_handlers(directory / "packages", {"marked": "tests.integration.security.marked:handle"})
+        self._packages = offer_handlers(directory / "packages", {"marked": "tests.support.marked:handle"})
         self._config = write_configuration(
             directory / "inbox.toml",
             name=self.name,

@@ -15,20 +15,20 @@ import pytest
 from psycopg import errors
 from pydantic import SecretStr
 
-from inbox.app.pruning import pruning_outbox
 from inbox.dev.backends import Servers
+from inbox.operations.retention.background import pruning_outbox
 from inbox.outbox import publish
 from inbox.settings import RetentionLimits
-from inbox.store.database import connect
 from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, RelayKind
-from inbox.store.outbox_retention import outbox_retention
-from inbox.store.roles import roles_sql
+from inbox.store.outbox.retention import outbox_retention
+from inbox.store.postgres.connection import connect
+from inbox.store.privileges.roles import roles_sql
 from tests.conftest import MakeTopic
-from tests.databases import create_database, drop_database
 from tests.e2e.launcher import environment
-from tests.kafka_topics import idempotent_producer, unique_name
-from tests.sinks import offer_handlers, write_configuration
-from tests.waiting import eventually
+from tests.support.databases import create_database, drop_database
+from tests.support.kafka_topics import idempotent_producer, unique_name
+from tests.support.sinks import offer_handlers, write_configuration
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long
 

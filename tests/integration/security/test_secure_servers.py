@@ -16,10 +16,10 @@ from inbox.kafka.cluster import Cluster
 from inbox.kafka.options import KafkaOptions
 from tests.e2e.launcher import environment
 from tests.integration.security.conftest import PASSWORD, USER, Files, SecureKafka, SecurePostgres
-from tests.kafka_topics import produce
-from tests.planted import plant
-from tests.sinks import write_configuration
-from tests.waiting import eventually
+from tests.support.kafka_topics import produce
+from tests.support.planted import plant
+from tests.support.sinks import write_configuration
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long
 

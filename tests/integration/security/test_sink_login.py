@@ -9,16 +9,16 @@ from psycopg import errors
 from pydantic import SecretStr
 
 from inbox.dev.backends import Servers
-from inbox.store.database import connect
-from inbox.store.generations import Generations
-from inbox.store.migrations import migrate
+from inbox.store.inbox.generations import Generations
+from inbox.store.inbox.retention import Kept, Retention
 from inbox.store.options import DatabaseOptions
-from inbox.store.retention import Kept, Retention
-from inbox.store.rights import missing_rights
-from inbox.store.roles import roles_sql
-from tests.databases import create_database, drop_database
+from inbox.store.postgres.connection import connect
+from inbox.store.privileges.check import missing_rights
+from inbox.store.privileges.roles import roles_sql
+from inbox.store.schema.migrate import migrate
 from tests.integration.security.test_roles import Roles, made_roles
-from tests.kafka_topics import unique_name
+from tests.support.databases import create_database, drop_database
+from tests.support.kafka_topics import unique_name
 
 KEPT = Kept(claims=timedelta(days=30), progress=timedelta(days=90), dead_letters=timedelta(days=90))
 AGES_AGO = timedelta(days=400)

@@ -12,16 +12,16 @@ from confluent_kafka import Producer
 
 from inbox import failpoints
 from inbox.dev.backends import chosen_kafka
-from inbox.dev.kafka_local import LocalKafka
+from inbox.dev.local.kafka import LocalKafka
 from inbox.errors import EventError
 from inbox.events import Event
 from inbox.failpoints import Failpoint
 from inbox.handlers import Transaction
 from tests.conftest import MakeTopic
-from tests.integration.sink.logs import apply
-from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import create_topic, delete_topic, idempotent_producer
-from tests.sinks import offer_handlers
+from tests.support.kafka_topics import create_topic, delete_topic, idempotent_producer
+from tests.support.sink.logs import apply
+from tests.support.sink.running import Out, Sink
+from tests.support.sinks import offer_handlers
 
 HANDLER_ROUTE = """
 [[routes]]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from inbox.errors import EventError
 from inbox.events import Event
 from inbox.handlers import Transaction
-from tests.integration.sink.running import Sink
-from tests.kafka_topics import create_topic
+from tests.support.kafka_topics import create_topic
+from tests.support.sink.running import Sink
 
 ROUTES = """
 [[routes]]

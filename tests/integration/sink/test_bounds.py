@@ -11,10 +11,10 @@ from confluent_kafka import Producer
 
 from tests.benchmarks.throughput import INBOX
 from tests.e2e.launcher import environment
-from tests.integration.sink.running import Sink
-from tests.kafka_topics import create_topic, idempotent_producer
-from tests.sinks import offer_handlers
-from tests.watching_memory import MemoryWatch
+from tests.support.kafka_topics import create_topic, idempotent_producer
+from tests.support.sink.running import Sink
+from tests.support.sinks import offer_handlers
+from tests.support.watching_memory import MemoryWatch
 
 ROUTES = """
 [[routes]]
@@ -141,7 +141,7 @@ def handled(sink: Sink, tmp_path: Path) -> tuple[Sink, dict[str, Any]]:
     sink.configure(ROUTES, rest='[failures]\nattempts = 1\norder = "none"')
     for table in TABLES:
         sink.sql(table)
-    packages = offer_handlers(tmp_path / "handlers", {"note": "tests.integration.sink.bounded_handler:note"})
+    packages = offer_handlers(tmp_path / "handlers", {"note": "tests.support.sink.bounded_handler:note"})
     return sink, {"env": environment(packages), "cwd": Path(__file__).parents[3]}
 
 

@@ -7,13 +7,13 @@ from uuid import UUID, uuid5
 import pytest
 from structlog.testing import capture_logs
 
-from inbox.app import desks
+from inbox.bootstrap import worker
 from inbox.errors import EventError, HaltError
 from inbox.events import Event
 from inbox.handlers import Transaction
-from inbox.sink.identify import namespace_of
-from tests import raw_headers
-from tests.integration.sink.running import Out, Sink
+from inbox.sink.event_id import namespace_of
+from tests.support import raw_headers
+from tests.support.sink.running import Out, Sink
 
 A_UUID = UUID("6f9619ff-8b86-d011-b42d-00cf4fc964ff")
 
@@ -295,7 +295,7 @@ def test_a_key_that_is_the_digest_of_a_parked_one_does_not_wait(handled_by: Call
 def test_more_parked_keys_than_a_worker_keeps_hold_their_events_all_the_same(
     handled_by: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    monkeypatch.setattr(desks, "MOST_PARKED_KEYS", 3)
+    monkeypatch.setattr(worker, "MOST_PARKED_KEYS", 3)
     sink = handled_by(fails_on_bad, sink="batch_events = 1")
     sink.send(*(Out(number, "bad", key=str(number) * length) for number in range(1, 9)))
     with capture_logs() as lines:
@@ -311,7 +311,7 @@ def test_more_parked_keys_than_a_worker_keeps_hold_their_events_all_the_same(
 def test_a_parked_key_waits_no_more_once_it_is_resolved(
     handled_by: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    monkeypatch.setattr(desks, "MOST_PARKED_KEYS", kept)
+    monkeypatch.setattr(worker, "MOST_PARKED_KEYS", kept)
     sink = handled_by(fails_on_bad)
     sink.send(*(Out(number, "bad", key=str(number)) for number in range(1, 6)))
     with sink.running():

@@ -9,7 +9,7 @@ import sqlalchemy
 from sqlalchemy.orm import Session
 
 from inbox import Event, Transaction
-from tests.integration.sink.running import Out, Sink
+from tests.support.sink.running import Out, Sink
 
 HandledBy = Callable[..., Sink]
 Mistake = Callable[[Transaction], None]

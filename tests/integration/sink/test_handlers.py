@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 
 import inbox
 from inbox import Event, EventError, HaltError, StartupError, Transaction, TryAgainError
-from inbox.app.tracing import Tracing
+from inbox.bootstrap.tracing import Tracing
 from inbox.sink.writer import Writer
 from tests.integration.sink.conftest import EFFECTS
-from tests.integration.sink.running import Out, Sink
-from tests.waiting import eventually
+from tests.support.sink.running import Out, Sink
+from tests.support.waiting import eventually
 
 HandledBy = Callable[..., Sink]
 

@@ -13,9 +13,9 @@ from inbox.handlers import Transaction
 from inbox.telemetry import LAG
 from tests.conftest import MakeTopic
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, numbered
-from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import admin, has_leaders
-from tests.waiting import eventually
+from tests.support.kafka_topics import admin, has_leaders
+from tests.support.sink.running import Out, Sink
+from tests.support.waiting import eventually
 
 PARTITIONS = 4
 

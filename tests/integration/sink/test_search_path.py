@@ -19,10 +19,10 @@ from inbox.events import Event
 from inbox.handlers import Transaction
 from inbox.outbox import publish
 from inbox.store.options import OutboxOptions
-from inbox.store.roles import roles_sql
+from inbox.store.privileges.roles import roles_sql
 from tests.conftest import MakeTopic
-from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import create_topic, unique_name
+from tests.support.kafka_topics import create_topic, unique_name
+from tests.support.sink.running import Out, Sink
 
 SQL = Path(inbox.__file__).parent
 ATTACK = Path(__file__).parent.parent / "security" / "attack.sql"

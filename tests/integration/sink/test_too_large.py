@@ -7,7 +7,7 @@ import pytest
 from inbox.events import Event
 from inbox.handlers import Transaction
 from tests.integration.sink.conftest import HANDLER_ROUTE
-from tests.integration.sink.running import Out, Sink
+from tests.support.sink.running import Out, Sink
 
 LARGE = {"note": "x" * 3000}
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from inbox.dev.kafka_local import LocalKafka
+from inbox.dev.local.kafka import LocalKafka
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
-from inbox.kafka import gaps, look
+from inbox.kafka import gaps, log_stretch
 from inbox.kafka.consumer import GroupConsumer, Taken
 from tests.integration.sink.conftest import HANDLER_ROUTE
-from tests.integration.sink.logs import (
+from tests.support.kafka_topics import admin, idempotent_producer, transactional_producer, unique_name
+from tests.support.sink.logs import (
     LENGTH,
     MAGIC,
     change_byte,
@@ -26,9 +27,8 @@ from tests.integration.sink.logs import (
     send_singly,
     stored_batches,
 )
-from tests.integration.sink.running import Out, Sink
-from tests.kafka_topics import admin, idempotent_producer, transactional_producer, unique_name
-from tests.waiting import eventually
+from tests.support.sink.running import Out, Sink
+from tests.support.waiting import eventually
 
 STOPPED = 4
 
@@ -338,10 +338,10 @@ def test_a_long_gap_that_the_log_has_no_reason_for_halts(
 
 
 def test_large_events_behind_a_gap_do_not_hold_up_a_look(cuttable: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(look, "_AHEAD_SECONDS", 0.0)
+    monkeypatch.setattr(log_stretch, "_AHEAD_SECONDS", 0.0)
     send_in_transaction(cuttable, events(1, 2), commit=False)
     send_singly(cuttable, (Out(number, {"padding": "x" * 400_000}) for number in range(3, 15)))
-    found = look.look_at(cuttable.settings().kafka, TopicPartition(cuttable.topic, 0), 0, 3, ahead=20_000)
+    found = log_stretch.look_at(cuttable.settings().kafka, TopicPartition(cuttable.topic, 0), 0, 3, ahead=20_000)
     assert found.empty == 0
     assert 3 <= found.until_offset < 15
     assert not found.holds_committed(0, 3)

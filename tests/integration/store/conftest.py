@@ -8,12 +8,12 @@ import pytest
 from pydantic import SecretStr
 
 from inbox.events import TopicPartition
-from inbox.store import pinned
-from inbox.store.database import SinkConnection, connect
-from inbox.store.ledger import Ledger
+from inbox.store.inbox.ledger import Ledger
+from inbox.store.inbox.registration import Register, Registration, RouteIdentity, SinkIdentity
 from inbox.store.options import DatabaseOptions
-from inbox.store.registration import Register, Registration, RouteIdentity, SinkIdentity
-from tests.integration.store.table_routes import MakeRoute, Route
+from inbox.store.postgres import session_settings
+from inbox.store.postgres.connection import SinkConnection, connect
+from tests.support.store.table_routes import MakeRoute, Route
 
 Connect = Callable[[], SinkConnection]
 Bind = Callable[..., Registration]
@@ -35,7 +35,7 @@ def open_connection_(database_options: DatabaseOptions, monkeypatch: pytest.Monk
     On the user's search path, since tests make and read tables of theirs with it.
     """
 
-    monkeypatch.setattr(pinned, "OWN_PATH", "public")
+    monkeypatch.setattr(session_settings, "OWN_PATH", "public")
     with ExitStack() as opened:
         yield lambda: opened.enter_context(closing(connect(database_options)))
 

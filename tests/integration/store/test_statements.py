@@ -10,12 +10,12 @@ from pydantic import SecretStr
 
 from inbox.dev.backends import Servers
 from inbox.store import sql as loader
-from inbox.store.database import SinkConnection, connect
-from inbox.store.migrations import migrate
 from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions
+from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.schema.migrate import migrate
+from inbox.store.schema.names import table_of
 from inbox.store.sql import of_generation, statements
-from inbox.store.table_names import table_of
-from tests.databases import Copies, with_database
+from tests.support.databases import Copies, with_database
 
 NAMED = sorted(
     (each.name.removesuffix(".sql"), name)

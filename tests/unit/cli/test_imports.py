@@ -22,7 +22,7 @@ document = "$value"
 TELL = "print('loaded', *{name.partition('.')[0] for name in sys.modules})"
 SUPERVISOR = f"""
 import sys
-import inbox.cli.run as run
+import inbox.cli.commands.run as run
 from inbox.cli.program import result_of
 run.supervise = lambda *_: 0
 assert result_of(["run", "--workers", "2", "--config", sys.argv[1]]) == 0
@@ -45,7 +45,7 @@ def test_a_supervisor_loads_no_client_of_kafka_or_postgresql(tmp_path: Path) -> 
 
 
 def test_a_worker_loads_nothing_that_describes_tables_or_migrates_or_filters_ids() -> None:
-    assert loaded(f"import sys, inbox.cli.work; {TELL}").isdisjoint({"alembic", "mako", "numpy", "sqlalchemy"})
+    assert loaded(f"import sys, inbox.cli.run_worker; {TELL}").isdisjoint({"alembic", "mako", "numpy", "sqlalchemy"})
 
 
 def test_a_package_of_handlers_that_imports_inbox_loads_no_client() -> None:

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from inbox.cli.program import program, result_of
-from inbox.cli.supervisor import worker_command
+from inbox.process.supervisor import worker_command
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from inbox import __version__
-from inbox.cli.exits import exit_code
 from inbox.cli.program import program, said
 from inbox.errors import EventError, HaltError, InboxError, StartupError, TryAgainError
+from inbox.process.exit_codes import exit_code
 
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:

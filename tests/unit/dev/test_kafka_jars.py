@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inbox.dev import kafka_jars
+from inbox.dev.local import kafka_jars
 from inbox.errors import StartupError
 
 NAMES = ["kafka_2.13.jar", "kafka-clients.jar"]

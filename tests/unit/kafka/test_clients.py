@@ -9,12 +9,12 @@ from inbox.errors import StartupError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.consumer import GroupConsumer, require_consumer
-from inbox.kafka.epochs import agreement
-from inbox.kafka.look import look_at
+from inbox.kafka.log_reader import LogReader
+from inbox.kafka.log_stretch import look_at
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.producer import EventProducer
-from inbox.kafka.publishing import PublishingTopics
-from inbox.kafka.reader import LogReader
+from inbox.kafka.topic_limits import PublishingTopics
+from inbox.kafka.truncation import agreement
 
 P0 = TopicPartition("orders", 0)
 MAKERS: list[Callable[[KafkaOptions], Any]] = [

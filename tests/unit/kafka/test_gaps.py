@@ -7,7 +7,7 @@ import pytest
 from inbox.errors import StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
 from inbox.kafka.gaps import LONG, LOOK_AHEAD, Gaps
-from inbox.kafka.look import Place, Stretch, unreadable_offsets
+from inbox.kafka.log_stretch import Place, Stretch, unreadable_offsets
 from inbox.kafka.options import KafkaOptions
 
 P0 = TopicPartition("orders", 0)

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
-from inbox.kafka.failures import translated
+from inbox.kafka.errors import translated
 from inbox.kafka.outage import KafkaOutage
 
 HERE, THERE = TopicPartition("topic", 0), TopicPartition("topic", 1)

@@ -8,7 +8,7 @@ import pytest
 from inbox.events import Record
 from inbox.kafka.consumer import GroupConsumer
 from inbox.kafka.options import KafkaOptions
-from tests.records import record
+from tests.support.records import record
 
 
 class Message:

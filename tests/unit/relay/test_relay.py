@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from inbox.errors import TryAgainError
 from inbox.relay.lease import Lease
 from inbox.relay.relay import Relay
-from inbox.store.outbox_relay import Held
+from inbox.store.outbox.relay_queries import Held
 from inbox.telemetry import OUTBOX_PENDING, PAUSED
 
 STUCK = TryAgainError("the topic is gone", away="kafka", reason="topic")

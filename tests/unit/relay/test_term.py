@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from inbox.relay import lookback, reader
+from inbox.relay import gap_tracker, outbox_reader
+from inbox.relay.in_flight import Delivered, Headers
 from inbox.relay.lease import SECONDS, Lease
-from inbox.relay.outgoing import Delivered, Headers
 from inbox.relay.term import Term
-from inbox.store.outbox_relay import Delivery, Held, OutboxRow, Reading
+from inbox.store.outbox.relay_queries import Delivery, Held, OutboxRow, Reading
 from inbox.telemetry import OUTBOX_PENDING
 
 
@@ -267,8 +267,8 @@ def test_a_row_whose_mark_came_while_its_gap_was_read_is_not_sent_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Gaps so many that they are looked into together with the rows between them.
-    monkeypatch.setattr(lookback, "MOST_GAPS", 1)
-    monkeypatch.setattr(reader, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(gap_tracker, "MOST_GAPS", 1)
+    monkeypatch.setattr(outbox_reader, "_LEAST_ROWS", 1)
     stage.outbox.committed = [2, 4, 6]
     stage.marks.answers = False
     stage.turn(2)

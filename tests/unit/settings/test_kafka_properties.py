@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, KafkaException, cimpl
 
 from inbox.kafka.options import GUARDED, LOADS_CODE
 from inbox.settings import Settings
-from inbox.settings.properties import KNOWN, is_secret
-from inbox.settings.property_values import _IN_A_COMMAND, VALUES
+from inbox.settings.librdkafka import KNOWN, is_secret
+from inbox.settings.librdkafka_values import _IN_A_COMMAND, VALUES
 
 Load = Callable[..., Settings]
 Refuse = Callable[..., str]

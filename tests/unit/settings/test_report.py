@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from inbox.errors import StartupError
 from inbox.settings.document import Document
 from inbox.settings.problems import Problems
-from inbox.settings.review import read
-from inbox.settings.rules import review
+from inbox.settings.rules.combined import review
 from inbox.settings.sources import Layers
+from inbox.settings.validation import read
 
 Refuse = Callable[..., str]
 

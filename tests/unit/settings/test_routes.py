@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from inbox.app.id_advice import advice_on_keys
+from inbox.operations.check.id_advice import advice_on_keys
 from inbox.settings import Settings
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.store.options import TableMode, TableTarget, Tombstones

@@ -13,8 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 from inbox.settings import Settings
 from inbox.settings.database_url import PARAMETERS, database_url
 from inbox.settings.problems import UnfitError
-from inbox.settings.quantities import duration, size, start_point
 from inbox.settings.syntax import is_pointer
+from inbox.settings.units import duration, size, start_point
 from inbox.store.options import ExistingColumns, ExistingOutbox, OutboxOptions
 
 Load = Callable[..., Settings]

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from inbox.events import TopicPartition
+from inbox.sink.accumulator import Intake
 from inbox.sink.assignment import Assignment
-from inbox.sink.decode import TopicDecoder
-from inbox.sink.intake import Intake
+from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.store.ledger import Holding
+from inbox.store.inbox.ledger import Holding
 
 P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
 

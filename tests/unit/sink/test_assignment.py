@@ -5,7 +5,7 @@ import pytest
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
 from inbox.sink.assignment import Assignment, Phase
-from inbox.store.ledger import Holding
+from inbox.store.inbox.ledger import Holding
 
 P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
 from inbox.sink.assignment import Assignment, Phase
-from inbox.store.ledger import Holding
+from inbox.store.inbox.ledger import Holding
 
 ME, OTHER = "me", "another"
 RECLAIM_SECONDS = 45.0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inbox.errors import EventError
 from inbox.events import TopicPartition
 from inbox.sink.batch import Batch, Column, RouteEvents, Slice
-from tests.records import record
+from tests.support.records import record
 
 P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
 

@@ -16,16 +16,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from inbox.errors import TryAgainError
 from inbox.events import Header, Record, TopicPartition, last_header
 from inbox.kafka.consumer import RebalanceListener
+from inbox.sink.accumulator import Intake
 from inbox.sink.assignment import Assignment
-from inbox.sink.decode import TopicDecoder
-from inbox.sink.intake import Intake
+from inbox.sink.decoder import TopicDecoder
+from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.sink.time_limit import TimeLimit
 from inbox.sink.worker import Worker
 from inbox.sink.writer import Look, Outcome, Settle
 from inbox.telemetry import PAUSED
-from tests.records import record
-from tests.unit.sink.memory import Fate, Log, MemoryConsumer, MemoryDesk, Row, SteppedWriter, Store, id_of
+from tests.support.records import record
+from tests.support.sink.memory import Fate, Log, MemoryConsumer, MemoryDesk, Row, SteppedWriter, Store, id_of
 
 PARTITIONS = [TopicPartition("orders", number) for number in range(3)]
 ROUTE = Route(name="r", topics=("orders",), target=HandlerTarget(entry_point="h"), event_id="header:id")

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 from inbox.events import TopicPartition
 from inbox.sink.batch import Batch
-from inbox.sink.settle import SettledBatch
+from inbox.sink.settle.settler import SettledBatch
 from inbox.sink.writer import Settle, Writer
-from inbox.store.ledger import Holding
-from tests.waiting import eventually
+from inbox.store.inbox.ledger import Holding
+from tests.support.waiting import eventually
 
 BOUND = 30.0
 

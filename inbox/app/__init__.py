@@ -1,1 +1,0 @@
-"""Wires the parts together; nothing else knows them all."""

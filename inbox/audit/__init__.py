@@ -1,1 +1,0 @@
-"""What an audit concludes from a log and the tables: pure, without I/O."""

@@ -1,0 +1,50 @@
+"""Whether what stands in the log ended the workers before this one, and would end it too."""
+
+from collections.abc import Mapping
+
+from inbox.errors import HaltError
+from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.crash_probe import Deadly, find_deadly
+from inbox.settings import Settings
+from inbox.sink.guards.log_check import resume
+from inbox.store.inbox.ledger import Ledger
+from inbox.store.postgres.connection import SinkConnection
+
+_ONE_BATCH = "1"
+"""Bytes of an answer: a sink that asks for so few settles what stands before such a batch, and may end there."""
+
+
+def refuse_deadly_batch(
+    connection: SinkConnection, settings: Settings, cluster: Cluster, topics: Mapping[str, TopicView]
+) -> None:
+    """Read ahead, in another process, where the last owner of a partition settled nothing though there was something.
+
+    Most of these ended for another reason, and then nothing is found.
+
+    Raises:
+        HaltError: librdkafka ends the process where it reads on.
+    """
+    if settings.kafka.properties.get("max.partition.fetch.bytes") == _ONE_BATCH:
+        return
+    here = {address for view in topics.values() for address in view.addresses()}
+    unmoved = Ledger(settings.database.schema).unmoved(connection, sorted(topics))
+    ends = cluster.stable_ends([at for at in unmoved if at in here])
+    places = {at: unmoved[at] for at, end in ends.items() if unmoved[at] < end}
+    if places and (found := find_deadly(settings.kafka, places, ends, batch_bytes=settings.sink.batch_bytes)):
+        raise HaltError(_text(found, places[found.at]))
+
+
+def _text(found: Deadly, following: int) -> str:
+    at = found.at
+    command = resume(f"{at.topic}:{at.partition}", f"--from-offset {found.following}")
+    before = (
+        f"; `inbox run -X max.partition.fetch.bytes={_ONE_BATCH}`, started again while the ledger moves, settles most "
+        f"of what stands before it, from {following} on"
+        if following < found.offset
+        else ""
+    )
+    return (
+        f"reading {at}@{found.offset}: librdkafka ends the process (SIGABRT) at the damaged batch there, as it ended "
+        f"the worker before; look at the broker's disk and restore the log from a replica{before}; the log can be read "
+        f"again from {found.following} on: {command}"
+    )

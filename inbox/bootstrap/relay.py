@@ -1,0 +1,182 @@
+"""Makes a relay from settings, of the inbox's own outbox or of an external table."""
+
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from os import getpid
+
+from inbox.bootstrap.retry import StopSignal, patiently, unless_stopped
+from inbox.errors import StartupError, TryAgainError
+from inbox.kafka.cluster import Cluster
+from inbox.kafka.producer import EventProducer, TransactionalProducer
+from inbox.relay.external_table_term import ExistingTerm
+from inbox.relay.in_flight import Delivered
+from inbox.relay.lease import SECONDS, Lease
+from inbox.relay.relay import Desk, Relay
+from inbox.relay.term import Term
+from inbox.settings import RelaySettings
+from inbox.store.options import ExistingOutbox, RelayKind
+from inbox.store.outbox.external_table import ExistingLease, ExistingTable
+from inbox.store.outbox.external_table_check import Shape, missing_rights, shape_of
+from inbox.store.outbox.relay_queries import Bell, Held, LeaseRow, OutboxTable
+from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.postgres.pooler import own_session
+from inbox.store.privileges.check import OF_RELAY, missing_lease_rights, missing_relay_rights
+from inbox.store.schema.compatibility import require_outbox
+from inbox.store.tables.durability import losable_of_schema
+
+_DOING = "the relay of the outbox, which is woken in it,"
+
+MakeProducer = Callable[[Delivered], EventProducer]
+
+
+def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
+    """Find what a relay needs; False when `stop` was set before.
+
+    Raises:
+        StartupError: something is missing or wrong; waiting would not mend it.
+        TryAgainError: the database or the brokers did not answer within `[database] start_timeout`.
+    """
+    if settings.outbox.relay is not RelayKind.INBOX:
+        raise StartupError(
+            '[outbox] relay is "debezium", so `inbox relay` would send every event a second time; '
+            'set it to "inbox", or run the connector alone'
+        )
+    seconds = settings.database.start_timeout_seconds
+    found = unless_stopped(lambda: patiently(lambda: _find(settings), seconds, stop), stop)
+    return found is not None
+
+
+def make_relay(settings: RelaySettings, *, until_empty: bool, transactional: bool = False) -> Relay:
+    holder = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
+    producer = _producer_maker(settings, transactional=transactional)
+    existing = settings.outbox.existing
+    open_desk: Callable[[], Desk] = (
+        (lambda: RelayDesk(settings, holder, producer))
+        if existing is None
+        else (lambda: ExistingDesk(connected(settings), settings, existing, holder, producer))
+    )
+    return Relay(open_desk, until_empty=until_empty, clock=clock_of_sleepers())
+
+
+class RelayDesk:
+    """Two connections to the outbox, so that rows are read while others are marked, and all that works on them."""
+
+    def __init__(self, settings: RelaySettings, holder: str, make_producer: MakeProducer) -> None:
+        schema = settings.database.schema
+        self._make_producer = make_producer
+        with ExitStack() as opened:
+            reading, marking = (opened.enter_context(closing(connected(settings, alone=True))) for _ in range(2))
+            self._table = OutboxTable(reading, schema)
+            self._bell = Bell(marking, schema)
+            self.lease = LeaseRow(marking, schema, holder, seconds=SECONDS)
+            self._connections = opened.pop_all()
+
+    def term(self, lease: Lease, held: Held) -> Term:
+        return Term(self._table, self.lease, self._bell, lease, held, self._make_producer, clock_of_sleepers())
+
+    def close(self) -> None:
+        self._connections.close()
+
+
+def _producer_maker(settings: RelaySettings, *, transactional: bool) -> MakeProducer:
+    kafka, transactional_id = settings.kafka, settings.outbox.transactional_id
+    if transactional:
+        return lambda delivered: TransactionalProducer(kafka, transactional_id, delivered)
+    return lambda delivered: EventProducer(kafka, delivered)
+
+
+def _find(settings: RelaySettings) -> bool:
+    connection = connect(settings.database, application_name="inbox relay")
+    with closing(connection), starting("preparing the database"):
+        if settings.outbox.existing is None:
+            own_session(connection, _DOING)
+        require_outbox(connection, settings.database.schema, settings.outbox)
+        require_relay_rights(connection, settings)
+        Cluster(settings.kafka).cluster_id()
+    return True
+
+
+def require_relay_rights(connection: SinkConnection, settings: RelaySettings) -> None:
+    """Raises StartupError with one line for each right that is missing; a table of the user's has to fit, too."""
+    schema, existing = settings.database.schema, settings.outbox.existing
+    if existing is None:
+        problems = [*missing_relay_rights(connection, schema), *losable_of_schema(connection, schema, list(OF_RELAY))]
+    else:
+        problems = existing_problems(connection, schema, existing, prunes=settings.retention.outbox is not None)
+    if problems:
+        raise StartupError("\n".join(problems))
+
+
+def connected(settings: RelaySettings, *, alone: bool = False) -> SinkConnection:
+    """Connect for a relay that runs, to which a database that refuses it is an outage.
+
+    `alone`: to a session that is shared with nobody.
+    """
+    try:
+        connection = connect(settings.database, application_name="inbox relay")
+        try:
+            if alone:
+                own_session(connection, _DOING)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    except StartupError as error:
+        raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
+
+
+class ExistingDesk:
+    """A connection to the table, and all that works on it."""
+
+    def __init__(
+        self,
+        connection: SinkConnection,
+        settings: RelaySettings,
+        existing: ExistingOutbox,
+        holder: str,
+        make_producer: MakeProducer,
+    ) -> None:
+        self._connection = connection
+        self._make_producer = make_producer
+        try:
+            shape = _shape_now(connection, existing)
+            self._table = ExistingTable(connection, shape, existing)
+            self.lease = ExistingLease(connection, settings.database.schema, shape, existing, holder, seconds=SECONDS)
+        except BaseException:
+            connection.close()
+            raise
+
+    def term(self, lease: Lease, held: Held) -> ExistingTerm:
+        return ExistingTerm(self._table, self.lease, lease, held.epoch, self._make_producer, clock_of_sleepers())
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def existing_problems(connection: SinkConnection, schema: str, existing: ExistingOutbox, *, prunes: bool) -> list[str]:
+    """One line for each right that a relay lacks.
+
+    Raises:
+        StartupError: the table does not fit what `[outbox]` says.
+    """
+    shape = shape_of(connection, existing)
+    return [*missing_lease_rights(connection, schema), *missing_rights(connection, shape, prunes=prunes)]
+
+
+def _shape_now(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
+    """A table that does not fit any more is an outage to a relay that runs: it may be mended meanwhile."""
+    try:
+        return shape_of(connection, existing)
+    except StartupError as error:
+        raise TryAgainError(str(error), away="database", reason="misfit", alert=True) from error
+
+
+def clock_of_sleepers() -> Callable[[], float]:
+    """A clock that goes on while the machine is suspended, where there is one."""
+    if sys.platform == "linux":
+        return lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic

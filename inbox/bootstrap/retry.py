@@ -1,0 +1,82 @@
+"""Waiting for servers that do not answer yet, and giving that up at once when told to stop."""
+
+import random
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import Generic, Protocol, TypeVar
+
+from inbox.backoff import backoff
+from inbox.errors import TryAgainError
+from inbox.telemetry import log
+
+Found = TypeVar("Found")
+
+_LOOK_SECONDS = 0.05
+
+
+class StopSignal(Protocol):
+    """Says that the program shall end; a `threading.Event` is one."""
+
+    def is_set(self) -> bool: ...
+    def wait(self, timeout: float) -> bool: ...
+
+
+def patiently(action: Callable[[], Found], timeout_seconds: float, stop: StopSignal) -> Found:
+    """What `action` returns, as soon as it does not raise TryAgainError.
+
+    Raises:
+        TryAgainError: it still does after the time, or `stop` was set.
+    """
+    deadline, failures = monotonic() + timeout_seconds, 0
+    while True:
+        try:
+            return action()
+        except TryAgainError as error:
+            failures += 1
+            if failures == 1:
+                log().warning(
+                    "waiting", away=error.away, reason=error.reason, error=str(error), at_most_seconds=timeout_seconds
+                )
+            pause = backoff(failures, random.random())  # noqa: S311 - jitter
+            if monotonic() + pause > deadline:
+                error.args = (f"{error}; gave up after {timeout_seconds:g} s",)
+                raise
+            if stop.wait(pause):
+                raise
+
+
+def unless_stopped(action: Callable[[], Found], stop: StopSignal) -> Found | None:
+    """What `action` returns or raises, or None at once when `stop` is set.
+
+    `action` runs on a thread of its own, since a question to a server that is away can take its whole
+    time-out; after a stop nobody waits for it, so it must not matter where it is cut off.
+    """
+    running = _Running(action)
+    thread = threading.Thread(target=running.run, name="inbox-start", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        if stop.is_set():
+            return None
+        thread.join(_LOOK_SECONDS)
+    return None if stop.is_set() else running.result()
+
+
+class _Running(Generic[Found]):
+    """Keeps what an action on another thread came to."""
+
+    def __init__(self, action: Callable[[], Found]) -> None:
+        self._action = action
+        self._found: list[Found] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._found.append(self._action())
+        except BaseException as error:  # noqa: BLE001 - raised again by result
+            self._error = error
+
+    def result(self) -> Found:
+        if self._error is not None:
+            raise self._error
+        return self._found[0]

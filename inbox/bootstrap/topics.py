@@ -1,0 +1,233 @@
+"""Where the ledger meets the log: topics found, logs compared, first offsets given."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+
+from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError, UnreadableError
+from inbox.events import TopicPartition
+from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.log_stretch import readable_from
+from inbox.settings import Settings
+from inbox.sink.guards.log_check import misfits, truncated
+from inbox.sink.guards.log_check import resume as resume_command
+from inbox.sink.guards.log_comparison import Comparable, read_comparable
+from inbox.sink.routes import Route, StartPoint
+from inbox.store.inbox.ledger import KnownPartition, Ledger
+from inbox.store.inbox.registration import Register, Registration, RouteIdentity, SinkIdentity
+from inbox.store.postgres.connection import SinkConnection, connect
+
+
+def find_topics(cluster: Cluster, routes: Sequence[Route]) -> Mapping[str, TopicView]:
+    """Raises StartupError where a route names a topic that the cluster does not have."""
+    wanted = wanted_topics(routes)
+    found = cluster.topics(wanted)
+    if absent := [topic for topic in wanted if topic not in found]:
+        raise StartupError(no_topic(", ".join(absent)))
+    return found
+
+
+def wanted_topics(routes: Sequence[Route]) -> list[str]:
+    """Every topic that a route names, once."""
+    return sorted({topic for route in routes for topic in route.topics})
+
+
+def no_topic(names: str) -> str:
+    """The sentence about topics that are not there."""
+    return f"the cluster has no topic {names} (or this user may not see it); create it, or correct [[routes]] topic"
+
+
+def sink_identity(settings: Settings, cluster_id: str) -> SinkIdentity:
+    """What the database remembers of this sink."""
+    return SinkIdentity(
+        name=settings.sink.name,
+        group_id=settings.kafka.group_id,
+        cluster_id=cluster_id,
+        routes=tuple(RouteIdentity(route.name, route.topics, route.event_id) for route in settings.routes),
+        retired_routes=settings.sink.retired_routes,
+    )
+
+
+def register(
+    connection: SinkConnection, settings: Settings, cluster: Cluster, cluster_id: str, topics: Mapping[str, TopicView]
+) -> Registration:
+    """Bind the schema to this sink, and give every partition its first offset."""
+    ledger = Ledger(settings.database.schema)
+
+    def add_partitions(locked: SinkConnection) -> None:
+        found = read_comparable(cluster, cluster_id, sorted(topics), lambda names: ledger.known(locked, names))
+        if absent := sorted(set(topics) - set(found)):
+            raise StartupError(no_topic(", ".join(absent)))
+        for each in found.values():
+            ledger.add(locked, cluster_id, each.log.topic_id, first_offsets(each, cluster, settings.sink.start))
+
+    return Register(settings.database.schema).bind(connection, sink_identity(settings, cluster_id), add_partitions)
+
+
+def introduce(connection: SinkConnection, schema: str, cluster: Cluster, partitions: Sequence[TopicPartition]) -> None:
+    """Partitions added while the sink runs start at the log start, or their first events would be lost.
+
+    Raises:
+        TryAgainError: the brokers do not answer, or refuse, which after the start is an outage like any other.
+        HaltError: the topic is no longer the one that the ledger speaks of.
+    """
+    ledger = Ledger(schema)
+    try:
+        cluster_id, topics = cluster.cluster_id(), sorted({partition.topic for partition in partitions})
+        found = read_comparable(cluster, cluster_id, topics, lambda names: ledger.known(connection, names))
+    except StartupError as error:
+        raise TryAgainError(str(error), away="kafka", reason="refused", alert=True) from error
+    for each in found.values():
+        _refuse_other_log(each)
+    if unknown := [at for at in partitions if at.topic not in found or at not in found[at.topic].log.starts]:
+        raise TryAgainError(
+            f"the brokers do not name {', '.join(map(str, unknown))} yet", away="kafka", reason="leader"
+        )
+    for each in found.values():
+        here = {address: each.log.starts[address] for address in partitions if address in each.log.starts}
+        ledger.add(connection, cluster_id, each.log.topic_id, here)
+
+
+def first_offsets(found: Comparable, cluster: Cluster, start: StartPoint | datetime) -> dict[TopicPartition, int]:
+    """The offset at which each partition starts that the ledger does not know yet; changes nothing.
+
+    Raises:
+        StartupError: `[sink] start` forbids to choose one.
+        HaltError: the log is no longer the one that the ledger speaks of.
+    """
+    _refuse_other_log(found)
+    fresh = [address for address in found.log.starts if address not in {each.address for each in found.known}]
+    # A partition added to a topic that is known starts at the log start, or its first events would be lost.
+    return _starts(cluster, fresh, StartPoint.EARLIEST if found.known else start)
+
+
+def _starts(
+    cluster: Cluster, partitions: Sequence[TopicPartition], start: StartPoint | datetime
+) -> dict[TopicPartition, int]:
+    if not partitions:
+        return {}
+    match start:
+        case StartPoint.FAIL:
+            raise StartupError(
+                f'{", ".join(map(str, partitions))} has no place in the ledger and [sink] start is "fail"; say where '
+                "to start: earliest, latest, group or a time"
+            )
+        case StartPoint.LATEST:
+            return cluster.stable_ends(partitions)
+        case StartPoint.GROUP:
+            return _starts_of_group(cluster, partitions)
+        case StartPoint.EARLIEST:
+            return cluster.log_starts(partitions)
+        case datetime():
+            return cluster.offsets_at(partitions, start)
+
+
+def _starts_of_group(cluster: Cluster, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    if members := cluster.foreign_members():
+        # A consumer that was killed leaves within its session's time-out, so it is waited for.
+        raise TryAgainError(
+            f'group {cluster.group_id} has other consumers ({members}), and [sink] start = "group" goes on where they '
+            "stop; stop them first, or what they take meanwhile is applied again",
+            away="kafka",
+            reason="group",
+        )
+    starts = cluster.log_starts(partitions)
+    committed = cluster.group_offsets(partitions)
+    return starts_of_group(cluster.group_id, committed, LogExtent(starts, cluster.stable_ends(partitions)))
+
+
+@dataclass(frozen=True)
+class LogExtent:
+    """The log start and the last stable offset of partitions."""
+
+    starts: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+
+
+def starts_of_group(
+    group_id: str, committed: Mapping[TopicPartition, int], log: LogExtent
+) -> dict[TopicPartition, int]:
+    """Where the group stopped; a partition that has nothing to lose, since it is empty, needs no committed offset.
+
+    Raises:
+        StartupError: there are events of which the group does not say whether it took them, or the log does not have
+            what it would take next.
+    """
+    problems = []
+    starts = {}
+    for at, start in sorted(log.starts.items()):
+        end, offset = log.ends[at], committed.get(at)
+        starts[at] = start if offset is None else offset
+        if offset is None and start < end:
+            problems.append(f"group {group_id} has committed no offset for {at}, which holds {start} up to {end}")
+        elif offset is not None and not start <= offset <= end:
+            problems.append(f"group {group_id} has committed offset {offset} for {at}, which holds {start} up to {end}")
+    if problems:
+        raise StartupError(
+            "\n".join(problems) + f'\n[sink] start = "group" does not guess; commit where to begin with '
+            f"`kafka-consumer-groups --reset-offsets --group {group_id} ...`, or choose earliest, latest or a time"
+        )
+    return starts
+
+
+def _refuse_other_log(found: Comparable) -> None:
+    if lines := misfits(found.known, found.log):
+        raise HaltError("\n".join(lines))
+
+
+class Explanation:
+    """Says of a sink that met another log what a start would say, from the ledger and the brokers as they are now."""
+
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+        self._settings = settings
+        self._cluster = cluster
+
+    def of_topics(self, topics: Collection[str]) -> HaltError | None:
+        """None where the ledger and the logs of the topics fit.
+
+        Raises:
+            InboxError: the database or the brokers do not say.
+        """
+        found = read_comparable(self._cluster, self._cluster.cluster_id(), sorted(topics), self._known)
+        lines = [line for each in found.values() for line in misfits(each.known, each.log)]
+        return HaltError("\n".join(lines)) if lines else None
+
+    def of_halt(self, error: LostPlaceError | UnreadableError) -> HaltError:
+        """The error itself where no more can be said."""
+        return self.of_unreadable(error) if isinstance(error, UnreadableError) else self.of_place(error)
+
+    def of_unreadable(self, error: UnreadableError) -> HaltError:
+        """With the command that goes on where the log can be read again."""
+        if error.at is None or error.gap is not None:
+            return error
+        at = TopicPartition(*error.at)
+        try:
+            end = self._cluster.stable_ends([at])[at]
+            following = readable_from(self._settings.kafka, at, error.offset, end)
+        except InboxError:
+            return error
+        command = resume_command(f"{at.topic}:{at.partition}", f"--from-offset {following}")
+        return HaltError(f"{error}; the log can be read again from {following} on: {command}")
+
+    def of_place(self, error: LostPlaceError) -> HaltError:
+        """The error itself where no more can be said."""
+        if error.at is None:
+            return error
+        at = TopicPartition(*error.at)
+        try:
+            return self._of_truncation(at, error.agrees_until) or self.of_topics([at.topic]) or error
+        except InboxError:
+            return error
+
+    def _of_truncation(self, at: TopicPartition, agrees_until: int | None) -> HaltError | None:
+        if agrees_until is None or self.of_topics([at.topic]) is not None:
+            return None
+        known = [each for each in self._known([at.topic]) if each.address == at]
+        end = self._cluster.stable_ends([at])[at]
+        return HaltError(truncated(known[0], agrees_until, end)) if known else None
+
+    def _known(self, topics: Collection[str]) -> Sequence[KnownPartition]:
+        database = self._settings.database
+        with closing(connect(database, application_name="inbox halting")) as connection:
+            return Ledger(database.schema).known(connection, list(topics))

@@ -1,0 +1,206 @@
+"""OpenTelemetry traces: a span for each batch, linked to the traces of its events, with the handlers' calls below.
+
+Only where a variable of OpenTelemetry's asks for traces is its SDK (the extra `otel`) imported and anything wrapped;
+the sink's own code knows nothing of it. Names follow the semantic conventions for messaging.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from inbox.events import Event, Record, TopicPartition
+from inbox.handlers import LoadedHandler, Transaction
+from inbox.sink.batch import Batch
+from inbox.sink.settle.settler import SettledBatch
+from inbox.sink.writer import Desk
+from inbox.store.inbox.ledger import Holding
+from inbox.telemetry import log
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Link, Span
+
+_ASKS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+MOST_LINKS = 128
+"""To one batch; what OTEL_SPAN_LINK_COUNT_LIMIT is by default."""
+
+
+class Tracing:
+    """Spans of one process, through the provider that it was made with."""
+
+    def __init__(self, provider: "TracerProvider") -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("inbox")
+
+    def desks(self, open_desk: Callable[[], Desk]) -> Callable[[], Desk]:
+        """Opens desks whose every batch is a span."""
+        return lambda: _TracedDesk(open_desk(), self)
+
+    def handlers(self, handlers: Mapping[str, LoadedHandler]) -> Mapping[str, LoadedHandler]:
+        """The same handlers, each call of which is a span below the batch's."""
+        return {route: replace(each, call=self._traced(each)) for route, each in handlers.items()}
+
+    @contextmanager
+    def batch(self, batch: Batch) -> Iterator["Span"]:
+        topics = sorted({address.topic for address in batch.slices})
+        attributes = {
+            "messaging.system": "kafka",
+            "messaging.operation.type": "process",
+            "messaging.batch.message_count": batch.records,
+            **({"messaging.destination.name": topics[0]} if len(topics) == 1 else {}),
+        }
+        with self._span("settle batch", attributes, _links(_records(batch))) as span:
+            yield span
+
+    def close(self) -> None:
+        """Send what was not sent yet."""
+        self._provider.shutdown()
+
+    def _traced(self, handler: LoadedHandler) -> Callable[[Any, Transaction], None]:
+        def call(argument: Event | Sequence[Event], transaction: Transaction) -> None:
+            events = [argument] if isinstance(argument, Event) else argument
+            first = events[0]
+            attributes = {
+                "messaging.system": "kafka",
+                "messaging.destination.name": first.topic,
+                "messaging.destination.partition.id": str(first.partition),
+                "messaging.kafka.offset": first.offset,
+                "messaging.message.id": str(first.id),
+                "messaging.batch.message_count": len(events),
+            }
+            with self._span(f"handle {handler.name}", attributes, _links(event.headers for event in events)):
+                handler.call(argument, transaction)
+
+        return call
+
+    @contextmanager
+    def _span(self, name: str, attributes: Mapping[str, Any], links: "list[Link]") -> Iterator["Span"]:
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+
+        # An exception's text may quote an event, so that its class alone is told.
+        with self._tracer.start_as_current_span(
+            name,
+            kind=SpanKind.CONSUMER,
+            attributes=attributes,
+            links=links,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield span
+            except BaseException as error:
+                span.set_attribute("error.type", type(error).__name__)
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+
+
+class _TracedDesk:
+    def __init__(self, desk: Desk, tracing: Tracing) -> None:
+        self._desk = desk
+        self._tracing = tracing
+
+    def settle(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
+        with self._tracing.batch(batch) as span:
+            settled = self._desk.settle(batch, under_way)
+            span.set_attribute("inbox.fenced", bool(settled.fenced))
+            return settled
+
+    def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
+        return self._desk.acquire(partitions)
+
+    def look(self, topics: Sequence[str]) -> list[Holding]:
+        return self._desk.look(topics)
+
+    def resolve(self, batch: Batch) -> SettledBatch | None:
+        return self._desk.resolve(batch)
+
+    def close(self) -> None:
+        self._desk.close()
+
+
+@contextmanager
+def traced(environ: Mapping[str, str]) -> Iterator[Tracing | None]:
+    """What is `configured`; at the end everything is sent."""
+    tracing = configured(environ)
+    try:
+        yield tracing
+    finally:
+        if tracing is not None:
+            tracing.close()
+
+
+def configured(environ: Mapping[str, str]) -> Tracing | None:
+    """As OpenTelemetry's own variables say; None where they ask for no traces, or its SDK is not installed."""
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "otlp")
+    if not any(environ.get(name) for name in _ASKS) or exporter == "none":
+        return None
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    try:
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        provider = TracerProvider()
+        provider.add_span_processor(BatchSpanProcessor(_exporter(exporter)))
+    except ImportError as error:
+        log().warning("traces-off", reason=f"{error.name} is not installed; install kafka-inbox[otel]")
+        return None
+    return Tracing(provider)
+
+
+def _exporter(name: str) -> Any:
+    if name == "console":
+        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+        return ConsoleSpanExporter()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # type: ignore[import-not-found]
+        OTLPSpanExporter,  # pyright: ignore[reportMissingImports]
+    )
+
+    return OTLPSpanExporter()
+
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+def _records(batch: Batch) -> Iterator[Headers]:
+    for part in batch.slices.values():
+        for events in part.routes.values():
+            yield from (_headers(record) for record in events.records)
+
+
+def _headers(record: Record) -> Headers:
+    return record.headers() or ()
+
+
+def _links(all_headers: Iterable[Headers]) -> "list[Link]":
+    """Return links to the traces that the events are of, each once, the first `MOST_LINKS` of them."""
+    from opentelemetry.trace import Link, SpanContext, TraceFlags
+
+    links = dict[tuple[int, int], Link]()
+    for headers in all_headers:
+        if (parent := _parent(headers)) is None:
+            continue
+        trace_id, span_id, flags = parent
+        context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags & TraceFlags.SAMPLED))
+        if context.is_valid:
+            links.setdefault((trace_id, span_id), Link(context))
+        if len(links) >= MOST_LINKS:
+            break
+    return list(links.values())
+
+
+def _parent(headers: Headers) -> tuple[int, int, int] | None:
+    """Return trace id, span id and flags of the event's producer; None where the header is absent or malformed.
+
+    Read here and not by the SDK, whose warnings quote the header, and which also takes `tracestate`, of any size.
+    Source: W3C Trace Context, "Traceparent Header", version 00.
+    """
+    for name, value in headers:
+        if name == "traceparent" and value is not None and (found := _TRACEPARENT.fullmatch(value)) is not None:
+            trace_id, span_id, flags = found.groups()
+            return int(trace_id, 16), int(span_id, 16), int(flags, 16)
+    return None

@@ -1,0 +1,218 @@
+"""Makes a worker from settings: what a start has to find, and everything that lives as long as one connection."""
+
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from os import getpid
+
+from inbox.bootstrap.deadly_batch import refuse_deadly_batch
+from inbox.bootstrap.permissions import require_kafka_rights, require_rights
+from inbox.bootstrap.retry import StopSignal, patiently, unless_stopped
+from inbox.bootstrap.routes import bind_route, handler_routes, table_routes
+from inbox.bootstrap.topics import Explanation, find_topics, introduce, register
+from inbox.bootstrap.tracing import Tracing
+from inbox.errors import StartupError, TryAgainError
+from inbox.events import TopicPartition
+from inbox.handlers import LoadedHandler, load_handler
+from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.consumer import GroupConsumer
+from inbox.kafka.gaps import AT_A_TIME_SECONDS, Gaps
+from inbox.kafka.options import DEFAULTS
+from inbox.settings import Settings
+from inbox.sink.accumulator import Intake
+from inbox.sink.assignment import Assignment
+from inbox.sink.decoder import TopicDecoder
+from inbox.sink.guards.crash_poison import Suspects
+from inbox.sink.guards.handler_calls import WatchedCalls
+from inbox.sink.guards.row_waits import RowWaits
+from inbox.sink.guards.row_watch import RowWatch
+from inbox.sink.guards.time_limit import TimeLimit
+from inbox.sink.guards.topic_identity import LogWitness
+from inbox.sink.routes import Route
+from inbox.sink.settle.context import BoundRoute
+from inbox.sink.settle.evidence import Evidence
+from inbox.sink.settle.parked_keys import ParkedKeys
+from inbox.sink.settle.settler import Settler
+from inbox.sink.worker import Worker
+from inbox.sink.writer import Desk, Writer
+from inbox.store.inbox.dead_letters import MOST_PARKED_KEYS
+from inbox.store.inbox.handler_calls import Handling
+from inbox.store.inbox.ledger import Ledger
+from inbox.store.inbox.registration import Registration
+from inbox.store.outbox.dead_letter_copies import LetterCopies
+from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.postgres.handler_session import HandlerSession
+from inbox.store.postgres.pooler import require_sessions
+from inbox.store.privileges.check import hidden_owners_remedy
+from inbox.store.privileges.sink import OF_SINK
+from inbox.store.schema.compatibility import require_current
+from inbox.store.tables.durability import losable_of_schema
+from inbox.store.tables.writer import TableWriter
+from inbox.telemetry import log
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Everything that a start needs; handlers and writers by route, topics by name."""
+
+    handlers: Mapping[str, LoadedHandler]
+    writers: Mapping[str, TableWriter]
+    cluster: Cluster
+    topics: Mapping[str, TopicView]
+    registration: Registration
+
+
+def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
+    """Find everything that a start needs; None when `stop` was set before all was found.
+
+    Raises:
+        StartupError: something is missing or wrong; waiting would not mend it.
+        TryAgainError: the database or the brokers did not answer within `[database] start_timeout`.
+        HaltError: the log no longer fits the ledger.
+    """
+    # Imported on this thread: what a handler's package does at its import may want the main one.
+    handlers = {route.name: load_handler(name) for route, name in handler_routes(settings.routes)}
+    seconds = settings.database.start_timeout_seconds
+    return unless_stopped(lambda: patiently(lambda: _find(settings, handlers), seconds, stop), stop)
+
+
+def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> Ready:
+    connection = connect(settings.database)
+    with closing(connection), starting("preparing the database"):
+        require_current(connection, settings.database.schema, settings.outbox)
+        require_rights(connection, settings)
+        require_logged(connection, settings.database.schema)
+        if handlers:
+            require_sessions(connection)
+        writers = {route.name: TableWriter(connection, target) for route, target in table_routes(settings.routes)}
+        cluster = Cluster(settings.kafka)
+        cluster_id = cluster.cluster_id()
+        topics = find_topics(cluster, settings.routes)
+        require_kafka_rights(cluster, topics)
+        registration = register(connection, settings, cluster, cluster_id, topics)
+        refuse_deadly_batch(connection, settings, cluster, topics)
+        _warn_of_hidden_owners(connection, settings, sorted(topics))
+    return Ready(handlers, writers, cluster, topics, registration)
+
+
+def _warn_of_hidden_owners(connection: SinkConnection, settings: Settings, topics: Sequence[str]) -> None:
+    if roles := Ledger(settings.database.schema).hidden_owners(connection, topics):
+        log().warning("owners-hidden", roles=roles, remedy=hidden_owners_remedy(connection, roles))
+
+
+def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: Tracing | None = None) -> Worker:
+    """One member of the group, ready to run; with `tracing` it tells what it does in spans."""
+    owner = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
+    session_ms = settings.kafka.properties.get("session.timeout.ms", DEFAULTS["session.timeout.ms"][0])
+    assignment = Assignment(owner, reclaim_seconds=int(session_ms) / 1000)
+    sink = settings.sink
+    decoders = {
+        name: TopicDecoder(name, view.topic_id, settings.routes, largest_event=sink.largest_event)
+        for name, view in ready.topics.items()
+    }
+    addresses = [address for view in ready.topics.values() for address in view.addresses()]
+    time_limit = TimeLimit(settings.failures.handler_timeout.total_seconds())
+    if tracing is not None:
+        ready = replace(ready, handlers=tracing.handlers(ready.handlers))
+    gaps = Gaps(settings.kafka, ready.cluster, once_compacted=sink.once_compacted, at_a_time_seconds=AT_A_TIME_SECONDS)
+    open_desk: Callable[[], Desk] = Desks(settings, ready, owner, time_limit).open
+    return Worker(
+        GroupConsumer(settings.kafka, batch_bytes=sink.batch_bytes),
+        Writer(open_desk if tracing is None else tracing.desks(open_desk)),
+        assignment,
+        Intake(
+            decoders,
+            assignment,
+            batch_events=sink.batch_events,
+            batch_bytes=sink.batch_bytes,
+            require_reason=gaps.require_reason,
+        ),
+        sorted(ready.topics),
+        time_limit,
+        ends=ready.cluster.stable_ends(addresses) if until_end else None,
+        explain=Explanation(settings, ready.cluster).of_halt,
+    )
+
+
+def require_logged(connection: SinkConnection, schema: str) -> None:
+    """Raises StartupError with one line for each of the inbox's tables that a crash of the server empties."""
+    if problems := losable_of_schema(connection, schema, [*OF_SINK, "outbox"]):
+        raise StartupError("\n".join(problems))
+
+
+class Desks:
+    """Opens them, one after the other as connections break; what they share outlives them."""
+
+    def __init__(self, settings: Settings, ready: Ready, owner: str, time_limit: TimeLimit) -> None:
+        self._settings = settings
+        self._ready = ready
+        self._owner = owner
+        self._time_limit = time_limit
+        self._parked_keys = ParkedKeys(MOST_PARKED_KEYS)
+        self._row_waits = RowWaits(settings.failures.wait_for_rows.total_seconds())
+        self._witness = LogWitness(ready.cluster, Explanation(settings, ready.cluster).of_topics)
+        self._evidence = Evidence()
+        self._suspects = Suspects(
+            Handling(settings.database.schema, owner),
+            self._connect,
+            young_events=settings.sink.batch_events,
+            attempts=settings.failures.attempts,
+        )
+
+    def open(self) -> Settler:
+        """Raises TryAgainError while that does not work."""
+        connection = self._connect()
+        try:
+            return self._settler(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _connect(self) -> SinkConnection:
+        try:
+            return connect(
+                self._settings.database,
+                application_name=f"kafka-inbox {self._settings.sink.name}",
+                longest_call_seconds=self._settings.failures.handler_timeout.total_seconds(),
+            )
+        except StartupError as error:
+            raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
+
+    def _settler(self, connection: SinkConnection) -> Settler:
+        settings, registration = self._settings, self._ready.registration
+        return Settler(
+            connection,
+            HandlerSession(connection),
+            [self._bound(route, registration.route_ids[route.name]) for route in settings.routes],
+            schema=settings.database.schema,
+            owner=self._owner,
+            routes_revision=registration.routes_revision,
+            limits=settings.failures,
+            parked_keys=self._parked_keys,
+            suspects=self._suspects,
+            evidence=self._evidence,
+            introduce=self._introduce,
+            takeover_seconds=settings.database.takeover_timeout_seconds,
+            witness=self._witness,
+            row_watch=RowWatch(
+                self._row_waits, settings.database.schema, sorted(self._ready.topics), self._ready.cluster.stable_ends
+            ),
+            copies=_copies(settings, registration.route_ids),
+        )
+
+    def _bound(self, route: Route, route_id: int) -> BoundRoute:
+        calls = WatchedCalls(route_id, self._time_limit, self._suspects)
+        return bind_route(route, route_id, self._settings, self._ready.handlers, self._ready.writers, calls)
+
+    def _introduce(self, connection: SinkConnection, partitions: Sequence[TopicPartition]) -> None:
+        introduce(connection, self._settings.database.schema, self._ready.cluster, partitions)
+
+
+def _copies(settings: Settings, route_ids: Mapping[str, int]) -> LetterCopies | None:
+    topic = settings.failures.copy_to
+    if settings.outbox is None or topic is None:
+        return None
+    names = {route_id: name for name, route_id in route_ids.items()}
+    return LetterCopies(settings.database.schema, settings.outbox, sink=settings.sink.name, topic=topic, routes=names)

@@ -1,0 +1,93 @@
+"""How the command line names a topic, partitions or dead letters, and the readable form of a key."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any
+
+import click
+
+from inbox.cli.options import Command
+from inbox.settings.problems import UnfitError
+from inbox.settings.units import duration, instant
+from inbox.store.inbox.dead_letter_queries import Selection
+
+
+def selection_options(*, everything: str) -> Callable[[Command], Command]:
+    """IDs and filters, which the command gets as one `selection`; `everything` is the help of --all."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_selection(*, ids: tuple[int, ...], **given: Any) -> Any:
+            names = ("topic", "route", "key", "error", "older_than")
+            filters = {name: given.pop(name) for name in names}
+            return command(selection=Selection(ids=ids or None, **filters), **given)
+
+        options = [
+            click.argument("ids", metavar="[ID]...", nargs=-1, type=int),
+            click.option("--all", "everything", is_flag=True, help=everything),
+            click.option("--topic", metavar="TOPIC", help="Those from this topic."),
+            click.option("--route", metavar="NAME", help="Those of this route."),
+            click.option("--key", metavar="KEY", callback=_key, help="Those of this key, as the list shows it."),
+            click.option("--error", metavar="TEXT", help="Those whose error holds this text, in any case."),
+            click.option("--older-than", metavar="1h", callback=_age, help="Those parked longer ago than this."),
+        ]
+        decorated: Any = with_selection
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def readable_key(key: bytes | None) -> str | None:
+    r"""A key as text; as `\x` and its bytes in hexadecimal where it is no text, or a text that looks like that."""
+    if key is None:
+        return None
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return f"\\x{key.hex()}"
+    return text if text.isprintable() and not text.startswith("\\x") else f"\\x{key.hex()}"
+
+
+def moment(_: click.Context, parameter: click.Parameter, given: str | None) -> datetime | None:
+    """A time with its offset, or a duration before now."""
+    if given is None:
+        return None
+    try:
+        return instant(given) or datetime.now(UTC) - duration("0s", "36500d")(given)
+    except UnfitError:
+        raise click.BadParameter(
+            "expected an RFC 3339 time with its offset such as 2026-01-31T06:00:00Z, or a duration such as 2h",
+            param=parameter,
+        ) from None
+
+
+def _key(_: click.Context, __: click.Parameter, given: str | None) -> bytes | None:
+    if given is None or not given.startswith("\\x"):
+        return None if given is None else given.encode(errors="surrogateescape")
+    try:
+        return bytes.fromhex(given[2:])
+    except ValueError:
+        raise click.BadParameter(r"after \x come the bytes of the key in hexadecimal, as the list shows it") from None
+
+
+def _age(_: click.Context, __: click.Parameter, given: str | None) -> timedelta | None:
+    if given is None:
+        return None
+    try:
+        return duration("0s", "36500d")(given)
+    except UnfitError as error:
+        raise click.BadParameter(f"expected {error.expected}") from None
+
+
+def where(text: str) -> tuple[str, tuple[int, ...] | None]:
+    """`orders`, or `orders:0,3`. Kafka allows no colon in a topic's name."""
+    name, colon, numbers = text.partition(":")
+    if not colon:
+        return name, None
+    try:
+        return name, tuple(sorted({int(number) for number in numbers.split(",")}))
+    except ValueError:
+        raise click.BadParameter("expected T or T:P,P, as in orders:0,3", param_hint="--topic") from None

@@ -1,0 +1,139 @@
+"""`inbox audit`: accounts for every offset that the ledger says is settled."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inbox.cli.arguments import where
+from inbox.cli.audit_checkpoint import PlaceFile
+from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
+from inbox.cli.output import notice, print_json, print_lines
+from inbox.cli.progress import bar
+from inbox.cli.reports.audit import document, lines, listed_document, quick_document, quick_lines, quick_table, table
+from inbox.cli.tables import print_table
+from inbox.operations.audit.accounting import Answer, Listing
+from inbox.operations.audit.audit import Audit, RefusedError, Request
+from inbox.operations.audit.audit import audit as audit_log
+from inbox.operations.audit.quick import quick_audit
+from inbox.process.exit_codes import DONE, FOUND_A_FAILURE
+from inbox.settings import Settings
+
+_LISTED = [each.value for each in Answer if each is not Answer.APPLIED]
+
+
+def _endings(_: click.Context, __: click.Parameter, text: str | None) -> frozenset[Answer]:
+    names = [name.strip().replace("-", "_") for name in (text or "").split(",") if name.strip()]
+    if wrong := [name for name in names if name not in _LISTED]:
+        raise click.BadParameter(f"there is no {wrong[0]}; one or more of {','.join(_LISTED)}")
+    return frozenset(map(Answer, names))
+
+
+@click.command(
+    epilog=example(
+        "inbox audit --resume orders.audit\n"
+        "inbox audit --topic orders:0,3 --from-offset 1000000 --json\n"
+        "inbox audit --list duplicate,filtered > duplicates-and-filtered.jsonl\n"
+        "inbox audit --quick"
+    )
+)
+@config_option
+@properties_option
+@click.option("--topic", metavar="T[:P,P]", help="This topic, or some of its partitions; default: all of the routes.")
+@click.option("--from-offset", type=click.IntRange(min=0), metavar="N", help="Begin at this offset of each partition.")
+@click.option("--until-offset", type=click.IntRange(min=0), metavar="N", help="End before this offset.")
+@click.option(
+    "--resume",
+    "place",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep the place in FILE, and go on from there if it exists; it is removed at the end.",
+)
+@click.option(
+    "--list",
+    "listed",
+    metavar="ENDING[,ENDING]",
+    callback=_endings,
+    help="Print each offset that ended so, a JSON object a line, and last what --json prints.",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Without Kafka and claims: whether ledger and history agree, so that no offset was skipped by hand.",
+)
+@json_option
+def audit(
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    topic: str | None,
+    from_offset: int | None,
+    until_offset: int | None,
+    place: Path | None,
+    listed: frozenset[Answer],
+    quick: bool,
+    as_json: bool,
+) -> int:
+    """Read the topics again, beside the running sink, and account for every offset below the ledger's.
+
+    Each is applied, a duplicate, filtered, a dead letter, or its claim is missing: then the exit code is 1, and the
+    command that mends it is told. Claims whose event the log does not have are found too. Claims are what it can see:
+    what somebody changed in your tables since it cannot.
+    """
+    if quick and (from_offset is not None or until_offset is not None or place is not None or listed):
+        raise click.UsageError(
+            "--quick takes the whole history; leave out --from-offset, --until-offset, --resume and --list"
+        )
+    name, partitions = where(topic) if topic is not None else (None, None)
+    request = Request(topic=name, partitions=partitions, from_offset=from_offset, until_offset=until_offset)
+    settings = sink_settings(config, properties)
+    try:
+        return (
+            _quick(settings, request, as_json=as_json) if quick else _whole(settings, request, place, listed, as_json)
+        )
+    except RefusedError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _whole(settings: Settings, request: Request, place: Path | None, listed: frozenset[Answer], as_json: bool) -> int:
+    listing = Listing(listed, lambda each: print_json(listed_document(each))) if listed else None
+    found = _run(settings, request, None if place is None else PlaceFile(place, _which(settings, request)), listing)
+    for text in found.notices:
+        notice(text)
+    if as_json or listed:
+        print_json(document(found))
+    else:
+        print_table(table(found))
+        print_lines(lines(found))
+    return DONE if found.ok else FOUND_A_FAILURE
+
+
+def _which(settings: Settings, request: Request) -> dict[str, Any]:
+    asked = asdict(request)
+    asked["partitions"] = None if request.partitions is None else list(request.partitions)
+    return {"schema": settings.database.schema, "routes": [route.name for route in settings.routes], **asked}
+
+
+def _run(settings: Settings, request: Request, place: PlaceFile | None, listing: Listing | None) -> Audit:
+    earlier = None if place is None else place.load()
+    with bar("auditing") as show:
+
+        def watch(found: Audit) -> None:
+            show(*found.progress)
+            if place is not None:
+                place.keep(found)
+
+        found = audit_log(settings, request, watch=watch, earlier=earlier, listing=listing)
+    if place is not None:
+        place.remove()
+    return found
+
+
+def _quick(settings: Settings, request: Request, *, as_json: bool) -> int:
+    parts = quick_audit(settings, request)
+    if as_json:
+        print_json(quick_document(parts))
+    else:
+        print_table(quick_table(parts))
+        print_lines(quick_lines(parts))
+    return FOUND_A_FAILURE if any(part.faults for part in parts) else DONE

@@ -1,0 +1,243 @@
+"""`inbox dead-letters`: the parked events, shown and resolved."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inbox.cli.arguments import selection_options, where
+from inbox.cli.options import (
+    Command,
+    config_option,
+    database_settings,
+    example,
+    json_option,
+    properties_option,
+    sink_settings,
+)
+from inbox.cli.output import notice, print_json, print_lines, print_text
+from inbox.cli.reports.dead_letter_plans import (
+    discard_plan_lines,
+    discarded_lines,
+    parking_json,
+    parking_lines,
+    plan_json,
+    retried_json,
+    retried_lines,
+    retry_plan_lines,
+)
+from inbox.cli.reports.dead_letters import letter_json, letter_lines, letters_table
+from inbox.cli.tables import print_table
+from inbox.events import TopicPartition
+from inbox.operations.dead_letters.park import ParkRequest
+from inbox.operations.dead_letters.park import park as park_event
+from inbox.operations.dead_letters.plan import Plan, UnitPlan, plan_discard, plan_retry, read_letters
+from inbox.operations.dead_letters.resolve import discard as discard_planned
+from inbox.operations.dead_letters.resolve import retry as retry_planned
+from inbox.operations.dead_letters.retry import Retried
+from inbox.process.exit_codes import DONE, FOUND_A_FAILURE
+from inbox.store.inbox.dead_letter_queries import Letter, Selection
+
+
+def _execute_options(command: Command) -> Command:
+    execute = click.option("--execute", is_flag=True, help="Do it; without this only the plan is shown.")
+    who = click.option(
+        "--by", metavar="NAME", help="Who does it, for resolved_by; default: the OS user, host and database user."
+    )
+    return execute(who(command))
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """The events that could not take effect: look at them, try them again, or give them up."""
+
+
+@dead_letters.command("list", epilog=example("inbox dead-letters list --topic orders --older-than 1h"))
+@config_option
+@selection_options(everything="Those that were retried or discarded too.")
+@click.option("--payload", is_flag=True, help="With key, value and headers as they came; with --json only.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def list_(config: Path | None, selection: Selection, everything: bool, payload: bool, as_json: bool) -> int:
+    """List dead letters in the order of their keys: the open ones, or those with the IDs."""
+    if payload and not as_json:
+        raise click.UsageError("--payload needs --json; `inbox dead-letters show ID --payload` shows one to people")
+    options = database_settings(config).database
+    found = read_letters(options, selection, resolved_too=everything or selection.ids is not None, whole=payload)
+    listed = _print_objects(found, payload=payload) if as_json else _print_people(list(found))
+    return _unknown([each for each in selection.ids or () if each not in listed])
+
+
+def _print_objects(letters: Iterable[Letter], *, payload: bool) -> set[int]:
+    listed = set()
+    for letter in letters:
+        listed.add(letter.dead_letter_id)
+        print_json(letter_json(letter, payload=payload))
+    return listed
+
+
+def _print_people(letters: Sequence[Letter]) -> set[int]:
+    if letters:
+        print_table(letters_table(letters))
+    else:
+        print_text("no dead letter fits")
+    return {letter.dead_letter_id for letter in letters}
+
+
+@dead_letters.command(epilog=example("inbox dead-letters show 17 --payload"))
+@config_option
+@click.argument("dead_letter_id", metavar="ID", type=int)
+@click.option("--payload", is_flag=True, help="Key, value and headers as they came too.")
+@json_option
+def show(config: Path | None, dead_letter_id: int, payload: bool, as_json: bool) -> int:
+    """Show one dead letter: where it is from, what it failed with, and what became of it."""
+    options = database_settings(config).database
+    selection = Selection(ids=(dead_letter_id,))
+    for letter in read_letters(options, selection, resolved_too=True, whole=payload):
+        if as_json:
+            print_json(letter_json(letter, payload=payload))
+        else:
+            print_text("\n".join(letter_lines(letter, payload=payload)))
+        return DONE
+    return _unknown([dead_letter_id])
+
+
+@dead_letters.command(
+    epilog=example("inbox dead-letters retry --error 'no stock'\ninbox dead-letters retry 17 --execute")
+)
+@config_option
+@properties_option
+@selection_options(everything="All that are open.")
+@_execute_options
+@json_option
+def retry(
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    selection: Selection,
+    everything: bool,
+    execute: bool,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Apply dead letters after all, exactly once, while the sink runs.
+
+    The events of a key are applied in order, all that are open of it, up to the first that fails again. An event
+    without a key stands alone. The exit code is 1 if one failed again.
+    """
+    _require_some(selection, everything)
+    settings = sink_settings(config, properties)
+    plan = plan_retry(settings, selection)
+    outcomes: list[Retried] | None = None
+    if execute and not plan.unknown:
+        outcomes = []
+        for unit, outcome in retry_planned(settings, plan, by=by):
+            outcomes.append(outcome)
+            _say(retried_lines(unit, outcome), as_json=as_json)
+    if as_json:
+        print_json(
+            plan_json(plan, "retry", [retried_json(each) for each in outcomes] if outcomes is not None else None)
+        )
+    failed = any(each.failed for each in outcomes or ())
+    return max(_end(plan, planned=retry_plan_lines, executed=outcomes is not None, as_json=as_json), int(failed))
+
+
+@dead_letters.command(epilog=example("inbox dead-letters discard 17 --execute --by 'Ada, ticket 4711'"))
+@config_option
+@selection_options(everything="All that are open.")
+@_execute_options
+@json_option
+def discard(
+    config: Path | None, selection: Selection, everything: bool, execute: bool, by: str | None, as_json: bool
+) -> int:
+    """Give dead letters up, for good: a duplicate of such an event is not applied later either.
+
+    What waits behind them stays, and is told with the command that applies it.
+    """
+    _require_some(selection, everything)
+    options = database_settings(config).database
+    plan = plan_discard(options, selection)
+    outcomes: list[dict[str, Any]] | None = None
+    if execute and not plan.unknown:
+        outcomes = []
+        for unit, count in discard_planned(options, plan, by=by):
+            outcomes.append({"discarded": count})
+            _say(discarded_lines(unit, count), as_json=as_json)
+    if as_json:
+        print_json(plan_json(plan, "discard", outcomes))
+    return _end(plan, planned=discard_plan_lines, executed=outcomes is not None, as_json=as_json)
+
+
+@dead_letters.command(
+    epilog=example(
+        "inbox dead-letters park --topic orders:3 --offset 1842 --reason 'ticket 4711: its trigger fails'\n"
+        "inbox dead-letters park --topic orders:3 --offset 1842 --reason 'ticket 4711' --execute"
+    )
+)
+@config_option
+@properties_option
+@click.option("--topic", metavar="T:P", required=True, help="The topic and the partition, as in orders:3.")
+@click.option("--offset", metavar="N", required=True, type=click.IntRange(min=0), help="The event's offset.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why; it becomes the letter's error.")
+@click.option("--route", metavar="NAME", help="For this route alone; default: for all that take the event.")
+@_execute_options
+@json_option
+def park(
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    topic: str,
+    offset: int,
+    reason: str,
+    route: str | None,
+    execute: bool,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Make one event a dead letter that is not settled yet, so that a partition continues without it.
+
+    The sink does not try the event. With order = "key" later events of its key wait behind it. `retry` and `discard`
+    work on it as on every other. The running sink follows within seconds, or the next one that starts.
+    """
+    name, partitions = where(topic)
+    if partitions is None or len(partitions) != 1:
+        raise click.UsageError("--topic names one partition here, as in orders:3")
+    request = ParkRequest(at=TopicPartition(name, partitions[0]), offset=offset, reason=reason, route=route)
+    parking = park_event(sink_settings(config, properties), request, execute=execute, by=by)
+    if as_json:
+        print_json(parking_json(parking))
+    else:
+        print_lines(parking_lines(parking))
+    if parking.refusal is not None:
+        notice(f"{parking.refusal}; nothing was changed")
+        return FOUND_A_FAILURE
+    return DONE
+
+
+def _require_some(selection: Selection, everything: bool) -> None:
+    if selection == Selection() and not everything:
+        raise click.UsageError("name IDs, or a filter such as --topic, or --all")
+
+
+def _say(lines: Iterable[str], *, as_json: bool) -> None:
+    if not as_json:
+        print_lines(lines)
+
+
+def _end(plan: Plan, *, planned: Callable[[UnitPlan], list[str]], executed: bool, as_json: bool) -> int:
+    """What there is to say beside what was done, and the exit code."""
+    for letter in plan.resolved:
+        notice(f"dead letter {letter.dead_letter_id} was {letter.state.value} before, by {letter.resolved_by}")
+    if not plan.units:
+        _say(["no open dead letter fits; there is nothing to do"], as_json=as_json)
+    elif not executed:
+        for unit in plan.units:
+            _say(planned(unit), as_json=as_json)
+        _say(["nothing was changed; add --execute to do it"], as_json=as_json)
+    return _unknown(plan.unknown)
+
+
+def _unknown(ids: Sequence[int]) -> int:
+    if not ids:
+        return DONE
+    some = ", ".join(map(str, ids))
+    notice(f"there is no dead letter {some}; `inbox dead-letters list --all` lists those that there are")
+    return FOUND_A_FAILURE

@@ -1,0 +1,70 @@
+"""`inbox migrate`: the inbox's own schema, brought up to date."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from inbox.cli.options import config_option, database_settings, example, json_option
+from inbox.cli.output import print_json, print_lines, print_text
+from inbox.operations.migrate import Migration, bring_up_to_date, look_ahead
+from inbox.operations.retention_periods import kept_by_owner
+from inbox.process.exit_codes import DONE, FOUND_A_FAILURE
+from inbox.store.privileges.roles import roles_sql
+from inbox.store.schema.migrate import migration_sql
+
+
+@click.command(
+    epilog=example("inbox migrate --config inbox.toml\ninbox migrate --check || inbox migrate --sql > inbox.sql")
+)
+@config_option
+@json_option
+@click.option("--check", is_flag=True, help="Change nothing; tell what would run, with exit code 1 if anything.")
+@click.option("--sql", is_flag=True, help="Change nothing; print the SQL from an empty database. Needs no database.")
+@click.option(
+    "--to",
+    default="head",
+    metavar="REVISION",
+    help="Stop at this revision; an older one, or base, is gone back to. With --sql also FROM:TO.",
+)
+@click.option("--roles", is_flag=True, help="Change nothing; print the SQL for roles with the least rights.")
+def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str, roles: bool) -> int:
+    """Bring the inbox's own tables up to date; safe to start many times at once.
+
+    A database that does not answer yet is waited for, up to [database] start_timeout.
+    """
+    if (sql or roles) and (check or as_json or (sql and roles)):
+        raise click.UsageError("--sql and --roles print SQL and nothing else; leave out the other options")
+    settings = database_settings(config)
+    if roles:
+        limits = settings.retention
+        script = roles_sql(
+            settings.database.schema, settings.outbox, prunes=limits.outbox is not None, kept=kept_by_owner(limits)
+        )
+        print_text(script, nl=False)
+        return DONE
+    if sql:
+        print_text(migration_sql(settings.database, to=to, outbox=settings.outbox), nl=False)
+        return DONE
+    migration = look_ahead(settings, to=to) if check else bring_up_to_date(settings, to=to)
+    if as_json:
+        print_json(_as_json(migration))
+    else:
+        print_lines(_lines(migration))
+    return FOUND_A_FAILURE if check and migration.steps else DONE
+
+
+def _as_json(migration: Migration) -> dict[str, object]:
+    return {
+        "schema": migration.schema,
+        "applied": migration.applied,
+        "steps": [{"from": step.before, "to": step.after} for step in migration.steps],
+    }
+
+
+def _lines(migration: Migration) -> Sequence[str]:
+    if not migration.steps:
+        return [f'the schema "{migration.schema}" is up to date']
+    heading = "was brought" if migration.applied else "would be brought"
+    steps = [f"  {step.before or 'base'} -> {step.after or 'base'}" for step in migration.steps]
+    return [f'the schema "{migration.schema}" {heading} from', *steps]

@@ -1,0 +1,42 @@
+"""`inbox relay`: the outbox to Kafka."""
+
+from pathlib import Path
+
+import click
+
+from inbox.bootstrap.relay import make_relay, prepare_relay
+from inbox.cli.options import config_option, example, properties_option, relay_settings
+from inbox.operations.retention.background import pruning_outbox
+from inbox.process.exit_codes import DONE
+from inbox.process.gc_tuning import spare_what_stays
+from inbox.process.health import Health
+from inbox.process.http import serving
+from inbox.process.shutdown import Stop, stopped_by_signals
+
+
+@click.command(epilog=example("inbox relay --config inbox.toml -X bootstrap.servers=kafka:9092"))
+@config_option
+@properties_option
+@click.option("--until-empty", is_flag=True, help="Stop once every event that is committed by then was sent.")
+@click.option(
+    "--transactional", is_flag=True, help="Send in transactions: readers of committed records never see half a batch."
+)
+def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_empty: bool, transactional: bool) -> int:
+    """Send the outbox of this database to Kafka.
+
+    Any number may run: one is active, the others take its place within ten seconds. Runs until SIGTERM or SIGINT: then
+    what is on its way is waited for, and the exit code is 0. A second signal ends it at once; what was not recorded as
+    sent is sent again, under the same id. Events that were sent longer ago than [retention] outbox are removed.
+    """
+    settings = relay_settings(config, properties)
+    stop, health = Stop(), Health()
+    with stopped_by_signals(stop), serving(settings.http_listen, health):
+        if not prepare_relay(settings, stop):
+            return DONE
+        made = make_relay(settings, until_empty=until_empty, transactional=transactional)
+        health.watch(made.progress)
+        stop.then(made.stop)
+        spare_what_stays()
+        with pruning_outbox(settings.database, settings.retention, settings.outbox):
+            made.run()
+    return DONE

@@ -1,0 +1,89 @@
+"""`inbox run`: the sink."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+
+import click
+
+from inbox.bootstrap.static_member import refuse_shared_instance
+from inbox.cli.options import config_option, example, properties_option, settings_reader, sink_settings
+from inbox.operations.check.id_advice import advice_on_keys
+from inbox.process.aggregated_metrics import Gathering
+from inbox.process.exit_codes import DONE
+from inbox.process.health import Health
+from inbox.process.http import serving
+from inbox.process.secret_rotation import Rotation
+from inbox.process.shutdown import Stop, stopped_by_signals
+from inbox.process.supervisor import end_with_supervisor, reporting, supervise, worker_command
+from inbox.process.worker_pool import Crew
+from inbox.telemetry import log, log_with
+
+
+@click.command(epilog=example("inbox run --config inbox.toml -X bootstrap.servers=kafka:9092"))
+@config_option
+@properties_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Processes of this sink; more than the topics have partitions are spare.  [default: 1]",
+)
+@click.option("--until-end", is_flag=True, help="Stop once every partition has reached the end it had at the start.")
+@click.option("--supervised", is_flag=True, hidden=True)
+@click.option("--worker", type=int, hidden=True)
+@click.option("--reports", type=int, hidden=True)
+def run(
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    workers: int,
+    until_end: bool,
+    supervised: bool,
+    worker: int | None,
+    reports: int | None,
+) -> int:
+    """Take events from Kafka into the database.
+
+    Runs until SIGTERM or SIGINT: then the batch at hand is finished or abandoned, the group is left, and the exit
+    code is 0. A second signal ends it at once.
+    """
+    if worker is not None:
+        log_with(worker=worker)
+    settings = sink_settings(config, properties)
+    refuse_shared_instance(settings, workers)
+    for advice in advice_on_keys(settings) if worker is None else ():
+        log().warning("event-id-advice", advice=advice)
+    rotation = Rotation(settings, settings_reader(config, properties), os.environ, Path.cwd())
+    stop = Stop()
+    with stopped_by_signals(stop):
+        if workers > 1:
+            command = worker_command(config, properties, until_end=until_end)
+            return _supervise(command, workers, rotation, stop, until_end=until_end)
+        if supervised:
+            end_with_supervisor()
+        _work(rotation, stop, reports, until_end=until_end, line_wanted=sys.stderr.isatty() and not supervised)
+    return DONE
+
+
+def _work(rotation: Rotation, stop: Stop, reports: int | None, *, until_end: bool, line_wanted: bool) -> None:
+    # Not above: what works is more than half of the memory, and a supervisor does without.
+    from inbox.bootstrap.tracing import traced
+    from inbox.cli.run_worker import Work
+
+    health = Health()
+    listen = rotation.settings.http_listen if reports is None else None
+    with serving(listen, health), reporting(reports, health), traced(os.environ) as tracing:
+        work = Work(stop, health, tracing, until_end=until_end, line_wanted=line_wanted)
+        if reports is None:
+            work.go_on(rotation)
+        else:  # the supervisor looks after the secrets
+            work.once(rotation.settings)
+
+
+def _supervise(command: Sequence[str], workers: int, rotation: Rotation, stop: Stop, *, until_end: bool) -> int:
+    gathering, outdated = Gathering(workers), Event()
+    with serving(rotation.settings.http_listen, gathering, gathering), rotation.watching(outdated.set):
+        return supervise(command, Crew(workers, until_end=until_end), gathering, stop, outdated)

@@ -1,0 +1,46 @@
+"""How values reach stdout: one JSON object, or lines. `inbox.cli.tables` has the tables.
+
+Only these two write to the terminal (ruff bans `click.echo` elsewhere), so that nothing from outside is taken for
+markup or an escape sequence.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import orjson
+
+from inbox.cli.redaction import of_command
+from inbox.printable import printable, printable_lines
+
+_CONTROLS = re.compile("[\x7f-\x9f]")
+"""DEL and the C1 controls, which JSON lets through and terminals obey."""
+
+
+def print_text(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text of any number of lines."""
+    click.echo(printable_lines(text), err=err, nl=nl)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print each text on a line of its own."""
+    for line in lines:
+        click.echo(printable(line))
+
+
+def print_json(document: Mapping[str, Any], *, indented: bool = False) -> None:
+    """Print one object, on one line unless `indented`."""
+    text = orjson.dumps(document, option=orjson.OPT_INDENT_2 if indented else 0).decode()
+    click.echo(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def notice(text: str) -> None:
+    """Print something to know beside the answer, on stderr, without the secrets of the command."""
+    print_text(f"inbox: {of_command().hidden_in_sentence(text)}", err=True)
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """Return a time as RFC 3339 has it, in UTC."""
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

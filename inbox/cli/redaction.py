@@ -1,0 +1,100 @@
+"""Keeps secrets out of everything that the program prints or logs."""
+
+import json
+import re
+from collections.abc import Iterator
+from urllib.parse import quote, unquote
+
+import click
+
+from inbox.kafka.options import KafkaOptions
+from inbox.settings.librdkafka import LOGIN_IN_URL, NAMED_SECRET, is_secret
+from inbox.store.options import DatabaseOptions
+
+_HIDDEN = "********"
+_PASSWORD_OF_URL = re.compile(r"://[^\s:/@]*:([^\s@]*)@")
+"""The password as libpq takes it from a URL: up to the first `@`."""
+
+_LIBRDKAFKA_QUOTES = re.compile(
+    r"((?:Unrecognized|Invalid) sasl\.oauthbearer\.(?:config|extensions)\b).*?(?= \(_\w+\)|\Z)", re.DOTALL
+)
+"""librdkafka's complaint quotes the part of the value that it cannot parse, up to the name of the error behind it."""
+
+_SHORTEST = 4
+_SHORTEST_WORD = 8
+"""A shorter secret of letters or digits alone is a word or a number too, and a sentence without it cannot be read."""
+_SHORTEST_LINE = 16
+
+
+class Secrets:
+    """The secrets of the configuration that was read, as far as it came."""
+
+    def __init__(self) -> None:
+        self._texts: set[str] = set()
+        self._public: set[str] = set()
+
+    def learn(self, database: DatabaseOptions, kafka: KafkaOptions | None = None) -> None:
+        """Remember what must never be shown."""
+        url = database.url.get_secret_value()
+        self._public.add(database.schema)
+        self._public.update(re.findall(r"\w+", _without_values(url)))
+        self.learn_value(url)
+        for given in _values(url):
+            self.learn_value(given)
+        if kafka is not None:
+            self._public.add(kafka.group_id)
+            for name, value in kafka.properties.items():
+                if is_secret(name):
+                    self.learn_value(value)
+
+    def learn_value(self, secret: str) -> None:
+        """Remember one secret, in every form in which an error may quote it."""
+        quoted = {repr(secret), json.dumps(secret), json.dumps(secret, ensure_ascii=False)}
+        self._texts |= {secret, unquote(secret), quote(secret, safe=""), *(each[1:-1] for each in quoted)}
+        lines = secret.splitlines() if "\n" in secret else []
+        self._texts |= {line for line in lines if len(line) >= _SHORTEST_LINE and not line.startswith("-----")}
+
+    def hidden(self, text: str) -> str:
+        """Return the text without any of them."""
+        return self._hidden(text, self._texts)
+
+    def hidden_in_sentence(self, text: str) -> str:
+        """Return the text without them, but for those that are a public name as well, or too short to be one alone.
+
+        A sentence without every word that is a secret would be unreadable where the password is "inbox".
+        """
+        return self._hidden(text, set(filter(_is_no_word, self._texts - self._public)))
+
+    def _hidden(self, text: str, secrets: set[str]) -> str:
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            text = text.replace(secret, _HIDDEN)
+        return without_passwords(text)
+
+
+def of_command() -> Secrets:
+    """Return the secrets that the running command has learned; outside a command, none."""
+    context = click.get_current_context(silent=True)
+    found = context.find_object(Secrets) if context is not None else None
+    return found if found is not None else Secrets()
+
+
+def without_passwords(text: str) -> str:
+    """Return the text without what stands where a URL, a conninfo or librdkafka's complaint has a secret."""
+    return _LIBRDKAFKA_QUOTES.sub(rf"\g<1>: {_HIDDEN}", _without_values(text))
+
+
+def _without_values(text: str) -> str:
+    return NAMED_SECRET.sub(rf"\g<1>{_HIDDEN}", LOGIN_IN_URL.sub(rf"\g<1>{_HIDDEN}\g<2>", text))
+
+
+def _is_no_word(secret: str) -> bool:
+    if secret.isalpha() or secret.isdigit():
+        return len(secret) >= _SHORTEST_WORD
+    return len(secret) >= _SHORTEST
+
+
+def _values(url: str) -> Iterator[str]:
+    yield from _PASSWORD_OF_URL.findall(url)
+    for match in NAMED_SECRET.finditer(url):
+        yield match[2]
+        yield match[2].strip("'\"")

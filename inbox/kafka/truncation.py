@@ -1,0 +1,79 @@
+"""Where a truncated log ceases to be the one that was read (KIP-320), asked without joining the group."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from inbox.errors import LostPlaceError, TryAgainError
+from inbox.events import TopicPartition
+from inbox.kafka.clients import made
+from inbox.kafka.consumer import consumer_properties
+from inbox.kafka.errors import translated
+from inbox.kafka.options import KafkaOptions
+
+_BATCH_BYTES = 1 << 20
+
+
+def agreement(
+    options: KafkaOptions, places: Mapping[TopicPartition, tuple[int, int]], *, seconds: float = 10.0
+) -> dict[TopicPartition, int]:
+    """The offset up to which a log is still the one that was read, for those that were truncated below their place.
+
+    Args:
+        places: the next offset to read, and the leader epoch of the record before it.
+
+    Raises:
+        TryAgainError: the brokers do not say.
+    """
+    properties: dict[str, Any] = {
+        **consumer_properties(options, batch_bytes=_BATCH_BYTES),
+        "statistics.interval.ms": "0",
+    }
+    consumer = made(lambda: Consumer(properties))
+    try:
+        consumer.assign([KafkaPartition(*at, offset, leader_epoch=epoch) for at, (offset, epoch) in places.items()])
+        return _answers(consumer, places, time.monotonic() + seconds) if places else {}
+    finally:
+        consumer.close()
+
+
+def _answers(
+    consumer: Consumer, places: Mapping[TopicPartition, tuple[int, int]], deadline: float
+) -> dict[TopicPartition, int]:
+    to_seek, unanswered, found = dict(places), set(places), dict[TopicPartition, int]()
+    while unanswered:
+        if time.monotonic() > deadline:
+            names = ", ".join(map(str, sorted(unanswered)))
+            raise TryAgainError(f"the brokers do not say whether {names} was truncated", away="kafka", reason="leader")
+        for at in [at for at, (offset, epoch) in to_seek.items() if _sought(consumer, at, offset, epoch)]:
+            del to_seek[at]
+        message = consumer.poll(0.05)
+        if message is None or (at := _place(message)) in to_seek or at not in places:
+            continue
+        if (agrees_until := _agrees_until(message)) is not None:
+            found[at] = agrees_until
+        unanswered.discard(at)
+        consumer.pause([KafkaPartition(*at)])
+    return found
+
+
+def _place(message: Any) -> TopicPartition:
+    return TopicPartition(message.topic(), message.partition())
+
+
+def _sought(consumer: Consumer, at: TopicPartition, offset: int, epoch: int) -> bool:
+    """Only a seek is validated; it is refused until the assignment has taken hold."""
+    try:
+        consumer.seek(KafkaPartition(*at, offset, leader_epoch=epoch))
+    except KafkaException:
+        return False
+    return True
+
+
+def _agrees_until(message: Any) -> int | None:
+    error: KafkaError | None = message.error()
+    failure = translated(error, "asking for the leader epoch") if error is not None else None
+    return failure.agrees_until if isinstance(failure, LostPlaceError) else None

@@ -1,0 +1,156 @@
+"""`inbox adopt`: claims for events that took effect before the inbox did, from a table that has their ids."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from inbox.bootstrap.topics import find_topics, register
+from inbox.errors import StartupError
+from inbox.kafka.cluster import Cluster
+from inbox.settings import Settings
+from inbox.sink.event_id import as_id, namespace_of
+from inbox.sink.routes import Route
+from inbox.store.inbox.adoption import AdoptableTable, RowCount
+from inbox.store.inbox.audit_queries import AuditReads
+from inbox.store.inbox.claims import ADOPTED, Claims, Processed
+from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.postgres.session_settings import UNHURRIED
+from inbox.store.schema.compatibility import require_current
+
+_IDS_AT_ONCE = 5000
+"""Claims of one transaction; an adoption that was interrupted, run again, passes over what is there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Whose claims, from which column. `topic` is needed where the route has several, `source` is the events' ce_source
+    where ids are unique within that."""
+
+    route: str
+    table: str
+    column: str
+    topic: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adoption:
+    """What would be done, or was: of `ids` different ones `claimed` had a claim before, the others are `adopted`."""
+
+    request: Request
+    rows: RowCount
+    ids: int
+    claimed: int
+    executed: bool
+
+    @property
+    def adopted(self) -> int:
+        return self.ids - self.claimed
+
+    @property
+    def duplicates(self) -> int:
+        """Rows with the id of another one."""
+        return self.rows.rows - self.rows.nulls - self.rows.empty - self.ids
+
+
+Watch = Callable[[int, int], None]
+"""Called with how many ids are done, and at most how many there are."""
+
+
+def adopt(settings: Settings, request: Request, *, execute: bool, watch: Watch) -> Adoption:
+    """Count, and with `execute` claim, what the table has.
+
+    With `execute` what the first start of the sink does is done before, so that the route is known to the database and
+    the partitions have their first offsets.
+
+    Raises:
+        StartupError: no such route, table or column; or with `execute` whatever a start would refuse.
+        TryAgainError: the database or, with `execute`, the brokers do not answer.
+    """
+    route = _route(settings, request)
+    namespace = namespace_of(request.source or _topic(route, request))
+    reading = connect(settings.database, application_name="inbox adopt", settings=UNHURRIED)
+    writing = connect(settings.database, application_name="inbox adopt")
+    with closing(reading), closing(writing), starting("adopting"):
+        require_current(writing, settings.database.schema)
+        table = AdoptableTable(reading, request.table, request.column)
+        rows = table.count()
+        route_id = _registered(settings, writing, route) if execute else _known(settings, writing, route)
+        desk = _Desk(writing, settings.database.schema, route_id, execute=execute)
+        done = claimed = 0
+        for texts in table.ids(_IDS_AT_ONCE):
+            ids = list(dict.fromkeys(as_id(text, namespace) for text in texts))
+            claimed += desk.claimed_before(ids)
+            done += len(ids)
+            watch(done, rows.rows - rows.nulls - rows.empty)
+    return Adoption(request=request, rows=rows, ids=done, claimed=claimed, executed=execute)
+
+
+class _Desk:
+    """Claims ids, or only says how many have a claim; `route_id` is None where no sink has started yet."""
+
+    def __init__(self, connection: SinkConnection, schema: str, route_id: int | None, *, execute: bool) -> None:
+        self._connection = connection
+        self._processed = Processed(schema)
+        self._route_id = route_id
+        self._execute = execute
+
+    def claimed_before(self, ids: Sequence[bytes]) -> int:
+        if self._route_id is None:
+            return 0
+        if not self._execute:
+            return self._processed.count_claimed(self._connection, self._route_id, ids)
+        nowhere = [0] * len(ids)
+        claims = Claims(ids, nowhere, [bytes(8)] * len(ids), [ADOPTED] * len(ids))
+        while (claimed := self._claim(self._route_id, claims)) is None:
+            pass
+        return claimed
+
+    def _claim(self, route_id: int, claims: Claims) -> int | None:
+        """None where another generation took over meanwhile: nothing was claimed."""
+        self._connection.begin()
+        try:
+            self._processed.follow(self._connection)
+            claimed = len(self._processed.claim(self._connection, route_id, claims))
+            stands = self._processed.is_of_youngest(self._connection)
+            self._connection.execute("COMMIT" if stands else "ROLLBACK")
+        except BaseException:
+            if not self._connection.closed:
+                self._connection.rollback()
+            raise
+        return claimed if stands else None
+
+
+def _route(settings: Settings, request: Request) -> Route:
+    routes = {route.name: route for route in settings.routes}
+    if request.route not in routes:
+        raise StartupError(f"there is no route {request.route}; the configuration has {', '.join(routes)}")
+    route = routes[request.route]
+    if route.event_id == "coordinates":
+        raise StartupError(
+            f'route {route.name} has event_id = "coordinates": no column holds where an event was; start behind what '
+            'was applied instead, with [sink] start = "group" or a time'
+        )
+    return route
+
+
+def _topic(route: Route, request: Request) -> str:
+    if request.topic is None and len(route.topics) > 1:
+        raise StartupError(
+            f"route {route.name} has the topics {', '.join(route.topics)}, and a text is an id within its topic; name "
+            "one with --topic"
+        )
+    topic = request.topic or next(iter(route.topics))
+    if topic not in route.topics:
+        raise StartupError(f"route {route.name} has no topic {topic}; it has {', '.join(route.topics)}")
+    return topic
+
+
+def _known(settings: Settings, connection: SinkConnection, route: Route) -> int | None:
+    return AuditReads(connection, settings.database.schema, bits=0).routes().get(route.name)
+
+
+def _registered(settings: Settings, connection: SinkConnection, route: Route) -> int:
+    cluster = Cluster(settings.kafka)
+    topics = find_topics(cluster, settings.routes)
+    return register(connection, settings, cluster, cluster.cluster_id(), topics).route_ids[route.name]

@@ -1,0 +1,1 @@
+"""`inbox audit`: every offset of the ledger accounted for."""

@@ -1,0 +1,182 @@
+"""How the offsets of a log are accounted for, and what an audit keeps of them."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from inbox.events import TopicPartition
+from inbox.store.inbox.audit_queries import Coordinates
+
+OFFSETS_KEPT = 1000
+"""How many offsets are named for each route and partition; all are counted."""
+
+CHUNK_BITS = 12
+"""Offsets are compared in chunks of 4,096: claims of which nothing differs are never looked up one by one."""
+
+
+class Answer(StrEnum):
+    """What became of an offset that a route owes an ending.
+
+    `UNKNOWN`: below the horizon, where claims may have been removed. `PASSED_OVER`: `inbox resume` gave it up.
+    """
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    FILTERED = "filtered"
+    DEAD_LETTERED = "dead_lettered"
+    PASSED_OVER = "passed_over"
+    UNKNOWN = "unknown"
+    MISSING = "missing"
+
+
+@dataclass(slots=True)
+class Account:
+    """How many offsets ended how on one route; `adopted` of those applied have a claim from `inbox adopt`."""
+
+    applied: int = 0
+    duplicate: int = 0
+    filtered: int = 0
+    dead_lettered: int = 0
+    passed_over: int = 0
+    unknown: int = 0
+    missing: int = 0
+    adopted: int = 0
+    missing_offsets: list[int] = field(default_factory=list)
+
+    def count(self, answer: Answer, offsets: Sequence[int]) -> None:
+        name = answer.value
+        setattr(self, name, getattr(self, name) + len(offsets))
+        if answer is Answer.MISSING:
+            self.missing_offsets += offsets[: max(0, OFFSETS_KEPT - len(self.missing_offsets))]
+
+    def add(self, other: "Account") -> None:
+        for answer in Answer:
+            setattr(self, answer.value, getattr(self, answer.value) + getattr(other, answer.value))
+        self.adopted += other.adopted
+        self.missing_offsets = sorted({*self.missing_offsets, *other.missing_offsets})[:OFFSETS_KEPT]
+
+
+class Listed(NamedTuple):
+    """An offset and what it came to on a route; `of` is where the claim is that a duplicate found."""
+
+    address: TopicPartition
+    route: str
+    offset: int
+    answer: Answer
+    of: Coordinates | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which answers are told one by one, beside being counted, and to whom."""
+
+    wanted: Collection[Answer]
+    tell: Callable[[Listed], None]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts the answers of one route of one partition, and tells those that are listed."""
+
+    address: TopicPartition
+    route: str
+    account: Account
+    listing: Listing | None = None
+
+    def count(self, answer: Answer, offsets: Sequence[int], of: Coordinates | None = None) -> None:
+        self.account.count(answer, offsets)
+        if self.listing is not None and answer in self.listing.wanted:
+            for offset in offsets:
+                self.listing.tell(Listed(self.address, self.route, offset, answer, of))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stray:
+    """A claim without its event: the log has no event with this id at this offset."""
+
+    route: str
+    event_id: str
+    offset: int
+
+
+@dataclass(slots=True, kw_only=True)
+class PartitionAudit:
+    """One partition's part: the offsets from `from_offset` up to, not including, `until_offset`, read up to `at`.
+
+    Claims below `horizon` may have been removed. `differing` are chunks, by route, of which the log and the claims told
+    different things. `skipped` are the ranges of which the log showed nothing, neither a record nor a reason for a gap,
+    and `unread` those of them that no resume gave up.
+    """
+
+    address: TopicPartition
+    partition_id: int
+    from_offset: int
+    until_offset: int
+    at: int
+    horizon: int = 0
+    records: int = 0
+    routes: dict[str, Account] = field(default_factory=dict)
+    differing: list[tuple[str, int]] = field(default_factory=list)
+    skipped: list[range] = field(default_factory=list)
+    unread: list[range] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+    stray_count: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.at >= self.until_offset
+
+    @property
+    def total(self) -> Account:
+        """Over all routes: an event that two routes take counts twice."""
+        total = Account()
+        for account in self.routes.values():
+            total.add(account)
+        return total
+
+    @property
+    def ok(self) -> bool:
+        missing = any(account.missing for account in self.routes.values())
+        return not self.stray_count and not missing and not self.unread
+
+    @property
+    def unread_count(self) -> int:
+        """How many offsets showed nothing."""
+        return sum(map(len, self.unread))
+
+    def skip(self, offsets: range, given_up: Iterable[range]) -> None:
+        """Note a range of which the log showed nothing; one that is read again counts once."""
+        if offsets in self.skipped:
+            return
+        self.skipped.append(offsets)
+        self.unread += _without(offsets, given_up)
+
+    def stray(self, strays: Iterable[Stray]) -> None:
+        for each in strays:
+            self.stray_count += 1
+            if len(self.strays) < OFFSETS_KEPT:
+                self.strays.append(each)
+
+
+def _without(offsets: range, given_up: Iterable[range]) -> list[range]:
+    left = [offsets]
+    for gap in given_up:
+        pieces = [
+            (range(each.start, min(each.stop, gap.start)), range(max(each.start, gap.stop), each.stop)) for each in left
+        ]
+        left = [piece for pair in pieces for piece in pair if piece]
+    return left
+
+
+def mending(part: PartitionAudit) -> str | None:
+    """The command that gives the missing offsets their ending; None where none is missing."""
+    accounts = part.routes.values()
+    named = {offset for account in accounts for offset in account.missing_offsets}
+    if not named:
+        return None
+    # Where not all are named, the last is not known: everything up to the end of what was audited is gone over.
+    all_named = all(account.missing == len(account.missing_offsets) for account in accounts)
+    until = max(named) + 1 if all_named else part.until_offset
+    where = f"{part.address.topic}:{part.address.partition}"
+    return f"inbox replay --topic {where} --from-offset {min(named)} --until-offset {until} --execute"

@@ -1,0 +1,271 @@
+"""`inbox audit`: the topic read again, beside the sink, and each of its offsets accounted for."""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from inbox.errors import HaltError, LostPlaceError, StartupError, UnreadableError
+from inbox.kafka.cluster import Cluster
+from inbox.kafka.gaps import Gaps
+from inbox.kafka.log_reader import LogReader
+from inbox.kafka.log_stretch import readable_from
+from inbox.operations.audit.accounting import CHUNK_BITS, OFFSETS_KEPT, Listing, PartitionAudit, Stray
+from inbox.operations.audit.orphan_claims import StraySearch
+from inbox.operations.audit.partition_auditor import AuditedRoute, Recount
+from inbox.settings import Settings
+from inbox.sink.guards.log_check import misfits
+from inbox.sink.guards.log_comparison import read_comparable
+from inbox.store.inbox.audit_queries import AuditReads, Bounds, Outsider
+from inbox.store.inbox.ledger import Ledger
+from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting
+from inbox.store.postgres.session_settings import UNHURRIED
+from inbox.store.schema.compatibility import require_current
+
+_BATCH_BYTES = 32 * 1024 * 1024
+
+
+class RefusedError(Exception):
+    """What was asked for makes no sense; the text says what would."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to audit: every topic of the routes unless one is named, or some of its `partitions`.
+
+    `until_offset` is exclusive; without bounds everything that the log has and the ledger says is settled.
+    """
+
+    topic: str | None = None
+    partitions: tuple[int, ...] | None = None
+    from_offset: int | None = None
+    until_offset: int | None = None
+
+
+@dataclass(kw_only=True)
+class Audit:
+    """What was found so far; `notices` are what could not be found out.
+
+    `outsiders` are the first of `outsider_count` claims that are of none of the parts and that no sink makes.
+    """
+
+    parts: list[PartitionAudit]
+    notices: list[str] = field(default_factory=list)
+    outsiders: list[Outsider] = field(default_factory=list)
+    outsider_count: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return not self.outsider_count and all(part.ok for part in self.parts)
+
+    def add_outsider(self, outsider: Outsider) -> None:
+        self.outsider_count += 1
+        if len(self.outsiders) < OFFSETS_KEPT:
+            self.outsiders.append(outsider)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many offsets are read, and of how many."""
+        read = sum(part.at - part.from_offset for part in self.parts)
+        return read, sum(part.until_offset - part.from_offset for part in self.parts)
+
+
+Watch = Callable[[Audit], None]
+"""Called with what was found so far, after each chunk of offsets."""
+
+
+def audit(
+    settings: Settings,
+    request: Request,
+    *,
+    watch: Watch,
+    earlier: Audit | None = None,
+    listing: Listing | None = None,
+) -> Audit:
+    """Read what the ledger says is settled, and account for it; with `earlier` go on where that one ended.
+
+    What `listing` wants is told as it is found, in the order of the log.
+
+    Raises:
+        RefusedError: what was asked for makes no sense.
+        StartupError: there is no schema, or nobody may read the topic.
+        HaltError: the log is not the one that the ledger speaks of.
+        TryAgainError: the database or the brokers do not answer.
+    """
+    schema = settings.database.schema
+    connection = connect(settings.database, application_name="inbox audit", settings=UNHURRIED)
+    with closing(connection), starting("auditing"):
+        require_current(connection, schema)
+        reads = AuditReads(connection, schema, bits=CHUNK_BITS)
+        office = _Office(settings, connection, reads, listing)
+        found = earlier or Audit(parts=office.parts(request))
+        office.refuse_other_logs({part.address.topic for part in found.parts})
+        with closing(office.reader()) as reader, _seldom_collected(watch) as seen:
+            office.run(found, reader, seen)
+        office.find_outsiders(found, request)
+    return found
+
+
+@contextmanager
+def _seldom_collected(watch: Watch) -> Iterator[Watch]:
+    """The garbage collector goes round once a chunk: every event makes objects, and going round them took a third."""
+
+    def collect_and_watch(found: Audit) -> None:
+        gc.collect()
+        watch(found)
+
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield collect_and_watch
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+class _Office:
+    """What one audit works with."""
+
+    def __init__(
+        self, settings: Settings, connection: SinkConnection, reads: AuditReads, listing: Listing | None
+    ) -> None:
+        self._listing = listing
+        self._settings = settings
+        self._connection = connection
+        self._reads = reads
+        self._cluster = Cluster(settings.kafka)
+        known = reads.routes()
+        self._route_ids = {route.name: known[route.name] for route in settings.routes if route.name in known}
+
+    def parts(self, request: Request) -> list[PartitionAudit]:
+        """The ranges to audit, by the ledger as it is now: what is settled later is not asked for."""
+        routes = self._settings.routes
+        of_routes = {topic for route in routes for topic in route.topics}
+        meant = [each for each in self._reads.bounds() if each.address.topic in of_routes]
+        chosen = list(chosen_partitions(request, meant))
+        self._require_topics({each.address.topic for each in chosen})
+        log_starts = self._cluster.log_starts([each.address for each in chosen])
+        owed = self._reads.route_starts([each.partition_id for each in chosen])
+        return [self._part(each, request, log_starts[each.address], owed) for each in chosen]
+
+    def _require_topics(self, topics: set[str]) -> None:
+        """Asked first: to brokers that lack a topic its offsets are no more than a leader that is missing."""
+        if absent := topics - set(self._cluster.topics(sorted(topics))):
+            raise StartupError(f"the cluster has no topic {', '.join(sorted(absent))}; correct [kafka] or [[routes]]")
+
+    def _part(
+        self, bounds: Bounds, request: Request, log_start: int, owed: Mapping[tuple[int, int], int]
+    ) -> PartitionAudit:
+        starts = [offset for (partition_id, _), offset in owed.items() if partition_id == bounds.partition_id]
+        start = min(starts, default=bounds.start_offset) if request.from_offset is None else request.from_offset
+        until = bounds.next_offset if request.until_offset is None else min(request.until_offset, bounds.next_offset)
+        begin = min(max(start, log_start), until)
+        return PartitionAudit(
+            address=bounds.address,
+            partition_id=bounds.partition_id,
+            from_offset=begin,
+            until_offset=until,
+            at=begin,
+            horizon=bounds.horizon,
+        )
+
+    def refuse_other_logs(self, topics: set[str]) -> None:
+        cluster_id = self._cluster.cluster_id()
+        ledger = Ledger(self._settings.database.schema)
+        found = read_comparable(
+            self._cluster, cluster_id, sorted(topics), lambda names: ledger.known(self._connection, names)
+        )
+        if absent := topics - set(found):
+            raise StartupError(f"the cluster has no topic {', '.join(sorted(absent))}; correct [kafka] or [[routes]]")
+        for each in found.values():
+            if lines := misfits(each.known, each.log):
+                raise HaltError("\n".join(lines))
+        self._topic_ids = {name: each.log.topic_id for name, each in found.items()}
+
+    def reader(self) -> LogReader:
+        """One that passes over no gap without a reason."""
+        kafka = self._settings.kafka
+        gaps = Gaps(kafka, self._cluster, once_compacted=self._settings.sink.once_compacted)
+        return LogReader(kafka, batch_bytes=_BATCH_BYTES, gaps=gaps)
+
+    def run(self, found: Audit, reader: LogReader, watch: Watch) -> None:
+        watch(found)
+        left = [part for part in found.parts if not part.done]
+        claims = self._reads.claims([(part.partition_id, part.at, part.until_offset) for part in left])
+        owed = self._reads.route_starts([part.partition_id for part in left])
+        for part in left:
+            routes = self._audited(part, owed)
+            recount = Recount(part, routes, self._reads, lambda: snapshot(self._connection), claims, self._listing)
+            self._read(part, recount, reader, found, watch)
+        self._find_strays(found.parts, reader, found.notices)
+
+    def _find_strays(self, parts: Sequence[PartitionAudit], reader: LogReader, notices: list[str]) -> None:
+        for part in parts:
+            part.strays, part.stray_count = [], 0  # an interrupted audit may have found some of them
+        if differing := [part for part in parts if part.differing]:
+            search = StraySearch(
+                self._reads, self._cluster, reader, self._settings.routes, self._route_ids, self._topic_ids
+            )
+            search.run(differing, notices)
+
+    def find_outsiders(self, found: Audit, request: Request) -> None:
+        """Claims that no sink makes: those of the parts are strays of theirs, others count where all are meant."""
+        if request.until_offset is not None:
+            return
+        parts = {part.partition_id: part for part in found.parts}
+        for each in self._reads.outsiders():
+            part = parts.get(each.partition_id)
+            if part is not None and each.route is not None:
+                part.stray([Stray(route=each.route, event_id=each.event_id, offset=each.offset)])
+            elif part is not None or request.topic is None:
+                found.add_outsider(each)
+
+    def _audited(self, part: PartitionAudit, owed: Mapping[tuple[int, int], int]) -> list[AuditedRoute]:
+        """The routes that take the partition's topic and were registered by a sink that started."""
+        return [
+            AuditedRoute(route, self._route_ids[route.name], owed.get((part.partition_id, self._route_ids[route.name])))
+            for route in self._settings.routes
+            if part.address.topic in route.topics and route.name in self._route_ids
+        ]
+
+    def _read(self, part: PartitionAudit, recount: Recount, reader: LogReader, found: Audit, watch: Watch) -> None:
+        recount.decode_as(self._topic_ids[part.address.topic])
+        place = part.at
+        while not part.done:
+            try:
+                for records, reached in reader.read(part.address, place, part.until_offset):
+                    place = reached
+                    for _ in recount.add(records, reached):
+                        watch(found)
+            except LostPlaceError:
+                start = min(self._cluster.log_starts([part.address])[part.address], part.until_offset)
+                if start <= place:
+                    raise
+                found.notices.append(f"{part.address}: {part.at} up to {start - 1} were deleted while they were read")
+                recount.skip_to(start)
+                place = start
+            except UnreadableError as error:
+                place = self._behind(error, part)
+                for _ in recount.add([], place):
+                    watch(found)
+
+    def _behind(self, error: UnreadableError, part: PartitionAudit) -> int:
+        """Note what cannot be read, and return where reading goes on behind it."""
+        end = error.gap
+        if end is None:
+            end = readable_from(self._settings.kafka, part.address, error.offset, part.until_offset)
+        part.skip(range(error.offset, end), self._reads.given_up(part.partition_id))
+        return end
+
+
+def chosen_partitions(request: Request, meant: Sequence[Bounds]) -> Iterator[Bounds]:
+    """Those of the ledger's partitions that are asked for; raises RefusedError where one is not there."""
+    of_topic = [each for each in meant if request.topic in (None, each.address.topic)]
+    if request.topic is not None and not of_topic:
+        there = ", ".join(sorted({each.address.topic for each in meant})) or "none"
+        raise RefusedError(f"the ledger has no topic {request.topic} of these routes; it has {there}")
+    numbers = {each.address.partition for each in of_topic}
+    if absent := set(request.partitions or ()) - numbers:
+        raise RefusedError(f"the ledger has no partition {', '.join(map(str, sorted(absent)))} of {request.topic}")
+    yield from (each for each in of_topic if request.partitions is None or each.address.partition in request.partitions)

@@ -1,0 +1,45 @@
+"""How far an audit is and what it found, as JSON that another one goes on from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from inbox.events import TopicPartition
+from inbox.operations.audit.accounting import Account, PartitionAudit, Stray
+
+_FORM = 1
+_RANGES = ("skipped", "unread")
+
+
+class ForeignPlaceError(Exception):
+    """The place is of another audit, or of none."""
+
+
+def as_json(of: Mapping[str, Any], parts: Sequence[PartitionAudit]) -> dict[str, Any]:
+    """`of` says of which audit: only the same one may go on from it."""
+    return {"inbox_audit": _FORM, "of": dict(of), "partitions": [_part_json(part) for part in parts]}
+
+
+def from_json(of: Mapping[str, Any], document: Any) -> list[PartitionAudit]:
+    """Raises ForeignPlaceError."""
+    if not isinstance(document, dict) or document.get("inbox_audit") != _FORM:
+        raise ForeignPlaceError("it is not the place of an audit")
+    if document["of"] != dict(of):
+        raise ForeignPlaceError(f"it is the place of another audit: {document['of']}")
+    return [_part(each) for each in document["partitions"]]
+
+
+def _part_json(part: PartitionAudit) -> dict[str, Any]:
+    ranges = {name: [[each.start, each.stop] for each in getattr(part, name)] for name in _RANGES}
+    return {**asdict(part), "address": list(part.address), **ranges}
+
+
+def _part(found: dict[str, Any]) -> PartitionAudit:
+    parsed = {
+        "address": TopicPartition(*found["address"]),
+        "routes": {name: Account(**account) for name, account in found["routes"].items()},
+        "differing": [(name, chunk) for name, chunk in found["differing"]],
+        "strays": [Stray(**stray) for stray in found["strays"]],
+    }
+    ranges = {name: [range(start, stop) for start, stop in found.get(name, ())] for name in _RANGES}
+    return PartitionAudit(**{**found, **parsed, **ranges})

@@ -1,0 +1,123 @@
+"""One chunk of a log on one route: what it expects of the claims, and what each of its offsets comes to."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+from inbox.operations.audit.accounting import Answer, Tally
+from inbox.store.inbox.audit_queries import Coordinates
+
+
+class ClaimSum(NamedTuple):
+    """How many claims, and the sum of their fingerprints: equal sums are equal sets, in whatever order."""
+
+    claims: int = 0
+    total: int = 0
+
+
+class ClaimPlace(NamedTuple):
+    """Where the claim is that bears an event's id; `at` is None where that is not known (it was adopted)."""
+
+    at: Coordinates | None
+
+
+def fingerprint(event_id: bytes, offset: int) -> int:
+    """As `claims` in audit.sql computes it, a signed 64 bit integer."""
+    digest = sha256(event_id + offset.to_bytes(8, "big", signed=True)).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+@dataclass(slots=True)
+class Events:
+    """The events of one route in one chunk.
+
+    `ids` and `offsets` are parallel; `without_id` are offsets of events that cannot have a claim, since they have no
+    id, and `filtered` those that the route passes over.
+    """
+
+    ids: list[bytes] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    without_id: list[int] = field(default_factory=list)
+    filtered: list[int] = field(default_factory=list)
+
+    def expected(self, except_at: Collection[int]) -> ClaimSum:
+        """The sum of claims if every event has its own, but those at the offsets given."""
+        prints = [
+            fingerprint(event_id, offset)
+            for event_id, offset in zip(self.ids, self.offsets, strict=True)
+            if offset not in except_at
+        ]
+        return ClaimSum(len(prints), sum(prints))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What bears on the answers beside the claims.
+
+    `open_letters` and `discarded` are offsets of dead letters; the route owes from `owes_from` on; claims may have
+    been removed below `horizon`; `given_up` are the ranges that a resume passed over.
+    """
+
+    owes_from: int
+    open_letters: Collection[int] = ()
+    discarded: Collection[int] = ()
+    horizon: int = 0
+    given_up: Sequence[range] = ()
+
+
+def all_claimed(events: Events, around: Circumstances, tally: Tally) -> None:
+    """Count a chunk whose claims are exactly those expected: each event has its own, but the open letters."""
+    filtered = [offset for offset in events.filtered if offset >= around.owes_from]
+    tally.count(Answer.FILTERED, filtered)
+    letters = [each for each in events.offsets if each in around.open_letters or each in around.discarded]
+    tally.count(Answer.DEAD_LETTERED, letters)
+    tally.account.applied += len(events.offsets) - len(letters)
+    _count_unclaimed(events.without_id, around, tally)
+
+
+def one_by_one(
+    events: Events, unlike: Mapping[int, ClaimPlace | None], around: Circumstances, tally: Tally
+) -> ClaimSum:
+    """Count a chunk by the claims that were found: `unlike` has, by place, events without a claim of their own.
+
+    Returns:
+        The sum of the claims that are the events' own.
+    """
+    tally.count(Answer.FILTERED, [offset for offset in events.filtered if offset >= around.owes_from])
+    account, claims, total = tally.account, 0, 0
+    unclaimed = list(events.without_id)
+    for place, (event_id, offset) in enumerate(zip(events.ids, events.offsets, strict=True)):
+        own = place not in unlike
+        if own:
+            claims, total = claims + 1, total + fingerprint(event_id, offset)
+        if offset in around.open_letters or offset in around.discarded:
+            tally.count(Answer.DEAD_LETTERED, [offset])
+        elif own:
+            account.applied += 1
+        elif (claim := unlike[place]) is None:
+            unclaimed.append(offset)
+        elif claim.at is None:
+            account.applied += 1
+            account.adopted += 1
+        else:
+            tally.count(Answer.DUPLICATE, [offset], claim.at)
+    _count_unclaimed(unclaimed, around, tally)
+    return ClaimSum(claims, total)
+
+
+def _count_unclaimed(offsets: Sequence[int], around: Circumstances, tally: Tally) -> None:
+    for offset in sorted(offsets):
+        if (answer := _unclaimed(offset, around)) is not None:
+            tally.count(answer, [offset])
+
+
+def _unclaimed(offset: int, around: Circumstances) -> Answer | None:
+    """What an event without any claim comes to; None where the route does not owe it an ending."""
+    if offset in around.open_letters or offset in around.discarded:
+        return Answer.DEAD_LETTERED
+    if offset < around.owes_from:
+        return None
+    if any(offset in gap for gap in around.given_up):
+        return Answer.PASSED_OVER
+    return Answer.UNKNOWN if offset < around.horizon else Answer.MISSING

@@ -1,0 +1,53 @@
+"""`inbox audit --quick`: the ledger held against its own history, without Kafka and without the claims."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from inbox.events import Settlement, TopicPartition
+from inbox.operations.audit.accounting import CHUNK_BITS
+from inbox.operations.audit.audit import Request, chosen_partitions
+from inbox.operations.audit.history import faults
+from inbox.settings import Settings
+from inbox.store.inbox.audit_queries import AuditReads
+from inbox.store.postgres.connection import connect, snapshot, starting
+from inbox.store.postgres.session_settings import UNHURRIED
+from inbox.store.schema.compatibility import require_current
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuickPart:
+    """What the history of a partition covers and counts, and a sentence for each thing that does not fit."""
+
+    address: TopicPartition
+    from_offset: int
+    until_offset: int
+    total: Settlement
+    faults: Sequence[str]
+
+
+def quick_audit(settings: Settings, request: Request) -> list[QuickPart]:
+    """All of one moment, so that a running sink is no fault.
+
+    Raises:
+        RefusedError: what was asked for makes no sense.
+        StartupError: there is no schema, or it is of another version.
+        TryAgainError: the database does not answer.
+    """
+    connection = connect(settings.database, application_name="inbox audit", settings=UNHURRIED)
+    with closing(connection), starting("auditing"):
+        require_current(connection, settings.database.schema)
+        reads = AuditReads(connection, settings.database.schema, bits=CHUNK_BITS)
+        with snapshot(connection):
+            meant = {each.address for each in chosen_partitions(request, reads.bounds())}
+            return [
+                QuickPart(
+                    address=history.address,
+                    from_offset=history.from_offset,
+                    until_offset=history.until_offset,
+                    total=history.total,
+                    faults=faults(history),
+                )
+                for history in reads.histories()
+                if history.address in meant
+            ]

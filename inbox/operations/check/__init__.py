@@ -1,0 +1,1 @@
+"""`inbox check`: everything that a start needs, each problem with its remedy."""

@@ -1,0 +1,110 @@
+"""Questions that are all asked, whatever the ones before came to, and what was found."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from inbox.errors import InboxError, TryAgainError
+from inbox.kafka.cluster import Cluster
+from inbox.kafka.options import KafkaOptions
+from inbox.operations.check.transport_advice import advice_on_brokers, advice_on_database
+from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.postgres.server import transport_of
+
+BROKER_SECONDS = 5.0
+
+
+class Verdict(StrEnum):
+    """What became of a check; an advice is no failure."""
+
+    OK = "ok"
+    ADVICE = "advice"
+    FAILED = "failed"
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check. A problem is a sentence with its remedy; where nothing could be checked, it says why."""
+
+    subject: str
+    verdict: Verdict
+    problems: Sequence[str] = ()
+
+
+class UnaskedError(Exception):
+    """A question that makes no sense after what an earlier one found."""
+
+
+class Examination:
+    """What was found so far, and the servers that later questions are put to; nothing is changed anywhere."""
+
+    def __init__(self, database: DatabaseOptions, kafka: KafkaOptions) -> None:
+        self._database = database
+        self._kafka = kafka
+        self._connection: SinkConnection | None = None
+        self._cluster: Cluster | None = None
+        self.cluster_id = ""
+        self.findings = [Finding("configuration", Verdict.OK)]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def ask(self, subject: str, question: Callable[[], object], *, when_away: str = "try again later") -> None:
+        """`when_away` is the remedy where a server does not answer, which an outage's own text lacks.
+
+        A question that noted what it found itself is not noted once more.
+        """
+        noted = len(self.findings)
+        try:
+            with starting("asking the database"):
+                question()
+        except UnaskedError as error:
+            finding = Finding(subject, Verdict.NOT_CHECKED, [str(error)])
+        except TryAgainError as error:
+            finding = Finding(subject, Verdict.FAILED, [f"{error}; {when_away}"])
+        except InboxError as error:
+            finding = Finding(subject, Verdict.FAILED, str(error).splitlines())
+        else:
+            finding = Finding(subject, Verdict.OK)
+        if len(self.findings) == noted:
+            self.findings.append(finding)
+
+    def advise(self, subject: str, advice: Sequence[str]) -> None:
+        """Note what is unwise, if anything is."""
+        if advice:
+            self.findings.append(Finding(subject, Verdict.ADVICE, advice))
+
+    def advise_on_transport(self) -> None:
+        """Note where logins or events travel to other machines without protection."""
+        self.advise("way to the database", advice_on_database(transport_of(self._database)))
+        self.advise("way to the brokers", advice_on_brokers(self._kafka))
+
+    def find_database(self) -> None:
+        self.ask("database", self._connect, when_away="start the server, or correct [database] url")
+
+    def find_brokers(self) -> None:
+        self.ask("brokers", self.reach_brokers, when_away="start them, or correct [kafka] bootstrap.servers")
+
+    def database(self) -> SinkConnection:
+        """Raises UnaskedError where there is none."""
+        if self._connection is None:
+            raise UnaskedError("the database cannot be asked")
+        return self._connection
+
+    def cluster(self) -> Cluster:
+        """Raises UnaskedError where there is none."""
+        if self._cluster is None:
+            raise UnaskedError("the brokers cannot be asked")
+        return self._cluster
+
+    def _connect(self) -> None:
+        self._connection = connect(self._database, application_name="inbox check", read_only=True)
+
+    def reach_brokers(self) -> None:
+        """Find the cluster; raises StartupError where the brokers, or librdkafka, refuse."""
+        cluster = Cluster(self._kafka, timeout_seconds=BROKER_SECONDS)
+        self.cluster_id = cluster.cluster_id()
+        self._cluster = cluster

@@ -1,0 +1,210 @@
+"""Everything that a start needs, looked at all at once; nothing is changed anywhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+
+from inbox.bootstrap.permissions import require_kafka_rights, require_rights
+from inbox.bootstrap.routes import handler_routes, table_routes
+from inbox.bootstrap.static_member import advice_on_instance
+from inbox.bootstrap.topics import first_offsets, no_topic, sink_identity, wanted_topics
+from inbox.bootstrap.worker import require_logged
+from inbox.errors import InboxError, StartupError
+from inbox.handlers import load_handler, offered_by
+from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.consumer import require_consumer
+from inbox.operations.check.checks import Examination, Finding, UnaskedError, Verdict
+from inbox.operations.check.id_advice import advice_on_keys
+from inbox.operations.check.outbox import check_capture_topics, check_existing, check_publishing, require_capture
+from inbox.operations.check.role_advice import advice_on_retention, advice_on_role
+from inbox.settings import Settings
+from inbox.sink.guards.log_comparison import read_comparable
+from inbox.store.inbox.ledger import Ledger
+from inbox.store.inbox.registration import Register
+from inbox.store.options import RelayKind, TableTarget
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.privileges.check import hidden_owners_remedy
+from inbox.store.schema.compatibility import require_current
+from inbox.store.tables.durability import advice_on_server, advice_on_target
+from inbox.store.tables.lookup import located
+from inbox.store.tables.search_path import open_schemas
+from inbox.store.tables.writer import TableWriter
+
+
+def check(settings: Settings) -> list[Finding]:
+    """What a start would find, in the order in which it would ask; reading the settings was the first."""
+    examination = _Examination(settings)
+    with closing(examination):
+        examination.run()
+    return examination.findings
+
+
+def _of_open_schema(schema: str, role: str) -> str:
+    who = "every role" if role == "PUBLIC" else f"the role {role}"
+    return (
+        f"{who} may create in the schema {schema} of the search path, and what it makes there may run with the rights "
+        f"of this sink's role where handlers and triggers name no schema; REVOKE CREATE ON SCHEMA {schema} FROM {role}"
+    )
+
+
+class _Examination(Examination):
+    """What a sink needs; later questions need what earlier ones found."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.database, settings.kafka)
+        self._settings = settings
+        self._migrated = False
+        self._topics: dict[str, TopicView] = {}
+
+    def run(self) -> None:
+        settings = self._settings
+        for route, name in handler_routes(settings.routes):
+            package = offered_by(name)
+            source = f" (from {package})" if package else ""
+            self.ask(f"handler of route {route.name}{source}", partial(load_handler, name))
+        self.find_database()
+        self.ask(f"schema {settings.database.schema}", self._find_schema)
+        self.ask("rights in the database", lambda: require_rights(self.database(), settings))
+        self._advise_on_search_path()
+        self._advise_on_role()
+        self._advise_on_durability()
+        if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
+            self.ask("change data capture", self._find_capture)
+        for route, target in table_routes(settings.routes):
+            self.ask(f"table of route {route.name}", partial(self._find_table, target))
+        self.find_brokers()
+        for topic in wanted_topics(settings.routes):
+            self.ask(f"topic {topic}", partial(self._find_topic, topic))
+        self.ask("rights in Kafka", lambda: require_kafka_rights(self.cluster(), self._topics))
+        self.advise_on_transport()
+        self._advise_on_gaps()
+        self._advise_on_instance()
+        self._advise_on_owners()
+        self._advise_on_keys()
+        self.ask("ledger", self._compare_ledger)
+        if settings.outbox is not None and settings.outbox.relay is RelayKind.INBOX:
+            copies = [settings.failures.copy_to] if settings.failures.copy_to else []
+            check_existing(self, settings.outbox)
+            check_publishing(self, settings.database.schema, settings.kafka, settings.outbox, *copies)
+        if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
+            check_capture_topics(self, settings.database, settings.kafka, settings.outbox)
+
+    def reach_brokers(self) -> None:
+        require_consumer(self._settings.kafka)
+        super().reach_brokers()
+
+    def _find_schema(self) -> None:
+        require_current(self.database(), self._settings.database.schema, self._settings.outbox)
+        self._migrated = True
+        require_logged(self.database(), self._settings.database.schema)
+
+    def _advise_on_search_path(self) -> None:
+        try:
+            found = open_schemas(self.database())
+        except (UnaskedError, InboxError):
+            return  # what there is to say of the database is said
+        if advice := [_of_open_schema(*each) for each in found]:
+            self.findings.append(Finding("search path", Verdict.ADVICE, advice))
+
+    def _advise_on_role(self) -> None:
+        if not self._migrated:
+            return
+        connection, settings = self.database(), self._settings
+        schema = settings.database.schema
+        try:
+            of_role = advice_on_role(connection, schema)
+            of_retention = advice_on_retention(connection, schema, settings.retention)
+        except InboxError:
+            return  # the rights were asked for
+        findings = {"rights beyond need": of_role, "retention": of_retention}
+        self.findings += [Finding(subject, Verdict.ADVICE, advice) for subject, advice in findings.items() if advice]
+
+    def _advise_on_durability(self) -> None:
+        targets = [target.name for _, target in table_routes(self._settings.routes)]
+        try:
+            connection = self.database()
+            advice = list(advice_on_server(connection))
+            for name in dict.fromkeys(targets):
+                advice += advice_on_target(connection, located(connection, name).as_string())
+        except (UnaskedError, InboxError):
+            return
+        if advice:
+            self.findings.append(Finding("what a crash may lose", Verdict.ADVICE, advice))
+
+    def _find_capture(self) -> None:
+        connection = self.database()
+        if not self._migrated:
+            raise UnaskedError("the schema holds no outbox of this version")
+        require_capture(connection, self._settings.database)
+
+    def _find_table(self, target: TableTarget) -> None:
+        TableWriter(self.database(), target)
+
+    def _find_topic(self, name: str) -> None:
+        found = self.cluster().topics([name])
+        if name not in found:
+            raise StartupError(no_topic(name))
+        self._topics.update(found)
+
+    def _advise_on_gaps(self) -> None:
+        """Whether a gap in a log is due to compaction is asked of the topic's configuration."""
+        problems = []
+        for name in self._topics:
+            try:
+                self.cluster().compacted([name])
+            except StartupError:
+                problems.append(
+                    f"this user lacks DESCRIBE_CONFIGS on topic {name}, so a gap in its log is taken for compaction "
+                    "and passed over; grant it (kafka-acls --operation DescribeConfigs)"
+                )
+            except (InboxError, UnaskedError):
+                return
+        if problems:
+            self.findings.append(Finding("gaps in the log", Verdict.ADVICE, problems))
+
+    def _advise_on_instance(self) -> None:
+        if advice := advice_on_instance(self._settings):
+            self.findings.append(Finding("static membership", Verdict.ADVICE, advice))
+
+    def _advise_on_owners(self) -> None:
+        if not self._migrated:
+            return
+        connection, topics = self.database(), wanted_topics(self._settings.routes)
+        try:
+            roles = Ledger(self._settings.database.schema).hidden_owners(connection, topics)
+        except InboxError:
+            return  # the next question finds it
+        if roles:
+            problem = hidden_owners_remedy(connection, roles)
+            self.findings.append(Finding("sessions of other workers", Verdict.ADVICE, [problem]))
+
+    def _advise_on_keys(self) -> None:
+        try:
+            compacted = self.cluster().compacted(list(self._topics))
+        except (InboxError, UnaskedError):
+            compacted = set()
+        if advice := advice_on_keys(self._settings, compacted):
+            self.findings.append(Finding("ids of events", Verdict.ADVICE, advice))
+
+    def _compare_ledger(self) -> None:
+        connection, cluster = self.database(), self.cluster()
+        if not self._migrated:
+            raise UnaskedError("the schema holds no ledger of this version")
+        problems = list(self._misfits(connection, cluster))
+        if problems:
+            raise StartupError("\n".join(problems))
+
+    def _misfits(self, connection: SinkConnection, cluster: Cluster) -> Iterator[str]:
+        """Whose the ledger is, and for each topic whether the log is still the one that it speaks of."""
+        schema, settings = self._settings.database.schema, self._settings
+        identity = sink_identity(settings, self.cluster_id)
+        questions: list[Callable[[], object]] = [lambda: Register(schema).review(connection, identity)]
+        found = read_comparable(
+            cluster, self.cluster_id, sorted(self._topics), lambda names: Ledger(schema).known(connection, names)
+        )
+        questions += [partial(first_offsets, each, cluster, settings.sink.start) for each in found.values()]
+        for question in questions:
+            try:
+                question()
+            except InboxError as error:
+                yield str(error)

@@ -1,0 +1,1 @@
+"""`inbox dead-letters`: what a person does with dead letters."""

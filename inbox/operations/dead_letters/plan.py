@@ -1,0 +1,138 @@
+"""Dead letters, read and planned for; nothing here changes one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+
+from inbox.errors import StartupError
+from inbox.failure_policy import Order
+from inbox.operations.dead_letters.retry import Unit
+from inbox.settings import Settings
+from inbox.store.inbox.dead_letter_queries import Concerned, Letter, Letters, Selection
+from inbox.store.inbox.dead_letters import OPEN, State
+from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting
+from inbox.store.schema.compatibility import require_current
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitPlan:
+    """What is resolved in one transaction, at least one letter; `behind`: what a discard leaves open of the key."""
+
+    unit: Unit
+    letters: Sequence[Concerned]
+    behind: Sequence[Concerned] = ()
+
+    @property
+    def first(self) -> Concerned:
+        """The letter that is resolved first."""
+        return self.letters[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`unknown` ids are of no letter; `resolved` were retried or discarded before."""
+
+    units: Sequence[UnitPlan]
+    unknown: Sequence[int]
+    resolved: Sequence[Letter]
+
+
+def read_letters(
+    options: DatabaseOptions, selection: Selection, *, resolved_too: bool, whole: bool
+) -> Iterator[Letter]:
+    """The letters that fit, as of one moment, in the order of route, partition, key and offset.
+
+    Raises:
+        StartupError: there is no schema, or it is of another version.
+        TryAgainError: the database does not answer.
+    """
+    letters = Letters(options.schema)
+    with _reading(options) as connection:
+        ids = letters.select(connection, selection, tuple(State) if resolved_too else OPEN)
+        yield from letters.read(connection, ids, whole=whole)
+
+
+def plan_retry(settings: Settings, selection: Selection) -> Plan:
+    """A key is applied whole, since no event may overtake an earlier one; each letter alone where `order` is "none".
+
+    Raises:
+        StartupError: as `read_letters`; or the configuration lacks the route of a letter.
+        TryAgainError: as `read_letters`.
+    """
+    by_key = settings.failures.order is not Order.NONE
+    plan = _plan(settings.database, selection, lambda letters: _to_retry(letters, by_key=by_key))
+    here = {route.name for route in settings.routes}
+    if absent := sorted({each.first.route for each in plan.units} - here):
+        raise StartupError(
+            f"the configuration has no route {', '.join(absent)}, whose dead letters are meant; restore it, or choose "
+            "others with --route, or discard them"
+        )
+    return plan
+
+
+def plan_discard(options: DatabaseOptions, selection: Selection) -> Plan:
+    """The letters that are meant, and no other of their keys.
+
+    Raises:
+        StartupError, TryAgainError: as `read_letters`.
+    """
+    return _plan(options, selection, _to_discard)
+
+
+def _plan(
+    options: DatabaseOptions, selection: Selection, units: Callable[[Sequence[Concerned]], Iterator[UnitPlan]]
+) -> Plan:
+    letters = Letters(options.schema)
+    with _reading(options) as connection:
+        chosen = letters.select(connection, selection, OPEN)
+        named = list(letters.read(connection, selection.ids or (), whole=False))
+        concerned = letters.concerned(connection, chosen)
+    planned = [unit for group in _keys(concerned) for unit in units(group)]
+    known = {letter.dead_letter_id for letter in named}
+    return Plan(
+        units=planned,
+        unknown=[each for each in selection.ids or () if each not in known],
+        resolved=[letter for letter in named if letter.state not in OPEN],
+    )
+
+
+def _keys(letters: Sequence[Concerned]) -> Iterator[list[Concerned]]:
+    """Those of one key together; one without a key alone."""
+    for (_, _, key), group in groupby(letters, key=lambda each: (each.route_id, each.partition_id, each.key)):
+        if key is None:
+            yield from ([each] for each in group)
+        else:
+            yield list(group)
+
+
+def _to_retry(letters: Sequence[Concerned], *, by_key: bool) -> Iterator[UnitPlan]:
+    if by_key and letters[0].key is not None:
+        yield UnitPlan(unit=_unit(letters, letters[0].key), letters=letters)
+    else:
+        yield from (UnitPlan(unit=_unit([each], None), letters=[each]) for each in letters if each.selected)
+
+
+def _to_discard(letters: Sequence[Concerned]) -> Iterator[UnitPlan]:
+    chosen = [each for each in letters if each.selected]
+    behind = [each for each in letters if not each.selected]
+    yield UnitPlan(unit=_unit(chosen, None), letters=chosen, behind=behind)
+
+
+def _unit(letters: Sequence[Concerned], key: bytes | None) -> Unit:
+    return Unit(
+        route_id=letters[0].route_id,
+        partition_id=letters[0].partition_id,
+        key=key,
+        ids=tuple(each.dead_letter_id for each in letters),
+    )
+
+
+@contextmanager
+def _reading(options: DatabaseOptions) -> Iterator[SinkConnection]:
+    connection = connect(options, application_name="inbox dead-letters")
+    with closing(connection), starting("reading the dead letters"):
+        require_current(connection, options.schema)
+        with snapshot(connection):
+            yield connection

@@ -1,0 +1,119 @@
+"""Dead letters, retried and discarded beside a running sink."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from typing import TypeVar
+
+from inbox.bootstrap.permissions import require_rights
+from inbox.bootstrap.retry import patiently
+from inbox.bootstrap.routes import bind_route, handler_routes, table_routes
+from inbox.bootstrap.topics import sink_identity
+from inbox.failure_policy import FailureLimits
+from inbox.handlers import load_handler
+from inbox.operations.dead_letters.plan import Plan, UnitPlan
+from inbox.operations.dead_letters.retry import LetterDesk, Retried, Unit
+from inbox.operations.operator import this_person
+from inbox.settings import Settings
+from inbox.sink.guards.handler_calls import UnwatchedCalls
+from inbox.sink.settle.context import BoundRoute
+from inbox.store.inbox.registration import Register
+from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.connection import SinkConnection, connect, is_usable, starting
+from inbox.store.postgres.handler_session import HandlerSession
+from inbox.store.tables.writer import TableWriter
+
+_Answer = TypeVar("_Answer")
+
+_PATIENCE_SECONDS = 60.0
+"""How long an outage is waited out; a deadlock with the sink, which takes its locks in another order, is one too."""
+
+
+def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, Retried]]:
+    """Applies what is planned, a transaction each; what is told is committed.
+
+    Raises:
+        StartupError: a handler, a table or a right is missing; nothing was changed.
+        TryAgainError: the database stayed away, or a handler says again and again that something else does.
+        HaltError: a handler ended the transaction.
+    """
+    routes = {route.name: route for route in settings.routes}
+    with closing(_Office(settings.database, settings.failures, by)) as office:
+        bound = bind_routes(settings, office.connect(), {each.first.route: each.first.route_id for each in plan.units})
+
+        def retry_one(unit: Unit, name: str) -> Retried:
+            at_most = settings.sink.batch_events
+            return office.ask(lambda desk: desk.retry(unit, routes[name], bound[name], at_most=at_most))
+
+        for each in plan.units:
+            yield each, retry_one(each.unit, each.first.route)
+
+
+def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, int]]:
+    """Gives up what is planned, a transaction each, and tells how many letters were still open.
+
+    Raises:
+        TryAgainError: the database stayed away.
+    """
+    with closing(_Office(options, FailureLimits(), by)) as office:
+
+        def discard_one(unit: Unit) -> int:
+            return office.ask(lambda desk: desk.discard(unit))
+
+        for each in plan.units:
+            yield each, discard_one(each.unit)
+
+
+class _Office:
+    """A desk, opened anew when its connection broke."""
+
+    def __init__(self, options: DatabaseOptions, limits: FailureLimits, by: str | None) -> None:
+        self._options = options
+        self._limits = limits
+        self._by = by
+        self._connection: SinkConnection | None = None
+        self._desk: LetterDesk | None = None
+
+    def connect(self) -> SinkConnection:
+        if self._connection is None or not is_usable(self._connection):
+            self.close()
+            self._connection = connect(
+                self._options,
+                application_name="inbox dead-letters",
+                longest_call_seconds=self._limits.handler_timeout.total_seconds(),
+            )
+            self._desk = None
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def ask(self, action: Callable[[LetterDesk], _Answer]) -> _Answer:
+        """What the desk answers, once it does: who asks again finds what is open then."""
+        return patiently(lambda: action(self._open()), _PATIENCE_SECONDS, threading.Event())
+
+    def _open(self) -> LetterDesk:
+        connection = self.connect()
+        if self._desk is None:
+            self._desk = LetterDesk(
+                connection,
+                HandlerSession(connection),
+                schema=self._options.schema,
+                limits=self._limits,
+                by=self._by or this_person(connection),
+            )
+        return self._desk
+
+
+def bind_routes(settings: Settings, connection: SinkConnection, wanted: Mapping[str, int]) -> Mapping[str, BoundRoute]:
+    """The routes of this name, with what they do; each has the id that its letters name."""
+    routes = [route for route in settings.routes if route.name in wanted]
+    handlers = {route.name: load_handler(name) for route, name in handler_routes(routes)}
+    with starting("preparing the routes"):
+        register = Register(settings.database.schema)
+        register.review(connection, sink_identity(settings, register.bound_cluster(connection)))
+        require_rights(connection, settings)
+        writers = {route.name: TableWriter(connection, target) for route, target in table_routes(routes)}
+    calls = UnwatchedCalls()
+    return {route.name: bind_route(route, wanted[route.name], settings, handlers, writers, calls) for route in routes}

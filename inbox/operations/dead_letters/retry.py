@@ -1,0 +1,202 @@
+"""Dead letters resolved while the sink runs: applied in order after all, or given up.
+
+One transaction for each key of a route and partition. It locks the partition's row of the ledger first, so that no
+batch of the partition commits between what is read here and what is done, and ends by raising the owner epoch: a
+worker that settled by the old list of parked keys is fenced, and reads the new one when it acquires the partition.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from inbox.errors import SmallerBatchError
+from inbox.failure_policy import FailureLimits, Order
+from inbox.sink.batch import Column
+from inbox.sink.decoder import TopicDecoder
+from inbox.sink.routes import Route
+from inbox.sink.settle.claims import payload_hash
+from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.settle.slow_path import RouteSettling
+from inbox.store.inbox.claims import Claims, Processed
+from inbox.store.inbox.dead_letter_queries import Letter, Letters
+from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, EventTooLargeError, State
+from inbox.store.inbox.error_texts import shown
+from inbox.store.inbox.ledger import Ledger
+from inbox.store.postgres.batch_transaction import BatchTransaction
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.handler_session import HandlerSession
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What one transaction resolves: the letters of a key, or, where `key` is None, those with these ids."""
+
+    route_id: int
+    partition_id: int
+    key: bytes | None
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retried:
+    """What became of a unit.
+
+    `filtered`: the route as it is configured now passes them over. `failed` are ids with the new error; `waiting` still
+    stand behind such a one.
+    """
+
+    applied: int = 0
+    duplicate: int = 0
+    filtered: int = 0
+    failed: Sequence[tuple[int, str]] = ()
+    waiting: int = 0
+
+    def add(self, other: "Retried") -> "Retried":
+        return Retried(
+            applied=self.applied + other.applied,
+            duplicate=self.duplicate + other.duplicate,
+            filtered=self.filtered + other.filtered,
+            failed=other.failed,
+            waiting=other.waiting,
+        )
+
+
+class LetterDesk:
+    """Resolves dead letters on one connection; `by` is who does."""
+
+    def __init__(
+        self, connection: SinkConnection, session: HandlerSession, *, schema: str, limits: FailureLimits, by: str
+    ) -> None:
+        self._connection = connection
+        self._ledger = Ledger(schema)
+        self._letters = Letters(schema)
+        self._dead_letters = DeadLetters(schema)
+        self._processed = Processed(schema)
+        self._by = by
+        # Behind savepoints, always: a failed attempt shall not give up the lock on the ledger.
+        self._transaction = BatchTransaction(connection, handlers=True)
+        ordered = replace(limits, order=Order.KEY)
+        self._attempts = Attempts(connection, session, self._transaction, self._processed, ordered)
+
+    def retry(self, unit: Unit, route: Route, bound: BoundRoute, *, at_most: int) -> Retried:
+        """Apply the open letters of the unit in order, up to the first that fails again.
+
+        Raises:
+            TryAgainError: an outage; ask again, the letters that are open then are the answer.
+            HaltError: a handler ended the transaction.
+        """
+        total = Retried()
+        while True:
+            try:
+                done, more = self._retry_some(unit, route, bound, at_most)
+            except SmallerBatchError:
+                if at_most == 1:
+                    raise
+                at_most //= 2
+                continue
+            total = total.add(done)
+            if not more:
+                return total
+
+    def discard(self, unit: Unit) -> int:
+        """Give up the letters of the unit that are still open; their claims keep a producer's duplicates out.
+
+        Returns:
+            How many were given up. Raises TryAgainError as `retry`.
+        """
+        return self._locked(unit, lambda: self._give_up(unit))
+
+    def _retry_some(self, unit: Unit, route: Route, bound: BoundRoute, at_most: int) -> tuple[Retried, bool]:
+        def apply() -> tuple[Retried, bool]:
+            letters, more = self._read(unit, at_most)
+            return self._apply(letters, route, bound), more
+
+        done, more = self._locked(unit, apply)
+        return done, more and not done.failed
+
+    def _locked(self, unit: Unit, action: Callable[[], _T]) -> _T:
+        while True:
+            self._transaction.begin()
+            try:
+                self._ledger.lock(self._connection, unit.partition_id)
+                self._processed.follow(self._connection)
+                done = action()
+                self._transaction.check_unbroken(self._ledger.raise_epoch(self._connection, unit.partition_id))
+                # The claims hold off a switch to another generation from now on, so one that came before is seen.
+                if self._processed.is_of_youngest(self._connection):
+                    self._transaction.commit()
+                    return done
+                self._transaction.rollback()
+            except BaseException:
+                self._transaction.rollback()
+                raise
+
+    def _read(self, unit: Unit, at_most: int) -> tuple[list[Letter], bool]:
+        if unit.key is None:
+            return list(self._letters.still_open(self._connection, unit.ids)), False
+        return self._letters.open_of_key(self._connection, unit.route_id, unit.partition_id, unit.key, limit=at_most)
+
+    def _apply(self, letters: Sequence[Letter], route: Route, bound: BoundRoute) -> Retried:
+        column = _column(letters, route)
+        result = RouteSettling(self._attempts, bound, column, {}).run()
+        aside = {letter.record.offset(): letter for letter in result.letters}
+        failed = self._note_failures(letters, aside)
+        resolved = [letter.dead_letter_id for letter in letters if letter.record.offset() not in aside]
+        self._letters.resolve(self._connection, resolved, State.RETRIED, self._by)
+        duplicate, filtered = result.duplicates.total(), len(letters) - len(column)
+        return Retried(
+            applied=len(resolved) - duplicate - filtered,
+            duplicate=duplicate,
+            filtered=filtered,
+            failed=failed,
+            waiting=len(aside) - len(failed),
+        )
+
+    def _note_failures(self, letters: Sequence[Letter], aside: Mapping[int, DeadLetter]) -> list[tuple[int, str]]:
+        failed = []
+        for letter in letters:
+            again = aside.get(letter.record.offset())
+            if again is not None and again.state is State.PARKED:
+                self._dead_letters.fail_again(self._connection, letter.dead_letter_id, again)
+                failed.append((letter.dead_letter_id, shown(again.error)))
+        return failed
+
+    def _give_up(self, unit: Unit) -> int:
+        ids: list[int] = []
+        known: list[tuple[bytes, int, bytes, int]] = []
+        # One after the other: together they may be more than fits into memory.
+        for letter in self._letters.still_open(self._connection, unit.ids):
+            ids.append(letter.dead_letter_id)
+            if letter.event_id is not None:
+                record = letter.record
+                known.append((letter.event_id, record.offset(), payload_hash(record), letter.partition_id))
+        if known:
+            self._processed.claim(self._connection, unit.route_id, Claims(*map(list, zip(*known, strict=True))))
+        self._letters.resolve(self._connection, ids, State.DISCARDED, self._by)
+        return len(ids)
+
+
+def _column(letters: Sequence[Letter], route: Route) -> Column:
+    """What the route as it is configured now makes of the letters: those that it passes over are left out."""
+    column = Column()
+    for letter in letters:
+        topic = letter.record.topic()
+        decoder = TopicDecoder(topic, letter.topic_id, [replace(route, topics=(topic,))])
+        columns = decoder.new_columns()
+        decoder.add(letter.record, columns.values())
+        events = columns[route.name]
+        if not events.ids:
+            continue
+        refusal = events.refused.get(0)
+        if letter.error_class == EventTooLargeError.__name__:
+            refusal = EventTooLargeError(letter.error)
+        if refusal is not None:
+            column.refused[len(column)] = refusal
+        # The id that it was parked with is the one that its duplicates have.
+        column.ids.append(letter.event_id or events.ids[0])
+        column.types.append(events.types[0])
+        column.records.append(letter.record)
+        column.partition_ids.append(letter.partition_id)
+    return column

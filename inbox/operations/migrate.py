@@ -1,0 +1,52 @@
+"""The inbox's own tables: brought up to date, or looked at."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from inbox.bootstrap.retry import patiently
+from inbox.settings import DatabaseSettings
+from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.schema.migrate import migrate, pending
+from inbox.store.schema.revisions import Step
+
+
+@dataclass(frozen=True)
+class Migration:
+    """The steps of a schema, taken if `applied`, else still to take."""
+
+    schema: str
+    steps: Sequence[Step]
+    applied: bool
+
+
+def bring_up_to_date(settings: DatabaseSettings, *, to: str = "head") -> Migration:
+    """Takes the steps to a revision, after waiting for a database that does not answer yet.
+
+    Raises:
+        StartupError: a person has to act: rights, an unknown revision, a table that is not the inbox's.
+        TryAgainError: the database did not answer in time, or another migration did not end in time.
+    """
+    _reached(settings.database).close()
+    steps = migrate(settings.database, to=to, outbox=settings.outbox)
+    return Migration(settings.database.schema, steps, applied=True)
+
+
+def look_ahead(settings: DatabaseSettings, *, to: str = "head") -> Migration:
+    """The steps that `bring_up_to_date` would take; changes nothing.
+
+    Raises:
+        StartupError: no such revision, or the schema is at one that this version does not know.
+        TryAgainError: the database did not answer in time.
+    """
+    schema = settings.database.schema
+    with closing(_reached(settings.database)) as connection, starting("reading the revision of the schema"):
+        return Migration(schema, pending(connection, schema, to=to, outbox=settings.outbox), applied=False)
+
+
+def _reached(options: DatabaseOptions) -> SinkConnection:
+    return patiently(
+        lambda: connect(options, application_name="inbox migrate"), options.start_timeout_seconds, threading.Event()
+    )

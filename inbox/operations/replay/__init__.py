@@ -1,0 +1,1 @@
+"""`inbox replay`: settling a range of offsets again."""

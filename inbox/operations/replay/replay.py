@@ -1,0 +1,156 @@
+"""`inbox replay`: sends the ledger back while the sink runs, and says what came of it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from inbox.events import TopicPartition
+from inbox.kafka.cluster import Cluster
+from inbox.operations.operator import this_person
+from inbox.operations.replay.plan import AtTime, Facts, Plan, Request, plan
+from inbox.operations.replay.preview import Counted, count
+from inbox.settings import Settings
+from inbox.sink.guards.log_check import LogView
+from inbox.sink.guards.log_comparison import read_comparable
+from inbox.store.inbox.audit_queries import AuditReads
+from inbox.store.inbox.generations import Generations
+from inbox.store.inbox.ledger import KnownPartition, Ledger
+from inbox.store.inbox.replays import Replay, Replays, ReplayState
+from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting, transaction
+from inbox.store.schema.compatibility import require_current
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What would be done, with what is in it as far as that is known; `replay_id` is None where nothing was."""
+
+    plan: Plan
+    counted: Counted
+    replay_id: int | None = None
+
+
+def replay(settings: Settings, request: Request, *, execute: bool, by: str | None, count_seconds: float) -> Outcome:
+    """Plan, and with `execute` begin in one transaction, what the sink goes over again.
+
+    For at most `count_seconds` the ranges are read, to tell what is in them.
+
+    Raises:
+        StartupError: there is no schema, or nobody may read the topics.
+        TryAgainError: the database or the brokers do not answer.
+    """
+    connection = connect(settings.database, application_name="inbox replay")
+    with closing(connection), starting("planning the replay"):
+        require_current(connection, settings.database.schema, settings.outbox)
+        office = _Office(connection, settings, request)
+        office.read_logs()
+        planned = plan(request, office.facts())
+        counted = count(settings, connection, planned.steps, route=request.route, seconds=count_seconds)
+        if not execute or planned.refusals:
+            return Outcome(plan=planned, counted=counted)
+        # Again, since counting takes its time; and before the lock, for nobody waits for brokers while he has it.
+        office.read_logs()
+        with transaction(connection):
+            office.replays.lock(connection, request.topics)
+            planned = plan(request, office.facts_locked())
+            replay_id = None if planned.refusals else office.begin(planned, by or this_person(connection))
+        return Outcome(plan=planned, counted=counted, replay_id=replay_id)
+
+
+class _Office:
+    """What one replay looks at and changes."""
+
+    def __init__(self, connection: SinkConnection, settings: Settings, request: Request) -> None:
+        self._connection = connection
+        self._request = request
+        self._routes = {route.name: route.topics for route in settings.routes}
+        self._registered = AuditReads(connection, settings.database.schema, bits=0).routes()
+        self._ledger = Ledger(settings.database.schema)
+        self.replays = Replays(settings.database.schema)
+        self._generations = Generations(settings.database.schema)
+        self._cluster = Cluster(settings.kafka)
+        self._rows: Sequence[KnownPartition] = ()
+        self._logs: Mapping[str, LogView] = {}
+        self._from_times: Mapping[TopicPartition, int] = {}
+        self._until_times: Mapping[TopicPartition, int] = {}
+
+    def read_logs(self) -> None:
+        """Ask the brokers, and the ledger between the questions."""
+        found = read_comparable(self._cluster, self._cluster.cluster_id(), self._request.topics, self._read_ledger)
+        self._logs = {name: each.log for name, each in found.items()}
+        self._from_times = self._at(self._request.start)
+        self._until_times = self._at(self._request.until)
+
+    def facts(self) -> Facts:
+        """Return what `read_logs` found."""
+        return self._facts(self._logs)
+
+    def facts_locked(self) -> Facts:
+        """Return the ledger as it is under its lock, beside the logs that `read_logs` found.
+
+        What the sink settled between the two, the logs hold, although they ended before it.
+        """
+        known = self._read_ledger(self._request.topics)
+        return self._facts({name: log.reaching(known) for name, log in self._logs.items()})
+
+    def _facts(self, logs: Mapping[str, LogView]) -> Facts:
+        topics = self._request.topics
+        return Facts(
+            known=self._rows,
+            logs=logs,
+            routes=self._routes,
+            registered=self._registered,
+            from_times=self._from_times,
+            until_times=self._until_times,
+            running=self.replays.running(self._connection, topics),
+            horizons={
+                each.partition_id: each.offset
+                for each in self._generations.horizons(self._connection)
+                if each.offset is not None
+            },
+        )
+
+    def begin(self, planned: Plan, by: str) -> int:
+        ranges, request = [step.range for step in planned.steps], self._request
+        return self.replays.begin(self._connection, ranges, mode=request.mode, route=request.route, requested_by=by)
+
+    def _read_ledger(self, topics: Sequence[str]) -> Sequence[KnownPartition]:
+        self._rows = self._ledger.known(self._connection, topics)
+        return self._rows
+
+    def _at(self, bound: object) -> Mapping[TopicPartition, int]:
+        if not isinstance(bound, AtTime):
+            return {}
+        return self._cluster.offsets_at([at for log in self._logs.values() for at in log.ends], bound.time)
+
+
+def read_replays(options: DatabaseOptions, replay_id: int | None = None) -> list[Replay]:
+    """What was replayed, the newest last; or the one.
+
+    Raises:
+        StartupError: there is no schema, or it is of another version.
+        TryAgainError: the database does not answer.
+    """
+    connection = connect(options, application_name="inbox replay")
+    with closing(connection), starting("reading the replays"):
+        require_current(connection, options.schema)
+        with snapshot(connection):
+            return Replays(options.schema).read(connection, replay_id)
+
+
+def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
+    """End a replay where it is: the ledger goes on from where it stood before. None where there is no such replay.
+
+    Raises:
+        StartupError, TryAgainError: as `read_replays`.
+    """
+    replays = Replays(options.schema)
+    connection = connect(options, application_name="inbox replay")
+    with closing(connection), starting("ending the replay"):
+        require_current(connection, options.schema)
+        with transaction(connection):
+            replays.lock(connection, replays.topics_of(connection, replay_id))
+            for found in replays.read(connection, replay_id):
+                left = [each.partition_id for each in found.ranges if each.state is ReplayState.RUNNING]
+                replays.end(connection, replay_id, left, ReplayState.CANCELLED)
+        return next(iter(replays.read(connection, replay_id)), None)

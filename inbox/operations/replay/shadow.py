@@ -1,0 +1,68 @@
+"""`inbox replay --mode shadow`: the range read beside the sink, tried with the handlers of now, and rolled back."""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from inbox.kafka.cluster import Cluster
+from inbox.kafka.gaps import Gaps
+from inbox.kafka.log_reader import LogReader
+from inbox.operations.dead_letters.resolve import bind_routes
+from inbox.operations.replay.plan import Plan, Step
+from inbox.operations.replay.trial import RouteTrial, Shadow
+from inbox.settings import Settings
+from inbox.sink.decoder import TopicDecoder
+from inbox.sink.routes import Route
+from inbox.store.inbox.audit_queries import AuditReads
+from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.postgres.handler_session import HandlerSession
+
+_BATCH_BYTES = 16 * 1024 * 1024
+_AT_ONCE = 500
+"""Events in one transaction: the rows that handlers lock are free again after it."""
+
+
+def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[RouteTrial]:
+    """What each route, or the one, would make of what was planned.
+
+    Raises:
+        StartupError: a handler, a table or a right is missing.
+        TryAgainError: the database or the brokers do not answer.
+        HaltError: a handler ended the transaction, or the log cannot be read.
+    """
+    schema, cluster = settings.database.schema, Cluster(settings.kafka)
+    gaps = Gaps(settings.kafka, cluster, once_compacted=settings.sink.once_compacted)
+    with (
+        closing(_connected(settings)) as connection,
+        closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, gaps=gaps)) as reader,
+    ):
+        with starting("preparing the routes"):
+            ids = AuditReads(connection, schema, bits=0).routes()
+        topics = {step.address.topic for step in planned.steps}
+        routes = [each for each in settings.routes if _concerned(each, topics, route) and each.name in ids]
+        bound = bind_routes(settings, connection, {each.name: ids[each.name] for each in routes})
+        trial = Shadow(
+            connection, HandlerSession(connection), list(bound.values()), schema=schema, limits=settings.failures
+        )
+        for step in planned.steps:
+            _try(trial, step, reader, routes)
+    return list(trial.found.values())
+
+
+def _connected(settings: Settings) -> SinkConnection:
+    """Connect for handlers, whose calls may take as long as in a worker."""
+    return connect(
+        settings.database,
+        application_name="inbox replay shadow",
+        longest_call_seconds=settings.failures.handler_timeout.total_seconds(),
+    )
+
+
+def _concerned(route: Route, topics: set[str], only: str | None) -> bool:
+    return only in (None, route.name) and not topics.isdisjoint(route.topics)
+
+
+def _try(trial: Shadow, step: Step, reader: LogReader, routes: Sequence[Route]) -> None:
+    decoder = TopicDecoder(step.address.topic, step.known.topic_id, routes)
+    for records, _ in reader.read(step.address, step.from_offset, step.until_offset):
+        for start in range(0, len(records), _AT_ONCE):
+            trial.try_out(step.known, decoder, records[start : start + _AT_ONCE])

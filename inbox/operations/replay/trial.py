@@ -1,0 +1,150 @@
+"""Events tried again and rolled back: what the routes as they are now would make of them. Nothing is committed."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from inbox.events import Record, address
+from inbox.failure_policy import FailureLimits, Order
+from inbox.sink.batch import NO_ID, Batch, Column, Slice
+from inbox.sink.decoder import TopicDecoder
+from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.settle.slow_path import RouteSettling
+from inbox.store.inbox.audit_queries import AuditReads
+from inbox.store.inbox.claims import Claims, Processed
+from inbox.store.inbox.dead_letters import OPEN
+from inbox.store.inbox.error_texts import shown
+from inbox.store.inbox.ledger import KnownPartition
+from inbox.store.postgres.batch_transaction import BatchTransaction
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.handler_session import HandlerSession
+
+_EXAMPLES = 10
+
+
+@dataclass(kw_only=True)
+class RouteTrial:
+    """What a route made of the events so far; each of the `duplicate`s is one of another event, and was not tried.
+
+    `fails_now` took effect before; `passes_now` were dead letters. `examples` are the first few that fail now.
+    """
+
+    route: str
+    applied: int = 0
+    failed: int = 0
+    duplicate: int = 0
+    filtered: int = 0
+    fails_now: int = 0
+    passes_now: int = 0
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def events(self) -> int:
+        return self.applied + self.failed + self.duplicate + self.filtered
+
+
+class _ClaimsAsTheyAre(Processed):
+    """Claims nothing: what was applied from where it stands is tried, what is a duplicate of another event is not."""
+
+    def __init__(self, schema: str) -> None:
+        super().__init__(schema)
+        self._claimed: dict[bytes, tuple[int, int]] = {}
+        self._first: dict[bytes, tuple[int, int]] = {}
+        self.applied: set[int] = set()
+
+    def look_up(self, connection: SinkConnection, route_id: int, column: Column) -> None:
+        """Learn which of these events took effect, and of which partition's offsets that was."""
+        self._claimed = self.places_of(connection, route_id, [each for each in column.ids if each != NO_ID])
+        self._first = {}
+        rows = zip(column.ids, column.partition_ids, column.records, strict=True)
+        places = [(event_id, (partition_id, record.offset())) for event_id, partition_id, record in rows]
+        self.applied = {place[1] for event_id, place in places if self._claimed.get(event_id) == place}
+
+    def claim_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> bool:
+        return not self.claim(connection, route_id, claims)
+
+    def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
+        duplicates = []
+        for place, (event_id, offset, partition_id) in enumerate(
+            zip(claims.ids, claims.offsets, claims.partition_ids, strict=True)
+        ):
+            here = (partition_id, offset)
+            if self._claimed.get(event_id, here) != here or self._first.setdefault(event_id, here) != here:
+                duplicates.append(place)
+        return duplicates
+
+    def withdraw(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> None:
+        """There is nothing to take back."""
+
+
+class Shadow:
+    """Tries events on one connection."""
+
+    def __init__(
+        self,
+        connection: SinkConnection,
+        session: HandlerSession,
+        routes: Sequence[BoundRoute],
+        *,
+        schema: str,
+        limits: FailureLimits,
+    ) -> None:
+        self._connection = connection
+        self._routes = routes
+        self._claims = _ClaimsAsTheyAre(schema)
+        self._letters = AuditReads(connection, schema, bits=0)
+        self._transaction = BatchTransaction(connection, handlers=True)
+        # Each event is judged by itself: nothing waits behind one that fails here.
+        limits = replace(limits, order=Order.NONE)
+        self._attempts = Attempts(connection, session, self._transaction, self._claims, limits, trial=True)
+        self.found = {route.name: RouteTrial(route=route.name) for route in routes}
+
+    def try_out(self, known: KnownPartition, decoder: TopicDecoder, records: Sequence[Record]) -> None:
+        """In one transaction, which is rolled back.
+
+        Raises:
+            TryAgainError: an outage.
+            HaltError: a handler ended the transaction.
+        """
+        part = _part(known, decoder, records)
+        offsets = [record.offset() for record in records]
+        ids = [route.route_id for route in self._routes]
+        letters = self._letters.letters(known.partition_id, ids, offsets[0], offsets[-1] + 1)
+        dead = {(letter.route_id, letter.offset) for letter in letters if letter.state in OPEN}
+        self._transaction.begin()
+        try:
+            for route in self._routes:
+                if route.name in part.routes:
+                    self._try(route, part, {offset for route_id, offset in dead if route_id == route.route_id})
+        finally:
+            self._transaction.rollback()
+
+    def _try(self, route: BoundRoute, part: Slice, dead: Collection[int]) -> None:
+        column, found = Batch({part.address: part}).column(route.name), self.found[route.name]
+        found.filtered += part.routes[route.name].filtered
+        self._claims.look_up(self._connection, route.route_id, column)
+        result = RouteSettling(self._attempts, route, column, {}).run()
+        failed = {letter.record.offset(): shown(letter.error) for letter in result.letters}
+        duplicate = result.duplicates.total()
+        found.failed += len(failed)
+        found.duplicate += duplicate
+        found.applied += len(column) - len(failed) - duplicate
+        found.passes_now += sum(1 for offset in dead if offset not in failed and _is_here(column, offset))
+        self._note_failures(found, part, failed)
+
+    def _note_failures(self, found: RouteTrial, part: Slice, failed: dict[int, str]) -> None:
+        for offset, error in failed.items():
+            if offset in self._claims.applied:
+                found.fails_now += 1
+                if len(found.examples) < _EXAMPLES:
+                    found.examples.append((address(*part.address, offset), error.partition("\n")[0]))
+
+
+def _is_here(column: Column, offset: int) -> bool:
+    return any(record.offset() == offset for record in column.records)
+
+
+def _part(known: KnownPartition, decoder: TopicDecoder, records: Iterable[Record]) -> Slice:
+    part = Slice(known.address, known.partition_id, 0, 0, 0, decoder.new_columns())
+    for record in records:
+        decoder.add(record, part.routes.values())
+    return part

@@ -1,0 +1,1 @@
+"""`inbox resume`: the way out of a halt."""

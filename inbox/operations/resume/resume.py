@@ -1,0 +1,115 @@
+"""`inbox resume`: binds the ledger to the log as it is now, and keeps a record of what that cost."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from inbox.errors import StartupError
+from inbox.events import TopicPartition
+from inbox.kafka.cluster import Cluster
+from inbox.kafka.truncation import agreement
+from inbox.operations.operator import this_person
+from inbox.operations.resume.plan import Facts, RefusedError, Request, Step, plan
+from inbox.settings import Settings
+from inbox.sink.event_id import coordinates_id
+from inbox.sink.guards.log_check import LogView, is_another_topic
+from inbox.sink.guards.log_comparison import read_comparable
+from inbox.store.inbox.ledger import KnownPartition, Ledger
+from inbox.store.inbox.resumptions import Resumptions
+from inbox.store.postgres.connection import SinkConnection, connect, starting, transaction
+from inbox.store.schema.compatibility import require_current
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumption:
+    """What would be done, or was; `elsewhere` are topics that are still bound to another cluster."""
+
+    steps: Sequence[Step]
+    executed: bool
+    elsewhere: Sequence[str] = ()
+
+    @property
+    def costs(self) -> bool:
+        return any(step.costs for step in self.steps)
+
+
+def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: bool, by: str | None) -> Resumption:
+    """Plan, and with `execute` carry out in one transaction, how a topic goes on.
+
+    A plan that costs something is not carried out without `accept_loss`.
+
+    Raises:
+        RefusedError: what was asked for makes no sense.
+        StartupError: there is no schema, or nobody may read the topic.
+        TryAgainError: the database or the brokers do not answer.
+    """
+    connection = connect(settings.database, application_name="inbox resume")
+    with closing(connection), starting("resuming"):
+        require_current(connection, settings.database.schema, settings.outbox)
+        office = _Office(connection, settings, request)
+        if not execute:
+            return Resumption(steps=plan(request, office.facts()), executed=False)
+        with transaction(connection):
+            office.resumptions.lock(connection, request.topic)
+            found = Resumption(steps=plan(request, office.facts()), executed=True)
+            if found.costs and not accept_loss:
+                return Resumption(steps=found.steps, executed=False)
+            return office.carry_out(found, by or this_person(connection))
+
+
+class _Office:
+    """What one resume looks at and changes."""
+
+    def __init__(self, connection: SinkConnection, settings: Settings, request: Request) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._topic = request.topic
+        self._ledger = Ledger(settings.database.schema)
+        self.resumptions = Resumptions(settings.database.schema)
+
+    def facts(self) -> Facts:
+        if not self._known([self._topic]):
+            raise RefusedError(f"the ledger has no topic {self._topic}; see `inbox status` for those that it has")
+        cluster = Cluster(self._settings.kafka)
+        found = read_comparable(cluster, cluster.cluster_id(), [self._topic], self._known)
+        if self._topic not in found:
+            raise StartupError(f"the cluster has no topic {self._topic}; create it first")
+        known, log = found[self._topic]
+        return Facts(
+            known=known,
+            log=log,
+            agrees_until=agreement(self._settings.kafka, _validated_places(known, log)),
+            open_letters=self.resumptions.open_letters(self._connection, [each.partition_id for each in known]),
+        )
+
+    def _known(self, topics: Sequence[str]) -> list[KnownPartition]:
+        return self._ledger.known(self._connection, topics)
+
+    def carry_out(self, found: Resumption, by: str) -> Resumption:
+        for step in found.steps:
+            self.resumptions.go_on(self._connection, step.successor, requested_by=by)
+            self._forget_coordinates(step)
+        cluster_id = found.steps[0].successor.cluster_id
+        elsewhere = self.resumptions.bind_cluster(self._connection, cluster_id)
+        return Resumption(steps=found.steps, executed=True, elsewhere=elsewhere)
+
+    def _forget_coordinates(self, step: Step) -> None:
+        """In another log under the same topic id, the events that take the place of others would have their ids."""
+        successor = step.successor
+        before, first = successor.before, step.differs_from
+        if not successor.another_log or first is None or before.topic_id != successor.topic_id:
+            return
+        ids = (coordinates_id(before.address, before.topic_id, each) for each in range(first, before.next_offset))
+        self.resumptions.forget_claims(self._connection, before.partition_id, ids)
+
+
+def _validated_places(known: Sequence[KnownPartition], log: LogView) -> dict[TopicPartition, tuple[int, int]]:
+    return {
+        each.address: (each.next_offset, each.leader_epoch)
+        for each in known
+        if each.leader_epoch is not None
+        and each.cluster_id == log.cluster_id
+        and not is_another_topic(each.topic_id, log.topic_id)
+        and each.address in log.ends
+        and each.next_offset >= log.starts[each.address]
+    }

@@ -1,0 +1,1 @@
+"""`inbox prune`, and the same in the background of a worker or a relay."""

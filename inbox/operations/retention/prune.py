@@ -1,0 +1,270 @@
+"""Forgetting safely: which claims, history and dead letters are past their retention, and their removal.
+
+Claims go by whole generations (decision 0023): another one takes over each fifteenth of the retention, and one that
+was closed longer ago than the retention is emptied, after the horizon was raised over it.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from inbox.errors import TryAgainError
+from inbox.events import TopicPartition
+from inbox.operations.retention_periods import SHARES, in_effect, letters_retention
+from inbox.settings import RetentionLimits
+from inbox.store.inbox.claim_filters import GenerationFilters
+from inbox.store.inbox.generations import Generation, Generations, Horizon
+from inbox.store.inbox.retention import Old, Retention
+from inbox.store.locks.prune import pruning_alone
+from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.outbox.retention import outbox_retention
+from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting
+from inbox.store.postgres.session_settings import UNHURRIED
+from inbox.store.schema.compatibility import require_current
+from inbox.store.schema.names import GENERATION_SLOTS
+from inbox.telemetry import log
+
+_TRIES = 20
+_NAME = "inbox prune"
+_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """A partition's horizon before and after; None: everything is recognised."""
+
+    address: TopicPartition
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunePlan:
+    """What is past its retention now. `horizon_after` is the time from which on ids are still recognised then.
+
+    `outbox_left`: there is an outbox to prune, and this role may not; its relay's role does.
+    """
+
+    claims: int
+    claims_until: datetime | None
+    progress: Old
+    dead_letters: Old
+    outbox: Old
+    horizon_before: datetime | None
+    horizon_after: datetime | None
+    reaches: Sequence[Reach]
+    outbox_left: bool = False
+
+
+@dataclass(kw_only=True)
+class Pruned:
+    """What one round removed; `waits_for` says why claims stayed that could go."""
+
+    claims: int = 0
+    progress: int = 0
+    dead_letters: int = 0
+    outbox: int = 0
+    waits_for: list[str] = field(default_factory=list)
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.claims or self.progress or self.dead_letters or self.outbox)
+
+
+def plan_prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions | None = None) -> PrunePlan:
+    """What `prune` would remove.
+
+    Raises:
+        StartupError: there is no schema, or it is of another version.
+        TryAgainError: the database does not answer.
+    """
+    with _opened(database, outbox) as connection, starting("reading what is old"), snapshot(connection):
+        return _plan(connection, database.schema, limits, outbox)
+
+
+def prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions | None = None) -> Pruned:
+    """One round of all that retention asks for.
+
+    Raises:
+        AnotherPrunesError: nothing was done, for another does it now.
+        TryAgainError: as `plan_prune`; what was removed so far stays so.
+    """
+    with _opened(database, outbox) as connection, starting("pruning"):
+        return Pruner(connection, database.schema, limits, outbox=outbox).round()
+
+
+class Pruner:
+    """Prunes on one connection."""
+
+    def __init__(
+        self,
+        connection: SinkConnection,
+        schema: str,
+        limits: RetentionLimits,
+        *,
+        outbox: OutboxOptions | None = None,
+        over: threading.Event | None = None,
+    ) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._limits = limits
+        self._outbox = outbox
+        self._generations = Generations(schema)
+        self._filters = GenerationFilters(schema)
+        self._retention = Retention(schema)
+        self._over = over or threading.Event()
+
+    def round(self) -> Pruned:
+        """Raises as `prune`."""
+        with pruning_alone(self._connection, self._schema):
+            self._limits = in_effect(self._limits, self._retention.kept(self._connection))
+            done = Pruned()
+            self._drop(done)
+            self._take_turns(done)
+            self._build_filters()
+            done.progress = self._all_of(self._retention.forget_progress, self._limits.progress)
+            done.dead_letters = self._all_of(self._retention.forget_letters, letters_retention(self._limits))
+            done.outbox = self._forget_outbox()
+            if not done.waits_for and not self._over.is_set():
+                self._retention.note_round(self._connection)
+        if done.anything:
+            log().info(
+                "pruned",
+                claims=done.claims,
+                progress=done.progress,
+                dead_letters=done.dead_letters,
+                outbox=done.outbox,
+            )
+        return done
+
+    def _forget_outbox(self) -> int:
+        if self._outbox is None or self._limits.outbox is None:
+            return 0
+        if not _may_prune_outbox(self._connection, self._schema, self._outbox):
+            return 0
+        retention = outbox_retention(self._connection, self._schema, self._outbox)
+        return self._all_of(retention.forget, self._limits.outbox)
+
+    def _drop(self, done: Pruned) -> None:
+        """The horizon first, so that no replay begins that would want the claims, or none goes."""
+        for each in expired(self._generations.read(self._connection), self._limits.claims):
+            if not self._generations.raise_horizon(self._connection, each.number):
+                done.waits_for.append("a partition goes again over offsets whose claims are past retention")
+                return
+            claims = self._generations.size(self._connection, each.number)
+            if not self._patiently(partial(self._generations.drop, self._connection, each.number)):
+                done.waits_for.append("a long transaction reads the claims that are past retention")
+                return
+            done.claims += claims
+
+    def _take_turns(self, done: Pruned) -> None:
+        generations = self._generations.read(self._connection)
+        if not may_switch(generations, self._limits.claims):
+            return
+        number = generations[-1].number
+        if not self._patiently(partial(self._generations.switch, self._connection, number)):
+            done.waits_for.append("a long batch holds the youngest claims")
+
+    def _build_filters(self) -> None:
+        for each in self._generations.read(self._connection):
+            if each.closed_at is not None and each.filter_bits is None:
+                self._filters.build(self._connection, each.number)
+
+    def _all_of(self, forget: Callable[[SinkConnection, timedelta], int], older_than: timedelta) -> int:
+        return forget_all(self._connection, forget, older_than, self._over)
+
+    def _patiently(self, action: Callable[[], None]) -> bool:
+        """Tries to find a moment between the batches: each try waits for a second at most, for batches wait with it."""
+        for _ in range(_TRIES):
+            try:
+                action()
+            except TryAgainError:
+                if self._connection.closed or self._over.wait(_PAUSE_SECONDS):
+                    raise
+            else:
+                return True
+        return False
+
+
+def expired(generations: Sequence[Generation], retention: timedelta) -> list[Generation]:
+    """Those that may go, the oldest first; none from between."""
+    gone = []
+    for each in generations:
+        if not each.may_go(retention):
+            break
+        gone.append(each)
+    return gone
+
+
+def may_switch(generations: Sequence[Generation], retention: timedelta) -> bool:
+    """Whether another generation takes over: it is time, and a table is free."""
+    return bool(generations) and len(generations) < GENERATION_SLOTS and generations[-1].is_due(retention / SHARES)
+
+
+def forget_all(
+    connection: SinkConnection,
+    forget: Callable[[SinkConnection, timedelta], int],
+    older_than: timedelta,
+    over: threading.Event,
+) -> int:
+    """Portion by portion, until none is left or it is `over`; how many went."""
+    total = 0
+    while (rows := forget(connection, older_than)) and not over.is_set():
+        total += rows
+    return total
+
+
+@contextmanager
+def _opened(database: DatabaseOptions, outbox: OutboxOptions | None) -> Iterator[SinkConnection]:
+    with closing(connect(database, application_name=_NAME, settings=UNHURRIED)) as connection:
+        with starting("reading the schema"):
+            require_current(connection, database.schema, outbox)
+        yield connection
+
+
+def _plan(connection: SinkConnection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None) -> PrunePlan:
+    generations, retention = Generations(schema), Retention(schema)
+    limits = in_effect(limits, retention.kept(connection))
+    gone = expired(generations.read(connection), limits.claims)
+    horizons = generations.horizons(connection)
+    to_come = generations.horizons_to_come(connection, gone[-1].number) if gone else {}
+    before = newest([each.time for each in horizons])
+    return PrunePlan(
+        claims=sum(generations.size(connection, each.number) for each in gone),
+        claims_until=gone[-1].closed_at if gone else None,
+        progress=retention.old_progress(connection, limits.progress),
+        dead_letters=retention.old_letters(connection, letters_retention(limits)),
+        outbox=_old_in_outbox(connection, schema, limits, outbox),
+        horizon_before=before,
+        horizon_after=newest([before, gone[-1].closed_at if gone else None]),
+        reaches=[_reach(each, to_come.get(each.partition_id)) for each in horizons],
+        outbox_left=outbox is not None
+        and limits.outbox is not None
+        and not _may_prune_outbox(connection, schema, outbox),
+    )
+
+
+def _old_in_outbox(
+    connection: SinkConnection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None
+) -> Old:
+    if outbox is None or limits.outbox is None or not _may_prune_outbox(connection, schema, outbox):
+        return Old(0, None)
+    return outbox_retention(connection, schema, outbox).old(connection, limits.outbox)
+
+
+def _may_prune_outbox(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> bool:
+    """Return whether this role may: where the relay has a role of its own, the sink's has no right to it."""
+    return outbox_retention(connection, schema, outbox).may_forget(connection)
+
+
+def _reach(horizon: Horizon, to_come: int | None) -> Reach:
+    offsets = [offset for offset in (horizon.offset, to_come) if offset is not None]
+    return Reach(address=horizon.address, before=horizon.offset, after=max(offsets, default=None))
+
+
+def newest(times: Sequence[datetime | None]) -> datetime | None:
+    """The latest of those that there are."""
+    return max((time for time in times if time is not None), default=None)

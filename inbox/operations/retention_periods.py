@@ -1,0 +1,41 @@
+"""How long things are kept: what the configuration asks for, and what the owner of the schema keeps anyhow."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from inbox.settings import RetentionLimits
+from inbox.store.inbox.retention import Kept
+from inbox.store.schema.names import GENERATION_SLOTS
+
+SHARES = GENERATION_SLOTS - 1
+"""Another generation of claims takes over after this part of the retention."""
+
+
+def letters_retention(limits: RetentionLimits) -> timedelta:
+    """A discarded dead letter says that its claim is of an event that never took effect: it stays as long."""
+    return max(limits.dead_letters, limits.claims + limits.claims / SHARES)
+
+
+def kept_by_owner(limits: RetentionLimits) -> Kept:
+    """Return what the owner is to keep for a sink with this configuration."""
+    return Kept(limits.claims, limits.progress, letters_retention(limits))
+
+
+def in_effect(limits: RetentionLimits, kept: Kept | None) -> RetentionLimits:
+    """Return what a round removes by: the owner's functions leave what is younger than the owner keeps."""
+    if kept is None:
+        return limits
+    return replace(
+        limits,
+        claims=max(limits.claims, kept.claims),
+        progress=max(limits.progress, kept.progress),
+        dead_letters=max(limits.dead_letters, kept.dead_letters),
+    )
+
+
+def overruled(limits: RetentionLimits, kept: Kept | None) -> list[str]:
+    """Return the settings of `[retention]` that are shorter than what the owner keeps."""
+    if kept is None:
+        return []
+    asked = kept_by_owner(limits)._asdict()
+    return [name for name, time in kept._asdict().items() if asked[name] < time]

@@ -1,0 +1,231 @@
+"""Where the sink stands: the ledger beside the log."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from inbox.errors import InboxError
+from inbox.events import Settlement, TopicPartition
+from inbox.kafka.cluster import Cluster, TopicView
+from inbox.kafka.log_reader import LogReader
+from inbox.operations.status.outbox import OutboxNow, outbox_now
+from inbox.settings import Settings
+from inbox.sink.guards.log_check import is_another_topic
+from inbox.store.inbox.dead_letters import DeadLetters, State
+from inbox.store.inbox.generations import Generations
+from inbox.store.inbox.ledger import Ledger, PartitionStatus
+from inbox.store.inbox.replays import Replay, Replays
+from inbox.store.inbox.retention import Retention, Round
+from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting
+from inbox.store.schema.compatibility import require_current
+
+_BROKER_SECONDS = 3.0
+_RATE_WITHIN = timedelta(minutes=5)
+_BATCH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionRow:
+    """A partition of the ledger; `end_offset` is None where the brokers did not say it.
+
+    `rate` is in offsets a second over the last minutes; `oldest_unsettled_at` the timestamp of the record that is to be
+    settled next, None where there is none or it was not told. `paused`: it has more dead letters within an hour than
+    `[failures] halt_above`.
+
+    `high_watermark` is the end of the log, with what an open transaction holds back behind `end_offset`;
+    `open_transaction_since` the timestamp of that transaction's first record.
+    """
+
+    ledger: PartitionStatus
+    end_offset: int | None
+    rate: float = 0.0
+    oldest_unsettled_at: datetime | None = None
+    paused: bool = False
+    high_watermark: int | None = None
+    open_transaction_since: datetime | None = None
+
+    @property
+    def held_back(self) -> int:
+        """How many offsets stand behind the first record of an open transaction, that record included."""
+        if self.end_offset is None or self.high_watermark is None:
+            return 0
+        return max(0, self.high_watermark - self.end_offset)
+
+    @property
+    def lag(self) -> int | None:
+        """Last stable offset minus next offset, in offsets."""
+        return None if self.end_offset is None else max(0, self.end_offset - self.ledger.next_offset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """All that `inbox status` says; `notices` are what could not be found out, and why."""
+
+    sink: str
+    schema: str
+    looked_at: datetime
+    partitions: Sequence[PartitionRow]
+    totals: Settlement
+    parked: int
+    waiting: int
+    same_id_other_payload: int
+    horizon: datetime | None
+    last_replay: Replay | None
+    outbox: OutboxNow | None
+    notices: Sequence[str]
+    last_prune: Round | None = None
+
+    @property
+    def lag(self) -> int | None:
+        """Over all partitions; None where it is not known of each."""
+        lags = [row.lag for row in self.partitions]
+        return None if None in lags else sum(lag for lag in lags if lag is not None)
+
+    @property
+    def rate(self) -> float:
+        return sum(row.rate for row in self.partitions)
+
+    @property
+    def oldest_unsettled_seconds(self) -> float | None:
+        """How old the oldest event is that waits to be settled; None where none does, or it was not told."""
+        times = [row.oldest_unsettled_at for row in self.partitions if row.oldest_unsettled_at is not None]
+        return max(0.0, (self.looked_at - min(times)).total_seconds()) if times else None
+
+
+def read_status(settings: Settings) -> Status:
+    """The ledger as it is now, and its partitions' logs if the brokers answer within a few seconds.
+
+    Raises:
+        StartupError: there is no schema, or it is of another version.
+        TryAgainError: the database does not answer.
+    """
+    schema = settings.database.schema
+    connection = connect(settings.database, application_name="inbox status")
+    with closing(connection), starting("reading the ledger"):
+        ledger = _read(connection, schema, settings.failures.halt_above)
+    current = [row for row in ledger.rows if not row.set_aside]
+    logs = _look_at_logs(settings, current)
+    outbox = outbox_now(settings.database, settings.outbox) if settings.outbox is not None else None
+    totals = Settlement()
+    for row in ledger.rows:
+        totals.add(row.settlement)
+    return Status(
+        sink=settings.sink.name,
+        schema=schema,
+        looked_at=datetime.now(UTC),
+        partitions=[_row(row, ledger, logs) for row in current],
+        totals=totals,
+        parked=ledger.letters.get(State.PARKED, 0),
+        waiting=ledger.letters.get(State.WAITING, 0),
+        same_id_other_payload=sum(row.same_id_other_payload for row in ledger.rows),
+        horizon=ledger.horizon,
+        last_prune=ledger.last_prune,
+        last_replay=ledger.last_replay,
+        outbox=outbox if isinstance(outbox, OutboxNow) else None,
+        notices=[*logs.notices, *([outbox] if isinstance(outbox, str) else [])],
+    )
+
+
+@dataclass(frozen=True)
+class _LedgerNow:
+    rows: Sequence[PartitionStatus]
+    rates: Mapping[TopicPartition, float]
+    letters: Mapping[State, int]
+    last_replay: Replay | None
+    horizon: datetime | None
+    paused: Collection[int]
+    last_prune: Round | None
+
+
+@dataclass(frozen=True)
+class _LogsNow:
+    """What the brokers said in time.
+
+    `times` are those of the records that are to be settled next, `open_since` those of the records at which the last
+    stable offset stands below the high watermark.
+    """
+
+    ends: Mapping[TopicPartition, int]
+    times: Mapping[TopicPartition, datetime]
+    notices: Sequence[str] = ()
+    watermarks: Mapping[TopicPartition, int] = field(default_factory=dict)
+    open_since: Mapping[TopicPartition, datetime] = field(default_factory=dict)
+
+
+def _row(row: PartitionStatus, ledger: _LedgerNow, logs: _LogsNow) -> PartitionRow:
+    return PartitionRow(
+        ledger=row,
+        end_offset=logs.ends.get(row.address),
+        rate=ledger.rates.get(row.address, 0.0),
+        oldest_unsettled_at=logs.times.get(row.address),
+        paused=row.partition_id in ledger.paused,
+        high_watermark=logs.watermarks.get(row.address),
+        open_transaction_since=logs.open_since.get(row.address),
+    )
+
+
+def _read(connection: SinkConnection, schema: str, halt_above: int) -> _LedgerNow:
+    require_current(connection, schema)
+    ledger, dead_letters = Ledger(schema), DeadLetters(schema)
+    with snapshot(connection):
+        rows = ledger.status(connection)
+        return _LedgerNow(
+            rows,
+            ledger.rates(connection, _RATE_WITHIN),
+            dead_letters.count_by_state(connection),
+            Replays(schema).newest(connection),
+            Generations(schema).horizon(connection),
+            dead_letters.parked_above(connection, [row.partition_id for row in rows], halt_above),
+            Retention(schema).last_round(connection),
+        )
+
+
+def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _LogsNow:
+    if not ledger:
+        return _LogsNow({}, {})
+    next_offsets = {row.address: row.next_offset for row in ledger}
+    try:
+        cluster = Cluster(settings.kafka, timeout_seconds=_BROKER_SECONDS)
+        cluster.cluster_id()
+        here = cluster.topics(sorted({partition.topic for partition in next_offsets}))
+        known = {address for view in here.values() for address in view.addresses()}
+        here_too = [partition for partition in next_offsets if partition in known]
+        # In this order, so that a transaction that ends meanwhile is not taken for an open one.
+        watermarks = cluster.high_watermarks(here_too)
+        ends = cluster.stable_ends(here_too)
+    except InboxError as error:
+        return _LogsNow({}, {}, [f"no end offsets and no lag: {error}"])
+    absent = [str(partition) for partition in next_offsets if partition not in known]
+    behind = {at: next_offsets[at] for at, end in ends.items() if next_offsets[at] < end}
+    notices = [f"the cluster has no {', '.join(absent)} any more"] if absent else []
+    notices += _made_anew(ledger, here)
+    # The ledger was read first, so that a sink that runs is never ahead of the ends.
+    notices += [
+        f"{at}: the ledger expects offset {next_offsets[at]} next, but the log ends at {end}; run `inbox check`"
+        for at, end in sorted(ends.items())
+        if end < next_offsets[at]
+    ]
+    held_back = {at: end for at, end in ends.items() if end < watermarks[at]}
+    open_since = _first_times(settings, held_back, uncommitted=True)
+    return _LogsNow(ends, _first_times(settings, behind), notices, watermarks, open_since)
+
+
+def _made_anew(ledger: Sequence[PartitionStatus], here: Mapping[str, TopicView]) -> list[str]:
+    """Of another topic of the same name the figures say nothing: its offsets are of other events."""
+    topics = {row.address.topic: here[row.address.topic].topic_id for row in ledger if row.address.topic in here}
+    anew = {row.address.topic for row in ledger if is_another_topic(row.topic_id, topics.get(row.address.topic))}
+    return [
+        f"topic {name} was deleted and made anew: its end offsets are not of the log that the ledger speaks of; "
+        "run `inbox check`"
+        for name in sorted(anew)
+    ]
+
+
+def _first_times(
+    settings: Settings, places: Mapping[TopicPartition, int], *, uncommitted: bool = False
+) -> Mapping[TopicPartition, datetime]:
+    if not places:
+        return {}
+    with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, uncommitted=uncommitted)) as reader:
+        return reader.first_times(places, seconds=_BROKER_SECONDS)

@@ -1,0 +1,1 @@
+"""What a running process needs around a sink or a relay."""

@@ -1,0 +1,79 @@
+"""What a running sink tells of its database that no batch tells, looked at now and then on a connection of its own."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+
+from inbox.errors import InboxError, StartupError
+from inbox.store.inbox.dead_letters import DeadLetters, State
+from inbox.store.inbox.generations import Generations
+from inbox.store.inbox.retention import Retention
+from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.postgres.connection import SinkConnection, connect, snapshot
+from inbox.store.postgres.errors import in_our_words
+from inbox.store.schema.compatibility import refuse_newer
+from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS, LAST_PRUNE
+
+_EVERY_SECONDS = 15.0
+_OPEN = (State.PARKED, State.WAITING)
+
+
+class Survey:
+    """Keeps the gauges of the database up to date, and sees a schema that was migrated away from under this version.
+
+    `stop` is called then, for the worker to end; `refuse_misfit` says why.
+    """
+
+    def __init__(
+        self,
+        options: DatabaseOptions,
+        outbox: OutboxOptions | None,
+        stop: Callable[[], None],
+        *,
+        every_seconds: float = _EVERY_SECONDS,
+    ) -> None:
+        self._options = options
+        self._outbox = outbox
+        self._stop = stop
+        self._every_seconds = every_seconds
+        self._over = threading.Event()
+        self._misfit: StartupError | None = None
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """As long as it is entered a thread looks now and then."""
+        threading.Thread(target=self._go_on, name="inbox-survey", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._over.set()  # not waited for: it may be in a question to a server that does not answer
+
+    def refuse_misfit(self) -> None:
+        """Raises StartupError if the schema is one that this version cannot use any more."""
+        if self._misfit is not None:
+            raise self._misfit
+
+    def _go_on(self) -> None:
+        while True:
+            # An outage is the worker's to tell, which meets it too.
+            with suppress(InboxError), closing(connect(self._options, application_name="inbox survey")) as connection:
+                self._look(connection)
+            if self._over.wait(self._every_seconds):
+                return
+
+    def _look(self, connection: SinkConnection) -> None:
+        try:
+            with in_our_words():
+                refuse_newer(connection, self._options.schema, self._outbox)
+        except StartupError as error:
+            self._misfit = error
+            self._stop()
+            return
+        with snapshot(connection):
+            found = DeadLetters(self._options.schema).count_by_state(connection)
+            HORIZON_SECONDS.set(Generations(self._options.schema).horizon_seconds(connection))
+            last_round = Retention(self._options.schema).last_round(connection)
+            LAST_PRUNE.set(math.nan if last_round is None else last_round.at.timestamp())
+        for state in _OPEN:
+            DEAD_LETTERS.labels(state.value).set(found.get(state, 0))

@@ -1,0 +1,89 @@
+"""Secrets that change while the sink runs: seen in their files, tried out, and only then taken.
+
+A worker keeps the login that it began with, so whoever takes new secrets replaces its worker. That waits until
+both servers accept them: a new password may be in the file before it is in the server, or after.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from inbox.errors import InboxError, StartupError
+from inbox.settings import Settings
+from inbox.settings.secret_files import fingerprint, secret_files
+from inbox.telemetry import log
+
+_LOOK_SECONDS = 5.0
+
+
+class Rotation:
+    """Looks after the files of `settings`; `reload` reads the whole configuration anew."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reload: Callable[[], Settings],
+        environ: Mapping[str, str],
+        cwd: Path,
+        *,
+        look_seconds: float = _LOOK_SECONDS,
+    ) -> None:
+        self._reload = reload
+        self._environ = environ
+        self._cwd = cwd
+        self._look_seconds = look_seconds
+        self._over = threading.Event()
+        self._told: str | None = None
+        self.settings = settings
+        self._seen = self._fingerprint(settings)
+
+    @contextmanager
+    def watching(self, changed: Callable[[], None]) -> Iterator[None]:
+        """As long as it is entered, `changed` is called, on another thread, for each change that was taken.
+
+        `settings` are the new ones by then.
+        """
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, args=[changed, self._over], name="inbox-rotation", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._over.set()
+
+    def _watch(self, changed: Callable[[], None], over: threading.Event) -> None:
+        while not over.wait(self._look_seconds):
+            if self._fingerprint(self.settings) != self._seen and self._take() and not over.is_set():
+                changed()
+
+    def _take(self) -> bool:
+        """Whether what the files hold now is right and accepted; otherwise it is looked at again the next time."""
+        try:
+            settings = self._reload()
+            seen = self._fingerprint(settings)
+            _try_out(settings)
+        except InboxError as error:
+            self._tell_refusal(error)
+            return False
+        self.settings, self._seen, self._told = settings, seen, None
+        log().info("secrets-changed")
+        return True
+
+    def _tell_refusal(self, error: InboxError) -> None:
+        """Once for each text: a server that does not answer is the worker's to tell."""
+        if isinstance(error, StartupError) and str(error) != self._told:
+            self._told = str(error)
+            log().warning("secrets-refused", error=self._told)
+
+    def _fingerprint(self, settings: Settings) -> bytes:
+        return fingerprint(secret_files(settings, self._environ, self._cwd))
+
+
+def _try_out(settings: Settings) -> None:
+    """Raises an InboxError unless both servers accept the login."""
+    # Not above: a supervisor, which needs neither client for anything else, keeps 20 MB less until a secret changes.
+    from inbox.kafka.cluster import Cluster
+    from inbox.store.postgres.connection import connect
+
+    connect(settings.database, application_name="inbox rotation").close()
+    Cluster(settings.kafka).cluster_id()

@@ -1,0 +1,186 @@
+"""`inbox run --workers N`: one process for each worker, so that they share no interpreter lock.
+
+`inbox.process.worker_pool` decides; here processes are started and ended, and what they report is read.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from inbox.process.aggregated_metrics import Gathering, Life, report
+from inbox.process.health import Health
+from inbox.process.shutdown import Stop
+from inbox.process.worker_pool import Action, Crew, End, Start
+from inbox.telemetry import WORKER_RESTARTS, log
+
+_LOOK_SECONDS = 0.1
+_REPORT_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 2.0
+
+
+def worker_command(config: Path | None, properties: Sequence[tuple[str, str]], *, until_end: bool) -> list[str]:
+    """One worker as a process that ends with this one."""
+    command = [sys.executable, "-P", "-m", "inbox", "run", "--supervised"]
+    command += ["--config", str(config)] if config else []
+    command += [part for name, value in properties for part in ("-X", f"{name}={value}")]
+    return [*command, "--until-end"] if until_end else command
+
+
+def supervise(command: Sequence[str], crew: Crew, gathering: Gathering, stop: Stop, outdated: threading.Event) -> int:
+    """Keeps the crew's processes until it is over, or `stop` was set and all have ended; the exit code.
+
+    Whenever `outdated` is set, all of them are replaced, one after the other.
+    """
+    return _Supervisor(command, crew, gathering).run(stop, outdated)
+
+
+class _Process:
+    """One process of a worker, and the thread that reads its reports."""
+
+    def __init__(self, command: Sequence[str], life: Life, gathering: Gathering) -> None:
+        self.life = life
+        self._gathering = gathering
+        reports, theirs = os.pipe()
+        try:
+            # A process group of its own: Ctrl-C comes to the supervisor alone, and is passed on once.
+            self._process = subprocess.Popen(
+                [*command, "--worker", str(life.worker), "--reports", str(theirs)],
+                stdin=subprocess.PIPE,
+                pass_fds=[theirs],
+                process_group=0,
+            )
+        except BaseException:
+            os.close(reports)
+            raise
+        finally:
+            os.close(theirs)
+        self.pid = self._process.pid
+        self._reader = threading.Thread(target=self._read, args=[reports], name="inbox-reports", daemon=True)
+        self._reader.start()
+
+    def code(self) -> int | None:
+        """Its exit code, 128 + n after signal n; None while it runs."""
+        code = self._process.poll()
+        return code if code is None or code >= 0 else 128 - code
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def close(self) -> None:
+        """Take note of the last that it had to say."""
+        self._reader.join(_LAST_WORDS_SECONDS)
+        self._gathering.ended(self.life)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _read(self, descriptor: int) -> None:
+        with os.fdopen(descriptor, "rb") as reports:
+            for line in reports:
+                if line.endswith(b"\n"):  # not what was cut off by its end
+                    self._gathering.reported(self.life, line)
+
+
+class _Supervisor:
+    def __init__(self, command: Sequence[str], crew: Crew, gathering: Gathering) -> None:
+        self._command = command
+        self._crew = crew
+        self._gathering = gathering
+        self._processes: dict[int, _Process] = {}
+        self._started: set[int] = set()
+
+    def run(self, stop: Stop, outdated: threading.Event) -> int:
+        told = False
+        while not self._crew.over:
+            if outdated.is_set():
+                outdated.clear()
+                self._crew.replace_all()
+            if stop.is_set() and not told:
+                told = True
+                self._carry_out(self._crew.stop())
+            self._look()
+            self._carry_out(self._crew.due(time.monotonic()))
+            time.sleep(_LOOK_SECONDS) if told else stop.wait(_LOOK_SECONDS)
+        return self._crew.code
+
+    def _look(self) -> None:
+        for worker, process in list(self._processes.items()):
+            if (code := process.code()) is not None:
+                del self._processes[worker]
+                process.close()
+                self._ended(worker, process.pid, code)
+            elif self._gathering.is_ready(worker):
+                self._crew.ready(worker)
+
+    def _ended(self, worker: int, pid: int, code: int) -> None:
+        now = time.monotonic()
+        actions = self._crew.ended(worker, code, now)
+        pause = self._crew.starts_in(worker, now)
+        tell = log().error if code else log().info
+        tell(
+            "worker-ended",
+            worker=worker,
+            pid=pid,
+            exit_code=code,
+            starts_again_in_seconds=None if pause is None else round(pause, 1),
+        )
+        self._carry_out(actions)
+
+    def _carry_out(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Start(worker):
+                    self._start(worker)
+                case End(worker):
+                    self._processes[worker].terminate()
+
+    def _start(self, worker: int) -> None:
+        if worker in self._started:
+            WORKER_RESTARTS.inc()
+        self._started.add(worker)
+        process = _Process(self._command, self._gathering.began(worker), self._gathering)
+        self._processes[worker] = process
+        log().info("worker-started", worker=worker, pid=process.pid)
+
+
+def end_with_supervisor() -> None:
+    """In a worker: when the supervising process is gone, however it ended, stop in order as well."""
+
+    def watch() -> None:
+        # Nothing is ever written there, so only the closing of the other end ends this. Not sys.stdin: a thread
+        # that waits inside it breaks the end of the interpreter.
+        os.read(0, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="inbox-supervised", daemon=True).start()
+
+
+@contextmanager
+def reporting(descriptor: int | None, health: Health) -> Iterator[None]:
+    """In a worker: tell the supervisor every second how it goes, and once more at the end."""
+    if descriptor is None:
+        yield
+        return
+    over = threading.Event()
+
+    def send() -> None:
+        # A supervisor that is gone reads no more; then this worker ends too.
+        with suppress(BrokenPipeError), os.fdopen(descriptor, "wb", buffering=0) as reports:
+            while True:
+                last = over.wait(_REPORT_SECONDS)
+                reports.write(report(health.not_live(), health.not_ready()))
+                if last:
+                    return
+
+    thread = threading.Thread(target=send, name="inbox-reporting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(_LAST_WORDS_SECONDS)

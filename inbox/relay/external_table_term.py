@@ -1,0 +1,143 @@
+"""One term of the active relay of a table of the user's: one batch after the other, read, sent, delivered, marked.
+
+Each reading looks at every row that waits, in one snapshot, so a row that a slow transaction commits late is found by
+the next one, whatever was sent before. Nothing is read ahead: what is on its way still waits in the table's eyes.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from inbox.errors import TryAgainError
+from inbox.relay.in_flight import IN_FLIGHT_BYTES, Delivered, Outgoing, Producer
+from inbox.relay.lease import Lease
+from inbox.store.outbox.external_table import ExistingRow
+from inbox.telemetry import OUTBOX_PENDING, RELAY_EVENTS
+
+_MOST_ROWS, _LEAST_ROWS = 5_000, 50
+_REPORT_SECONDS = 0.005
+_END_SECONDS = 5.0
+_PENDING_SECONDS = 5.0
+_SHORTEST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.02, 1.0
+_REST_FOR_A_LOOK = 10.0
+"""A table without an index of what waits is read whole by every look, so it is looked at less often."""
+
+
+class Table(Protocol):
+    """What waits."""
+
+    def read(self, *, limit: int, limit_bytes: int) -> list[ExistingRow]: ...
+    def waiting(self) -> int: ...
+
+
+class Marks(Protocol):
+    """What was sent, marked by whoever has the lease."""
+
+    def record(self, epoch: int, ids: Sequence[str]) -> bool: ...
+    def release(self, epoch: int) -> None: ...
+
+
+class ExistingTerm:
+    """Everything that is forgotten when a term ends. All of it runs on one thread, and may raise TryAgainError."""
+
+    def __init__(
+        self,
+        table: Table,
+        marks: Marks,
+        lease: Lease,
+        epoch: int,
+        make_producer: Callable[[Delivered], Producer],
+        clock: Callable[[], float],
+    ) -> None:
+        self._table = table
+        self._marks = marks
+        self._lease = lease
+        self._epoch = epoch
+        self._clock = clock
+        self._delivered: list[str] = []
+        self._rows_at_once = _LEAST_ROWS
+        self._look_seconds = 0.0
+        self._counted_at = clock() - _PENDING_SECONDS
+        self._first: str | None = None
+        self.has_sent = False
+        """Whether the first row that was read is sent and marked: it is the one that an earlier term failed at."""
+        self._outgoing: Outgoing[ExistingRow] = Outgoing(make_producer, self._note_delivery)
+
+    def turn(self) -> bool:
+        """Do what there is to do now; False where this is the active relay and nothing waits."""
+        now = self._clock()
+        if self._lease.is_due(now):
+            self._record([])
+        outgoing = self._outgoing
+        busy = bool(outgoing or self._delivered)
+        if self._lease.may_send(now):
+            busy = busy or self._read(now)
+            outgoing.send()
+        outgoing.poll(_REPORT_SECONDS if outgoing.in_flight else 0.0)
+        if self._delivered and not outgoing:
+            self._record(self._delivered)
+        return busy or self._lease.epoch is None
+
+    def rest(self) -> None:
+        """Nobody rings, so look again soon."""
+        time.sleep(max(_SHORTEST_REST_SECONDS, min(_LONGEST_REST_SECONDS, _REST_FOR_A_LOOK * self._look_seconds)))
+
+    def sweep_all(self) -> bool:
+        """Whether no row is left to send: every look sees all."""
+        return True
+
+    def end(self, *, in_order: bool) -> None:
+        """Mark what was delivered and forget what is on its way; in order that is waited for, if not for long."""
+        try:
+            deadline = self._clock() + (_END_SECONDS if in_order else 0.0)
+            while self._outgoing.in_flight and self._clock() < deadline:
+                self._outgoing.poll(_REPORT_SECONDS)
+            if self._lease.epoch is not None and not self._outgoing.is_open:
+                self._record(self._delivered)
+            if in_order:
+                self._marks.release(self._epoch)
+                self._lease.lost()
+        except TryAgainError:
+            # What was not marked is sent again.
+            pass
+        finally:
+            self._outgoing.discard()
+
+    def _read(self, now: float) -> bool:
+        rows = self._table.read(limit=self._rows_at_once, limit_bytes=IN_FLIGHT_BYTES)
+        self._look_seconds = self._clock() - now
+        if rows and self._first is None:
+            self._first = rows[0].event_id
+        self._outgoing.add(rows)
+        self._count_pending(now, full=len(rows) == self._rows_at_once)
+        self._adapt(rows)
+        return bool(rows)
+
+    def _adapt(self, rows: Sequence[ExistingRow]) -> None:
+        """The server looks at as many rows as it is asked for, so ask for about as many as there is room for."""
+        size = sum(row.size for row in rows)
+        fit = IN_FLIGHT_BYTES * len(rows) // size if size else _MOST_ROWS
+        self._rows_at_once = max(_LEAST_ROWS, min(_MOST_ROWS, fit, 4 * self._rows_at_once))
+
+    def _note_delivery(self, row: ExistingRow, partition: int, offset: int) -> None:
+        self._delivered.append(row.event_id)
+
+    def _record(self, ids: list[str]) -> None:
+        """Mark these, and prolong the lease; or find that it was lost."""
+        asked_at = self._clock()
+        if not self._marks.record(self._epoch, ids):
+            self._lease.lost()
+            return
+        self._lease.kept(asked_at)
+        if ids:
+            RELAY_EVENTS.inc(len(ids))
+            self.has_sent = self.has_sent or self._first in ids
+            self._delivered = []
+
+    def _count_pending(self, now: float, *, full: bool) -> None:
+        """Behind a batch that is not full nothing waits; counting what does costs more than it is worth each time."""
+        if not full:
+            OUTBOX_PENDING.set(len(self._outgoing))
+        elif now - self._counted_at >= _PENDING_SECONDS:
+            OUTBOX_PENDING.set(self._table.waiting())
+            self._counted_at = now

@@ -1,0 +1,94 @@
+"""Which rows go next: read ahead by the server, with those that committed late, and swept for what that might miss."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from inbox.relay.gap_tracker import LookBack
+from inbox.store.outbox.relay_queries import OutboxRow, Reading
+
+MOST_ROWS = 5_000
+_LEAST_ROWS = 50
+_SWEEP_ROWS = 20_000
+
+
+class Table(Protocol):
+    """The outbox. From `start_reading` to `reading` nothing else is asked of it."""
+
+    @property
+    def is_reading(self) -> bool: ...
+    def start_reading(self, front: int, gaps: Sequence[tuple[int, int]], *, limit: int, limit_bytes: int) -> None: ...
+    def has_read(self) -> bool: ...
+    def reading(self) -> Reading: ...
+    def sweep(self, after: int, until: int, *, limit: int) -> tuple[int | None, int | None]: ...
+    def last_position(self) -> int: ...
+
+
+class Reader:
+    """One reading after the other, each seen whole before the next is started.
+
+    `at_end`: the latest found nothing; `is_behind`: it found so many that it pays to read ahead.
+    """
+
+    def __init__(self, table: Table, look_back: LookBack, *, most_bytes: int) -> None:
+        self._table = table
+        self._look_back = look_back
+        self._most_bytes = most_bytes
+        self._known: Collection[int] = ()
+        self._rows_at_once = _LEAST_ROWS
+        self._swept_to = 0
+        self.at_end = self.is_behind = False
+
+    @property
+    def is_reading(self) -> bool:
+        return self._table.is_reading
+
+    def start(self, room: int, known: Collection[int]) -> None:
+        """Have rows of about so many bytes read. `known`: positions of what was read, and is not marked yet."""
+        # Of now: what is marked meanwhile may not be marked yet in the snapshot.
+        self._known = known
+        self._table.start_reading(
+            self._look_back.front, self._look_back.gaps, limit=self._rows_at_once, limit_bytes=room
+        )
+
+    def has_read(self) -> bool:
+        return self._table.has_read()
+
+    def take_in(self) -> list[OutboxRow]:
+        """What was read and is to be sent, in order of position."""
+        reading = self._table.reading()
+        rows, known = reading.rows, self._known
+        self._look_back.saw([row.position for row in rows], reading.xmin)
+        self._adapt(rows)
+        self.at_end, self.is_behind = not rows, len(rows) >= _LEAST_ROWS
+        return [row for row in rows if not row.passed and row.position not in known]
+
+    def give_up(self) -> None:
+        """Leave the connection free."""
+        if self.is_reading:
+            self._table.reading()
+
+    def sweep(self, recorded_below: int) -> int | None:
+        """One step over what was recorded as sent, or starts over at its end; the first row that was not sent."""
+        last, missed = self._table.sweep(self._swept_to, recorded_below, limit=_SWEEP_ROWS)
+        if missed is not None and last is not None:
+            self._look_back.look_again(missed, last)
+        self._swept_to = last or 0
+        return missed
+
+    def sweep_all(self, recorded_below: int) -> int | None:
+        """As `sweep`, over all of it."""
+        self._swept_to = 0
+        while True:
+            missed = self.sweep(recorded_below)
+            if missed is not None or self._swept_to == 0:
+                return missed
+
+    def rows_ahead(self) -> int:
+        """About how many nobody has read yet."""
+        return 0 if self.at_end else max(0, self._table.last_position() - self._look_back.front)
+
+    def _adapt(self, rows: Sequence[OutboxRow]) -> None:
+        """The server looks at as many rows as it is asked for, so ask for about as many as there is room for."""
+        size = sum(len(row.value) for row in rows)
+        fit = self._most_bytes * len(rows) // size if size else MOST_ROWS
+        self._rows_at_once = max(_LEAST_ROWS, min(MOST_ROWS, fit, 4 * self._rows_at_once))

@@ -1,0 +1,102 @@
+"""What was delivered is marked as sent, and with it the lease is prolonged, or found to be lost."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from inbox.relay.gap_tracker import LookBack
+from inbox.relay.lease import Lease
+from inbox.store.outbox.relay_queries import Delivery, OutboxRow
+from inbox.telemetry import RELAY_EVENTS
+
+_ROWS = 2_000
+_SECONDS = 0.05
+
+
+class LeaseRow(Protocol):
+    """The row of the active relay. From `start_recording` to `recorded` nothing else is asked of it."""
+
+    @property
+    def is_recording(self) -> bool: ...
+    def start_recording(self, epoch: int, sent: Sequence[Delivery], sent_below: int) -> None: ...
+    def has_recorded(self) -> bool: ...
+    def recorded(self) -> int | None: ...
+
+
+class Recorder:
+    """One statement at a time. What it has is in `delivered` first, then with the statement, then marked for good."""
+
+    def __init__(
+        self, row: LeaseRow, lease: Lease, epoch: int, look_back: LookBack, sent_below: int, clock: Callable[[], float]
+    ) -> None:
+        self._row = row
+        self._lease = lease
+        self._epoch = epoch
+        self._look_back = look_back
+        self._clock = clock
+        self.delivered: list[Delivery] = []
+        self._being_marked: list[Delivery] = []
+        self._asked_below = self._asked_readings = 0
+        self._asked_at = self._marked_at = clock()
+        self.recorded_below = sent_below
+        self._first: int | None = None
+        self.has_sent = False
+        """Whether the first row that was read is sent and marked: it is the one that an earlier term failed at."""
+
+    def began_with(self, position: int) -> None:
+        """A row was read; only the first of a term counts."""
+        if self._first is None:
+            self._first = position
+
+    def note(self, row: OutboxRow, partition: int, offset: int) -> None:
+        """The brokers have it."""
+        self.delivered.append(Delivery(row, partition, offset))
+
+    @property
+    def unmarked(self) -> int:
+        return len(self.delivered) + len(self._being_marked)
+
+    @property
+    def positions(self) -> set[int]:
+        """Of what was delivered, and is not certainly marked."""
+        return {each.row.position for part in (self.delivered, self._being_marked) for each in part}
+
+    def is_due(self, now: float, *, at_once: bool, may_mark: bool) -> bool:
+        """Whether to begin: for the lease, or for rows that are many, or have waited, or are marked `at_once`."""
+        if self._row.is_recording:
+            return False
+        waited = at_once or len(self.delivered) >= _ROWS or now - self._marked_at >= _SECONDS
+        return self._lease.is_due(now) or (may_mark and waited and bool(self.delivered))
+
+    def start(self, lowest_unsent: int) -> None:
+        """Have marked what was delivered. Every row below this position was, or is not read yet."""
+        self._being_marked, self.delivered = self.delivered, []
+        self._start(min(self._look_back.read_below, lowest_unsent - 1))
+
+    def prolong(self) -> None:
+        """The lease alone."""
+        self._start(self.recorded_below)
+
+    def look(self) -> None:
+        """Whether it is done, without waiting."""
+        if self._row.is_recording and self._row.has_recorded():
+            self.finish()
+
+    def finish(self) -> None:
+        """Wait for what is under way, if anything."""
+        if not self._row.is_recording:
+            return
+        transaction_id = self._row.recorded()
+        if transaction_id is None:
+            self._lease.lost()
+            return
+        self._lease.kept(self._asked_at)
+        self._look_back.bounded(transaction_id, readings=self._asked_readings)
+        self.recorded_below = self._asked_below
+        RELAY_EVENTS.inc(len(self._being_marked))
+        self.has_sent = self.has_sent or any(each.row.position == self._first for each in self._being_marked)
+        self._being_marked = []
+
+    def _start(self, below: int) -> None:
+        self._asked_at = self._marked_at = self._clock()
+        self._asked_below, self._asked_readings = below, self._look_back.readings
+        self._row.start_recording(self._epoch, self._being_marked, below)

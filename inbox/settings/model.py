@@ -1,0 +1,187 @@
+"""What the configuration comes to: the parts that the rest of the program is built from."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from inbox.failure_policy import FailureLimits
+from inbox.kafka.options import GUARDED, PRODUCER_GUARDED, KafkaOptions
+from inbox.settings.document import Document, OutboxSection, RouteSection, TableSection
+from inbox.settings.librdkafka import canonical
+from inbox.sink.routes import HandlerTarget, Route, SinkOptions
+from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, TableMode, TableTarget
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionLimits:
+    """`[retention]`: how long claims, history, resolved dead letters and events of the outbox are kept.
+
+    `outbox` is None where they are kept for ever.
+    """
+
+    claims: timedelta = timedelta(days=30)
+    progress: timedelta = timedelta(days=90)
+    dead_letters: timedelta = timedelta(days=90)
+    outbox: timedelta | None = timedelta(days=7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
+    """What a command needs that works in the database alone; `outbox` is None where there is no `[outbox]`."""
+
+    database: DatabaseOptions
+    outbox: OutboxOptions | None
+    retention: RetentionLimits
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaySettings:
+    """What the relay and the connector need.
+
+    A relay is in no consumer group: `kafka.group_id` is what the configuration would give a sink, perhaps "".
+    """
+
+    database: DatabaseOptions
+    kafka: KafkaOptions
+    outbox: OutboxOptions
+    http_listen: tuple[str, int] | None
+    retention: RetentionLimits = RetentionLimits()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole configuration of a sink, checked. `http_listen` is (host, port), None where nothing listens."""
+
+    sink: SinkOptions
+    database: DatabaseOptions
+    kafka: KafkaOptions
+    routes: tuple[Route, ...]
+    failures: FailureLimits
+    retention: RetentionLimits
+    http_listen: tuple[str, int] | None
+    outbox: OutboxOptions | None
+
+
+def database_settings(document: Document) -> DatabaseSettings:
+    """The part for commands on the database, of a document without problems."""
+    return DatabaseSettings(
+        database=_database(document), outbox=_outbox(document.outbox), retention=_retention(document)
+    )
+
+
+def relay_settings(document: Document) -> RelaySettings:
+    """The part for the relay, of a document without problems."""
+    return RelaySettings(
+        database=_database(document),
+        kafka=_kafka(document),
+        outbox=_needed(_outbox(document.outbox)),
+        http_listen=document.http.listen if document.http else None,
+        retention=_retention(document),
+    )
+
+
+def sink_settings(document: Document) -> Settings:
+    """All of it, of a document without problems."""
+    sink = document.sink
+    return Settings(
+        sink=SinkOptions(
+            name=_needed(sink.name),
+            start=sink.start,
+            batch_events=sink.batch_events,
+            batch_bytes=sink.batch_bytes,
+            largest_event=sink.largest_event,
+            retired_routes=tuple(sink.retired_routes),
+            once_compacted=tuple(sink.once_compacted),
+        ),
+        database=_database(document),
+        kafka=_kafka(document),
+        routes=tuple(_route(route) for route in document.routes),
+        failures=FailureLimits(**dict(document.failures)),
+        retention=_retention(document),
+        http_listen=document.http.listen if document.http else None,
+        outbox=_outbox(document.outbox),
+    )
+
+
+def _database(document: Document) -> DatabaseOptions:
+    section = document.database
+    return DatabaseOptions(
+        url=_needed(section.url),
+        schema=section.schema_,
+        start_timeout_seconds=section.start_timeout.total_seconds(),
+        takeover_timeout_seconds=section.takeover_timeout.total_seconds(),
+        statement_timeout_seconds=None
+        if section.statement_timeout is None
+        else section.statement_timeout.total_seconds(),
+    )
+
+
+def _retention(document: Document) -> RetentionLimits:
+    section = document.retention
+    # Nobody asked for rows of a table of the user's to be deleted, unless he did.
+    is_theirs = document.outbox is not None and document.outbox.table is not None
+    outbox = section.outbox or (None if is_theirs else RetentionLimits.outbox)
+    return RetentionLimits(
+        claims=section.claims, progress=section.progress, dead_letters=section.dead_letters, outbox=outbox
+    )
+
+
+def _kafka(document: Document) -> KafkaOptions:
+    given = document.kafka
+    ours = {*GUARDED, *PRODUCER_GUARDED, "group.id"}
+    free = {name: value for name, value in given.items() if canonical(name) not in ours}
+    if "metadata.broker.list" in free:  # one name for it, so that whoever looks for the brokers finds them
+        free["bootstrap.servers"] = free.pop("metadata.broker.list")
+    return KafkaOptions(group_id=given.get("group.id") or document.sink.name or "", properties=free)
+
+
+def _outbox(section: OutboxSection | None) -> OutboxOptions | None:
+    if section is None:
+        return None
+    return OutboxOptions(
+        payload=section.payload,
+        relay=section.relay,
+        transactional_id=section.transactional_id,
+        existing=_existing(section),
+    )
+
+
+def _existing(section: OutboxSection) -> ExistingOutbox | None:
+    if section.table is None:
+        return None
+    columns = ExistingColumns(**dict(section.columns or {}))
+    return ExistingOutbox(table=section.table, topic=section.topic, columns=columns)
+
+
+def _route(section: RouteSection) -> Route:
+    types = frozenset(section.types or ())
+    return Route(
+        name=_needed(section.known_as),
+        topics=tuple(section.topics or [_needed(section.topic)]),
+        target=_table(section.table) if section.table else HandlerTarget(entry_point=_needed(section.handler)),
+        event_id=section.event_id,
+        event_type=section.event_type or ("header:type" if types else None),
+        types=types,
+        format=section.format.value,
+    )
+
+
+def _table(section: TableSection) -> TableTarget:
+    mode = _needed(section.mode)
+    return TableTarget(
+        name=_needed(section.name),
+        mode=mode,
+        columns=_needed(section.columns),
+        key=tuple(section.key or ()),
+        version=section.version if mode is TableMode.NEWEST else None,
+        tombstones=section.tombstones,
+    )
+
+
+def _needed(value: _T | None) -> _T:
+    """A value that the rules have made sure of."""
+    if value is None:
+        raise AssertionError("a needed setting is absent and no rule said so; this is a defect of inbox.settings")
+    return value

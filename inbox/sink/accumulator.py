@@ -1,0 +1,262 @@
+"""Collects what was polled into the next batch, within its limits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID
+
+from inbox.errors import HaltError, InboxError, TryAgainError, UnreadableError
+from inbox.events import Record, TopicPartition, record_milliseconds
+from inbox.kafka.consumer import Taken
+from inbox.sink.assignment import Assigned, Assignment
+from inbox.sink.batch import Batch, Slice
+from inbox.sink.batch_size import BatchLimit
+from inbox.sink.decoder import Places, TopicDecoder
+
+_AT_MOST_AT_ONCE = 2000
+
+RequireReason = Callable[[TopicPartition, int, int], None]
+"""Raises where the log has no reason to hold nothing between the offsets, or nobody says; see `inbox.kafka.gaps`."""
+
+
+class Intake:
+    """The batch that is being filled while another one is written.
+
+    Offsets that are settled again, and those that never were, are never in one part of a batch: what was taken from
+    behind that border is kept back for the next batch. So is all that was taken once the batch is full, until it is
+    handed over: records may be larger than those before them, by which `room` is estimated.
+
+    A partition is stopped where something cannot be read or a gap has no reason: nothing behind that place is taken,
+    and `stops` tells of it.
+    """
+
+    def __init__(
+        self,
+        decoders: Mapping[str, TopicDecoder],
+        assignment: Assignment,
+        *,
+        batch_events: int,
+        batch_bytes: int,
+        require_reason: RequireReason = lambda *_: None,
+    ) -> None:
+        self._decoders = dict(decoders)
+        self._assignment = assignment
+        self.limit = BatchLimit(batch_events)
+        self._batch_bytes = batch_bytes
+        self._mean_bytes = 1024.0
+        self.batch = Batch()
+        self._bytes = 0
+        self._kept_back = Taken()
+        self._full = False
+        self._require_reason = require_reason
+        self._stopped: dict[TopicPartition, InboxError] = {}
+
+    @property
+    def stops(self) -> Mapping[TopicPartition, InboxError]:
+        """Where nothing more is taken, and why: a HaltError, or a TryAgainError where the brokers do not say."""
+        return self._stopped
+
+    @property
+    def room(self) -> int:
+        """How many records may be taken now; 0 when the batch is full, or has to go first."""
+        if self._full or self._kept_back.records or self._kept_back.ends:
+            return 0
+        events = self.limit.records - self.batch.records
+        bytes_left = self._batch_bytes - self._bytes
+        if events <= 0 or bytes_left <= 0:
+            return 0
+        return max(1, min(events, _AT_MOST_AT_ONCE, int(bytes_left / self._mean_bytes)))
+
+    def add(self, taken: Taken) -> None:
+        if edges := self._assignment.edges():
+            taken = _up_to(edges, taken)
+        for error in taken.unreadable:
+            self._stop_at(error)
+        before_bytes, before_records = self._bytes, self.batch.records
+        self._add_records(taken.records)
+        for address, end in taken.ends:
+            self._pass_to(address, end)
+        if (added := self.batch.records - before_records) > 0:
+            self._mean_bytes = max(64.0, (self._bytes - before_bytes) / added)
+
+    def _add_records(self, records: Sequence[Record]) -> None:
+        """Passes over what is not expected: a partition that is not active, an offset taken before.
+
+        Records come in runs of one partition, so what belongs to it is looked up once a run.
+        """
+        topic, partition, address = "", -1, ("", -1)
+        part: Slice | None = None
+        each: Assigned | None = None
+        decoder: TopicDecoder | None = None
+        places: Places = ()
+        newest: Record | None = None
+        border: int | None = None
+        events_left = 0 if self._full else self.limit.records - self.batch.records
+        bytes_left = self._batch_bytes - self._bytes
+        for place, record in enumerate(records):
+            if record.partition() != partition or record.topic() != topic:
+                _note_epoch(part, newest)
+                address = topic, partition = (record.topic(), record.partition())
+                each, part = self._assignment.active(address), None
+                border = self._border(address, each)
+            offset = record.offset()
+            if each is None or offset < each.taken:
+                continue
+            if events_left <= 0 or bytes_left <= 0:
+                # Before the border is looked at: what was kept back may lie before it.
+                self._full = True
+                self._kept_back.records += records[place:]
+                break
+            if border is not None and offset >= border:
+                if each.taken < border:
+                    if not self._may_jump(address, each, border):
+                        continue
+                    self._end_at_border(TopicPartition(*address), each)
+                    newest = None
+                self._kept_back.records.append(record)
+                continue
+            if offset != each.taken and not self._may_jump(address, each, offset):
+                continue
+            if part is None or decoder is None:
+                # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
+                part = self._slice(TopicPartition(*address), each, record)
+                decoder = self._decoder(address[0], each.topic_id)
+                places = decoder.places(part.routes.values())
+            size = decoder.put(record, places)
+            if not part.records:
+                part.first_offset = offset
+            part.after = each.taken = offset + 1
+            part.records += 1
+            part.bytes += size
+            bytes_left -= size
+            events_left -= 1
+            newest = record
+        self._bytes = self._batch_bytes - bytes_left
+        _note_epoch(part, newest)
+
+    def _pass_to(self, address: TopicPartition, end: int) -> None:
+        """Nothing but control and aborted records lies before `end`: they are settled with the next batch."""
+        each = self._assignment.active(address)
+        if each is None or end <= each.taken:
+            return
+        if self._full:
+            self._kept_back.ends.append((address, end))
+            return
+        border = self._border(address, each)
+        to = end if border is None else min(border, end)
+        if to > each.taken and not self._may_jump(address, each, to):
+            return
+        if to < end:
+            self._end_at_border(address, each)
+            self._kept_back.ends.append((address, end))
+            return
+        part = self._slice(address, each, None)
+        part.after = each.taken = end
+        # The record before may be of an earlier term than what lies between it and here.
+        part.leader_epoch = None
+
+    def _stop_at(self, error: UnreadableError) -> None:
+        """What stands before the place is still taken; it may be in the middle of what was reported."""
+        if error.at is not None and (each := self._assignment.active(error.at)) is not None:
+            error.offset = max(error.offset, each.taken)
+            self._stopped.setdefault(TopicPartition(*error.at), error)
+
+    def _may_jump(self, address: tuple[str, int], each: Assigned, offset: int) -> bool:
+        """Whether the log may hold nothing between what was taken and the offset."""
+        at = TopicPartition(*address)
+        if self._is_stopped(at, offset):
+            return False
+        try:
+            self._require_reason(at, each.taken, offset)
+        except (HaltError, TryAgainError) as error:
+            self._stopped[at] = error
+            return False
+        return True
+
+    def _is_stopped(self, at: TopicPartition, offset: int) -> bool:
+        stop = self._stopped.get(at)
+        return stop is not None and not (isinstance(stop, UnreadableError) and offset <= stop.offset)
+
+    def _border(self, address: tuple[str, int], each: Assigned | None) -> int | None:
+        """Where the part at hand has to end, because what it began with was settled before."""
+        if each is None:
+            return None
+        part = self.batch.slices.get(address)  # type: ignore[call-overload]
+        return each.reached if (each.taken if part is None else part.before) < each.reached else None
+
+    def _end_at_border(self, address: TopicPartition, each: Assigned) -> None:
+        """The log holds no record right before the border: what is missing there is settled all the same."""
+        if each.taken < each.reached:
+            part = self._slice(address, each, None)
+            part.after = each.taken = each.reached
+            part.leader_epoch = None
+
+    def _slice(self, address: TopicPartition, each: Assigned, first: Record | None) -> Slice:
+        """The partition's part of the batch, opened where the ledger expects the next record."""
+        if (part := self.batch.slices.get(address)) is not None:
+            return part
+        part = Slice(
+            address=address,
+            partition_id=each.partition_id,
+            owner_epoch=each.owner_epoch,
+            before=each.taken,
+            after=each.taken,
+            routes=self._decoder(address.topic, each.topic_id).new_columns(),
+            topic_id=each.topic_id,
+            oldest_milliseconds=record_milliseconds(first) if first is not None else None,
+            replay=each.replay,
+        )
+        self.batch.slices[address] = part
+        return part
+
+    def _decoder(self, topic: str, topic_id: UUID | None) -> TopicDecoder:
+        """The one for the topic that the ledger speaks of, which a resume may have changed."""
+        decoder = self._decoders[topic]
+        if decoder.topic_id != topic_id:
+            decoder = self._decoders[topic] = decoder.of(topic_id)
+        return decoder
+
+    def hand_over(self) -> Batch:
+        batch, self.batch = self.batch, Batch()
+        self._take_kept_back()
+        return batch
+
+    def _take_kept_back(self) -> None:
+        kept_back, self._kept_back = self._kept_back, Taken()
+        self._bytes, self._full = 0, False
+        self.add(kept_back)
+
+    def drop(self, partitions: Sequence[TopicPartition]) -> None:
+        for partition in partitions:
+            self._stopped.pop(partition, None)
+        self.batch = self.batch.without(partitions)
+        kept = self._kept_back
+        self._kept_back = Taken(
+            [record for record in kept.records if (record.topic(), record.partition()) not in partitions],
+            [end for end in kept.ends if end[0] not in partitions],
+        )
+        self._bytes = self.batch.bytes
+        if not self.batch:
+            self._take_kept_back()
+
+
+def _up_to(edges: Mapping[tuple[str, int], int], taken: Taken) -> Taken:
+    """A partition ends at its edge: whatever was taken from behind it says that all before it was delivered."""
+    kept = Taken()
+    ends = dict(taken.ends)
+    for error in taken.unreadable:
+        if error.at is None or error.offset < edges.get(error.at, error.offset + 1):
+            kept.unreadable.append(error)
+        else:
+            ends[TopicPartition(*error.at)] = error.offset
+    for record in taken.records:
+        address = (record.topic(), record.partition())
+        if record.offset() < edges.get(address, record.offset() + 1):
+            kept.records.append(record)
+        else:
+            ends[TopicPartition(*address)] = record.offset()
+    kept.ends = [(address, min(end, edges.get(address, end))) for address, end in ends.items()]
+    return kept
+
+
+def _note_epoch(part: Slice | None, newest: Record | None) -> None:
+    if part is not None and newest is not None:
+        part.leader_epoch = newest.leader_epoch()

@@ -1,0 +1,190 @@
+"""From records to a batch: which route takes which event, under which identity."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import methodcaller
+from typing import Any
+from uuid import UUID
+
+from inbox.errors import EventError
+from inbox.events import Header, Record, decoded
+from inbox.sink.batch import NO_ID, RouteEvents
+from inbox.sink.event_id import Identify, ReadType, identifier, needs_document, type_reader
+from inbox.sink.routes import HandlerTarget, Route
+from inbox.sink.too_large import cut
+from inbox.store.inbox.dead_letters import EventTooLargeError
+from inbox.store.options import Tombstones
+
+_TOMBSTONE = EventError(
+    "a tombstone (null value), which this route does not expect; set [routes.table] tombstones to delete or ignore"
+)
+
+# Kafka does not forbid a header name that is not valid UTF-8. confluent-kafka then returns with an exception set, which
+# surfaces as a SystemError; called by the interpreter once it has specialized the call, only somewhere later.
+_headers_of: Callable[[Record], list[Header] | None] = methodcaller("headers")
+_UNREADABLE_HEADERS = EventError(
+    "a header's name is not valid UTF-8, so that none of the record's headers can be read; mend its producer"
+)
+
+_HEADER_BYTES = 200
+"""What Python keeps for a header, its name and its value apart: a record may have 100,000 that are empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """One route, compiled for one topic."""
+
+    name: str
+    identify: Identify
+    read_type: ReadType
+    types: frozenset[str]
+    type_needs_document: bool
+    id_needs_document: bool
+    tombstones: Tombstones | None
+
+
+Places = Sequence[tuple[_Reader, RouteEvents]]
+"""The routes of a topic, each with the events that it has so far."""
+
+
+class TopicDecoder:
+    """Sorts the records of one topic into the columns of its routes.
+
+    An event of more than `largest_event` bytes is refused, and cut down to what may be kept of it.
+    """
+
+    def __init__(
+        self, topic: str, topic_id: UUID | None, routes: Sequence[Route], *, largest_event: int = sys.maxsize
+    ) -> None:
+        self._topic = topic
+        self._routes = routes
+        self._largest_event = largest_event
+        self.topic_id = topic_id
+        self._readers = [_reader(route, topic, topic_id) for route in routes if topic in route.topics]
+        self._needs_document = any(reader.type_needs_document or reader.id_needs_document for reader in self._readers)
+
+    def of(self, topic_id: UUID | None) -> "TopicDecoder":
+        """One for another topic of the same name."""
+        return TopicDecoder(self._topic, topic_id, self._routes, largest_event=self._largest_event)
+
+    def new_columns(self) -> dict[str, RouteEvents]:
+        """By route, in the order in which `add` wants them."""
+        return {reader.name: RouteEvents() for reader in self._readers}
+
+    def places(self, columns: Iterable[RouteEvents]) -> Places:
+        """Return where `put` puts records: what `add` looks up for each record by itself."""
+        return list(zip(self._readers, columns, strict=True))
+
+    def add(self, record: Record, columns: Iterable[RouteEvents]) -> int:
+        """Give the record to every route that matches it, and return how many bytes of it are kept."""
+        return self.put(record, self.places(columns))
+
+    def put(self, record: Record, places: Places) -> int:
+        """As `add`."""
+        size = len(record.value() or b"") + len(record.key() or b"")
+        try:
+            headers = _headers_of(record) or []
+        except SystemError:
+            if size <= self._largest_event:
+                self._refuse(_WithoutHeaders(record), places)
+                return size
+            headers = []
+        if headers:
+            size += _size_of(headers)
+        if size > self._largest_event:
+            return self._put_cut(record, headers, places)
+        document = _document(record) if self._needs_document else None
+        for reader, events in places:
+            _give(reader, events, record, headers, document)
+        return size
+
+    def _put_cut(self, record: Record, headers: list[Header], places: Places) -> int:
+        """Refuse a record that is too large, on every route whose types it may have."""
+        kept, error = cut(record, headers, _size_of(headers), self._largest_event)
+        # A type or an id may be in one that is kept, or in none.
+        small = [each for each in headers if _size_of([each]) <= self._largest_event // 2]
+        for reader, events in places:
+            _give(reader, events, kept, small, error)
+        return len(kept.key() or b"") + _size_of(kept.kept_headers)
+
+    def _refuse(self, record: Record, places: Places) -> None:
+        for _, events in places:
+            events.refused[len(events.ids)] = _UNREADABLE_HEADERS
+            events.ids.append(NO_ID)
+            events.types.append(None)
+            events.records.append(record)
+
+
+class _WithoutHeaders:
+    """A record as far as it can be read."""
+
+    def __init__(self, record: Record) -> None:
+        self.topic, self.partition, self.offset = record.topic, record.partition, record.offset
+        self.key, self.value, self.timestamp = record.key, record.value, record.timestamp
+        self.leader_epoch = record.leader_epoch
+
+    def headers(self) -> list[Header] | None:
+        return None
+
+
+def _size_of(headers: Sequence[Header]) -> int:
+    size = _HEADER_BYTES * len(headers)
+    for name, value in headers:
+        size += len(name) + len(value) if value else len(name)
+    return size
+
+
+def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:
+    """Add the record to the events of a route; `document` is its value, decoded, or why it cannot be."""
+    event_id, event_type, refusal = NO_ID, None, None
+    try:
+        if reader.type_needs_document and isinstance(document, EventError):
+            raise document
+        event_type = reader.read_type(headers, document)
+        if reader.types and event_type not in reader.types:
+            events.filtered += 1
+            return
+        if reader.tombstones is not None and record.value() is None:
+            if reader.tombstones is Tombstones.IGNORE:
+                events.filtered += 1
+                return
+            refusal = _TOMBSTONE
+        if reader.id_needs_document and isinstance(document, EventError):
+            raise document
+        event_id = reader.identify(record, headers, document)
+    except EventError as error:
+        refusal = error
+    if document is not None and isinstance(document, EventTooLargeError):
+        refusal = document
+    if refusal is not None:
+        events.refused[len(events.ids)] = refusal
+    events.ids.append(event_id)
+    events.types.append(event_type)
+    events.records.append(record)
+
+
+def _document(record: Record) -> Any:
+    """The decoded value, None for a tombstone, or the error that every route which needs it will meet."""
+    value = record.value()
+    if value is None:
+        return None
+    try:
+        return decoded(value)
+    except EventError as error:
+        return error
+
+
+def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
+    tombstones = None
+    if not isinstance(route.target, HandlerTarget) and route.target.tombstones is not Tombstones.DELETE:
+        tombstones = route.target.tombstones
+    return _Reader(
+        name=route.name,
+        identify=identifier(route.event_id, topic, topic_id),
+        read_type=type_reader(route.event_type),
+        types=route.types,
+        type_needs_document=needs_document(route.event_type),
+        id_needs_document=needs_document(route.event_id),
+        tombstones=tombstones,
+    )

@@ -1,0 +1,183 @@
+"""Events that leave no exception behind: those that end the process, or the server's, and those that are slow alone.
+
+While a partition is young in a worker's hands, calls of a handler are noted in the database before they are
+made: a few milliseconds of calls in one note, and one by one where a process ended before. A process that ends in a
+call leaves its note, and the next owner counts it. Later nothing is noted, so that a sink at work pays nothing: one
+that dies there is young again when it starts anew.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from inbox.errors import EventError, SmallerBatchError, TryAgainError
+from inbox.sink.batch import Batch, Column
+from inbox.sink.guards.connection_losses import Losses, Place
+from inbox.sink.guards.note_window import Reach
+from inbox.store.inbox.handler_calls import Deaths, Handling
+from inbox.store.postgres.connection import SinkConnection
+
+_NOBODY = range(0)
+
+
+def _lone_place(route_id: int, batch: Batch) -> Place:
+    part = next(each for each in batch.slices.values() if each.records)
+    return Place(route_id, part.partition_id, part.first_offset)
+
+
+class Suspects:
+    """What one worker knows of such events; it outlives a lost connection.
+
+    Args:
+        connect: opens the connection for notes, which is not that of the batch.
+        young_events: how many events of a partition are noted after it was acquired; no batch held more.
+        attempts: how often an event may do it.
+    """
+
+    def __init__(
+        self,
+        handling: Handling,
+        connect: Callable[[], SinkConnection],
+        *,
+        young_events: int,
+        attempts: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._handling = handling
+        self._connect = connect
+        self._young_events = young_events
+        self._attempts = attempts
+        self._clock = clock
+        # Where the first death decides, it has to tell which event it was.
+        self._reach = Reach(exact=attempts == 1)
+        self._notes: SinkConnection | None = None
+        self._young: dict[int, int] = {}
+        self._noted: set[int] = set()
+        self._suspected: dict[tuple[int, int], range] = {}
+        self._alone: Counter[Place] = Counter()
+        self._given_up: dict[Place, tuple[EventError, int]] = {}
+        self.losses = Losses()
+
+    def acquired(self, connection: SinkConnection, partition_ids: Sequence[int]) -> None:
+        """Counts what ended the owners before."""
+        for found in self._handling.count_deaths(connection, partition_ids):
+            self._count(found)
+        if self._young_events:
+            self._young.update(dict.fromkeys(partition_ids, self._young_events))
+
+    def _count(self, found: Deaths) -> None:
+        self._suspected[found.route_id, found.partition_id] = found.offsets
+        if len(found.offsets) > 1:
+            return
+        if found.deaths >= self._attempts:
+            error = EventError(f"the process ended {found.deaths} times while its handler had this event in hand")
+            self._given_up[Place(found.route_id, found.partition_id, found.offsets.start)] = error, found.deaths
+
+    def failed_alone(self, route_id: int, batch: Batch, error: SmallerBatchError) -> None:
+        """A batch of a single record took too long on this route."""
+        place = _lone_place(route_id, batch)
+        self._alone[place] += 1
+        if self._alone[place] >= self._attempts:
+            self._given_up[place] = EventError(f"it failed alone, again and again: {error}"), self._alone[place]
+
+    def lost(self, route_id: int, batch: Batch, error: TryAgainError) -> None:
+        """The connection was lost while events of this route were tried.
+
+        Raises:
+            SmallerBatchError: it was lost with the same events before.
+        """
+        if batch.records == 1:
+            self.losses.alone(_lone_place(route_id, batch))
+            return
+        parts = [each for each in batch.slices.values() if each.records]
+        if self.losses.together(tuple(Place(route_id, each.partition_id, each.first_offset) for each in parts)):
+            again = SmallerBatchError(
+                f"{error}; so it was when the same events were tried before, so each is tried alone now",
+                away=error.away,
+                reason=error.reason,
+            )
+            again.one_by_one = True
+            raise again from error
+
+    def lost_with(self, batch: Batch) -> Place | None:
+        """Return the event of a batch of a single record, if the connection was lost when it was tried before."""
+        return self.losses.lone_at(*_lone_place(0, batch)[1:]) if batch.records == 1 else None
+
+    def lost_too_often(self, server_start: str) -> bool:
+        """Return whether the connection was lost with the event as often as it may be; a control passed just now."""
+        return self.losses.control_passed(server_start) >= self._attempts
+
+    def give_up(self, route_id: int, batch: Batch) -> None:
+        """Refuse the event of a batch of a single record from now on."""
+        error = EventError(
+            f"the connection to the database was lost {self._attempts} times in a row while this event was tried "
+            "alone, and not in between; see the server's log"
+        )
+        self._given_up[_lone_place(route_id, batch)] = error, self._attempts
+
+    def mark(self, route_id: int, column: Column) -> None:
+        """Refuses those of the column that did it too often."""
+        if not self._given_up:
+            return
+        for at, (partition_id, record) in enumerate(zip(column.partition_ids, column.records, strict=True)):
+            given_up = self._given_up.get(Place(route_id, partition_id, record.offset()))
+            if given_up is not None:
+                column.refused[at], column.tries[at] = given_up
+
+    def suspected(self, route_id: int, partition_ids: Iterable[int]) -> bool:
+        """A process ended in a call with events of these partitions, and it is not settled which one did it."""
+        return bool(self._suspected) and any((route_id, each) in self._suspected for each in partition_ids)
+
+    def in_hand(self, route_id: int, partition_id: int, offset: int) -> None:
+        """The handler is about to be given this event. Raises TryAgainError where it cannot be noted."""
+        if partition_id not in self._young:
+            return
+        began = self._clock()
+        if not self._reach.covers(route_id, partition_id, offset, began):
+            suspected = self._suspected.get((route_id, partition_id), _NOBODY)
+            self._note(route_id, partition_id, range(offset, self._reach.until(offset, began, suspected)))
+
+    def all_in_hand(self, route_id: int, partition_id: int, offsets: range) -> None:
+        """As `in_hand`, where it is given all events of these offsets at once."""
+        if partition_id in self._young:
+            self._note(route_id, partition_id, offsets)
+
+    def _note(self, route_id: int, partition_id: int, offsets: range) -> None:
+        if self._notes is None:
+            self._notes = self._connect()
+            self._handling.prepare(self._notes)
+        began = self._clock()
+        self._handling.in_hand(self._notes, route_id, partition_id, offsets)
+        self._noted.add(partition_id)
+        self._reach.noted((route_id, partition_id), offsets, began, self._clock())
+
+    def put_down(self) -> None:
+        if self._notes is not None and self._noted:
+            self._reach.put_down()
+            self._handling.put_down(self._notes)
+
+    def forget_settled(self, connection: SinkConnection, batch: Batch) -> None:
+        """In the batch's transaction, before its fence."""
+        if self._noted:
+            self._handling.forget(connection, {each.partition_id: each.after for each in batch.slices.values()})
+
+    def settled(self, batch: Batch) -> None:
+        """The batch was committed: its partitions are older now."""
+        self.losses.settled()
+        if not self._young:
+            return
+        for each in batch.slices.values():
+            left = self._young.pop(each.partition_id, 0) - each.records
+            if left > 0:
+                self._young[each.partition_id] = left
+            else:
+                self._suspected = {at: each_of for at, each_of in self._suspected.items() if at[1] != each.partition_id}
+        if not self._young:
+            self.close()
+
+    def close(self) -> None:
+        """Of the notes' connection; it is opened again when needed."""
+        notes, self._notes = self._notes, None
+        self._noted.clear()
+        if notes is not None:
+            notes.close()

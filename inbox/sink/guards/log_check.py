@@ -1,0 +1,108 @@
+"""Whether a log is still the one that the ledger speaks of: pure, and one line for each reason why not.
+
+Each line says what was seen and ends with the command that shows what going on would cost.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from inbox.events import TopicPartition
+from inbox.store.inbox.ledger import KnownPartition
+
+_FIGURES_SHOWN = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogView:
+    """A topic as its brokers describe it; `topic_id` is None where they know no ids.
+
+    `starts` and `ends`, by partition: the log start and the last stable offset.
+    """
+
+    cluster_id: str
+    topic_id: UUID | None
+    starts: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+
+    def reaching(self, known: Sequence[KnownPartition]) -> "LogView":
+        """Return the log as it must have grown, if the ledger has settled more of it since the ends were read."""
+        settled = {each.address: each.next_offset for each in known}
+        return replace(self, ends={at: max(end, settled.get(at, end)) for at, end in self.ends.items()})
+
+
+def misfits(known: Sequence[KnownPartition], log: LogView) -> list[str]:
+    """Why going on with the partitions that the ledger knows of one topic could lose or repeat events."""
+    if not known:
+        return []
+    topic = known[0].address.topic
+    if moved := [each for each in known if each.cluster_id != log.cluster_id]:
+        return [
+            f"the ledger has {_figures(moved, log)} of Kafka cluster {moved[0].cluster_id}, but the brokers are of "
+            f"cluster {log.cluster_id}; correct [kafka] bootstrap.servers, or, if the cluster was replaced, decide "
+            f"with {resume(topic, '--new-topic')}"
+        ]
+    if anew := [each for each in known if is_another_topic(each.topic_id, log.topic_id)]:
+        return [
+            f"topic {topic} was deleted and made anew: the ledger has {_figures(anew, log)} of topic id "
+            f"{anew[0].topic_id}, the cluster has topic id {log.topic_id}; decide with {resume(topic, '--new-topic')}"
+        ]
+    absent = [each for each in known if each.address not in log.ends]
+    if gone := [each for each in absent if each.topic_id is None or each.topic_id != log.topic_id]:
+        return [
+            f"the ledger has {_figures(gone, log)}, which the cluster no longer has: the topic was made anew; "
+            f"decide with {resume(topic, '--new-topic')}"
+        ]
+    # No topic ever loses a partition: one that this very topic lacks is one that the broker does not know yet.
+    here = [each for each in known if each.address in log.ends]
+    found = (_outside(each, log.starts[each.address], log.ends[each.address]) for each in here)
+    return [line for line in found if line is not None]
+
+
+def is_another_topic(of_ledger: UUID | None, of_cluster: UUID | None) -> bool:
+    """False where either is unknown, since brokers before 2.8 know no ids."""
+    return of_ledger is not None and of_cluster is not None and of_ledger != of_cluster
+
+
+def truncated(known: KnownPartition, agrees_until: int, end: int) -> str:
+    """The line for a log that was cut below the ledger and has grown since (KIP-320)."""
+    address = known.address
+    return (
+        f"{address}: the log was truncated at offset {agrees_until}, below the ledger's next offset "
+        f"{known.next_offset} (leader epoch {known.leader_epoch}), and ends at {end} by now; decide with "
+        f"{resume(f'{address.topic}:{address.partition}', f'--from-offset {agrees_until}')}"
+    )
+
+
+def resume(where: str, whence: str) -> str:
+    """The command that shows, and with --execute does, what is needed to go on."""
+    return f"`inbox resume --topic {where} {whence} --accept-loss`"
+
+
+def _outside(known: KnownPartition, start: int, end: int) -> str | None:
+    address, following = known.address, known.next_offset
+    where, seen = f"{address.topic}:{address.partition}", f"offsets {start} up to {end}"
+    if following < start:
+        return (
+            f"{address}: the ledger expects offset {following} next, but the log holds {seen}: {start - following} "
+            f"offsets were deleted before they were settled; go on behind them with {resume(where, '--from-earliest')}"
+        )
+    if following > end:
+        return (
+            f"{address}: the ledger expects offset {following} next, but the log holds {seen}: it was truncated, or "
+            f"the topic was made anew; decide with {resume(where, f'--from-offset {start}')}"
+        )
+    return None
+
+
+def _figures(known: Sequence[KnownPartition], log: LogView) -> str:
+    """`orders[0]@17 (log 0 up to 5)`, for the first few."""
+    shown = [_figure(each, log) for each in sorted(known, key=lambda each: each.address)[:_FIGURES_SHOWN]]
+    more = [f"and {len(known) - _FIGURES_SHOWN} more"] if len(known) > _FIGURES_SHOWN else []
+    return ", ".join([*shown, *more])
+
+
+def _figure(known: KnownPartition, log: LogView) -> str:
+    address = known.address
+    extent = f"log {log.starts[address]} up to {log.ends[address]}" if address in log.ends else "no log"
+    return f"{address}@{known.next_offset} ({extent})"

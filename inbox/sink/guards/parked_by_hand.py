@@ -1,0 +1,47 @@
+"""Events that a person parked before the sink came to them: `inbox dead-letters park`.
+
+Their letters are in the table while the ledger stands before them. The command raises the owner epoch, so that the
+owner acquires the partition again and reads these letters.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from inbox.errors import EventError
+from inbox.sink.batch import Column
+from inbox.store.inbox.dead_letters import DeadLetters
+from inbox.store.postgres.connection import SinkConnection
+
+
+class ParkedByHandError(EventError):
+    """A person decided that this event is not tried."""
+
+
+class HandParked:
+    """What one connection knows of such events, by partition id."""
+
+    def __init__(self, dead_letters: DeadLetters) -> None:
+        self._dead_letters = dead_letters
+        self._by_partition: dict[int, dict[tuple[int, int], str]] = {}
+        self._any = False
+
+    def read(self, connection: SinkConnection, partition_ids: Sequence[int]) -> None:
+        """Read the letters of these partitions that lie at or past what was ever settled."""
+        self._by_partition.update({partition_id: {} for partition_id in partition_ids})
+        for letter in self._dead_letters.parked_ahead(connection, partition_ids, ParkedByHandError.__name__):
+            self._by_partition[letter.partition_id][letter.route_id, letter.kafka_offset] = letter.error
+        self._any = any(self._by_partition.values())
+
+    def know(self, connection: SinkConnection, partition_ids: Iterable[int]) -> None:
+        """As `read`, of those that were not read on this connection."""
+        if unknown := [each for each in partition_ids if each not in self._by_partition]:
+            self.read(connection, unknown)
+
+    def mark(self, route_id: int, column: Column) -> None:
+        """Refuse those of the column."""
+        if not self._any:
+            return
+        for at, (partition_id, record) in enumerate(zip(column.partition_ids, column.records, strict=True)):
+            if column.replays.get(partition_id) is None:
+                reason = self._by_partition.get(partition_id, {}).get((route_id, record.offset()))
+                if reason is not None:
+                    column.refused[at] = ParkedByHandError(reason)

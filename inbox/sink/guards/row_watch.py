@@ -1,0 +1,62 @@
+"""What waits for rows, beside the servers: the ledger and the ends of the logs."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from inbox.errors import InboxError, TryAgainError
+from inbox.events import TopicPartition, address
+from inbox.sink.guards.row_waits import RowMissingError, RowWaits
+from inbox.store.inbox.ledger import Ledger
+from inbox.store.postgres.connection import SinkConnection
+from inbox.telemetry import log
+
+Ends = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
+
+_TELL_SECONDS = 60.0
+
+
+class RowWatch:
+    """Lets events wait for rows that others may bring.
+
+    `waits` outlives a connection. `ends` asks the brokers where the logs end.
+    """
+
+    def __init__(self, waits: RowWaits, schema: str, topics: Sequence[str], ends: Ends) -> None:
+        self.waits = waits
+        self._ledger = Ledger(schema)
+        self._topics = topics
+        self._ends = ends
+        self._told_at: dict[int, float] = {}
+
+    def observe(self, connection: SinkConnection) -> None:
+        """Look how far the sink is, where any partition waits."""
+        if self.waits:
+            rows = self._ledger.look(connection, self._topics)
+            self.waits.observe({row.partition_id: row.next_offset for row in rows})
+
+    def begin(self, connection: SinkConnection, missing: RowMissingError) -> None:
+        """Begin a wait, unless the partition waits at that event already."""
+        if self.waits.waits_at(missing.partition_id, missing.offset):
+            return
+        rows = {row.address: row for row in self._ledger.look(connection, self._topics)}
+        ends = {rows[at].partition_id: end for at, end in self._ends_of(list(rows)).items()}
+        settled = {row.partition_id: row.next_offset for row in rows.values()}
+        self.waits.begin(missing.partition_id, missing.offset, ends, settled)
+        for at, row in rows.items():
+            if row.partition_id == missing.partition_id:
+                self._tell(at, missing)
+
+    def _ends_of(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        try:
+            return self._ends(partitions)
+        except TryAgainError:
+            raise
+        except InboxError:
+            # A topic is gone, for instance: nobody knows what it would have brought.
+            return {}
+
+    def _tell(self, at: TopicPartition, missing: RowMissingError) -> None:
+        now = time.monotonic()
+        if now - self._told_at.get(missing.partition_id, -_TELL_SECONDS) >= _TELL_SECONDS:
+            self._told_at[missing.partition_id] = now
+            log().info("row-awaited", route=missing.route, address=address(*at, missing.offset))

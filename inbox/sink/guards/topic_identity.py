@@ -1,0 +1,126 @@
+"""Sees to it that what was taken from Kafka is of the log that the ledger speaks of.
+
+A topic that is deleted and made anew under the same name has other events at the same offsets, and librdkafka goes on
+in it where it was. No id of a topic ever comes back, so brokers that name the ledger's id *after* the records
+were taken say that all of them are of that topic. They are asked while the database works, and answer before the
+fence: nothing of another topic is committed.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from inbox.errors import HaltError, InboxError, StartupError, TryAgainError
+from inbox.events import TopicPartition
+from inbox.kafka.cluster import Cluster, TopicsAnswer, TopicView
+from inbox.sink.batch import Batch
+from inbox.sink.guards.log_check import is_another_topic
+from inbox.store.inbox.ledger import Holding
+
+Found = TypeVar("Found")
+
+_ANSWER_SECONDS = 5.0
+_GLANCE_SECONDS = 5.0
+
+
+class Witness(Protocol):
+    """What `Settler` asks; `LogWitness`, or nobody."""
+
+    def ask(self, batch: Batch) -> Callable[[], None]:
+        """Ask of the batch's topics. The answer is a call that returns if the batch may be committed.
+
+        That call raises:
+            HaltError: a log is not the one that the ledger speaks of.
+            TryAgainError: the brokers do not say.
+        """
+        ...
+
+    def glance(self, holdings: Sequence[Holding]) -> None:
+        """For a sink that is idle: as `ask`, now and then, and never waiting.
+
+        Raises:
+            HaltError: a log is not the one that the ledger speaks of.
+        """
+        ...
+
+
+class LogWitness:
+    """`explain` says, with all figures, what is wrong with some topics; it returns if nothing is."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        explain: Callable[[Collection[str]], HaltError | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cluster = cluster
+        self._explain = explain
+        self._clock = clock
+        self._glanced_at = clock()
+        self._asked: TopicsAnswer | None = None
+
+    def ask(self, batch: Batch) -> Callable[[], None]:
+        answer = self._cluster.ask_topics(sorted({address.topic for address in batch.slices}))
+        ids = [(part.address, part.topic_id) for part in batch.slices.values()]
+
+        def confirm() -> None:
+            with_ids = _patiently(lambda: answer.result(_ANSWER_SECONDS))
+            self._compare(ids, with_ids)
+            _patiently(lambda: self._compare_ends(batch, with_ids))
+
+        return confirm
+
+    def glance(self, holdings: Sequence[Holding]) -> None:
+        if self._asked is None:
+            if holdings and self._clock() - self._glanced_at >= _GLANCE_SECONDS:
+                self._asked = self._cluster.ask_topics(sorted({holding.address.topic for holding in holdings}))
+        elif self._asked.is_here():
+            answer, self._asked, self._glanced_at = self._asked, None, self._clock()
+            try:
+                views = answer.result(0)
+            except InboxError:
+                return
+            here = [holding for holding in holdings if holding.address.topic in views]
+            self._compare([(holding.address, holding.topic_id) for holding in here], views)
+
+    def _compare(self, ids: Iterable[tuple[TopicPartition, UUID | None]], views: Mapping[str, TopicView]) -> None:
+        ids = list(ids)
+        if gone := sorted({address.topic for address, _ in ids if address.topic not in views}):
+            raise TryAgainError(
+                f"topic {', '.join(gone)} is gone; restore it; a topic made anew halts, see `inbox resume`",
+                away="kafka",
+                reason="topic",
+                alert=True,
+            )
+        if other := {address.topic for address, of_row in ids if _differs(of_row, views[address.topic])}:
+            raise self._explained(other) or HaltError(f"topic {', '.join(sorted(other))} was deleted and made anew")
+
+    def _compare_ends(self, batch: Batch, views: Mapping[str, TopicView]) -> None:
+        """Where no ids tell, a log that ends before what was taken from it is another one."""
+        untold = [
+            part for part in batch.slices.values() if part.topic_id is None or not views[part.address.topic].topic_id
+        ]
+        if not untold:
+            return
+        ends = self._cluster.stable_ends([part.address for part in untold])
+        if shorter := {part.address.topic for part in untold if ends[part.address] < part.after}:
+            raise self._explained(shorter) or HaltError(f"topic {', '.join(sorted(shorter))} was made anew")
+
+    def _explained(self, topics: Collection[str]) -> HaltError | None:
+        try:
+            return self._explain(topics)
+        except InboxError:
+            return None
+
+
+def _differs(of_row: UUID | None, view: TopicView) -> bool:
+    return is_another_topic(of_row, view.topic_id)
+
+
+def _patiently(question: Callable[[], Found]) -> Found:
+    """After the start what the brokers refuse is an outage like any other."""
+    try:
+        return question()
+    except StartupError as error:
+        raise TryAgainError(str(error), away="kafka", reason="refused", alert=True) from error

@@ -1,0 +1,70 @@
+"""What the events of a route are tried with, and what became of them."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from inbox.failure_policy import FailureLimits
+from inbox.sink.guards.row_waits import RowWaits
+from inbox.sink.settle.effects import Effect
+from inbox.sink.settle.evidence import Evidence
+from inbox.sink.settle.optimism import Foresight
+from inbox.store.inbox.claims import Processed
+from inbox.store.inbox.dead_letters import DeadLetter
+from inbox.store.postgres.batch_transaction import BatchTransaction
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.handler_session import HandlerSession
+
+
+@dataclass(frozen=True)
+class BoundRoute:
+    """A route as this run knows it: its name, its id in the database, what it does."""
+
+    name: str
+    route_id: int
+    effect: Effect
+    handlers: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteForesight:
+    """What the events that come next are taken to be: `claims` new, `effects` good.
+
+    For a route's table: `rows` new, and each of them there once in a part (`distinct`).
+    """
+
+    claims: Foresight = field(default_factory=Foresight)
+    effects: Foresight = field(default_factory=Foresight)
+    rows: Foresight = field(default_factory=Foresight)
+    distinct: Foresight = field(default_factory=Foresight)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What an attempt works with; `trial`: it is rolled back, so that nothing is parked for good.
+
+    `row_waits` decides whether an event waits for a row that it misses; None where none does.
+    """
+
+    connection: SinkConnection
+    session: HandlerSession
+    transaction: BatchTransaction
+    processed: Processed
+    limits: FailureLimits
+    trial: bool = False
+    row_waits: RowWaits | None = None
+    evidence: Evidence = field(default_factory=lambda: Evidence(judges=False))
+    foresight: defaultdict[int, RouteForesight] = field(default_factory=lambda: defaultdict(RouteForesight))
+    """By route id."""
+
+
+@dataclass(slots=True)
+class RouteResult:
+    """What did not apply, counted by partition id.
+
+    `other_payloads` are those among `duplicates` or `set_aside` whose id was applied before with another payload.
+    """
+
+    letters: list[DeadLetter] = field(default_factory=list)
+    duplicates: Counter[int] = field(default_factory=Counter)
+    set_aside: Counter[int] = field(default_factory=Counter)
+    other_payloads: Counter[int] = field(default_factory=Counter)

@@ -1,0 +1,113 @@
+"""Which events of a route in one batch are set aside: those that are refused, and those behind one of their key."""
+
+from collections.abc import Mapping, Sequence
+
+from inbox.errors import EventError, OrderHaltError
+from inbox.events import address_of
+from inbox.failure_policy import Order
+from inbox.sink.batch import NO_ID, Column
+from inbox.sink.guards.parked_by_hand import ParkedByHandError
+from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.settle.parked_keys import HeldKeys
+from inbox.store.inbox.dead_letters import DeadLetter, State, held_key
+from inbox.store.inbox.error_texts import shown
+from inbox.telemetry import log
+
+
+class Aside:
+    """What is known of it before an event is tried; `refused` are the errors of those that are not, by place."""
+
+    def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, held: HeldKeys) -> None:
+        self._do = attempts
+        self._route = route
+        self._column = column
+        self.refused: dict[int, BaseException] = dict(column.refused)
+        self._held = held
+        self._newly_held: dict[int, dict[bytes, int]] = {}
+
+    def any_of(self, places: Sequence[int]) -> bool:
+        """Say whether one of these is set aside; quick, for every event passes here while any key is parked."""
+        if self.refused and any(place in self.refused for place in places):
+            return True
+        if not self._held and not self._newly_held:
+            return False
+        records, partition_ids, held, newly_held = (
+            self._column.records,
+            self._column.partition_ids,
+            self._held,
+            self._newly_held,
+        )
+        for place in places:
+            partition_id = partition_ids[place]
+            if partition_id not in held and partition_id not in newly_held:
+                continue
+            if (key := records[place].key()) is not None and self._held_since(partition_id, held_key(key)) is not None:
+                return True
+        return False
+
+    def _held_since(self, partition_id: int, key: bytes) -> int | None:
+        for held in (self._held, self._newly_held):
+            if (keys := held.get(partition_id)) is not None and (since := keys.get(key)) is not None:
+                return since
+        return None
+
+    def letter(self, place: int, held: Mapping[tuple[int, bytes], int], *, tries: int) -> DeadLetter | None:
+        """Return the dead letter of an event that is set aside; events of a key wait behind the place in `held`."""
+        column, record = self._column, self._column.records[place]
+        partition_id = column.partition_ids[place]
+        error: BaseException | None = self.refused.get(place)
+        state = State.PARKED
+        if error is None and self._waits(place, held):
+            error, state = EventError("an earlier event of the same key is parked"), State.WAITING
+        if error is None:
+            return None
+        return DeadLetter(
+            route_id=self._route.route_id,
+            partition_id=partition_id,
+            record=record,
+            event_id=None if column.ids[place] == NO_ID else column.ids[place],
+            type=column.types[place],
+            error=error,
+            attempts=tries,
+            state=state,
+            replay_id=replay.replay_id if (replay := column.replays.get(partition_id)) is not None else None,
+        )
+
+    def _waits(self, place: int, held: Mapping[tuple[int, bytes], int]) -> bool:
+        partition_id, record = self._column.partition_ids[place], self._column.records[place]
+        if (raw := record.key()) is None:
+            return False
+        key = held_key(raw)
+        # What a replay brings again from before the parked event is tried, and found to be a duplicate.
+        since = self._held_since(partition_id, key)
+        return (since is not None and record.offset() >= since) or held.get((partition_id, key), place) < place
+
+    def park(self, letters: Sequence[DeadLetter]) -> None:
+        """From now on the events of their keys wait.
+
+        Raises:
+            OrderHaltError: order = "halt".
+        """
+        for letter in letters:
+            if letter.state is State.PARKED:
+                self._report(letter)
+            if (key := self.key_held_by(letter)) is not None:
+                self._newly_held.setdefault(letter.partition_id, {}).setdefault(key, letter.holds_from)
+
+    def key_held_by(self, letter: DeadLetter) -> bytes | None:
+        """Return the key, as `held_key` has it, whose later events wait behind it."""
+        key = letter.record.key() if self._do.limits.order is Order.KEY else None
+        return None if key is None else held_key(key)
+
+    def _report(self, letter: DeadLetter) -> None:
+        if self._do.trial:
+            return
+        where, reason = address_of(letter.record), shown(letter.error).partition("\n")[0]
+        if self._do.limits.order is Order.HALT and not isinstance(letter.error, ParkedByHandError):
+            raise OrderHaltError(
+                f'route "{self._route.name}" cannot apply {where}: {reason}; [failures] order = "halt" stops here: '
+                'mend the cause, or set order = "key"',
+                partition_id=letter.partition_id,
+                offset=letter.record.offset(),
+            )
+        log().warning("event-parked", route=self._route.name, address=where, attempts=letter.attempts, error=reason)

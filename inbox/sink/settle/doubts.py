@@ -1,0 +1,226 @@
+"""Events of one column that failed without it being certain whose fault it was, until the evidence is weighed."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inbox.errors import Guess, InboxError, Refusal, TryAgainError, UnprovenError
+from inbox.events import Record, address_of
+from inbox.sink.batch import Column
+from inbox.sink.settle.blame import HANDFUL, Blame, Circumstances, Probe, blame
+from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.settle.effects import AttemptFailed
+
+_BEHIND = 64
+"""Events behind one that failed that are tried with it at most."""
+
+_LARGEST_KEPT = 256 * 1024
+"""Bytes of an event that is kept for comparison, so that all of them together are few."""
+
+_LOOKED_BACK = 16
+"""Events among which the last one with a value is looked for."""
+
+_OTHER_ROWS = ("23503", "23505", "23P01", "P0002")
+"""An event that applied before meets its own rows."""
+
+_DOES_NOT_FIT = ("42", "3F")
+"""Classes of what a statement names and the database lacks: another statement's success is no evidence."""
+
+_ADVICE = (
+    "correct the database and the sink continues; if the event itself is at fault, park it with "
+    "`inbox dead-letters park`"
+)
+
+
+@dataclass(frozen=True)
+class _Doubt:
+    """An event that failed, and the statements that its handler had executed."""
+
+    place: int
+    error: InboxError
+    refusal: Refusal
+    statements: frozenset[str]
+    in_a_row: int
+
+
+class Doubts:
+    """Weighs, within the transaction, whether the events that failed or the database is at fault."""
+
+    def __init__(self, attempts: Attempts, route: BoundRoute, column: Column) -> None:
+        self._do = attempts
+        self._route = route
+        self._column = column
+        self._evidence = attempts.evidence
+        self._pending: dict[int, _Doubt] = {}
+        self._passed: set[int] = set()
+        self._statements: set[str] = set()
+        self._without_partition = 0
+        self._probed: dict[Refusal, Probe] = {}
+        self._last: int | None = None
+        self._looked_behind = False
+
+    @property
+    def tries_apart(self) -> bool:
+        return self._evidence.tries_apart(self._route.route_id)
+
+    def passed(self, places: Sequence[int]) -> None:
+        """These events applied, together."""
+        last = next((place for place in reversed(places[-_LOOKED_BACK:]) if self._shows(place)), None)
+        if last is None:
+            return
+        self._last = last
+        self._passed.update(places)
+        self._evidence.passed(self._route.route_id)
+        if self._route.handlers:
+            self._statements |= self._do.session.statements
+
+    def remember(self) -> None:
+        """Keep the last event that applied, as what the next failure is compared with."""
+        if self._last is None or not self._evidence.judges:
+            return
+        if _size_of(self._column.records[self._last]) <= _LARGEST_KEPT:
+            self._evidence.applied(self._route.route_id, self._column.only([self._last]))
+
+    def failed(self, place: int, error: BaseException) -> None:
+        """This event failed by itself, and is set aside unless the evidence says otherwise.
+
+        Raises:
+            UnprovenError: so do the others.
+        """
+        refusal = error.refusal if isinstance(error, InboxError) else None
+        if refusal is None or refusal.guess is Guess.VALUE or not isinstance(error, InboxError):
+            return
+        statements = frozenset(self._do.session.statements) if self._route.handlers else frozenset()
+        in_a_row = self._evidence.failed(self._route.route_id, self._column.only([place]))
+        self._pending[place] = _Doubt(place, error, refusal, statements, in_a_row)
+        self._without_partition += refusal.guess is Guess.NO_PARTITION
+        if len(self._pending) == HANDFUL and not self._passed:
+            # Where all fail, the rest of a large batch need not be tried to find that out.
+            self._route.effect.require_unchanged(self._do.connection)
+            self._weigh(self._pending[place], alike=1)
+
+    def weigh(self) -> None:
+        """Decide about the events that failed so far.
+
+        Raises:
+            UnprovenError: it is not shown to be the fault of one of them.
+        """
+        for place in sorted(self._pending):
+            self._weigh(self._pending[place], alike=self._without_partition)
+        self._pending.clear()
+
+    def _weigh(self, doubt: _Doubt, *, alike: int) -> None:
+        if not self._evidence.judges and not isinstance(doubt.error, TryAgainError):
+            return
+        passed = self._passed_beside(doubt)
+        asks = not passed and self._may_change(doubt)
+        probe = self._probe(doubt) if asks else Probe.UNKNOWN
+        if asks and probe is not Probe.PASSED and not (probe is Probe.REFUSED and not self._route.handlers):
+            self._look_behind(doubt)
+            passed = self._passed_beside(doubt)
+        seen = Circumstances(
+            passed=passed, alike=alike, probe=probe, repeatable=self._is_repeatable(doubt), in_a_row=doubt.in_a_row
+        )
+        if blame(doubt.refusal.guess, seen) is Blame.DATABASE:
+            raise self._outage(doubt)
+
+    def _may_change(self, doubt: _Doubt) -> bool:
+        """Whether a probe can change what is decided; a handler is not called for nothing."""
+        return doubt.refusal.guess is not Guess.EVENT or doubt.in_a_row >= HANDFUL or self._is_repeatable(doubt)
+
+    def _is_repeatable(self, doubt: _Doubt) -> bool:
+        return not self._route.handlers or doubt.refusal.state == "23502"
+
+    def _passed_beside(self, doubt: _Doubt) -> int:
+        if self._needs_same_statement(doubt) and not doubt.statements <= self._statements:
+            return 0
+        if doubt.refusal.guess is not Guess.NO_PARTITION:
+            return len(self._passed)
+        places = sorted(place for place in self._passed if self._shows(place))
+        return len(places) - bisect_right(places, doubt.place)
+
+    def _needs_same_statement(self, doubt: _Doubt) -> bool:
+        if not self._route.handlers:
+            return False
+        return doubt.refusal.guess is Guess.NO_PARTITION or doubt.refusal.state.startswith(_DOES_NOT_FIT)
+
+    def _shows(self, place: int) -> bool:
+        """Whether an event that applies is evidence: a tombstone writes no row."""
+        return self._route.handlers or self._column.records[place].value() is not None
+
+    def _probe(self, doubt: _Doubt) -> Probe:
+        """What events that applied before do now."""
+        if doubt.refusal.guess is Guess.NO_PARTITION:
+            return Probe.UNKNOWN
+        if doubt.refusal not in self._probed:
+            found = self.probe_known(doubt.place)
+            if found is Probe.PASSED and self._needs_same_statement(doubt):
+                same = doubt.statements <= self._do.session.statements
+                found = Probe.PASSED if same else Probe.UNKNOWN
+            self._probed[doubt.refusal] = found
+        return self._probed[doubt.refusal]
+
+    def probe_known(self, place: int) -> Probe:
+        """What the events that are compared with the one at that place do now, up to the first that applies."""
+        found = Probe.UNKNOWN
+        for event in self._evidence.known_good(self._route.route_id, self._column.types[place]):
+            if (found := self._try_out(event)) is Probe.PASSED:
+                break
+        return found
+
+    def _look_behind(self, doubt: _Doubt) -> None:
+        """Try events that come later in the column: all of a few together, else the last one alone."""
+        if self._looked_behind:
+            return
+        self._looked_behind = True
+        later = range(doubt.place + 1, len(self._column))
+        behind = [place for place in later if place not in self._pending and self._shows(place)]
+        for places in (behind[:_BEHIND], behind[-1:]):
+            if places and self._try_out(self._column.only(places)) is Probe.PASSED:
+                self._passed.update(places)
+                if self._route.handlers:
+                    self._statements |= self._do.session.statements
+                return
+
+    def _try_out(self, events: Column) -> Probe:
+        """Apply events and roll them back.
+
+        Raises:
+            TryAgainError: the connection is lost.
+        """
+        transaction, found = self._do.transaction, Probe.PASSED
+        transaction.start_probe()
+        try:
+            self._route.effect.apply(self._do.connection, self._do.session, events)
+            transaction.check_deferred()
+        except AttemptFailed as failed:
+            found = _answer(failed.error)
+        except TryAgainError as error:
+            found = _answer(error)
+        except InboxError as error:
+            if error.refusal is None:
+                raise
+            found = _answer(error)
+        transaction.undo_probe()
+        return found
+
+    def _outage(self, doubt: _Doubt) -> UnprovenError:
+        reason = doubt.refusal.reason
+        if isinstance(doubt.error, TryAgainError):
+            reason = doubt.error.reason
+        where = address_of(self._column.records[doubt.place])
+        many = (
+            f"{doubt.in_a_row} events in a row fail so" if doubt.in_a_row > 1 else "nothing shows that it is its fault"
+        )
+        text = f'{doubt.error}; route "{self._route.name}" waits at {where}: {many}; {_ADVICE}'
+        return UnprovenError(text, away="database", reason=reason, alert=True)
+
+
+def _size_of(record: Record) -> int:
+    headers = record.headers() or []
+    return len(record.value() or b"") + len(record.key() or b"") + sum(len(value or b"") for _, value in headers)
+
+
+def _answer(error: BaseException) -> Probe:
+    refusal = error.refusal if isinstance(error, InboxError) else None
+    return Probe.UNKNOWN if refusal is None or refusal.state in _OTHER_ROWS else Probe.REFUSED

@@ -1,0 +1,92 @@
+"""The keys whose later events wait behind a parked one, as one worker knows them."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from inbox.sink.batch import Column
+from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, held_key
+from inbox.store.postgres.connection import SinkConnection
+from inbox.telemetry import log
+
+HeldKeys = Mapping[int, Mapping[bytes, int]]
+"""Keys of one route, as `held_key` has them, with the offset from which on their events wait, by partition id."""
+
+
+class ParkedKeys:
+    """What is known of these keys; it outlives a connection, and is kept up to date with what is committed.
+
+    At most `most` keys stay in memory. A partition that would bring more of them is left to the database, which is
+    asked for the keys of each batch: nobody but the owner of a partition parks its events, and whoever resolves one
+    raises the owner epoch, after which they are read again.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: dict[tuple[int, int], dict[bytes, int]] = {}
+        self._left_to_database: set[int] = set()
+
+    def read(self, connection: SinkConnection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> None:
+        """Read the keys of these partitions, of which nothing that was known before counts any more."""
+        self._forget(partition_ids)
+        self._left_to_database.difference_update(partition_ids)
+        if not self._take(connection, dead_letters, partition_ids):
+            for partition_id in partition_ids:
+                if not self._take(connection, dead_letters, [partition_id]):
+                    self._leave_to_database(partition_id)
+
+    def _take(self, connection: SinkConnection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> bool:
+        """Whether the keys of these partitions were few enough to be kept."""
+        room = self._most - self._count()
+        found = dead_letters.parked_keys(connection, list(partition_ids), at_most=room + 1)
+        if sum(map(len, found.values())) > room:
+            return False
+        self._kept.update(found)
+        return True
+
+    def remember(self, letters: Sequence[DeadLetter]) -> None:
+        """Note what was parked, once it is committed."""
+        for letter in letters:
+            if (raw := letter.record.key()) is not None:
+                self._note(letter.route_id, letter.partition_id, held_key(raw), letter.holds_from)
+
+    def of(self, connection: SinkConnection, dead_letters: DeadLetters, route_id: int, column: Column) -> HeldKeys:
+        """Return the keys that matter for the events of a column, in the transaction in which they are settled."""
+        self._shrink()
+        if self._left_to_database:
+            self._ask(connection, dead_letters, route_id, column)
+        return {scope[1]: keys for scope, keys in self._kept.items() if scope[0] == route_id and keys}
+
+    def _ask(self, connection: SinkConnection, dead_letters: DeadLetters, route_id: int, column: Column) -> None:
+        unknown: dict[int, set[bytes]] = {}
+        for partition_id, record in zip(column.partition_ids, column.records, strict=True):
+            if partition_id in self._left_to_database and (key := record.key()) is not None:
+                unknown.setdefault(partition_id, set()).add(key)
+        for partition_id, keys in unknown.items():
+            for held, since in dead_letters.parked_among(connection, route_id, partition_id, keys).items():
+                self._note(route_id, partition_id, held, since)
+
+    def _note(self, route_id: int, partition_id: int, key: bytes, since: int) -> None:
+        keys = self._kept.setdefault((route_id, partition_id), {})
+        keys[key] = min(since, keys.get(key, since))
+
+    def _count(self) -> int:
+        return sum(map(len, self._kept.values()))
+
+    def _shrink(self) -> None:
+        while self._count() > self._most:
+            self._leave_to_database(max(self._kept, key=lambda scope: len(self._kept[scope]))[1])
+
+    def _leave_to_database(self, partition_id: int) -> None:
+        self._forget([partition_id])
+        if partition_id not in self._left_to_database:
+            self._left_to_database.add(partition_id)
+            log().warning(
+                "many-parked-keys",
+                partition_id=partition_id,
+                kept_at_most=self._most,
+                remedy="its batches ask the database which of their keys wait, which takes time; resolve dead letters "
+                'with `inbox dead-letters retry` or `discard`, or set [failures] order = "none"',
+            )
+
+    def _forget(self, partition_ids: Collection[int]) -> None:
+        for scope in [scope for scope in self._kept if scope[1] in partition_ids]:
+            del self._kept[scope]

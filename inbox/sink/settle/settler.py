@@ -1,0 +1,412 @@
+"""One transaction: claim, handle, park, fence, COMMIT. Every offset of the batch ends, or none does."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from inbox.errors import HaltError, OrderHaltError, SmallerBatchError, TryAgainError
+from inbox.events import Settlement, TopicPartition
+from inbox.failpoints import Failpoint, reach
+from inbox.failure_policy import FailureLimits, Order
+from inbox.sink.batch import Batch, Column, Slice
+from inbox.sink.guards.crash_poison import Suspects
+from inbox.sink.guards.dead_letter_limit import LetterLimit
+from inbox.sink.guards.parked_by_hand import HandParked
+from inbox.sink.guards.row_waits import RowMissingError
+from inbox.sink.guards.row_watch import RowWatch
+from inbox.sink.guards.topic_identity import Witness
+from inbox.sink.settle.context import Attempts, BoundRoute, RouteResult
+from inbox.sink.settle.evidence import Evidence
+from inbox.sink.settle.fast_path import settle_column
+from inbox.sink.settle.lone_events import LoneEvents
+from inbox.sink.settle.parked_keys import HeldKeys, ParkedKeys
+from inbox.store.inbox.claims import Processed
+from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters
+from inbox.store.inbox.ledger import Advance, Holding, Ledger, OpenSession, missing
+from inbox.store.inbox.replays import Replays, ReplayState
+from inbox.store.outbox.dead_letter_copies import LetterCopies
+from inbox.store.postgres.batch_transaction import BatchTransaction
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.errors import says_lost
+from inbox.store.postgres.handler_session import HandlerSession
+from inbox.store.privileges.check import hidden_owners_remedy
+from inbox.telemetry import SAME_ID_OTHER_PAYLOAD, log
+
+_TAKEOVER_LOOK_SECONDS = 0.05
+_OLDER_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettledBatch:
+    """The answer to a batch: what moved in the ledger, or, if anything was `fenced`, that nothing did.
+
+    `elsewhere`: partitions of what moved that go on at another offset, since a replay ended with the batch.
+    `too_many_letters`: partitions of what moved that have more dead letters now than `[failures] halt_above`.
+    `rows_missing`: where the partitions stand whose event there misses a row that another may bring; nothing moved.
+    `halt`: likewise, where an event cannot be applied and `order = "halt"`; the sink stops once all else is settled.
+    """
+
+    settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
+    fenced: frozenset[TopicPartition] = frozenset()
+    elsewhere: frozenset[TopicPartition] = frozenset()
+    too_many_letters: frozenset[TopicPartition] = frozenset()
+    rows_missing: Mapping[TopicPartition, int] = field(default_factory=dict)
+    halt: OrderHaltError | None = None
+
+
+Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
+
+
+class Settler:
+    """Settles batches on one connection.
+
+    `parked_keys`, `suspects` and `evidence` outlive the connection.
+    `introduce` adds partitions to the ledger that were made after the sink started. `takeover_seconds` is how long
+    the transaction of a partition's owner before may go on; 0 for without end.
+    `row_watch` lets events wait for rows that others may bring.
+    `witness` says whether what was taken is of the logs that the ledger speaks of. `copies` puts what is parked into
+    the outbox too.
+    """
+
+    def __init__(
+        self,
+        connection: SinkConnection,
+        session: HandlerSession,
+        routes: Sequence[BoundRoute],
+        *,
+        schema: str,
+        owner: str,
+        routes_revision: int,
+        limits: FailureLimits,
+        parked_keys: ParkedKeys,
+        suspects: Suspects,
+        introduce: Introduce,
+        takeover_seconds: float,
+        witness: Witness,
+        copies: LetterCopies | None = None,
+        row_watch: RowWatch | None = None,
+        evidence: Evidence | None = None,
+    ) -> None:
+        self._connection = connection
+        self._routes = list(routes)
+        self._row_watch = row_watch
+        self._owner = owner
+        self._routes_revision = routes_revision
+        self._limits = limits
+        self._ledger = Ledger(schema)
+        self._replays = Replays(schema)
+        self._dead_letters = DeadLetters(schema)
+        self._letter_limit = LetterLimit(self._dead_letters, limits.halt_above)
+        self._hand_parked = HandParked(self._dead_letters)
+        self._parked_keys = parked_keys
+        self._suspects = suspects
+        self._introduce = introduce
+        self._takeover_seconds = takeover_seconds
+        self._witness = witness
+        self._copies = copies
+        self._transaction = BatchTransaction(connection, handlers=any(route.handlers for route in routes))
+        self._processed = Processed(schema)
+        self._older_asked_at = -math.inf
+        self._follow_generation()
+        row_waits = row_watch.waits if row_watch is not None else None
+        self._evidence = evidence or Evidence()
+        self._attempts = Attempts(
+            connection,
+            session,
+            self._transaction,
+            self._processed,
+            limits,
+            row_waits=row_waits,
+            evidence=self._evidence,
+        )
+        self._lone = LoneEvents(self._attempts, suspects)
+        self._ledger.sign(connection, owner)
+
+    def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
+        """Become the owner of the partitions, and learn which of their keys are parked."""
+        self._warn_of_hidden_owners(partitions)
+        lingering = self._await_owners(partitions)
+        holdings = self._ledger.acquire(self._connection, partitions, self._owner)
+        for session in lingering:
+            log().warning("session-ended", pid=session.pid, reason="its worker lost the partitions and did not let go")
+            self._ledger.end_session(self._connection, session)
+        found = {holding.address for holding in holdings}
+        if added := [partition for partition in partitions if partition not in found]:
+            self._introduce(self._connection, added)
+            holdings += self._ledger.acquire(self._connection, added, self._owner)
+        self._read_parked_keys([holding.partition_id for holding in holdings])
+        if any(route.handlers for route in self._routes):
+            self._suspects.acquired(self._connection, [holding.partition_id for holding in holdings])
+        partition_ids = [holding.partition_id for holding in holdings]
+        active = self._replays.active(self._connection, partition_ids)
+        above = self._letter_limit.above(self._connection, partition_ids)
+        self._hand_parked.read(self._connection, partition_ids)
+        return [
+            holding._replace(replay=active.get(holding.partition_id), too_many_letters=holding.partition_id in above)
+            for holding in holdings
+        ]
+
+    def _warn_of_hidden_owners(self, partitions: Sequence[TopicPartition]) -> None:
+        topics = sorted({partition.topic for partition in partitions})
+        if roles := self._ledger.hidden_owners(self._connection, topics):
+            log().warning("owners-hidden", roles=roles, remedy=hidden_owners_remedy(self._connection, roles))
+
+    def _await_owners(self, partitions: Sequence[TopicPartition]) -> list[OpenSession]:
+        """Let the batches of the owners before end; which of them have not in time.
+
+        A stopped worker's open transaction holds claims that this one may need.
+        """
+        deadline = time.monotonic() + self._takeover_seconds
+        while sessions := self._ledger.open_sessions(self._connection, partitions, self._owner):
+            if time.monotonic() >= deadline:
+                return sessions if self._takeover_seconds else []
+            time.sleep(_TAKEOVER_LOOK_SECONDS)
+        return []
+
+    def _read_parked_keys(self, partition_ids: Sequence[int]) -> None:
+        if self._limits.order is Order.KEY:
+            self._parked_keys.read(self._connection, self._dead_letters, partition_ids)
+
+    def _held_keys(self, route: BoundRoute, column: Column) -> HeldKeys:
+        if self._limits.order is not Order.KEY:
+            return {}
+        return self._parked_keys.of(self._connection, self._dead_letters, route.route_id, column)
+
+    def look(self, topics: Sequence[str]) -> list[Holding]:
+        holdings = self._ledger.look(self._connection, topics)
+        self._witness.glance(holdings)
+        mine = [row.partition_id for row in holdings if row.owner == self._owner]
+        above = self._letter_limit.still_above(self._connection, mine)
+        return [row._replace(too_many_letters=row.partition_id in above) for row in holdings]
+
+    def resolve(self, batch: Batch) -> SettledBatch | None:
+        """What the ledger says of a batch whose COMMIT had no answer: settled, fenced, or None for not at all."""
+        topics = sorted({address.topic for address in batch.slices})
+        rows = {row.address: row for row in self.look(topics) if row.owner == self._owner}
+        ids = [each.partition_id for each in batch.slices.values()]
+        # If that COMMIT was one, it parked keys of which nobody here was told.
+        self._read_parked_keys(ids)
+        settled = resolved(batch, rows)
+        if settled is None or settled.fenced:
+            return settled
+        return replace(settled, too_many_letters=_addresses(batch, self._letter_limit.above(self._connection, ids)))
+
+    def close(self) -> None:
+        self._suspects.close()
+        self._connection.close()
+
+    def settle(self, batch: Batch, under_way: Callable[[], None] = lambda: None) -> SettledBatch:
+        """Settle the batch as a whole; `under_way` is called once the server is at work, or a handler.
+
+        Raises:
+            TryAgainError: nothing is known to have happened; ask the ledger, then settle again.
+            HaltError: going on could lose or repeat an event.
+        """
+        self._learn_older_claims()
+        self._hand_parked.know(self._connection, [each.partition_id for each in batch.slices.values()])
+        if self._row_watch is not None:
+            self._row_watch.observe(self._connection)
+        if (suspect := self._suspects.lost_with(batch)) is not None:
+            self._lone.control(next(each for each in self._routes if each.route_id == suspect.route_id), batch)
+        tries_left = len(self._routes)
+        while True:
+            try:
+                return self._settle_whole(batch, under_way)
+            except OrderHaltError as error:
+                return SettledBatch(rows_missing={_address(batch, error.partition_id): error.offset}, halt=error)
+            except RowMissingError as missing:
+                # The row may come by a route behind it in this very batch, and the next batches have it first, too.
+                tries_left -= 1
+                if not tries_left or not self._moved_last(missing.route):
+                    return self._await_row(batch, missing)
+
+    def _moved_last(self, route: str) -> bool:
+        """Whether the route was not the last of the routes, and is now."""
+        if self._routes[-1].name == route:
+            return False
+        self._routes.sort(key=lambda each: each.name == route)
+        return True
+
+    def _await_row(self, batch: Batch, missing: RowMissingError) -> SettledBatch:
+        assert self._row_watch is not None  # noqa: S101 - nobody else raises it
+        self._row_watch.begin(self._connection, missing)
+        return SettledBatch(rows_missing={_address(batch, missing.partition_id): missing.offset})
+
+    def _settle_whole(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
+        while (settled := self._settle_in_generation(batch, under_way)) is None:
+            log().info("generation-changed", generation=self._processed.generation)
+            self._learn_older_claims()
+        return settled
+
+    def _settle_in_generation(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch | None:
+        """None where new claims go into another generation by now: what was done is undone."""
+        confirm = self._witness.ask(batch)
+        self._transaction.begin()
+        try:
+            results = {route.name: self._settle_route(route, batch, under_way) for route in self._routes}
+            letters = [letter for result in results.values() for letter in result.letters]
+            too_many = self._park(letters)
+            self._suspects.forget_settled(self._connection, batch)
+            confirm()
+            advances = _advances(batch, self._routes, results)
+            fenced = self._fence(batch, advances)
+            if fenced:
+                moved_on = self._follow_generation()
+                self._transaction.rollback()
+                return None if moved_on else SettledBatch(fenced=fenced)
+            ended = self._note_replays(batch, advances)
+            other_payloads = self._count_other_payloads(batch, results.values())
+            self._transaction.commit()
+        except BaseException:
+            self._transaction.rollback()
+            raise
+        SAME_ID_OTHER_PAYLOAD.inc(other_payloads)
+        if self._limits.order is Order.KEY:
+            self._parked_keys.remember(letters)
+        self._letter_limit.passed(too_many)
+        self._suspects.settled(batch)
+        for route in self._routes:
+            self._evidence.settled(route.route_id)
+        addresses = {each.partition_id: each.address for each in batch.slices.values()}
+        return SettledBatch(
+            settlements={addresses[a.partition_id]: a.settlement for a in advances},
+            elsewhere=ended,
+            too_many_letters=_addresses(batch, too_many),
+        )
+
+    def _settle_route(self, route: BoundRoute, batch: Batch, under_way: Callable[[], None]) -> RouteResult:
+        column = batch.column(route.name)
+        self._suspects.mark(route.route_id, column)
+        self._hand_parked.mark(route.route_id, column)
+        try:
+            return settle_column(self._attempts, route, column, self._held_keys(route, column), under_way)
+        except SmallerBatchError as error:
+            if batch.records == 1:
+                self._lone.weigh_slow(route, column, error)
+                self._suspects.failed_alone(route.route_id, batch, error)
+            raise
+        except TryAgainError as error:
+            if says_lost(error):
+                self._suspects.lost(route.route_id, batch, error)
+            raise
+
+    def _park(self, letters: Sequence[DeadLetter]) -> frozenset[int]:
+        """Return the ids of the partitions that have too many dead letters with these. They are kept all the same."""
+        if not letters:
+            return frozenset()
+        self._dead_letters.park(self._connection, letters)
+        if self._copies is not None:
+            self._copies.add(self._connection, letters)
+        reach(Failpoint.PARKED)
+        return self._letter_limit.above_after(self._connection, letters)
+
+    def _count_other_payloads(self, batch: Batch, results: Iterable[RouteResult]) -> int:
+        """After the fence, which has the rows of the ledger already; it is rare enough for a statement of its own."""
+        total: Counter[int] = Counter()
+        for result in results:
+            total.update(result.other_payloads)
+        for part in batch.slices.values():
+            if part.replay is not None:
+                del total[part.partition_id]
+        for partition_id, count in total.items():
+            if count:
+                self._ledger.count_other_payloads(self._connection, partition_id, count)
+        return total.total()
+
+    def _note_replays(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
+        """After the fence, which has the rows of the ledger; where a replay ended, they go on from where they stood."""
+        ended = set()
+        for part, advance in zip(batch.slices.values(), advances, strict=True):
+            if (replay := part.replay) is None:
+                continue
+            by = f"replay {replay.replay_id}"
+            self._dead_letters.resolve_applied(self._connection, part.partition_id, part.before, part.after, by)
+            self._replays.note(self._connection, replay.replay_id, advance)
+            if part.after >= replay.until_offset:
+                self._replays.end(self._connection, replay.replay_id, [part.partition_id], ReplayState.SETTLED)
+                ended.add(part.address)
+        return frozenset(ended)
+
+    def _fence(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
+        moved, transaction_id = self._ledger.fence(
+            self._connection,
+            advances,
+            owner=self._owner,
+            routes_revision=self._routes_revision,
+            generation=self._processed.generation,
+        )
+        reach(Failpoint.FENCED)
+        self._transaction.check_unbroken(transaction_id)
+        lost = missing(advances, moved)
+        if lost and self._ledger.revisions(self._connection).routes != self._routes_revision:
+            raise HaltError(
+                "a newer deployment of this sink changed the set of routes; this worker stops, so that no event "
+                "passes the new routes by: roll the deployment out to all workers"
+            )
+        return frozenset(each.address for each in batch.slices.values() if each.partition_id in lost)
+
+    def _follow_generation(self) -> bool:
+        """Whether new claims go into another generation than this batch's."""
+        now = self._ledger.revisions(self._connection).generation
+        before, self._processed.generation = self._processed.generation, now
+        return now != before
+
+    def _learn_older_claims(self) -> None:
+        """Where it is not known which ids may have a claim in an older generation, all of them are looked up there."""
+        if self._processed.knows_older or time.monotonic() - self._older_asked_at < _OLDER_LOOK_SECONDS:
+            return
+        self._older_asked_at = time.monotonic()
+        self._processed.learn_older(self._connection)
+
+
+def _address(batch: Batch, partition_id: int) -> TopicPartition:
+    return next(each.address for each in batch.slices.values() if each.partition_id == partition_id)
+
+
+def _addresses(batch: Batch, partition_ids: frozenset[int]) -> frozenset[TopicPartition]:
+    return frozenset(each.address for each in batch.slices.values() if each.partition_id in partition_ids)
+
+
+def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> list[Advance]:
+    return [
+        Advance(
+            each.partition_id,
+            each.owner_epoch,
+            each.before,
+            each.after,
+            _settlement(each, routes, results),
+            each.leader_epoch,
+        )
+        for each in batch.slices.values()
+    ]
+
+
+def _settlement(part: Slice, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> Settlement:
+    total = Settlement()
+    for route in routes:
+        events = part.events_of(route.name)
+        if events is None:
+            continue
+        duplicate = results[route.name].duplicates[part.partition_id]
+        parked = results[route.name].set_aside[part.partition_id]
+        total.add(Settlement(len(events.ids) - duplicate - parked, duplicate, events.filtered, parked))
+    return total
+
+
+def resolved(batch: Batch, mine: Mapping[TopicPartition, Holding]) -> SettledBatch | None:
+    """`mine` are the ledger's rows that this worker still owns."""
+    done, behind = [], []
+    for address, part in batch.slices.items():
+        row = mine.get(address)
+        if row is None or row.owner_epoch != part.owner_epoch:
+            behind.append(address)
+        elif row.next_offset == part.after:
+            done.append(address)
+        elif row.next_offset != part.before:
+            behind.append(address)
+    if behind:
+        return SettledBatch(fenced=frozenset(behind))
+    # Endings of a batch that was committed without an answer are in the ledger, not known here.
+    return SettledBatch(settlements={address: Settlement() for address in done}) if done else None

@@ -1,0 +1,344 @@
+"""The events of one route in one batch: tried together, and apart where some of them fail."""
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from inbox.errors import EventError, InboxError, SmallerBatchError
+from inbox.failpoints import Failpoint, reach
+from inbox.failure_policy import SameId, Verdict, after_failure, pause_before_attempt
+from inbox.sink.batch import Column
+from inbox.sink.guards.row_waits import RowMissingError
+from inbox.sink.settle.bisect import Isolation
+from inbox.sink.settle.claims import Claiming, SameIdOtherPayloadError
+from inbox.sink.settle.context import Attempts, BoundRoute, RouteResult
+from inbox.sink.settle.dead_lettering import Aside
+from inbox.sink.settle.doubts import Doubts
+from inbox.sink.settle.effects import AttemptFailed
+from inbox.sink.settle.parked_keys import HeldKeys
+from inbox.store.inbox.dead_letters import DeadLetter
+from inbox.store.postgres.errors import is_of_one_event, says_missing
+from inbox.store.tables.shape import Look
+
+LARGEST_PART = 2500
+"""Events that are tried together: what a first failure among them undoes."""
+
+
+class _SameIdOtherPayload(Exception):  # noqa: N818 - an answer on its way up
+    """Events of an attempt whose id was claimed with another payload, by place in the column."""
+
+    def __init__(self, places: dict[int, EventError]) -> None:
+        super().__init__(len(places))
+        self.places = places
+
+
+class _FoldAnew(Exception):  # noqa: N818 - an answer on its way up
+    """An event was set aside whose id another one of the part bears, which is no duplicate any more."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part while it is tried: the `places` to claim, and what is set aside: refused, or behind such an event."""
+
+    places: Sequence[int]
+    letters: dict[int, DeadLetter] = field(default_factory=dict)
+    held: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    """The place behind which the events of a key wait, by (partition id, key as `held_key` has it)."""
+    duplicates: list[int] = field(default_factory=list)
+    other_payloads: Sequence[int] = ()
+    """Those of the duplicates that are none by their payload."""
+    new: Sequence[int] = ()
+    followers: set[bytes] = field(default_factory=set)
+    """Ids of claimed events that others of the part bear too."""
+    failed: set[int] = field(default_factory=set)
+    """The places of events that failed by themselves."""
+    foreseen: list[int] = field(default_factory=list)
+    """The places of events that were refused before those before them were tried."""
+    failure: AttemptFailed | None = None
+    """How the part as a whole failed, once it was tried."""
+
+
+class RouteSettling:
+    """Settles the events of a column part by part, until each is applied or set aside.
+
+    A part is claimed and tried as a whole. Where that fails, its events are applied in groups, each undone by itself,
+    and the claims of those that are set aside are taken back.
+    """
+
+    def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, held: HeldKeys) -> None:
+        self._do = attempts
+        self._route = route
+        self._column = column
+        self._aside = Aside(attempts, route, column, held)
+        self._claiming = Claiming(attempts, route)
+        self._doubts = Doubts(attempts, route, column)
+        self._any_failed = False
+        self._conflicts: set[int] = set()
+        self._tries: Counter[int] = Counter(column.tries)
+        self._paused = 0.0
+        self._foresight = attempts.foresight[route.route_id].effects
+        self.result = RouteResult()
+
+    def untroubled_from(self, start: int) -> bool:
+        """Nothing is known to be set aside, or to be tried again, of the events from that place on."""
+        column = self._column
+        if column.replays or column.tries or self._doubts.tries_apart:
+            return False
+        return not self._aside.any_of(range(start, len(column)))
+
+    def run(self) -> RouteResult:
+        """Raises TryAgainError for an outage, HaltError where order = "halt" and an event fails."""
+        start = 0
+        self._route.effect.prepare(self._do.connection)
+        while start < len(self._column):
+            start = self.settle_from(start)
+        return self.end()
+
+    def applied(self, places: range) -> None:
+        """These were applied without care."""
+        if places:
+            self._doubts.passed(places)
+
+    def end(self, look: Look | None = None) -> RouteResult:
+        """Every event is settled; `look` is that of the flight that applied the last one.
+
+        Raises:
+            TryAgainError: what was applied may not be what the events say.
+        """
+        if self._column.records:
+            self._route.effect.require_as_written(self._do.connection, look)
+        self._doubts.remember()
+        return self.result
+
+    def settle_from(self, start: int) -> int:
+        """Settle the next part; the place behind it."""
+        places = range(start, min(start + LARGEST_PART, len(self._column)))
+        self._foresight.learned(well=self._settle(places).failure is None)
+        return places.stop
+
+    def settle_failed(self, places: range) -> int:
+        """Settle these events, whose effects failed when all were tried; how many failed by themselves."""
+        return len(self._settle(places, whole=False).failed)
+
+    def _settle(self, places: range, *, whole: bool = True) -> _Part:
+        """Not `whole`: all together they need not be tried."""
+        while True:
+            part = _Part(places)
+            part.places = self._sort(places, part)
+            try:
+                self._attempt(part, whole=whole)
+            except _SameIdOtherPayload as conflict:
+                self._aside.refused.update(conflict.places)
+                self._conflicts.update(conflict.places)
+            except _FoldAnew:
+                self._conflicts_anew()
+            else:
+                break
+        self._conflicts.clear()
+        self._weigh()
+        self.result.duplicates.update(self._column.partition_ids[place] for place in part.duplicates)
+        self.result.other_payloads.update(self._column.partition_ids[place] for place in part.other_payloads)
+        self._set_aside([letter for _, letter in sorted(part.letters.items())])
+        return part
+
+    def _weigh(self) -> None:
+        """Nothing is parked by an outdated shape of a table, or for what is the database's fault."""
+        if self._any_failed:
+            self._any_failed = False
+            self._route.effect.require_unchanged(self._do.connection)
+            self._doubts.weigh()
+
+    def _attempt(self, part: _Part, *, whole: bool) -> None:
+        if not part.places:
+            return
+        transaction = self._do.transaction
+        transaction.start_attempt()
+        try:
+            self._claim(part)
+            transaction.start_steps()
+            if self._doubts.tries_apart or not (whole and self._stands(part)):
+                self._apply_in_groups(part)
+            reach(Failpoint.HANDLED)
+            transaction.end_attempt()
+        except (_SameIdOtherPayload, _FoldAnew):
+            transaction.undo_attempt()
+            raise
+
+    def _stands(self, part: _Part) -> bool:
+        """All effects of a part; where they fail they are undone, and the part knows how."""
+        try:
+            self._apply(part.new)
+            self._check(self._do.transaction.check_deferred)
+        except AttemptFailed as failed:
+            self._do.transaction.undo_step()
+            part.failure = failed
+        else:
+            if part.new:
+                self._doubts.passed(part.new)
+        return part.failure is None
+
+    def _apply(self, places: Sequence[int]) -> None:
+        if not places:
+            return
+        column = self._column if len(places) == len(self._column) else self._column.only(places)
+        try:
+            self._route.effect.apply(self._do.connection, self._do.session, column)
+        except AttemptFailed as failed:
+            if failed.at is not None:
+                failed.at = places[failed.at]
+            raise
+        except SmallerBatchError as error:
+            if self._doubts.tries_apart:
+                raise AttemptFailed(error, None, certain=True) from error
+            raise
+
+    def _apply_in_groups(self, part: _Part) -> None:
+        transaction, isolation = self._do.transaction, Isolation(len(part.new))
+        # A plan may be older than the table.
+        self._do.connection.forget_prepared()
+        self._narrow(isolation, part)
+        while (group := isolation.part()) is not None:
+            try:
+                self._apply_step(self._sort(part.new[group.start : group.stop], part))
+            except AttemptFailed as error:
+                transaction.undo_step()
+                self._blame(isolation, part, error)
+            else:
+                isolation.stood()
+        self._let_wait(part)
+        self._do.processed.withdraw(
+            self._do.connection, self._route.route_id, [self._column.ids[p] for p in part.new if p in part.letters]
+        )
+
+    def _let_wait(self, part: _Part) -> None:
+        """Those that were foreseen to fail wait all the same behind one of their key that failed when it was tried."""
+        for place in part.foreseen:
+            letter = part.letters.get(place)
+            if letter is None or (key := self._aside.key_held_by(letter)) is None:
+                continue
+            if part.held.get((letter.partition_id, key), place) < place:
+                del self._aside.refused[place]
+                part.failed.discard(place)
+                self._tries[place] -= 1
+                if (waits := self._aside.letter(place, part.held, tries=self._tries[place])) is not None:
+                    part.letters[place] = waits
+
+    def _apply_step(self, places: Sequence[int]) -> None:
+        if places:
+            self._apply(places)
+            self._check(self._do.transaction.end_step)
+            self._doubts.passed(places)
+
+    def _blame(self, isolation: Isolation, part: _Part, failed: AttemptFailed) -> None:
+        culprit = isolation.failed(None if failed.at is None else bisect_left(part.new, failed.at))
+        if culprit is not None:
+            place = part.new[culprit]
+            part.failed.add(place)
+            self._judge(place, self._explained(place, failed))
+
+    def _narrow(self, isolation: Isolation, part: _Part) -> None:
+        """Begin with what is known: where the part failed, or which events cannot but fail."""
+        if part.failure is not None and (part.failure.at is not None or len(part.new) == 1):
+            self._blame(isolation, part, part.failure)
+            return
+        if self._doubts.tries_apart:
+            isolation.alone(range(len(part.new)))
+            return
+        found = self._route.effect.find(self._do.connection, self._column.only(part.new))
+        for at, error in found.refused.items():
+            place = part.new[at]
+            part.failed.add(place)
+            self._tries[place] += 1
+            self._aside.refused[place] = error
+            self._any_failed = True
+            part.foreseen.append(place)
+        if found.suspects:
+            isolation.alone(found.suspects)
+        elif not found.refused and len(part.new) > 1:
+            isolation.failed()
+
+    def _explained(self, place: int, failed: AttemptFailed) -> AttemptFailed:
+        if failed.certain:
+            failed.error = self._route.effect.explain(self._do.connection, self._column.only([place]), failed.error)
+        return failed
+
+    def _sort(self, places: Sequence[int], part: _Part) -> Sequence[int]:
+        """Which places to try, and what is set aside: refused, or behind a parked event of its key."""
+        if not part.held and not self._aside.any_of(places):
+            return places
+        kept = []
+        for place in places:
+            letter = part.letters.get(place) or self._aside.letter(place, part.held, tries=self._tries[place])
+            if letter is None:
+                kept.append(place)
+                continue
+            part.letters[place] = letter
+            if (key := self._aside.key_held_by(letter)) is not None:
+                scope = (letter.partition_id, key)
+                part.held[scope] = min(place, part.held.get(scope, place))
+            if self._column.ids[place] in part.followers:
+                raise _FoldAnew
+        return kept
+
+    def _set_aside(self, letters: Sequence[DeadLetter]) -> None:
+        self._aside.park(letters)
+        for letter in letters:
+            self.result.set_aside[letter.partition_id] += 1
+            self.result.other_payloads[letter.partition_id] += isinstance(letter.error, SameIdOtherPayloadError)
+        self.result.letters += letters
+
+    def _check(self, deferred: Callable[[], None]) -> None:
+        try:
+            deferred()
+        except InboxError as error:
+            if not is_of_one_event(error):
+                raise
+            raise AttemptFailed(error, None, certain=True) from error
+
+    def _claim(self, part: _Part) -> None:
+        column = self._column if len(part.places) == len(self._column) else self._column.only(part.places)
+        duplicates, other_payloads = self._claiming.claim(column)
+        part.new = part.places
+        if duplicates:
+            conflicts = {part.places[place]: error for place, error in other_payloads.items()}
+            if conflicts and self._do.limits.same_id_other_payload is SameId.PARK:
+                raise _SameIdOtherPayload(conflicts)
+            part.other_payloads = list(conflicts)
+            part.duplicates = [part.places[place] for place in duplicates]
+            gone = set(part.duplicates)
+            part.new = [place for place in part.places if place not in gone]
+        part.followers = {self._column.ids[place] for place in (*part.duplicates, *self._conflicts)}
+
+    def _judge(self, culprit: int, failed: AttemptFailed) -> None:
+        """One event failed: set it aside, or let it be tried again.
+
+        Raises:
+            RowMissingError: it waits for a row that another event may bring.
+        """
+        self._wait_for_row(culprit, failed.error)
+        self._tries[culprit] += 1
+        tries = self._tries[culprit]
+        if after_failure(certain=failed.certain, attempts=tries, limits=self._do.limits) is Verdict.PARK:
+            self._aside.refused[culprit] = failed.error
+            self._any_failed = True
+            self._doubts.failed(culprit, failed.error)
+            return
+        pause = pause_before_attempt(tries, self._paused)
+        self._paused += pause
+        time.sleep(pause)
+
+    def _wait_for_row(self, place: int, error: BaseException) -> None:
+        waits = self._do.row_waits
+        if waits is None or not isinstance(error, InboxError) or not says_missing(error):
+            return
+        partition_id, offset = self._column.partition_ids[place], self._column.records[place].offset()
+        if waits.may_wait(partition_id, offset):
+            raise RowMissingError(self._route.name, partition_id, offset)
+
+    def _conflicts_anew(self) -> None:
+        """What bore an id first may be what is set aside now: who conflicts with whom is asked anew."""
+        for place in self._conflicts:
+            del self._aside.refused[place]
+        self._conflicts.clear()

@@ -1,0 +1,225 @@
+"""What an audit reads: claims in bulk and one by one, dead letters, and what a route owes. Nothing is changed."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inbox.events import Settlement, TopicPartition
+from inbox.store.inbox.claims import ADOPTED
+from inbox.store.inbox.dead_letters import State
+from inbox.store.postgres import arrays
+from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.sql import statements
+
+
+class Tile(NamedTuple):
+    """A row of `progress`: the offsets from `from_offset` up to, not including, `until_offset`."""
+
+    from_offset: int
+    until_offset: int
+    settlement: Settlement
+
+
+class History(NamedTuple):
+    """A partition as the ledger has it, begun at `start_offset` and settled up to `reached_offset` at its furthest,
+    and its tiles in order."""
+
+    address: TopicPartition
+    start_offset: int
+    next_offset: int
+    reached_offset: int
+    counts: Settlement
+    tiles: Sequence[Tile]
+
+    @property
+    def from_offset(self) -> int:
+        """Where what is left of the history begins; a prune removes its oldest rows."""
+        return self.tiles[0].from_offset if self.tiles else self.start_offset
+
+    @property
+    def until_offset(self) -> int:
+        return self.tiles[-1].until_offset if self.tiles else self.start_offset
+
+    @property
+    def pruned(self) -> bool:
+        return self.from_offset > self.start_offset
+
+    @property
+    def total(self) -> Settlement:
+        total = Settlement()
+        for tile in self.tiles:
+            total.add(tile.settlement)
+        return total
+
+
+class Coordinates(NamedTuple):
+    """Where a claim says that its event is; no topic and partition where the ledger does not know it."""
+
+    topic: str | None
+    partition: int | None
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outsider:
+    """A claim that no sink makes: of a partition or a route that is unknown, or past all that its partition settled.
+
+    What is not known of it is None.
+    """
+
+    partition_id: int
+    address: TopicPartition | None
+    route: str | None
+    event_id: str
+    offset: int
+
+
+class Bounds(NamedTuple):
+    """What the ledger has of a partition: it was begun at `start_offset`, and is settled up to `next_offset`.
+
+    Below `horizon` claims may have been removed.
+    """
+
+    partition_id: int
+    address: TopicPartition
+    start_offset: int
+    next_offset: int
+    horizon: int = 0
+
+
+class ChunkOfClaims(NamedTuple):
+    """Which chunk of offsets (`offset >> bits`) of which partition and route."""
+
+    partition_id: int
+    route_id: int
+    chunk: int
+
+
+class Claim(NamedTuple):
+    """A claim by its coordinates; `event_id` in 16 bytes."""
+
+    partition_id: int
+    chunk: int
+    offset: int
+    route_id: int
+    event_id: bytes
+
+
+class Letter(NamedTuple):
+    """A dead letter that was not retried."""
+
+    route_id: int
+    offset: int
+    state: State
+
+
+class AuditReads:
+    """The reads of one audit, in chunks of `2 ** bits` offsets."""
+
+    def __init__(self, connection: SinkConnection, schema: str, *, bits: int) -> None:
+        self._connection = connection
+        self._sql = statements("audit", schema)
+        self._bits = bits
+
+    def bounds(self) -> list[Bounds]:
+        rows = self._connection.execute(self._sql["bounds"])
+        return [Bounds(row[0], TopicPartition(row[1], row[2]), row[3], row[4], row[5]) for row in rows]
+
+    def horizon(self, partition_id: int) -> int:
+        """As of now; claims that were read before and are below it may have been removed meanwhile."""
+        row = self._connection.execute(self._sql["horizon"], {"partition_id": partition_id}).fetchone()
+        return int(row[0]) if row else 0
+
+    def histories(self) -> Iterator[History]:
+        """Each partition of the ledger with its rows of `progress`; the caller has the snapshot."""
+        for row in self._connection.execute(self._sql["ledger"]).fetchall():
+            rows = self._connection.execute(self._sql["tiles"], {"partition_id": row[0]})
+            tiles = [Tile(each[0], each[1], Settlement(*each[2:])) for each in rows]
+            address, counts = TopicPartition(row[1], row[2]), Settlement(*row[6:])
+            yield History(address, row[3], row[4], row[5], counts, tiles)
+
+    def routes(self) -> dict[str, int]:
+        """The ids of the routes that are not retired, by name."""
+        return dict(self._connection.execute(self._sql["routes"]).fetchall())
+
+    def route_starts(self, partition_ids: Sequence[int]) -> dict[tuple[int, int], int]:
+        """From where a route owes, by (partition id, route id)."""
+        rows = self._connection.execute(self._sql["route_starts"], {"partition_ids": list(partition_ids)})
+        return {(partition_id, route_id): offset for partition_id, route_id, offset in rows}
+
+    def claims(self, ranges: Sequence[tuple[int, int, int]]) -> dict[ChunkOfClaims, tuple[int, int]]:
+        """Count and sum of fingerprints of the claims within the ranges (partition id, from, until)."""
+        parameters = {
+            "bits": self._bits,
+            "partition_ids": arrays.int4s([each[0] for each in ranges]),
+            "froms": arrays.int8s([each[1] for each in ranges]),
+            "untils": arrays.int8s([each[2] for each in ranges]),
+        }
+        with transaction(self._connection):
+            # Sums of chunks that fit into memory need no sorting of the claims, which took a third.
+            self._connection.execute("SET LOCAL work_mem = '64MB'")
+            rows = self._connection.execute(self._sql["claims"], parameters)
+        return {ChunkOfClaims(row[0], row[1], row[2]): (row[3], int(row[4])) for row in rows}
+
+    def claims_of_chunks(self, chunks: Sequence[ChunkOfClaims]) -> Iterator[Claim]:
+        """In the order of partition, chunk and offset; read as they are wanted."""
+        parameters = {
+            "bits": self._bits,
+            "partition_ids": arrays.int4s([each.partition_id for each in chunks]),
+            "route_ids": arrays.int4s([each.route_id for each in chunks]),
+            "chunks": arrays.int8s([each.chunk for each in chunks]),
+        }
+        with self._connection.transaction(), self._connection.cursor(name="inbox_audit_claims") as cursor:
+            cursor.itersize = 10_000
+            cursor.execute(self._sql["claims_of_chunks"], parameters)
+            for row in cursor:
+                yield Claim(row[0], row[1], row[2], row[3], row[4].bytes)
+
+    def outsiders(self) -> Iterator[Outsider]:
+        """The claims that no sink makes, wherever they are; read as they are wanted."""
+        with self._connection.transaction(), self._connection.cursor(name="inbox_audit_outsiders") as cursor:
+            cursor.itersize = 10_000
+            cursor.execute(self._sql["outsiders"])
+            for partition_id, topic, partition, route, event_id, offset in cursor:
+                yield Outsider(
+                    partition_id=partition_id,
+                    address=None if topic is None else TopicPartition(topic, partition),
+                    route=route,
+                    event_id=str(event_id),
+                    offset=offset,
+                )
+
+    def unlike(
+        self, partition_id: int, route_id: int, ids: Sequence[bytes], offsets: Sequence[int]
+    ) -> Iterator[tuple[int, Coordinates | None, bool]]:
+        """Events without a claim of their own: the place, where the claim of their id is, and whether there is any."""
+        parameters = {
+            "partition_id": partition_id,
+            "route_id": route_id,
+            "ids": arrays.uuids(ids),
+            "offsets": arrays.int8s(offsets),
+        }
+        for place, claim_at, topic, partition, offset in self._connection.execute(self._sql["unlike"], parameters):
+            if claim_at is None:
+                yield place, None, False
+            elif claim_at == ADOPTED:
+                yield place, None, True
+            else:
+                yield place, Coordinates(topic, partition, offset), True
+
+    def letters(
+        self, partition_id: int, route_ids: Collection[int], from_offset: int, until_offset: int
+    ) -> list[Letter]:
+        parameters = {
+            "partition_id": partition_id,
+            "route_ids": list(route_ids),
+            "from_offset": from_offset,
+            "until_offset": until_offset,
+        }
+        rows = self._connection.execute(self._sql["letters"], parameters)
+        return [Letter(route_id, offset, State(state)) for route_id, offset, state in rows]
+
+    def given_up(self, partition_id: int) -> list[range]:
+        """The offsets that a resume passed over."""
+        rows = self._connection.execute(self._sql["given_up"], {"partition_id": partition_id})
+        return [range(start, end) for start, end in rows]

@@ -1,0 +1,234 @@
+"""The claims: which events took effect through which route."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import errors
+
+from inbox.errors import EventError, InboxError
+from inbox.events import address
+from inbox.store.inbox.claim_filters import GenerationFilters, OlderClaims
+from inbox.store.postgres import arrays
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.schema.names import table_of
+from inbox.store.sql import of_generation, statements
+
+ADOPTED = 0
+"""The partition id of a claim whose event's place in Kafka nobody knows; no partition has it."""
+
+
+class Claims(NamedTuple):
+    """Columns of one attempt, in the order of its events."""
+
+    ids: Sequence[bytes]
+    offsets: Sequence[int]
+    hashes: Sequence[bytes]
+    partition_ids: Sequence[int]
+
+    def only(self, places: Sequence[int]) -> "Claims":
+        return Claims(
+            [self.ids[place] for place in places],
+            [self.offsets[place] for place in places],
+            [self.hashes[place] for place in places],
+            [self.partition_ids[place] for place in places],
+        )
+
+
+class EarlierClaim(NamedTuple):
+    """A claim that was there before: where its event is, and what its payload hashed to (8 bytes)."""
+
+    address: str
+    payload_hash: bytes
+
+
+class ClaimedBeforeError(EventError):
+    """An older generation has a claim of an id that was expected to be new."""
+
+
+Asked = Sequence[psycopg.Cursor[tuple[Any, ...]]]
+"""Look-ups in the older generations, each answered with the ids that it found."""
+
+
+class Processed:
+    """Reads and writes of the claims; the caller has the transaction.
+
+    `generation` is the one that new claims go into, `older` what is known of the others. No unique index spans them, so
+    whoever claims has to see before COMMIT that it is still the sink's: the switch to another waits for every
+    transaction with claims.
+    """
+
+    def __init__(self, schema: str) -> None:
+        self._sql = statements("processed", schema)
+        self._schema = schema
+        self._filters = GenerationFilters(schema)
+        self.generation = 0
+        self.older = OlderClaims()
+
+    def _of_youngest(self, statement: bytes) -> bytes:
+        return of_generation(statement, table_of(self.generation))
+
+    @property
+    def knows_older(self) -> bool:
+        """Whether every older generation is among what is known."""
+        return self.older.until >= self.generation
+
+    def learn_older(self, connection: SinkConnection) -> None:
+        """What is known by now. Where this fails it is nothing: a filter that was read in part says nothing."""
+        known, self.older = self.older, OlderClaims()
+        self.older = self._filters.older(connection, known)
+
+    def follow(self, connection: SinkConnection) -> None:
+        """Claim in the youngest generation from now on."""
+        self.generation = self._youngest(connection)
+
+    def is_of_youngest(self, connection: SinkConnection) -> bool:
+        """To be asked before COMMIT, after the claims, which hold off a switch: False where it came before them."""
+        return self.generation == self._youngest(connection)
+
+    def _youngest(self, connection: SinkConnection) -> int:
+        row = connection.execute(self._sql["youngest"]).fetchone()
+        return int(row[0]) if row else 0
+
+    def claim_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> bool:
+        """Claim all, of which each is expected to be new: half the server's work of `claim`.
+
+        Returns:
+            False where one was claimed before, or two are of one id; then the caller has to undo what the transaction
+            did since a savepoint, or all of it.
+        """
+        if not all_different(claims.ids) or self._in_older(connection, route_id, claims.ids):
+            return False
+        try:
+            self._insert_new(connection, route_id, claims)
+        except EventError as error:
+            if self.says_claimed(error):
+                return False
+            raise
+        return True
+
+    def send_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> Asked:
+        """Claim all in a pipeline, each expected to be new.
+
+        Returns:
+            What must not have found any at the pipeline's end, or none of the claims may stand.
+
+        Raises:
+            EventError: one was claimed before; maybe only by a later statement.
+        """
+        asked = self._ask_older(connection, route_id, claims.ids)
+        self._insert_new(connection, route_id, claims)
+        return asked
+
+    def says_claimed(self, error: InboxError) -> bool:
+        """Whether it says that an id has a claim."""
+        cause = error.__cause__
+        if isinstance(cause, errors.UniqueViolation) and cause.diag.schema_name == self._schema:
+            return True
+        return isinstance(error, ClaimedBeforeError)
+
+    def _insert_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> None:
+        connection.execute(self._of_youngest(self._sql["claim_new"]), _parameters(route_id, claims))
+
+    def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
+        """Claim all that are new.
+
+        Returns:
+            The places, counted from 0, of those that were claimed before.
+        """
+        older = self._in_older(connection, route_id, claims.ids)
+        parameters = {**_parameters(route_id, claims), "older": arrays.uuids(older)}
+        claimed_before = [row[0] for row in connection.execute(self._of_youngest(self._sql["claim"]), parameters)]
+        if claimed_before:
+            again = {
+                "ids": arrays.uuids([claims.ids[place] for place in claimed_before]),
+                "offsets": arrays.int8s([claims.offsets[place] for place in claimed_before]),
+                "partition_ids": arrays.int4s([claims.partition_ids[place] for place in claimed_before]),
+                "route_id": route_id,
+            }
+            self._renew(connection, again)
+        return claimed_before
+
+    def _renew(self, connection: SinkConnection, again: dict[str, Any]) -> None:
+        if connection.execute(self._of_youngest(self._sql["renew"]), again).rowcount:
+            moved = {"ids": again["ids"], "route_id": again["route_id"]}
+            connection.execute(self._sql["leave_older"], moved)
+
+    def _in_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> list[bytes]:
+        """Those with a claim in an older generation. None is added there; one that leaves goes to the youngest."""
+        return [event_id.bytes for rows in self._ask_older(connection, route_id, ids) for (event_id,) in rows]
+
+    def _ask_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> Asked:
+        """What answers which ids have a claim in an older generation."""
+        unknown = range(self.older.until, self.generation)
+        asked = []
+        if suspects := self.older.suspects(ids) if len(unknown) <= 1 else ids:
+            parameters = {"ids": arrays.uuids(suspects), "route_id": route_id}
+            asked.append(connection.execute(self._of_youngest(self._sql["in_older"]), parameters))
+        if len(unknown) == 1:
+            in_one = of_generation(self._sql["in_one"], table_of(unknown[0]))
+            asked.append(connection.execute(in_one, {"ids": arrays.uuids(ids), "route_id": route_id}))
+        return asked
+
+    def claim_again(self, connection: SinkConnection, route_id: int, claims: Claims, replay_id: int) -> list[int]:
+        """Claim for a replay what was claimed before it, or just now.
+
+        Returns:
+            The places of those that are to take effect: each event once a replay.
+        """
+        parameters = {
+            "ids": arrays.uuids(claims.ids),
+            "offsets": arrays.int8s(claims.offsets),
+            "partition_ids": arrays.int4s(claims.partition_ids),
+            "route_id": route_id,
+            "replay_id": replay_id,
+        }
+        return [row[0] for row in connection.execute(self._sql["claim_again"], parameters)]
+
+    def withdraw(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> None:
+        """Take back claims that the caller's own transaction made."""
+        if ids:
+            connection.execute(self._sql["withdraw"], {"ids": arrays.uuids(ids), "route_id": route_id})
+
+    def count_claimed(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> int:
+        """How many of these ids, which are all different, have a claim."""
+        row = connection.execute(
+            self._sql["count_claimed"], {"ids": arrays.uuids(ids), "route_id": route_id}
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def places_of(
+        self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]
+    ) -> dict[bytes, tuple[int, int]]:
+        """Partition id and offset of the claims that there are; an adopted one is of partition id 0."""
+        rows = connection.execute(self._sql["places_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
+        return {event_id.bytes: (partition_id, offset) for event_id, partition_id, offset in rows}
+
+    def claims_of(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> dict[bytes, EarlierClaim]:
+        rows = connection.execute(self._sql["claims_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
+        return {
+            event_id.bytes: EarlierClaim(
+                address(topic, partition, offset), payload_hash.to_bytes(8, "big", signed=True)
+            )
+            for event_id, topic, partition, offset, payload_hash in rows
+        }
+
+
+def _parameters(route_id: int, claims: Claims) -> dict[str, Any]:
+    return {
+        "ids": arrays.uuids(claims.ids),
+        "offsets": arrays.int8s(claims.offsets),
+        "hashes": arrays.hashes(claims.hashes),
+        "partition_ids": arrays.int4s(claims.partition_ids),
+        "route_id": route_id,
+    }
+
+
+def all_different(ids: Sequence[bytes]) -> bool:
+    """Of equal ids only the first can be new."""
+    return len(set(ids)) == len(ids)
+
+
+def found_any(asked: Asked) -> bool:
+    """Whether an older generation has a claim of an id that was asked for."""
+    return any(rows.rowcount for rows in asked)

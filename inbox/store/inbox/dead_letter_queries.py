@@ -1,0 +1,212 @@
+"""Dead letters as they are read again: to be shown, to be applied, to be given up."""
+
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from inbox.events import Header, TopicPartition, address
+from inbox.store.inbox.dead_letters import State
+from inbox.store.inbox.error_texts import parted
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.sql import statements
+
+_CREATE_TIME = 1
+_NO_TIME = (0, -1)
+_AT_ONCE = 500
+_BYTES_AT_ONCE = 16 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which letters a person means: all that every given condition fits; `ids` None is any."""
+
+    ids: tuple[int, ...] | None = None
+    topic: str | None = None
+    route: str | None = None
+    key: bytes | None = None
+    error: str | None = None
+    older_than: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class KeptRecord:
+    """The record of a letter, in the shape of `confluent_kafka.Message`."""
+
+    at: TopicPartition
+    kafka_offset: int
+    milliseconds: int | None
+    kept_key: bytes | None
+    kept_value: bytes | None
+    kept_headers: list[Header]
+
+    def topic(self) -> str:
+        return self.at.topic
+
+    def partition(self) -> int:
+        return self.at.partition
+
+    def offset(self) -> int:
+        return self.kafka_offset
+
+    def key(self) -> bytes | None:
+        return self.kept_key
+
+    def value(self) -> bytes | None:
+        return self.kept_value
+
+    def headers(self) -> list[Header] | None:
+        return self.kept_headers or None
+
+    def timestamp(self) -> tuple[int, int]:
+        return _NO_TIME if self.milliseconds is None else (_CREATE_TIME, self.milliseconds)
+
+    def leader_epoch(self) -> int | None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A row of `dead_letters`; what is payload is there only where it was asked for.
+
+    That is the record's value and headers, and `error_detail`; `has_detail` says whether the error has any.
+    """
+
+    dead_letter_id: int
+    state: State
+    route_id: int
+    route: str
+    partition_id: int
+    topic_id: UUID | None
+    event_id: bytes | None
+    type: str | None
+    error_class: str
+    error: str
+    attempts: int
+    created_at: datetime
+    updated_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    record: KeptRecord
+    error_detail: str | None = None
+    has_detail: bool = False
+
+
+class Concerned(NamedTuple):
+    """An open letter that a retry or a discard has to do with: `selected` itself, or open behind or before such a one.
+
+    `claimed`: an event of its id was applied meanwhile.
+    """
+
+    dead_letter_id: int
+    state: State
+    route_id: int
+    route: str
+    partition_id: int
+    at: TopicPartition
+    kafka_offset: int
+    key: bytes | None
+    selected: bool
+    claimed: bool
+
+    @property
+    def address(self) -> str:
+        return address(self.at.topic, self.at.partition, self.kafka_offset)
+
+
+class Letters:
+    """Reads of `dead_letters` for people, and the states that they bring about; the caller has the transaction."""
+
+    def __init__(self, schema: str) -> None:
+        self._sql = statements("dead_letters", schema)
+
+    def select(self, connection: SinkConnection, selection: Selection, states: Sequence[State]) -> list[int]:
+        """The ids, in the order of route, partition, key and offset."""
+        parameters = {
+            "states": [state.value for state in states],
+            "ids": None if selection.ids is None else list(selection.ids),
+            "topic": selection.topic,
+            "route": selection.route,
+            "key": selection.key,
+            "error": selection.error,
+            "older_than": selection.older_than,
+        }
+        return [row[0] for row in connection.execute(self._sql["selected"], parameters)]
+
+    def read(self, connection: SinkConnection, ids: Sequence[int], *, whole: bool) -> Iterator[Letter]:
+        """Yield the letters in the order of the ids, a bounded number of bytes at once; others are left out."""
+        for start in range(0, len(ids), _AT_ONCE):
+            for part in self._parts(connection, ids[start : start + _AT_ONCE], whole=whole):
+                yield from map(_letter, connection.execute(self._sql["letters"], {"ids": part, "whole": whole}))
+
+    def _parts(self, connection: SinkConnection, ids: Sequence[int], *, whole: bool) -> Iterator[list[int]]:
+        """The ids in parts, each of so few that their letters may be in memory together."""
+        part: list[int] = []
+        total = 0
+        for dead_letter_id, size in connection.execute(self._sql["sizes"], {"ids": list(ids), "whole": whole}):
+            if part and total + size > _BYTES_AT_ONCE:
+                yield part
+                part, total = [], 0
+            part.append(dead_letter_id)
+            total += size
+        if part:
+            yield part
+
+    def concerned(self, connection: SinkConnection, ids: Sequence[int]) -> list[Concerned]:
+        """In the order of `select`."""
+        rows = connection.execute(self._sql["concerned"], {"ids": list(ids)})
+        return [
+            Concerned(r[0], State(r[1]), r[2], r[3], r[4], TopicPartition(r[5], r[6]), r[7], r[8], r[9], r[10])
+            for r in rows
+        ]
+
+    def open_of_key(
+        self, connection: SinkConnection, route_id: int, partition_id: int, key: bytes, *, limit: int
+    ) -> tuple[list[Letter], bool]:
+        """Read the first open letters of a key, whole, in the order of their offsets, and whether there are more."""
+        parameters = {"route_id": route_id, "partition_id": partition_id, "key": key, "limit": limit + 1}
+        ids = [row[0] for row in connection.execute(self._sql["open_of_key"], parameters)]
+        part = next(self._parts(connection, ids[:limit], whole=True), [])
+        return list(self.read(connection, part, whole=True)), len(part) < len(ids)
+
+    def still_open(self, connection: SinkConnection, ids: Sequence[int]) -> Iterator[Letter]:
+        """Yield those of the letters that nobody resolved, whole, in the order of their offsets."""
+        found = [row[0] for row in connection.execute(self._sql["still_open"], {"ids": list(ids)})]
+        return self.read(connection, found, whole=True)
+
+    def resolve(self, connection: SinkConnection, ids: Sequence[int], state: State, by: str) -> None:
+        connection.execute(self._sql["resolve"], {"ids": list(ids), "state": state.value, "by": by})
+
+
+def _letter(row: tuple[Any, ...]) -> Letter:
+    key, value, headers = row[12], row[20], row[21] or []
+    error, cut = parted(row[14])
+    return Letter(
+        dead_letter_id=row[0],
+        state=State(row[1]),
+        route_id=row[2],
+        route=row[3],
+        partition_id=row[4],
+        topic_id=row[6],
+        event_id=row[10].bytes if row[10] else None,
+        type=row[11],
+        error_class=row[13],
+        error=error,
+        attempts=row[15],
+        created_at=row[16],
+        updated_at=row[17],
+        resolved_at=row[18],
+        resolved_by=row[19],
+        record=KeptRecord(
+            TopicPartition(row[5], row[7]), row[8], row[9], key, value, [_header(each) for each in headers]
+        ),
+        error_detail=cut if row[22] is None else row[22],
+        has_detail=row[23] or cut is not None,
+    )
+
+
+def _header(pair: list[Any]) -> Header:
+    name, value = pair
+    return name, None if value is None else b64decode(value)

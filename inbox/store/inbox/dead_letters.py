@@ -1,0 +1,192 @@
+"""Parked events, kept whole."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha512
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from inbox.errors import EventError
+from inbox.events import Record, as_base64, record_milliseconds, record_time
+from inbox.store.inbox.error_texts import kept, shown
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.storable_text import Storable, storable_in
+from inbox.store.sql import statements
+
+_LONGEST_ERROR = 10_000
+
+
+class State(StrEnum):
+    """`parked` failed itself; `waiting` stands behind a parked event of its key."""
+
+    PARKED = "parked"
+    WAITING = "waiting"
+    RETRIED = "retried"
+    DISCARDED = "discarded"
+
+
+OPEN = (State.PARKED, State.WAITING)
+
+MOST_PARKED_KEYS = 250_000
+"""How many keys a worker keeps, which are 50 MB."""
+
+_SHORT_KEY_BYTES = 64
+
+
+class EventTooLargeError(EventError):
+    """The event is larger than `[sink] largest_event`, so its dead letter does not have all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One event of one route that was set aside; `attempts` is how often the handler was tried.
+
+    `replay_id`: of the replay that met it again.
+    """
+
+    route_id: int
+    partition_id: int
+    record: Record
+    event_id: bytes | None
+    type: str | None
+    error: BaseException
+    attempts: int
+    state: State
+    replay_id: int | None = None
+
+    @property
+    def holds_from(self) -> int:
+        """The offset from which on the events of its key wait.
+
+        Its own, unless it is too large: then a replay brings it again, since nothing can be applied from here.
+        """
+        return self.record.offset() + isinstance(self.error, EventTooLargeError)
+
+
+def held_key(key: bytes) -> bytes:
+    """Return what a worker keeps of a parked key: at most 65 bytes, which no other key has.
+
+    A longer key is kept as its digest, as the statement `parked_keys` does. The digest is one byte longer than any key
+    that is kept as it is, so that nobody can choose a key that is taken for another one.
+    """
+    return key if len(key) <= _SHORT_KEY_BYTES else b"\0" + sha512(key).digest()
+
+
+class ParkedAhead(NamedTuple):
+    """An event that a person parked before the sink came to it."""
+
+    route_id: int
+    partition_id: int
+    kafka_offset: int
+    error: str
+
+
+class DeadLetters:
+    """Reads and writes of `dead_letters`; the caller has the transaction."""
+
+    def __init__(self, schema: str) -> None:
+        self._sql = statements("dead_letters", schema)
+
+    def park(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            connection.execute(self._sql["park"], _row(letter, storable_in(connection)))
+
+    def fail_again(self, connection: SinkConnection, dead_letter_id: int, letter: DeadLetter) -> None:
+        """What was tried anew failed: with its new error, and its tries added to the earlier ones."""
+        row = _row(letter, storable_in(connection))
+        changes = {name: row[name] for name in ("error_class", "error", "error_detail", "attempts")}
+        connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
+
+    def resolve_applied(
+        self, connection: SinkConnection, partition_id: int, from_offset: int, until_offset: int, by: str
+    ) -> None:
+        """What a replay applied, after its claims: from `from_offset` up to, not including, `until_offset`."""
+        at = {"partition_id": partition_id, "from_offset": from_offset, "until_offset": until_offset}
+        connection.execute(self._sql["resolve_applied"], {**at, "by": by})
+
+    def parked_keys(
+        self, connection: SinkConnection, partition_ids: Sequence[int], *, at_most: int = MOST_PARKED_KEYS + 1
+    ) -> dict[tuple[int, int], dict[bytes, int]]:
+        """Read the keys of open letters, as `held_key` has them, with the offset from which on their events wait.
+
+        By (route id, partition id). Of more keys than `at_most`, that many are read.
+        """
+        parameters = {
+            "partition_ids": list(partition_ids),
+            "short": _SHORT_KEY_BYTES,
+            "too_large": EventTooLargeError.__name__,
+            "at_most": at_most,
+        }
+        keys: dict[tuple[int, int], dict[bytes, int]] = {}
+        for route_id, partition_id, key, first in connection.execute(self._sql["parked_keys"], parameters):
+            keys.setdefault((route_id, partition_id), {})[bytes(key)] = first
+        return keys
+
+    def parked_among(
+        self, connection: SinkConnection, route_id: int, partition_id: int, keys: Collection[bytes]
+    ) -> dict[bytes, int]:
+        """As `parked_keys`, of one route and partition, and of these keys alone."""
+        parameters = {
+            "route_id": route_id,
+            "partition_id": partition_id,
+            "keys": list(keys),
+            "short": _SHORT_KEY_BYTES,
+            "too_large": EventTooLargeError.__name__,
+        }
+        return {bytes(key): first for key, first in connection.execute(self._sql["parked_among"], parameters)}
+
+    def parked_ahead(
+        self, connection: SinkConnection, partition_ids: Sequence[int], error_class: str
+    ) -> list[ParkedAhead]:
+        """Return the letters of this error class at or past what was ever settled of these partitions."""
+        parameters = {"partition_ids": list(partition_ids), "error_class": error_class}
+        return [ParkedAhead(*row) for row in connection.execute(self._sql["parked_ahead"], parameters)]
+
+    def parked_above(self, connection: SinkConnection, partition_ids: Sequence[int], limit: int) -> frozenset[int]:
+        """Return those of the partitions of which more than `limit` events were parked within an hour, and still are.
+
+        Those that wait behind a parked event do not count.
+        """
+        parameters = {"partition_ids": list(partition_ids), "limit": limit}
+        return frozenset(row[0] for row in connection.execute(self._sql["parked_above"], parameters))
+
+    def count_by_state(self, connection: SinkConnection) -> dict[State, int]:
+        rows = connection.execute(self._sql["count_by_state"])
+        return {State(state): count for state, count in rows}
+
+
+def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
+    record, told = letter.record, described(letter, storable)
+    return {
+        "event_id": UUID(bytes=letter.event_id) if letter.event_id else None,
+        "route_id": letter.route_id,
+        "partition_id": letter.partition_id,
+        "replay_id": letter.replay_id,
+        "kafka_offset": record.offset(),
+        "kafka_timestamp": record_time(record),
+        "kafka_milliseconds": record_milliseconds(record),
+        "key": record.key(),
+        "value": record.value(),
+        **told,
+        "headers": orjson.dumps(told["headers"]).decode(),
+        "error_detail": None if (detail := kept(letter.error)) is None else _bounded(detail, storable),
+    }
+
+
+def described(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
+    """Say what became of it and why, with its headers; every text is one that the database can hold."""
+    return {
+        "type": storable(letter.type) if letter.type else None,
+        "headers": [(storable(name), as_base64(value)) for name, value in letter.record.headers() or ()],
+        "error_class": storable(type(letter.error).__name__),
+        "error": _bounded(shown(letter.error), storable),
+        "attempts": letter.attempts,
+        "state": letter.state.value,
+    }
+
+
+def _bounded(text: str, storable: Storable) -> str:
+    return storable(text[:_LONGEST_ERROR])[:_LONGEST_ERROR]

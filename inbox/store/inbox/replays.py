@@ -1,0 +1,168 @@
+"""The replays: what the ledger goes over again, who wants it, and what came of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from inbox.events import Settlement, TopicPartition
+from inbox.store.inbox.ledger import Advance, Replaying
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.sql import statements
+
+
+class Mode(StrEnum):
+    """What becomes of events that took effect before."""
+
+    SKIP_APPLIED = "skip-applied"
+    FORCE = "force"
+    SHADOW = "shadow"
+
+
+class ReplayState(StrEnum):
+    """Of a replay and of each of its ranges. Superseded: a resume decided anew where the partition goes on."""
+
+    RUNNING = "running"
+    SETTLED = "settled"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+
+class Range(NamedTuple):
+    """The offsets of one partition that a replay goes over."""
+
+    partition_id: int
+    from_offset: int
+    until_offset: int
+
+
+class RunningRange(NamedTuple):
+    """A range of a replay that is under way; everything below `next_offset` is settled again."""
+
+    partition_id: int
+    replay_id: int
+    from_offset: int
+    until_offset: int
+    next_offset: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayedRange:
+    """What became of a range; `ledger_offset` is where the ledger stood, and goes on when the range is settled."""
+
+    partition_id: int
+    address: TopicPartition
+    from_offset: int
+    until_offset: int
+    next_offset: int
+    ledger_offset: int
+    state: ReplayState
+    settlement: Settlement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A row of `replays` with its ranges; `route` is None for all."""
+
+    replay_id: int
+    mode: Mode
+    route: str | None
+    requested_by: str
+    state: ReplayState
+    created_at: datetime
+    ended_at: datetime | None
+    ranges: Sequence[ReplayedRange]
+
+
+class Replays:
+    """Reads and writes of `replays` and `replay_ranges`; the caller has the transaction."""
+
+    def __init__(self, schema: str) -> None:
+        self._sql = statements("replays", schema)
+
+    def active(self, connection: SinkConnection, partition_ids: Sequence[int]) -> Mapping[int, Replaying]:
+        """The replays that go over these partitions now, by partition id."""
+        rows = connection.execute(self._sql["active"], {"partition_ids": list(partition_ids)})
+        return {row[0]: Replaying(*row[1:]) for row in rows}
+
+    def lock(self, connection: SinkConnection, topics: Sequence[str]) -> None:
+        """Nothing of the topics is settled or acquired before the transaction ends."""
+        connection.execute(self._sql["lock_partitions"], {"topics": list(topics)})
+
+    def begin(
+        self, connection: SinkConnection, ranges: Iterable[Range], *, mode: Mode, route: str | None, requested_by: str
+    ) -> int:
+        """Send the ledger back to where each range begins, and fence the owners; the partitions are locked.
+
+        Returns:
+            The replay's id.
+        """
+        asked = {"mode": mode.value, "route": route, "requested_by": requested_by}
+        replay_id: int = connection.execute(self._sql["begin"], asked).fetchall()[0][0]
+        for each in ranges:
+            connection.execute(self._sql["go_back"], {"replay_id": replay_id, **each._asdict()})
+        return replay_id
+
+    def note(self, connection: SinkConnection, replay_id: int, advance: Advance) -> None:
+        """Count what a batch settled again; the ledger's own counts are of what was settled first."""
+        endings = {ending.value: count for ending, count in advance.settlement.by_ending().items()}
+        at = {"replay_id": replay_id, "partition_id": advance.partition_id, "after": advance.after}
+        connection.execute(self._sql["note"], {**at, **endings})
+
+    def end(self, connection: SinkConnection, replay_id: int, partition_ids: Iterable[int], state: ReplayState) -> None:
+        """Let the ledger go on from where it stood, in partitions that are locked; their owners are fenced."""
+        connection.execute(self._sql["lock"], {"replay_id": replay_id})
+        for partition_id in partition_ids:
+            ended = {"replay_id": replay_id, "partition_id": partition_id, "state": state.value}
+            connection.execute(self._sql["end_range"], ended)
+        connection.execute(self._sql["end_replay"], {"replay_id": replay_id})
+
+    def supersede(self, connection: SinkConnection, partition_id: int) -> None:
+        """A replay that goes over the partition ends there, wherever the ledger is."""
+        for (replay_id,) in connection.execute(self._sql["supersede"], {"partition_id": partition_id}).fetchall():
+            connection.execute(self._sql["lock"], {"replay_id": replay_id})
+            connection.execute(self._sql["end_replay"], {"replay_id": replay_id})
+
+    def running(self, connection: SinkConnection, topics: Sequence[str]) -> Mapping[int, RunningRange]:
+        """What is under way in these topics, by partition id."""
+        rows = connection.execute(self._sql["running"], {"topics": list(topics)})
+        return {row[0]: RunningRange(*row) for row in rows}
+
+    def topics_of(self, connection: SinkConnection, replay_id: int) -> list[str]:
+        return [row[0] for row in connection.execute(self._sql["topics_of"], {"replay_id": replay_id})]
+
+    def newest(self, connection: SinkConnection) -> Replay | None:
+        """The one that was asked for last."""
+        row = connection.execute(self._sql["newest"]).fetchone()
+        return self.read(connection, row[0])[-1] if row and row[0] is not None else None
+
+    def read(self, connection: SinkConnection, replay_id: int | None = None) -> list[Replay]:
+        """All of them, or the one; the newest last."""
+        found: dict[int, Replay] = {}
+        ranges: dict[int, list[ReplayedRange]] = {}
+        for row in connection.execute(self._sql["replays"], {"replay_id": replay_id}):
+            of_replay = ranges.setdefault(row[0], [])
+            of_replay.append(
+                ReplayedRange(
+                    partition_id=row[18],
+                    address=TopicPartition(row[7], row[8]),
+                    from_offset=row[9],
+                    until_offset=row[10],
+                    next_offset=row[11],
+                    ledger_offset=row[12],
+                    state=ReplayState(row[13]),
+                    settlement=Settlement(*row[14:18]),
+                )
+            )
+            found[row[0]] = Replay(
+                replay_id=row[0],
+                mode=Mode(row[1]),
+                route=row[2],
+                requested_by=row[3],
+                state=ReplayState(row[4]),
+                created_at=row[5],
+                ended_at=row[6],
+                ranges=of_replay,
+            )
+        return list(found.values())

@@ -1,0 +1,101 @@
+"""What `inbox resume` changes: where a partition goes on, and in which log."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from uuid import UUID
+
+from inbox.store.inbox.ledger import KnownPartition
+from inbox.store.inbox.replays import Replays
+from inbox.store.postgres import arrays
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.sql import statements
+
+_IDS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Successor:
+    """Where a partition goes on; `to_offset` is None where the cluster has no such partition any more.
+
+    `another_log`: the offsets of the row so far mean nothing in the log as it is now.
+    """
+
+    before: KnownPartition
+    cluster_id: str
+    topic_id: UUID | None
+    to_offset: int | None
+    another_log: bool
+    consequence: str
+
+
+class Resumptions:
+    """Writes of one resume; the caller has the transaction."""
+
+    def __init__(self, schema: str) -> None:
+        self._sql = statements("resumptions", schema)
+        self._replays = Replays(schema)
+
+    def lock(self, connection: SinkConnection, topic: str) -> None:
+        """Nothing of the topic is settled or acquired before the transaction ends."""
+        connection.execute(self._sql["lock_topic"], {"topic": topic})
+
+    def open_letters(self, connection: SinkConnection, partition_ids: Sequence[int]) -> dict[int, int]:
+        """How many dead letters of a partition are neither retried nor discarded, where there are any."""
+        rows = connection.execute(self._sql["open_letters"], {"partition_ids": list(partition_ids)})
+        return dict(rows)
+
+    def go_on(self, connection: SinkConnection, successor: Successor, *, requested_by: str) -> None:
+        """Bind the partition to its log as it is now, and note that."""
+        before = successor.before
+        partition_id = before.partition_id
+        self._replays.supersede(connection, partition_id)
+        if successor.another_log:
+            connection.execute(self._sql["set_aside"], {"partition_id": partition_id})
+            partition_id = self._succeed(connection, successor)
+        else:
+            moved = {"to_offset": successor.to_offset, "topic_id": successor.topic_id, "partition_id": partition_id}
+            connection.execute(self._sql["move"], moved)
+        connection.execute(
+            self._sql["note"],
+            {
+                "partition_id": partition_id,
+                "from_cluster_id": before.cluster_id,
+                "to_cluster_id": successor.cluster_id,
+                "from_topic_id": before.topic_id,
+                "to_topic_id": successor.topic_id,
+                "from_offset": before.next_offset,
+                "to_offset": before.next_offset if successor.to_offset is None else successor.to_offset,
+                "consequence": successor.consequence,
+                "requested_by": requested_by,
+            },
+        )
+
+    def _succeed(self, connection: SinkConnection, successor: Successor) -> int:
+        before = successor.before
+        if successor.to_offset is None:
+            return before.partition_id
+        parameters = {
+            "cluster_id": successor.cluster_id,
+            "topic": before.address.topic,
+            "topic_id": successor.topic_id,
+            "to_offset": successor.to_offset,
+            "partition_id": before.partition_id,
+        }
+        row = connection.execute(self._sql["succeed"], parameters).fetchone()
+        return int(row[0]) if row else before.partition_id
+
+    def forget_claims(self, connection: SinkConnection, partition_id: int, ids: Iterable[bytes]) -> None:
+        """Claims of events that are gone, under ids that other events will have."""
+        remaining = iter(ids)
+        while some := list(islice(remaining, _IDS_AT_ONCE)):
+            connection.execute(self._sql["forget_claims"], {"ids": arrays.uuids(some), "partition_id": partition_id})
+
+    def bind_cluster(self, connection: SinkConnection, cluster_id: str) -> list[str]:
+        """Let the sink start on this cluster once all its topics are of it.
+
+        Returns:
+            The topics that are not yet.
+        """
+        connection.execute(self._sql["bind_cluster"], {"cluster_id": cluster_id})
+        return [row[0] for row in connection.execute(self._sql["topics_elsewhere"], {"cluster_id": cluster_id})]

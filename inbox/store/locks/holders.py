@@ -1,0 +1,89 @@
+"""Who holds a lock, and whether it is one of the schema's own roles.
+
+Any login of a database can hold any advisory lock. So locks of this project are on tables and on the schema, which its
+roles alone can reach. Beside them the advisory lock of earlier versions is taken, so that one of those waits for this
+one, and a session is waited for that holds it and whose role has the rights for the work. Another's is passed over.
+"""
+
+import hashlib
+from datetime import datetime
+from typing import LiteralString, NamedTuple
+
+from inbox.store.postgres.connection import SinkConnection
+
+# PostgreSQL shows the start of another role's transaction only to who may read all statistics.
+_WHO: LiteralString = """
+SELECT l.pid, a.usename::text, a.application_name, a.xact_start, a.usesysid
+FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.pid IS DISTINCT FROM pg_backend_pid()
+"""
+
+_OF_TABLE: LiteralString = "AND l.relation = to_regclass(%(lock)s) AND l.mode = 'ShareUpdateExclusiveLock'"
+_OF_SCHEMA: LiteralString = """
+AND l.locktype = 'object' AND l.classid = 'pg_namespace'::regclass AND l.mode = 'ShareUpdateExclusiveLock'
+AND l.objid = (SELECT oid FROM pg_namespace WHERE nspname = %(lock)s)
+"""
+_ADVISORY: LiteralString = """
+AND l.locktype = 'advisory' AND l.objsubid = 1 AND (l.classid::bigint << 32) | l.objid::bigint = %(lock)s
+"""
+
+
+class Holder(NamedTuple):
+    """A session that holds a lock; `since` is None where this role may not see it, `pid` of a prepared transaction."""
+
+    pid: int | None
+    role: str | None
+    application_name: str | None
+    since: datetime | None
+    role_id: int | None
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "a prepared transaction (pg_prepared_xacts)"
+        since = "" if self.since is None else f", since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+        return f'pid {self.pid}, role "{self.role}", application_name "{self.application_name}"{since}'
+
+
+def advisory_key(what: str, schema: str) -> int:
+    """Return the key of the advisory lock that earlier versions take alone."""
+    digest = hashlib.sha256(f"kafka-inbox {what} {schema}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def holder_of_table(connection: SinkConnection, table: str) -> Holder | None:
+    """Return who holds the table's lock; None where nobody does any more."""
+    return _holder(connection, _OF_TABLE, table)
+
+
+def holder_of_schema(connection: SinkConnection, schema: str) -> Holder | None:
+    """As `holder_of_table`, of the schema itself."""
+    return _holder(connection, _OF_SCHEMA, schema)
+
+
+def holder_of_advisory(connection: SinkConnection, key: int) -> Holder | None:
+    """As `holder_of_table`, of an advisory lock."""
+    return _holder(connection, _ADVISORY, key)
+
+
+def may_work_in(connection: SinkConnection, holder: Holder, schema: str, *, migrates: bool) -> bool:
+    """Return whether the holder's role may do, in this schema, what the lock is for."""
+    if holder.role_id is None:
+        return False
+    row = connection.execute(_MAY_MIGRATE if migrates else _MAY_PRUNE, (holder.role_id, schema)).fetchone()
+    return row is not None and bool(row[0])
+
+
+_MAY_MIGRATE: LiteralString = """
+SELECT bool_or(pg_has_role(%s::oid, nspowner, 'USAGE')) FROM pg_namespace WHERE nspname = %s
+"""
+_MAY_PRUNE: LiteralString = """
+SELECT bool_or(has_table_privilege(%s::oid, c.oid, 'UPDATE'))
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname IN ('handling', 'outbox_relay', 'relay_leases')
+"""
+
+
+def _holder(connection: SinkConnection, which: LiteralString, lock: str | int) -> Holder | None:
+    row = connection.execute(_WHO + which + " ORDER BY l.pid LIMIT 1", {"lock": lock}).fetchone()
+    return Holder(*row) if row else None

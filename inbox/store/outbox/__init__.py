@@ -1,0 +1,1 @@
+"""The outbox: publishing into it, and what a relay reads and marks."""

@@ -1,0 +1,71 @@
+"""Copies of dead letters for a Kafka topic: through the outbox, in the transaction that parks them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from inbox.events import as_base64, record_time
+from inbox.store.inbox.dead_letters import DeadLetter, described
+from inbox.store.options import OutboxOptions
+from inbox.store.outbox.publisher import Outbox
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.storable_text import Storable, storable_in
+from inbox.store.sql import statements
+
+EVENT_TYPE = "DeadLetter"
+
+
+class LetterCopies:
+    """Puts a copy of each letter into the outbox, under an id of its coordinates, so that none is copied twice.
+
+    `routes` are the names of the routes by their ids.
+    """
+
+    def __init__(
+        self, schema: str, options: OutboxOptions, *, sink: str, topic: str, routes: Mapping[int, str]
+    ) -> None:
+        self._insert = statements("outbox", schema)["publish"]
+        self._sink = sink
+        self._topic = topic
+        self._routes = routes
+        self._outboxes = {route_id: Outbox(schema, options, sink=sink, route=name) for route_id, name in routes.items()}
+
+    def add(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> None:
+        storable = storable_in(connection)
+        for letter in letters:
+            outbox = self._outboxes[letter.route_id]
+            row = {
+                "event_id": outbox.id_of_letter(letter.partition_id, letter.record.offset()),
+                "topic": self._topic,
+                "key": _text(letter.record.key(), storable),
+                "type": EVENT_TYPE,
+                "payload": outbox.stored(self._payload(letter, storable)),
+            }
+            connection.execute(self._insert, row)
+
+    def _payload(self, letter: DeadLetter, storable: Storable) -> dict[str, Any]:
+        record = letter.record
+        moment = record_time(record)
+        return {
+            "sink": self._sink,
+            "route": self._routes[letter.route_id],
+            "topic": record.topic(),
+            "partition": record.partition(),
+            "offset": record.offset(),
+            "timestamp": moment.isoformat() if moment else None,
+            "event_id": str(UUID(bytes=letter.event_id)) if letter.event_id else None,
+            "key": as_base64(record.key()),
+            "value": as_base64(record.value()),
+            **described(letter, storable),
+        }
+
+
+def _text(key: bytes | None, storable: Storable) -> str | None:
+    """Return the key as the outbox's column holds it; None for one that it cannot, whose copies then have no order."""
+    if key is None:
+        return None
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if storable(text) == text else None

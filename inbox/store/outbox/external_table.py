@@ -1,0 +1,217 @@
+"""An outbox that is a table of the user's, relayed as it is: `status` says what waits and what was sent.
+
+What the table has not, its relay does without: there is no position, so rows go in the order of `created_at`; and
+there is no trigger, so nobody rings. The lease is a row of ours, `relay_leases`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import sql
+
+from inbox.errors import TryAgainError
+from inbox.store.options import ExistingOutbox
+from inbox.store.outbox.external_table_check import NEW, SENT, Shape
+from inbox.store.outbox.relay_queries import Held
+from inbox.store.postgres import arrays
+from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.sql import statements
+
+_MOST_COUNTED = 100_000
+
+# What a crash of the server takes back of what was marked is sent once more, under the same ids.
+_SETTINGS = {"synchronous_commit": "off", "jit": "off"}
+
+_READ = sql.SQL("""
+SELECT id::text, topic, key, type, value, traceparent FROM (
+    SELECT *, sum(octet_length(value)) OVER (ORDER BY at, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM (
+        SELECT {created_at} AS at, {event_id} AS id, {topic} AS topic, {key} AS key, {type}::text AS type,
+            {value} AS value, {traceparent} AS traceparent
+        FROM {table} WHERE {status} = {new} ORDER BY {created_at}, {event_id} LIMIT %(limit)s
+    ) AS waiting
+) AS counted WHERE coalesce(before, 0) < %(bytes)s ORDER BY at, id
+""")
+
+# With the lease in one statement: nothing is marked by a relay that lost it, and then no row comes back. On the user's
+# search path, for his triggers, so each name has its schema.
+_RECORD = sql.SQL("""
+WITH mine AS (
+    UPDATE {leases} SET expires_at
+        = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => %(seconds)s::float8)
+    WHERE outbox_table OPERATOR(pg_catalog.=) %(table)s::pg_catalog.text
+        AND epoch OPERATOR(pg_catalog.=) %(epoch)s::bigint AND holder OPERATOR(pg_catalog.=) %(holder)s::pg_catalog.text
+    RETURNING epoch
+), marked AS (
+    UPDATE {table} AS outbox SET {written} FROM mine WHERE {is_sent} AND {is_new} RETURNING 1
+)
+SELECT (SELECT pg_catalog.count(*) FROM marked) FROM mine
+""")
+
+_COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM {table} WHERE {status} = {new} LIMIT %s) AS waiting")
+
+_OLDEST = sql.SQL("""
+SELECT count(*), min({created_at})::timestamptz
+FROM (SELECT {created_at} FROM {table} WHERE {status} = {new} ORDER BY {created_at} LIMIT %s) AS waiting
+""")
+
+_TOPICS = sql.SQL("""
+SELECT topic, max(octet_length(value)) FROM (
+    SELECT {topic} AS topic, {value} AS value FROM {table} WHERE {status} = {new} ORDER BY {created_at} LIMIT 10000
+) AS waiting WHERE topic IS NOT NULL GROUP BY topic
+""")
+
+
+class ExistingRow(NamedTuple):
+    """An event to send; `value` is None where the payload is NULL, which is a tombstone."""
+
+    event_id: str
+    topic: str
+    key: str
+    type: str
+    value: bytes | None
+    traceparent: str | None
+
+    @property
+    def size(self) -> int:
+        """In bytes, of the value."""
+        return len(self.value or b"")
+
+
+class ExistingTable:
+    """The table, on one connection in autocommit mode that is the relay's alone."""
+
+    def __init__(self, connection: SinkConnection, shape: Shape, existing: ExistingOutbox) -> None:
+        self._connection = connection
+        self._name = shape.name
+        parts = _parts(shape, existing)
+        self._read = _READ.format(**parts)
+        self._count = _COUNT.format(**parts)
+        connection.pin_also(_SETTINGS)
+
+    def read(self, *, limit: int, limit_bytes: int) -> list[ExistingRow]:
+        """The oldest rows that wait, in one snapshot: at most `limit`, of about so many bytes.
+
+        Raises:
+            TryAgainError: one of them lacks what no event can be without; nothing passes it.
+        """
+        parameters = {"limit": limit, "bytes": limit_bytes}
+        rows = [ExistingRow._make(row) for row in self._connection.execute(self._read, parameters, binary=True)]
+        for place, row in enumerate(rows):
+            if row.event_id is None or not row.topic or row.type is None:
+                return rows[:place] if place else self._refuse(row)
+        return rows
+
+    def waiting(self) -> int:
+        """How many rows wait; of very many as many as were counted."""
+        row = self._connection.execute(self._count, (_MOST_COUNTED,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def _refuse(self, row: ExistingRow) -> list[ExistingRow]:
+        lacking = "id" if row.event_id is None else "type" if row.topic else "topic"
+        raise TryAgainError(
+            f"the oldest event that waits in {self._name} (id {row.event_id}) has no {lacking}, and holds up what is "
+            f"behind it; give it one, or another status than {NEW}",
+            away="database",
+            reason="incomplete",
+            alert=True,
+        )
+
+
+class ExistingLease:
+    """Which relay of the table is the active one, and the marks that only that one may set."""
+
+    def __init__(
+        self,
+        connection: SinkConnection,
+        schema: str,
+        shape: Shape,
+        existing: ExistingOutbox,
+        holder: str,
+        *,
+        seconds: float,
+    ) -> None:
+        self._connection = connection
+        self._sql = statements("relay_leases", schema)
+        self._named = {"table": shape.name, "holder": holder, "seconds": seconds}
+        parts = _parts(shape, existing)
+        self._record = _RECORD.format(leases=sql.Identifier(schema, "relay_leases"), **parts)
+
+    def take(self) -> Held | None:
+        """The lease with a new epoch; None while another relay has it."""
+        row = self._connection.execute(self._sql["take"], self._named).fetchone()
+        return Held(int(row[0]), 0) if row else None
+
+    def record(self, epoch: int, ids: Sequence[str]) -> bool:
+        """Mark what was sent, if anything, and prolong the lease; False where another relay has it, and nothing was.
+
+        Raises:
+            TryAgainError: what was sent still waits, so that it would be sent again and again.
+        """
+        named = {**self._named, "epoch": epoch, "ids": arrays.texts([each.encode() for each in ids])}
+        row = self._marked(named)
+        if row is not None and row[0] < len(ids):
+            raise TryAgainError(
+                f"of {len(ids)} events that were sent {row[0]} could be marked {SENT} in {self._named['table']}; "
+                "look for a trigger, a policy or another program that writes its status",
+                away="database",
+                reason="unmarked",
+                alert=True,
+            )
+        return row is not None
+
+    def _marked(self, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """What the statement says, whose triggers are the user's."""
+        connection = self._connection
+        pipelined = nullcontext() if connection.is_pooled else connection.pipelined()
+        with pipelined, transaction(connection), connection.users_path():
+            return connection.execute(self._record, named).fetchone()
+
+    def release(self, epoch: int) -> None:
+        """Let another relay have it at once."""
+        self._connection.execute(self._sql["release"], {**self._named, "epoch": epoch})
+
+
+def waiting_of(connection: SinkConnection, shape: Shape, existing: ExistingOutbox) -> tuple[int, datetime | None]:
+    """How many rows wait, of very many as many as were counted, and from when the oldest is."""
+    row = connection.execute(_OLDEST.format(**_parts(shape, existing)), (_MOST_COUNTED,)).fetchone()
+    return (row[0], row[1]) if row else (0, None)
+
+
+def waiting_topics(connection: SinkConnection, shape: Shape, existing: ExistingOutbox) -> dict[str, int]:
+    """The topics that events wait for, with the length in bytes of the largest payload of each."""
+    topics = {} if existing.topic is None else {existing.topic: 0}
+    return topics | {
+        topic: int(largest or 0) for topic, largest in connection.execute(_TOPICS.format(**_parts(shape, existing)))
+    }
+
+
+def _parts(shape: Shape, existing: ExistingOutbox) -> dict[str, sql.Composable]:
+    """What the statements are filled in with: from the configuration and the catalog only."""
+    columns = shape.columns
+    event_id, payload = shape.column("event_id"), shape.column("payload")
+    texts = {ours: sql.SQL("{}::text").format(shape.column(ours)) for ours in columns}
+    key = sql.SQL("coalesce({}, {})").format(texts.get("aggregate_id", sql.SQL("NULL")), texts["event_id"])
+    in_bytes = columns["payload"].base == "bytea"
+    name = columns["event_id"].name
+    ids = sql.SQL("%(ids)s::pg_catalog.text[]::{}[]").format(columns["event_id"].type.sql)
+    written = [sql.SQL("{} = {}").format(shape.column("status"), sql.Literal(SENT))]
+    if "sent_at" in columns:
+        written.append(sql.SQL("{} = pg_catalog.clock_timestamp()").format(shape.column("sent_at")))
+    return {
+        "table": shape.identifier,
+        "event_id": event_id,
+        "is_sent": shape.comparing.equal_any(name, sql.Identifier("outbox", name), ids),
+        "is_new": shape.has_status(NEW, "outbox"),
+        "created_at": shape.column("created_at"),
+        "status": shape.column("status"),
+        "type": shape.column("type"),
+        "topic": texts["topic"] if existing.topic is None else sql.SQL("{}::text").format(sql.Literal(existing.topic)),
+        "key": key,
+        "value": payload if in_bytes else sql.SQL("convert_to({}::text, 'UTF8')").format(payload),
+        "traceparent": texts.get("traceparent", sql.SQL("NULL::text")),
+        "written": sql.SQL(", ").join(written),
+        "new": sql.Literal(NEW),
+    }

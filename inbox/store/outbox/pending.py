@@ -1,0 +1,52 @@
+"""What waits in the outbox, as far as the database can tell, whoever publishes it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+
+from inbox.store.options import OutboxOptions
+from inbox.store.outbox.external_table import waiting_of
+from inbox.store.outbox.external_table_check import shape_of
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.sql import statements
+
+_SLOT: LiteralString = """
+SELECT active, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint
+FROM pg_replication_slots WHERE slot_name = %s
+"""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many committed events are not known to be sent, of very many as many as were counted, and since when."""
+
+    events: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True)
+class SlotNow:
+    """The slot that a connector reads; `bytes_behind` of WAL, of whatever tables, are not confirmed by it yet."""
+
+    name: str
+    active: bool
+    bytes_behind: int | None
+
+
+def waiting(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> Waiting:
+    """Where a relay of ours publishes, for it marks what it sent.
+
+    Raises:
+        StartupError: a table of the user's does not fit.
+    """
+    if outbox.existing is not None:
+        return Waiting(*waiting_of(connection, shape_of(connection, outbox.existing), outbox.existing))
+    sql = statements("outbox", schema)
+    row = connection.execute(sql["waiting"]).fetchone()
+    return Waiting(*row) if row else Waiting(0, None)
+
+
+def slot_now(connection: SinkConnection, name: str) -> SlotNow | None:
+    """None where there is no such slot, so that nobody publishes."""
+    row = connection.execute(_SLOT, (name,)).fetchone()
+    return SlotNow(name, *row) if row else None

@@ -1,0 +1,226 @@
+"""The outbox as the relay sees it: what to send, what was sent, and who is the active one."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from typing import LiteralString, NamedTuple
+
+from psycopg import sql
+from psycopg.types.numeric import Int8
+from psycopg.types.string import ByteaBinaryLoader
+
+from inbox.store.postgres import arrays
+from inbox.store.postgres.async_statement import Errand
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.errors import in_our_words
+from inbox.store.sql import statements
+
+_LOCK_SPACE = 0x696E626F << 32
+"""Keys of advisory locks from here on are the outbox's, by its table's OID; the trigger outbox_wake has the number."""
+
+_OID: LiteralString = "SELECT to_regclass(%s)::oid::bigint"
+_SETTINGS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+    "synchronous_commit": "off",
+}
+"""Statistics of a queue are always old; by its indexes each read costs what it returns, and planning it anew would cost
+more than reading nothing does. A scan that is off counts as so dear that the server would compile every plan with one
+(`jit`), for 0.1 s each time. And what a crash of the server takes back of what was sent is sent once more, under the
+same ids."""
+
+
+class OutboxRow(NamedTuple):
+    """A row to send. `key` and `event_id` as texts, `identity` the id's 16 bytes, `value` as it is stored.
+
+    `passed`: it was sent before. `xmin` is the snapshot's.
+    """
+
+    position: int
+    event_id: str
+    topic: str
+    key: str
+    type: str
+    value: bytes
+    traceparent: str | None
+    identity: bytes
+    passed: bool
+    xmin: int
+
+    @property
+    def size(self) -> int:
+        """In bytes, of the value."""
+        return len(self.value)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one snapshot showed: rows in order of position; no transaction below `xmin` was running."""
+
+    xmin: int
+    rows: Sequence[OutboxRow]
+
+
+class Delivery(NamedTuple):
+    """A row that the brokers have, and where."""
+
+    row: OutboxRow
+    partition: int
+    offset: int
+
+
+class Held(NamedTuple):
+    """A lease that was taken; every row up to `sent_below` was sent or rolled back then."""
+
+    epoch: int
+    sent_below: int
+
+
+class OutboxTable:
+    """The outbox that `inbox migrate` made, on one connection in autocommit mode that is its own.
+
+    From `start_reading` to `reading` nothing else is asked for there.
+    """
+
+    def __init__(self, connection: SinkConnection, schema: str) -> None:
+        self._connection = connection
+        self._sql = statements("outbox", schema)
+        # What the columns hold is sent as it is: JSON is not decoded.
+        connection.adapters.register_loader("json", ByteaBinaryLoader)
+        connection.pin_also(_SETTINGS)
+        self._errand = Errand(connection, "read", self._sql["read"], partial(tuple.__new__, OutboxRow))
+        self._front = self._limit = 0
+
+    def start_reading(self, front: int, gaps: Sequence[tuple[int, int]], *, limit: int, limit_bytes: int) -> None:
+        """Have the server look for rows past `front`, and for those in the gaps before it (first and last position of
+        each), at most `limit` of either, of about so many bytes."""
+        self._front, self._limit = front, limit
+        self._errand.start(
+            {
+                "front": Int8(front),
+                "firsts": arrays.int8s([first for first, _ in gaps]),
+                "lasts": arrays.int8s([last for _, last in gaps]),
+                "limit": Int8(limit),
+                "bytes": Int8(limit_bytes),
+            }
+        )
+
+    @property
+    def is_reading(self) -> bool:
+        return self._errand.under_way
+
+    def has_read(self) -> bool:
+        """Whether `reading` would not wait."""
+        return self._errand.is_done()
+
+    def reading(self) -> Reading:
+        """What was found."""
+        found: list[OutboxRow] = self._errand.finish()
+        rows = found if found[0].position is not None else []
+        late = bisect_right(rows, self._front, key=attrgetter("position"))
+        # With so many in the gaps there may be more, which come before what lies past the front.
+        return Reading(found[0].xmin, rows[:late] if late >= self._limit else rows)
+
+    def sweep(self, after: int, until: int, *, limit: int) -> tuple[int | None, int | None]:
+        """Of the next `limit` rows between these positions the last one's, and the first one's that was not sent."""
+        sql = self._sql
+        row = self._connection.execute(sql["sweep"], {"after": after, "until": until, "limit": limit}).fetchone()
+        return row[:2] if row else (None, None)
+
+    def last_position(self) -> int:
+        sql = self._sql
+        row = self._connection.execute(sql["last_position"]).fetchone()
+        return int(row[0]) if row else 0
+
+
+class LeaseRow:
+    """The row that says which relay is the active one."""
+
+    def __init__(self, connection: SinkConnection, schema: str, holder: str, *, seconds: float) -> None:
+        self._connection = connection
+        self._sql = statements("outbox_relay", schema)
+        connection.pin_also(_SETTINGS)
+        self._errand = Errand(connection, "record", statements("outbox_sent", schema)["record"])
+        self._holder = holder
+        self._seconds = seconds
+
+    def take(self) -> Held | None:
+        """The lease with a new epoch; None while another relay has it."""
+        sql = self._sql
+        row = self._connection.execute(sql["take"], {"holder": self._holder, "seconds": self._seconds}).fetchone()
+        return Held(*row) if row else None
+
+    def start_recording(self, epoch: int, sent: Sequence[Delivery], sent_below: int) -> None:
+        """Have the server note what was sent, if anything, and prolong the lease."""
+        self._errand.start(
+            {
+                "ids": arrays.uuids([each.row.identity for each in sent]),
+                "topics": arrays.texts([each.row.topic.encode() for each in sent]),
+                "partitions": arrays.int4s([each.partition for each in sent]),
+                "offsets": arrays.int8s([each.offset for each in sent]),
+                "epoch": Int8(epoch),
+                "holder": self._holder,
+                "seconds": self._seconds,
+                "sent_below": Int8(sent_below),
+            }
+        )
+
+    @property
+    def is_recording(self) -> bool:
+        return self._errand.under_way
+
+    def has_recorded(self) -> bool:
+        """Whether `recorded` would not wait."""
+        return self._errand.is_done()
+
+    def recorded(self) -> int | None:
+        """The id of the transaction that did; None where another relay has the lease, and nothing was noted."""
+        rows = self._errand.finish()
+        return int(rows[0][0]) if rows else None
+
+    def release(self, epoch: int) -> None:
+        """Let another relay have it at once."""
+        sql = self._sql
+        self._connection.execute(sql["release"], {"epoch": epoch, "holder": self._holder})
+
+
+class Bell:
+    """Wakes the relay when somebody publishes while it sleeps.
+
+    The lock is held while it sleeps, and only then a publishing transaction notifies it: it takes the same lock,
+    shared, and keeps it to its end, so nobody falls asleep over a transaction that would not ring.
+    """
+
+    def __init__(self, connection: SinkConnection, schema: str) -> None:
+        self._connection = connection
+        table = sql.Identifier(schema, "outbox").as_string(connection)
+        row = connection.execute(_OID, (table,)).fetchone()
+        self._oid = int(row[0]) if row and row[0] is not None else 0
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(f"inbox_outbox_{self._oid}")))
+
+    def fall_asleep(self) -> bool:
+        """Whether whoever publishes from now on rings; read once more before waiting."""
+        row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_SPACE + self._oid,)).fetchone()
+        return bool(row and row[0])
+
+    def wait(self, seconds: float) -> None:
+        """Until it rings, at most so long."""
+        with in_our_words():
+            if self._connection.pgconn.notifies() is not None:
+                # It rang while the answer to a statement was read.
+                return
+            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+                pass
+
+    def wake_up(self) -> None:
+        self._connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK_SPACE + self._oid,))
+
+
+def waiting_topics(connection: SinkConnection, schema: str) -> dict[str, int]:
+    """The topics of the newest events, with the length in bytes of the largest payload of each."""
+    sql = statements("outbox", schema)
+    return {topic: int(largest) for topic, largest in connection.execute(sql["waiting_topics"])}

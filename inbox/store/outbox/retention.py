@@ -1,0 +1,106 @@
+"""Which events of the outbox are past their retention, whatever shape it has, and their removal.
+
+An event that was not sent never is: the relay's marks say what was sent. Where Debezium publishes nobody marks, and the
+server keeps for the connector what it has not read yet, whether the row is still in the table or not.
+"""
+
+from datetime import timedelta
+from typing import LiteralString, Protocol
+
+from psycopg import sql
+
+from inbox.store.inbox.retention import AT_ONCE, Old, forget_rows, old_rows
+from inbox.store.options import OutboxOptions, RelayKind
+from inbox.store.outbox.external_table_check import SENT, Shape, shape_of
+from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.sql import statements
+
+# What DELETE asks of a row is asked once more where the row was changed meanwhile: one that waits again stays. On the
+# user's search path, for his triggers, so each name has its schema.
+_FORGET = sql.SQL("""
+DELETE FROM {table} AS gone USING (
+    SELECT {event_id} AS old_id FROM {table} AS gone WHERE {is_old} ORDER BY {created_at} LIMIT %(limit)s
+) AS old WHERE {is_same} AND {is_sent}
+""")
+_IS_OLD = sql.SQL("{} OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) %(older_than)s::interval)")
+_OLD = sql.SQL("SELECT count(*), min({created_at})::timestamptz FROM {table} AS gone WHERE {is_old}")
+
+_MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), 'DELETE')"
+
+
+class OutboxRetention(Protocol):
+    """Of one kind of outbox."""
+
+    def old(self, connection: SinkConnection, older_than: timedelta) -> Old: ...
+    def forget(self, connection: SinkConnection, older_than: timedelta) -> int:
+        """One portion, in a transaction of its own: how many events went; 0 once none is left."""
+        ...
+
+    def may_forget(self, connection: SinkConnection) -> bool:
+        """Whether the role has the right."""
+        ...
+
+
+def outbox_retention(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> OutboxRetention:
+    """Raises StartupError where a table of the user's does not fit."""
+    if outbox.existing is not None:
+        return _Existing(shape_of(connection, outbox.existing))
+    return _Own(schema, marked=outbox.relay is RelayKind.INBOX)
+
+
+class _Own:
+    """The outbox that `inbox migrate` makes."""
+
+    def __init__(self, schema: str, *, marked: bool) -> None:
+        self._tables = [sql.Identifier(schema, table).as_string() for table in ("outbox", "outbox_sent")]
+        self._old, self._forget = _own_statements(schema, marked=marked)
+
+    def old(self, connection: SinkConnection, older_than: timedelta) -> Old:
+        return old_rows(connection, self._old, older_than)
+
+    def forget(self, connection: SinkConnection, older_than: timedelta) -> int:
+        return forget_rows(connection, self._forget, older_than)
+
+    def may_forget(self, connection: SinkConnection) -> bool:
+        return all(_may(connection, table) for table in self._tables)
+
+
+def _own_statements(schema: str, *, marked: bool) -> tuple[bytes, bytes]:
+    sql = statements("retention", schema)
+    return (sql["old_sent"], sql["forget_sent"]) if marked else (sql["old_created"], sql["forget_created"])
+
+
+class _Existing:
+    """A table of the user's: what is SENT, by when it was sent where that is recorded."""
+
+    def __init__(self, shape: Shape) -> None:
+        times = [shape.column(ours) for ours in ("created_at", "sent_at") if ours in shape.columns]
+        is_old = [_IS_OLD.format(each) for each in times]
+        is_sent, gone = shape.has_status(SENT, "gone"), sql.SQL("gone.{}").format(shape.column("event_id"))
+        parts = {
+            "table": shape.identifier,
+            "event_id": shape.column("event_id"),
+            "created_at": shape.column("created_at"),
+            "is_same": shape.comparing.equal(shape.columns["event_id"].name, gone, sql.SQL("old.old_id")),
+            "is_sent": is_sent,
+            "is_old": sql.SQL(" AND ").join([is_sent, *is_old]),
+        }
+        self._old, self._forget = _OLD.format(**parts), _FORGET.format(**parts)
+        self._name = shape.name
+
+    def old(self, connection: SinkConnection, older_than: timedelta) -> Old:
+        row = connection.execute(self._old, {"older_than": older_than}).fetchone()
+        return Old(*row) if row else Old(0, None)
+
+    def forget(self, connection: SinkConnection, older_than: timedelta) -> int:
+        with transaction(connection), connection.users_path():
+            forgotten = connection.execute(self._forget, {"older_than": older_than, "limit": AT_ONCE})
+        return forgotten.rowcount
+
+    def may_forget(self, connection: SinkConnection) -> bool:
+        return _may(connection, self._name)
+
+
+def _may(connection: SinkConnection, table: str) -> bool:
+    row = connection.execute(_MAY, (table,)).fetchone()
+    return row is not None and row[0] is True

@@ -1,0 +1,113 @@
+"""One statement that the server works on while the client does something else.
+
+Without threads: libpq sends it, and what the server answers waits in the socket until somebody looks (PostgreSQL
+manual, "Asynchronous Command Processing"). So a relay has its next rows read, and those before marked, while it sends.
+"""
+
+import select
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import errors, pq
+from psycopg.abc import Transformer as AbstractTransformer
+from psycopg.adapt import Transformer
+
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.errors import in_our_words
+from inbox.store.postgres.pipeline import Statement, statement_of
+
+_WAIT_MILLISECONDS = 100
+"""After which an interrupt is seen that was asked for meanwhile."""
+
+_WELL = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
+
+
+class Errand:
+    """A statement that is run again and again, prepared at its first start, on a connection in autocommit mode.
+
+    From `start` to `finish` the connection is its own. Parameters have the same types each time. Everything raises
+    what the statement, or the connection, fails of.
+    """
+
+    def __init__(
+        self, connection: SinkConnection, name: str, statement: bytes, make_row: Callable[[Sequence[Any]], Any] = tuple
+    ) -> None:
+        self._connection = connection
+        self._pgconn = connection.pgconn
+        self._name = f"inbox_{name}".encode()
+        self._make_row = make_row
+        self._transformer = Transformer(connection)
+        self._statement = _readied(statement, self._transformer)
+        self._is_prepared = False
+        self.under_way = False
+
+    def start(self, parameters: Mapping[str, Any]) -> None:
+        """Give it to the server; an earlier one that nobody asked about is waited for."""
+        if self.under_way:
+            self.finish()
+        statement = self._statement
+        with in_our_words():
+            values = statement.adapted(parameters)
+            if self._connection.prepare_threshold is None:
+                self._pgconn.send_query_params(
+                    statement.query, values, statement.types, statement.formats, pq.Format.BINARY
+                )
+            else:
+                self._prepare()
+                self._pgconn.send_query_prepared(self._name, values, statement.formats, pq.Format.BINARY)
+            self.under_way = True
+            self._pgconn.flush()
+
+    def is_done(self) -> bool:
+        """Whether `finish` would not wait."""
+        with in_our_words():
+            self._pgconn.flush()
+            self._pgconn.consume_input()
+            return not self._pgconn.is_busy()
+
+    def finish(self) -> list[Any]:
+        """Its rows."""
+        self._wait()
+        self.under_way = False
+        with in_our_words():
+            results = []
+            while (result := self._pgconn.get_result()) is not None:
+                results.append(result)
+            return self._rows(results)
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        with in_our_words():
+            while True:
+                writes = self._pgconn.flush() == 1
+                if not self._pgconn.is_busy():
+                    return
+                poll.register(self._pgconn.socket, select.POLLIN | (select.POLLOUT if writes else 0))
+                poll.poll(_WAIT_MILLISECONDS)
+                self._pgconn.consume_input()
+
+    def _rows(self, results: Sequence[pq.abc.PGresult]) -> list[Any]:
+        for result in results:
+            if result.status not in _WELL:
+                raise errors.error_from_result(result, self._connection.info.encoding)
+        if not results:
+            raise psycopg.OperationalError("the connection is lost")
+        # The loaders of a transformer go with the columns of one result.
+        self._transformer.set_pgresult(results[-1])
+        return self._transformer.load_rows(0, results[-1].ntuples, self._make_row)
+
+    def _prepare(self) -> None:
+        if self._is_prepared:
+            return
+        result = self._pgconn.prepare(self._name, self._statement.query, self._statement.types)
+        if result.status not in _WELL:
+            raise errors.error_from_result(result, self._connection.info.encoding)
+        self._is_prepared = True
+
+
+def _readied(statement: bytes, transformer: AbstractTransformer) -> Statement:
+    readied = statement_of(statement.decode(), transformer, bare=False)
+    if readied is None:
+        raise ValueError("its placeholders are not of one kind (a mistake in the statement)")
+    return readied

@@ -1,0 +1,233 @@
+"""One database transaction of a batch: attempts that can be undone, and a COMMIT that is checked."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import LiteralString, cast
+
+import psycopg
+from psycopg import errors, pq
+
+from inbox.errors import HaltError, InboxError, TryAgainError
+from inbox.failpoints import Failpoint, reach
+from inbox.store.postgres import session_settings
+from inbox.store.postgres.connection import Ends, SinkConnection
+from inbox.telemetry import COMMIT_SECONDS, log
+
+_DEFERRABLE = """
+SELECT count(*) > 0, coalesce(string_agg(DISTINCT format('%I.%I', n.nspname, c.conname), ', ') FILTER (
+    WHERE NOT c.condeferred AND NOT EXISTS (
+        SELECT FROM pg_constraint d
+        WHERE d.connamespace = c.connamespace AND d.conname = c.conname AND d.condeferred
+    )
+), '')
+FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+WHERE c.condeferrable AND n.nspname NOT LIKE 'pg\\_temp\\_%'
+"""
+"""Whether there are deferrable constraints, and the names of those that are checked at once unless somebody says so."""
+
+_BROKEN = (
+    "a handler ended the sink's {what}: claims were committed outside the fence; remove COMMIT or ROLLBACK from the "
+    "handler, then check with `inbox audit`"
+)
+
+
+_LEFT_BEHIND = """
+SELECT pg_catalog.current_setting('search_path'), EXISTS (
+    SELECT FROM pg_catalog.pg_locks
+    WHERE locktype OPERATOR(pg_catalog.=) 'advisory'::pg_catalog.text
+        AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+)
+"""
+"""What outlives a transaction, and is worth a warning: handlers of the next one would find it.
+
+The search path is any here, so each name has its schema.
+"""
+
+
+class BatchTransaction:
+    """What is done between BEGIN and COMMIT on a connection in autocommit mode.
+
+    Every step raises TryAgainError where the connection broke.
+
+    An attempt that fails is undone: by starting the transaction over while it holds nothing else, to a
+    savepoint otherwise. Handlers always have one: it is gone if they ended the transaction. Within an attempt
+    come steps, each of which can be undone by itself.
+    """
+
+    def __init__(self, connection: SinkConnection, *, handlers: bool) -> None:
+        self._connection = connection
+        self._handlers = handlers
+        self._clean = True
+        self._stepping = False
+        self._marks: list[psycopg.Cursor[tuple[object, ...]]] = []
+        self._transaction_id: str | None = None
+        self._deferred_checks = _deferred_checks(connection)
+
+    @property
+    def defers(self) -> bool:
+        """Whether what is done may be refused only later, when constraints are checked."""
+        return bool(self._deferred_checks)
+
+    def begin(self) -> None:
+        self._deferred_checks = _deferred_checks(self._connection)
+        self._connection.begin()
+        if self._handlers:
+            row = self._connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+            self._transaction_id = row[0] if row else None
+        self._clean = not self._handlers
+        reach(Failpoint.BEGUN)
+
+    def start_attempt(self) -> None:
+        self._stepping = False
+        if not self._clean:
+            self._connection.execute("SAVEPOINT attempt")
+
+    @contextmanager
+    def flight(self) -> Iterator[None]:
+        """Statements are sent while those before are under way; at the end all were answered.
+
+        The error that is raised is that of the first which failed; none after it was executed.
+        """
+        self._marks.clear()
+        with self._connection.pipelined():
+            yield
+
+    def mark(self) -> None:
+        """What the flight did so far can stand where what comes fails."""
+        self._marks.append(self._connection.execute("SAVEPOINT mark"))
+
+    def marks_reached(self) -> int:
+        """How many of a flight's marks were executed before it failed."""
+        return sum(mark.pgresult is not None for mark in self._marks)
+
+    def undo_to_mark(self) -> None:
+        """To the last one that was reached."""
+        self._with_savepoint("ROLLBACK TO mark")
+
+    def start_steps(self) -> None:
+        """What the attempt did so far stays when a step is undone."""
+        self._stepping = True
+        self._connection.execute("SAVEPOINT step")
+
+    def check_deferred(self) -> None:
+        """Deferred constraints are checked now, while the events that violate them can still be isolated.
+
+        Afterwards each is checked when its definition says: a handler may rely on one that is checked at once.
+        """
+        if self.defers:
+            with self._connection.users_path():
+                for statement in ("SET CONSTRAINTS ALL IMMEDIATE", *self._deferred_checks):
+                    self._connection.execute(statement)
+
+    def end_step(self) -> None:
+        """The step stands; another one begins."""
+        self.check_deferred()
+        self._with_savepoint("RELEASE step; SAVEPOINT step")
+
+    def undo_step(self) -> None:
+        self._with_savepoint("ROLLBACK TO step")
+
+    def start_probe(self) -> None:
+        """What comes is only tried."""
+        self._connection.execute("SAVEPOINT probe")
+
+    def undo_probe(self) -> None:
+        self._with_savepoint("ROLLBACK TO probe; RELEASE probe")
+
+    def end_attempt(self) -> None:
+        """The attempt stands, with its last step."""
+        if self._stepping or not self._clean:
+            self._with_savepoint("RELEASE step" if self._clean else "RELEASE attempt")
+        self._clean = False
+
+    def undo_attempt(self) -> None:
+        if self._clean:
+            self._connection.execute("ROLLBACK")
+            self.begin()
+        else:
+            self._with_savepoint("ROLLBACK TO attempt")
+            self._with_savepoint("RELEASE attempt")
+
+    def _with_savepoint(self, statement: str) -> None:
+        try:
+            # Not prepared: several statements at once cannot be.
+            self._connection.execute(statement.encode(), prepare=False)
+        except TryAgainError as error:
+            if isinstance(error.__cause__, errors.InvalidSavepointSpecification | errors.NoActiveSqlTransaction):
+                raise HaltError(_BROKEN.format(what="transaction")) from error
+            raise
+
+    def check_unbroken(self, transaction_id: str | None) -> None:
+        """Raises HaltError where a handler ended the transaction that holds the claims."""
+        if self._transaction_id is not None and transaction_id not in (None, self._transaction_id):
+            raise HaltError(_BROKEN.format(what=f"transaction {self._transaction_id} (now in {transaction_id})"))
+
+    def commit(self) -> None:
+        """COMMIT, and nothing but a COMMIT.
+
+        psycopg reports the COMMIT of an aborted transaction as a success; PostgreSQL's command tag then
+        says ROLLBACK (manual, section "COMMIT").
+
+        Raises:
+            TryAgainError: it was rolled back, or nobody knows: the ledger has the answer.
+        """
+        if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:
+            raise _not_committed("the transaction was aborted before its COMMIT")
+        if self._handlers and self._connection.is_pooled:
+            self._tidy_up()  # what comes after COMMIT may reach another session
+        reach(Failpoint.COMMIT_SENT)
+        started = time.perf_counter()
+        try:
+            tag = self._connection.execute("COMMIT").statusmessage
+        except InboxError as error:
+            raise _not_committed(f"COMMIT did not succeed: {error}", error) from error
+        if tag != "COMMIT":
+            raise _not_committed(f"the transaction was not committed: PostgreSQL answered {tag}")
+        COMMIT_SECONDS.observe(time.perf_counter() - started)
+        reach(Failpoint.COMMITTED)
+        if self._handlers and not self._connection.is_pooled:
+            # The batch is in; a connection that broke now is found with the next one.
+            with suppress(TryAgainError):
+                self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        """Leave nothing of the handlers in the session, and say what they left."""
+        statements = f"{_LEFT_BEHIND}; {self._connection.tidying()}"
+        row = self._connection.execute(statements.encode(), prepare=False).fetchone()
+        search_path, locked = row or ("", False)
+        if not self._connection.is_pooled and search_path != session_settings.OWN_PATH:
+            log().warning("handler-changed-search-path", found=search_path, put_back=session_settings.OWN_PATH)
+        if locked:
+            log().warning("handler-kept-a-lock", remedy="use pg_advisory_xact_lock, which ends with the transaction")
+
+    def rollback(self) -> None:
+        """Best effort: a connection that cannot roll back is closed, which does the same."""
+        self._connection.ends = Ends.ALLOWED
+        self._connection.deferred_checks = None
+        # What handlers SET is rolled back, their locks of the session are not. In one message: behind a pooler another
+        # one may reach another session.
+        try:
+            tidying = f"; {self._connection.tidying()}" if self._handlers else ""
+            self._connection.execute(f"ROLLBACK{tidying}".encode(), prepare=False)
+        except InboxError:
+            self._connection.close()
+
+
+def _not_committed(text: str, cause: InboxError | None = None) -> TryAgainError:
+    if isinstance(cause, TryAgainError):
+        return TryAgainError(text, away=cause.away, reason=cause.reason, alert=cause.alert)
+    return TryAgainError(text, away="database", reason="aborted", alert=cause is not None)
+
+
+def _deferred_checks(connection: SinkConnection) -> Sequence[LiteralString]:
+    """What puts constraints back after a check; nothing in databases without deferrable ones, which need no round trip.
+
+    It is asked once a connection, and again after a batch was rolled back: constraints may have been added or dropped.
+    """
+    if connection.deferred_checks is None:
+        any_deferrable, at_once = connection.execute(_DEFERRABLE).fetchone() or (False, "")
+        # The server's own text.
+        again = (f"SET CONSTRAINTS {cast(LiteralString, at_once)} IMMEDIATE",) if at_once else ()
+        connection.deferred_checks = ("SET CONSTRAINTS ALL DEFERRED", *again) if any_deferrable else ()
+    return connection.deferred_checks

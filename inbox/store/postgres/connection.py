@@ -1,0 +1,427 @@
+"""The connection to PostgreSQL: one per worker, opened again after it broke."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from enum import Enum
+from functools import lru_cache, partial
+from typing import Any, LiteralString, Self, cast
+
+import psycopg
+from psycopg import Transaction, pq
+from psycopg.abc import Params, Query
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from inbox.errors import EventError, InboxError, StartupError, TryAgainError
+from inbox.store.options import DatabaseOptions
+from inbox.store.postgres import arrays, session_settings
+from inbox.store.postgres.errors import at_start, in_our_words, translated
+from inbox.store.postgres.forks import keep_from_children
+
+_UNLESS_SET: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+"""A connection that hangs without a reset is given up after half a minute (libpq, "Parameter Key Words")."""
+
+_ENDS_TRANSACTION = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
+    r"(begin|start|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction|prepare)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Savepoints are not among them: they nest. PREPARE alone ends nothing, but outlives the transaction."""
+
+
+class Ends(Enum):
+    """What becomes of an end of the transaction, by a call or by a statement, on the connection itself."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    IGNORED = "ignored"
+
+
+class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
+    """Speaks the errors of this project, and lets no handler end the transaction.
+
+    SQLAlchemy's own tidying up at the end of a handler is ignored.
+    """
+
+    ends = Ends.ALLOWED
+    closed_by_handler = False
+    """Whether a handler closed it, which was not done."""
+    deferred_checks: Sequence[LiteralString] | None = None
+    _users_path = ""
+    is_pooled = False
+    """Whether the server's session is shared with others: nothing may be left in it, and nothing is found again."""
+    is_read_only = False
+    _server_is_read_only = False
+    _pins: Mapping[str, str] = {}
+    _local_pins = ""
+    _prepared_by_command = False
+    _reads_to_the_end = False
+    _begins_itself = True
+
+    _companions: tuple["SinkConnection", ...] = ()
+    _took_session = False
+    _wanted: Mapping[str, str] = {}
+    another: Callable[[], "SinkConnection"]
+    """Opens another connection with the same parameters."""
+
+    def pin(self, limits: session_settings.Limits, settings: Mapping[str, str], *, read_only: bool) -> None:
+        """State what everything on this connection runs with.
+
+        A session that is this connection's alone is pinned once; one that a pooler shares is left as it is, and each
+        transaction is pinned instead.
+        """
+        rows = self.execute(session_settings.ASK, (session_settings.ASKED,), prepare=False).fetchall()
+        session = session_settings.found(self.info.backend_pid, rows)
+        self._users_path = session.values["search_path"]
+        self.is_pooled, self._server_is_read_only = session.pooled, session.server_is_read_only
+        if session.pooled:
+            self.prepare_threshold = None  # the next transaction may be in a session without the statement
+        self._wanted = session_settings.pins(session, limits, settings)
+        self.pin_also(self._wanted)
+        self.is_read_only = read_only
+        self._begins_itself = not (session.pooled or read_only)
+
+    def pin_also(self, settings: Mapping[str, str]) -> None:
+        """State settings that a part of the project needs, from now on."""
+        if self.is_pooled:
+            self._local_pins += session_settings.local(settings)
+            # The pooler takes for this client's what the session says of these.
+            settings = {"client_encoding": "UTF8", "application_name": self._application_name()}
+        else:
+            self.execute(session_settings.PIN, (list(settings), list(settings.values())), prepare=False)
+        self._pins = {**self._pins, **settings}
+
+    def _application_name(self) -> str:
+        return self.info.parameter_status("application_name") or ""
+
+    def tidying(self) -> str:
+        """Return the statements that leave nothing of what handlers did in the session, inside a transaction or not."""
+        in_transaction = self.info.transaction_status == pq.TransactionStatus.INTRANS
+        deallocate, self._prepared_by_command = self._prepared_by_command, False
+        return session_settings.tidy(self._pins, self._local_pins if in_transaction else "") + (
+            f";{session_settings.DEALLOCATE}" if deallocate else ""
+        )
+
+    def changed_meanings(self) -> dict[str, str]:
+        """The settings that say what a text means and are not as pinned, with their values: something changed them.
+
+        The server reports these by itself, so that asking costs nothing. A pooler may report those of another session:
+        behind one nothing is known.
+        """
+        if self.is_pooled:
+            return {}
+        found = {name: self.info.parameter_status(name) for name in session_settings.REPORTED}
+        return {name: value for name, value in found.items() if value and value != self._wanted.get(name, value)}
+
+    def restate(self) -> None:
+        """State settings again that a handler or a trigger changed, up to the end of the transaction."""
+        if changed := self.changed_meanings():
+            again = session_settings.local({name: self._wanted[name] for name in changed})
+            self.execute(again.removeprefix(";").encode(), prepare=False)
+
+    @property
+    def to_users_path(self) -> LiteralString:
+        """The statement after which names are looked up where the role, the database or the URL says."""
+        # The server's own text for it.
+        return cast(LiteralString, session_settings.local_path(self._users_path))
+
+    @property
+    def to_own_path(self) -> LiteralString:
+        """The statement after which nobody else's functions, operators and types are found."""
+        return cast(LiteralString, session_settings.local_path(session_settings.OWN_PATH))
+
+    @contextmanager
+    def users_path(self) -> Iterator[None]:
+        """Around statements that may run functions of the user's, such as those of triggers, in a transaction.
+
+        The statements themselves name the schema of all that they use, since others may make things where the user's
+        names are looked up. They are answered at the end at the latest. What fails has to be undone
+        to a savepoint from before, or with the transaction.
+        """
+        with self.pipelined():
+            self._send_along(self.to_users_path)
+            yield
+            self._send_along(self.to_own_path)
+
+    def _send_along(self, statement: LiteralString) -> None:
+        """Send a statement in a pipeline, with the next one or at its end, without a cursor of its own."""
+        self.wait(self._exec_command(statement.encode()))
+
+    @contextmanager
+    def pipelined(self) -> Iterator[None]:
+        """Statements are sent while those before are under way; at the end of the outermost all were answered.
+
+        The error that is raised is that of the first which failed; none after it was executed.
+        """
+        if self.pgconn.pipeline_status != pq.PipelineStatus.OFF:
+            yield
+            return
+        with in_our_words(), _of_what_failed(), self.forgetting_prepared(), self.pipeline() as pipeline:
+            try:
+                yield
+            except BaseException:
+                # Those behind it say only that they were not executed.
+                with suppress(psycopg.Error):
+                    pipeline.sync()
+                raise
+
+    def take_session(self) -> None:
+        """Pin the session itself: the pooler lets this connection have it until it is closed."""
+        self.is_pooled, self._local_pins, self._begins_itself = False, "", not self.is_read_only
+        self._took_session = True
+        self.pin_also(self._wanted)
+
+    def keep(self, companion: "SinkConnection") -> None:
+        """Close the companion with this connection."""
+        self._companions += (companion,)
+
+    def check_companions(self) -> None:
+        """Raise TryAgainError where one of them lost its session."""
+        for companion in self._companions:
+            companion.execute("SELECT 1")
+
+    def close(self) -> None:
+        if self.ends is not Ends.ALLOWED:
+            # SQLAlchemy's pool swallows what is raised here, and has reasons of its own to close it after a handler.
+            self.closed_by_handler |= self.ends is Ends.REFUSED
+            return
+        for companion in self._companions:
+            companion.close()
+        if self._took_session and is_usable(self):
+            with suppress(InboxError):
+                self.execute("DISCARD ALL")
+        super().close()
+
+    def begin(self) -> None:
+        """Begin a transaction that states its isolation level, and whether it writes."""
+        begins_itself, self._begins_itself = self._begins_itself, True
+        try:
+            # Not prepared: several statements at once cannot be.
+            self.execute(self._get_tx_start_command() + self._local_pins.encode(), prepare=False)
+        finally:
+            self._begins_itself = begins_itself
+
+    def _get_tx_start_command(self) -> bytes:
+        """As psycopg's, for whatever begins a transaction: its own `transaction()` too."""
+        read_only = self._server_is_read_only if self.is_pooled else self._is_read_only_now()
+        return session_settings.begin(read_only=self.is_read_only, server_is_read_only=read_only).encode()
+
+    @contextmanager
+    def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Transaction]:
+        """As psycopg's, but pinned."""
+        begins = self.pgconn.transaction_status == pq.TransactionStatus.IDLE
+        with super().transaction(savepoint_name, force_rollback) as transaction:
+            if begins and self._local_pins:
+                # Several statements at once: psycopg's own BEGIN takes one.
+                self.execute(self._local_pins.removeprefix(";").encode(), prepare=False)
+            yield transaction
+
+    def _is_read_only_now(self) -> bool:
+        """Whether the server's configuration says so by now; servers before PostgreSQL 14 do not report it."""
+        return self.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
+
+    def stands_alone(self) -> bool:
+        """Whether a statement that is sent now needs a transaction around it, to be pinned."""
+        return not self._begins_itself and self.pgconn.transaction_status == pq.TransactionStatus.IDLE
+
+    def execute(
+        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
+    ) -> psycopg.Cursor[tuple[Any, ...]]:
+        """As psycopg's, but what fails is raised as the error of ours that says what follows."""
+        try:
+            return super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[arg-type]
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+    @contextmanager
+    def reading_to_the_end(self) -> Iterator[None]:
+        """Around a stream whose failure is an answer: psycopg would ask the server to cancel what has ended already,
+        through a connection of its own."""
+        self._reads_to_the_end = True
+        try:
+            yield
+        finally:
+            self._reads_to_the_end = False
+
+    @contextmanager
+    def forgetting_prepared(self) -> Iterator[None]:
+        """Around a pipeline: where it fails, psycopg takes for prepared also what the server did not execute."""
+        try:
+            yield
+        except BaseException:
+            self._prepared.clear()
+            raise
+
+    def forget_prepared(self) -> None:
+        """Prepare statements again, after a table or function may have changed under their plans."""
+        self._prepared.clear()
+
+    def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        if not self._reads_to_the_end:
+            super().cancel_safe(timeout=timeout)
+
+    def refuse_end(self, query: Query) -> None:
+        """Raises EventError where a handler's statement, by whatever way it came, would end the transaction."""
+        if self.ends is not Ends.REFUSED:
+            return
+        text = query if isinstance(query, str | bytes) else query.as_string(self)  # type: ignore[union-attr]
+        control = _control(text if isinstance(text, str) else text.decode(errors="replace"))
+        if control == "PREPARE":
+            self._prepared_by_command = True
+        elif control is not None:
+            raise EventError(
+                f"the handler executed {control}; the sink begins and ends its transactions itself, "
+                "so remove the statement"
+            )
+
+    def commit(self) -> None:
+        if self._lets_end("commit()"):
+            super().commit()
+
+    def rollback(self) -> None:
+        if self._lets_end("rollback() or close()"):
+            super().rollback()
+
+    def _lets_end(self, what: str) -> bool:
+        if self.ends is Ends.REFUSED:
+            raise EventError(
+                f"the handler called {what} on the sink's connection; the sink ends its transactions itself, "
+                "so remove the call"
+            )
+        return self.ends is Ends.ALLOWED
+
+
+class SinkCursor(psycopg.Cursor[tuple[Any, ...]]):
+    """What every statement passes, also SQLAlchemy's and those on the connection that it wraps."""
+
+    _conn: SinkConnection
+
+    def execute(self, query: Query, *arguments: Any, **named: Any) -> Self:
+        self._conn.refuse_end(query)
+        if self._conn.stands_alone():
+            with self._conn.transaction():
+                return super().execute(query, *arguments, **named)
+        return super().execute(query, *arguments, **named)
+
+    def executemany(self, query: Query, *arguments: Any, **named: Any) -> None:
+        self._conn.refuse_end(query)
+        super().executemany(query, *arguments, **named)
+
+
+@contextmanager
+def _of_what_failed() -> Iterator[None]:
+    """Around a pipeline, whose end may raise over an error the one of a statement that was not executed for it."""
+    try:
+        yield
+    except psycopg.errors.PipelineAborted as error:
+        if isinstance(failed := error.__context__, psycopg.Error):
+            raise failed from None
+        raise
+
+
+@lru_cache(maxsize=1024)
+def _control(query: str) -> str | None:
+    """The word by which a statement begins or ends a transaction, if it does."""
+    found = _ENDS_TRANSACTION.match(query)
+    return None if found is None else found[1].upper()
+
+
+def connect(
+    options: DatabaseOptions,
+    *,
+    application_name: str = "kafka-inbox",
+    longest_call_seconds: float = 0.0,
+    settings: Mapping[str, str] | None = None,
+    read_only: bool = False,
+) -> SinkConnection:
+    """Open a connection in autocommit mode, whose transactions may be idle for that long and some more.
+
+    `settings` are those of PostgreSQL that its purpose needs. With `read_only` the server refuses every change.
+
+    Raises:
+        StartupError: login, database or rights are refused.
+        TryAgainError: the server does not answer, or not yet.
+    """
+    try:
+        given = conninfo_to_dict(options.url.get_secret_value())
+    except psycopg.ProgrammingError:
+        # libpq's message quotes the URL, password and all.
+        raise StartupError("[database] url is not a valid libpq URL; see the PostgreSQL manual, 34.1.1.2") from None
+    try:
+        connection = _connected({**_UNLESS_SET, "application_name": application_name, **given})
+    except psycopg.Error as error:
+        raise at_start(error, "connecting to the database") from None
+    connection.another = partial(
+        connect, options, application_name=application_name, longest_call_seconds=longest_call_seconds
+    )
+    try:
+        arrays.register(connection.adapters)
+        limits = session_settings.Limits(longest_call_seconds, options.statement_timeout_seconds)
+        connection.pin(limits, settings or {}, read_only=read_only)
+    except InboxError:
+        connection.close()
+        raise
+    return connection
+
+
+def _connected(parameters: Mapping[str, Any]) -> SinkConnection:
+    """Connect to the server, of several to the one that can be written to.
+
+    A role may have its sessions read-only by default, and then libpq takes no server for one that can be written to:
+    the next best is any that is not a standby.
+    """
+    several = "," in str(parameters.get("host") or parameters.get("hostaddr") or parameters.get("port") or "")
+    if not several or "target_session_attrs" in parameters or "PGTARGETSESSIONATTRS" in os.environ:
+        return _open(parameters)
+    try:
+        return _open({**parameters, "target_session_attrs": "read-write"})
+    except psycopg.OperationalError as error:
+        if "session is read-only" not in str(error):
+            raise
+        return _open({**parameters, "target_session_attrs": "primary"})
+
+
+def _open(parameters: Mapping[str, Any]) -> SinkConnection:
+    conninfo = make_conninfo(**{**parameters, "client_encoding": "UTF8"})
+    connection = SinkConnection.connect(conninfo, autocommit=True, cursor_factory=SinkCursor)
+    keep_from_children(connection)
+    return connection
+
+
+@contextmanager
+def starting(doing: str) -> Iterator[None]:
+    """What waiting does not mend is a StartupError before the sink runs; `doing` says what was tried."""
+    try:
+        yield
+    except TryAgainError as error:
+        if isinstance(error.__cause__, psycopg.Error):
+            raise at_start(error.__cause__, doing) from error.__cause__
+        raise
+    except psycopg.Error as error:
+        raise at_start(error, doing) from error
+
+
+@contextmanager
+def transaction(connection: SinkConnection) -> Iterator[None]:
+    """What is done in it commits as one; also what psycopg does at its begin and end fails with errors of ours."""
+    with in_our_words(), connection.transaction():
+        yield
+
+
+@contextmanager
+def snapshot(connection: SinkConnection) -> Iterator[None]:
+    """One transaction in which everything is read as of one moment, and nothing can be changed."""
+    with transaction(connection):
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def is_usable(connection: SinkConnection) -> bool:
+    return not connection.closed and connection.info.transaction_status == pq.TransactionStatus.IDLE

@@ -1,0 +1,282 @@
+"""What a PostgreSQL error means for the event and the sink, in one table.
+
+Source: PostgreSQL manual, appendix A "PostgreSQL Error Codes". What the table does not know is an
+outage that is reported, never a dead letter.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+import psycopg
+from psycopg import errors
+
+from inbox.errors import EventError, Guess, InboxError, Refusal, SmallerBatchError, StartupError, TryAgainError
+from inbox.store.postgres.error_wording import described
+
+
+class Fate(Enum):
+    """What the sink does, in the words of docs/reference/errors.md."""
+
+    PARK = "parks the event"
+    WAIT = "waits"
+    FEWER = "tries again with fewer events at a time"
+    ALERT = "waits, and calls for a person"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a SQLSTATE, or a class of them, means; `reason` is the label of `inbox_retries_total`."""
+
+    what: str
+    fate: Fate
+    reason: str = ""
+    remedy: str = ""
+
+
+MEANINGS: Mapping[str, Meaning] = {
+    "08": Meaning("connection lost", Fate.WAIT, "connection"),
+    "0A": Meaning(
+        "not supported, or a plan older than the table", Fate.ALERT, "statement", "see whether the table was altered"
+    ),
+    "21": Meaning("cardinality violation", Fate.PARK),
+    "22": Meaning("a value that does not fit", Fate.PARK),
+    "23": Meaning("a constraint is violated", Fate.PARK),
+    "25006": Meaning("read-only: a standby before its promotion", Fate.WAIT, "read_only"),
+    "25P02": Meaning("the transaction was aborted before", Fate.WAIT, "aborted"),
+    "25P03": Meaning("idle in transaction for too long", Fate.FEWER, "timeout"),
+    "25P04": Meaning("the transaction took too long", Fate.FEWER, "timeout"),
+    "26": Meaning(
+        "a prepared statement is gone", Fate.ALERT, "pooler", "a pooler between needs PgBouncer 1.22 or session pooling"
+    ),
+    "28": Meaning("login refused", Fate.ALERT, "login", "check the user in [database] url"),
+    "28P01": Meaning("password refused", Fate.ALERT, "login", "check the password in [database] url"),
+    "2D": Meaning(
+        "a function would end the transaction",
+        Fate.ALERT,
+        "statement",
+        "remove COMMIT and ROLLBACK from the function: the sink ends its transactions itself",
+    ),
+    "3D": Meaning(
+        "the database is gone", Fate.ALERT, "login", "check the database's name in [database] url, or create it"
+    ),
+    "3F": Meaning("the schema is gone", Fate.ALERT, "table", "run `inbox migrate`"),
+    "40": Meaning("rolled back: serialization failure", Fate.WAIT, "conflict"),
+    "40P01": Meaning("deadlock with another transaction", Fate.FEWER, "conflict"),
+    "42": Meaning(
+        "the statement does not fit the database", Fate.ALERT, "statement", "correct the statement, or the database"
+    ),
+    "42501": Meaning("right revoked", Fate.ALERT, "right", "grant the right to the sink's role"),
+    "42703": Meaning("column gone", Fate.ALERT, "table", "add the column, or correct its name"),
+    "42883": Meaning("function gone", Fate.ALERT, "table", "create the function, or correct its arguments"),
+    "42P01": Meaning("table gone", Fate.ALERT, "table", "create the table, or correct its name"),
+    "44": Meaning("WITH CHECK OPTION violated", Fate.PARK),
+    "53": Meaning("out of memory, too many connections", Fate.WAIT, "resources"),
+    "53100": Meaning("disk full", Fate.ALERT, "disk_full", "make room on the database's disk"),
+    "53400": Meaning("a configured limit is reached", Fate.ALERT, "resources", "raise the limit in the database"),
+    "54": Meaning("a program limit is exceeded", Fate.PARK),
+    "55": Meaning(
+        "an object is not in the state for it", Fate.ALERT, "statement", "see what was changed in the database"
+    ),
+    "55006": Meaning("an object is in use", Fate.WAIT, "lock"),
+    "55P03": Meaning("a lock was not had in time", Fate.WAIT, "lock"),
+    "57": Meaning("the server shuts down, crashed, or starts up", Fate.WAIT, "connection"),
+    "57014": Meaning("cancelled, or slower than statement_timeout", Fate.FEWER, "timeout"),
+    "57P04": Meaning("the database was dropped", Fate.ALERT, "login", "create the database again"),
+    "58": Meaning("the server's system failed: a disk, a file", Fate.ALERT, "server", "look at the server's log"),
+    "P0": Meaning("raised by a function or trigger", Fate.PARK),
+    "XX": Meaning("internal error, corrupt data", Fate.ALERT, "server", "look at the server's log"),
+}
+"""By SQLSTATE, else by its first two characters."""
+
+ABOUT_TYPES = ("42725", "42804", "42846", "42883", "42P08", "42P18")
+"""Codes that a value of the wrong type can cause as well: a list where the column wants a number."""
+
+UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the SQLSTATE up, and mend what it names")
+
+_LOST = Meaning("no SQLSTATE: no connection", Fate.WAIT, "connection")
+
+_REFUSED_AT_START = ("28000", "28P01", "3D000", "3F000", "42501", "42P01")
+"""Waiting does not mend these."""
+
+_OF_TLS = (
+    "certificate verify failed",
+    "does not match host name",
+    "certificate file",
+    "private key file",
+    "SSL was required",
+    "alert certificate",
+    "alert unknown ca",
+)
+"""libpq's and OpenSSL's words on a handshake that fails, and will the next time; it has no SQLSTATE."""
+
+_TLS_REMEDY = (
+    "check sslmode, sslrootcert, sslcert and sslkey in [database] url, and the server's certificate: "
+    "its authority, its dates, the host that it names"
+)
+
+_RAISED = "exec_stmt_raise"
+"""Where PL/pgSQL raises what a function's author wrote, with any code."""
+
+_PARTITIONS = ("ExecFindPartition", "ExecPartitionCheckEmitError")
+"""Where PostgreSQL raises 23514 for a row that no partition takes."""
+
+_MISSED = ("23503", "P0002")
+"""A row is missed that another event may bring: time decides, however many events miss theirs."""
+
+_OTHER_ROWS = ("23505", "23P01")
+"""Whether these fail depends on other rows, so that no other event shows whose fault it is."""
+
+_OUT_OF_NUMBERS = "2200H"
+"""A sequence that reached its end, in the class of values."""
+
+_OF_THE_SERVER = (
+    *("08", "25006", "25P02", "25P03", "25P04", "26", "28", "3D", "40", "53000", "53100", "53200", "53300"),
+    *("55006", "55P03", "57", "58"),
+)
+"""Codes, and classes of them, that strike whichever statement comes next: they are no evidence of any event."""
+
+_ENDS_THE_SESSION = ("FATAL", "PANIC")
+
+_REASONS = {"23": "constraint", "44": "constraint", "P0": "raised"}
+"""Labels of outages whose code alone says that they are the event's, by class."""
+
+_OF_VALUES = "22"
+"""The class of values that their column or their statement cannot take."""
+
+_ROW_SECURITY = "ExecWithCheckOptions"
+"""Where PostgreSQL raises 42501 for a row that a policy refuses: the role's rights are another function's."""
+
+
+def translated(error: psycopg.Error) -> InboxError:
+    """The error of ours that says what follows from `error` once the sink runs, unless evidence says otherwise."""
+    meaning, guess = meaning_of(error.sqlstate), _guess(error)
+    if guess in (Guess.VALUE, Guess.EVENT, Guess.NO_PARTITION):
+        ours: InboxError = EventError(described(error))
+    else:
+        ours = _waits(UNKNOWN if meaning.fate is Fate.PARK else meaning, described(error))
+    ours.refusal = Refusal(
+        guess,
+        error.sqlstate or "",
+        meaning.reason or _REASONS.get((error.sqlstate or "")[:2], "statement"),
+        error.diag.table_name,
+        error.diag.column_name,
+        error.diag.constraint_name,
+    )
+    return ours
+
+
+def _guess(error: psycopg.Error) -> Guess:
+    """The first guess. Where PL/pgSQL raised it, the code is its author's choice, and says little of the server."""
+    if _is_of_a_value(error):
+        return Guess.VALUE
+    state, source = error.sqlstate, error.diag.source_function
+    if state is None or error.diag.severity_nonlocalized in _ENDS_THE_SESSION:
+        return Guess.SERVER
+    fate = meaning_of(state).fate
+    if fate is Fate.PARK or source == _ROW_SECURITY or (source == _RAISED and fate is Fate.ALERT):
+        return _guess_of_a_row(error)
+    if source != _RAISED and (state in _OF_THE_SERVER or state[:2] in _OF_THE_SERVER):
+        return Guess.SERVER
+    return Guess.DATABASE
+
+
+def _guess_of_a_row(error: psycopg.Error) -> Guess:
+    state, source = error.sqlstate or "", error.diag.source_function
+    if source in _PARTITIONS:
+        return Guess.NO_PARTITION
+    if state == _OUT_OF_NUMBERS:
+        return Guess.DATABASE
+    if state in _MISSED:
+        return Guess.VALUE
+    by_function = source == _RAISED or " function " in f" {error.diag.context or ''}"
+    if not by_function and (state in _OTHER_ROWS or state.startswith(_OF_VALUES)):
+        return Guess.VALUE
+    return Guess.EVENT
+
+
+def meaning_of(sqlstate: str | None) -> Meaning:
+    """The row of the table for a SQLSTATE; the client raises errors without one."""
+    if sqlstate is None:
+        return _LOST
+    return MEANINGS.get(sqlstate) or MEANINGS.get(sqlstate[:2], UNKNOWN)
+
+
+def _waits(meaning: Meaning, text: str) -> TryAgainError:
+    alert = meaning.fate is Fate.ALERT
+    kind = SmallerBatchError if meaning.fate is Fate.FEWER else TryAgainError
+    return kind(f"{text}; {meaning.remedy}" if alert else text, away="database", reason=meaning.reason, alert=alert)
+
+
+def at_start(error: psycopg.Error, doing: str) -> InboxError:
+    """As `translated`, but what only a person can mend is a StartupError; `doing` says what was tried."""
+    state = error.sqlstate or _state_in(error) or None
+    meaning, text = meaning_of(state), f"{doing}: {described(error)}"
+    if state in _REFUSED_AT_START:
+        return StartupError(f"{text}; {meaning.remedy}")
+    if error.sqlstate is None and any(words in str(error) for words in _OF_TLS):
+        return StartupError(f"{text}; {_TLS_REMEDY}")
+    if meaning.fate is Fate.PARK:
+        return TryAgainError(text, away="database", reason="unknown", alert=True)
+    return _waits(meaning, text)
+
+
+def says_there(error: InboxError) -> bool:
+    """Whether a plain INSERT failed on a row that was there, which one with ON CONFLICT may overwrite or leave."""
+    return isinstance(error.__cause__, errors.UniqueViolation | errors.ExclusionViolation)
+
+
+def says_missing(error: InboxError) -> bool:
+    """Whether a row was missed that another event may bring: what is written in one statement is checked at its end.
+
+    A trigger that looks a row up says so by the code of a foreign key, or by NO_DATA_FOUND.
+    """
+    return isinstance(error.__cause__, errors.ForeignKeyViolation | errors.NoDataFound)
+
+
+def says_repeated(error: InboxError) -> bool:
+    """Whether one statement was to write a row twice."""
+    return isinstance(error.__cause__, errors.CardinalityViolation)
+
+
+def says_lost(error: TryAgainError) -> bool:
+    """Whether the connection to the database was lost."""
+    return error.refusal is not None and error.reason == _LOST.reason
+
+
+def is_of_one_event(error: InboxError) -> bool:
+    """Whether it may be the fault of the one event whose statement it was, and is worth finding out."""
+    if error.refusal is None:
+        return isinstance(error, EventError)
+    return error.refusal.guess is not Guess.SERVER
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Around what psycopg does by itself, such as BEGIN: its errors leave as ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translated(error) from error
+
+
+def _is_of_a_value(error: psycopg.Error) -> bool:
+    """Whether the client could not even send what it was given."""
+    if error.sqlstate is not None or isinstance(error, errors.PipelineAborted):
+        return False
+    return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)
+
+
+def _state_in(error: psycopg.Error) -> str:
+    """libpq gives a failed login no SQLSTATE field, only its text."""
+    text = str(error)
+    if "password authentication failed" in text or "no password supplied" in text:
+        return "28P01"
+    if "pg_hba.conf" in text or "valid client certificate" in text or "certificate authentication failed" in text:
+        return "28000"
+    if "role" in text and "does not exist" in text:
+        return "28000"
+    if "database" in text and "does not exist" in text:
+        return "3D000"
+    return ""

@@ -1,0 +1,287 @@
+"""The statements of handlers: pipelined, prepared, and unable to end the transaction."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, LiteralString, cast
+
+import psycopg
+from psycopg import pq
+
+from inbox.errors import EventError, InboxError
+from inbox.store.postgres.connection import Ends, SinkConnection
+from inbox.store.postgres.error_wording import described
+from inbox.store.postgres.errors import ABOUT_TYPES, in_our_words, translated
+from inbox.store.postgres.pipeline import Flight, Parameters, Statement
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import ExceptionContext
+
+_TRANSACTION_CONTROL = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(begin|start|commit|end|abort|rollback|savepoint|release|prepare\s+transaction)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+_OF_ROLES = re.compile(r"\b(role|authorization)\b", re.IGNORECASE)
+"""What every statement has that takes another role; others that have it cost a round trip."""
+
+_OF_MODES = re.compile(r"read(?:\s+|_)only\b", re.IGNORECASE)
+"""What every statement has that makes a transaction read-only; likewise."""
+
+_OF_TEMPORARY = re.compile(r"\btemp(?:orary)?\b", re.IGNORECASE)
+"""What every statement has that makes a temporary table; likewise."""
+
+# On the user's path, so each name has its schema.
+_HIDES: LiteralString = """
+SELECT pg_catalog.format('%I', made.relname), pg_catalog.format('%I.%I', n.nspname, made.relname)
+FROM pg_catalog.pg_class AS made
+JOIN pg_catalog.pg_class AS hidden ON hidden.relname OPERATOR(pg_catalog.=) made.relname
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) hidden.relnamespace
+WHERE made.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()
+    AND n.nspname OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(false))
+LIMIT 1
+"""
+
+_CLOSED = (
+    "the handler closed the sink's connection, by close(), invalidate() or dispose(); it stays open, so remove the call"
+)
+
+_READ_ONLY = "the handler made the sink's transaction read-only; remove the statement that does"
+
+_NOT_ASKED = ("42601", "42P08", "42P18")
+"""EXPLAIN does not take the statement, or a NULL alone says too little: no evidence against the statement."""
+
+
+class HandlerSession:
+    """One connection as its handlers may use it.
+
+    `failure` keeps the first database error: in a pipeline it may surface in a later event's handler, or
+    be swallowed by one.
+    """
+
+    def __init__(self, connection: SinkConnection) -> None:
+        self._connection = connection
+        self._flight = Flight(connection)
+        self._engine: Engine | None = None
+        self._sqlalchemy: Connection | None = None
+        self._failed_in_sqlalchemy = False
+        self._statements: dict[str, Parameters] = {}
+        self.failure: InboxError | None = None
+
+    @contextmanager
+    def handlers(self) -> Iterator[None]:
+        """Around the handlers of one attempt; at its end every statement was answered.
+
+        Raises:
+            EventError: a statement failed for an event of the attempt.
+            TryAgainError: the database is away.
+        """
+        self.failure, self._failed_in_sqlalchemy = None, False
+        self._statements.clear()
+        self._connection.ends = Ends.REFUSED
+        try:
+            self._send(self._connection.to_users_path)
+            yield
+            self._send(self._connection.to_own_path)
+            with self._noting():
+                self._flight.land()
+            self._forgive_what_a_savepoint_undid()
+        finally:
+            self._close()
+        if self._connection.info.transaction_status == pq.TransactionStatus.INERROR:
+            raise EventError("the handler left the transaction aborted; it has to let database errors through")
+        if self._executed(_OF_ROLES):
+            # The sink's own statements behind it need the sink's rights.
+            for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE"):
+                self._connection.execute(statement)
+        self._refuse_what_strikes_others()
+
+    def _refuse_what_strikes_others(self) -> None:
+        """Raises EventError where a handler did to the transaction what would change the effects of other events."""
+        if self._executed(_OF_MODES):
+            row = self._connection.execute("SELECT current_setting('transaction_read_only')").fetchone()
+            if row == ("on",):
+                raise EventError(_READ_ONLY)
+        if self._executed(_OF_TEMPORARY):
+            with self._connection.users_path():
+                hiding = self._connection.execute(_HIDES, prepare=False)
+            if (row := hiding.fetchone()) is not None:
+                raise EventError(
+                    f"the handler left a temporary table {row[0]}, which hides {row[1]} from the handlers of other "
+                    "events; drop it in the handler, or give it another name"
+                )
+
+    def _executed(self, kind: re.Pattern[str]) -> bool:
+        return any(kind.search(query) for query in self._statements)
+
+    def _send(self, query: str) -> None:
+        with self._noting():
+            if (statement := self._flight.taken(query, None)) is not None:
+                self._flight.send(statement, None)
+
+    def execute(self, query: str, parameters: Parameters = None) -> None:
+        self._require_handlers()
+        self._statements[query] = parameters
+        try:
+            if (statement := self._taken(query, parameters)) is not None:
+                self._flight.send(statement, parameters)
+            else:
+                self._on_cursor(query, parameters)
+        except psycopg.Error as error:
+            raise self._noted(error) from error
+
+    def executemany(self, query: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]]) -> None:
+        for row in parameters:
+            self.execute(query, row)
+
+    def fetch_one(self, query: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
+        rows = self.fetch_all(query, parameters)
+        return rows[0] if rows else None
+
+    def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        self._require_handlers()
+        self._statements[query] = parameters
+        with self._noting():
+            if (statement := self._taken(query, parameters)) is not None:
+                return self._flight.fetch(statement, parameters)
+            return self._on_cursor(query, parameters).fetchall()
+
+    def _require_handlers(self) -> None:
+        """Raises EventError where somebody kept the transaction of an event that is over."""
+        if self._connection.ends is not Ends.REFUSED:
+            raise EventError("the transaction that the handler was given is over; use it before the handler returns")
+
+    def _taken(self, query: str, parameters: Parameters) -> Statement | None:
+        """Raises EventError where the statement would end the transaction."""
+        admitted = _admitted(query)
+        return self._flight.taken(admitted, parameters) if self._sqlalchemy is None else None
+
+    def _on_cursor(self, query: str, parameters: Parameters) -> psycopg.Cursor[tuple[Any, ...]]:
+        self._flight.land()
+        self._flight.forget()
+        return self._connection.cursor().execute(_admitted(query), parameters)
+
+    @property
+    def sqlalchemy(self) -> "Connection":
+        """A connection of SQLAlchemy's over the same transaction; ends the pipeline, which it cannot use."""
+        self._require_handlers()
+        if self._sqlalchemy is None:
+            with self._noting():
+                self._flight.land()
+                self._flight.forget()
+                self._sqlalchemy = self._engine_at_last().connect()
+            # Begun here, so that commit() and rollback() reach the guard, and a Session joins it from outside.
+            self._sqlalchemy.begin()
+        return self._sqlalchemy
+
+    def _engine_at_last(self) -> "Engine":
+        if self._engine is None:
+            # Only now: a sink whose handlers do without SQLAlchemy has 20 MB less to keep.
+            from inbox.store.postgres.sqlalchemy_engine import engine_over
+
+            self._engine = engine_over(self._connection, self._note_sqlalchemy, self._note_statement)
+        return self._engine
+
+    @property
+    def statements(self) -> set[str]:
+        """The texts of the statements that the handlers of the last attempt executed."""
+        return set(self._statements)
+
+    def doubts(self, failure: InboxError) -> bool:
+        """Whether it may be the values of an event that did not fit a statement, or the statement the database."""
+        return isinstance(failure.__cause__, psycopg.Error) and failure.__cause__.sqlstate in ABOUT_TYPES
+
+    def blamed(self, failure: InboxError) -> InboxError:
+        """Such a failure of one event alone, sorted: its statements are asked for once more, without their values.
+
+        Raises:
+            TryAgainError: the database is away.
+        """
+        cause = failure.__cause__
+        if not isinstance(cause, psycopg.Error) or not self.doubts(failure):
+            return failure
+        asked = [(query, parameters) for query, parameters in self._statements.items() if parameters]
+        if not all(self._fits(query, parameters) for query, parameters in asked):
+            return failure
+        return EventError(f"a value of another type than its place: {described(cause)}")
+
+    def _fits(self, query: str, parameters: Parameters) -> bool:
+        # A NULL has no type, so the server takes the one that the place wants. EXPLAIN runs nothing.
+        nulls = dict.fromkeys(parameters) if isinstance(parameters, Mapping) else [None] * len(parameters or ())
+        try:
+            with in_our_words(), self._connection.transaction(force_rollback=True):
+                self._connection.execute(self._connection.to_users_path)
+                self._connection.execute(cast(LiteralString, f"EXPLAIN {query}"), nulls)
+        except InboxError as error:
+            cause = error.__cause__
+            if not isinstance(cause, psycopg.Error) or not (cause.sqlstate or "").startswith("42"):
+                raise
+            return cause.sqlstate in _NOT_ASKED
+        return True
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self._noted(error) from error
+
+    def _noted(self, error: psycopg.Error) -> InboxError:
+        failure = self._translated(error)
+        if self.failure is None:
+            self.failure = failure
+            failure.__cause__ = error
+        return failure
+
+    def _translated(self, error: psycopg.Error) -> InboxError:
+        """A transaction that began as one that writes was made another by a handler."""
+        if error.sqlstate == "25006" and self._executed(_OF_MODES):
+            return EventError(_READ_ONLY)
+        return translated(error)
+
+    def _note_statement(self, statement: str) -> None:
+        self._statements.setdefault(statement, None)
+
+    def _note_sqlalchemy(self, context: "ExceptionContext") -> None:
+        original = context.original_exception
+        if context.statement is not None and isinstance(context.parameters, Mapping):
+            self._statements[context.statement] = context.parameters
+        if isinstance(original, psycopg.Error) and self.failure is None:
+            self.failure = self._translated(original)
+            self.failure.__cause__ = original
+            self._failed_in_sqlalchemy = True
+
+    def _forgive_what_a_savepoint_undid(self) -> None:
+        """`begin_nested` around a statement that may fail leaves the transaction as good as before."""
+        if self._failed_in_sqlalchemy and self._connection.info.transaction_status == pq.TransactionStatus.INTRANS:
+            self.failure = None
+
+    def _close(self) -> None:
+        """Whatever happened, leave the connection to the sink; what failed was noted before."""
+        self._connection.ends = Ends.IGNORED
+        try:
+            if self._sqlalchemy is not None:
+                self._sqlalchemy.close()
+            self._flight.land()
+        except psycopg.Error as error:
+            self.failure = self.failure or self._translated(error)
+        finally:
+            self._flight.forget()
+            self._sqlalchemy = None
+            if self._connection.closed_by_handler:
+                self._connection.closed_by_handler, self._engine = False, None
+                self.failure = EventError(_CLOSED)
+            self._connection.ends = Ends.ALLOWED
+
+
+@lru_cache(maxsize=1024)
+def _admitted(query: str) -> LiteralString:
+    """The handler's own text, unless it would end or begin a transaction."""
+    if (control := _TRANSACTION_CONTROL.match(query)) is not None:
+        raise EventError(
+            f"the handler executed {control[1].upper()}; the sink begins and ends its transactions itself, "
+            "so remove the statement"
+        )
+    return cast(LiteralString, query)

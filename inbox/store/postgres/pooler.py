@@ -1,0 +1,110 @@
+"""Work that needs a session of its own, where a pooler stands between.
+
+A pooler in transaction mode gives each transaction whichever session of the server is free: what a session holds is
+then held by nobody in particular. A lock is held by an open transaction instead, and the rest is refused.
+"""
+
+import threading
+from contextlib import ExitStack, closing
+from typing import LiteralString
+
+from inbox.errors import InboxError, StartupError, TryAgainError
+from inbox.store.postgres.connection import SinkConnection, transaction
+
+_LOOKS = 5
+
+_SESSIONS_OF_HANDLERS = 3
+"""That of the batch, that of the notes, and that of the lock which says that their process lives."""
+
+HOLD: LiteralString = (
+    "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'"
+)
+"""What a transaction begins with that is held open for its locks."""
+
+
+def own_session(connection: SinkConnection, doing: str) -> None:
+    """Take the session for this connection alone.
+
+    Raises:
+        StartupError: a pooler in transaction mode stands between; `doing` is what needs a session.
+    """
+    if not connection.is_pooled:
+        return
+    if _is_shared(connection):
+        raise StartupError(
+            f"{doing} needs a session of its own, and [database] url leads to a pooler in transaction mode; name the "
+            "server itself there, or a pool in session mode (INBOX_DATABASE__URL sets it for one command)"
+        )
+    connection.take_session()
+
+
+def _is_shared(connection: SinkConnection) -> bool:
+    """Whether another connection is given this one's session, or this one another session."""
+    mine = _session(connection)
+    with closing(connection.another()) as other:
+        for _ in range(_LOOKS):
+            with transaction(other):
+                if _session(other) == mine or _session(connection) != mine:
+                    return True
+    return False
+
+
+def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> None:
+    """See to it that a pooler lets handlers run: while a batch is open, its notes take two sessions more.
+
+    Raises:
+        TryAgainError: it does not give so many at a time. With fewer a batch would wait for its own notes for ever.
+    """
+    if not connection.is_pooled:
+        return
+    failures: list[InboxError] = []
+
+    def take() -> None:
+        try:
+            with ExitStack() as taken:
+                for _ in range(_SESSIONS_OF_HANDLERS - 1):
+                    other = taken.enter_context(closing(connection.another()))
+                    other.begin()
+                    _session(other)
+        except InboxError as error:
+            failures.append(error)
+
+    # A pooler makes its clients wait without a word, and a thread can be left behind.
+    thread = threading.Thread(target=take, name="inbox-sessions", daemon=True)
+    with transaction(connection):
+        _session(connection)
+        thread.start()
+        thread.join(seconds)
+    if failures:
+        raise failures[0]
+    if thread.is_alive():
+        text = (
+            f"the pooler in [database] url does not give {_SESSIONS_OF_HANDLERS} sessions at a time, which a worker "
+            "with handlers needs; raise its pool_size (default_pool_size) to three for each worker"
+        )
+        raise TryAgainError(text, away="database", reason="pooler", alert=True)
+
+
+def _session(connection: SinkConnection) -> int:
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return int(row[0]) if row else 0
+
+
+def holding(connection: SinkConnection, lock: LiteralString, key: int | str) -> SinkConnection | None:
+    """Return another connection in a transaction that holds the lock until it is closed; None if it is not free.
+
+    `lock` is a call of one of the functions `pg_try_advisory_xact_lock...` with a placeholder for the key. A
+    transaction without a snapshot keeps no row from being vacuumed.
+    """
+    other = connection.another()
+    try:
+        other.begin()
+        other.execute(HOLD.encode(), prepare=False)
+        row = other.execute(f"SELECT {lock}".encode(), (key,)).fetchone()
+    except BaseException:
+        other.close()
+        raise
+    if row and row[0]:
+        return other
+    other.close()
+    return None

@@ -1,0 +1,48 @@
+"""The server behind a connection: how libpq reaches it and whom it trusts, and since when the server runs."""
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
+
+from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.connection import SinkConnection
+
+
+@dataclass(frozen=True)
+class Transport:
+    """The hosts that may be connected to (none for a socket of this machine), and libpq's `sslmode`.
+
+    `is_encrypted` is True where GSSAPI is required, so that TLS is not needed.
+    """
+
+    hosts: tuple[str, ...]
+    sslmode: str
+    is_encrypted: bool = False
+
+
+def transport_of(options: DatabaseOptions) -> Transport:
+    """Return what the URL says, and where it is silent libpq's variables and defaults; a service file is not read."""
+    given = {each.keyword.decode(): (each.val or b"").decode() for each in pq.Conninfo.get_defaults()}
+    try:
+        url = conninfo_to_dict(options.url.get_secret_value())
+    except psycopg.ProgrammingError:
+        url = {}  # the connection itself says so
+    given |= {name: str(value) for name, value in url.items() if value}
+    hosts = (given["hostaddr"] or given["host"]).split(",")
+    sslmode = "verify-full" if given["sslrootcert"] == "system" else given["sslmode"] or "prefer"
+    return Transport(
+        hosts=tuple(host for host in hosts if host and not host.startswith(("/", "@"))),
+        sslmode=sslmode,
+        is_encrypted=given["gssencmode"] == "require",
+    )
+
+
+def started_at(connection: SinkConnection) -> str:
+    """Return when the server was started.
+
+    It is another text after a restart or a failover, and the same after a crash of one process, from which it recovers.
+    """
+    row = connection.execute("SELECT pg_catalog.pg_postmaster_start_time()::text").fetchone()
+    return row[0] if row else ""

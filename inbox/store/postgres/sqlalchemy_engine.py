@@ -1,0 +1,42 @@
+"""SQLAlchemy over a connection that is in a transaction already; only who uses it imports this, and so SQLAlchemy."""
+
+from collections.abc import Callable
+from typing import cast
+
+import psycopg
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from inbox.store.postgres.connection import Ends, SinkConnection
+
+
+def engine_over(
+    connection: SinkConnection, note: Callable[[ExceptionContext], None], executes: Callable[[str], None]
+) -> Engine:
+    """Make an engine of this one connection, whose transaction continues.
+
+    `executes` is called with each statement, `note` with each that fails.
+
+    Raises:
+        psycopg.Error: the connection broke meanwhile.
+    """
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: connection,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        hide_parameters=True,
+    )
+    # It has a few questions at first, and ends them with a rollback, which is not for it to do.
+    ends, connection.ends = connection.ends, Ends.IGNORED
+    try:
+        engine.connect().close()
+    except DBAPIError as error:
+        raise cast(psycopg.Error, error.orig) from error
+    finally:
+        connection.ends = ends
+    event.listen(engine, "handle_error", note)
+    event.listen(engine, "before_cursor_execute", lambda *arguments: executes(arguments[2]))
+    return engine

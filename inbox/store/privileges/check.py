@@ -1,0 +1,155 @@
+"""What the sink's role may do, asked before it has to."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import LiteralString
+
+from psycopg import sql
+
+from inbox.store.options import TableTarget
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.privileges.sink import FUNCTIONS_OF_SINK, OF_SINK, Right, merged, whole
+from inbox.store.schema.names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE
+from inbox.store.tables.privileges import lacking_of_target, lacking_usage
+
+Rights = Mapping[str, tuple[Right, ...]]
+"""By table."""
+
+# What ON CONFLICT compares, it reads.
+OF_PUBLISHER = whole("SELECT", "INSERT")
+
+# What a status tells of the outbox; without it a notice says so.
+OF_READER: Rights = {"outbox_sent": whole("SELECT"), "outbox_relay": whole("SELECT")}
+
+# Nobody but the sink can where Debezium publishes.
+OF_PRUNER: Rights = {"outbox": whole("SELECT", "DELETE"), "outbox_sent": whole("SELECT", "DELETE")}
+
+OF_RELAY: Rights = {
+    OUTBOX_VERSION_TABLE: whole("SELECT"),
+    "outbox": whole("SELECT", "DELETE"),
+    "outbox_sent": whole("SELECT", "INSERT", "DELETE"),
+    "outbox_relay": whole("SELECT", "INSERT", "UPDATE"),
+}
+
+OF_EXISTING_RELAY: Rights = {
+    EXISTING_VERSION_TABLE: whole("SELECT"),
+    "relay_leases": whole("SELECT", "INSERT", "UPDATE"),
+}
+
+# By the catalog: to_regclass refuses who may not look into the schema, and would hide all the other rights. A right on
+# the whole table is one on each column.
+_MAY: LiteralString = """
+SELECT CASE WHEN %(columns)s::text[] = '{}' THEN has_table_privilege(c.oid, %(right)s)
+    ELSE (SELECT bool_and(has_column_privilege(c.oid, name, %(right)s)) FROM unnest(%(columns)s::text[]) AS name) END
+FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname = %(schema)s AND relname = %(table)s
+"""
+
+# What nobody needs who only runs the sink.
+_EXCESS: LiteralString = """
+SELECT CASE WHEN pg_has_role(n.nspowner, 'USAGE') THEN 'it owns the schema' ELSE (
+    SELECT string_agg(privilege || ' on ' || quote_ident(c.relname), ', ' ORDER BY c.relname, privilege)
+    FROM pg_class c CROSS JOIN unnest(ARRAY['DELETE', 'TRUNCATE', 'TRIGGER']) AS privilege
+    WHERE c.relnamespace = n.oid AND c.relname = ANY (ARRAY['dead_letters', 'partitions', 'processed', 'progress'])
+        AND has_table_privilege(c.oid, privilege)) END
+FROM pg_namespace n WHERE nspname = %s
+"""
+
+_MAY_CALL: LiteralString = """
+SELECT has_function_privilege(p.oid, 'EXECUTE') FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+WHERE nspname = %s AND proname = %s
+"""
+
+
+def missing_rights(
+    connection: SinkConnection,
+    schema: str,
+    targets: Sequence[TableTarget],
+    *,
+    version: str | None = None,
+    publishes: bool = False,
+    prunes_outbox: bool = False,
+) -> list[str]:
+    """Return one line for each right that the sink lacks, with the GRANT that gives it.
+
+    `version` is the table that has the revision of what `[outbox]` names.
+    """
+    wanted = merged(
+        OF_SINK,
+        {version: whole("SELECT")} if version is not None else {},
+        {"outbox": OF_PUBLISHER} if publishes else {},
+        OF_PRUNER if prunes_outbox else {},
+    )
+    role = role_of(connection)
+    of_targets = (line for target in targets for line in lacking_of_target(connection, target, role))
+    return list(
+        dict.fromkeys(
+            [*_lacking(connection, "sink", schema, wanted), *_uncallable(connection, schema, role), *of_targets]
+        )
+    )
+
+
+def missing_relay_rights(connection: SinkConnection, schema: str) -> list[str]:
+    """One line for each right that a relay lacks, with the GRANT that gives it."""
+    return _lacking(connection, "relay", schema, OF_RELAY)
+
+
+def missing_lease_rights(connection: SinkConnection, schema: str) -> list[str]:
+    """As `missing_relay_rights`, in the inbox's schema, where the outbox is a table of the user's."""
+    return _lacking(connection, "relay", schema, OF_EXISTING_RELAY)
+
+
+def excess_rights(connection: SinkConnection, schema: str) -> str | None:
+    """Return the rights by which the role may remove what was recorded; None where it has none of them."""
+    row = connection.execute(_EXCESS, (schema,)).fetchone()
+    return None if row is None else row[0]
+
+
+def role_of(connection: SinkConnection) -> str:
+    """Return the role whose rights count, as a GRANT names it: not always the one that logged in."""
+    row = connection.execute("SELECT quote_ident(current_user)").fetchone()
+    return str(row[0]) if row else connection.info.user
+
+
+def hidden_owners_remedy(connection: SinkConnection, roles: Sequence[str]) -> str:
+    """Return the sentence about other roles of this sink's workers, with the GRANTs of which one suffices."""
+    me, others = role_of(connection), ", ".join(roles)
+    return (
+        f"workers of this sink are connected as {others}, whose sessions {me} can neither see nor end: the locks of "
+        "one that is stopped hold up the next owner of its partitions. "
+        f"GRANT pg_read_all_stats, pg_signal_backend TO {me}, or GRANT {others} TO {me}"
+    )
+
+
+def _lacking(connection: SinkConnection, who: str, schema: str, wanted: Rights) -> list[str]:
+    role = role_of(connection)
+    usage = lacking_usage(connection, schema, role, who)
+    found = {(table, right): _may(connection, schema, table, right) for table in wanted for right in wanted[table]}
+    lines = [] if usage is None else [usage]
+    if any(may is not None for may in found.values()):  # else nobody has migrated yet, which is another check's to say
+        absent = dict.fromkeys(table for (table, _), may in found.items() if may is None)
+        lines += [f"the table {_name(schema, table)} is gone; restore it from a backup" for table in absent]
+    for (table, right), may in found.items():
+        if may is False:
+            name = _name(schema, table)
+            lines.append(f"the {who}'s role lacks {right} on {name}; GRANT {right} ON {name} TO {role}")
+    return lines
+
+
+def _uncallable(connection: SinkConnection, schema: str, role: str) -> Iterator[str]:
+    """Yield a line for each of the owner's functions that the sink may not call."""
+    for name, types in FUNCTIONS_OF_SINK.items():
+        row = connection.execute(_MAY_CALL, (schema, name)).fetchone()
+        if row is not None and not row[0]:
+            function = f"{_name(schema, name)}({types})"
+            yield f"the sink's role lacks EXECUTE on {function}; GRANT EXECUTE ON FUNCTION {function} TO {role}"
+
+
+def _name(schema: str, table: str) -> str:
+    return sql.Identifier(schema, table).as_string()
+
+
+def _may(connection: SinkConnection, schema: str, table: str, right: Right) -> bool | None:
+    """Return whether the role has the right; None where there is no such table."""
+    asked = {"columns": list(right.columns), "right": right.name, "schema": schema, "table": table}
+    row = connection.execute(_MAY, asked).fetchone()
+    return None if row is None else row[0] is not False

@@ -1,0 +1,1 @@
+"""The schema of the inbox's tables: their names, revisions and migrations."""

@@ -1,0 +1,134 @@
+"""Brings the inbox's own tables up to date, with alembic as a library.
+
+One session runs the revisions, while another holds the schema's lock. It needs a direct connection, or a pooler in
+session mode: what a session is set to would stay behind on a server connection that serves others.
+"""
+
+import io
+from contextlib import closing
+from typing import Any
+
+import psycopg
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import DBAPIError
+
+from inbox.errors import InboxError, StartupError, TryAgainError
+from inbox.store.locks.migration import is_there, take_lock
+from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.postgres.connection import connect
+from inbox.store.postgres.error_wording import described
+from inbox.store.postgres.pooler import own_session
+from inbox.store.schema.compatibility import current_revision, is_newer_and_usable, require_payload
+from inbox.store.schema.migration_plan import Journey, targets
+from inbox.store.schema.revisions import OUTBOX, Step
+
+# SQLSTATE classes and codes of a database that may do it later: connection, rollback, resources, lock not
+# had in time, intervention (57014 is the statement timeout), system, and a standby before its promotion.
+_LATER = ("08", "40", "53", "55", "57", "58", "25006")
+
+
+def migrate(
+    options: DatabaseOptions, *, to: str = "head", outbox: OutboxOptions | None = None, wait_seconds: float = 60.0
+) -> list[Step]:
+    """Brings the tables to a revision, `head`, or `base` (none), and tells the steps that this took.
+
+    `head` makes the outbox only where `outbox` is given, and never drops one: that is `outbox@base`, or `base`.
+
+    Any number may start at once: one works, the others wait up to `wait_seconds` for it and then find
+    nothing to do. An older revision is gone back to, with its rows where they fit. Each step commits by
+    itself, so after an error the steps before it stand and the next call goes on from there.
+
+    Raises:
+        StartupError: a person has to act: rights, an unknown revision, a table that is not the inbox's, an
+            outbox of the other payload type.
+        TryAgainError: the database is away or busy, or another migration did not end in time.
+    """
+    applied: list[Step] = []
+    try:
+        with closing(connect(options, application_name="inbox migrate")) as connection:
+            own_session(connection, "a migration")
+            if to.endswith("base") and not is_there(connection, options.schema):
+                return applied
+            with closing(take_lock(connection, options.schema, wait_seconds)):
+                _run(connection, options.schema, to, outbox, applied)
+    except DBAPIError as error:
+        raise _failed(error.orig, options.schema) from error.orig
+    except psycopg.Error as error:
+        raise _failed(error, options.schema) from error
+    return applied
+
+
+def migration_sql(options: DatabaseOptions, *, to: str = "head", outbox: OutboxOptions | None = None) -> str:
+    """The SQL that `migrate` would run from an empty database, or with `to="0001:0002"` between those two.
+
+    Needs no database. The script takes no lock; each revision is a transaction of its own.
+
+    Raises:
+        StartupError: no such revision, or nothing lies between the two.
+    """
+    before, _, after = to.rpartition(":")
+    starts, ends = targets(before or "base", outbox), targets(after, outbox)
+    journeys = [Journey(history, starts[history], target) for history, target in ends.items() if history in starts]
+    output = io.StringIO()
+    for journey in journeys:
+        if journey.start != journey.target:
+            journey.write_sql(journey.config(options.schema, outbox, [], output=output))
+    if not output.getvalue():
+        raise StartupError(f'nothing lies between {before or "base"} and {after}; name both, as in "0001:base"')
+    return output.getvalue()
+
+
+def pending(
+    connection: psycopg.Connection[Any], schema: str, *, to: str = "head", outbox: OutboxOptions | None = None
+) -> list[Step]:
+    """The steps that `migrate` would take, in their order; changes nothing.
+
+    Raises:
+        StartupError: no such revision, the schema is at one that this version does not know, or its outbox is
+            of the other payload type.
+    """
+    return [step for journey in _journeys(connection, schema, to, outbox) for step in journey.steps()]
+
+
+def _journeys(connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None) -> list[Journey]:
+    """Where each history has to go from where it is; everything that can be refused is refused here."""
+    journeys = []
+    for history, target in targets(to, outbox).items():
+        current = current_revision(connection, schema, history)
+        if current is not None:
+            if to == "head" and is_newer_and_usable(connection, history, schema, current):
+                continue  # an older version that is rolled back to has nothing to do
+            history.refuse_unknown(schema, current)
+            if history is OUTBOX and target is not None and outbox is not None:
+                require_payload(connection, schema, outbox)
+        journeys.append(Journey(history, current, target))
+    return journeys
+
+
+def _run(
+    connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None, applied: list[Step]
+) -> None:
+    journeys = [each for each in _journeys(connection, schema, to, outbox) if each.start != each.target]
+    if not journeys:
+        return
+    connection.autocommit = False
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool, hide_parameters=True
+    )
+    with engine.connect() as alembics:
+        for journey in journeys:
+            config = journey.config(schema, outbox, applied)
+            config.attributes["connection"] = alembics
+            journey.run(config)
+
+
+def _failed(error: BaseException | None, schema: str) -> InboxError:
+    doing = f'migrating the schema "{schema}"'
+    if not isinstance(error, psycopg.Error):
+        return StartupError(f"{doing}: {error}")
+    if error.sqlstate is None or error.sqlstate.startswith(_LATER):
+        return TryAgainError(f"{doing}: {described(error)}; run `inbox migrate` again")
+    if error.sqlstate == "42501":
+        remedy = "grant the right, or let the owner run what `inbox migrate --sql` prints"
+        return StartupError(f"{doing}: {described(error)}; {remedy}")
+    return StartupError(f"{doing}: {described(error)}; correct this and run `inbox migrate` again")

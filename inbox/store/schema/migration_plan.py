@@ -1,0 +1,139 @@
+"""From one revision of the inbox's tables to another: where a name leads, and how alembic is told to go there."""
+
+import sys
+from itertools import pairwise
+from typing import Any, NamedTuple, TextIO
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import MetaData, Table
+from sqlalchemy.schema import SetTableComment
+
+from inbox.errors import StartupError
+from inbox.store.options import OutboxOptions
+from inbox.store.schema.revisions import EXISTING, INBOX, OUTBOX, History, Step, history_of, usability
+
+
+class Journey(NamedTuple):
+    """The way of one history from a revision to another; None is no tables at all."""
+
+    history: History
+    start: str | None
+    target: str | None
+
+    @property
+    def goes_back(self) -> bool:
+        return self.target in self._down_from_with_base(self.start)[1:]
+
+    def steps(self) -> list[Step]:
+        if self.goes_back:
+            here = self._down_from_with_base(self.start)
+            way = here[: here.index(self.target) + 1]
+        else:
+            there = self._down_from_with_base(self.target)
+            way = there[: there.index(self.start) + 1][::-1]
+        return [Step(before, after) for before, after in pairwise(way)]
+
+    def run(self, config: Config) -> None:
+        """Online: takes the steps from wherever the schema is."""
+        direction = command.downgrade if self.goes_back else command.upgrade
+        direction(config, self.target or "base")
+
+    def write_sql(self, config: Config) -> None:
+        """Offline: writes the steps to the output of `config`."""
+        direction = command.downgrade if self.goes_back else command.upgrade
+        direction(config, f"{self.start or 'base'}:{self.target or 'base'}", sql=True)
+
+    def config(
+        self, schema: str, outbox: OutboxOptions | None, applied: list[Step], *, output: TextIO = sys.stdout
+    ) -> Config:
+        """What alembic and `migrations/env.py` run with; each step taken is added to `applied`."""
+        history = self.history
+
+        def note(*, ctx: MigrationContext, step: MigrationInfo, **_: Any) -> None:
+            before, after = step.source_revision_ids, step.destination_revision_ids
+            applied.append(Step(before[0] if before else None, after[0] if after else None))
+            if after:
+                # In the version table's comment, since the oldest software that has to read it knows no newer table,
+                # and alembic makes and drops this one as it likes.
+                mark = usability(after[0], usable_from(history, after[0]))
+                ctx.impl.execute(SetTableComment(Table(history.version_table, MetaData(schema=schema), comment=mark)))
+
+        config = Config(output_buffer=output)
+        config.set_main_option("script_location", _escaped(history.path().parent))
+        config.set_main_option("version_locations", _escaped(history.path()))
+        # The newer name of the option, and the one that alembic before 1.16 knows.
+        config.set_main_option("path_separator", "os")
+        config.set_main_option("version_path_separator", "os")
+        config.attributes.update(
+            schema=schema, version_table=history.version_table, on_version_apply=note, outbox=outbox
+        )
+        return config
+
+    def _down_from_with_base(self, revision: str | None) -> list[str | None]:
+        return [*(self.history.down_from(revision) if revision else []), None]
+
+
+def usable_from(history: History, revision: str) -> str:
+    """The oldest revision whose software can use a schema at `revision`.
+
+    That is the last one that took away or changed what was there, which its module says by `contracts = True`;
+    what only adds leaves older software as it is.
+    """
+    line = list(scripts(history).iterate_revisions(revision, "base"))
+    contracting = [step for step in line if getattr(step.module, "contracts", False)]
+    return contracting[0].revision if contracting else line[-1].revision
+
+
+def targets(to: str, outbox: OutboxOptions | None) -> dict[History, str | None]:
+    """What `to` means for each history that it concerns, in the order in which to go there.
+
+    `head` is the newest of what is configured, `base` is no table at all; `outbox@head` and `outbox@base`
+    concern the outbox alone, and a revision the history that it is of.
+
+    Raises:
+        StartupError: there is no such revision, or it is one of an outbox that is not configured.
+    """
+    if to == "base":
+        return {EXISTING: None, OUTBOX: None, INBOX: None}
+    if to == "outbox@base":
+        return {OUTBOX: None}
+    if to == "head":
+        return {INBOX: INBOX.head(), **({history_of(outbox): history_of(outbox).head()} if outbox else {})}
+    history, revision = _found(to)
+    if history is not INBOX and outbox is None:
+        raise StartupError(f"{to} is a revision of the outbox, and there is no [outbox]; add it to the configuration")
+    if outbox is not None and history not in (INBOX, history_of(outbox)):
+        raise StartupError(f"{to} is of the other kind of outbox than [outbox]; add or leave out its key table")
+    return {history: revision}
+
+
+def scripts(history: History) -> ScriptDirectory:
+    """The revisions as alembic knows them."""
+    return ScriptDirectory(history.path().parent, version_locations=[history.path()])
+
+
+def _found(name: str) -> tuple[History, str]:
+    if name == "outbox@head":
+        return OUTBOX, OUTBOX.head()
+    for history in (INBOX, OUTBOX, EXISTING):
+        if name and (revision := _revision(history, name)) is not None:
+            return history, revision
+    known = ["outbox@base", *OUTBOX.upward(), *EXISTING.upward(), *INBOX.upward()]
+    raise StartupError(f'there is no revision "{name}"; this version knows {", ".join(known)}, head and base')
+
+
+def _revision(history: History, name: str) -> str | None:
+    """The full id of a revision of this history; None where it has none of that name."""
+    try:
+        found = scripts(history).get_revision(name)
+    except CommandError:
+        return None
+    return None if found is None else found.revision
+
+
+def _escaped(path: object) -> str:
+    return str(path).replace("%", "%%")

@@ -1,0 +1,1 @@
+"""Table routes: batches of events into the user's own tables."""

@@ -1,0 +1,43 @@
+"""The JSON that goes to the server with the events of a route, held to the bounds of `inbox.document_bounds`."""
+
+from collections.abc import Sequence
+
+from inbox.document_bounds import any_may_exceed, excess
+from inbox.errors import EventError
+from inbox.store.tables.columns import Column
+from inbox.store.tables.parameters import TableEvents, input_of
+
+
+def require_bounded(values: Sequence[bytes | None], what: str = "the value is no JSON") -> None:
+    """Raise EventError where one of the documents exceeds a bound."""
+    documents = list(filter(None, values))
+    if not any_may_exceed(documents):
+        return
+    for document in documents:
+        if (beyond := excess(document)) is not None:
+            raise EventError(f"{what}: {beyond}")
+
+
+class JsonInputs:
+    """The keys and headers that columns of a JSON type are made of."""
+
+    def __init__(self, sources: Sequence[tuple[Column, str]]) -> None:
+        self._inputs = [
+            (f'column "{column.name}" from {source}', input_of(column, source))
+            for column, source in sources
+            if column.base.name in ("json", "jsonb") and not source.startswith("/") and source != "$value"
+        ]
+
+    def require_bounded(self, events: TableEvents) -> None:
+        """Raise EventError where one of them exceeds a bound."""
+        for what, each in self._inputs:
+            require_bounded(each.values(events), what)
+
+    def refused(self, events: TableEvents) -> dict[int, EventError]:
+        """Return the events, by place, of which one exceeds a bound."""
+        found: dict[int, EventError] = {}
+        for what, each in self._inputs:
+            for place, value in enumerate(each.values(events)):
+                if value and (beyond := excess(value)) is not None:
+                    found.setdefault(place, EventError(f"{what}: {beyond}"))
+        return found

@@ -1,0 +1,195 @@
+"""The user's table as the catalog has it, and whether it fits its route."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import sql
+
+from inbox.errors import StartupError
+from inbox.store.options import TableTarget, Tombstones
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.tables.durability import losable
+
+_COLUMNS: LiteralString = """
+WITH RECURSIVE bases AS (
+    SELECT a.attname, a.atttypid AS base, a.atttypmod AS modifier FROM pg_attribute a
+    WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT bases.attname, d.typbasetype, d.typtypmod FROM bases JOIN pg_type d ON d.oid = base AND d.typtype = 'd'
+), parts AS (
+    SELECT attname, base AS part FROM bases
+    UNION
+    SELECT parts.attname, within.part FROM parts JOIN pg_type t ON t.oid = parts.part CROSS JOIN LATERAL (
+        SELECT t.typbasetype WHERE t.typtype = 'd'
+        UNION ALL SELECT t.typelem WHERE t.typelem <> 0
+        UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+        UNION ALL SELECT f.atttypid FROM pg_attribute f
+            WHERE t.typtype = 'c' AND f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped
+    ) AS within (part)
+)
+SELECT a.attname, n.nspname, t.typname, format_type(a.atttypid, a.atttypmod), t.typtype = 'd',
+    a.attnotnull, a.atthasdef OR a.attidentity <> '' AS filled, a.attgenerated <> '' OR a.attidentity = 'a' AS computed,
+    bn.nspname, b.typname, bases.modifier, en.nspname, e.typname,
+    EXISTS (SELECT FROM parts WHERE parts.attname = a.attname AND part = ANY (
+        '{date,time,timetz,timestamp,timestamptz}'::regtype[])) AS holds_times,
+    CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ARRAY[cn.nspname, c.collname]::text[] END
+FROM pg_attribute a
+JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace
+JOIN bases USING (attname)
+JOIN pg_type b ON b.oid = bases.base AND b.typtype <> 'd' JOIN pg_namespace bn ON bn.oid = b.typnamespace
+LEFT JOIN pg_type e ON e.oid = b.typelem AND b.typcategory = 'A' LEFT JOIN pg_namespace en ON en.oid = e.typnamespace
+LEFT JOIN pg_collation c ON c.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
+WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0
+ORDER BY a.attnum
+"""
+
+_UNIQUE_KEYS: LiteralString = """
+SELECT array_agg(a.attname ORDER BY a.attname)
+FROM pg_index i JOIN pg_attribute a
+    ON a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indimmediate
+    AND i.indpred IS NULL AND i.indexprs IS NULL
+GROUP BY i.indexrelid
+"""
+
+_CHECKS: LiteralString = """
+SELECT pg_get_expr(c.conbin, c.conrelid), array_agg(a.attname)
+FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+WHERE c.conrelid = to_regclass(%s) AND c.contype = 'c' AND cardinality(c.conkey) > 0
+GROUP BY c.oid
+"""
+
+
+_ALIKE: LiteralString = """
+SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
+    AND lower(%s) IN (lower(c.relname), lower(n.nspname || '.' || c.relname))
+ORDER BY 1 LIMIT 3
+"""
+
+_RULES: LiteralString = """
+SELECT array_agg(r.ev_type::text) FROM pg_rewrite r WHERE r.ev_class = to_regclass(%s) AND r.ev_enabled <> 'D'
+"""
+"""PostgreSQL's letters for what a rule is on: 2 UPDATE, 3 INSERT, 4 DELETE."""
+
+
+class TypeName(NamedTuple):
+    """A type as pg_type has it."""
+
+    schema: str
+    name: str
+
+    @property
+    def sql(self) -> sql.Identifier:
+        """Without length or precision: a cast to varchar(10) would cut silently, an assignment refuses."""
+        return sql.Identifier(*self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of the user's table as pg_attribute has it.
+
+    `declared` is its type as in CREATE TABLE; `base` is what its domain is over, or its type itself; `modifier` is
+    the length or precision of `base`; `element` is what it is an array of. `holds_times`: its values are dates or times
+    or have some in them, as arrays, ranges and composite types may. `collation`: schema and name, where it is not that
+    of the type.
+    """
+
+    name: str
+    type: TypeName
+    declared: str
+    is_domain: bool
+    not_null: bool
+    filled: bool
+    computed: bool
+    base: TypeName
+    modifier: int
+    element: TypeName | None
+    holds_times: bool
+    collation: tuple[str, ...] | None = None
+
+
+def columns_of(connection: SinkConnection, target: TableTarget, found: sql.Identifier) -> dict[str, Column]:
+    """The columns of the table that was found, by name.
+
+    Raises:
+        StartupError: one line with all that does not fit: table, columns, keys.
+    """
+    table = found.as_string()
+    rows = connection.execute(_COLUMNS, {"table": table}).fetchall()
+    if not rows:
+        advice = f"create it, or correct [routes.table] name{_alike(connection, target)}"
+        raise StartupError(f'the table "{target.name}" does not exist; {advice}')
+    columns = {row[0]: _column(row) for row in rows}
+    keys = [frozenset(row[0]) for row in connection.execute(_UNIQUE_KEYS, (table,))]
+    [(rules,)] = connection.execute(_RULES, (table,)).fetchall()
+    problems = _problems(target, columns, keys) + _problems_of_rules(target, rules or ())
+    if problems := [*problems, *losable(connection, table)]:
+        raise StartupError("\n".join(problems))
+    return columns
+
+
+def _problems_of_rules(target: TableTarget, rules: Collection[str]) -> list[str]:
+    """PostgreSQL refuses ON CONFLICT where a rule is on INSERT or UPDATE, and a rule on DELETE may make it a no-op."""
+    on = [name for letter, name in (("3", "INSERT"), ("2", "UPDATE")) if target.key and letter in rules]
+    on += ["DELETE"] if target.tombstones is Tombstones.DELETE and "4" in rules else []
+    return [
+        f'the table "{target.name}" has a rule on {name}, with which this route cannot work; make it a trigger'
+        for name in on
+    ]
+
+
+def _alike(connection: SinkConnection, target: TableTarget) -> str:
+    """Tables whose names differ in case alone, which is the usual mistake: names count as PostgreSQL stores them."""
+    found = [row[0] for row in connection.execute(_ALIKE, (target.name,))]
+    return f" (there is {' and '.join(found)}; upper and lower case count, and no quotes are needed)" if found else ""
+
+
+def checks_of(connection: SinkConnection, target: TableTarget, found: sql.Identifier) -> list[LiteralString]:
+    """The CHECK constraints that concern nothing but columns of the route, as SQL over these columns."""
+    rows = connection.execute(_CHECKS, (found.as_string(),))
+    return [row[0] for row in rows if set(row[1]) <= target.columns.keys()]
+
+
+def _column(row: tuple[Any, ...]) -> Column:
+    name, schema, type_name, declared, is_domain, not_null, filled, computed = row[:8]
+    base_schema, base_name, modifier, element_schema, element_name, holds_times, collation = row[8:]
+    return Column(
+        name=name,
+        type=TypeName(schema, type_name),
+        declared=declared,
+        is_domain=is_domain,
+        not_null=not_null,
+        filled=filled,
+        computed=computed,
+        base=TypeName(base_schema, base_name),
+        modifier=modifier,
+        element=TypeName(element_schema, element_name) if element_name else None,
+        holds_times=holds_times,
+        collation=tuple(collation) if collation else None,
+    )
+
+
+def _problems(target: TableTarget, found: dict[str, Column], keys: list[frozenset[str]]) -> list[str]:
+    problems = [
+        f'the table "{target.name}" has no column "{name}"; it has {", ".join(found)}'
+        for name in target.columns
+        if name not in found
+    ]
+    problems += [
+        f'column "{name}" of table "{target.name}" is computed by the database; leave it out of the columns'
+        for name in target.columns
+        if name in found and found[name].computed
+    ]
+    problems += [
+        f'column "{column.name}" of table "{target.name}" is NOT NULL without a default; give it a source'
+        for column in found.values()
+        if column.not_null and not column.filled and not column.computed and column.name not in target.columns
+    ]
+    if target.key and frozenset(target.key) not in keys and set(target.key) <= set(found):
+        problems.append(
+            f'the table "{target.name}" has no unique index on ({", ".join(target.key)}), which mode '
+            f'"{target.mode}" needs; create one, or correct [routes.table] key'
+        )
+    return problems

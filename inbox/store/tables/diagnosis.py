@@ -1,0 +1,144 @@
+"""Which events of a failed statement are to blame, and why, without writing anything."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import psycopg
+
+from inbox.errors import EventError, Guess, InboxError
+from inbox.events import Record
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.errors import in_our_words
+from inbox.store.tables.expressions import WORD_FOUND
+from inbox.store.tables.parameters import Input, TableEvents, is_text
+from inbox.store.tables.statements import Statements
+
+_STRETCH = 256
+"""Events that are looked at together after one was found: the next may be near."""
+
+
+class Sent(Protocol):
+    """What goes to the server."""
+
+    def parameters(self, events: TableEvents) -> dict[str, Any]: ...
+
+    def refused(self, events: TableEvents) -> dict[int, EventError]:
+        """The events, by place, of which something beside the value cannot be sent."""
+        ...
+
+    def document(self, record: Record) -> bytes | None:
+        """Raises EventError."""
+        ...
+
+
+@dataclass
+class Found:
+    """By place: events that can never be written, each with its error, and those that are to be tried alone."""
+
+    refused: dict[int, InboxError] = field(default_factory=dict)
+    suspects: list[int] = field(default_factory=list)
+
+
+class Search:
+    """Searches the events of one route; `texts` are the inputs that are sent as text, each with its column."""
+
+    def __init__(self, statements: Statements, texts: Sequence[tuple[Input, str]], sent: Sent) -> None:
+        self._statements = statements
+        self._texts = texts
+        self._sent = sent
+
+    def find(self, connection: SinkConnection, events: TableEvents) -> Found:
+        """The events with a value that their column cannot take, and those that a condition of the table refuses."""
+        found = Found(dict(self._unsendable(events)))
+        places = [place for place in range(len(events.records)) if place not in found.refused]
+        with _looking(connection):
+            self._evaluate(connection, events.only(places), places, found)
+        return found
+
+    def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
+        """The failure of a single event, with the column and the source that caused it where one did."""
+        for error in self._unsendable(event).values():
+            return error
+        with _looking(connection):
+            return self._explained(connection, event) or failure
+
+    def _unsendable(self, events: TableEvents) -> dict[int, InboxError]:
+        """What is no text cannot even be sent, and fails its whole statement."""
+        records = events.records
+        # Of a tombstone its key is told first, which is what is wrong with it.
+        errors = dict(self._unreadable(records, [place for place, it in enumerate(records) if it.value() is None]))
+        for each, meaning in self._texts:
+            refused = [place for place, value in enumerate(each.values(events)) if not is_text(value)]
+            errors.update({place: EventError(f"{meaning} (22021)") for place in refused if place not in errors})
+        errors.update({place: error for place, error in self._sent.refused(events).items() if place not in errors})
+        errors.update(self._unreadable(records, [place for place in range(len(records)) if place not in errors]))
+        return errors
+
+    def _unreadable(self, records: Sequence[Record], places: Sequence[int]) -> Iterator[tuple[int, InboxError]]:
+        for place in places:
+            try:
+                self._sent.document(records[place])
+            except EventError as error:
+                yield place, error
+
+    def _evaluate(self, connection: SinkConnection, events: TableEvents, places: Sequence[int], found: Found) -> None:
+        """In stretches, each up to the next event that fails: the server sends rows until it meets it."""
+        start, length = 0, len(places)
+        while start < len(places):
+            part = events.part(start, start + length)
+            passed, failed = self._stream(connection, self._statements.evaluate, part)
+            found.suspects += [places[start + at] for at, (refused, _) in enumerate(passed) if refused]
+            start, length = start + len(passed), length * 2
+            if failed is None:
+                continue
+            error = self._explained(connection, part.only([len(passed)]))
+            if error is not None and _is_certain(error):
+                found.refused[places[start]] = error
+            elif passed or error is not None:
+                found.suspects.append(places[start])
+            else:
+                return
+            start, length = start + 1, _STRETCH
+
+    def _explained(self, connection: SinkConnection, event: TableEvents) -> EventError | None:
+        passed, failed = self._stream(connection, self._statements.explain, event)
+        if failed is None:
+            return None
+        state = failed.__cause__.sqlstate if isinstance(failed.__cause__, psycopg.Error) else None
+        if state == WORD_FOUND and (meaning := self._statements.words.get(len(passed))) is not None:
+            return EventError(meaning)
+        meaning = self._statements.meanings[len(passed)]
+        if not passed and event.records[0].value() is None:
+            meaning = "the key of a tombstone is no JSON that PostgreSQL takes"
+        error = EventError(f"{meaning} ({state})")
+        error.refusal = failed.refusal
+        return error
+
+    def _stream(
+        self, connection: SinkConnection, query: bytes, events: TableEvents
+    ) -> tuple[list[tuple[Any, ...]], EventError | None]:
+        """The rows up to the first that fails, and how that failed."""
+        rows: list[tuple[Any, ...]] = []
+        try:
+            with in_our_words(), connection.reading_to_the_end(), connection.cursor() as cursor:
+                for row in cursor.stream(query, self._sent.parameters(events)):
+                    rows.append(row)  # noqa: PERF402 - what came before the failure is kept
+        except EventError as error:
+            connection.execute(f"ROLLBACK TO look; {connection.to_users_path}".encode(), prepare=False)
+            return rows, error
+        return rows, None
+
+
+def _is_certain(error: EventError) -> bool:
+    return error.refusal is None or error.refusal.guess is Guess.VALUE
+
+
+@contextmanager
+def _looking(connection: SinkConnection) -> Iterator[None]:
+    """What fails within is undone by itself; nothing is written. Domains may call functions of the user's."""
+    with in_our_words(), connection.transaction("look"):
+        connection.execute(connection.to_users_path)
+        yield
+        connection.execute(connection.to_own_path)

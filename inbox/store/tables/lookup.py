@@ -1,0 +1,34 @@
+"""Where the user's search path finds a table that the configuration names without a schema."""
+
+from typing import LiteralString
+
+from psycopg import sql
+
+from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.tables.names import parts_of, resolvable
+
+# On the user's path, so each name has its schema.
+_FIND: LiteralString = """
+SELECT n.nspname, c.relname
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s::pg_catalog.text)
+"""
+
+
+def located(connection: SinkConnection, name: str) -> sql.Identifier:
+    """Return the table with its schema; `name` is that of the configuration.
+
+    A table that somebody makes later in a schema before that one is another table.
+    """
+    return sql.Identifier(*located_parts(connection, name))
+
+
+def located_parts(connection: SinkConnection, name: str) -> list[str]:
+    """Return the names of schema and table; the one that was given where there is no such table."""
+    parts = parts_of(name)
+    if len(parts) > 1:
+        return parts
+    with transaction(connection), connection.users_path():
+        row = connection.execute(_FIND, (resolvable(name),)).fetchone()
+    return list(row) if row else parts

@@ -1,0 +1,85 @@
+"""What goes to the server with a batch of a table route: one array for each thing that a column is made of."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, LiteralString, NamedTuple, cast
+
+from inbox.events import Record, last_header, record_milliseconds
+from inbox.store.postgres import arrays
+from inbox.store.tables.columns import Column
+
+
+class TableEvents(NamedTuple):
+    """Columns of one attempt, in the order in which the events apply."""
+
+    ids: Sequence[bytes]
+    types: Sequence[str | None]
+    records: Sequence[Record]
+
+    def part(self, start: int, stop: int) -> "TableEvents":
+        return TableEvents(self.ids[start:stop], self.types[start:stop], self.records[start:stop])
+
+    def only(self, places: Sequence[int]) -> "TableEvents":
+        return TableEvents(*([column[place] for place in places] for column in self))  # type: ignore[arg-type]
+
+
+class Input(NamedTuple):
+    """One array parameter: its name in the statement, what it holds, how it is taken from the events, and sent."""
+
+    name: LiteralString
+    kind: str
+    values: Callable[[TableEvents], Sequence[Any]]
+    pack: Callable[[Sequence[Any]], arrays.PackedArray]
+
+    def read(self, events: TableEvents) -> arrays.PackedArray:
+        return self.pack(self.values(events))
+
+
+def inputs_of(columns: Iterable[tuple[Column, str]]) -> list[Input]:
+    """The inputs of all sources that are no JSON pointers, each once."""
+    found = [input_of(column, source) for column, source in columns if not source.startswith("/")]
+    return list({each.name: each for each in found}.values())
+
+
+def input_of(column: Column, source: str) -> Input:
+    binary = column.base.name == "bytea"
+    if source.startswith("$header:"):
+        return _header(source.removeprefix("$header:"), binary=binary)
+    if source == "$value":
+        return _of_bytes("value", lambda record: record.value(), binary=binary)
+    if source == "$key":
+        return _of_bytes("key", lambda record: record.key(), binary=binary)
+    return _PLAIN[source]
+
+
+def _header(name: str, *, binary: bool) -> Input:
+    # Hexadecimal, since a header's name may hold anything and a parameter's may not.
+    parameter = cast(LiteralString, f"header_{name.encode().hex()}")
+    return _of_bytes(parameter, lambda record: last_header(record.headers() or (), name), binary=binary)
+
+
+def is_text(value: bytes | None) -> bool:
+    """Whether PostgreSQL takes it as text; one that it does not take fails the whole statement."""
+    if value is None:
+        return True
+    try:
+        return "\x00" not in value.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _of_bytes(name: LiteralString, read: Callable[[Record], bytes | None], *, binary: bool) -> Input:
+    kind = "bytea" if binary else "text"
+    pack = arrays.byteas if binary else arrays.texts
+    return Input(name + "_" + kind, kind, lambda events: [read(record) for record in events.records], pack)
+
+
+_PLAIN: dict[str, Input] = {
+    "$topic": Input("topic", "text", lambda e: [r.topic().encode() for r in e.records], arrays.texts),
+    "$partition": Input("partition", "integer", lambda e: [r.partition() for r in e.records], arrays.int4s),
+    "$offset": Input("kafka_offset", "bigint", lambda e: [r.offset() for r in e.records], arrays.int8s),
+    "$timestamp": Input(
+        "timestamp", "milliseconds", lambda e: [record_milliseconds(r) for r in e.records], arrays.int8s
+    ),
+    "$event_id": Input("event_id", "uuid", lambda e: e.ids, arrays.uuids),
+    "$type": Input("type", "text", lambda e: [None if t is None else t.encode() for t in e.types], arrays.texts),
+}

@@ -1,0 +1,129 @@
+"""The shape of a route's table: its columns, and what can refuse a row beyond their types."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from inbox.errors import InboxError
+from inbox.store.options import TableTarget
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.errors import in_our_words
+from inbox.store.tables.columns import Column, checks_of, columns_of
+from inbox.store.tables.comparison import Comparing
+from inbox.store.tables.lookup import located
+from inbox.store.tables.search_path import open_schemas
+
+_REFUSES: LiteralString = """
+SELECT c.relkind <> 'r' OR c.relrowsecurity
+        OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '')
+        OR EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f')
+        OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid),
+    EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D')
+        OR EXISTS (
+            SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)
+                AND (i.indisexclusion OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR %(key)s::text[] <> (
+                    SELECT array_agg(a.attname::text ORDER BY a.attname::text COLLATE "C") FROM pg_attribute a
+                    WHERE a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+                ))
+        ),
+    (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
+FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
+"""
+
+_VERSION: LiteralString = """
+SELECT concat_ws(' ', c.oid, c.relkind, c.relpersistence, c.relnatts, c.relchecks, c.relhastriggers, c.relhasrules,
+    c.relrowsecurity, c.relispartition, (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique),
+    (SELECT string_agg(
+        concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull), ',' ORDER BY a.attnum
+    ) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0))
+FROM pg_class c WHERE c.oid = to_regclass(%s)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A table as the catalog describes it.
+
+    Attributes:
+        table: its name with its schema.
+        checks: the CHECK constraints that can be evaluated on an event's columns alone.
+        refuses: something beyond NOT NULL and `checks` can refuse a row, so that only writing it shows whether.
+        in_order: whether a row is refused may depend on rows written before it.
+    """
+
+    table: sql.Identifier
+    columns: Mapping[str, Column]
+    comparing: Comparing
+    checks: Sequence[LiteralString]
+    refuses: bool
+    in_order: bool
+
+
+def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
+    """Read the table's shape.
+
+    Raises:
+        StartupError: the table does not fit the route.
+    """
+    table = located(connection, target.name)
+    columns = columns_of(connection, target, table)
+    # PostgreSQL gives a condition without the schemas of what it calls: where others may create, it might call theirs.
+    conditions_here = [] if open_schemas(connection) else checks_of(connection, target, table)
+    checks: list[LiteralString] = [
+        check for check in conditions_here if _stands_alone(connection, target, columns, check)
+    ]
+    parameters = {"table": table.as_string(), "key": sorted(target.key)}
+    row = connection.execute(_REFUSES, parameters).fetchone()
+    refuses, in_order, conditions = row or (True, True, 0)
+    compared = [*target.key, *([target.version] if target.version else [])]
+    return Shape(
+        table=table,
+        columns=columns,
+        comparing=Comparing(connection, table, compared),
+        checks=checks,
+        refuses=refuses or in_order or conditions > len(checks),
+        in_order=in_order,
+    )
+
+
+Look = psycopg.Cursor[tuple[Any, ...]]
+"""A question for the version of a table; in a flight its answer is there once that landed."""
+
+
+def look_at(connection: SinkConnection, table: sql.Identifier) -> Look:
+    """Ask for the version of a table: a text that is another one once the table was altered.
+
+    It concerns what may change the meaning of what is written. Asked after a write, it is that of the table which was
+    written to: the write locks it.
+    """
+    return connection.execute(_VERSION, (table.as_string(),))
+
+
+def version_in(look: Look) -> str:
+    """Return the answer to a look."""
+    row = look.fetchone()
+    return row[0] if row else ""
+
+
+def _stands_alone(
+    connection: SinkConnection, target: TableTarget, columns: Mapping[str, Column], check: LiteralString
+) -> bool:
+    """Whether a condition can be evaluated without its table's row; one that names the row itself cannot."""
+    nothing = [
+        sql.SQL("NULL::{} AS {}").format(columns[name].type.sql, sql.Identifier(name)) for name in target.columns
+    ]
+    # LIMIT keeps the planner from evaluating the condition on these values.
+    query = sql.SQL("SELECT {} FROM (SELECT {} LIMIT 0) AS {}").format(
+        sql.SQL(check), sql.SQL(", ").join(nothing), sql.Identifier("inbox row")
+    )
+    try:
+        with in_our_words(), connection.transaction():
+            connection.execute(query)
+    except InboxError as error:
+        if error.refusal is None or not error.refusal.state.startswith("42"):
+            raise
+        return False
+    return True

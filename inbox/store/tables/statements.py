@@ -1,0 +1,295 @@
+"""The SQL of one table route, composed once, from the configuration and the catalog only.
+
+It runs on the user's search path, for his triggers: see `inbox.store.tables.expressions`.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import LiteralString, cast
+
+from psycopg import sql
+
+from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.tables.columns import Column
+from inbox.store.tables.expressions import as_stored, expression, strict
+from inbox.store.tables.parameters import Input
+from inbox.store.tables.shape import Shape
+
+_PLACE, _DEAD, _GONE, _LOCKED = (sql.Identifier(f"inbox {name}") for name in ("place", "dead", "gone", "locked"))
+"""Beside the user's tables and columns, which have any name."""
+
+_FAILING = sql.SQL("pg_catalog.left({}::pg_catalog.text, 0)::integer{}")
+"""An expression that fails: an empty text is no number."""
+
+_MARK = re.compile("\x01([0-9a-z_]+)\x01")
+
+
+class Statements:
+    """The statements of one route.
+
+    Of several events of one row in one statement only the last decides, unless the table can refuse one of them: then
+    the statement fails where a condition refuses any (`write`), or, where only writing shows it, they are written in
+    `rounds`.
+    """
+
+    def __init__(
+        self,
+        target: TableTarget,
+        columns: Sequence[tuple[Column, str]],
+        inputs: Sequence[Input],
+        shape: Shape,
+        *,
+        decodes: bool,
+    ) -> None:
+        self._shape = shape
+        self._target = target
+        self._columns = columns
+        self._inputs = inputs
+        self._decodes = decodes
+        self._table = shape.table
+        self._names = [sql.Identifier(name) for name in target.columns]
+        self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
+        folds = not (shape.refuses or self._conditions(target.key))
+        self.write_each = self._insert(self._rows(), folds=folds)
+        self.write = self._insert(self._guarded()) if folds or self._guards else self.write_each
+        self.write_new = self._insert(self._rows(), new=True, folds=folds)
+        self.rounds = self._number_rounds() if shape.refuses and self._folds else None
+        self.evaluate = self._evaluate()
+        self.explain, self.meanings = self._explain()
+        self.words = {
+            place: cannot_be_a_word(column, source)
+            for place, (column, source) in enumerate(columns, start=1)
+            if column.holds_times
+        }
+        """By the row of `explain`: what it means that a time is one of PostgreSQL's words for the clock."""
+        if target.tombstones is Tombstones.DELETE:
+            self.delete = self._delete()
+            self.write_after_deletes = self._insert(self._alive_after_deletes())
+
+    def probe(self, column: Column, source: str) -> bytes:
+        """One column alone."""
+        return _finished(
+            sql.SQL("SELECT {} FROM {}").format(expression(column, source, decoded=self._decodes), self._events())
+        )
+
+    def _value(self, column: Column, source: str) -> sql.Composable:
+        """By keys and versions events are compared among each other as with rows, so they are as the table stores them.
+
+        A row without its key would be folded with others of its like, and never found again: it fails, where the table
+        itself lets it pass.
+        """
+        value = expression(column, source, decoded=self._decodes)
+        if column.name in self._target.key or column.name == self._target.version:
+            value = as_stored(column, value)
+        deletes = self._target.tombstones is Tombstones.DELETE
+        if column.name not in self._target.key or (column.not_null and not deletes):
+            return value
+        failing = _FAILING.format(sql.SQL("e.place"), sql.SQL("::pg_catalog.text::{}").format(column.type.sql))
+        return sql.SQL("coalesce({}, {})").format(value, failing)
+
+    def _rows(self, *, dead: bool = False, strictly: bool = False) -> sql.Composable:
+        """The batch as rows of the table's columns, and each event's place."""
+        values = [
+            sql.SQL("{} AS {}").format(
+                strict(column, self._value(column, source)) if strictly else self._value(column, source),
+                sql.Identifier(column.name),
+            )
+            for column, source in self._columns
+        ]
+        values.append(sql.SQL("e.place AS {}").format(_PLACE))
+        if dead:
+            values.append(sql.SQL("e.dead AS {}").format(_DEAD))
+        return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(values), self._events(dead=dead))
+
+    def _events(self, *, dead: bool = False) -> sql.Composable:
+        """The batch as rows: `e.document` as jsonb where a column needs it, the other inputs, and `e.place`."""
+        names: list[LiteralString] = [*(each.name for each in self._inputs), "place", *(["dead"] if dead else [])]
+        selected: list[sql.Composable] = [sql.SQL("u.") + sql.Identifier(name) for name in names]
+        if self._decodes:
+            names.append("document")
+            selected.append(sql.SQL("u.document::pg_catalog.jsonb AS document"))
+        # OFFSET 0 keeps the planner from copying the cast into every column's expression.
+        return sql.SQL("(SELECT {} FROM unnest({}) AS u ({}) OFFSET 0) AS e").format(
+            sql.SQL(", ").join(selected),
+            sql.SQL(", ").join(sql.SQL("\x01{}\x01").format(sql.SQL(name)) for name in names),
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+        )
+
+    def _insert(self, rows: sql.Composable, *, new: bool = False, folds: bool = True) -> bytes:
+        """`folds`: of several events of one row only the one that decides is written; else they fail together."""
+        columns = sql.SQL(", ").join(self._names)
+        statement = sql.SQL("INSERT INTO {} ({}) SELECT {}{} FROM ({}) AS r {} {}").format(
+            self._table,
+            columns,
+            self._distinct() if folds else sql.SQL(""),
+            columns,
+            rows,
+            self._order(),
+            sql.SQL("") if new else self._on_conflict(),
+        )
+        return _finished(statement)
+
+    @property
+    def _folds(self) -> bool:
+        """Whether one statement cannot write two events of one row."""
+        if self._target.mode is TableMode.INSERT:
+            return self._target.tombstones is Tombstones.DELETE
+        return self._target.mode is not TableMode.APPEND
+
+    def _distinct(self) -> sql.Composable:
+        if self._target.mode is TableMode.APPEND or self._shape.refuses:
+            return sql.SQL("")
+        return sql.SQL("DISTINCT ON ({}) ").format(self._keys)
+
+    def _order(self) -> sql.Composable:
+        """By key, so that two workers lock rows in one order; of one key the row that shall stay comes first."""
+        if self._shape.in_order:
+            return sql.SQL("ORDER BY {}").format(_PLACE)
+        match self._target.mode:
+            case TableMode.APPEND:
+                return sql.SQL("ORDER BY {}").format(_PLACE)
+            case TableMode.INSERT:
+                return sql.SQL("ORDER BY {}, {}").format(self._keys, _PLACE)
+            case TableMode.UPSERT:
+                return sql.SQL("ORDER BY {}, {} DESC").format(self._keys, _PLACE)
+            case TableMode.NEWEST:
+                return sql.SQL("ORDER BY {}, {} DESC NULLS LAST, {}").format(self._keys, self._version(), _PLACE)
+
+    def _on_conflict(self) -> sql.Composable:
+        mode = self._target.mode
+        others = [sql.Identifier(name) for name in self._target.columns if name not in self._target.key]
+        if mode is TableMode.APPEND:
+            return sql.SQL("")
+        if mode is TableMode.INSERT or not others:
+            return sql.SQL("ON CONFLICT ({}) DO NOTHING").format(self._keys)
+        changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in others)
+        update = sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(self._keys, changes)
+        if mode is TableMode.UPSERT:
+            return update
+        # No version is older than any, and equal ones do not overwrite: as DISTINCT ON chose within the batch.
+        there, given = (sql.SQL("{}.{}").format(row, self._version()) for row in (self._table, sql.SQL("EXCLUDED")))
+        newer = sql.SQL(" WHERE {} OR ({} IS NULL AND {} IS NOT NULL)")
+        greater = self._shape.comparing.greater(self._target.version or "", given, there)
+        return update + newer.format(greater, there, given)
+
+    def _version(self) -> sql.Composable:
+        return sql.Identifier(self._target.version or "")
+
+    def _delete(self) -> bytes:
+        """Locks in the order of the key, as `write`; a DELETE by itself would lock as it finds."""
+        same = sql.SQL(" AND ").join(
+            self._shape.comparing.equal(name, sql.Identifier("t", name), sql.Identifier("gone", name))
+            for name in self._target.key
+        )
+        of_table = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in self._target.key)
+        gone = sql.SQL("SELECT DISTINCT {} FROM ({}) AS s WHERE {} OPERATOR(pg_catalog.=) 1").format(
+            self._keys, self._rows(dead=True), _DEAD
+        )
+        statement = sql.SQL(
+            "WITH {locked} AS MATERIALIZED (SELECT {of_table} FROM {table} AS t JOIN ({gone}) AS gone ON {same}"
+            " ORDER BY {of_table} FOR UPDATE OF t) DELETE FROM {table} AS t USING {locked} AS gone WHERE {same}"
+        )
+        return _finished(statement.format(of_table=of_table, table=self._table, gone=gone, same=same, locked=_LOCKED))
+
+    def _alive_after_deletes(self) -> sql.Composable:
+        """The rows that no later tombstone of their key removes."""
+        return sql.SQL(
+            "SELECT * FROM (SELECT s.*, pg_catalog.max(CASE WHEN {dead} OPERATOR(pg_catalog.=) 1 THEN {place} ELSE -1"
+            " END) OVER (PARTITION BY {keys}) AS {gone} FROM ({rows}) AS s) AS m"
+            " WHERE {dead} OPERATOR(pg_catalog.=) 0 AND {place} OPERATOR(pg_catalog.>) {gone}"
+        ).format(dead=_DEAD, place=_PLACE, keys=self._keys, gone=_GONE, rows=self._guarded_alive())
+
+    def _guarded_alive(self) -> sql.Composable:
+        return self._unless_refused(
+            self._rows(dead=True, strictly=self._guards), '"inbox dead" OPERATOR(pg_catalog.=) 0'
+        )
+
+    def _guarded(self) -> sql.Composable:
+        """The rows of a batch; they fail where a condition refuses any, also one that another of its row replaces."""
+        return self._unless_refused(self._rows(strictly=self._guards))
+
+    @property
+    def _guards(self) -> bool:
+        """Where one statement takes a row once, and conditions are all that can refuse one."""
+        return self._folds and not self._shape.refuses and bool(self._conditions(self._target.key))
+
+    def _unless_refused(self, rows: sql.Composable, alive: LiteralString = "true") -> sql.Composable:
+        if not self._guards:
+            return rows
+        return sql.SQL("SELECT * FROM ({}) AS s WHERE CASE WHEN {} AND ({}) THEN {} IS NULL ELSE true END").format(
+            rows,
+            sql.SQL(alive),
+            sql.SQL(" OR ").join(self._conditions(self._target.key)),
+            _FAILING.format(_PLACE, sql.SQL("")),
+        )
+
+    def _conditions(self, but: Sequence[str] = ()) -> list[sql.Composable]:
+        """What is true of a row that NOT NULL, except that of the columns `but`, or a CHECK refuses."""
+        names = [column.name for column, _ in self._columns if column.not_null and column.name not in but]
+        not_null = [sql.Identifier(name) for name in names]
+        refused: list[sql.Composable] = [sql.SQL("{} IS NULL").format(name) for name in not_null]
+        return refused + [sql.SQL("NOT coalesce({}, true)").format(sql.SQL(check)) for check in self._shape.checks]
+
+    def _number_rounds(self) -> bytes:
+        """Each event's place, and how many there are of its row up to it."""
+        keys = [(column, source) for column, source in self._columns if column.name in self._target.key]
+        values = [
+            sql.SQL("{} AS {}").format(self._value(column, source), sql.Identifier(column.name))
+            for column, source in keys
+        ]
+        rows = sql.SQL("SELECT {}, e.place AS {} FROM {}").format(sql.SQL(", ").join(values), _PLACE, self._events())
+        return _finished(
+            sql.SQL(
+                "SELECT {place}, pg_catalog.row_number() OVER (PARTITION BY {keys} ORDER BY {place}) FROM ({rows}) AS r"
+            ).format(place=_PLACE, keys=self._keys, rows=rows)
+        )
+
+    def _evaluate(self) -> bytes:
+        """Each event's place, in order, and whether a condition of the table refuses it; fails where a value does."""
+        values = [
+            sql.SQL("{} AS {}").format(strict(column, self._value(column, source)), sql.Identifier(column.name))
+            for column, source in self._columns
+        ]
+        rows = sql.SQL("SELECT {}, e.dead AS {} FROM {}").format(
+            sql.SQL(", ").join(values), _DEAD, self._events(dead=True)
+        )
+        # num_nonnulls of the whole row keeps the planner from leaving out columns that nobody asks for.
+        statement = sql.SQL(
+            "SELECT {} OPERATOR(pg_catalog.=) 0 AND ({}), pg_catalog.num_nonnulls(r) FROM ({} OFFSET 0) AS r"
+        )
+        return _finished(statement.format(_DEAD, sql.SQL(" OR ").join(self._conditions() or [sql.SQL("false")]), rows))
+
+    def _explain(self) -> tuple[bytes, list[str]]:
+        """One row for each thing that can be wrong with an event, in order; it fails at the one that is.
+
+        Returns:
+            The statement, and for each of its rows what its failure means.
+        """
+        tried: list[sql.Composable] = [sql.SQL("e")]
+        meanings = ["the value is no JSON that PostgreSQL takes"]
+        for column, source in self._columns:
+            tried.append(strict(column, expression(column, source, decoded=self._decodes)))
+            meanings.append(cannot_be(column, source))
+        for column, source in self._columns:
+            if column.name in self._target.key:
+                tried.append(self._value(column, source))
+                meanings.append(f'column "{column.name}" from {source}: nothing, where the row\'s key needs a value')
+        selects = [sql.SQL("SELECT pg_catalog.num_nonnulls({}) FROM {}").format(each, self._events()) for each in tried]
+        return _finished(sql.SQL(" UNION ALL ").join(selects)), meanings
+
+
+def cannot_be(column: Column, source: str) -> str:
+    return f'column "{column.name}" from {source}: a value that cannot be {column.declared}'
+
+
+def cannot_be_a_word(column: Column, source: str) -> str:
+    return (
+        f'column "{column.name}" from {source}: a word for a time (now, today, tomorrow, yesterday or allballs), which '
+        "would be another time at every reading; send the time itself"
+    )
+
+
+def _finished(statement: sql.Composable) -> bytes:
+    """With psycopg's placeholders, and every other percent sign, in names and pointers, doubled."""
+    text = statement.as_string().replace("%", "%%")
+    return _MARK.sub(r"%(\1)s", cast(str, text)).encode()

@@ -1,0 +1,333 @@
+"""Table routes: a batch of events into the user's own table, in one or two statements.
+
+The values go to the server as they came, and PostgreSQL takes the columns out of them: nothing is
+decoded in Python, every digit of a decimal is kept, and a value means what PostgreSQL takes it to mean.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+import orjson
+import psycopg
+
+from inbox.documents import DocumentError, parse
+from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainError
+from inbox.events import Record
+from inbox.store.options import TableTarget, Tombstones
+from inbox.store.postgres import arrays
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.errors import in_our_words
+from inbox.store.tables.bounds import JsonInputs, require_bounded
+from inbox.store.tables.columns import Column
+from inbox.store.tables.diagnosis import Found, Search
+from inbox.store.tables.expressions import is_whole_document, pointer_path
+from inbox.store.tables.lookup import located
+from inbox.store.tables.parameters import TableEvents, input_of, inputs_of, is_text
+from inbox.store.tables.shape import Look, Shape, look_at, shape_of, version_in
+from inbox.store.tables.statements import Statements, cannot_be
+
+_NOBODY = TableEvents((), (), ())
+
+
+class TableWriter:
+    """Writes the events of one table route; the caller has the transaction.
+
+    Raises on construction:
+        StartupError: the table or its columns do not fit the route.
+    """
+
+    def __init__(self, connection: SinkConnection, target: TableTarget) -> None:
+        self._target = target
+        # Before the shape: where the table is altered between the two, the next look finds that.
+        self._version = version_in(look_at(connection, located(connection, target.name)))
+        self._adopt(connection, shape_of(connection, target))
+
+    def _adopt(self, connection: SinkConnection, shape: Shape) -> None:
+        """Compose the statements for a table of this shape. Raises StartupError where it does not fit the route."""
+        target = self._target
+        sources = [(shape.columns[name], source) for name, source in target.columns.items()]
+        sent = _Sent(target, sources)
+        statements = Statements(target, sources, sent.inputs, shape, decodes=sent.decodes)
+        _require_casts(connection, target, sources, statements, sent)
+        texts = [
+            (each, cannot_be(column, source))
+            for column, source in sources
+            if not source.startswith("/") and (each := input_of(column, source)).kind == "text"
+        ]
+        self._shape, self._sent, self._statements = shape, sent, statements
+        self._search = Search(statements, texts, sent)
+
+    def look(self, connection: SinkConnection) -> Look:
+        """Look, after a write in a flight, at what `require_as_written` judges."""
+        return look_at(connection, self._shape.table)
+
+    def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
+        """See to it that what was written in this transaction means what the events say.
+
+        `look` is the one that came with the last write; without it the server is asked now.
+
+        Raises:
+            TryAgainError: the table was altered, so that the values went through types which are no longer its own, or
+                a trigger changed a setting that says what a text means.
+        """
+        if changed := connection.changed_meanings():
+            names = ", ".join(f'{name} to "{value}"' for name, value in changed.items())
+            text = (
+                f'a trigger of the table "{self._target.name}" set {names} for the session, which changes what the '
+                "values of other events mean; give its function a SET clause instead (CREATE FUNCTION ... SET)"
+            )
+            raise TryAgainError(text, away="database", reason="statement", alert=True)
+        if (version := version_in(look or self.look(connection))) != self._version:
+            self._version = version
+            self.require_unchanged(connection)
+
+    def require_unchanged(self, connection: SinkConnection) -> None:
+        """Read the table's shape again, where an event failed by the one that is known.
+
+        Raises:
+            TryAgainError: it is another one, by which the events are to be tried, or it no longer fits the route.
+        """
+        try:
+            shape = shape_of(connection, self._target)
+            if shape == self._shape:
+                return
+            self._adopt(connection, shape)
+        except StartupError as error:
+            raise TryAgainError(str(error), away="database", reason="table", alert=True) from error
+        text = f'the table "{self._target.name}" was altered; its events are tried again by its new shape'
+        raise TryAgainError(text, away="database", reason="table")
+
+    def write(self, connection: SinkConnection, events: TableEvents, *, new: bool = False) -> None:
+        """Apply the events in their order; `new`: in one statement, which fails where a row is there or comes twice.
+
+        Raises:
+            EventError: one of them cannot be written; which one is for the caller to find out.
+            TryAgainError: the database is away.
+        """
+        if new:
+            self.send(connection, events, new=True)
+            return
+        for run in self._runs(events):
+            for places in self._rounds(connection, run):
+                self.send(connection, run if places is None else run.only(places))
+
+    def send(
+        self, connection: SinkConnection, events: TableEvents, *, new: bool = False, distinct: bool = False
+    ) -> None:
+        """As `write`, but in one statement.
+
+        It is cheaper, and may fail, where rows are expected to be `new`, or each to come once (`distinct`).
+        """
+        parameters, statements = self._sent.parameters(events), self._statements
+        with connection.users_path():
+            if self._sent.has_deletes(events):
+                connection.execute(statements.delete, parameters)
+                connection.execute(statements.write_after_deletes, parameters)
+            elif new:
+                connection.execute(statements.write_new, parameters)
+            else:
+                each = distinct or len(events.records) == 1
+                connection.execute(statements.write_each if each else statements.write, parameters)
+
+    @property
+    def writes_in_rounds(self) -> bool:
+        """Whether events of one row never go into one statement."""
+        return self._statements.rounds is not None
+
+    def has_rounds(self, events: TableEvents) -> bool:
+        """Whether a statement with all of them may pass over one that the table would refuse."""
+        return self._statements.rounds is not None and self._sent.has_deletes(events)
+
+    def _runs(self, events: TableEvents) -> Iterator[TableEvents]:
+        """The events cut where tombstones begin or end, where a row may depend on those before it.
+
+        One statement deletes before it writes, and a trigger may have written another key than the event has.
+        """
+        if not (self._shape.in_order and self._sent.has_deletes(events)):
+            yield events
+            return
+        start = 0
+        for _, run in groupby(record.value() is None for record in events.records):
+            stop = start + len(list(run))
+            yield events.part(start, stop)
+            start = stop
+
+    def _rounds(self, connection: SinkConnection, events: TableEvents) -> Iterator[list[int] | None]:
+        """The places of the events that one statement can write, in order; None for all.
+
+        Where only the write shows whether the table refuses a row, each event is written: what comes second of one
+        row comes in a second statement.
+        """
+        if self._statements.rounds is None or len(events.records) < 2:
+            yield None
+            return
+        rounds: dict[int, list[int]] = {}
+        with connection.users_path():
+            numbered = connection.execute(self._statements.rounds, self._sent.parameters(events)).fetchall()
+        for place, number in numbered:
+            rounds.setdefault(number, []).append(place)
+        for number in sorted(rounds):
+            yield sorted(rounds[number]) if len(rounds) > 1 else None
+
+    def find(self, connection: SinkConnection, events: TableEvents) -> Found:
+        """The events that fail by themselves, found at a fraction of what an attempt costs: nothing is written.
+
+        A search that fails is no answer: then none are found.
+        """
+        try:
+            return self._search.find(connection, events)
+        except InboxError as error:
+            if error.refusal is None or connection.closed:
+                raise
+            return Found()
+
+    def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
+        """The failure of a single event, with the column and the source that caused it where one did."""
+        try:
+            found = self._search.explain(connection, event, failure)
+        except InboxError as error:
+            if error.refusal is None or connection.closed:
+                raise
+            found = failure
+        return self._guessed(found) if found is failure else found
+
+    def _guessed(self, failure: InboxError) -> InboxError:
+        """The failure of an event whose values are all of their columns' types: they alone do not explain it."""
+        refusal = failure.refusal
+        if refusal is None:
+            return failure
+        if refusal.state == "23502" and refusal.column not in self._target.columns:
+            failure.refusal = replace(refusal, guess=Guess.DATABASE)
+        elif refusal.guess is Guess.VALUE and refusal.state.startswith("22"):
+            failure.refusal = replace(refusal, guess=Guess.EVENT)
+        return failure
+
+
+def _require_casts(
+    connection: SinkConnection,
+    target: TableTarget,
+    sources: Sequence[tuple[Column, str]],
+    statements: Statements,
+    sent: "_Sent",
+) -> None:
+    """PostgreSQL looks for the casts of a statement before its first row; none is needed."""
+    problems = []
+    for column, source in sources:
+        try:
+            with in_our_words(), connection.transaction():
+                connection.execute(statements.probe(column, source), sent.parameters(_NOBODY))
+        except InboxError as error:
+            if not isinstance(error.__cause__, psycopg.errors.CannotCoerce):
+                raise
+            problems.append(
+                f'column "{column.name}" of table "{target.name}" is {column.declared}, which cannot be made of '
+                f"{source}; choose another source, or change the column's type"
+            )
+    if problems:
+        raise StartupError("\n".join(problems))
+
+
+class _Sent:
+    """What goes to the server with the events of one route."""
+
+    def __init__(self, target: TableTarget, sources: Sequence[tuple[Column, str]]) -> None:
+        self.decodes = any(source.startswith("/") for _, source in sources)
+        self.inputs = inputs_of(each for each in sources if not (self.decodes and is_whole_document(*each)))
+        self.reads_json = self.decodes or any(
+            source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
+        )
+        self._documents = JsonInputs(sources)
+        self._deletes = target.tombstones is Tombstones.DELETE
+        self._key_pointers = [
+            source for column, source in sources if column.name in target.key and source.startswith("/")
+        ]
+        self._reads_key_as_text = bool(self._key_pointers) or any(
+            source == "$key" and column.base.name != "bytea" for column, source in sources if column.name in target.key
+        )
+
+    def has_deletes(self, events: TableEvents) -> bool:
+        return self._deletes and any(record.value() is None for record in events.records)
+
+    def parameters(self, events: TableEvents) -> dict[str, Any]:
+        parameters: dict[str, Any] = {each.name: each.read(events) for each in self.inputs}
+        parameters["place"] = _counted(len(events.records))
+        values = [record.value() for record in events.records]
+        if self._deletes and None in values:
+            values = [self._key_document(r) if r.value() is None else r.value() for r in events.records]
+            parameters["dead"] = arrays.int4s([int(record.value() is None) for record in events.records])
+        else:
+            parameters["dead"] = _zeros(len(values))
+        if self.reads_json:
+            require_bounded(values)
+        self._documents.require_bounded(events)
+        if self.decodes:
+            parameters["document"] = arrays.texts(values)
+        return parameters
+
+    def refused(self, events: TableEvents) -> dict[int, EventError]:
+        """The events, by place, of which something beside the value cannot be sent."""
+        return self._documents.refused(events)
+
+    def document(self, record: Record) -> bytes | None:
+        """The value, or what stands in for that of a tombstone.
+
+        Raises:
+            EventError: it cannot be sent.
+        """
+        if record.value() is None and self._deletes:
+            return self._key_document(record)
+        value = record.value()
+        if self.decodes and not is_text(value):
+            raise EventError("the value is no JSON that PostgreSQL takes (22021)")
+        if self.reads_json:
+            require_bounded((value,))
+        return value
+
+    def _key_document(self, record: Record) -> bytes:
+        """The record key of a tombstone, in the shape in which values carry it."""
+        key = record.key()
+        if key is None:
+            raise EventError("a tombstone without a key names no row to delete")
+        if not self._reads_key_as_text:
+            return b"null"
+        if not is_text(key):
+            raise EventError("the key of a tombstone is not text: it is not valid UTF-8, or it holds NUL")
+        if not self._key_pointers:
+            return b"null"
+        named = _named(key)
+        if isinstance(named, dict):
+            return key
+        if len(self._key_pointers) > 1:
+            raise EventError("the key of a tombstone has to be a JSON object where the row's key has several columns")
+        return _nested(pointer_path(self._key_pointers[0]), named)
+
+
+@lru_cache(maxsize=4)
+def _counted(count: int) -> arrays.Int4s:
+    """From 0: the same for most parts."""
+    return arrays.int4s(range(count))
+
+
+@lru_cache(maxsize=4)
+def _zeros(count: int) -> arrays.Int4s:
+    return arrays.int4s([0] * count)
+
+
+def _named(key: bytes) -> str | dict[str, Any]:
+    """A record key is a JSON object, a JSON string, or a text that stands for itself."""
+    try:
+        found = parse(key)
+    except DocumentError:
+        found = None
+    return found if isinstance(found, str | dict) else key.decode()
+
+
+def _nested(path: Sequence[str], key: str) -> bytes:
+    """The text where the pointer will look for it: `42` under `/order_id` is {"order_id": "42"}."""
+    document: Any = key
+    for step in reversed(path):
+        document = {step: document}
+    return orjson.dumps(document)

@@ -1,0 +1,225 @@
+"""Generations of claims: an id is claimed once, whatever generation it is in and whoever asks meanwhile."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from inbox.errors import TryAgainError
+from inbox.events import Settlement
+from inbox.store.inbox.generations import Generations
+from inbox.store.inbox.ledger import Advance, Ledger
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.schema.names import GENERATION_SLOTS
+from tests.integration.store.conftest import P0, P1, Connect
+from tests.support.store.claims import ROUTE, claims_of, in_generation
+from tests.support.store.locks import until_it_waits
+
+GENERATIONS = Generations("inbox")
+
+
+def places(connection: SinkConnection) -> list[tuple[str, int]]:
+    """Each claim's table and id."""
+    query = "SELECT tableoid::regclass::text, event_id FROM inbox.processed ORDER BY event_id, 1"
+    return [(table.removeprefix("inbox."), event_id.int) for table, event_id in connection.execute(query)]
+
+
+class Batch:
+    """A transaction that claims and fences, as a worker's in a generation that it believes to be the youngest."""
+
+    def __init__(self, connection: SinkConnection, ledger: Ledger, owner: str, generation: int = 0) -> None:
+        self._connection, self._ledger, self._owner = connection, ledger, owner
+        self._generation = generation
+        partition = P0 if owner == "first" else P1
+        (self._held,) = ledger.acquire(connection, [partition], owner)
+
+    def claim(self, *numbers: int) -> list[int]:
+        self._connection.execute("BEGIN")
+        claims = claims_of(*numbers, partition_id=self._held.partition_id)
+        return in_generation(self._generation).claim(self._connection, ROUTE, claims)
+
+    def end(self) -> bool:
+        """Whether it was committed."""
+        held = self._held
+        advance = Advance(held.partition_id, held.owner_epoch, held.next_offset, held.next_offset + 1, Settlement(1))
+        moved, _ = self._ledger.fence(
+            self._connection, [advance], owner=self._owner, routes_revision=1, generation=self._generation
+        )
+        self._connection.execute("COMMIT" if moved else "ROLLBACK")
+        return bool(moved)
+
+
+@pytest.fixture(name="prune_connection")
+def prune_connection_(open_connection: Connect) -> SinkConnection:
+    return open_connection()
+
+
+def test_new_claims_go_into_the_youngest_and_older_ones_are_found(connection: SinkConnection, ledger: Ledger) -> None:
+    for number in range(GENERATION_SLOTS):
+        assert in_generation(number).claim(connection, ROUTE, claims_of(number)) == []
+        if number < GENERATION_SLOTS - 1:
+            GENERATIONS.switch(connection, number)
+    youngest = in_generation(GENERATION_SLOTS - 1)
+    assert youngest.claim(connection, ROUTE, claims_of(0, 1, 77, 2, 3, 15)) == [0, 1, 3, 4, 5]
+    assert youngest.claim(connection, 2, claims_of(0)) == []
+
+
+def test_before_a_sink_has_started_no_generation_takes_over(connection: SinkConnection) -> None:
+    GENERATIONS.switch(connection, 0)
+    assert [each.number for each in GENERATIONS.read(connection)] == [0]
+
+
+def test_an_id_that_comes_again_from_elsewhere_is_kept_with_the_youngest(
+    connection: SinkConnection, ledger: Ledger
+) -> None:
+    in_generation(0).claim(connection, ROUTE, claims_of(1, 2))
+    GENERATIONS.switch(connection, 0)
+    assert in_generation(1).claim(connection, ROUTE, claims_of(2, first_offset=90)) == [0]
+    assert places(connection) == [("processed", 1), ("processed_1", 2)]
+    # It is the same claim: of the record that took effect.
+    assert connection.execute("SELECT kafka_offset FROM inbox.processed_1").fetchall() == [(11,)]
+
+
+def test_what_a_replay_brings_again_stays_where_it_is(connection: SinkConnection, ledger: Ledger) -> None:
+    in_generation(0).claim(connection, ROUTE, claims_of(1, 2))
+    GENERATIONS.switch(connection, 0)
+    assert in_generation(1).claim(connection, ROUTE, claims_of(1, 2)) == [0, 1]
+    assert places(connection) == [("processed", 1), ("processed", 2)]
+
+
+# The switch is a barrier: in each of these orders one of two workers gets the id.
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_a_switch_waits_for_a_batch_with_claims(
+    connection: SinkConnection, open_connection: Connect, prune_connection: SinkConnection, ledger: Ledger, end: str
+) -> None:
+    connection.execute("BEGIN")
+    in_generation(0).claim(connection, ROUTE, claims_of(1))
+    with ThreadPoolExecutor(1) as pool:
+        switch = pool.submit(GENERATIONS.switch, prune_connection, 0)
+        until_it_waits(open_connection(), prune_connection)
+        connection.execute(end)
+        switch.result(timeout=10)
+    found = in_generation(1).claim(connection, ROUTE, claims_of(1, first_offset=50))
+    assert found == ([0] if end == "COMMIT" else [])
+
+
+def test_a_switch_gives_up_while_a_batch_takes_its_time(
+    connection: SinkConnection, prune_connection: SinkConnection, ledger: Ledger
+) -> None:
+    connection.execute("BEGIN")
+    in_generation(0).claim(connection, ROUTE, claims_of(1))
+    with pytest.raises(TryAgainError):
+        GENERATIONS.switch(prune_connection, 0)
+    assert ledger.revisions(prune_connection).generation == 0
+
+
+def test_a_batch_of_the_generation_before_is_fenced(connection: SinkConnection, ledger: Ledger) -> None:
+    batch = Batch(connection, ledger, "first")
+    GENERATIONS.switch(connection, 0)
+    batch.claim(1)
+    assert not batch.end()
+    assert places(connection) == []
+
+
+@pytest.mark.parametrize("first_claims", [True, False], ids=["claims before the switch", "claims after it"])
+def test_two_workers_with_one_id_around_a_switch_get_it_once(
+    connection: SinkConnection,
+    open_connection: Connect,
+    prune_connection: SinkConnection,
+    ledger: Ledger,
+    first_claims: bool,
+) -> None:
+    other = open_connection()
+    first = Batch(connection, ledger, "first", generation=0)
+    if first_claims:
+        assert first.claim(1) == []
+    with ThreadPoolExecutor(2) as pool:
+        switch = pool.submit(GENERATIONS.switch, prune_connection, 0)
+        if first_claims:
+            until_it_waits(open_connection(), prune_connection)
+            assert first.end()
+        switch.result(timeout=10)
+        second = Batch(other, ledger, "second", generation=1)
+        assert second.claim(1) == ([0] if first_claims else [])
+        if not first_claims:
+            # The first does not know of the switch yet: nothing makes it wait for the other's claim, but its fence.
+            assert first.claim(1) == []
+            assert not first.end()
+        assert second.end()
+    assert len(places(connection)) == 1
+
+
+def test_two_workers_that_renew_one_claim_keep_one(
+    connection: SinkConnection, open_connection: Connect, ledger: Ledger
+) -> None:
+    in_generation(0).claim(connection, ROUTE, claims_of(1))
+    GENERATIONS.switch(connection, 0)
+    other = open_connection()
+    connection.execute("BEGIN")
+    assert in_generation(1).claim(connection, ROUTE, claims_of(1, first_offset=50)) == [0]
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(in_generation(1).claim, other, ROUTE, claims_of(1, first_offset=60))
+        until_it_waits(open_connection(), other)
+        connection.execute("COMMIT")
+        assert answer.result(timeout=10) == [0]
+    assert places(connection) == [("processed_1", 1)]
+
+
+# The horizon, and the end of a generation.
+
+
+def settle(connection: SinkConnection, ledger: Ledger, after: int, generation: int = 0) -> None:
+    (held,) = ledger.acquire(connection, [P0], "me")
+    advance = Advance(held.partition_id, held.owner_epoch, held.next_offset, after, Settlement(1))
+    assert ledger.fence(connection, [advance], owner="me", routes_revision=1, generation=generation)[0]
+
+
+def horizon_of_p0(connection: SinkConnection) -> int | None:
+    return next(each.offset for each in GENERATIONS.horizons(connection) if each.address == P0)
+
+
+def test_a_generation_goes_with_its_claims_and_its_table_is_used_again(
+    connection: SinkConnection, ledger: Ledger
+) -> None:
+    in_generation(0).claim(connection, ROUTE, claims_of(1))
+    for number in range(GENERATION_SLOTS - 1):
+        GENERATIONS.switch(connection, number)
+    assert GENERATIONS.raise_horizon(connection, 0)
+    GENERATIONS.drop(connection, 0)
+    assert [each.number for each in GENERATIONS.read(connection)] == list(range(1, GENERATION_SLOTS))
+    GENERATIONS.switch(connection, GENERATION_SLOTS - 1)
+    assert in_generation(GENERATION_SLOTS).claim(connection, ROUTE, claims_of(1)) == []
+    assert places(connection) == [("processed", 1)]
+
+
+def test_the_horizon_is_where_the_partition_was_when_the_generation_was_closed(
+    connection: SinkConnection, ledger: Ledger
+) -> None:
+    settle(connection, ledger, 40)
+    GENERATIONS.switch(connection, 0)
+    settle(connection, ledger, 60, generation=1)
+    assert horizon_of_p0(connection) is None
+    assert GENERATIONS.raise_horizon(connection, 0)
+    assert horizon_of_p0(connection) == 40
+
+
+def test_the_horizon_is_not_raised_over_a_replay_under_way(connection: SinkConnection, ledger: Ledger) -> None:
+    settle(connection, ledger, 40)
+    GENERATIONS.switch(connection, 0)
+    connection.execute("UPDATE inbox.partitions SET next_offset = 20 WHERE partition = 0")
+    assert not GENERATIONS.raise_horizon(connection, 0)
+    assert horizon_of_p0(connection) is None
+    connection.execute("UPDATE inbox.partitions SET next_offset = 40 WHERE partition = 0")
+    assert GENERATIONS.raise_horizon(connection, 0)
+
+
+def test_a_generation_that_somebody_reads_stays(
+    connection: SinkConnection, prune_connection: SinkConnection, ledger: Ledger
+) -> None:
+    GENERATIONS.switch(connection, 0)
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM inbox.processed")
+    with pytest.raises(TryAgainError):
+        GENERATIONS.drop(prune_connection, 0)
+    assert [each.number for each in GENERATIONS.read(prune_connection)] == [0, 1]

@@ -1,0 +1,147 @@
+"""Table routes against a slow, obvious model: random events, in batches of random sizes, value for value."""
+
+import json
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.errors import UniqueViolation
+
+from inbox.errors import EventError
+from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.tables.parameters import TableEvents
+from inbox.store.tables.writer import TableWriter
+from tests.support.store.table_model import COLUMNS, Model, OneEvent, events
+
+MODES = list(TableMode)
+KEYED = [TableMode.INSERT, TableMode.UPSERT]
+
+# Each example writes in a transaction of its own that is rolled back.
+one_table = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def batches(*, tombstones: bool = False) -> st.SearchStrategy[list[list[OneEvent]]]:
+    return st.lists(st.lists(events(tombstones=tombstones), min_size=1, max_size=8), min_size=1, max_size=4)
+
+
+@pytest.fixture(name="table")
+def table_(connection: SinkConnection) -> SinkConnection:
+    """The connection to a database with the model's table in it."""
+    connection.execute("SET timezone = 'Asia/Kathmandu'")
+    columns = ", ".join(f'"{name}" {kind}' for name, (kind, _) in COLUMNS.items())
+    connection.execute(f"CREATE TABLE keyed ({columns}, PRIMARY KEY (id))".encode())
+    connection.execute(f"CREATE TABLE appended (place bigint GENERATED ALWAYS AS IDENTITY, {columns})".encode())
+    return connection
+
+
+def target(mode: TableMode, tombstones: Tombstones = Tombstones.ERROR) -> TableTarget:
+    return TableTarget(
+        name="public.appended" if mode is TableMode.APPEND else "public.keyed",
+        mode=mode,
+        columns={name: pointer for name, (_, pointer) in COLUMNS.items()},
+        key=() if mode is TableMode.APPEND else ("id",),
+        version="version" if mode is TableMode.NEWEST else None,
+        tombstones=tombstones,
+    )
+
+
+def _events(batch: Sequence[OneEvent]) -> TableEvents:
+    records = [event.record(offset) for offset, event in enumerate(batch)]
+    return TableEvents([bytes(16)] * len(records), [None] * len(records), records)
+
+
+def write(connection: SinkConnection, writer: TableWriter, batch: Sequence[OneEvent]) -> None:
+    writer.write(connection, _events(batch))
+
+
+def write_as_new(connection: SinkConnection, writer: TableWriter, batch: Sequence[OneEvent]) -> None:
+    """As the sink does while rows are mostly new."""
+    try:
+        with connection.transaction():
+            writer.write(connection, _events(batch), new=True)
+    except EventError as error:
+        if not isinstance(error.__cause__, UniqueViolation):
+            raise
+        write(connection, writer, batch)
+
+
+Write = Callable[[SinkConnection, TableWriter, Sequence[OneEvent]], None]
+WAYS: list[Write] = [write, write_as_new]
+
+
+def exactly(value: Any) -> Any:
+    """For comparison: a decimal by its digits, a document by its members."""
+    if isinstance(value, Decimal):
+        return (value if value else abs(value)).as_tuple()  # PostgreSQL has no negative zero
+    return value
+
+
+def rows_of(connection: SinkConnection, mode: TableMode) -> list[dict[str, Any]]:
+    names = [f"{name}::text" if name == "doc" else name for name in COLUMNS]
+    table, order = ("appended", "place") if mode is TableMode.APPEND else ("keyed", "id")
+    found = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {order}".encode())  # noqa: S608
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in found]
+    return [{**row, "doc": None if row["doc"] is None else json.loads(row["doc"])} for row in rows]
+
+
+def assert_same(connection: SinkConnection, mode: TableMode, written: Sequence[Sequence[OneEvent]]) -> None:
+    model = Model(mode)
+    for batch in written:
+        model.apply(batch)
+    found = [{name: exactly(value) for name, value in row.items()} for row in rows_of(connection, mode)]
+    assert found == [{name: exactly(value) for name, value in row.items()} for row in model.rows()]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_table_is_what_the_model_says(table: SinkConnection, mode: TableMode, way: Write) -> None:
+    writer = TableWriter(table, target(mode))
+
+    @one_table
+    @given(batches())
+    def check(written: list[list[OneEvent]]) -> None:
+        with table.transaction(force_rollback=True):
+            for batch in written:
+                way(table, writer, batch)
+            assert_same(table, mode, written)
+
+    check()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", KEYED)
+def test_tombstones_delete_in_every_position(table: SinkConnection, mode: TableMode, way: Write) -> None:
+    writer = TableWriter(table, target(mode, Tombstones.DELETE))
+
+    @one_table
+    @given(batches(tombstones=True))
+    def check(written: list[list[OneEvent]]) -> None:
+        with table.transaction(force_rollback=True):
+            for batch in written:
+                way(table, writer, batch)
+            assert_same(table, mode, written)
+
+    check()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_how_events_are_cut_into_batches_means_nothing(table: SinkConnection, mode: TableMode) -> None:
+    writer = TableWriter(table, target(mode))
+
+    @one_table
+    @given(st.lists(events(), max_size=12), st.integers(1, 12))
+    def check(written: list[OneEvent], size: int) -> None:
+        with table.transaction(force_rollback=True):
+            for start in range(0, len(written), size):
+                write(table, writer, written[start : start + size])
+            found = rows_of(table, mode)
+        with table.transaction(force_rollback=True):
+            for event in written:
+                write(table, writer, [event])
+            assert rows_of(table, mode) == found
+
+    check()

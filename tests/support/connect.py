@@ -1,0 +1,140 @@
+"""A real Kafka Connect, for connectors that the project is held against: jars from Maven, one worker."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inbox.dev.kafka_settings import as_properties
+from inbox.dev.local.kafka import LOG4J, QUIET, java
+from inbox.dev.local.kafka_jars import LOG4J_VERSION, JarSet, downloaded
+from inbox.dev.local.supervised import Supervised
+from inbox.dev.ports import LOOPBACK, free_port
+from tests.jars import pins
+from tests.support.waiting import eventually
+
+# 4.2 is the first whose JSON converter takes the schema from its configuration (KIP-1054). Before, every record has to
+# carry it, in an envelope that is three times as large as the event.
+_JACKSON = "2.19.2"
+CONNECT = JarSet(
+    "Apache Kafka Connect 4.2.0",
+    (
+        "org.apache.kafka:connect-runtime:4.2.0",
+        "org.apache.kafka:kafka-clients:4.2.0",
+        "org.apache.kafka:connect-json:4.2.0",
+        # named, or the resolver picks versions that the REST server does not start with
+        "jakarta.ws.rs:jakarta.ws.rs-api:3.1.0",
+        "jakarta.servlet:jakarta.servlet-api:6.0.0",
+        "jakarta.annotation:jakarta.annotation-api:2.1.1",
+        f"com.fasterxml.jackson.core:jackson-annotations:{_JACKSON}",
+        f"com.fasterxml.jackson.core:jackson-core:{_JACKSON}",
+        f"com.fasterxml.jackson.core:jackson-databind:{_JACKSON}",
+        f"com.fasterxml.jackson.datatype:jackson-datatype-jdk8:{_JACKSON}",
+        f"com.fasterxml.jackson.datatype:jackson-datatype-jsr310:{_JACKSON}",
+        f"com.fasterxml.jackson.module:jackson-module-blackbird:{_JACKSON}",
+        f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J_VERSION}",
+        f"org.apache.logging.log4j:log4j-core:{LOG4J_VERSION}",
+    ),
+    megabytes=37,
+    pins=pins("connect"),
+)
+_START_WITHIN_SECONDS = 90.0
+
+
+class ConnectWorker:
+    """One worker of Kafka Connect with one plugin; ends with this process.
+
+    `settings` are the worker's own. With `connector` it is a standalone worker that runs this one, otherwise a
+    distributed one, which is told over its REST interface. `environment` is what its `${env:...}` find.
+    """
+
+    def __init__(
+        self,
+        plugin: JarSet,
+        settings: Mapping[str, str],
+        *,
+        connector: Mapping[str, str] | None = None,
+        heap: str = "-Xmx512m",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._jars = downloaded(CONNECT, print)
+        self._process = Supervised("connect")
+        self._heap = heap
+        self._environment = environment or {}
+        self._files = ["worker.properties", *(["connector.properties"] if connector else [])]
+        self.rest = f"http://{LOOPBACK}:{free_port()}"
+        directory = self._process.directory
+        _install(plugin, directory / "plugins" / "plugin")
+        worker = {"plugin.path": str(directory / "plugins"), "listeners": self.rest, **settings}
+        if connector is not None:
+            worker["offset.storage.file.filename"] = str(directory / "offsets")
+            (directory / "connector.properties").write_text(as_properties(dict(connector)))
+        (directory / "log4j2.properties").write_text(LOG4J)
+        (directory / "worker.properties").write_text(as_properties(worker))
+
+    def start(self) -> int:
+        """The JVM's process id."""
+        mode = "ConnectStandalone" if len(self._files) > 1 else "ConnectDistributed"
+        command = [str(java()), self._heap, *QUIET, "-Dlog4j2.configurationFile=log4j2.properties"]
+        command += ["-cp", ":".join(map(str, self._jars)), f"org.apache.kafka.connect.cli.{mode}", *self._files]
+        return self._process.start(["env", *(f"{name}={value}" for name, value in self._environment.items()), *command])
+
+    def kill(self) -> None:
+        """SIGKILL; `start` starts the same worker again."""
+        self._process.kill()
+
+    def stop(self) -> None:
+        """SIGTERM, on which a worker stores its offsets."""
+        self._process.stop(within=30)
+
+    def close(self) -> None:
+        self._process.close()
+
+    def log(self) -> str:
+        return self._process.log.read_text(errors="replace")
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """The answer of the REST interface; None while it does not answer or is busy."""
+        request = urllib.request.Request(  # noqa: S310 - our own worker
+            self.rest + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return json.loads(answer.read() or b"{}")
+        except urllib.error.HTTPError as error:
+            if error.code in {404, 409, 500, 503}:  # not yet, or rebalancing
+                return None
+            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+        except OSError:
+            return None
+
+    def run(self, name: str, config: Mapping[str, str]) -> None:
+        """Gives a distributed worker a connector, and returns when its task runs."""
+        eventually(
+            lambda: self.ask("PUT", f"/connectors/{name}/config", config),
+            within=_START_WITHIN_SECONDS,
+            what="an answer of Kafka Connect",
+        )
+        self.await_running(name)
+
+    def await_running(self, name: str) -> None:
+        eventually(lambda: self.is_running(name), within=_START_WITHIN_SECONDS, what=f"a running task of {name}")
+
+    def is_running(self, name: str) -> bool:
+        told = self.ask("GET", f"/connectors/{name}/status") or {"tasks": []}
+        failed = [task["trace"] for task in told["tasks"] if task["state"] == "FAILED"]
+        assert not failed, failed[0]
+        return any(task["state"] == "RUNNING" for task in told["tasks"])
+
+
+def _install(plugin: JarSet, directory: Path) -> None:
+    directory.mkdir(parents=True)
+    for jar in downloaded(plugin, print):
+        # Jackson finds its modules as services, which fails where worker and plugin have each their own.
+        if not jar.name.startswith("jackson-"):
+            (directory / jar.name).symlink_to(jar)

@@ -1,0 +1,76 @@
+"""Databases for tests: made from a template, each for one test."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from inbox.dev.ports import LOOPBACK
+from tests.support.kafka_topics import unique_name
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's URL for another database."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def create_database(server_url: str, name: str, *, template: str | None = None) -> str:
+    """Creates a database and returns its URL.
+
+    With `template` as a copy of that one, to which nobody may be connected.
+    """
+    statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    if template is not None:
+        statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(statement)
+    return with_database(server_url, name)
+
+
+def drop_database(server_url: str, name: str) -> None:
+    """Drops a database with all connections to it."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+class Copies:
+    """Copies of one database: the next is made, and the last is dropped, while a test runs.
+
+    Each takes the server a tenth of a second or more, most of it writing, and hundreds of tests want one.
+    """
+
+    def __init__(self, server_url: str, template: str) -> None:
+        self._server_url = server_url
+        self._template = template
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="copies")
+        self._next = self._thread.submit(self._make)
+        self._dropped: list[Future[None]] = []
+
+    def take(self) -> str:
+        """The name of a copy."""
+        taken, self._next = self._next, self._thread.submit(self._make)
+        return taken.result()
+
+    def give_back(self, name: str) -> None:
+        """Nobody needs it any more."""
+        self._dropped.append(self._thread.submit(drop_database, self._server_url, name))
+
+    def close(self) -> None:
+        """Drops what is left; raises what went wrong with any."""
+        self.give_back(self._next.result())
+        self._thread.shutdown()
+        for dropped in self._dropped:
+            dropped.result()
+
+    def _make(self) -> str:
+        name = unique_name("test")
+        create_database(self._server_url, name, template=self._template)
+        return name
+
+
+def by_way_of(database_url: str, port: int) -> str:
+    """The same database, reached through what listens at that port of this machine."""
+    parts = urlsplit(database_url)
+    login = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{login}@{LOOPBACK}:{port}").geturl()

@@ -1,0 +1,124 @@
+"""One route on one connection, without Kafka: batches of it are settled, and what became of each event is known."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from inbox.events import Event
+from inbox.failure_policy import FailureLimits, Order
+from inbox.handlers import LoadedHandler, Transaction
+from inbox.sink.batch import Column
+from inbox.sink.guards.handler_calls import UnwatchedCalls
+from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.settle.effects import Effect, HandlerEffect, TableEffect
+from inbox.sink.settle.evidence import Evidence
+from inbox.sink.settle.fast_path import settle_column
+from inbox.sink.settle.slow_path import RouteSettling
+from inbox.store.inbox.claims import Processed
+from inbox.store.inbox.dead_letters import DeadLetter
+from inbox.store.options import TableMode, TableTarget
+from inbox.store.postgres.batch_transaction import BatchTransaction
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.handler_session import HandlerSession
+from inbox.store.tables.writer import TableWriter
+from tests.support.records import record
+
+ROUTE_ID, PARTITION_ID = 1, 1
+
+
+class One:
+    """An event; `key` is the record's key, by default that of no other event. `document` None: a tombstone."""
+
+    def __init__(self, number: int, document: Any = None, *, key: str | None = None, type: str | None = None) -> None:  # noqa: A002
+        self.number, self.key, self.type = number, key or f"key {number}", type
+        self.value = document if isinstance(document, bytes | None) else json.dumps(document).encode()
+
+
+class Judged:
+    """`parked` and `waiting` are the numbers of events that were set aside, `errors` by number why."""
+
+    def __init__(
+        self,
+        connection: SinkConnection,
+        effect: Effect,
+        *,
+        handlers: bool,
+        careful: bool = False,
+        order: Order = Order.KEY,
+    ) -> None:
+        self.connection = connection
+        self._session = HandlerSession(connection)
+        self._transaction = BatchTransaction(connection, handlers=handlers)
+        self._route = BoundRoute("route", ROUTE_ID, effect, handlers=handlers)
+        self._careful = careful
+        self.limits = FailureLimits(order=order)
+        self.evidence = Evidence()
+        self._attempts = self._new_attempts()
+        self._held: dict[int, dict[bytes, int]] = {}
+        self._offset = 0
+        self.parked: list[int] = []
+        self.waiting: list[int] = []
+        self.errors: dict[int, str] = {}
+
+    def _new_attempts(self) -> Attempts:
+        processed = Processed("inbox")
+        return Attempts(
+            self.connection, self._session, self._transaction, processed, self.limits, evidence=self.evidence
+        )
+
+    def settle(self, *events: One) -> None:
+        """One batch, committed; where it is not, the next one begins at the same offset."""
+        column = Column()
+        for place, event in enumerate(events):
+            column.ids.append(UUID(int=event.number).bytes)
+            column.types.append(event.type)
+            column.records.append(record(self._offset + place, key=event.key.encode(), value=event.value))
+            column.partition_ids.append(PARTITION_ID)
+        self._transaction.begin()
+        try:
+            if self._careful:
+                result = RouteSettling(self._attempts, self._route, column, self._held).run()
+            else:
+                result = settle_column(self._attempts, self._route, column, self._held, lambda: None)
+            self._transaction.commit()
+        except BaseException:
+            self._transaction.rollback()
+            raise
+        self._offset += len(events)
+        for letter in sorted(result.letters, key=lambda letter: letter.record.offset()):
+            number = UUID(bytes=letter.event_id or bytes(16)).int
+            (self.parked if letter.state.value == "parked" else self.waiting).append(number)
+            self.errors[number] = str(letter.error)
+            if self.limits.order is Order.KEY:
+                self._hold(letter)
+
+    def expect_the_best(self) -> None:
+        """The next batch is sent at once, whatever became of those before."""
+        foresight = self._attempts.foresight[ROUTE_ID]
+        for each in (foresight.claims, foresight.effects, foresight.rows, foresight.distinct):
+            while not each.is_good:
+                each.learned(well=True)
+
+    def _hold(self, letter: DeadLetter) -> None:
+        keys = self._held.setdefault(PARTITION_ID, {})
+        keys.setdefault(letter.record.key() or b"", letter.record.offset())
+
+    def rows(self, query: str) -> Sequence[tuple[Any, ...]]:
+        return self.connection.execute(query.encode()).fetchall()
+
+    def sql(self, query: str) -> None:
+        self.connection.execute(query.encode(), prepare=False)
+
+
+def table_route(connection: SinkConnection, create: str, *, careful: bool = False, **target: Any) -> Judged:
+    """A route into the table `t`, made by `create`; by default its columns `id` and `amount`, in append mode."""
+    connection.execute(create.encode(), prepare=False)
+    target = {"mode": TableMode.APPEND, "columns": {"id": "/id", "amount": "/amount"}, **target}
+    writer = TableWriter(connection, TableTarget(name="public.t", **target))
+    return Judged(connection, TableEffect(writer), handlers=False, careful=careful)
+
+
+def handler_route(connection: SinkConnection, handler: Callable[[Event, Transaction], None]) -> Judged:
+    effect = HandlerEffect(LoadedHandler("handler", handler, batch=False), None, UnwatchedCalls())
+    return Judged(connection, effect, handlers=True)

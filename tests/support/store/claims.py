@@ -1,0 +1,25 @@
+"""Claims as a worker makes them, whatever generation it believes to be the youngest."""
+
+from uuid import UUID
+
+from inbox.store.inbox.claim_filters import OlderClaims
+from inbox.store.inbox.claims import Claims, Processed
+
+ROUTE = 1
+
+
+def claims_of(*numbers: int, first_offset: int = 10, partition_id: int = 1) -> Claims:
+    count = len(numbers)
+    return Claims(
+        ids=[UUID(int=number).bytes for number in numbers],
+        offsets=range(first_offset, first_offset + count),
+        hashes=[number.to_bytes(8, "big") for number in numbers],
+        partition_ids=[partition_id] * count,
+    )
+
+
+def in_generation(number: int, older: OlderClaims | None = None) -> Processed:
+    processed = Processed("inbox")
+    processed.generation = number
+    processed.older = older or OlderClaims()
+    return processed

@@ -1,0 +1,189 @@
+"""What a table route is to do, said slowly: one event after the other, in a dict.
+
+An event is made of leaves. A leaf knows the JSON text that the event carries and the value that the column is
+to hold, and neither is derived from the other by the code under test.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from inbox.events import Record
+from inbox.store.options import TableMode
+from tests.support.records import record
+
+
+class Leaf(NamedTuple):
+    """A JSON text, None where the key is missing, and what the column is to hold."""
+
+    text: str | None
+    expected: Any
+
+
+NOWHERE = Leaf(None, None)
+NULL = Leaf("null", None)
+
+COLUMNS: Mapping[str, tuple[str, str]] = {
+    "id": ("bigint", "/order/id"),
+    "amount": ("numeric", "/amount"),
+    "name": ("text", "/customer/na~1me"),
+    "flag": ("boolean", "/customer/~0flag"),
+    "at": ("timestamptz", "/at"),
+    "local": ("timestamp", "/times/1"),
+    "day": ("date", "/times/0"),
+    "tags": ("text[]", "/tags"),
+    "doc": ("jsonb", "/doc"),
+    "version": ("integer", "/version"),
+}
+"""Column -> (type, JSON pointer); `times` is an array in the event."""
+
+
+def texts() -> st.SearchStrategy[str]:
+    """Anything that both JSON and PostgreSQL can hold."""
+    odd = st.sampled_from(["", " ", "null", "NULL", "{}", "\\", "'", '"', "\U0001f980", "\u202e", "a\nb", "1.50"])
+    return odd | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
+
+
+def _decimal_text(negative: bool, whole: int, fraction: str) -> str:
+    return f"{'-' if negative else ''}{whole}{'.' if fraction else ''}{fraction}"
+
+
+decimals = st.builds(
+    _decimal_text, st.booleans(), st.integers(0, 10**30), st.text("0123456789", max_size=25)
+) | st.sampled_from(["1.50", "0.00", "100", "0.1000000000000000055511151231257827"])
+
+milliseconds = st.integers(-2_208_988_800_000, 4_102_444_800_000)  # the years 1900 to 2100
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(value: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=value)
+
+
+amounts = decimals.map(lambda text: Leaf(text, Decimal(text))) | decimals.map(
+    lambda text: Leaf(json.dumps(text), Decimal(text))
+)
+names = texts().map(lambda text: Leaf(json.dumps(text), text)) | st.booleans().map(
+    lambda value: Leaf(json.dumps(value), json.dumps(value))
+)
+flags = st.booleans().map(lambda value: Leaf(json.dumps(value), value))
+instants = milliseconds.map(lambda value: Leaf(str(value), moment(value))) | st.builds(
+    lambda value, hours: Leaf(json.dumps(moment(value).astimezone(tz=_zone(hours)).isoformat()), moment(value)),
+    milliseconds,
+    st.integers(-12, 12),
+)
+locals_ = milliseconds.map(lambda value: Leaf(str(value), moment(value).replace(tzinfo=None))) | milliseconds.map(
+    lambda value: Leaf(json.dumps(moment(value).replace(tzinfo=None).isoformat()), moment(value).replace(tzinfo=None))
+)
+days = milliseconds.map(lambda value: Leaf(str(value), moment(value).date())) | st.dates(
+    date(1900, 1, 1), date(2100, 1, 1)
+).map(lambda day: Leaf(json.dumps(day.isoformat()), day))
+tags = st.lists(st.none() | texts(), max_size=4).map(lambda values: Leaf(json.dumps(values), values))
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | texts(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(), inner, max_size=3),
+    max_leaves=5,
+).map(lambda value: Leaf(json.dumps(value), value))
+versions = st.integers(0, 4).map(lambda value: Leaf(str(value), value))
+KEYS = st.integers(1, 4).map(lambda value: Leaf(str(value), value)) | st.integers(1, 4).map(
+    lambda value: Leaf(f'"{value}"', value)
+)
+
+
+def _zone(hours: int) -> Any:
+    return timezone(timedelta(hours=hours))
+
+
+@dataclass(frozen=True)
+class OneEvent:
+    """An event for the table; `leaves` None: a tombstone of its key."""
+
+    key: int
+    leaves: Mapping[str, Leaf] | None
+
+    def record(self, offset: int) -> Record:
+        value = None if self.leaves is None else value_of(self.leaves).encode()
+        return record(offset, key=str(self.key).encode(), value=value)
+
+    def row(self) -> dict[str, Any]:
+        return {column: leaf.expected for column, leaf in (self.leaves or {}).items()}
+
+
+def value_of(leaves: Mapping[str, Leaf]) -> str:
+    """The event's JSON, put together by hand so that each leaf keeps its digits."""
+
+    def member(name: str, leaf: Leaf) -> list[str]:
+        return [] if leaf.text is None else [f"{json.dumps(name)}: {leaf.text}"]
+
+    def of(*members: list[str]) -> str:
+        return "{" + ", ".join(each for one in members for each in one) + "}"
+
+    times = [leaf.text for leaf in (leaves["day"], leaves["local"])]
+    if times[1] is None:
+        times.pop()
+    return of(
+        [f'"order": {of(member("id", leaves["id"]))}'],
+        member("amount", leaves["amount"]),
+        [f'"customer": {of(member("na/me", leaves["name"]), member("~flag", leaves["flag"]))}'],
+        member("at", leaves["at"]),
+        [f'"times": [{", ".join(text or "null" for text in times)}]'],
+        member("tags", leaves["tags"]),
+        member("doc", leaves["doc"]),
+        member("version", leaves["version"]),
+    )
+
+
+def events(*, tombstones: bool = False) -> st.SearchStrategy[OneEvent]:
+    """Events over few keys and few versions, so that they meet."""
+
+    def maybe(leaf: st.SearchStrategy[Leaf]) -> st.SearchStrategy[Leaf]:
+        return st.just(NOWHERE) | st.just(NULL) | leaf | leaf | leaf
+
+    alive = st.fixed_dictionaries(
+        {
+            "id": KEYS,
+            "amount": maybe(amounts),
+            "name": maybe(names),
+            "flag": maybe(flags),
+            "at": maybe(instants),
+            "local": maybe(locals_),
+            "day": maybe(days),
+            "tags": maybe(tags),
+            "doc": maybe(documents),
+            "version": maybe(versions),
+        }
+    ).map(lambda leaves: OneEvent(leaves["id"].expected, leaves))
+    dead = st.integers(1, 4).map(lambda key: OneEvent(key, None))
+    return alive | dead if tombstones else alive
+
+
+class Model:
+    """The table, as a list of rows for `append` and by key for the others."""
+
+    def __init__(self, mode: TableMode) -> None:
+        self._mode = mode
+        self._all: list[dict[str, Any]] = []
+        self._by_key: dict[int, dict[str, Any]] = {}
+
+    def apply(self, batch: Sequence[OneEvent]) -> None:
+        for event in batch:
+            if event.leaves is None:
+                self._by_key.pop(event.key, None)
+            elif self._mode is TableMode.APPEND:
+                self._all.append(event.row())
+            elif (there := self._by_key.get(event.key)) is None or self._overwrites(event.row(), there):
+                self._by_key[event.key] = event.row()
+
+    def _overwrites(self, row: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+        if self._mode is TableMode.NEWEST:
+            new, old = row["version"], there["version"]
+            return new is not None and (old is None or new > old)
+        return self._mode is TableMode.UPSERT
+
+    def rows(self) -> list[dict[str, Any]]:
+        return self._all if self._mode is TableMode.APPEND else [self._by_key[key] for key in sorted(self._by_key)]

@@ -1,0 +1,56 @@
+"""A table route over `t`, as tests write through it."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from inbox.errors import EventError
+from inbox.events import Record
+from inbox.store.options import TableMode, TableTarget
+from inbox.store.postgres.connection import SinkConnection
+from inbox.store.tables.parameters import TableEvents
+from inbox.store.tables.writer import TableWriter
+from tests.support.records import record
+
+
+class Route:
+    """A table route over `t`, and a way to write to it."""
+
+    def __init__(self, connection: SinkConnection, columns: Mapping[str, str], **changes: Any) -> None:
+        self.connection = connection
+        changes = {"mode": TableMode.APPEND, "name": "public.t", **changes}
+        self.writer = TableWriter(connection, TableTarget(columns=columns, **changes))
+
+    def write(self, *records: Record) -> None:
+        with self.connection.transaction():
+            self.writer.write(self.connection, events_of(*records))
+
+    def refusal(self, one: Record) -> str:
+        """What is said of an event that cannot be written."""
+        with pytest.raises(EventError) as failed:
+            self.write(one)
+        return str(self.writer.explain(self.connection, events_of(one), failed.value))
+
+    def refused(self, *records: Record) -> list[int]:
+        """Which of the events can never be written."""
+        return sorted(self.writer.find(self.connection, events_of(*records)).refused)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return self.connection.execute("SELECT * FROM t ORDER BY 1").fetchall()
+
+    def texts(self, expression: str) -> list[str | None]:
+        """What the rows hold, as PostgreSQL writes it."""
+        return [row[0] for row in self.connection.execute(f"SELECT ({expression})::text FROM t ORDER BY 1".encode())]  # noqa: S608
+
+
+MakeRoute = Callable[..., Route]
+
+
+def events_of(*records: Record) -> TableEvents:
+    return TableEvents([bytes(16)] * len(records), [None] * len(records), records)
+
+
+def of(document: Any, offset: int = 0, key: bytes | None = None) -> Record:
+    return record(offset, key=key, value=json.dumps(document).encode())

@@ -1,0 +1,83 @@
+"""What a session is pinned to, decided from what the server says of it."""
+
+import pytest
+
+from inbox.store.postgres.session_settings import ASKED, OWN_PATH, Found, Limits, begin, found, local, local_path, pins
+
+VALUES = {
+    "search_path": '"$user", public',
+    "synchronous_commit": "on",
+    "row_security": "on",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_session_timeout": "0",
+    "default_transaction_read_only": "off",
+}
+
+
+def session(*, pooled: bool = False, read_only: bool = False, **values: str) -> Found:
+    return Found(pooled, {**VALUES, **values}, read_only)
+
+
+def test_a_process_id_that_the_server_does_not_know_is_a_poolers() -> None:
+    rows = [(5532, name, value, "default") for name, value in VALUES.items()]
+    assert not found(5532, rows).pooled
+    assert found(-1889032483, rows).pooled
+
+
+@pytest.mark.parametrize(
+    ("source", "is_the_servers"),
+    [("configuration file", True), ("command line", True), ("user", False), ("database", False), ("session", False)],
+)
+def test_only_the_servers_own_configuration_makes_it_read_only(source: str, is_the_servers: bool) -> None:
+    assert found(1, [(1, "default_transaction_read_only", "on", source)]).server_is_read_only is is_the_servers
+
+
+def test_a_default_of_the_role_is_overruled_and_one_of_the_server_is_not() -> None:
+    name = "default_transaction_read_only"
+    assert pins(session(default_transaction_read_only="on"), Limits(), {})[name] == "off"
+    assert name not in pins(session(default_transaction_read_only="on", read_only=True), Limits(), {})
+    assert name not in pins(session(), Limits(), {}), "so that a later change of the server's is seen"
+
+
+def test_a_server_without_a_setting_is_not_asked_for_it() -> None:
+    old = Found(False, {name: value for name, value in VALUES.items() if name != "idle_session_timeout"}, False)
+    assert set(pins(old, Limits(), {"transaction_timeout": "0"})) & set(ASKED) == {
+        "search_path",
+        "statement_timeout",
+        "lock_timeout",
+        "transaction_timeout",
+    }
+
+
+def test_a_shared_session_is_pinned_to_what_the_user_set_too() -> None:
+    assert pins(session(pooled=True, synchronous_commit="local"), Limits(), {})["synchronous_commit"] == "local"
+    assert "synchronous_commit" not in pins(session(), Limits(), {})
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_names_are_looked_up_in_postgresqls_own_schema(pooled: bool) -> None:
+    assert pins(session(pooled=pooled, search_path="app, public"), Limits(), {})["search_path"] == OWN_PATH
+
+
+def test_the_users_path_is_his_own_text() -> None:
+    assert local_path('"$user", public') == 'SET LOCAL search_path = "$user", public'
+    assert local_path("") == "SET LOCAL search_path = ''"
+
+
+def test_what_a_transaction_cannot_change_is_not_in_its_pins() -> None:
+    statements = local(pins(session(pooled=True), Limits(), {}))
+    assert "SET LOCAL TimeZone = 'UTC'" in statements
+    assert f"SET LOCAL search_path = {OWN_PATH}" in statements
+    assert "default_transaction" not in statements
+    assert "idle_session_timeout" not in statements
+
+
+@pytest.mark.parametrize(
+    ("read_only", "server", "ends"), [(False, False, "READ WRITE"), (True, False, "READ ONLY"), (False, True, "RABLE")]
+)
+def test_begin_states_its_modes(read_only: bool, server: bool, ends: str) -> None:
+    statement = begin(read_only=read_only, server_is_read_only=server)
+    assert statement.startswith("BEGIN ISOLATION LEVEL READ COMMITTED")
+    assert statement.endswith(ends)

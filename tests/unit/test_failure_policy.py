@@ -1,0 +1,31 @@
+"""What becomes of an event that failed, without clock and I/O."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inbox.failure_policy import LONGEST_PAUSES, FailureLimits, Verdict, after_failure, pause_before_attempt
+
+
+@given(attempts=st.integers(1, 1000), limit=st.integers(1, 1000))
+def test_an_event_that_can_never_succeed_is_parked_at_once(attempts: int, limit: int) -> None:
+    assert after_failure(certain=True, attempts=attempts, limits=FailureLimits(attempts=limit)) is Verdict.PARK
+
+
+@given(limit=st.integers(1, 100))
+def test_a_handlers_exception_is_tried_exactly_as_often_as_the_limit_says(limit: int) -> None:
+    limits = FailureLimits(attempts=limit)
+    verdicts = [after_failure(certain=False, attempts=n, limits=limits) for n in range(1, limit + 1)]
+    assert verdicts == [Verdict.AGAIN] * (limit - 1) + [Verdict.PARK]
+
+
+@given(attempts=st.integers(1, 10_000))
+def test_a_pause_before_an_attempt_is_short_for_the_batch_waits_with_it(attempts: int) -> None:
+    assert 0 < pause_before_attempt(attempts, 0.0) <= pause_before_attempt(attempts + 1, 0.0) <= 0.32
+
+
+@given(st.lists(st.integers(1, 20), max_size=1000))
+def test_however_many_events_fail_the_pauses_of_a_batch_are_bounded(attempts: list[int]) -> None:
+    paused = 0.0
+    for tries in attempts:
+        paused += pause_before_attempt(tries, paused)
+    assert paused <= LONGEST_PAUSES + 1e-9
