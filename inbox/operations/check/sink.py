@@ -117,7 +117,7 @@ class _Examination(Examination):
         except InboxError:
             return  # the rights were asked for
         findings = {"rights beyond need": of_role, "retention": of_retention}
-        self.findings += [Finding(subject, Verdict.ADVICE, advice) for subject, advice in findings.items() if advice]
+        self.findings.extend(Finding(subject, Verdict.ADVICE, advice) for subject, advice in findings.items() if advice)
 
     def _advise_on_durability(self) -> None:
         targets = [target.name for _, target in table_routes(self._settings.routes)]

@@ -37,7 +37,7 @@ CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner};
 
 _TAIL = "RESET search_path;\n"
 
-_VERSIONS = dict.fromkeys((VERSION_TABLE, OUTBOX_VERSION_TABLE, EXISTING_VERSION_TABLE), whole("SELECT"))
+_VERSIONS: Rights = {table: whole("SELECT") for table in (VERSION_TABLE, OUTBOX_VERSION_TABLE, EXISTING_VERSION_TABLE)}
 
 # In one transaction, so that a sink at work has its rights all the time.
 _GRANT = """\
