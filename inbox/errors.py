@@ -1,12 +1,12 @@
 """What can go wrong, named by what happens next.
 
 InboxError
-├─ StartupError    wrong configuration or nothing to start with: says how to mend it, exit 3
-├─ EventError      this event can never succeed: it is isolated and parked, the sink goes on
+├─ StartupError    wrong configuration or nothing to start with: says how to fix it, exit 3
+├─ EventError      this event can never succeed: it is isolated and parked, the sink continues
 ├─ TryAgainError   an outage, not the event's fault: roll back, pause, back off; never a dead letter
 │  ├─ SmallerBatchError   the same events may succeed with fewer at a time
 │  └─ UnprovenError       the same events are judged again, beside those that came meanwhile
-└─ HaltError       going on could lose or repeat an event: exit 4
+└─ HaltError       continuing could lose or repeat an event: exit 4
    ├─ LostPlaceError   because the log no longer has what the ledger expects
    └─ UnreadableError  because the log has something there that nobody can read, or a gap without a reason
 
@@ -70,8 +70,8 @@ class TryAgainError(InboxError):
 
     Attributes:
         away: whose outage it is: `handler`, `database` or `kafka`.
-        reason: the kind of failure, one of few, for metrics; a change of it is told once.
-        alert: waiting alone may not mend it, a person should look.
+        reason: the kind of failure, one of few, for metrics; a change of it is reported once.
+        alert: waiting alone may not fix it, a person should look.
     """
 
     # Here too, since a handler may raise a subclass whose __init__ does not call this one.
@@ -101,7 +101,7 @@ class UnprovenError(TryAgainError):
 
 
 class HaltError(InboxError):
-    """Going on could lose or repeat an event; a person has to decide."""
+    """Continuing could lose or repeat an event; a person has to decide."""
 
 
 class OrderHaltError(HaltError):

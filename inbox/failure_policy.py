@@ -52,7 +52,7 @@ def after_failure(*, certain: bool, attempts: int, limits: FailureLimits) -> Ver
 def pause_before_attempt(attempts: int, paused: float) -> float:
     """Seconds before the next try of one event after `attempts` failures: short, for its batch waits with it.
 
-    `paused` is for how long the batch has waited so already: where many events fail, time does not mend them.
+    `paused` is for how long the batch has waited so already: where many events fail, time does not fix them.
     """
     return min(0.005 * float(2 ** min(attempts - 1, 6)), max(0.0, LONGEST_PAUSES - paused))
 

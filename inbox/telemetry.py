@@ -196,7 +196,7 @@ class Outage:
 
 
 class Pauses:
-    """The partitions of one worker that are paused because of their dead letters: told at the start and at the end."""
+    """The partitions of a worker that are paused because of their dead letters, reported at the start and at the end."""
 
     def __init__(self) -> None:
         self.partitions: frozenset[object] = frozenset()
@@ -212,7 +212,7 @@ class Pauses:
                 "partitions-paused",
                 partitions=sorted(map(str, begun)),
                 reason="more dead letters within an hour than [failures] halt_above",
-                remedy="see `inbox dead-letters list`; a retry or a discard lets them go on, and so does time",
+                remedy="see `inbox dead-letters list`; a retry or a discard lets them continue, and so does time",
             )
         if ended := before - self.partitions:
             log().info("partitions-resumed", partitions=sorted(map(str, ended)))

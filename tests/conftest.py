@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-# hundreds of processes of `inbox` are started; where this is set, each would compile all of it anew
+# hundreds of processes of `inbox` are started; where this is set, each would compile all of it again
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from inbox.dev import backends  # noqa: E402

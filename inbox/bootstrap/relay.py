@@ -37,7 +37,7 @@ def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
     """Find what a relay needs; False when `stop` was set before.
 
     Raises:
-        StartupError: something is missing or wrong; waiting would not mend it.
+        StartupError: something is missing or wrong; waiting would not fix it.
         TryAgainError: the database or the brokers did not answer within `[database] start_timeout`.
     """
     if settings.outbox.relay is not RelayKind.INBOX:
@@ -168,7 +168,7 @@ def existing_problems(connection: SinkConnection, schema: str, existing: Existin
 
 
 def _shape_now(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
-    """A table that does not fit any more is an outage to a relay that runs: it may be mended meanwhile."""
+    """A table that does not fit any more is an outage to a relay that runs: it may be fixed meanwhile."""
     try:
         return shape_of(connection, existing)
     except StartupError as error:
@@ -176,7 +176,7 @@ def _shape_now(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
 
 
 def clock_of_sleepers() -> Callable[[], float]:
-    """A clock that goes on while the machine is suspended, where there is one."""
+    """A clock that continues while the machine is suspended, where there is one."""
     if sys.platform == "linux":
         return lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic

@@ -1,4 +1,4 @@
-"""Waiting for servers that do not answer yet, and giving that up at once when told to stop."""
+"""Waiting for servers that do not answer yet, and giving that up at once when asked to stop."""
 
 import random
 import threading
@@ -16,7 +16,7 @@ _LOOK_SECONDS = 0.05
 
 
 class StopSignal(Protocol):
-    """Says that the program shall end; a `threading.Event` is one."""
+    """Says that the program should end; a `threading.Event` is one."""
 
     def is_set(self) -> bool: ...
     def wait(self, timeout: float) -> bool: ...

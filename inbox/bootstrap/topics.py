@@ -127,8 +127,8 @@ def _starts_of_group(cluster: Cluster, partitions: Sequence[TopicPartition]) -> 
     if members := cluster.foreign_members():
         # A consumer that was killed leaves within its session's time-out, so it is waited for.
         raise TryAgainError(
-            f'group {cluster.group_id} has other consumers ({members}), and [sink] start = "group" goes on where they '
-            "stop; stop them first, or what they take meanwhile is applied again",
+            f'group {cluster.group_id} has other consumers ({members}), and [sink] start = "group" continues where '
+            "they stop; stop them first, or what they take meanwhile is applied again",
             away="kafka",
             reason="group",
         )
@@ -198,7 +198,7 @@ class Explanation:
         return self.of_unreadable(error) if isinstance(error, UnreadableError) else self.of_place(error)
 
     def of_unreadable(self, error: UnreadableError) -> HaltError:
-        """With the command that goes on where the log can be read again."""
+        """With the command that continues where the log can be read again."""
         if error.at is None or error.gap is not None:
             return error
         at = TopicPartition(*error.at)

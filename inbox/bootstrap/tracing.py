@@ -80,7 +80,7 @@ class Tracing:
     def _span(self, name: str, attributes: Mapping[str, Any], links: "list[Link]") -> Iterator["Span"]:
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
-        # An exception's text may quote an event, so that its class alone is told.
+        # An exception's text may quote an event, so that its class alone is recorded.
         with self._tracer.start_as_current_span(
             name,
             kind=SpanKind.CONSUMER,

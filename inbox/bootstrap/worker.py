@@ -68,7 +68,7 @@ def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
     """Find everything that a start needs; None when `stop` was set before all was found.
 
     Raises:
-        StartupError: something is missing or wrong; waiting would not mend it.
+        StartupError: something is missing or wrong; waiting would not fix it.
         TryAgainError: the database or the brokers did not answer within `[database] start_timeout`.
         HaltError: the log no longer fits the ledger.
     """

@@ -16,7 +16,7 @@ _SECONDS_BETWEEN = 2.0
 
 
 class PlaceFile:
-    """Written anew every few seconds, whole or not at all; removed once the audit is complete."""
+    """Rewritten every few seconds, whole or not at all; removed once the audit is complete."""
 
     def __init__(self, path: Path, of: Mapping[str, Any]) -> None:
         self._path = path

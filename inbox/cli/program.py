@@ -115,7 +115,7 @@ def _open_what_is_closed() -> None:
 
 
 def _flushed() -> bool:
-    """Whether stdout took everything; if not, the interpreter shall not complain of it once more at its end."""
+    """Whether stdout took everything; if not, the interpreter must not complain of it once more at its end."""
     try:
         sys.stdout.flush()
     except OSError as error:

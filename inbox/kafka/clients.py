@@ -28,7 +28,7 @@ def made(make: Callable[[], Client]) -> Client:
 def ended_within(seconds: float, action: Callable[[], object]) -> bool:
     """Whether `action` came to its end in time; what it raised is raised.
 
-    Otherwise it goes on, on a thread that keeps no process alive.
+    Otherwise it continues, on a thread that keeps no process alive.
     """
     raised: list[BaseException] = []
 

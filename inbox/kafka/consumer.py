@@ -190,7 +190,7 @@ class GroupConsumer:
         self.outage.refused(error, where, failure)
 
     def _on_error(self, error: KafkaError) -> None:
-        """librdkafka's own news, from within `take`: mostly a broker that is away, which it mends itself."""
+        """librdkafka's own news, from within `take`: mostly a broker that is away, which it repairs itself."""
         self.outage.happened(error)
 
     def _on_statistics(self, text: str) -> None:

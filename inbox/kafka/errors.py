@@ -38,7 +38,7 @@ class Meaning:
 _NO_BROKER = Meaning("no broker answers", Fate.WAIT, "brokers")
 _NO_LEADER = Meaning("a partition has no leader, or a new one", Fate.WAIT, "leader")
 _NO_COORDINATOR = Meaning("the group has no coordinator, or a new one", Fate.WAIT, "coordinator")
-_REJOINING = Meaning("the group is being put together anew", Fate.WAIT, "group")
+_REJOINING = Meaning("the group is rebalancing", Fate.WAIT, "group")
 _LOGIN = Meaning("login refused", Fate.ALERT, "login", "check [kafka] security.protocol and sasl.*")
 _TLS = Meaning(
     "the TLS handshake failed",
@@ -47,7 +47,7 @@ _TLS = Meaning(
     "check [kafka] ssl.* and the brokers' certificate: its authority, its dates, the host that it names",
 )
 _NO_TOPIC = Meaning(
-    "the topic or partition is gone", Fate.ALERT, "topic", "restore it; a topic made anew halts, see `inbox resume`"
+    "the topic or partition is gone", Fate.ALERT, "topic", "restore it; a recreated topic halts, see `inbox resume`"
 )
 _LOG_GONE = Meaning(
     "the log no longer has the offset that the ledger expects",
@@ -73,7 +73,7 @@ _SAME_INSTANCE = Meaning(
     "give each worker a group.instance.id of its own",
 )
 _FATAL = Meaning(
-    "librdkafka does not go on with this client", Fate.HALT, "fatal", "fix what the error names, then start again"
+    "librdkafka does not continue with this client", Fate.HALT, "fatal", "fix what the error names, then start again"
 )
 _REFUSED_BY_GROUP = Meaning(
     "the group does not take this member", Fate.ALERT, "group", "compare [kafka] with the group's other members"
@@ -149,7 +149,7 @@ MEANINGS: Mapping[int, Meaning] = {
     KafkaError._FATAL: _FATAL,
 }
 
-UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the error up, and mend what it names")
+UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the error up, and fix what it names")
 
 
 def meaning_of(code: int) -> Meaning:
@@ -206,7 +206,7 @@ def _meaning(error: KafkaError) -> Meaning:
 
 
 def at_start(error: KafkaException, doing: str) -> InboxError:
-    """As `translated`, but what is refused is a StartupError: waiting mends no password and grants no right."""
+    """As `translated`, but what is refused is a StartupError: waiting fixes no password and grants no right."""
     cause: KafkaError = error.args[0]
     if is_refusal(cause):
         return StartupError(str(translated(cause, doing)))

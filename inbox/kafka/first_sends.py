@@ -8,7 +8,7 @@ goes to a known one once all partitions of its topic are known.
 """
 
 FORGET_SECONDS = 600.0
-"""Brokers forget a producer that was silent for `producer.id.expiration.ms`, a day unless set; so begin anew before."""
+"""Brokers forget a producer that was silent for `producer.id.expiration.ms`, a day by default; begin again before."""
 
 _MOST_KEYS = 10_000
 

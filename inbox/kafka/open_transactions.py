@@ -1,4 +1,4 @@
-"""Since when a producer's open transaction has held a partition up: its last stable offset stands, its log goes on.
+"""Since when a producer's open transaction has held a partition up: its last stable offset stands, its log continues.
 
 `read_committed` delivers nothing behind the first record of a transaction that is neither committed nor aborted, and
 the lag is counted up to there: it is 0, however much waits. Brokers abort a transaction after its producer's

@@ -7,7 +7,7 @@ CLIENT_ID = "kafka-inbox"
 """`client.id` of the sink's members, unless the user sets another."""
 
 GUARDED: Mapping[str, tuple[str, str]] = {
-    "enable.auto.commit": ("false", "Kafka is told about offsets only after the database commit"),
+    "enable.auto.commit": ("false", "Kafka learns the offsets only after the database commit"),
     "enable.auto.offset.store": ("false", "the ledger decides where to read from"),
     "auto.offset.reset": ("error", "an offset that the log no longer has must halt the sink, not move it"),
     "isolation.level": ("read_committed", "aborted records must never be applied"),
@@ -27,7 +27,7 @@ LOADS_CODE = frozenset({"plugin.library.paths", "sasl.kerberos.kinit.cmd", "ssl.
 DEFAULTS: Mapping[str, tuple[str, str]] = {
     "session.timeout.ms": (
         "6000",
-        "what a crashed worker or restarted brokers held up goes on after six seconds, not 45",
+        "what a crashed worker or restarted brokers held up resumes after six seconds, not 45",
     ),
     "heartbeat.interval.ms": ("1000", "a worker that joins or leaves is noticed within a second"),
     "reconnect.backoff.max.ms": ("2000", "a broker that is back is found within two seconds"),

@@ -18,7 +18,7 @@ _LOOK_SECONDS = 5.0
 
 
 class Rotation:
-    """Looks after the files of `settings`; `reload` reads the whole configuration anew."""
+    """Looks after the files of `settings`; `reload` reads the whole configuration again."""
 
     def __init__(
         self,

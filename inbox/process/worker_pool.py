@@ -1,7 +1,7 @@
 """Which worker of a crew is started, ended or given up, and when: no process is touched here.
 
 A worker that dies is started again, later each time. One that halts ends the crew with its exit code: the others would
-go on where a person has to decide. So does one that cannot start, unless others are at work: what changed since they
+continue where a person has to decide. So does one that cannot start, unless others are at work: what changed since they
 started, such as a password that the server does not know yet, is no reason to end them.
 """
 
@@ -18,7 +18,7 @@ from inbox.process.exit_codes import FOUND_A_FAILURE, HALT, STARTUP, USAGE
 _CANNOT_START = frozenset({USAGE, STARTUP})
 _TERMINATED = 128 + SIGTERM
 _STEADY_SECONDS = 60.0
-"""Whoever lived that long begins with short pauses again."""
+"""A worker that ran this long restarts with the shortest pause again."""
 
 
 class Start(NamedTuple):
@@ -118,7 +118,7 @@ class Crew:
         return max(0.0, place.start_at - now) if place.phase is _Phase.WAITING else None
 
     def replace_all(self) -> None:
-        """Every worker that runs now shall give way to a new one, one after the other."""
+        """Every worker that runs now should give way to a new one, one after the other."""
         for place in self._places:
             place.outdated = place.phase is _Phase.RUNNING
 

@@ -1,8 +1,8 @@
 """When a relay may send: pure, no clock, no I/O.
 
 The row in the database says who is the active relay, by the database's clock. The relay counts from the moment at which
-it *asked* for its lease, by a clock that goes on while the machine sleeps, so it stops before another may begin.
-A relay that was stopped and goes on finds its time over. What librdkafka has queued by then goes out all the same: it
+it *asked* for its lease, by a clock that continues while the machine sleeps, so it stops before another may begin.
+A relay that was stopped and resumes finds its time over. What librdkafka has queued by then goes out all the same: it
 is a part of the outbox in the outbox's order, so it repeats events, and reorders none.
 """
 

@@ -86,7 +86,7 @@ class Relay:
         """Until it is stopped, or the outbox is empty where that was asked for.
 
         Raises:
-            StartupError, HaltError: going on makes no sense.
+            StartupError, HaltError: continuing makes no sense.
         """
         try:
             while not (self._stopped or self._serve_or_wait()):

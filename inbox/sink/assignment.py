@@ -105,7 +105,7 @@ class Assignment:
         """The ledger as it is; `idle` says that nothing was in flight or taken when it was read.
 
         Returns:
-            The partitions that must not be taken from until they are placed anew.
+            The partitions that must not be taken from until they are placed again.
 
         Raises:
             HaltError: two workers keep taking a partition from each other.
@@ -212,7 +212,7 @@ class Assignment:
         """A fence did not move them: take nothing more, and ask the ledger whose they are."""
         for partition in partitions:
             each = self.partitions.get(partition)
-            # One that was assigned anew meanwhile is acquired anyway.
+            # One that was assigned again meanwhile is acquired anyway.
             if each is not None and each.phase in (Phase.ACTIVE, Phase.PLACING):
                 each.phase = Phase.LOOKING
 

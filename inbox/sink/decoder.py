@@ -24,7 +24,7 @@ _TOMBSTONE = EventError(
 # surfaces as a SystemError; called by the interpreter once it has specialized the call, only somewhere later.
 _headers_of: Callable[[Record], list[Header] | None] = methodcaller("headers")
 _UNREADABLE_HEADERS = EventError(
-    "a header's name is not valid UTF-8, so that none of the record's headers can be read; mend its producer"
+    "a header's name is not valid UTF-8, so that none of the record's headers can be read; fix its producer"
 )
 
 _HEADER_BYTES = 200

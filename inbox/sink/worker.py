@@ -127,7 +127,7 @@ class Worker:
         """Until `stop` or the ends are reached.
 
         Raises:
-            HaltError: going on could lose or repeat an event.
+            HaltError: continuing could lose or repeat an event.
         """
         self._writer.start()
         self._consumer.subscribe(
@@ -429,7 +429,7 @@ class Worker:
         self.progress.lag = sum(self._show_lag(partition) for partition in self._assignment.all_active())
 
     def _remind(self) -> None:
-        """Tell Kafka again what it was told: a tool may have reset the group's offsets, or they expired."""
+        """Tell Kafka again what was committed: a tool may have reset the group's offsets, or they expired."""
         self._remind_at = self._told_at + _REMIND_SECONDS
         if settled := self._assignment.settled_offsets():
             self._consumer.tell(settled)

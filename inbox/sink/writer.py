@@ -81,7 +81,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
 
     def start(self) -> None:
-        # The polling thread is busy with Python; a writer that has PostgreSQL's answer shall not wait the
+        # The polling thread is busy with Python; a writer that has PostgreSQL's answer must not wait the
         # interpreter's usual 5 ms for its turn, ten times a batch.
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._thread.start()

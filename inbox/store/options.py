@@ -11,7 +11,7 @@ from pydantic import SecretStr
 class DatabaseOptions:
     """`[database]`: the libpq URL, the schema of the inbox's own tables, how long to wait at the start (seconds).
 
-    `takeover_timeout_seconds`: how long a new owner of a partition lets the transaction of the one before go on
+    `takeover_timeout_seconds`: how long a new owner of a partition lets the transaction of the one before continue
     before it ends that session; 0 for never. `statement_timeout_seconds`: after how long the server cancels a
     statement; 0 for never, None for what the role or the URL says.
     """

@@ -1,4 +1,4 @@
-"""Replays: what the ledger goes over again, and which claims were made anew for one."""
+"""Replays: what the ledger goes over again, and which claims were made again for one."""
 
 import sqlalchemy as sa
 from alembic import op

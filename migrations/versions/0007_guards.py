@@ -23,7 +23,7 @@ FUNCTIONS = (
     "forget_claims(uuid[], integer)",
 )
 
-# Whoever may delete claims today is a sink that goes on by these functions; a migration by a superuser leaves them to
+# Whoever may delete claims today is a sink that continues by these functions; a migration by a superuser leaves them to
 # the owner of the tables.
 HAND_OVER: LiteralString = """
 DO $$
@@ -53,7 +53,7 @@ END $$
 
 
 def upgrade() -> None:
-    """What an older sink does with the rights that it has goes on to work."""
+    """What an older sink does with the rights that it has continues to work."""
     op.create_table(
         "retention",
         sa.Column("singleton", sa.Boolean, nullable=False, server_default=sa.text("true")),

@@ -79,7 +79,7 @@ def regrow(connection: psycopg.Connection, kind: Kind, counts: Sequence[int]) ->
 
 
 def add(connection: psycopg.Connection, kind: Kind, generation: int, count: int, *, ago: int = 0) -> None:
-    """Into one generation, after which `ago` other claims were made; its index is made anew, since that is quicker."""
+    """Into one generation, after which `ago` other claims were made; its index is created again, which is quicker."""
     if count <= 0:
         return
     table = table_of(generation)

@@ -1,4 +1,4 @@
-"""Writes the chart's page anew from its values: `make chart-docs`."""
+"""Writes the chart's page again from its values: `make chart-docs`."""
 
 import subprocess
 import sys

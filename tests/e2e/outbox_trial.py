@@ -67,7 +67,7 @@ class Findings:
 
 
 class OutboxTrial:
-    """One outbox, two relays, a sink at the end. Writers go on, more slowly, as long as harm is done."""
+    """One outbox, two relays, a sink at the end. Writers continue, more slowly, as long as harm is done."""
 
     def __init__(
         self, directory: Path, *, url: str, servers: str, topic: str, transactional: bool, restart: Callable[[], None]

@@ -41,7 +41,7 @@ def rows_of(text: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows}
 
 
-# Four kills cost a weak consumer 100 orders each at most; it shall still come to the fifth, at three quarters.
+# Four kills cost a weak consumer 100 orders each at most; it should still come to the fifth, at three quarters.
 ORDERS = 1800
 
 

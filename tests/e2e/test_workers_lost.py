@@ -1,4 +1,4 @@
-"""A worker that is killed, or stopped in the middle of a transaction: the others go on within a bound."""
+"""A worker that is killed, or stopped in the middle of a transaction: the others continue within a bound."""
 
 import json
 import os

@@ -69,7 +69,7 @@ class Injection:
         self._note(f"{fault}")
         try:
             self._act(fault)
-        except Exception as error:  # noqa: BLE001 - the trial goes on, and fails at its end
+        except Exception as error:  # noqa: BLE001 - the trial continues, and fails at its end
             self.failed.append(f"{fault}: {error}")
         else:
             with self._lock:

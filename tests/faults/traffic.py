@@ -1,4 +1,4 @@
-"""A producer that goes on sending while its broker is killed, and knows what of it was committed."""
+"""A producer that continues sending while its broker is killed, and knows what of it was committed."""
 
 import random
 from collections.abc import Callable, Mapping

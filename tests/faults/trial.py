@@ -132,7 +132,7 @@ class Trial:
         return Pod(self._config, self._directory / f"{name}.log", self._environment)
 
     def _send_under_faults(self, injection: Injection) -> None:
-        """Traffic goes on until the last fault is over, for some wait for a COMMIT."""
+        """Traffic continues until the last fault is over, for some wait for a COMMIT."""
         began, faults = time.monotonic(), plan(self._seed, workers=WORKERS, every=EVENTS_A_FAULT)
         upcoming = next(faults)
         while self._sent < EVENTS or time.monotonic() - began < 60 * MINUTES:

@@ -48,7 +48,7 @@ def _endings(_: click.Context, __: click.Parameter, text: str | None) -> frozens
     "place",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Keep the place in FILE, and go on from there if it exists; it is removed at the end.",
+    help="Keep the place in FILE, and continue from there if it exists; it is removed at the end.",
 )
 @click.option(
     "--list",
@@ -77,7 +77,7 @@ def audit(
     """Read the topics again, beside the running sink, and account for every offset below the ledger's.
 
     Each is applied, a duplicate, filtered, a dead letter, or its claim is missing: then the exit code is 1, and the
-    command that mends it is told. Claims whose event the log does not have are found too. Claims are what it can see:
+    command that fixes it is told. Claims whose event the log does not have are found too. Claims are what it can see:
     what somebody changed in your tables since it cannot.
     """
     if quick and (from_offset is not None or until_offset is not None or place is not None or listed):

@@ -28,7 +28,7 @@ def check(config: Path | None, properties: tuple[tuple[str, str], ...], as_json:
     """Tell all that stands in the way of a start, at once.
 
     Each problem comes with its remedy, and nothing is changed. Without [sink] and [[routes]] it is the relay that is
-    looked at, which needs only [database], [kafka] and [outbox]. The exit code is 1 if anything is amiss, of which an
+    looked at, which needs only [database], [kafka] and [outbox]. The exit code is 1 if anything is wrong, of which an
     advice is no part, and 3 if the configuration itself cannot be used.
     """
     settings = any_settings(config, properties)

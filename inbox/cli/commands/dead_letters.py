@@ -151,7 +151,7 @@ def discard(
 ) -> int:
     """Give dead letters up, for good: a duplicate of such an event is not applied later either.
 
-    What waits behind them stays, and is told with the command that applies it.
+    What waits behind them stays, and is reported with the command that applies it.
     """
     _require_some(selection, everything)
     options = database_settings(config).database

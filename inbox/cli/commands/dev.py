@@ -48,7 +48,7 @@ def demo(keep: bool, outbox: bool) -> int:
 
 @contextmanager
 def _extra() -> Iterator[None]:
-    """Turns the absence of a package of the extra into the sentence that mends it."""
+    """Turns the absence of a package of the extra into the sentence that fixes it."""
     try:
         yield
     except ImportError as error:

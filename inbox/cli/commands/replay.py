@@ -213,7 +213,7 @@ def list_(config: Path | None, as_json: bool) -> None:
 @click.option("--execute", is_flag=True, help="Do it; without this only what would be done is shown.")
 @json_option
 def cancel_(config: Path | None, replay_id: int, execute: bool, as_json: bool) -> int:
-    """End a replay where it is; the sink goes on from where the ledger stood before it.
+    """End a replay where it is; the sink continues from where the ledger stood before it.
 
     What it settled again stays so, and nothing is lost: all that it leaves out was settled before.
     """
@@ -233,7 +233,7 @@ def cancel_(config: Path | None, replay_id: int, execute: bool, as_json: bool) -
     for each in found.ranges:
         print_text(
             f"{each.address}: at {each.next_offset} of {each.from_offset} up to {each.until_offset}; "
-            f"goes on from {each.ledger_offset}"
+            f"continues from {each.ledger_offset}"
         )
     print_text(
         f"replay {replay_id} is {found.state.value}" if execute else "nothing was changed; add --execute to do it"

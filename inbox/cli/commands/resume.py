@@ -24,8 +24,8 @@ from inbox.process.exit_codes import DONE
 @config_option
 @properties_option
 @click.option("--topic", required=True, metavar="T[:P,P]", help="The topic, or some of its partitions.")
-@click.option("--from-offset", type=click.IntRange(min=0), metavar="N", help="Go on at this offset.")
-@click.option("--from-earliest", is_flag=True, help="Go on at the log start.")
+@click.option("--from-offset", type=click.IntRange(min=0), metavar="N", help="Continue at this offset.")
+@click.option("--from-earliest", is_flag=True, help="Continue at the log start.")
 @click.option("--new-topic", is_flag=True, help="What is there now is another topic: take it from its log start.")
 @click.option("--accept-loss", is_flag=True, help="What the plan says is lost or may come twice is accepted.")
 @click.option("--execute", is_flag=True, help="Do it; without this only the plan is shown.")
@@ -48,7 +48,7 @@ def resume(
     """Bind the ledger to the log as it is now, after the sink halted.
 
     Shows for each partition what would be lost or may come twice, and changes nothing without --execute. Afterwards
-    `inbox run` goes on; a sink that still runs goes there by itself.
+    `inbox run` continues; a sink that still runs goes there by itself.
     """
     if (from_offset is not None) + from_earliest + new_topic != 1:
         raise click.UsageError("give one of --from-offset, --from-earliest and --new-topic")
@@ -102,7 +102,7 @@ def _step_json(step: Step) -> dict[str, Any]:
 def _lines(found: Resumption) -> Sequence[str]:
     lines = [_line(step) for step in found.steps]
     if found.executed:
-        return [*lines, "done; `inbox run` goes on from there"]
+        return [*lines, "done; `inbox run` continues from there"]
     flags = "--accept-loss --execute" if found.costs else "--execute"
     return [*lines, f"nothing was changed; {flags} does it"]
 

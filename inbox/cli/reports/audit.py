@@ -85,7 +85,7 @@ def table(found: Audit) -> PlainTable:
 
 
 def lines(found: Audit) -> list[str]:
-    """What is wrong and how it is mended, or that nothing is."""
+    """What is wrong and how it is fixed, or that nothing is."""
     if told := [*(line for part in found.parts for line in _faults(part)), *_outsiders(found)]:
         return told
     return ["OK: every offset is accounted for. (Later changes in your own tables are not checked.)"]

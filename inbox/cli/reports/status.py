@@ -130,7 +130,7 @@ def _open_transaction(row: PartitionRow, looked_at: datetime) -> str:
     age = "" if since is None else f" for {age_of((looked_at - since).total_seconds())}"
     return (
         f"{row.ledger.address}: a producer's transaction has been open{age} at the last stable offset "
-        f"{row.end_offset}; the log goes on to {row.high_watermark}, and nothing in between is delivered before the "
+        f"{row.end_offset}; the log continues to {row.high_watermark}, and nothing in between is delivered before the "
         "transaction ends"
     )
 

@@ -1,4 +1,4 @@
-"""What the demo shows: progress while it goes on, and one table at the end."""
+"""What the demo shows: progress while it continues, and one table at the end."""
 
 from collections.abc import Mapping, Sequence
 from typing import TextIO

@@ -56,7 +56,7 @@ class Trial:
         self._program.start()
 
     def look(self) -> bool:
-        """Count anew; kill and start again at a point that was passed. Returns whether that happened.
+        """Count again; kill and start again at a point that was passed. Returns whether that happened.
 
         Raises:
             TryAgainError: the consumer failed by itself.

@@ -82,7 +82,7 @@ def audit(
     earlier: Audit | None = None,
     listing: Listing | None = None,
 ) -> Audit:
-    """Read what the ledger says is settled, and account for it; with `earlier` go on where that one ended.
+    """Read what the ledger says is settled, and account for it; with `earlier` continue where that one ended.
 
     What `listing` wants is told as it is found, in the order of the log.
 
@@ -251,7 +251,7 @@ class _Office:
                     watch(found)
 
     def _behind(self, error: UnreadableError, part: PartitionAudit) -> int:
-        """Note what cannot be read, and return where reading goes on behind it."""
+        """Note what cannot be read, and return where reading continues behind it."""
         end = error.gap
         if end is None:
             end = readable_from(self._settings.kafka, part.address, error.offset, part.until_offset)

@@ -1,4 +1,4 @@
-"""How far an audit is and what it found, as JSON that another one goes on from."""
+"""How far an audit is and what it found, as JSON that another one continues from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,7 +16,7 @@ class ForeignPlaceError(Exception):
 
 
 def as_json(of: Mapping[str, Any], parts: Sequence[PartitionAudit]) -> dict[str, Any]:
-    """`of` says of which audit: only the same one may go on from it."""
+    """`of` says of which audit: only the same one may continue from it."""
     return {"inbox_audit": _FORM, "of": dict(of), "partitions": [_part_json(part) for part in parts]}
 
 

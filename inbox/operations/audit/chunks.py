@@ -17,7 +17,7 @@ class ClaimSum(NamedTuple):
 
 
 class ClaimPlace(NamedTuple):
-    """Where the claim is that bears an event's id; `at` is None where that is not known (it was adopted)."""
+    """Where the claim is that has an event's id; `at` is None where that is not known (it was adopted)."""
 
     at: Coordinates | None
 
@@ -53,7 +53,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What bears on the answers beside the claims.
+    """What affects the answers beside the claims.
 
     `open_letters` and `discarded` are offsets of dead letters; the route owes from `owes_from` on; claims may have
     been removed below `horizon`; `given_up` are the ranges that a resume passed over.

@@ -1,4 +1,4 @@
-"""One partition counted anew: its records beside its claims, chunk by chunk of offsets."""
+"""One partition counted again: its records beside its claims, chunk by chunk of offsets."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager

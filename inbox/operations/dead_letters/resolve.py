@@ -65,7 +65,7 @@ def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator
 
 
 class _Office:
-    """A desk, opened anew when its connection broke."""
+    """A desk, opened again when its connection broke."""
 
     def __init__(self, options: DatabaseOptions, limits: FailureLimits, by: str | None) -> None:
         self._options = options

@@ -75,7 +75,7 @@ class LetterDesk:
         self._dead_letters = DeadLetters(schema)
         self._processed = Processed(schema)
         self._by = by
-        # Behind savepoints, always: a failed attempt shall not give up the lock on the ledger.
+        # Behind savepoints, always: a failed attempt must not give up the lock on the ledger.
         self._transaction = BatchTransaction(connection, handlers=True)
         ordered = replace(limits, order=Order.KEY)
         self._attempts = Attempts(connection, session, self._transaction, self._processed, ordered)

@@ -271,5 +271,5 @@ def _below_horizon(known: KnownPartition, start: int, until: int, request: Reque
     some = "" if horizon >= until else f"begin at {horizon}, or, "
     return (
         f"{known.address}: offset {start} is below the horizon {horizon}: claims of events before it were removed, so "
-        f"those would take effect twice; {some}if all shall take effect once more, say so with --mode force"
+        f"those would take effect twice; {some}to apply all of them again, say so with --mode force"
     )

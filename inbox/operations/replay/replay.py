@@ -139,7 +139,7 @@ def read_replays(options: DatabaseOptions, replay_id: int | None = None) -> list
 
 
 def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
-    """End a replay where it is: the ledger goes on from where it stood before. None where there is no such replay.
+    """End a replay where it is: the ledger continues from where it stood before. None where there is no such replay.
 
     Raises:
         StartupError, TryAgainError: as `read_replays`.

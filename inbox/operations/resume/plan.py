@@ -1,4 +1,4 @@
-"""What going on would cost after a halt: pure, decided from the ledger and the log as they are."""
+"""What continuing would cost after a halt: pure, decided from the ledger and the log as they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """From where to go on: `from_offset`, else the log start. `new_topic`: what is there now is another topic.
+    """From where to continue: `from_offset`, else the log start. `new_topic`: what is there now is another topic.
 
     `partitions` is None for all.
     """

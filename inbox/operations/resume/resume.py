@@ -34,7 +34,7 @@ class Resumption:
 
 
 def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: bool, by: str | None) -> Resumption:
-    """Plan, and with `execute` carry out in one transaction, how a topic goes on.
+    """Plan, and with `execute` carry out in one transaction, how a topic continues.
 
     A plan that costs something is not carried out without `accept_loss`.
 

@@ -214,11 +214,11 @@ def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _Log
 def _made_anew(ledger: Sequence[PartitionStatus], here: Mapping[str, TopicView]) -> list[str]:
     """Of another topic of the same name the figures say nothing: its offsets are of other events."""
     topics = {row.address.topic: here[row.address.topic].topic_id for row in ledger if row.address.topic in here}
-    anew = {row.address.topic for row in ledger if is_another_topic(row.topic_id, topics.get(row.address.topic))}
+    again = {row.address.topic for row in ledger if is_another_topic(row.topic_id, topics.get(row.address.topic))}
     return [
-        f"topic {name} was deleted and made anew: its end offsets are not of the log that the ledger speaks of; "
+        f"topic {name} was deleted and created again: its end offsets are not of the log that the ledger speaks of; "
         "run `inbox check`"
-        for name in sorted(anew)
+        for name in sorted(again)
     ]
 
 

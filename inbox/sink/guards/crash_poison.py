@@ -3,7 +3,7 @@
 While a partition is young in a worker's hands, calls of a handler are noted in the database before they are
 made: a few milliseconds of calls in one note, and one by one where a process ended before. A process that ends in a
 call leaves its note, and the next owner counts it. Later nothing is noted, so that a sink at work pays nothing: one
-that dies there is young again when it starts anew.
+that dies there is young again when it starts again.
 """
 
 import time

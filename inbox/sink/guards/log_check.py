@@ -1,6 +1,6 @@
 """Whether a log is still the one that the ledger speaks of: pure, and one line for each reason why not.
 
-Each line says what was seen and ends with the command that shows what going on would cost.
+Each line says what was seen and ends with the command that shows what continuing would cost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class LogView:
 
 
 def misfits(known: Sequence[KnownPartition], log: LogView) -> list[str]:
-    """Why going on with the partitions that the ledger knows of one topic could lose or repeat events."""
+    """Why continuing with the partitions that the ledger knows of one topic could lose or repeat events."""
     if not known:
         return []
     topic = known[0].address.topic
@@ -42,15 +42,15 @@ def misfits(known: Sequence[KnownPartition], log: LogView) -> list[str]:
             f"cluster {log.cluster_id}; correct [kafka] bootstrap.servers, or, if the cluster was replaced, decide "
             f"with {resume(topic, '--new-topic')}"
         ]
-    if anew := [each for each in known if is_another_topic(each.topic_id, log.topic_id)]:
+    if again := [each for each in known if is_another_topic(each.topic_id, log.topic_id)]:
         return [
-            f"topic {topic} was deleted and made anew: the ledger has {_figures(anew, log)} of topic id "
-            f"{anew[0].topic_id}, the cluster has topic id {log.topic_id}; decide with {resume(topic, '--new-topic')}"
+            f"topic {topic} was deleted and created again: the ledger has {_figures(again, log)} of topic id "
+            f"{again[0].topic_id}, the cluster has topic id {log.topic_id}; decide with {resume(topic, '--new-topic')}"
         ]
     absent = [each for each in known if each.address not in log.ends]
     if gone := [each for each in absent if each.topic_id is None or each.topic_id != log.topic_id]:
         return [
-            f"the ledger has {_figures(gone, log)}, which the cluster no longer has: the topic was made anew; "
+            f"the ledger has {_figures(gone, log)}, which the cluster no longer has: the topic was recreated; "
             f"decide with {resume(topic, '--new-topic')}"
         ]
     # No topic ever loses a partition: one that this very topic lacks is one that the broker does not know yet.
@@ -75,7 +75,7 @@ def truncated(known: KnownPartition, agrees_until: int, end: int) -> str:
 
 
 def resume(where: str, whence: str) -> str:
-    """The command that shows, and with --execute does, what is needed to go on."""
+    """The command that shows, and with --execute does, what is needed to continue."""
     return f"`inbox resume --topic {where} {whence} --accept-loss`"
 
 
@@ -85,12 +85,13 @@ def _outside(known: KnownPartition, start: int, end: int) -> str | None:
     if following < start:
         return (
             f"{address}: the ledger expects offset {following} next, but the log holds {seen}: {start - following} "
-            f"offsets were deleted before they were settled; go on behind them with {resume(where, '--from-earliest')}"
+            "offsets were deleted before they were settled; continue behind them with "
+            f"{resume(where, '--from-earliest')}"
         )
     if following > end:
         return (
             f"{address}: the ledger expects offset {following} next, but the log holds {seen}: it was truncated, or "
-            f"the topic was made anew; decide with {resume(where, f'--from-offset {start}')}"
+            f"the topic was recreated; decide with {resume(where, f'--from-offset {start}')}"
         )
     return None
 

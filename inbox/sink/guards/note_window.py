@@ -24,7 +24,7 @@ class Reach:
         self._width = 1
 
     def covers(self, route_id: int, partition_id: int, offset: int, now: float) -> bool:
-        """Whether the event is named by the note at hand, which is not older than it shall be.
+        """Whether the event is named by the note at hand, which is not older than it should be.
 
         Of slow events none stays named with many others: a kill from outside that strikes it would be theirs too.
         """

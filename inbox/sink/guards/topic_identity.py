@@ -1,7 +1,7 @@
 """Sees to it that what was taken from Kafka is of the log that the ledger speaks of.
 
-A topic that is deleted and made anew under the same name has other events at the same offsets, and librdkafka goes on
-in it where it was. No id of a topic ever comes back, so brokers that name the ledger's id *after* the records
+A topic that is deleted and created again under the same name has other events at the same offsets, and librdkafka
+continues in it where it was. No id of a topic ever comes back, so brokers that name the ledger's id *after* the records
 were taken say that all of them are of that topic. They are asked while the database works, and answer before the
 fence: nothing of another topic is committed.
 """
@@ -88,13 +88,13 @@ class LogWitness:
         ids = list(ids)
         if gone := sorted({address.topic for address, _ in ids if address.topic not in views}):
             raise TryAgainError(
-                f"topic {', '.join(gone)} is gone; restore it; a topic made anew halts, see `inbox resume`",
+                f"topic {', '.join(gone)} is gone; restore it; a recreated topic halts, see `inbox resume`",
                 away="kafka",
                 reason="topic",
                 alert=True,
             )
         if other := {address.topic for address, of_row in ids if _differs(of_row, views[address.topic])}:
-            raise self._explained(other) or HaltError(f"topic {', '.join(sorted(other))} was deleted and made anew")
+            raise self._explained(other) or HaltError(f"topic {', '.join(sorted(other))} was deleted and created again")
 
     def _compare_ends(self, batch: Batch, views: Mapping[str, TopicView]) -> None:
         """Where no ids tell, a log that ends before what was taken from it is another one."""
@@ -105,7 +105,7 @@ class LogWitness:
             return
         ends = self._cluster.stable_ends([part.address for part in untold])
         if shorter := {part.address.topic for part in untold if ends[part.address] < part.after}:
-            raise self._explained(shorter) or HaltError(f"topic {', '.join(sorted(shorter))} was made anew")
+            raise self._explained(shorter) or HaltError(f"topic {', '.join(sorted(shorter))} was recreated")
 
     def _explained(self, topics: Collection[str]) -> HaltError | None:
         try:

@@ -1,4 +1,4 @@
-"""Claiming the events of a route: which are new, which were applied before, and which only bear a known id."""
+"""Claiming the events of a route: which are new, which were applied before, and which only have a known id."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

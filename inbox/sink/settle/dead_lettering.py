@@ -106,7 +106,7 @@ class Aside:
         if self._do.limits.order is Order.HALT and not isinstance(letter.error, ParkedByHandError):
             raise OrderHaltError(
                 f'route "{self._route.name}" cannot apply {where}: {reason}; [failures] order = "halt" stops here: '
-                'mend the cause, or set order = "key"',
+                'fix the cause, or set order = "key"',
                 partition_id=letter.partition_id,
                 offset=letter.record.offset(),
             )

@@ -2,7 +2,7 @@
 
 The server is at one part while the client makes the next ready. Where a part fails, those before it stand, it is
 settled with care (`inbox.sink.settle.slow_path`), which finds the event that is not good, and those behind it are sent
-anew.
+again.
 """
 
 from collections.abc import Callable, Sequence
@@ -134,7 +134,7 @@ class _Flights:
         except InboxError as failure:
             if not is_of_one_event(failure):
                 raise
-            # What is checked later may be refused for any part, and mended by any behind it: none stands without all.
+            # What is checked later may be refused for any part, and fixed by any behind it: none stands without all.
             stand, error = 0 if transaction.defers else transaction.marks_reached(), failure
         if any(map(found_any, asked[:stand])):
             stand, error = 0, ClaimedBeforeError("an older generation has its claim")

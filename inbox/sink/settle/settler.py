@@ -42,7 +42,7 @@ _OLDER_LOOK_SECONDS = 1.0
 class SettledBatch:
     """The answer to a batch: what moved in the ledger, or, if anything was `fenced`, that nothing did.
 
-    `elsewhere`: partitions of what moved that go on at another offset, since a replay ended with the batch.
+    `elsewhere`: partitions of what moved that continue at another offset, since a replay ended with the batch.
     `too_many_letters`: partitions of what moved that have more dead letters now than `[failures] halt_above`.
     `rows_missing`: where the partitions stand whose event there misses a row that another may bring; nothing moved.
     `halt`: likewise, where an event cannot be applied and `order = "halt"`; the sink stops once all else is settled.
@@ -64,7 +64,7 @@ class Settler:
 
     `parked_keys`, `suspects` and `evidence` outlive the connection.
     `introduce` adds partitions to the ledger that were made after the sink started. `takeover_seconds` is how long
-    the transaction of a partition's owner before may go on; 0 for without end.
+    the transaction of a partition's owner before may stay open; 0 for without end.
     `row_watch` lets events wait for rows that others may bring.
     `witness` says whether what was taken is of the logs that the ledger speaks of. `copies` puts what is parked into
     the outbox too.
@@ -202,7 +202,7 @@ class Settler:
 
         Raises:
             TryAgainError: nothing is known to have happened; ask the ledger, then settle again.
-            HaltError: going on could lose or repeat an event.
+            HaltError: continuing could lose or repeat an event.
         """
         self._learn_older_claims()
         self._hand_parked.know(self._connection, [each.partition_id for each in batch.slices.values()])
@@ -316,7 +316,7 @@ class Settler:
         return total.total()
 
     def _note_replays(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
-        """After the fence, which has the rows of the ledger; where a replay ended, they go on from where they stood."""
+        """After the fence, which holds the ledger's rows; where a replay ended, they continue from where they stood."""
         ended = set()
         for part, advance in zip(batch.slices.values(), advances, strict=True):
             if (replay := part.replay) is None:

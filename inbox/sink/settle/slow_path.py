@@ -35,7 +35,7 @@ class _SameIdOtherPayload(Exception):  # noqa: N818 - an answer on its way up
 
 
 class _FoldAnew(Exception):  # noqa: N818 - an answer on its way up
-    """An event was set aside whose id another one of the part bears, which is no duplicate any more."""
+    """An event was set aside whose id another one of the part has, which is no duplicate any more."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class _Part:
     """Those of the duplicates that are none by their payload."""
     new: Sequence[int] = ()
     followers: set[bytes] = field(default_factory=set)
-    """Ids of claimed events that others of the part bear too."""
+    """Ids of claimed events that others of the part have too."""
     failed: set[int] = field(default_factory=set)
     """The places of events that failed by themselves."""
     foreseen: list[int] = field(default_factory=list)
@@ -338,7 +338,7 @@ class RouteSettling:
             raise RowMissingError(self._route.name, partition_id, offset)
 
     def _conflicts_anew(self) -> None:
-        """What bore an id first may be what is set aside now: who conflicts with whom is asked anew."""
+        """What bore an id first may be what is set aside now: who conflicts with whom is asked again."""
         for place in self._conflicts:
             del self._aside.refused[place]
         self._conflicts.clear()

@@ -1,6 +1,6 @@
 """Bloom filters of event ids: four bits for each, two in each of two bytes that the id names.
 
-An id that is new is mostly told by the first byte: one access to memory.
+An id that is new is mostly recognised by the first byte: one access to memory.
 """
 
 from collections.abc import Iterator, Sequence

@@ -116,7 +116,7 @@ class GenerationFilters:
             raise HaltError(
                 f"the filter of generation {first} in {self._schema}.generation_filters has {size:,} bytes of "
                 f"{2**power // 8:,}: set filter_bits of {self._schema}.generations to NULL from generation {first} to "
-                f"{first + FILTERED_TOGETHER - 1}, and they are built anew"
+                f"{first + FILTERED_TOGETHER - 1}, and they are rebuilt"
             )
 
 

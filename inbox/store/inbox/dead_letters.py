@@ -95,7 +95,7 @@ class DeadLetters:
             connection.execute(self._sql["park"], _row(letter, storable_in(connection)))
 
     def fail_again(self, connection: SinkConnection, dead_letter_id: int, letter: DeadLetter) -> None:
-        """What was tried anew failed: with its new error, and its tries added to the earlier ones."""
+        """What was tried again failed: with its new error, and its tries added to the earlier ones."""
         row = _row(letter, storable_in(connection))
         changes = {name: row[name] for name in ("error_class", "error", "error_detail", "attempts")}
         connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})

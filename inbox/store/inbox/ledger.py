@@ -25,7 +25,7 @@ class Replaying(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers told none.
+    """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers reported none.
 
     `reached_offset`: the furthest that `next_offset` ever was. What lies below it is settled again, by a replay.
     `replay` is known of a partition that was acquired. `too_many_letters`: it has more than `[failures] halt_above`
@@ -227,7 +227,7 @@ class Ledger:
         connection.execute(self._sql["lock"], {"partition_id": partition_id})
 
     def raise_epoch(self, connection: SinkConnection, partition_id: int) -> str | None:
-        """Fence what the owner does by what it knew before; it acquires the partition anew.
+        """Fence what the owner does by what it knew before; it acquires the partition again.
 
         Returns:
             The transaction id, as `fence`.

@@ -21,7 +21,7 @@ class Mode(StrEnum):
 
 
 class ReplayState(StrEnum):
-    """Of a replay and of each of its ranges. Superseded: a resume decided anew where the partition goes on."""
+    """Of a replay and of each of its ranges. Superseded: a resume decided again where the partition continues."""
 
     RUNNING = "running"
     SETTLED = "settled"
@@ -49,7 +49,7 @@ class RunningRange(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayedRange:
-    """What became of a range; `ledger_offset` is where the ledger stood, and goes on when the range is settled."""
+    """What became of a range; `ledger_offset` is where the ledger stood, and continues when the range is settled."""
 
     partition_id: int
     address: TopicPartition
@@ -111,7 +111,7 @@ class Replays:
         connection.execute(self._sql["note"], {**at, **endings})
 
     def end(self, connection: SinkConnection, replay_id: int, partition_ids: Iterable[int], state: ReplayState) -> None:
-        """Let the ledger go on from where it stood, in partitions that are locked; their owners are fenced."""
+        """Let the ledger continue from where it stood, in partitions that are locked; their owners are fenced."""
         connection.execute(self._sql["lock"], {"replay_id": replay_id})
         for partition_id in partition_ids:
             ended = {"replay_id": replay_id, "partition_id": partition_id, "state": state.value}

@@ -1,4 +1,4 @@
-"""What `inbox resume` changes: where a partition goes on, and in which log."""
+"""What `inbox resume` changes: where a partition continues, and in which log."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _IDS_AT_ONCE = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Successor:
-    """Where a partition goes on; `to_offset` is None where the cluster has no such partition any more.
+    """Where a partition continues; `to_offset` is None where the cluster has no such partition any more.
 
     `another_log`: the offsets of the row so far mean nothing in the log as it is now.
     """

@@ -1,4 +1,4 @@
-"""Change data capture of the outbox: what it is called in the server, what it needs there, and what of that is amiss.
+"""Change data capture of the outbox: what it is called in the server, what it needs there, and what of that is wrong.
 
 Sources: PostgreSQL manual, 31 "Logical Replication" and 49 "Logical Decoding"; the manual of Debezium's connector for
 PostgreSQL, "Setting up permissions".
@@ -92,7 +92,7 @@ def place_of(options: DatabaseOptions) -> Place:
 
 
 class Capture:
-    """The capture of one outbox. Publication, slot and role bear one name, which is of the database and the schema."""
+    """The capture of one outbox. Publication, slot and role have one name, which is of the database and the schema."""
 
     def __init__(self, database: str, schema: str) -> None:
         self.name = _slot_name(f"{database}_{schema}_outbox")

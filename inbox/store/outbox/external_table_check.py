@@ -1,4 +1,4 @@
-"""A table of the user's that is to be relayed as it is: what the catalog says of it, and what of that is amiss."""
+"""A table of the user's that is to be relayed as it is: what the catalog says of it, and what of that is wrong."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -141,7 +141,7 @@ def named(columns: ExistingColumns) -> dict[str, str]:
 
 
 def missing_rights(connection: SinkConnection, shape: Shape, *, prunes: bool) -> list[str]:
-    """One line for each right that a relay lacks on the table, with the GRANT that mends it."""
+    """One line for each right that a relay lacks on the table, with the GRANT that fixes it."""
     written = [shape.columns[ours].name for ours in ("status", "sent_at") if ours in shape.columns]
     wanted = [("SELECT", column.name) for column in shape.columns.values()] + [("UPDATE", name) for name in written]
     lacking = list(dict.fromkeys(right for right, name in wanted if not _may(connection, shape, right, name)))

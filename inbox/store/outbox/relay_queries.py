@@ -28,8 +28,8 @@ _SETTINGS = {
     "jit": "off",
     "synchronous_commit": "off",
 }
-"""Statistics of a queue are always old; by its indexes each read costs what it returns, and planning it anew would cost
-more than reading nothing does. A scan that is off counts as so dear that the server would compile every plan with one
+"""Statistics of a queue are always old; by its indexes each read costs what it returns, and planning it again would
+cost more than reading nothing does. A scan that is off counts as so dear that the server would compile every plan with one
 (`jit`), for 0.1 s each time. And what a crash of the server takes back of what was sent is sent once more, under the
 same ids."""
 

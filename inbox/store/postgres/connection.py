@@ -397,7 +397,7 @@ def _open(parameters: Mapping[str, Any]) -> SinkConnection:
 
 @contextmanager
 def starting(doing: str) -> Iterator[None]:
-    """What waiting does not mend is a StartupError before the sink runs; `doing` says what was tried."""
+    """What waiting does not fix is a StartupError before the sink runs; `doing` says what was tried."""
     try:
         yield
     except TryAgainError as error:

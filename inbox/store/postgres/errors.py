@@ -93,12 +93,12 @@ MEANINGS: Mapping[str, Meaning] = {
 ABOUT_TYPES = ("42725", "42804", "42846", "42883", "42P08", "42P18")
 """Codes that a value of the wrong type can cause as well: a list where the column wants a number."""
 
-UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the SQLSTATE up, and mend what it names")
+UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the SQLSTATE up, and fix what it names")
 
 _LOST = Meaning("no SQLSTATE: no connection", Fate.WAIT, "connection")
 
 _REFUSED_AT_START = ("28000", "28P01", "3D000", "3F000", "42501", "42P01")
-"""Waiting does not mend these."""
+"""Waiting does not fix these."""
 
 _OF_TLS = (
     "certificate verify failed",
@@ -210,7 +210,7 @@ def _waits(meaning: Meaning, text: str) -> TryAgainError:
 
 
 def at_start(error: psycopg.Error, doing: str) -> InboxError:
-    """As `translated`, but what only a person can mend is a StartupError; `doing` says what was tried."""
+    """As `translated`, but what only a person can fix is a StartupError; `doing` says what was tried."""
     state = error.sqlstate or _state_in(error) or None
     meaning, text = meaning_of(state), f"{doing}: {described(error)}"
     if state in _REFUSED_AT_START:

@@ -125,6 +125,6 @@ def require_payload(connection: psycopg.Connection[Any], schema: str, outbox: Ou
     if found != outbox.payload.value:
         raise StartupError(
             f'the payload of the outbox in the schema "{schema}" is {found}, [outbox] payload is "{outbox.payload}"; '
-            "correct the setting, or, once its events are all sent, make it anew: "
+            "correct the setting, or, once its events are all sent, create it again: "
             "`inbox migrate --to outbox@base`, then `inbox migrate`"
         )

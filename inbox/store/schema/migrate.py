@@ -36,7 +36,7 @@ def migrate(
 
     Any number may start at once: one works, the others wait up to `wait_seconds` for it and then find
     nothing to do. An older revision is gone back to, with its rows where they fit. Each step commits by
-    itself, so after an error the steps before it stand and the next call goes on from there.
+    itself, so after an error the steps before it stand and the next call continues from there.
 
     Raises:
         StartupError: a person has to act: rights, an unknown revision, a table that is not the inbox's, an

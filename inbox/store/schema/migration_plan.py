@@ -1,4 +1,4 @@
-"""From one revision of the inbox's tables to another: where a name leads, and how alembic is told to go there."""
+"""From one revision of the inbox's tables to another: where a name leads, and how alembic is asked to go there."""
 
 import sys
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The revisions of the inbox's tables: which there are, told from the names of their files.
+"""The revisions of the inbox's tables: which there are, known from the names of their files.
 
 There is one history for the tables that every inbox has, and one for each part that the configuration asks
 for. Each is a line without branches, with a version table of its own: docs/decisions/0009-outbox-migrations.md.

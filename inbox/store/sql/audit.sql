@@ -46,7 +46,7 @@ WHERE c.partition_id <> 0
     AND (p.partition_id IS NULL OR r.route_id IS NULL OR c.kafka_offset >= p.reached_offset);
 
 -- name: unlike
--- The events that have no claim of their own: by place (from 0), and where the claim is that bears their id, if any
+-- The events that have no claim of their own: by place (from 0), and where the claim is that has their id, if any
 -- does. One look-up an id, whatever the planner thinks of the table's size.
 SELECT place - 1, c.partition_id, p.topic, p.partition, c.kafka_offset
 FROM unnest(%(ids)s, %(offsets)s) WITH ORDINALITY AS e (event_id, kafka_offset, place)

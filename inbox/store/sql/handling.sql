@@ -4,7 +4,7 @@
 -- A session that lives is no death: its process may only be stopped, or lost the partition while it was busy. Of
 -- another role's session only the process id may be seen: it counts where its role may write such notes, since any login can
 -- have a process id, or hold an advisory lock. An owner behind a pooler holds a lock instead.
--- A death among the suspects narrows them down to what was in hand this time; any other begins anew.
+-- A death among the suspects narrows them down to what was in hand this time; any other begins again.
 UPDATE {schema}.handling AS h
 SET deaths = CASE
         WHEN kafka_offset >= suspect_offset

@@ -49,7 +49,7 @@ WHERE claimed.event_id IS NULL
 ORDER BY place;
 
 -- name: claim_again
--- For a replay that lets events take effect once more: returns the places (from 0) of those whose claim bears its id
+-- For a replay that lets events take effect once more: returns the places (from 0) of those whose claim has its id
 -- from now on. An event that was given up is not among them, nor one that was the duplicate of another one. Of a claim
 -- that was adopted (partition_id 0) nobody knew the place until now.
 WITH offered AS MATERIALIZED (

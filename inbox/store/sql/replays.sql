@@ -44,7 +44,7 @@ WHERE replay_id = %(replay_id)s AND partition_id = %(partition_id)s AND state = 
 SELECT replay_id FROM {schema}.replays WHERE replay_id = %(replay_id)s FOR NO KEY UPDATE;
 
 -- name: end_range
--- What lies between the range and where the ledger stood was settled before: the sink goes on from there.
+-- What lies between the range and where the ledger stood was settled before: the sink continues from there.
 WITH ended AS (
     UPDATE {schema}.replay_ranges SET state = %(state)s, updated_at = clock_timestamp()
     WHERE replay_id = %(replay_id)s AND partition_id = %(partition_id)s AND state = 'running'
@@ -68,7 +68,7 @@ WHERE p.replay_id = %(replay_id)s AND p.state = 'running' AND NOT EXISTS (
 );
 
 -- name: supersede
--- A resume decides anew where the partition goes on.
+-- A resume decides again where the partition continues.
 UPDATE {schema}.replay_ranges SET state = 'superseded', updated_at = clock_timestamp()
 WHERE partition_id = %(partition_id)s AND state = 'running'
 RETURNING replay_id;

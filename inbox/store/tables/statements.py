@@ -142,7 +142,7 @@ class Statements:
         return sql.SQL("DISTINCT ON ({}) ").format(self._keys)
 
     def _order(self) -> sql.Composable:
-        """By key, so that two workers lock rows in one order; of one key the row that shall stay comes first."""
+        """By key, so that two workers lock rows in one order; of one key the row that should stay comes first."""
         if self._shape.in_order:
             return sql.SQL("ORDER BY {}").format(_PLACE)
         match self._target.mode:

@@ -1,4 +1,4 @@
-"""`[sink] start = "group"`: the sink goes on where another consumer of its group stopped."""
+"""`[sink] start = "group"`: the sink continues where another consumer of its group stopped."""
 
 from collections.abc import Callable, Iterator
 

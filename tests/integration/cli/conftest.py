@@ -79,7 +79,7 @@ class Sink:
         return {partition.partition: partition.offset for partition in found.topic_partitions}
 
     def configure(self, **parts: str) -> None:
-        """Writes the file anew with other parts."""
+        """Writes the file again with other parts."""
         given = {
             "name": self.name,
             "database_url": self.database_url,

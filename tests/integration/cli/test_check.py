@@ -11,7 +11,7 @@ Inbox = Callable[..., Result]
 
 
 def problems(result: Result) -> dict[str, list[str]]:
-    """What is amiss, by check."""
+    """What is wrong, by check."""
     checks = json.loads(result.out)["checks"]
     return {check["check"]: check["problems"] for check in checks if check["result"] != "ok"}
 

@@ -56,7 +56,7 @@ def test_a_log_that_lacks_what_the_ledger_needs_is_4(sink: Sink, inbox: Inbox) -
     assert result.code == 4
     assert result.err.splitlines() == [
         f"inbox: {sink.topic}[{partition}]: the ledger expects offset 99 next, but the log holds offsets 0 up to 0: "
-        f"it was truncated, or the topic was made anew; decide with `inbox resume --topic {sink.topic}:{partition} "
+        f"it was truncated, or the topic was recreated; decide with `inbox resume --topic {sink.topic}:{partition} "
         "--from-offset 0 --accept-loss`"
         for partition in (0, 1)
     ]

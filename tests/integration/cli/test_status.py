@@ -214,7 +214,7 @@ def test_a_topic_that_was_made_anew_is_told_although_its_log_is_long_enough(
     assert inbox("run", "--until-end", sink).code == 0
     sink.sql("UPDATE inbox.partitions SET topic_id = gen_random_uuid()")
     told = inbox("status", sink)
-    said = f"topic {sink.topic} was deleted and made anew: its end offsets are not of the log that the ledger speaks of"
+    said = f"topic {sink.topic} was deleted and created again: its end offsets are not of the log that the ledger "
     assert said in told.out + told.err
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL answers, and refuses: a full disk, rights, tables. A person mends it, and the sink goes on by itself."""
+"""PostgreSQL answers, and refuses: a full disk, rights, tables. A person fixes it, and the sink resumes by itself."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

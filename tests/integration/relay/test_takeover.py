@@ -1,4 +1,4 @@
-"""A relay that is stopped or killed is replaced within ten seconds, and one that goes on does no harm."""
+"""A relay that is stopped or killed is replaced within ten seconds, and one that continues does no harm."""
 
 import signal
 import threading

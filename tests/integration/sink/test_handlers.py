@@ -289,16 +289,16 @@ def test_a_handler_that_would_end_the_transaction_is_refused_and_its_event_parke
     assert sink.endings() == {"applied": 2, "dead_lettered": 1}
 
 
-@pytest.mark.parametrize("then", ["goes on", "fails", "begins another"])
+@pytest.mark.parametrize("then", ["continues", "fails", "begins another"])
 def test_a_commit_hidden_from_the_guard_stops_the_sink_before_the_ledger_moves(
     handled_by: HandledBy, then: str
 ) -> None:
-    """The claims of the whole batch are committed with it: going on would take the rest for duplicates, and lose it."""
+    """The claims of the whole batch are committed with it: continuing would take the rest for duplicates and lose it."""
 
     def handler(event: Event, tx: Transaction) -> None:
         apply(event, tx)
         if event.id.int == 1:
-            tx.connection.exec_driver_sql("SELECT 1; COMMIT" + ("; BEGIN" if then != "goes on" else ""))
+            tx.connection.exec_driver_sql("SELECT 1; COMMIT" + ("; BEGIN" if then != "continues" else ""))
         if event.id.int == 2 and then == "fails":
             raise ValueError("after the commit")
 

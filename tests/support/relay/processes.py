@@ -1,4 +1,4 @@
-"""Relays as processes of their own, which a test may stop, let go on and kill."""
+"""Relays as processes of their own, which a test may stop, let continue and kill."""
 
 import signal
 import subprocess

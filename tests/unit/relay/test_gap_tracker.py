@@ -99,7 +99,7 @@ def test_a_gap_noticed_while_the_bound_was_drawn_is_not_bounded_by_it() -> None:
 class Publishing(RuleBasedStateMachine):
     """Transactions draw an id, then positions, and commit or roll back in any order; the relay reads in between.
 
-    Its readings and the drawing of its own ids take time: others go on between their snapshot and when it hears of it.
+    Its readings and the drawing of its own ids take time: others continue between their snapshot and the answer.
 
     A transaction of an aggregate begins after the one before it has ended, as one that locks the aggregate's row does.
     """

@@ -51,7 +51,7 @@ def test_offsets_below_what_was_taken_are_dropped(make_intake: MakeIntake) -> No
 
 
 def replayed_up_to(assignment: Assignment, until: int) -> None:
-    """P0 goes on at 10 with a replay that ends before `until`."""
+    """P0 continues at 10 with a replay that ends before `until`."""
     assignment.fenced([P0])
     assignment.looked([Holding(7, P0, 10, "me", 2)], 0.0, idle=True)
     assignment.acquired([Holding(7, P0, 10, "me", 2, reached_offset=20, replay=Replaying(3, until, None, True))])

@@ -196,7 +196,7 @@ class Members(RuleBasedStateMachine):
             self.assignment.settled(partition, part.after)
 
     def _goes_back(self, partitions: Iterable[TopicPartition]) -> None:
-        """The rest of a fenced batch is not settled either; this member has the ledger say where to go on."""
+        """The rest of a fenced batch is not settled either; this member has the ledger say where to continue."""
         for partition in set(partitions) & self.given:
             self.intake.pop(partition, None)
             self.assignment.fenced([partition])

@@ -93,7 +93,7 @@ def _conclude(parts: Sequence[Part], placed: Mapping[str, int], ground: Ground, 
     taken = ground.taken_from_stock()
     kills = {part.name: part.kills for part in parts}
     display.show(_table(held, taken, kills))
-    # what the relay sends again after a crash bears the same ids, and the sink drops it
+    # what the relay sends again after a crash has the same ids, and the sink drops it
     agreed = all(each.exact or (name == "relay: the topic" and each.whole) for name, each in held.items())
     agreed = agreed and taken == sum(placed.values())
     display.say(_AGREE if agreed else _DISAGREE)

@@ -59,7 +59,7 @@ class Part:
         return self.kills == len(self._kill_at)
 
     def look(self) -> bool:
-        """Count anew; kill and start again at a point that was passed. Returns whether that happened.
+        """Count again; kill and start again at a point that was passed. Returns whether that happened.
 
         Raises:
             TryAgainError: it ended by itself.

@@ -308,7 +308,7 @@ def test_a_topic_made_anew_halts_it(handled: Sink, audit: Audit) -> None:
     handled.sql("UPDATE inbox.partitions SET topic_id = %s", [UUID(int=7)])
     result = audit(handled)
     assert result.code == 4
-    assert "was deleted and made anew" in result.err
+    assert "was deleted and created again" in result.err
 
 
 def test_many_chunks_are_each_compared(handled: Sink, audit: Audit) -> None:

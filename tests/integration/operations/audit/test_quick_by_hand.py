@@ -1,4 +1,4 @@
-"""`inbox audit --quick` after somebody changed the ledger by hand, before the sink goes on and after."""
+"""`inbox audit --quick` after somebody changed the ledger by hand, before the sink continues and after."""
 
 from collections.abc import Callable
 

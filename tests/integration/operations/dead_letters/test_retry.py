@@ -168,7 +168,7 @@ def test_an_idle_sink_learns_of_a_retry_within_five_seconds(parked: Sink, fussy:
         fussy.refused = set()
         eventually(lambda: owner_epoch(parked) == 2, what="the sink's start")
         assert retry_of_a(parked) == 0
-        eventually(lambda: owner_epoch(parked) == 4, within=TAKES_HOLD_SECONDS, what="the sink to acquire anew")
+        eventually(lambda: owner_epoch(parked) == 4, within=TAKES_HOLD_SECONDS, what="the sink to acquire again")
 
 
 def test_what_a_retry_leaves_parked_keeps_later_events_waiting(parked: Sink, fussy: Fussy) -> None:

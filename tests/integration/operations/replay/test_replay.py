@@ -313,7 +313,7 @@ def test_what_lies_below_the_log_start_or_belongs_to_another_topic_is_refused(te
     below = replay(ten, "--from-offset", "2", "--execute")
     assert (below.code, "offset 2 is below the log start 4" in below.err) == (2, True)
     make_anew(ten)
-    assert "deleted and made anew" in replay(ten, "--from-earliest", "--execute").err
+    assert "deleted and created again" in replay(ten, "--from-earliest", "--execute").err
     assert ranges(ten) == []
 
 

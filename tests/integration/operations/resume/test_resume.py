@@ -172,7 +172,7 @@ def test_fewer_partitions_than_before_end_those_that_are_gone(make_sink: Callabl
     sink.run()
     make_anew(sink)
     sink.send(Out(3, {"n": 3}))
-    assert "the topic was made anew" in halts(sink) or "deleted and made anew" in halts(sink)
+    assert "the topic was recreated" in halts(sink) or "deleted and created again" in halts(sink)
     result = resume(sink, "--new-topic", "--accept-loss", "--execute")
     assert f"{sink.topic}[1]: 1 -> ends" in result.out
     sink.run()

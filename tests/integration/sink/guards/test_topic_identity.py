@@ -48,7 +48,7 @@ def test_a_topic_made_anew_and_longer_than_before_is_never_read_as_the_old_one(
         handled.send(*(Out(number) for number in range(101, 111)))
     new_id = as_uuid(topic_id(handled.bootstrap_servers, handled.topic))
     assert why == [
-        f"topic {handled.topic} was deleted and made anew: the ledger has {handled.topic}[0]@3 (log 0 up to 10) of "
+        f"topic {handled.topic} was deleted and created again: the ledger has {handled.topic}[0]@3 (log 0 up to 10) of "
         f"topic id {old_id}, the cluster has topic id {new_id}; decide with `inbox resume --topic {handled.topic} "
         "--new-topic --accept-loss`"
     ]
@@ -64,7 +64,7 @@ def test_an_idle_sink_sees_within_seconds_that_its_topic_was_made_anew(
     with halting(handled) as why:
         eventually(lambda: handled.next_offsets() == {0: 0}, what="the start")
         make_anew(handled)
-    assert "was deleted and made anew" in why[0]
+    assert "was deleted and created again" in why[0]
 
 
 def test_a_topic_made_anew_and_shorter_says_so_when_the_brokers_refuse_the_offset(handled: Sink) -> None:
@@ -72,7 +72,7 @@ def test_a_topic_made_anew_and_shorter_says_so_when_the_brokers_refuse_the_offse
         handled.send(Out(1), Out(2), Out(3))
         handled.eventually_settled(3)
         make_anew(handled)
-    assert f"made anew: the ledger has {handled.topic}[0]@3 (log 0 up to 0)" in why[0]
+    assert f"created again: the ledger has {handled.topic}[0]@3 (log 0 up to 0)" in why[0]
 
 
 def test_events_deleted_before_they_were_settled_are_counted_in_the_halt(handled: Sink) -> None:
@@ -84,7 +84,7 @@ def test_events_deleted_before_they_were_settled_are_counted_in_the_halt(handled
         handled.run()
     assert str(halt.value) == (
         f"{handled.topic}[0]: the ledger expects offset 2 next, but the log holds offsets 7 up to 10: 5 offsets were "
-        f"deleted before they were settled; go on behind them with `inbox resume --topic {handled.topic}:0 "
+        f"deleted before they were settled; continue behind them with `inbox resume --topic {handled.topic}:0 "
         "--from-earliest --accept-loss`"
     )
 

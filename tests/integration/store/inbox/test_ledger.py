@@ -262,8 +262,8 @@ def test_an_owner_that_connected_anew_is_known_by_its_new_session(
     connection: SinkConnection, open_connection: Connect, ledger: Ledger
 ) -> None:
     held_by(connection, ledger, "other")
-    anew = open_connection()
-    ledger.sign(anew, "other")
-    anew.execute("BEGIN")
-    anew.execute("SELECT 1")
-    assert [each.pid for each in ledger.open_sessions(open_connection(), [P0], "me")] == [anew.info.backend_pid]
+    again = open_connection()
+    ledger.sign(again, "other")
+    again.execute("BEGIN")
+    again.execute("SELECT 1")
+    assert [each.pid for each in ledger.open_sessions(open_connection(), [P0], "me")] == [again.info.backend_pid]

@@ -110,7 +110,7 @@ def test_the_horizon_is_raised_before_the_claims_go(
     assert [each.offset for each in GENERATIONS.horizons(connection)] == [11, 10, 10]
     assert GENERATIONS.size(connection, 0) == 1
     reader.execute("COMMIT")
-    # What was interrupted goes on.
+    # What was interrupted continues.
     assert prune(connection)[0] == 1
 
 

@@ -1,4 +1,4 @@
-"""What going on after a halt would cost."""
+"""What continuing after a halt would cost."""
 
 from uuid import UUID
 

@@ -96,7 +96,7 @@ def test_a_state_that_nobody_knows_is_an_outage_that_calls_for_a_person() -> Non
     failure = translated(Unknown("new in PostgreSQL 30"))
     assert isinstance(failure, TryAgainError)
     assert (failure.away, failure.reason, failure.alert) == ("database", "unknown", True)
-    assert str(failure).endswith("; look the SQLSTATE up, and mend what it names")
+    assert str(failure).endswith("; look the SQLSTATE up, and fix what it names")
 
 
 PASSES_BY_ITSELF = {
