@@ -196,7 +196,7 @@ class Outage:
 
 
 class Pauses:
-    """The partitions of a worker that are paused because of their dead letters, reported at the start and at the end."""
+    """The partitions of a worker that dead letters pause, reported at the start and at the end."""
 
     def __init__(self) -> None:
         self.partitions: frozenset[object] = frozenset()

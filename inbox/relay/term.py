@@ -1,8 +1,8 @@
 """One term of the active relay: reads rows, has them sent, and has marked what was delivered.
 
 The three run concurrently: while this process sends, the server looks for the next rows on one connection, and marks
-what was delivered on another. Nothing is marked before its delivery report came, or its transaction of Kafka's has ended.
-What is on its way is bounded by its bytes.
+what was delivered on another. Nothing is marked before its delivery report came, or its Kafka transaction has ended.
+The bytes in flight are bounded.
 """
 
 import time

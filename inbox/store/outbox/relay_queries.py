@@ -28,10 +28,9 @@ _SETTINGS = {
     "jit": "off",
     "synchronous_commit": "off",
 }
-"""Statistics of a queue are always old; by its indexes each read costs what it returns, and planning it again would
-cost more than reading nothing does. A scan that is off counts as so dear that the server would compile every plan with one
-(`jit`), for 0.1 s each time. And what a crash of the server takes back of what was sent is sent once more, under the
-same ids."""
+"""A queue's statistics are always old. By its indexes each read costs what it returns, and planning it again would cost
+more than reading nothing does. A scan that is off counts as so expensive that the server would compile each plan with
+one (`jit`), for 0.1 s each time. Marks that a crash of the server takes back are sent again, under the same ids."""
 
 
 class OutboxRow(NamedTuple):

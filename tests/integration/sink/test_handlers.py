@@ -293,7 +293,7 @@ def test_a_handler_that_would_end_the_transaction_is_refused_and_its_event_parke
 def test_a_commit_hidden_from_the_guard_stops_the_sink_before_the_ledger_moves(
     handled_by: HandledBy, then: str
 ) -> None:
-    """The claims of the whole batch are committed with it: continuing would take the rest for duplicates and lose it."""
+    """The whole batch's claims are committed with it: continuing would take the rest for duplicates and lose it."""
 
     def handler(event: Event, tx: Transaction) -> None:
         apply(event, tx)
