@@ -127,6 +127,8 @@ def test_every_pod_is_restricted_and_has_no_token(newest_helm: Helm, values: Pat
             "capabilities": {"drop": ["ALL"]},
         }
         assert container["resources"]["limits"]["memory"]
+        assert {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}} in spec["volumes"]
+        assert all("sizeLimit" in volume["emptyDir"] for volume in spec["volumes"] if "emptyDir" in volume)
 
 
 REFUSED = {
@@ -162,6 +164,18 @@ REFUSED = {
         ["--set", "config.database.url=postgresql://inbox@db/x?password=hunter2"],
         "config.database.url holds a password",
     ),
+    "a client's secret in the URL's query": (
+        ["--set", "config.database.url=postgresql://inbox@db/x?oauth_client_secret=hunter2"],
+        "config.database.url holds a password",
+    ),
+    "a password with a slash in the URL": (
+        ["--set", "config.database.url=postgresql://inbox:a/hunter2@db/x"],
+        "config.database.url holds a password",
+    ),
+    "a password in a URL for Kafka": (
+        ["--set", r"config.kafka.sasl\.oauthbearer\.token\.endpoint\.url=https://c:hunter2@idp/t"],
+        "holds a password, and a ConfigMap is no place for it",
+    ),
     "a password for Kafka": (
         ["--set", r"config.kafka.sasl\.password=hunter2"],
         "put it under the key kafka__sasl_password into the Secret",
@@ -170,6 +184,22 @@ REFUSED = {
     "a secret variable": (
         ["--set-json", 'extraEnv=[{"name": "INBOX_KAFKA__SASL_PASSWORD", "value": "hunter2"}]'],
         "extraEnv sets INBOX_KAFKA__SASL_PASSWORD by its value",
+    ),
+    "a secret variable of OpenTelemetry": (
+        ["--set-json", 'extraEnv=[{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "key=hunter2"}]'],
+        "extraEnv sets OTEL_EXPORTER_OTLP_HEADERS by its value",
+    ),
+    "a secret of OAUTHBEARER": (
+        ["--set-json", 'extraEnv=[{"name": "INBOX_KAFKA__SASL_OAUTHBEARER_CONFIG", "value": "hunter2"}]'],
+        "extraEnv sets INBOX_KAFKA__SASL_OAUTHBEARER_CONFIG by its value",
+    ),
+    "a variable with a password in a URL": (
+        ["--set-json", 'extraEnv=[{"name": "HTTPS_PROXY", "value": "http://u:hunter2@proxy"}]'],
+        "extraEnv sets HTTPS_PROXY to a URL with a password",
+    ),
+    "an argument with a password in a URL": (
+        ["--set-json", 'workload.extraArgs=["-X", "client.id=http://u:hunter2@h"]'],
+        "workload.extraArgs holds a URL with a password",
     ),
     "a secret among the arguments": (
         ["--set-json", 'workload.extraArgs=["-X", "sasl.password=hunter2"]'],
