@@ -1,1 +1,1 @@
-"""From settings to real objects: the only place that builds and wires them."""
+"""Build and wire the real objects from the settings. Nothing else does so."""

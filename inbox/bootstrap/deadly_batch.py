@@ -1,4 +1,4 @@
-"""Whether what stands in the log ended the workers before this one, and would end it too."""
+"""The search for a record that ended the workers before this one and would end this one too."""
 
 from collections.abc import Mapping
 
@@ -11,15 +11,16 @@ from inbox.store.inbox.ledger import Ledger
 from inbox.store.postgres.connection import SinkConnection
 
 _ONE_BATCH = "1"
-"""Bytes of an answer: a sink that asks for so few settles what stands before such a batch, and may end there."""
+"""The bytes of an answer. A sink that asks for so few settles what stands before a damaged batch, and may end there."""
 
 
 def refuse_deadly_batch(
     connection: SinkConnection, settings: Settings, cluster: Cluster, topics: Mapping[str, TopicView]
 ) -> None:
-    """Read ahead, in another process, where the last owner of a partition settled nothing though there was something.
+    """Raise if librdkafka ends the process when it reads a partition that the last owner did not advance.
 
-    Most of these ended for another reason, and then nothing is found.
+    The log is read ahead in another process, wherever the last owner settled nothing although there
+    was something. Most such owners ended for another reason, and then nothing is found.
 
     Raises:
         HaltError: librdkafka ends the process where it reads on.

@@ -13,7 +13,7 @@ from inbox.store.schema.revisions import history_of
 
 
 def require_rights(connection: SinkConnection, settings: Settings) -> None:
-    """Raises StartupError with one line for each right that is missing."""
+    """Raise StartupError with one line for each right that is missing."""
     targets = [target for _, target in table_routes(settings.routes)]
     has_outbox = settings.outbox is not None and settings.outbox.existing is None
     publishes = has_outbox and (any(handler_routes(settings.routes)) or settings.failures.copy_to is not None)
@@ -27,6 +27,6 @@ def require_rights(connection: SinkConnection, settings: Settings) -> None:
 
 
 def require_kafka_rights(cluster: Cluster, topics: Iterable[str]) -> None:
-    """Raises StartupError with one line for each topic, and the group, that this user may not read."""
+    """Raise StartupError with one line for each topic, and the group, that this user may not read."""
     if problems := cluster.missing_rights(sorted(topics)):
         raise StartupError("\n".join(problems))

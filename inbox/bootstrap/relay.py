@@ -1,4 +1,4 @@
-"""Makes a relay from settings, of the inbox's own outbox or of an external table."""
+"""Make a relay from settings, of the inbox's own outbox or of an external table."""
 
 import secrets
 import socket
@@ -34,7 +34,7 @@ MakeProducer = Callable[[Delivered], EventProducer]
 
 
 def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
-    """Find what a relay needs; False when `stop` was set before.
+    """Find everything that a relay needs; return False if `stop` was set before.
 
     Raises:
         StartupError: something is missing or wrong; waiting would not fix it.
@@ -101,7 +101,7 @@ def _find(settings: RelaySettings) -> bool:
 
 
 def require_relay_rights(connection: SinkConnection, settings: RelaySettings) -> None:
-    """Raises StartupError with one line for each right that is missing; a table of the user's has to fit, too."""
+    """Raise StartupError with one line for each right that is missing. An external table has to fit, too."""
     schema, existing = settings.database.schema, settings.outbox.existing
     if existing is None:
         problems = [*missing_relay_rights(connection, schema), *losable_of_schema(connection, schema, list(OF_RELAY))]
@@ -112,9 +112,9 @@ def require_relay_rights(connection: SinkConnection, settings: RelaySettings) ->
 
 
 def connected(settings: RelaySettings, *, alone: bool = False) -> SinkConnection:
-    """Connect for a relay that runs, to which a database that refuses it is an outage.
+    """Connect for a running relay. A database that refuses the connection counts as an outage.
 
-    `alone`: to a session that is shared with nobody.
+    `alone`: connect to a session that is shared with nobody.
     """
     try:
         connection = connect(settings.database, application_name="inbox relay")
@@ -130,7 +130,7 @@ def connected(settings: RelaySettings, *, alone: bool = False) -> SinkConnection
 
 
 class ExistingDesk:
-    """A connection to the table, and all that works on it."""
+    """A connection to the external table, and all that works on it."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class ExistingDesk:
 
 
 def existing_problems(connection: SinkConnection, schema: str, existing: ExistingOutbox, *, prunes: bool) -> list[str]:
-    """One line for each right that a relay lacks.
+    """Return one line for each right that a relay lacks.
 
     Raises:
         StartupError: the table does not fit what `[outbox]` says.
@@ -168,7 +168,10 @@ def existing_problems(connection: SinkConnection, schema: str, existing: Existin
 
 
 def _shape_now(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
-    """A table that does not fit any more is an outage to a relay that runs: it may be fixed meanwhile."""
+    """Return the table's shape as it is now.
+
+    A table that no longer fits is an outage to a running relay: it may be fixed in the meantime.
+    """
     try:
         return shape_of(connection, existing)
     except StartupError as error:
@@ -176,7 +179,7 @@ def _shape_now(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
 
 
 def clock_of_sleepers() -> Callable[[], float]:
-    """A clock that continues while the machine is suspended, where there is one."""
+    """Return a clock that continues while the machine is suspended, if the system has one."""
     if sys.platform == "linux":
         return lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic

@@ -1,4 +1,4 @@
-"""Waiting for servers that do not answer yet, and giving that up at once when asked to stop."""
+"""The wait for servers that do not answer yet. It ends immediately when the program is asked to stop."""
 
 import random
 import threading
@@ -16,17 +16,17 @@ _LOOK_SECONDS = 0.05
 
 
 class StopSignal(Protocol):
-    """Says that the program should end; a `threading.Event` is one."""
+    """A signal that the program should end, such as a `threading.Event`."""
 
     def is_set(self) -> bool: ...
     def wait(self, timeout: float) -> bool: ...
 
 
 def patiently(action: Callable[[], Found], timeout_seconds: float, stop: StopSignal) -> Found:
-    """What `action` returns, as soon as it does not raise TryAgainError.
+    """Return the result of `action`, called again and again while it raises TryAgainError.
 
     Raises:
-        TryAgainError: it still does after the time, or `stop` was set.
+        TryAgainError: `action` still raises it after `timeout_seconds`, or `stop` was set.
     """
     deadline, failures = monotonic() + timeout_seconds, 0
     while True:
@@ -47,10 +47,11 @@ def patiently(action: Callable[[], Found], timeout_seconds: float, stop: StopSig
 
 
 def unless_stopped(action: Callable[[], Found], stop: StopSignal) -> Found | None:
-    """What `action` returns or raises, or None at once when `stop` is set.
+    """Return or raise the result of `action`, or return None as soon as `stop` is set.
 
-    `action` runs on a thread of its own, since a question to a server that is away can take its whole
-    time-out; after a stop nobody waits for it, so it must not matter where it is cut off.
+    `action` runs on a thread of its own, because a question to a server that is away can take its
+    whole timeout. After a stop nobody waits for the thread, so cutting `action` off anywhere must
+    be harmless.
     """
     running = _Running(action)
     thread = threading.Thread(target=running.run, name="inbox-start", daemon=True)
@@ -63,7 +64,7 @@ def unless_stopped(action: Callable[[], Found], stop: StopSignal) -> Found | Non
 
 
 class _Running(Generic[Found]):
-    """Keeps what an action on another thread came to."""
+    """An action for another thread, with its result or its exception."""
 
     def __init__(self, action: Callable[[], Found]) -> None:
         self._action = action

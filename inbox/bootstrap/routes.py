@@ -1,4 +1,4 @@
-"""Binds the routes of the configuration to their handlers and tables."""
+"""Bind the routes of the configuration to their handlers and tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -33,7 +33,7 @@ def bind_route(
     writers: Mapping[str, TableWriter],
     calls: Calls,
 ) -> BoundRoute:
-    """A route with what it does; it has its handler or its writer, by its name."""
+    """Return a route bound to its handler or its writer, which is looked up by the route's name."""
     loaded = handlers.get(route.name)
     effect: Effect = (
         TableEffect(writers[route.name]) if loaded is None else HandlerEffect(loaded, _outbox(route, settings), calls)

@@ -7,7 +7,7 @@ _NAME = "group.instance.id"
 
 
 def refuse_shared_instance(settings: Settings, workers: int) -> None:
-    """Raise StartupError where several workers would be one static member of the group, and end each other."""
+    """Raise StartupError if several workers would be one static member of the group, and end each other."""
     if workers > 1 and (name := settings.kafka.properties.get(_NAME)) is not None:
         raise StartupError(
             f'[kafka] "{_NAME}" = "{name}" would be the same in all {workers} workers, and they would end each other; '
@@ -16,7 +16,7 @@ def refuse_shared_instance(settings: Settings, workers: int) -> None:
 
 
 def advice_on_instance(settings: Settings) -> list[str]:
-    """Say what a static member has to know; empty where this is none."""
+    """Return the advice for a static member of the group, or none for a dynamic one."""
     if (name := settings.kafka.properties.get(_NAME)) is None:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Where the ledger meets the log: topics found, logs compared, first offsets given."""
+"""The comparison of the ledger with the log: it finds topics, compares logs and sets the first offsets."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -20,7 +20,7 @@ from inbox.store.postgres.connection import SinkConnection, connect
 
 
 def find_topics(cluster: Cluster, routes: Sequence[Route]) -> Mapping[str, TopicView]:
-    """Raises StartupError where a route names a topic that the cluster does not have."""
+    """Return the topics of the routes; raise StartupError if the cluster does not have one of them."""
     wanted = wanted_topics(routes)
     found = cluster.topics(wanted)
     if absent := [topic for topic in wanted if topic not in found]:
@@ -29,17 +29,17 @@ def find_topics(cluster: Cluster, routes: Sequence[Route]) -> Mapping[str, Topic
 
 
 def wanted_topics(routes: Sequence[Route]) -> list[str]:
-    """Every topic that a route names, once."""
+    """Return every topic that a route names, once."""
     return sorted({topic for route in routes for topic in route.topics})
 
 
 def no_topic(names: str) -> str:
-    """The sentence about topics that are not there."""
+    """Return the sentence about topics that do not exist."""
     return f"the cluster has no topic {names} (or this user may not see it); create it, or correct [[routes]] topic"
 
 
 def sink_identity(settings: Settings, cluster_id: str) -> SinkIdentity:
-    """What the database remembers of this sink."""
+    """Return the identity that the database remembers of this sink."""
     return SinkIdentity(
         name=settings.sink.name,
         group_id=settings.kafka.group_id,
@@ -66,10 +66,13 @@ def register(
 
 
 def introduce(connection: SinkConnection, schema: str, cluster: Cluster, partitions: Sequence[TopicPartition]) -> None:
-    """Partitions added while the sink runs start at the log start, or their first events would be lost.
+    """Give partitions that were added while the sink runs the log start as their first offset.
+
+    Any later offset would lose their first events.
 
     Raises:
-        TryAgainError: the brokers do not answer, or refuse, which after the start is an outage like any other.
+        TryAgainError: the brokers do not answer, or refuse, which after the start is an outage like
+            any other.
         HaltError: the topic is no longer the one that the ledger speaks of.
     """
     ledger = Ledger(schema)
@@ -90,15 +93,15 @@ def introduce(connection: SinkConnection, schema: str, cluster: Cluster, partiti
 
 
 def first_offsets(found: Comparable, cluster: Cluster, start: StartPoint | datetime) -> dict[TopicPartition, int]:
-    """The offset at which each partition starts that the ledger does not know yet; changes nothing.
+    """Return the first offset of each partition that the ledger does not know yet. Nothing is changed.
 
     Raises:
-        StartupError: `[sink] start` forbids to choose one.
+        StartupError: `[sink] start` forbids to choose an offset.
         HaltError: the log is no longer the one that the ledger speaks of.
     """
     _refuse_other_log(found)
     fresh = [address for address in found.log.starts if address not in {each.address for each in found.known}]
-    # A partition added to a topic that is known starts at the log start, or its first events would be lost.
+    # A partition added to a known topic starts at the log start, or its first events would be lost.
     return _starts(cluster, fresh, StartPoint.EARLIEST if found.known else start)
 
 
@@ -125,7 +128,7 @@ def _starts(
 
 def _starts_of_group(cluster: Cluster, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
     if members := cluster.foreign_members():
-        # A consumer that was killed leaves within its session's time-out, so it is waited for.
+        # Wait: a consumer that was killed leaves the group within its session timeout.
         raise TryAgainError(
             f'group {cluster.group_id} has other consumers ({members}), and [sink] start = "group" continues where '
             "they stop; stop them first, or what they take meanwhile is applied again",
@@ -148,11 +151,13 @@ class LogExtent:
 def starts_of_group(
     group_id: str, committed: Mapping[TopicPartition, int], log: LogExtent
 ) -> dict[TopicPartition, int]:
-    """Where the group stopped; a partition that has nothing to lose, since it is empty, needs no committed offset.
+    """Return the offset at which the group stopped, for each partition.
+
+    An empty partition has nothing to lose, so it needs no committed offset.
 
     Raises:
-        StartupError: there are events of which the group does not say whether it took them, or the log does not have
-            what it would take next.
+        StartupError: a partition holds events and the group has committed no offset for it, or the
+            log does not have the committed offset.
     """
     problems = []
     starts = {}
@@ -177,28 +182,31 @@ def _refuse_other_log(found: Comparable) -> None:
 
 
 class Explanation:
-    """Says of a sink that met another log what a start would say, from the ledger and the brokers as they are now."""
+    """An explanation of a changed log for a running sink, in the words of a start.
+
+    It is made from the ledger and the brokers as they are now.
+    """
 
     def __init__(self, settings: Settings, cluster: Cluster) -> None:
         self._settings = settings
         self._cluster = cluster
 
     def of_topics(self, topics: Collection[str]) -> HaltError | None:
-        """None where the ledger and the logs of the topics fit.
+        """Return the halt that explains how the ledger and the logs of the topics differ, or None if they fit.
 
         Raises:
-            InboxError: the database or the brokers do not say.
+            InboxError: the database or the brokers do not answer.
         """
         found = read_comparable(self._cluster, self._cluster.cluster_id(), sorted(topics), self._known)
         lines = [line for each in found.values() for line in misfits(each.known, each.log)]
         return HaltError("\n".join(lines)) if lines else None
 
     def of_halt(self, error: LostPlaceError | UnreadableError) -> HaltError:
-        """The error itself where no more can be said."""
+        """Return a halt that explains more, or the error itself if no more can be said."""
         return self.of_unreadable(error) if isinstance(error, UnreadableError) else self.of_place(error)
 
     def of_unreadable(self, error: UnreadableError) -> HaltError:
-        """With the command that continues where the log can be read again."""
+        """Return the error with the command that continues where the log can be read again."""
         if error.at is None or error.gap is not None:
             return error
         at = TopicPartition(*error.at)
@@ -211,7 +219,7 @@ class Explanation:
         return HaltError(f"{error}; the log can be read again from {following} on: {command}")
 
     def of_place(self, error: LostPlaceError) -> HaltError:
-        """The error itself where no more can be said."""
+        """Return a halt that explains more, or the error itself if no more can be said."""
         if error.at is None:
             return error
         at = TopicPartition(*error.at)

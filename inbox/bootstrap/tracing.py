@@ -1,7 +1,9 @@
-"""OpenTelemetry traces: a span for each batch, linked to the traces of its events, with the handlers' calls below.
+"""OpenTelemetry traces: a span for each batch, linked to the traces of its events, with the
+handlers' calls below.
 
-Only where a variable of OpenTelemetry's asks for traces is its SDK (the extra `otel`) imported and anything wrapped;
-the sink's own code knows nothing of it. Names follow the semantic conventions for messaging.
+The SDK (the extra `otel`) is imported, and calls are wrapped, only if one of OpenTelemetry's
+variables asks for traces. The sink's own code knows nothing of tracing. Names follow the semantic
+conventions for messaging.
 """
 
 import re
@@ -25,22 +27,22 @@ if TYPE_CHECKING:
 _ASKS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 MOST_LINKS = 128
-"""To one batch; what OTEL_SPAN_LINK_COUNT_LIMIT is by default."""
+"""The most links of one batch: the default of OTEL_SPAN_LINK_COUNT_LIMIT."""
 
 
 class Tracing:
-    """Spans of one process, through the provider that it was made with."""
+    """The spans of one process, made through the given provider."""
 
     def __init__(self, provider: "TracerProvider") -> None:
         self._provider = provider
         self._tracer = provider.get_tracer("inbox")
 
     def desks(self, open_desk: Callable[[], Desk]) -> Callable[[], Desk]:
-        """Opens desks whose every batch is a span."""
+        """Return an opener of desks that make a span for every batch."""
         return lambda: _TracedDesk(open_desk(), self)
 
     def handlers(self, handlers: Mapping[str, LoadedHandler]) -> Mapping[str, LoadedHandler]:
-        """The same handlers, each call of which is a span below the batch's."""
+        """Return the same handlers, with a span below the batch's for each call."""
         return {route: replace(each, call=self._traced(each)) for route, each in handlers.items()}
 
     @contextmanager
@@ -56,7 +58,7 @@ class Tracing:
             yield span
 
     def close(self) -> None:
-        """Send what was not sent yet."""
+        """Send the spans that were not sent yet."""
         self._provider.shutdown()
 
     def _traced(self, handler: LoadedHandler) -> Callable[[Any, Transaction], None]:
@@ -80,7 +82,7 @@ class Tracing:
     def _span(self, name: str, attributes: Mapping[str, Any], links: "list[Link]") -> Iterator["Span"]:
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
-        # An exception's text may quote an event, so that its class alone is recorded.
+        # An exception's text may quote an event, so only its class is recorded.
         with self._tracer.start_as_current_span(
             name,
             kind=SpanKind.CONSUMER,
@@ -123,7 +125,7 @@ class _TracedDesk:
 
 @contextmanager
 def traced(environ: Mapping[str, str]) -> Iterator[Tracing | None]:
-    """What is `configured`; at the end everything is sent."""
+    """Yield the tracing that is `configured`, and send every span at the end."""
     tracing = configured(environ)
     try:
         yield tracing
@@ -133,7 +135,11 @@ def traced(environ: Mapping[str, str]) -> Iterator[Tracing | None]:
 
 
 def configured(environ: Mapping[str, str]) -> Tracing | None:
-    """As OpenTelemetry's own variables say; None where they ask for no traces, or its SDK is not installed."""
+    """Return the tracing that OpenTelemetry's own variables ask for.
+
+    Returns:
+        None if they ask for no traces, or if OpenTelemetry's SDK is not installed.
+    """
     exporter = environ.get("OTEL_TRACES_EXPORTER", "otlp")
     if not any(environ.get(name) for name in _ASKS) or exporter == "none":
         return None
@@ -177,7 +183,7 @@ def _headers(record: Record) -> Headers:
 
 
 def _links(all_headers: Iterable[Headers]) -> "list[Link]":
-    """Return links to the traces that the events are of, each once, the first `MOST_LINKS` of them."""
+    """Return links to the traces of the events, each once, at most `MOST_LINKS`."""
     from opentelemetry.trace import Link, SpanContext, TraceFlags
 
     links = dict[tuple[int, int], Link]()
@@ -194,10 +200,11 @@ def _links(all_headers: Iterable[Headers]) -> "list[Link]":
 
 
 def _parent(headers: Headers) -> tuple[int, int, int] | None:
-    """Return trace id, span id and flags of the event's producer; None where the header is absent or malformed.
+    """Return trace id, span id and flags of the event's producer, or None.
 
-    Read here and not by the SDK, whose warnings quote the header, and which also takes `tracestate`, of any size.
-    Source: W3C Trace Context, "Traceparent Header", version 00.
+    None means that the header is absent or malformed. The SDK does not read the header, because its
+    warnings quote the header, and because it also takes `tracestate`, of any size. Source: W3C
+    Trace Context, "Traceparent Header", version 00.
     """
     for name, value in headers:
         if name == "traceparent" and value is not None and (found := _TRACEPARENT.fullmatch(value)) is not None:

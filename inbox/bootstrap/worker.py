@@ -1,4 +1,5 @@
-"""Makes a worker from settings: what a start has to find, and everything that lives as long as one connection."""
+"""Make a worker from settings: everything that a start has to find, and everything that lives as
+long as one connection."""
 
 import secrets
 import socket
@@ -55,7 +56,7 @@ from inbox.telemetry import log
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything that a start needs; handlers and writers by route, topics by name."""
+    """The result of a successful start: handlers and writers by route, topics by name."""
 
     handlers: Mapping[str, LoadedHandler]
     writers: Mapping[str, TableWriter]
@@ -65,14 +66,14 @@ class Ready:
 
 
 def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
-    """Find everything that a start needs; None when `stop` was set before all was found.
+    """Find everything that a start needs; return None if `stop` was set before all was found.
 
     Raises:
         StartupError: something is missing or wrong; waiting would not fix it.
         TryAgainError: the database or the brokers did not answer within `[database] start_timeout`.
         HaltError: the log no longer fits the ledger.
     """
-    # Imported on this thread: what a handler's package does at its import may want the main one.
+    # Imported on this thread: a handler's package may need the main thread for its import.
     handlers = {route.name: load_handler(name) for route, name in handler_routes(settings.routes)}
     seconds = settings.database.start_timeout_seconds
     return unless_stopped(lambda: patiently(lambda: _find(settings, handlers), seconds, stop), stop)
@@ -103,7 +104,7 @@ def _warn_of_hidden_owners(connection: SinkConnection, settings: Settings, topic
 
 
 def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: Tracing | None = None) -> Worker:
-    """One member of the group, ready to run; with `tracing` it tells what it does in spans."""
+    """Return one member of the group, ready to run. With `tracing` it records its work in spans."""
     owner = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
     session_ms = settings.kafka.properties.get("session.timeout.ms", DEFAULTS["session.timeout.ms"][0])
     assignment = Assignment(owner, reclaim_seconds=int(session_ms) / 1000)
@@ -137,13 +138,13 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
 
 
 def require_logged(connection: SinkConnection, schema: str) -> None:
-    """Raises StartupError with one line for each of the inbox's tables that a crash of the server empties."""
+    """Raise StartupError with one line for each of the inbox's tables that a crash of the server empties."""
     if problems := losable_of_schema(connection, schema, [*OF_SINK, "outbox"]):
         raise StartupError("\n".join(problems))
 
 
 class Desks:
-    """Opens them, one after the other as connections break; what they share outlives them."""
+    """An opener of desks, one after the other as connections break, with the state that outlives them."""
 
     def __init__(self, settings: Settings, ready: Ready, owner: str, time_limit: TimeLimit) -> None:
         self._settings = settings
@@ -162,7 +163,7 @@ class Desks:
         )
 
     def open(self) -> Settler:
-        """Raises TryAgainError while that does not work."""
+        """Open a desk on a new connection. Raises TryAgainError while that does not work."""
         connection = self._connect()
         try:
             return self._settler(connection)

@@ -1,4 +1,4 @@
-"""How the command line names a topic, partitions or dead letters, and the readable form of a key."""
+"""The command line's syntax for a topic, partitions and dead letters, and the readable form of a key."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,10 @@ from inbox.store.inbox.dead_letter_queries import Selection
 
 
 def selection_options(*, everything: str) -> Callable[[Command], Command]:
-    """IDs and filters, which the command gets as one `selection`; `everything` is the help of --all."""
+    """Add ids and filters as options, and pass them to the command as one `selection`.
+
+    `everything` is the help of --all.
+    """
 
     def decorate(command: Command) -> Command:
         @wraps(command)
@@ -41,7 +44,10 @@ def selection_options(*, everything: str) -> Callable[[Command], Command]:
 
 
 def readable_key(key: bytes | None) -> str | None:
-    r"""A key as text; as `\x` and its bytes in hexadecimal where it is no text, or a text that looks like that."""
+    r"""Return a key as text, or as `\x` and its bytes in hexadecimal.
+
+    Hexadecimal is for a key that is not text, or that is a text which looks like hexadecimal.
+    """
     if key is None:
         return None
     try:
@@ -52,7 +58,7 @@ def readable_key(key: bytes | None) -> str | None:
 
 
 def moment(_: click.Context, parameter: click.Parameter, given: str | None) -> datetime | None:
-    """A time with its offset, or a duration before now."""
+    """Return the moment that a time with its offset, or a duration before now, stands for."""
     if given is None:
         return None
     try:
@@ -83,7 +89,7 @@ def _age(_: click.Context, __: click.Parameter, given: str | None) -> timedelta 
 
 
 def where(text: str) -> tuple[str, tuple[int, ...] | None]:
-    """`orders`, or `orders:0,3`. Kafka allows no colon in a topic's name."""
+    """Return topic and partitions of `orders` or `orders:0,3`. Kafka allows no colon in a topic's name."""
     name, colon, numbers = text.partition(":")
     if not colon:
         return name, None

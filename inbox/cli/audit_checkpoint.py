@@ -1,4 +1,4 @@
-"""The file in which an audit keeps its place."""
+"""The file in which an audit keeps its progress."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _SECONDS_BETWEEN = 2.0
 
 
 class PlaceFile:
-    """Rewritten every few seconds, whole or not at all; removed once the audit is complete."""
+    """A file that is rewritten every few seconds, whole or not at all, and removed once the audit is complete."""
 
     def __init__(self, path: Path, of: Mapping[str, Any]) -> None:
         self._path = path
@@ -24,10 +24,10 @@ class PlaceFile:
         self._saved_at = 0.0
 
     def load(self) -> Audit | None:
-        """What an interrupted audit found; None where there is no file.
+        """Return the findings of an interrupted audit, or None if there is no file.
 
         Raises:
-            click.UsageError: the file is of another audit.
+            click.UsageError: the file belongs to another audit.
         """
         try:
             text = self._path.read_bytes()
@@ -39,7 +39,7 @@ class PlaceFile:
             raise click.UsageError(f"{self._path}: {error}; remove it, or name another with --resume") from None
 
     def keep(self, found: Audit) -> None:
-        """Write it if the last time is long enough ago."""
+        """Write the audit to the file if the last time is long enough ago."""
         if time.monotonic() - self._saved_at < _SECONDS_BETWEEN:
             return
         try:

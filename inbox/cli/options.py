@@ -1,4 +1,4 @@
-"""Options that several commands share, and the configuration that they lead to."""
+"""The options that several commands share, and the configuration to which they lead."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def config_option(command: Command) -> Command:
-    """`--config FILE`"""
+    """Add `--config FILE` to a command."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
@@ -35,7 +35,7 @@ def config_option(command: Command) -> Command:
 
 
 def properties_option(command: Command) -> Command:
-    """`-X key=value`, any number of times"""
+    """Add `-X key=value`, any number of times, to a command."""
     return click.option(
         "-X",
         "properties",
@@ -54,7 +54,7 @@ def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     name = name.strip()
     if not equals or not name:
-        # The text may be a secret that lost its name, so it is not quoted.
+        # The text may be a secret without its name, so it is not quoted.
         raise click.BadParameter("expected KEY=VALUE, as in -X bootstrap.servers=kafka:9092")
     if is_secret(name):
         raise click.BadParameter(
@@ -71,20 +71,20 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def json_option(command: Command) -> Command:
-    """`--json`"""
+    """Add `--json` to a command."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
 
 
 def example(text: str) -> str:
-    """The epilog of a command's help."""
+    """Return the epilog of a command's help, with an example."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def sink_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = ()) -> Settings:
-    """The whole configuration; its secrets are kept out of what the program prints.
+    """Load the whole configuration, and keep its secrets out of what the program prints.
 
     Raises:
-        StartupError: something is wrong or missing; the text says all of it.
+        StartupError: something is wrong or missing; the text names everything.
     """
     settings = load_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
     _learn(settings.database, settings.kafka)
@@ -92,7 +92,7 @@ def sink_settings(config: Path | None, properties: tuple[tuple[str, str], ...] =
 
 
 def any_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = ()) -> Settings | RelaySettings:
-    """Of a relay where the configuration speaks of an outbox and of no sink, else of a sink.
+    """Return a relay's settings if the configuration has an outbox and no sink, else a sink's.
 
     Raises:
         StartupError: as `sink_settings`.
@@ -103,7 +103,7 @@ def any_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = 
 
 
 def relay_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = ()) -> RelaySettings:
-    """The part for those who publish the outbox.
+    """Load the part of the configuration for the commands that publish the outbox.
 
     Raises:
         StartupError: as `sink_settings`.
@@ -114,7 +114,7 @@ def relay_settings(config: Path | None, properties: tuple[tuple[str, str], ...] 
 
 
 def settings_reader(config: Path | None, properties: tuple[tuple[str, str], ...]) -> Callable[[], Settings]:
-    """Reads as `sink_settings` does, later and on whatever thread."""
+    """Return a function that loads as `sink_settings` does, later and on any thread."""
     context = click.get_current_context()
 
     def read() -> Settings:
@@ -125,7 +125,7 @@ def settings_reader(config: Path | None, properties: tuple[tuple[str, str], ...]
 
 
 def database_settings(config: Path | None) -> DatabaseSettings:
-    """The part for commands on the database alone.
+    """Load the part of the configuration for commands that work in the database alone.
 
     Raises:
         StartupError: as `sink_settings`.

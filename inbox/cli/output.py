@@ -1,7 +1,7 @@
-"""How values reach stdout: one JSON object, or lines. `inbox.cli.tables` has the tables.
+"""The output of values to stdout: one JSON object, or lines. `inbox.cli.tables` prints tables.
 
-Only these two write to the terminal (ruff bans `click.echo` elsewhere), so that nothing from outside is taken for
-markup or an escape sequence.
+Only these two modules write to the terminal (ruff bans `click.echo` elsewhere), so that no text
+from outside is taken for markup or an escape sequence.
 """
 
 import re
@@ -16,7 +16,7 @@ from inbox.cli.redaction import of_command
 from inbox.printable import printable, printable_lines
 
 _CONTROLS = re.compile("[\x7f-\x9f]")
-"""DEL and the C1 controls, which JSON lets through and terminals obey."""
+"""The characters DEL and C1 controls, which JSON lets through and terminals obey."""
 
 
 def print_text(text: str, *, err: bool = False, nl: bool = True) -> None:
@@ -37,10 +37,10 @@ def print_json(document: Mapping[str, Any], *, indented: bool = False) -> None:
 
 
 def notice(text: str) -> None:
-    """Print something to know beside the answer, on stderr, without the secrets of the command."""
+    """Print a remark beside the answer, on stderr, without the secrets of the command."""
     print_text(f"inbox: {of_command().hidden_in_sentence(text)}", err=True)
 
 
 def timestamp(moment: datetime | None) -> str | None:
-    """Return a time as RFC 3339 has it, in UTC."""
+    """Return a time in UTC in the form of RFC 3339."""
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

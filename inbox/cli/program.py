@@ -1,4 +1,4 @@
-"""The program as a whole: its commands, and what is printed and returned when one of them fails."""
+"""The program as a whole: its commands, and its output and exit code when one of them fails."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ _MODULES = {
 
 
 class _Program(click.Group):
-    """Imports a command when it is asked for: all of them together are 40 MB that no sink needs."""
+    """A group that imports a command when it is asked for: all commands together are 40 MB that no sink needs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_MODULES)
@@ -62,7 +62,7 @@ def program() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command that the arguments (default: the process's) name, and ends the process with its exit code."""
+    """Run the command that the arguments (default: the process's) name, and exit with its code."""
     _open_what_is_closed()
     secrets = Secrets()
     _hide_in_tracebacks_of_threads(secrets)
@@ -71,7 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def result_of(arguments: Sequence[str] | None = None, secrets: Secrets | None = None) -> int:
-    """The exit code of a command, after it printed what it had to say; `secrets` learns what it must not print."""
+    """Run a command and return its exit code, after printing its output and its error.
+
+    `secrets` learns what must not be printed.
+    """
     secrets = secrets or Secrets()
     try:
         result = program.main(arguments, prog_name="inbox", standalone_mode=False, obj=secrets)
@@ -92,7 +95,7 @@ def result_of(arguments: Sequence[str] | None = None, secrets: Secrets | None = 
 
 
 def _hide_in_tracebacks_of_threads(secrets: Secrets) -> None:
-    """Let a thread that ends with a defect show no secret either."""
+    """Hide secrets in the traceback of a thread that ends with a defect, too."""
 
     def show(found: threading.ExceptHookArgs) -> None:
         if found.exc_type is not SystemExit and found.exc_value is not None:
@@ -102,12 +105,15 @@ def _hide_in_tracebacks_of_threads(secrets: Secrets) -> None:
 
 
 def said(text: str) -> str:
-    """An error's text under the program's name; lines that are indented belong to the one above."""
+    """Return an error's text under the program's name. Indented lines belong to the line above."""
     return "\n".join(line if line.startswith(" ") else f"inbox: {line}" for line in text.splitlines())
 
 
 def _open_what_is_closed() -> None:
-    """A process that was started without stdout or stderr (`>&-`) has None for it, on which nobody can write."""
+    """Open /dev/null as stdout or stderr if the process was started without them (`>&-`).
+
+    Python has None for such a stream, to which nothing can be written.
+    """
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the process lives
     if sys.stderr is None:
@@ -115,7 +121,11 @@ def _open_what_is_closed() -> None:
 
 
 def _flushed() -> bool:
-    """Whether stdout took everything; if not, the interpreter must not complain of it once more at its end."""
+    """Flush stdout; return False if that fails.
+
+    After a failure stdout is redirected to /dev/null, or the interpreter would report the same
+    error again at exit.
+    """
     try:
         sys.stdout.flush()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Progress bars at the foot of the terminal, for commands that take time or wait for a replay."""
+"""The progress bars at the foot of the terminal, for commands that take time or wait for a replay."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ NOTHING_MOVES = "nothing moves yet; see that the sink runs: `inbox status` shows
 
 @contextmanager
 def bar(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows it on stderr where that is a terminal; what is yielded takes how much is done, and of how much."""
+    """Show a bar on stderr if stderr is a terminal; yield a function that takes the number done and the total."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
@@ -30,12 +30,15 @@ def bar(doing: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def ended_otherwise(replay_id: int, state: ReplayState) -> str:
-    """The sentence about a replay that did not come to its end."""
+    """Return the sentence about a replay that did not reach its end."""
     return f"replay {replay_id} was {state.value}; `inbox replay list` shows how far it came"
 
 
 def shown_until_settled(look: Callable[[], Replay]) -> ReplayState:
-    """The state in which it ended; on a terminal with a bar on stderr, counted in offsets."""
+    """Wait until the replay ends, and return its state.
+
+    On a terminal a bar on stderr shows the progress, counted in offsets.
+    """
     columns = (TextColumn("replay {task.fields[number]}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
     found = look()

@@ -1,4 +1,4 @@
-"""Keeps secrets out of everything that the program prints or logs."""
+"""The redaction of secrets in everything that the program prints or logs."""
 
 import json
 import re
@@ -18,23 +18,23 @@ _PASSWORD_OF_URL = re.compile(r"://[^\s:/@]*:([^\s@]*)@")
 _LIBRDKAFKA_QUOTES = re.compile(
     r"((?:Unrecognized|Invalid) sasl\.oauthbearer\.(?:config|extensions)\b).*?(?= \(_\w+\)|\Z)", re.DOTALL
 )
-"""librdkafka's complaint quotes the part of the value that it cannot parse, up to the name of the error behind it."""
+"""librdkafka's complaint: it quotes the unparsable part of the value, up to the error's name after it."""
 
 _SHORTEST = 4
 _SHORTEST_WORD = 8
-"""A shorter secret of letters or digits alone is a word or a number too, and a sentence without it cannot be read."""
+"""A shorter secret of letters or digits alone is a word or number too; no sentence can be read without it."""
 _SHORTEST_LINE = 16
 
 
 class Secrets:
-    """The secrets of the configuration that was read, as far as it came."""
+    """The secrets of the configuration, as far as it was read."""
 
     def __init__(self) -> None:
         self._texts: set[str] = set()
         self._public: set[str] = set()
 
     def learn(self, database: DatabaseOptions, kafka: KafkaOptions | None = None) -> None:
-        """Remember what must never be shown."""
+        """Remember the secrets that must never be shown."""
         url = database.url.get_secret_value()
         self._public.add(database.schema)
         self._public.update(re.findall(r"\w+", _without_values(url)))
@@ -55,13 +55,15 @@ class Secrets:
         self._texts |= {line for line in lines if len(line) >= _SHORTEST_LINE and not line.startswith("-----")}
 
     def hidden(self, text: str) -> str:
-        """Return the text without any of them."""
+        """Return the text without any of the secrets."""
         return self._hidden(text, self._texts)
 
     def hidden_in_sentence(self, text: str) -> str:
-        """Return the text without them, but for those that are a public name as well, or too short to be one alone.
+        """Return the text without the secrets, except those that are also a public name or too
+        short to be secret.
 
-        A sentence without every word that is a secret would be unreadable where the password is "inbox".
+        A sentence without every word that is a secret would be unreadable if the password is
+        "inbox".
         """
         return self._hidden(text, set(filter(_is_no_word, self._texts - self._public)))
 
@@ -79,7 +81,7 @@ def of_command() -> Secrets:
 
 
 def without_passwords(text: str) -> str:
-    """Return the text without what stands where a URL, a conninfo or librdkafka's complaint has a secret."""
+    """Return the text without the secrets in URLs, conninfos and librdkafka's complaints."""
     return _LIBRDKAFKA_QUOTES.sub(rf"\g<1>: {_HIDDEN}", _without_values(text))
 
 

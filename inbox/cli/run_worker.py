@@ -29,7 +29,7 @@ def _watching(rotation: Rotation, outdated: Event, worker: Worker) -> AbstractCo
 
 
 class Work:
-    """A worker in this process, or one after the other."""
+    """The work of this process: one worker, or one after the other."""
 
     def __init__(
         self, stop: Stop, health: Health, tracing: Tracing | None, *, until_end: bool, line_wanted: bool
@@ -41,7 +41,8 @@ class Work:
         self._line_wanted = line_wanted
 
     def go_on(self, rotation: Rotation) -> None:
-        """One worker after the other: changed secrets end one in order, and the next one has the new ones."""
+        """Run one worker after the other: changed secrets end one in order, and the next one has
+        the new secrets."""
         while True:
             outdated = Event()
             self.once(rotation.settings, partial(_watching, rotation, outdated))
@@ -50,7 +51,7 @@ class Work:
             self._health.begin_anew()
 
     def once(self, settings: Settings, watching: Watching = lambda _: nullcontext()) -> None:
-        """One worker, until it is stopped; while it runs, what `watching` makes of it is entered."""
+        """Run one worker until it is stopped, inside the context that `watching` makes for it."""
         line = LiveLine()
         with shown(line, wanted=self._line_wanted):
             ready = prepare(settings, self._stop)

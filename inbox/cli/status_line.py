@@ -1,4 +1,4 @@
-"""One line at the foot of the terminal that says how the sink is doing."""
+"""The line at the foot of the terminal that says how the sink is doing."""
 
 import sys
 import time
@@ -20,7 +20,8 @@ _RATE_SECONDS = 3.0
 
 
 class LiveLine:
-    """Renders to the line as of now: events a second, lag, size of the last batch, endings, what is waited for."""
+    """A renderable line as of now: events a second, lag, size of the last batch, endings, and the
+    reason for a wait."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -58,14 +59,14 @@ def _trouble(progress: WorkerProgress) -> tuple[str, str]:
 
 @contextmanager
 def shown(line: LiveLine, *, wanted: bool) -> Iterator[None]:
-    """Keeps the line on stderr while entered; what is logged meanwhile stands above it."""
+    """Keep the line on stderr while the context is entered. Log lines appear above it."""
     if not wanted:
         yield
         return
     live = Live(line, console=Console(stderr=True), refresh_per_second=_REFRESH_PER_SECOND, redirect_stdout=False)
     try:
         with live:
-            configure_logging(human=True)  # stderr is now one that knows of the line
+            configure_logging(human=True)  # stderr is now a stream that knows of the line
             yield
     finally:
         configure_logging(human=sys.stderr.isatty())

@@ -1,4 +1,4 @@
-"""Tables for a terminal, and for a pipe with every row on one line."""
+"""The tables for a terminal, and for a pipe with every row on one line."""
 
 import sys
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class PlainTable:
         self.table = Table(box=box.SIMPLE_HEAD, title=None if title is None else _plain(title), title_justify="left")
 
     def add_columns(self, *names: str, justify: Literal["left", "right"] = "left") -> None:
-        """Add columns that fold what is too wide for them."""
+        """Add columns, which fold text that is too wide for them."""
         for name in names:
             self.table.add_column(name, overflow="fold", justify=justify)
 
@@ -38,7 +38,7 @@ def _plain(text: str, style: str = "") -> Text:
 
 
 def print_table(table: PlainTable) -> None:
-    """Print a table as wide as the terminal is; a pipe gets every row on one line, whole."""
+    """Print a table as wide as the terminal. A pipe gets every row on one line, whole."""
     if sys.stdout.isatty():
         Console(highlight=False).print(table.table)
         return

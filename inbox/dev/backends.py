@@ -1,9 +1,9 @@
-"""The one seam that chooses which Kafka and which PostgreSQL the tests, the demo and `inbox dev up` run on.
+"""Choose the Kafka and the PostgreSQL that the tests, the demo and `inbox dev up` run on.
 
-In this order, for each of the two by itself: the server that the environment names (`INBOX_TEST_KAFKA`,
-`INBOX_TEST_DATABASE`), else a container where a Docker daemon answers, else a process of our own on this machine.
-`INBOX_TEST_BACKEND` forces the choice: `environment`, `docker`, `local`, or `pypi`, which is `local` with nothing
-but what the Python package index offers.
+For each of the two the order is: the server that the environment names (`INBOX_TEST_KAFKA`,
+`INBOX_TEST_DATABASE`), else a container if a Docker daemon answers, else a process of our own on this machine.
+`INBOX_TEST_BACKEND` forces the choice: `environment`, `docker`, `local`, or `pypi`, which is `local` with only
+what the Python package index offers.
 """
 
 import os
@@ -38,25 +38,25 @@ class Server(Protocol):
 
     @property
     def address(self) -> str:
-        """Bootstrap servers, or a database URL."""
+        """Return the bootstrap servers, or a database URL."""
         ...
 
     @property
     def description(self) -> str:
-        """Product, version and where it runs; never a secret."""
+        """Return the product, its version and where it runs; never a secret."""
         ...
 
     def start(self) -> None:
-        """Returns when it can be used. Raises StartupError."""
+        """Start the server, and return when it can be used. Raises StartupError."""
         ...
 
     def close(self) -> None:
-        """Gives it back; what was started here ends, and its data goes."""
+        """Give the server back; a server that was started here ends, and its data is removed."""
         ...
 
 
 class OwnServer(Server, Protocol):
-    """A server of ours, which a test may end and start again on the same address, with what it stored."""
+    """A server of ours, which a test may end and start again on the same address, with its data kept."""
 
     def stop(self) -> None: ...
 
@@ -67,7 +67,7 @@ class OwnServer(Server, Protocol):
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to a server: known without starting anything."""
+    """A way to a server, which is known without starting anything."""
 
     kind: Kind
     description: str
@@ -75,13 +75,16 @@ class Backend:
     own: Callable[[Progress], OwnServer] | None = None
 
     def make(self, progress: Progress = silent) -> Server:
-        """A server that is not started yet."""
+        """Return a server that is not started yet."""
         if self.named is not None:
             return self.named()
         return self.make_own(progress)
 
     def make_own(self, progress: Progress = silent) -> OwnServer:
-        """A server that is not started yet and may be killed. Raises StartupError when it belongs to somebody else."""
+        """Return a server that is not started yet and may be killed.
+
+        Raises StartupError if the server belongs to somebody else.
+        """
         if self.own is None:
             raise StartupError(f"{self.description} is not ours to stop; set INBOX_TEST_BACKEND=local")
         return self.own(progress)
@@ -89,7 +92,7 @@ class Backend:
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the two servers are. The URL is not shown, since it holds a password."""
+    """The addresses of the two servers. The URL is not shown, since it holds a password."""
 
     bootstrap_servers: str
     database_url: str = field(repr=False)
@@ -97,7 +100,7 @@ class Servers:
 
 
 def kafka_backends() -> list[Backend]:
-    """Every Kafka that can be had here, the preferred one first."""
+    """Return every Kafka that can be had here, the preferred one first."""
     found = []
     if named := os.environ.get("INBOX_TEST_KAFKA"):
         found.append(Backend("environment", "Kafka (INBOX_TEST_KAFKA)", named=lambda: NamedKafka(named)))
@@ -110,7 +113,7 @@ def kafka_backends() -> list[Backend]:
 
 
 def postgres_backends() -> list[Backend]:
-    """Every PostgreSQL that can be had here, the preferred one first."""
+    """Return every PostgreSQL that can be had here, the preferred one first."""
     found = []
     if named := os.environ.get("INBOX_TEST_DATABASE"):
         found.append(Backend("environment", "PostgreSQL (INBOX_TEST_DATABASE)", named=lambda: NamedDatabase(named)))
@@ -136,12 +139,12 @@ def _allowed(found: list[Backend]) -> list[Backend]:
 
 
 def chosen_kafka() -> Backend:
-    """The Kafka to use. Raises StartupError when there is none."""
+    """Return the Kafka to use. Raises StartupError if there is none."""
     return _first(kafka_backends(), "Kafka", "name a broker in INBOX_TEST_KAFKA")
 
 
 def chosen_postgres() -> Backend:
-    """The PostgreSQL to use. Raises StartupError when there is none."""
+    """Return the PostgreSQL to use. Raises StartupError if there is none."""
     return _first(postgres_backends(), "PostgreSQL", "install kafka-inbox[dev] or name one in INBOX_TEST_DATABASE")
 
 
@@ -155,9 +158,10 @@ def _first(backends: list[Backend], what: str, remedy: str) -> Backend:
 
 @contextmanager
 def servers(*, progress: Progress = silent) -> Iterator[Servers]:
-    """A Kafka and a PostgreSQL for as long as the context lasts; what was started ends with it.
+    """Provide a Kafka and a PostgreSQL while the context lasts; end those that were started here at its end.
 
-    `progress` is told, from any thread, what takes long. Raises StartupError when either cannot be had.
+    `progress` is called with a text, from any thread, for each step that takes long. Raises StartupError if
+    either server cannot be had.
     """
     kafka, postgres = chosen_kafka().make(progress), chosen_postgres().make(progress)
     try:
@@ -169,7 +173,7 @@ def servers(*, progress: Progress = silent) -> Iterator[Servers]:
 
 
 def _start_together(slow: Server, quick: Server) -> None:
-    """The slow one in this thread, where Ctrl-C can interrupt a download."""
+    """Start both servers, the slow one in this thread, where Ctrl-C can interrupt a download."""
     with ThreadPoolExecutor(1, thread_name_prefix="inbox-dev-start") as pool:
         other = pool.submit(quick.start)
         slow.start()

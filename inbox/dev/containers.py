@@ -1,4 +1,4 @@
-"""Apache Kafka and PostgreSQL in containers, where a Docker daemon answers."""
+"""Run Apache Kafka and PostgreSQL in containers, if a Docker daemon answers."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ KAFKA_IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 POSTGRES_IMAGE = "postgres:18"
 POSTGRES_COMMAND = "postgres -c fsync=on -c wal_level=logical -c max_connections=200 -c timezone=UTC"
 
-# two calls are made, so that the look stays below two seconds
+# two calls are made, so that the check stays below two seconds
 DAEMON_CALL_SECONDS = 0.9
 START_WITHIN_SECONDS = 120.0
 STOP_WITHIN_SECONDS = 15
@@ -25,7 +25,10 @@ STOP_WITHIN_SECONDS = 15
 
 @cache
 def daemon_answers() -> bool:
-    """Whether a Docker daemon really answers, found in less than 2 seconds and once; a client alone is not enough."""
+    """Return whether a Docker daemon answers; the presence of a client is not enough.
+
+    The daemon is asked only once, and the check takes less than 2 seconds.
+    """
     if not os.environ.get("DOCKER_HOST") and not Path("/var/run/docker.sock").exists():
         return False
     try:
@@ -45,7 +48,7 @@ def daemon_answers() -> bool:
 class Container:
     """A container behind one fixed port of the loopback address, which it keeps across restarts.
 
-    testcontainers' reaper ends it when this process is gone.
+    testcontainers' reaper ends the container when this process is gone.
     """
 
     def __init__(self, address: str, description: str, make: Callable[[], Any]) -> None:
@@ -55,9 +58,9 @@ class Container:
         self._container: Any = None
 
     def start(self) -> None:
-        """Starts the container and returns when the server answers; does nothing when it runs.
+        """Start the container and return when the server answers; do nothing if it runs.
 
-        Raises StartupError when it cannot be started, or does not answer within 120 seconds.
+        Raises StartupError if it cannot be started, or does not answer within 120 seconds.
         """
         docker: Any = import_module("docker")
         try:
@@ -71,23 +74,23 @@ class Container:
         self._await()
 
     def stop(self) -> None:
-        """Ends the server in its own way. What it stored and its port stay, for `start`."""
+        """End the server with its own signal. Its data and its port stay, for `start`."""
         if self._container is not None:
             self._wrapped().stop(timeout=STOP_WITHIN_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL. What was stored and the port stay, for `start`."""
+        """Send SIGKILL. The data and the port stay, for `start`."""
         if self._container is not None:
             self._wrapped().kill()
             self._wrapped().wait()
 
     def restart(self) -> None:
-        """`stop`, then `start`."""
+        """Run `stop`, then `start`."""
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """Removes the container and its data."""
+        """Remove the container and its data."""
         if self._container is not None:
             self._container.stop()
             self._container = None
@@ -111,7 +114,7 @@ class Container:
 
 
 def kafka_container() -> Container:
-    """An Apache Kafka of one broker; not started."""
+    """Return an Apache Kafka of one broker, which is not started."""
     port = free_port()
     settings = {
         **BROKER_SETTINGS,
@@ -136,7 +139,7 @@ def kafka_container() -> Container:
 
 
 def postgres_container() -> Container:
-    """A PostgreSQL with the superuser `postgres` and a generated password; not started."""
+    """Return a PostgreSQL with the superuser `postgres` and a generated password, which is not started."""
     port = free_port()
     password = secrets.token_urlsafe(12)
 

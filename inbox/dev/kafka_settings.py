@@ -21,7 +21,7 @@ BROKER_SETTINGS: dict[str, str] = {
     "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    # 50 partitions of each would be made at the first use, and loaded at each start
+    # 50 partitions of each would be created at the first use, and loaded at each start
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "1",
@@ -31,7 +31,7 @@ BROKER_SETTINGS: dict[str, str] = {
     "message.max.bytes": str(LARGEST_RECORD_BYTES),
     "replica.fetch.max.bytes": str(LARGEST_RECORD_BYTES + MEBIBYTE),
     "replica.fetch.response.max.bytes": str(LARGEST_RECORD_BYTES + MEBIBYTE),
-    # after a SIGKILL the controller makes the broker wait until the session of its earlier life has timed out
+    # after a SIGKILL the controller makes the broker wait until the session of its earlier run has timed out
     "broker.session.timeout.ms": "2500",
     "broker.heartbeat.interval.ms": "500",
     # an aborted or forgotten transaction is found by the tests in seconds, not in a minute
@@ -40,9 +40,9 @@ BROKER_SETTINGS: dict[str, str] = {
 
 
 def new_cluster_id() -> str:
-    """A random cluster id as Kafka makes them: 16 bytes, URL-safe base64 without padding.
+    """Return a random cluster id as Kafka makes them: 16 bytes, URL-safe base64 without padding.
 
-    Never one that begins with `-`, which `StorageTool format` takes for an option.
+    The id never begins with `-`, which `StorageTool format` takes for an option.
     """
     while True:
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -51,10 +51,10 @@ def new_cluster_id() -> str:
 
 
 def as_properties(settings: dict[str, str]) -> str:
-    """The settings as a Java properties file."""
+    """Return the settings as a Java properties file."""
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 def as_environment(settings: dict[str, str]) -> dict[str, str]:
-    """The settings as the variables that the Kafka image reads."""
+    """Return the settings as the environment variables that the Kafka image reads."""
     return {"KAFKA_" + name.upper().replace(".", "_"): value for name, value in settings.items()}

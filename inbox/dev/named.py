@@ -1,4 +1,4 @@
-"""Servers that the environment names: they belong to somebody else, so they are used and never started or ended."""
+"""The servers that the environment names: they belong to somebody else, so they are only used."""
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -18,11 +18,11 @@ class NamedKafka:
         self.address = bootstrap_servers
 
     def start(self) -> None:
-        """Makes sure that it answers. Raises StartupError when it does not within 10 seconds."""
+        """Make sure that the brokers answer. Raises StartupError if they do not within 10 seconds."""
         await_broker(self.address, within=ANSWER_WITHIN_SECONDS, ended=lambda: None)
 
     def close(self) -> None:
-        """Leaves it as it is."""
+        """Leave the brokers as they are."""
 
 
 class NamedDatabase:
@@ -40,9 +40,9 @@ class NamedDatabase:
         self.description = "PostgreSQL (INBOX_TEST_DATABASE)"
 
     def start(self) -> None:
-        """Makes sure that it answers. Raises StartupError when it does not within 10 seconds."""
+        """Make sure that the database answers. Raises StartupError if it does not within 10 seconds."""
         await_database(self.address, within=ANSWER_WITHIN_SECONDS, ended=lambda: None)
         self.description = f"PostgreSQL {postgres_version(self.address)} (INBOX_TEST_DATABASE)"
 
     def close(self) -> None:
-        """Leaves it as it is."""
+        """Leave the database as it is."""

@@ -1,4 +1,4 @@
-"""Whether a broker or a database answers as one that can be used, and of which version it is."""
+"""Check that a broker or a database can be used, and of which version it is."""
 
 import time
 from collections.abc import Callable
@@ -14,16 +14,17 @@ LOOK_EVERY_SECONDS = 0.05
 
 
 def await_broker(bootstrap_servers: str, *, within: float, ended: Callable[[], str | None]) -> None:
-    """Waits until the cluster names a broker and a controller.
+    """Wait until the cluster names a broker and a controller.
 
-    `ended` says why waiting is of no use any more, or None. Raises StartupError then, and after `within` seconds.
+    `ended` returns why further waiting is useless, or None. Raises StartupError if it gives a reason, and after
+    `within` seconds.
     """
     client = AdminClient(
         {
             "bootstrap.servers": bootstrap_servers,
             "reconnect.backoff.ms": 20,
             "reconnect.backoff.max.ms": 100,
-            "log_level": 0,  # a refused connection is what is expected here
+            "log_level": 0,  # a refused connection is expected here
         }
     )
 
@@ -38,9 +39,10 @@ def await_broker(bootstrap_servers: str, *, within: float, ended: Callable[[], s
 
 
 def await_database(url: str, *, within: float, ended: Callable[[], str | None]) -> None:
-    """Waits until a query is answered.
+    """Wait until a query is answered.
 
-    `ended` says why waiting is of no use any more, or None. Raises StartupError then, and after `within` seconds.
+    `ended` returns why further waiting is useless, or None. Raises StartupError if it gives a reason, and after
+    `within` seconds.
     """
 
     def answers() -> bool:
@@ -54,13 +56,13 @@ def await_database(url: str, *, within: float, ended: Callable[[], str | None]) 
 
 
 def postgres_version(url: str) -> str:
-    """What the server calls its version, e.g. `18.4`. Raises psycopg.OperationalError when it cannot be asked."""
+    """Return the server's version, e.g. `18.4`. Raises psycopg.OperationalError if it cannot be asked."""
     with psycopg.connect(url, connect_timeout=2, autocommit=True) as connection:
         return connection.info.parameter_status("server_version") or "of unknown version"
 
 
 def address_of(url: str) -> str:
-    """Host and port of a database URL, without user and password."""
+    """Return the host and port of a database URL, without user and password."""
     known = conninfo_to_dict(url)
     return f"{known.get('host', 'localhost')}:{known.get('port', 5432)}"
 

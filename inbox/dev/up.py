@@ -1,4 +1,4 @@
-"""`inbox dev up`: a Kafka and a PostgreSQL to develop against, until Ctrl-C."""
+"""The command `inbox dev up`: a Kafka and a PostgreSQL to develop against, until Ctrl-C."""
 
 import os
 import signal
@@ -34,11 +34,11 @@ url = {url}
 
 
 def up(*, out: TextIO, config_path: Path | None = None) -> int:
-    """Starts both servers, says where they are, and waits for SIGINT or SIGTERM; returns the exit code 0.
+    """Start both servers, print their addresses, and wait for SIGINT or SIGTERM; return the exit code 0.
 
     The `inbox.toml` for them is written to `config_path`, readable by its owner alone and removed at the end,
-    or printed when there is none. Call it from the main thread. Raises StartupError when a server cannot be
-    started or the file is there already.
+    or printed if there is no path. Call it from the main thread. Raises StartupError if a server cannot be
+    started or the file exists already.
     """
 
     def say(text: str) -> None:
@@ -81,7 +81,7 @@ def _wait_for_interrupt() -> None:
 
 @contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM does what SIGINT does: it interrupts a download as well as the waiting."""
+    """Interrupt on SIGTERM as on SIGINT: a download as well as the waiting."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -90,7 +90,7 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 
 def configuration(running: Servers) -> str:
-    """An `inbox.toml` for these servers."""
+    """Return an `inbox.toml` for these servers."""
     # a TOML basic string and a JSON string are the same for what can stand in a URL or an address
     return CONFIGURATION.format(url=_quoted(running.database_url), bootstrap_servers=_quoted(running.bootstrap_servers))
 

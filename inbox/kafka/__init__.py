@@ -1,1 +1,1 @@
-"""The only importer of confluent_kafka; everything else is tested without librdkafka."""
+"""The only package that imports confluent_kafka; the rest is tested without librdkafka."""

@@ -1,4 +1,4 @@
-"""Makes librdkafka's clients, names the property that they do not take, and ends what they wait for too long."""
+"""Create librdkafka's clients, report properties that they refuse, and limit how long a call to them may take."""
 
 import threading
 from collections.abc import Callable
@@ -12,10 +12,10 @@ Client = TypeVar("Client")
 
 
 def made(make: Callable[[], Client]) -> Client:
-    """Return what `make` makes.
+    """Return the client that `make` creates.
 
     Raises:
-        StartupError: librdkafka does not take the properties; it names the one.
+        StartupError: librdkafka refuses a property; the error names the property.
     """
     try:
         return make()
@@ -26,9 +26,9 @@ def made(make: Callable[[], Client]) -> Client:
 
 
 def ended_within(seconds: float, action: Callable[[], object]) -> bool:
-    """Whether `action` came to its end in time; what it raised is raised.
+    """Return whether `action` finished within `seconds`; raise the exception that it raised.
 
-    Otherwise it continues, on a thread that keeps no process alive.
+    If the time is over, `action` continues on a daemon thread, which does not keep the process alive.
     """
     raised: list[BaseException] = []
 

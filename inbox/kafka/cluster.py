@@ -1,4 +1,4 @@
-"""What the cluster knows of itself: its id, its topics, and where their logs begin and end."""
+"""Ask the brokers about the cluster: its id, its topics, and where their logs begin and end."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from inbox.kafka.clients import made
 from inbox.kafka.errors import at_start, is_forbidden, is_refusal
 from inbox.kafka.options import CLIENT_ID, KafkaOptions, for_producers
 
-# Descriptions are asked of the broker that the last metadata named as the controller. If that one dies, only new
-# metadata names another, and unlike a consumer's an admin client has no topics whose errors make it ask early.
+# librdkafka asks for descriptions at the broker that the last metadata named as the controller. If that broker
+# dies, only new metadata names another one. An admin client has no topics whose errors make it refresh the
+# metadata early, as a consumer has.
 _ADMIN = {"log_level": "0", "client.id": "kafka-inbox-admin", "topic.metadata.refresh.interval.ms": "2000"}
 
 
@@ -28,7 +29,7 @@ _NEWS_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class TopicView:
-    """A topic as the cluster describes it; `topic_id` is None on brokers that know no ids (KIP-516)."""
+    """A topic as the cluster describes it; `topic_id` is None on brokers without topic ids (KIP-516)."""
 
     name: str
     topic_id: UUID | None
@@ -39,7 +40,7 @@ class TopicView:
 
 
 class Cluster:
-    """Questions to the brokers; each waits at most `timeout_seconds`.
+    """A client that asks the brokers questions; each question waits at most `timeout_seconds`.
 
     Raises:
         StartupError: the brokers refuse the login.
@@ -56,7 +57,10 @@ class Cluster:
         self._timeout = timeout_seconds
 
     def cluster_id(self) -> str:
-        """The first question: who is refused by all brokers learns that, and why, without waiting for the time-out."""
+        """Return the cluster's id.
+
+        Ask this question first: it reports a refusal by all brokers without waiting for the time-out.
+        """
         future = self._admin.describe_cluster(request_timeout=self._timeout)
         doing = f"asking the brokers at {self._servers}"
         while not future.done():
@@ -69,16 +73,19 @@ class Cluster:
             raise self._news.added_to(error) from None
 
     def topics(self, names: Sequence[str]) -> Mapping[str, TopicView]:
-        """The topics of those names that exist; the missing ones are left out."""
+        """Return the topics of these names that exist; missing topics are left out."""
         return self.ask_topics(names).result(self._timeout)
 
     def ask_topics(self, names: Sequence[str]) -> "TopicsAnswer":
-        """As `topics`, but the brokers are only asked: the answer comes while something else is done."""
-        self._admin.poll(0)  # what librdkafka has to tell would pile up while the brokers are away
+        """Ask for `topics` without waiting: the answer arrives while the caller does something else."""
+        self._admin.poll(0)  # unserved callbacks of librdkafka would pile up while the brokers are away
         return TopicsAnswer(self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout))
 
     def missing_rights(self, topics: Sequence[str]) -> list[str]:
-        """A sentence for each right that this user certainly lacks; what the brokers do not tell is passed over."""
+        """Return a sentence for each right that this user certainly lacks.
+
+        Rights that the brokers do not report are skipped.
+        """
         asked = {"request_timeout": self._timeout, "include_authorized_operations": True}
         of_topics = self._admin.describe_topics(TopicCollection(list(topics)), **asked) if topics else {}
         of_group = self._admin.describe_consumer_groups([self.group_id], **asked)
@@ -97,15 +104,15 @@ class Cluster:
         return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     def stable_ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The last stable offset of each: the end as `read_committed` sees it."""
+        """Return the last stable offset of each partition: the end of its log as `read_committed` sees it."""
         return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def high_watermarks(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The end of the log of each, records of open transactions included."""
+        """Return the end of each partition's log, including the records of open transactions."""
         return self._offsets(partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
 
     def compacted(self, topics: Sequence[str]) -> set[str]:
-        """Those of the topics whose log may have had records removed between others (`cleanup.policy`)."""
+        """Return the topics from whose logs compaction may have removed records (`cleanup.policy`)."""
         asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
         futures = self._admin.describe_configs(asked, request_timeout=self._timeout) if asked else {}
         policies = {
@@ -115,7 +122,7 @@ class Cluster:
         return {name for name, configured in policies.items() if "compact" in configured["cleanup.policy"].value}
 
     def creates_topics(self) -> bool | None:
-        """Return whether the brokers create a topic that a producer asks for; None where they do not tell this user."""
+        """Return whether the brokers create a topic that a producer asks for; None if this user may not know."""
         described = answer(
             self._admin.describe_cluster(request_timeout=self._timeout), "asking for the brokers", self._timeout
         )
@@ -130,21 +137,22 @@ class Cluster:
         return all(found)
 
     def offsets_at(self, partitions: Sequence[TopicPartition], time: datetime) -> dict[TopicPartition, int]:
-        """The first offset at or after `time`; the end where nothing is as young."""
-        # The ends first: a record that arrives between the two questions is behind them, not before.
+        """Return each partition's first offset at or after `time`; the end of its log if no record is that young."""
+        # Ask for the ends first: a record that arrives between the two questions is then behind the end, not
+        # before it.
         ends = self.stable_ends(partitions)
         found = self._offsets(partitions, OffsetSpec.for_timestamp(milliseconds_until(time)))
         return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
 
     def group_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """What the group has committed; partitions without a committed offset are left out."""
+        """Return the offsets that the group has committed; partitions without a committed offset are left out."""
         asked = ConsumerGroupTopicPartitions(self.group_id, [KafkaPartition(*p) for p in partitions])
         future = self._admin.list_consumer_group_offsets([asked], request_timeout=self._timeout)[self.group_id]
         offsets = answer(future, f"asking for the offsets of group {self.group_id}", self._timeout)
         return {TopicPartition(p.topic, p.partition): p.offset for p in offsets.topic_partitions if p.offset >= 0}
 
     def foreign_members(self) -> int:
-        """How many members the group has that are none of this sink, by their client id."""
+        """Return how many members of the group do not belong to this sink, judged by their client id."""
         future = self._admin.describe_consumer_groups([self.group_id], request_timeout=self._timeout)[self.group_id]
         members = answer(future, f"asking for the members of group {self.group_id}", self._timeout).members
         return sum(member.client_id != self._client_id for member in members)
@@ -168,9 +176,10 @@ class Cluster:
 
 
 class BrokerNews:
-    """What librdkafka tells of the brokers beside its answers; a question to nobody is told no more than its time-out.
+    """A collector of librdkafka's error callbacks.
 
-    `encrypted`: the client was told a protocol, so that a connection that brokers close says nothing of TLS.
+    A request to unreachable brokers only reports a time-out; the callbacks say why. `encrypted`: a security
+    protocol is configured, so a connection that the brokers close is no hint that they expect TLS.
     """
 
     def __init__(self, *, encrypted: bool) -> None:
@@ -186,7 +195,7 @@ class BrokerNews:
 
     @property
     def refusal(self) -> KafkaError | None:
-        """Why no broker lets this client in; None as long as one might."""
+        """Return why no broker lets this client in; None as long as one might."""
         return self._last if self._all_down and self._last is not None and is_refusal(self._last) else None
 
     def added_to(self, error: TryAgainError) -> TryAgainError:
@@ -201,7 +210,7 @@ class BrokerNews:
 
 
 class TopicsAnswer:
-    """What the brokers will say of topics."""
+    """The pending answer to a question about topics."""
 
     def __init__(self, futures: Mapping[str, Any]) -> None:
         self._futures = futures
@@ -210,11 +219,11 @@ class TopicsAnswer:
         return all(future.done() for future in self._futures.values())
 
     def result(self, seconds: float) -> Mapping[str, TopicView]:
-        """The topics that exist.
+        """Return the topics that exist.
 
         Raises:
-            StartupError: the brokers refuse to say.
-            TryAgainError: they do not answer within the time.
+            StartupError: the brokers refuse to answer.
+            TryAgainError: the brokers do not answer within the time.
         """
         found = {}
         for name, future in self._futures.items():
@@ -227,7 +236,14 @@ class TopicsAnswer:
 
 
 def answer(future: Any, doing: str, seconds: float) -> Any:
-    """An answer after its time is taken for none; librdkafka's own time-out comes first, and says more."""
+    """Return the future's result.
+
+    Waits one second longer than `seconds`, because librdkafka's own time-out comes first and says more.
+
+    Raises:
+        StartupError: the brokers refuse to answer.
+        TryAgainError: the brokers do not answer within the time.
+    """
     try:
         return future.result(timeout=seconds + 1)
     except TimeoutError:

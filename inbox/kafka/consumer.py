@@ -1,19 +1,19 @@
-"""The group member: takes records, follows rebalances, tells Kafka afterwards.
+"""The group member: takes records, follows rebalances, and commits offsets to Kafka afterwards.
 
 Facts about librdkafka that this module rests on:
 
-- `poll()` waits for one record and `consume(n, 0)` takes what is there: together they neither wait for
+- `poll()` waits for one record and `consume(n, 0)` takes those that are there: together they neither wait for
   a batch to fill nor cost a call per record.
-- A pause, a resume and a seek each raise the partition's version; records fetched under an older one
+- A pause, a resume and a seek each raise the partition's version; records fetched under an older version
   are discarded when they are taken (`rd_kafka_op_version_outdated`).
 - A logical offset (END, STORED) is looked up at the broker, and an answer that comes after a seek still
-  moves the partition there, past what the seek asked for. So a partition is assigned where the ledger
-  says, once that is known, and never anywhere else; librdkafka wants an answer to a rebalance, not
-  all of its partitions at once.
-- A commit that was on its way to a broker that died is waited for, by a commit that is to be answered and by the
-  close, for as long as no broker is back.
-- The end of a partition arrives in order behind its records, so it is evidence that everything before
-  it was delivered, control records and aborted ones included.
+  moves the partition there, past the offset of the seek. So a partition is assigned only at the ledger's
+  offset, once that is known. librdkafka wants an answer to a rebalance, but not an assignment of all its
+  partitions in that answer.
+- If a broker dies with a commit on its way, a synchronous commit and the close wait for that commit
+  as long as no broker is back.
+- The end of a partition arrives in order behind its records. So it is evidence that everything before
+  it was delivered, including control records and aborted records.
 """
 
 import time
@@ -39,9 +39,9 @@ _PLACED_WITHIN_SECONDS = 30.0
 _END_SECONDS = 8.0
 _MOST_FETCHED = 50 << 20
 _FETCHES = 16
-"""How many answers to a fetch are as many bytes as a batch."""
+"""The number of fetch answers that have as many bytes as a batch."""
 _OF_TOPIC = "Subscribed topic not available"
-"""librdkafka's words in `rd_kafka_propagate_consumer_topic_errors` (`rdkafka_cgrp.c`)."""
+"""librdkafka's text in `rd_kafka_propagate_consumer_topic_errors` (`rdkafka_cgrp.c`)."""
 
 _LARGEST_EVENT = 1_000_000
 """librdkafka's own default of `message.max.bytes`."""
@@ -49,7 +49,7 @@ _LARGEST_EVENT = 1_000_000
 
 @dataclass(slots=True)
 class Taken:
-    """What one call took: records in offset order per partition, ends of partitions met, and what cannot be read."""
+    """The result of one `take`: records in offset order per partition, partition ends met, and unreadable places."""
 
     records: list[Record] = field(default_factory=list)
     ends: list[tuple[TopicPartition, int]] = field(default_factory=list)
@@ -58,7 +58,11 @@ class Taken:
 
 @dataclass(frozen=True)
 class RebalanceListener:
-    """Called from within `take` and `close`, while whoever called these waits; must not wait for the database."""
+    """The callbacks of a rebalance.
+
+    They are called from within `take` and `close`, while the caller of these waits, so they must not wait for
+    the database.
+    """
 
     assigned: Callable[[Sequence[TopicPartition]], None]
     revoked: Callable[[Sequence[TopicPartition]], None]
@@ -66,10 +70,10 @@ class RebalanceListener:
 
 
 class GroupConsumer:
-    """One member of the sink's consumer group.
+    """A member of the sink's consumer group.
 
-    Nothing of a partition is delivered until `go_to` names the offset that the ledger expects. `outage` tells what of
-    Kafka is away.
+    Nothing of a partition is delivered until `go_to` names the offset that the ledger expects. `outage` knows
+    which parts of Kafka are away.
     """
 
     def __init__(
@@ -119,7 +123,7 @@ class GroupConsumer:
         self._consumer.incremental_unassign([KafkaPartition(*partition) for partition in placed])
 
     def take(self, limit: int, *, wait_seconds: float) -> Taken:
-        """At most `limit` records: whatever is there, or the first that comes within the wait.
+        """Return at most `limit` records: those that are there, or the first that arrives within `wait_seconds`.
 
         Raises:
             HaltError: the log no longer has an offset that was asked for.
@@ -149,14 +153,17 @@ class GroupConsumer:
             taken.records += messages
 
     def _complain_of_client(self, error: KafkaError) -> None:
-        """Say what follows from an error that is of no record: librdkafka raises it, from its callbacks too."""
+        """Handle an error that belongs to no record, which librdkafka raises from its callbacks too.
+
+        Raises the translated error, unless waiting helps against it.
+        """
         failure = translated(error, "being a member of the group")
         if not isinstance(failure, TryAgainError):
             raise failure
         self.outage.refused(error, None, failure)
 
     def _check_first(self, taken: Taken) -> None:
-        """What is delivered first after a seek may only be later than asked for where the log never had more."""
+        """Raise if the first delivery after a seek is later than asked for because the log begins later by now."""
         firsts = [(TopicPartition(record.topic(), record.partition()), record.offset()) for record in taken.records]
         for partition, offset in [*firsts, *taken.ends]:
             wanted = self._sought.pop(partition, offset)
@@ -178,7 +185,7 @@ class GroupConsumer:
     def _complain(self, error: KafkaError, message: Any, taken: Taken) -> None:
         where = _place_of(error, message)
         if where is not None and is_unreadable(error):
-            # What came before it is good, and is kept: whoever takes it sees to the end.
+            # What came before it is good, and is kept: the caller of `take` handles that.
             taken.unreadable.append(unreadable(error, where, message.offset()))
             return
         what = None if where is None else where.topic if where.partition < 0 else where
@@ -190,16 +197,16 @@ class GroupConsumer:
         self.outage.refused(error, where, failure)
 
     def _on_error(self, error: KafkaError) -> None:
-        """librdkafka's own news, from within `take`: mostly a broker that is away, which it repairs itself."""
+        """Note librdkafka's own reports, made from within `take`: mostly of a broker that is away for a while."""
         self.outage.happened(error)
 
     def _on_statistics(self, text: str) -> None:
         self.outage.statistics(text)
-        # A paused partition is not fetched, so that its ends are those of some time ago.
+        # A paused partition is not fetched, so the ends known for it are old.
         self._open_transactions.statistics(text, self._placed - self._paused)
 
     def _ask_again(self) -> None:
-        """Look now and then whether what was away is back, which librdkafka does not say."""
+        """Check now and then whether places that were away are back, since librdkafka does not report that."""
         partitions = [partition for partition in self.outage.partitions if partition in self._placed]
         topics = [] if self.outage.brokers_away else self.outage.topics
         if not (partitions or topics) or self._clock() - self._asked_at < _ASK_AGAIN_SECONDS:
@@ -211,7 +218,10 @@ class GroupConsumer:
             self._describe(topics)
 
     def _read_again(self, partitions: Sequence[TopicPartition]) -> None:
-        """librdkafka reports the end of a partition once: a seek to where it is shows whether it can be read again."""
+        """Seek to the current positions, to see whether they can be read.
+
+        The seek is needed because librdkafka reports the end of a partition only once.
+        """
         for place in self._consumer.position([KafkaPartition(*partition) for partition in partitions]):
             partition = TopicPartition(place.topic, place.partition)
             paused = partition in self._paused
@@ -221,7 +231,11 @@ class GroupConsumer:
                 self.pause([partition])
 
     def _describe(self, topics: Sequence[str]) -> None:
-        """librdkafka reports a topic's error once, and never that it is over: only who has partitions would see it."""
+        """Describe topics to see whether they are back.
+
+        librdkafka reports a topic's error once and never its end, which only a member with partitions of the
+        topic would see.
+        """
         for name in topics:
             try:
                 found = self._consumer.list_topics(name, timeout=_TOPIC_SECONDS).topics.get(name)
@@ -231,10 +245,11 @@ class GroupConsumer:
                 self.outage.described(name)
 
     def go_to(self, partition: TopicPartition, offset: int, leader_epoch: int | None = None) -> bool:
-        """Deliver from `offset` on; False where librdkafka is not ready yet and wants to be asked again.
+        """Deliver from `offset` on; return False if librdkafka is not ready yet and has to be asked again.
 
-        `leader_epoch`, of the record before, lets the broker say whether the log was truncated below `offset`
-        since (KIP-320), however far it has grown again. Only a seek asks that, not an assignment.
+        `leader_epoch` is the epoch of the record before. With it the broker can say whether the log was
+        truncated below `offset` since (KIP-320), however far the log has grown again. Only a seek asks this,
+        not an assignment.
         """
         self._sought[partition] = offset
         place = KafkaPartition(
@@ -259,7 +274,7 @@ class GroupConsumer:
         return True
 
     def _note_unplaced(self, partition: TopicPartition, failure: InboxError) -> None:
-        """A moment until librdkafka is ready is usual; where it does not end, nothing is read."""
+        """Report a partition as unreadable if librdkafka is not ready for it in time; a short delay is usual."""
         since = self._unplaced_since.setdefault(partition, self._clock())
         if self._clock() - since >= _PLACED_WITHIN_SECONDS and isinstance(failure, TryAgainError):
             self.outage.unreadable(partition, failure)
@@ -275,7 +290,10 @@ class GroupConsumer:
         self._consumer.resume([KafkaPartition(*p) for p in placed])
 
     def tell(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
-        """Commit offsets to the group: a hint for lag tools, never read back by the sink; none while Kafka is away."""
+        """Commit offsets to the group, a hint for lag tools that the sink never reads back.
+
+        Nothing is committed while the brokers are away.
+        """
         if self.outage.brokers_away:
             return
         offsets = [KafkaPartition(*partition, offset) for partition, offset in next_offsets.items()]
@@ -288,17 +306,17 @@ class GroupConsumer:
             log().info("kafka-commit-skipped", error=str(translated(error.args[0], "telling Kafka the offsets")))
 
     def _start_seen(self, partition: TopicPartition) -> int:
-        """The log's first offset as of the last fetch; below 0 where nothing was fetched yet."""
+        """Return the log's first offset as of the last fetch; below 0 before the first fetch."""
         start, _ = self._consumer.get_watermark_offsets(KafkaPartition(*partition), cached=True)
         return int(start)
 
     def end_seen(self, partition: TopicPartition) -> int | None:
-        """The last stable offset as of the last fetch; None where nothing was fetched yet."""
+        """Return the last stable offset as of the last fetch; None before the first fetch."""
         _, end = self._consumer.get_watermark_offsets(KafkaPartition(*partition), cached=True)
         return end if end >= 0 else None
 
     def close(self) -> None:
-        """Leave the group; a member that could not is missed by its brokers after its session."""
+        """Leave the group; if that fails, the brokers remove the member after its session timeout."""
         self.outage.close()
         self._open_transactions.forget(self._placed)
         if not ended_within(_END_SECONDS, self._consumer.close):
@@ -306,7 +324,7 @@ class GroupConsumer:
 
 
 def require_consumer(options: KafkaOptions) -> None:
-    """Raise StartupError where librdkafka does not take the properties of a member of the group; no broker is asked."""
+    """Raise StartupError if librdkafka refuses the properties of a group member; no broker is asked."""
     properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=_MOST_FETCHED)}
     for name in ("bootstrap.servers", "metadata.broker.list", "group.instance.id"):
         properties.pop(name, None)
@@ -316,11 +334,12 @@ def require_consumer(options: KafkaOptions) -> None:
 def consumer_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str, str]:
     """Return librdkafka's configuration: the user's properties over our defaults, the guarded ones over both.
 
-    librdkafka fetches while its queue, of all partitions together, holds less than `queued.min.messages` events and
-    less than `queued.max.messages.kbytes`. Of these bytes it counts the values alone: neither keys nor headers, nor its
-    own half a kilobyte an event. So no number of events above one bounds what it holds, and it fetches when the queue
-    is empty: it holds one answer of each broker at most. An answer is small, since it grows when it is decompressed.
-    And it is a queue: what comes of a quiet partition waits behind all that is in it of a busy one.
+    librdkafka fetches while its queue, which all partitions share, holds less than `queued.min.messages` events
+    and less than `queued.max.messages.kbytes`. These bytes count the values alone: neither keys, nor headers,
+    nor librdkafka's own half a kilobyte for each event. So no number of events above one bounds the memory.
+    With one, librdkafka fetches when the queue is empty and holds at most one answer of each broker. Answers
+    are kept small, since they grow when they are decompressed. Because it is a queue, records of a quiet
+    partition wait behind everything queued for a busy one.
     """
     kilobytes = max(1024, batch_bytes // 1024)
     defaults = {
@@ -330,7 +349,7 @@ def consumer_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str,
         "queued.min.messages": "1",
         "fetch.queue.backoff.ms": "5",
         "fetch.wait.max.ms": "100",
-        # a small part of a batch, unless one event may be larger: librdkafka wants room for that
+        # a small part of a batch, unless one event may be larger: librdkafka needs room for that event
         "fetch.max.bytes": str(max(min(_MOST_FETCHED, batch_bytes // _FETCHES), _largest_event(options))),
         "log_level": "0",
     }
@@ -339,9 +358,9 @@ def consumer_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str,
 
 
 def reader_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str, str]:
-    """Return those of a consumer that reads a stretch beside the group, and is waited for.
+    """Return the properties of a consumer that reads a stretch outside the group while its caller waits.
 
-    A broker that waits until it has more to send (`fetch.min.bytes`) would do so for each answer that is limited to one
+    With a larger `fetch.min.bytes` a broker would wait for more data before each answer that is limited to one
     batch, in the middle of the log too.
     """
     properties = consumer_properties(options, batch_bytes=batch_bytes)
@@ -359,7 +378,8 @@ def _place_of(error: KafkaError, message: Any) -> TopicPartition | None:
     """Return the partition that an error is of; -1 stands for the whole topic, None for the group."""
     if not message.topic():
         return None
-    # An error of a topic has the number of its first partition, whoever that is assigned to: only its text tells.
+    # An error of a topic has the number of its first partition, even if another member reads that. Only its text
+    # says that it concerns the topic.
     of_topic = error.str().startswith(_OF_TOPIC)
     return TopicPartition(message.topic(), -1 if of_topic else message.partition())
 

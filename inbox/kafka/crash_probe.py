@@ -1,7 +1,7 @@
-"""Reads places of the log in a process of its own, since librdkafka may end the process where it reads damaged bytes.
+"""Read places of the log in a child process, since librdkafka may abort the process when it reads damaged bytes.
 
-Behind a batch whose CRC is wrong its parser may fail an assertion, which is SIGABRT. Whether a place does that is seen
-by letting a child read it, by the same properties, and by how the child ends.
+Behind a batch whose CRC is wrong, librdkafka's parser may fail an assertion, which is SIGABRT. To see whether a
+place does that, a child reads the place with the same properties, and its parent looks at how the child ends.
 """
 
 import json
@@ -23,7 +23,7 @@ from inbox.kafka.options import KafkaOptions
 
 _ANSWER_SECONDS = 5.0
 _AHEAD_SECONDS = 2.0
-"""How long is read on: the batch that ends the process may come with a later answer than the first."""
+"""How long a child continues to read: the batch that ends the process may come with a later answer than the first."""
 _GRACE_SECONDS = 20.0
 _SEARCH_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -39,7 +39,7 @@ class Deadly(NamedTuple):
 
 
 class _End(NamedTuple):
-    """How a child ended, and up to where it had read."""
+    """The end of a child: whether it aborted, and the offset up to which it had read."""
 
     aborted: bool
     reached: int | None
@@ -48,9 +48,9 @@ class _End(NamedTuple):
 def find_deadly(
     options: KafkaOptions, places: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], *, batch_bytes: int
 ) -> Deadly | None:
-    """Return a place at which a reader that begins there is ended by librdkafka, or None where all can be read.
+    """Return a place from which a reader is aborted by librdkafka, or None if all places can be read.
 
-    Where nothing is wrong it takes about three seconds at most: one child reads on from all places.
+    Takes about three seconds at most if nothing is wrong: one child reads from all places.
     """
     search = _Search(reader_properties(options, batch_bytes=batch_bytes))
     at = search.deadly_of(list(places.items()))
@@ -61,7 +61,7 @@ def find_deadly(
 
 
 class _Search:
-    """Children that read with the same properties, one after the other."""
+    """A search by children that read with the same properties, one after the other."""
 
     def __init__(self, properties: Mapping[str, str]) -> None:
         self._properties = properties
@@ -76,7 +76,7 @@ class _Search:
         return places[0][0]
 
     def offset_of(self, at: TopicPartition, offset: int) -> int:
-        """The batch itself: batch by batch a child comes up to it."""
+        """Return the offset of the deadly batch, which a child approaches batch by batch."""
         reached = self._read([(at, offset)], fetching=_ONE_BATCH, ahead=_ANSWER_SECONDS).reached
         return offset if reached is None else reached
 
@@ -108,7 +108,7 @@ class _Search:
             "places": [[*at, offset] for at, offset in places],
             "ahead": ahead,
         }
-        # The properties hold passwords, so they are no arguments.
+        # The properties hold passwords, so they go through standard input and not the command line.
         try:
             child = subprocess.run(
                 [sys.executable, "-P", "-m", "inbox.kafka.crash_probe"],
@@ -125,7 +125,10 @@ class _Search:
 
 
 def _read_places(task: Mapping[str, Any]) -> None:
-    """In the child: read until each place gave something, and on for some time; print the offset behind each event."""
+    """Read in the child until each place delivered something, then for `ahead` seconds.
+
+    Prints the offset behind each event.
+    """
     consumer: Any = Consumer({**task["properties"], "error_cb": lambda _: None})
     consumer.assign([KafkaPartition(*place) for place in task["places"]])
     missing, ahead, began = {(topic, partition) for topic, partition, _ in task["places"]}, task["ahead"], False
@@ -142,7 +145,7 @@ def _read_places(task: Mapping[str, Any]) -> None:
         if error is None or at_end:
             sys.stdout.write(f"{message.offset() + (error is None)}\n")
             sys.stdout.flush()
-        # What it complains of may be just before what ends it, so that is waited for.
+        # A reported error may come just before the batch that aborts, so wait for that batch.
         if at_end or not ahead:
             missing.discard((message.topic(), message.partition()))
     os._exit(0)

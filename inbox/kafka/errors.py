@@ -1,6 +1,7 @@
-"""What a Kafka error means, in one table.
+"""The meaning of each Kafka error, in one table.
 
-Source: "Error codes" in the Kafka protocol guide, and librdkafka's own in rdkafka.h, which begin with `_`.
+Source: "Error codes" in the Kafka protocol guide, and librdkafka's own codes in rdkafka.h, which begin with
+`_`.
 """
 
 import re
@@ -14,11 +15,11 @@ from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, Tr
 from inbox.events import TopicPartition
 
 _AGREES_UNTIL = re.compile(r"(?:truncation detected|No epoch found) .*broker end offset is (-?\d+)")
-"""librdkafka's words on what the broker answered to the ledger's leader epoch (`rdkafka_offset.c`)."""
+"""librdkafka's text for the broker's answer about the ledger's leader epoch (`rdkafka_offset.c`)."""
 
 
 class Fate(Enum):
-    """What the sink does once it runs, in the words of docs/reference/errors.md."""
+    """The reaction of a running sink, in the words of docs/reference/errors.md."""
 
     WAIT = "waits"
     ALERT = "waits, and calls for a person"
@@ -27,7 +28,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True)
 class Meaning:
-    """What some errors mean; `reason` stands in logs."""
+    """The meaning of some errors; `reason` is the word for it in logs."""
 
     what: str
     fate: Fate
@@ -153,14 +154,14 @@ UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the error up, and fi
 
 
 def meaning_of(code: int) -> Meaning:
-    """The row of the table for an error's code."""
+    """Return the row of the table for an error's code."""
     return MEANINGS.get(code, UNKNOWN)
 
 
 def translated(error: KafkaError, doing: str) -> InboxError:
-    """The error of ours that says what follows from `error`; `doing` is what was tried, as a clause.
+    """Return the project's error for `error`; `doing` is a clause that says what was tried.
 
-    A refused login is a TryAgainError here: after the start it is an outage, since rights come back.
+    A refused login is a TryAgainError here: after the start it is an outage, since rights can be granted again.
     """
     meaning = _meaning(error)
     if is_unreadable(error):
@@ -181,12 +182,12 @@ def translated(error: KafkaError, doing: str) -> InboxError:
 
 
 def is_unreadable(error: KafkaError) -> bool:
-    """Whether what stands at a place in the log cannot be read."""
+    """Return whether the error says that something in the log cannot be read."""
     return meaning_of(error.code()).reason == _UNREADABLE.reason
 
 
 def unreadable(error: KafkaError, at: TopicPartition, offset: int) -> UnreadableError:
-    """As `translated`, of something at a known place that cannot be read."""
+    """Return the project's error for something at a known place that cannot be read."""
     return UnreadableError(f"reading {at}@{offset}: {_what_is_unreadable(error)}", at=at, offset=offset)
 
 
@@ -195,7 +196,7 @@ def _what_is_unreadable(error: KafkaError) -> str:
 
 
 def _meaning(error: KafkaError) -> Meaning:
-    """The row of the table for an error; of a fatal one, librdkafka tells the cause by its words alone."""
+    """Return the row of the table for an error; librdkafka reports the cause of a fatal error only in its text."""
     if is_alert(error):
         return _TLS
     meaning = meaning_of(error.code())
@@ -206,7 +207,10 @@ def _meaning(error: KafkaError) -> Meaning:
 
 
 def at_start(error: KafkaException, doing: str) -> InboxError:
-    """As `translated`, but what is refused is a StartupError: waiting fixes no password and grants no right."""
+    """Return the error as `translated` does, but a refusal as a StartupError.
+
+    Waiting fixes no password and grants no right.
+    """
     cause: KafkaError = error.args[0]
     if is_refusal(cause):
         return StartupError(str(translated(cause, doing)))
@@ -214,7 +218,7 @@ def at_start(error: KafkaException, doing: str) -> InboxError:
 
 
 def waits(error: KafkaError, doing: str) -> TryAgainError:
-    """As `translated`, for what reads no log and can lose nothing by waiting: it never halts."""
+    """Return the error as a TryAgainError, for callers that read no log and so lose nothing by waiting."""
     failure = translated(error, doing)
     if isinstance(failure, TryAgainError):
         return failure
@@ -223,15 +227,15 @@ def waits(error: KafkaError, doing: str) -> TryAgainError:
 
 
 def is_refusal(error: KafkaError) -> bool:
-    """Whether the brokers do not let this client in, or not to what it asks for."""
+    """Return whether the brokers refuse this client's connection, login or request."""
     return is_alert(error) or meaning_of(error.code()) in (_LOGIN, _TLS) or is_forbidden(error)
 
 
 def is_alert(error: KafkaError) -> bool:
-    """Whether a broker ended the handshake with an alert of TLS: librdkafka takes that for a lost connection."""
+    """Return whether a broker ended the handshake with a TLS alert, which librdkafka reports as a lost connection."""
     return error.code() == KafkaError._TRANSPORT and "SSL alert" in error.str()
 
 
 def is_forbidden(error: KafkaError) -> bool:
-    """Whether the brokers say that this user may not."""
+    """Return whether the brokers report that this user lacks a right."""
     return meaning_of(error.code()).reason == "right"

@@ -1,20 +1,21 @@
-"""Which messages may share the way to the brokers with others: pure, no I/O.
+"""Decide which messages may be in flight together with others: pure, no I/O.
 
-A broker takes a producer's messages of a partition by their sequence numbers, so none passes one that was refused. But
-of a producer that it does not know in that partition yet it takes any number as the first (Apache Kafka,
-`ProducerAppendInfo.checkSequence`): the second message could arrive although the first was refused. So the first to
-each partition goes alone. Which partition a key belongs to is known once a message with it was delivered; and any key
-goes to a known one once all partitions of its topic are known.
+A broker accepts a producer's messages of a partition by their sequence numbers, so no message passes one that
+was refused. But if the broker does not know the producer in that partition yet, it accepts any number as the
+first (Apache Kafka, `ProducerAppendInfo.checkSequence`): the second message could arrive although the first was
+refused. So the first message to each partition is sent alone. The partition of a key is known once a message
+with that key was delivered. Once all partitions of a topic are known, every key of the topic goes to a known
+one.
 """
 
 FORGET_SECONDS = 600.0
-"""Brokers forget a producer that was silent for `producer.id.expiration.ms`, a day by default; begin again before."""
+"""Brokers forget a silent producer after `producer.id.expiration.ms`, a day by default; start over before that."""
 
 _MOST_KEYS = 10_000
 
 
 class FirstSteps:
-    """What one producer has been delivered to."""
+    """The partitions and keys that one producer has delivered to."""
 
     def __init__(self) -> None:
         self._partitions: dict[str, int] = {}
@@ -26,11 +27,11 @@ class FirstSteps:
         return topic in self._partitions
 
     def add(self, topic: str, partitions: int) -> None:
-        """The topic exists, with so many partitions."""
+        """Record that the topic exists and has this many partitions."""
         self._partitions[topic] = partitions
 
     def may_share(self, topic: str, key: str, now: float) -> bool:
-        """Whether the partition of this key is certainly one that the brokers know this producer in."""
+        """Return whether the brokers certainly know this producer in the partition of this key."""
         if now - self._since >= FORGET_SECONDS:
             self._known.clear()
             self._keys.clear()

@@ -1,10 +1,12 @@
-"""Decides whether the log may have nothing between two offsets: a gap is accepted only with a reason.
+"""Decide whether the log may have nothing between two offsets: a gap is accepted only with a reason.
 
-A reason is compaction, or that control records and aborted records stand there. The first is a setting of the topic;
-the second is seen by reading the stretch once more (`inbox.kafka.log_stretch`), which finds committed records too that
-were not delivered. A topic with transactions has a gap behind
-each of them, so what was found out is kept: one offset is accepted without another question where the topic is known
-to have control records, and a longer gap is looked at together with what follows, which answers for the gaps to come.
+One reason is compaction, which is a setting of the topic. The other is that control records or aborted records
+stand there. Reading the stretch once more shows them (`inbox.kafka.log_stretch`), and it also finds committed
+records that were not delivered.
+
+A topic with transactions has a gap behind each of them, so results are kept. A gap of one offset is accepted
+without another question if the topic is known to have control records. A longer gap is examined together with
+the offsets after it, which answers for the gaps to come.
 """
 
 import math
@@ -20,28 +22,28 @@ from inbox.kafka.options import KafkaOptions
 from inbox.telemetry import log
 
 LOOK_AHEAD = 20_000
-"""Offsets that are looked at behind a gap."""
+"""How many offsets behind a gap are examined with it."""
 
 LONG = 200_000
-"""Offsets; a longer gap is looked at in pieces of so many, since one look takes so long at most."""
+"""Offsets; a longer gap is examined in pieces of this size, which limits the time of one look."""
 
 AT_A_TIME_SECONDS = 8.0
-"""How long a loop that has other things to do looks in one turn."""
+"""How long a loop with other work examines gaps in one turn."""
 
 _TURN_SECONDS = 0.25
 _POLICY_SECONDS = 10.0
 
 
 class TopicPolicies(Protocol):
-    """Says which topics are compacted. Implemented by `Cluster`."""
+    """A source that says which topics are compacted. Implemented by `Cluster`."""
 
     def compacted(self, topics: Sequence[str]) -> set[str]:
-        """Raise StartupError where this user may not know."""
+        """Return the compacted ones of these topics; raise StartupError if this user may not know."""
         ...
 
 
 class Looks(Protocol):
-    """What the log holds from one offset up to another, as the functions of `inbox.kafka.log_stretch` say it."""
+    """A view of the log between two offsets, as the functions of `inbox.kafka.log_stretch` give it."""
 
     def look(self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Stretch: ...
 
@@ -52,7 +54,7 @@ class Looks(Protocol):
 
 @dataclass(slots=True)
 class _Topic:
-    """What is known of a topic; `compacted` is None where this user may not know."""
+    """The known facts about a topic; `compacted` is None if this user may not know."""
 
     compacted: bool | None = False
     asked_at: float | None = None
@@ -61,11 +63,11 @@ class _Topic:
 
 
 class Gaps:
-    """Knows why logs have gaps, and asks where it does not.
+    """A record of why logs have gaps, which asks the brokers about unknown gaps.
 
-    Topics that are `once_compacted` may have a gap anywhere: a person says so, since their setting does no more.
-    `at_a_time_seconds`: after so long in one turn of its caller it raises TryAgainError; asked again, it continues from
-    where it was.
+    Topics in `once_compacted` may have a gap anywhere: a person says so, since their setting no longer does.
+    After `at_a_time_seconds` in one turn of its caller it raises TryAgainError. The next call continues where
+    this one ended.
     """
 
     def __init__(
@@ -89,12 +91,12 @@ class Gaps:
         self._counted: dict[TopicPartition, range] = {}
 
     def require_reason(self, at: TopicPartition, from_offset: int, until_offset: int) -> None:
-        """Return where the log has a reason to hold no committed record at these offsets.
+        """Return if the log has a reason to hold no committed record at these offsets.
 
         Raises:
-            UnreadableError: something there cannot be read, or nothing stands there without a reason.
+            UnreadableError: something there cannot be read, or the log is empty there without a reason.
             LostPlaceError: the log begins behind `from_offset` by now.
-            TryAgainError: the brokers do not say, or the look takes longer than one turn may.
+            TryAgainError: the brokers do not answer, or the look takes longer than one turn may.
         """
         if at.topic in self._once_compacted:
             return
@@ -123,7 +125,7 @@ class Gaps:
             topic.transactional = True
             self._seen[at] = from_offset, found
             return
-        # Somebody may have made it a compacted one since.
+        # The topic may have become a compacted one since the last question.
         self._ask(at.topic, topic, again=True)
         if topic.compacted is None:
             self._warn(at, from_offset, until_offset, topic)
@@ -136,7 +138,7 @@ class Gaps:
         self._require_time(at, from_offset, until_offset)
         found = self._ahead(at, from_offset, until_offset) if topic.transactional else None
         if found is None or found.empty:
-            # What is missing, or cannot be read, may be so further on.
+            # The missing or unreadable offsets may lie behind the gap, so examine the gap alone.
             found = self._log.look(at, from_offset, until_offset, 0)
         self._looked_at = self._clock()
         return found
@@ -148,7 +150,7 @@ class Gaps:
             return None
 
     def _found_in_pieces(self, at: TopicPartition, from_offset: int, until_offset: int) -> Stretch:
-        """What was counted is kept for the next time."""
+        """Examine a long gap piece by piece; the pieces that were counted are kept for the next call."""
         counted = self._counted.get(at, range(0))
         reached = counted.stop if counted.start == from_offset else from_offset
         while reached < until_offset:
@@ -167,7 +169,7 @@ class Gaps:
         return Stretch(0, until_offset, committed)
 
     def _require_time(self, at: TopicPartition, from_offset: int, until_offset: int) -> None:
-        """Looks that follow each other at once are of one turn of the caller."""
+        """Raise TryAgainError if this turn took too long; looks that follow each other closely belong to one turn."""
         now = self._clock()
         if now - self._looked_at > _TURN_SECONDS:
             self._turn_began = now
@@ -186,7 +188,7 @@ class Gaps:
         topic.asked_at = now
 
     def _warn(self, at: TopicPartition, from_offset: int, until_offset: int, topic: _Topic) -> None:
-        """Accept what compaction would explain: to stop a good topic for a right that it lacks helps nobody."""
+        """Accept a gap that compaction may explain: stopping a good topic because a right is missing helps nobody."""
         if not topic.warned:
             topic.warned = True
             log().warning(
@@ -199,7 +201,7 @@ class Gaps:
 
 
 class _Log:
-    """Looks at the brokers' logs."""
+    """A view of the brokers' logs."""
 
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
@@ -215,7 +217,7 @@ class _Log:
 
 
 def without_reason(at: TopicPartition, from_offset: int, until_offset: int) -> UnreadableError:
-    """The error that says of a gap that the log has no reason for it."""
+    """Return the error for a gap for which the log has no reason."""
     last = until_offset - 1
     offsets = f"offset {from_offset}" if from_offset == last else f"offsets {from_offset} up to {last}"
     return UnreadableError(

@@ -1,6 +1,6 @@
-"""Reads ranges of logs beside the group: a consumer that is no member, commits nothing and changes nothing.
+"""Read ranges of logs outside the group, with a consumer that is not a member, commits nothing and changes nothing.
 
-Partitions are assigned, not subscribed to, so that no coordinator learns of it and nobody's partitions move.
+Partitions are assigned, not subscribed to, so the group's coordinator does not notice and no partitions move.
 """
 
 import time
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(slots=True)
 class _Piece:
-    """Records, the offset behind them (-1 where nothing came), and why nothing follows."""
+    """A run of records, the offset behind them (-1 if nothing arrived), and the error that ends the run."""
 
     records: list[Record]
     after: int
@@ -34,11 +34,11 @@ class _Piece:
 
 
 class LogReader:
-    """Committed records in the order of their offsets, one partition at a time.
+    """A reader of committed records in offset order, one partition at a time.
 
-    `batch_bytes` bounds what is fetched ahead; `patience_seconds` how long nothing may come where more is to come.
-    `gaps` judges where the log may hold nothing; without it any gap is accepted. `uncommitted`: records of open and of
-    aborted transactions too.
+    `batch_bytes` bounds how much is fetched ahead. `patience_seconds` is how long to wait for data that must
+    still come. `gaps` judges where the log may hold nothing; without `gaps` any gap is accepted. With
+    `uncommitted`, records of open and aborted transactions are read too.
     """
 
     def __init__(
@@ -63,15 +63,15 @@ class LogReader:
         self._failure = translated(error, "reading beside the group")
 
     def read(self, at: TopicPartition, from_offset: int, until_offset: int) -> Iterator[tuple[list[Record], int]]:
-        """What the log holds between the offsets, piece by piece, each with the offset up to which it reaches.
+        """Yield the log's records between the offsets in pieces, each with the offset up to which it reaches.
 
-        Offsets without a record are passed over where the log has a reason for them.
+        Offsets without a record are skipped if the log has a reason for them.
 
         Raises:
-            UnreadableError: the next offset cannot be read, or holds nothing without a reason. What came before it was
+            UnreadableError: the next offset cannot be read, or is empty without a reason. Everything before it was
                 yielded.
-            LostPlaceError: the log does not hold the offset any more that was to be read next.
-            TryAgainError: nothing came for the time of patience.
+            LostPlaceError: the log no longer holds the next offset to read.
+            TryAgainError: nothing arrived within `patience_seconds`.
         """
         if from_offset >= until_offset:
             return
@@ -85,7 +85,8 @@ class LogReader:
                 reached = piece.after
                 yield piece.records, reached
             if piece.failure is not None and reached < until_offset:
-                # Of a batch that cannot be read librdkafka names the first offset, wherever in it the reading began.
+                # librdkafka names the first offset of an unreadable batch, even if the reading began within the
+                # batch.
                 piece.failure.offset = max(piece.failure.offset, reached)
                 raise piece.failure
             if time.monotonic() > deadline:
@@ -93,7 +94,7 @@ class LogReader:
         self._consumer.unassign()
 
     def _without_gap(self, at: TopicPartition, reached: int, until_offset: int, taken: "_Piece") -> "_Piece":
-        """What was taken, as far as it was asked for and up to the first gap that has no reason."""
+        """Return the part of `taken` below `until_offset`, up to the first gap without a reason."""
         first = taken.records[0].offset() if taken.records else reached
         if first == reached and taken.after == reached + len(taken.records) <= until_offset:
             return taken
@@ -115,7 +116,7 @@ class LogReader:
             self._gaps.require_reason(at, from_offset, until_offset)
 
     def _take(self, at: TopicPartition) -> "_Piece":
-        """What came, up to the first that cannot be read."""
+        """Return what has arrived, up to the first message that cannot be read."""
         first = self._consumer.poll(_LOOK_SECONDS)
         taken = _Piece([], -1)
         for message in [] if first is None else [first, *self._consumer.consume(_AT_ONCE, 0)]:
@@ -148,9 +149,10 @@ class LogReader:
         return TryAgainError(f"{text}: {self._failure}" if self._failure else text, away="kafka", reason="brokers")
 
     def first_times(self, places: Mapping[TopicPartition, int], *, seconds: float) -> dict[TopicPartition, datetime]:
-        """The timestamp of the first record at or after each place, as far as the brokers answer in that time.
+        """Return the timestamp of the first record at or after each place.
 
-        What has no record there, or one without a timestamp, is left out.
+        A place is left out if the brokers do not answer within `seconds`, if it has no such record, or if the
+        record has no timestamp.
         """
         if not places:
             return {}

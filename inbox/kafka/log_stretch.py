@@ -1,14 +1,14 @@
-"""Looks at a stretch of a log beside the sink: what it holds there, and where it can be read again.
+"""Examine a stretch of a log outside the group: what it holds, and where it can be read again.
 
 Facts about librdkafka that this module rests on:
 
-- It delivers neither control records nor, under `read_committed`, aborted ones, and of the former it does not tell. But
-  its statistics count both the records and the control records that it fetched (`rxmsgs`) and say up to which offset
-  (`next_offset`): under `read_uncommitted` the two agree exactly where the log has something at every offset.
-- The two figures are taken at different moments, so a pair counts only where the pair before was the same.
+- It delivers no control records and, under `read_committed`, no aborted records, and it does not report control
+  records. But its statistics count both the records and the control records that it fetched (`rxmsgs`) and say up to
+  which offset (`next_offset`): under `read_uncommitted` the two agree exactly if the log has something at every offset.
+- The two figures are taken at different moments, so a pair counts only if the pair before was the same.
 - `max.partition.fetch.bytes=1` makes the broker send one batch at a time (KIP-74): hardly more is read than asked for.
-- A batch of an unknown format is reported only where it is read from its first offset on; read from its middle, it is
-  fetched again and again without a word.
+- A batch of an unknown format is reported only if it is read from its first offset on. If the reading begins in its
+  middle, the batch is fetched again and again without a report.
 """
 
 import time
@@ -35,19 +35,19 @@ _QUIET_SECONDS = 0.15
 _POLL_SECONDS = 0.05
 _SILENT_SECONDS = 1.5
 _AHEAD_SECONDS = 1.0
-"""How long is read ahead: events may be large, and more than was read is not needed."""
+"""How long to read ahead: events may be large, and the offsets ahead are not needed."""
 _AT_MOST_AT_ONCE = 2000
 _ONE_BATCH = {"fetch.message.max.bytes": "1"}
 _UNCOMMITTED = {"isolation.level": "read_uncommitted"}
 _MANY = 1000
-"""Offsets; more are not read batch by batch, unless something is missing there."""
+"""Offsets; a longer stretch is not read batch by batch, unless something is missing in it."""
 
 
 class Stretch(NamedTuple):
-    """What the log holds up to `until_offset`.
+    """The contents of the log up to `until_offset`.
 
-    `empty` offsets hold neither a record, committed or not, nor a control record; `committed` are those of committed
-    records.
+    `empty` counts the offsets that hold neither a record, committed or not, nor a control record. `committed`
+    are the offsets of committed records, in order.
     """
 
     empty: int
@@ -68,14 +68,14 @@ def look_at(
     ahead: int = 0,
     seconds: float = 20.0,
 ) -> Stretch:
-    """Read a stretch of the log once more, and up to `ahead` further ones as far as the log and the time allow.
+    """Read a stretch of the log once more, and up to `ahead` further offsets as far as the log and the time allow.
 
-    Without `ahead`, hardly more is looked at than asked for: the rest of one batch.
+    Without `ahead`, hardly more is read than asked for: the rest of one batch.
 
     Raises:
         UnreadableError: something there cannot be read.
-        LostPlaceError: the log does not reach back to `from_offset` any more.
-        TryAgainError: the brokers do not say within the time.
+        LostPlaceError: the log no longer reaches back to `from_offset`.
+        TryAgainError: the brokers do not answer within the time.
     """
     deadline = time.monotonic() + seconds
     empty, reached, records = _count(options, at, from_offset, until_offset, ahead, deadline)
@@ -101,7 +101,7 @@ def count_in(
 def committed_in(
     options: KafkaOptions, at: TopicPartition, from_offset: int, until_offset: int, *, seconds: float = 20.0
 ) -> Sequence[int]:
-    """Return the offsets of the committed records from one offset on, up to another and hardly further.
+    """Return the offsets of committed records from `from_offset` up to `until_offset`, or slightly beyond it.
 
     Raises:
         as `look_at`.
@@ -117,7 +117,7 @@ def _count(
     with _Look(options, deadline, {**({} if quickly else _ONE_BATCH), **_UNCOMMITTED}) as look:
         found = look.count(at, from_offset, until_offset, ahead)
     if quickly and found[0] and not ahead:
-        # What is missing may be missing behind the stretch.
+        # The missing offsets may lie behind the stretch.
         with _Look(options, deadline, {**_ONE_BATCH, **_UNCOMMITTED}) as look:
             found = look.count(at, from_offset, until_offset, ahead)
     return found
@@ -132,7 +132,7 @@ def readable_from(
 ) -> int:
     """Return the first offset behind an unreadable one from which the log can be read, as far as time allows.
 
-    The offset may be too low by as much as the time did not allow to find out, and it is never beyond `end`.
+    If the time runs out, the result may be too low. It is never beyond `end`.
     """
     bad, good, step = unreadable, end, 1
     with _Look(options, time.monotonic() + seconds, _ONE_BATCH) as look:
@@ -151,7 +151,7 @@ def readable_from(
 
 
 class _Look:
-    """A consumer that is no member of the group, for as long as the look takes."""
+    """A consumer outside the group, for the time that the look takes."""
 
     def __init__(self, options: KafkaOptions, deadline: float, fetching: Mapping[str, str]) -> None:
         properties: dict[str, Any] = reader_properties(options, batch_bytes=_BATCH_BYTES)
@@ -193,7 +193,7 @@ class _Look:
                 if message.error() is None:
                     records.append(message.offset())
                 if reached >= until_offset + ahead:
-                    # What cannot be read behind it is nothing that was asked for.
+                    # An unreadable place behind the last requested offset does not matter.
                     self._behind = [_place_of(each) for each in messages[place:]]
                     break
         return reached, records
@@ -201,7 +201,7 @@ class _Look:
     def count(
         self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int
     ) -> tuple[int, int, Sequence[int]]:
-        """Return how many offsets hold nothing, up to which one that is known, and offsets of records."""
+        """Return how many offsets hold nothing, the offset up to which this is known, and the offsets of records."""
         _, records = self.read(at, from_offset, until_offset, ahead)
         while (figures := self._settled(at, until_offset)) is None:
             self._check_time(at, until_offset)
@@ -226,7 +226,7 @@ class _Look:
             raise TryAgainError(text, away="kafka", reason="leader")
 
     def can_read(self, at: TopicPartition, offset: int) -> bool:
-        """Return whether a reader that begins at the offset gets anything before a complaint, or before long."""
+        """Return whether a reader that begins at the offset gets anything before an error, and soon."""
         self._consumer.assign([KafkaPartition(*at, offset)])
         deadline = time.monotonic() + _SILENT_SECONDS
         while time.monotonic() < deadline:
@@ -242,7 +242,7 @@ class _Look:
 
 
 class Place(NamedTuple):
-    """Where something was delivered, and whether it is that nothing can be read there."""
+    """The place of a delivery, and whether it reports that nothing can be read there."""
 
     offset: int
     unreadable: bool
@@ -254,7 +254,7 @@ def _place_of(message: Any) -> Place:
 
 
 def unreadable_offsets(places: Sequence[Place], next_offset: int) -> int:
-    """Return how many offsets cannot be read, up to what follows them; librdkafka goes past them and counts none."""
+    """Return how many offsets cannot be read, up to `next_offset`; librdkafka skips them and does not count them."""
     found, bad = 0, None
     for place in places:
         if place.unreadable:
@@ -266,7 +266,7 @@ def unreadable_offsets(places: Sequence[Place], next_offset: int) -> int:
 
 
 def _place_after(message: Any, at: TopicPartition, reached: int) -> tuple[int, bool]:
-    """The offset behind what was delivered, and whether that is the end of the log."""
+    """Return the offset behind the delivery, and whether that is the end of the log."""
     error: KafkaError | None = message.error()
     if error is None:
         return int(message.offset()) + 1, False
@@ -277,7 +277,7 @@ def _place_after(message: Any, at: TopicPartition, reached: int) -> tuple[int, b
 
 
 def raise_unless_passing(error: KafkaError, at: TopicPartition, offset: int) -> None:
-    """Raise what an error says of a place in the log; what waiting helps against is passed over."""
+    """Raise the error for a place in the log, unless waiting helps against it."""
     if is_unreadable(error):
         raise unreadable(error, at, offset)
     failure = translated(error, f"reading {at}@{offset}")

@@ -1,8 +1,8 @@
-"""Since when a producer's open transaction has held a partition up: its last stable offset stands, its log continues.
+"""Measure how long a producer's open transaction has held up a partition whose log continues to grow.
 
-`read_committed` delivers nothing behind the first record of a transaction that is neither committed nor aborted, and
-the lag is counted up to there: it is 0, however much waits. Brokers abort a transaction after its producer's
-`transaction.timeout.ms`; one that hangs stays until a person aborts it.
+`read_committed` delivers nothing behind the first record of a transaction that is neither committed nor
+aborted. The lag is counted up to that record, so it is 0 however much waits behind it. Brokers abort a
+transaction after its producer's `transaction.timeout.ms`; a hanging one stays until a person aborts it.
 """
 
 import time
@@ -18,7 +18,7 @@ _WARN_SECONDS = 60.0
 
 
 class OpenTransactions:
-    """Watches the partitions that were read up to their last stable offset, by librdkafka's statistics."""
+    """A watch, by librdkafka's statistics, on the partitions that were read up to their last stable offset."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -27,7 +27,7 @@ class OpenTransactions:
         self._warned: set[TopicPartition] = set()
 
     def statistics(self, text: str, partitions: Collection[TopicPartition]) -> None:
-        """Take note of where the logs of these partitions stand, once a second; of others nothing new is known."""
+        """Record once a second where the logs of these partitions stand; nothing new is known of other partitions."""
         found = {at: ends for at, *ends in _held_up(orjson.loads(text)) if at in partitions}
         self.forget([at for at in self._shown if at not in partitions])
         for at in partitions:
@@ -54,7 +54,7 @@ class OpenTransactions:
             )
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """Nothing is known of them any more."""
+        """Forget what is known of these partitions."""
         for at in list(partitions):
             self._standing.pop(at, None)
             self._warned.discard(at)
@@ -64,7 +64,7 @@ class OpenTransactions:
 
 
 def _held_up(told: dict[str, Any]) -> Iterator[tuple[TopicPartition, int, int]]:
-    """The partitions that were read up to a last stable offset below the end of their log."""
+    """Yield the partitions that were read up to a last stable offset below the end of their log."""
     for topic, of_topic in told.get("topics", {}).items():
         for number, each in of_topic["partitions"].items():
             stable, end = each["ls_offset"], each["hi_offset"]

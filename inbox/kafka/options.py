@@ -1,4 +1,4 @@
-"""The librdkafka properties of the sink: what a user may set, and what the guarantee rests on."""
+"""The librdkafka properties of the sink: those that a user may set, and those that the guarantee rests on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ GUARDED: Mapping[str, tuple[str, str]] = {
     "enable.partition.eof": ("true", "the end of a partition is how lag reaches 0 past control records"),
     "statistics.interval.ms": ("1000", "they tell whether the brokers are away, and when they are back"),
 }
-"""Property -> (the value the sink sets, why it may not be another)."""
+"""Property -> (the value that the sink sets, why it may not be another)."""
 
 
 LOADS_CODE = frozenset({"plugin.library.paths", "sasl.kerberos.kinit.cmd", "ssl.engine.location", "ssl.providers"})
@@ -33,7 +33,7 @@ DEFAULTS: Mapping[str, tuple[str, str]] = {
     "reconnect.backoff.max.ms": ("2000", "a broker that is back is found within two seconds"),
     "socket.keepalive.enable": ("true", "a connection that hangs is found"),
 }
-"""Property -> (the value unless the user sets another, what it is good for)."""
+"""Property -> (the value unless the user sets another, why it is the default)."""
 
 
 PRODUCER_GUARDED: Mapping[str, tuple[str, str]] = {
@@ -62,10 +62,10 @@ _CONSUMER_ONLY = ("group.", "session.", "max.poll", "heartbeat.", "fetch.", "que
 
 @dataclass(frozen=True, kw_only=True)
 class KafkaOptions:
-    """`[kafka]` of the configuration.
+    """The section `[kafka]` of the configuration.
 
-    `properties` are librdkafka's own names and values, without the guarded ones. Values may hold
-    secrets (`sasl.password`, `ssl.key.password`), so they are left out of the repr.
+    `properties` are librdkafka's own names and values, without the guarded ones. Values may hold secrets
+    (`sasl.password`, `ssl.key.password`), so they are left out of the repr.
     """
 
     group_id: str
@@ -73,5 +73,5 @@ class KafkaOptions:
 
 
 def for_producers(options: KafkaOptions) -> dict[str, str]:
-    """The user's properties without those of consumers, of which others would warn."""
+    """Return the user's properties without those of consumers, about which other clients would warn."""
     return {name: value for name, value in options.properties.items() if not name.startswith(_CONSUMER_ONLY)}

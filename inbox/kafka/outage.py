@@ -56,11 +56,11 @@ _TICKS_WITHOUT_BROKER = 3
 _TICKS_WITHOUT_COORDINATOR = 10
 _TICKS_WITHOUT_LEADER = 10
 _TICKS_WITHOUT_GROUP = 60
-"""Longer than a member that was killed holds the others up: its session lasts 45 s."""
+"""Ticks; more than a killed member can hold up the others, since its session lasts 45 s."""
 
 
 class KafkaOutage:
-    """One outage, however many places of it are away: it ends when the last of them is back."""
+    """A single outage, however many places are away: it ends when the last of them is back."""
 
     def __init__(self) -> None:
         self._outage = Outage()
@@ -70,25 +70,25 @@ class KafkaOutage:
         self._ticks: dict[Place, int] = {}
         self._closed = False
         self.steady = False
-        """Whether this member was in a group that is put together, by the last that was heard."""
+        """Whether this member was in a stable group at the last report."""
 
     @property
     def brokers_away(self) -> bool:
-        """Whether nothing can be sent to the brokers."""
+        """Return whether nothing can be sent to the brokers."""
         return _BROKERS in self._away
 
     @property
     def partitions(self) -> list[TopicPartition]:
-        """Those from which nothing could be read, by the last that was heard."""
+        """Return the partitions that could not be read at the last report."""
         return [TopicPartition(place.topic, place.partition) for place in self._of(Kind.PARTITION)]
 
     @property
     def topics(self) -> list[str]:
-        """Those that the brokers did not let this member have, by the last that was heard."""
+        """Return the topics that the brokers refused to this member at the last report."""
         return sorted(place.topic for place in self._of(Kind.TOPIC))
 
     def happened(self, error: KafkaError) -> None:
-        """librdkafka's own news: a broker is away, which is an outage once it is true of all."""
+        """Note librdkafka's report that a broker is away; it is an outage once all brokers are."""
         if meaning_of(error.code()).reason not in _OF_ALL_BROKERS:
             return
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
@@ -97,7 +97,7 @@ class KafkaOutage:
             self._no_broker()
 
     def refused(self, error: KafkaError, where: TopicPartition | None, failure: TryAgainError) -> None:
-        """A record could not be had: of one partition, of a topic, or because of the group."""
+        """Record that a record could not be fetched, because of a partition, a topic or the group."""
         if where is None:
             self._lose(_GROUP, failure)
         elif where.partition < 0:
@@ -106,27 +106,27 @@ class KafkaOutage:
             self.unreadable(where, failure)
 
     def unreadable(self, where: TopicPartition, failure: TryAgainError) -> None:
-        """Nothing can be read from a partition; what comes late for another member's is no concern."""
+        """Record that nothing can be read from a partition; a late report of another member's partition is ignored."""
         if where in self._mine:
             self._lose(Place(Kind.PARTITION, *where), failure)
 
     def delivered(self, where: TopicPartition) -> None:
-        """A record or the end of a partition arrived."""
+        """Record that a record or the end of a partition arrived."""
         self._back(Place(Kind.PARTITION, *where), Place(Kind.TOPIC, where.topic))
 
     def described(self, topic: str) -> None:
-        """The brokers described a topic to this member, without an error."""
+        """Record that the brokers described a topic to this member without an error."""
         self._back(Place(Kind.TOPIC, topic))
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
-        """The group gave this member partitions, or none as a spare one."""
+        """Record that the group gave this member partitions, or none if it is a spare member."""
         partitions = list(partitions)
         self._mine.update(partitions)
         self._ticks.pop(_GROUP, None)
         self._back(_GROUP, *(Place(Kind.TOPIC, partition.topic) for partition in partitions))
 
     def unassigned(self, partitions: Iterable[TopicPartition]) -> None:
-        """They are not this member's concern any more."""
+        """Record that partitions no longer belong to this member."""
         self.steady = False
         gone = list(partitions)
         self._mine.difference_update(gone)
@@ -135,7 +135,7 @@ class KafkaOutage:
         self._back(*(Place(kind, *partition) for partition in gone for kind in (Kind.PARTITION, Kind.LEADER)))
 
     def statistics(self, text: str) -> None:
-        """The state of brokers, group and leaders, once a second."""
+        """Read the state of brokers, group and leaders, once a second."""
         told: dict[str, Any] = orjson.loads(text)
         group = told.get("cgrp", {})
         brokers = any(each["state"] == "UP" for each in told["brokers"].values() if each["source"] != "internal")
@@ -143,21 +143,21 @@ class KafkaOutage:
         self.steady = coordinator and group.get("join_state") == "steady"
         self._see_brokers(brokers=brokers, coordinator=coordinator)
         if coordinator:
-            # Brokers that answer while the cluster still starts are not yet back.
+            # Brokers that answer while the cluster still starts are not back yet.
             self._back(_BROKERS, _COORDINATOR)
         self._see_group(coordinator=coordinator)
         self._see_leaders(told.get("topics", {}), brokers=brokers)
 
     def unanswered(self, failure: TryAgainError) -> None:
-        """The brokers were asked something apart from records, and did not say."""
+        """Record that the brokers did not answer a question apart from records."""
         self._lose(_ANSWERS, failure)
 
     def answered(self) -> None:
-        """Whatever was asked was answered, or need not be asked any more."""
+        """Record that every such question was answered, or need not be asked any more."""
         self._back(_ANSWERS)
 
     def close(self) -> None:
-        """Nobody waits any more; what librdkafka still tells on its way out is no outage."""
+        """End the outage; what librdkafka still reports while it closes is ignored."""
         self._closed = True
         self._away.clear()
         self._outage.given_up()
@@ -190,7 +190,7 @@ class KafkaOutage:
                 self._back(place)
 
     def _count(self, what: Place, *, there: bool) -> int:
-        """Return for how many ticks in a row something was not there."""
+        """Return for how many ticks in a row something was missing."""
         self._ticks[what] = 0 if there else self._ticks.get(what, 0) + 1
         return self._ticks[what]
 

@@ -1,13 +1,13 @@
-"""Sends the outbox's events: in order, each until the brokers have it on every in-sync replica.
+"""Send the outbox's events in order, each until the brokers have it on every in-sync replica.
 
-A stream without holes is what keeps the order of an aggregate over crashes and repetitions: whoever sends an event has
+A stream without holes keeps the order of an aggregate over crashes and repetitions: a producer that sends an event has
 sent all before it. So
-- no message ever gives up by itself (`message.timeout.ms=0`);
-- where the brokers refuse one, the producer stops at it (`enable.gapless.guarantee`, librdkafka's INTRODUCTION.md,
-  "Idempotent Producer") and is discarded with everything behind;
-- the first message to a partition goes alone (`inbox.kafka.first_sends`);
-- a topic is asked for before anything is sent to it: librdkafka fails the messages to a topic that it does not find,
-  and would send later ones once it does.
+- no message ever expires (`message.timeout.ms=0`);
+- if the brokers refuse a message, the producer stops there (`enable.gapless.guarantee`, librdkafka's INTRODUCTION.md,
+  "Idempotent Producer") and is discarded with everything behind that message;
+- the first message to a partition is sent alone (`inbox.kafka.first_sends`);
+- a topic is looked up before anything is sent to it: librdkafka fails the messages to a topic that it does not find,
+  and would send later ones once the topic exists.
 """
 
 import logging
@@ -39,14 +39,14 @@ _END_SECONDS = 5.0
 
 _SILENT = logging.getLogger("inbox.kafka.producer.librdkafka")
 _SILENT.disabled = True
-"""What librdkafka says for itself is told by the errors that it returns."""
+"""A disabled logger: the errors that librdkafka returns say what it would log."""
 
 
 class EventProducer:
-    """An idempotent producer. `delivered` is called from within `poll`.
+    """An idempotent producer, which calls `delivered` from within `poll`.
 
     Raises:
-        StartupError: librdkafka does not take the properties.
+        StartupError: librdkafka refuses the properties.
     """
 
     in_transactions = False
@@ -66,10 +66,10 @@ class EventProducer:
         return producer_properties(options)
 
     def may_share(self, topic: str, key: str) -> bool:
-        """Whether a message may be sent while others are on their way, and others behind it.
+        """Return whether a message may be in flight together with earlier and later ones.
 
         Raises:
-            TryAgainError: there is no such topic, or nobody says.
+            TryAgainError: the topic does not exist, or the brokers do not answer.
         """
         if not self._first_steps.has(topic):
             self._find(topic)
@@ -100,30 +100,30 @@ class EventProducer:
                 raise _refused(error.args[0], topic) from None
 
     def poll(self, seconds: float) -> None:
-        """Take delivery reports, waiting at most so long for the first.
+        """Handle delivery reports; wait at most `seconds` for the first.
 
         Raises:
-            TryAgainError: a message was refused; discard this producer, for no later one may pass it.
+            TryAgainError: a message was refused; discard this producer, for no later message may pass it.
         """
         self._serve(seconds)
         if self._failure is not None or self._fatal is not None or self._purged is not None:
             raise self._stopped_by()
 
     def begin(self) -> None:
-        """Where there are transactions, one begins."""
+        """Begin a transaction, if this producer has transactions."""
 
     def commit(self) -> None:
-        """Where there are transactions, it ends."""
+        """Commit the transaction, if this producer has transactions."""
 
     def discard(self) -> None:
-        """Forget what was not sent yet, and end the client; what the brokers have by now they keep."""
+        """Drop what was not sent yet and end the client; the brokers keep what they have by now."""
         self._discarded = True
         self._outage.close()
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
         ended_within(_END_SECONDS, self._end_client)
 
     def _end_client(self) -> None:
-        """The client ends with the last reference to it; the report of each message that was given up holds one."""
+        """End the client by dropping its last reference; the report of each dropped message holds a reference too."""
         with suppress(KafkaException):
             self._producer.flush(_END_SECONDS)
         del self._producer
@@ -135,7 +135,7 @@ class EventProducer:
             self._fatal = self._fatal or error.args[0]
 
     def _stopped_by(self) -> InboxError:
-        """The report of the message that was refused, which follows the news that the producer stopped at one."""
+        """Return the error of the refused message; its report follows librdkafka's news that the producer stopped."""
         for _ in range(_REPORT_TRIES):
             if self._failure is not None:
                 break
@@ -168,7 +168,7 @@ class EventProducer:
             self._first_steps.delivered(message.topic() or "", key, partition)
             self._delivered(token, partition, message.offset() or 0)
         elif error.code() in _PURGED:
-            # A producer that stops gives up what it has; why it stopped is told apart from that.
+            # A producer that stops drops its queue. The reason why it stopped is reported separately.
             self._purged = error
         elif self._failure is None:
             self._failure = self._refusal(error, str(message.topic()))
@@ -181,12 +181,12 @@ class EventProducer:
 
 
 class TransactionalProducer(EventProducer):
-    """Sends each batch in a transaction of Kafka's; `open` is one that has begun and not ended.
+    """A producer that sends each batch in a Kafka transaction.
 
-    Whatever fails in it, all of it is aborted, so nothing has to go alone.
+    If anything fails in a transaction, all of it is aborted, so no message has to be sent alone.
 
     Raises:
-        StartupError: librdkafka does not take the properties.
+        StartupError: librdkafka refuses the properties.
         TryAgainError: the brokers do not answer, or refuse this transactional.id.
     """
 
@@ -196,7 +196,7 @@ class TransactionalProducer(EventProducer):
         self._transactional_id = transactional_id
         self._open = False
         super().__init__(options, delivered)
-        # Fences whoever used the id before, and ends what it left open.
+        # Fence the previous user of the id, and end the transactions that it left open.
         try:
             self._in_our_words("beginning transactions", lambda: self._producer.init_transactions(_TRANSACTION_SECONDS))
         except BaseException:
@@ -205,7 +205,7 @@ class TransactionalProducer(EventProducer):
 
     def _properties(self, options: KafkaOptions) -> dict[str, Any]:
         properties = producer_properties(options)
-        # In a transaction no message passes another: all are aborted.
+        # In a transaction no message can pass a refused one: all are aborted.
         del properties["message.timeout.ms"], properties["enable.gapless.guarantee"]
         return {**properties, "transactional.id": self._transactional_id}
 
@@ -218,23 +218,24 @@ class TransactionalProducer(EventProducer):
         self._open = True
 
     def commit(self) -> None:
-        """The batch is there, for readers of committed records too.
+        """Commit the batch, so that readers of committed records see it too.
 
         Raises:
-            TryAgainError: it is not, or nobody knows; discard this producer, and send the batch again.
+            TryAgainError: the commit failed, or its result is unknown; discard this producer, and send the batch again.
         """
         self._in_our_words("committing a transaction", lambda: self._producer.commit_transaction(_TRANSACTION_SECONDS))
         self._open = False
 
     def discard(self) -> None:
         if self._open:
-            # If nobody can abort it now, the next relay of this id does, or the brokers after transaction.timeout.ms.
+            # If nobody can abort it now, the next relay of this id does, or the brokers after
+            # transaction.timeout.ms.
             with suppress(KafkaException):
                 self._producer.abort_transaction(_ABORT_SECONDS)
         super().discard()
 
     def _refusal(self, error: KafkaError, topic: str) -> TryAgainError:
-        # A fenced producer may learn it from the report of a message.
+        # A fenced producer may learn of it from the report of a message.
         return self._failed(error, f"sending to {topic}") if error.code() in _FENCED else _refused(error, topic)
 
     def _in_our_words(self, doing: str, action: Callable[[], object]) -> None:
@@ -256,11 +257,11 @@ class TransactionalProducer(EventProducer):
 
 
 def producer_properties(options: KafkaOptions) -> dict[str, Any]:
-    """librdkafka's configuration: the user's properties over our defaults, the guarded ones over both."""
+    """Return librdkafka's configuration: the user's properties over our defaults, the guarded ones over both."""
     return {
         **{name: value for name, (value, _) in PRODUCER_DEFAULTS.items()},
         "client.id": "kafka-inbox-relay",
-        # The relay bounds what is queued by bytes.
+        # The relay limits the queue by bytes.
         "queue.buffering.max.messages": _QUEUE_MESSAGES,
         "queue.buffering.max.kbytes": 2_097_151,
         "log_level": "0",

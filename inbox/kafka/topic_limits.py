@@ -1,4 +1,4 @@
-"""What a topic promises those who publish into it, and whether that is enough: the judgement is pure."""
+"""Judge whether a topic's settings are safe for publishing into it: the judgement is pure."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,7 +16,10 @@ from inbox.kafka.options import PRODUCER_DEFAULTS, KafkaOptions, for_producers
 
 @dataclass(frozen=True, kw_only=True)
 class TopicTerms:
-    """As the brokers describe it; `replicas` of the partition that has fewest, sizes in bytes."""
+    """The settings of a topic as the brokers describe it.
+
+    `replicas` is that of the partition with the fewest replicas; sizes are in bytes.
+    """
 
     name: str
     replicas: int
@@ -26,20 +29,20 @@ class TopicTerms:
 
 
 class UnknownTermsError(Exception):
-    """The brokers do not tell this user what the topic promises."""
+    """Raised when the brokers do not tell this user the topic's settings."""
 
 
 class Remark(NamedTuple):
-    """One thing that is not as it should be; `stops`: events cannot be sent, or not all."""
+    """A setting that is not as it should be; `stops`: events cannot be sent, or not all of them."""
 
     stops: bool
     text: str
 
 
 def judged(terms: TopicTerms, *, batch_bytes: int, largest_bytes: int) -> list[Remark]:
-    """What stands in the way of publishing into the topic safely, each with its remedy.
+    """Return the obstacles to publishing into the topic safely, each with its remedy.
 
-    `batch_bytes` is what the producer puts into one batch, `largest_bytes` the largest payload that waits.
+    `batch_bytes` is the size of the producer's batch, `largest_bytes` that of the largest waiting payload.
     """
     name, copies, needed = terms.name, terms.replicas, terms.min_insync_replicas
     remarks = []
@@ -75,7 +78,7 @@ def batch_bytes(options: KafkaOptions) -> int:
 
 
 class PublishingTopics:
-    """Asks the brokers; each question waits at most `timeout_seconds`."""
+    """A client that asks the brokers about topics; each question waits at most `timeout_seconds`."""
 
     def __init__(self, options: KafkaOptions, *, timeout_seconds: float) -> None:
         configuration: dict[str, Any] = {**for_producers(options), "log_level": "0", "client.id": "kafka-inbox-admin"}
@@ -83,10 +86,10 @@ class PublishingTopics:
         self._timeout = timeout_seconds
 
     def terms(self, name: str, *, by_this_user: bool = True) -> TopicTerms:
-        """Return what the topic promises; `by_this_user`: it is this user who publishes into it.
+        """Return the topic's settings; `by_this_user`: this user is the one who publishes into it.
 
         Raises:
-            StartupError: the topic is not there, or this user may not publish into it.
+            StartupError: the topic does not exist, or this user may not publish into it.
             UnknownTermsError: this user may not read the topic's configuration, which publishing does not need.
         """
         described = self._described(name)

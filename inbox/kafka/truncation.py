@@ -1,4 +1,4 @@
-"""Where a truncated log ceases to be the one that was read (KIP-320), asked without joining the group."""
+"""Find the offset where a truncated log departs from the log that was read (KIP-320), without joining the group."""
 
 import time
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ _BATCH_BYTES = 1 << 20
 def agreement(
     options: KafkaOptions, places: Mapping[TopicPartition, tuple[int, int]], *, seconds: float = 10.0
 ) -> dict[TopicPartition, int]:
-    """The offset up to which a log is still the one that was read, for those that were truncated below their place.
+    """Return the offset up to which a log is the one that was read, for each log truncated below its place.
 
     Args:
         places: the next offset to read, and the leader epoch of the record before it.
 
     Raises:
-        TryAgainError: the brokers do not say.
+        TryAgainError: the brokers do not answer.
     """
     properties: dict[str, Any] = {
         **consumer_properties(options, batch_bytes=_BATCH_BYTES),
@@ -65,7 +65,7 @@ def _place(message: Any) -> TopicPartition:
 
 
 def _sought(consumer: Consumer, at: TopicPartition, offset: int, epoch: int) -> bool:
-    """Only a seek is validated; it is refused until the assignment has taken hold."""
+    """Seek, because only a seek is validated; return False while the assignment has not taken hold."""
     try:
         consumer.seek(KafkaPartition(*at, offset, leader_epoch=epoch))
     except KafkaException:

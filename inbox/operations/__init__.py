@@ -1,1 +1,1 @@
-"""One package or module for each thing that an operator does."""
+"""The operations: one package or module for each thing that an operator does."""

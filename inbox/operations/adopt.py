@@ -1,4 +1,7 @@
-"""`inbox adopt`: claims for events that took effect before the inbox did, from a table that has their ids."""
+"""The work of `inbox adopt`: it makes claims for events that took effect before the inbox did.
+
+The ids come from a table of the user's.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -18,13 +21,16 @@ from inbox.store.postgres.session_settings import UNHURRIED
 from inbox.store.schema.compatibility import require_current
 
 _IDS_AT_ONCE = 5000
-"""Claims of one transaction; an adoption that was interrupted, run again, passes over what is there."""
+"""The claims of one transaction. An interrupted adoption that is run again passes over claims that exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Whose claims, from which column. `topic` is needed where the route has several, `source` is the events' ce_source
-    where ids are unique within that."""
+    """A request to make claims for the ids in a column of a table.
+
+    `topic` is needed if the route has several. `source` is the events' ce_source if ids are unique
+    within a source.
+    """
 
     route: str
     table: str
@@ -35,7 +41,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Adoption:
-    """What would be done, or was: of `ids` different ones `claimed` had a claim before, the others are `adopted`."""
+    """The plan of an adoption, executed or not.
+
+    Of the `ids` different ids `claimed` had a claim before. The others are `adopted`.
+    """
 
     request: Request
     rows: RowCount
@@ -49,19 +58,19 @@ class Adoption:
 
     @property
     def duplicates(self) -> int:
-        """Rows with the id of another one."""
+        """Return the number of rows that have the id of another row."""
         return self.rows.rows - self.rows.nulls - self.rows.empty - self.ids
 
 
 Watch = Callable[[int, int], None]
-"""Called with how many ids are done, and at most how many there are."""
+"""A function that is called with the number of ids done and the most that there can be."""
 
 
 def adopt(settings: Settings, request: Request, *, execute: bool, watch: Watch) -> Adoption:
-    """Count, and with `execute` claim, what the table has.
+    """Count what the table has, and with `execute` claim it.
 
-    With `execute` what the first start of the sink does is done before, so that the route is known to the database and
-    the partitions have their first offsets.
+    `execute` first does what the first start of the sink does, so that the database knows the route
+    and the partitions have their first offsets.
 
     Raises:
         StartupError: no such route, table or column; or with `execute` whatever a start would refuse.
@@ -87,7 +96,10 @@ def adopt(settings: Settings, request: Request, *, execute: bool, watch: Watch) 
 
 
 class _Desk:
-    """Claims ids, or only says how many have a claim; `route_id` is None where no sink has started yet."""
+    """A claimer of ids, which without `execute` only counts those that have a claim.
+
+    `route_id` is None if no sink has started yet.
+    """
 
     def __init__(self, connection: SinkConnection, schema: str, route_id: int | None, *, execute: bool) -> None:
         self._connection = connection
@@ -107,7 +119,10 @@ class _Desk:
         return claimed
 
     def _claim(self, route_id: int, claims: Claims) -> int | None:
-        """None where another generation took over meanwhile: nothing was claimed."""
+        """Claim the ids and return how many were new, or None if nothing was claimed.
+
+        Nothing is claimed if another generation took over in the meantime.
+        """
         self._connection.begin()
         try:
             self._processed.follow(self._connection)

@@ -1,4 +1,4 @@
-"""The configuration of Debezium's connector that publishes the outbox as the relay does. Pure."""
+"""The configuration of Debezium's connector that publishes the outbox as the relay does. This module is pure."""
 
 import re
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from inbox.settings import RelaySettings
 from inbox.store.options import DatabaseOptions, OutboxPayload
 from inbox.store.outbox.debezium import Capture, Place, place_of
 
-PASSWORD = "${env:OUTBOX_CONNECTOR_PASSWORD}"  # noqa: S105 - the place of one, not a password
+PASSWORD = "${env:OUTBOX_CONNECTOR_PASSWORD}"  # noqa: S105 - a reference to a password
 
 _STRING = "org.apache.kafka.connect.storage.StringConverter"
 
-# What the outbox's columns become. The value is the column as it is: expanding JSON would turn 1.50 into 1.5.
+# The mapping of the outbox's columns. The value is the unchanged column: expanding JSON would turn 1.50 into 1.5.
 _ROUTER = {
     "transforms": "outbox",
     "transforms.outbox.type": "io.debezium.transforms.outbox.EventRouter",
@@ -37,7 +37,7 @@ _VALUES: Mapping[OutboxPayload, Mapping[str, str]] = {
     OutboxPayload.JSON: {"value.converter": _STRING},
     OutboxPayload.BYTEA: {
         "value.converter": "io.debezium.converters.BinaryDataConverter",
-        # heartbeats are no bytes
+        # heartbeats are not bytes
         "value.converter.delegate.converter.type": "org.apache.kafka.connect.json.JsonConverter",
         "value.converter.delegate.converter.type.schemas.enable": "false",
     },
@@ -45,7 +45,7 @@ _VALUES: Mapping[OutboxPayload, Mapping[str, str]] = {
 
 
 _HEARTBEAT_PREFIX = "__debezium-heartbeat"
-"""Debezium's default of `topic.heartbeat.prefix`; `topic.prefix` follows, behind a dot."""
+"""Debezium's default of `topic.heartbeat.prefix`. A dot and `topic.prefix` follow it."""
 
 
 def heartbeat_topic(options: DatabaseOptions) -> str:
@@ -54,12 +54,16 @@ def heartbeat_topic(options: DatabaseOptions) -> str:
 
 
 def capture_of(options: DatabaseOptions) -> Capture:
-    """What the connector finds in the database. Raises as `connector`."""
+    """Return the objects that the connector finds in the database.
+
+    Raises:
+        As `connector`.
+    """
     return Capture(place_of(options).database, options.schema)
 
 
 def connector(settings: RelaySettings) -> dict[str, object]:
-    """Name and configuration, in the form that Kafka Connect's REST interface takes.
+    """Return name and configuration in the form that Kafka Connect's REST interface takes.
 
     Raises:
         StartupError: `[database] url` does not say where the database is.
@@ -77,7 +81,7 @@ def connector(settings: RelaySettings) -> dict[str, object]:
         "topic.prefix": name,
         "topic.heartbeat.prefix": _HEARTBEAT_PREFIX,
         "table.include.list": rf"{re.escape(schema)}\.outbox",
-        # also after the slot was lost, so that nothing is; what it repeats has the ids that it had
+        # also after the slot was lost, so that no event is lost; repeated events keep their ids
         "snapshot.mode": "when_needed",
         "tombstones.on.delete": "false",
         "extended.headers.enabled": "false",

@@ -1,4 +1,4 @@
-"""The inbox's own tables: brought up to date, or looked at."""
+"""The migration of the inbox's own tables, and the look at what it would do."""
 
 import threading
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from inbox.store.schema.revisions import Step
 
 @dataclass(frozen=True)
 class Migration:
-    """The steps of a schema, taken if `applied`, else still to take."""
+    """The steps of a schema: taken if `applied`, else still to take."""
 
     schema: str
     steps: Sequence[Step]
@@ -23,7 +23,7 @@ class Migration:
 
 
 def bring_up_to_date(settings: DatabaseSettings, *, to: str = "head") -> Migration:
-    """Takes the steps to a revision, after waiting for a database that does not answer yet.
+    """Take the steps to a revision, after waiting for a database that does not answer yet.
 
     Raises:
         StartupError: a person has to act: rights, an unknown revision, a table that is not the inbox's.
@@ -35,7 +35,7 @@ def bring_up_to_date(settings: DatabaseSettings, *, to: str = "head") -> Migrati
 
 
 def look_ahead(settings: DatabaseSettings, *, to: str = "head") -> Migration:
-    """The steps that `bring_up_to_date` would take; changes nothing.
+    """Return the steps that `bring_up_to_date` would take. Nothing is changed.
 
     Raises:
         StartupError: no such revision, or the schema is at one that this version does not know.

@@ -1,4 +1,4 @@
-"""Who gave a command, as the tables note it."""
+"""The name of the person who gave a command, as the tables note it."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from inbox.store.postgres.connection import SinkConnection
 
 
 def this_person(connection: SinkConnection) -> str:
-    """The OS user, the host and the database user."""
+    """Return the OS user, the host and the database user as one text."""
     try:
         user = getuser()
     except (KeyError, OSError):  # a container whose user has no name

@@ -1,4 +1,4 @@
-"""Files that a command writes for its user alone."""
+"""The writing of files that are for the command's user alone."""
 
 import os
 import tempfile
@@ -6,10 +6,11 @@ from pathlib import Path
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all, in the place of the one before.
+    """Write a file that only its owner can read, whole or not at all, in the place of the present one.
 
     Raises:
-        OSError: it cannot be written, or the path is a link or no regular file: somebody else may have put it there.
+        OSError: the file cannot be written, or the path is a link or not a regular file: somebody
+            else may have put it there.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise OSError(None, "it is a link, or no regular file; name another file")

@@ -1,4 +1,4 @@
-"""How long things are kept: what the configuration asks for, and what the owner of the schema keeps anyhow."""
+"""The retention periods that the configuration asks for, and those that the owner of the schema keeps anyhow."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -8,21 +8,26 @@ from inbox.store.inbox.retention import Kept
 from inbox.store.schema.names import GENERATION_SLOTS
 
 SHARES = GENERATION_SLOTS - 1
-"""Another generation of claims takes over after this part of the retention."""
+"""The number of shares of the retention. After each, another generation of claims takes over."""
 
 
 def letters_retention(limits: RetentionLimits) -> timedelta:
-    """A discarded dead letter says that its claim is of an event that never took effect: it stays as long."""
+    """Return the retention of dead letters, which is never shorter than that of claims.
+
+    A discarded dead letter says that its claim belongs to an event that never took effect, so it
+    stays as long.
+    """
     return max(limits.dead_letters, limits.claims + limits.claims / SHARES)
 
 
 def kept_by_owner(limits: RetentionLimits) -> Kept:
-    """Return what the owner is to keep for a sink with this configuration."""
+    """Return the periods that the owner is to keep for a sink with this configuration."""
     return Kept(limits.claims, limits.progress, letters_retention(limits))
 
 
 def in_effect(limits: RetentionLimits, kept: Kept | None) -> RetentionLimits:
-    """Return what a round removes by: the owner's functions leave what is younger than the owner keeps."""
+    """Return the periods by which a round removes. The owner's functions leave what is younger than
+    the owner keeps."""
     if kept is None:
         return limits
     return replace(

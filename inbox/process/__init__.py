@@ -1,1 +1,1 @@
-"""What a running process needs around a sink or a relay."""
+"""The parts of a running process that surround a sink or a relay."""

@@ -1,8 +1,9 @@
-"""What the processes of one supervisor report, made into the one answer that a scrape or a probe gets.
+"""The sum of the reports of one supervisor's processes, as one answer to a scrape or a probe.
 
-A report is a line of JSON that a worker sends every second, and once more at its end. Counters of a life that is over
-stay in the sums, so that none goes backwards; its gauges go with it. What a killed worker counted after its last
-report, a second's worth at most, is in the ledger alone.
+A report is a line of JSON that a worker sends every second, and once more at its end. The counters
+of an ended process stay in the sums, so that no sum goes backwards. Its gauges are dropped. Counts
+that a killed worker made after its last report, at most one second's worth, are in the ledger
+alone.
 """
 
 import threading
@@ -18,14 +19,14 @@ from inbox.telemetry import REGISTRY, WORKER_RESTARTS
 
 _SILENT_SECONDS = 30.0
 _CURRENT_SECONDS = 5.0
-"""A worker that has been silent for longer may have lost its partitions: what it said of their lag counts no more."""
+"""A worker silent for longer may have lost its partitions, so the lag that it reported no longer counts."""
 
 Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass
 class _Family:
-    """One metric: its samples by name and labels."""
+    """A metric family: one metric with its samples by name and labels."""
 
     documentation: str
     kind: str
@@ -41,7 +42,7 @@ Families = dict[str, _Family]
 
 @dataclass
 class Life:
-    """One process of a worker, from its start to its end, and the last that it reported."""
+    """A process of a worker, from its start to its end, with its last report."""
 
     worker: int
     heard_at: float
@@ -51,7 +52,7 @@ class Life:
 
 
 def report(not_live: str | None, not_ready: str | None) -> bytes:
-    """The line that tells how this process is and what it counted so far."""
+    """Return the line that reports this process's health and its counts so far."""
     metrics = {
         name: [family.documentation, family.kind, [[*key, repr(value)] for key, value in family.samples.items()]]
         for name, family in _families(REGISTRY.collect()).items()
@@ -60,7 +61,10 @@ def report(not_live: str | None, not_ready: str | None) -> bytes:
 
 
 class Gathering:
-    """The reports of a number of workers; called by the supervisor and by the threads that read and that answer."""
+    """The reports of a number of workers.
+
+    The supervisor calls it, and so do the threads that read reports and answer requests.
+    """
 
     def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._workers = workers
@@ -70,14 +74,14 @@ class Gathering:
         self._past: Families = {}
 
     def began(self, worker: int) -> Life:
-        """A process of that worker was started."""
+        """Record that a process of that worker was started."""
         life = Life(worker, self._clock())
         with self._lock:
             self._lives[worker] = life
         return life
 
     def reported(self, life: Life, line: bytes) -> None:
-        """That process sent a whole line."""
+        """Record a whole line that the process sent."""
         told: Mapping[str, Any] = orjson.loads(line)
         families = {name: _read(*parts) for name, parts in told["metrics"].items()}
         with self._lock:
@@ -85,7 +89,7 @@ class Gathering:
             life.not_live, life.not_ready = told["not_live"], told["not_ready"]
 
     def ended(self, life: Life) -> None:
-        """That process is gone."""
+        """Record that the process is gone."""
         with self._lock:
             if self._lives.get(life.worker) is life:
                 del self._lives[life.worker]
@@ -97,11 +101,14 @@ class Gathering:
             return life is not None and life.not_ready is None
 
     def not_live(self) -> str | None:
-        """The first worker whose loop hangs, and why it is thought so; one that is to be started again is no such."""
+        """Return the first hanging worker and why it is considered hanging, or None.
+
+        A worker that is waiting to be restarted is not hanging.
+        """
         return next((f"worker {worker}: {why}" for worker, why in self._complaints(_hangs) if why), None)
 
     def not_ready(self) -> str | None:
-        """The first worker that does not do its work now, and why."""
+        """Return the first worker that does not do its work now, and why, or None."""
         return next((f"worker {worker}: {why}" for worker, why in self._complaints(_idles) if why), None)
 
     def _complaints(self, of: "Callable[[Life | None, float], str | None]") -> Iterator[tuple[int, str | None]]:
@@ -111,7 +118,10 @@ class Gathering:
         return iter(found)
 
     def collect(self) -> Iterable[Metric]:
-        """As a collector of prometheus_client: counters and histograms summed up, of gauges the largest."""
+        """Return the families of all processes, as a collector of prometheus_client.
+
+        Counters and histograms are summed up. Of gauges the largest counts.
+        """
         total: Families = {}
         with self._lock:
             _add(total, self._past)
@@ -145,7 +155,7 @@ def _add(total: Families, more: Families, *, gauges: bool = True) -> None:
 
 
 def _families(metrics: Iterable[Metric]) -> Families:
-    """Without the times at which a counter was made: they mean nothing in a sum."""
+    """Return the families without the times at which counters were made, which mean nothing in a sum."""
     return {
         metric.name: _Family(
             metric.documentation,
@@ -161,7 +171,11 @@ def _families(metrics: Iterable[Metric]) -> Families:
 
 
 def _read(documentation: str, kind: str, samples: Iterable[tuple[str, list[list[str]], str]]) -> _Family:
-    """Values are text: JSON knows no infinity (a horizon without retention) and no NaN (a gauge nobody has set)."""
+    """Return the families of a report.
+
+    Values are text: JSON has no infinity (a horizon without retention) and no NaN (a gauge that was
+    never set).
+    """
     known = {
         (name, tuple((label, value) for label, value in labels)): float(amount)
         for name, labels, amount in samples

@@ -1,4 +1,4 @@
-"""What a running sink tells of its database that no batch tells, looked at now and then on a connection of its own."""
+"""The gauges that no batch updates, refreshed at intervals on a separate connection."""
 
 import math
 import threading
@@ -20,9 +20,9 @@ _OPEN = (State.PARKED, State.WAITING)
 
 
 class Survey:
-    """Keeps the gauges of the database up to date, and sees a schema that was migrated away from under this version.
+    """The refresher of the database's gauges. It also notices a schema that this version can no longer use.
 
-    `stop` is called then, for the worker to end; `refuse_misfit` says why.
+    `stop` is called then, so that the worker ends. `refuse_misfit` says why.
     """
 
     def __init__(
@@ -42,21 +42,21 @@ class Survey:
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
-        """As long as it is entered a thread looks now and then."""
+        """Refresh the gauges on a thread at intervals while the context is entered."""
         threading.Thread(target=self._go_on, name="inbox-survey", daemon=True).start()
         try:
             yield
         finally:
-            self._over.set()  # not waited for: it may be in a question to a server that does not answer
+            self._over.set()  # no join: the thread may be waiting for a server that does not answer
 
     def refuse_misfit(self) -> None:
-        """Raises StartupError if the schema is one that this version cannot use any more."""
+        """Raise StartupError if this version cannot use the schema any more."""
         if self._misfit is not None:
             raise self._misfit
 
     def _go_on(self) -> None:
         while True:
-            # An outage is the worker's to tell, which meets it too.
+            # The worker meets an outage too, and reports it.
             with suppress(InboxError), closing(connect(self._options, application_name="inbox survey")) as connection:
                 self._look(connection)
             if self._over.wait(self._every_seconds):

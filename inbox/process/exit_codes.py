@@ -1,4 +1,4 @@
-"""Exit codes, in one place; docs/reference/exit-codes.md says the same to users."""
+"""The exit codes, in one place. docs/reference/exit-codes.md says the same to users."""
 
 import signal
 
@@ -15,7 +15,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def exit_code(error: InboxError) -> int:
-    """What an error of ours ends the process with. Wrong usage is 2, and click's."""
+    """Return the exit code for an error of this project. Wrong usage is 2, which is click's."""
     match error:
         case StartupError():
             return STARTUP

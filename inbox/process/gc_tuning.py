@@ -1,15 +1,15 @@
-"""The garbage collector of a process that makes objects for every event."""
+"""The tuning of the garbage collector for a process that makes objects for every event."""
 
 import gc
 
 
 def spare_what_stays() -> None:
-    """Modules, and all else that lives as long as the process, from the rounds of the garbage collector.
+    """Keep modules, and all else that lives as long as the process, out of the garbage collector's rounds.
 
-    Every event makes objects, so a busy sink or relay has many full rounds a second: half of what polling and decoding
-    cost, a third of what a relay does.
+    Every event makes objects, so a busy sink or relay has many full rounds a second. They cost half
+    of polling and decoding, and a third of a relay's work.
     """
-    # What a worker before left behind is no more among it.
+    # Unfreeze first, so that objects left by a previous worker can be collected.
     gc.unfreeze()
     gc.collect()
     gc.freeze()

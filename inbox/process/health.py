@@ -1,4 +1,4 @@
-"""What the probes answer: whether the loop turns, and whether it can do its work."""
+"""The answers of the probes: whether the loop turns, and whether it can do its work."""
 
 import time
 from collections.abc import Callable
@@ -10,8 +10,10 @@ _TURN_SECONDS = 30.0
 
 
 class Progress(Protocol):
-    """What a worker or a relay keeps up to date: `joined`, to do its work or as a spare, `last_turn` by
-    `time.monotonic`."""
+    """The state that a worker or a relay keeps up to date.
+
+    `joined`: it joined, to do its work or as a spare. `last_turn` is by `time.monotonic`.
+    """
 
     @property
     def joined(self) -> bool: ...
@@ -22,9 +24,10 @@ class Progress(Protocol):
 
 
 class Health:
-    """Liveness and readiness of one worker or relay; each answer is None, or why not.
+    """The liveness and readiness of one worker or relay. Each answer is None, or the reason for a "no".
 
-    Live does not depend on the brokers or the database, or an outage would become a storm of restarts.
+    Liveness does not depend on the brokers or the database, or an outage would become a storm of
+    restarts.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,15 +35,18 @@ class Health:
         self._progress: Progress | None = None
 
     def watch(self, progress: Progress) -> None:
-        """From now on there is a worker; before, it is still being made, for a time that has its own limit."""
+        """Set the worker to be probed from now on.
+
+        Before, the worker is being made, which has a time limit of its own.
+        """
         self._progress = progress
 
     def begin_anew(self) -> None:
-        """That worker has ended, and another is being made."""
+        """Record that the worker has ended and another is being made."""
         self._progress = None
 
     def not_live(self) -> str | None:
-        """Why the process should be ended and started again."""
+        """Return why the process should be ended and started again, or None."""
         last = self._progress.last_turn if self._progress is not None else None
         if last is None:
             return None
@@ -48,7 +54,7 @@ class Health:
         return f"the loop has not turned for {idle:.0f} s" if idle > _TURN_SECONDS else None
 
     def not_ready(self) -> str | None:
-        """Why the worker does not do its work now; a spare member without partitions is ready."""
+        """Return why the worker does not do its work now, or None. A spare member without partitions is ready."""
         if self._progress is None:
             return "starting"
         if not self._progress.joined:
@@ -57,7 +63,7 @@ class Health:
 
 
 def waits_for(progress: Progress) -> str | None:
-    """What is away that a running worker needs."""
+    """Return a text that names what a running worker needs and waits for, or None."""
     if progress.waiting_for is not None:
         return progress.waiting_for
     paused = {sample.labels["reason"] for metric in PAUSED.collect() for sample in metric.samples if sample.value}

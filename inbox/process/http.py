@@ -1,4 +1,4 @@
-"""`[http] listen`: /live, /ready and /metrics, from a thread of its own."""
+"""The server of `[http] listen`: /live, /ready and /metrics, on a thread of its own."""
 
 import socket
 import threading
@@ -21,7 +21,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class Probes(Protocol):
-    """What `/live` and `/ready` ask: None, or why not."""
+    """The questions of `/live` and `/ready`. Each returns None, or the reason for a "no"."""
 
     def not_live(self) -> str | None: ...
     def not_ready(self) -> str | None: ...
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 @contextmanager
 def serving(listen: tuple[str, int] | None, probes: Probes, metrics: Collector = REGISTRY) -> Iterator[None]:
-    """Answers on that address as long as it is entered; without an address it does nothing.
+    """Answer requests on the address while the context is entered. Without an address nothing happens.
 
     Raises:
         StartupError: the address cannot be listened on.
@@ -56,7 +56,7 @@ def serving(listen: tuple[str, int] | None, probes: Probes, metrics: Collector =
 
 
 def answer(path: str, accept: str, probes: Probes, metrics: Collector) -> Answer:
-    """What a request for `path` gets."""
+    """Return the answer to a request for `path`."""
     match path.partition("?")[0]:
         case "/live":
             return _probe(probes.not_live())
@@ -75,7 +75,7 @@ def _probe(why_not: str | None) -> Answer:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """The handling of one request."""
 
     server: "_Server"  # pyright: ignore[reportIncompatibleVariableOverride]
     timeout = _REQUEST_SECONDS
@@ -92,14 +92,15 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - http.server's name
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """A probe every few seconds is no news."""
+        """Log nothing: a probe every few seconds is not news."""
 
 
 class _Server(ThreadingHTTPServer):
     """A server with a bound on its connections and on the time of each.
 
-    A client that is slow on purpose holds a thread and a descriptor. Where all are held, the oldest connection is
-    closed for the new one, so that a probe is answered however many slow clients there are.
+    A client that is slow on purpose holds a thread and a descriptor. If all are held, the oldest
+    connection is closed for the new one, so that a probe is answered however many slow clients
+    there are.
     """
 
     daemon_threads = True
@@ -126,19 +127,19 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Close what takes too long; called by `serve_forever` twice a second."""
+        """Close connections that take too long. `serve_forever` calls this twice a second."""
         with self._lock:
             for request in [at for at, since in self._began.items() if time.monotonic() - since > _REQUEST_SECONDS]:
                 self._cut(request)
 
     def _cut(self, request: socket.socket) -> None:
-        """Let the thread of a connection find it closed."""
+        """Close a connection, which its thread then finds closed."""
         del self._began[request]
         with suppress(OSError):
             request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up early is no news either."""
+        """Ignore the error of a client that hangs up early, which is not news either."""
 
 
 def _server(listen: tuple[str, int], probes: Probes, metrics: Collector) -> _Server:

@@ -1,7 +1,8 @@
-"""Secrets that change while the sink runs: seen in their files, tried out, and only then taken.
+"""The rotation of secrets while the sink runs: new ones are seen in files, tried out, and only then taken.
 
-A worker keeps the login that it began with, so whoever takes new secrets replaces its worker. That waits until
-both servers accept them: a new password may be in the file before it is in the server, or after.
+A worker keeps the login with which it began, so taking new secrets means replacing the worker. That
+waits until both servers accept them: a new password may be in the file before it is in the server,
+or after.
 """
 
 import threading
@@ -18,7 +19,7 @@ _LOOK_SECONDS = 5.0
 
 
 class Rotation:
-    """Looks after the files of `settings`; `reload` reads the whole configuration again."""
+    """The watch over the files of `settings`. `reload` reads the whole configuration again."""
 
     def __init__(
         self,
@@ -40,9 +41,9 @@ class Rotation:
 
     @contextmanager
     def watching(self, changed: Callable[[], None]) -> Iterator[None]:
-        """As long as it is entered, `changed` is called, on another thread, for each change that was taken.
+        """Watch the files while the context is entered, and call `changed` for each change taken.
 
-        `settings` are the new ones by then.
+        `changed` runs on another thread. `settings` are the new ones by then.
         """
         self._over = threading.Event()
         threading.Thread(target=self._watch, args=[changed, self._over], name="inbox-rotation", daemon=True).start()
@@ -57,7 +58,10 @@ class Rotation:
                 changed()
 
     def _take(self) -> bool:
-        """Whether what the files hold now is right and accepted; otherwise it is looked at again the next time."""
+        """Take the secrets that the files hold now; return whether they are right and accepted.
+
+        Secrets that are refused are tried again the next time.
+        """
         try:
             settings = self._reload()
             seen = self._fingerprint(settings)
@@ -70,7 +74,7 @@ class Rotation:
         return True
 
     def _tell_refusal(self, error: InboxError) -> None:
-        """Once for each text: a server that does not answer is the worker's to tell."""
+        """Log a refusal, once for each text. The worker itself reports a server that does not answer."""
         if isinstance(error, StartupError) and str(error) != self._told:
             self._told = str(error)
             log().warning("secrets-refused", error=self._told)
@@ -80,8 +84,8 @@ class Rotation:
 
 
 def _try_out(settings: Settings) -> None:
-    """Raises an InboxError unless both servers accept the login."""
-    # Not above: a supervisor, which needs neither client for anything else, keeps 20 MB less until a secret changes.
+    """Raise an InboxError unless both servers accept the login."""
+    # Imported here: a supervisor needs the clients for nothing else, and saves 20 MB until a secret changes.
     from inbox.kafka.cluster import Cluster
     from inbox.store.postgres.connection import connect
 

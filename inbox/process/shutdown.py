@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks to end in order, the second ends at once."""
+"""The signals SIGTERM and SIGINT: the first asks to end in order, the second ends the process immediately."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ from types import FrameType
 
 _LOOK_SECONDS = 0.05
 _SHOW_CURSOR = b"\x1b[?25h\n"
-"""The live line hides it (ECMA-48, DECTCEM)."""
+"""The sequence that shows the cursor, which the live line hides (ECMA-48, DECTCEM)."""
 
 
 class Stop:
-    """Set by the first signal.
+    """A flag that the first signal sets.
 
-    A `threading.Event` would not do: its lock is not reentrant, so a signal that arrives while the same
-    thread is inside `wait` could block it for good.
+    A `threading.Event` would not do: its lock is not reentrant, so a signal that arrives while the
+    same thread is inside `wait` could block it for good.
     """
 
     def __init__(self) -> None:
@@ -32,14 +32,14 @@ class Stop:
         self._then()
 
     def wait(self, timeout: float) -> bool:
-        """Until it is set, at most `timeout` seconds; returns whether it is."""
+        """Wait until the stop is set, at most `timeout` seconds, and return whether it is set."""
         deadline = time.monotonic() + timeout
         while not self._set and (left := deadline - time.monotonic()) > 0:
             time.sleep(min(_LOOK_SECONDS, left))
         return self._set
 
     def then(self, action: Callable[[], None]) -> None:
-        """Call `action` when it is set, at once if it is already."""
+        """Call `action` when the stop is set, or immediately if it is set already."""
         self._then = action
         if self._set:
             action()
@@ -47,7 +47,7 @@ class Stop:
 
 @contextmanager
 def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """Inside, SIGTERM or SIGINT sets `stop`, and another one ends the process at once with 128 + its number."""
+    """Let SIGTERM or SIGINT set `stop`, and a second one end the process immediately with 128 + its number."""
 
     def on_signal(number: int, _: FrameType | None) -> None:
         if stop.is_set():

@@ -1,6 +1,8 @@
-"""`inbox run --workers N`: one process for each worker, so that they share no interpreter lock.
+"""The supervisor of `inbox run --workers N`: one process for each worker, so that they share no
+interpreter lock.
 
-`inbox.process.worker_pool` decides; here processes are started and ended, and what they report is read.
+`inbox.process.worker_pool` decides. This module starts and ends the processes, and reads their
+reports.
 """
 
 import os
@@ -25,7 +27,7 @@ _LAST_WORDS_SECONDS = 2.0
 
 
 def worker_command(config: Path | None, properties: Sequence[tuple[str, str]], *, until_end: bool) -> list[str]:
-    """One worker as a process that ends with this one."""
+    """Return the command that runs one worker as a process, which ends with this one."""
     command = [sys.executable, "-P", "-m", "inbox", "run", "--supervised"]
     command += ["--config", str(config)] if config else []
     command += [part for name, value in properties for part in ("-X", f"{name}={value}")]
@@ -33,7 +35,8 @@ def worker_command(config: Path | None, properties: Sequence[tuple[str, str]], *
 
 
 def supervise(command: Sequence[str], crew: Crew, gathering: Gathering, stop: Stop, outdated: threading.Event) -> int:
-    """Keeps the crew's processes until it is over, or `stop` was set and all have ended; the exit code.
+    """Run the crew's processes until the crew is over, or `stop` was set and all have ended; return
+    the exit code.
 
     Whenever `outdated` is set, all of them are replaced, one after the other.
     """
@@ -41,14 +44,14 @@ def supervise(command: Sequence[str], crew: Crew, gathering: Gathering, stop: St
 
 
 class _Process:
-    """One process of a worker, and the thread that reads its reports."""
+    """A process of a worker, and the thread that reads its reports."""
 
     def __init__(self, command: Sequence[str], life: Life, gathering: Gathering) -> None:
         self.life = life
         self._gathering = gathering
         reports, theirs = os.pipe()
         try:
-            # A process group of its own: Ctrl-C comes to the supervisor alone, and is passed on once.
+            # A process group of its own: Ctrl-C reaches the supervisor alone, which passes it on once.
             self._process = subprocess.Popen(
                 [*command, "--worker", str(life.worker), "--reports", str(theirs)],
                 stdin=subprocess.PIPE,
@@ -65,7 +68,7 @@ class _Process:
         self._reader.start()
 
     def code(self) -> int | None:
-        """Its exit code, 128 + n after signal n; None while it runs."""
+        """Return the exit code, 128 + n after signal n, or None while the process runs."""
         code = self._process.poll()
         return code if code is None or code >= 0 else 128 - code
 
@@ -73,7 +76,7 @@ class _Process:
         self._process.terminate()
 
     def close(self) -> None:
-        """Take note of the last that it had to say."""
+        """Read the process's last reports, and record that the process is gone."""
         self._reader.join(_LAST_WORDS_SECONDS)
         self._gathering.ended(self.life)
         if self._process.stdin is not None:
@@ -82,7 +85,7 @@ class _Process:
     def _read(self, descriptor: int) -> None:
         with os.fdopen(descriptor, "rb") as reports:
             for line in reports:
-                if line.endswith(b"\n"):  # not what was cut off by its end
+                if line.endswith(b"\n"):  # without a line that the end of the process cut off
                     self._gathering.reported(self.life, line)
 
 
@@ -149,11 +152,11 @@ class _Supervisor:
 
 
 def end_with_supervisor() -> None:
-    """In a worker: when the supervising process is gone, however it ended, stop in order as well."""
+    """Stop this worker in order when its supervising process is gone, however that ended."""
 
     def watch() -> None:
-        # Nothing is ever written there, so only the closing of the other end ends this. Not sys.stdin: a thread
-        # that waits inside it breaks the end of the interpreter.
+        # Nothing is ever written to descriptor 0, so only the closing of its other end ends the read. Not sys.stdin:
+        # a thread that waits inside it breaks the interpreter's shutdown.
         os.read(0, 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -162,14 +165,14 @@ def end_with_supervisor() -> None:
 
 @contextmanager
 def reporting(descriptor: int | None, health: Health) -> Iterator[None]:
-    """In a worker: tell the supervisor every second how it goes, and once more at the end."""
+    """Report this worker's health and metrics to the supervisor every second, and once more at the end."""
     if descriptor is None:
         yield
         return
     over = threading.Event()
 
     def send() -> None:
-        # A supervisor that is gone reads no more; then this worker ends too.
+        # A supervisor that is gone no longer reads the reports; this worker ends then too.
         with suppress(BrokenPipeError), os.fdopen(descriptor, "wb", buffering=0) as reports:
             while True:
                 last = over.wait(_REPORT_SECONDS)

@@ -1,8 +1,9 @@
-"""Which worker of a crew is started, ended or given up, and when: no process is touched here.
+"""The decisions to start, end or give up the workers of a crew. No process is touched here.
 
-A worker that dies is started again, later each time. One that halts ends the crew with its exit code: the others would
-continue where a person has to decide. So does one that cannot start, unless others are at work: what changed since they
-started, such as a password that the server does not know yet, is no reason to end them.
+A worker that dies is started again, later each time. A worker that halts ends the crew with its
+exit code: the others would continue where a person has to decide. A worker that cannot start ends
+the crew too, unless others are at work: a change since they started, such as a password that the
+server does not know yet, is no reason to end them.
 """
 
 from collections.abc import Callable
@@ -22,13 +23,13 @@ _STEADY_SECONDS = 60.0
 
 
 class Start(NamedTuple):
-    """Start a process for this worker."""
+    """An action: start a process for this worker."""
 
     worker: int
 
 
 class End(NamedTuple):
-    """Ask this worker's process to end in order."""
+    """An action: ask this worker's process to end in order."""
 
     worker: int
 
@@ -54,7 +55,7 @@ class _Place:
 
 
 class Crew:
-    """The workers 0 to `count` - 1 of one supervisor; times are of one clock, in seconds.
+    """The workers 0 to `count` - 1 of one supervisor. Times are of one clock, in seconds.
 
     `until_end`: a worker that ends with 0 has done its part, and is not started again.
     """
@@ -69,11 +70,11 @@ class Crew:
 
     @property
     def over(self) -> bool:
-        """Whether no process is left and none will be started; then `code` is the program's."""
+        """Return whether no process is left and none will be started. `code` is the program's exit code then."""
         return all(place.phase is _Phase.DONE for place in self._places)
 
     def due(self, now: float) -> list[Action]:
-        """What is to be done by now."""
+        """Return the actions that are due by now."""
         actions: list[Action] = []
         for worker, place in enumerate(self._places):
             if place.phase is _Phase.WAITING and place.start_at <= now:
@@ -83,15 +84,18 @@ class Crew:
         return actions or self._next_to_replace()
 
     def ready(self, worker: int) -> None:
-        """It has come to do its work."""
+        """Record that the worker has begun to do its work."""
         self._places[worker].proven = self._ever_ready = True
 
     def ended(self, worker: int, code: int, now: float) -> list[Action]:
-        """Its process is gone; `code` is 128 + n where signal n ended it."""
+        """Record that the worker's process is gone, and return the actions that follow.
+
+        `code` is 128 + n if signal n ended the process.
+        """
         place = self._places[worker]
         asked, place.phase = place.phase is _Phase.LEAVING, _Phase.DONE
         if asked and code == _TERMINATED:
-            code = 0  # so young that it had not got to its handler of the signal
+            code = 0  # so young that it had not installed its signal handler yet
         if self._stopping:
             self.code = self.code or code
             return []
@@ -113,17 +117,17 @@ class Crew:
         return code == HALT or (code == FOUND_A_FAILURE and not self._ever_ready)
 
     def starts_in(self, worker: int, now: float) -> float | None:
-        """How long until it is started again; None where it is not."""
+        """Return the seconds until the worker is started again, or None if it is not going to be."""
         place = self._places[worker]
         return max(0.0, place.start_at - now) if place.phase is _Phase.WAITING else None
 
     def replace_all(self) -> None:
-        """Every worker that runs now should give way to a new one, one after the other."""
+        """Begin to replace every running worker by a new one, one after the other."""
         for place in self._places:
             place.outdated = place.phase is _Phase.RUNNING
 
     def stop(self) -> list[Action]:
-        """Nobody is started any more; whoever runs is asked to end, once."""
+        """Start no worker any more, and return the actions that ask each running worker once to end."""
         self._stopping = True
         actions: list[Action] = []
         for worker, place in enumerate(self._places):
@@ -144,7 +148,10 @@ class Crew:
         return []
 
     def _is_in_change(self, place: _Place) -> bool:
-        """Waited for before the next is replaced; an outdated one may be held up by the very thing that changed."""
+        """Return whether the next replacement has to wait for this worker.
+
+        An outdated worker is not waited for: the very thing that changed may hold it up.
+        """
         if place.phase is _Phase.RUNNING:
             return not place.proven and not place.outdated
         return place.phase is not _Phase.DONE

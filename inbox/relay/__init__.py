@@ -1,1 +1,4 @@
-"""From the outbox to Kafka: one relay active, every event sent at least once, in order, under its own id."""
+"""The relay from the outbox to Kafka.
+
+One relay is active. It sends every event at least once, in order, under the event's own id.
+"""

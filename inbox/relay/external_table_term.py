@@ -1,7 +1,8 @@
-"""One term of the active relay of a table of the user's: one batch after the other, read, sent, delivered, marked.
+"""A term of the active relay of an external table: one batch after another is read, sent, delivered and marked.
 
-Each reading looks at every row that waits, in one snapshot, so a row that a slow transaction commits late is found by
-the next one, whatever was sent before. Nothing is read ahead: what is on its way still waits in the table's eyes.
+Each reading looks at every waiting row, in one snapshot. So if a slow transaction commits a row late, the next
+reading finds it, whatever was sent before. Nothing is read ahead, because the table lists a row as waiting
+until it is marked.
 """
 
 import time
@@ -20,25 +21,25 @@ _END_SECONDS = 5.0
 _PENDING_SECONDS = 5.0
 _SHORTEST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.02, 1.0
 _REST_FOR_A_LOOK = 10.0
-"""A table without an index of what waits is read whole by every look, so it is looked at less often."""
+"""A table without an index of the waiting rows is read whole by every look, so it is read less often."""
 
 
 class Table(Protocol):
-    """What waits."""
+    """A view of the rows that wait."""
 
     def read(self, *, limit: int, limit_bytes: int) -> list[ExistingRow]: ...
     def waiting(self) -> int: ...
 
 
 class Marks(Protocol):
-    """What was sent, marked by whoever has the lease."""
+    """A writer of the marks of sent rows, for the holder of the lease."""
 
     def record(self, epoch: int, ids: Sequence[str]) -> bool: ...
     def release(self, epoch: int) -> None: ...
 
 
 class ExistingTerm:
-    """Everything that is forgotten when a term ends. All of it runs on one thread, and may raise TryAgainError."""
+    """The state of one term. All of it runs on one thread, and any method may raise TryAgainError."""
 
     def __init__(
         self,
@@ -60,11 +61,11 @@ class ExistingTerm:
         self._counted_at = clock() - _PENDING_SECONDS
         self._first: str | None = None
         self.has_sent = False
-        """Whether the first row that was read is sent and marked: it is the one that an earlier term failed at."""
+        """Whether the first row that was read is sent and marked: an earlier term may have failed at that row."""
         self._outgoing: Outgoing[ExistingRow] = Outgoing(make_producer, self._note_delivery)
 
     def turn(self) -> bool:
-        """Do what there is to do now; False where this is the active relay and nothing waits."""
+        """Do the work that is due; return False if this is the active relay and nothing waits."""
         now = self._clock()
         if self._lease.is_due(now):
             self._record([])
@@ -79,15 +80,15 @@ class ExistingTerm:
         return busy or self._lease.epoch is None
 
     def rest(self) -> None:
-        """Nobody rings, so look again soon."""
+        """Pause briefly: the table sends no notification of new rows."""
         time.sleep(max(_SHORTEST_REST_SECONDS, min(_LONGEST_REST_SECONDS, _REST_FOR_A_LOOK * self._look_seconds)))
 
     def sweep_all(self) -> bool:
-        """Whether no row is left to send: every look sees all."""
+        """Return whether no row is left to send; always true, since every reading sees all rows."""
         return True
 
     def end(self, *, in_order: bool) -> None:
-        """Mark what was delivered and forget what is on its way; in order that is waited for, if not for long."""
+        """Mark what was delivered and drop what is in flight; `in_order`: first wait a short time for the reports."""
         try:
             deadline = self._clock() + (_END_SECONDS if in_order else 0.0)
             while self._outgoing.in_flight and self._clock() < deadline:
@@ -98,7 +99,7 @@ class ExistingTerm:
                 self._marks.release(self._epoch)
                 self._lease.lost()
         except TryAgainError:
-            # What was not marked is sent again.
+            # Rows that were not marked are sent again.
             pass
         finally:
             self._outgoing.discard()
@@ -114,7 +115,10 @@ class ExistingTerm:
         return bool(rows)
 
     def _adapt(self, rows: Sequence[ExistingRow]) -> None:
-        """The server looks at as many rows as it is asked for, so ask for about as many as there is room for."""
+        """Adapt the number of rows to read to the room in flight.
+
+        The server examines as many rows as it is asked for.
+        """
         size = sum(row.size for row in rows)
         fit = IN_FLIGHT_BYTES * len(rows) // size if size else _MOST_ROWS
         self._rows_at_once = max(_LEAST_ROWS, min(_MOST_ROWS, fit, 4 * self._rows_at_once))
@@ -123,7 +127,7 @@ class ExistingTerm:
         self._delivered.append(row.event_id)
 
     def _record(self, ids: list[str]) -> None:
-        """Mark these, and prolong the lease; or find that it was lost."""
+        """Mark these rows and extend the lease, or note that the lease was lost."""
         asked_at = self._clock()
         if not self._marks.record(self._epoch, ids):
             self._lease.lost()
@@ -135,7 +139,11 @@ class ExistingTerm:
             self._delivered = []
 
     def _count_pending(self, now: float, *, full: bool) -> None:
-        """Behind a batch that is not full nothing waits; counting what does costs more than it is worth each time."""
+        """Update the count of pending rows.
+
+        Behind a batch that is not full there are none. Otherwise they are counted now and then, because
+        counting is slow.
+        """
         if not full:
             OUTBOX_PENDING.set(len(self._outgoing))
         elif now - self._counted_at >= _PENDING_SECONDS:

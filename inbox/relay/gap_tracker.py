@@ -1,13 +1,15 @@
-"""How far back to look for rows that committed late: pure, no clock, no I/O.
+"""Track how far back to look for rows that committed late: pure, no clock, no I/O.
 
-Positions are drawn when a row is inserted and seen when its transaction commits, which may be in another order. So
-below the highest position read so far, the *front*, there are *gaps*: positions without a row, whose transactions may
-still commit, or were rolled back. Every reading looks into the gaps and past the front, in one snapshot.
+A row gets its position when it is inserted and becomes visible when its transaction commits, which may happen
+in another order. So below the highest position read so far, the *front*, there are *gaps*: positions without a
+row, whose transactions may still commit, or were rolled back. Every reading looks into the gaps and past the
+front, in one snapshot.
 
-A transaction has its id before its rows have positions (the trigger `outbox_wake` sees to that). So a gap that was
-noticed before the relay itself drew some transaction id, its *bound*, belongs to transactions below that bound; once
-none of those runs any more (PostgreSQL manual, `pg_snapshot_xmin`) and it is still a gap, it was rolled back. The relay
-draws one while it reads on, so only what was noticed before it began to is bounded by it.
+A transaction has its id before its rows have positions (the trigger `outbox_wake` ensures this). The relay
+itself draws a transaction id now and then. If a gap was noticed before that, the id is the gap's *bound*: the
+gap belongs to transactions below it. Once none of these is running any more (PostgreSQL manual,
+`pg_snapshot_xmin`) and the gap is still there, they were rolled back. The relay draws an id while it continues
+to read, so an id bounds only the gaps that were noticed before the drawing began.
 """
 
 from bisect import bisect_left
@@ -15,12 +17,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 MOST_GAPS = 2_000
-"""More are looked into together with what lies between them: dearer to read, and bounded."""
+"""The most gaps kept apart. More are merged with the positions between them: slower to read, but bounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Positions from `first` to `last` without a row, noticed by that reading; no `bound`: nobody drew one since."""
+    """A range of positions from `first` to `last` without a row.
+
+    `reading` is the number of the reading that noticed it. `bound` is None until a transaction id was drawn
+    after that.
+    """
 
     first: int
     last: int
@@ -29,7 +35,10 @@ class Gap:
 
 
 class LookBack:
-    """What the next reading has to look at. `front` is the highest position read, in so many `readings`."""
+    """The state that decides where the next reading looks.
+
+    `front` is the highest position read so far, in `readings` readings.
+    """
 
     def __init__(self, sent_below: int) -> None:
         self.front = sent_below
@@ -42,13 +51,14 @@ class LookBack:
 
     @property
     def read_below(self) -> int:
-        """Every row up to this position was read, or there is none and never will be."""
+        """Return the position up to which every row was read, or can never appear."""
         return self._gaps[0].first - 1 if self._gaps else self.front
 
     def saw(self, positions: Sequence[int], xmin: int) -> None:
-        """A reading with these positions, rising, in a snapshot in which no transaction below `xmin` runs any more.
+        """Record a reading of these positions, rising, in a snapshot in which no transaction below `xmin` is running.
 
-        A reading may end early, so past its last row nothing is known; one without rows looked everywhere.
+        A reading may end early, so nothing is known past its last row. A reading without rows looked
+        everywhere.
         """
         self.readings += 1
         self._retire(xmin, until=positions[-1] if positions else None)
@@ -63,14 +73,14 @@ class LookBack:
             self._gaps = list(_in_pairs(self._gaps))
 
     def bounded(self, transaction_id: int, *, readings: int) -> None:
-        """The relay drew this transaction id after so many readings, whatever it has read since."""
+        """Record that the relay drew this transaction id after this many readings, whatever it has read since."""
         self._gaps = [
             replace(gap, bound=transaction_id) if gap.bound is None and gap.reading <= readings else gap
             for gap in self._gaps
         ]
 
     def look_again(self, first: int, last: int) -> None:
-        """A sweep found a row there that was not sent, below everything that was looked into."""
+        """Reopen a range in which a sweep found an unsent row, below every range that was looked into."""
         self._gaps.insert(bisect_left(self._gaps, first, key=lambda gap: gap.first), Gap(first, last, self.readings))
 
     def _retire(self, xmin: int, until: int | None) -> None:

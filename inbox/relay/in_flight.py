@@ -1,6 +1,6 @@
-"""Rows on their way to the brokers: none passes another, and each is known until its delivery report came.
+"""Keep track of rows in flight to the brokers: none passes another, and each is known until its delivery report.
 
-Where Kafka's transactions are asked for, what is added makes one transaction, and is delivered once that has ended.
+If Kafka transactions are configured, the added rows form one transaction, and are delivered once it has ended.
 """
 
 from collections import deque
@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 IN_FLIGHT_BYTES = 16 << 20
-"""What may be on its way at once, by the length of payloads; one row may be larger."""
+"""The most bytes of payload in flight together; one row may be larger."""
 
 Headers = list[tuple[str, str | bytes | None]]
 Delivered = Callable[[int, int, int], None]
-"""Called with a message's token, its partition and its offset."""
+"""A callback with a message's token, its partition and its offset."""
 
 
 class Row(Protocol):
-    """What is sent of an event; `size` of its value, in bytes."""
+    """The parts of an event that are sent; `size` of its value, in bytes."""
 
     @property
     def event_id(self) -> str: ...
@@ -38,9 +38,10 @@ R = TypeVar("R", bound=Row)
 
 
 class Producer(Protocol):
-    """Sends to Kafka; `token` comes back when the message is delivered. One that may not share goes alone.
+    """A sender to Kafka; `token` comes back when the message is delivered.
 
-    Between `begin` and `commit` is a batch that is there as a whole, where `in_transactions`.
+    A message that may not share is sent alone. If `in_transactions`, the messages between `begin` and `commit`
+    are a batch that becomes visible as a whole.
     """
 
     @property
@@ -55,9 +56,10 @@ class Producer(Protocol):
 
 
 class Outgoing(Generic[R]):
-    """What waits to be sent and what was sent, up to the delivery report, which `note` is told of.
+    """The rows that wait to be sent and those sent without a delivery report yet; `note` is called for each report.
 
-    `is_open`: a transaction of Kafka's is, so what was delivered is not there yet. All of it may raise TryAgainError.
+    `is_open`: a Kafka transaction is open, so its rows are not delivered yet. Any method may raise
+    TryAgainError.
     """
 
     def __init__(self, make_producer: Callable[[Delivered], Producer], note: Callable[[R, int, int], None]) -> None:
@@ -88,7 +90,7 @@ class Outgoing(Generic[R]):
             self.bytes += row.size
 
     def send(self) -> None:
-        """What waits, as far as it has way."""
+        """Send the waiting rows until one has to wait for those in flight."""
         if self.waiting and self.in_transactions and not self.is_open:
             self._producer.begin()
             self.is_open = True
@@ -103,12 +105,12 @@ class Outgoing(Generic[R]):
             send(token, row.topic, row.key, row.value, headers)
 
     def poll(self, seconds: float) -> None:
-        """Take delivery reports, waiting at most so long for the first; a transaction whose last one came is ended."""
+        """Handle delivery reports, waiting at most `seconds` for the first; end a transaction after its last report."""
         self._producer.poll(seconds)
         self._end_transaction()
 
     def discard(self) -> None:
-        """Forget what is on its way; what the brokers have by now they keep."""
+        """Drop the rows in flight; the brokers keep what they have by now."""
         self._producer.discard()
 
     def _end_transaction(self) -> None:

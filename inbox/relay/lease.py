@@ -1,18 +1,19 @@
-"""When a relay may send: pure, no clock, no I/O.
+"""Decide when a relay may send: pure, no clock, no I/O.
 
-The row in the database says who is the active relay, by the database's clock. The relay counts from the moment at which
-it *asked* for its lease, by a clock that continues while the machine sleeps, so it stops before another may begin.
-A relay that was stopped and resumes finds its time over. What librdkafka has queued by then goes out all the same: it
-is a part of the outbox in the outbox's order, so it repeats events, and reorders none.
+The row in the database says which relay is active, by the database's clock. The relay counts from the moment at
+which it *asked* for its lease, by a clock that continues while the machine sleeps, so it stops before another
+may begin. If a relay was suspended and resumes, it finds its time over. The messages that librdkafka has queued
+by then are sent all the same. They are a part of the outbox in the outbox's order, so they repeat events and
+reorder none.
 """
 
 SECONDS = 6.0
-"""How long a lease is. A standby takes over this long after the active relay was last heard of, and a second more."""
+"""The length of a lease. A standby takes over this long after the active relay's last sign, or up to a second later."""
 
 MARGIN_SECONDS = 1.0
 KEEP_EVERY_SECONDS = 1.5
 TRY_EVERY_SECONDS = 1.0
-"""How often a standby asks for it."""
+"""How often a standby asks for the lease."""
 
 
 class Lease:
@@ -27,16 +28,16 @@ class Lease:
         self._asked_at = asked_at
 
     def kept(self, asked_at: float) -> None:
-        """Prolonged, by a question that was asked then."""
+        """Record that the lease was extended, by a question that was asked at `asked_at`."""
         self._asked_at = asked_at
 
     def lost(self) -> None:
-        """Another relay has it, or it was given back."""
+        """Record that another relay has the lease, or that it was given back."""
         self.epoch = None
 
     def may_send(self, now: float) -> bool:
         return self.epoch is not None and now < self._asked_at + SECONDS - MARGIN_SECONDS
 
     def is_due(self, now: float) -> bool:
-        """Whether it is time to prolong it."""
+        """Return whether it is time to extend the lease."""
         return self.epoch is not None and now >= self._asked_at + KEEP_EVERY_SECONDS

@@ -1,4 +1,7 @@
-"""Which rows go next: read ahead by the server, with those that committed late, and swept for what that might miss."""
+"""Find the rows to send next.
+
+The server reads ahead, including rows that committed late. A sweep finds rows that reading might miss.
+"""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol
@@ -12,7 +15,7 @@ _SWEEP_ROWS = 20_000
 
 
 class Table(Protocol):
-    """The outbox. From `start_reading` to `reading` nothing else is asked of it."""
+    """The outbox. From `start_reading` to `reading` it answers no other question."""
 
     @property
     def is_reading(self) -> bool: ...
@@ -24,9 +27,9 @@ class Table(Protocol):
 
 
 class Reader:
-    """One reading after the other, each seen whole before the next is started.
+    """A reader that does one reading after another, and takes in each whole before it starts the next.
 
-    `at_end`: the latest found nothing; `is_behind`: it found so many that it pays to read ahead.
+    `at_end`: the latest reading found nothing; `is_behind`: it found so many rows that it pays to read ahead.
     """
 
     def __init__(self, table: Table, look_back: LookBack, *, most_bytes: int) -> None:
@@ -43,8 +46,11 @@ class Reader:
         return self._table.is_reading
 
     def start(self, room: int, known: Collection[int]) -> None:
-        """Have rows of about so many bytes read. `known`: positions of what was read, and is not marked yet."""
-        # Of now: what is marked meanwhile may not be marked yet in the snapshot.
+        """Start to read rows of about `room` bytes.
+
+        `known` are the positions of rows that were read and are not marked yet.
+        """
+        # The positions are those of now: a row that is marked meanwhile may look unmarked in the snapshot.
         self._known = known
         self._table.start_reading(
             self._look_back.front, self._look_back.gaps, limit=self._rows_at_once, limit_bytes=room
@@ -54,7 +60,7 @@ class Reader:
         return self._table.has_read()
 
     def take_in(self) -> list[OutboxRow]:
-        """What was read and is to be sent, in order of position."""
+        """Return the rows that were read and have to be sent, in order of position."""
         reading = self._table.reading()
         rows, known = reading.rows, self._known
         self._look_back.saw([row.position for row in rows], reading.xmin)
@@ -63,12 +69,15 @@ class Reader:
         return [row for row in rows if not row.passed and row.position not in known]
 
     def give_up(self) -> None:
-        """Leave the connection free."""
+        """Finish the current reading, to leave the connection free."""
         if self.is_reading:
             self._table.reading()
 
     def sweep(self, recorded_below: int) -> int | None:
-        """One step over what was recorded as sent, or starts over at its end; the first row that was not sent."""
+        """Sweep one step over the rows recorded as sent; return the position of the first unsent row, or None.
+
+        At the end of the recorded rows the next sweep starts over.
+        """
         last, missed = self._table.sweep(self._swept_to, recorded_below, limit=_SWEEP_ROWS)
         if missed is not None and last is not None:
             self._look_back.look_again(missed, last)
@@ -76,7 +85,7 @@ class Reader:
         return missed
 
     def sweep_all(self, recorded_below: int) -> int | None:
-        """As `sweep`, over all of it."""
+        """Sweep all rows recorded as sent; return the position of the first unsent row, or None."""
         self._swept_to = 0
         while True:
             missed = self.sweep(recorded_below)
@@ -84,11 +93,14 @@ class Reader:
                 return missed
 
     def rows_ahead(self) -> int:
-        """About how many nobody has read yet."""
+        """Return about how many rows have not been read yet."""
         return 0 if self.at_end else max(0, self._table.last_position() - self._look_back.front)
 
     def _adapt(self, rows: Sequence[OutboxRow]) -> None:
-        """The server looks at as many rows as it is asked for, so ask for about as many as there is room for."""
+        """Adapt the number of rows to read to the room in flight.
+
+        The server examines as many rows as it is asked for.
+        """
         size = sum(len(row.value) for row in rows)
         fit = self._most_bytes * len(rows) // size if size else MOST_ROWS
         self._rows_at_once = max(_LEAST_ROWS, min(MOST_ROWS, fit, 4 * self._rows_at_once))

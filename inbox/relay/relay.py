@@ -1,7 +1,7 @@
-"""The loop of a relay: a standby until it has the lease, then the active one for a term, until it loses it or stops.
+"""The loop of a relay: a standby until it has the lease, then active for a term, until it loses the lease or stops.
 
-Whatever fails ends the term: what was queued is forgotten, and the next term begins with the first row that is not
-recorded as sent. So a failure repeats events under the ids that they had, and loses none.
+Any failure ends the term: the queued messages are dropped, and the next term begins with the first row that is
+not recorded as sent. So a failure repeats events under the ids that they had, and loses none.
 """
 
 import math
@@ -22,7 +22,7 @@ _LOOK_SECONDS = 0.05
 
 
 class Term(Protocol):
-    """One term of the active relay, whatever the shape of the outbox; all of it may raise TryAgainError."""
+    """A term of the active relay, for any shape of the outbox; any method may raise TryAgainError."""
 
     @property
     def has_sent(self) -> bool: ...
@@ -33,7 +33,7 @@ class Term(Protocol):
 
 
 class LeaseRow(Protocol):
-    """What says in the database which relay is the active one."""
+    """The row in the database that says which relay is active."""
 
     def take(self) -> Held | None: ...
 
@@ -49,7 +49,7 @@ class Desk(Protocol):
 
 @dataclass
 class RelayProgress:
-    """What a probe wants to see. `joined`: active, or a standby; `last_turn` by the relay's clock."""
+    """The state that a probe reads. `joined`: active, or a standby; `last_turn` by the monotonic clock, in seconds."""
 
     joined: bool = False
     active: bool = False
@@ -58,7 +58,7 @@ class RelayProgress:
 
 
 class Relay:
-    """One relay; any number may run for one outbox. `until_empty`: it ends once every visible row was sent."""
+    """A relay; any number may run for one outbox. `until_empty`: it ends once every visible row was sent."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class Relay:
         self.progress = RelayProgress()
 
     def stop(self) -> None:
-        """From a signal handler or another thread: end in order."""
+        """End in order; called from a signal handler or another thread."""
         self._stopped = True
 
     def run(self) -> None:
-        """Until it is stopped, or the outbox is empty where that was asked for.
+        """Run until the relay is stopped, or with `until_empty` until the outbox is empty.
 
         Raises:
             StartupError, HaltError: continuing makes no sense.
@@ -95,7 +95,7 @@ class Relay:
             self._outage.close()
 
     def _serve_or_wait(self) -> bool:
-        """Serve at one connection, and wait a while where that fails; return whether the outbox was found empty."""
+        """Serve on one connection, and wait a while if that fails; return whether the outbox was found empty."""
         self.progress.last_turn = time.monotonic()
         try:
             return self._serve()
@@ -104,7 +104,7 @@ class Relay:
             return False
 
     def _serve(self) -> bool:
-        """At one connection, until it breaks or the relay is stopped; whether the outbox was found empty."""
+        """Serve on one connection until it breaks or the relay stops; return whether the outbox was found empty."""
         desk = self._open_desk()
         try:
             while not self._stopped:
@@ -128,7 +128,7 @@ class Relay:
         return held
 
     def _hold_office(self, desk: Desk, held: Held) -> bool:
-        """One term; whether it ended because the outbox is empty."""
+        """Serve one term; return whether it ended because the outbox is empty."""
         term = desk.term(self._lease, held)
         self.progress.active = True
         self._note_active(held)
@@ -148,22 +148,25 @@ class Relay:
             OUTBOX_PENDING.set(math.nan)
             return False
         finally:
-            # What waits behind a row that cannot be sent is still told: it is what an alert looks at.
+            # The count of rows behind one that cannot be sent is kept: an alert looks at it.
             self.progress.active = False
             term.end(in_order=self._stopped or self._until_empty)
 
     def _note_active(self, held: Held) -> None:
-        """A term after one that failed is told only if another relay was active in between."""
+        """Log that this relay is active; after a failed term only if another relay was active in between."""
         if self._active_epoch is None or held.epoch != self._active_epoch + 1:
             log().info("relay-active", epoch=held.epoch, from_position=held.sent_below + 1)
         self._active_epoch = held.epoch
 
     def _nothing_is_held(self, term: Term) -> bool:
-        """Return whether no row waits for what failed; an idle turn after an outage of Kafka may not have seen all."""
+        """Return whether no row waits for what failed.
+
+        An idle turn after an outage of Kafka may not have seen all rows, so all are swept then.
+        """
         return not self._waiting_for_kafka or term.sweep_all()
 
     def _stand_by(self) -> None:
-        """Another relay is active: what this one failed at is the other's to send, and to tell."""
+        """Stand by while another relay is active: it now sends, and reports, what failed here."""
         self._active_epoch, self._failures, self._waiting_for_kafka = None, 0, False
         self._outage.given_up()
         self.progress.waiting_for = None

@@ -1,4 +1,4 @@
-"""What was delivered is marked as sent, and with it the lease is prolonged, or found to be lost."""
+"""Mark delivered rows as sent, and with the same statement extend the lease or find that it was lost."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ _SECONDS = 0.05
 
 
 class LeaseRow(Protocol):
-    """The row of the active relay. From `start_recording` to `recorded` nothing else is asked of it."""
+    """The row of the active relay. From `start_recording` to `recorded` it answers no other question."""
 
     @property
     def is_recording(self) -> bool: ...
@@ -23,7 +23,10 @@ class LeaseRow(Protocol):
 
 
 class Recorder:
-    """One statement at a time. What it has is in `delivered` first, then with the statement, then marked for good."""
+    """A recorder of delivered rows, with one statement at a time.
+
+    A row is first in `delivered`, then with the running statement, then marked for good.
+    """
 
     def __init__(
         self, row: LeaseRow, lease: Lease, epoch: int, look_back: LookBack, sent_below: int, clock: Callable[[], float]
@@ -40,15 +43,15 @@ class Recorder:
         self.recorded_below = sent_below
         self._first: int | None = None
         self.has_sent = False
-        """Whether the first row that was read is sent and marked: it is the one that an earlier term failed at."""
+        """Whether the first row that was read is sent and marked: an earlier term may have failed at that row."""
 
     def began_with(self, position: int) -> None:
-        """A row was read; only the first of a term counts."""
+        """Record the position of the first row read in this term; later calls change nothing."""
         if self._first is None:
             self._first = position
 
     def note(self, row: OutboxRow, partition: int, offset: int) -> None:
-        """The brokers have it."""
+        """Record that the brokers have the row."""
         self.delivered.append(Delivery(row, partition, offset))
 
     @property
@@ -57,32 +60,36 @@ class Recorder:
 
     @property
     def positions(self) -> set[int]:
-        """Of what was delivered, and is not certainly marked."""
+        """Return the positions of rows that were delivered and are not certainly marked."""
         return {each.row.position for part in (self.delivered, self._being_marked) for each in part}
 
     def is_due(self, now: float, *, at_once: bool, may_mark: bool) -> bool:
-        """Whether to begin: for the lease, or for rows that are many, or have waited, or are marked `at_once`."""
+        """Return whether to start a statement now.
+
+        It is due for the lease, or for delivered rows: many of them, rows that waited long enough, or any with
+        `at_once`.
+        """
         if self._row.is_recording:
             return False
         waited = at_once or len(self.delivered) >= _ROWS or now - self._marked_at >= _SECONDS
         return self._lease.is_due(now) or (may_mark and waited and bool(self.delivered))
 
     def start(self, lowest_unsent: int) -> None:
-        """Have marked what was delivered. Every row below this position was, or is not read yet."""
+        """Start to mark the delivered rows. Every row below `lowest_unsent` was delivered, or is not read yet."""
         self._being_marked, self.delivered = self.delivered, []
         self._start(min(self._look_back.read_below, lowest_unsent - 1))
 
     def prolong(self) -> None:
-        """The lease alone."""
+        """Extend the lease without marking rows."""
         self._start(self.recorded_below)
 
     def look(self) -> None:
-        """Whether it is done, without waiting."""
+        """Finish the running statement if its result has arrived; never wait."""
         if self._row.is_recording and self._row.has_recorded():
             self.finish()
 
     def finish(self) -> None:
-        """Wait for what is under way, if anything."""
+        """Wait for the running statement, if there is one."""
         if not self._row.is_recording:
             return
         transaction_id = self._row.recorded()

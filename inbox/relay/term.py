@@ -1,8 +1,8 @@
-"""One term of the active relay: reads rows, has them sent, and has marked what was delivered.
+"""A term of the active relay: it reads rows, sends them, and marks those that were delivered.
 
-The three run concurrently: while this process sends, the server looks for the next rows on one connection, and marks
-what was delivered on another. Nothing is marked before its delivery report came, or its Kafka transaction has ended.
-The bytes in flight are bounded.
+The three run concurrently: while this process sends, the server looks for the next rows on one connection, and
+marks delivered rows on another. A row is marked only after its delivery report, or after the end of its Kafka
+transaction. The bytes in flight are bounded.
 """
 
 import time
@@ -21,7 +21,7 @@ from inbox.telemetry import OUTBOX_PENDING
 
 _REPORT_SECONDS = 0.005
 _LOOK_SECONDS = 0.001
-"""How long to wait for delivery reports at most, and how long while there may be rows to send as well."""
+"""The longest wait for delivery reports, and the wait while there may be rows to send as well."""
 
 _IDLE_SECONDS = 0.005
 _QUIET_SECONDS = 0.2
@@ -34,7 +34,7 @@ _position = attrgetter("position")
 
 
 class Bell(Protocol):
-    """Rings when somebody publishes while this relay sleeps."""
+    """A bell that rings when an application publishes while this relay sleeps."""
 
     def fall_asleep(self) -> bool: ...
     def wait(self, seconds: float) -> None: ...
@@ -48,7 +48,7 @@ class Release(LeaseRow, Protocol):
 
 
 class Term:
-    """Everything that is forgotten when a term ends. All of it runs on one thread, and may raise TryAgainError."""
+    """The state of one term. All of it runs on one thread, and any method may raise TryAgainError."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Term:
         self._recorder = Recorder(lease_row, lease, held.epoch, self._look_back, held.sent_below, clock)
         self._outgoing: Outgoing[OutboxRow] = Outgoing(make_producer, self._recorder.note)
         self._swept_at = self._busy_at = clock()
-        self._counted_at = self._swept_at - _PENDING_SECONDS  # also a term that ends at once counts what waits
+        self._counted_at = self._swept_at - _PENDING_SECONDS  # so that even a very short term counts the waiting rows
         self._asleep = False
 
     @property
@@ -78,7 +78,7 @@ class Term:
         return self._recorder.has_sent
 
     def turn(self) -> bool:
-        """Do what there is to do now; False where nothing is on its way and nothing was found."""
+        """Do the work that is due; return False if nothing is in flight and nothing was found."""
         now = self._clock()
         self._recorder.look()
         if self._lease.may_send(now):
@@ -93,7 +93,7 @@ class Term:
         return busy
 
     def rest(self) -> None:
-        """Wait for a row, briefly; sweep meanwhile."""
+        """Wait briefly for a row, and sweep meanwhile."""
         now = self._clock()
         if now - self._swept_at >= _SWEEP_SECONDS:
             self._note_missed(self._reader.sweep(self._recorder.recorded_below))
@@ -102,19 +102,19 @@ class Term:
             self._recorder.finish()
             self._bell.wait(_SLEEP_SECONDS)
         elif now - self._busy_at >= _QUIET_SECONDS and self._falls_asleep():
-            # The next turn reads once more: from now on whoever publishes rings.
+            # The next turn reads once more, because only those who publish from now on ring.
             self._asleep = True
         else:
             time.sleep(_IDLE_SECONDS)
 
     def sweep_all(self) -> bool:
-        """Whether no row below the front is left to send, in a sweep over all of them."""
+        """Sweep all rows below the front; return whether none of them is left to send."""
         missed = self._reader.sweep_all(self._recorder.recorded_below)
         self._note_missed(missed)
         return missed is None
 
     def end(self, *, in_order: bool) -> None:
-        """Record what was delivered and forget what is on its way; in order that is waited for, if not for long."""
+        """Mark what was delivered and drop what is in flight; `in_order`: first wait a short time for the reports."""
         try:
             deadline = self._clock() + (_END_SECONDS if in_order else 0.0)
             while self._outgoing.in_flight and self._clock() < deadline:
@@ -128,13 +128,16 @@ class Term:
                 self._lease.lost()
             self._reader.give_up()
         except TryAgainError:
-            # What was not recorded is sent again.
+            # Rows that were not marked are sent again.
             pass
         finally:
             self._outgoing.discard()
 
     def _read_on(self, now: float) -> None:
-        """See what was read, and have more read. A few rows are waited for, so that none waits for others' reports."""
+        """Take in the rows that were read, and start to read more.
+
+        Wait for a reading of few rows, so that these rows do not wait for the delivery reports of others.
+        """
         reader, outgoing = self._reader, self._outgoing
         if not reader.is_reading:
             self._start_reading()
@@ -158,23 +161,23 @@ class Term:
         return self._recorder.positions.union(map(_position, self._outgoing.rows))
 
     def _patience(self) -> float:
-        """How long delivery reports may be waited for."""
+        """Return how long to wait for delivery reports, in seconds."""
         outgoing, reader = self._outgoing, self._reader
         if not outgoing.in_flight:
-            # Nothing was found, or nothing may be sent.
+            # No row was found, or none may be sent.
             return _LOOK_SECONDS
         if outgoing.waiting or outgoing.is_open:
             return _REPORT_SECONDS
         return 0.0 if reader.is_reading and reader.has_read() else _LOOK_SECONDS
 
     def _record(self) -> None:
-        """What is in a transaction of Kafka's that has not ended is not delivered yet."""
+        """Mark what was delivered, or only extend the lease while a Kafka transaction is open."""
         outgoing = self._outgoing
         if outgoing.is_open:
             self._recorder.prolong()
             return
         beyond = self._look_back.front + 1
-        # What waits is in order of position.
+        # The waiting rows are in order of position.
         waits = outgoing.waiting[0].position if outgoing.waiting else beyond
         self._recorder.start(min(waits, min(map(_position, outgoing.in_flight.values()), default=beyond)))
 

@@ -1,8 +1,9 @@
-"""Whether a text is a connection URI that libpq can read, found out without libpq.
+"""Check that a text is a connection URI that libpq can read, without libpq.
 
-Source: PostgreSQL manual, "Connection URIs" (libpq). What is accepted here, libpq accepts; spaces and ports that
-are no numbers, which libpq passes on to fail later, are refused. No message repeats any part of the text,
-because a password with an unescaped "/" or "?" may end up in any part of it.
+Source: PostgreSQL manual, "Connection URIs" (libpq). libpq accepts every text that is accepted
+here. Spaces and ports that are not numbers are refused, although libpq would pass them on and fail
+later. No message repeats any part of the text, because a password with an unescaped "/" or "?" may
+end up in any part of it.
 """
 
 import re
@@ -14,7 +15,7 @@ from inbox.settings.problems import UnfitError, hint
 PARAMETERS: frozenset[str] = frozenset(
     resources.files("inbox.settings").joinpath("names/libpq_parameters.txt").read_text("utf-8").split()
 )
-"""What may stand after the "?": the keywords of libpq 18."""
+"""The keywords of libpq 18, which may stand after the "?"."""
 
 _FORM = 'a PostgreSQL URI such as "postgresql://user@host:5432/database"'
 _SCHEME = re.compile(r"postgres(?:ql)?://")
@@ -27,10 +28,10 @@ _HOST = re.compile(r"(?:\[[^\[\]/?,@]+\]|[^\[\]:/?,@]*)(?::([0-9]*))?")
 
 
 def database_url(value: object) -> str:
-    """The text itself, when it is a `postgresql://` URI.
+    """Return the text itself if it is a `postgresql://` URI.
 
     Raises:
-        UnfitError: it is not; says which part is wrong, and repeats none of it.
+        UnfitError: it is not one; the text says which part is wrong, and repeats none of it.
     """
     if not isinstance(value, str) or not (scheme := _SCHEME.match(value)):
         raise UnfitError(_FORM + _scheme_advice(value))

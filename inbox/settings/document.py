@@ -1,7 +1,7 @@
 """The shape of `inbox.toml`: which keys there are and what each takes.
 
-Every key may be absent here, and no key knows another: what is needed depends on the command, and rules that
-join keys are in `rules` and `route_rules`.
+Every key may be absent here, and no key knows another. The command decides what is needed, and
+`inbox.settings.rules` has the rules that join keys.
 """
 
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from inbox.store.options import (
 
 
 class Format(StrEnum):
-    """How a route's values are written."""
+    """The format in which a route's values are written."""
 
     JSON = "json"
 
@@ -57,7 +57,7 @@ class Section(BaseModel):
 
 
 class SinkSection(Section):
-    """`[sink]`"""
+    """The section `[sink]`."""
 
     name: Annotated[str, PlainValidator(syntax.sink_name)] | None = None
     start: Annotated[StartPoint | datetime, PlainValidator(units.start_point)] = StartPoint.EARLIEST
@@ -69,7 +69,7 @@ class SinkSection(Section):
 
 
 class DatabaseSection(Section):
-    """`[database]`"""
+    """The section `[database]`."""
 
     url: Annotated[SecretStr, PlainValidator(_secret_url)] | None = None
     schema_: Annotated[str, PlainValidator(syntax.schema_name)] = Field(DatabaseOptions.schema, alias="schema")
@@ -83,7 +83,7 @@ class DatabaseSection(Section):
 
 
 class TableSection(Section):
-    """`[routes.table]`"""
+    """The section `[routes.table]`."""
 
     name: Annotated[str, PlainValidator(syntax.table_name)] | None = None
     mode: Annotated[TableMode, PlainValidator(syntax.one_of(TableMode))] | None = None
@@ -94,7 +94,7 @@ class TableSection(Section):
 
 
 class RouteSection(Section):
-    """One of `[[routes]]`"""
+    """A section `[[routes]]`."""
 
     name: Label | None = None
     topic: Topic | None = None
@@ -108,12 +108,12 @@ class RouteSection(Section):
 
     @property
     def known_as(self) -> str | None:
-        """Its name, or the one that its handler or table lends it."""
+        """Return the route's name, or else the one that its handler or table lends it."""
         return self.name or self.handler or (self.table.name if self.table else None)
 
 
 class FailuresSection(Section):
-    """`[failures]`"""
+    """The section `[failures]`."""
 
     attempts: Annotated[int, PlainValidator(units.count(1, 100))] = FailureLimits.attempts
     handler_timeout: Annotated[timedelta, PlainValidator(units.duration("1s", "1h"))] = FailureLimits.handler_timeout
@@ -127,7 +127,7 @@ class FailuresSection(Section):
 
 
 class RetentionSection(Section):
-    """`[retention]`"""
+    """The section `[retention]`."""
 
     claims: Annotated[timedelta, PlainValidator(units.duration("1s", "36500d"))] = timedelta(days=30)
     progress: Annotated[timedelta, PlainValidator(units.duration("1h", "36500d"))] = timedelta(days=90)
@@ -136,13 +136,13 @@ class RetentionSection(Section):
 
 
 class HttpSection(Section):
-    """`[http]`"""
+    """The section `[http]`."""
 
     listen: Annotated[tuple[str, int], PlainValidator(units.address)] | None = None
 
 
 class OutboxColumnsSection(Section):
-    """`[outbox.columns]`"""
+    """The section `[outbox.columns]`."""
 
     event_id: ColumnName = ExistingColumns.event_id
     type: ColumnName = ExistingColumns.type
@@ -156,7 +156,7 @@ class OutboxColumnsSection(Section):
 
 
 class OutboxSection(Section):
-    """`[outbox]`"""
+    """The section `[outbox]`."""
 
     payload: Annotated[OutboxPayload, PlainValidator(syntax.one_of(OutboxPayload))] = OutboxPayload.JSON
     relay: Annotated[RelayKind, PlainValidator(syntax.one_of(RelayKind))] = RelayKind.INBOX
@@ -180,7 +180,7 @@ class Document(Section):
 
 
 def keys_at(path: Path) -> tuple[str, ...]:
-    """The keys that may stand in the table at this place; none where the names are the user's own."""
+    """Return the keys that may stand in the table at this place, or none if the user chooses the names."""
     model: type[Section] | None = Document
     for part in path:
         if isinstance(part, str):
@@ -189,7 +189,10 @@ def keys_at(path: Path) -> tuple[str, ...]:
 
 
 def scalar_paths() -> tuple[tuple[str, str], ...]:
-    """Every setting that is one value at a fixed place, so that a variable or a secret file can hold it."""
+    """Return the path of every setting that is one value at a fixed place.
+
+    A variable or a secret file can hold such a setting.
+    """
     sections = [name for name in _keys(Document) if name not in {"kafka", "routes"}]
     return tuple(
         (section, key) for section in sections for key in keys_at((section,)) if (section, key) not in FILE_ONLY

@@ -1,4 +1,4 @@
-"""librdkafka's own names: which properties there are, which are one under two names, which hold secrets."""
+"""The names of librdkafka: its properties, those that have two names, and those that hold secrets."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from importlib import resources
 KNOWN: frozenset[str] = frozenset(
     resources.files("inbox.settings").joinpath("names/librdkafka_properties.txt").read_text("utf-8").split()
 )
-"""What `CONFIGURATION.md` of librdkafka 2.14 lists, without callbacks and what only a program can set."""
+"""The properties in `CONFIGURATION.md` of librdkafka 2.14, without callbacks and those that only a program can set."""
 
 _ALIASES: Mapping[str, str] = {
     "metadata.broker.list": "bootstrap.servers",
@@ -34,19 +34,22 @@ NAMED_SECRET = re.compile(
     ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&]+)""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""A secret behind its name: in a conninfo, a URL, a variable, a line of TOML or of JSON; librdkafka's and libpq's."""
+"""A secret of librdkafka or libpq after its name: in a conninfo, a URL, a variable, a line of TOML or JSON."""
 
 LOGIN_IN_URL = re.compile(r"(://[^\s:/@]*:)\S*(@)")
-"""A password in a URL, up to the last `@` of the word: one that was not escaped may hold another."""
+"""A password in a URL, up to the last `@` of the word, because an unescaped password may contain an `@`."""
 
 
 def canonical(name: str) -> str:
-    """One name for a property that librdkafka knows under two."""
+    """Return the one name used here for a property that librdkafka knows by two."""
     return _ALIASES.get(name, name)
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value must never be shown; goes by the words in the name, so that a misspelt one is covered too."""
+    """Return whether the value must never be shown.
+
+    The words in the name decide, so that a misspelt name is covered too.
+    """
     folded = name.casefold().replace("_", ".")
     if folded in _TOKEN_NAMES:
         return False
@@ -54,5 +57,8 @@ def is_secret(name: str) -> bool:
 
 
 def spelt_in_variables(name: str) -> str:
-    """The property in a variable or a secret file: `bootstrap_servers`. The few names with `_` stay as they are."""
+    """Return the property's spelling in a variable or a secret file, such as `bootstrap_servers`.
+
+    The few names with `_` stay as they are.
+    """
     return name.replace(".", "_")

@@ -1,4 +1,4 @@
-"""What values librdkafka's properties take, as far as their names alone say it."""
+"""The values that librdkafka's properties take, as far as their names alone say it."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from importlib import resources
 from inbox.settings.problems import quote
 
 _IN_A_COMMAND = frozenset({"sasl.kerberos.keytab", "sasl.kerberos.principal", "sasl.kerberos.service.name"})
-"""What librdkafka puts into the shell command that fetches a Kerberos ticket, as it is."""
+"""The properties that librdkafka puts unchanged into the shell command that fetches a Kerberos ticket."""
 _NO_COMMAND = re.compile(r"[\w./@:+-]*", re.ASCII)
 _BOOLEANS = ("true", "t", "1", "false", "f", "0")
 
@@ -19,11 +19,11 @@ def _read() -> Mapping[str, tuple[str, ...]]:
 
 
 VALUES: Mapping[str, tuple[str, ...]] = _read()
-"""Property -> its type, and its bounds or names. Texts and lists are left out: only a client knows."""
+"""The type of each property with its bounds or names. Texts and lists are left out: only a client knows them."""
 
 
 def wrong_value(name: str, value: str) -> str | None:
-    """Return what is expected instead of a value that no client would take; None where one may take it."""
+    """Return what is expected instead of a value that no client would take, or None if a client may take it."""
     if name in _IN_A_COMMAND and not _NO_COMMAND.fullmatch(value):
         return "expected letters, digits and . / _ @ : + - alone: librdkafka puts it into a shell command as it is"
     if name not in VALUES:

@@ -1,4 +1,4 @@
-"""From the sources to settings that are right, or to one error that says everything that is wrong."""
+"""Load valid settings from the sources, or raise one error that names everything that is wrong."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,12 +23,13 @@ _DATABASE = frozenset({"database"})
 
 
 def load_settings(*, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> Settings:
-    """The configuration of a sink, for every command that knows its routes.
+    """Load the configuration of a sink, for every command that knows its routes.
 
-    `config` is the file of `--config`, `flags` the librdkafka properties of `-X`; relative paths start at `cwd`.
+    `config` is the file of `--config`, `flags` the librdkafka properties of `-X`. Relative paths
+    start at `cwd`.
 
     Raises:
-        StartupError: something is wrong or missing; the text says all of it, and nothing secret.
+        StartupError: something is wrong or missing; the text names everything, and nothing secret.
     """
     found = _load(config, flags, environ, cwd, _SINK)
     del environ, flags  # a traceback that prints local variables must not show the secrets in them
@@ -38,9 +39,10 @@ def load_settings(*, config: Path | None, flags: Mapping[str, str], environ: Map
 def load_relay_settings(
     *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
 ) -> RelaySettings:
-    """The configuration of the relay and of the connector: `[database]`, `[kafka]` and `[outbox]` have to be there.
+    """Load the configuration of the relay and of the connector, which need `[database]`, `[kafka]`
+    and `[outbox]`.
 
-    Whatever else the sources hold is checked as well.
+    Everything else in the sources is checked as well.
 
     Raises:
         StartupError: as `load_settings`.
@@ -53,7 +55,8 @@ def load_relay_settings(
 def load_any_settings(
     *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
 ) -> Settings | RelaySettings:
-    """The configuration of a sink, or of a relay where there is `[outbox]` and neither `[sink]` nor `[[routes]]`.
+    """Load the configuration of a relay if it has `[outbox]` and neither `[sink]` nor `[[routes]]`,
+    else a sink's.
 
     Raises:
         StartupError: as `load_settings`.
@@ -67,9 +70,9 @@ def load_any_settings(
 def load_database_settings(
     *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
 ) -> DatabaseSettings:
-    """The configuration of commands that work in the database alone: only `[database]` has to be there.
+    """Load the configuration of commands that work in the database alone, which need only `[database]`.
 
-    Whatever else the sources hold is checked as well.
+    Everything else in the sources is checked as well.
 
     Raises:
         StartupError: as `load_settings`.

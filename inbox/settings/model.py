@@ -1,4 +1,4 @@
-"""What the configuration comes to: the parts that the rest of the program is built from."""
+"""The result of the configuration: the parts from which the rest of the program is built."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,9 +16,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionLimits:
-    """`[retention]`: how long claims, history, resolved dead letters and events of the outbox are kept.
+    """The periods of `[retention]` for claims, history, resolved dead letters and events of the outbox.
 
-    `outbox` is None where they are kept for ever.
+    `outbox` is None if the outbox's events are kept for ever.
     """
 
     claims: timedelta = timedelta(days=30)
@@ -29,7 +29,7 @@ class RetentionLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSettings:
-    """What a command needs that works in the database alone; `outbox` is None where there is no `[outbox]`."""
+    """The settings of a command that works in the database alone. `outbox` is None if there is no `[outbox]`."""
 
     database: DatabaseOptions
     outbox: OutboxOptions | None
@@ -38,9 +38,10 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RelaySettings:
-    """What the relay and the connector need.
+    """The settings of the relay and of the connector.
 
-    A relay is in no consumer group: `kafka.group_id` is what the configuration would give a sink, perhaps "".
+    A relay is in no consumer group: `kafka.group_id` is what the configuration would give a sink,
+    perhaps "".
     """
 
     database: DatabaseOptions
@@ -52,7 +53,7 @@ class RelaySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The whole configuration of a sink, checked. `http_listen` is (host, port), None where nothing listens."""
+    """The whole configuration of a sink, checked. `http_listen` is (host, port), or None if nothing listens."""
 
     sink: SinkOptions
     database: DatabaseOptions
@@ -65,14 +66,14 @@ class Settings:
 
 
 def database_settings(document: Document) -> DatabaseSettings:
-    """The part for commands on the database, of a document without problems."""
+    """Return the settings for commands on the database from a document without problems."""
     return DatabaseSettings(
         database=_database(document), outbox=_outbox(document.outbox), retention=_retention(document)
     )
 
 
 def relay_settings(document: Document) -> RelaySettings:
-    """The part for the relay, of a document without problems."""
+    """Return the relay's settings from a document without problems."""
     return RelaySettings(
         database=_database(document),
         kafka=_kafka(document),
@@ -83,7 +84,7 @@ def relay_settings(document: Document) -> RelaySettings:
 
 
 def sink_settings(document: Document) -> Settings:
-    """All of it, of a document without problems."""
+    """Return the sink's settings from a document without problems."""
     sink = document.sink
     return Settings(
         sink=SinkOptions(
@@ -120,7 +121,7 @@ def _database(document: Document) -> DatabaseOptions:
 
 def _retention(document: Document) -> RetentionLimits:
     section = document.retention
-    # Nobody asked for rows of a table of the user's to be deleted, unless he did.
+    # Rows of an external table are deleted only if the user asked for it.
     is_theirs = document.outbox is not None and document.outbox.table is not None
     outbox = section.outbox or (None if is_theirs else RetentionLimits.outbox)
     return RetentionLimits(
@@ -132,7 +133,7 @@ def _kafka(document: Document) -> KafkaOptions:
     given = document.kafka
     ours = {*GUARDED, *PRODUCER_GUARDED, "group.id"}
     free = {name: value for name, value in given.items() if canonical(name) not in ours}
-    if "metadata.broker.list" in free:  # one name for it, so that whoever looks for the brokers finds them
+    if "metadata.broker.list" in free:  # one name, under which all code finds the brokers
         free["bootstrap.servers"] = free.pop("metadata.broker.list")
     return KafkaOptions(group_id=given.get("group.id") or document.sink.name or "", properties=free)
 
@@ -181,7 +182,7 @@ def _table(section: TableSection) -> TableTarget:
 
 
 def _needed(value: _T | None) -> _T:
-    """A value that the rules have made sure of."""
+    """Return a value whose presence the rules have made sure of."""
     if value is None:
         raise AssertionError("a needed setting is absent and no rule said so; this is a defect of inbox.settings")
     return value

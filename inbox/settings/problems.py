@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, collected so that all of it is said at once, and never a secret with it."""
+"""The problems of a configuration, collected so that all are reported together, and never with a secret."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from inbox.errors import StartupError
 from inbox.settings.librdkafka import LOGIN_IN_URL, NAMED_SECRET, is_secret
 
 Path = tuple[str | int, ...]
-"""Where a value is: `("routes", 0, "table", "mode")`."""
+"""The place of a value: `("routes", 0, "table", "mode")`."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BEGINS_KEY = "-----BEGIN"
@@ -19,7 +19,10 @@ _LIST_LENGTH = 12
 
 
 class UnfitError(ValueError):
-    """A value that its setting cannot take; says what was expected and, where that is a choice, what there is."""
+    """A refusal of a value that its setting cannot take.
+
+    The text says what was expected. `choices` are the valid words if there is a choice.
+    """
 
     def __init__(self, expected: str, choices: Iterable[str] = ()) -> None:
         super().__init__(expected)
@@ -37,11 +40,11 @@ class Problems:
         return bool(self._lines)
 
     def add(self, subject: str, text: str) -> None:
-        """Notes that `subject` (a key, a variable, a file) is wrong in the way that `text` says."""
+        """Note that `subject` (a key, a variable, a file) is wrong in the way that `text` says."""
         self._lines.append(f"{subject}: {text}")
 
     def error(self) -> StartupError:
-        """All of it as one error: a problem a line, under a heading where there are several."""
+        """Return the problems as one error: a line for each, under a heading if there are several."""
         if len(self._lines) == 1:
             return StartupError(self._lines[0])
         heading = f"{len(self._lines)} problems in the configuration:"
@@ -49,7 +52,10 @@ class Problems:
 
 
 def show_path(path: Path) -> str:
-    """`routes[0].table.mode`; keys that TOML has to quote are quoted, and one that looks like a secret is not shown."""
+    """Return a path as text, such as `routes[0].table.mode`.
+
+    Keys that TOML has to quote are quoted. A key that looks like a secret is not shown.
+    """
     shown = ""
     for part in path:
         if isinstance(part, int):
@@ -60,7 +66,10 @@ def show_path(path: Path) -> str:
 
 
 def quote(value: object) -> str:
-    """The value as it would stand in the file, cut to a readable length; what looks like credentials is not shown."""
+    """Return the value as it would stand in the file, cut to a readable length.
+
+    A value that looks like credentials is not shown.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -78,20 +87,20 @@ def quote(value: object) -> str:
 
 
 def holds_secret(path: Path) -> bool:
-    """Whether a value at this place must never be shown."""
+    """Return whether a value at this place must never be shown."""
     if path[:2] == ("database", "url"):
         return True
     return len(path) > 1 and path[0] == "kafka" and is_secret(str(path[1]))
 
 
 def did_you_mean(word: str, valid: Iterable[str]) -> str:
-    """The end of a sentence about a wrong word: the valid one that is near, if any is."""
+    """Return the end of a sentence about a wrong word: the valid word that is near, if there is one."""
     near = _nearest(word, valid, likeness=0.6)
     return f"; did you mean {near}?" if near else ""
 
 
 def hint(word: str, valid: Iterable[str]) -> str:
-    """As `did_you_mean`, and when none is near all of them where they are few, else the least far."""
+    """Return the hint of `did_you_mean`; if nothing is near, every valid choice, or the nearest of many."""
     choices = list(valid)
     if near := did_you_mean(word, choices):
         return near

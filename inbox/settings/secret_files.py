@@ -1,4 +1,4 @@
-"""The files that secrets come from, and whether what they hold has changed."""
+"""The files from which secrets come, and the test whether their contents have changed."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -13,12 +13,18 @@ _OF_URL = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl"})
 
 
 def secret_files(settings: Settings, environ: Mapping[str, str], cwd: Path) -> list[Path]:
-    """Those of the secrets directory, and the certificates and keys that the settings name; some may be absent."""
+    """Return the files of the secrets directory, and the certificates and keys that the settings name.
+
+    Some of the files may be absent.
+    """
     return sorted({*_in_directory(environ, cwd), *(cwd / name for name in _named(settings))})
 
 
 def fingerprint(files: list[Path]) -> bytes:
-    """A digest of what they hold: equal as long as nothing changed. A file that cannot be read holds nothing."""
+    """Return a digest of the files' contents, equal as long as nothing changed.
+
+    A file that cannot be read counts as empty.
+    """
     digest = hashlib.sha256()
     for file in files:
         content = b""

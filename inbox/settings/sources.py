@@ -1,4 +1,4 @@
-"""Where values come from: the file, the secrets directory, the environment, the flags; a later one wins."""
+"""The sources of values: the file, the secrets directory, the environment, the flags. A later source wins."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from inbox.settings.problems import Path, Problems, hint, show_path
 DEFAULT_FILE = "inbox.toml"
 
 FLAG = "flag -X"
-"""The origin of a property that was given on the command line."""
+"""The origin of a property given on the command line."""
 
 _HOW_TO_BEGIN = """make one, or name one with --config or INBOX_CONFIG. A small one:
     [sink]
@@ -29,7 +29,7 @@ _HOW_TO_BEGIN = """make one, or name one with --config or INBOX_CONFIG. A small 
 
 @dataclass(frozen=True)
 class Value:
-    """One setting from outside the file. The text may be a secret, so the repr leaves it out."""
+    """A setting from outside the file. The text may be a secret, so the repr leaves it out."""
 
     path: tuple[str, str]
     text: str = field(repr=False)
@@ -38,18 +38,18 @@ class Value:
 
 @dataclass
 class Layers:
-    """The merged values, still as they were written, and where each came from."""
+    """The merged values, still as they were written, with the origin of each."""
 
     file: str
     tree: dict[str, Any] = field(default_factory=dict, repr=False)
     _origins: dict[Path, str] = field(default_factory=dict)
 
     def put(self, value: Value) -> None:
-        """Puts a value over what is there. A property replaces one that librdkafka takes for the same."""
+        """Put a value over the present one. A property replaces one that librdkafka takes for the same."""
         section, key = value.path
         table = self.tree.setdefault(section, {})
         if not isinstance(table, dict):
-            return  # the file has something else there, which is a problem of its own
+            return  # the file has something else there, which is reported separately
         if section == "kafka":
             for other in [name for name in table if canonical(name) == canonical(key)]:
                 del table[other]
@@ -57,7 +57,7 @@ class Layers:
         self._origins[value.path] = value.origin
 
     def origin(self, path: Path) -> str:
-        """The source of the value at this place."""
+        """Return the source of the value at this place."""
         return self._origins.get(path[:2], self.file)
 
 
@@ -68,7 +68,7 @@ def gather(
     cwd: FilePath,
     problems: Problems,
 ) -> Layers | None:
-    """Every source merged; None when what there is cannot be judged as a whole, and `problems` says why."""
+    """Return every source merged, or None if the sources cannot be judged as a whole; `problems` says why."""
     values = [*_secrets(environ, cwd, problems), *_variables(environ, problems)]
     values += [Value(("kafka", name), text, FLAG) for name, text in flags.items()]
     layers = _start(config, environ.get(environment.CONFIG, ""), cwd, problems, anything_else=bool(values or problems))
@@ -81,7 +81,11 @@ def gather(
 def _start(
     config: FilePath | None, variable: str, cwd: FilePath, problems: Problems, *, anything_else: bool
 ) -> Layers | None:
-    """What the other sources are put over: the file, or nothing where none is named and ./inbox.toml is absent."""
+    """Return the layer under all other sources: the file, or an empty one.
+
+    The layer is empty if no file is named and ./inbox.toml is absent, but another source has
+    values.
+    """
     if config or variable:
         return _from_file(config or FilePath(variable), config, cwd, problems)
     if (cwd / DEFAULT_FILE).exists():
@@ -122,7 +126,7 @@ def _file(file: FilePath, subject: str, problems: Problems) -> dict[str, Any] | 
 
 
 def _flatten_kafka(layers: Layers, problems: Problems) -> None:
-    """An unquoted `bootstrap.servers` is a table within a table to TOML; it means the property all the same."""
+    """Turn an unquoted `bootstrap.servers`, to TOML a table within a table, into the property."""
     table = layers.tree.get("kafka")
     if not isinstance(table, dict):
         return

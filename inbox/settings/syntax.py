@@ -1,4 +1,4 @@
-"""The small languages inside settings: names, where an event's id and type are, what fills a column."""
+"""The small languages inside settings: names, the places of an event's id and type, the sources of a column."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ COLUMN_VARIABLES = (
     "$event_id",
     "$type",
 )
-"""What a column can be filled with, beside a JSON pointer into the value."""
+"""The sources of a column beside a JSON pointer into the value."""
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -32,7 +32,7 @@ _EVENT_TYPE_CHOICES = ("header:NAME", "value:/json/pointer")
 
 
 def one_of(choices: type[_Choice]) -> Callable[[object], _Choice]:
-    """A reader of one of a few words."""
+    """Return a reader of one of a few words."""
     words = [choice.value for choice in choices]
 
     def read(value: object) -> _Choice:
@@ -44,21 +44,21 @@ def one_of(choices: type[_Choice]) -> Callable[[object], _Choice]:
 
 
 def sink_name(value: object) -> str:
-    """A name that can be a consumer group."""
+    """Return a name that can be a consumer group."""
     if not isinstance(value, str) or not _SINK_NAME.fullmatch(value):
         raise UnfitError('1 to 200 letters, digits, ".", "_" or "-"')
     return value
 
 
 def topic(value: object) -> str:
-    """A topic name as brokers allow it; patterns are not topics."""
+    """Return a topic name as brokers allow it. Patterns are not topics."""
     if not isinstance(value, str) or not _TOPIC.fullmatch(value) or value in {".", ".."}:
         raise UnfitError('the name of one topic (letters, digits, ".", "_" or "-", at most 249)')
     return value
 
 
 def schema_name(value: object) -> str:
-    """A PostgreSQL schema that may be ours."""
+    """Return the name of a PostgreSQL schema that may be the inbox's own."""
     if not isinstance(value, str) or not _SCHEMA.fullmatch(value) or not _fits(value):
         raise UnfitError(
             f"a schema name: a letter or _, then letters, digits, _ or $, at most {_IDENTIFIER_BYTES} bytes"
@@ -69,7 +69,7 @@ def schema_name(value: object) -> str:
 
 
 def table_name(value: object) -> str:
-    """`table` or `schema.table`, in the case that PostgreSQL stores, without quotes."""
+    """Return `table` or `schema.table`, in the case that PostgreSQL stores, without quotes."""
     parts = value.split(".") if isinstance(value, str) else []
     if not 1 <= len(parts) <= 2 or not all(_fits(part) and part.isprintable() and '"' not in part for part in parts):
         raise UnfitError(
@@ -79,35 +79,38 @@ def table_name(value: object) -> str:
 
 
 def column_name(value: object) -> str:
-    """The name of a column, in the case that PostgreSQL stores."""
+    """Return the name of a column, in the case that PostgreSQL stores."""
     if not isinstance(value, str) or not _fits(value) or not value.isprintable():
         raise UnfitError(f"a column name of at most {_IDENTIFIER_BYTES} bytes")
     return value
 
 
 def label(value: object) -> str:
-    """A name that is shown and looked up but has no syntax of its own (a route, an entry point, an event type)."""
+    """Return a name without a syntax of its own, which is shown and looked up.
+
+    Such names are those of a route, an entry point and an event type.
+    """
     if not isinstance(value, str) or not 1 <= len(value) <= 200 or not value.isprintable() or value.strip() != value:
         raise UnfitError("1 to 200 printable characters, no space at either end")
     return value
 
 
 def event_id(value: object) -> str:
-    """Where an event's id is."""
+    """Return the value as the place of an event's id."""
     if value in {"auto", "key", "coordinates"} or _header_or_pointer(value):
         return str(value)
     raise UnfitError(f"one of {', '.join(_EVENT_ID_CHOICES)}{_pointer_advice(value)}", choices=_EVENT_ID_CHOICES)
 
 
 def event_type(value: object) -> str:
-    """Where an event's type is."""
+    """Return the value as the place of an event's type."""
     if _header_or_pointer(value):
         return str(value)
     raise UnfitError(f"{' or '.join(_EVENT_TYPE_CHOICES)}{_pointer_advice(value)}", choices=_EVENT_TYPE_CHOICES)
 
 
 def column_source(value: object) -> str:
-    """What fills a column: a JSON pointer into the value, or a variable of the record."""
+    """Return the value as the source of a column: a JSON pointer into the value, or a variable of the record."""
     if isinstance(value, str):
         if value.startswith("$header:") and value != "$header:":
             return value
@@ -123,7 +126,7 @@ def column_source(value: object) -> str:
 
 
 def is_pointer(text: str) -> bool:
-    """Whether it is an RFC 6901 pointer to a part of a document (for the whole there is `$value`)."""
+    """Return whether the text is an RFC 6901 pointer to a part of a document (for the whole there is `$value`)."""
     return _POINTER.fullmatch(text) is not None
 
 

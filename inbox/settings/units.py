@@ -1,4 +1,4 @@
-"""Durations, sizes, counts, times and addresses, from the texts that people write for them."""
+"""The readers of durations, sizes, counts, times and addresses in the texts that people write for them."""
 
 import re
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/@]+):([0-9]{1,5})")
 
 
 def duration(lowest: str, highest: str) -> Callable[[object], timedelta]:
-    """A reader of durations such as `30d` or `12h`, between two such texts, both included."""
+    """Return a reader of durations such as `30d` or `12h`, between two such texts, both included."""
     least, most = _seconds(lowest), _seconds(highest)
 
     def read(value: object) -> timedelta:
@@ -39,7 +39,8 @@ def duration(lowest: str, highest: str) -> Callable[[object], timedelta]:
 
 
 def size(lowest: str, highest: str) -> Callable[[object], int]:
-    """A reader of sizes in bytes such as `16 MiB`, `1 GB` or `4096`, between two such texts, both included."""
+    """Return a reader of sizes in bytes such as `16 MiB`, `1 GB` or `4096`, between two such texts,
+    both included."""
     least, most = _bytes(lowest), _bytes(highest)
 
     def read(value: object) -> int:
@@ -55,7 +56,7 @@ def size(lowest: str, highest: str) -> Callable[[object], int]:
 
 
 def count(lowest: int, highest: int | None = None) -> Callable[[object], int]:
-    """A reader of whole numbers, both bounds included."""
+    """Return a reader of whole numbers, both bounds included."""
     bounds = f"of {lowest} or more" if highest is None else f"from {lowest} to {highest}"
 
     def read(value: object) -> int:
@@ -68,7 +69,7 @@ def count(lowest: int, highest: int | None = None) -> Callable[[object], int]:
 
 
 def start_point(value: object) -> StartPoint | datetime:
-    """Where a new partition starts: one of the named points, or an RFC 3339 time with its offset."""
+    """Return the start of a new partition: one of the named points, or an RFC 3339 time with its offset."""
     if (moment := instant(value)) is not None:
         return moment
     names = [point.value for point in StartPoint]
@@ -80,7 +81,7 @@ def start_point(value: object) -> StartPoint | datetime:
 
 
 def address(value: object) -> tuple[str, int]:
-    """Host and port of `0.0.0.0:8080` or `[::]:8080`; port 0 is any free one."""
+    """Return host and port of `0.0.0.0:8080` or `[::]:8080`. Port 0 is any free one."""
     found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
     if found is None or int(found[2]) > 65_535:
         raise UnfitError('"host:port" such as "0.0.0.0:8080" or "[::]:8080", the port at most 65535')
@@ -111,7 +112,7 @@ def _whole_number(value: object) -> int | None:
 
 
 def instant(value: object) -> datetime | None:
-    """An RFC 3339 time with its offset; None for anything else."""
+    """Return the moment of an RFC 3339 time with its offset, or None for anything else."""
     if isinstance(value, str) and _RFC_3339.fullmatch(value):
         try:
             value = datetime.fromisoformat(value.upper())

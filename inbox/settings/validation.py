@@ -1,4 +1,4 @@
-"""A configuration under review: first each value by itself; what is sound is left for the rules that join values."""
+"""The review of a configuration: first each value by itself, then the rules that join the sound values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from inbox.settings.sources import Layers
 
 @dataclass(frozen=True)
 class Review:
-    """A document under review: its sound part, what was taken out of it, and where to say what is wrong."""
+    """A document under review: its sound part, the parts taken out of it, and the place to report problems."""
 
     document: Document
     broken: frozenset[Path]
@@ -22,24 +22,27 @@ class Review:
     problems: Problems
 
     def blame(self, path: Path, text: str) -> None:
-        """Notes a problem with the value at this place."""
+        """Note a problem with the value at this place."""
         self.problems.add(f"{show_path(path)} ({self.layers.origin(path)})", text)
 
     def is_broken(self, path: Path) -> bool:
-        """Whether the value there, or something around it, was refused already, so that no more can be said of it."""
+        """Return whether the value there, or something around it, was refused already.
+
+        Nothing more can be said of such a value.
+        """
         return any(path[:length] in self.broken for length in range(1, len(path) + 1))
 
     def is_broken_within(self, path: Path) -> bool:
-        """Whether the value there or any part of it was refused already."""
+        """Return whether the value there or any part of it was refused already."""
         return self.is_broken(path) or any(broken[: len(path)] == path for broken in self.broken)
 
     def missing(self, path: Path, value: object) -> bool:
-        """Whether a value is absent, and not because it was refused."""
+        """Return whether a value is absent, and was not refused."""
         return value is None and not self.is_broken(path)
 
 
 def read(layers: Layers, problems: Problems) -> Review:
-    """Checks every value by itself, notes what is wrong, and keeps the rest."""
+    """Check every value by itself, note what is wrong, and keep the rest."""
     broken: set[Path] = set()
     for error in _errors(layers.tree):
         path, is_key = _place(error)
@@ -59,7 +62,10 @@ def _errors(tree: Mapping[str, Any]) -> list[ErrorDetails]:
 
 
 def _place(error: ErrorDetails) -> tuple[Path, bool]:
-    """The path, and whether the name there is wrong rather than the value (pydantic says so by a last "[key]")."""
+    """Return the path, and whether the name there is wrong and not the value.
+
+    For a wrong name pydantic's path ends in "[key]".
+    """
     path: Path = error["loc"]
     return (path[:-1], True) if path[-1] == "[key]" else (path, False)
 
@@ -88,7 +94,8 @@ def _unfit(reason: object, value: object, *, secret: bool) -> str:
 
 
 def _key_hint(path: Path) -> str:
-    """The nearest key of the same table, or the place where a key of this very name belongs."""
+    """Return a hint at the nearest key of the same table, or at the place where a key of this very
+    name belongs."""
     name = str(path[-1])
     inner = (*path[:-1], "table")
     tables: list[Path] = [(section,) for section in keys_at(())] if len(path) == 2 else [inner, path[:2]]
@@ -103,7 +110,10 @@ def _double_brackets(value: object) -> str:
 
 
 def _removable(path: Path) -> Path:
-    """The nearest place that can be taken out without moving its neighbours: an item of a list takes the list along."""
+    """Return the nearest place that can be taken out without moving its neighbours.
+
+    An item of a list takes the list along.
+    """
     return path if isinstance(path[-1], str) else _removable(path[:-1])
 
 

@@ -1,4 +1,4 @@
-"""Collects what was polled into the next batch, within its limits."""
+"""Collect polled records into the next batch, within its limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
@@ -14,18 +14,23 @@ from inbox.sink.decoder import Places, TopicDecoder
 _AT_MOST_AT_ONCE = 2000
 
 RequireReason = Callable[[TopicPartition, int, int], None]
-"""Raises where the log has no reason to hold nothing between the offsets, or nobody says; see `inbox.kafka.gaps`."""
+"""A function that raises if the log has no reason for a gap between the offsets, or if the brokers do
+not say.
+
+See `inbox.kafka.gaps`.
+"""
 
 
 class Intake:
-    """The batch that is being filled while another one is written.
+    """The batch that is filled while another one is written.
 
-    Offsets that are settled again, and those that never were, are never in one part of a batch: what was taken from
-    behind that border is kept back for the next batch. So is all that was taken once the batch is full, until it is
-    handed over: records may be larger than those before them, by which `room` is estimated.
+    A part of a batch never holds both offsets that are settled again and offsets that never were:
+    what was taken from behind this border is kept back for the next batch. Everything taken after
+    the batch is full is kept back too, until the batch is handed over. This happens because `room`
+    is an estimate from earlier records, and later ones may be larger.
 
-    A partition is stopped where something cannot be read or a gap has no reason: nothing behind that place is taken,
-    and `stops` tells of it.
+    A partition stops where a record cannot be read or a gap has no reason: nothing behind this
+    place is taken, and `stops` reports it.
     """
 
     def __init__(
@@ -51,12 +56,12 @@ class Intake:
 
     @property
     def stops(self) -> Mapping[TopicPartition, InboxError]:
-        """Where nothing more is taken, and why: a HaltError, or a TryAgainError where the brokers do not say."""
+        """Return why each stopped partition stopped: HaltError, or TryAgainError if the brokers do not say."""
         return self._stopped
 
     @property
     def room(self) -> int:
-        """How many records may be taken now; 0 when the batch is full, or has to go first."""
+        """Return how many records may be taken now: 0 if the batch is full or must be handed over first."""
         if self._full or self._kept_back.records or self._kept_back.ends:
             return 0
         events = self.limit.records - self.batch.records
@@ -78,9 +83,10 @@ class Intake:
             self._mean_bytes = max(64.0, (self._bytes - before_bytes) / added)
 
     def _add_records(self, records: Sequence[Record]) -> None:
-        """Passes over what is not expected: a partition that is not active, an offset taken before.
+        """Add records to the batch; skip those of an inactive partition and offsets that were taken before.
 
-        Records come in runs of one partition, so what belongs to it is looked up once a run.
+        Records come in runs of one partition, so the partition's state is looked up once for each
+        run.
         """
         topic, partition, address = "", -1, ("", -1)
         part: Slice | None = None
@@ -101,7 +107,7 @@ class Intake:
             if each is None or offset < each.taken:
                 continue
             if events_left <= 0 or bytes_left <= 0:
-                # Before the border is looked at: what was kept back may lie before it.
+                # This check comes before the border's: records that were kept back may lie before the border.
                 self._full = True
                 self._kept_back.records += records[place:]
                 break
@@ -116,7 +122,7 @@ class Intake:
             if offset != each.taken and not self._may_jump(address, each, offset):
                 continue
             if part is None or decoder is None:
-                # Only now: a part without offsets would read as committed when its COMMIT is in doubt.
+                # Not before: a part without offsets would read as committed if its COMMIT is in doubt.
                 part = self._slice(TopicPartition(*address), each, record)
                 decoder = self._decoder(address[0], each.topic_id)
                 places = decoder.places(part.routes.values())
@@ -133,7 +139,7 @@ class Intake:
         _note_epoch(part, newest)
 
     def _pass_to(self, address: TopicPartition, end: int) -> None:
-        """Nothing but control and aborted records lies before `end`: they are settled with the next batch."""
+        """Move the partition to `end`: only control and aborted records lie before, and the next batch settles them."""
         each = self._assignment.active(address)
         if each is None or end <= each.taken:
             return
@@ -150,17 +156,21 @@ class Intake:
             return
         part = self._slice(address, each, None)
         part.after = each.taken = end
-        # The record before may be of an earlier term than what lies between it and here.
+        # The record before may have an earlier leader epoch than what lies between it and here.
         part.leader_epoch = None
 
     def _stop_at(self, error: UnreadableError) -> None:
-        """What stands before the place is still taken; it may be in the middle of what was reported."""
+        """Stop the partition at an unreadable place. Records before it are still taken.
+
+        The reported offset may lie before what was already taken, so it is raised to the next
+        offset to take.
+        """
         if error.at is not None and (each := self._assignment.active(error.at)) is not None:
             error.offset = max(error.offset, each.taken)
             self._stopped.setdefault(TopicPartition(*error.at), error)
 
     def _may_jump(self, address: tuple[str, int], each: Assigned, offset: int) -> bool:
-        """Whether the log may hold nothing between what was taken and the offset."""
+        """Return whether the log has a reason to hold nothing between what was taken and the offset."""
         at = TopicPartition(*address)
         if self._is_stopped(at, offset):
             return False
@@ -176,21 +186,21 @@ class Intake:
         return stop is not None and not (isinstance(stop, UnreadableError) and offset <= stop.offset)
 
     def _border(self, address: tuple[str, int], each: Assigned | None) -> int | None:
-        """Where the part at hand has to end, because what it began with was settled before."""
+        """Return where the current part must end because its first offset was settled before, or None."""
         if each is None:
             return None
         part = self.batch.slices.get(address)  # type: ignore[call-overload]
         return each.reached if (each.taken if part is None else part.before) < each.reached else None
 
     def _end_at_border(self, address: TopicPartition, each: Assigned) -> None:
-        """The log holds no record right before the border: what is missing there is settled all the same."""
+        """Move the partition to the border: the log holds no record right before it, and the gap is settled as well."""
         if each.taken < each.reached:
             part = self._slice(address, each, None)
             part.after = each.taken = each.reached
             part.leader_epoch = None
 
     def _slice(self, address: TopicPartition, each: Assigned, first: Record | None) -> Slice:
-        """The partition's part of the batch, opened where the ledger expects the next record."""
+        """Return the partition's part of the batch; open it at the next offset to take if there is none."""
         if (part := self.batch.slices.get(address)) is not None:
             return part
         part = Slice(
@@ -208,7 +218,7 @@ class Intake:
         return part
 
     def _decoder(self, topic: str, topic_id: UUID | None) -> TopicDecoder:
-        """The one for the topic that the ledger speaks of, which a resume may have changed."""
+        """Return the decoder for the topic that the ledger knows. A resume may have changed the topic id."""
         decoder = self._decoders[topic]
         if decoder.topic_id != topic_id:
             decoder = self._decoders[topic] = decoder.of(topic_id)
@@ -239,7 +249,10 @@ class Intake:
 
 
 def _up_to(edges: Mapping[tuple[str, int], int], taken: Taken) -> Taken:
-    """A partition ends at its edge: whatever was taken from behind it says that all before it was delivered."""
+    """Cut what was taken at the partitions' edges.
+
+    A record taken from behind an edge shows that everything before the edge was delivered.
+    """
     kept = Taken()
     ends = dict(taken.ends)
     for error in taken.unreadable:

@@ -1,15 +1,17 @@
-"""Which partitions this worker may take from, and from where: a state machine without I/O.
+"""The state machine of a worker's partitions: which it may take from, and from which offset. No I/O.
 
-    ASKING ──answer──> PLACING ──seek──> ACTIVE
-       ^                                   │ fenced
-       ├── at once: owner is still me, but a replay, a retry or a discard raised the epoch
-       └── after a while ── WITHHELD: owner is another
+    ASKING ──answer──> PLACING ──seek──> ACTIVE ──fenced──> LOOKING
+       ^                                                       │
+       ├── immediately: this worker is still the owner, but    │
+       │   a replay, a retry or a discard raised the epoch <───┤
+       └── after a while <── WITHHELD: another is the owner <──┘
 
-    PLACING and ACTIVE become PAUSED while the partition has too many dead letters. ACTIVE becomes AWAITING at an event
-    that misses a row: what is before the event is settled first, and what is behind it is taken after a while.
+    PLACING and ACTIVE become PAUSED while the partition has too many dead letters. ACTIVE becomes
+    AWAITING at an event that misses a row: what is before the event is settled first, and what is
+    behind it is taken after a while.
 
-A partition is handed out paused. Only in ACTIVE are its records taken, and the first of them is the one
-that the ledger expects, or a later one where the log holds none in between (compaction, aborted and
+A partition is handed out paused. Its records are taken only in ACTIVE. The first of them is the one
+that the ledger expects, or a later one if the log holds none in between (compaction, aborted and
 control records).
 """
 
@@ -27,7 +29,7 @@ _FIRST_ROW_PAUSE, _LONGEST_ROW_PAUSE = 0.05, 2.0
 
 
 class Phase(Enum):
-    """What a partition waits for."""
+    """The state of a partition: what it waits for."""
 
     ASKING = "asking"
     LOOKING = "looking"
@@ -40,11 +42,18 @@ class Phase(Enum):
 
 @dataclass(slots=True)
 class Assigned:
-    """One partition of this worker.
+    """The state of one partition of this worker.
 
-    `taken` is the next offset to take into a batch, `settled` the ledger's `next_offset` as last known; what lies below
-    `reached` was settled before, when the partition was placed. `leader_epoch` is of the record before it, as of then.
-    `replay` goes over it. `row_edge` is where an event misses a row, for the `row_tries`-th time.
+    Attributes:
+        taken: the next offset to take into a batch.
+        settled: the ledger's `next_offset` as last known.
+        reached: the offset below which everything was settled before, as of when the partition was
+            placed.
+        leader_epoch: the epoch of the record before `settled`, as of when the partition was placed.
+        replay: the replay in progress on the partition.
+        row_edge: the offset of the event that misses a row; batches end before it.
+        row_at: the offset of the last event that missed a row.
+        row_tries: how many times in a row the event at `row_at` missed its row.
     """
 
     phase: Phase = Phase.ASKING
@@ -84,14 +93,14 @@ class Assignment:
             self.partitions.pop(partition, None)
 
     def to_acquire(self, now: float) -> list[TopicPartition]:
-        """Those whose owner epoch this worker has to raise now."""
+        """Return the partitions whose owner epoch this worker must raise now."""
         for each in self.partitions.values():
             if each.phase is Phase.WITHHELD and now >= each.withheld_until:
                 each.phase = Phase.ASKING
         return self._in(Phase.ASKING)
 
     def acquired(self, holdings: Iterable[Holding]) -> None:
-        """The ledger's answer; partitions revoked meanwhile are passed over."""
+        """Place the partitions as the ledger answered. Partitions that were revoked meanwhile are skipped."""
         for holding in holdings:
             each = self.partitions.get(holding.address)
             if each is not None and each.phase is Phase.ASKING:
@@ -102,7 +111,7 @@ class Assignment:
         return any(each.phase is Phase.LOOKING for each in self.partitions.values())
 
     def looked(self, holdings: Iterable[Holding], now: float, *, idle: bool) -> list[TopicPartition]:
-        """The ledger as it is; `idle` says that nothing was in flight or taken when it was read.
+        """Follow the ledger as it was read; `idle` means that nothing was in flight or taken then.
 
         Returns:
             The partitions that must not be taken from until they are placed again.
@@ -125,7 +134,7 @@ class Assignment:
         return moved
 
     def to_place(self) -> list[tuple[TopicPartition, int, int | None]]:
-        """With the offset to go to, and the leader epoch of the record before it."""
+        """Return the partitions to place, each with its offset and the leader epoch of the record before it."""
         placing = [(partition, self.partitions[partition]) for partition in self._in(Phase.PLACING)]
         return [(partition, each.settled, each.leader_epoch) for partition, each in placing]
 
@@ -133,12 +142,12 @@ class Assignment:
         self.partitions[partition].phase = Phase.ACTIVE
 
     def active(self, partition: tuple[str, int]) -> Assigned | None:
-        """The partition, if its records may be taken."""
+        """Return the partition if its records may be taken, otherwise None."""
         each = self.partitions.get(partition)  # type: ignore[call-overload]
         return each if each is not None and each.phase is Phase.ACTIVE else None
 
     def edges(self) -> dict[tuple[str, int], int]:
-        """Where the replay of a partition ends, or a row is missed: what lies behind is not taken along with it."""
+        """Return, by partition, the offset at which a batch must end: a replay ends there, or an event misses a row."""
         found: dict[tuple[str, int], int] = {}
         for at, each in self.partitions.items():
             edges = [] if each.replay is None else [each.replay.until_offset]
@@ -149,10 +158,10 @@ class Assignment:
         return found
 
     def await_row(self, partition: TopicPartition, offset: int) -> bool:
-        """The event there misses a row: settle what is before it, then let `halt_at_rows` hold the partition.
+        """Note that the event misses a row. What is before it is settled, then `halt_at_rows` holds the partition.
 
         Returns:
-            Whether the partition has to be taken from again, up to the event.
+            Whether the partition must be taken from again, up to the event.
         """
         each = self.partitions.get(partition)
         if each is None or each.phase is not Phase.ACTIVE:
@@ -162,7 +171,7 @@ class Assignment:
         return each.settled < offset
 
     def halt_at_rows(self, now: float) -> list[TopicPartition]:
-        """Hold the partitions that have come to an event which misses a row, each for a while; those that begin to."""
+        """Hold the active partitions that reached an event which misses a row, each for a while; return them."""
         held = []
         for partition, each in self.partitions.items():
             if each.phase is Phase.ACTIVE and each.row_edge is not None and each.settled >= each.row_edge:
@@ -172,20 +181,20 @@ class Assignment:
         return held
 
     def try_rows(self, now: float) -> None:
-        """Try those again that were held for long enough."""
+        """Try the partitions again that were held long enough."""
         for each in self.partitions.values():
             if each.phase is Phase.AWAITING and now >= each.withheld_until:
                 each.phase, each.row_edge = Phase.LOOKING, None
 
     def awaiting(self) -> list[TopicPartition]:
-        """Those that are held at an event which misses a row."""
+        """Return the partitions that are held at an event which misses a row."""
         return self._in(Phase.AWAITING)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
-        """Take nothing more from these, which have too many dead letters, until `looked` says otherwise.
+        """Take nothing more from these partitions, which have too many dead letters, until `looked` places them again.
 
         Returns:
-            Those that were taken from until now.
+            The partitions that were taken from until now.
         """
         active = [partition for partition in partitions if self.active(partition) is not None]
         for partition in active:
@@ -193,14 +202,14 @@ class Assignment:
         return active
 
     def paused(self) -> list[TopicPartition]:
-        """Those that have too many dead letters."""
+        """Return the partitions that have too many dead letters."""
         return self._in(Phase.PAUSED)
 
     def all_active(self) -> list[TopicPartition]:
         return self._in(Phase.ACTIVE)
 
     def settled_offsets(self) -> dict[TopicPartition, int]:
-        """The ledger's next offset of each active partition."""
+        """Return the ledger's next offset of each active partition."""
         return {partition: self.partitions[partition].settled for partition in self.all_active()}
 
     def settled(self, partition: TopicPartition, after: int) -> None:
@@ -209,10 +218,10 @@ class Assignment:
             each.takeovers = 0
 
     def fenced(self, partitions: Iterable[TopicPartition]) -> None:
-        """A fence did not move them: take nothing more, and ask the ledger whose they are."""
+        """Take nothing more from partitions that a fence refused, and ask the ledger for their owners."""
         for partition in partitions:
             each = self.partitions.get(partition)
-            # One that was assigned again meanwhile is acquired anyway.
+            # A partition that was assigned again meanwhile is acquired anyway.
             if each is not None and each.phase in (Phase.ACTIVE, Phase.PLACING):
                 each.phase = Phase.LOOKING
 
@@ -231,11 +240,11 @@ class Assignment:
 
     def _follow(self, each: Assigned, holding: Holding) -> None:
         if holding.owner_epoch == each.owner_epoch:
-            # A replay that begins or ends raises the epoch: what is known of one still holds.
+            # A replay raises the epoch when it begins or ends, so what is known of a replay still holds.
             self._place(each, holding)
         else:
-            # Whoever raised the epoch changed what is known of the partition, its parked keys too: that is read
-            # when it is acquired, not when it is looked at.
+            # The raised epoch means that the partition's state changed, its parked keys included. This is read
+            # when the partition is acquired, not by a look.
             each.phase = Phase.ASKING
 
     def _place(self, each: Assigned, holding: Holding) -> None:

@@ -1,4 +1,4 @@
-"""What was polled, in the columns that the transaction wants: one slice per partition."""
+"""Hold the polled records as the transaction needs them: one slice for each partition, in columns by route."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ NO_ID = b""
 class RouteEvents:
     """The events of one route in one partition, in offset order.
 
-    `refused` names, by place, what cannot even be tried; such an event keeps its place, so that order
-    within its key holds.
+    `refused` has, by index, the errors of events that cannot even be tried. Such an event keeps its
+    place, so that the order within its key holds.
     """
 
     ids: list[bytes] = field(default_factory=list)
@@ -31,8 +31,9 @@ class RouteEvents:
 class Slice:
     """The offsets of one partition that a batch settles: from `before` up to, not including, `after`.
 
-    `topic_id` is the topic that the ledger's row speaks of, `leader_epoch` that of the record right before `after`,
-    None where that is no record. `replay`: they were settled before, and are again.
+    `topic_id` is the topic id of the ledger's row. `leader_epoch` is that of the record right
+    before `after`, or None if there is no record. `replay` is set if the offsets were settled
+    before and are settled again.
     """
 
     address: TopicPartition
@@ -50,7 +51,7 @@ class Slice:
     replay: Replaying | None = None
 
     def events_of(self, route: str) -> RouteEvents | None:
-        """None where the route takes nothing from here, or a replay that passes it over."""
+        """Return the route's events, or None if the route takes none from here or the replay excludes the route."""
         if self.replay is not None and self.replay.route not in (None, route):
             return None
         return self.routes.get(route)
@@ -58,7 +59,7 @@ class Slice:
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction settles."""
+    """The records that one transaction settles."""
 
     slices: dict[TopicPartition, Slice] = field(default_factory=dict)
 
@@ -78,7 +79,7 @@ class Batch:
         return Batch(kept)
 
     def column(self, route: str) -> "Column":
-        """All events of a route, partition after partition."""
+        """Return all events of a route, partition after partition."""
         column = Column()
         for each in self.slices.values():
             if (events := each.events_of(route)) is not None and events.ids:
@@ -88,7 +89,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Column:
-    """The events of one route in a batch, as parallel lists; `replays` by partition id."""
+    """The events of one route in a batch, as parallel lists; `replays` is by partition id."""
 
     ids: list[bytes] = field(default_factory=list)
     types: list[str | None] = field(default_factory=list)
@@ -112,7 +113,7 @@ class Column:
             self.replays[part.partition_id] = part.replay
 
     def forced(self) -> dict[int, list[int]]:
-        """The places of events that are to take effect once more, by the replay that says so."""
+        """Return, by replay id, the indexes of events that must take effect once more."""
         forced: dict[int, list[int]] = {}
         for place, partition_id in enumerate(self.partition_ids):
             if (replay := self.replays.get(partition_id)) is not None and replay.force:
@@ -129,14 +130,14 @@ class Column:
         )
 
     def between(self, start: int, stop: int) -> "Column":
-        """Those at the places from `start` to before `stop`."""
+        """Return the events at the indexes from `start` to before `stop`."""
         part = slice(start, stop)
         return Column(
             self.ids[part], self.types[part], self.records[part], self.partition_ids[part], replays=self.replays
         )
 
     def without(self, places: Sequence[int]) -> "Column":
-        """All but a few: those that were there before."""
+        """Return the column without the events at these indexes."""
         if not places:
             return self
         gone = set(places)

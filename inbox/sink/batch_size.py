@@ -1,10 +1,11 @@
-"""How many records one transaction may hold, so that none takes long. No I/O."""
+"""Limit how many records one transaction may hold, so that none takes long. No I/O."""
 
 
 class BatchLimit:
-    """How many records one transaction may hold, so that none takes long.
+    """The number of records that one transaction may hold, so that none takes long.
 
-    It starts low, for nobody knows how slow a handler is, and is at `largest` within a few fast batches.
+    It begins low, because the speed of a handler is unknown, and reaches `largest` within a few
+    fast batches.
     """
 
     _FIRST = 500
@@ -17,7 +18,7 @@ class BatchLimit:
         self.records = min(self._FIRST, largest)
 
     def took(self, records: int, seconds: float) -> None:
-        """A transaction with that many records was committed."""
+        """Record that a transaction with this many records was committed."""
         if self._apart > 0:
             self._apart -= records
         elif seconds > self._SLOW_SECONDS:
@@ -26,13 +27,13 @@ class BatchLimit:
             self.records = min(self._largest, self.records * 4)
 
     def at_least(self, records: int) -> None:
-        """Events are compared with others, so that one alone is too few."""
+        """Raise the limit to this many records: events are compared with others, and one alone is too few."""
         self.records = max(self.records, min(records, self._largest))
 
     def failed(self, records: int) -> None:
-        """One with that many took too long, or got in another's way."""
+        """Record that a transaction with this many records took too long or deadlocked; halve the limit."""
         self.records = max(1, min(self.records, records) // 2)
 
     def one_by_one(self, records: int) -> None:
-        """The next so many are each alone in their transaction."""
+        """Let each of the next `records` records have a transaction of its own."""
         self.records, self._apart = 1, records

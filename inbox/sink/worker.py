@@ -1,6 +1,7 @@
-"""The loop of one worker: it polls, prepares and decides, while the writer's thread has the database.
+"""Run the loop of one worker: it polls, prepares and decides, while the writer's thread works on the database.
 
-Order of a turn: collect the writer's answer, give it the next job, place partitions, take records.
+A turn has this order: collect the writer's answer, give the writer its next job, place partitions,
+take records.
 """
 
 import random
@@ -57,10 +58,10 @@ _GIVE_WAY_SECONDS = 0.05
 
 @dataclass
 class WorkerProgress:
-    """What a person at a terminal and a probe want to see, kept up to date by the loop.
+    """The state of a worker for a terminal and a probe, kept up to date by the loop.
 
-    `joined`: a member of the group, with partitions or as a spare. `last_turn` is when the loop last began a
-    turn, by its clock.
+    `joined` means that the worker is a member of the group, with partitions or as a spare.
+    `last_turn` is when the loop last began a turn, in seconds by the loop's clock.
     """
 
     settlement: Settlement = field(default_factory=Settlement)
@@ -74,10 +75,12 @@ class WorkerProgress:
 
 
 class Worker:
-    """One member of the group with one connection to the database.
+    """A member of the group with one connection to the database.
 
-    `ends`, where given, are offsets at which the worker stops once the ledger has reached them all. `explain` adds
-    what a person has to know to a halt.
+    Args:
+        ends: the offsets at which the worker stops once the ledger has reached all of them, if
+            given.
+        explain: adds to a halt what a person must know.
     """
 
     def __init__(
@@ -120,11 +123,11 @@ class Worker:
         self.progress = WorkerProgress()
 
     def stop(self) -> None:
-        """Finish the batch at hand, leave the group, return; safe to call from a signal handler."""
+        """Ask the worker to finish the current batch and leave the group. It is safe in a signal handler."""
         self._stopping = True
 
     def run(self) -> None:
-        """Until `stop` or the ends are reached.
+        """Run until `stop` is called or the ends are reached.
 
         Raises:
             HaltError: continuing could lose or repeat an event.
@@ -145,7 +148,7 @@ class Worker:
                 self._writer.close(wait_seconds=_REVOKE_SECONDS)
                 self._consumer.close()
             finally:
-                # Only now: on its way out the worker may still collect an answer of the writer's.
+                # Not before: while it closes, the worker may still collect an answer of the writer.
                 self._pauses.now([])
                 PAUSED.labels("missing_row").set(0)
 
@@ -243,14 +246,16 @@ class Worker:
         self._ask_again(partitions)
 
     def _await_rows(self, batch: Batch, missing: Mapping[TopicPartition, int]) -> None:
-        """Nothing of the batch moved: the other partitions are settled now, and these up to the events."""
+        """Settle the other partitions of the batch now, and these up to their events. Nothing of the batch moved."""
         self._ask_again([at for at, offset in missing.items() if self._assignment.await_row(at, offset)])
         self._hold(self._assignment.halt_at_rows(self._clock()))
         rest = batch.without(list(missing))
         self._retry = Settle(rest) if rest else None
 
     def _halt_if_all_else_is_settled(self) -> None:
-        """Stop where an event failed and `order = "halt"`: what is before it, and the rest of its batch, is settled."""
+        """Stop at an event that failed under `order = "halt"`, once all before it and the rest of its
+        batch is settled.
+        """
         if self._halt is None or self._retry is not None:
             return
         held = [self._assignment.partitions[at] for at in self._assignment.awaiting()]
@@ -287,7 +292,7 @@ class Worker:
             self._retry = Settle(kept, doubtful=True) if kept else None
 
     def _still_unproven(self) -> bool:
-        """Whether events that failed are still to be judged beside those that came meanwhile."""
+        """Return whether failed events are still to be judged beside events that came meanwhile."""
         mine, settled = self._assignment.partitions, self.progress.next_offsets
         self._unproven = {
             address: before
@@ -297,14 +302,16 @@ class Worker:
         return bool(self._unproven)
 
     def _tell_outage(self, error: TryAgainError) -> None:
-        """Kafka's is the consumer's to tell, which sees most of it: one outage, not two."""
+        """Report an outage. The consumer reports those of Kafka, because it sees most of them, so that
+        one outage is not two.
+        """
         if error.away == "kafka":
             self._consumer.outage.unanswered(error)
         else:
             self._outage.seen(error)
 
     def _go_back(self, batch: Batch, *, one_by_one: bool) -> None:
-        """The same offsets again, fewer at a time: from where the ledger says."""
+        """Take the same offsets again from the ledger's next offset, fewer at a time."""
         if one_by_one:
             self._intake.limit.one_by_one(batch.records)
         else:
@@ -312,9 +319,9 @@ class Worker:
         self._ask_again(list(batch.slices))
 
     def _heed_stops(self) -> None:
-        """Where the log cannot be followed: what was taken is settled first, of all partitions; then the worker ends.
+        """Stop where the log cannot be followed, after what was taken of all partitions is settled.
 
-        What the brokers do not say is asked again, with the records read again.
+        If the brokers did not answer, the records are read again and the brokers are asked again.
         """
         for partition, error in list(self._intake.stops.items()):
             if isinstance(error, TryAgainError):
@@ -347,7 +354,7 @@ class Worker:
             self._submitted_at = now
             self._writer.submit(job)
             self._writer.give_way(_GIVE_WAY_SECONDS)
-        # Only now: to free thousands of records takes milliseconds, in which the database would wait.
+        # Not before: freeing thousands of records takes milliseconds, in which the database would wait.
         self._last = None
 
     def _next_job(self, now: float) -> Acquire | Look | Settle | None:
@@ -377,7 +384,7 @@ class Worker:
                     self._consumer.pause([partition])
 
     def _take_what_came_meanwhile(self) -> None:
-        """While the writer was busy: it would wait for a whole batch more."""
+        """Take the records that came while the writer was busy; otherwise they would wait for one more batch."""
         if self._intake.batch and not self._writer.busy and not self._waits_long() and (room := self._intake.room):
             self._intake.add(self._consumer.take(room, wait_seconds=0))
 
@@ -399,7 +406,7 @@ class Worker:
 
     def _waits_long(self) -> bool:
         if self._unproven and not self._intake.stops and self._retry is None and self._clock() >= self._retry_at:
-            # The next try is with what came meanwhile.
+            # The next try includes the records that came meanwhile.
             return self._writer.busy and self._clock() - self._submitted_at > _SLOW_SECONDS
         if self._failures or self._retry is not None or self._intake.stops:
             return True
@@ -429,7 +436,7 @@ class Worker:
         self.progress.lag = sum(self._show_lag(partition) for partition in self._assignment.all_active())
 
     def _remind(self) -> None:
-        """Tell Kafka again what was committed: a tool may have reset the group's offsets, or they expired."""
+        """Commit the settled offsets to Kafka again: a tool may have reset the group's offsets, or they expired."""
         self._remind_at = self._told_at + _REMIND_SECONDS
         if settled := self._assignment.settled_offsets():
             self._consumer.tell(settled)
@@ -450,7 +457,7 @@ class Worker:
         self.progress.joined = True
 
     def _on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """Let the batch at hand finish, so that the next owner need not fence it; it may take its time."""
+        """Let the current batch finish, so that the next owner need not fence it. This may take a few seconds."""
         log().info("revoked", partitions=sorted(map(str, partitions)))
         if self._writer.busy:
             self._writer.wait(_REVOKE_SECONDS)
@@ -488,7 +495,7 @@ class Worker:
         return not left
 
     def _drain(self) -> None:
-        """The batch at hand is finished, or abandoned to the ledger; what was only taken is dropped."""
+        """Finish the current batch, or leave its outcome to the ledger. Records that were only taken are dropped."""
         deadline = self._clock() + _DRAIN_SECONDS
         while self._writer.busy and self._clock() < deadline:
             self._writer.wait(0.1)

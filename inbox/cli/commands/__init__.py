@@ -1,1 +1,1 @@
-"""One module for each command: parse, call, print."""
+"""The commands, one module for each: parse, call, print."""

@@ -1,4 +1,4 @@
-"""`inbox adopt`: for a table that already has rows."""
+"""The command `inbox adopt`, for a table that already has rows."""
 
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def adopt(
 
 
 def document(found: Adoption) -> dict[str, Any]:
-    """The adoption as `--json` prints it."""
+    """Return the adoption as `--json` prints it."""
     return {
         "route": found.request.route,
         "table": found.request.table,

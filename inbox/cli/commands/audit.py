@@ -1,4 +1,4 @@
-"""`inbox audit`: accounts for every offset that the ledger says is settled."""
+"""The command `inbox audit`: it accounts for every offset that the ledger says is settled."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -76,9 +76,9 @@ def audit(
 ) -> int:
     """Read the topics again, beside the running sink, and account for every offset below the ledger's.
 
-    Each is applied, a duplicate, filtered, a dead letter, or its claim is missing: then the exit code is 1, and the
-    command that fixes it is told. Claims whose event the log does not have are found too. Claims are what it can see:
-    what somebody changed in your tables since it cannot.
+    Each is applied, a duplicate, filtered, a dead letter, or its claim is missing: then the exit
+    code is 1, and the command that fixes it is shown. Claims whose event the log does not have are
+    found too. The audit sees claims only: it cannot see what somebody changed in your tables since.
     """
     if quick and (from_offset is not None or until_offset is not None or place is not None or listed):
         raise click.UsageError(

@@ -1,4 +1,4 @@
-"""`inbox check`: everything that a start needs, each with its remedy."""
+"""The command `inbox check`: everything that a start needs, each with its remedy."""
 
 import sys
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ _STYLES = {Verdict.OK: "green", Verdict.ADVICE: "cyan", Verdict.FAILED: "bold re
 @properties_option
 @json_option
 def check(config: Path | None, properties: tuple[tuple[str, str], ...], as_json: bool) -> int:
-    """Tell all that stands in the way of a start, at once.
+    """Report everything that stands in the way of a start, in one go.
 
-    Each problem comes with its remedy, and nothing is changed. Without [sink] and [[routes]] it is the relay that is
-    looked at, which needs only [database], [kafka] and [outbox]. The exit code is 1 if anything is wrong, of which an
-    advice is no part, and 3 if the configuration itself cannot be used.
+    Each problem comes with its remedy, and nothing is changed. Without [sink] and [[routes]] the
+    relay is checked, which needs only [database], [kafka] and [outbox]. The exit code is 1 if
+    anything is wrong (advice does not count), and 3 if the configuration itself cannot be used.
     """
     settings = any_settings(config, properties)
     found = examine(settings) if isinstance(settings, Settings) else check_relay(settings)
@@ -62,7 +62,7 @@ def _table(findings: Sequence[Finding]) -> PlainTable:
 
 
 def _lines(findings: Sequence[Finding]) -> list[str]:
-    """A line for each check, and for each further problem of it."""
+    """Return a line for each check, and one for each further problem of a check."""
     return [
         f"{finding.verdict.value:<11}  {finding.subject}{f': {problem}' if problem else ''}"
         for finding in findings

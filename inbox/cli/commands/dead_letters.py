@@ -1,4 +1,4 @@
-"""`inbox dead-letters`: the parked events, shown and resolved."""
+"""The command `inbox dead-letters`: the parked events, shown and resolved."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -223,7 +223,7 @@ def _say(lines: Iterable[str], *, as_json: bool) -> None:
 
 
 def _end(plan: Plan, *, planned: Callable[[UnitPlan], list[str]], executed: bool, as_json: bool) -> int:
-    """What there is to say beside what was done, and the exit code."""
+    """Print what remains to be said about the plan, and return the exit code."""
     for letter in plan.resolved:
         notice(f"dead letter {letter.dead_letter_id} was {letter.state.value} before, by {letter.resolved_by}")
     if not plan.units:

@@ -1,4 +1,5 @@
-"""`inbox dev up` and `inbox demo`: real servers on this machine. What they need is in the extra `dev`."""
+"""The commands `inbox dev up` and `inbox demo`: real servers on this machine. The extra `dev` has
+what they need."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from inbox.errors import StartupError
 
 @click.group()
 def dev() -> None:
-    """What helps to develop a sink."""
+    """Tools for developing a sink."""
 
 
 @dev.command(epilog=example("inbox dev up --config inbox.toml"))
@@ -48,7 +49,7 @@ def demo(keep: bool, outbox: bool) -> int:
 
 @contextmanager
 def _extra() -> Iterator[None]:
-    """Turns the absence of a package of the extra into the sentence that fixes it."""
+    """Turn the absence of a package of the extra into an error that says how to install it."""
     try:
         yield
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""`inbox migrate`: the inbox's own schema, brought up to date."""
+"""The command `inbox migrate`: it brings the inbox's own schema up to date."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`inbox outbox`: the outbox of this database, published by others."""
+"""The command `inbox outbox`, for an outbox that another program publishes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`inbox prune`: forgets what is past its retention."""
+"""The command `inbox prune`: it removes what is past its retention."""
 
 from datetime import datetime
 from pathlib import Path
@@ -40,7 +40,7 @@ def prune(config: Path | None, execute: bool, as_json: bool) -> int:
 
 
 def document(plan: PrunePlan, done: Pruned | None) -> dict[str, Any]:
-    """The plan, and what was done, as `--json` prints it."""
+    """Return the plan, and what was done, as `--json` prints it."""
     return {
         "executed": done is not None,
         "claims": {"rows": plan.claims, "last_seen_until": timestamp(plan.claims_until)},

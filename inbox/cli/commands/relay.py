@@ -1,4 +1,4 @@
-"""`inbox relay`: the outbox to Kafka."""
+"""The command `inbox relay`: it publishes the outbox to Kafka."""
 
 from pathlib import Path
 

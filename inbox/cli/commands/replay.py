@@ -1,4 +1,4 @@
-"""`inbox replay`: goes back, while the sink runs."""
+"""The command `inbox replay`: it settles a range again while the sink runs."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -35,11 +35,11 @@ inbox replay --topic orders:0,3 --from-time 2h
 inbox replay --topic orders --from-earliest --route totals --mode force --execute --wait"""
 
 _COUNT_SECONDS, _COUNT_SECONDS_OF_EXECUTE = 20.0, 2.0
-"""How long a plan may read what it is about; who executes it has seen it."""
+"""The seconds for which a plan may read its ranges. A person who executes the plan has seen them already."""
 
 
 def _selection_options(command: Command) -> Command:
-    """What is meant, which the command gets as one `request`."""
+    """Add the options that select a range, and pass them to the command as one `request`."""
 
     @wraps(command)
     def with_request(**given: Any) -> Any:

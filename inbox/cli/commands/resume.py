@@ -1,4 +1,4 @@
-"""`inbox resume`: the way out of a halt."""
+"""The command `inbox resume`: the way out of a halt."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`inbox run`: the sink."""
+"""The command `inbox run`: it runs the sink."""
 
 import os
 import sys
@@ -69,7 +69,7 @@ def run(
 
 
 def _work(rotation: Rotation, stop: Stop, reports: int | None, *, until_end: bool, line_wanted: bool) -> None:
-    # Not above: what works is more than half of the memory, and a supervisor does without.
+    # Imported here: the worker's code is more than half of the memory, and a supervisor does without it.
     from inbox.bootstrap.tracing import traced
     from inbox.cli.run_worker import Work
 

@@ -1,4 +1,4 @@
-"""`inbox status`: where the sink stands."""
+"""The command `inbox status`: it shows the position of the sink."""
 
 from pathlib import Path
 

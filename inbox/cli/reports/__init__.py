@@ -1,1 +1,1 @@
-"""How commands show what they found."""
+"""The reports: the texts and JSON with which commands show their findings."""

@@ -1,4 +1,4 @@
-"""How an audit looks: to people, and to programs."""
+"""The report of an audit, for people and for programs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ _SHOWN = 10
 
 
 def document(found: Audit) -> dict[str, Any]:
-    """The audit as `--json` prints it."""
+    """Return the audit as `--json` prints it."""
     return {
         "ok": found.ok,
         "partitions": [_partition(part) for part in found.parts],
@@ -24,7 +24,7 @@ def document(found: Audit) -> dict[str, Any]:
 
 
 def listed_document(listed: Listed) -> dict[str, Any]:
-    """An offset as `--list` prints it."""
+    """Return an offset as `--list` prints it."""
     told = {
         "topic": listed.address.topic,
         "partition": listed.address.partition,
@@ -74,7 +74,7 @@ def _account(account: Account) -> dict[str, Any]:
 
 
 def table(found: Audit) -> PlainTable:
-    """A row for each partition."""
+    """Return a table with a row for each partition."""
     shown = _table("from", "until", "records", *(answer.value.replace("_", "-") for answer in Answer))
     for part in found.parts:
         total = part.total
@@ -85,7 +85,7 @@ def table(found: Audit) -> PlainTable:
 
 
 def lines(found: Audit) -> list[str]:
-    """What is wrong and how it is fixed, or that nothing is."""
+    """Return a line for each fault with the way to fix it, or one line that says all is well."""
     if told := [*(line for part in found.parts for line in _faults(part)), *_outsiders(found)]:
         return told
     return ["OK: every offset is accounted for. (Later changes in your own tables are not checked.)"]
@@ -132,7 +132,7 @@ def _outsiders(found: Audit) -> list[str]:
 
 
 def quick_document(parts: Sequence[QuickPart]) -> dict[str, Any]:
-    """The quick audit as `--json` prints it."""
+    """Return the quick audit as `--json` prints it."""
     return {"ok": not any(part.faults for part in parts), "partitions": [_quick_partition(part) for part in parts]}
 
 
@@ -148,7 +148,7 @@ def _quick_partition(part: QuickPart) -> dict[str, Any]:
 
 
 def quick_table(parts: Sequence[QuickPart]) -> PlainTable:
-    """A row for each partition."""
+    """Return a table with a row for each partition."""
     shown = _table("from", "until", *(ending.value.replace("_", "-") for ending in Ending))
     for part in parts:
         numbers = [part.address.partition, part.from_offset, part.until_offset, *part.total.by_ending().values()]
@@ -157,7 +157,7 @@ def quick_table(parts: Sequence[QuickPart]) -> PlainTable:
 
 
 def quick_lines(parts: Sequence[QuickPart]) -> list[str]:
-    """What does not fit, or that all does."""
+    """Return a line for each fault, or one line that says that ledger and history agree."""
     if told := [fault for part in parts for fault in part.faults]:
         return told
     return ["the ledger and its history agree; whether the log and the claims do, `inbox audit` tells"]

@@ -1,4 +1,4 @@
-"""How a plan to resolve dead letters looks, and what came of it."""
+"""The report of a plan to resolve dead letters, and of its outcome."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from inbox.store.inbox.dead_letters import State
 
 
 def plan_json(plan: Plan, action: str, outcomes: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
-    """The plan, and, where it was executed, what came of each part of it."""
+    """Return the plan as JSON, and, if it was executed, the outcome of each of its units."""
     units = [_unit_json(unit) for unit in plan.units]
     if outcomes is not None:
         units = [{**unit, **outcome} for unit, outcome in zip(units, outcomes, strict=True)]
@@ -26,7 +26,7 @@ def plan_json(plan: Plan, action: str, outcomes: Sequence[dict[str, Any]] | None
 
 
 def retried_json(outcome: Retried) -> dict[str, Any]:
-    """What a retry of one key came to."""
+    """Return the outcome of a retry of one key as JSON."""
     return {
         "applied": outcome.applied,
         "duplicate": outcome.duplicate,
@@ -37,7 +37,7 @@ def retried_json(outcome: Retried) -> dict[str, Any]:
 
 
 def retry_plan_lines(unit: UnitPlan) -> list[str]:
-    """What a retry would do with a key."""
+    """Return lines that say what a retry would do with a key."""
     chosen = sum(each.selected for each in unit.letters)
     notes = [f"{_waiting(unit)} of them waiting behind the first"] if _waiting(unit) else []
     if chosen < len(unit.letters):
@@ -48,12 +48,12 @@ def retry_plan_lines(unit: UnitPlan) -> list[str]:
 
 
 def discard_plan_lines(unit: UnitPlan) -> list[str]:
-    """What a discard would do with a key."""
+    """Return lines that say what a discard would do with a key."""
     return [f"would give up {_what(unit)}{_behind(unit)}"]
 
 
 def retried_lines(unit: UnitPlan, outcome: Retried) -> list[str]:
-    """What a retry did with a key."""
+    """Return lines that say what a retry did with a key."""
     done = {"applied": outcome.applied, "duplicate": outcome.duplicate, "filtered by the route now": outcome.filtered}
     counts = [f"{count} {name}" for name, count in done.items() if count]
     lines = [f"{_where(unit)}: {', '.join(counts) or 'none applied'}"]
@@ -65,12 +65,12 @@ def retried_lines(unit: UnitPlan, outcome: Retried) -> list[str]:
 
 
 def discarded_lines(unit: UnitPlan, count: int) -> list[str]:
-    """What a discard did with a key."""
+    """Return lines that say what a discard did with a key."""
     return [f"{_where(unit)}: {count} given up{_behind(unit)}"]
 
 
 def parking_json(parking: Parking) -> dict[str, Any]:
-    """What a person parked, or would."""
+    """Return the dead letters that a person parked, or would park, as JSON."""
     request = parking.request
     return {
         "action": "park",
@@ -93,7 +93,10 @@ def parking_json(parking: Parking) -> dict[str, Any]:
 
 
 def parking_lines(parking: Parking) -> list[str]:
-    """The same for people; a refusal is told apart from it."""
+    """Return the dead letters that a person parked, or would park, as lines.
+
+    A refusal is reported separately.
+    """
     did = "parked" if parking.executed else "would park"
     lines = []
     for route, letter in parking.letters:

@@ -1,4 +1,4 @@
-"""How dead letters look: as JSON, in a table, and one by itself."""
+"""The reports of dead letters: as JSON, as a table, and one dead letter in full."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from inbox.store.inbox.dead_letters import EventTooLargeError
 
 
 def letter_json(letter: Letter, *, payload: bool) -> dict[str, Any]:
-    """A letter, as docs/reference/commands.md has it."""
+    """Return a dead letter as docs/reference/commands.md describes it."""
     record = letter.record
     shown = {
         "id": letter.dead_letter_id,
@@ -40,7 +40,7 @@ def letter_json(letter: Letter, *, payload: bool) -> dict[str, Any]:
 
 
 def letters_table(letters: Sequence[Letter]) -> PlainTable:
-    """One line a letter; of the error its first line."""
+    """Return a table with one line for each dead letter, and the first line of its error."""
     table = PlainTable()
     table.add_columns("id", justify="right")
     table.add_columns("state", "route", "from", "key", "type", "error")
@@ -52,7 +52,7 @@ def letters_table(letters: Sequence[Letter]) -> PlainTable:
 
 
 def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
-    """All of a letter, a field a line; what an error came from is indented under it."""
+    """Return every field of a dead letter, a line each. The cause of an error is indented under the error."""
     record = letter.record
     fields = {
         "dead letter": str(letter.dead_letter_id),
@@ -128,7 +128,7 @@ def _payload_lines(letter: Letter) -> list[str]:
 
 
 def _shown(value: bytes | None) -> str:
-    """As text where it is one, with further lines indented; else in hexadecimal."""
+    """Return the value as text with further lines indented, or in hexadecimal if it is not printable text."""
     if value is None:
         return "null"
     try:

@@ -1,4 +1,4 @@
-"""How a replay looks: its plan, what became of it, and the history."""
+"""The report of a replay: its plan, its outcome, and the history of replays."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from inbox.store.inbox.replays import Mode, Replay, ReplayedRange
 
 
 def plan_json(request: Request, outcome: Outcome) -> dict[str, Any]:
-    """The plan, and the replay's id if it was begun."""
+    """Return the plan as JSON, with the replay's id if it was begun."""
     return {
         "mode": request.mode.value,
         "route": request.route,
@@ -42,7 +42,7 @@ def _step_json(step: Step, outcome: Outcome) -> dict[str, Any]:
 
 
 def plan_lines(request: Request, outcome: Outcome) -> Iterator[str]:
-    """What would be done in each partition, and whether it was."""
+    """Yield a line for each partition of the plan, and one that says whether the replay was started."""
     for step in outcome.plan.steps:
         yield _step_line(step, request.mode, outcome)
     if outcome.replay_id is not None:
@@ -81,7 +81,7 @@ def _minute(moment: datetime) -> str:
 
 
 def replay_json(found: Replay) -> dict[str, Any]:
-    """A replay with its ranges."""
+    """Return a replay with its ranges as JSON."""
     return {
         "replay_id": found.replay_id,
         "mode": found.mode.value,
@@ -108,7 +108,7 @@ def _range_json(each: ReplayedRange) -> dict[str, Any]:
 
 
 def replays_table(replays: Sequence[Replay]) -> PlainTable:
-    """A line for each range."""
+    """Return a table with a line for each range."""
     table = PlainTable()
     table.add_columns("id", justify="right")
     table.add_columns("state", "mode", "route", "partition")
@@ -133,7 +133,7 @@ def _cells(replay: Replay, each: ReplayedRange) -> list[str]:
 
 
 def shadow_json(request: Request, outcome: Outcome, found: Sequence[RouteTrial]) -> dict[str, Any]:
-    """What the routes would make of the range."""
+    """Return the results of a shadow replay by route as JSON."""
     names = ("events", "applied", "failed", "duplicate", "filtered", "fails_now", "passes_now")
     routes = [
         {
@@ -147,7 +147,7 @@ def shadow_json(request: Request, outcome: Outcome, found: Sequence[RouteTrial])
 
 
 def shadow_lines(found: Sequence[RouteTrial]) -> Iterator[str]:
-    """What the routes would make of the range, and what of that is new."""
+    """Yield lines with the results of a shadow replay by route, and how they differ from before."""
     for each in found:
         yield (
             f"route {each.route}: {each.events} events: {each.applied} would apply, {each.failed} fail, "

@@ -1,4 +1,4 @@
-"""How a status looks: to people, and to programs."""
+"""The report of a sink's status, for people and for programs."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ _UNKNOWN = "?"
 
 
 def document(found: Status) -> dict[str, Any]:
-    """The status as `--json` prints it."""
+    """Return the status as `--json` prints it."""
     return {
         "sink": found.sink,
         "schema": found.schema,
@@ -63,7 +63,7 @@ def _partition(row: PartitionRow) -> dict[str, Any]:
 
 
 def partitions_table(found: Status) -> PlainTable:
-    """A row for each partition."""
+    """Return a table with a row for each partition."""
     table = PlainTable(title=f"sink {found.sink}, schema {found.schema}")
     table.add_columns("topic")
     table.add_columns("partition", "next offset", "end offset", "lag", "rate/s", "oldest", justify="right")
@@ -83,18 +83,18 @@ def _cells(row: PartitionRow, looked_at: datetime) -> list[str]:
 
 
 def _member(owner: str | None) -> str:
-    """Host and process id; the random token behind them tells a reader nothing."""
+    """Return host and process id of an owner, without the random token, which tells a reader nothing."""
     return "nobody yet" if owner is None else owner.rpartition(":")[0] or owner
 
 
 def age_of(seconds: float) -> str:
-    """In whole seconds, as `3s` or `1:02:03`."""
+    """Return a duration in whole seconds, as `3s` or `1:02:03`."""
     whole = max(0, int(seconds))
     return f"{whole}s" if whole < 60 else str(timedelta(seconds=whole))
 
 
 def summary(found: Status) -> str:
-    """The lines below the table."""
+    """Return the lines below the table."""
     totals = ", ".join(
         f"{count} {ending.value.replace('_', '-')}" for ending, count in found.totals.by_ending().items()
     )

@@ -1,4 +1,4 @@
-"""`inbox status --watch`: looks again and again, and shows the newest."""
+"""The loop of `inbox status --watch`, which reads the status again and again and shows the newest."""
 
 import sys
 from collections.abc import Callable
@@ -18,9 +18,11 @@ from inbox.process.shutdown import Stop
 
 
 def watch_status(look: Callable[[], Status], stop: Stop, *, interval_seconds: float, as_json: bool) -> None:
-    """Until `stop` is set: live in a terminal, one JSON object a line, or one table after the other in a pipe.
+    """Show the status until `stop` is set.
 
-    A database that is away is told, and looked for again.
+    A terminal shows it live. A pipe gets one table after the other, or with `as_json` one JSON
+    object a line. An outage of the database is reported, and the status is read again after the
+    interval.
     """
     if as_json or not sys.stdout.isatty():
         _print_each(look, stop, interval_seconds, as_json=as_json)

@@ -2,10 +2,10 @@
 
     python -m inbox.dev.demo.baselines CONFIG
 
-CONFIG is JSON: `guarantee`, `bootstrap_servers`, `group`, `topic`, `database_url`. Each takes batches of records,
-applies each record in a database transaction of its own, and ends once it has met the end of every partition. They
-differ only in when Kafka is told. Everything else is as librdkafka has it: `read_committed`, and automatic commits,
-where there are any, every 5 seconds.
+CONFIG is JSON: `guarantee`, `bootstrap_servers`, `group`, `topic`, `database_url`. Each consumer takes batches
+of records, applies each record in its own database transaction, and ends once it has met the end of every
+partition. They differ only in when they commit offsets to Kafka. Everything else is librdkafka's default:
+`read_committed`, and automatic commits, if there are any, every 5 seconds.
 """
 
 import json
@@ -30,8 +30,8 @@ def consume(config: Mapping[str, str]) -> None:
         {
             "bootstrap.servers": config["bootstrap_servers"],
             "group.id": config["group"],
-            # A member with a fixed name gets its partitions back at once after a crash (KIP-345); without one the
-            # group waits for the dead member's session to time out, 45 seconds.
+            # A member with a fixed name gets its partitions back immediately after a crash (KIP-345). Without one
+            # the group waits for the dead member's session to time out, 45 seconds.
             "group.instance.id": "demo",
             "enable.auto.commit": guarantee == NONE,
             "auto.offset.reset": "earliest",
@@ -50,7 +50,7 @@ def consume(config: Mapping[str, str]) -> None:
 
 
 def _sorted(messages: Sequence[Message]) -> tuple[list[Message], set[int | None]]:
-    """Records, and the partitions whose end was met."""
+    """Return the records, and the partitions whose end was met."""
     records, ends = [], set()
     for message in messages:
         if (error := message.error()) is None:
@@ -74,7 +74,7 @@ def _take(guarantee: str, consumer: Consumer, connection: psycopg.Connection[Any
 
 
 def apply(connection: psycopg.Connection[Any], record: Message) -> None:
-    """The effect of the example's handler, without its claim."""
+    """Apply a record as the example's handler does, without its claim."""
     order = json.loads(record.value() or b"")
     event_id = dict(record.headers() or [])["event_id"]
     text = event_id.decode() if isinstance(event_id, bytes) else event_id

@@ -1,4 +1,4 @@
-"""What became of the committed events: the order service's ledger against the consumer's database. Pure."""
+"""Compare the committed events in the order service's ledger with the consumer's database: pure, no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Truth:
-    """What was committed to Kafka: the events, and the stock that is right once each was applied exactly once."""
+    """The facts committed to Kafka: the events, and the stock that is right once each was applied exactly once."""
 
     committed: frozenset[UUID]
     stock: Mapping[str, int]
@@ -15,7 +15,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Found:
-    """What a consumer's database shows: how often each event was applied, and the stock that is left."""
+    """The contents of a consumer's database: how often each event was applied, and the stock that is left."""
 
     applied: Mapping[UUID, int]
     stock: Mapping[str, int]
@@ -25,8 +25,8 @@ class Found:
 class Verdict:
     """The counts of one consumer: `applied` = `committed` - `lost` + `doubled` + `never_committed`.
 
-    `doubled` are the applications of a committed event after its first, whether a crash or the producer made it
-    come again. `never_committed` are applications of events that were in aborted transactions alone.
+    `doubled` counts the applications of a committed event after its first, whether a crash or the producer
+    repeated it. `never_committed` counts applications of events that were in aborted transactions alone.
     """
 
     committed: int

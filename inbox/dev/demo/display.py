@@ -1,4 +1,4 @@
-"""What the demo shows: progress while it continues, and one table at the end."""
+"""The output of the demo: progress while it runs, and one table at the end."""
 
 from collections.abc import Mapping, Sequence
 from typing import TextIO
@@ -16,7 +16,7 @@ _ABORTED_APPLIED = "Events that were never committed were applied, too: "
 
 
 class Display:
-    """Bars on a terminal, a line for each kill where there is none."""
+    """A display with bars on a terminal, or with a line for each kill elsewhere."""
 
     def __init__(self, out: TextIO) -> None:
         self._console = Console(file=out, highlight=False)
@@ -26,11 +26,11 @@ class Display:
         return self._console.is_terminal
 
     def say(self, text: str) -> None:
-        # a line is never broken: what is printed is for copying, too
+        # a line is never broken, since the output is also for copying
         self._console.print(text, soft_wrap=True, markup=False)
 
     def bars(self) -> Progress:
-        """Progress that goes away when it is over, and shows nothing where there is no terminal."""
+        """Return a progress display that vanishes at its end, and shows nothing without a terminal."""
         columns = (
             TextColumn("{task.description:<17}"),
             BarColumn(),

@@ -1,4 +1,4 @@
-"""One consumer on trial: started, killed at the same points as the others, and started again."""
+"""A consumer under test: started, killed at the same points as the others, and started again."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Contestant:
 
 
 class Trial:
-    """Counts what the consumer has applied by looking into its database alone."""
+    """A kill test of one consumer, which counts the applied events only by reading the consumer's database."""
 
     def __init__(self, contestant: Contestant, kill_at: Sequence[int]) -> None:
         self.guarantee = contestant.guarantee
@@ -49,19 +49,20 @@ class Trial:
 
     @property
     def applied(self) -> int:
-        """How many different events its database shows."""
+        """Return how many different events the consumer's database shows."""
         return len(self._seen)
 
     def start(self) -> None:
         self._program.start()
 
     def look(self) -> bool:
-        """Count again; kill and start again at a point that was passed. Returns whether that happened.
+        """Count again; kill and restart the consumer if it passed a point. Return whether it was killed.
 
         Raises:
             TryAgainError: the consumer failed by itself.
         """
-        # one query by primary key: a look must be cheap, for the shorter the time between looks the closer the kill
+        # one query by primary key: a look must be cheap, since a kill is the closer to its point
+        # the shorter the time between looks
         rows = self.connection.execute(
             "SELECT reservation_id, event_id FROM reservations WHERE reservation_id > %s ORDER BY 1", (self._last_row,)
         ).fetchall()

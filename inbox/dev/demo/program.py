@@ -1,4 +1,4 @@
-"""A program of the demo: started with a configuration of its own, killed, and started again."""
+"""A program of the demo, which is started with its own configuration, killed, and started again."""
 
 import os
 import sys
@@ -10,10 +10,11 @@ from inbox.errors import StartupError
 
 
 class Program:
-    """One `python -m`. It is supervised, so it cannot outlive the demo, however that ends.
+    """A `python -m` process. It is supervised, so it cannot outlive the demo, however the demo ends.
 
-    `{config}` in the arguments becomes the file that the configuration is written to: it holds the password of the
-    database, which a command line would show to everybody on the machine. `{directory}` is where that file is.
+    `{config}` in the arguments becomes the path of the configuration file. The configuration is in a file
+    because it holds the password of the database, which a command line would show to everybody on the machine.
+    `{directory}` becomes the directory of that file.
     """
 
     def __init__(self, module_arguments: Sequence[str], config_name: str, config: str) -> None:
@@ -27,7 +28,7 @@ class Program:
         except BaseException:
             self._process.close()
             raise
-        # what the user's own environment says of an inbox is not for this one
+        # settings for an inbox in the user's own environment are not meant for this one
         unset = [word for name in os.environ if name.startswith("INBOX_") for word in ("-u", name)]
         places = {"{config}": str(self.config), "{directory}": str(self.directory)}
         arguments = [places.get(argument, argument) for argument in module_arguments]
@@ -35,7 +36,7 @@ class Program:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended by itself; None while it runs."""
+        """Return the exit code with which the program ended by itself; None while it runs."""
         return self._process.exit_code
 
     def last_words(self) -> str:
@@ -45,13 +46,13 @@ class Program:
         self._process.start(self._command)
 
     def crash(self) -> None:
-        """SIGKILL, and a new start."""
+        """Send SIGKILL, and start the program again."""
         self._process.kill()
         self.kills += 1
         self.start()
 
     def close(self) -> None:
-        """End it, if it still runs, and remove its files."""
+        """End the program, if it still runs, and remove its files."""
         with suppress(StartupError):
             self._process.kill()
         self._process.close()

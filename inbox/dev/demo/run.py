@@ -24,7 +24,8 @@ WEAK_GUARANTEES = ("none", "at most once", "at least once")
 EFFECTIVELY_ONCE = "effectively once"
 GUARANTEES = (*WEAK_GUARANTEES, EFFECTIVELY_ONCE)
 
-# The last point leaves room for what a consumer may have lost by then, or it would be killed less often than others.
+# The last point leaves room for events that a consumer may have lost by then, or it would be killed less often
+# than others.
 KILL_AT_PERCENT = (15, 30, 45, 60, 75)
 
 _BOUND_SECONDS = 75.0
@@ -32,7 +33,7 @@ _LOOK_EVERY_SECONDS = 0.005
 
 
 def tell(*, keep: bool, out: TextIO, orders: int) -> int:
-    """See `inbox.dev.demo.run_demo`."""
+    """Run the demo; see `inbox.dev.demo.run_demo`."""
     display = Display(out)
     require_example()
     with interrupted_by_sigterm(), ExitStack() as stack:
@@ -81,7 +82,7 @@ def _where(stage: Stage, guarantee: str) -> dict[str, str]:
 
 
 def _run(trials: Sequence[Trial], orders: int, display: Display) -> None:
-    """All at once, until each has come to the end of the topic."""
+    """Run all consumers together, until each has come to the end of the topic."""
     deadline = time.monotonic() + _BOUND_SECONDS
     with display.bars() as bars:
         tasks = {trial.guarantee: bars.add_task(trial.guarantee, total=orders, note="") for trial in trials}
@@ -122,7 +123,7 @@ def _keep(stage: Stage, sink: Trial, display: Display) -> None:
 
 @contextmanager
 def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM does what SIGINT does."""
+    """Interrupt on SIGTERM as on SIGINT."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

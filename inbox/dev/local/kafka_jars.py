@@ -1,4 +1,4 @@
-"""Jars, as Apache Kafka's: downloaded once with jgo, kept in the user's cache directory, then used offline."""
+"""Download jars, as Apache Kafka's, once with jgo, and keep them in the user's cache directory for use offline."""
 
 import hashlib
 import json
@@ -29,9 +29,9 @@ READ_TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True)
 class JarSet:
-    """A product's jars: Maven coordinates, which come with all that they need, and the size of that.
+    """A product's jars: Maven coordinates, whose dependencies are included, and the size of the download.
 
-    `pins` are the SHA-256 digests of all of them in hexadecimal, by file name: other code is never run.
+    `pins` are the SHA-256 digests of all jars in hexadecimal, by file name: other code is never run.
     """
 
     product: str
@@ -54,18 +54,18 @@ APACHE_KAFKA = JarSet(
 
 
 def cache_directory() -> Path:
-    """Where downloads are kept: `kafka-inbox` below XDG_CACHE_HOME, else below `~/.cache`."""
+    """Return the directory of downloads: `kafka-inbox` below XDG_CACHE_HOME, else below `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kafka-inbox"
 
 
 def jars_directory(jars: JarSet = APACHE_KAFKA) -> Path:
-    """Where this very set of artifacts is kept; another set gets another directory."""
+    """Return the directory of this exact set of artifacts; another set has another directory."""
     digest = hashlib.sha256("+".join(jars.artifacts).encode()).hexdigest()[:8]
     return cache_directory() / f"{jars.product.lower().replace(' ', '-')}-{digest}"
 
 
 def recorded_jars(jars: JarSet = APACHE_KAFKA) -> list[Path] | None:
-    """The jars as recorded by an earlier download, or None when there was none or a file of it is not whole."""
+    """Return the jars that an earlier download recorded; None if there was none or a file is incomplete."""
     directory = jars_directory(jars)
     try:
         sizes: dict[str, int] = json.loads((directory / RECORD).read_text())
@@ -76,14 +76,14 @@ def recorded_jars(jars: JarSet = APACHE_KAFKA) -> list[Path] | None:
 
 
 def kafka_jars(progress: Callable[[str], None]) -> list[Path]:
-    """The jars that Apache Kafka needs; otherwise as `downloaded`."""
+    """Return the jars that Apache Kafka needs; everything else as in `downloaded`."""
     return downloaded(APACHE_KAFKA, progress)
 
 
 def downloaded(wanted: JarSet, progress: Callable[[str], None]) -> list[Path]:
-    """The jars of the set, downloaded if need be.
+    """Return the jars of the set, and download them if need be.
 
-    Raises StartupError when they are not there and cannot be had.
+    Raises StartupError if they are missing and cannot be downloaded.
     """
     if (jars := recorded_jars(wanted)) is not None:
         return jars
@@ -109,7 +109,7 @@ def downloaded(wanted: JarSet, progress: Callable[[str], None]) -> list[Path]:
 
 
 def _put_in_place(wanted: JarSet, complete: Path, target: Path) -> None:
-    """Renames, so that nobody ever sees half a download; who comes second keeps what the first one brought."""
+    """Rename the download into place, so that no process sees half of it; a later download keeps the earlier one."""
     if recorded_jars(wanted) is not None:
         return
     with suppress(OSError):
@@ -135,7 +135,7 @@ def _download(wanted: JarSet, repository: Path, complete: Path) -> None:
 
 
 def _require_pinned(wanted: JarSet, found: Sequence[Path]) -> None:
-    """Raise StartupError where what was downloaded is not, file by file, what is pinned."""
+    """Raise StartupError if the downloaded files are not exactly the pinned ones."""
     digests = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in found}
     other = sorted({name for name, _ in digests.items() ^ wanted.pins.items()})
     if other:
@@ -146,9 +146,10 @@ def _require_pinned(wanted: JarSet, found: Sequence[Path]) -> None:
 
 
 def _resolve(artifacts: Sequence[str], repository: Path) -> list[Path]:
-    """Downloads the artifacts and all they need; jgo checks each against the SHA-1 that stands beside it.
+    """Download the artifacts and their dependencies; jgo checks each file against the SHA-1 published beside it.
 
-    jgo's environments are passed over: to sort jars from modules they fetch a JDK, and we need one class path only.
+    jgo's environments are not used: they fetch a JDK to sort jars from modules, and we need only one class
+    path.
     """
     maven, parse = _jgo()
     context = maven.MavenContext(

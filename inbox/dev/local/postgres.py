@@ -36,7 +36,8 @@ class LocalPostgres(LocalServer):
     """A PostgreSQL that keeps its password across restarts, too.
 
     The superuser is `postgres`, with a generated password: wrong passwords are refused as in production.
-    `settings` go over ours, `access` are lines before those of pg_hba.conf, `files` are put into the data directory.
+    `settings` override ours, `access` are lines placed before those of pg_hba.conf, `files` are put into the
+    data directory.
     """
 
     def __init__(
@@ -57,12 +58,12 @@ class LocalPostgres(LocalServer):
 
     @property
     def address(self) -> str:
-        """The URL of the database `postgres`, with the superuser's password in it."""
+        """Return the URL of the database `postgres`, with the superuser's password in it."""
         return f"postgresql://postgres:{self._password}@{LOOPBACK}:{self.port}/postgres"
 
     @property
     def description(self) -> str:
-        """What this is, for a report's header."""
+        """Return the product, its version and origin, for a report's header."""
         return f"PostgreSQL {self._binaries.version} ({self._binaries.origin})"
 
     def _prepared(self) -> Supervised:
@@ -114,6 +115,6 @@ class LocalPostgres(LocalServer):
             "--encoding=UTF8",
             "--locale=C",
             "--data-checksums",
-            # saves the flush of empty files only: what the server writes later is flushed as in production
+            # skips the flush of empty files only: what the server writes later is flushed as in production
             "--no-sync",
         ]

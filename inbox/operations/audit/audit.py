@@ -1,4 +1,4 @@
-"""`inbox audit`: the topic read again, beside the sink, and each of its offsets accounted for."""
+"""The work of `inbox audit`: it reads the topic again, beside the sink, and accounts for each offset."""
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,14 +26,15 @@ _BATCH_BYTES = 32 * 1024 * 1024
 
 
 class RefusedError(Exception):
-    """What was asked for makes no sense; the text says what would."""
+    """A request that makes no sense. The text says which request would."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to audit: every topic of the routes unless one is named, or some of its `partitions`.
+    """A request to audit every topic of the routes, or one topic, or some of its `partitions`.
 
-    `until_offset` is exclusive; without bounds everything that the log has and the ledger says is settled.
+    `until_offset` is exclusive. Without bounds the audit covers everything that the log has and the
+    ledger says is settled.
     """
 
     topic: str | None = None
@@ -44,9 +45,10 @@ class Request:
 
 @dataclass(kw_only=True)
 class Audit:
-    """What was found so far; `notices` are what could not be found out.
+    """The findings of an audit so far. `notices` say what could not be found out.
 
-    `outsiders` are the first of `outsider_count` claims that are of none of the parts and that no sink makes.
+    `outsiders` are the first of `outsider_count` claims that belong to none of the parts and that
+    no sink makes.
     """
 
     parts: list[PartitionAudit]
@@ -65,13 +67,13 @@ class Audit:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """How many offsets are read, and of how many."""
+        """Return how many offsets are read, and the number of all offsets to read."""
         read = sum(part.at - part.from_offset for part in self.parts)
         return read, sum(part.until_offset - part.from_offset for part in self.parts)
 
 
 Watch = Callable[[Audit], None]
-"""Called with what was found so far, after each chunk of offsets."""
+"""A function that is called with the findings so far, after each chunk of offsets."""
 
 
 def audit(
@@ -82,12 +84,13 @@ def audit(
     earlier: Audit | None = None,
     listing: Listing | None = None,
 ) -> Audit:
-    """Read what the ledger says is settled, and account for it; with `earlier` continue where that one ended.
+    """Read the offsets that the ledger says are settled, and account for them.
 
-    What `listing` wants is told as it is found, in the order of the log.
+    With `earlier` the audit continues where that one ended. The answers that `listing` wants are
+    reported as they are found, in the order of the log.
 
     Raises:
-        RefusedError: what was asked for makes no sense.
+        RefusedError: the request makes no sense.
         StartupError: there is no schema, or nobody may read the topic.
         HaltError: the log is not the one that the ledger speaks of.
         TryAgainError: the database or the brokers do not answer.
@@ -108,7 +111,10 @@ def audit(
 
 @contextmanager
 def _seldom_collected(watch: Watch) -> Iterator[Watch]:
-    """The garbage collector goes round once a chunk: every event makes objects, and going round them took a third."""
+    """Run the garbage collector only once a chunk.
+
+    Every event makes objects, and the collector's rounds took a third of the time.
+    """
 
     def collect_and_watch(found: Audit) -> None:
         gc.collect()
@@ -125,7 +131,7 @@ def _seldom_collected(watch: Watch) -> Iterator[Watch]:
 
 
 class _Office:
-    """What one audit works with."""
+    """The connections and lookups with which one audit works."""
 
     def __init__(
         self, settings: Settings, connection: SinkConnection, reads: AuditReads, listing: Listing | None
@@ -139,7 +145,7 @@ class _Office:
         self._route_ids = {route.name: known[route.name] for route in settings.routes if route.name in known}
 
     def parts(self, request: Request) -> list[PartitionAudit]:
-        """The ranges to audit, by the ledger as it is now: what is settled later is not asked for."""
+        """Return the ranges to audit by the ledger as it is now. Offsets settled later are left out."""
         routes = self._settings.routes
         of_routes = {topic for route in routes for topic in route.topics}
         meant = [each for each in self._reads.bounds() if each.address.topic in of_routes]
@@ -150,7 +156,11 @@ class _Office:
         return [self._part(each, request, log_starts[each.address], owed) for each in chosen]
 
     def _require_topics(self, topics: set[str]) -> None:
-        """Asked first: to brokers that lack a topic its offsets are no more than a leader that is missing."""
+        """Raise if a topic is missing.
+
+        This is asked first, because brokers that lack a topic report its offsets as having no
+        leader.
+        """
         if absent := topics - set(self._cluster.topics(sorted(topics))):
             raise StartupError(f"the cluster has no topic {', '.join(sorted(absent))}; correct [kafka] or [[routes]]")
 
@@ -184,7 +194,7 @@ class _Office:
         self._topic_ids = {name: each.log.topic_id for name, each in found.items()}
 
     def reader(self) -> LogReader:
-        """One that passes over no gap without a reason."""
+        """Return a reader that passes over no gap without a reason."""
         kafka = self._settings.kafka
         gaps = Gaps(kafka, self._cluster, once_compacted=self._settings.sink.once_compacted)
         return LogReader(kafka, batch_bytes=_BATCH_BYTES, gaps=gaps)
@@ -202,7 +212,7 @@ class _Office:
 
     def _find_strays(self, parts: Sequence[PartitionAudit], reader: LogReader, notices: list[str]) -> None:
         for part in parts:
-            part.strays, part.stray_count = [], 0  # an interrupted audit may have found some of them
+            part.strays, part.stray_count = [], 0  # an interrupted audit may have found some already
         if differing := [part for part in parts if part.differing]:
             search = StraySearch(
                 self._reads, self._cluster, reader, self._settings.routes, self._route_ids, self._topic_ids
@@ -210,7 +220,11 @@ class _Office:
             search.run(differing, notices)
 
     def find_outsiders(self, found: Audit, request: Request) -> None:
-        """Claims that no sink makes: those of the parts are strays of theirs, others count where all are meant."""
+        """Find claims that no sink makes.
+
+        Those of the audited parts count as their strays. Others count only if the request names no
+        topic.
+        """
         if request.until_offset is not None:
             return
         parts = {part.partition_id: part for part in found.parts}
@@ -222,7 +236,7 @@ class _Office:
                 found.add_outsider(each)
 
     def _audited(self, part: PartitionAudit, owed: Mapping[tuple[int, int], int]) -> list[AuditedRoute]:
-        """The routes that take the partition's topic and were registered by a sink that started."""
+        """Return the routes that take the partition's topic and that a started sink registered."""
         return [
             AuditedRoute(route, self._route_ids[route.name], owed.get((part.partition_id, self._route_ids[route.name])))
             for route in self._settings.routes
@@ -251,7 +265,7 @@ class _Office:
                     watch(found)
 
     def _behind(self, error: UnreadableError, part: PartitionAudit) -> int:
-        """Note what cannot be read, and return where reading continues behind it."""
+        """Note what cannot be read, and return the offset at which reading continues."""
         end = error.gap
         if end is None:
             end = readable_from(self._settings.kafka, part.address, error.offset, part.until_offset)
@@ -260,7 +274,11 @@ class _Office:
 
 
 def chosen_partitions(request: Request, meant: Sequence[Bounds]) -> Iterator[Bounds]:
-    """Those of the ledger's partitions that are asked for; raises RefusedError where one is not there."""
+    """Yield the ledger's partitions that the request names.
+
+    Raises:
+        RefusedError: the ledger does not have the topic or one of the partitions.
+    """
     of_topic = [each for each in meant if request.topic in (None, each.address.topic)]
     if request.topic is not None and not of_topic:
         there = ", ".join(sorted({each.address.topic for each in meant})) or "none"

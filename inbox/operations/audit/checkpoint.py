@@ -1,4 +1,4 @@
-"""How far an audit is and what it found, as JSON that another one continues from."""
+"""The progress and findings of an audit as JSON, from which another run continues."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,16 +12,16 @@ _RANGES = ("skipped", "unread")
 
 
 class ForeignPlaceError(Exception):
-    """The place is of another audit, or of none."""
+    """A refusal: the checkpoint belongs to another audit, or to none."""
 
 
 def as_json(of: Mapping[str, Any], parts: Sequence[PartitionAudit]) -> dict[str, Any]:
-    """`of` says of which audit: only the same one may continue from it."""
+    """Return the audit as JSON. `of` names the audit: only the same audit may continue from it."""
     return {"inbox_audit": _FORM, "of": dict(of), "partitions": [_part_json(part) for part in parts]}
 
 
 def from_json(of: Mapping[str, Any], document: Any) -> list[PartitionAudit]:
-    """Raises ForeignPlaceError."""
+    """Return the audit that the JSON describes. Raises ForeignPlaceError."""
     if not isinstance(document, dict) or document.get("inbox_audit") != _FORM:
         raise ForeignPlaceError("it is not the place of an audit")
     if document["of"] != dict(of):

@@ -1,4 +1,4 @@
-"""One chunk of a log on one route: what it expects of the claims, and what each of its offsets comes to."""
+"""The comparison of one chunk of a log on one route: the claims that it expects, and an answer for each offset."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from inbox.store.inbox.audit_queries import Coordinates
 
 
 class ClaimSum(NamedTuple):
-    """How many claims, and the sum of their fingerprints: equal sums are equal sets, in whatever order."""
+    """A number of claims and the sum of their fingerprints. Equal sums mean equal sets, in any order."""
 
     claims: int = 0
     total: int = 0
 
 
 class ClaimPlace(NamedTuple):
-    """Where the claim is that has an event's id; `at` is None where that is not known (it was adopted)."""
+    """The place of the claim that has an event's id. `at` is None if it is not known (the id was adopted)."""
 
     at: Coordinates | None
 
 
 def fingerprint(event_id: bytes, offset: int) -> int:
-    """As `claims` in audit.sql computes it, a signed 64 bit integer."""
+    """Return the fingerprint of a claim, a signed 64 bit integer, as `claims` in audit.sql computes it."""
     digest = sha256(event_id + offset.to_bytes(8, "big", signed=True)).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
@@ -32,8 +32,8 @@ def fingerprint(event_id: bytes, offset: int) -> int:
 class Events:
     """The events of one route in one chunk.
 
-    `ids` and `offsets` are parallel; `without_id` are offsets of events that cannot have a claim, since they have no
-    id, and `filtered` those that the route passes over.
+    `ids` and `offsets` are parallel. `without_id` are offsets of events that cannot have a claim,
+    because they have no id. `filtered` are offsets of those that the route passes over.
     """
 
     ids: list[bytes] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Events:
     filtered: list[int] = field(default_factory=list)
 
     def expected(self, except_at: Collection[int]) -> ClaimSum:
-        """The sum of claims if every event has its own, but those at the offsets given."""
+        """Return the sum of claims if every event has its own, except those at the given offsets."""
         prints = [
             fingerprint(event_id, offset)
             for event_id, offset in zip(self.ids, self.offsets, strict=True)
@@ -53,10 +53,11 @@ class Events:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What affects the answers beside the claims.
+    """The facts that affect the answers beside the claims.
 
-    `open_letters` and `discarded` are offsets of dead letters; the route owes from `owes_from` on; claims may have
-    been removed below `horizon`; `given_up` are the ranges that a resume passed over.
+    `open_letters` and `discarded` are offsets of dead letters. The route owes an ending from
+    `owes_from` on. Claims may have been removed below `horizon`. `given_up` are the ranges that a
+    resume passed over.
     """
 
     owes_from: int
@@ -67,7 +68,8 @@ class Circumstances:
 
 
 def all_claimed(events: Events, around: Circumstances, tally: Tally) -> None:
-    """Count a chunk whose claims are exactly those expected: each event has its own, but the open letters."""
+    """Count a chunk whose claims are exactly those expected: each event has its own, except the
+    open dead letters."""
     filtered = [offset for offset in events.filtered if offset >= around.owes_from]
     tally.count(Answer.FILTERED, filtered)
     letters = [each for each in events.offsets if each in around.open_letters or each in around.discarded]
@@ -79,7 +81,9 @@ def all_claimed(events: Events, around: Circumstances, tally: Tally) -> None:
 def one_by_one(
     events: Events, unlike: Mapping[int, ClaimPlace | None], around: Circumstances, tally: Tally
 ) -> ClaimSum:
-    """Count a chunk by the claims that were found: `unlike` has, by place, events without a claim of their own.
+    """Count a chunk by the claims that were found.
+
+    `unlike` has, by index, the events without a claim of their own.
 
     Returns:
         The sum of the claims that are the events' own.
@@ -113,7 +117,7 @@ def _count_unclaimed(offsets: Sequence[int], around: Circumstances, tally: Tally
 
 
 def _unclaimed(offset: int, around: Circumstances) -> Answer | None:
-    """What an event without any claim comes to; None where the route does not owe it an ending."""
+    """Return the answer for an event without any claim, or None if the route owes it no ending."""
     if offset in around.open_letters or offset in around.discarded:
         return Answer.DEAD_LETTERED
     if offset < around.owes_from:

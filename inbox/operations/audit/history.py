@@ -1,8 +1,9 @@
-"""Compares the ledger with its own history, which is all that can be said without reading the log.
+"""The comparison of the ledger with its own history, the only check that needs no log.
 
-Every batch writes both in one transaction, and a resume notes in the history what it passes over. So each offset from
-the first to the furthest that was settled is in exactly one row of `progress`, and the counts are the ledger's, unless
-somebody changed either by hand. Claims and dead letters are not looked at.
+Every batch writes both in one transaction, and a resume notes in the history the offsets that it
+passes over. So each offset from the first to the furthest settled one is in exactly one row of
+`progress`, and the counts are the ledger's, unless somebody changed either by hand. Claims and dead
+letters are not looked at.
 """
 
 from inbox.events import Ending
@@ -10,7 +11,7 @@ from inbox.store.inbox.audit_queries import History
 
 
 def faults(history: History) -> list[str]:
-    """A sentence for each thing that does not fit."""
+    """Return a sentence for each thing that does not fit."""
     return [*_seams(history), *_edges(history), *_sums(history)]
 
 

@@ -1,4 +1,4 @@
-"""Claims whose event the log does not have, though it has what was at their offsets."""
+"""The search for claims whose event the log does not have, although it has the records at their offsets."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,9 +17,9 @@ from inbox.store.inbox.audit_queries import AuditReads, ChunkOfClaims, Claim
 
 
 class StraySearch:
-    """Looks closer at the chunks in which there are other claims than the log's events have.
+    """A closer look at the chunks that have other claims than the log's events.
 
-    `topic_ids` are those of the audited topics, `route_ids` by name.
+    `topic_ids` are those of the audited topics, `route_ids` are by name.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class StraySearch:
         self._topic_ids = topic_ids
 
     def run(self, parts: Sequence[PartitionAudit], notices: list[str]) -> None:
-        """The parts with chunks that differ; what they cannot be asked for is noted."""
+        """Search the parts that have differing chunks, and note what they cannot be asked for."""
         by_id = {part.partition_id: part for part in parts}
         compacted = self._compacted({part.address.topic for part in parts}, notices)
         starts = self._cluster.log_starts([part.address for part in parts])
@@ -63,7 +63,8 @@ class StraySearch:
         starts: dict[TopicPartition, int],
         compacted: bool,
     ) -> list[Stray]:
-        """Return the strays of a chunk; what the log deletes while it is read says nothing of its claims."""
+        """Return the strays of a chunk. Records that the log deletes during the read say nothing of
+        their claims."""
         while True:
             start = starts[part.address]
             try:
@@ -92,7 +93,7 @@ class StraySearch:
 
 
 class Strays:
-    """Finds the claims of a chunk whose event the log does not have."""
+    """A finder of the claims of a chunk whose event the log does not have."""
 
     def __init__(
         self, part: PartitionAudit, routes: Mapping[int, Route], topic_id: UUID | None, reader: LogReader
@@ -100,14 +101,17 @@ class Strays:
         self._part = part
         self._routes = routes
         self._reader = reader
-        # What a route filters today it may have taken once.
+        # A route may have taken earlier what it filters today.
         everything = [
             replace(each, types=frozenset(), target=HandlerTarget(entry_point="")) for each in routes.values()
         ]
         self._decoder = TopicDecoder(part.address.topic, topic_id, everything)
 
     def among(self, claims: Sequence[Claim], chunk: int, *, log_start: int, compacted: bool) -> Iterator[Stray]:
-        """Those that the log contradicts; in a compacted one an offset without a record says nothing."""
+        """Yield the claims that the log contradicts.
+
+        In a compacted log an offset without a record contradicts nothing.
+        """
         first = max(chunk << CHUNK_BITS, self._part.from_offset, log_start)
         end = min((chunk + 1) << CHUNK_BITS, self._part.until_offset)
         there, ids = self._events(first, end)
@@ -133,7 +137,7 @@ class Strays:
         return there, ids
 
     def _readable(self, first: int, end: int) -> Iterator[list[Record]]:
-        """What can be read between the offsets: the audit has found out where nothing can."""
+        """Yield the records between the offsets, without the ranges that the audit found unreadable."""
         place = first
         for skipped in sorted(self._part.skipped, key=lambda each: each.start):
             if place < skipped.start < end:

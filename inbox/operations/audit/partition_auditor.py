@@ -1,4 +1,4 @@
-"""One partition counted again: its records beside its claims, chunk by chunk of offsets."""
+"""The recount of one partition: its records beside its claims, chunk by chunk of offsets."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ Unlike = Mapping[int, ClaimPlace | None]
 
 @dataclass(frozen=True)
 class AuditedRoute:
-    """A route with its id; `owes_from` is None where it owes nothing of the partition."""
+    """A route with its id. `owes_from` is None if it owes no ending to the partition."""
 
     route: Route
     route_id: int
@@ -28,7 +28,8 @@ class AuditedRoute:
 
 
 class Recount:
-    """Takes the records of one partition in order, and counts a chunk of offsets once it is complete."""
+    """A recount that takes the records of one partition in order, and counts each chunk of offsets
+    when it is complete."""
 
     def __init__(
         self,
@@ -64,12 +65,12 @@ class Recount:
         self._records = 0
 
     def skip_to(self, offset: int) -> None:
-        """Drop the chunk at hand: the log does not have it any more."""
+        """Drop the current chunk: the log does not have it any more."""
         self._begin()
         self._part.at = offset
 
     def add(self, records: Sequence[Record], reached: int) -> Iterator[int]:
-        """The records up to `reached`; yields the end of each chunk that is complete and counted."""
+        """Add the records up to `reached`, and yield the end of each chunk that is complete and counted."""
         for chunk, group in groupby(records, lambda record: record.offset() >> CHUNK_BITS):
             yield from self._complete_below(chunk << CHUNK_BITS)
             self._decode(list(group))
@@ -86,7 +87,7 @@ class Recount:
         self._records += len(records)
 
     def _complete_below(self, offset: int) -> Iterator[int]:
-        """Count what there is, chunk by chunk, since claims may be where the log has no record."""
+        """Count the present records, chunk by chunk, because claims may exist where the log has no record."""
         while self._part.at < offset:
             end = min(offset, ((self._part.at >> CHUNK_BITS) + 1) << CHUNK_BITS)
             self._count(self._part.at, end)
@@ -100,20 +101,20 @@ class Recount:
         one_by_one = [each for each in self._routes if not self._as_expected(each, letters, start, end)]
         if not one_by_one:
             return
-        # What is settled, retried or given up meanwhile is seen whole or not at all.
+        # The snapshot shows each concurrent batch, retry and discard whole or not at all.
         with self._snapshot():
             letters = self._letters(start, end)
             given_up = self._reads.given_up(self._part.partition_id)
             unlike = {each.route_id: self._unlike(each) for each in one_by_one}
         # Claims are truncated after the horizon was raised, and are then gone from older snapshots too (PostgreSQL
-        # manual, 13.6): only what is read after them says whether they may be missing.
+        # manual, 13.6). Only a horizon that is read after the claims says whether they may be missing.
         self._part.horizon = max(self._part.horizon, self._reads.horizon(self._part.partition_id))
         for each in one_by_one:
             around = replace(self._around(each, letters), given_up=given_up)
             self._judge(each, around, unlike[each.route_id], start >> CHUNK_BITS)
 
     def _letters(self, start: int, end: int) -> dict[int, dict[int, State]]:
-        """By route id and offset."""
+        """Return the states of the dead letters, by route id and offset."""
         found: dict[int, dict[int, State]] = {each.route_id: {} for each in self._routes}
         for letter in self._reads.letters(self._part.partition_id, list(found), start, end):
             found[letter.route_id][letter.offset] = letter.state
@@ -131,7 +132,7 @@ class Recount:
     def _as_expected(
         self, each: AuditedRoute, letters: Mapping[int, Mapping[int, State]], start: int, end: int
     ) -> bool:
-        """Count the chunk at once, where its claims are those of its events and no others."""
+        """Count the chunk as a whole if its claims are exactly those expected; return whether they are."""
         around, events = self._around(each, letters), self._open[each.route.name]
         claims = self._claimed(each, start >> CHUNK_BITS)
         if end <= around.owes_from and not claims.claims:
@@ -145,7 +146,10 @@ class Recount:
         return ClaimSum(*self._claims.get(ChunkOfClaims(self._part.partition_id, each.route_id, chunk), (0, 0)))
 
     def _unlike(self, each: AuditedRoute) -> Unlike:
-        """Of the events without a claim of their own, by place, where the claim of their id is."""
+        """Return the place of the claim with its id for each event without a claim of its own, by index.
+
+        The value is None if no claim has the id.
+        """
         events = self._open[each.route.name]
         found = self._reads.unlike(self._part.partition_id, each.route_id, events.ids, events.offsets)
         return {place: ClaimPlace(at) if claimed else None for place, at, claimed in found}
@@ -157,7 +161,7 @@ class Recount:
 
 
 def _take(events: RouteEvents, records: Sequence[Record], into: Events) -> None:
-    """The ids and offsets alone: a chunk may be of any size in bytes."""
+    """Take the ids and offsets alone: a chunk may be of any size in bytes."""
     offsets = [record.offset() for record in events.records]
     if events.filtered:
         into.filtered += sorted({record.offset() for record in records}.difference(offsets))

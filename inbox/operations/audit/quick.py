@@ -1,4 +1,4 @@
-"""`inbox audit --quick`: the ledger held against its own history, without Kafka and without the claims."""
+"""The work of `inbox audit --quick`: it compares the ledger with its history, without Kafka and the claims."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,7 +17,7 @@ from inbox.store.schema.compatibility import require_current
 
 @dataclass(frozen=True, kw_only=True)
 class QuickPart:
-    """What the history of a partition covers and counts, and a sentence for each thing that does not fit."""
+    """A partition's history: the offsets that it covers, its counts, and a sentence for each fault in it."""
 
     address: TopicPartition
     from_offset: int
@@ -27,10 +27,10 @@ class QuickPart:
 
 
 def quick_audit(settings: Settings, request: Request) -> list[QuickPart]:
-    """All of one moment, so that a running sink is no fault.
+    """Check the histories as they are at one moment, so that a running sink causes no fault.
 
     Raises:
-        RefusedError: what was asked for makes no sense.
+        RefusedError: the request makes no sense.
         StartupError: there is no schema, or it is of another version.
         TryAgainError: the database does not answer.
     """

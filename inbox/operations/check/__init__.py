@@ -1,1 +1,1 @@
-"""`inbox check`: everything that a start needs, each problem with its remedy."""
+"""The work of `inbox check`: everything that a start needs, each problem with its remedy."""

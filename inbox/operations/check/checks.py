@@ -1,4 +1,4 @@
-"""Questions that are all asked, whatever the ones before came to, and what was found."""
+"""The questions, which are all asked whatever the earlier results are, and the findings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ BROKER_SECONDS = 5.0
 
 
 class Verdict(StrEnum):
-    """What became of a check; an advice is no failure."""
+    """The result of a check. Advice is not a failure."""
 
     OK = "ok"
     ADVICE = "advice"
@@ -26,7 +26,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One check. A problem is a sentence with its remedy; where nothing could be checked, it says why."""
+    """A finding: one check with its problems, each a sentence with its remedy.
+
+    If nothing could be checked, the finding says why.
+    """
 
     subject: str
     verdict: Verdict
@@ -34,11 +37,11 @@ class Finding:
 
 
 class UnaskedError(Exception):
-    """A question that makes no sense after what an earlier one found."""
+    """A question that makes no sense after an earlier finding."""
 
 
 class Examination:
-    """What was found so far, and the servers that later questions are put to; nothing is changed anywhere."""
+    """The findings so far, and the servers to which later questions are put. It changes nothing anywhere."""
 
     def __init__(self, database: DatabaseOptions, kafka: KafkaOptions) -> None:
         self._database = database
@@ -53,9 +56,10 @@ class Examination:
             self._connection.close()
 
     def ask(self, subject: str, question: Callable[[], object], *, when_away: str = "try again later") -> None:
-        """`when_away` is the remedy where a server does not answer, which an outage's own text lacks.
+        """Ask a question and note its result, unless it noted a finding itself.
 
-        A question that noted what it found itself is not noted once more.
+        `when_away` is the remedy for a server that does not answer, which an outage's own text
+        lacks.
         """
         noted = len(self.findings)
         try:
@@ -89,13 +93,13 @@ class Examination:
         self.ask("brokers", self.reach_brokers, when_away="start them, or correct [kafka] bootstrap.servers")
 
     def database(self) -> SinkConnection:
-        """Raises UnaskedError where there is none."""
+        """Return the server that earlier questions reached. Raises UnaskedError if there is none."""
         if self._connection is None:
             raise UnaskedError("the database cannot be asked")
         return self._connection
 
     def cluster(self) -> Cluster:
-        """Raises UnaskedError where there is none."""
+        """Return the server that earlier questions reached. Raises UnaskedError if there is none."""
         if self._cluster is None:
             raise UnaskedError("the brokers cannot be asked")
         return self._cluster
@@ -104,7 +108,7 @@ class Examination:
         self._connection = connect(self._database, application_name="inbox check", read_only=True)
 
     def reach_brokers(self) -> None:
-        """Find the cluster; raises StartupError where the brokers, or librdkafka, refuse."""
+        """Find the cluster. Raises StartupError if the brokers, or librdkafka, refuse."""
         cluster = Cluster(self._kafka, timeout_seconds=BROKER_SECONDS)
         self.cluster_id = cluster.cluster_id()
         self._cluster = cluster

@@ -1,4 +1,4 @@
-"""Advice on `event_id = "key"`, which is right only where each event has a key of its own."""
+"""The advice on `event_id = "key"`, which is right only if each event has a key of its own."""
 
 from collections.abc import Collection
 
@@ -27,7 +27,7 @@ def advice_on_keys(settings: Settings, compacted: Collection[str] = ()) -> list[
 
 
 def _sign_of_more(route: Route, compacted: Collection[str]) -> str | None:
-    """Say what suggests that a key has several events; None where nothing does."""
+    """Return what suggests that a key has several events, or None."""
     if not isinstance(route.target, HandlerTarget) and route.target.mode in _OVERWRITING:
         return f'mode "{route.target.mode.value}" is for rows that several events write'
     topics = [topic for topic in route.topics if topic in compacted]

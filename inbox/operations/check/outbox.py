@@ -1,4 +1,4 @@
-"""What publishing needs: a producer, and topics that keep what they are given."""
+"""The check of what publishing needs: a producer, and topics that keep the records sent to them."""
 
 from contextlib import closing
 from functools import partial
@@ -20,7 +20,7 @@ from inbox.store.schema.compatibility import require_outbox
 
 
 def check_relay(settings: RelaySettings) -> list[Finding]:
-    """What the start of a relay would find, where the configuration has no sink."""
+    """Return the findings that the start of a relay would meet, for a configuration without a sink."""
     with closing(Examination(settings.database, settings.kafka)) as examination:
         examination.find_database()
         examination.ask(f"outbox in {settings.database.schema}", lambda: _require_outbox(examination, settings))
@@ -40,7 +40,7 @@ def check_relay(settings: RelaySettings) -> list[Finding]:
 
 
 def check_existing(examination: Examination, outbox: OutboxOptions) -> None:
-    """Whether a table of the user's fits what `[outbox]` says of it, if it is one."""
+    """Check that an external table fits what `[outbox]` says of it, if there is one."""
     if (existing := outbox.existing) is None:
         return
     subject = f"table {existing.table}"
@@ -55,7 +55,7 @@ def check_existing(examination: Examination, outbox: OutboxOptions) -> None:
 def check_publishing(
     examination: Examination, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str
 ) -> None:
-    """The producer, and each topic that events wait for or that is named."""
+    """Check the producer, and each topic that is named or for which events wait."""
     examination.ask("producer", lambda: EventProducer(kafka, lambda *_: None).discard())
     _check_topics(examination, schema, kafka, outbox, *topics)
 
@@ -63,9 +63,9 @@ def check_publishing(
 def check_capture_topics(
     examination: Examination, database: DatabaseOptions, kafka: KafkaOptions, outbox: OutboxOptions
 ) -> None:
-    """Check the topics that the printed connector sends to: that of its heartbeats, and those of the events.
+    """Check the topics of the printed connector: that of its heartbeats, and those of the events.
 
-    Kafka Connect sends as a user of its own, whose rights nobody here can ask for.
+    Kafka Connect sends as a user of its own, whose rights cannot be asked for here.
     """
     examination.ask("heartbeat topic", lambda: _find_heartbeats(examination, heartbeat_topic(database), kafka))
     _check_topics(examination, database.schema, kafka, outbox)
@@ -89,7 +89,11 @@ def _check_topics(
 
 
 def _require_this_version(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> None:
-    """What is wrong with the schema was found before; a query would only say that a table is not there."""
+    """Raise if the schema holds no outbox of this version.
+
+    An earlier question reports what is wrong with the schema. A query would only say that a table
+    does not exist.
+    """
     if outbox.existing is not None:
         return
     try:
@@ -131,7 +135,11 @@ def _judge(
     ours: bool,
     advises: bool = True,
 ) -> None:
-    """`ours`: it is a producer of this configuration that sends; `advises`: what does not stop it is told, too."""
+    """Compare a topic's configuration with what publishing to it needs.
+
+    `ours`: a producer of this configuration sends to the topic. `advises`: report also what does
+    not stop the producer.
+    """
     examination.cluster()
     try:
         terms = PublishingTopics(kafka, timeout_seconds=BROKER_SECONDS).terms(topic, by_this_user=ours)
@@ -147,7 +155,7 @@ def _judge(
 
 
 def require_capture(connection: SinkConnection, options: DatabaseOptions) -> None:
-    """Raises StartupError with one line for each thing that the connector lacks in the database."""
+    """Raise StartupError with one line for each thing that the connector lacks in the database."""
     if problems := capture_of(options).problems(connection):
         raise StartupError("\n".join(problems))
 

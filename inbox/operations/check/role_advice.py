@@ -1,4 +1,4 @@
-"""What `inbox check` says of a sink's role that may more than it needs, and of what the owner keeps in spite of it."""
+"""The advice on a sink's role that may do more than it needs, and on what the owner keeps in spite of it."""
 
 from inbox.operations.retention_periods import overruled
 from inbox.settings import RetentionLimits
@@ -8,7 +8,7 @@ from inbox.store.privileges.check import excess_rights, role_of
 
 
 def advice_on_role(connection: SinkConnection, schema: str) -> list[str]:
-    """Return a sentence where the role may remove or rewrite what was recorded."""
+    """Return a sentence if the role may remove or rewrite what was recorded."""
     excess = excess_rights(connection, schema)
     if excess is None:
         return []

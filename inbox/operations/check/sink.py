@@ -1,4 +1,4 @@
-"""Everything that a start needs, looked at all at once; nothing is changed anywhere."""
+"""The check of everything that a start needs, all in one go. It changes nothing anywhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -32,7 +32,10 @@ from inbox.store.tables.writer import TableWriter
 
 
 def check(settings: Settings) -> list[Finding]:
-    """What a start would find, in the order in which it would ask; reading the settings was the first."""
+    """Return the findings that a start would meet, in the order in which it would ask.
+
+    The settings have been read already, which is the first question.
+    """
     examination = _Examination(settings)
     with closing(examination):
         examination.run()
@@ -48,7 +51,7 @@ def _of_open_schema(schema: str, role: str) -> str:
 
 
 class _Examination(Examination):
-    """What a sink needs; later questions need what earlier ones found."""
+    """The checks of what a sink needs. Later questions need the findings of earlier ones."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.database, settings.kafka)
@@ -102,7 +105,7 @@ class _Examination(Examination):
         try:
             found = open_schemas(self.database())
         except (UnaskedError, InboxError):
-            return  # what there is to say of the database is said
+            return  # the database is reported already
         if advice := [_of_open_schema(*each) for each in found]:
             self.findings.append(Finding("search path", Verdict.ADVICE, advice))
 
@@ -115,7 +118,7 @@ class _Examination(Examination):
             of_role = advice_on_role(connection, schema)
             of_retention = advice_on_retention(connection, schema, settings.retention)
         except InboxError:
-            return  # the rights were asked for
+            return  # the rights were checked already
         findings = {"rights beyond need": of_role, "retention": of_retention}
         self.findings.extend(Finding(subject, Verdict.ADVICE, advice) for subject, advice in findings.items() if advice)
 
@@ -147,7 +150,10 @@ class _Examination(Examination):
         self._topics.update(found)
 
     def _advise_on_gaps(self) -> None:
-        """Whether a gap in a log is due to compaction is asked of the topic's configuration."""
+        """Advise if the user may not read a topic's configuration.
+
+        The configuration says whether a gap in the log is due to compaction.
+        """
         problems = []
         for name in self._topics:
             try:
@@ -173,7 +179,7 @@ class _Examination(Examination):
         try:
             roles = Ledger(self._settings.database.schema).hidden_owners(connection, topics)
         except InboxError:
-            return  # the next question finds it
+            return  # the next question reports it
         if roles:
             problem = hidden_owners_remedy(connection, roles)
             self.findings.append(Finding("sessions of other workers", Verdict.ADVICE, [problem]))
@@ -195,7 +201,7 @@ class _Examination(Examination):
             raise StartupError("\n".join(problems))
 
     def _misfits(self, connection: SinkConnection, cluster: Cluster) -> Iterator[str]:
-        """Whose the ledger is, and for each topic whether the log is still the one that it speaks of."""
+        """Yield an error text if the ledger belongs to another sink, and for each topic with another log."""
         schema, settings = self._settings.database.schema, self._settings
         identity = sink_identity(settings, self.cluster_id)
         questions: list[Callable[[], object]] = [lambda: Register(schema).review(connection, identity)]

@@ -1,4 +1,4 @@
-"""Advice on connections to other machines that carry logins and events in plain text, or to anybody who answers."""
+"""The advice on connections to other machines that are in plain text, or that trust any server."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -17,7 +17,7 @@ _OFF = ("false", "f", "0")
 
 
 def advice_on_database(transport: Transport) -> list[str]:
-    """Return a sentence where a connection to another machine is less than TLS with a checked certificate."""
+    """Return a sentence if a connection to another machine is less than TLS with a checked certificate."""
     away = [host for host in transport.hosts if not _is_loopback(host)]
     if not away or transport.is_encrypted or transport.sslmode not in _DATABASE:
         return []
@@ -28,7 +28,7 @@ def advice_on_database(transport: Transport) -> list[str]:
 
 
 def advice_on_brokers(kafka: KafkaOptions) -> list[str]:
-    """Return a sentence for each way in which connections to brokers elsewhere can be read, or led astray."""
+    """Return a sentence for each way in which connections to brokers elsewhere can be read or diverted."""
     given = kafka.properties
     away = [host for host in map(_host, given.get("bootstrap.servers", "").split(",")) if host]
     away = [host for host in away if not _is_loopback(host)]
@@ -63,7 +63,10 @@ def _of_protocol(protocol: str, hosts: str, kafka: KafkaOptions) -> Iterator[str
 
 
 def _host(server: str) -> str:
-    """The host of one of `bootstrap.servers`: `host`, `host:port`, `[::1]:port`, each perhaps behind `PROTOCOL://`."""
+    """Return the host of an entry of `bootstrap.servers`.
+
+    Its forms are `host`, `host:port` and `[::1]:port`, each perhaps after `PROTOCOL://`.
+    """
     address = server.strip().rpartition("://")[2]
     if address.startswith("["):
         return address[1:].partition("]")[0]

@@ -1,1 +1,1 @@
-"""`inbox dead-letters`: what a person does with dead letters."""
+"""The work of `inbox dead-letters`: what a person does with dead letters."""

@@ -1,4 +1,4 @@
-"""`inbox dead-letters park`: one event that is not settled yet is made a dead letter by a person."""
+"""The work of `inbox dead-letters park`: a person makes one unsettled event a dead letter."""
 
 import threading
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class ParkRequest:
-    """The event that a person means, and why; `route` is the only route that it is parked for, None for all."""
+    """A request to park an event, with the reason. `route` limits it to one route, None means all."""
 
     at: TopicPartition
     offset: int
@@ -42,7 +42,7 @@ class ParkRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Parking:
-    """The plan, executed or not: the letters by the names of their routes, or why there are none."""
+    """The plan of a parking, executed or not: the dead letters by route name, or the reason why there are none."""
 
     request: ParkRequest
     letters: Sequence[tuple[str, DeadLetter]] = ()
@@ -51,11 +51,11 @@ class Parking:
 
 
 class _RefusedError(Exception):
-    """Why the event cannot be parked."""
+    """A refusal, with the reason why the event cannot be parked."""
 
 
 def park(settings: Settings, request: ParkRequest, *, execute: bool, by: str | None) -> Parking:
-    """Plan, and with `execute` park the event in one transaction; the running sink sees it within seconds.
+    """Plan the parking, and with `execute` do it in one transaction. The running sink sees it within seconds.
 
     Raises:
         StartupError: there is no schema, or nobody may read the topic.
@@ -69,7 +69,7 @@ def park(settings: Settings, request: ParkRequest, *, execute: bool, by: str | N
                 clerk = _Clerk(connection, settings, request)
                 letters = clerk.letters(by or this_person(connection))
             if execute:
-                # A deadlock with the sink, which takes its locks in another order, is tried again.
+                # After a deadlock with the sink, which takes its locks in another order, parking is tried again.
                 patiently(lambda: clerk.park(letters), _PATIENCE_SECONDS, threading.Event())
         except _RefusedError as refusal:
             return Parking(request=request, refusal=str(refusal))
@@ -77,7 +77,7 @@ def park(settings: Settings, request: ParkRequest, *, execute: bool, by: str | N
 
 
 class _Clerk:
-    """Looks at the ledger and the log for one request."""
+    """A reader of the ledger and the log for one request."""
 
     def __init__(self, connection: SinkConnection, settings: Settings, request: ParkRequest) -> None:
         self._connection = connection
@@ -89,7 +89,7 @@ class _Clerk:
         self._reads = AuditReads(connection, schema, bits=0)
 
     def letters(self, by: str) -> list[tuple[str, DeadLetter]]:
-        """Return the letters to write, by route."""
+        """Return the dead letters to write, by route."""
         row, request = self._unsettled(), self._request
         routes = [each for each in self._settings.routes if request.route in (None, each.name)]
         decoder = TopicDecoder(request.at.topic, row.topic_id, routes)
@@ -123,7 +123,7 @@ class _Clerk:
         return letters
 
     def park(self, letters: Sequence[tuple[str, DeadLetter]]) -> None:
-        """Write the letters, under the ledger's lock."""
+        """Write the dead letters under the ledger's lock."""
         with transaction(self._connection):
             self._ledger.lock(self._connection, letters[0][1].partition_id)
             self._unsettled()
@@ -132,7 +132,7 @@ class _Clerk:
             self._ledger.raise_epoch(self._connection, letters[0][1].partition_id)
 
     def _unsettled(self) -> Holding:
-        """Return the partition's row, which stands at or before the event."""
+        """Return the partition's row, whose next offset is at or before the event."""
         request = self._request
         rows = self._ledger.look(self._connection, [request.at.topic])
         row = next((row for row in rows if row.address == request.at), None)

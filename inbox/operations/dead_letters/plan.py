@@ -1,4 +1,4 @@
-"""Dead letters, read and planned for; nothing here changes one."""
+"""The reading of dead letters and the plans for them. Nothing here changes a dead letter."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,7 +18,10 @@ from inbox.store.schema.compatibility import require_current
 
 @dataclass(frozen=True, kw_only=True)
 class UnitPlan:
-    """What is resolved in one transaction, at least one letter; `behind`: what a discard leaves open of the key."""
+    """The dead letters that one transaction resolves, at least one.
+
+    `behind` are the dead letters of the key that a discard leaves open.
+    """
 
     unit: Unit
     letters: Sequence[Concerned]
@@ -26,13 +29,13 @@ class UnitPlan:
 
     @property
     def first(self) -> Concerned:
-        """The letter that is resolved first."""
+        """Return the dead letter that is resolved first."""
         return self.letters[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`unknown` ids are of no letter; `resolved` were retried or discarded before."""
+    """A plan for dead letters. `unknown` ids belong to none; `resolved` ones were retried or discarded before."""
 
     units: Sequence[UnitPlan]
     unknown: Sequence[int]
@@ -42,7 +45,7 @@ class Plan:
 def read_letters(
     options: DatabaseOptions, selection: Selection, *, resolved_too: bool, whole: bool
 ) -> Iterator[Letter]:
-    """The letters that fit, as of one moment, in the order of route, partition, key and offset.
+    """Return the selected dead letters as of one moment, in the order of route, partition, key and offset.
 
     Raises:
         StartupError: there is no schema, or it is of another version.
@@ -55,10 +58,13 @@ def read_letters(
 
 
 def plan_retry(settings: Settings, selection: Selection) -> Plan:
-    """A key is applied whole, since no event may overtake an earlier one; each letter alone where `order` is "none".
+    """Return the plan of a retry of the selected dead letters.
+
+    A key is applied whole, because no event may overtake an earlier one. With `order` "none" each
+    dead letter is applied alone.
 
     Raises:
-        StartupError: as `read_letters`; or the configuration lacks the route of a letter.
+        StartupError: as `read_letters`; or the configuration lacks the route of a dead letter.
         TryAgainError: as `read_letters`.
     """
     by_key = settings.failures.order is not Order.NONE
@@ -73,7 +79,7 @@ def plan_retry(settings: Settings, selection: Selection) -> Plan:
 
 
 def plan_discard(options: DatabaseOptions, selection: Selection) -> Plan:
-    """The letters that are meant, and no other of their keys.
+    """Return the plan of a discard of the selected dead letters, and of no other of their keys.
 
     Raises:
         StartupError, TryAgainError: as `read_letters`.
@@ -99,7 +105,7 @@ def _plan(
 
 
 def _keys(letters: Sequence[Concerned]) -> Iterator[list[Concerned]]:
-    """Those of one key together; one without a key alone."""
+    """Yield the dead letters of each key together, and each dead letter without a key alone."""
     for (_, _, key), group in groupby(letters, key=lambda each: (each.route_id, each.partition_id, each.key)):
         if key is None:
             yield from ([each] for each in group)

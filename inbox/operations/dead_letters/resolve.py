@@ -1,4 +1,4 @@
-"""Dead letters, retried and discarded beside a running sink."""
+"""The retry and the discard of dead letters beside a running sink."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -26,15 +26,15 @@ from inbox.store.tables.writer import TableWriter
 _Answer = TypeVar("_Answer")
 
 _PATIENCE_SECONDS = 60.0
-"""How long an outage is waited out; a deadlock with the sink, which takes its locks in another order, is one too."""
+"""The time for which an outage, or a deadlock with the sink (whose lock order differs), is waited out."""
 
 
 def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, Retried]]:
-    """Applies what is planned, a transaction each; what is told is committed.
+    """Apply the planned dead letters, one transaction for each unit. A yielded result is committed.
 
     Raises:
         StartupError: a handler, a table or a right is missing; nothing was changed.
-        TryAgainError: the database stayed away, or a handler says again and again that something else does.
+        TryAgainError: the database stayed away, or a handler kept raising it for another service.
         HaltError: a handler ended the transaction.
     """
     routes = {route.name: route for route in settings.routes}
@@ -50,7 +50,9 @@ def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[U
 
 
 def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, int]]:
-    """Gives up what is planned, a transaction each, and tells how many letters were still open.
+    """Discard the planned dead letters, a transaction for each unit.
+
+    Yields how many of the unit were still open.
 
     Raises:
         TryAgainError: the database stayed away.
@@ -65,7 +67,7 @@ def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator
 
 
 class _Office:
-    """A desk, opened again when its connection broke."""
+    """A desk that is opened again when its connection breaks."""
 
     def __init__(self, options: DatabaseOptions, limits: FailureLimits, by: str | None) -> None:
         self._options = options
@@ -90,7 +92,10 @@ class _Office:
             self._connection.close()
 
     def ask(self, action: Callable[[LetterDesk], _Answer]) -> _Answer:
-        """What the desk answers, once it does: who asks again finds what is open then."""
+        """Return the desk's answer, asking again during an outage.
+
+        A repeated question finds the dead letters that are open then.
+        """
         return patiently(lambda: action(self._open()), _PATIENCE_SECONDS, threading.Event())
 
     def _open(self) -> LetterDesk:
@@ -107,7 +112,8 @@ class _Office:
 
 
 def bind_routes(settings: Settings, connection: SinkConnection, wanted: Mapping[str, int]) -> Mapping[str, BoundRoute]:
-    """The routes of this name, with what they do; each has the id that its letters name."""
+    """Return the routes of these names bound to their handlers or tables. Each has the id that its
+    dead letters name."""
     routes = [route for route in settings.routes if route.name in wanted]
     handlers = {route.name: load_handler(name) for route, name in handler_routes(routes)}
     with starting("preparing the routes"):

@@ -1,8 +1,9 @@
-"""Dead letters resolved while the sink runs: applied in order after all, or given up.
+"""The resolution of dead letters while the sink runs: applied in order after all, or given up.
 
-One transaction for each key of a route and partition. It locks the partition's row of the ledger first, so that no
-batch of the partition commits between what is read here and what is done, and ends by raising the owner epoch: a
-worker that settled by the old list of parked keys is fenced, and reads the new one when it acquires the partition.
+Each key of a route and partition has one transaction. It first locks the partition's row of the
+ledger, so that no batch of the partition commits between what is read here and what is done. It
+ends by raising the owner epoch: a worker that settled by the old list of parked keys is fenced, and
+reads the new list when it acquires the partition.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """What one transaction resolves: the letters of a key, or, where `key` is None, those with these ids."""
+    """The dead letters of one transaction: those of a key, or, if `key` is None, those with these ids."""
 
     route_id: int
     partition_id: int
@@ -41,10 +42,10 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Retried:
-    """What became of a unit.
+    """The outcome of a retry of a unit.
 
-    `filtered`: the route as it is configured now passes them over. `failed` are ids with the new error; `waiting` still
-    stand behind such a one.
+    `filtered` dead letters are passed over by the route as it is configured now. `failed` are ids
+    with the new error. `waiting` dead letters still wait behind a failed one.
     """
 
     applied: int = 0
@@ -64,7 +65,7 @@ class Retried:
 
 
 class LetterDesk:
-    """Resolves dead letters on one connection; `by` is who does."""
+    """A desk that resolves dead letters on one connection. `by` is the person who does so."""
 
     def __init__(
         self, connection: SinkConnection, session: HandlerSession, *, schema: str, limits: FailureLimits, by: str
@@ -75,16 +76,16 @@ class LetterDesk:
         self._dead_letters = DeadLetters(schema)
         self._processed = Processed(schema)
         self._by = by
-        # Behind savepoints, always: a failed attempt must not give up the lock on the ledger.
+        # Always with savepoints: a failed attempt must not give up the lock on the ledger.
         self._transaction = BatchTransaction(connection, handlers=True)
         ordered = replace(limits, order=Order.KEY)
         self._attempts = Attempts(connection, session, self._transaction, self._processed, ordered)
 
     def retry(self, unit: Unit, route: Route, bound: BoundRoute, *, at_most: int) -> Retried:
-        """Apply the open letters of the unit in order, up to the first that fails again.
+        """Apply the open dead letters of the unit in order, up to the first that fails again.
 
         Raises:
-            TryAgainError: an outage; ask again, the letters that are open then are the answer.
+            TryAgainError: an outage; ask again, and the dead letters that are open then are tried.
             HaltError: a handler ended the transaction.
         """
         total = Retried()
@@ -101,10 +102,14 @@ class LetterDesk:
                 return total
 
     def discard(self, unit: Unit) -> int:
-        """Give up the letters of the unit that are still open; their claims keep a producer's duplicates out.
+        """Give up the dead letters of the unit that are still open. Their claims keep a producer's
+        duplicates out.
 
         Returns:
-            How many were given up. Raises TryAgainError as `retry`.
+            How many were given up.
+
+        Raises:
+            TryAgainError: as `retry`.
         """
         return self._locked(unit, lambda: self._give_up(unit))
 
@@ -124,7 +129,7 @@ class LetterDesk:
                 self._processed.follow(self._connection)
                 done = action()
                 self._transaction.check_unbroken(self._ledger.raise_epoch(self._connection, unit.partition_id))
-                # The claims hold off a switch to another generation from now on, so one that came before is seen.
+                # From now on the claims hold off a switch to another generation, so an earlier switch is seen.
                 if self._processed.is_of_youngest(self._connection):
                     self._transaction.commit()
                     return done
@@ -166,7 +171,7 @@ class LetterDesk:
     def _give_up(self, unit: Unit) -> int:
         ids: list[int] = []
         known: list[tuple[bytes, int, bytes, int]] = []
-        # One after the other: together they may be more than fits into memory.
+        # One after the other: together they may not fit into memory.
         for letter in self._letters.still_open(self._connection, unit.ids):
             ids.append(letter.dead_letter_id)
             if letter.event_id is not None:
@@ -179,7 +184,10 @@ class LetterDesk:
 
 
 def _column(letters: Sequence[Letter], route: Route) -> Column:
-    """What the route as it is configured now makes of the letters: those that it passes over are left out."""
+    """Return the events that the route, as it is configured now, makes of the dead letters.
+
+    Dead letters that the route passes over are left out.
+    """
     column = Column()
     for letter in letters:
         topic = letter.record.topic()
@@ -194,7 +202,7 @@ def _column(letters: Sequence[Letter], route: Route) -> Column:
             refusal = EventTooLargeError(letter.error)
         if refusal is not None:
             column.refused[len(column)] = refusal
-        # The id that it was parked with is the one that its duplicates have.
+        # The duplicates have the id with which the event was parked.
         column.ids.append(letter.event_id or events.ids[0])
         column.types.append(events.types[0])
         column.records.append(letter.record)

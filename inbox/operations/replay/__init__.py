@@ -1,1 +1,1 @@
-"""`inbox replay`: settling a range of offsets again."""
+"""The work of `inbox replay`: settling a range of offsets again."""

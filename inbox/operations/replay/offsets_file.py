@@ -1,7 +1,7 @@
-"""Offsets in the form that `kafka-consumer-groups --reset-offsets --export` writes and `--from-file` reads.
+"""The form of offsets that `kafka-consumer-groups --reset-offsets --export` writes and `--from-file` reads.
 
-One line a partition: `topic,partition,offset`, or `group,topic,partition,offset` where several groups were exported
-(Apache Kafka, `CsvUtils`). There is no header; a long name may be quoted.
+A partition has one line: `topic,partition,offset`, or `group,topic,partition,offset` if several
+groups were exported (Apache Kafka, `CsvUtils`). There is no header. A long name may be quoted.
 """
 
 import csv
@@ -13,11 +13,11 @@ from inbox.operations.private_file import write_private
 
 
 class ListError(Exception):
-    """The file is not one; the text says where, and what was expected."""
+    """A refusal of a file that is not such a list. The text says where, and what was expected."""
 
 
 def read_offsets(path: Path, group: str) -> dict[TopicPartition, int]:
-    """The offsets of `group`; what a file with several groups has of others is passed over.
+    """Return the offsets of `group`. Those of other groups in the file are passed over.
 
     Raises:
         ListError: the file cannot be read, a line is of another form, or none is of the group.
@@ -41,7 +41,7 @@ def read_offsets(path: Path, group: str) -> dict[TopicPartition, int]:
 
 
 def write_offsets(path: Path, offsets: Mapping[TopicPartition, int]) -> None:
-    """Raises ListError where the file cannot be written."""
+    """Write the offsets to the file. Raises ListError if the file cannot be written."""
     lines = [f"{at.topic},{at.partition},{offset}\n" for at, offset in sorted(offsets.items())]
     try:
         write_private(path, "".join(lines).encode())

@@ -1,4 +1,4 @@
-"""What a replay would go over, and why it must not: pure, decided from the ledger and the logs as they are."""
+"""The plan of a replay and the reasons to refuse it: pure, decided from the ledger and the logs as they are."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,33 +12,33 @@ from inbox.store.inbox.replays import Mode, Range, RunningRange
 
 @dataclass(frozen=True)
 class AtOffset:
-    """This offset, in each partition."""
+    """A start or an end at this offset in each partition."""
 
     offset: int
 
 
 @dataclass(frozen=True)
 class AtTime:
-    """The first offset of that time or later."""
+    """A start or an end at the first offset of that time or later."""
 
     time: datetime
 
 
 @dataclass(frozen=True)
 class Earliest:
-    """The log start."""
+    """A start at the log start."""
 
 
 @dataclass(frozen=True)
 class ShiftedBy:
-    """So many offsets from where the ledger stands, back where it is negative; not beyond the log start."""
+    """A start so many offsets from the ledger's next offset, back if negative, but not beyond the log start."""
 
     count: int
 
 
 @dataclass(frozen=True)
 class Listed:
-    """An offset for each of these partitions, and no others."""
+    """A start at an offset for each of these partitions, and no others."""
 
     offsets: Mapping[TopicPartition, int]
 
@@ -49,9 +49,10 @@ End = AtOffset | AtTime
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to go over again: `until` is exclusive and, where it is None, where the ledger stands.
+    """A request to settle a range again. `until` is exclusive; None means the ledger's next offset.
 
-    `partitions` is None for all of the topic; both are None where the start lists partitions. `route`: that one alone.
+    `partitions` is None for all of the topic. Both `topic` and `partitions` are None if the start
+    lists partitions. `route` limits the replay to that route.
     """
 
     start: Start
@@ -63,7 +64,7 @@ class Request:
 
     @property
     def topics(self) -> list[str]:
-        """Every topic that is meant."""
+        """Return every topic that the request names."""
         if isinstance(self.start, Listed):
             return sorted({at.topic for at in self.start.offsets})
         return [self.topic] if self.topic is not None else []
@@ -73,10 +74,10 @@ class Request:
 class Facts:
     """The ledger and the logs of the topics.
 
-    `routes` are the topics of each route that is configured, `registered` the routes with which the sink was started.
-    `from_times` and `until_times` are the offsets that the
-    brokers gave for times. `running` and `horizons` go by partition id: what goes over a partition now, and the offset
-    below which claims may have been removed.
+    `routes` are the topics of each configured route, `registered` the routes with which the sink
+    was started. `from_times` and `until_times` are the offsets that the brokers gave for times.
+    `running` and `horizons` go by partition id: the replay that runs on a partition now, and the
+    offset below which claims may have been removed.
     """
 
     known: Sequence[KnownPartition]
@@ -91,7 +92,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one partition goes through: the ledger goes back from `known.next_offset` to `from_offset`."""
+    """A step of the replay: the ledger of one partition goes back from `known.next_offset` to `from_offset`."""
 
     known: KnownPartition
     from_offset: int
@@ -107,18 +108,21 @@ class Step:
 
     @property
     def offsets(self) -> int:
-        """How many it goes over; with a record each, or without."""
+        """Return the number of offsets that the step covers, with or without a record each."""
         return self.until_offset - self.from_offset
 
     @property
     def back(self) -> int:
-        """How many offsets the sink goes back."""
+        """Return the number of offsets that the sink goes back."""
         return self.known.next_offset - self.from_offset
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`refusals` are sentences, each with the choice; where there is one, nothing is done. `notes` are beside it."""
+    """The plan of a replay. `refusals` are sentences, each with the choice; if there is one, nothing is done.
+
+    `notes` are remarks beside the plan.
+    """
 
     steps: Sequence[Step] = ()
     refusals: Sequence[str] = ()
@@ -126,7 +130,7 @@ class Plan:
 
 
 def plan(request: Request, facts: Facts) -> Plan:
-    """A step for each partition that is meant and has anything to go over."""
+    """Return a plan with a step for each requested partition that has anything to settle again."""
     refusals = [*_wrong_routes(request, facts), *_wrong_places(request, facts)]
     if refusals:
         return Plan(refusals=refusals)
@@ -209,7 +213,7 @@ def _start(known: KnownPartition, request: Request, facts: Facts) -> int:
         case AtOffset(offset):
             return offset
         case AtTime():
-            # What is younger than all that was settled is nothing to go over.
+            # Offsets after the settled ones are not replayed.
             return min(facts.from_times[known.address], known.next_offset)
         case Earliest():
             return log_start

@@ -1,4 +1,4 @@
-"""What is in the ranges of a replay: read from the log and looked up among the claims, as far as time allows."""
+"""The contents of a replay's ranges: read from the log and looked up among the claims, as far as time allows."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,10 +27,10 @@ _TIMES_SECONDS = 5.0
 
 @dataclass(kw_only=True)
 class Count:
-    """What a range holds: records, and, summed over the routes, what became of their events.
+    """The contents of a range: the number of records, and the fates of their events summed over the routes.
 
-    `applied` took effect from there and `duplicate`s did from elsewhere; `dead_letters` are open; `lacking` have no
-    claim, and would run.
+    `applied` took effect from their own offset and `duplicate` from elsewhere. `dead_letters` are
+    open. `lacking` have no claim, and would run.
     """
 
     records: int = 0
@@ -43,7 +43,10 @@ class Count:
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """By partition; `counts` are of the ranges that could be read in time, `since` is the time of the first record."""
+    """The contents of the ranges by partition.
+
+    `counts` has the ranges that could be read in time. `since` is the time of the first record.
+    """
 
     counts: Mapping[TopicPartition, Count]
     since: Mapping[TopicPartition, datetime]
@@ -52,8 +55,10 @@ class Counted:
 def count(
     settings: Settings, connection: SinkConnection, steps: Sequence[Step], *, route: str | None, seconds: float
 ) -> Counted:
-    """Read the ranges, one after the other, for at most so many seconds in all; what the brokers do not give is left
-    out."""
+    """Read the ranges, one after the other, for at most so many seconds in all.
+
+    Ranges that the brokers do not give in time are left out.
+    """
     deadline = time.monotonic() + seconds
     counts: dict[TopicPartition, Count] = {}
     routes = [each for each in settings.routes if route in (None, each.name)]
@@ -81,7 +86,7 @@ class _Counter:
         self._ids = self._reads.routes()
 
     def count(self, step: Step, reader: LogReader, expired: Callable[[], bool]) -> Count | None:
-        """None where time ran out."""
+        """Return the contents of the step's range, or None if time ran out."""
         found = Count()
         decoder = TopicDecoder(step.address.topic, step.known.topic_id, self._routes)
         for records, _ in reader.read(step.address, step.from_offset, step.until_offset):

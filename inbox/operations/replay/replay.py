@@ -1,4 +1,4 @@
-"""`inbox replay`: sends the ledger back while the sink runs, and says what came of it."""
+"""The work of `inbox replay`: it sends the ledger back while the sink runs, and reports the outcome."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -23,7 +23,10 @@ from inbox.store.schema.compatibility import require_current
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What would be done, with what is in it as far as that is known; `replay_id` is None where nothing was."""
+    """A replay's plan with the counted contents as far as they are known.
+
+    `replay_id` is None if the plan was not executed.
+    """
 
     plan: Plan
     counted: Counted
@@ -31,9 +34,9 @@ class Outcome:
 
 
 def replay(settings: Settings, request: Request, *, execute: bool, by: str | None, count_seconds: float) -> Outcome:
-    """Plan, and with `execute` begin in one transaction, what the sink goes over again.
+    """Plan a replay, and with `execute` begin it in one transaction.
 
-    For at most `count_seconds` the ranges are read, to tell what is in them.
+    For at most `count_seconds` the ranges are read, to report what is in them.
 
     Raises:
         StartupError: there is no schema, or nobody may read the topics.
@@ -48,7 +51,7 @@ def replay(settings: Settings, request: Request, *, execute: bool, by: str | Non
         counted = count(settings, connection, planned.steps, route=request.route, seconds=count_seconds)
         if not execute or planned.refusals:
             return Outcome(plan=planned, counted=counted)
-        # Again, since counting takes its time; and before the lock, for nobody waits for brokers while he has it.
+        # Again, because counting takes time; and before the lock, so that nobody waits for brokers while holding it.
         office.read_logs()
         with transaction(connection):
             office.replays.lock(connection, request.topics)
@@ -58,7 +61,7 @@ def replay(settings: Settings, request: Request, *, execute: bool, by: str | Non
 
 
 class _Office:
-    """What one replay looks at and changes."""
+    """The accessors with which one replay looks at the sink and changes it."""
 
     def __init__(self, connection: SinkConnection, settings: Settings, request: Request) -> None:
         self._connection = connection
@@ -88,7 +91,7 @@ class _Office:
     def facts_locked(self) -> Facts:
         """Return the ledger as it is under its lock, beside the logs that `read_logs` found.
 
-        What the sink settled between the two, the logs hold, although they ended before it.
+        The logs hold what the sink settled between the two reads, although they ended before it.
         """
         known = self._read_ledger(self._request.topics)
         return self._facts({name: log.reaching(known) for name, log in self._logs.items()})
@@ -125,7 +128,7 @@ class _Office:
 
 
 def read_replays(options: DatabaseOptions, replay_id: int | None = None) -> list[Replay]:
-    """What was replayed, the newest last; or the one.
+    """Return the past replays, the newest last, or the one with `replay_id`.
 
     Raises:
         StartupError: there is no schema, or it is of another version.
@@ -139,7 +142,9 @@ def read_replays(options: DatabaseOptions, replay_id: int | None = None) -> list
 
 
 def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
-    """End a replay where it is: the ledger continues from where it stood before. None where there is no such replay.
+    """End a replay where it is, and return it, or None if it does not exist.
+
+    The ledger continues from its place before the replay.
 
     Raises:
         StartupError, TryAgainError: as `read_replays`.

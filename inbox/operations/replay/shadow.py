@@ -1,4 +1,4 @@
-"""`inbox replay --mode shadow`: the range read beside the sink, tried with the handlers of now, and rolled back."""
+"""The work of `inbox replay --mode shadow`: the range is tried with the present handlers, and rolled back."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,11 +18,11 @@ from inbox.store.postgres.handler_session import HandlerSession
 
 _BATCH_BYTES = 16 * 1024 * 1024
 _AT_ONCE = 500
-"""Events in one transaction: the rows that handlers lock are free again after it."""
+"""The most events in one transaction, after which the rows that handlers locked are free again."""
 
 
 def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[RouteTrial]:
-    """What each route, or the one, would make of what was planned.
+    """Return what each route, or the route named, would make of the planned ranges.
 
     Raises:
         StartupError: a handler, a table or a right is missing.

@@ -1,4 +1,4 @@
-"""Events tried again and rolled back: what the routes as they are now would make of them. Nothing is committed."""
+"""The trial of events: what the routes, as they are now, would make of them. Nothing is committed."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,9 +23,10 @@ _EXAMPLES = 10
 
 @dataclass(kw_only=True)
 class RouteTrial:
-    """What a route made of the events so far; each of the `duplicate`s is one of another event, and was not tried.
+    """The results of a route's events so far. A `duplicate` is one of another event, and was not tried.
 
-    `fails_now` took effect before; `passes_now` were dead letters. `examples` are the first few that fail now.
+    `fails_now` took effect before. `passes_now` were dead letters. `examples` are the first few
+    that fail now.
     """
 
     route: str
@@ -43,7 +44,10 @@ class RouteTrial:
 
 
 class _ClaimsAsTheyAre(Processed):
-    """Claims nothing: what was applied from where it stands is tried, what is a duplicate of another event is not."""
+    """A stand-in for the claims that claims nothing.
+
+    An event whose own record was applied is tried. A duplicate of another event is not.
+    """
 
     def __init__(self, schema: str) -> None:
         super().__init__(schema)
@@ -73,11 +77,11 @@ class _ClaimsAsTheyAre(Processed):
         return duplicates
 
     def withdraw(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> None:
-        """There is nothing to take back."""
+        """Do nothing: there is no claim to take back."""
 
 
 class Shadow:
-    """Tries events on one connection."""
+    """A trial of events on one connection."""
 
     def __init__(
         self,
@@ -99,7 +103,7 @@ class Shadow:
         self.found = {route.name: RouteTrial(route=route.name) for route in routes}
 
     def try_out(self, known: KnownPartition, decoder: TopicDecoder, records: Sequence[Record]) -> None:
-        """In one transaction, which is rolled back.
+        """Try the records in one transaction, and roll it back.
 
         Raises:
             TryAgainError: an outage.

@@ -1,1 +1,1 @@
-"""`inbox resume`: the way out of a halt."""
+"""The work of `inbox resume`: the way out of a halt."""

@@ -1,4 +1,4 @@
-"""What continuing would cost after a halt: pure, decided from the ledger and the log as they are."""
+"""The cost of continuing after a halt: pure, decided from the ledger and the log as they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from inbox.store.inbox.resumptions import Successor
 
 
 class RefusedError(Exception):
-    """What was asked for makes no sense; the text says what would."""
+    """A request that makes no sense. The text says which request would."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """From where to continue: `from_offset`, else the log start. `new_topic`: what is there now is another topic.
+    """A request to continue a topic at `from_offset`, or at the log start if it is None.
 
-    `partitions` is None for all.
+    `new_topic`: the topic there now is another one. `partitions` is None for all.
     """
 
     topic: str
@@ -28,9 +28,9 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one partition goes through, and what that costs.
+    """A step of a resume for one partition, and its cost.
 
-    `lost` and `repeated` are how many offsets, None where that cannot be known.
+    `lost` and `repeated` are numbers of offsets, None if they cannot be known.
     """
 
     successor: Successor
@@ -42,7 +42,7 @@ class Step:
 
     @property
     def differs_from(self) -> int | None:
-        """The first offset at which the log holds other events than were settled, as far as known."""
+        """Return the first offset at which the log holds other events than were settled, as far as known."""
         if self.agrees_until is not None or self.successor.to_offset is None:
             return self.agrees_until
         return self.successor.to_offset
@@ -58,7 +58,8 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The ledger's rows of the topic, the log, where truncated logs cease to agree, and open dead letters by row."""
+    """The ledger's rows of the topic, the log, the offsets up to which truncated logs agree, and
+    open dead letters by row."""
 
     known: Sequence[KnownPartition]
     log: LogView
@@ -67,10 +68,11 @@ class Facts:
 
 
 def plan(request: Request, facts: Facts) -> list[Step]:
-    """A step for each partition that is meant.
+    """Return a step for each requested partition.
 
     Raises:
-        RefusedError: the topic, a partition or the offset is not there, or the topic is no new one.
+        RefusedError: the topic, a partition or the offset does not exist, or the topic is not a new
+            one.
     """
     chosen = list(_chosen(request, facts.known))
     if request.new_topic and not any(_may_be_another(each, facts) for each in chosen):

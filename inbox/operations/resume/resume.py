@@ -1,4 +1,4 @@
-"""`inbox resume`: binds the ledger to the log as it is now, and keeps a record of what that cost."""
+"""The work of `inbox resume`: it binds the ledger to the log as it is now, and records what that cost."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -22,7 +22,7 @@ from inbox.store.schema.compatibility import require_current
 
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
-    """What would be done, or was; `elsewhere` are topics that are still bound to another cluster."""
+    """The plan of a resume, executed or not. `elsewhere` lists topics that are still bound to another cluster."""
 
     steps: Sequence[Step]
     executed: bool
@@ -34,12 +34,12 @@ class Resumption:
 
 
 def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: bool, by: str | None) -> Resumption:
-    """Plan, and with `execute` carry out in one transaction, how a topic continues.
+    """Plan how a topic continues, and with `execute` carry the plan out in one transaction.
 
     A plan that costs something is not carried out without `accept_loss`.
 
     Raises:
-        RefusedError: what was asked for makes no sense.
+        RefusedError: the request makes no sense.
         StartupError: there is no schema, or nobody may read the topic.
         TryAgainError: the database or the brokers do not answer.
     """
@@ -58,7 +58,7 @@ def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: 
 
 
 class _Office:
-    """What one resume looks at and changes."""
+    """The accessors with which one resume looks at the sink and changes it."""
 
     def __init__(self, connection: SinkConnection, settings: Settings, request: Request) -> None:
         self._connection = connection
@@ -94,7 +94,10 @@ class _Office:
         return Resumption(steps=found.steps, executed=True, elsewhere=elsewhere)
 
     def _forget_coordinates(self, step: Step) -> None:
-        """In another log under the same topic id, the events that take the place of others would have their ids."""
+        """Forget the claims of coordinates whose events another log under the same topic id replaces.
+
+        The new events would have the same ids.
+        """
         successor = step.successor
         before, first = successor.before, step.differs_from
         if not successor.another_log or first is None or before.topic_id != successor.topic_id:

@@ -1,1 +1,1 @@
-"""`inbox prune`, and the same in the background of a worker or a relay."""
+"""The work of `inbox prune`, also in the background of a worker or a relay."""

@@ -1,4 +1,4 @@
-"""Pruning in the background: by a sink of everything, by a relay of its outbox; one at a time for a schema."""
+"""The pruning in the background: a sink prunes everything, a relay its outbox, one at a time for a schema."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,19 +17,22 @@ from inbox.telemetry import log
 
 _LONGEST_SECONDS, _SHORTEST_SECONDS = 600.0, 1.0
 _LONG_SECONDS = 600.0
-"""Longer than a round takes; whoever is in one for longer is told."""
+"""A time longer than a round takes. A process that prunes for longer is logged."""
 _NAME = "inbox prune"
 
 
 @contextmanager
 def pruning(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions | None = None) -> Iterator[None]:
-    """As long as it is entered a thread prunes, where no other worker does; also the outbox, if its role may."""
+    """Prune everything on a thread while the context is entered, unless another worker prunes.
+
+    The outbox is pruned too if this role may prune it.
+    """
     shortest = min(limits.claims, limits.outbox or limits.claims)
 
     def round_(connection: SinkConnection, over: threading.Event) -> None:
         ours = outbox if outbox is not None and outbox.existing is None else None
         if ours is not None and not outbox_retention(connection, database.schema, ours).may_forget(connection):
-            ours = None  # its relay may, and does
+            ours = None  # its relay may prune it, and does
         Pruner(connection, database.schema, limits, outbox=ours, over=over).round()
 
     with in_the_background(database, shortest, round_):
@@ -40,7 +43,10 @@ def pruning(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOp
 def in_the_background(
     database: DatabaseOptions, retention: timedelta, round_: Callable[[SinkConnection, threading.Event], None]
 ) -> Iterator[None]:
-    """As long as it is entered a thread does a round now and then, which ends soon once the event is set."""
+    """Run `round_` on a thread at intervals while the context is entered.
+
+    A round must end soon after its event is set.
+    """
     over = threading.Event()
     every_seconds = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, retention.total_seconds() / 100))
 
@@ -60,13 +66,13 @@ def in_the_background(
     try:
         yield
     finally:
-        over.set()  # not waited for: it may be in a question to a server that does not answer
+        over.set()  # no join: the thread may be waiting for a server that does not answer
 
 
 def pruning_outbox(
     database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions
 ) -> AbstractContextManager[None]:
-    """As long as it is entered a thread removes events of the outbox that are past their retention, if there is one."""
+    """Prune the outbox on a thread while the context is entered, if it has a retention."""
     older_than = limits.outbox
     if older_than is None:
         return nullcontext()

@@ -1,7 +1,8 @@
-"""Forgetting safely: which claims, history and dead letters are past their retention, and their removal.
+"""The safe removal of claims, history and dead letters that are past their retention.
 
-Claims go by whole generations (decision 0023): another one takes over each fifteenth of the retention, and one that
-was closed longer ago than the retention is emptied, after the horizon was raised over it.
+Claims go by whole generations (decision 0023). Another generation takes over each fifteenth of the
+retention. A generation that was closed longer ago than the retention is emptied, after the horizon
+was raised over it.
 """
 
 import threading
@@ -34,7 +35,7 @@ _PAUSE_SECONDS = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """A partition's horizon before and after; None: everything is recognised."""
+    """A partition's horizon before and after. None means that everything is recognised."""
 
     address: TopicPartition
     before: int | None
@@ -43,9 +44,11 @@ class Reach:
 
 @dataclass(frozen=True, kw_only=True)
 class PrunePlan:
-    """What is past its retention now. `horizon_after` is the time from which on ids are still recognised then.
+    """A plan of what is past its retention now.
 
-    `outbox_left`: there is an outbox to prune, and this role may not; its relay's role does.
+    `horizon_after` is the time from which ids are still recognised after the pruning.
+    `outbox_left`: there is an outbox to prune, and this role may not prune it; its relay's role
+    does.
     """
 
     claims: int
@@ -61,7 +64,7 @@ class PrunePlan:
 
 @dataclass(kw_only=True)
 class Pruned:
-    """What one round removed; `waits_for` says why claims stayed that could go."""
+    """The numbers of rows that one round removed. `waits_for` says why expired claims stayed."""
 
     claims: int = 0
     progress: int = 0
@@ -75,7 +78,7 @@ class Pruned:
 
 
 def plan_prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions | None = None) -> PrunePlan:
-    """What `prune` would remove.
+    """Return what `prune` would remove.
 
     Raises:
         StartupError: there is no schema, or it is of another version.
@@ -86,18 +89,18 @@ def plan_prune(database: DatabaseOptions, limits: RetentionLimits, outbox: Outbo
 
 
 def prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions | None = None) -> Pruned:
-    """One round of all that retention asks for.
+    """Do one round of all that retention asks for.
 
     Raises:
-        AnotherPrunesError: nothing was done, for another does it now.
-        TryAgainError: as `plan_prune`; what was removed so far stays so.
+        AnotherPrunesError: nothing was done, because another process prunes now.
+        TryAgainError: as `plan_prune`; what was removed so far stays removed.
     """
     with _opened(database, outbox) as connection, starting("pruning"):
         return Pruner(connection, database.schema, limits, outbox=outbox).round()
 
 
 class Pruner:
-    """Prunes on one connection."""
+    """A pruner on one connection."""
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class Pruner:
         self._over = over or threading.Event()
 
     def round(self) -> Pruned:
-        """Raises as `prune`."""
+        """Do one round. Raises as `prune`."""
         with pruning_alone(self._connection, self._schema):
             self._limits = in_effect(self._limits, self._retention.kept(self._connection))
             done = Pruned()
@@ -149,7 +152,11 @@ class Pruner:
         return self._all_of(retention.forget, self._limits.outbox)
 
     def _drop(self, done: Pruned) -> None:
-        """The horizon first, so that no replay begins that would want the claims, or none goes."""
+        """Empty each expired generation after raising the horizon over it.
+
+        The horizon goes first, so that no replay begins that would need the claims. If a running
+        replay needs them, the generation stays.
+        """
         for each in expired(self._generations.read(self._connection), self._limits.claims):
             if not self._generations.raise_horizon(self._connection, each.number):
                 done.waits_for.append("a partition goes again over offsets whose claims are past retention")
@@ -177,7 +184,10 @@ class Pruner:
         return forget_all(self._connection, forget, older_than, self._over)
 
     def _patiently(self, action: Callable[[], None]) -> bool:
-        """Tries to find a moment between the batches: each try waits for a second at most, for batches wait with it."""
+        """Try the action several times, to find a moment between the batches; return whether it succeeded.
+
+        Each try waits for a second at most, because batches wait with it.
+        """
         for _ in range(_TRIES):
             try:
                 action()
@@ -190,7 +200,7 @@ class Pruner:
 
 
 def expired(generations: Sequence[Generation], retention: timedelta) -> list[Generation]:
-    """Those that may go, the oldest first; none from between."""
+    """Return the generations that may be emptied, the oldest first, without gaps."""
     gone = []
     for each in generations:
         if not each.may_go(retention):
@@ -200,7 +210,7 @@ def expired(generations: Sequence[Generation], retention: timedelta) -> list[Gen
 
 
 def may_switch(generations: Sequence[Generation], retention: timedelta) -> bool:
-    """Whether another generation takes over: it is time, and a table is free."""
+    """Return whether another generation takes over: the youngest is old enough, and a table is free."""
     return bool(generations) and len(generations) < GENERATION_SLOTS and generations[-1].is_due(retention / SHARES)
 
 
@@ -210,7 +220,7 @@ def forget_all(
     older_than: timedelta,
     over: threading.Event,
 ) -> int:
-    """Portion by portion, until none is left or it is `over`; how many went."""
+    """Remove portion by portion, until none is left or `over` is set; return how many went."""
     total = 0
     while (rows := forget(connection, older_than)) and not over.is_set():
         total += rows
@@ -256,7 +266,7 @@ def _old_in_outbox(
 
 
 def _may_prune_outbox(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> bool:
-    """Return whether this role may: where the relay has a role of its own, the sink's has no right to it."""
+    """Return whether this role may prune the outbox. If the relay has its own role, the sink's may not."""
     return outbox_retention(connection, schema, outbox).may_forget(connection)
 
 
@@ -266,5 +276,5 @@ def _reach(horizon: Horizon, to_come: int | None) -> Reach:
 
 
 def newest(times: Sequence[datetime | None]) -> datetime | None:
-    """The latest of those that there are."""
+    """Return the latest of the times that are not None, or None."""
     return max((time for time in times if time is not None), default=None)

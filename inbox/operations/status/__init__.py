@@ -1,1 +1,1 @@
-"""`inbox status`."""
+"""The work of `inbox status`."""

@@ -1,4 +1,4 @@
-"""The outbox's part of the status: what waits for a relay, or how far the connector is."""
+"""The outbox's part of the status: the events that wait for a relay, or the connector's position."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ from inbox.store.schema.compatibility import require_outbox
 
 @dataclass(frozen=True)
 class OutboxNow:
-    """`waiting` where a relay publishes, for it marks what it sent; `slot` where Debezium does, if there is one."""
+    """The state of the outbox: `waiting` if a relay publishes, `slot` if Debezium does and there is one.
+
+    A relay marks what it sent, so that the waiting events can be counted.
+    """
 
     relay: RelayKind
     waiting: Waiting | None = None
@@ -21,7 +24,7 @@ class OutboxNow:
 
 
 def outbox_now(database: DatabaseOptions, outbox: OutboxOptions) -> OutboxNow | str:
-    """What is known of it, or why nothing is."""
+    """Return the state of the outbox, or a text that says why it is unknown."""
     try:
         connection = connect(database, application_name="inbox status")
         with closing(connection), starting("reading the outbox"):

@@ -1,4 +1,4 @@
-"""Where the sink stands: the ledger beside the log."""
+"""The position of the sink: the ledger beside the log."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -27,14 +27,14 @@ _BATCH_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionRow:
-    """A partition of the ledger; `end_offset` is None where the brokers did not say it.
+    """A partition of the ledger beside its log. `end_offset` is None if the brokers did not report it.
 
-    `rate` is in offsets a second over the last minutes; `oldest_unsettled_at` the timestamp of the record that is to be
-    settled next, None where there is none or it was not told. `paused`: it has more dead letters within an hour than
-    `[failures] halt_above`.
+    `rate` is in offsets a second over the last minutes. `oldest_unsettled_at` is the timestamp of
+    the record that is settled next, None if there is none or it was not reported. `paused`: the
+    partition has more dead letters within an hour than `[failures] halt_above`.
 
-    `high_watermark` is the end of the log, with what an open transaction holds back behind `end_offset`;
-    `open_transaction_since` the timestamp of that transaction's first record.
+    `high_watermark` is the end of the log, including what an open transaction holds back after
+    `end_offset`. `open_transaction_since` is the timestamp of that transaction's first record.
     """
 
     ledger: PartitionStatus
@@ -47,20 +47,20 @@ class PartitionRow:
 
     @property
     def held_back(self) -> int:
-        """How many offsets stand behind the first record of an open transaction, that record included."""
+        """Return the number of offsets from the first record of an open transaction to the high watermark."""
         if self.end_offset is None or self.high_watermark is None:
             return 0
         return max(0, self.high_watermark - self.end_offset)
 
     @property
     def lag(self) -> int | None:
-        """Last stable offset minus next offset, in offsets."""
+        """Return the last stable offset minus the next offset, in offsets."""
         return None if self.end_offset is None else max(0, self.end_offset - self.ledger.next_offset)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """All that `inbox status` says; `notices` are what could not be found out, and why."""
+    """The report of `inbox status`. `notices` say what could not be found out, and why."""
 
     sink: str
     schema: str
@@ -78,7 +78,7 @@ class Status:
 
     @property
     def lag(self) -> int | None:
-        """Over all partitions; None where it is not known of each."""
+        """Return the lag over all partitions, or None if the lag of one is not known."""
         lags = [row.lag for row in self.partitions]
         return None if None in lags else sum(lag for lag in lags if lag is not None)
 
@@ -88,13 +88,17 @@ class Status:
 
     @property
     def oldest_unsettled_seconds(self) -> float | None:
-        """How old the oldest event is that waits to be settled; None where none does, or it was not told."""
+        """Return the age of the oldest event that waits to be settled, in seconds.
+
+        Returns:
+            None if no event waits, or if its time was not reported.
+        """
         times = [row.oldest_unsettled_at for row in self.partitions if row.oldest_unsettled_at is not None]
         return max(0.0, (self.looked_at - min(times)).total_seconds()) if times else None
 
 
 def read_status(settings: Settings) -> Status:
-    """The ledger as it is now, and its partitions' logs if the brokers answer within a few seconds.
+    """Return the ledger as it is now, and its partitions' logs if the brokers answer within a few seconds.
 
     Raises:
         StartupError: there is no schema, or it is of another version.
@@ -140,10 +144,10 @@ class _LedgerNow:
 
 @dataclass(frozen=True)
 class _LogsNow:
-    """What the brokers said in time.
+    """The answers that the brokers gave in time.
 
-    `times` are those of the records that are to be settled next, `open_since` those of the records at which the last
-    stable offset stands below the high watermark.
+    `times` are the timestamps of the records that are settled next. `open_since` are those of the
+    records at which the last stable offset stands below the high watermark.
     """
 
     ends: Mapping[TopicPartition, int]
@@ -191,7 +195,7 @@ def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _Log
         here = cluster.topics(sorted({partition.topic for partition in next_offsets}))
         known = {address for view in here.values() for address in view.addresses()}
         here_too = [partition for partition in next_offsets if partition in known]
-        # In this order, so that a transaction that ends meanwhile is not taken for an open one.
+        # In this order, so that a transaction that ends between the questions is not taken for an open one.
         watermarks = cluster.high_watermarks(here_too)
         ends = cluster.stable_ends(here_too)
     except InboxError as error:
@@ -200,7 +204,7 @@ def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _Log
     behind = {at: next_offsets[at] for at, end in ends.items() if next_offsets[at] < end}
     notices = [f"the cluster has no {', '.join(absent)} any more"] if absent else []
     notices += _made_anew(ledger, here)
-    # The ledger was read first, so that a sink that runs is never ahead of the ends.
+    # The ledger was read first, so that a running sink is never ahead of the ends.
     notices += [
         f"{at}: the ledger expects offset {next_offsets[at]} next, but the log ends at {end}; run `inbox check`"
         for at, end in sorted(ends.items())
@@ -212,7 +216,7 @@ def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _Log
 
 
 def _made_anew(ledger: Sequence[PartitionStatus], here: Mapping[str, TopicView]) -> list[str]:
-    """Of another topic of the same name the figures say nothing: its offsets are of other events."""
+    """Return a notice for each recreated topic, whose figures mean nothing: its offsets are of other events."""
     topics = {row.address.topic: here[row.address.topic].topic_id for row in ledger if row.address.topic in here}
     again = {row.address.topic for row in ledger if is_another_topic(row.topic_id, topics.get(row.address.topic))}
     return [

@@ -1,1 +1,1 @@
-"""Rules that join several settings."""
+"""The rules that join several settings."""

@@ -1,4 +1,4 @@
-"""What no key can know alone: what a command needs, properties that guard delivery, names that must differ."""
+"""The rules that join several keys: a command's needs, guards of delivery, names that must differ."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ _PATH: Path = ("outbox",)
 
 
 def review(subject: Review, needed: frozenset[str]) -> None:
-    """Notes every problem that shows only when settings are seen together."""
+    """Note every problem that shows only when settings are seen together."""
     _review_needs(subject, needed)
     _review_kafka(subject)
     for index, route in enumerate(subject.document.routes):
@@ -108,7 +108,7 @@ def _review_route_names(subject: Review) -> None:
 
 
 def _review_once_compacted(subject: Review) -> None:
-    """A misspelt topic would leave the sink halted at its gaps."""
+    """Note an unknown topic: a misspelt one would leave the sink halted at its gaps."""
     read = [topic for route in subject.document.routes for topic in (route.topic, *(route.topics or ())) if topic]
     if subject.is_broken(("routes",)):
         return
@@ -136,7 +136,7 @@ def _review_copies(subject: Review) -> None:
 
 
 def review_outbox(subject: Review, section: OutboxSection) -> None:
-    """Notes what does not fit the table, which is one of the user's where `table` names it."""
+    """Note what does not fit the outbox's table, which is an external table if `table` names it."""
     if section.table is None:
         if not subject.is_broken((*_PATH, "table")):
             _review_own(subject, section)

@@ -1,4 +1,5 @@
-"""Options of a route that undo each other: the sink would start, and never do what one of them says."""
+"""The rules on options of a route that undo each other: the sink would start, and never do what one
+of them says."""
 
 from inbox.settings.document import RouteSection, TableSection
 from inbox.settings.problems import Path, quote
@@ -6,13 +7,13 @@ from inbox.settings.validation import Review
 from inbox.store.options import TableMode, Tombstones
 
 _OF_THE_RECORD_ALONE = frozenset({"$offset", "$timestamp", "$event_id", "$value"})
-"""What a tombstone does not share with the event that wrote its row."""
+"""The variables that a tombstone does not share with the event that wrote its row."""
 
 _OF_THE_RECORD_KEY = frozenset({"$key", "$topic", "$partition"})
 
 
 def review_conflicts(review: Review, path: Path, route: RouteSection) -> None:
-    """Note each option that another one of the route leaves without effect."""
+    """Note each option that another option of the route leaves without effect."""
     if route.table is None:
         return
     if not review.is_broken((*path, "table", "tombstones")):
@@ -24,7 +25,7 @@ def review_conflicts(review: Review, path: Path, route: RouteSection) -> None:
 
 
 def _review_types(review: Review, path: Path, route: RouteSection, table: TableSection) -> None:
-    # `error` counts where it was said: as the default it is no promise to see the tombstones of other types.
+    # `error` counts only if it was configured: the default is no promise to see the tombstones of other types.
     promised = table.tombstones is not Tombstones.IGNORE and "tombstones" in table.model_fields_set
     if not route.types or not promised or route.event_type is None or not route.event_type.startswith("value:"):
         return

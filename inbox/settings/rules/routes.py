@@ -9,7 +9,7 @@ _KEYED = frozenset({TableMode.INSERT, TableMode.UPSERT, TableMode.NEWEST})
 
 
 def review_route(review: Review, path: Path, route: RouteSection) -> None:
-    """Notes what is wrong with a route as a whole."""
+    """Note what is wrong with a route as a whole."""
     _review_topics(review, path, route)
     _review_target(review, path, route)
     if route.types == []:
@@ -44,9 +44,7 @@ def _review_table(review: Review, path: Path, table: TableSection) -> None:
         review.blame((*path, "columns"), "is empty; expected at least one column")
     if table.mode is not None:
         _review_key(review, path, table, table.mode)
-        if (
-            table.mode is TableMode.NEWEST
-        ):  # the other modes have no use for one, and one may stay while modes are tried
+        if table.mode is TableMode.NEWEST:  # other modes ignore it, so it may stay
             _review_version(review, path, table)
         _review_tombstones(review, path, table.mode, table.tombstones)
 

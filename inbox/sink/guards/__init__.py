@@ -1,1 +1,1 @@
-"""What must hold before a batch may commit."""
+"""The checks that must pass before a batch may commit, and the state that they need."""

@@ -1,8 +1,9 @@
-"""Connections to the database that are lost while events are tried: a state machine without I/O.
+"""The state machine of database connections that are lost while events are tried. No I/O.
 
-An outage takes the connection whatever is tried. An event that ends the server's process takes it each time, and what
-is tried in between does not. So a loss counts against an event that was tried alone, once three things are seen: a
-control passed on that connection right before, a control passes on the next one, and the server is no other.
+An outage loses the connection whatever is tried. An event that ends the server's process loses the
+connection each time, and what is tried in between does not. So a loss counts against an event that
+was tried alone only if three things hold: a control passed on the lost connection right before, a
+control passes on the next connection, and the server has not restarted.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """One event of one route."""
+    """The address of one event of one route."""
 
     route_id: int
     partition_id: int
@@ -18,7 +19,7 @@ class Place(NamedTuple):
 
 
 _TOGETHER = 2
-"""Losses in a row with the same batch, after which its events are tried one by one."""
+"""The number of losses in a row with the same batch after which its events are tried one by one."""
 
 
 @dataclass
@@ -28,13 +29,13 @@ class _Lone:
     place: Place
     counted: int = 0
     controlled: str | None = None
-    """The start of the server by the control before the try at hand."""
+    """The start time of the server, as the control before the current try saw it."""
     lost: bool = True
-    """Its last try ended with a loss that no control has followed yet."""
+    """Whether the last try ended with a loss that no control has followed yet."""
 
 
 class Losses:
-    """What one worker saw of them; it outlives the connections."""
+    """The losses that one worker saw. They outlive the connections."""
 
     def __init__(self) -> None:
         self._batch: tuple[Place, ...] = ()
@@ -42,27 +43,31 @@ class Losses:
         self._lone: _Lone | None = None
 
     def together(self, places: tuple[Place, ...]) -> bool:
-        """The connection was lost with a batch of events that begins at these places.
+        """Record that the connection was lost with a batch of events that begins at these places.
 
-        Return whether one of them may be at fault, so that each is to be tried alone.
+        Returns:
+            Whether one of the events may be at fault, so that each must be tried alone.
         """
         self._with_batch = self._with_batch + 1 if places == self._batch else 1
         self._batch = places
         return self._with_batch >= _TOGETHER
 
     def alone(self, place: Place) -> None:
-        """The connection was lost with an event that was tried alone."""
+        """Record that the connection was lost with an event that was tried alone."""
         if self._lone is None or self._lone.place != place:
             self._lone = _Lone(place)
         self._lone.lost = True
 
     def lone_at(self, partition_id: int, offset: int) -> Place | None:
-        """Return the event there if the connection was lost when it was tried alone: a control is due."""
+        """Return the event at this offset if the connection was lost when it was tried alone: a control is due."""
         lone = self._lone
         return lone.place if lone is not None and lone.place[1:] == (partition_id, offset) else None
 
     def control_passed(self, server_start: str) -> int:
-        """Return how many losses count against the event: the last one too, if a control of this start preceded it."""
+        """Record that a control passed; return how many losses count against the event.
+
+        The last loss counts if a control of the same server start preceded it.
+        """
         lone = self._lone
         if lone is None:
             return 0
@@ -71,9 +76,9 @@ class Losses:
         return lone.counted
 
     def control_lost(self) -> None:
-        """The connection was lost without the event: none of its losses says anything."""
+        """Record that the connection was lost without the event: none of the event's losses counts."""
         self._lone = None
 
     def settled(self) -> None:
-        """A batch was committed."""
+        """Record that a batch was committed."""
         self._batch, self._with_batch = (), 0

@@ -1,9 +1,10 @@
-"""Events that leave no exception behind: those that end the process, or the server's, and those that are slow alone.
+"""Find the events that leave no exception: they end the process or the server's, or they are slow alone.
 
-While a partition is young in a worker's hands, calls of a handler are noted in the database before they are
-made: a few milliseconds of calls in one note, and one by one where a process ended before. A process that ends in a
-call leaves its note, and the next owner counts it. Later nothing is noted, so that a sink at work pays nothing: one
-that dies there is young again when it starts again.
+While a partition is young in a worker, handler calls are noted in the database before they are
+made. One note covers a few milliseconds of calls, or a single call if a process ended there before.
+A process that ends in a call leaves its note, and the next owner counts the note. Later nothing is
+noted, so that notes cost a steady sink nothing: if the process ends then, the partition is young
+again after the restart.
 """
 
 import time
@@ -26,12 +27,13 @@ def _lone_place(route_id: int, batch: Batch) -> Place:
 
 
 class Suspects:
-    """What one worker knows of such events; it outlives a lost connection.
+    """The crash poison that one worker knows. It outlives a lost connection.
 
     Args:
-        connect: opens the connection for notes, which is not that of the batch.
-        young_events: how many events of a partition are noted after it was acquired; no batch held more.
-        attempts: how often an event may do it.
+        connect: opens the connection for notes, which is separate from the batch's connection.
+        young_events: how many events of a partition are noted after it was acquired; no batch held
+            more.
+        attempts: how often an event may end a process, lose the connection or be slow alone.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Suspects:
         self._young_events = young_events
         self._attempts = attempts
         self._clock = clock
-        # Where the first death decides, it has to tell which event it was.
+        # If one death is enough, the note must name the single event.
         self._reach = Reach(exact=attempts == 1)
         self._notes: SinkConnection | None = None
         self._young: dict[int, int] = {}
@@ -59,7 +61,7 @@ class Suspects:
         self.losses = Losses()
 
     def acquired(self, connection: SinkConnection, partition_ids: Sequence[int]) -> None:
-        """Counts what ended the owners before."""
+        """Count the notes that previous owners left when their process ended."""
         for found in self._handling.count_deaths(connection, partition_ids):
             self._count(found)
         if self._young_events:
@@ -74,17 +76,17 @@ class Suspects:
             self._given_up[Place(found.route_id, found.partition_id, found.offsets.start)] = error, found.deaths
 
     def failed_alone(self, route_id: int, batch: Batch, error: SmallerBatchError) -> None:
-        """A batch of a single record took too long on this route."""
+        """Record that a batch of a single record took too long on this route."""
         place = _lone_place(route_id, batch)
         self._alone[place] += 1
         if self._alone[place] >= self._attempts:
             self._given_up[place] = EventError(f"it failed alone, again and again: {error}"), self._alone[place]
 
     def lost(self, route_id: int, batch: Batch, error: TryAgainError) -> None:
-        """The connection was lost while events of this route were tried.
+        """Record that the connection was lost while events of this route were tried.
 
         Raises:
-            SmallerBatchError: it was lost with the same events before.
+            SmallerBatchError: the connection was lost with the same events before.
         """
         if batch.records == 1:
             self.losses.alone(_lone_place(route_id, batch))
@@ -104,7 +106,7 @@ class Suspects:
         return self.losses.lone_at(*_lone_place(0, batch)[1:]) if batch.records == 1 else None
 
     def lost_too_often(self, server_start: str) -> bool:
-        """Return whether the connection was lost with the event as often as it may be; a control passed just now."""
+        """Record that a control passed; return whether the event lost the connection as often as allowed."""
         return self.losses.control_passed(server_start) >= self._attempts
 
     def give_up(self, route_id: int, batch: Batch) -> None:
@@ -116,7 +118,7 @@ class Suspects:
         self._given_up[_lone_place(route_id, batch)] = error, self._attempts
 
     def mark(self, route_id: int, column: Column) -> None:
-        """Refuses those of the column that did it too often."""
+        """Refuse the events of the column that ended a process, lost the connection or were slow too often."""
         if not self._given_up:
             return
         for at, (partition_id, record) in enumerate(zip(column.partition_ids, column.records, strict=True)):
@@ -125,11 +127,15 @@ class Suspects:
                 column.refused[at], column.tries[at] = given_up
 
     def suspected(self, route_id: int, partition_ids: Iterable[int]) -> bool:
-        """A process ended in a call with events of these partitions, and it is not settled which one did it."""
+        """Return whether a process ended in a call with events of these partitions, and the event is not known yet."""
         return bool(self._suspected) and any((route_id, each) in self._suspected for each in partition_ids)
 
     def in_hand(self, route_id: int, partition_id: int, offset: int) -> None:
-        """The handler is about to be given this event. Raises TryAgainError where it cannot be noted."""
+        """Note, while the partition is young, that the handler is about to receive this event.
+
+        Raises:
+            TryAgainError: the call cannot be noted in the database.
+        """
         if partition_id not in self._young:
             return
         began = self._clock()
@@ -138,7 +144,11 @@ class Suspects:
             self._note(route_id, partition_id, range(offset, self._reach.until(offset, began, suspected)))
 
     def all_in_hand(self, route_id: int, partition_id: int, offsets: range) -> None:
-        """As `in_hand`, where it is given all events of these offsets at once."""
+        """Note, while the partition is young, that the handler is about to receive all events of these offsets.
+
+        Raises:
+            TryAgainError: the call cannot be noted in the database.
+        """
         if partition_id in self._young:
             self._note(route_id, partition_id, offsets)
 
@@ -157,12 +167,12 @@ class Suspects:
             self._handling.put_down(self._notes)
 
     def forget_settled(self, connection: SinkConnection, batch: Batch) -> None:
-        """In the batch's transaction, before its fence."""
+        """Delete the notes of settled events. It runs in the batch's transaction, before the fence."""
         if self._noted:
             self._handling.forget(connection, {each.partition_id: each.after for each in batch.slices.values()})
 
     def settled(self, batch: Batch) -> None:
-        """The batch was committed: its partitions are older now."""
+        """Record that the batch was committed, which counts towards the end of its partitions' young time."""
         self.losses.settled()
         if not self._young:
             return
@@ -176,7 +186,7 @@ class Suspects:
             self.close()
 
     def close(self) -> None:
-        """Of the notes' connection; it is opened again when needed."""
+        """Close the connection for notes. It is opened again when needed."""
         notes, self._notes = self._notes, None
         self._noted.clear()
         if notes is not None:

@@ -1,7 +1,8 @@
-"""The partitions that have more dead letters within an hour than `[failures] halt_above`.
+"""Find the partitions that have more dead letters within an hour than `[failures] halt_above`.
 
-A sink that takes nothing more from such a partition loses nothing: its dead letters are committed, and whatever comes
-behind them waits in Kafka. The count is that of the table, so it survives restarts and moves with the partition.
+A sink that takes no more records from such a partition loses nothing: its dead letters are
+committed, and later records wait in Kafka. The dead letters are counted in the table, so that the
+count survives restarts and moves with the partition.
 """
 
 import time
@@ -14,7 +15,7 @@ _LOOK_SECONDS = 5.0
 
 
 class LetterLimit:
-    """What one connection knows of these partitions, by their ids."""
+    """The partitions above the limit that one connection knows, by id."""
 
     def __init__(self, dead_letters: DeadLetters, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._dead_letters = dead_letters
@@ -24,18 +25,21 @@ class LetterLimit:
         self._looked_at = 0.0
 
     def above(self, connection: SinkConnection, partition_ids: Sequence[int]) -> frozenset[int]:
-        """Count now, and return those of these partitions that are above the limit."""
+        """Count now, and return the partitions among these that are above the limit."""
         found = self._dead_letters.parked_above(connection, partition_ids, self._limit)
         self._over = ((self._over or frozenset()) - set(partition_ids)) | found
         return found
 
     def above_after(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> frozenset[int]:
-        """As `above`, in the transaction in which these letters were parked; a rollback needs no other call."""
+        """Count like `above`, in the transaction that parked these dead letters. A rollback needs no other call."""
         parked = sorted({letter.partition_id for letter in letters if letter.state is State.PARKED})
         return self._dead_letters.parked_above(connection, parked, self._limit) if parked else frozenset()
 
     def still_above(self, connection: SinkConnection, partition_ids: Collection[int]) -> frozenset[int]:
-        """As `above`, for a caller that asks every second: those below the limit are not counted again."""
+        """Return the same as `above` to a caller that asks every second.
+
+        Partitions below the limit are not counted again, and the others every 5 seconds.
+        """
         if self._over is None:
             return self.above(connection, list(partition_ids))
         candidates = self._over & set(partition_ids)
@@ -45,6 +49,6 @@ class LetterLimit:
         return candidates
 
     def passed(self, partition_ids: Collection[int]) -> None:
-        """Note that a batch was committed which brought these partitions above the limit."""
+        """Record that a committed batch brought these partitions above the limit."""
         if self._over is not None:
             self._over |= set(partition_ids)

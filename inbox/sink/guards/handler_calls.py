@@ -1,4 +1,4 @@
-"""One call of a handler: noted where it must outlive the process, and watched by the clock."""
+"""Guard each handler call: note it where the note must outlive the process, and limit its time."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,18 +9,18 @@ from inbox.sink.guards.time_limit import TimeLimit
 
 
 class Calls(Protocol):
-    """What stands around the calls of one route's handler."""
+    """The interface of what surrounds the calls of one route's handler."""
 
     def one_by_one(self, partition_ids: Iterable[int]) -> bool:
-        """A batch handler gets single events too once a process ended in it, so that it shows which one did it."""
+        """Return whether a batch handler gets single events too, to show in which one a process ended."""
         ...
 
     def attempt(self) -> AbstractContextManager[None]:
-        """Around all calls of an attempt."""
+        """Return the context for all calls of an attempt."""
         ...
 
     def call(self, partition_id: int, offset: int) -> AbstractContextManager[None]:
-        """Around one call, with the event that it is made for.
+        """Return the context for one call with this event.
 
         Raises:
             TryAgainError: the call cannot be noted in the database.
@@ -28,16 +28,16 @@ class Calls(Protocol):
         ...
 
     def call_with_all(self, partition_id: int, offsets: range) -> AbstractContextManager[None]:
-        """Around the call of a batch handler, with the events that it is made for, of its first partition.
+        """Return the context for one call of a batch handler; the offsets are those of its first partition.
 
         Raises:
-            TryAgainError: as `call`.
+            TryAgainError: the call cannot be noted in the database.
         """
         ...
 
 
 class WatchedCalls:
-    """Those of a sink at work."""
+    """The handler calls of a running sink: noted and limited in time."""
 
     def __init__(self, route_id: int, limit: TimeLimit, suspects: Suspects) -> None:
         self._route_id = route_id
@@ -64,7 +64,7 @@ class WatchedCalls:
 
 
 class UnwatchedCalls:
-    """Those of a command, which a person watches."""
+    """The handler calls of a command that a person watches: neither noted nor limited."""
 
     def one_by_one(self, partition_ids: Iterable[int]) -> bool:
         return False

@@ -1,6 +1,6 @@
-"""Whether a log is still the one that the ledger speaks of: pure, and one line for each reason why not.
+"""Compare a log with the ledger, and describe each mismatch in one line. No I/O.
 
-Each line says what was seen and ends with the command that shows what continuing would cost.
+Each line says what was seen. It ends with the command that shows what continuing would cost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ _FIGURES_SHOWN = 8
 
 @dataclass(frozen=True, kw_only=True)
 class LogView:
-    """A topic as its brokers describe it; `topic_id` is None where they know no ids.
+    """A topic as its brokers describe it; `topic_id` is None if the brokers have no topic ids.
 
-    `starts` and `ends`, by partition: the log start and the last stable offset.
+    `starts` and `ends` are the log start and the last stable offset of each partition.
     """
 
     cluster_id: str
@@ -26,13 +26,13 @@ class LogView:
     ends: Mapping[TopicPartition, int]
 
     def reaching(self, known: Sequence[KnownPartition]) -> "LogView":
-        """Return the log as it must have grown, if the ledger has settled more of it since the ends were read."""
+        """Return the log with ends not below the ledger, which may have settled more since the ends were read."""
         settled = {each.address: each.next_offset for each in known}
         return replace(self, ends={at: max(end, settled.get(at, end)) for at, end in self.ends.items()})
 
 
 def misfits(known: Sequence[KnownPartition], log: LogView) -> list[str]:
-    """Why continuing with the partitions that the ledger knows of one topic could lose or repeat events."""
+    """Return why continuing with these partitions of one topic could lose or repeat events."""
     if not known:
         return []
     topic = known[0].address.topic
@@ -53,19 +53,19 @@ def misfits(known: Sequence[KnownPartition], log: LogView) -> list[str]:
             f"the ledger has {_figures(gone, log)}, which the cluster no longer has: the topic was recreated; "
             f"decide with {resume(topic, '--new-topic')}"
         ]
-    # No topic ever loses a partition: one that this very topic lacks is one that the broker does not know yet.
+    # A topic never loses a partition. If this topic lacks one, the broker does not know it yet.
     here = [each for each in known if each.address in log.ends]
     found = (_outside(each, log.starts[each.address], log.ends[each.address]) for each in here)
     return [line for line in found if line is not None]
 
 
 def is_another_topic(of_ledger: UUID | None, of_cluster: UUID | None) -> bool:
-    """False where either is unknown, since brokers before 2.8 know no ids."""
+    """Return whether the two topic ids differ. The result is False if either is unknown (brokers before 2.8)."""
     return of_ledger is not None and of_cluster is not None and of_ledger != of_cluster
 
 
 def truncated(known: KnownPartition, agrees_until: int, end: int) -> str:
-    """The line for a log that was cut below the ledger and has grown since (KIP-320)."""
+    """Return the line for a log that was cut below the ledger and has grown since (KIP-320)."""
     address = known.address
     return (
         f"{address}: the log was truncated at offset {agrees_until}, below the ledger's next offset "
@@ -75,7 +75,7 @@ def truncated(known: KnownPartition, agrees_until: int, end: int) -> str:
 
 
 def resume(where: str, whence: str) -> str:
-    """The command that shows, and with --execute does, what is needed to continue."""
+    """Return the command that shows, and with --execute does, what is needed to continue."""
     return f"`inbox resume --topic {where} {whence} --accept-loss`"
 
 
@@ -97,7 +97,7 @@ def _outside(known: KnownPartition, start: int, end: int) -> str | None:
 
 
 def _figures(known: Sequence[KnownPartition], log: LogView) -> str:
-    """`orders[0]@17 (log 0 up to 5)`, for the first few."""
+    """Return `orders[0]@17 (log 0 up to 5)` for each of the first few partitions."""
     shown = [_figure(each, log) for each in sorted(known, key=lambda each: each.address)[:_FIGURES_SHOWN]]
     more = [f"and {len(known) - _FIGURES_SHOWN} more"] if len(known) > _FIGURES_SHOWN else []
     return ", ".join([*shown, *more])

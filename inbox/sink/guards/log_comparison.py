@@ -1,8 +1,9 @@
-"""Reads the ledger and the logs of its topics so that the two can be compared while a sink runs.
+"""Read the ledger and the logs of its topics, so that they can be compared while a sink runs.
 
-A log's start, the ledger's next offset and the log's end only grow, and at every moment they stand in this order.
-They are read in the same order. Whatever moves between the reads, the start that was read is then never above the
-next offset, and the next offset never above the end, unless the log really is another one.
+A log's start, the ledger's next offset and the log's end only grow, and at every moment they are in
+this order. They are read in the same order. So whatever moves between the reads, the start that was
+read is never above the next offset, and the next offset is never above the end, unless the log is a
+different one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ _Offsets = Mapping[TopicPartition, int]
 
 
 class Comparable(NamedTuple):
-    """The ledger's rows of a topic, and the log beside which they were read."""
+    """The ledger's rows of a topic, with the log as it was when they were read."""
 
     known: Sequence[KnownPartition]
     log: LogView
@@ -32,7 +33,9 @@ def read_comparable(
     """Return the ledger's rows and the log of each topic that exists.
 
     Raises:
-        StartupError, TryAgainError: the brokers refuse, or do not answer; or whatever `read_ledger` raises.
+        StartupError: the brokers refuse the request.
+        TryAgainError: the brokers do not answer.
+        InboxError: whatever `read_ledger` raises.
     """
     before = cluster.topics(topics)
     starts = cluster.log_starts([at for view in before.values() for at in view.addresses()])
@@ -40,7 +43,7 @@ def read_comparable(
     views = cluster.topics(topics)
     addresses = [at for view in views.values() for at in view.addresses()]
     if {each.address for each in known} & set(addresses) - set(starts):
-        # A partition was added, and taken into the ledger, meanwhile: its start has to be read before its row.
+        # A partition was added to the topic and the ledger meanwhile. Its start must be read before its row.
         return read_comparable(cluster, cluster_id, topics, read_ledger)
     starts |= cluster.log_starts([at for at in addresses if at not in starts])
     ends = cluster.stable_ends(addresses)

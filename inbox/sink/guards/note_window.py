@@ -1,20 +1,19 @@
-"""How far one note of `inbox.sink.guards.crash_poison` reaches: a state machine without I/O.
+"""The state machine of how many events one note of `inbox.sink.guards.crash_poison` names. No I/O.
 
-A note names the events that a handler is given next. It costs a round trip, so it names as many as take a good deal
-longer than that; where a process ended before, it names one.
+A note names the events that a handler receives next. It costs a round trip, so it names as many
+events as take much longer than the round trip. Where a process ended before, it names one event.
 """
 
 _WORTH = 20
-"""A note lasts for that many times what it takes: notes cost a twentieth of the time, on any network."""
+"""The time that a note lasts, as a multiple of what it costs: notes cost a twentieth of the time on
+any network.
+"""
 
 _FARTHEST = 1000
 
 
 class Reach:
-    """The note at hand, and how many offsets the next one names.
-
-    `exact`: never more than one.
-    """
+    """The current note, and the number of offsets that the next one names. With `exact` it is always one."""
 
     def __init__(self, *, exact: bool) -> None:
         self._exact = exact
@@ -24,14 +23,17 @@ class Reach:
         self._width = 1
 
     def covers(self, route_id: int, partition_id: int, offset: int, now: float) -> bool:
-        """Whether the event is named by the note at hand, which is not older than it should be.
+        """Return whether the current note names the event and has not expired.
 
-        Of slow events none stays named with many others: a kill from outside that strikes it would be theirs too.
+        A note expires, so that a slow event does not share its note with many others: if the
+        process is killed from outside, all of them would be blamed.
         """
         return now < self._renew_at and self._from <= offset < self._until and self._at == (route_id, partition_id)
 
     def until(self, offset: int, now: float, suspected: range) -> int:
-        """Up to which offset, exclusive, the next note goes that begins with this one; `suspected` are noted singly."""
+        """Return the end, exclusive, of the next note if it begins at `offset`. Each `suspected`
+        offset gets a note of its own.
+        """
         self._adapt(now)
         if self._exact or offset in suspected:
             return offset + 1
@@ -39,18 +41,18 @@ class Reach:
         return min(end, suspected.start) if offset < suspected.start else end
 
     def noted(self, place: tuple[int, int], offsets: range, began: float, now: float) -> None:
-        """A note of these offsets was made, which took since `began`; `place` is its route and partition."""
+        """Record a note of these offsets, written between `began` and `now`; `place` is (route id, partition id)."""
         self._at, self._from, self._until = place, offsets.start, offsets.stop
         self._noted_at, self._lasts = now, _WORTH * (now - began)
-        # A lone event needs no second note, however long it takes.
+        # A note of one event needs no renewal, however long the event takes.
         self._renew_at = now + 2 * self._lasts if len(offsets) > 1 else float("inf")
 
     def put_down(self) -> None:
-        """Nothing is named any more."""
+        """Record that the current note names no event any more."""
         self._at = None
 
     def _adapt(self, now: float) -> None:
-        """As many as would have passed in the time that the note was to last; twice as many as before at most."""
+        """Set the width of the next note by how many events passed in its time, to at most twice the last width."""
         if self._at is None:
             return
         passed = max(1, self._until - self._from)

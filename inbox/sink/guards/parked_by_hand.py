@@ -1,7 +1,7 @@
-"""Events that a person parked before the sink came to them: `inbox dead-letters park`.
+"""Refuse the events that a person parked before the sink reached them (`inbox dead-letters park`).
 
-Their letters are in the table while the ledger stands before them. The command raises the owner epoch, so that the
-owner acquires the partition again and reads these letters.
+Their dead letters are in the table while the ledger is still before them. The command raises the
+owner epoch, so that the owner acquires the partition again and reads these dead letters.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,11 +13,11 @@ from inbox.store.postgres.connection import SinkConnection
 
 
 class ParkedByHandError(EventError):
-    """A person decided that this event is not tried."""
+    """The error of an event that a person decided not to try."""
 
 
 class HandParked:
-    """What one connection knows of such events, by partition id."""
+    """The events parked by hand that one connection knows, by partition id."""
 
     def __init__(self, dead_letters: DeadLetters) -> None:
         self._dead_letters = dead_letters
@@ -25,19 +25,19 @@ class HandParked:
         self._any = False
 
     def read(self, connection: SinkConnection, partition_ids: Sequence[int]) -> None:
-        """Read the letters of these partitions that lie at or past what was ever settled."""
+        """Read the dead letters of these partitions whose offsets were never settled."""
         self._by_partition.update({partition_id: {} for partition_id in partition_ids})
         for letter in self._dead_letters.parked_ahead(connection, partition_ids, ParkedByHandError.__name__):
             self._by_partition[letter.partition_id][letter.route_id, letter.kafka_offset] = letter.error
         self._any = any(self._by_partition.values())
 
     def know(self, connection: SinkConnection, partition_ids: Iterable[int]) -> None:
-        """As `read`, of those that were not read on this connection."""
+        """Read the partitions among these that were not read on this connection."""
         if unknown := [each for each in partition_ids if each not in self._by_partition]:
             self.read(connection, unknown)
 
     def mark(self, route_id: int, column: Column) -> None:
-        """Refuse those of the column."""
+        """Refuse the events of the column that were parked by hand."""
         if not self._any:
             return
         for at, (partition_id, record) in enumerate(zip(column.partition_ids, column.records, strict=True)):

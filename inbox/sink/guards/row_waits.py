@@ -1,9 +1,10 @@
-"""Events that miss a row which another event may bring: how long each partition waits for it. No I/O.
+"""Decide how long a partition waits for an event of another partition to bring a missing row. No I/O.
 
-A wait belongs to a partition and begins at the event that misses a row. It ends in vain once nothing that the other
-partitions' logs held at its beginning has been settled for `seconds`: the row may be in what they still have to settle,
-and after that only in what producers have not sent yet. What stood behind the event in its own partition has waited as
-long. So no event up to the partition's end of then waits once more, and thousands of orphans cost one wait.
+A wait belongs to a partition and begins at the event that misses a row. The row may be in what the
+other partitions' logs held at that time. The wait ends in vain if none of those offsets has been
+settled for `seconds`: after them only an event that is not sent yet could bring the row. The events
+behind the first one in its own partition have waited as long. So no event before that partition's
+log end of that time waits again, and thousands of orphans cost one wait.
 """
 
 import time
@@ -14,7 +15,7 @@ _LONGEST_SECONDS = 3600.0
 
 
 class RowMissingError(Exception):
-    """An answer on its way up: this event misses a row, and its partition waits for it."""
+    """The signal that this event misses a row, and that its partition waits for the row."""
 
     def __init__(self, route: str, partition_id: int, offset: int) -> None:
         super().__init__(route, partition_id, offset)
@@ -25,7 +26,7 @@ class RowMissingError(Exception):
 
 @dataclass(slots=True)
 class _Wait:
-    """A wait of one partition; `ends` are of the others, `own_end` is its own, all as of its beginning."""
+    """A wait of one partition. `ends` are the other logs' ends and `own_end` is its own, as of its beginning."""
 
     offset: int
     own_end: int
@@ -45,11 +46,11 @@ class RowWaits:
         self._in_vain_until: dict[int, int] = {}
 
     def __bool__(self) -> bool:
-        """Whether any partition waits."""
+        """Return whether any partition waits."""
         return bool(self._waits)
 
     def may_wait(self, partition_id: int, offset: int) -> bool:
-        """Say whether the event that misses a row waits for it; otherwise it is parked."""
+        """Return whether the event that misses a row waits for the row; otherwise it is parked."""
         if not self._seconds or offset < self._in_vain_until.get(partition_id, 0):
             return False
         wait = self._waits.get(partition_id)
@@ -64,19 +65,19 @@ class RowWaits:
         return now - wait.moved_at >= self._seconds or now - wait.began >= _LONGEST_SECONDS
 
     def waits_at(self, partition_id: int, offset: int) -> bool:
-        """Say whether the partition's wait is for this event."""
+        """Return whether the partition waits at this event."""
         wait = self._waits.get(partition_id)
         return wait is not None and wait.offset == offset
 
     def begin(self, partition_id: int, offset: int, ends: Mapping[int, int], settled: Mapping[int, int]) -> None:
-        """The partition waits from now on; `ends` are the logs' and `settled` the ledger's, of all partitions."""
+        """Begin a wait; `ends` are the logs' ends and `settled` the ledger's next offsets, by partition id."""
         others = {each: end for each, end in ends.items() if each != partition_id}
         now = self._clock()
         own_end = ends.get(partition_id, offset + 1)
         self._waits[partition_id] = _Wait(offset, own_end, others, now, now, _settled_of(others, settled))
 
     def observe(self, settled: Mapping[int, int]) -> None:
-        """The ledger says this of all partitions; one that passed the event that it waited at waits no more."""
+        """Update the waits by the ledger's next offsets. A wait ends when its partition passes the event."""
         for partition_id, wait in list(self._waits.items()):
             if settled.get(partition_id, 0) > wait.offset:
                 del self._waits[partition_id]
@@ -85,5 +86,5 @@ class RowWaits:
 
 
 def _settled_of(ends: Mapping[int, int], settled: Mapping[int, int]) -> int:
-    """How many of the offsets before these ends are settled, up to a constant."""
+    """Return how many of the offsets before these ends are settled, up to a constant."""
     return sum(min(end, settled.get(partition_id, 0)) for partition_id, end in ends.items())

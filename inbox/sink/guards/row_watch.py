@@ -1,4 +1,4 @@
-"""What waits for rows, beside the servers: the ledger and the ends of the logs."""
+"""Connect the waits for missing rows to the ledger and to the ends of the logs."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +16,9 @@ _TELL_SECONDS = 60.0
 
 
 class RowWatch:
-    """Lets events wait for rows that others may bring.
+    """The watch that lets events wait for rows of other events.
 
-    `waits` outlives a connection. `ends` asks the brokers where the logs end.
+    `waits` outlives a connection. `ends` asks the brokers for the ends of the logs.
     """
 
     def __init__(self, waits: RowWaits, schema: str, topics: Sequence[str], ends: Ends) -> None:
@@ -29,13 +29,13 @@ class RowWatch:
         self._told_at: dict[int, float] = {}
 
     def observe(self, connection: SinkConnection) -> None:
-        """Look how far the sink is, where any partition waits."""
+        """Read the ledger's progress if any partition waits."""
         if self.waits:
             rows = self._ledger.look(connection, self._topics)
             self.waits.observe({row.partition_id: row.next_offset for row in rows})
 
     def begin(self, connection: SinkConnection, missing: RowMissingError) -> None:
-        """Begin a wait, unless the partition waits at that event already."""
+        """Begin a wait, unless the partition already waits at this event."""
         if self.waits.waits_at(missing.partition_id, missing.offset):
             return
         rows = {row.address: row for row in self._ledger.look(connection, self._topics)}
@@ -52,7 +52,7 @@ class RowWatch:
         except TryAgainError:
             raise
         except InboxError:
-            # A topic is gone, for instance: nobody knows what it would have brought.
+            # For instance, a topic is gone: it is unknown what it would have brought.
             return {}
 
     def _tell(self, at: TopicPartition, missing: RowMissingError) -> None:

@@ -1,4 +1,4 @@
-"""How long one call of a handler may take: the polling thread watches the one that calls."""
+"""Limit the time of a handler call: the polling thread watches the thread that calls."""
 
 import ctypes
 import threading
@@ -11,14 +11,18 @@ _GRACE_SECONDS = 10.0
 
 
 class HandlerTimeoutError(Exception):
-    """Raised inside a handler that is over its time; an attempt like any other exception of its own."""
+    """Raised inside a handler that exceeds `handler_timeout`.
+
+    It counts as a failed attempt, like any exception that the handler raises.
+    """
 
 
 class TimeLimit:
     """The clock of handler calls.
 
-    A handler over its time is interrupted between two steps of Python (CPython's `PyThreadState_SetAsyncExc`). What
-    waits in C, a socket without a timeout for instance, cannot be: then the process has to end, and the note of
+    A handler that exceeds its time is interrupted between two steps of Python (CPython's
+    `PyThreadState_SetAsyncExc`). Code that waits in C, for instance on a socket without a timeout,
+    cannot be interrupted. Then the process must end, and the note of
     `inbox.sink.guards.crash_poison` counts the attempt.
     """
 
@@ -34,7 +38,7 @@ class TimeLimit:
         self._interrupted = False
 
     def __enter__(self) -> None:
-        """One call of a handler begins, on the thread that makes it."""
+        """Start the clock of one call, on the thread that makes it."""
         with self._lock:
             self._started, self._thread, self._interrupted = self._clock(), threading.get_ident(), False
 
@@ -42,14 +46,15 @@ class TimeLimit:
         with self._lock:
             self._started = None
             if self._interrupted:
-                # What was not delivered must not strike the sink's own code.
+                # An interruption that is not delivered yet must not strike the sink's own code.
                 _interrupt(self._thread, None)
 
     def enforce(self) -> None:
-        """Called now and then by another thread.
+        """Interrupt the handler if it exceeds its time. Another thread calls this regularly.
 
         Raises:
-            TryAgainError: the handler did not end when it was interrupted; only the end of the process ends it.
+            TryAgainError: the handler did not end when interrupted; only the end of the process
+                ends it.
         """
         with self._lock:
             over = 0.0 if self._started is None else self._clock() - self._started - self._seconds

@@ -1,9 +1,10 @@
-"""Sees to it that what was taken from Kafka is of the log that the ledger speaks of.
+"""Check that the records taken from Kafka belong to the topics that the ledger knows.
 
-A topic that is deleted and created again under the same name has other events at the same offsets, and librdkafka
-continues in it where it was. No id of a topic ever comes back, so brokers that name the ledger's id *after* the records
-were taken say that all of them are of that topic. They are asked while the database works, and answer before the
-fence: nothing of another topic is committed.
+A topic that was deleted and created again under its name has other events at the same offsets, and
+librdkafka continues in it at the old offset. A topic id never returns. So if the brokers name the
+ledger's topic id *after* the records were taken, all of them are of that topic. The brokers are
+asked while the database works, and must answer before the fence: nothing of another topic is
+committed.
 """
 
 import time
@@ -25,28 +26,28 @@ _GLANCE_SECONDS = 5.0
 
 
 class Witness(Protocol):
-    """What `Settler` asks; `LogWitness`, or nobody."""
+    """The check that fetched records belong to the topic that the ledger knows: `LogWitness`, or a no-op."""
 
     def ask(self, batch: Batch) -> Callable[[], None]:
-        """Ask of the batch's topics. The answer is a call that returns if the batch may be committed.
+        """Ask the brokers about the batch's topics.
 
-        That call raises:
-            HaltError: a log is not the one that the ledger speaks of.
-            TryAgainError: the brokers do not say.
+        Returns:
+            A function that returns if the batch may be committed. It raises HaltError if a log is
+            not the one that the ledger knows, and TryAgainError if the brokers do not answer.
         """
         ...
 
     def glance(self, holdings: Sequence[Holding]) -> None:
-        """For a sink that is idle: as `ask`, now and then, and never waiting.
+        """Check the topics of an idle sink now and then, without waiting for the answer.
 
         Raises:
-            HaltError: a log is not the one that the ledger speaks of.
+            HaltError: a log is not the one that the ledger knows.
         """
         ...
 
 
 class LogWitness:
-    """`explain` says, with all figures, what is wrong with some topics; it returns if nothing is."""
+    """The check that asks the brokers. `explain` returns, with all figures, what is wrong with topics, or None."""
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class LogWitness:
             raise self._explained(other) or HaltError(f"topic {', '.join(sorted(other))} was deleted and created again")
 
     def _compare_ends(self, batch: Batch, views: Mapping[str, TopicView]) -> None:
-        """Where no ids tell, a log that ends before what was taken from it is another one."""
+        """Compare the log's end where no topic id is known: a log that ends before its taken records is another one."""
         untold = [
             part for part in batch.slices.values() if part.topic_id is None or not views[part.address.topic].topic_id
         ]
@@ -119,7 +120,7 @@ def _differs(of_row: UUID | None, view: TopicView) -> bool:
 
 
 def _patiently(question: Callable[[], Found]) -> Found:
-    """After the start what the brokers refuse is an outage like any other."""
+    """Raise TryAgainError if the brokers refuse: after the start a refusal is an outage."""
     try:
         return question()
     except StartupError as error:

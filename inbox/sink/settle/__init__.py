@@ -1,1 +1,1 @@
-"""One transaction: claim, apply, park, fence, commit."""
+"""The transaction of one batch: claim, apply, park, fence, COMMIT."""

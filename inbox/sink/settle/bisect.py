@@ -1,4 +1,4 @@
-"""Which part of a column to try next, until every event stood or was set aside. No I/O."""
+"""Choose the part of a column to try next, until every event is applied or set aside. No I/O."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -6,11 +6,12 @@ from itertools import pairwise
 
 
 class Isolation:
-    """Which part of a column to try next, until every event stood or was set aside.
+    """A search that isolates the events of a column that fail.
 
-    A part that fails is split: at the event that failed where that is known, else into `ways` parts, which costs
-    one poison event O(log n) attempts. Once some were found, no part is larger than their mean distance, so that
-    of many poison events each costs the work of few others. Parts are tried in order.
+    A part that fails is split: at the failed event if it is known, otherwise into `ways` parts. One
+    poison event thus costs O(log n) attempts. Once some are found, no part is larger than their
+    mean distance (and not smaller than `smallest`), so that each of many poison events costs the
+    work of few others. Parts are tried in order.
     """
 
     def __init__(self, size: int, *, ways: int = 8, smallest: int = 16) -> None:
@@ -20,7 +21,7 @@ class Isolation:
         self._found: set[int] = set()
 
     def part(self) -> range | None:
-        """The places to try now; None at the end."""
+        """Return the range of indexes to try now, or None at the end."""
         if not self._parts:
             return None
         first = self._parts[0]
@@ -29,14 +30,15 @@ class Isolation:
         return self._parts[0]
 
     def stood(self) -> None:
-        """The part succeeded, or its only event was set aside."""
+        """Record that the part succeeded, or that its only event was set aside."""
         self._parts.popleft()
 
     def failed(self, at: int | None = None) -> int | None:
-        """The part failed, at place `at` where that is known.
+        """Record that the part failed, at index `at` if that is known.
 
         Returns:
-            The place of the event that failed, once that is known; it stays to be tried, alone.
+            The index of the failed event, or None if it is not known yet. The event is tried again
+            alone.
         """
         part = self._parts[0]
         if at is None and len(part) > 1:
@@ -48,7 +50,7 @@ class Isolation:
         return culprit
 
     def alone(self, places: Iterable[int]) -> None:
-        """Try these places of the part, which are suspected, each by itself."""
+        """Try each of these suspected indexes of the part by itself."""
         self._cut([cut for place in places for cut in (place, place + 1)])
 
     def _cut(self, cuts: Iterable[int]) -> None:

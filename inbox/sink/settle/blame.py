@@ -1,4 +1,4 @@
-"""Whose fault a failure is: the event's, which is parked, or the database's, which is waited for. No I/O."""
+"""Decide who is at fault for a failure: the event, which is parked, or the database, which is waited for. No I/O."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,18 +6,18 @@ from enum import Enum
 from inbox.errors import Guess
 
 HANDFUL = 5
-"""Distinct events that fail one after the other: from here on it is hardly the events."""
+"""The number of distinct events failing in a row from which the events are probably not at fault."""
 
 
 class Blame(Enum):
-    """Who is at fault."""
+    """The party at fault, and the consequence."""
 
     EVENT = "the event is parked"
     DATABASE = "the sink waits"
 
 
 class Probe(Enum):
-    """The answer of the database to an event that applied before, tried once more and rolled back."""
+    """The database's answer to an event that applied before, tried once more and rolled back."""
 
     PASSED = "it applies"
     REFUSED = "it is refused as well"
@@ -26,16 +26,16 @@ class Probe(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """The evidence beside one event that failed.
+    """The evidence about one event that failed.
 
     Attributes:
-        passed: events of the transaction that the database took with the same statement; for `NO_PARTITION` only
-            those behind the event.
-        alike: events of the transaction that failed like this one, with it.
-        probe: what became of events that applied before.
-        repeatable: an event that applied before applies again, as long as the database is as it was; the effect of
-            a handler need not.
-        in_a_row: distinct events that failed since the last one applied, with this one.
+        passed: events of the transaction that the database accepted with the same statement; for
+            `NO_PARTITION` only those behind the event.
+        alike: events of the transaction that failed like this one, including this one.
+        probe: the result of trying events that applied before.
+        repeatable: whether an event that applied before applies again while the database is
+            unchanged; the effect of a handler need not.
+        in_a_row: distinct events that failed since the last one applied, including this one.
     """
 
     passed: int = 0
@@ -46,7 +46,7 @@ class Circumstances:
 
 
 def blame(guess: Guess, seen: Circumstances) -> Blame:
-    """Decide by the evidence, and by the guess where there is none."""
+    """Return who is at fault: by the evidence, or by the guess if there is no evidence."""
     if guess is Guess.VALUE:
         return Blame.EVENT
     if guess is Guess.NO_PARTITION:
@@ -59,6 +59,9 @@ def blame(guess: Guess, seen: Circumstances) -> Blame:
 
 
 def _blame_for_partition(seen: Circumstances) -> Blame:
-    """A row of last month finds its partition while this month's is missing, so what applied before is no evidence."""
+    """Decide for an event without a partition; events that applied before are no evidence here.
+
+    An event of last month finds its partition while this month's partition is missing.
+    """
     enough = 1 if seen.alike < HANDFUL else seen.alike
     return Blame.EVENT if seen.passed >= enough else Blame.DATABASE

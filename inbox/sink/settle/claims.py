@@ -1,4 +1,4 @@
-"""Claiming the events of a route: which are new, which were applied before, and which only have a known id."""
+"""Claim the events of a route, and tell new events from duplicates and conflicting payloads."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from inbox.telemetry import log
 
 
 def payload_hash(record: Record) -> bytes:
-    """By which a claim tells a duplicate from another event under the same id."""
+    """Return the hash by which a claim tells a duplicate from another event with the same id."""
     return xxhash.xxh3_64_digest(record.value() or b"")
 
 
@@ -25,18 +25,18 @@ def claims_of(column: Column) -> Claims:
 
 
 class SameIdOtherPayloadError(EventError):
-    """The event's id was applied before, with another payload."""
+    """The error of an event whose id was applied before with another payload."""
 
 
 class Claimed(NamedTuple):
-    """The places of the events that are not new, and of those the ones that are others under a known id."""
+    """The result of claiming: the indexes of `duplicates`, and the errors of those with a conflicting payload."""
 
     duplicates: list[int]
     other_payloads: dict[int, EventError]
 
 
 class Claiming:
-    """Claims the events of one route, within the transaction's attempt."""
+    """The claiming of one route's events, within an attempt of the transaction."""
 
     def __init__(self, attempts: Attempts, route: BoundRoute) -> None:
         self._do = attempts
@@ -44,7 +44,9 @@ class Claiming:
         self._foresight = attempts.foresight[route.route_id].claims
 
     def claim(self, column: Column) -> Claimed:
-        """All of them, as the first thing that its attempt does: a wrong guess undoes it."""
+        """Claim all events of the column. It must be the attempt's first step, because a wrong guess
+        undoes the attempt.
+        """
         claims = claims_of(column)
         duplicates = self._claimed_before(claims)
         if column.replays:
@@ -53,7 +55,7 @@ class Claiming:
         return Claimed(duplicates, self._other_payloads(column, claims, duplicates) if duplicates else {})
 
     def _claimed_before(self, claims: Claims) -> list[int]:
-        """Claim those that are new; the places of the others."""
+        """Claim the new events; return the indexes of the others."""
         processed, connection, route_id = self._do.processed, self._do.connection, self._route.route_id
         foresight = self._foresight
         if foresight.is_good:
@@ -68,7 +70,7 @@ class Claiming:
         return duplicates
 
     def _claim_again(self, column: Column, claims: Claims, duplicates: Sequence[int]) -> list[int]:
-        """Of the duplicates, those that no replay lets take effect once more."""
+        """Claim the events that a replay applies once more; return the indexes of the remaining duplicates."""
         left = set(duplicates)
         for replay_id, places in column.forced().items():
             left.update(places)
@@ -79,7 +81,7 @@ class Claiming:
         return sorted(left)
 
     def _other_payloads(self, column: Column, claims: Claims, duplicates: Sequence[int]) -> dict[int, EventError]:
-        """By place, those among the duplicates that are different events under one id."""
+        """Return, by index, the errors of duplicates that are different events under one id."""
         ids = [column.ids[place] for place in duplicates]
         earlier = self._do.processed.claims_of(self._do.connection, self._route.route_id, ids)
         conflicts: dict[int, EventError] = {}

@@ -1,4 +1,4 @@
-"""What the events of a route are tried with, and what became of them."""
+"""Hold what the settling of a route's events works with, and its result."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from inbox.store.postgres.handler_session import HandlerSession
 
 @dataclass(frozen=True)
 class BoundRoute:
-    """A route as this run knows it: its name, its id in the database, what it does."""
+    """A route as this run knows it: its name, its id in the database and its effect."""
 
     name: str
     route_id: int
@@ -27,9 +27,10 @@ class BoundRoute:
 
 @dataclass(frozen=True, slots=True)
 class RouteForesight:
-    """What the events that come next are taken to be: `claims` new, `effects` good.
+    """The guesses about a route's next events: `claims` will be new, `effects` will succeed.
 
-    For a route's table: `rows` new, and each of them there once in a part (`distinct`).
+    For a table route also: the rows will be new (`rows`), and each occurs once in a part
+    (`distinct`).
     """
 
     claims: Foresight = field(default_factory=Foresight)
@@ -40,9 +41,10 @@ class RouteForesight:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What an attempt works with; `trial`: it is rolled back, so that nothing is parked for good.
+    """The tools of an attempt.
 
-    `row_waits` decides whether an event waits for a row that it misses; None where none does.
+    A `trial` is rolled back, so that it parks nothing for good. `row_waits` decides whether an
+    event waits for a missing row; if it is None, no event waits.
     """
 
     connection: SinkConnection
@@ -54,14 +56,15 @@ class Attempts:
     row_waits: RowWaits | None = None
     evidence: Evidence = field(default_factory=lambda: Evidence(judges=False))
     foresight: defaultdict[int, RouteForesight] = field(default_factory=lambda: defaultdict(RouteForesight))
-    """By route id."""
+    """The guesses by route id."""
 
 
 @dataclass(slots=True)
 class RouteResult:
-    """What did not apply, counted by partition id.
+    """The events of a route that were not applied; the counts are by partition id.
 
-    `other_payloads` are those among `duplicates` or `set_aside` whose id was applied before with another payload.
+    `other_payloads` counts the events among `duplicates` or `set_aside` whose id was applied before
+    with another payload.
     """
 
     letters: list[DeadLetter] = field(default_factory=list)

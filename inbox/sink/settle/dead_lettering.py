@@ -1,4 +1,4 @@
-"""Which events of a route in one batch are set aside: those that are refused, and those behind one of their key."""
+"""Decide which events of a route are set aside: refused ones, and those behind a parked event of their key."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ from inbox.telemetry import log
 
 
 class Aside:
-    """What is known of it before an event is tried; `refused` are the errors of those that are not, by place."""
+    """The knowledge about events before they are tried. `refused` has the errors of refused events by index."""
 
     def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, held: HeldKeys) -> None:
         self._do = attempts
@@ -26,7 +26,9 @@ class Aside:
         self._newly_held: dict[int, dict[bytes, int]] = {}
 
     def any_of(self, places: Sequence[int]) -> bool:
-        """Say whether one of these is set aside; quick, for every event passes here while any key is parked."""
+        """Return whether one of these is set aside. It is fast, because every event passes here while
+        any key is parked.
+        """
         if self.refused and any(place in self.refused for place in places):
             return True
         if not self._held and not self._newly_held:
@@ -52,7 +54,10 @@ class Aside:
         return None
 
     def letter(self, place: int, held: Mapping[tuple[int, bytes], int], *, tries: int) -> DeadLetter | None:
-        """Return the dead letter of an event that is set aside; events of a key wait behind the place in `held`."""
+        """Return the dead letter of an event that is set aside, or None.
+
+        Events of a key wait behind the index in `held`.
+        """
         column, record = self._column, self._column.records[place]
         partition_id = column.partition_ids[place]
         error: BaseException | None = self.refused.get(place)
@@ -78,12 +83,12 @@ class Aside:
         if (raw := record.key()) is None:
             return False
         key = held_key(raw)
-        # What a replay brings again from before the parked event is tried, and found to be a duplicate.
+        # A replayed event from before the parked one is tried, and found to be a duplicate.
         since = self._held_since(partition_id, key)
         return (since is not None and record.offset() >= since) or held.get((partition_id, key), place) < place
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
-        """From now on the events of their keys wait.
+        """Let the later events of these dead letters' keys wait from now on.
 
         Raises:
             OrderHaltError: order = "halt".
@@ -95,7 +100,7 @@ class Aside:
                 self._newly_held.setdefault(letter.partition_id, {}).setdefault(key, letter.holds_from)
 
     def key_held_by(self, letter: DeadLetter) -> bytes | None:
-        """Return the key, as `held_key` has it, whose later events wait behind it."""
+        """Return the key whose later events wait behind the dead letter, as `held_key` returns it, or None."""
         key = letter.record.key() if self._do.limits.order is Order.KEY else None
         return None if key is None else held_key(key)
 

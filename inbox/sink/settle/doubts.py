@@ -1,4 +1,4 @@
-"""Events of one column that failed without it being certain whose fault it was, until the evidence is weighed."""
+"""Weigh the evidence about failed events of a column whose cause is uncertain."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -12,19 +12,21 @@ from inbox.sink.settle.context import Attempts, BoundRoute
 from inbox.sink.settle.effects import AttemptFailed
 
 _BEHIND = 64
-"""Events behind one that failed that are tried with it at most."""
+"""The most events behind a failed one that are tried to judge it."""
 
 _LARGEST_KEPT = 256 * 1024
-"""Bytes of an event that is kept for comparison, so that all of them together are few."""
+"""The largest event, in bytes, that is kept for comparison. It bounds the memory of all kept events."""
 
 _LOOKED_BACK = 16
-"""Events among which the last one with a value is looked for."""
+"""The number of events among which the last one with a value is searched."""
 
 _OTHER_ROWS = ("23503", "23505", "23P01", "P0002")
-"""An event that applied before meets its own rows."""
+"""The SQLSTATEs that an event which applied before can meet because its own rows exist. They prove
+nothing.
+"""
 
 _DOES_NOT_FIT = ("42", "3F")
-"""Classes of what a statement names and the database lacks: another statement's success is no evidence."""
+"""The SQLSTATE classes for a missing object. The success of another statement is no evidence then."""
 
 _ADVICE = (
     "correct the database and the sink continues; if the event itself is at fault, park it with "
@@ -44,7 +46,7 @@ class _Doubt:
 
 
 class Doubts:
-    """Weighs, within the transaction, whether the events that failed or the database is at fault."""
+    """The judge, within the transaction, of whether the failed events or the database is at fault."""
 
     def __init__(self, attempts: Attempts, route: BoundRoute, column: Column) -> None:
         self._do = attempts
@@ -64,7 +66,7 @@ class Doubts:
         return self._evidence.tries_apart(self._route.route_id)
 
     def passed(self, places: Sequence[int]) -> None:
-        """These events applied, together."""
+        """Record that these events applied together."""
         last = next((place for place in reversed(places[-_LOOKED_BACK:]) if self._shows(place)), None)
         if last is None:
             return
@@ -75,17 +77,17 @@ class Doubts:
             self._statements |= self._do.session.statements
 
     def remember(self) -> None:
-        """Keep the last event that applied, as what the next failure is compared with."""
+        """Keep the last event that applied, to compare the next failure with it."""
         if self._last is None or not self._evidence.judges:
             return
         if _size_of(self._column.records[self._last]) <= _LARGEST_KEPT:
             self._evidence.applied(self._route.route_id, self._column.only([self._last]))
 
     def failed(self, place: int, error: BaseException) -> None:
-        """This event failed by itself, and is set aside unless the evidence says otherwise.
+        """Record that the event failed by itself. It is set aside unless the evidence says otherwise.
 
         Raises:
-            UnprovenError: so do the others.
+            UnprovenError: the other events fail as well.
         """
         refusal = error.refusal if isinstance(error, InboxError) else None
         if refusal is None or refusal.guess is Guess.VALUE or not isinstance(error, InboxError):
@@ -95,7 +97,7 @@ class Doubts:
         self._pending[place] = _Doubt(place, error, refusal, statements, in_a_row)
         self._without_partition += refusal.guess is Guess.NO_PARTITION
         if len(self._pending) == HANDFUL and not self._passed:
-            # Where all fail, the rest of a large batch need not be tried to find that out.
+            # If all events fail, this shows without trying the rest of a large batch.
             self._route.effect.require_unchanged(self._do.connection)
             self._weigh(self._pending[place], alike=1)
 
@@ -103,7 +105,7 @@ class Doubts:
         """Decide about the events that failed so far.
 
         Raises:
-            UnprovenError: it is not shown to be the fault of one of them.
+            UnprovenError: nothing shows that the fault is an event's.
         """
         for place in sorted(self._pending):
             self._weigh(self._pending[place], alike=self._without_partition)
@@ -125,7 +127,7 @@ class Doubts:
             raise self._outage(doubt)
 
     def _may_change(self, doubt: _Doubt) -> bool:
-        """Whether a probe can change what is decided; a handler is not called for nothing."""
+        """Return whether a probe can change the decision; a handler is not called without need."""
         return doubt.refusal.guess is not Guess.EVENT or doubt.in_a_row >= HANDFUL or self._is_repeatable(doubt)
 
     def _is_repeatable(self, doubt: _Doubt) -> bool:
@@ -145,11 +147,11 @@ class Doubts:
         return doubt.refusal.guess is Guess.NO_PARTITION or doubt.refusal.state.startswith(_DOES_NOT_FIT)
 
     def _shows(self, place: int) -> bool:
-        """Whether an event that applies is evidence: a tombstone writes no row."""
+        """Return whether the event is evidence if it applies. A tombstone is not: it writes no row."""
         return self._route.handlers or self._column.records[place].value() is not None
 
     def _probe(self, doubt: _Doubt) -> Probe:
-        """What events that applied before do now."""
+        """Return the result of trying events that applied before."""
         if doubt.refusal.guess is Guess.NO_PARTITION:
             return Probe.UNKNOWN
         if doubt.refusal not in self._probed:
@@ -161,7 +163,7 @@ class Doubts:
         return self._probed[doubt.refusal]
 
     def probe_known(self, place: int) -> Probe:
-        """What the events that are compared with the one at that place do now, up to the first that applies."""
+        """Try the known good events that match the one at this index, until one applies; return the result."""
         found = Probe.UNKNOWN
         for event in self._evidence.known_good(self._route.route_id, self._column.types[place]):
             if (found := self._try_out(event)) is Probe.PASSED:
@@ -169,7 +171,7 @@ class Doubts:
         return found
 
     def _look_behind(self, doubt: _Doubt) -> None:
-        """Try events that come later in the column: all of a few together, else the last one alone."""
+        """Try later events of the column: up to 64 of them together, otherwise the last one alone."""
         if self._looked_behind:
             return
         self._looked_behind = True
@@ -183,7 +185,7 @@ class Doubts:
                 return
 
     def _try_out(self, events: Column) -> Probe:
-        """Apply events and roll them back.
+        """Apply events and roll them back; return the result.
 
         Raises:
             TryAgainError: the connection is lost.

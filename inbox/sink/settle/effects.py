@@ -1,4 +1,4 @@
-"""The effect of events that were claimed: through a handler or into a table."""
+"""Apply claimed events, through a handler or into a table."""
 
 import threading
 from collections.abc import Callable
@@ -23,10 +23,14 @@ from inbox.store.tables.writer import TableWriter
 
 @dataclass
 class AttemptFailed(Exception):  # noqa: N818 - an answer on its way up, not an error of the sink
-    """An attempt met an event that failed.
+    """The signal that an attempt failed because of its events.
 
-    `at` is its place in the column, None where only the column as a whole is known to fail. `certain`:
-    it can never succeed; else its handler raised something that may pass.
+    Attributes:
+        error: the cause.
+        at: the index of the failed event in the column, or None if only the column as a whole is
+            known to fail.
+        certain: whether the event can never succeed; otherwise its handler raised an error that may
+            pass.
     """
 
     error: BaseException
@@ -35,38 +39,48 @@ class AttemptFailed(Exception):  # noqa: N818 - an answer on its way up, not an 
 
 
 class Effect(Protocol):
-    """What a route does with its events."""
+    """The interface of a route's work: a handler or a table."""
 
     def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
-        """Raises AttemptFailed, TryAgainError or HaltError."""
+        """Apply the events of the column.
+
+        Raises:
+            AttemptFailed: an event of the column failed.
+            TryAgainError: an outage.
+            HaltError: continuing could lose or repeat an event.
+        """
         ...
 
     def find(self, connection: SinkConnection, column: Column) -> Found:
-        """The events that fail by themselves, where that can be found out without trying parts."""
+        """Return the events that fail by themselves, if they can be found without trying parts."""
         ...
 
     def explain(self, connection: SinkConnection, column: Column, error: BaseException) -> BaseException:
-        """The error of a column of one event, said as precisely as can be found out."""
+        """Return the error of a column of one event, as precise as can be determined."""
         ...
 
     def require_unchanged(self, connection: SinkConnection) -> None:
-        """Raises TryAgainError where the events were tried by a shape that their table no longer has."""
+        """Raise TryAgainError if the table changed its shape since the events were tried."""
         ...
 
     def prepare(self, connection: SinkConnection) -> None:
-        """Before the first event of a batch: other routes may have changed the session."""
+        """Restore the session before the first event of a batch, because other routes may have changed it."""
         ...
 
     def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
-        """After the last event. Raises TryAgainError where the effects may not be what the events say.
+        """Check the effects after the last event.
 
-        `look` is what a flight looked at behind its last event, if that was the last one.
+        Args:
+            look: the state of the table behind the last event, if the fast path applied that event.
+
+        Raises:
+            TryAgainError: the effects may not be what the events say.
         """
         ...
 
 
 class TableEffect:
-    """A table route: one statement for all events."""
+    """The effect of a table route: one statement writes all events."""
 
     def __init__(self, writer: TableWriter) -> None:
         self._writer = writer
@@ -80,9 +94,15 @@ class TableEffect:
             raise AttemptFailed(error, None, certain=True) from error
 
     def send(self, connection: SinkConnection, column: Column, *, new: bool, distinct: bool) -> None:
-        """The same in a pipeline, answered with a later statement; `new`: it fails where a row's key is there.
+        """Send the statement in a pipeline; a later statement collects the answer.
 
-        Raises EventError or TryAgainError.
+        Args:
+            new: the statement fails if a row with an event's key exists already.
+            distinct: no two events have the same key.
+
+        Raises:
+            EventError: an earlier statement of the pipeline failed because of an event.
+            TryAgainError: an outage.
         """
         self._writer.send(connection, TableEvents(column.ids, column.types, column.records), new=new, distinct=distinct)
 
@@ -91,7 +111,7 @@ class TableEffect:
         return self._writer.writes_in_rounds
 
     def has_rounds(self, column: Column) -> bool:
-        """Whether these events cannot be sent at once, since one of them might be passed over."""
+        """Return whether these events cannot be written by one statement, because one might be skipped."""
         return self._writer.has_rounds(TableEvents(column.ids, column.types, column.records))
 
     def find(self, connection: SinkConnection, column: Column) -> Found:
@@ -109,7 +129,7 @@ class TableEffect:
         connection.restate()
 
     def look(self, connection: SinkConnection) -> Look:
-        """Look in a flight, behind its last event, at what `require_as_written` judges."""
+        """Send a query in the pipeline for the state of the table that `require_as_written` judges."""
         return self._writer.look(connection)
 
     def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
@@ -117,7 +137,7 @@ class TableEffect:
 
 
 class HandlerEffect:
-    """A handler route: one call per event, or one for all."""
+    """The effect of a handler route: one call for each event, or one for all."""
 
     def __init__(self, handler: LoadedHandler, outbox: Outbox | None, calls: Calls) -> None:
         self._handler = handler
@@ -139,7 +159,7 @@ class HandlerEffect:
             _prefer_database_failure(session, failed, len(column))
             raise
         except InboxError as error:
-            # What failed first is the cause: in an aborted transaction every later statement fails too.
+            # The first failure is the cause: in an aborted transaction every later statement fails too.
             _raise_failure(session.failure or error)
         if session.failure is not None:
             _raise_failure(session.failure)
@@ -148,19 +168,19 @@ class HandlerEffect:
         return Found()
 
     def explain(self, connection: SinkConnection, column: Column, error: BaseException) -> BaseException:
-        """Whether the event's values, or the statement, do not fit the database, where that can be asked."""
+        """Return an error that blames the event's values or the statement, if the database can tell."""
         if not isinstance(error, TryAgainError) or self._session is None:
             return error
         return self._session.blamed(error)
 
     def require_unchanged(self, connection: SinkConnection) -> None:
-        """A handler knows no shape of any table."""
+        """Do nothing: a handler depends on no known table shape."""
 
     def prepare(self, connection: SinkConnection) -> None:
-        """What a handler did to the session other handlers of the batch see."""
+        """Do nothing: the handlers of a batch share the session and see each other's changes to it."""
 
     def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
-        """A handler's effects are its own."""
+        """Do nothing: only the handler knows its effects."""
 
     def _call_with_each(self, transaction: Transaction, publisher: Publisher, column: Column) -> None:
         call, call_of, batch = self._handler.call, self._calls.call, self._handler.batch
@@ -192,16 +212,17 @@ class HandlerEffect:
 
 
 def _first_partition(column: Column) -> tuple[int, range]:
-    """Its id, and the offsets of its events."""
+    """Return the id of the column's first partition, and the range of its events' offsets."""
     partition_id = column.partition_ids[0]
     last = column.partition_ids.count(partition_id) - 1
     return partition_id, range(column.records[0].offset(), column.records[last].offset() + 1)
 
 
 def _holds_up_all(error: BaseException) -> bool:
-    """Whether this is not a failure of the event: an outage, a halt, or a person's Ctrl-C, which is the main thread's.
+    """Return whether the error is not the event's: an outage, a halt, or Ctrl-C on the main thread.
 
-    Whatever else a handler raises is its own, SystemExit too: it would end the process at every start.
+    Any other error is the handler's own. So is SystemExit, which would otherwise end the process at
+    every start.
     """
     if isinstance(error, KeyboardInterrupt):
         return threading.current_thread() is threading.main_thread()
@@ -209,13 +230,16 @@ def _holds_up_all(error: BaseException) -> bool:
 
 
 def _prefer_database_failure(session: HandlerSession, failed: AttemptFailed, size: int) -> None:
-    """A statement that failed is the cause, whatever the handler made of it, and maybe an earlier event's."""
+    """Replace the handler's error by that of a failed statement, which is the cause.
+
+    The statement may belong to an earlier event of the column.
+    """
     if session.failure is None:
         return
     if not is_of_one_event(session.failure):
         raise session.failure
     failed.error, failed.certain = session.failure, True
-    # Where the failure is in doubt, it is explained once the attempt is undone, which `at` would rule out.
+    # A doubtful failure is explained after the attempt is undone, and a known index would prevent this.
     failed.at = 0 if size == 1 and not session.doubts(session.failure) else None
 
 

@@ -1,17 +1,17 @@
-"""What one worker knows of how the events of its routes fared; it outlives a lost connection."""
+"""Remember how the events of a worker's routes fared, beyond the loss of a connection."""
 
 from collections.abc import Sequence
 
 from inbox.sink.batch import Column
 
 _TYPES = 8
-"""Events that are kept of one route, each the last of its type that applied."""
+"""The number of events kept for each route: the last one that applied of each of its latest types."""
 
 
 class Evidence:
-    """The last events that applied, and the distinct events that failed since, by route id.
+    """The last events that applied and the distinct events that failed since, by route id.
 
-    `judges` is False for a command: a person watches it, who decides what is at fault.
+    `judges` is False for a command: the person who watches it decides who is at fault.
     """
 
     def __init__(self, *, judges: bool = True) -> None:
@@ -21,7 +21,7 @@ class Evidence:
         self._apart: set[int] = set()
 
     def applied(self, route_id: int, event: Column) -> None:
-        """Remember a column of one event."""
+        """Remember an event that applied, as a column of one event."""
         known = self._applied.setdefault(route_id, {})
         known.pop(event.types[0], None)
         known[event.types[0]] = event
@@ -29,25 +29,28 @@ class Evidence:
             del known[next(iter(known))]
 
     def passed(self, route_id: int) -> None:
-        """An event applied: what failed before it failed by itself."""
+        """Record that an event applied, so that the failures before it no longer count as a row."""
         self._failing.pop(route_id, None)
 
     def failed(self, route_id: int, event: Column) -> int:
-        """One event failed; how many distinct ones did in a row, with it."""
+        """Record that one event failed; return how many distinct events failed in a row, including it."""
         failing = self._failing.setdefault(route_id, set())
         failing.add((event.partition_ids[0], event.records[0].offset()))
         return len(failing)
 
     def known_good(self, route_id: int, event_type: str | None) -> Sequence[Column]:
-        """Columns of one event each that applied before: first one of the type, then the latest of all."""
+        """Return events that applied before, each as a column: one of this type if known, then the
+        latest of any type.
+        """
         known = self._applied.get(route_id, {})
         latest = list(known.values())[-1:]
         return [known[event_type], *latest] if event_type in known else latest
 
     def try_apart(self, route_id: int) -> None:
-        """From now on the events of the route are tried one by one, also where they fail for time, until one passes.
+        """Try the route's events one by one from now on, until a batch is committed.
 
-        An event failed alone for time, and none that applied before can show whether others do.
+        An event timed out alone, and no earlier event can show whether others time out as well.
+        Until then a timeout counts as the failure of its event.
         """
         self._apart.add(route_id)
 
@@ -55,5 +58,5 @@ class Evidence:
         return route_id in self._apart
 
     def settled(self, route_id: int) -> None:
-        """A batch with events of the route was committed."""
+        """Record that a batch with events of the route was committed."""
         self._apart.discard(route_id)

@@ -1,8 +1,9 @@
-"""A column whose events are taken to be new and good: all statements on their way before the first is answered.
+"""Settle a column optimistically: send all its statements before the first one is answered.
 
-The server is at one part while the client makes the next ready. Where a part fails, those before it stand, it is
-settled with care (`inbox.sink.settle.slow_path`), which finds the event that is not good, and those behind it are sent
-again.
+The events are assumed to be new and to apply. The server works on one part while the client
+prepares the next. If a part fails, the parts before it keep their effects. The slow path
+(`inbox.sink.settle.slow_path`) settles the failed part and finds the event at fault. Then the parts
+behind it are sent again.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,19 +22,19 @@ from inbox.store.postgres.errors import is_of_one_event, says_missing, says_repe
 from inbox.store.tables.shape import Look
 
 _FIRST_PART, _PART = 250, 1000
-"""Events of one statement: while the first are made ready the server has nothing to do."""
+"""The events of one statement. The first part is smaller, because the server is idle while it is prepared."""
 
 
 def settle_column(
     do: Attempts, route: BoundRoute, column: Column, held: HeldKeys, under_way: Callable[[], None]
 ) -> RouteResult:
-    """Settle all events of a column, at once as far as they can be expected to be new and good.
+    """Settle all events of a column, optimistically as far as they are likely to be new and to apply.
 
-    `under_way` is called once the server has more to do than the client.
+    `under_way` is called once the server has more work left than the client.
 
     Raises:
         TryAgainError: an outage.
-        HaltError: an event fails, where order = "halt".
+        HaltError: an event fails and order = "halt".
     """
     settling = RouteSettling(do, route, column, held)
     if not isinstance(route.effect, TableEffect):
@@ -54,9 +55,10 @@ def settle_column(
 
 
 class _Flights:
-    """Claims and applies the events of a column, each part of them as the first thing that is done about it.
+    """The pipelines that claim and apply the events of a column.
 
-    `look` is at the table, behind the last event of the column; None unless the last flight stands whole.
+    `look` is the state of the table behind the last event of the column, or None unless the last
+    pipeline succeeded as a whole.
     """
 
     def __init__(
@@ -72,10 +74,11 @@ class _Flights:
         self.look: Look | None = None
 
     def fly(self, start: int) -> tuple[int, range | None]:
-        """As many events from that place on as can be expected to go well, and do.
+        """Claim and apply as many events from index `start` on as are expected to succeed.
 
         Returns:
-            The place behind those that stand, and the part there, if one of its events fails by itself.
+            The index behind the applied events, and the part there if one of its events fails by
+            itself.
         """
         parts, flown, foresight = self._expected(start), start, self._foresight
         while parts:
@@ -92,7 +95,7 @@ class _Flights:
             elif distinct and says_repeated(error) and not self._effect.writes_in_rounds:
                 foresight.distinct.was_wrong()
             elif self._do.transaction.defers or says_missing(error) or says_repeated(error):
-                # What it wants may come with an event behind the part; what is repeated is written in rounds.
+                # A later event may bring the row that the part misses. Repeated rows are written in rounds.
                 foresight.effects.was_wrong()
                 break
             else:
@@ -100,7 +103,7 @@ class _Flights:
         return flown, None
 
     def _expected(self, start: int) -> list[range]:
-        """The parts of what is expected to go well."""
+        """Return the parts that are expected to succeed."""
         if not (self._foresight.claims.is_good and self._foresight.effects.is_good):
             return []
         if self._effect.writes_in_rounds and self._effect.has_rounds(self._column.between(start, len(self._column))):
@@ -108,13 +111,13 @@ class _Flights:
         return _parts(start, len(self._column)) if all_different(self._column.ids[start:]) else []
 
     def learn(self, failed: range, *, failures: int) -> None:
-        """How many events of that part failed by themselves: one among many says nothing of the others."""
+        """Record how many events of the failed part failed by themselves; one among many predicts nothing."""
         if failures > 1 or failed.start - self._failed_before < LARGEST_PART:
             self._foresight.effects.was_wrong()
         self._failed_before = failed.start
 
     def _send(self, parts: Sequence[range], *, new_rows: bool, distinct: bool) -> tuple[int, InboxError | None]:
-        """How many of the parts stand, and how the next one failed."""
+        """Send the parts; return how many of them succeeded, and the error of the next one."""
         transaction, asked, error, look = self._do.transaction, [], None, None
         transaction.start_attempt()
         try:
@@ -125,7 +128,7 @@ class _Flights:
                     part = self._column.between(places.start, places.stop)
                     asked.append(self._send_part(part, new_rows=new_rows, distinct=distinct))
                     if number:
-                        # Not at the first: the server would be done with it before the next one is ready.
+                        # Not after the first part: the server would finish it before the second is ready.
                         self._under_way()
                 look = self._effect.look(self._do.connection)
                 self._under_way()
@@ -134,7 +137,8 @@ class _Flights:
         except InboxError as failure:
             if not is_of_one_event(failure):
                 raise
-            # What is checked later may be refused for any part, and fixed by any behind it: none stands without all.
+            # A deferred check may fail for any part, and a later part may fix it: the parts succeed only
+            # together.
             stand, error = 0 if transaction.defers else transaction.marks_reached(), failure
         if any(map(found_any, asked[:stand])):
             stand, error = 0, ClaimedBeforeError("an older generation has its claim")

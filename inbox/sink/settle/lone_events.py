@@ -1,4 +1,4 @@
-"""Events that fail as the only ones of their batch: whether such an event or the database is at fault."""
+"""Decide whether an event that failed as the only one of its batch, or the database, is at fault."""
 
 from inbox.errors import Guess, SmallerBatchError, TryAgainError, UnprovenError
 from inbox.events import address_of
@@ -11,18 +11,20 @@ from inbox.store.postgres.server import started_at
 
 
 class LoneEvents:
-    """Weighs them on the connection of the batch, outside of the batch's transaction."""
+    """The judge of lone events. It works on the batch's connection, outside the batch's transaction."""
 
     def __init__(self, attempts: Attempts, suspects: Suspects) -> None:
         self._do = attempts
         self._suspects = suspects
 
     def weigh_slow(self, route: BoundRoute, column: Column, error: SmallerBatchError) -> None:
-        """Raise UnprovenError unless an event that applied before still does: then it is the event that is slow."""
+        """Raise UnprovenError unless an event that applied before still applies, so that the lone
+        event is slow itself.
+        """
         transaction = self._do.transaction
         transaction.rollback()
         if self._do.connection.closed:
-            # The server ended the session: it waited for the client, which is at fault with this event.
+            # The server ended the session because it waited for the client: this event is at fault.
             return
         transaction.begin()
         found = Doubts(self._do, route, column).probe_known(0)
@@ -41,13 +43,15 @@ class LoneEvents:
         ) from error
 
     def control(self, route: BoundRoute, batch: Batch) -> None:
-        """See whether the connection lasts without the event with which it was lost, before that is tried again.
+        """Check that the connection lasts without the event with which it was lost, before the event is tried again.
 
-        The event is refused from now on where it was lost with the event too often, and never without it.
+        The event is refused from now on if the connection was lost with it too often and never
+        without it.
 
         Raises:
-            TryAgainError: the connection does not last.
-            UnprovenError: so many events in a row were lost with it that it is hardly they.
+            TryAgainError: the connection is lost without the event too.
+            UnprovenError: the connection was lost with so many events in a row that they are
+                probably not at fault.
         """
         column = batch.column(route.name)
         try:

@@ -1,11 +1,12 @@
-"""Whether the fast path is worth a try for what comes next. No I/O."""
+"""Decide whether the fast path is worth trying for the next events. No I/O."""
 
 
 class Foresight:
-    """Whether the next part is taken to go well, which is cheap while it does and costs a try where it does not.
+    """A guess whether the next part will go well. A right guess is cheap; a wrong one costs one extra attempt.
 
-    At first it is not: after a change of owner, or of the connection, events may come again. After a part that did not
-    go well the next ones are taken with care; the more of them, the oftener the guess was wrong.
+    It begins as "no": after a change of owner or connection, events may come again. After a wrong
+    guess the next parts take the slow path, up to 64 of them. Their number doubles with each wrong
+    guess and falls with each right one.
     """
 
     _MOST_PARTS = 64
@@ -22,10 +23,10 @@ class Foresight:
         self._next = max(1, self._next - 1)
 
     def was_wrong(self) -> None:
-        """The same part is to be taken with care now."""
+        """Record a wrong guess. The same part now takes the slow path."""
         self._next = min(2 * self._next, self._MOST_PARTS)
         self._careful = self._next
 
     def learned(self, *, well: bool) -> None:
-        """How a part went that was taken with care."""
+        """Record how a part went on the slow path."""
         self._careful = max(0, self._careful - 1) if well else self._next

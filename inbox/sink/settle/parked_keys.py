@@ -1,4 +1,4 @@
-"""The keys whose later events wait behind a parked one, as one worker knows them."""
+"""Remember the keys whose later events wait behind a parked one, for one worker."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -8,15 +8,18 @@ from inbox.store.postgres.connection import SinkConnection
 from inbox.telemetry import log
 
 HeldKeys = Mapping[int, Mapping[bytes, int]]
-"""Keys of one route, as `held_key` has them, with the offset from which on their events wait, by partition id."""
+"""The keys of one route by partition id, as `held_key` returns them, each with the offset from which
+its events wait.
+"""
 
 
 class ParkedKeys:
-    """What is known of these keys; it outlives a connection, and is kept up to date with what is committed.
+    """The parked keys that one worker knows. They outlive a connection and follow what is committed.
 
-    At most `most` keys stay in memory. A partition that would bring more of them is left to the database, which is
-    asked for the keys of each batch: nobody but the owner of a partition parks its events, and whoever resolves one
-    raises the owner epoch, after which they are read again.
+    At most `most` keys stay in memory. A partition that would exceed this number is left to the
+    database, which is then asked for the keys of each batch. The memory stays correct: only the
+    owner of a partition parks its events, and resolving a dead letter raises the owner epoch, after
+    which the keys are read again.
     """
 
     def __init__(self, most: int) -> None:
@@ -25,7 +28,7 @@ class ParkedKeys:
         self._left_to_database: set[int] = set()
 
     def read(self, connection: SinkConnection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> None:
-        """Read the keys of these partitions, of which nothing that was known before counts any more."""
+        """Read the keys of these partitions in place of what was known of them."""
         self._forget(partition_ids)
         self._left_to_database.difference_update(partition_ids)
         if not self._take(connection, dead_letters, partition_ids):
@@ -34,7 +37,7 @@ class ParkedKeys:
                     self._leave_to_database(partition_id)
 
     def _take(self, connection: SinkConnection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> bool:
-        """Whether the keys of these partitions were few enough to be kept."""
+        """Read the keys of these partitions; return False if they are too many to keep."""
         room = self._most - self._count()
         found = dead_letters.parked_keys(connection, list(partition_ids), at_most=room + 1)
         if sum(map(len, found.values())) > room:
@@ -43,13 +46,13 @@ class ParkedKeys:
         return True
 
     def remember(self, letters: Sequence[DeadLetter]) -> None:
-        """Note what was parked, once it is committed."""
+        """Remember the keys of these dead letters, once they are committed."""
         for letter in letters:
             if (raw := letter.record.key()) is not None:
                 self._note(letter.route_id, letter.partition_id, held_key(raw), letter.holds_from)
 
     def of(self, connection: SinkConnection, dead_letters: DeadLetters, route_id: int, column: Column) -> HeldKeys:
-        """Return the keys that matter for the events of a column, in the transaction in which they are settled."""
+        """Return the parked keys that matter for a column, read in the transaction that settles it."""
         self._shrink()
         if self._left_to_database:
             self._ask(connection, dead_letters, route_id, column)

@@ -1,4 +1,17 @@
-"""One transaction: claim, handle, park, fence, COMMIT. Every offset of the batch ends, or none does."""
+"""Settle a batch in one transaction: claim, apply, park, fence, COMMIT.
+
+The steps keep one promise: every offset of the batch is settled, or none is.
+
+1. Claim: insert the claims of a route's events. An event whose claim exists already is a duplicate.
+2. Apply: call the route's handler, or write its table. Steps 1 and 2 run for one route after
+another.
+3. Park: write the events that cannot be applied to `dead_letters`.
+4. Fence: move the ledger. The fence fails if another worker owns a partition now.
+5. COMMIT: claims, effects, dead letters and ledger become visible together.
+
+`Settler._settle_in_generation` is these five steps. A failure before COMMIT rolls everything back.
+After a COMMIT without an answer, `Settler.resolve` reads the outcome from the ledger.
+"""
 
 import math
 import time
@@ -40,12 +53,17 @@ _OLDER_LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class SettledBatch:
-    """The answer to a batch: what moved in the ledger, or, if anything was `fenced`, that nothing did.
+    """The outcome of settling one batch. If `fenced` or `rows_missing` is not empty, nothing moved.
 
-    `elsewhere`: partitions of what moved that continue at another offset, since a replay ended with the batch.
-    `too_many_letters`: partitions of what moved that have more dead letters now than `[failures] halt_above`.
-    `rows_missing`: where the partitions stand whose event there misses a row that another may bring; nothing moved.
-    `halt`: likewise, where an event cannot be applied and `order = "halt"`; the sink stops once all else is settled.
+    Attributes:
+        settlements: the endings of each partition that moved in the ledger.
+        fenced: the partitions that the fence refused: their owner, owner epoch or next offset
+            changed.
+        elsewhere: the moved partitions that continue at another offset, because a replay ended.
+        too_many_letters: the moved partitions with more dead letters than `[failures] halt_above`.
+        rows_missing: by partition, the offset of the event that misses a row or that caused `halt`.
+        halt: the error of an event that cannot be applied under `order = "halt"`. The sink stops
+            once everything else is settled.
     """
 
     settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
@@ -60,14 +78,18 @@ Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
 
 
 class Settler:
-    """Settles batches on one connection.
+    """The settler of batches on one database connection.
 
-    `parked_keys`, `suspects` and `evidence` outlive the connection.
-    `introduce` adds partitions to the ledger that were made after the sink started. `takeover_seconds` is how long
-    the transaction of a partition's owner before may stay open; 0 for without end.
-    `row_watch` lets events wait for rows that others may bring.
-    `witness` says whether what was taken is of the logs that the ledger speaks of. `copies` puts what is parked into
-    the outbox too.
+    Args:
+        parked_keys: the known parked keys; they outlive the connection.
+        suspects: the tracker of crash poison; it outlives the connection.
+        introduce: adds to the ledger the partitions that were created after the sink started.
+        takeover_seconds: how long a previous owner's transaction may stay open before its session
+            is ended. With 0 it is neither awaited nor ended.
+        witness: checks that the records belong to the topics that the ledger knows.
+        copies: also publishes parked events through the outbox, if given.
+        row_watch: lets events wait for rows that other events may bring, if given.
+        evidence: the record of events that applied and failed; it outlives the connection.
     """
 
     def __init__(
@@ -125,7 +147,7 @@ class Settler:
         self._ledger.sign(connection, owner)
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
-        """Become the owner of the partitions, and learn which of their keys are parked."""
+        """Become the owner of the partitions, and read which of their keys are parked."""
         self._warn_of_hidden_owners(partitions)
         lingering = self._await_owners(partitions)
         holdings = self._ledger.acquire(self._connection, partitions, self._owner)
@@ -154,9 +176,9 @@ class Settler:
             log().warning("owners-hidden", roles=roles, remedy=hidden_owners_remedy(self._connection, roles))
 
     def _await_owners(self, partitions: Sequence[TopicPartition]) -> list[OpenSession]:
-        """Let the batches of the owners before end; which of them have not in time.
+        """Wait until the previous owners' transactions end; return those still open at the deadline.
 
-        A stopped worker's open transaction holds claims that this one may need.
+        The open transaction of a stopped worker holds claims that this worker may need.
         """
         deadline = time.monotonic() + self._takeover_seconds
         while sessions := self._ledger.open_sessions(self._connection, partitions, self._owner):
@@ -182,11 +204,15 @@ class Settler:
         return [row._replace(too_many_letters=row.partition_id in above) for row in holdings]
 
     def resolve(self, batch: Batch) -> SettledBatch | None:
-        """What the ledger says of a batch whose COMMIT had no answer: settled, fenced, or None for not at all."""
+        """Return what the ledger says of a batch whose COMMIT was not answered.
+
+        Returns:
+            The batch as settled or fenced, or None if nothing of the batch was committed.
+        """
         topics = sorted({address.topic for address in batch.slices})
         rows = {row.address: row for row in self.look(topics) if row.owner == self._owner}
         ids = [each.partition_id for each in batch.slices.values()]
-        # If that COMMIT was one, it parked keys of which nobody here was told.
+        # If the COMMIT succeeded, it parked keys that this worker has not remembered.
         self._read_parked_keys(ids)
         settled = resolved(batch, rows)
         if settled is None or settled.fenced:
@@ -198,10 +224,14 @@ class Settler:
         self._connection.close()
 
     def settle(self, batch: Batch, under_way: Callable[[], None] = lambda: None) -> SettledBatch:
-        """Settle the batch as a whole; `under_way` is called once the server is at work, or a handler.
+        """Settle the whole batch in one transaction.
+
+        Args:
+            under_way: called once the server or a handler is at work.
 
         Raises:
-            TryAgainError: nothing is known to have happened; ask the ledger, then settle again.
+            TryAgainError: the outcome is unknown or nothing happened; ask the ledger, then settle
+                again.
             HaltError: continuing could lose or repeat an event.
         """
         self._learn_older_claims()
@@ -217,13 +247,13 @@ class Settler:
             except OrderHaltError as error:
                 return SettledBatch(rows_missing={_address(batch, error.partition_id): error.offset}, halt=error)
             except RowMissingError as missing:
-                # The row may come by a route behind it in this very batch, and the next batches have it first, too.
+                # A later route of this batch may bring the row. The new order also holds for the next batches.
                 tries_left -= 1
                 if not tries_left or not self._moved_last(missing.route):
                     return self._await_row(batch, missing)
 
     def _moved_last(self, route: str) -> bool:
-        """Whether the route was not the last of the routes, and is now."""
+        """Move the route behind all others; return whether its place changed."""
         if self._routes[-1].name == route:
             return False
         self._routes.sort(key=lambda each: each.name == route)
@@ -241,7 +271,12 @@ class Settler:
         return settled
 
     def _settle_in_generation(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch | None:
-        """None where new claims go into another generation by now: what was done is undone."""
+        """Claim, apply, park, fence and COMMIT.
+
+        Returns:
+            The outcome, or None if new claims now go to another generation. The transaction is
+            rolled back then, and the batch must be settled again.
+        """
         confirm = self._witness.ask(batch)
         self._transaction.begin()
         try:
@@ -293,7 +328,10 @@ class Settler:
             raise
 
     def _park(self, letters: Sequence[DeadLetter]) -> frozenset[int]:
-        """Return the ids of the partitions that have too many dead letters with these. They are kept all the same."""
+        """Write the dead letters; return the ids of the partitions that have too many of them now.
+
+        A dead letter above the limit is kept as well.
+        """
         if not letters:
             return frozenset()
         self._dead_letters.park(self._connection, letters)
@@ -303,7 +341,11 @@ class Settler:
         return self._letter_limit.above_after(self._connection, letters)
 
     def _count_other_payloads(self, batch: Batch, results: Iterable[RouteResult]) -> int:
-        """After the fence, which has the rows of the ledger already; it is rare enough for a statement of its own."""
+        """Count the conflicting payloads in the ledger; return their total.
+
+        Runs after the fence, which has locked the ledger rows. They are rare enough for a statement
+        of their own.
+        """
         total: Counter[int] = Counter()
         for result in results:
             total.update(result.other_payloads)
@@ -316,7 +358,11 @@ class Settler:
         return total.total()
 
     def _note_replays(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
-        """After the fence, which holds the ledger's rows; where a replay ended, they continue from where they stood."""
+        """Record the progress of replays; return the partitions whose replay ended.
+
+        Runs after the fence, which has locked the ledger rows. A partition whose replay ended
+        returns to its previous offset.
+        """
         ended = set()
         for part, advance in zip(batch.slices.values(), advances, strict=True):
             if (replay := part.replay) is None:
@@ -348,13 +394,16 @@ class Settler:
         return frozenset(each.address for each in batch.slices.values() if each.partition_id in lost)
 
     def _follow_generation(self) -> bool:
-        """Whether new claims go into another generation than this batch's."""
+        """Follow the current generation; return whether it differs from the one used until now."""
         now = self._ledger.revisions(self._connection).generation
         before, self._processed.generation = self._processed.generation, now
         return now != before
 
     def _learn_older_claims(self) -> None:
-        """Where it is not known which ids may have a claim in an older generation, all of them are looked up there."""
+        """Read which ids may have a claim in an older generation, at most once a second.
+
+        While this is unknown, every id is looked up in the older generations.
+        """
         if self._processed.knows_older or time.monotonic() - self._older_asked_at < _OLDER_LOOK_SECONDS:
             return
         self._older_asked_at = time.monotonic()
@@ -396,7 +445,14 @@ def _settlement(part: Slice, routes: Sequence[BoundRoute], results: Mapping[str,
 
 
 def resolved(batch: Batch, mine: Mapping[TopicPartition, Holding]) -> SettledBatch | None:
-    """`mine` are the ledger's rows that this worker still owns."""
+    """Return what these ledger rows say of a batch whose COMMIT was not answered.
+
+    Args:
+        mine: the rows of the ledger that this worker still owns.
+
+    Returns:
+        The batch as settled or fenced, or None if nothing of the batch was committed.
+    """
     done, behind = [], []
     for address, part in batch.slices.items():
         row = mine.get(address)
@@ -408,5 +464,5 @@ def resolved(batch: Batch, mine: Mapping[TopicPartition, Holding]) -> SettledBat
             behind.append(address)
     if behind:
         return SettledBatch(fenced=frozenset(behind))
-    # Endings of a batch that was committed without an answer are in the ledger, not known here.
+    # The endings of this batch are counted in the ledger but are not known here.
     return SettledBatch(settlements={address: Settlement() for address in done}) if done else None

@@ -1,4 +1,4 @@
-"""The events of one route in one batch: tried together, and apart where some of them fail."""
+"""Settle the events of one route in one batch: all together first, and apart where some of them fail."""
 
 import time
 from bisect import bisect_left
@@ -23,11 +23,14 @@ from inbox.store.postgres.errors import is_of_one_event, says_missing
 from inbox.store.tables.shape import Look
 
 LARGEST_PART = 2500
-"""Events that are tried together: what a first failure among them undoes."""
+"""The most events that are tried together. The first failure among them undoes all of them."""
 
 
 class _SameIdOtherPayload(Exception):  # noqa: N818 - an answer on its way up
-    """Events of an attempt whose id was claimed with another payload, by place in the column."""
+    """The signal that events of an attempt have an id that was claimed with another payload.
+
+    `places` has their errors by index in the column.
+    """
 
     def __init__(self, places: dict[int, EventError]) -> None:
         super().__init__(len(places))
@@ -35,36 +38,43 @@ class _SameIdOtherPayload(Exception):  # noqa: N818 - an answer on its way up
 
 
 class _FoldAnew(Exception):  # noqa: N818 - an answer on its way up
-    """An event was set aside whose id another one of the part has, which is no duplicate any more."""
+    """The signal that an event was set aside while another event with its id was counted as its duplicate.
+
+    The other event is now the first one with this id and must be claimed again.
+    """
 
 
 @dataclass(slots=True)
 class _Part:
-    """A part while it is tried: the `places` to claim, and what is set aside: refused, or behind such an event."""
+    """The state of a part while it is tried.
+
+    `places` are the indexes to claim. `letters` are the events set aside: refused, or waiting
+    behind such an event.
+    """
 
     places: Sequence[int]
     letters: dict[int, DeadLetter] = field(default_factory=dict)
     held: dict[tuple[int, bytes], int] = field(default_factory=dict)
-    """The place behind which the events of a key wait, by (partition id, key as `held_key` has it)."""
+    """The index behind which the events of a key wait, by (partition id, key as `held_key` returns it)."""
     duplicates: list[int] = field(default_factory=list)
     other_payloads: Sequence[int] = ()
-    """Those of the duplicates that are none by their payload."""
+    """The duplicates with a conflicting payload."""
     new: Sequence[int] = ()
     followers: set[bytes] = field(default_factory=set)
-    """Ids of claimed events that others of the part have too."""
+    """The ids of claimed events that other events of the part have too."""
     failed: set[int] = field(default_factory=set)
-    """The places of events that failed by themselves."""
+    """The indexes of events that failed by themselves."""
     foreseen: list[int] = field(default_factory=list)
-    """The places of events that were refused before those before them were tried."""
+    """The indexes of events that were refused before the events before them were tried."""
     failure: AttemptFailed | None = None
-    """How the part as a whole failed, once it was tried."""
+    """The failure of the part as a whole, if it was tried and failed."""
 
 
 class RouteSettling:
-    """Settles the events of a column part by part, until each is applied or set aside.
+    """The settling of a column, part by part, until each event is applied or set aside.
 
-    A part is claimed and tried as a whole. Where that fails, its events are applied in groups, each undone by itself,
-    and the claims of those that are set aside are taken back.
+    A part is claimed and tried as a whole. If it fails, its events are applied in groups, and a
+    failed group is undone alone. The claims of the events that are set aside are withdrawn.
     """
 
     def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, held: HeldKeys) -> None:
@@ -82,14 +92,19 @@ class RouteSettling:
         self.result = RouteResult()
 
     def untroubled_from(self, start: int) -> bool:
-        """Nothing is known to be set aside, or to be tried again, of the events from that place on."""
+        """Return whether no event from this index on is known to be set aside or tried again."""
         column = self._column
         if column.replays or column.tries or self._doubts.tries_apart:
             return False
         return not self._aside.any_of(range(start, len(column)))
 
     def run(self) -> RouteResult:
-        """Raises TryAgainError for an outage, HaltError where order = "halt" and an event fails."""
+        """Settle every event of the column.
+
+        Raises:
+            TryAgainError: an outage.
+            HaltError: an event fails and order = "halt".
+        """
         start = 0
         self._route.effect.prepare(self._do.connection)
         while start < len(self._column):
@@ -97,15 +112,18 @@ class RouteSettling:
         return self.end()
 
     def applied(self, places: range) -> None:
-        """These were applied without care."""
+        """Record that the fast path applied these events."""
         if places:
             self._doubts.passed(places)
 
     def end(self, look: Look | None = None) -> RouteResult:
-        """Every event is settled; `look` is that of the flight that applied the last one.
+        """Check the effects after the last event is settled, and return the result.
+
+        Args:
+            look: the state of the table after the last event, if the fast path applied that event.
 
         Raises:
-            TryAgainError: what was applied may not be what the events say.
+            TryAgainError: the effects may not be what the events say.
         """
         if self._column.records:
             self._route.effect.require_as_written(self._do.connection, look)
@@ -113,17 +131,20 @@ class RouteSettling:
         return self.result
 
     def settle_from(self, start: int) -> int:
-        """Settle the next part; the place behind it."""
+        """Settle the next part; return the index behind it."""
         places = range(start, min(start + LARGEST_PART, len(self._column)))
         self._foresight.learned(well=self._settle(places).failure is None)
         return places.stop
 
     def settle_failed(self, places: range) -> int:
-        """Settle these events, whose effects failed when all were tried; how many failed by themselves."""
+        """Settle events that failed when tried together; return how many of them failed by themselves."""
         return len(self._settle(places, whole=False).failed)
 
     def _settle(self, places: range, *, whole: bool = True) -> _Part:
-        """Not `whole`: all together they need not be tried."""
+        """Claim, apply and set aside the events of a part.
+
+        With `whole` False the events are applied in groups from the start.
+        """
         while True:
             part = _Part(places)
             part.places = self._sort(places, part)
@@ -144,7 +165,10 @@ class RouteSettling:
         return part
 
     def _weigh(self) -> None:
-        """Nothing is parked by an outdated shape of a table, or for what is the database's fault."""
+        """Check the causes of the failures before anything is parked.
+
+        Nothing is parked because of an outdated table shape or a fault of the database.
+        """
         if self._any_failed:
             self._any_failed = False
             self._route.effect.require_unchanged(self._do.connection)
@@ -167,7 +191,7 @@ class RouteSettling:
             raise
 
     def _stands(self, part: _Part) -> bool:
-        """All effects of a part; where they fail they are undone, and the part knows how."""
+        """Apply a part as a whole; return whether this succeeded. A failure is undone and noted in the part."""
         try:
             self._apply(part.new)
             self._check(self._do.transaction.check_deferred)
@@ -196,7 +220,7 @@ class RouteSettling:
 
     def _apply_in_groups(self, part: _Part) -> None:
         transaction, isolation = self._do.transaction, Isolation(len(part.new))
-        # A plan may be older than the table.
+        # A prepared plan may be older than the table.
         self._do.connection.forget_prepared()
         self._narrow(isolation, part)
         while (group := isolation.part()) is not None:
@@ -213,7 +237,7 @@ class RouteSettling:
         )
 
     def _let_wait(self, part: _Part) -> None:
-        """Those that were foreseen to fail wait all the same behind one of their key that failed when it was tried."""
+        """Let a foreseen failure wait if an earlier event of its key failed when tried."""
         for place in part.foreseen:
             letter = part.letters.get(place)
             if letter is None or (key := self._aside.key_held_by(letter)) is None:
@@ -239,7 +263,7 @@ class RouteSettling:
             self._judge(place, self._explained(place, failed))
 
     def _narrow(self, isolation: Isolation, part: _Part) -> None:
-        """Begin with what is known: where the part failed, or which events cannot but fail."""
+        """Begin with what is known: where the part failed, or which events are certain to fail."""
         if part.failure is not None and (part.failure.at is not None or len(part.new) == 1):
             self._blame(isolation, part, part.failure)
             return
@@ -265,7 +289,10 @@ class RouteSettling:
         return failed
 
     def _sort(self, places: Sequence[int], part: _Part) -> Sequence[int]:
-        """Which places to try, and what is set aside: refused, or behind a parked event of its key."""
+        """Return the indexes to try; set the other events aside.
+
+        An event is set aside if it is refused, or if an earlier event of its key is parked.
+        """
         if not part.held and not self._aside.any_of(places):
             return places
         kept = []
@@ -312,10 +339,10 @@ class RouteSettling:
         part.followers = {self._column.ids[place] for place in (*part.duplicates, *self._conflicts)}
 
     def _judge(self, culprit: int, failed: AttemptFailed) -> None:
-        """One event failed: set it aside, or let it be tried again.
+        """Set the event that failed aside, or let it be tried again after a pause.
 
         Raises:
-            RowMissingError: it waits for a row that another event may bring.
+            RowMissingError: the event waits for a row that another event may bring.
         """
         self._wait_for_row(culprit, failed.error)
         self._tries[culprit] += 1
@@ -338,7 +365,10 @@ class RouteSettling:
             raise RowMissingError(self._route.name, partition_id, offset)
 
     def _conflicts_anew(self) -> None:
-        """What bore an id first may be what is set aside now: who conflicts with whom is asked again."""
+        """Forget the conflicting payloads found so far, so that they are determined again.
+
+        The first event with an id may have been set aside.
+        """
         for place in self._conflicts:
             del self._aside.refused[place]
         self._conflicts.clear()

@@ -1,4 +1,4 @@
-"""A table that has rows already, as the ids that `inbox adopt` makes claims of."""
+"""The rows that a table has already, as the ids for which `inbox adopt` makes claims."""
 
 from collections.abc import Iterator
 from typing import LiteralString, NamedTuple
@@ -35,7 +35,7 @@ FROM {table} WHERE {column}::text <> ''
 
 
 class RowCount(NamedTuple):
-    """How many rows the table has; in how many of them the column is null, or an empty text, which is no id."""
+    """The number of rows in the table, and of those whose column is null or an empty text, which is not an id."""
 
     rows: int
     nulls: int
@@ -43,10 +43,10 @@ class RowCount(NamedTuple):
 
 
 class AdoptableTable:
-    """A column of event ids; `name` is the table's or a view's, with its schema if need be.
+    """A column of event ids; `name` is that of the table or view, with its schema where needed.
 
     Raises:
-        StartupError: there is no such table or column, or its type holds no event ids.
+        StartupError: the table or column does not exist, or its type holds no event ids.
     """
 
     def __init__(self, connection: SinkConnection, name: str, column: str) -> None:
@@ -71,7 +71,7 @@ class AdoptableTable:
             )
 
     def ids(self, at_once: int) -> Iterator[list[str]]:
-        """Each value of the column once, as text, in lists of that length; all as of one moment."""
+        """Yield each distinct value of the column as text, in lists of `at_once`, all from one snapshot."""
         with snapshot(self._connection), self._connection.cursor(name="inbox_adopted_ids") as cursor:
             cursor.execute(self._distinct)
             while rows := cursor.fetchmany(at_once):

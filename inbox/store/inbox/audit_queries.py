@@ -1,4 +1,7 @@
-"""What an audit reads: claims in bulk and one by one, dead letters, and what a route owes. Nothing is changed."""
+"""Read what an audit needs: claims in bulk and singly, dead letters, and where each route begins.
+
+Nothing is changed.
+"""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,8 +24,11 @@ class Tile(NamedTuple):
 
 
 class History(NamedTuple):
-    """A partition as the ledger has it, begun at `start_offset` and settled up to `reached_offset` at its furthest,
-    and its tiles in order."""
+    """The history of a partition in the ledger, with its tiles in order.
+
+    The partition was begun at `start_offset`. `reached_offset` is the furthest that it was ever
+    settled.
+    """
 
     address: TopicPartition
     start_offset: int
@@ -33,7 +39,7 @@ class History(NamedTuple):
 
     @property
     def from_offset(self) -> int:
-        """Where what is left of the history begins; a prune removes its oldest rows."""
+        """Return the first offset of the history that is left; a prune removes the oldest rows."""
         return self.tiles[0].from_offset if self.tiles else self.start_offset
 
     @property
@@ -53,7 +59,9 @@ class History(NamedTuple):
 
 
 class Coordinates(NamedTuple):
-    """Where a claim says that its event is; no topic and partition where the ledger does not know it."""
+    """The coordinates of a claim's event; topic and partition are missing where the ledger does not know the
+    partition.
+    """
 
     topic: str | None
     partition: int | None
@@ -62,9 +70,9 @@ class Coordinates(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outsider:
-    """A claim that no sink makes: of a partition or a route that is unknown, or past all that its partition settled.
+    """A claim that no sink makes: its partition or route is unknown, or its offset is past all that was settled.
 
-    What is not known of it is None.
+    A field that is not known is None.
     """
 
     partition_id: int
@@ -75,9 +83,9 @@ class Outsider:
 
 
 class Bounds(NamedTuple):
-    """What the ledger has of a partition: it was begun at `start_offset`, and is settled up to `next_offset`.
+    """The bounds of a partition in the ledger: it was begun at `start_offset` and is settled up to `next_offset`.
 
-    Below `horizon` claims may have been removed.
+    Claims below `horizon` may have been removed.
     """
 
     partition_id: int
@@ -88,7 +96,7 @@ class Bounds(NamedTuple):
 
 
 class ChunkOfClaims(NamedTuple):
-    """Which chunk of offsets (`offset >> bits`) of which partition and route."""
+    """A chunk of offsets (`offset >> bits`) of one partition and route."""
 
     partition_id: int
     route_id: int
@@ -126,12 +134,12 @@ class AuditReads:
         return [Bounds(row[0], TopicPartition(row[1], row[2]), row[3], row[4], row[5]) for row in rows]
 
     def horizon(self, partition_id: int) -> int:
-        """As of now; claims that were read before and are below it may have been removed meanwhile."""
+        """Return the partition's horizon now: claims below it may have been removed after they were read."""
         row = self._connection.execute(self._sql["horizon"], {"partition_id": partition_id}).fetchone()
         return int(row[0]) if row else 0
 
     def histories(self) -> Iterator[History]:
-        """Each partition of the ledger with its rows of `progress`; the caller has the snapshot."""
+        """Yield each partition of the ledger with its rows of `progress`; the caller provides the snapshot."""
         for row in self._connection.execute(self._sql["ledger"]).fetchall():
             rows = self._connection.execute(self._sql["tiles"], {"partition_id": row[0]})
             tiles = [Tile(each[0], each[1], Settlement(*each[2:])) for each in rows]
@@ -139,16 +147,18 @@ class AuditReads:
             yield History(address, row[3], row[4], row[5], counts, tiles)
 
     def routes(self) -> dict[str, int]:
-        """The ids of the routes that are not retired, by name."""
+        """Return the ids of the routes that are not retired, by name."""
         return dict(self._connection.execute(self._sql["routes"]).fetchall())
 
     def route_starts(self, partition_ids: Sequence[int]) -> dict[tuple[int, int], int]:
-        """From where a route owes, by (partition id, route id)."""
+        """Return the offset from which a route has to settle a partition, by (partition id, route id)."""
         rows = self._connection.execute(self._sql["route_starts"], {"partition_ids": list(partition_ids)})
         return {(partition_id, route_id): offset for partition_id, route_id, offset in rows}
 
     def claims(self, ranges: Sequence[tuple[int, int, int]]) -> dict[ChunkOfClaims, tuple[int, int]]:
-        """Count and sum of fingerprints of the claims within the ranges (partition id, from, until)."""
+        """Return count and sum of fingerprints of the claims within the ranges (partition id, from, until), by
+        chunk.
+        """
         parameters = {
             "bits": self._bits,
             "partition_ids": arrays.int4s([each[0] for each in ranges]),
@@ -156,13 +166,14 @@ class AuditReads:
             "untils": arrays.int8s([each[2] for each in ranges]),
         }
         with transaction(self._connection):
-            # Sums of chunks that fit into memory need no sorting of the claims, which took a third.
+            # Sums of chunks that fit into memory avoid a sort of the claims, which took a third of the
+            # time.
             self._connection.execute("SET LOCAL work_mem = '64MB'")
             rows = self._connection.execute(self._sql["claims"], parameters)
         return {ChunkOfClaims(row[0], row[1], row[2]): (row[3], int(row[4])) for row in rows}
 
     def claims_of_chunks(self, chunks: Sequence[ChunkOfClaims]) -> Iterator[Claim]:
-        """In the order of partition, chunk and offset; read as they are wanted."""
+        """Yield claims in the order of partition, chunk and offset; rows are read as they are consumed."""
         parameters = {
             "bits": self._bits,
             "partition_ids": arrays.int4s([each.partition_id for each in chunks]),
@@ -176,7 +187,7 @@ class AuditReads:
                 yield Claim(row[0], row[1], row[2], row[3], row[4].bytes)
 
     def outsiders(self) -> Iterator[Outsider]:
-        """The claims that no sink makes, wherever they are; read as they are wanted."""
+        """Yield the claims that no sink makes, in any partition; rows are read as they are consumed."""
         with self._connection.transaction(), self._connection.cursor(name="inbox_audit_outsiders") as cursor:
             cursor.itersize = 10_000
             cursor.execute(self._sql["outsiders"])
@@ -192,7 +203,9 @@ class AuditReads:
     def unlike(
         self, partition_id: int, route_id: int, ids: Sequence[bytes], offsets: Sequence[int]
     ) -> Iterator[tuple[int, Coordinates | None, bool]]:
-        """Events without a claim of their own: the place, where the claim of their id is, and whether there is any."""
+        """Yield the events without a claim of their own: index, coordinates of the claim of their id, whether
+        there is one.
+        """
         parameters = {
             "partition_id": partition_id,
             "route_id": route_id,
@@ -220,6 +233,6 @@ class AuditReads:
         return [Letter(route_id, offset, State(state)) for route_id, offset, state in rows]
 
     def given_up(self, partition_id: int) -> list[range]:
-        """The offsets that a resume passed over."""
+        """Return the offsets that a resume passed over."""
         rows = self._connection.execute(self._sql["given_up"], {"partition_id": partition_id})
         return [range(start, end) for start, end in rows]

@@ -1,6 +1,6 @@
-"""Bloom filters of event ids: four bits for each, two in each of two bytes that the id names.
+"""Bloom filters of event ids: four bits for each id, two in each of two bytes that the id selects.
 
-An id that is new is mostly recognised by the first byte: one access to memory.
+The first byte mostly shows that an id is new, which costs one access to memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_BYTES = 2**20
-"""A filter is stored and read in pieces of so many bytes, or whole where it is smaller."""
+"""The size of the pieces in which a filter is stored and read; a smaller filter is one piece."""
 
 _MIXING = np.uint64(0x9E3779B97F4A7C15)
 _HALF, _LOW_HALF = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -19,7 +19,10 @@ _PATTERNS = np.array([_PAIRS[number % len(_PAIRS)] for number in range(64)], dty
 
 
 class Filter:
-    """Of `2 ** power` bits, 29 at most. An id that was added has all of its four; of others few have."""
+    """A filter of `2 ** power` bits, with a power of 29 at most.
+
+    An id that was added has all four of its bits set; few other ids have.
+    """
 
     def __init__(self, power: int) -> None:
         self._bits = np.zeros(2 ** (power - 3), dtype=np.uint8)
@@ -32,23 +35,23 @@ class Filter:
         self._bits.fill(0)
 
     def add(self, ids: bytes) -> None:
-        """`ids` are 16 bytes each."""
+        """Add ids of 16 bytes each."""
         for words in _words(ids):
             np.bitwise_or.at(self._bits, self._places(words), _patterns(words))
 
     def suspects(self, ids: Sequence[bytes]) -> Sequence[bytes]:
-        """Those that may have been added."""
+        """Return the ids that may have been added."""
         first, second = _words(b"".join(ids))
         places = np.flatnonzero(self._has(first))
         return [ids[place] for place in places[self._has(second[places])]]
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """Its pieces, each with its number."""
+        """Yield the pieces of the filter, each with its number."""
         for number, start in enumerate(range(0, len(self._bits), BLOCK_BYTES)):
             yield number, self._bits[start : start + BLOCK_BYTES].tobytes()
 
     def unite(self, number: int, block: bytes, power: int) -> None:
-        """Add a block of a filter that is at most as large: a place in it is the low bits of several here."""
+        """Add a block of a filter that is at most as large: one address there is the low bits of several here."""
         new = np.frombuffer(block, dtype=np.uint8)
         for start in range(number * BLOCK_BYTES, len(self._bits), 2 ** (power - 3)):
             self._bits[start : start + len(block)] |= new
@@ -63,10 +66,10 @@ class Filter:
 
 
 def _words(ids: bytes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """For each id two numbers of 32 bits: the low 26 of them name a byte, the others two bits in it.
+    """Return two 32-bit numbers for each id: their low 26 bits select a byte, the others two bits in it.
 
-    All of the id counts in both, for any part of it may be the same in many: time, node, the zeros of a counter. Stored
-    filters are made so: another way is another revision.
+    The whole id counts in both numbers, because any part of it may be the same in many ids: time,
+    node, the zeros of a counter. Stored filters depend on this function: a change needs a revision.
     """
     halves = np.frombuffer(ids, dtype=">u8").astype(np.uint64)
     mixed = halves[::2] * _MIXING ^ halves[1::2]

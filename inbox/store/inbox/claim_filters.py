@@ -1,7 +1,7 @@
-"""The filters of the generations: built of those that were closed, stored, and read by every worker.
+"""The filters of the generations: built from closed generations, stored, and read by every worker.
 
-Most ids were never seen before, and to find that out costs a page of the index for each of them and each older
-generation. A filter answers it from memory, but for a few in a thousand.
+Most ids were never seen before. To find that out in the tables costs an index page for each id and
+each older generation. A filter answers from memory for all but a few ids in a thousand.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 MOST_BITS = 29
-"""At most 2 to this power, 64 MB: over 20 million claims 0.1 % of new ids are looked up in vain, over 100 14 %."""
+"""A filter has at most 2 ** 29 bits, 64 MB: with 20 million claims 0.1 % of new ids are looked up in vain, with
+100 million 14 %.
+"""
 
 _BITS_A_CLAIM = 16
 _CLAIMS_A_BLOCK = 107
@@ -29,9 +31,10 @@ _BLOCKS_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class OlderClaims:
-    """The ids that may have a claim in a generation before `until`: what is known ends there.
+    """The ids that may have a claim in the generations from `since` to `until - 1`.
 
-    `since` is the oldest generation that there was when all of them were read. No filter: there is none of these.
+    `since` was the oldest generation when the filters were read. `filter` is None if these
+    generations hold no claims.
     """
 
     filter: "Filter | None" = None
@@ -39,12 +42,12 @@ class OlderClaims:
     until: int = 0
 
     def suspects(self, ids: Sequence[bytes]) -> Sequence[bytes]:
-        """Those that have to be looked up."""
+        """Return the ids that have to be looked up."""
         return self.filter.suspects(ids) if self.filter else ()
 
 
 class GenerationFilters:
-    """Builds and reads them."""
+    """The filters of closed generations: builds, stores and reads them."""
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("generation_filters", schema)
@@ -52,10 +55,10 @@ class GenerationFilters:
         self._generations = Generations(schema)
 
     def build(self, connection: SinkConnection, number: int) -> None:
-        """Of a generation that takes no new claims: what makes it cheap to find that an id is not in it.
+        """Build the filter of a generation that takes no new claims, so that a missing id is found cheaply.
 
-        Generations come in turn. The ids are read in one snapshot, since a replay may move a claim within the table
-        meanwhile.
+        Generations are built in turn. The ids are read in one snapshot, because a replay may move a
+        claim within the table meanwhile.
         """
         first = first_of_filter(number)
         with snapshot(connection):
@@ -83,10 +86,10 @@ class GenerationFilters:
             connection.execute(self._sql["add_block"], {"generation": first, "block": block, "bits": bits})
 
     def older(self, connection: SinkConnection, known: OlderClaims) -> OlderClaims:
-        """What is known of the ids in all generations but the youngest, up to the first that has no filter yet.
+        """Return what is known of the ids in all generations but the youngest, up to the first without a filter.
 
-        It takes the memory of what was `known`, which may not be asked from now on, also where this fails. Only the
-        filters that changed are read, unless one of them is gone.
+        Takes over the memory of `known`, which must not be used afterwards, even if this fails.
+        Reads only the filters that changed, unless one of them is gone.
         """
         with snapshot(connection):
             generations = self._generations.read(connection)
@@ -107,7 +110,7 @@ class GenerationFilters:
             return OlderClaims(together, since=oldest, until=until)
 
     def _unite(self, connection: SinkConnection, together: "Filter", first: int, power: int) -> None:
-        """Block by block, so that no filter is there twice."""
+        """Add the filter block by block, so that no second copy of it is in memory."""
         size = 0
         for block, bits in connection.cursor(binary=True).stream(self._sql["filter"], {"generation": first}):
             together.unite(block, bits, power)
@@ -121,17 +124,20 @@ class GenerationFilters:
 
 
 def bits_for(claims: int) -> int:
-    """The power of two of bits for a generation of so many claims, whose places all the others share."""
+    """Return the power of two of bits for a generation of this many claims in a filter that all generations share."""
     return min(max(16, (_BITS_A_CLAIM * GENERATION_SLOTS * claims).bit_length()), MOST_BITS)
 
 
 def _empty_filter(power: int) -> "Filter":
-    """Not imported before the first is there: a worker all of whose claims are young does without numpy, 17 MB."""
+    """Return an empty filter.
+
+    Imported only here: a worker whose claims are all young does without numpy and saves 17 MB.
+    """
     from inbox.store.inbox.bloom_filter import Filter
 
     return Filter(power)
 
 
 def _powers(generations: Iterable[Generation]) -> dict[int, int]:
-    """Of each filter, by the number of its first generation, the power of two of its bits."""
+    """Return the power of two of the bits of each filter, by the number of its first generation."""
     return {first_of_filter(each.number): each.filter_bits for each in generations if each.filter_bits is not None}

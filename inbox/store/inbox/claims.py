@@ -1,4 +1,4 @@
-"""The claims: which events took effect through which route."""
+"""The claims: the record of which events took effect through which route."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ from inbox.store.schema.names import table_of
 from inbox.store.sql import of_generation, statements
 
 ADOPTED = 0
-"""The partition id of a claim whose event's place in Kafka nobody knows; no partition has it."""
+"""The partition id of a claim whose event has unknown coordinates; no partition has this id."""
 
 
 class Claims(NamedTuple):
-    """Columns of one attempt, in the order of its events."""
+    """The columns of one attempt's claims, in the order of its events."""
 
     ids: Sequence[bytes]
     offsets: Sequence[int]
@@ -36,7 +36,7 @@ class Claims(NamedTuple):
 
 
 class EarlierClaim(NamedTuple):
-    """A claim that was there before: where its event is, and what its payload hashed to (8 bytes)."""
+    """A claim that existed before: the coordinates of its event, and the hash of its payload (8 bytes)."""
 
     address: str
     payload_hash: bytes
@@ -51,11 +51,12 @@ Asked = Sequence[psycopg.Cursor[tuple[Any, ...]]]
 
 
 class Processed:
-    """Reads and writes of the claims; the caller has the transaction.
+    """The reads and writes of claims; the caller has the transaction.
 
-    `generation` is the one that new claims go into, `older` what is known of the others. No unique index spans them, so
-    whoever claims has to see before COMMIT that it is still the sink's: the switch to another waits for every
-    transaction with claims.
+    New claims go into `generation`; `older` is what is known of the other generations. No unique
+    index spans the generations. A caller that claims must therefore check before COMMIT that
+    `generation` is still the youngest: a switch to another one waits for every transaction with
+    claims.
     """
 
     def __init__(self, schema: str) -> None:
@@ -70,11 +71,14 @@ class Processed:
 
     @property
     def knows_older(self) -> bool:
-        """Whether every older generation is among what is known."""
+        """Return whether `older` covers every older generation."""
         return self.older.until >= self.generation
 
     def learn_older(self, connection: SinkConnection) -> None:
-        """What is known by now. Where this fails it is nothing: a filter that was read in part says nothing."""
+        """Read what is known of older generations.
+
+        After a failure nothing is known: a filter read in part proves nothing.
+        """
         known, self.older = self.older, OlderClaims()
         self.older = self._filters.older(connection, known)
 
@@ -83,7 +87,10 @@ class Processed:
         self.generation = self._youngest(connection)
 
     def is_of_youngest(self, connection: SinkConnection) -> bool:
-        """To be asked before COMMIT, after the claims, which hold off a switch: False where it came before them."""
+        """Return whether new claims still go into the youngest generation; False if a switch preceded the claims.
+
+        Call before COMMIT and after the claims, which hold off a switch.
+        """
         return self.generation == self._youngest(connection)
 
     def _youngest(self, connection: SinkConnection) -> int:
@@ -91,11 +98,11 @@ class Processed:
         return int(row[0]) if row else 0
 
     def claim_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> bool:
-        """Claim all, of which each is expected to be new: half the server's work of `claim`.
+        """Claim all, each expected to be new: half the server's work of `claim`.
 
         Returns:
-            False where one was claimed before, or two are of one id; then the caller has to undo what the transaction
-            did since a savepoint, or all of it.
+            False if one was claimed before, or if two have the same id. The caller then has to undo what
+            the transaction did since a savepoint, or all of it.
         """
         if not all_different(claims.ids) or self._in_older(connection, route_id, claims.ids):
             return False
@@ -111,17 +118,17 @@ class Processed:
         """Claim all in a pipeline, each expected to be new.
 
         Returns:
-            What must not have found any at the pipeline's end, or none of the claims may stand.
+            Look-ups that must have found nothing at the pipeline's end; otherwise none of the claims may stand.
 
         Raises:
-            EventError: one was claimed before; maybe only by a later statement.
+            EventError: one was claimed before; a later statement may be the first to report this.
         """
         asked = self._ask_older(connection, route_id, claims.ids)
         self._insert_new(connection, route_id, claims)
         return asked
 
     def says_claimed(self, error: InboxError) -> bool:
-        """Whether it says that an id has a claim."""
+        """Return whether the error reports that an id has a claim."""
         cause = error.__cause__
         if isinstance(cause, errors.UniqueViolation) and cause.diag.schema_name == self._schema:
             return True
@@ -134,7 +141,7 @@ class Processed:
         """Claim all that are new.
 
         Returns:
-            The places, counted from 0, of those that were claimed before.
+            The indexes, counted from 0, of those that were claimed before.
         """
         older = self._in_older(connection, route_id, claims.ids)
         parameters = {**_parameters(route_id, claims), "older": arrays.uuids(older)}
@@ -155,11 +162,14 @@ class Processed:
             connection.execute(self._sql["leave_older"], moved)
 
     def _in_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> list[bytes]:
-        """Those with a claim in an older generation. None is added there; one that leaves goes to the youngest."""
+        """Return the ids with a claim in an older generation.
+
+        None is added there; a replay moves claims to the youngest.
+        """
         return [event_id.bytes for rows in self._ask_older(connection, route_id, ids) for (event_id,) in rows]
 
     def _ask_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> Asked:
-        """What answers which ids have a claim in an older generation."""
+        """Ask which ids have a claim in an older generation."""
         unknown = range(self.older.until, self.generation)
         asked = []
         if suspects := self.older.suspects(ids) if len(unknown) <= 1 else ids:
@@ -171,10 +181,10 @@ class Processed:
         return asked
 
     def claim_again(self, connection: SinkConnection, route_id: int, claims: Claims, replay_id: int) -> list[int]:
-        """Claim for a replay what was claimed before it, or just now.
+        """Claim for a replay what was claimed before it, or within this transaction.
 
         Returns:
-            The places of those that are to take effect: each event once a replay.
+            The indexes of those that are to take effect: each event once per replay.
         """
         parameters = {
             "ids": arrays.uuids(claims.ids),
@@ -191,7 +201,7 @@ class Processed:
             connection.execute(self._sql["withdraw"], {"ids": arrays.uuids(ids), "route_id": route_id})
 
     def count_claimed(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> int:
-        """How many of these ids, which are all different, have a claim."""
+        """Return how many of these ids, all different, have a claim."""
         row = connection.execute(
             self._sql["count_claimed"], {"ids": arrays.uuids(ids), "route_id": route_id}
         ).fetchone()
@@ -200,7 +210,7 @@ class Processed:
     def places_of(
         self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]
     ) -> dict[bytes, tuple[int, int]]:
-        """Partition id and offset of the claims that there are; an adopted one is of partition id 0."""
+        """Return partition id and offset of the existing claims, by id; an adopted claim has partition id 0."""
         rows = connection.execute(self._sql["places_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
         return {event_id.bytes: (partition_id, offset) for event_id, partition_id, offset in rows}
 
@@ -225,10 +235,10 @@ def _parameters(route_id: int, claims: Claims) -> dict[str, Any]:
 
 
 def all_different(ids: Sequence[bytes]) -> bool:
-    """Of equal ids only the first can be new."""
+    """Return whether all ids are different; of equal ids only the first can be new."""
     return len(set(ids)) == len(ids)
 
 
 def found_any(asked: Asked) -> bool:
-    """Whether an older generation has a claim of an id that was asked for."""
+    """Return whether an older generation has a claim of an id that was looked up."""
     return any(rows.rowcount for rows in asked)

@@ -1,4 +1,4 @@
-"""Dead letters as they are read again: to be shown, to be applied, to be given up."""
+"""Read dead letters in order to show, apply or discard them."""
 
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,9 @@ _BYTES_AT_ONCE = 16 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which letters a person means: all that every given condition fits; `ids` None is any."""
+    """The conditions by which a person selects dead letters: a dead letter must fit all of them; `ids` None fits
+    any.
+    """
 
     ids: tuple[int, ...] | None = None
     topic: str | None = None
@@ -33,7 +35,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class KeptRecord:
-    """The record of a letter, in the shape of `confluent_kafka.Message`."""
+    """The record of a dead letter, in the shape of `confluent_kafka.Message`."""
 
     at: TopicPartition
     kafka_offset: int
@@ -69,9 +71,10 @@ class KeptRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """A row of `dead_letters`; what is payload is there only where it was asked for.
+    """A row of `dead_letters`; payload is read only on request.
 
-    That is the record's value and headers, and `error_detail`; `has_detail` says whether the error has any.
+    Payload is the record's value and headers, and `error_detail`; `has_detail` says whether the
+    error has a detail.
     """
 
     dead_letter_id: int
@@ -95,9 +98,9 @@ class Letter:
 
 
 class Concerned(NamedTuple):
-    """An open letter that a retry or a discard has to do with: `selected` itself, or open behind or before such a one.
+    """An open dead letter that a retry or discard concerns: `selected`, or open before or behind a selected one.
 
-    `claimed`: an event of its id was applied meanwhile.
+    `claimed`: an event with the same id was applied meanwhile.
     """
 
     dead_letter_id: int
@@ -117,13 +120,13 @@ class Concerned(NamedTuple):
 
 
 class Letters:
-    """Reads of `dead_letters` for people, and the states that they bring about; the caller has the transaction."""
+    """The reads of `dead_letters` for people, and the changes of state; the caller has the transaction."""
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("dead_letters", schema)
 
     def select(self, connection: SinkConnection, selection: Selection, states: Sequence[State]) -> list[int]:
-        """The ids, in the order of route, partition, key and offset."""
+        """Return the ids of the selected dead letters, in the order of route, partition, key and offset."""
         parameters = {
             "states": [state.value for state in states],
             "ids": None if selection.ids is None else list(selection.ids),
@@ -136,13 +139,15 @@ class Letters:
         return [row[0] for row in connection.execute(self._sql["selected"], parameters)]
 
     def read(self, connection: SinkConnection, ids: Sequence[int], *, whole: bool) -> Iterator[Letter]:
-        """Yield the letters in the order of the ids, a bounded number of bytes at once; others are left out."""
+        """Yield the dead letters in the order of the ids, a bounded number of bytes at a time; missing ids are
+        skipped.
+        """
         for start in range(0, len(ids), _AT_ONCE):
             for part in self._parts(connection, ids[start : start + _AT_ONCE], whole=whole):
                 yield from map(_letter, connection.execute(self._sql["letters"], {"ids": part, "whole": whole}))
 
     def _parts(self, connection: SinkConnection, ids: Sequence[int], *, whole: bool) -> Iterator[list[int]]:
-        """The ids in parts, each of so few that their letters may be in memory together."""
+        """Yield the ids in parts whose dead letters fit into memory together."""
         part: list[int] = []
         total = 0
         for dead_letter_id, size in connection.execute(self._sql["sizes"], {"ids": list(ids), "whole": whole}):
@@ -155,7 +160,7 @@ class Letters:
             yield part
 
     def concerned(self, connection: SinkConnection, ids: Sequence[int]) -> list[Concerned]:
-        """In the order of `select`."""
+        """Return the dead letters that a retry or discard of these ids concerns, in the order of `select`."""
         rows = connection.execute(self._sql["concerned"], {"ids": list(ids)})
         return [
             Concerned(r[0], State(r[1]), r[2], r[3], r[4], TopicPartition(r[5], r[6]), r[7], r[8], r[9], r[10])
@@ -165,14 +170,16 @@ class Letters:
     def open_of_key(
         self, connection: SinkConnection, route_id: int, partition_id: int, key: bytes, *, limit: int
     ) -> tuple[list[Letter], bool]:
-        """Read the first open letters of a key, whole, in the order of their offsets, and whether there are more."""
+        """Return the first open dead letters of a key, whole and in the order of offsets, and whether there are
+        more.
+        """
         parameters = {"route_id": route_id, "partition_id": partition_id, "key": key, "limit": limit + 1}
         ids = [row[0] for row in connection.execute(self._sql["open_of_key"], parameters)]
         part = next(self._parts(connection, ids[:limit], whole=True), [])
         return list(self.read(connection, part, whole=True)), len(part) < len(ids)
 
     def still_open(self, connection: SinkConnection, ids: Sequence[int]) -> Iterator[Letter]:
-        """Yield those of the letters that nobody resolved, whole, in the order of their offsets."""
+        """Yield the dead letters that nobody resolved, whole and in the order of their offsets."""
         found = [row[0] for row in connection.execute(self._sql["still_open"], {"ids": list(ids)})]
         return self.read(connection, found, whole=True)
 

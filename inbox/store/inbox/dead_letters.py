@@ -1,4 +1,4 @@
-"""Parked events, kept whole."""
+"""The dead letters: events that were set aside, kept whole."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _LONGEST_ERROR = 10_000
 
 
 class State(StrEnum):
-    """`parked` failed itself; `waiting` stands behind a parked event of its key."""
+    """The state of a dead letter: `parked` failed itself, `waiting` is behind a parked event of its key."""
 
     PARKED = "parked"
     WAITING = "waiting"
@@ -31,20 +31,20 @@ class State(StrEnum):
 OPEN = (State.PARKED, State.WAITING)
 
 MOST_PARKED_KEYS = 250_000
-"""How many keys a worker keeps, which are 50 MB."""
+"""The number of keys that a worker keeps; they take 50 MB."""
 
 _SHORT_KEY_BYTES = 64
 
 
 class EventTooLargeError(EventError):
-    """The event is larger than `[sink] largest_event`, so its dead letter does not have all of it."""
+    """The event is larger than `[sink] largest_event`, so its dead letter does not hold the whole event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One event of one route that was set aside; `attempts` is how often the handler was tried.
+    """An event of one route that was set aside; `attempts` counts the tries of the handler.
 
-    `replay_id`: of the replay that met it again.
+    `replay_id` names the replay that met the event again.
     """
 
     route_id: int
@@ -59,24 +59,26 @@ class DeadLetter:
 
     @property
     def holds_from(self) -> int:
-        """The offset from which on the events of its key wait.
+        """Return the offset from which the events of its key wait.
 
-        Its own, unless it is too large: then a replay brings it again, since nothing can be applied from here.
+        This is its own offset. If the event is too large it is the next one: a replay brings the
+        event again, because it cannot be applied from its dead letter.
         """
         return self.record.offset() + isinstance(self.error, EventTooLargeError)
 
 
 def held_key(key: bytes) -> bytes:
-    """Return what a worker keeps of a parked key: at most 65 bytes, which no other key has.
+    """Return the form in which a worker keeps a parked key: at most 65 bytes, and different for every key.
 
-    A longer key is kept as its digest, as the statement `parked_keys` does. The digest is one byte longer than any key
-    that is kept as it is, so that nobody can choose a key that is taken for another one.
+    A longer key is kept as its digest, as in the statement `parked_keys`. The digest is one byte
+    longer than any key that is kept unchanged, so that nobody can choose a key that is mistaken for
+    another one.
     """
     return key if len(key) <= _SHORT_KEY_BYTES else b"\0" + sha512(key).digest()
 
 
 class ParkedAhead(NamedTuple):
-    """An event that a person parked before the sink came to it."""
+    """An event that a person parked before the sink reached it."""
 
     route_id: int
     partition_id: int
@@ -85,7 +87,7 @@ class ParkedAhead(NamedTuple):
 
 
 class DeadLetters:
-    """Reads and writes of `dead_letters`; the caller has the transaction."""
+    """The reads and writes of `dead_letters`; the caller has the transaction."""
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("dead_letters", schema)
@@ -95,7 +97,7 @@ class DeadLetters:
             connection.execute(self._sql["park"], _row(letter, storable_in(connection)))
 
     def fail_again(self, connection: SinkConnection, dead_letter_id: int, letter: DeadLetter) -> None:
-        """What was tried again failed: with its new error, and its tries added to the earlier ones."""
+        """Record that a retry failed: store the new error, and add its tries to the earlier ones."""
         row = _row(letter, storable_in(connection))
         changes = {name: row[name] for name in ("error_class", "error", "error_detail", "attempts")}
         connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
@@ -103,16 +105,16 @@ class DeadLetters:
     def resolve_applied(
         self, connection: SinkConnection, partition_id: int, from_offset: int, until_offset: int, by: str
     ) -> None:
-        """What a replay applied, after its claims: from `from_offset` up to, not including, `until_offset`."""
+        """Resolve what a replay applied, after its claims: from `from_offset` up to, not including, `until_offset`."""
         at = {"partition_id": partition_id, "from_offset": from_offset, "until_offset": until_offset}
         connection.execute(self._sql["resolve_applied"], {**at, "by": by})
 
     def parked_keys(
         self, connection: SinkConnection, partition_ids: Sequence[int], *, at_most: int = MOST_PARKED_KEYS + 1
     ) -> dict[tuple[int, int], dict[bytes, int]]:
-        """Read the keys of open letters, as `held_key` has them, with the offset from which on their events wait.
+        """Read the keys of open dead letters in the form of `held_key`, with the offset from which their events wait.
 
-        By (route id, partition id). Of more keys than `at_most`, that many are read.
+        The result is by (route id, partition id). At most `at_most` keys are read.
         """
         parameters = {
             "partition_ids": list(partition_ids),
@@ -128,7 +130,7 @@ class DeadLetters:
     def parked_among(
         self, connection: SinkConnection, route_id: int, partition_id: int, keys: Collection[bytes]
     ) -> dict[bytes, int]:
-        """As `parked_keys`, of one route and partition, and of these keys alone."""
+        """Read as `parked_keys`, for one route and partition and for these keys alone."""
         parameters = {
             "route_id": route_id,
             "partition_id": partition_id,
@@ -141,14 +143,14 @@ class DeadLetters:
     def parked_ahead(
         self, connection: SinkConnection, partition_ids: Sequence[int], error_class: str
     ) -> list[ParkedAhead]:
-        """Return the letters of this error class at or past what was ever settled of these partitions."""
+        """Return the dead letters of this error class at or past the reached offset of these partitions."""
         parameters = {"partition_ids": list(partition_ids), "error_class": error_class}
         return [ParkedAhead(*row) for row in connection.execute(self._sql["parked_ahead"], parameters)]
 
     def parked_above(self, connection: SinkConnection, partition_ids: Sequence[int], limit: int) -> frozenset[int]:
-        """Return those of the partitions of which more than `limit` events were parked within an hour, and still are.
+        """Return the partitions in which more than `limit` events were parked within an hour and still are.
 
-        Those that wait behind a parked event do not count.
+        Events that wait behind a parked event do not count.
         """
         parameters = {"partition_ids": list(partition_ids), "limit": limit}
         return frozenset(row[0] for row in connection.execute(self._sql["parked_above"], parameters))
@@ -177,7 +179,7 @@ def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
 
 
 def described(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
-    """Say what became of it and why, with its headers; every text is one that the database can hold."""
+    """Return the ending, error and headers of a dead letter as columns, with text that the database can hold."""
     return {
         "type": storable(letter.type) if letter.type else None,
         "headers": [(storable(name), as_base64(value)) for name, value in letter.record.headers() or ()],

@@ -1,8 +1,9 @@
-"""What is written of the error that an event is parked with: one text that may be shown, and one that is payload.
+"""Write the error of a parked event as two texts: one that may be shown, and one that is payload.
 
-An error of this project says what happened without a value of the event; those that a handler raises itself are for the
-person on call too. Whatever else a handler raises may quote the event, so that its class and its place alone are
-shown. Of a database error `inbox.store.postgres.error_wording` says what may be shown.
+An error of this project says what happened without a value of the event. An error that a handler
+raises itself is for the person on call too. Any other exception of a handler may quote the event,
+so that only its class and its line are shown. `inbox.store.postgres.error_wording` says what may be
+shown of a database error.
 """
 
 import re
@@ -16,13 +17,13 @@ from inbox.store.postgres.error_wording import described, may_hold_values
 
 _MOST_LINKS = 10
 _PAYLOAD = re.compile(r"^(?:DETAIL|HINT|CONTEXT|QUERY|WHERE|LINE \d+):|^\[(?:SQL|parameters):", re.MULTILINE)
-"""Where psycopg and SQLAlchemy begin with what is payload."""
+"""The beginnings of lines at which the payload starts in the errors of psycopg and SQLAlchemy."""
 
 _PACKAGE = __name__.partition(".")[0]
 
 
 def shown(error: BaseException) -> str:
-    """Return what may be read without the payload: the error and what it came from, innermost last, one a line."""
+    """Return the text without payload: the error and its causes, innermost last, one a line."""
     lines: list[str] = []
     for link in _chain(error):
         text, name = _shown_link(link), type(link).__name__
@@ -33,13 +34,15 @@ def shown(error: BaseException) -> str:
 
 
 def kept(error: BaseException) -> str | None:
-    """Return what is kept with the payload: all that the links of the chain say beside what is shown."""
+    """Return the text kept with the payload: all that the chain of errors says beside what is shown."""
     lines = [line for link in _chain(error) for line in _kept_link(link)]
     return "\n".join(lines) or None
 
 
 def parted(text: str) -> tuple[str, str | None]:
-    """Return what may be shown of the text of an earlier version, which kept all of an error in one, and the rest."""
+    """Split the text of an earlier version, which kept the whole error in one text, into what may be shown and the
+    rest.
+    """
     if (payload := _PAYLOAD.search(text)) is None:
         return text, None
     return text[: payload.start()].rstrip() or "...", text[payload.start() :]
@@ -78,7 +81,7 @@ def _kept_link(link: BaseException) -> Iterator[str]:
 
 
 def _place(traceback: TracebackType | None) -> str | None:
-    """Return the line in which a handler's package raised it, or called what did."""
+    """Return the line of the handler's package that raised the error, or that called what raised it."""
     found: tuple[str, CodeType, int] | None = None
     package: str | None = None
     while traceback is not None:

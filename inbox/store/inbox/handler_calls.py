@@ -1,4 +1,4 @@
-"""Notes that outlive the process: which events a handler was given last."""
+"""Notes that outlive the process: the events that a handler received last."""
 
 from collections.abc import Mapping, Sequence
 from typing import LiteralString, NamedTuple
@@ -12,7 +12,7 @@ _ALIVE: LiteralString = "pg_try_advisory_xact_lock_shared(hashtextextended('kafk
 
 
 class Deaths(NamedTuple):
-    """How many processes ended while their handler had an event of these offsets in hand."""
+    """The number of processes that ended while their handler was processing an event of these offsets."""
 
     route_id: int
     partition_id: int
@@ -21,14 +21,14 @@ class Deaths(NamedTuple):
 
 
 class Handling:
-    """Reads and writes of `handling`, for one owner."""
+    """The reads and writes of `handling` for one owner."""
 
     def __init__(self, schema: str, owner: str) -> None:
         self._sql = statements("handling", schema)
         self._owner = owner
 
     def count_deaths(self, connection: SinkConnection, partition_ids: Sequence[int]) -> list[Deaths]:
-        """What the owners before left in hand when they ended, counted once each."""
+        """Count, once each, the notes that earlier owners left when their processes ended."""
         parameters = {"partition_ids": list(partition_ids), "owner": self._owner}
         connection.execute(self._sql["deaths"], parameters)
         return [
@@ -37,17 +37,20 @@ class Handling:
         ]
 
     def prepare(self, connection: SinkConnection) -> None:
-        """A note has to outlive this process, not the server: it does not wait for the disk.
+        """Prepare the connection: a note has to outlive this process, not the server, so it does not wait for the disk.
 
-        Behind a pooler the process has no session that tells whether it lives. A lock does, of an open transaction: the
-        server ends that one when the process is gone.
+        Behind a pooler no session shows whether the process lives. The lock of an open transaction
+        does: the server ends that transaction when the process is gone.
         """
         connection.pin_also({"synchronous_commit": "off"})
         if connection.is_pooled and (alive := holding(connection, _ALIVE, self._owner)) is not None:
             connection.keep(alive)
 
     def in_hand(self, connection: SinkConnection, route_id: int, partition_id: int, offsets: range) -> None:
-        """Noted at once: `connection` is not the one of the batch's transaction."""
+        """Note that the handler has these events.
+
+        `connection` is not that of the batch, so the note commits immediately.
+        """
         connection.check_companions()
         connection.execute(
             self._sql["in_hand"],
@@ -62,11 +65,11 @@ class Handling:
         )
 
     def put_down(self, connection: SinkConnection) -> None:
-        """The handler came back, whatever it said."""
+        """Note that the handler returned, with whatever result."""
         connection.execute(self._sql["put_down"], {"owner": self._owner})
 
     def forget(self, connection: SinkConnection, afters: Mapping[int, int]) -> None:
-        """What lies before these offsets, by partition id, is settled; in the batch's own transaction."""
+        """Forget notes below these offsets, by partition id, which are settled; runs in the batch's own transaction."""
         connection.execute(
             self._sql["forget"],
             {"partition_ids": arrays.int4s(list(afters)), "afters": arrays.int8s(list(afters.values()))},

@@ -1,4 +1,4 @@
-"""The ledger: which offset of which partition is settled, and who may settle the next."""
+"""The ledger: the offsets that are settled in each partition, and the owner who may settle the next."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from inbox.store.sql import statements
 
 
 class Replaying(NamedTuple):
-    """A replay that goes over a partition, up to, not including, `until_offset`.
+    """A replay in progress on one partition, ending before `until_offset`.
 
-    `route` is the name of the only one that it concerns; None for all. With `force` what was applied is applied again.
+    `route` is the name of the only route that is replayed; None for all. With `force` an event that
+    took effect is applied again.
     """
 
     replay_id: int
@@ -27,9 +28,10 @@ class Replaying(NamedTuple):
 class Holding(NamedTuple):
     """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers reported none.
 
-    `reached_offset`: the furthest that `next_offset` ever was. What lies below it is settled again, by a replay.
-    `replay` is known of a partition that was acquired. `too_many_letters`: it has more than `[failures] halt_above`
-    dead letters within an hour; known only of this owner's partitions.
+    `reached_offset` is the furthest that `next_offset` ever was. A replay settles again what lies
+    below it. `replay` is known only for an acquired partition. `too_many_letters`: the partition
+    has more than `[failures] halt_above` dead letters within an hour; known only for this owner's
+    partitions.
     """
 
     partition_id: int
@@ -45,24 +47,27 @@ class Holding(NamedTuple):
 
 
 class Revisions(NamedTuple):
-    """What a batch has to be of beside its partitions: the set of routes, and the generation of claims."""
+    """The revisions that a batch must match beside its partitions: the set of routes, and the generation of claims."""
 
     routes: int
     generation: int
 
 
 class OpenSession(NamedTuple):
-    """The session of a partition's owner, with a transaction open; `started` tells it from another with its pid."""
+    """The session of a partition's owner with an open transaction; `started` tells it from another with the same
+    pid.
+    """
 
     pid: int
     started: datetime
 
 
 class Advance(NamedTuple):
-    """What one batch settles in one partition: the offsets from `before` up to, not including, `after`.
+    """The offsets that one batch settles in one partition, from `before` up to, not including, `after`.
 
-    They all lie below the partition's reached offset, or all at or above it, so that endings count once.
-    `leader_epoch` is the leader's term of the record right before `after`; None where that is no record.
+    They lie either all below the partition's reached offset or all at or above it, so that endings
+    are counted once. `leader_epoch` is the epoch of the record right before `after`; None where no
+    record is there.
     """
 
     partition_id: int
@@ -75,7 +80,7 @@ class Advance(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class KnownPartition:
-    """A partition that the ledger has met before; `topic_id` is None where the brokers knew none."""
+    """A partition that the ledger knows already; `topic_id` is None where the brokers reported none."""
 
     partition_id: int
     cluster_id: str
@@ -99,7 +104,7 @@ class PartitionStatus:
 
     @property
     def set_aside(self) -> bool:
-        """Of a log that a resume left behind: a topic in Kafka has no # in its name."""
+        """Return whether a resume left this log behind: its name has a #, which a topic in Kafka cannot have."""
         return "#" in self.address.topic
 
 
@@ -111,7 +116,7 @@ WHERE pid = %(pid)s AND backend_start = %(started)s AND xact_start IS NOT NULL
 
 
 class Ledger:
-    """Reads and writes of `partitions`; the caller has the transaction."""
+    """The reads and writes of `partitions`; the caller has the transaction."""
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("partitions", schema)
@@ -131,14 +136,14 @@ class Ledger:
         ]
 
     def unmoved(self, connection: SinkConnection, topics: Sequence[str]) -> dict[TopicPartition, int]:
-        """The next offsets of partitions of which the last owner settled nothing."""
+        """Return the next offsets of partitions in which the last owner settled nothing."""
         rows = connection.execute(self._sql["unmoved"], {"topics": list(topics)})
         return {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
 
     def add(
         self, connection: SinkConnection, cluster_id: str, topic_id: UUID | None, starts: Mapping[TopicPartition, int]
     ) -> None:
-        """Partitions seen for the first time; one that another worker added meanwhile keeps its start."""
+        """Add partitions seen for the first time; one that another worker added meanwhile keeps its start."""
         for address, offset in sorted(starts.items()):
             connection.execute(
                 self._sql["add_partition"],
@@ -152,7 +157,7 @@ class Ledger:
             )
 
     def acquire(self, connection: SinkConnection, partitions: Sequence[TopicPartition], owner: str) -> list[Holding]:
-        """Raise the owner epoch of each: from now on every earlier owner is fenced."""
+        """Raise the owner epoch of each partition, which fences every earlier owner from now on."""
         parameters: dict[str, Any] = {
             "topics": [p.topic for p in partitions],
             "partitions": [p.partition for p in partitions],
@@ -162,13 +167,15 @@ class Ledger:
         return [_holding(row) for row in connection.execute(self._sql["acquire"], parameters)]
 
     def sign(self, connection: SinkConnection, owner: str) -> None:
-        """Note that the owner's session is this one, since it lost the one before; behind a pooler it has none."""
+        """Record this session as the owner's, after it lost the previous one; behind a pooler an owner has no
+        session.
+        """
         connection.execute(self._sql["sign"], {"owner": owner, "alone": not connection.is_pooled})
 
     def open_sessions(
         self, connection: SinkConnection, partitions: Sequence[TopicPartition], owner: str
     ) -> list[OpenSession]:
-        """The sessions of other owners of these partitions that are in a transaction now."""
+        """Return the sessions of these partitions' other owners that are in a transaction now."""
         parameters = {
             "topics": [p.topic for p in partitions],
             "partitions": [p.partition for p in partitions],
@@ -177,12 +184,12 @@ class Ledger:
         return [OpenSession(*row) for row in connection.execute(self._sql["open_sessions"], parameters)]
 
     def hidden_owners(self, connection: SinkConnection, topics: Sequence[str]) -> list[str]:
-        """The other roles of owners at work whose sessions this connection's role may not see, or not end."""
+        """Return the roles of other active owners whose sessions this connection's role may not see or end."""
         rows = connection.execute(self._sql["hidden_owners"], {"topics": list(topics)})
         return [row[0] for row in rows]
 
     def end_session(self, connection: SinkConnection, session: OpenSession) -> None:
-        """Its transaction is rolled back and its locks are free (PostgreSQL manual, 9.28.2)."""
+        """End the session, which rolls back its transaction and frees its locks (PostgreSQL manual, 9.28.2)."""
         connection.execute(_END_SESSION, session._asdict())
 
     def look(self, connection: SinkConnection, topics: Sequence[str]) -> list[Holding]:
@@ -197,9 +204,9 @@ class Ledger:
         routes_revision: int,
         generation: int = 0,
     ) -> tuple[frozenset[int], str | None]:
-        """Move the ledger on where it still is as the batch found it.
+        """Advance the ledger in the partitions where it still is as the batch found it.
 
-        `generation` is the one that the batch's claims are in.
+        `generation` is the one that holds the batch's claims.
 
         Returns:
             The partition ids that moved, and the transaction id (PostgreSQL's `pg_current_xact_id`).
@@ -223,11 +230,11 @@ class Ledger:
         return frozenset(row[0] for row in rows), rows[0][1] if rows else None
 
     def lock(self, connection: SinkConnection, partition_id: int) -> None:
-        """Nothing of the partition is settled or acquired before the transaction ends."""
+        """Lock the partition: nothing of it is settled or acquired before the transaction ends."""
         connection.execute(self._sql["lock"], {"partition_id": partition_id})
 
     def raise_epoch(self, connection: SinkConnection, partition_id: int) -> str | None:
-        """Fence what the owner does by what it knew before; it acquires the partition again.
+        """Raise the epoch, which fences the owner's current work; the owner acquires the partition again.
 
         Returns:
             The transaction id, as `fence`.
@@ -259,13 +266,13 @@ class Ledger:
         ]
 
     def rates(self, connection: SinkConnection, within: timedelta) -> dict[TopicPartition, float]:
-        """Offsets settled a second, of those partitions that settled any lately."""
+        """Return offsets settled per second, for the partitions that settled any in this time."""
         rows = connection.execute(self._sql["rates"], {"within": within})
         return {TopicPartition(topic, partition): float(rate) for topic, partition, rate in rows}
 
 
 def missing(advances: Iterable[Advance], moved: Collection[int]) -> frozenset[int]:
-    """The partitions that a fence did not move."""
+    """Return the partitions that a fence did not move."""
     return frozenset(a.partition_id for a in advances if a.partition_id not in moved)
 
 

@@ -1,4 +1,4 @@
-"""Whose schema this is: one sink, its group, its cluster and its routes."""
+"""The registration of a schema: one sink, its group, its cluster and its routes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from inbox.store.sql import statements
 
 
 class RouteIdentity(NamedTuple):
-    """What the database remembers of a route: the event id rule decides which claims are its own."""
+    """The parts of a route that the database remembers: the event id rule decides which claims belong to the route."""
 
     name: str
     topics: tuple[str, ...]
@@ -28,7 +28,7 @@ class SinkIdentity:
 
 @dataclass(frozen=True)
 class Registration:
-    """What a worker needs of it: the ids of its routes, and the revision of the set that the fence compares."""
+    """The facts of a registration that a worker needs: the ids of its routes, and the routes revision for the fence."""
 
     route_ids: dict[str, int]
     routes_revision: int
@@ -43,7 +43,7 @@ class _Known(NamedTuple):
 
 
 class Register:
-    """Binds a schema to a sink; one starting worker at a time."""
+    """A register that binds a schema to a sink, for one starting worker at a time."""
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
@@ -52,11 +52,11 @@ class Register:
     def bind(
         self, connection: SinkConnection, sink: SinkIdentity, add_partitions: Callable[[SinkConnection], None]
     ) -> Registration:
-        """In one locked transaction: check or take the schema, note the routes, add partitions seen first.
+        """Check or take the schema, record the routes, and add partitions seen first, in one locked transaction.
 
         Raises:
             StartupError: the schema belongs to another sink, or to this one with other routes.
-            HaltError: it is of another Kafka cluster.
+            HaltError: the schema belongs to another Kafka cluster.
         """
         with transaction(connection):
             connection.execute(self._sql["create_sink"], {"name": sink.name, "group_id": sink.group_id})
@@ -73,7 +73,7 @@ class Register:
         return Registration({route.name: ids[route.name] for route in sink.routes}, revision)
 
     def review(self, connection: SinkConnection, sink: SinkIdentity) -> None:
-        """What `bind` would refuse, found without changing anything.
+        """Raise the errors of `bind` without changing anything.
 
         Raises:
             StartupError: as `bind`.
@@ -83,7 +83,7 @@ class Register:
         self._refuse_foreign(sink, self._known_routes(connection))
 
     def bound_cluster(self, connection: SinkConnection) -> str:
-        """The Kafka cluster that the schema belongs to; "" where no sink has started on it."""
+        """Return the Kafka cluster that the schema belongs to; "" where no sink has started on it."""
         row = connection.execute(self._sql["sink"]).fetchone()
         return row[2] or "" if row else ""
 

@@ -1,4 +1,4 @@
-"""The replays: what the ledger goes over again, who wants it, and what came of it."""
+"""The replays: the ranges that the ledger settles again, who requested them, and their results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from inbox.store.sql import statements
 
 
 class Mode(StrEnum):
-    """What becomes of events that took effect before."""
+    """The ways to treat events that took effect before."""
 
     SKIP_APPLIED = "skip-applied"
     FORCE = "force"
@@ -21,7 +21,7 @@ class Mode(StrEnum):
 
 
 class ReplayState(StrEnum):
-    """Of a replay and of each of its ranges. Superseded: a resume decided again where the partition continues."""
+    """The state of a replay or one of its ranges. Superseded: a resume decided where the partition continues."""
 
     RUNNING = "running"
     SETTLED = "settled"
@@ -30,7 +30,7 @@ class ReplayState(StrEnum):
 
 
 class Range(NamedTuple):
-    """The offsets of one partition that a replay goes over."""
+    """The offsets of one partition that a replay settles again."""
 
     partition_id: int
     from_offset: int
@@ -38,7 +38,7 @@ class Range(NamedTuple):
 
 
 class RunningRange(NamedTuple):
-    """A range of a replay that is under way; everything below `next_offset` is settled again."""
+    """A range of a replay in progress; everything below `next_offset` is settled again."""
 
     partition_id: int
     replay_id: int
@@ -49,7 +49,7 @@ class RunningRange(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayedRange:
-    """What became of a range; `ledger_offset` is where the ledger stood, and continues when the range is settled."""
+    """The result of a range; from `ledger_offset` the ledger continues when the range is settled."""
 
     partition_id: int
     address: TopicPartition
@@ -76,24 +76,24 @@ class Replay:
 
 
 class Replays:
-    """Reads and writes of `replays` and `replay_ranges`; the caller has the transaction."""
+    """The reads and writes of `replays` and `replay_ranges`; the caller has the transaction."""
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("replays", schema)
 
     def active(self, connection: SinkConnection, partition_ids: Sequence[int]) -> Mapping[int, Replaying]:
-        """The replays that go over these partitions now, by partition id."""
+        """Return the replays in progress on these partitions, by partition id."""
         rows = connection.execute(self._sql["active"], {"partition_ids": list(partition_ids)})
         return {row[0]: Replaying(*row[1:]) for row in rows}
 
     def lock(self, connection: SinkConnection, topics: Sequence[str]) -> None:
-        """Nothing of the topics is settled or acquired before the transaction ends."""
+        """Lock the topics: nothing of them is settled or acquired before the transaction ends."""
         connection.execute(self._sql["lock_partitions"], {"topics": list(topics)})
 
     def begin(
         self, connection: SinkConnection, ranges: Iterable[Range], *, mode: Mode, route: str | None, requested_by: str
     ) -> int:
-        """Send the ledger back to where each range begins, and fence the owners; the partitions are locked.
+        """Move the ledger back to the start of each range, and fence the owners; the partitions are locked.
 
         Returns:
             The replay's id.
@@ -105,13 +105,13 @@ class Replays:
         return replay_id
 
     def note(self, connection: SinkConnection, replay_id: int, advance: Advance) -> None:
-        """Count what a batch settled again; the ledger's own counts are of what was settled first."""
+        """Count what a batch settled again; the ledger's own counts cover only the first time."""
         endings = {ending.value: count for ending, count in advance.settlement.by_ending().items()}
         at = {"replay_id": replay_id, "partition_id": advance.partition_id, "after": advance.after}
         connection.execute(self._sql["note"], {**at, **endings})
 
     def end(self, connection: SinkConnection, replay_id: int, partition_ids: Iterable[int], state: ReplayState) -> None:
-        """Let the ledger continue from where it stood, in partitions that are locked; their owners are fenced."""
+        """Let the ledger continue from its earlier offset, in locked partitions; their owners are fenced."""
         connection.execute(self._sql["lock"], {"replay_id": replay_id})
         for partition_id in partition_ids:
             ended = {"replay_id": replay_id, "partition_id": partition_id, "state": state.value}
@@ -119,13 +119,13 @@ class Replays:
         connection.execute(self._sql["end_replay"], {"replay_id": replay_id})
 
     def supersede(self, connection: SinkConnection, partition_id: int) -> None:
-        """A replay that goes over the partition ends there, wherever the ledger is."""
+        """End a replay of this partition, wherever the ledger is."""
         for (replay_id,) in connection.execute(self._sql["supersede"], {"partition_id": partition_id}).fetchall():
             connection.execute(self._sql["lock"], {"replay_id": replay_id})
             connection.execute(self._sql["end_replay"], {"replay_id": replay_id})
 
     def running(self, connection: SinkConnection, topics: Sequence[str]) -> Mapping[int, RunningRange]:
-        """What is under way in these topics, by partition id."""
+        """Return the ranges in progress in these topics, by partition id."""
         rows = connection.execute(self._sql["running"], {"topics": list(topics)})
         return {row[0]: RunningRange(*row) for row in rows}
 
@@ -133,12 +133,12 @@ class Replays:
         return [row[0] for row in connection.execute(self._sql["topics_of"], {"replay_id": replay_id})]
 
     def newest(self, connection: SinkConnection) -> Replay | None:
-        """The one that was asked for last."""
+        """Return the replay that was requested last."""
         row = connection.execute(self._sql["newest"]).fetchone()
         return self.read(connection, row[0])[-1] if row and row[0] is not None else None
 
     def read(self, connection: SinkConnection, replay_id: int | None = None) -> list[Replay]:
-        """All of them, or the one; the newest last."""
+        """Return all replays, the newest last, or the replay with this id."""
         found: dict[int, Replay] = {}
         ranges: dict[int, list[ReplayedRange]] = {}
         for row in connection.execute(self._sql["replays"], {"replay_id": replay_id}):

@@ -1,4 +1,4 @@
-"""What `inbox resume` changes: where a partition continues, and in which log."""
+"""The changes of `inbox resume`: the offset at which a partition continues, and the log."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ _IDS_AT_ONCE = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Successor:
-    """Where a partition continues; `to_offset` is None where the cluster has no such partition any more.
+    """The offset at which a partition continues; `to_offset` is None where the cluster no longer has the partition.
 
-    `another_log`: the offsets of the row so far mean nothing in the log as it is now.
+    `another_log`: the row's earlier offsets mean nothing in the current log.
     """
 
     before: KnownPartition
@@ -30,23 +30,23 @@ class Successor:
 
 
 class Resumptions:
-    """Writes of one resume; the caller has the transaction."""
+    """The writes of one resume; the caller has the transaction."""
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("resumptions", schema)
         self._replays = Replays(schema)
 
     def lock(self, connection: SinkConnection, topic: str) -> None:
-        """Nothing of the topic is settled or acquired before the transaction ends."""
+        """Lock the topic: nothing of it is settled or acquired before the transaction ends."""
         connection.execute(self._sql["lock_topic"], {"topic": topic})
 
     def open_letters(self, connection: SinkConnection, partition_ids: Sequence[int]) -> dict[int, int]:
-        """How many dead letters of a partition are neither retried nor discarded, where there are any."""
+        """Return the number of dead letters that are neither retried nor discarded, for partitions that have any."""
         rows = connection.execute(self._sql["open_letters"], {"partition_ids": list(partition_ids)})
         return dict(rows)
 
     def go_on(self, connection: SinkConnection, successor: Successor, *, requested_by: str) -> None:
-        """Bind the partition to its log as it is now, and note that."""
+        """Bind the partition to its current log, and record that."""
         before = successor.before
         partition_id = before.partition_id
         self._replays.supersede(connection, partition_id)
@@ -86,16 +86,16 @@ class Resumptions:
         return int(row[0]) if row else before.partition_id
 
     def forget_claims(self, connection: SinkConnection, partition_id: int, ids: Iterable[bytes]) -> None:
-        """Claims of events that are gone, under ids that other events will have."""
+        """Delete the claims of events that no longer exist, because other events will have their ids."""
         remaining = iter(ids)
         while some := list(islice(remaining, _IDS_AT_ONCE)):
             connection.execute(self._sql["forget_claims"], {"ids": arrays.uuids(some), "partition_id": partition_id})
 
     def bind_cluster(self, connection: SinkConnection, cluster_id: str) -> list[str]:
-        """Let the sink start on this cluster once all its topics are of it.
+        """Let the sink start on this cluster once all its topics belong to it.
 
         Returns:
-            The topics that are not yet.
+            The topics that still belong to another cluster.
         """
         connection.execute(self._sql["bind_cluster"], {"cluster_id": cluster_id})
         return [row[0] for row in connection.execute(self._sql["topics_elsewhere"], {"cluster_id": cluster_id})]

@@ -1,1 +1,1 @@
-"""Connections, transactions, errors and protocols of PostgreSQL, which know nothing of the inbox's tables."""
+"""The connections, transactions, errors and protocols of PostgreSQL, independent of the inbox's tables."""

@@ -1,7 +1,8 @@
-"""Columns of values as PostgreSQL's binary arrays, joined by hand.
+"""Join columns of values into PostgreSQL's binary arrays.
 
-psycopg adapts a list element by element in Python, which costs more than the server's work on it; one
-`bytes.join` per column costs next to nothing. Form: PostgreSQL source, `array_recv` in arrayfuncs.c.
+psycopg adapts a list element by element in Python, which costs more than the server's work on it.
+One `bytes.join` per column costs almost nothing. Format: PostgreSQL source, `array_recv` in
+arrayfuncs.c.
 """
 
 from collections.abc import Sequence
@@ -49,12 +50,12 @@ class Byteas(PackedArray):
 
 
 def uuids(values: Sequence[bytes]) -> Uuids:
-    """`values` are 16 bytes each."""
+    """Pack UUIDs of 16 bytes each."""
     return Uuids(_fixed(values, _UUID, b"\x00\x00\x00\x10"))
 
 
 def hashes(values: Sequence[bytes]) -> Int8s:
-    """`values` are 8 bytes each, taken as signed 64 bit integers."""
+    """Pack hashes of 8 bytes each as signed 64-bit integers."""
     return Int8s(_fixed(values, _INT8, b"\x00\x00\x00\x08"))
 
 
@@ -67,7 +68,7 @@ def int4s(values: Sequence[int | None]) -> Int4s:
 
 
 def texts(values: Sequence[bytes | None]) -> Texts:
-    """`values` as UTF-8; the server refuses what is not valid."""
+    """Pack texts in UTF-8; the server refuses what is not valid UTF-8."""
     return Texts(_varying(values, _TEXT))
 
 
@@ -109,7 +110,7 @@ class _PackedDumper(Dumper):
 
 
 def register(adapters: AdaptersMap) -> None:
-    """Let `adapters` send packed arrays as they are."""
+    """Register packed arrays with `adapters`, so that psycopg sends them unchanged."""
     for kind in (Uuids, Int8s, Int4s, Texts, Byteas):
         dumper = type(f"{kind.__name__}Dumper", (_PackedDumper,), {"oid": kind.oid})
         adapters.register_dumper(kind, dumper)

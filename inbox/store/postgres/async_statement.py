@@ -1,7 +1,8 @@
-"""One statement that the server works on while the client does something else.
+"""Run one statement on the server while the client does something else.
 
-Without threads: libpq sends it, and what the server answers waits in the socket until somebody looks (PostgreSQL
-manual, "Asynchronous Command Processing"). So a relay has its next rows read, and those before marked, while it sends.
+No threads are needed: libpq sends the statement, and the answer waits in the socket until the
+client reads it (PostgreSQL manual, "Asynchronous Command Processing"). A relay so reads its next
+rows, and marks earlier ones, while it sends.
 """
 
 import select
@@ -18,16 +19,16 @@ from inbox.store.postgres.errors import in_our_words
 from inbox.store.postgres.pipeline import Statement, statement_of
 
 _WAIT_MILLISECONDS = 100
-"""After which an interrupt is seen that was asked for meanwhile."""
+"""The longest time in milliseconds until an interrupt is noticed."""
 
 _WELL = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
 class Errand:
-    """A statement that is run again and again, prepared at its first start, on a connection in autocommit mode.
+    """A statement that runs many times, prepared at its first start, on a connection in autocommit mode.
 
-    From `start` to `finish` the connection is its own. Parameters have the same types each time. Everything raises
-    what the statement, or the connection, fails of.
+    From `start` to `finish` no other statement may use the connection. Parameters have the same
+    types each time. Every method raises the statement's or the connection's error.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Errand:
         self.under_way = False
 
     def start(self, parameters: Mapping[str, Any]) -> None:
-        """Give it to the server; an earlier one that nobody asked about is waited for."""
+        """Send the statement to the server, after waiting for an earlier run whose result nobody took."""
         if self.under_way:
             self.finish()
         statement = self._statement
@@ -60,14 +61,14 @@ class Errand:
             self._pgconn.flush()
 
     def is_done(self) -> bool:
-        """Whether `finish` would not wait."""
+        """Return whether `finish` would return without a wait."""
         with in_our_words():
             self._pgconn.flush()
             self._pgconn.consume_input()
             return not self._pgconn.is_busy()
 
     def finish(self) -> list[Any]:
-        """Its rows."""
+        """Return the rows of the statement, after waiting for them."""
         self._wait()
         self.under_way = False
         with in_our_words():
@@ -93,7 +94,7 @@ class Errand:
                 raise errors.error_from_result(result, self._connection.info.encoding)
         if not results:
             raise psycopg.OperationalError("the connection is lost")
-        # The loaders of a transformer go with the columns of one result.
+        # A transformer's loaders belong to the columns of one result.
         self._transformer.set_pgresult(results[-1])
         return self._transformer.load_rows(0, results[-1].ntuples, self._make_row)
 

@@ -1,4 +1,4 @@
-"""One database transaction of a batch: attempts that can be undone, and a COMMIT that is checked."""
+"""The database transaction of a batch: attempts that can be undone, and a COMMIT that is checked."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ SELECT count(*) > 0, coalesce(string_agg(DISTINCT format('%I.%I', n.nspname, c.c
 FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
 WHERE c.condeferrable AND n.nspname NOT LIKE 'pg\\_temp\\_%'
 """
-"""Whether there are deferrable constraints, and the names of those that are checked at once unless somebody says so."""
+"""Returns whether deferrable constraints exist, and the names of those that are checked immediately by default."""
 
 _BROKEN = (
     "a handler ended the sink's {what}: claims were committed outside the fence; remove COMMIT or ROLLBACK from the "
@@ -39,20 +39,20 @@ SELECT pg_catalog.current_setting('search_path'), EXISTS (
         AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
 )
 """
-"""What outlives a transaction, and is worth a warning: handlers of the next one would find it.
+"""Finds what outlives a transaction and deserves a warning: handlers of the next transaction would find it.
 
-The search path is any here, so each name has its schema.
+The search path may be any here, so each name has its schema.
 """
 
 
 class BatchTransaction:
-    """What is done between BEGIN and COMMIT on a connection in autocommit mode.
+    """The steps between BEGIN and COMMIT on a connection in autocommit mode.
 
     Every step raises TryAgainError where the connection broke.
 
-    An attempt that fails is undone: by starting the transaction over while it holds nothing else, to a
-    savepoint otherwise. Handlers always have one: it is gone if they ended the transaction. Within an attempt
-    come steps, each of which can be undone by itself.
+    A failed attempt is undone by restarting the transaction while it holds nothing else, and
+    otherwise by a rollback to a savepoint. Handlers always have a savepoint: it is gone if they
+    ended the transaction. An attempt consists of steps, each of which can be undone alone.
     """
 
     def __init__(self, connection: SinkConnection, *, handlers: bool) -> None:
@@ -66,7 +66,7 @@ class BatchTransaction:
 
     @property
     def defers(self) -> bool:
-        """Whether what is done may be refused only later, when constraints are checked."""
+        """Return whether a change may be refused only later, when deferred constraints are checked."""
         return bool(self._deferred_checks)
 
     def begin(self) -> None:
@@ -85,35 +85,36 @@ class BatchTransaction:
 
     @contextmanager
     def flight(self) -> Iterator[None]:
-        """Statements are sent while those before are under way; at the end all were answered.
+        """Send statements while earlier ones are in progress; at the end all were answered.
 
-        The error that is raised is that of the first which failed; none after it was executed.
+        Raises the error of the first statement that failed; no later statement was executed.
         """
         self._marks.clear()
         with self._connection.pipelined():
             yield
 
     def mark(self) -> None:
-        """What the flight did so far can stand where what comes fails."""
+        """Set a mark: what the flight did so far can stay if a later statement fails."""
         self._marks.append(self._connection.execute("SAVEPOINT mark"))
 
     def marks_reached(self) -> int:
-        """How many of a flight's marks were executed before it failed."""
+        """Return how many of a flight's marks were executed before it failed."""
         return sum(mark.pgresult is not None for mark in self._marks)
 
     def undo_to_mark(self) -> None:
-        """To the last one that was reached."""
+        """Roll back to the last mark that was reached."""
         self._with_savepoint("ROLLBACK TO mark")
 
     def start_steps(self) -> None:
-        """What the attempt did so far stays when a step is undone."""
+        """Start steps: what the attempt did so far stays when a step is undone."""
         self._stepping = True
         self._connection.execute("SAVEPOINT step")
 
     def check_deferred(self) -> None:
-        """Deferred constraints are checked now, while the events that violate them can still be isolated.
+        """Check deferred constraints now, while the events that violate them can still be isolated.
 
-        Afterwards each is checked when its definition says: a handler may rely on one that is checked at once.
+        Afterwards each constraint is checked as its definition says: a handler may rely on an
+        immediate check.
         """
         if self.defers:
             with self._connection.users_path():
@@ -121,7 +122,7 @@ class BatchTransaction:
                     self._connection.execute(statement)
 
     def end_step(self) -> None:
-        """The step stands; another one begins."""
+        """Keep the step and begin another one."""
         self.check_deferred()
         self._with_savepoint("RELEASE step; SAVEPOINT step")
 
@@ -129,14 +130,14 @@ class BatchTransaction:
         self._with_savepoint("ROLLBACK TO step")
 
     def start_probe(self) -> None:
-        """What comes is only tried."""
+        """Start a probe, which the caller undoes."""
         self._connection.execute("SAVEPOINT probe")
 
     def undo_probe(self) -> None:
         self._with_savepoint("ROLLBACK TO probe; RELEASE probe")
 
     def end_attempt(self) -> None:
-        """The attempt stands, with its last step."""
+        """Keep the attempt with its last step."""
         if self._stepping or not self._clean:
             self._with_savepoint("RELEASE step" if self._clean else "RELEASE attempt")
         self._clean = False
@@ -151,7 +152,7 @@ class BatchTransaction:
 
     def _with_savepoint(self, statement: str) -> None:
         try:
-            # Not prepared: several statements at once cannot be.
+            # Not prepared: a message of several statements cannot be.
             self._connection.execute(statement.encode(), prepare=False)
         except TryAgainError as error:
             if isinstance(error.__cause__, errors.InvalidSavepointSpecification | errors.NoActiveSqlTransaction):
@@ -159,18 +160,18 @@ class BatchTransaction:
             raise
 
     def check_unbroken(self, transaction_id: str | None) -> None:
-        """Raises HaltError where a handler ended the transaction that holds the claims."""
+        """Raise HaltError where a handler ended the transaction that holds the claims."""
         if self._transaction_id is not None and transaction_id not in (None, self._transaction_id):
             raise HaltError(_BROKEN.format(what=f"transaction {self._transaction_id} (now in {transaction_id})"))
 
     def commit(self) -> None:
-        """COMMIT, and nothing but a COMMIT.
+        """Commit, and accept only a COMMIT as the answer.
 
-        psycopg reports the COMMIT of an aborted transaction as a success; PostgreSQL's command tag then
-        says ROLLBACK (manual, section "COMMIT").
+        psycopg reports the COMMIT of an aborted transaction as a success; PostgreSQL's command tag
+        then says ROLLBACK (manual, section "COMMIT").
 
         Raises:
-            TryAgainError: it was rolled back, or nobody knows: the ledger has the answer.
+            TryAgainError: the transaction was rolled back, or its result is unknown: the ledger has the answer.
         """
         if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:
             raise _not_committed("the transaction was aborted before its COMMIT")
@@ -187,12 +188,12 @@ class BatchTransaction:
         COMMIT_SECONDS.observe(time.perf_counter() - started)
         reach(Failpoint.COMMITTED)
         if self._handlers and not self._connection.is_pooled:
-            # The batch is in; a connection that broke now is found with the next one.
+            # The batch is committed; the next batch will find that the connection broke.
             with suppress(TryAgainError):
                 self._tidy_up()
 
     def _tidy_up(self) -> None:
-        """Leave nothing of the handlers in the session, and say what they left."""
+        """Remove what handlers left in the session, and report it."""
         statements = f"{_LEFT_BEHIND}; {self._connection.tidying()}"
         row = self._connection.execute(statements.encode(), prepare=False).fetchone()
         search_path, locked = row or ("", False)
@@ -202,11 +203,11 @@ class BatchTransaction:
             log().warning("handler-kept-a-lock", remedy="use pg_advisory_xact_lock, which ends with the transaction")
 
     def rollback(self) -> None:
-        """Best effort: a connection that cannot roll back is closed, which does the same."""
+        """Roll back if possible; otherwise close the connection, which has the same effect."""
         self._connection.ends = Ends.ALLOWED
         self._connection.deferred_checks = None
-        # What handlers SET is rolled back, their locks of the session are not. In one message: behind a pooler another
-        # one may reach another session.
+        # ROLLBACK undoes what handlers SET, but not their session locks. One message holds it all: behind
+        # a pooler another message may reach another session.
         try:
             tidying = f"; {self._connection.tidying()}" if self._handlers else ""
             self._connection.execute(f"ROLLBACK{tidying}".encode(), prepare=False)
@@ -221,13 +222,15 @@ def _not_committed(text: str, cause: InboxError | None = None) -> TryAgainError:
 
 
 def _deferred_checks(connection: SinkConnection) -> Sequence[LiteralString]:
-    """What puts constraints back after a check; nothing in databases without deferrable ones, which need no round trip.
+    """Return the statements that restore constraints after a check; none without deferrable
+    constraints, to save a round trip.
 
-    It is asked once a connection, and again after a batch was rolled back: constraints may have been added or dropped.
+    Asked once per connection, and again after a batch was rolled back: constraints may have been
+    added or dropped.
     """
     if connection.deferred_checks is None:
         any_deferrable, at_once = connection.execute(_DEFERRABLE).fetchone() or (False, "")
-        # The server's own text.
+        # This is the server's own text.
         again = (f"SET CONSTRAINTS {cast(LiteralString, at_once)} IMMEDIATE",) if at_once else ()
         connection.deferred_checks = ("SET CONSTRAINTS ALL DEFERRED", *again) if any_deferrable else ()
     return connection.deferred_checks

@@ -26,18 +26,18 @@ _UNLESS_SET: dict[str, Any] = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
-"""A connection that hangs without a reset is given up after half a minute (libpq, "Parameter Key Words")."""
+"""A connection that hangs without a reset is closed after half a minute (libpq, "Parameter Key Words")."""
 
 _ENDS_TRANSACTION = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
     r"(begin|start|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction|prepare)\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""Savepoints are not among them: they nest. PREPARE alone ends nothing, but outlives the transaction."""
+"""Savepoints are not included, because they nest. PREPARE alone ends nothing, but outlives the transaction."""
 
 
 class Ends(Enum):
-    """What becomes of an end of the transaction, by a call or by a statement, on the connection itself."""
+    """The response to an attempt to end the transaction, by a call or a statement, on the connection itself."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
@@ -45,18 +45,18 @@ class Ends(Enum):
 
 
 class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
-    """Speaks the errors of this project, and lets no handler end the transaction.
+    """A psycopg connection that raises this project's errors and refuses COMMIT and ROLLBACK from handlers.
 
-    SQLAlchemy's own tidying up at the end of a handler is ignored.
+    SQLAlchemy's own cleanup at the end of a handler is ignored.
     """
 
     ends = Ends.ALLOWED
     closed_by_handler = False
-    """Whether a handler closed it, which was not done."""
+    """Whether a handler called close(), which had no effect."""
     deferred_checks: Sequence[LiteralString] | None = None
     _users_path = ""
     is_pooled = False
-    """Whether the server's session is shared with others: nothing may be left in it, and nothing is found again."""
+    """Whether others share the server's session: nothing may be left in it, and nothing would be found again."""
     is_read_only = False
     _server_is_read_only = False
     _pins: Mapping[str, str] = {}
@@ -72,10 +72,10 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
     """Opens another connection with the same parameters."""
 
     def pin(self, limits: session_settings.Limits, settings: Mapping[str, str], *, read_only: bool) -> None:
-        """State what everything on this connection runs with.
+        """Pin the settings of all statements on this connection.
 
-        A session that is this connection's alone is pinned once; one that a pooler shares is left as it is, and each
-        transaction is pinned instead.
+        A session that this connection has alone is pinned once. A session that a pooler shares
+        stays unchanged, and each transaction is pinned instead.
         """
         rows = self.execute(session_settings.ASK, (session_settings.ASKED,), prepare=False).fetchall()
         session = session_settings.found(self.info.backend_pid, rows)
@@ -89,10 +89,10 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         self._begins_itself = not (session.pooled or read_only)
 
     def pin_also(self, settings: Mapping[str, str]) -> None:
-        """State settings that a part of the project needs, from now on."""
+        """Pin further settings that a part of the project needs, from now on."""
         if self.is_pooled:
             self._local_pins += session_settings.local(settings)
-            # The pooler takes for this client's what the session says of these.
+            # The pooler takes these values of the session for this client's.
             settings = {"client_encoding": "UTF8", "application_name": self._application_name()}
         else:
             self.execute(session_settings.PIN, (list(settings), list(settings.values())), prepare=False)
@@ -102,7 +102,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         return self.info.parameter_status("application_name") or ""
 
     def tidying(self) -> str:
-        """Return the statements that leave nothing of what handlers did in the session, inside a transaction or not."""
+        """Return the statements that remove from the session what handlers left, inside a transaction or not."""
         in_transaction = self.info.transaction_status == pq.TransactionStatus.INTRANS
         deallocate, self._prepared_by_command = self._prepared_by_command, False
         return session_settings.tidy(self._pins, self._local_pins if in_transaction else "") + (
@@ -110,10 +110,10 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         )
 
     def changed_meanings(self) -> dict[str, str]:
-        """The settings that say what a text means and are not as pinned, with their values: something changed them.
+        """Return the settings, with values, that affect the meaning of a text and differ from the pinned ones.
 
-        The server reports these by itself, so that asking costs nothing. A pooler may report those of another session:
-        behind one nothing is known.
+        The server reports these by itself, so that reading them costs nothing. A pooler may report
+        those of another session, so that nothing is known behind a pooler.
         """
         if self.is_pooled:
             return {}
@@ -121,29 +121,30 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         return {name: value for name, value in found.items() if value and value != self._wanted.get(name, value)}
 
     def restate(self) -> None:
-        """State settings again that a handler or a trigger changed, up to the end of the transaction."""
+        """Restore settings that a handler or a trigger changed, until the end of the transaction."""
         if changed := self.changed_meanings():
             again = session_settings.local({name: self._wanted[name] for name in changed})
             self.execute(again.removeprefix(";").encode(), prepare=False)
 
     @property
     def to_users_path(self) -> LiteralString:
-        """The statement after which names are looked up where the role, the database or the URL says."""
-        # The server's own text for it.
+        """Return the statement that sets the search path of the role, the database or the URL."""
+        # This is the server's own text.
         return cast(LiteralString, session_settings.local_path(self._users_path))
 
     @property
     def to_own_path(self) -> LiteralString:
-        """The statement after which nobody else's functions, operators and types are found."""
+        """Return the statement that sets a search path without anybody else's functions, operators and types."""
         return cast(LiteralString, session_settings.local_path(session_settings.OWN_PATH))
 
     @contextmanager
     def users_path(self) -> Iterator[None]:
-        """Around statements that may run functions of the user's, such as those of triggers, in a transaction.
+        """Use the user's search path for statements that may run functions of the user's, such as
+        triggers, in a transaction.
 
-        The statements themselves name the schema of all that they use, since others may make things where the user's
-        names are looked up. They are answered at the end at the latest. What fails has to be undone
-        to a savepoint from before, or with the transaction.
+        The statements themselves name the schema of all that they use, since others may create
+        objects where the user's names are looked up. All statements are answered by the end. After
+        a failure the caller has to roll back to a savepoint from before, or the whole transaction.
         """
         with self.pipelined():
             self._send_along(self.to_users_path)
@@ -151,14 +152,14 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             self._send_along(self.to_own_path)
 
     def _send_along(self, statement: LiteralString) -> None:
-        """Send a statement in a pipeline, with the next one or at its end, without a cursor of its own."""
+        """Send a statement in a pipeline, together with the next one or at the end, without its own cursor."""
         self.wait(self._exec_command(statement.encode()))
 
     @contextmanager
     def pipelined(self) -> Iterator[None]:
-        """Statements are sent while those before are under way; at the end of the outermost all were answered.
+        """Send statements while earlier ones are in progress; at the end of the outermost block all were answered.
 
-        The error that is raised is that of the first which failed; none after it was executed.
+        Raises the error of the first statement that failed; no later statement was executed.
         """
         if self.pgconn.pipeline_status != pq.PipelineStatus.OFF:
             yield
@@ -167,13 +168,13 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             try:
                 yield
             except BaseException:
-                # Those behind it say only that they were not executed.
+                # The errors of later statements say only that they were not executed.
                 with suppress(psycopg.Error):
                     pipeline.sync()
                 raise
 
     def take_session(self) -> None:
-        """Pin the session itself: the pooler lets this connection have it until it is closed."""
+        """Pin the session itself: the pooler reserves it for this connection until that is closed."""
         self.is_pooled, self._local_pins, self._begins_itself = False, "", not self.is_read_only
         self._took_session = True
         self.pin_also(self._wanted)
@@ -183,13 +184,14 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         self._companions += (companion,)
 
     def check_companions(self) -> None:
-        """Raise TryAgainError where one of them lost its session."""
+        """Raise TryAgainError where a companion lost its session."""
         for companion in self._companions:
             companion.execute("SELECT 1")
 
     def close(self) -> None:
         if self.ends is not Ends.ALLOWED:
-            # SQLAlchemy's pool swallows what is raised here, and has reasons of its own to close it after a handler.
+            # SQLAlchemy's pool swallows an exception raised here, and may have its own reasons to close
+            # after a handler.
             self.closed_by_handler |= self.ends is Ends.REFUSED
             return
         for companion in self._companions:
@@ -200,41 +202,43 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         super().close()
 
     def begin(self) -> None:
-        """Begin a transaction that states its isolation level, and whether it writes."""
+        """Begin a transaction that states its isolation level and whether it writes."""
         begins_itself, self._begins_itself = self._begins_itself, True
         try:
-            # Not prepared: several statements at once cannot be.
+            # Not prepared: a message of several statements cannot be.
             self.execute(self._get_tx_start_command() + self._local_pins.encode(), prepare=False)
         finally:
             self._begins_itself = begins_itself
 
     def _get_tx_start_command(self) -> bytes:
-        """As psycopg's, for whatever begins a transaction: its own `transaction()` too."""
+        """Return the BEGIN for every way to begin a transaction, psycopg's own `transaction()` included."""
         read_only = self._server_is_read_only if self.is_pooled else self._is_read_only_now()
         return session_settings.begin(read_only=self.is_read_only, server_is_read_only=read_only).encode()
 
     @contextmanager
     def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Transaction]:
-        """As psycopg's, but pinned."""
+        """Begin a transaction as psycopg does, but pinned."""
         begins = self.pgconn.transaction_status == pq.TransactionStatus.IDLE
         with super().transaction(savepoint_name, force_rollback) as transaction:
             if begins and self._local_pins:
-                # Several statements at once: psycopg's own BEGIN takes one.
+                # Not part of BEGIN: psycopg's own takes a single statement.
                 self.execute(self._local_pins.removeprefix(";").encode(), prepare=False)
             yield transaction
 
     def _is_read_only_now(self) -> bool:
-        """Whether the server's configuration says so by now; servers before PostgreSQL 14 do not report it."""
+        """Return whether the server is read-only by its configuration now; servers before PostgreSQL 14 do not
+        report it.
+        """
         return self.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
 
     def stands_alone(self) -> bool:
-        """Whether a statement that is sent now needs a transaction around it, to be pinned."""
+        """Return whether a statement that is sent now needs a transaction around it in order to be pinned."""
         return not self._begins_itself and self.pgconn.transaction_status == pq.TransactionStatus.IDLE
 
     def execute(
         self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
     ) -> psycopg.Cursor[tuple[Any, ...]]:
-        """As psycopg's, but what fails is raised as the error of ours that says what follows."""
+        """Execute as psycopg does, but raise this project's error for what fails."""
         try:
             return super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[arg-type]
         except psycopg.Error as error:
@@ -242,8 +246,10 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
 
     @contextmanager
     def reading_to_the_end(self) -> Iterator[None]:
-        """Around a stream whose failure is an answer: psycopg would ask the server to cancel what has ended already,
-        through a connection of its own."""
+        """Read a stream whose failure is an answer, without psycopg's request to cancel.
+
+        psycopg would ask the server, through another connection, to cancel what has ended already.
+        """
         self._reads_to_the_end = True
         try:
             yield
@@ -252,7 +258,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
 
     @contextmanager
     def forgetting_prepared(self) -> Iterator[None]:
-        """Around a pipeline: where it fails, psycopg takes for prepared also what the server did not execute."""
+        """Forget prepared statements if a pipeline fails: psycopg also counts those that the server did not execute."""
         try:
             yield
         except BaseException:
@@ -260,7 +266,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             raise
 
     def forget_prepared(self) -> None:
-        """Prepare statements again, after a table or function may have changed under their plans."""
+        """Prepare statements again, because a table or function may have changed under their plans."""
         self._prepared.clear()
 
     def cancel_safe(self, *, timeout: float = 30.0) -> None:
@@ -268,7 +274,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             super().cancel_safe(timeout=timeout)
 
     def refuse_end(self, query: Query) -> None:
-        """Raises EventError where a handler's statement, by whatever way it came, would end the transaction."""
+        """Raise EventError where a handler's statement, sent in any way, would end the transaction."""
         if self.ends is not Ends.REFUSED:
             return
         text = query if isinstance(query, str | bytes) else query.as_string(self)  # type: ignore[union-attr]
@@ -299,7 +305,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
 
 
 class SinkCursor(psycopg.Cursor[tuple[Any, ...]]):
-    """What every statement passes, also SQLAlchemy's and those on the connection that it wraps."""
+    """A cursor that checks every statement, also SQLAlchemy's and those on the connection that SQLAlchemy wraps."""
 
     _conn: SinkConnection
 
@@ -317,7 +323,7 @@ class SinkCursor(psycopg.Cursor[tuple[Any, ...]]):
 
 @contextmanager
 def _of_what_failed() -> Iterator[None]:
-    """Around a pipeline, whose end may raise over an error the one of a statement that was not executed for it."""
+    """Raise the error that aborted a pipeline, where its end raises that of a statement that was not executed."""
     try:
         yield
     except psycopg.errors.PipelineAborted as error:
@@ -328,7 +334,7 @@ def _of_what_failed() -> Iterator[None]:
 
 @lru_cache(maxsize=1024)
 def _control(query: str) -> str | None:
-    """The word by which a statement begins or ends a transaction, if it does."""
+    """Return the word by which a statement begins or ends a transaction; None for other statements."""
     found = _ENDS_TRANSACTION.match(query)
     return None if found is None else found[1].upper()
 
@@ -341,9 +347,10 @@ def connect(
     settings: Mapping[str, str] | None = None,
     read_only: bool = False,
 ) -> SinkConnection:
-    """Open a connection in autocommit mode, whose transactions may be idle for that long and some more.
+    """Open a connection in autocommit mode, whose transactions may be idle for `longest_call_seconds` and some more.
 
-    `settings` are those of PostgreSQL that its purpose needs. With `read_only` the server refuses every change.
+    `settings` are those of PostgreSQL that the connection's purpose needs. With `read_only` the
+    server refuses every change.
 
     Raises:
         StartupError: login, database or rights are refused.
@@ -352,7 +359,7 @@ def connect(
     try:
         given = conninfo_to_dict(options.url.get_secret_value())
     except psycopg.ProgrammingError:
-        # libpq's message quotes the URL, password and all.
+        # libpq's message quotes the URL with its password.
         raise StartupError("[database] url is not a valid libpq URL; see the PostgreSQL manual, 34.1.1.2") from None
     try:
         connection = _connected({**_UNLESS_SET, "application_name": application_name, **given})
@@ -372,10 +379,10 @@ def connect(
 
 
 def _connected(parameters: Mapping[str, Any]) -> SinkConnection:
-    """Connect to the server, of several to the one that can be written to.
+    """Connect to the server; of several servers, to the one that can be written to.
 
-    A role may have its sessions read-only by default, and then libpq takes no server for one that can be written to:
-    the next best is any that is not a standby.
+    A role may have its sessions read-only by default. libpq then considers every server read-only,
+    and the next best is any that is not a standby.
     """
     several = "," in str(parameters.get("host") or parameters.get("hostaddr") or parameters.get("port") or "")
     if not several or "target_session_attrs" in parameters or "PGTARGETSESSIONATTRS" in os.environ:
@@ -397,7 +404,7 @@ def _open(parameters: Mapping[str, Any]) -> SinkConnection:
 
 @contextmanager
 def starting(doing: str) -> Iterator[None]:
-    """What waiting does not fix is a StartupError before the sink runs; `doing` says what was tried."""
+    """Turn errors that waiting does not fix into a StartupError before the sink runs; `doing` says what was tried."""
     try:
         yield
     except TryAgainError as error:
@@ -410,14 +417,14 @@ def starting(doing: str) -> Iterator[None]:
 
 @contextmanager
 def transaction(connection: SinkConnection) -> Iterator[None]:
-    """What is done in it commits as one; also what psycopg does at its begin and end fails with errors of ours."""
+    """Run a transaction; also the errors of psycopg's own BEGIN and COMMIT become this project's."""
     with in_our_words(), connection.transaction():
         yield
 
 
 @contextmanager
 def snapshot(connection: SinkConnection) -> Iterator[None]:
-    """One transaction in which everything is read as of one moment, and nothing can be changed."""
+    """Run a read-only transaction in which all reads see one moment."""
     with transaction(connection):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield

@@ -1,7 +1,8 @@
-"""What of a database error anybody may read, and what of it may hold values of an event.
+"""Separate the parts of a database error that anybody may read from those that may hold values of an event.
 
-PostgreSQL names tables, columns and constraints in the messages of some errors, and quotes values in those of others.
-DETAIL, HINT and CONTEXT may quote a whole row. Functions and triggers of the user say what they like.
+PostgreSQL names tables, columns and constraints in the messages of some errors, and quotes values
+in those of others. DETAIL, HINT and CONTEXT may quote a whole row. Functions and triggers of the
+user may say anything.
 
 Source: PostgreSQL manual, section 55.8 "Error and Notice Message Fields".
 """
@@ -13,28 +14,28 @@ import psycopg
 from psycopg import errors
 
 _NAMES_ALONE = ("08", "21", "23", "25", "26", "28", "3D", "40", "44", "53", "55P03", "57")
-"""Codes, and classes of them, whose messages name things of the database and quote no value."""
+"""Codes, and classes of codes, whose messages name objects of the database and quote no value."""
 
 _OF_A_STATEMENT = ("3F", "42")
-"""Classes whose messages quote a name from the statement where they have a position in it, else maybe a value."""
+"""Classes whose messages quote a name from the statement if they give a position in it, and otherwise maybe a value."""
 
 _QUOTES_SYNTAX = "42601"
-"""Quotes whatever stands at a place of the statement, which may be a value that the handler wrote into it."""
+"""A code whose message quotes any part of the statement, which may be a value that the handler wrote into it."""
 
 _SAYS_ANYTHING = ("22", "2F", "38", "39", "HV", "P0")
-"""Classes whose messages quote the value, or are those of a function's author or of another server."""
+"""Classes whose messages quote the value, or come from a function's author or from another server."""
 
 _LANGUAGES = frozenset({"pl_exec.c", "plpy_elog.c", "plperl.c", "Util.c", "pltcl.c", "plv8.cc", "plv8_func.cc"})
-"""Where a function in such a language raises what its author wrote, with any code."""
+"""Source files that raise the error which a function's author wrote in such a language, with any code."""
 
 _QUOTED = re.compile(r"[\"'`«»‹›„“”‘’「」].*[\"'`«»‹›„“”‘’「」]", re.DOTALL)  # noqa: RUF001 - the quotes of translations
 _FUNCTION = re.compile(r"^PL/pgSQL function (\S+(?:\([^()\"']*\))?) line (\d+) at ", re.MULTILINE)
 _UNSENT = re.compile(r"PostgreSQL text fields cannot contain NUL|cannot adapt type|the query has \d+ placeholders?")
-"""What psycopg says of parameters that it cannot send, by type or number."""
+"""The messages of psycopg about parameters that it cannot send because of their type or number."""
 
 
 def described(error: psycopg.Error) -> str:
-    """Return one line with the SQLSTATE and what it concerns, without any value of an event."""
+    """Return one line with the SQLSTATE and the objects concerned, without any value of an event."""
     if error.sqlstate is None:
         text = " ".join(str(error).split())
         return text if text and not _quotes_a_parameter(error, text) else type(error).__name__
@@ -42,7 +43,7 @@ def described(error: psycopg.Error) -> str:
 
 
 def may_hold_values(error: psycopg.Error) -> str | None:
-    """Return what else the error says; None where that is nothing."""
+    """Return the rest of the error's text; None where nothing is left."""
     diag, said = error.diag, error.diag.message_primary or str(error)
     if error.sqlstate is None:
         return said if " ".join(said.split()) not in described(error) else None
@@ -53,9 +54,9 @@ def may_hold_values(error: psycopg.Error) -> str | None:
 
 
 def _readable(error: psycopg.Error) -> str:
-    """Return the primary message as far as it holds no value, else what the SQLSTATE means."""
+    """Return the primary message where it holds no value, and otherwise the meaning of the SQLSTATE."""
     state, said = error.sqlstate or "", error.diag.message_primary
-    if said is None:  # it is not the server's
+    if said is None:  # the client raised it, not the server
         return _spoken(state)
     if state.startswith(_SAYS_ANYTHING) or error.diag.source_file in _LANGUAGES:
         return _spoken(state)
@@ -67,26 +68,26 @@ def _readable(error: psycopg.Error) -> str:
 
 
 def _places(error: psycopg.Error) -> Iterator[str]:
-    """What the error concerns, as far as its message does not say it."""
+    """Yield the objects that the error concerns and that its message does not name."""
     diag, said = error.diag, _readable(error)
     if said == diag.message_primary:
         return
     named = {"in column": diag.column_name, "in constraint": diag.constraint_name, "of table": diag.table_name}
-    if diag.source_file not in _LANGUAGES:  # where an author may have put anything into these
+    if diag.source_file not in _LANGUAGES:  # here an author may have put anything into these fields
         yield from (f' {where} "{name}"' for where, name in named.items() if name and name not in said)
     if (found := _FUNCTION.search(diag.context or "")) is not None:
         yield f" in the function {found[1]}, line {found[2]}"
 
 
 def _quotes_a_parameter(error: psycopg.Error, text: str) -> bool:
-    """Whether the client complains of what it was given, and does not say so by its type alone."""
+    """Return whether the client's error quotes a parameter, rather than only its type or number."""
     return isinstance(error, psycopg.DataError | psycopg.ProgrammingError) and _UNSENT.match(text) is None
 
 
 def _spoken(state: str) -> str:
-    """Return what a SQLSTATE means: `invalid text representation`."""
+    """Return the meaning of a SQLSTATE, such as `invalid text representation`."""
     try:
         name = errors.lookup(state).__name__
     except KeyError:
-        name = "Error"  # a function may raise a state of its own
+        name = "Error"  # a function may raise a SQLSTATE of its own
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()

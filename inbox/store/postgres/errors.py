@@ -1,7 +1,7 @@
-"""What a PostgreSQL error means for the event and the sink, in one table.
+"""The meaning of each PostgreSQL error for the event and the sink, in one table.
 
-Source: PostgreSQL manual, appendix A "PostgreSQL Error Codes". What the table does not know is an
-outage that is reported, never a dead letter.
+Source: PostgreSQL manual, appendix A "PostgreSQL Error Codes". An error that the table does not
+know is an outage that is reported, never a dead letter.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from inbox.store.postgres.error_wording import described
 
 
 class Fate(Enum):
-    """What the sink does, in the words of docs/reference/errors.md."""
+    """The response of the sink, in the words of docs/reference/errors.md."""
 
     PARK = "parks the event"
     WAIT = "waits"
@@ -27,7 +27,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a SQLSTATE, or a class of them, means; `reason` is the label of `inbox_retries_total`."""
+    """The meaning of a SQLSTATE or of a class of them; `reason` is the label of `inbox_retries_total`."""
 
     what: str
     fate: Fate
@@ -88,17 +88,17 @@ MEANINGS: Mapping[str, Meaning] = {
     "P0": Meaning("raised by a function or trigger", Fate.PARK),
     "XX": Meaning("internal error, corrupt data", Fate.ALERT, "server", "look at the server's log"),
 }
-"""By SQLSTATE, else by its first two characters."""
+"""The meanings by SQLSTATE, or else by its first two characters."""
 
 ABOUT_TYPES = ("42725", "42804", "42846", "42883", "42P08", "42P18")
-"""Codes that a value of the wrong type can cause as well: a list where the column wants a number."""
+"""Codes that a value of the wrong type can cause as well: a list where the column expects a number."""
 
 UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the SQLSTATE up, and fix what it names")
 
 _LOST = Meaning("no SQLSTATE: no connection", Fate.WAIT, "connection")
 
 _REFUSED_AT_START = ("28000", "28P01", "3D000", "3F000", "42501", "42P01")
-"""Waiting does not fix these."""
+"""Codes that waiting does not fix."""
 
 _OF_TLS = (
     "certificate verify failed",
@@ -109,7 +109,7 @@ _OF_TLS = (
     "alert certificate",
     "alert unknown ca",
 )
-"""libpq's and OpenSSL's words on a handshake that fails, and will the next time; it has no SQLSTATE."""
+"""Words of libpq and OpenSSL on a handshake that fails, and will fail the next time; it has no SQLSTATE."""
 
 _TLS_REMEDY = (
     "check sslmode, sslrootcert, sslcert and sslkey in [database] url, and the server's certificate: "
@@ -117,40 +117,42 @@ _TLS_REMEDY = (
 )
 
 _RAISED = "exec_stmt_raise"
-"""Where PL/pgSQL raises what a function's author wrote, with any code."""
+"""The C function in which PL/pgSQL raises what a function's author wrote, with any code."""
 
 _PARTITIONS = ("ExecFindPartition", "ExecPartitionCheckEmitError")
-"""Where PostgreSQL raises 23514 for a row that no partition takes."""
+"""The C functions in which PostgreSQL raises 23514 for a row that no partition takes."""
 
 _MISSED = ("23503", "P0002")
-"""A row is missed that another event may bring: time decides, however many events miss theirs."""
+"""Codes for a missing row that another event may bring: time decides, however many events miss rows."""
 
 _OTHER_ROWS = ("23505", "23P01")
-"""Whether these fail depends on other rows, so that no other event shows whose fault it is."""
+"""Codes that depend on other rows, so that no other event shows whose fault the failure is."""
 
 _OUT_OF_NUMBERS = "2200H"
-"""A sequence that reached its end, in the class of values."""
+"""A sequence that reached its end; its code is in the class of values."""
 
 _OF_THE_SERVER = (
     *("08", "25006", "25P02", "25P03", "25P04", "26", "28", "3D", "40", "53000", "53100", "53200", "53300"),
     *("55006", "55P03", "57", "58"),
 )
-"""Codes, and classes of them, that strike whichever statement comes next: they are no evidence of any event."""
+"""Codes, and classes of codes, that affect the next statement, whatever it is: they are not evidence about any
+event.
+"""
 
 _ENDS_THE_SESSION = ("FATAL", "PANIC")
 
 _REASONS = {"23": "constraint", "44": "constraint", "P0": "raised"}
-"""Labels of outages whose code alone says that they are the event's, by class."""
+"""The labels of outages whose code alone blames the event, by class."""
 
 _OF_VALUES = "22"
 """The class of values that their column or their statement cannot take."""
 
 _ROW_SECURITY = "ExecWithCheckOptions"
-"""Where PostgreSQL raises 42501 for a row that a policy refuses: the role's rights are another function's."""
+"""The C function in which PostgreSQL raises 42501 for a row that a policy refuses; a role's rights fail in another."""
 
 
 def translated(error: psycopg.Error) -> InboxError:
-    """The error of ours that says what follows from `error` once the sink runs, unless evidence says otherwise."""
+    """Return this project's error for `error` once the sink runs, unless evidence says otherwise."""
     meaning, guess = meaning_of(error.sqlstate), _guess(error)
     if guess in (Guess.VALUE, Guess.EVENT, Guess.NO_PARTITION):
         ours: InboxError = EventError(described(error))
@@ -168,7 +170,10 @@ def translated(error: psycopg.Error) -> InboxError:
 
 
 def _guess(error: psycopg.Error) -> Guess:
-    """The first guess. Where PL/pgSQL raised it, the code is its author's choice, and says little of the server."""
+    """Return the first guess.
+
+    Where PL/pgSQL raised the error, its author chose the code, which says little of the server.
+    """
     if _is_of_a_value(error):
         return Guess.VALUE
     state, source = error.sqlstate, error.diag.source_function
@@ -197,7 +202,7 @@ def _guess_of_a_row(error: psycopg.Error) -> Guess:
 
 
 def meaning_of(sqlstate: str | None) -> Meaning:
-    """The row of the table for a SQLSTATE; the client raises errors without one."""
+    """Return the meaning of a SQLSTATE; the client raises errors without one."""
     if sqlstate is None:
         return _LOST
     return MEANINGS.get(sqlstate) or MEANINGS.get(sqlstate[:2], UNKNOWN)
@@ -210,7 +215,7 @@ def _waits(meaning: Meaning, text: str) -> TryAgainError:
 
 
 def at_start(error: psycopg.Error, doing: str) -> InboxError:
-    """As `translated`, but what only a person can fix is a StartupError; `doing` says what was tried."""
+    """Translate as `translated`, but to a StartupError what only a person can fix; `doing` says what was tried."""
     state = error.sqlstate or _state_in(error) or None
     meaning, text = meaning_of(state), f"{doing}: {described(error)}"
     if state in _REFUSED_AT_START:
@@ -223,30 +228,30 @@ def at_start(error: psycopg.Error, doing: str) -> InboxError:
 
 
 def says_there(error: InboxError) -> bool:
-    """Whether a plain INSERT failed on a row that was there, which one with ON CONFLICT may overwrite or leave."""
+    """Return whether a plain INSERT failed on an existing row, which ON CONFLICT may overwrite or leave."""
     return isinstance(error.__cause__, errors.UniqueViolation | errors.ExclusionViolation)
 
 
 def says_missing(error: InboxError) -> bool:
-    """Whether a row was missed that another event may bring: what is written in one statement is checked at its end.
+    """Return whether a row is missing that another event may bring; a statement is checked as a whole at its end.
 
-    A trigger that looks a row up says so by the code of a foreign key, or by NO_DATA_FOUND.
+    A trigger that looks a row up reports this by the code of a foreign key, or by NO_DATA_FOUND.
     """
     return isinstance(error.__cause__, errors.ForeignKeyViolation | errors.NoDataFound)
 
 
 def says_repeated(error: InboxError) -> bool:
-    """Whether one statement was to write a row twice."""
+    """Return whether one statement was to write a row twice."""
     return isinstance(error.__cause__, errors.CardinalityViolation)
 
 
 def says_lost(error: TryAgainError) -> bool:
-    """Whether the connection to the database was lost."""
+    """Return whether the connection to the database was lost."""
     return error.refusal is not None and error.reason == _LOST.reason
 
 
 def is_of_one_event(error: InboxError) -> bool:
-    """Whether it may be the fault of the one event whose statement it was, and is worth finding out."""
+    """Return whether the one event of the failed statement may be at fault, so that finding out is worthwhile."""
     if error.refusal is None:
         return isinstance(error, EventError)
     return error.refusal.guess is not Guess.SERVER
@@ -254,7 +259,7 @@ def is_of_one_event(error: InboxError) -> bool:
 
 @contextmanager
 def in_our_words() -> Iterator[None]:
-    """Around what psycopg does by itself, such as BEGIN: its errors leave as ours."""
+    """Translate the errors of what psycopg does by itself, such as BEGIN, into this project's."""
     try:
         yield
     except psycopg.Error as error:
@@ -262,14 +267,14 @@ def in_our_words() -> Iterator[None]:
 
 
 def _is_of_a_value(error: psycopg.Error) -> bool:
-    """Whether the client could not even send what it was given."""
+    """Return whether the client could not even send the parameters."""
     if error.sqlstate is not None or isinstance(error, errors.PipelineAborted):
         return False
     return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)
 
 
 def _state_in(error: psycopg.Error) -> str:
-    """libpq gives a failed login no SQLSTATE field, only its text."""
+    """Return the SQLSTATE of a failed login, for which libpq gives only a text and no field."""
     text = str(error)
     if "password authentication failed" in text or "no password supplied" in text:
         return "28P01"

@@ -1,7 +1,8 @@
-"""Keeps a process that a handler forks from speaking on its parent's connections.
+"""Keep a process that a handler forks from using its parent's connections.
 
-A child has the parent's sockets. One byte that it sends, or the farewell that libpq sends where it frees a
-connection, would reach the parent's session in the middle of a batch. So in a child each of them leads to nowhere.
+A child has the parent's sockets. One byte that it sends, or libpq's message when it frees a
+connection, would reach the parent's session in the middle of a batch. In a child each of these
+sockets is therefore disconnected.
 """
 
 import os
@@ -14,7 +15,7 @@ _connections: "WeakSet[psycopg.Connection[tuple[object, ...]]]" = WeakSet()
 
 
 def keep_from_children(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-    """Cut this connection off in whatever process is forked from now on."""
+    """Cut this connection off in every process that is forked from now on."""
     _connections.add(connection)
 
 

@@ -25,15 +25,15 @@ _TRANSACTION_CONTROL = re.compile(
 )
 
 _OF_ROLES = re.compile(r"\b(role|authorization)\b", re.IGNORECASE)
-"""What every statement has that takes another role; others that have it cost a round trip."""
+"""A pattern that every statement to take another role matches; others that match cost a round trip."""
 
 _OF_MODES = re.compile(r"read(?:\s+|_)only\b", re.IGNORECASE)
-"""What every statement has that makes a transaction read-only; likewise."""
+"""A pattern that every statement to make a transaction read-only matches; others that match cost a round trip."""
 
 _OF_TEMPORARY = re.compile(r"\btemp(?:orary)?\b", re.IGNORECASE)
-"""What every statement has that makes a temporary table; likewise."""
+"""A pattern that every statement to make a temporary table matches; others that match cost a round trip."""
 
-# On the user's path, so each name has its schema.
+# Runs on the user's path, so each name has its schema.
 _HIDES: LiteralString = """
 SELECT pg_catalog.format('%I', made.relname), pg_catalog.format('%I.%I', n.nspname, made.relname)
 FROM pg_catalog.pg_class AS made
@@ -51,14 +51,14 @@ _CLOSED = (
 _READ_ONLY = "the handler made the sink's transaction read-only; remove the statement that does"
 
 _NOT_ASKED = ("42601", "42P08", "42P18")
-"""EXPLAIN does not take the statement, or a NULL alone says too little: no evidence against the statement."""
+"""EXPLAIN does not take the statement, or a NULL alone says too little: not evidence against the statement."""
 
 
 class HandlerSession:
-    """One connection as its handlers may use it.
+    """A connection for the use of its handlers.
 
-    `failure` keeps the first database error: in a pipeline it may surface in a later event's handler, or
-    be swallowed by one.
+    `failure` keeps the first database error: in a pipeline it may surface in a later event's
+    handler, and a handler may swallow it.
     """
 
     def __init__(self, connection: SinkConnection) -> None:
@@ -72,7 +72,7 @@ class HandlerSession:
 
     @contextmanager
     def handlers(self) -> Iterator[None]:
-        """Around the handlers of one attempt; at its end every statement was answered.
+        """Let the handlers of one attempt use the connection; at its end every statement was answered.
 
         Raises:
             EventError: a statement failed for an event of the attempt.
@@ -93,13 +93,13 @@ class HandlerSession:
         if self._connection.info.transaction_status == pq.TransactionStatus.INERROR:
             raise EventError("the handler left the transaction aborted; it has to let database errors through")
         if self._executed(_OF_ROLES):
-            # The sink's own statements behind it need the sink's rights.
+            # The sink's own later statements need the sink's rights.
             for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE"):
                 self._connection.execute(statement)
         self._refuse_what_strikes_others()
 
     def _refuse_what_strikes_others(self) -> None:
-        """Raises EventError where a handler did to the transaction what would change the effects of other events."""
+        """Raise EventError where a handler changed the transaction in a way that affects other events."""
         if self._executed(_OF_MODES):
             row = self._connection.execute("SELECT current_setting('transaction_read_only')").fetchone()
             if row == ("on",):
@@ -149,12 +149,12 @@ class HandlerSession:
             return self._on_cursor(query, parameters).fetchall()
 
     def _require_handlers(self) -> None:
-        """Raises EventError where somebody kept the transaction of an event that is over."""
+        """Raise EventError where a handler uses the transaction of an earlier event."""
         if self._connection.ends is not Ends.REFUSED:
             raise EventError("the transaction that the handler was given is over; use it before the handler returns")
 
     def _taken(self, query: str, parameters: Parameters) -> Statement | None:
-        """Raises EventError where the statement would end the transaction."""
+        """Return the statement as the pipeline takes it, or None; raise EventError if it would end the transaction."""
         admitted = _admitted(query)
         return self._flight.taken(admitted, parameters) if self._sqlalchemy is None else None
 
@@ -165,20 +165,21 @@ class HandlerSession:
 
     @property
     def sqlalchemy(self) -> "Connection":
-        """A connection of SQLAlchemy's over the same transaction; ends the pipeline, which it cannot use."""
+        """Return SQLAlchemy's connection over the same transaction; ends the pipeline, which SQLAlchemy cannot use."""
         self._require_handlers()
         if self._sqlalchemy is None:
             with self._noting():
                 self._flight.land()
                 self._flight.forget()
                 self._sqlalchemy = self._engine_at_last().connect()
-            # Begun here, so that commit() and rollback() reach the guard, and a Session joins it from outside.
+            # Begun here, so that commit() and rollback() reach the guard, and a Session joins from
+            # outside.
             self._sqlalchemy.begin()
         return self._sqlalchemy
 
     def _engine_at_last(self) -> "Engine":
         if self._engine is None:
-            # Only now: a sink whose handlers do without SQLAlchemy has 20 MB less to keep.
+            # Imported only here: a sink whose handlers do without SQLAlchemy saves 20 MB.
             from inbox.store.postgres.sqlalchemy_engine import engine_over
 
             self._engine = engine_over(self._connection, self._note_sqlalchemy, self._note_statement)
@@ -186,15 +187,15 @@ class HandlerSession:
 
     @property
     def statements(self) -> set[str]:
-        """The texts of the statements that the handlers of the last attempt executed."""
+        """Return the texts of the statements that the handlers of the last attempt executed."""
         return set(self._statements)
 
     def doubts(self, failure: InboxError) -> bool:
-        """Whether it may be the values of an event that did not fit a statement, or the statement the database."""
+        """Return whether the event's values may not fit the statement, or the statement not the database."""
         return isinstance(failure.__cause__, psycopg.Error) and failure.__cause__.sqlstate in ABOUT_TYPES
 
     def blamed(self, failure: InboxError) -> InboxError:
-        """Such a failure of one event alone, sorted: its statements are asked for once more, without their values.
+        """Decide such a failure of one event: ask the server for its statements again, without their values.
 
         Raises:
             TryAgainError: the database is away.
@@ -208,7 +209,8 @@ class HandlerSession:
         return EventError(f"a value of another type than its place: {described(cause)}")
 
     def _fits(self, query: str, parameters: Parameters) -> bool:
-        # A NULL has no type, so the server takes the one that the place wants. EXPLAIN runs nothing.
+        # A NULL has no type, so the server gives it the type that the statement needs. EXPLAIN runs
+        # nothing.
         nulls = dict.fromkeys(parameters) if isinstance(parameters, Mapping) else [None] * len(parameters or ())
         try:
             with in_our_words(), self._connection.transaction(force_rollback=True):
@@ -236,7 +238,9 @@ class HandlerSession:
         return failure
 
     def _translated(self, error: psycopg.Error) -> InboxError:
-        """A transaction that began as one that writes was made another by a handler."""
+        """Translate an error; a write that fails because a handler made the transaction read-only is the handler's
+        fault.
+        """
         if error.sqlstate == "25006" and self._executed(_OF_MODES):
             return EventError(_READ_ONLY)
         return translated(error)
@@ -254,12 +258,14 @@ class HandlerSession:
             self._failed_in_sqlalchemy = True
 
     def _forgive_what_a_savepoint_undid(self) -> None:
-        """`begin_nested` around a statement that may fail leaves the transaction as good as before."""
+        """Clear the failure if a savepoint undid it: `begin_nested` around a statement leaves the transaction
+        intact.
+        """
         if self._failed_in_sqlalchemy and self._connection.info.transaction_status == pq.TransactionStatus.INTRANS:
             self.failure = None
 
     def _close(self) -> None:
-        """Whatever happened, leave the connection to the sink; what failed was noted before."""
+        """Return the connection to the sink in every case; a failure was noted before."""
         self._connection.ends = Ends.IGNORED
         try:
             if self._sqlalchemy is not None:
@@ -278,7 +284,7 @@ class HandlerSession:
 
 @lru_cache(maxsize=1024)
 def _admitted(query: str) -> LiteralString:
-    """The handler's own text, unless it would end or begin a transaction."""
+    """Return the handler's own text; raise EventError if it would end or begin a transaction."""
     if (control := _TRANSACTION_CONTROL.match(query)) is not None:
         raise EventError(
             f"the handler executed {control[1].upper()}; the sink begins and ends its transactions itself, "

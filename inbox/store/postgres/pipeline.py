@@ -1,8 +1,9 @@
-"""Statements sent one behind the other, without waiting for the answer to each.
+"""Send statements one after the other, without waiting for the answer to each.
 
-psycopg's own pipeline mode speaks to the socket with every statement, which costs more than all else that is done for
-one; this one does it once for a few dozen. It stands on psycopg's wrapper of libpq, whose functions are libpq's
-(PostgreSQL manual, "Pipeline Mode"). What it does not take is left to psycopg's cursors, which want the flight landed.
+psycopg's own pipeline mode uses the socket with every statement, which costs more than all other
+work on the statement. This one does it once for a few dozen. It is built on psycopg's wrapper of
+libpq's functions (PostgreSQL manual, "Pipeline Mode"). What it does not take is left to psycopg's
+cursors, which need the flight to have landed.
 """
 
 import re
@@ -21,48 +22,52 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None
 Row = tuple[Any, ...]
 
 _SENT_AT_ONCE = 32
-"""Few enough that the server begins while the next ones are made."""
+"""Few enough that the server begins while the next statements are built."""
 
 _PREPARED_FROM = 5
-"""As psycopg: before, a statement is hardly worth it."""
+"""As in psycopg: a rarer statement is hardly worth preparing."""
 
 _MOST_PREPARED = 100
 _MOST_KNOWN = 1000
 
 _WAIT_MILLISECONDS = 100
-"""After which an interrupt is seen that was asked for meanwhile."""
+"""The longest time in milliseconds until an interrupt is noticed."""
 
 _PLACEHOLDER = re.compile(rb"%(?:\(([^)]+)\))?(.?)", re.DOTALL)
 
 _LEFT_TO_PSYCOPG = re.compile(r"\s*(?:drop|alter|discard|deallocate|prepare|copy)\b", re.IGNORECASE)
-"""It forgets what it prepared where these make that void; a statement that PREPARE names is noted."""
+"""psycopg forgets its prepared statements where these commands invalidate them; PREPARE's own statements are noted."""
 
 _COPIES = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED, *_COPIES)
 
 
 class Flight:
-    """Those of one attempt on a connection in a transaction; between attempts, and when it landed, it holds nothing.
+    """A pipeline of statements for one attempt, in a transaction; it is empty between attempts and after `land()`.
 
-    All but `taken` and `forget` raise psycopg's errors: that of the first statement that failed, at whichever call it
-    is heard of.
+    All but `taken` and `forget` raise psycopg's errors: the error of the first statement that
+    failed, in whichever call its answer arrives.
     """
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
-        # A name is only given away if it can be taken back without an error where a pooler or psycopg did before.
+        # A name is assigned only if it can be closed without an error where a pooler or psycopg closed it
+        # before.
         self._prepares = capabilities.has_send_close_prepared()
         self._names = (f"inbox_{number}".encode() for number in count())
         self._known: dict[str, Statement | None] = {}
         self._bare: dict[str, Statement | None] = {}
-        """By text, with parameters and without: None for what is left to psycopg."""
+        """Statements by text, with and without parameters; None for those left to psycopg."""
         self._given: list[bytes] = []
         self._sent = 0
         self._failed = False
 
     def taken(self, query: str, parameters: Parameters) -> "Statement | None":
-        """As it can be sent here; psycopg's cursors have more kinds of placeholders, and say what is wrong with one."""
+        """Return the statement if it can be sent here; None leaves it to psycopg's cursors.
+
+        They take more kinds of placeholders, and report what is wrong with one.
+        """
         known = self._bare if parameters is None else self._known
         if query not in known:
             if len(known) >= _MOST_KNOWN:
@@ -72,7 +77,7 @@ class Flight:
         return statement if statement is not None and statement.fits(parameters) else None
 
     def send(self, statement: "Statement", parameters: Parameters) -> None:
-        """Give the server something to do; its answer comes with a later call."""
+        """Send the statement to the server; a later call reads the answer."""
         if self._failed:
             raise errors.PipelineAborted("an earlier statement of the pipeline failed")
         if not self._pgconn.pipeline_status:
@@ -84,7 +89,7 @@ class Flight:
             self._check(self._arrived())
 
     def fetch(self, statement: "Statement", parameters: Parameters) -> list[Row]:
-        """As `send`, and wait for its rows."""
+        """Send as `send`, and return the rows after waiting for them."""
         self.send(statement, parameters)
         results = [result for result in self._answers() if result.status != pq.ExecStatus.PIPELINE_SYNC]
         self._check(iter(results))
@@ -98,7 +103,7 @@ class Flight:
         return transformer.load_rows(0, last.ntuples, tuple)
 
     def land(self) -> None:
-        """Every statement was answered; the connection is as before."""
+        """Read every answer, and leave the connection as it was before."""
         if not self._pgconn.pipeline_status:
             return
         results = list(self._answers())
@@ -107,14 +112,15 @@ class Flight:
             self._check(iter(results))
 
     def forget(self) -> None:
-        """The attempt is over, or somebody else works on the connection, who may drop what is prepared."""
+        """Forget what is prepared: the attempt is over, or another user of the connection may drop it."""
         self._known.clear()
         self._bare.clear()
         self._failed = False
 
     def _take_off(self) -> None:
         self._pgconn.enter_pipeline_mode()
-        # Of attempts before. Where there is none any more this is no error (PostgreSQL manual, "Extended Query").
+        # From earlier attempts. To close a name that is gone is not an error (PostgreSQL manual, "Extended
+        # Query").
         given, self._given = self._given, []
         for name in given:
             self._pgconn.send_close_prepared(name)
@@ -140,7 +146,7 @@ class Flight:
         return name
 
     def _answers(self) -> Iterator[pq.abc.PGresult]:
-        """All that are missing; afterwards the pipeline is empty."""
+        """Yield all missing answers; afterwards the pipeline is empty."""
         pgconn = self._pgconn
         pgconn.pipeline_sync()
         poll = select.poll()
@@ -154,7 +160,7 @@ class Flight:
             pgconn.consume_input()
 
     def _arrived(self) -> Iterator[pq.abc.PGresult]:
-        """What is here, without waiting. An answer ends with a None; a second one says that no other is missing."""
+        """Yield the answers that are here, without a wait. A None ends an answer; a second None ends them all."""
         pgconn, ended = self._pgconn, False
         while not pgconn.is_busy():
             result = pgconn.get_result()
@@ -176,7 +182,7 @@ class Flight:
 
 
 class Statement:
-    """One text, with what was found out about it."""
+    """A statement's text, with what was found out about it."""
 
     __slots__ = ("_keys", "_transformer", "_wanted", "formats", "names", "query", "types", "uses")
 
@@ -198,7 +204,7 @@ class Statement:
         return isinstance(parameters, tuple | list) and len(parameters) == len(self._wanted)
 
     def adapted(self, parameters: Parameters) -> Sequence[Buffer | None] | None:
-        """The values as they are sent; `types` and `formats` are theirs then."""
+        """Return the values as they are sent; `types` and `formats` then describe them."""
         if not self._wanted or parameters is None:
             return None
         if isinstance(parameters, Mapping):
@@ -209,7 +215,10 @@ class Statement:
 
 
 def statement_of(query: str, transformer: AbstractTransformer, *, bare: bool) -> Statement | None:
-    """None for what is left to psycopg's cursors. `bare`: it comes without parameters, and a percent sign is one."""
+    """Return the statement, or None to leave it to psycopg's cursors.
+
+    `bare`: it comes without parameters, and a percent sign is a percent sign.
+    """
     if not isinstance(query, str) or _LEFT_TO_PSYCOPG.match(query):
         return None
     text = query.encode(transformer.encoding)
@@ -221,7 +230,7 @@ def statement_of(query: str, transformer: AbstractTransformer, *, bare: bool) ->
 
 
 class _Placeholders:
-    """Those of one text, numbered as libpq wants them; `keys` is None where they have no names."""
+    """The placeholders of one text, numbered as libpq requires; `keys` is None where they have no names."""
 
     def __init__(self) -> None:
         self._named: dict[bytes, int] = {}

@@ -1,7 +1,8 @@
-"""Work that needs a session of its own, where a pooler stands between.
+"""Work that needs a session of its own, through a pooler.
 
-A pooler in transaction mode gives each transaction whichever session of the server is free: what a session holds is
-then held by nobody in particular. A lock is held by an open transaction instead, and the rest is refused.
+A pooler in transaction mode gives each transaction any free session of the server, so that nobody
+in particular holds what a session holds. An open transaction holds a lock instead; work that needs
+more is refused.
 """
 
 import threading
@@ -14,19 +15,19 @@ from inbox.store.postgres.connection import SinkConnection, transaction
 _LOOKS = 5
 
 _SESSIONS_OF_HANDLERS = 3
-"""That of the batch, that of the notes, and that of the lock which says that their process lives."""
+"""The sessions of the batch, of the notes, and of the lock that shows that their process lives."""
 
 HOLD: LiteralString = (
     "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'"
 )
-"""What a transaction begins with that is held open for its locks."""
+"""The beginning of a transaction that is held open for its locks."""
 
 
 def own_session(connection: SinkConnection, doing: str) -> None:
     """Take the session for this connection alone.
 
     Raises:
-        StartupError: a pooler in transaction mode stands between; `doing` is what needs a session.
+        StartupError: a pooler in transaction mode is in between; `doing` is what needs a session.
     """
     if not connection.is_pooled:
         return
@@ -39,7 +40,7 @@ def own_session(connection: SinkConnection, doing: str) -> None:
 
 
 def _is_shared(connection: SinkConnection) -> bool:
-    """Whether another connection is given this one's session, or this one another session."""
+    """Return whether another connection is given this one's session, or this one another session."""
     mine = _session(connection)
     with closing(connection.another()) as other:
         for _ in range(_LOOKS):
@@ -50,7 +51,7 @@ def _is_shared(connection: SinkConnection) -> bool:
 
 
 def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> None:
-    """See to it that a pooler lets handlers run: while a batch is open, its notes take two sessions more.
+    """Make sure that a pooler lets handlers run: while a batch is open, its notes need two more sessions.
 
     Raises:
         TryAgainError: it does not give so many at a time. With fewer a batch would wait for its own notes for ever.
@@ -69,7 +70,7 @@ def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> Non
         except InboxError as error:
             failures.append(error)
 
-    # A pooler makes its clients wait without a word, and a thread can be left behind.
+    # A pooler makes its clients wait without a message, and a thread can be left behind.
     thread = threading.Thread(target=take, name="inbox-sessions", daemon=True)
     with transaction(connection):
         _session(connection)
@@ -91,10 +92,10 @@ def _session(connection: SinkConnection) -> int:
 
 
 def holding(connection: SinkConnection, lock: LiteralString, key: int | str) -> SinkConnection | None:
-    """Return another connection in a transaction that holds the lock until it is closed; None if it is not free.
+    """Return another connection in a transaction that holds the lock until it is closed; None if the lock is taken.
 
-    `lock` is a call of one of the functions `pg_try_advisory_xact_lock...` with a placeholder for the key. A
-    transaction without a snapshot keeps no row from being vacuumed.
+    `lock` is a call of one of the functions `pg_try_advisory_xact_lock...` with a placeholder for
+    the key. A transaction without a snapshot keeps no row from being vacuumed.
     """
     other = connection.another()
     try:

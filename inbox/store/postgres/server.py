@@ -1,4 +1,4 @@
-"""The server behind a connection: how libpq reaches it and whom it trusts, and since when the server runs."""
+"""The server behind a connection: how libpq reaches it, whom it trusts, and when it was started."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from inbox.store.postgres.connection import SinkConnection
 
 @dataclass(frozen=True)
 class Transport:
-    """The hosts that may be connected to (none for a socket of this machine), and libpq's `sslmode`.
+    """The hosts that libpq may connect to (none for a socket of this machine), and its `sslmode`.
 
     `is_encrypted` is True where GSSAPI is required, so that TLS is not needed.
     """
@@ -23,7 +23,7 @@ class Transport:
 
 
 def transport_of(options: DatabaseOptions) -> Transport:
-    """Return what the URL says, and where it is silent libpq's variables and defaults; a service file is not read."""
+    """Return what the URL says, or else libpq's variables and defaults; a service file is not read."""
     given = {each.keyword.decode(): (each.val or b"").decode() for each in pq.Conninfo.get_defaults()}
     try:
         url = conninfo_to_dict(options.url.get_secret_value())
@@ -40,9 +40,10 @@ def transport_of(options: DatabaseOptions) -> Transport:
 
 
 def started_at(connection: SinkConnection) -> str:
-    """Return when the server was started.
+    """Return the time at which the server was started, as text.
 
-    It is another text after a restart or a failover, and the same after a crash of one process, from which it recovers.
+    The text changes with a restart or a failover. It stays the same after the crash of one process,
+    from which the server recovers.
     """
     row = connection.execute("SELECT pg_catalog.pg_postmaster_start_time()::text").fetchone()
     return row[0] if row else ""

@@ -1,7 +1,7 @@
 """The settings that each session and transaction of the project states for itself.
 
-Nothing that changes a meaning comes from the role, the database, the URL or a pooler by accident. Each setting, and why
-it is pinned or left to the user: docs/reference/session.md.
+No setting that changes a meaning comes by accident from the role, the database, the URL or a
+pooler. docs/reference/session.md lists each setting and why it is pinned or left to the user.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _OF_TRANSACTIONS = {
     "default_transaction_deferrable": "off",
     "default_transaction_read_only": "off",
 }
-"""What BEGIN states, for statements that stand alone."""
+"""The settings that BEGIN states, for statements outside a transaction."""
 
 _MEANINGS = {
     "TimeZone": "UTC",
@@ -29,13 +29,13 @@ _MEANINGS = {
     "xmloption": "content",
     "exit_on_error": "off",
 }
-"""How texts become values and values become texts, and what an error ends."""
+"""The settings that decide how texts and values are converted, and what an error ends."""
 
 REPORTED = ("TimeZone", "DateStyle", "IntervalStyle", "standard_conforming_strings", "client_encoding")
-"""Those of them that the server reports to its client at every change (manual, section "Asynchronous Operations")."""
+"""Settings that the server reports to its client at every change (manual, section "Asynchronous Operations")."""
 
 OWN_PATH = "pg_catalog, pg_temp"
-"""Where the project's statements look names up: nobody else can make a function, an operator or a type there."""
+"""The search path of the project's statements: nobody else can create a function, an operator or a type there."""
 
 _THE_USERS = ("synchronous_commit", "row_security")
 """Settings that the role, the database or the URL may set. Another client of a pooler may not."""
@@ -46,7 +46,7 @@ _IDLE_SECONDS = 60.0
 _IDLE_SESSION = "idle_session_timeout"
 
 UNHURRIED: Mapping[str, str] = {"statement_timeout": "0", "transaction_timeout": "0"}
-"""For statements that read all claims, on which nobody waits."""
+"""The timeouts of statements that read all claims, on which nobody waits."""
 
 ASK: LiteralString = """
 SELECT pg_catalog.pg_backend_pid(), name, reset_val, source FROM pg_catalog.pg_settings
@@ -83,8 +83,9 @@ class Limits(NamedTuple):
 class Found(NamedTuple):
     """A new session as the server describes it.
 
-    `values` are the values without any SET. `pooled`: a pooler stands between, so the session is shared with others.
-    `server_is_read_only`: by its own configuration, as a demoted primary is.
+    `values` are the values without any SET. `pooled`: a pooler is in between, so the session is
+    shared with others. `server_is_read_only`: read-only by its own configuration, as a demoted
+    primary is.
     """
 
     pooled: bool
@@ -93,7 +94,10 @@ class Found(NamedTuple):
 
 
 def found(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> Found:
-    """Judge the answer to `ASK`. A pooler gives its clients keys of its own, so their process id is nobody's."""
+    """Interpret the answer to `ASK`.
+
+    A pooler gives its clients its own keys, so their process id matches no session.
+    """
     values, pooled, read_only = {}, False, False
     for pid, name, value, source in rows:
         pooled = pid != client_pid
@@ -104,10 +108,10 @@ def found(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> Found:
 
 
 def pins(session: Found, limits: Limits, settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings of this session; `settings` are those that its purpose wants otherwise."""
+    """Return the settings to pin in this session; `settings` are the exceptions that its purpose needs."""
     pinned = {"search_path": OWN_PATH, **_OF_TRANSACTIONS, **_MEANINGS, **_timeouts(session, limits), **settings}
     if session.server_is_read_only or session.values["default_transaction_read_only"] == "off":
-        # Not pinned, so that a server that turns read-only by its own configuration is seen.
+        # Not pinned, so that a server that becomes read-only by its own configuration is noticed.
         del pinned["default_transaction_read_only"]
     if session.pooled:
         pinned = {**{name: session.values[name] for name in _THE_USERS}, **pinned}
@@ -115,7 +119,10 @@ def pins(session: Found, limits: Limits, settings: Mapping[str, str]) -> dict[st
 
 
 def _timeouts(session: Found, limits: Limits) -> dict[str, str]:
-    """A limit that the user set stands. What bounds how long a stopped worker's locks can hold up the next owner."""
+    """Return the timeouts, which limit how long a stopped worker's locks can delay the next owner.
+
+    A limit that the user set stays.
+    """
     statement = limits.statement_seconds
     if statement is None:
         statement = _the_users_seconds(session, "statement_timeout") or max(
@@ -138,7 +145,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def local(pinned: Mapping[str, str]) -> str:
-    """The statements that pin a transaction, and nothing after it."""
+    """Return the statements that pin a transaction and nothing after it."""
     outside = (*_OF_TRANSACTIONS, _IDLE_SESSION)
     return "".join(f"; SET LOCAL {name} = {_literal(name, pinned[name])}" for name in pinned if name not in outside)
 
@@ -147,7 +154,7 @@ _TIDY = (
     "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL",
     "SELECT pg_catalog.pg_advisory_unlock_all(); UNLISTEN *; CLOSE ALL; DISCARD TEMP; DISCARD SEQUENCES",
 )
-"""The parts of DISCARD ALL without prepared statements, which may stand in a transaction and among other statements."""
+"""The parts of DISCARD ALL without prepared statements, which may run in a transaction and among other statements."""
 
 DEALLOCATE = """
 DO $inbox$
@@ -160,18 +167,20 @@ BEGIN
 END
 $inbox$
 """
-"""For statements that were prepared by the command PREPARE; the others are the driver's."""
+"""Drops statements that the command PREPARE prepared; the others are the driver's."""
 
 
 def tidy(pinned: Mapping[str, str], local_pins: str) -> str:
-    """Return the statements that undo whatever else was done in the session, and state its settings again."""
+    """Return the statements that undo every other change of the session and state its settings again."""
     settings, rest = _TIDY
     again = "".join(f"; SET {name} = {_literal(name, value)}" for name, value in pinned.items())
     return f"{settings}{again}{local_pins}; {rest}"
 
 
 def local_path(value: str) -> str:
-    """The statement that looks names up there until the transaction ends, or is undone to a savepoint before."""
+    """Return the statement that sets the search path until the transaction ends, or is rolled back to an earlier
+    savepoint.
+    """
     return f"SET LOCAL search_path = {_literal('search_path', value)}"
 
 
@@ -182,7 +191,7 @@ def _literal(name: str, value: str) -> str:
 
 
 def begin(*, read_only: bool, server_is_read_only: bool) -> str:
-    """BEGIN with its modes. A server that is read-only by its own configuration is not written to."""
+    """Return BEGIN with its modes. A server that is read-only by its own configuration is not written to."""
     if read_only:
         return f"{_MODES} READ ONLY"
     return _MODES if server_is_read_only else f"{_MODES} READ WRITE"

@@ -1,4 +1,6 @@
-"""SQLAlchemy over a connection that is in a transaction already; only who uses it imports this, and so SQLAlchemy."""
+"""SQLAlchemy over a connection that is already in a transaction; imported, with SQLAlchemy, only by those who use
+it.
+"""
 
 from collections.abc import Callable
 from typing import cast
@@ -15,7 +17,7 @@ from inbox.store.postgres.connection import Ends, SinkConnection
 def engine_over(
     connection: SinkConnection, note: Callable[[ExceptionContext], None], executes: Callable[[str], None]
 ) -> Engine:
-    """Make an engine of this one connection, whose transaction continues.
+    """Return an engine over this one connection, whose transaction continues.
 
     `executes` is called with each statement, `note` with each that fails.
 
@@ -29,7 +31,7 @@ def engine_over(
         pool_reset_on_return=None,
         hide_parameters=True,
     )
-    # It has a few questions at first, and ends them with a rollback, which is not for it to do.
+    # SQLAlchemy first asks a few questions and ends them with a rollback, which must not take effect.
     ends, connection.ends = connection.ends, Ends.IGNORED
     try:
         engine.connect().close()

@@ -1,1 +1,1 @@
-"""Table routes: batches of events into the user's own tables."""
+"""The table routes, which write batches of events into the user's own tables."""

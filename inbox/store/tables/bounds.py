@@ -1,4 +1,4 @@
-"""The JSON that goes to the server with the events of a route, held to the bounds of `inbox.document_bounds`."""
+"""Keep the JSON that goes to the server with a route's events within the bounds of `inbox.document_bounds`."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def require_bounded(values: Sequence[bytes | None], what: str = "the value is no
 
 
 class JsonInputs:
-    """The keys and headers that columns of a JSON type are made of."""
+    """The keys and headers from which columns of a JSON type are built."""
 
     def __init__(self, sources: Sequence[tuple[Column, str]]) -> None:
         self._inputs = [
@@ -29,12 +29,12 @@ class JsonInputs:
         ]
 
     def require_bounded(self, events: TableEvents) -> None:
-        """Raise EventError where one of them exceeds a bound."""
+        """Raise EventError where one of the keys or headers exceeds a bound."""
         for what, each in self._inputs:
             require_bounded(each.values(events), what)
 
     def refused(self, events: TableEvents) -> dict[int, EventError]:
-        """Return the events, by place, of which one exceeds a bound."""
+        """Return the errors of the events in which a key or header exceeds a bound, by index."""
         found: dict[int, EventError] = {}
         for what, each in self._inputs:
             for place, value in enumerate(each.values(events)):

@@ -1,4 +1,4 @@
-"""The user's table as the catalog has it, and whether it fits its route."""
+"""The user's table as the catalog describes it, and the check that it fits its route."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -71,29 +71,31 @@ ORDER BY 1 LIMIT 3
 _RULES: LiteralString = """
 SELECT array_agg(r.ev_type::text) FROM pg_rewrite r WHERE r.ev_class = to_regclass(%s) AND r.ev_enabled <> 'D'
 """
-"""PostgreSQL's letters for what a rule is on: 2 UPDATE, 3 INSERT, 4 DELETE."""
+"""PostgreSQL's letters for the command of a rule: 2 UPDATE, 3 INSERT, 4 DELETE."""
 
 
 class TypeName(NamedTuple):
-    """A type as pg_type has it."""
+    """A type as pg_type describes it."""
 
     schema: str
     name: str
 
     @property
     def sql(self) -> sql.Identifier:
-        """Without length or precision: a cast to varchar(10) would cut silently, an assignment refuses."""
+        """Return the type without length or precision: a cast to varchar(10) would cut silently, an assignment
+        refuses.
+        """
         return sql.Identifier(*self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of the user's table as pg_attribute has it.
+    """A column of the user's table as pg_attribute describes it.
 
-    `declared` is its type as in CREATE TABLE; `base` is what its domain is over, or its type itself; `modifier` is
-    the length or precision of `base`; `element` is what it is an array of. `holds_times`: its values are dates or times
-    or have some in them, as arrays, ranges and composite types may. `collation`: schema and name, where it is not that
-    of the type.
+    `declared` is its type as in CREATE TABLE. `base` is the type below its domain, or else its
+    type. `modifier` is the length or precision of `base`. `element` is the element type of an
+    array. `holds_times`: its values are dates or times, or contain some, as arrays, ranges and
+    composite types may. `collation`: schema and name, where it differs from that of the type.
     """
 
     name: str
@@ -111,7 +113,7 @@ class Column:
 
 
 def columns_of(connection: SinkConnection, target: TableTarget, found: sql.Identifier) -> dict[str, Column]:
-    """The columns of the table that was found, by name.
+    """Return the columns of the table that was found, by name.
 
     Raises:
         StartupError: one line with all that does not fit: table, columns, keys.
@@ -131,7 +133,7 @@ def columns_of(connection: SinkConnection, target: TableTarget, found: sql.Ident
 
 
 def _problems_of_rules(target: TableTarget, rules: Collection[str]) -> list[str]:
-    """PostgreSQL refuses ON CONFLICT where a rule is on INSERT or UPDATE, and a rule on DELETE may make it a no-op."""
+    """Return the problems of rules: ON CONFLICT fails with one on INSERT or UPDATE; one on DELETE may do nothing."""
     on = [name for letter, name in (("3", "INSERT"), ("2", "UPDATE")) if target.key and letter in rules]
     on += ["DELETE"] if target.tombstones is Tombstones.DELETE and "4" in rules else []
     return [
@@ -141,13 +143,15 @@ def _problems_of_rules(target: TableTarget, rules: Collection[str]) -> list[str]
 
 
 def _alike(connection: SinkConnection, target: TableTarget) -> str:
-    """Tables whose names differ in case alone, which is the usual mistake: names count as PostgreSQL stores them."""
+    """Return the tables whose names differ in case alone, which is the usual mistake: PostgreSQL compares names as
+    stored.
+    """
     found = [row[0] for row in connection.execute(_ALIKE, (target.name,))]
     return f" (there is {' and '.join(found)}; upper and lower case count, and no quotes are needed)" if found else ""
 
 
 def checks_of(connection: SinkConnection, target: TableTarget, found: sql.Identifier) -> list[LiteralString]:
-    """The CHECK constraints that concern nothing but columns of the route, as SQL over these columns."""
+    """Return the CHECK constraints on columns of the route alone, as SQL over these columns."""
     rows = connection.execute(_CHECKS, (found.as_string(),))
     return [row[0] for row in rows if set(row[1]) <= target.columns.keys()]
 

@@ -1,6 +1,7 @@
-"""How values of a user's column are compared, in statements on the user's search path.
+"""Compare values of a user's column in statements on the user's search path.
 
-There an operator is named with its schema: one that somebody else makes for the same types would be taken before it.
+An operator there is named with its schema: an operator that somebody else makes for the same types
+would take precedence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,8 @@ from inbox.store.postgres.connection import SinkConnection
 _EQUAL, _GREATER = 3, 5
 """Strategies of btree (PostgreSQL manual, section 38.16.2)."""
 
-# What is not here has the operators of a built-in type: it is a domain, an array, an enum, or coercible to one.
+# A type that is not listed has the operators of a built-in type: it is a domain, an array, an enum, or
+# coercible to one.
 _OPERATORS: LiteralString = """
 WITH RECURSIVE bases AS (
     SELECT a.attname, a.atttypid AS base FROM pg_attribute a
@@ -61,7 +63,7 @@ class Comparing:
         return self._compared((column, _GREATER), ">", left, right)
 
     def equal_any(self, column: str, left: sql.Composable, array: sql.Composable) -> sql.Composable:
-        """Whether the value is one of the array's, which is of the column's type."""
+        """Return the SQL for whether the value is in the array, which is of the column's type."""
         found = self._operators.get((column, _EQUAL))
         operator = _named("pg_catalog", "=") if found is None else _named(found.schema, found.name)
         return sql.SQL("{} {} ANY ({})").format(left, operator, array)
@@ -72,7 +74,8 @@ class Comparing:
         found = self._operators.get(asked)
         if found is None:
             return sql.SQL("{} {} {}").format(left, _named("pg_catalog", name), right)
-        # As the index's own type: a domain over it may have an operator of somebody else's.
+        # Cast to the index's own type: somebody else may have made an operator for a domain over that
+        # type.
         as_type = sql.Identifier(found.type_schema, found.type_name)
         operator = _named(found.schema, found.name)
         return sql.SQL("{}::{} {} {}::{}").format(left, as_type, operator, right, as_type)

@@ -1,4 +1,4 @@
-"""Which events of a failed statement are to blame, and why, without writing anything."""
+"""Find the events that made a statement fail, and the reason, without writing anything."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,33 +16,33 @@ from inbox.store.tables.parameters import Input, TableEvents, is_text
 from inbox.store.tables.statements import Statements
 
 _STRETCH = 256
-"""Events that are looked at together after one was found: the next may be near."""
+"""The number of events that are evaluated together after one was found: the next may be near."""
 
 
 class Sent(Protocol):
-    """What goes to the server."""
+    """The inputs that go to the server with events."""
 
     def parameters(self, events: TableEvents) -> dict[str, Any]: ...
 
     def refused(self, events: TableEvents) -> dict[int, EventError]:
-        """The events, by place, of which something beside the value cannot be sent."""
+        """Return the errors of the events with an input beside the value that cannot be sent, by index."""
         ...
 
     def document(self, record: Record) -> bytes | None:
-        """Raises EventError."""
+        """Return the document of a record; raise EventError if it cannot be sent."""
         ...
 
 
 @dataclass
 class Found:
-    """By place: events that can never be written, each with its error, and those that are to be tried alone."""
+    """The result by index: the events that can never be written, each with its error, and those to try alone."""
 
     refused: dict[int, InboxError] = field(default_factory=dict)
     suspects: list[int] = field(default_factory=list)
 
 
 class Search:
-    """Searches the events of one route; `texts` are the inputs that are sent as text, each with its column."""
+    """A search among the events of one route; `texts` are the inputs that are sent as text, each with its column."""
 
     def __init__(self, statements: Statements, texts: Sequence[tuple[Input, str]], sent: Sent) -> None:
         self._statements = statements
@@ -50,7 +50,9 @@ class Search:
         self._sent = sent
 
     def find(self, connection: SinkConnection, events: TableEvents) -> Found:
-        """The events with a value that their column cannot take, and those that a condition of the table refuses."""
+        """Find the events with a value that their column cannot take, and those that a condition of the table
+        refuses.
+        """
         found = Found(dict(self._unsendable(events)))
         places = [place for place in range(len(events.records)) if place not in found.refused]
         with _looking(connection):
@@ -58,16 +60,16 @@ class Search:
         return found
 
     def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
-        """The failure of a single event, with the column and the source that caused it where one did."""
+        """Return the failure of a single event, with the column and the source that caused it where known."""
         for error in self._unsendable(event).values():
             return error
         with _looking(connection):
             return self._explained(connection, event) or failure
 
     def _unsendable(self, events: TableEvents) -> dict[int, InboxError]:
-        """What is no text cannot even be sent, and fails its whole statement."""
+        """Return the errors of events that are not text: they cannot be sent, and fail their whole statement."""
         records = events.records
-        # Of a tombstone its key is told first, which is what is wrong with it.
+        # The key of a tombstone is what is wrong with it, so the key is reported first.
         errors = dict(self._unreadable(records, [place for place, it in enumerate(records) if it.value() is None]))
         for each, meaning in self._texts:
             refused = [place for place, value in enumerate(each.values(events)) if not is_text(value)]
@@ -84,7 +86,9 @@ class Search:
                 yield place, error
 
     def _evaluate(self, connection: SinkConnection, events: TableEvents, places: Sequence[int], found: Found) -> None:
-        """In stretches, each up to the next event that fails: the server sends rows until it meets it."""
+        """Evaluate the events in stretches, each up to the next that fails: the server sends rows until it meets
+        one.
+        """
         start, length = 0, len(places)
         while start < len(places):
             part = events.part(start, start + length)
@@ -119,7 +123,7 @@ class Search:
     def _stream(
         self, connection: SinkConnection, query: bytes, events: TableEvents
     ) -> tuple[list[tuple[Any, ...]], EventError | None]:
-        """The rows up to the first that fails, and how that failed."""
+        """Return the rows up to the first that fails, and its error."""
         rows: list[tuple[Any, ...]] = []
         try:
             with in_our_words(), connection.reading_to_the_end(), connection.cursor() as cursor:
@@ -137,7 +141,7 @@ def _is_certain(error: EventError) -> bool:
 
 @contextmanager
 def _looking(connection: SinkConnection) -> Iterator[None]:
-    """What fails within is undone by itself; nothing is written. Domains may call functions of the user's."""
+    """Undo a failure within the block; nothing is written. Domains may call functions of the user's."""
     with in_our_words(), connection.transaction("look"):
         connection.execute(connection.to_users_path)
         yield

@@ -1,7 +1,7 @@
-"""Whether what is committed stays: tables that a crash empties, or whose rows another server commits.
+"""Find tables that may lose what is committed: a crash empties them, or another server commits their rows.
 
-Source: the PostgreSQL manual on CREATE TABLE ("UNLOGGED", "TEMPORARY"), postgres_fdw ("Transaction Management") and
-"Write Ahead Log".
+Source: the PostgreSQL manual on CREATE TABLE ("UNLOGGED", "TEMPORARY"), postgres_fdw ("Transaction
+Management") and "Write Ahead Log".
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import LiteralString
 
 from inbox.store.postgres.connection import SinkConnection
 
-# A row that is written to a partitioned table goes into one of its partitions.
+# A row for a partitioned table goes into one of its partitions.
 _WRITTEN: LiteralString = """
 WITH RECURSIVE written (oid) AS (
     SELECT to_regclass(%s)::oid
@@ -40,7 +40,7 @@ SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND set
 
 
 def losable(connection: SinkConnection, table: str) -> list[str]:
-    """Return a line for each table that a row written to this one may go to, and may be lost from."""
+    """Return a line for each table that may receive a row written to this one, and may lose it."""
     return [_line(*row) for row in connection.execute(_WRITTEN, (table,)).fetchall()]
 
 
@@ -69,7 +69,7 @@ def losable_of_schema(connection: SinkConnection, schema: str, tables: Sequence[
 
 
 def advice_on_target(connection: SinkConnection, table: str) -> Iterator[str]:
-    """Yield a line where what is written to this table goes elsewhere, so that nobody can see whether it stays."""
+    """Yield a line where a row written to this table goes elsewhere, so that nobody can see whether it stays."""
     is_view, by_rule = connection.execute(_REDIRECTS, (table,)).fetchone() or (False, False)
     if is_view or by_rule:
         yield (
@@ -79,7 +79,7 @@ def advice_on_target(connection: SinkConnection, table: str) -> Iterator[str]:
 
 
 def advice_on_server(connection: SinkConnection) -> Iterator[str]:
-    """Yield a line for each setting of the server by which a crash may lose or damage what was committed."""
+    """Yield a line for each server setting by which a crash may lose or damage what was committed."""
     for (name,) in connection.execute(_OF_SERVER).fetchall():
         yield (
             f"the server runs with {name} = off: a crash of its machine may damage the database, and claims and "

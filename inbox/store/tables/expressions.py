@@ -1,7 +1,8 @@
-"""From a source of the configuration to a typed SQL expression, as the table's own columns want it.
+"""Build from a source of the configuration a typed SQL expression that fits the table's own column.
 
-The statements run on the user's search path, so each function, operator, type and collation has its schema, and what
-PostgreSQL looks up by a name that cannot have one is not used: CASE with a value, NULLIF, IN, IS DISTINCT FROM.
+The statements run on the user's search path, so each function, operator, type and collation has its
+schema. Constructs for which PostgreSQL looks up an operator by a name without a schema are not
+used: CASE with a value, NULLIF, IN, IS DISTINCT FROM.
 """
 
 import re
@@ -17,30 +18,36 @@ _TIMES = {"timestamptz", "timestamp", "date"}
 _OF_THE_CLOCK = _TIMES | {"time", "timetz"}
 
 _WORD = "(^|[^a-z])(now|today|tomorrow|yesterday|allballs)($|[^a-z])"
-"""The words that PostgreSQL reads from its clock, alone or beside a time of day (manual, section 8.5.1.4); a word ends
-where its letters do (`ParseDateTime` in datetime.c). allballs is of their kind, and no producer's."""
+"""The words that PostgreSQL reads from its clock, alone or beside a time of day (manual, section 8.5.1.4).
+
+A word ends where its letters do (`ParseDateTime` in datetime.c). No producer writes allballs, but
+it is one of them.
+"""
 
 _IN_A_WORD = ("%o%", "%s%", "%O%", "%S%")
-"""Each word has one of these letters, and ISO 8601 has none: to look for them costs less than to look for the words."""
+"""Letters of which each word has one, and ISO 8601 none: a search for them costs less than one for the words."""
 
 _PLAIN_TIMES = ("20__-__-__T__:__:__.___Z", "20__-__-__T__:__:__Z", "20__-__-__", "19__-__-__")
-"""What most producers write. No word fits between the letters and signs of these, and no JSON number is like one."""
+"""The forms that most producers write. No word fits between their letters and signs, and no JSON number matches one."""
 
 WORD_FOUND = "22012"
-"""The SQLSTATE by which such a word fails, which no conversion of a value has: division by zero."""
+"""The SQLSTATE by which such a word fails: division by zero, which no conversion of a value raises."""
 
 _LONGEST = {"name": 63, "char": 1}
-"""In bytes: a cast to these types cuts silently, and so does an assignment."""
+"""The most bytes of types that both a cast and an assignment cut silently."""
 
 _CUT_BY_A_CAST = {"varchar", "bpchar", "bit", "varbit"}
-"""An explicit cast to a length cuts silently where an assignment refuses (PostgreSQL manual, section 8.3)."""
+"""Types whose explicit cast to a length cuts silently where an assignment refuses (PostgreSQL manual, section 8.3)."""
 
 _LOOKS_LIKE_AN_INDEX = re.compile(r"\s*[+-]?[0-9]+\s*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 
 
 def expression(column: Column, source: str, *, decoded: bool) -> sql.Composable:
-    """The value at `source` of an event as the column's type, over the row `e`; `decoded`: it has `e.document`."""
+    """Return the value at `source` of an event as the column's type, over the row `e`.
+
+    `decoded`: the row has `e.document`.
+    """
     value = _from_json(column, source) if source.startswith("/") else _from_input(column, source, decoded=decoded)
     if not column.is_domain:
         return value
@@ -48,19 +55,19 @@ def expression(column: Column, source: str, *, decoded: bool) -> sql.Composable:
 
 
 def strict(column: Column, value: sql.Composable) -> sql.Composable:
-    """`value`, of the column's type, as strictly as an assignment to the column."""
+    """Return `value`, of the column's type, checked as strictly as in an assignment to the column."""
     if column.is_domain or column.modifier < 0:
         return value
     if column.base.name in _CUT_BY_A_CAST:
         return _within_length(column, value)
     if column.element is not None and column.element.name in _CUT_BY_A_CAST:
         return value
-    # From the catalog, where it stands as SQL.
+    # From the catalog, which holds it as SQL.
     return sql.SQL("({})::{}").format(value, sql.SQL(cast(LiteralString, column.declared)))
 
 
 def as_stored(column: Column, value: sql.Composable) -> sql.Composable:
-    """`value` as the column has it once it is written: rounded or trimmed, and compared in the column's collation."""
+    """Return `value` as the column stores it: rounded or trimmed, and compared in the column's collation."""
     stored = strict(column, value)
     if column.collation is None:
         return stored
@@ -68,7 +75,7 @@ def as_stored(column: Column, value: sql.Composable) -> sql.Composable:
 
 
 def pointer_path(pointer: str) -> list[str]:
-    """The steps of a JSON pointer (RFC 6901): `/a~1b/0` is ["a/b", "0"]."""
+    """Return the steps of a JSON pointer (RFC 6901): `/a~1b/0` is ["a/b", "0"]."""
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
@@ -81,9 +88,9 @@ def _within_length(column: Column, value: sql.Composable) -> sql.Composable:
 
 
 def _from_json(column: Column, pointer: str) -> sql.Composable:
-    """The value at `pointer` in the jsonb `e.document`; JSON null is NULL."""
+    """Return the value at `pointer` in the jsonb `e.document`; JSON null is NULL."""
     path = pointer_path(pointer)
-    # A member's name alone is cheaper than a path, for the server takes a path apart for each row.
+    # A single member's name is cheaper than a path, which the server parses for each row.
     if len(path) == 1 and not _LOOKS_LIKE_AN_INDEX.fullmatch(path[0]):
         ways, step = (sql.SQL("->"), sql.SQL("->>")), _text(path[0])
     else:
@@ -92,7 +99,7 @@ def _from_json(column: Column, pointer: str) -> sql.Composable:
     value = _of_json(column.base, column.element, node, text, holds_times=column.holds_times)
     if not (odd := [place for place, step in enumerate(path) if _is_no_index(step)]):
         return value
-    # PostgreSQL takes such a step as an index all the same, from the end if it is negative.
+    # PostgreSQL takes such a step as an index in any case, from the end if it is negative.
     is_array = sql.SQL(" OR ").join(
         _is(sql.SQL("e.document OPERATOR(pg_catalog.#>) {}").format(_texts(path[:place])), "array") for place in odd
     )
@@ -123,12 +130,12 @@ def _of_json(
 
 
 def is_whole_document(column: Column, source: str) -> bool:
-    """Whether the column is `e.document`, where there is one."""
+    """Return whether the column is `e.document`, where that exists."""
     return source == "$value" and column.base.name == "jsonb"
 
 
 def _from_input(column: Column, source: str, *, decoded: bool) -> sql.Composable:
-    """A value that came beside the JSON."""
+    """Return a value that came beside the JSON."""
     if decoded and is_whole_document(column, source):
         return sql.SQL("e.document")
     name, kind = input_of(column, source)[:2]
@@ -142,7 +149,7 @@ def _from_input(column: Column, source: str, *, decoded: bool) -> sql.Composable
     if kind == "bytea" and column.base.name == "bytea":
         return value
     if column.base.name == "json":
-        # `json` alone takes texts and numbers that are no JSON for jsonb and for handlers.
+        # Only `json` accepts texts and numbers that are not valid JSON for jsonb and for handlers.
         as_jsonb = (
             sql.SQL("e.document") if decoded and source == "$value" else sql.SQL("{}::pg_catalog.jsonb").format(value)
         )
@@ -154,7 +161,7 @@ def _from_input(column: Column, source: str, *, decoded: bool) -> sql.Composable
 
 
 def _of_text(kind: TypeName, text: sql.Composable, *, holds_times: bool) -> sql.Composable:
-    """A text as that type, unless it would become something else than it says."""
+    """Return a text as a value of the type; fail where the value would differ from what the text says."""
     value = _cast(kind, text)
     if kind.schema == "pg_catalog" and kind.name in _LONGEST:
         too_long = sql.SQL("pg_catalog.octet_length({}) OPERATOR(pg_catalog.>) {}").format(
@@ -164,7 +171,7 @@ def _of_text(kind: TypeName, text: sql.Composable, *, holds_times: bool) -> sql.
         return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(too_long, failing, value)
     if not holds_times:
         return value
-    # In the text of an array, a range or a row, quotes and backslashes may stand within a word.
+    # In the text of an array, a range or a row, quotes and backslashes may occur within a word.
     bare = text if kind.name in _OF_THE_CLOCK else _bare(text)
     failing = _cast(kind, _DIVISION_BY_ZERO.format(text))
     found = _MATCHES.format(bare, _texts(_IN_A_WORD), _text(_WORD))
@@ -180,7 +187,7 @@ _IS_PLAIN = sql.SQL('{} COLLATE pg_catalog."C" OPERATOR(pg_catalog.~~) ANY ({})'
 
 
 def _unless_plain(kind: TypeName, text: sql.Composable, otherwise: sql.Composable) -> sql.Composable:
-    """A text as most are for a time, which needs no other look; `otherwise` for any other value."""
+    """Return a time in one of the usual forms without a further check; `otherwise` for any other text."""
     plain = _IS_PLAIN.format(text, _texts(_PLAIN_TIMES))
     return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(plain, _cast(kind, text), otherwise)
 
@@ -194,16 +201,16 @@ def _cast(kind: TypeName, value: sql.Composable) -> sql.Composable:
 
 
 def _from_milliseconds(kind: TypeName, value: sql.Composable) -> sql.Composable:
-    """The moment that many milliseconds, a `numeric`, after 1970."""
+    """Return the moment that is this many milliseconds, a `numeric`, after 1970."""
     days = sql.SQL("pg_catalog.div({}, 86400000)").format(value)
     return _moment(kind, days, sql.SQL("pg_catalog.round(pg_catalog.mod({}, 86400000), 3)").format(value))
 
 
 def _moment(kind: TypeName, days: sql.Composable, milliseconds: sql.Composable) -> sql.Composable:
-    """The moment so many whole days, and milliseconds of a day, after 1970: exact to the microsecond.
+    """Return the moment so many whole days, and milliseconds of a day, after 1970, exact to the microsecond.
 
-    `to_timestamp` and the factor of an interval are double precision, which holds each of these two exactly, and not
-    the microseconds from 1970 to the year 9999.
+    `to_timestamp` and the factor of an interval are double precision. That holds each of the two
+    numbers exactly, but not the microseconds from 1970 to the year 9999.
     """
     moment = sql.SQL(
         "(timestamp 'epoch' OPERATOR(pg_catalog.+) (({})::double precision OPERATOR(pg_catalog.*) interval '1 day')"

@@ -1,4 +1,4 @@
-"""Where the user's search path finds a table that the configuration names without a schema."""
+"""Find on the user's search path a table that the configuration names without a schema."""
 
 from typing import LiteralString
 
@@ -7,7 +7,7 @@ from psycopg import sql
 from inbox.store.postgres.connection import SinkConnection, transaction
 from inbox.store.tables.names import parts_of, resolvable
 
-# On the user's path, so each name has its schema.
+# Runs on the user's path, so each name has its schema.
 _FIND: LiteralString = """
 SELECT n.nspname, c.relname
 FROM pg_catalog.pg_class AS c
@@ -19,13 +19,13 @@ WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s::pg_catalog.text)
 def located(connection: SinkConnection, name: str) -> sql.Identifier:
     """Return the table with its schema; `name` is that of the configuration.
 
-    A table that somebody makes later in a schema before that one is another table.
+    A table that somebody creates later in a schema earlier on the path is a different table.
     """
     return sql.Identifier(*located_parts(connection, name))
 
 
 def located_parts(connection: SinkConnection, name: str) -> list[str]:
-    """Return the names of schema and table; the one that was given where there is no such table."""
+    """Return the names of schema and table, or the given name where the table does not exist."""
     parts = parts_of(name)
     if len(parts) > 1:
         return parts

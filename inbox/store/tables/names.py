@@ -1,4 +1,4 @@
-"""The names of a user's tables: one rule, wherever one is resolved."""
+"""The names of a user's tables, resolved by one rule everywhere."""
 
 import re
 
@@ -10,7 +10,7 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 def parts_of(name: str) -> list[str]:
     """Split `table` or `schema.table` into its names, as PostgreSQL stores them: `Orders` is not `orders`.
 
-    A part may stand in double quotes, as in SQL: that is how a name with a dot is written.
+    A part may be in double quotes, as in SQL, for example a name with a dot.
     """
     parts, at = [], 0
     while (part := _PART.match(name, at)) is not None:
@@ -20,7 +20,7 @@ def parts_of(name: str) -> list[str]:
         if name[part.end()] != ".":
             break
         at = part.end() + 1
-    # It cannot be read: the whole of it is a name that no table has.
+    # It cannot be parsed, so the whole of it is a name that no table has.
     return [name]
 
 

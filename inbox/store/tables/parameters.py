@@ -1,4 +1,4 @@
-"""What goes to the server with a batch of a table route: one array for each thing that a column is made of."""
+"""The parameters of a table route's batch: one array for each input from which columns are built."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, LiteralString, NamedTuple, cast
@@ -9,7 +9,7 @@ from inbox.store.tables.columns import Column
 
 
 class TableEvents(NamedTuple):
-    """Columns of one attempt, in the order in which the events apply."""
+    """The columns of one attempt, in the order in which the events apply."""
 
     ids: Sequence[bytes]
     types: Sequence[str | None]
@@ -23,7 +23,7 @@ class TableEvents(NamedTuple):
 
 
 class Input(NamedTuple):
-    """One array parameter: its name in the statement, what it holds, how it is taken from the events, and sent."""
+    """An array parameter: its name in the statement, its content, and how it is taken from the events and sent."""
 
     name: LiteralString
     kind: str
@@ -35,7 +35,7 @@ class Input(NamedTuple):
 
 
 def inputs_of(columns: Iterable[tuple[Column, str]]) -> list[Input]:
-    """The inputs of all sources that are no JSON pointers, each once."""
+    """Return the inputs of all sources that are not JSON pointers, each once."""
     found = [input_of(column, source) for column, source in columns if not source.startswith("/")]
     return list({each.name: each for each in found}.values())
 
@@ -52,13 +52,13 @@ def input_of(column: Column, source: str) -> Input:
 
 
 def _header(name: str, *, binary: bool) -> Input:
-    # Hexadecimal, since a header's name may hold anything and a parameter's may not.
+    # Hexadecimal, because a header's name may contain any character and a parameter's name may not.
     parameter = cast(LiteralString, f"header_{name.encode().hex()}")
     return _of_bytes(parameter, lambda record: last_header(record.headers() or (), name), binary=binary)
 
 
 def is_text(value: bytes | None) -> bool:
-    """Whether PostgreSQL takes it as text; one that it does not take fails the whole statement."""
+    """Return whether PostgreSQL takes the value as text; one that it refuses fails the whole statement."""
     if value is None:
         return True
     try:

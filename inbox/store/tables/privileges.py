@@ -1,7 +1,8 @@
 """The rights that a table route needs on the user's own table, column by column.
 
-Source: the PostgreSQL manual on INSERT ("On Conflict"), SELECT ("The Locking Clause"), DELETE, and "Row Security
-Policies". Foreign keys and identity columns need none: the server checks and fills these as the table's owner.
+Source: the PostgreSQL manual on INSERT ("On Conflict"), SELECT ("The Locking Clause"), DELETE, and
+"Row Security Policies". Foreign keys and identity columns need no rights: the server checks and
+fills these as the table's owner.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ WHERE a.attrelid = %(table)s AND a.attname = ANY (%(columns)s) AND a.attnum > 0 
 ORDER BY a.attnum
 """
 
-# A default fills what the route leaves out; an identity column's sequence is the table's own affair.
+# A default fills a column that the route leaves out; the sequence of an identity column needs no right.
 _LACKING_SEQUENCES: LiteralString = """
 SELECT DISTINCT s.oid::regclass::text FROM pg_attrdef f
 JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
@@ -39,7 +40,8 @@ WHERE f.adrelid = %(table)s AND a.attname <> ALL (%(columns)s)
 ORDER BY 1
 """
 
-# Whoever writes a row runs what its defaults, computed columns, constraints, indexes and policies call.
+# The role that writes a row runs what the defaults, computed columns, constraints, indexes and policies
+# call.
 _LACKING_FUNCTIONS: LiteralString = """
 SELECT DISTINCT p.oid::regprocedure::text FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid
 WHERE d.refclassid = 'pg_proc'::regclass AND NOT has_function_privilege(p.oid, 'EXECUTE') AND (
@@ -66,7 +68,7 @@ WHERE row_security_active(%(table)s::oid) AND NOT EXISTS (
 
 
 def lacking_of_target(connection: SinkConnection, target: TableTarget, role: str) -> Iterator[str]:
-    """Yield a line for each right that the role lacks to do what the route does, with the statement that gives it."""
+    """Yield a line for each right that the role lacks for the route, with the statement that grants it."""
     *schema, name = located_parts(connection, target.name)
     if schema and (lacking := lacking_usage(connection, schema[-1], role)):
         yield lacking
@@ -91,7 +93,7 @@ def lacking_of_target(connection: SinkConnection, target: TableTarget, role: str
 
 
 def lacking_usage(connection: SinkConnection, schema: str, role: str, who: str = "sink") -> str | None:
-    """Return the line for a schema that the role may not look into; None where it may, or there is no such schema."""
+    """Return the line for a schema that the role may not use; None where it may, or where the schema does not exist."""
     row = connection.execute(_OF_SCHEMA, (schema,)).fetchone()
     if row is None or row[0]:
         return None
@@ -107,11 +109,12 @@ def _rights_of(target: TableTarget) -> Mapping[str, Sequence[str]]:
         # ON CONFLICT reads the columns that it compares.
         rights["SELECT"] = list(target.key)
     if target.mode in (TableMode.UPSERT, TableMode.NEWEST) and others:
-        # To read EXCLUDED.x takes SELECT on x, and `newest` reads the version of the row that is there.
+        # To read EXCLUDED.x needs SELECT on x, and `newest` reads the version of the existing row.
         rights["SELECT"] = list(target.columns)
         rights["UPDATE"] = others
     if target.tombstones is Tombstones.DELETE:
-        # Rows are locked in the order of the key before they are deleted: FOR UPDATE wants UPDATE on any column.
+        # Rows are locked in the order of the key before they are deleted: FOR UPDATE needs UPDATE on any
+        # column.
         rights.setdefault("SELECT", list(target.key))
         rights.setdefault("UPDATE", list(target.key[:1]))
         rights["DELETE"] = ()

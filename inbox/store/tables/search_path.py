@@ -1,4 +1,4 @@
-"""Who else may make things where the user's search path looks names up."""
+"""Find other roles that may create objects where the user's search path looks names up."""
 
 from typing import LiteralString
 
@@ -18,7 +18,7 @@ ORDER BY 1, 2
 
 
 def open_schemas(connection: SinkConnection) -> list[tuple[str, str]]:
-    """Return the schemas of the user's path in which another role than their owner may create, with that role."""
+    """Return the schemas on the user's path in which another role than their owner may create, each with that role."""
     with transaction(connection), connection.users_path():
         row = connection.execute(_PATH).fetchone()
     found = connection.execute(_OPEN, (row[0] if row else [],)).fetchall()

@@ -70,7 +70,8 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
     """
     table = located(connection, target.name)
     columns = columns_of(connection, target, table)
-    # PostgreSQL gives a condition without the schemas of what it calls: where others may create, it might call theirs.
+    # PostgreSQL prints a condition without the schemas of what it calls: where others may create, it might
+    # call theirs.
     conditions_here = [] if open_schemas(connection) else checks_of(connection, target, table)
     checks: list[LiteralString] = [
         check for check in conditions_here if _stands_alone(connection, target, columns, check)
@@ -90,14 +91,14 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
 
 
 Look = psycopg.Cursor[tuple[Any, ...]]
-"""A question for the version of a table; in a flight its answer is there once that landed."""
+"""A query for the version of a table; in a flight the answer is there once the flight has landed."""
 
 
 def look_at(connection: SinkConnection, table: sql.Identifier) -> Look:
-    """Ask for the version of a table: a text that is another one once the table was altered.
+    """Ask for the version of a table: a text that changes when the table is altered.
 
-    It concerns what may change the meaning of what is written. Asked after a write, it is that of the table which was
-    written to: the write locks it.
+    It covers what may change the meaning of written values. Asked after a write, it is the version
+    of the table that was written to, because the write locks the table.
     """
     return connection.execute(_VERSION, (table.as_string(),))
 
@@ -111,7 +112,7 @@ def version_in(look: Look) -> str:
 def _stands_alone(
     connection: SinkConnection, target: TableTarget, columns: Mapping[str, Column], check: LiteralString
 ) -> bool:
-    """Whether a condition can be evaluated without its table's row; one that names the row itself cannot."""
+    """Return whether a condition can be evaluated without its table's row; one that names the row itself cannot."""
     nothing = [
         sql.SQL("NULL::{} AS {}").format(columns[name].type.sql, sql.Identifier(name)) for name in target.columns
     ]

@@ -1,6 +1,7 @@
-"""The SQL of one table route, composed once, from the configuration and the catalog only.
+"""The SQL of one table route, composed once from the configuration and the catalog only.
 
-It runs on the user's search path, for his triggers: see `inbox.store.tables.expressions`.
+It runs on the user's search path, which the user's triggers need: see
+`inbox.store.tables.expressions`.
 """
 
 import re
@@ -16,10 +17,10 @@ from inbox.store.tables.parameters import Input
 from inbox.store.tables.shape import Shape
 
 _PLACE, _DEAD, _GONE, _LOCKED = (sql.Identifier(f"inbox {name}") for name in ("place", "dead", "gone", "locked"))
-"""Beside the user's tables and columns, which have any name."""
+"""Names with a space, to avoid those of the user's tables and columns."""
 
 _FAILING = sql.SQL("pg_catalog.left({}::pg_catalog.text, 0)::integer{}")
-"""An expression that fails: an empty text is no number."""
+"""An expression that fails: an empty text is not a number."""
 
 _MARK = re.compile("\x01([0-9a-z_]+)\x01")
 
@@ -27,9 +28,9 @@ _MARK = re.compile("\x01([0-9a-z_]+)\x01")
 class Statements:
     """The statements of one route.
 
-    Of several events of one row in one statement only the last decides, unless the table can refuse one of them: then
-    the statement fails where a condition refuses any (`write`), or, where only writing shows it, they are written in
-    `rounds`.
+    If one statement holds several events of a row, only the last decides, unless the table can
+    refuse one of them. In that case the statement fails where a condition refuses any (`write`).
+    Where only writing shows it, the events are written in `rounds`.
     """
 
     def __init__(
@@ -61,22 +62,22 @@ class Statements:
             for place, (column, source) in enumerate(columns, start=1)
             if column.holds_times
         }
-        """By the row of `explain`: what it means that a time is one of PostgreSQL's words for the clock."""
+        """By the row of `explain`: the message for a time that is one of PostgreSQL's words for the clock."""
         if target.tombstones is Tombstones.DELETE:
             self.delete = self._delete()
             self.write_after_deletes = self._insert(self._alive_after_deletes())
 
     def probe(self, column: Column, source: str) -> bytes:
-        """One column alone."""
+        """Return the statement that evaluates one column alone."""
         return _finished(
             sql.SQL("SELECT {} FROM {}").format(expression(column, source, decoded=self._decodes), self._events())
         )
 
     def _value(self, column: Column, source: str) -> sql.Composable:
-        """By keys and versions events are compared among each other as with rows, so they are as the table stores them.
+        """Return the value of a column; keys and versions as the table stores them, so that events compare as rows do.
 
-        A row without its key would be folded with others of its like, and never found again: it fails, where the table
-        itself lets it pass.
+        A NULL key fails even where the table itself accepts it: such rows would be folded into one,
+        and no later event could find it.
         """
         value = expression(column, source, decoded=self._decodes)
         if column.name in self._target.key or column.name == self._target.version:
@@ -88,7 +89,7 @@ class Statements:
         return sql.SQL("coalesce({}, {})").format(value, failing)
 
     def _rows(self, *, dead: bool = False, strictly: bool = False) -> sql.Composable:
-        """The batch as rows of the table's columns, and each event's place."""
+        """Return the batch as rows of the table's columns, with each event's index."""
         values = [
             sql.SQL("{} AS {}").format(
                 strict(column, self._value(column, source)) if strictly else self._value(column, source),
@@ -102,7 +103,7 @@ class Statements:
         return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(values), self._events(dead=dead))
 
     def _events(self, *, dead: bool = False) -> sql.Composable:
-        """The batch as rows: `e.document` as jsonb where a column needs it, the other inputs, and `e.place`."""
+        """Return the batch as rows: `e.document` as jsonb where a column needs it, the other inputs, and `e.place`."""
         names: list[LiteralString] = [*(each.name for each in self._inputs), "place", *(["dead"] if dead else [])]
         selected: list[sql.Composable] = [sql.SQL("u.") + sql.Identifier(name) for name in names]
         if self._decodes:
@@ -116,7 +117,9 @@ class Statements:
         )
 
     def _insert(self, rows: sql.Composable, *, new: bool = False, folds: bool = True) -> bytes:
-        """`folds`: of several events of one row only the one that decides is written; else they fail together."""
+        """Return the INSERT; with `folds` it writes only the deciding event of a row, and otherwise several fail
+        together.
+        """
         columns = sql.SQL(", ").join(self._names)
         statement = sql.SQL("INSERT INTO {} ({}) SELECT {}{} FROM ({}) AS r {} {}").format(
             self._table,
@@ -131,7 +134,7 @@ class Statements:
 
     @property
     def _folds(self) -> bool:
-        """Whether one statement cannot write two events of one row."""
+        """Return whether one statement cannot write two events of one row."""
         if self._target.mode is TableMode.INSERT:
             return self._target.tombstones is Tombstones.DELETE
         return self._target.mode is not TableMode.APPEND
@@ -142,7 +145,9 @@ class Statements:
         return sql.SQL("DISTINCT ON ({}) ").format(self._keys)
 
     def _order(self) -> sql.Composable:
-        """By key, so that two workers lock rows in one order; of one key the row that should stay comes first."""
+        """Return the order by key, so that two workers lock rows in one order; within a key the row to keep comes
+        first.
+        """
         if self._shape.in_order:
             return sql.SQL("ORDER BY {}").format(_PLACE)
         match self._target.mode:
@@ -166,7 +171,8 @@ class Statements:
         update = sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(self._keys, changes)
         if mode is TableMode.UPSERT:
             return update
-        # No version is older than any, and equal ones do not overwrite: as DISTINCT ON chose within the batch.
+        # A missing version is older than any, and an equal one does not overwrite, as DISTINCT ON chose
+        # within the batch.
         there, given = (sql.SQL("{}.{}").format(row, self._version()) for row in (self._table, sql.SQL("EXCLUDED")))
         newer = sql.SQL(" WHERE {} OR ({} IS NULL AND {} IS NOT NULL)")
         greater = self._shape.comparing.greater(self._target.version or "", given, there)
@@ -176,7 +182,9 @@ class Statements:
         return sql.Identifier(self._target.version or "")
 
     def _delete(self) -> bytes:
-        """Locks in the order of the key, as `write`; a DELETE by itself would lock as it finds."""
+        """Return the DELETE, which locks in the order of the key, as `write`; a plain DELETE locks in the order it
+        finds.
+        """
         same = sql.SQL(" AND ").join(
             self._shape.comparing.equal(name, sql.Identifier("t", name), sql.Identifier("gone", name))
             for name in self._target.key
@@ -192,7 +200,7 @@ class Statements:
         return _finished(statement.format(of_table=of_table, table=self._table, gone=gone, same=same, locked=_LOCKED))
 
     def _alive_after_deletes(self) -> sql.Composable:
-        """The rows that no later tombstone of their key removes."""
+        """Return the rows that no later tombstone of their key removes."""
         return sql.SQL(
             "SELECT * FROM (SELECT s.*, pg_catalog.max(CASE WHEN {dead} OPERATOR(pg_catalog.=) 1 THEN {place} ELSE -1"
             " END) OVER (PARTITION BY {keys}) AS {gone} FROM ({rows}) AS s) AS m"
@@ -205,12 +213,12 @@ class Statements:
         )
 
     def _guarded(self) -> sql.Composable:
-        """The rows of a batch; they fail where a condition refuses any, also one that another of its row replaces."""
+        """Return the rows of a batch; they fail where a condition refuses any, even one that a later event replaces."""
         return self._unless_refused(self._rows(strictly=self._guards))
 
     @property
     def _guards(self) -> bool:
-        """Where one statement takes a row once, and conditions are all that can refuse one."""
+        """Return whether one statement takes a row once, and only conditions can refuse a row."""
         return self._folds and not self._shape.refuses and bool(self._conditions(self._target.key))
 
     def _unless_refused(self, rows: sql.Composable, alive: LiteralString = "true") -> sql.Composable:
@@ -224,14 +232,14 @@ class Statements:
         )
 
     def _conditions(self, but: Sequence[str] = ()) -> list[sql.Composable]:
-        """What is true of a row that NOT NULL, except that of the columns `but`, or a CHECK refuses."""
+        """Return conditions that are true of a row that a CHECK refuses, or NOT NULL on a column outside `but`."""
         names = [column.name for column, _ in self._columns if column.not_null and column.name not in but]
         not_null = [sql.Identifier(name) for name in names]
         refused: list[sql.Composable] = [sql.SQL("{} IS NULL").format(name) for name in not_null]
         return refused + [sql.SQL("NOT coalesce({}, true)").format(sql.SQL(check)) for check in self._shape.checks]
 
     def _number_rounds(self) -> bytes:
-        """Each event's place, and how many there are of its row up to it."""
+        """Return the statement for each event's index, and the number of events of its row up to this one."""
         keys = [(column, source) for column, source in self._columns if column.name in self._target.key]
         values = [
             sql.SQL("{} AS {}").format(self._value(column, source), sql.Identifier(column.name))
@@ -245,7 +253,9 @@ class Statements:
         )
 
     def _evaluate(self) -> bytes:
-        """Each event's place, in order, and whether a condition of the table refuses it; fails where a value does."""
+        """Return the statement for each event's index, in order, and whether a condition refuses it; fails at a
+        bad value.
+        """
         values = [
             sql.SQL("{} AS {}").format(strict(column, self._value(column, source)), sql.Identifier(column.name))
             for column, source in self._columns
@@ -253,14 +263,15 @@ class Statements:
         rows = sql.SQL("SELECT {}, e.dead AS {} FROM {}").format(
             sql.SQL(", ").join(values), _DEAD, self._events(dead=True)
         )
-        # num_nonnulls of the whole row keeps the planner from leaving out columns that nobody asks for.
+        # num_nonnulls of the whole row keeps the planner from leaving out columns that nobody reads.
         statement = sql.SQL(
             "SELECT {} OPERATOR(pg_catalog.=) 0 AND ({}), pg_catalog.num_nonnulls(r) FROM ({} OFFSET 0) AS r"
         )
         return _finished(statement.format(_DEAD, sql.SQL(" OR ").join(self._conditions() or [sql.SQL("false")]), rows))
 
     def _explain(self) -> tuple[bytes, list[str]]:
-        """One row for each thing that can be wrong with an event, in order; it fails at the one that is.
+        """Return the statement with one row for each thing that can be wrong with an event; it fails
+        at the first that is.
 
         Returns:
             The statement, and for each of its rows what its failure means.
@@ -290,6 +301,6 @@ def cannot_be_a_word(column: Column, source: str) -> str:
 
 
 def _finished(statement: sql.Composable) -> bytes:
-    """With psycopg's placeholders, and every other percent sign, in names and pointers, doubled."""
+    """Return the text with psycopg's placeholders; every other percent sign, in names and pointers, is doubled."""
     text = statement.as_string().replace("%", "%%")
     return _MARK.sub(r"%(\1)s", cast(str, text)).encode()

@@ -1,7 +1,7 @@
-"""Table routes: a batch of events into the user's own table, in one or two statements.
+"""The writer of a table route: it puts a batch of events into the user's own table, in one or two statements.
 
-The values go to the server as they came, and PostgreSQL takes the columns out of them: nothing is
-decoded in Python, every digit of a decimal is kept, and a value means what PostgreSQL takes it to mean.
+The values go to the server as they came, and PostgreSQL extracts the columns. Nothing is decoded in
+Python, every digit of a decimal is kept, and a value has the meaning that PostgreSQL gives it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ _NOBODY = TableEvents((), (), ())
 
 
 class TableWriter:
-    """Writes the events of one table route; the caller has the transaction.
+    """The writer of one table route's events; the caller has the transaction.
 
     Raises on construction:
         StartupError: the table or its columns do not fit the route.
@@ -41,12 +41,15 @@ class TableWriter:
 
     def __init__(self, connection: SinkConnection, target: TableTarget) -> None:
         self._target = target
-        # Before the shape: where the table is altered between the two, the next look finds that.
+        # The version is read before the shape: if the table is altered between the two, the next look
+        # finds that.
         self._version = version_in(look_at(connection, located(connection, target.name)))
         self._adopt(connection, shape_of(connection, target))
 
     def _adopt(self, connection: SinkConnection, shape: Shape) -> None:
-        """Compose the statements for a table of this shape. Raises StartupError where it does not fit the route."""
+        """Compose the statements for a table of this shape; raise StartupError where the shape does not fit the
+        route.
+        """
         target = self._target
         sources = [(shape.columns[name], source) for name, source in target.columns.items()]
         sent = _Sent(target, sources)
@@ -61,17 +64,17 @@ class TableWriter:
         self._search = Search(statements, texts, sent)
 
     def look(self, connection: SinkConnection) -> Look:
-        """Look, after a write in a flight, at what `require_as_written` judges."""
+        """Ask, after a write in a flight, for the version that `require_as_written` judges."""
         return look_at(connection, self._shape.table)
 
     def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
-        """See to it that what was written in this transaction means what the events say.
+        """Raise unless what was written in this transaction means what the events say.
 
-        `look` is the one that came with the last write; without it the server is asked now.
+        `look` is the one from the last write; without it the server is asked now.
 
         Raises:
             TryAgainError: the table was altered, so that the values went through types which are no longer its own, or
-                a trigger changed a setting that says what a text means.
+                a trigger changed a setting that affects the meaning of a text.
         """
         if changed := connection.changed_meanings():
             names = ", ".join(f'{name} to "{value}"' for name, value in changed.items())
@@ -85,10 +88,10 @@ class TableWriter:
             self.require_unchanged(connection)
 
     def require_unchanged(self, connection: SinkConnection) -> None:
-        """Read the table's shape again, where an event failed by the one that is known.
+        """Read the table's shape again after an event failed under the known shape.
 
         Raises:
-            TryAgainError: it is another one, by which the events are to be tried, or it no longer fits the route.
+            TryAgainError: the shape has changed, so that the events are to be tried again, or no longer fits the route.
         """
         try:
             shape = shape_of(connection, self._target)
@@ -101,10 +104,10 @@ class TableWriter:
         raise TryAgainError(text, away="database", reason="table")
 
     def write(self, connection: SinkConnection, events: TableEvents, *, new: bool = False) -> None:
-        """Apply the events in their order; `new`: in one statement, which fails where a row is there or comes twice.
+        """Apply the events in their order; `new`: in one statement, which fails where a row exists or comes twice.
 
         Raises:
-            EventError: one of them cannot be written; which one is for the caller to find out.
+            EventError: one of them cannot be written; the caller finds out which one.
             TryAgainError: the database is away.
         """
         if new:
@@ -117,9 +120,10 @@ class TableWriter:
     def send(
         self, connection: SinkConnection, events: TableEvents, *, new: bool = False, distinct: bool = False
     ) -> None:
-        """As `write`, but in one statement.
+        """Write as `write`, but in one statement.
 
-        It is cheaper, and may fail, where rows are expected to be `new`, or each to come once (`distinct`).
+        This is cheaper. It may fail where rows are expected to be `new`, or each to come once
+        (`distinct`).
         """
         parameters, statements = self._sent.parameters(events), self._statements
         with connection.users_path():
@@ -134,17 +138,18 @@ class TableWriter:
 
     @property
     def writes_in_rounds(self) -> bool:
-        """Whether events of one row never go into one statement."""
+        """Return whether events of one row never share a statement."""
         return self._statements.rounds is not None
 
     def has_rounds(self, events: TableEvents) -> bool:
-        """Whether a statement with all of them may pass over one that the table would refuse."""
+        """Return whether one statement with all events may pass over an event that the table would refuse."""
         return self._statements.rounds is not None and self._sent.has_deletes(events)
 
     def _runs(self, events: TableEvents) -> Iterator[TableEvents]:
-        """The events cut where tombstones begin or end, where a row may depend on those before it.
+        """Yield the events in runs that end where tombstones begin or end, if a row may depend on earlier rows.
 
-        One statement deletes before it writes, and a trigger may have written another key than the event has.
+        One statement deletes before it writes, and a trigger may have written a different key from
+        the event's.
         """
         if not (self._shape.in_order and self._sent.has_deletes(events)):
             yield events
@@ -156,10 +161,10 @@ class TableWriter:
             start = stop
 
     def _rounds(self, connection: SinkConnection, events: TableEvents) -> Iterator[list[int] | None]:
-        """The places of the events that one statement can write, in order; None for all.
+        """Yield the indexes of the events that one statement can write, in order; None for all.
 
-        Where only the write shows whether the table refuses a row, each event is written: what comes second of one
-        row comes in a second statement.
+        Where only the write shows whether the table refuses a row, each event is written: the
+        second event of a row comes in a second statement.
         """
         if self._statements.rounds is None or len(events.records) < 2:
             yield None
@@ -173,9 +178,9 @@ class TableWriter:
             yield sorted(rounds[number]) if len(rounds) > 1 else None
 
     def find(self, connection: SinkConnection, events: TableEvents) -> Found:
-        """The events that fail by themselves, found at a fraction of what an attempt costs: nothing is written.
+        """Find the events that fail by themselves, at a fraction of an attempt's cost: nothing is written.
 
-        A search that fails is no answer: then none are found.
+        A search that itself fails finds nothing.
         """
         try:
             return self._search.find(connection, events)
@@ -185,7 +190,7 @@ class TableWriter:
             return Found()
 
     def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
-        """The failure of a single event, with the column and the source that caused it where one did."""
+        """Return the failure of a single event, with the column and the source that caused it where known."""
         try:
             found = self._search.explain(connection, event, failure)
         except InboxError as error:
@@ -195,7 +200,9 @@ class TableWriter:
         return self._guessed(found) if found is failure else found
 
     def _guessed(self, failure: InboxError) -> InboxError:
-        """The failure of an event whose values are all of their columns' types: they alone do not explain it."""
+        """Return the failure of an event whose values all fit their columns' types: they alone do not explain the
+        failure.
+        """
         refusal = failure.refusal
         if refusal is None:
             return failure
@@ -213,7 +220,7 @@ def _require_casts(
     statements: Statements,
     sent: "_Sent",
 ) -> None:
-    """PostgreSQL looks for the casts of a statement before its first row; none is needed."""
+    """Raise StartupError for a missing cast. PostgreSQL looks for casts before the first row, so no row is needed."""
     problems = []
     for column, source in sources:
         try:
@@ -231,7 +238,7 @@ def _require_casts(
 
 
 class _Sent:
-    """What goes to the server with the events of one route."""
+    """The inputs that go to the server with the events of one route."""
 
     def __init__(self, target: TableTarget, sources: Sequence[tuple[Column, str]]) -> None:
         self.decodes = any(source.startswith("/") for _, source in sources)
@@ -268,14 +275,14 @@ class _Sent:
         return parameters
 
     def refused(self, events: TableEvents) -> dict[int, EventError]:
-        """The events, by place, of which something beside the value cannot be sent."""
+        """Return the errors of the events with an input beside the value that cannot be sent, by index."""
         return self._documents.refused(events)
 
     def document(self, record: Record) -> bytes | None:
-        """The value, or what stands in for that of a tombstone.
+        """Return the value, or the document that stands in for a tombstone's.
 
         Raises:
-            EventError: it cannot be sent.
+            EventError: the document cannot be sent.
         """
         if record.value() is None and self._deletes:
             return self._key_document(record)
@@ -287,7 +294,7 @@ class _Sent:
         return value
 
     def _key_document(self, record: Record) -> bytes:
-        """The record key of a tombstone, in the shape in which values carry it."""
+        """Return the record key of a tombstone, in the shape in which values carry it."""
         key = record.key()
         if key is None:
             raise EventError("a tombstone without a key names no row to delete")
@@ -307,7 +314,7 @@ class _Sent:
 
 @lru_cache(maxsize=4)
 def _counted(count: int) -> arrays.Int4s:
-    """From 0: the same for most parts."""
+    """Return the numbers from 0; cached, because most parts need the same."""
     return arrays.int4s(range(count))
 
 
@@ -317,7 +324,7 @@ def _zeros(count: int) -> arrays.Int4s:
 
 
 def _named(key: bytes) -> str | dict[str, Any]:
-    """A record key is a JSON object, a JSON string, or a text that stands for itself."""
+    """Return the content of a record key: a JSON object, a JSON string, or a text that stands for itself."""
     try:
         found = parse(key)
     except DocumentError:
@@ -326,7 +333,7 @@ def _named(key: bytes) -> str | dict[str, Any]:
 
 
 def _nested(path: Sequence[str], key: str) -> bytes:
-    """The text where the pointer will look for it: `42` under `/order_id` is {"order_id": "42"}."""
+    """Return the text where the pointer will look for it: `42` under `/order_id` is {"order_id": "42"}."""
     document: Any = key
     for step in reversed(path):
         document = {step: document}

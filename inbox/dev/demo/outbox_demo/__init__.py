@@ -1,1 +1,1 @@
-"""`inbox demo --outbox`: orders from one database to another, and every part on the way killed."""
+"""The demo `inbox demo --outbox`: orders go from one database to another, and every part on the way is killed."""

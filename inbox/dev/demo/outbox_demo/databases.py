@@ -1,4 +1,4 @@
-"""Where the orders are on their way: two databases and a topic, and how to look into each."""
+"""Prepare the two databases and the topic through which the orders go, and read the orders in each."""
 
 import json
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ TAKEN: LiteralString = "SELECT %s * count(*) - sum(free) FROM stock"
 
 
 def require_examples() -> None:
-    """Raises StartupError where the example packages are not installed."""
+    """Raise StartupError if the example packages are not installed."""
     try:
         import inventory.orders  # noqa: F401 - an optional package
         import orders.service  # noqa: F401
@@ -42,7 +42,7 @@ def require_examples() -> None:
 
 @dataclass(frozen=True)
 class Ground:
-    """Both databases, ready: the tables of the example, and the inbox's own."""
+    """Two prepared databases: with the tables of the example, and the inbox's own."""
 
     stage: Stage
     orders_url: str
@@ -60,7 +60,7 @@ class Ground:
         return int(pieces)
 
     def records(self) -> list[Line]:
-        """What is in the topic, by its committed records."""
+        """Return the orders in the topic, read from its committed records."""
         return [_line(record) for record in _read(self.stage.servers.bootstrap_servers, self.stage.topic)]
 
 

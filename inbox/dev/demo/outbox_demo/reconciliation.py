@@ -1,4 +1,4 @@
-"""Whether every place on the way holds the orders that were placed, and no other. Pure."""
+"""Check that every place on the way holds exactly the orders that were placed: pure, no I/O."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Holding:
-    """What a place holds of the orders that were placed; `foreign` are lines of others, which were refused."""
+    """The orders that a place holds; `foreign` counts lines that match no placed order."""
 
     orders: int
     lost: int
@@ -29,12 +29,15 @@ class Holding:
 
     @property
     def whole(self) -> bool:
-        """Each order is there, perhaps more than once, and no other is."""
+        """Return whether each order is there, perhaps more than once, and no other order is."""
         return self.lost == self.foreign == 0
 
 
 def holding(placed: Mapping[str, int], lines: Iterable[Line]) -> Holding:
-    """`placed` are the pieces of each order. A line with other pieces than its order is foreign."""
+    """Return the placed orders that `lines` hold. `placed` maps each order to its number of pieces.
+
+    A line with another number of pieces than its order is foreign.
+    """
     counts = Counter(lines)
     mine = {line: count for line, count in counts.items() if placed.get(line.order_id) == line.pieces}
     return Holding(

@@ -1,4 +1,4 @@
-"""The chain from start to end: servers, three parts, customers, kills, one table."""
+"""The outbox demo from start to end: servers, three parts, customers, kills, one table."""
 
 import threading
 import time
@@ -38,7 +38,7 @@ _DISAGREE = "The parts do NOT agree. This is a defect: please report it with the
 
 
 def tell(*, keep: bool, out: TextIO, orders: int, kill_at_percent: Sequence[int] = KILL_AT_PERCENT) -> int:
-    """See `inbox.dev.demo.run_outbox_demo`."""
+    """Run the demo; see `inbox.dev.demo.run_outbox_demo`."""
     display = Display(out)
     require_examples()
     with interrupted_by_sigterm(), ExitStack() as stack:
@@ -66,7 +66,7 @@ def tell(*, keep: bool, out: TextIO, orders: int, kill_at_percent: Sequence[int]
 
 
 def _run(parts: Sequence[Part], customers: Program, orders: int, display: Display) -> None:
-    """Until the customers have their answers and the last part has what the first one placed."""
+    """Run until the customers have their answers and the last part has what the first one placed."""
     deadline = time.monotonic() + _BOUND_SECONDS
     with display.bars() as bars:
         tasks = {part.name: bars.add_task(part.name, total=orders, note="") for part in parts}
@@ -93,7 +93,7 @@ def _conclude(parts: Sequence[Part], placed: Mapping[str, int], ground: Ground, 
     taken = ground.taken_from_stock()
     kills = {part.name: part.kills for part in parts}
     display.show(_table(held, taken, kills))
-    # what the relay sends again after a crash has the same ids, and the sink drops it
+    # the relay sends events again after a crash under the same ids, and the sink drops them
     agreed = all(each.exact or (name == "relay: the topic" and each.whole) for name, each in held.items())
     agreed = agreed and taken == sum(placed.values())
     display.say(_AGREE if agreed else _DISAGREE)

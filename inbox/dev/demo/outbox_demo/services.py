@@ -1,4 +1,4 @@
-"""The programs of the chain: who orders, the order service, the relay, and the sink."""
+"""The programs of the outbox demo: the customers, the order service, the relay, and the sink."""
 
 import json
 import socket
@@ -30,7 +30,7 @@ url = {orders_url}
 
 @dataclass(frozen=True)
 class Role:
-    """A part that is killed: its name, its program, and the query that counts how far it has come."""
+    """A part that is killed: its name, its program, and the query that counts its progress."""
 
     name: str
     program: Program
@@ -39,7 +39,7 @@ class Role:
 
 
 class Part:
-    """A part at work, which is killed when it has passed given points of its own progress."""
+    """A running part, which is killed when it has passed given points of its own progress."""
 
     def __init__(self, role: Role, kill_at: Sequence[int]) -> None:
         self.name = role.name
@@ -55,14 +55,14 @@ class Part:
 
     @property
     def spared(self) -> bool:
-        """It will not be killed again."""
+        """Return whether the part will not be killed again."""
         return self.kills == len(self._kill_at)
 
     def look(self) -> bool:
-        """Count again; kill and start again at a point that was passed. Returns whether that happened.
+        """Count again; kill and restart the part if it passed a point. Return whether it was killed.
 
         Raises:
-            TryAgainError: it ended by itself.
+            TryAgainError: the part ended by itself.
         """
         (self.done,) = self._connection.execute(self._progress).fetchone() or (0,)
         if not self.spared and self.done >= self._kill_at[self.kills]:
@@ -80,7 +80,7 @@ class Part:
 
 
 class Chain:
-    """All programs of the demo, and the configurations that a reader may want to look at."""
+    """The programs of the demo, and the configurations that a reader may want to look at."""
 
     def __init__(self, ground: Ground) -> None:
         self._port = free_port()
@@ -98,7 +98,7 @@ class Chain:
         self._ground = ground
 
     def roles(self) -> list[Role]:
-        """Order service, relay and sink, started."""
+        """Start the order service, the relay and the sink, and return them."""
         orders, inventory = self._ground.orders_url, self._ground.inventory_url
         service = ["orders.service", "--config", "{config}", "--port", str(self._port)]
         service += ["--topic", self._ground.stage.topic]
@@ -122,7 +122,7 @@ class Chain:
         return roles
 
     def customers(self, orders: int) -> Program:
-        """Who orders: started once the service listens."""
+        """Return the customers' program, started once the order service listens."""
         deadline = time.monotonic() + _START_WITHIN_SECONDS
         while not self._listens():
             if time.monotonic() > deadline:
@@ -143,10 +143,10 @@ class Chain:
 
 
 def answers_of(customers: Program) -> Mapping[str, Any]:
-    """What they were told, once they have ended.
+    """Return the answers that the customers got, once they have ended.
 
     Raises:
-        TryAgainError: they failed.
+        TryAgainError: the customers failed.
     """
     if customers.exit_code != 0:
         raise TryAgainError(f"the customers gave up; their last words were:\n{customers.last_words()}")
