@@ -193,10 +193,19 @@ $guard$;
 CREATE FUNCTION {schema}.withdraw_claims(ids uuid[], of_route smallint) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $guard$
--- Those of the caller's own transaction alone: `processed_at` is when it began.
+-- Claims of the caller's own transaction: `processed_at` is when it began, or a forced replay has just marked a claim
+-- that it has not settled yet. (`xmin` would not tell: a savepoint's rows have another id than the transaction.)
 WITH gone AS (
-    DELETE FROM {schema}.processed
-    WHERE route_id = of_route AND event_id = ANY (ids) AND processed_at = now() RETURNING 1
+    DELETE FROM {schema}.processed AS c
+    WHERE c.route_id = of_route AND c.event_id = ANY (ids) AND (
+        c.processed_at = now()
+        OR EXISTS (
+            SELECT FROM {schema}.replay_ranges AS r
+            WHERE r.replay_id = c.replay_id AND r.partition_id = c.partition_id AND r.state = 'running'
+                AND c.kafka_offset >= r.next_offset AND c.kafka_offset < r.until_offset
+        )
+    )
+    RETURNING 1
 )
 SELECT count(*)::integer FROM gone
 $guard$;
