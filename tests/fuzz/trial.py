@@ -307,7 +307,9 @@ class Trial:
                 raise FuzzError("the row of facts is not what the event says", [events[place]])
 
     def _compare_rows(self, events: Sequence[Sent], model: Model) -> None:
-        followed = [f"{model.stem}{number}" for number in range(10)]
+        usual = {f"{model.stem}{number}" for number in range(10)}
+        # A damaged event may have another id.
+        followed = sorted(usual.union(model.states, model.newest, model.firsts))
         for table, known in (
             ("states", model.states),
             ("newest", {key: note for key, (_, note) in model.newest.items()}),
