@@ -1,32 +1,32 @@
-"""What a JSON document may not exceed, though PostgreSQL would take it: found in its bytes, before it is decoded.
+"""Bound JSON documents more tightly than PostgreSQL does, by their bytes before they are decoded.
 
-A small document has to be small wherever it goes. `1e131071` has 8 bytes, and 131,072 where PostgreSQL writes it as a
-text; an element of an array has 2 bytes, and 110 while PostgreSQL reads it, an object 3, and 800. RFC 8259, section 9,
-leaves such bounds to readers.
+A small document must stay small everywhere. `1e131071` has 8 bytes, but 131,072 when PostgreSQL
+writes it as text. An element of an array has 2 bytes, but 110 while PostgreSQL reads it; an object
+has 3, but 800. RFC 8259, section 9, leaves such bounds to readers.
 """
 
 import re
 from collections.abc import Sequence
 
 NESTING = 1024
-"""How many levels deep a document may nest: the limit of orjson."""
+"""The most levels that a document may nest: the limit of orjson."""
 
 MOST_COMMAS, MOST_BRACKETS = 500_000, 100_000
-"""How many commas and opening brackets it may have outside of texts: of elements and members, arrays and objects."""
+"""The most commas (elements and members) and opening brackets (arrays and objects) outside of texts."""
 
 LARGEST_EXPONENT = 999
-"""Of a number, with either sign."""
+"""The largest exponent of a number, with either sign."""
 
 MOST_DIGITS_ADDED = 16 * 1024 * 1024
-"""How many digits all its exponents may stand for together."""
+"""The most digits that all exponents of a document may stand for together."""
 
 _FEW_EXPONENTS = MOST_DIGITS_ADDED // LARGEST_EXPONENT
 _SMALL = min(2 * NESTING, MOST_BRACKETS, 4 * _FEW_EXPONENTS)
-"""Bytes of a document that can exceed no bound but that of an exponent."""
+"""The bytes of a document that can exceed only the bound of a single exponent."""
 
 
 def _shape(digits: bytes, others: dict[bytes, bytes]) -> bytes:
-    """For `bytes.translate`: what numbers look like, in one pass at the speed of memory."""
+    """Return a table for `bytes.translate` that shows what numbers look like, in one pass at memory speed."""
     table = bytearray(b"x" * 256)
     for of, becomes in {digits: b"0", b" \t\n\r:,[": b" ", b"eE": b"e", **others}.items():
         for byte in of:
@@ -35,23 +35,27 @@ def _shape(digits: bytes, others: dict[bytes, bytes]) -> bytes:
 
 
 _SHAPE = _shape(b"0123456789.+-", {})
-"""All that is in a number, but the e, becomes 0, and separators become a space."""
+"""The table that turns every byte of a number except the e into 0, and separators into a space."""
 
 _SHAPE_WITH_SIGNS = _shape(b"0123456789", {b"+-": b"-"})
 
 _LONG_EXPONENT = b"e0000"
-"""In a shape: of four digits, or of three with a sign; many a UUID has it too."""
+"""The shape of an exponent of four digits, or of three with a sign. Many UUIDs have it too."""
 
 _LONG_RUNS = (b" " + b"0" * 20, b" -" + b"0" * 19, b"0" * 4000)
-"""Of a whole number beyond 64 bits, either sign; of a fraction that may be beyond `numeric`."""
+"""The shapes of a whole number beyond 64 bits, of either sign, and of a fraction that may exceed `numeric`."""
 
 _MANY_DIGITS = b"0" * 10
 
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
-"""A text is taken whole, so that nothing in it counts; one that does not end reaches to the end of the document."""
+"""The pattern of a text, matched whole so that nothing in it counts. An unterminated text reaches to
+the end of the document.
+"""
 
 _JOINED = 50
-"""Documents that are looked at together: few enough that the memory for it is at hand and not mapped for each look."""
+"""The number of documents checked together. It is small, so that their memory is reused instead of
+mapped for each check.
+"""
 
 _BRACKETS = re.compile(_TEXT + rb"|[][{}]", re.DOTALL)
 _SEPARATORS = re.compile(_TEXT + rb"|[,[{]", re.DOTALL)
@@ -61,7 +65,7 @@ _ZERO = ord("0")
 
 
 def excess(document: bytes) -> str | None:
-    """Return which bound a document exceeds, and None for one within all of them; the text never shows a part of it."""
+    """Return the bound that the document exceeds, or None. The text never shows a part of the document."""
     if not any_may_exceed((document,)):
         return None
     if _nests_too_deep(document):
@@ -74,7 +78,7 @@ def excess(document: bytes) -> str | None:
 
 
 def any_may_exceed(documents: Sequence[bytes]) -> bool:
-    """Whether one of the documents may exceed a bound: False for nearly all, and for many of them at a small cost."""
+    """Return whether a document may exceed a bound: False for nearly all, and cheap for many together."""
     if max(map(len, documents), default=0) > _SMALL and any(map(_may_be_large, documents)):
         return True
     parts = (documents[at : at + _JOINED] for at in range(0, len(documents), _JOINED))
@@ -82,7 +86,7 @@ def any_may_exceed(documents: Sequence[bytes]) -> bool:
 
 
 def has_hard_number(document: bytes) -> bool:
-    """Whether it may hold a number that C's integers and floats alter, or one that is no JSON."""
+    """Return whether the document may hold a number that C's integers and floats alter, or an invalid one."""
     shape = document.translate(_SHAPE_WITH_SIGNS)
     return (_MANY_DIGITS in shape and any(run in shape for run in _LONG_RUNS)) or shape[:1] in (b"0", b"-")
 
@@ -94,8 +98,8 @@ def _may_be_large(document: bytes) -> bool:
 
 
 def _has_long_exponent(shape: bytes) -> bool:
-    """Whether one follows nothing but digits up to a separator; the shape begins with one."""
-    # From the end, where Python compares the e first: five times as quick where digits are many.
+    """Return whether a long exponent follows only digits since a separator. The shape begins with a separator."""
+    # Search from the end, where Python compares the e first: five times as fast if there are many digits.
     at = shape.rfind(_LONG_EXPONENT)
     while at >= 0:
         if shape[at - 1] == _ZERO and not shape[shape.rfind(b" ", 0, at) + 1 : at].strip(b"0"):

@@ -1,12 +1,13 @@
-"""JSON as this project reads and writes it: one definition for ids, types, columns, handlers and the outbox.
+"""Read and write JSON under one definition for ids, types, columns, handlers and the outbox.
 
-A document is valid where RFC 8259 and PostgreSQL's `jsonb` both take it: UTF-8 without a byte order mark; no NaN or
-Infinity; no NUL and no lone surrogate in a text; numbers within the range of `numeric`. Of members with one name the
-last counts. It stays within the bounds of `inbox.document_bounds`.
+A document is valid if RFC 8259 and PostgreSQL's `jsonb` both accept it: UTF-8 without a byte order
+mark, without NaN or Infinity, without NUL or a lone surrogate in a text, and with numbers within
+the range of `numeric`. If members have the same name, the last one counts. A document stays within
+the bounds of `inbox.document_bounds`.
 
-orjson reads and writes nearly everything. Its numbers are C's: a whole number beyond 64 bits becomes a float, and one
-beyond the range of floats is an error. Documents that hold such a number are found by a look at their bytes, and read
-with the number put aside.
+orjson reads and writes nearly everything. Its numbers are those of C: a whole number beyond 64 bits
+becomes a float, and a number beyond the range of floats is an error. A look at the bytes finds
+documents with such numbers. They are read with these numbers put aside.
 """
 
 import dataclasses
@@ -23,13 +24,14 @@ import orjson
 from inbox.document_bounds import LARGEST_EXPONENT, excess, has_hard_number
 
 _WHOLE_DIGITS, _FRACTION_DIGITS = 131_072, 16_383
-"""What `numeric` holds before and after the decimal point (PostgreSQL manual, section 8.1.2)."""
+"""The digits that `numeric` holds before and after the decimal point (PostgreSQL manual, section 8.1.2)."""
 
 NAME_DIGITS = _INT_DIGITS = 4300
 _INT_LIMIT = 10**_INT_DIGITS
-"""From here on `int` and `str` refuse to convert (`sys.set_int_max_str_digits`); `Decimal` does, slowly."""
+"""The number from which `int` and `str` refuse to convert (`sys.set_int_max_str_digits`). `Decimal` can, slowly."""
 
-# A text is taken whole, so that digits in it are no number; one that does not end reaches to the end of the document.
+# A text is one token, so that digits in it are not a number. An unterminated text reaches to the end of the
+# document.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?[0-9][0-9.eE+-]*', re.DOTALL)
 _NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -37,17 +39,17 @@ _QUOTE = ord('"')
 
 
 class DocumentError(Exception):
-    """What is wrong with a document; the text never shows a part of it."""
+    """An invalid document. The message says what is wrong, and never shows a part of the document."""
 
 
 def parse(document: bytes) -> Any:
     """Read a JSON document.
 
-    Every whole number keeps its digits. A number with a fraction or an exponent becomes the nearest float; one beyond
-    the range of floats becomes a `Decimal`.
+    Every whole number keeps its digits. A number with a fraction or an exponent becomes the nearest
+    float, or a `Decimal` if it is beyond the range of floats.
 
     Raises:
-        DocumentError: it is not valid.
+        DocumentError: the document is not valid.
     """
     if (beyond := excess(document)) is not None:
         raise DocumentError(beyond)
@@ -64,7 +66,7 @@ def parse(document: bytes) -> Any:
 
 
 def as_name(number: int) -> str | None:
-    """Return the digits of a whole number as an id or a type; None where they are more than NAME_DIGITS."""
+    """Return the digits of a whole number as an id or a type, or None if they are more than NAME_DIGITS."""
     return str(number) if -_INT_LIMIT < number < _INT_LIMIT else None
 
 
@@ -74,16 +76,16 @@ def whole_number_text(number: int) -> str:
 
 
 def write(document: Any) -> str:
-    """Write a dict or list as a JSON document that `parse` takes. A `Decimal` is a number with its digits.
+    """Return a dict or list as a JSON document that `parse` accepts. A `Decimal` becomes a number with its digits.
 
     Raises:
-        DocumentError: it holds something that JSON cannot say.
+        DocumentError: the value holds something that JSON cannot express.
     """
     try:
         text = orjson.dumps(document, default=_as_number)
     except TypeError as error:
         text = _written_exactly(document, error)
-    # orjson writes null for a number that is none.
+    # orjson writes null for NaN and Infinity.
     if b"null" in text and not all(map(math.isfinite, _floats(document))):
         raise DocumentError("NaN and Infinity are not JSON")
     if b"\\u0000" in text and _NUL.search(text) is not None:
@@ -95,7 +97,7 @@ def write(document: Any) -> str:
 
 
 def _parsed_exactly(document: bytes, failure: orjson.JSONDecodeError | None) -> Any:
-    """Read it with a text in the place of each number that orjson is not to see, then put the numbers back."""
+    """Read a document with marks in place of the numbers that orjson would alter, then put the numbers back."""
     mark = f"{secrets.token_hex(16)}:"
     numbers: list[int | float | Decimal] = []
 
@@ -152,7 +154,7 @@ def _power_of_ten(digits: int) -> int:
 
 
 def _require_numeric(whole: bytes, fraction: bytes, exponent: bytes) -> None:
-    """Raise DocumentError for a number that `numeric` cannot hold, so that `jsonb` refuses its document."""
+    """Raise DocumentError if `numeric` cannot hold the number, because `jsonb` would refuse its document."""
     digits = exponent.lstrip(b"+-0") or b"0"
     if len(digits) > len(str(LARGEST_EXPONENT)):
         raise DocumentError(f"a number in it has an exponent beyond {LARGEST_EXPONENT}")
@@ -167,7 +169,7 @@ def _require_numeric(whole: bytes, fraction: bytes, exponent: bytes) -> None:
 
 
 def _put_back(found: list[Any], mark: str, numbers: list[int | float | Decimal]) -> None:
-    """Put each number where its mark stands; without recursion, since documents may be deep."""
+    """Put each number where its mark is. Without recursion, because documents may be deep."""
     open_: list[Any] = [found]
     while open_:
         container = open_.pop()
@@ -185,7 +187,7 @@ def _put_back(found: list[Any], mark: str, numbers: list[int | float | Decimal])
 
 
 def _written_exactly(document: Any, failure: TypeError) -> bytes:
-    """Write it with its large whole numbers as they are, where it was these that orjson does not write."""
+    """Write a document with its large whole numbers as they are, if these were what orjson refused."""
     if isinstance(failure.__cause__, DocumentError):
         raise failure.__cause__ from None
     try:

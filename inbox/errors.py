@@ -1,4 +1,4 @@
-"""What can go wrong, named by what happens next.
+"""The project's errors, each named by what happens next.
 
 InboxError
 ├─ StartupError    wrong configuration or nothing to start with: says how to fix it, exit 3
@@ -7,8 +7,9 @@ InboxError
 │  ├─ SmallerBatchError   the same events may succeed with fewer at a time
 │  └─ UnprovenError       the same events are judged again, beside those that came meanwhile
 └─ HaltError       continuing could lose or repeat an event: exit 4
+   ├─ OrderHaltError   because an event cannot be applied and order = "halt"
    ├─ LostPlaceError   because the log no longer has what the ledger expects
-   └─ UnreadableError  because the log has something there that nobody can read, or a gap without a reason
+   └─ UnreadableError  because the log has something that nobody can read, or a gap without a reason
 
 Being fenced is an answer, not an error, so it is a return value.
 """
@@ -18,7 +19,7 @@ from enum import Enum
 
 
 class Guess(Enum):
-    """Whose fault a refused statement seems to be by its code alone, before there is evidence."""
+    """The party at fault for a refused statement as its code alone suggests, before there is evidence."""
 
     VALUE = "the event's, for certain"
     EVENT = "the event's, unless every event fails"
@@ -29,9 +30,9 @@ class Guess(Enum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A statement that the database refused: whose fault it seems to be, its SQLSTATE, and what it names.
+    """A statement that the database refused: who seems to be at fault, its SQLSTATE, and what it names.
 
-    `reason` is the label of `inbox_retries_total` where it turns out to be an outage.
+    `reason` is the label of `inbox_retries_total` if the refusal turns out to be an outage.
     """
 
     guess: Guess
@@ -43,38 +44,38 @@ class Refusal:
 
 
 class InboxError(Exception):
-    """Root of the tree; raise one of the four below.
+    """The root of the project's errors; raise one of the four below it.
 
-    The text is for the person on call: what happened, to which thing, and after a semicolon what
-    to do now. It never holds a payload or a secret.
+    The text is for the person on call: what happened, to which thing, and after a semicolon what to
+    do now. It never holds a payload or a secret.
 
     Attributes:
-        refusal: the statement of an event that the database refused, where one was.
+        refusal: the refused statement of an event, or None.
     """
 
     refusal: Refusal | None = None
 
 
 class StartupError(InboxError):
-    """The sink cannot start as configured; the text says what to change."""
+    """The sink cannot start as configured. The text says what to change."""
 
 
 class EventError(InboxError):
-    """This event can never succeed. Handlers may raise it to send the event to the dead letters at once."""
+    """The error of an event that can never succeed. Handlers may raise it to park the event immediately."""
 
 
 class TryAgainError(InboxError):
-    """Something the event needs is away. The batch is rolled back and tried again, without end.
+    """An outage: something that the event needs is away. The batch is rolled back and tried again, without limit.
 
-    Handlers may raise it when a service they depend on does not answer: its text is all they give.
+    Handlers may raise it, with just a text, when a service they depend on does not answer.
 
     Attributes:
-        away: whose outage it is: `handler`, `database` or `kafka`.
-        reason: the kind of failure, one of few, for metrics; a change of it is reported once.
-        alert: waiting alone may not fix it, a person should look.
+        away: what is away: `handler`, `database` or `kafka`.
+        reason: the kind of failure, one of few, for metrics. A change of it is reported once.
+        alert: whether a person should look, because waiting alone may not fix it.
     """
 
-    # Here too, since a handler may raise a subclass whose __init__ does not call this one.
+    # These defaults are also needed: a handler may raise a subclass whose __init__ does not call this one.
     away: str = "handler"
     reason: str = "handler"
     alert: bool = False
@@ -87,25 +88,26 @@ class TryAgainError(InboxError):
 
 
 class SmallerBatchError(TryAgainError):
-    """The transaction took too long, or deadlocked with another: the same events may succeed with fewer at a time.
+    """The transaction took too long or deadlocked. The same events may succeed with fewer at a time.
 
     Attributes:
-        one_by_one: one of them may end every transaction that it is in, so that each is tried alone.
+        one_by_one: whether each event is tried alone, because one of them may end every transaction
+            it is in.
     """
 
     one_by_one: bool = False
 
 
 class UnprovenError(TryAgainError):
-    """Events fail, and nothing shows that it is their fault: they are tried again beside those that came meanwhile."""
+    """A failure of events with nothing to show that they are at fault. They are tried again beside later events."""
 
 
 class HaltError(InboxError):
-    """Continuing could lose or repeat an event; a person has to decide."""
+    """A state in which continuing could lose or repeat an event. A person has to decide."""
 
 
 class OrderHaltError(HaltError):
-    """An event cannot be applied where `order = "halt"`: what is before it is settled, then the sink stops."""
+    """An event that cannot be applied under `order = "halt"`. What is before it is settled, then the sink stops."""
 
     def __init__(self, *text: object, partition_id: int, offset: int) -> None:
         super().__init__(*text)
@@ -117,8 +119,9 @@ class LostPlaceError(HaltError):
     """The log no longer has what the ledger expects next.
 
     Attributes:
-        at: the topic and the partition; None where librdkafka did not say.
-        agrees_until: where a truncated log ceases to be the one that was settled (KIP-320), if that is why.
+        at: the topic and the partition, or None if librdkafka did not report them.
+        agrees_until: the offset up to which a truncated log is the one that was settled (KIP-320),
+            or None.
     """
 
     def __init__(self, *text: object, agrees_until: int | None = None) -> None:
@@ -128,12 +131,12 @@ class LostPlaceError(HaltError):
 
 
 class UnreadableError(HaltError):
-    """An offset of the log holds something that cannot be read, or nothing although the log has no reason for a gap.
+    """The log has something that cannot be read at an offset, or a gap without a reason.
 
     Attributes:
-        at: the topic and the partition; None where librdkafka did not say.
+        at: the topic and the partition, or None if librdkafka did not report them.
         offset: the first offset that could not be read.
-        gap: the first offset behind a gap without a reason; None where something stands there that cannot be read.
+        gap: the first offset behind a gap without a reason, or None if a record cannot be read.
     """
 
     def __init__(
@@ -146,12 +149,12 @@ class UnreadableError(HaltError):
 
 
 def error_text(error: BaseException) -> str:
-    """Return what an error says, whatever its class does: the class of a stranger's error may fail to say anything."""
+    """Return the text of any error, even if its class fails to produce one."""
     try:
         text = str(error)
     except Exception as failure:  # noqa: BLE001 - whatever that class does
         return f"{type(error).__name__} (its text cannot be had: {type(failure).__name__})"
     if isinstance(error, Exception):
         return text or type(error).__name__
-    # The 0 of a SystemExit says nothing by itself.
+    # The 0 of a SystemExit says nothing without the class name.
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

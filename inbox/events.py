@@ -1,4 +1,4 @@
-"""The values that flow through the sink: no I/O, so every layer may speak of them."""
+"""Define the values that flow through the sink. No I/O, so every layer may use them."""
 
 import secrets
 import time
@@ -21,7 +21,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Record(Protocol):
-    """One committed Kafka record, in the shape of `confluent_kafka.Message`."""
+    """A committed Kafka record, in the shape of `confluent_kafka.Message`."""
 
     def topic(self) -> str: ...
     def partition(self) -> int: ...
@@ -34,7 +34,7 @@ class Record(Protocol):
 
 
 class TopicPartition(NamedTuple):
-    """A partition's address; prints as `orders[3]`."""
+    """The address of a partition; it prints as `orders[3]`."""
 
     topic: str
     partition: int
@@ -44,7 +44,7 @@ class TopicPartition(NamedTuple):
 
 
 class Ending(StrEnum):
-    """How an offset is settled on a route: exactly one of these."""
+    """The way in which an offset is settled on a route: exactly one of these."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
@@ -54,7 +54,7 @@ class Ending(StrEnum):
 
 @dataclass(slots=True)
 class Settlement:
-    """How many offsets of one partition ended how, summed over the routes."""
+    """The number of offsets of one partition by their ending, summed over the routes."""
 
     applied: int = 0
     duplicate: int = 0
@@ -62,21 +62,23 @@ class Settlement:
     dead_lettered: int = 0
 
     def add(self, other: "Settlement") -> None:
+        """Add the counts of another settlement to this one."""
         self.applied += other.applied
         self.duplicate += other.duplicate
         self.filtered += other.filtered
         self.dead_lettered += other.dead_lettered
 
     def by_ending(self) -> Mapping[Ending, int]:
+        """Return the count of each ending."""
         return {ending: getattr(self, ending.value) for ending in Ending}
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One committed record with an identity, as a handler sees it.
+    """A committed record with an identity, as a handler sees it.
 
-    `timestamp` is the record's own (producer's or broker's) in UTC. It is None where the record has none (Kafka's -1),
-    or one past the year 9999.
+    `timestamp` is the record's own (the producer's or the broker's) in UTC. It is None if the
+    record has none (Kafka's -1), or one after the year 9999.
     """
 
     id: UUID
@@ -91,34 +93,39 @@ class Event:
 
     @property
     def address(self) -> str:
-        """Where the event is in Kafka: `orders[3]@1842`."""
+        """Return the event's place in Kafka: `orders[3]@1842`."""
         return address(self.topic, self.partition, self.offset)
 
     def header(self, name: str) -> bytes | None:
-        """The value of the last header of that name, as Kafka's `lastHeader`; None where there is none."""
+        """Return the value of the last header with this name, like Kafka's `lastHeader`, or None."""
         return last_header(self.headers, name)
 
     def json(self) -> Any:
-        """Decode the value as JSON, the same JSON that ids, types and the columns of tables are read from.
+        """Decode the value as JSON, like the JSON of ids, types and table columns.
 
-        Whole numbers keep every digit. Numbers with a fraction or an exponent become floats, or a `Decimal` where they
-        are beyond the range of floats; who needs every digit of a decimal decodes `value`.
+        Whole numbers keep every digit. Numbers with a fraction or an exponent become floats, or a
+        `Decimal` if they are beyond the range of floats. To keep every digit of a decimal, decode
+        `value`.
 
         Raises:
-            EventError: the value is null or not valid JSON, so the event becomes a dead letter.
+            EventError: the value is null or not valid JSON, so that the event becomes a dead
+                letter.
         """
         return decoded(self.value)
 
 
 def address(topic: str, partition: int, offset: int) -> str:
+    """Return the address of a record as text: `orders[3]@1842`."""
     return f"{topic}[{partition}]@{offset}"
 
 
 def address_of(record: Record) -> str:
+    """Return the record's address as text: `orders[3]@1842`."""
     return address(record.topic(), record.partition(), record.offset())
 
 
 def last_header(headers: tuple[Header, ...] | list[Header], name: str) -> bytes | None:
+    """Return the value of the last header with this name, or None."""
     found = None
     for key, value in headers:
         if key == name:
@@ -127,10 +134,10 @@ def last_header(headers: tuple[Header, ...] | list[Header], name: str) -> bytes 
 
 
 def decoded(value: bytes | None) -> Any:
-    """Decode the value as JSON: `inbox.documents` says what that is.
+    """Decode the value as JSON, as `inbox.documents` defines it.
 
     Raises:
-        EventError: the value is null, or not valid JSON.
+        EventError: the value is null or not valid JSON.
     """
     if value is None:
         raise EventError("the value is null where JSON is needed")
@@ -141,14 +148,15 @@ def decoded(value: bytes | None) -> Any:
 
 
 def as_base64(value: bytes | None) -> str | None:
-    """Bytes that may be anything, for JSON."""
+    """Return any bytes as base64 text for JSON, or None for None."""
     return None if value is None else b64encode(value).decode()
 
 
 def record_time(record: Record) -> datetime | None:
-    """Return the record's timestamp; None where it has none, or one that `datetime` cannot hold (after the year 9999).
+    """Return the record's timestamp, or None if it has none or `datetime` cannot hold it (after the year 9999).
 
-    A producer that writes microseconds for milliseconds makes such; its events can be handled and parked all the same.
+    Such timestamps come from producers that write microseconds for milliseconds. Their events can
+    still be handled and parked.
     """
     milliseconds = record_milliseconds(record)
     if milliseconds is None:
@@ -160,24 +168,26 @@ def record_time(record: Record) -> datetime | None:
 
 
 def record_milliseconds(record: Record) -> int | None:
-    """Return the record's timestamp as Kafka has it, since 1970; None where it has none.
+    """Return the record's timestamp as Kafka has it, in milliseconds since 1970, or None if it has none.
 
-    -1 is how a log says that a record has none (Kafka, `RecordBatch.NO_TIMESTAMP`), and no timestamp is negative
-    (`ProducerRecord`).
+    A log marks a record without a timestamp by -1 (Kafka, `RecordBatch.NO_TIMESTAMP`). No timestamp
+    is negative (`ProducerRecord`).
     """
     kind, milliseconds = record.timestamp()
     return None if kind == _TIMESTAMP_NOT_AVAILABLE or milliseconds < 0 else milliseconds
 
 
 def milliseconds_until(time: datetime) -> int:
-    """Return the first whole millisecond since 1970 at or after `time`, exactly; 0 before that.
+    """Return the first whole millisecond since 1970 at or after `time`, exactly, or 0 for a time before 1970.
 
-    Kafka asks in these for the first offset at a time, and takes negative ones for words (-1 is the end of the log).
+    Kafka looks up the first offset at a time by this number. It gives negative numbers a special
+    meaning (-1 is the end of the log).
     """
     return max(0, -((_EPOCH - time) // _MILLISECOND))
 
 
 def event_from(record: Record, event_id: bytes, event_type: str | None) -> Event:
+    """Return the event of a record, as a handler sees it; `event_id` is 16 bytes."""
     return Event(
         id=UUID(bytes=event_id),
         type=event_type,
@@ -192,9 +202,9 @@ def event_from(record: Record, event_id: bytes, event_type: str | None) -> Event
 
 
 def new_event_id() -> UUID:
-    """A UUIDv7 (RFC 9562, section 5.7), whose 12 bits after the milliseconds say the time more finely (6.2, method 3).
+    """Return a UUIDv7 (RFC 9562, section 5.7). Its 12 bits after the milliseconds refine the time (6.2, method 3).
 
-    Ids that rise with time keep the primary keys that they become small and quick.
+    Ids that rise with time keep the primary keys that contain them small and fast.
     """
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     finely = (rest << 12) // 1_000_000

@@ -1,6 +1,6 @@
-"""Named places in the delivery path where a test may stop the process.
+"""Name the places in the delivery path where a test may stop the process.
 
-Nothing outside the tests arms them: in production a failpoint is one comparison with None.
+Only tests arm them. In production a failpoint is one comparison with None.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Failpoint(StrEnum):
-    """The steps of the transaction, in order; a crash is tried on both sides of each."""
+    """The steps of the transaction, in order. Tests crash the process on both sides of each."""
 
     ACQUIRED = "acquired"
     BEGUN = "begun"
@@ -26,11 +26,12 @@ _armed: Callable[[Failpoint], None] | None = None
 
 
 def arm(action: Callable[[Failpoint], None] | None) -> None:
-    """Call `action` at every failpoint from now on; None disarms."""
+    """Call `action` at every failpoint from now on; None disarms them."""
     global _armed
     _armed = action
 
 
 def reach(point: Failpoint) -> None:
+    """Call the armed action, if any, at this failpoint."""
     if _armed is not None:
         _armed(point)

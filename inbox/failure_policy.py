@@ -1,4 +1,4 @@
-"""What becomes of an event that failed, by `[failures]`. No clock, no I/O."""
+"""Decide what happens to an event that failed, by `[failures]`. No clock, no I/O."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Order(StrEnum):
-    """What happens to later events of a key whose event was parked."""
+    """The rule for later events of a key whose event was parked."""
 
     KEY = "key"
     NONE = "none"
@@ -14,7 +14,7 @@ class Order(StrEnum):
 
 
 class SameId(StrEnum):
-    """What happens to an event whose id was applied before with another payload."""
+    """The rule for an event whose id was applied before with another payload."""
 
     PARK = "park"
     COUNT = "count"
@@ -22,10 +22,15 @@ class SameId(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FailureLimits:
-    """`[failures]`: `attempts` for a handler's own exception, `halt_above` dead letters of a partition in an hour.
+    """The `[failures]` table of the configuration.
 
-    `wait_for_rows` is how long an event waits for a row that another one may bring.
-    `handler_timeout` is for one call of a handler, `copy_to` the topic that gets a copy of each dead letter.
+    Attributes:
+        attempts: how often an event is tried if its handler raises an exception of its own.
+        handler_timeout: the limit of one handler call.
+        halt_above: the number of a partition's dead letters within an hour above which the
+            partition is paused.
+        wait_for_rows: how long an event waits for a row that another event may bring.
+        copy_to: the topic that gets a copy of each dead letter, or None.
     """
 
     attempts: int = 5
@@ -38,24 +43,29 @@ class FailureLimits:
 
 
 class Verdict(StrEnum):
-    """What becomes of one event whose attempt failed."""
+    """The decision about one event whose attempt failed."""
 
     PARK = "park"
     AGAIN = "again"
 
 
 def after_failure(*, certain: bool, attempts: int, limits: FailureLimits) -> Verdict:
-    """`certain`: the event can never succeed; else it was its handler's exception, for the `attempts`-th time."""
+    """Return what happens to an event after a failure.
+
+    `certain` means that the event can never succeed. Otherwise its handler raised an exception for
+    the `attempts`-th time.
+    """
     return Verdict.PARK if certain or attempts >= limits.attempts else Verdict.AGAIN
 
 
 def pause_before_attempt(attempts: int, paused: float) -> float:
-    """Seconds before the next try of one event after `attempts` failures: short, for its batch waits with it.
+    """Return the seconds before the next try of an event after `attempts` failures. They are few: its batch waits too.
 
-    `paused` is for how long the batch has waited so already: where many events fail, time does not fix them.
+    `paused` is how many seconds the batch has waited like this already. If many events fail, time
+    does not fix them.
     """
     return min(0.005 * float(2 ** min(attempts - 1, 6)), max(0.0, LONGEST_PAUSES - paused))
 
 
 LONGEST_PAUSES = 0.15
-"""Seconds of pauses that the events of one route may cost their batch."""
+"""The most seconds of pauses that the events of one route may cost their batch."""

@@ -1,7 +1,8 @@
-"""The shapes that a handler may have, and what a call of one may return.
+"""Check the shape of a handler, and what its calls return.
 
-A handler that did not run is never a success. A call of an `async def` function or of a generator function runs
-nothing: it returns an object, and only whoever awaits or iterates that object runs the function's body.
+A handler that did not run is never a success. A call of an `async def` function or of a generator
+function runs nothing: it returns an object, and the function's body runs only when that object is
+awaited or iterated.
 """
 
 import inspect
@@ -20,14 +21,14 @@ _CHILD_RETURNED = (
 
 
 class UnfinishedHandlerError(InboxError, TypeError):
-    """A handler returned something that still has to be awaited or iterated, so its body did not run to its end."""
+    """A handler that returned something to await or iterate, so that its body did not run to its end."""
 
 
 _WAY_OUT = "write it as a plain `def`, and publish what has to wait for another service to the outbox"
 
 
 def shape_problem(target: Callable[..., Any]) -> str | None:
-    """Say why `target` cannot be a handler, or return None. What is seen here needs no call."""
+    """Return why `target` cannot be a handler, or None. This check calls nothing."""
     for function in _functions(target):
         if inspect.iscoroutinefunction(function):
             return f"is an `async def` function, whose call runs nothing; {_WAY_OUT}"
@@ -39,7 +40,7 @@ def shape_problem(target: Callable[..., Any]) -> str | None:
 
 
 def has_mark(target: object, mark: str) -> bool:
-    """Look for a mark on `target`, or on the function that a `functools.partial` stands for."""
+    """Return whether `target`, or the function inside a `functools.partial`, has the mark."""
     return bool(getattr(innermost(target), mark, False) or getattr(target, mark, False))
 
 
@@ -51,9 +52,10 @@ def innermost(target: object) -> object:
 
 
 def finishing(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return `call` with a guard: a result that still has to be awaited or iterated is the handler's mistake.
+    """Return `call` with a guard that refuses a result which still has to be awaited or iterated.
 
-    Other results are returned as they are. A process that was forked in the call ends here: it has its parent's batch.
+    Other results are returned as they are. A process that was forked during the call ends here,
+    because it holds a copy of its parent's batch.
     """
 
     def guarded(argument: Any, transaction: Any) -> Any:
@@ -71,19 +73,19 @@ def finishing(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _end_child() -> NoReturn:
-    # Nothing is flushed or logged: a lock may be held by a thread that this process does not have.
+    # Do not flush or log: a lock may be held by a thread that this process does not have.
     os.write(2, _CHILD_RETURNED)
     os._exit(1)
 
 
 def _functions(target: object) -> tuple[object, object]:
-    """Return the callable, and what a call of an instance runs."""
+    """Return the callable, and the function that a call of an instance runs."""
     function = innermost(target)
     return function, innermost(getattr(type(function), "__call__", None))  # noqa: B004 - its function
 
 
 def _takes_two(target: Callable[..., Any]) -> bool:
-    """Whether it takes an event and a transaction; True where its signature is not known, or may not be its own."""
+    """Return whether the target takes an event and a transaction. An unknown or replaced signature counts as yes."""
     if hasattr(target, "__signature__"):
         return True
     try:
@@ -109,7 +111,7 @@ def _refuse_unfinished(result: object) -> None:
 
 
 def _close(unfinished: object) -> None:
-    """End it, so that Python does not warn of a coroutine that was never awaited."""
+    """Close the object, so that Python does not warn of a coroutine that was never awaited."""
     end = getattr(unfinished, "close", None) or getattr(unfinished, "cancel", None)
     if end is not None:
         with suppress(Exception):

@@ -1,4 +1,4 @@
-"""What a handler is, what it is given, and how a route finds it."""
+"""Define what a handler receives, and load the handler of a route."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Transaction:
     """The database transaction in which an event's claim and its effect commit together.
 
-    It cannot be committed or rolled back from here: the sink does that. `execute` and `executemany`
-    do not wait for the server, so that events share round trips; a statement that fails is reported for
-    the right event all the same. `fetch_one` and `fetch_all` wait, which costs a round trip.
+    Only the sink commits it or rolls it back. `execute` and `executemany` do not wait for the
+    server, so that events share round trips. A statement that fails is still reported for the right
+    event. `fetch_one` and `fetch_all` wait, which costs a round trip.
     """
 
     __slots__ = ("_publisher", "_session")
@@ -46,11 +46,11 @@ class Transaction:
         self._session.executemany(query, parameters)
 
     def fetch_one(self, query: str, parameters: "Parameters" = None) -> tuple[Any, ...] | None:
-        """The first row of the result, None where there is none."""
+        """Return the first row of the result, or None if there is none."""
         return self._session.fetch_one(query, parameters)
 
     def fetch_all(self, query: str, parameters: "Parameters" = None) -> list[tuple[Any, ...]]:
-        """All rows of the result."""
+        """Return all rows of the result."""
         return self._session.fetch_all(query, parameters)
 
     def publish(
@@ -62,25 +62,28 @@ class Transaction:
         key: str | None = None,
         event_id: UUID | None = None,
     ) -> None:
-        """Put an event into the outbox: it is published if this transaction commits, and only then.
+        """Put an event into the outbox, which publishes it only if this transaction commits.
 
-        A dict or list is written as JSON; a str or bytes is taken as it is, and with `[outbox] payload = "json"` has to
-        be JSON. Events of one `key` stay in order; without one the event's id is the record's key.
+        A dict or list is written as JSON. A str or bytes is stored as it is, and must be JSON with
+        `[outbox] payload = "json"`. Events of one `key` stay in order. Without a key, the event's
+        id is the record's key.
 
-        Without `event_id` the id is derived from the handled event's id, the names of sink and route, and how many the
-        handler published before it, so that a retry or a replay publishes the same id: publish in the same order
-        at every try. A batch handler has to pass `event_id`. An id that is in the outbox already is not added again.
-        It does not wait for the server, as `execute`.
+        Without `event_id` the id is derived from the handled event's id, the names of sink and
+        route, and how many events the handler published before. A retry or a replay thus publishes
+        the same id, if the handler publishes in the same order at every try. A batch handler has to
+        pass `event_id`. An id that is in the outbox already is not added again. The call does not
+        wait for the server, like `execute`.
 
         Raises:
-            EventError: the payload is no JSON, an argument is of another type, or a batch handler passed no id.
+            EventError: the payload is not valid JSON, an argument has a wrong type, or a batch
+                handler passed no id.
             HaltError: `[outbox]` is not configured.
         """
         self._publisher.publish(topic, payload, type, key, event_id)
 
     @property
     def connection(self) -> "sqlalchemy.Connection":
-        """A SQLAlchemy connection in this transaction, for Core and, by `Session(bind=...)`, for the ORM.
+        """Return a SQLAlchemy connection in this transaction, for Core and, by `Session(bind=...)`, for the ORM.
 
         Its statements are not pipelined: each costs a round trip.
         """
@@ -92,7 +95,7 @@ def handler(function: Function, /) -> Function: ...
 @overload
 def handler(*, batch: bool = False) -> Callable[[Function], Function]: ...
 def handler(function: Function | None = None, /, *, batch: bool = False) -> Any:
-    """Mark a handler; only `batch=True` needs it: such a handler takes `Sequence[Event]`, in offset order."""
+    """Mark a handler. Only `batch=True` needs the mark: a batch handler takes `Sequence[Event]`, in offset order."""
 
     def mark(marked: Function) -> Function:
         setattr(marked, _BATCH_MARK, batch)
@@ -105,7 +108,8 @@ def handler(function: Function | None = None, /, *, batch: bool = False) -> Any:
 class LoadedHandler:
     """A handler ready to be called, with one event or, if `batch`, with several.
 
-    A call raises TypeError where the handler returns something that still has to be awaited or iterated.
+    A call raises TypeError if the handler returns something that still has to be awaited or
+    iterated.
     """
 
     name: str
@@ -114,10 +118,11 @@ class LoadedHandler:
 
 
 def load_handler(name: str) -> LoadedHandler:
-    """The handler that an installed package offers under `name`; no other entry point is imported.
+    """Return the handler that an installed package offers under `name`; import no other entry point.
 
     Raises:
-        StartupError: no installed package offers it, it cannot be imported or called, or a call would not run it.
+        StartupError: no installed package or more than one offers it, it cannot be imported or
+            called, or a call would not run it.
     """
     found = entry_points(group=ENTRY_POINT_GROUP)
     if name not in found.names:
@@ -132,7 +137,7 @@ def load_handler(name: str) -> LoadedHandler:
 
 
 def offered_by(name: str) -> str:
-    """Return the distributions that offer a handler of that name, for people to read; "" where none does."""
+    """Return the distributions that offer a handler with this name, as text for people; "" if there is none."""
     return " and ".join(sorted({_package(each) for each in entry_points(group=ENTRY_POINT_GROUP, name=name)}))
 
 
@@ -159,7 +164,7 @@ def _imported(entry_point: EntryPoint, said: str) -> object:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A module may end itself by `sys.exit()`, which would be this command's own exit code.
+        # A module may call `sys.exit()`, which would set this command's own exit code.
         reason = f"{type(error).__name__}: {error}"
         raise StartupError(f"{said} cannot be loaded: {reason}; fix its package") from error
 

@@ -1,7 +1,7 @@
-"""The one way in which text from outside reaches a terminal or a line of a log.
+"""Make text from outside safe for a terminal and for a line of a log. All such text passes here.
 
-A key, an event type, the text of an exception or a header's name is whatever a producer wrote. Escape sequences among
-it would drive the reader's terminal, and line breaks would forge lines.
+A key, an event type, the text of an exception or a header's name is whatever a producer wrote. An
+escape sequence in it would control the reader's terminal, and a line break would forge a line.
 """
 
 import re
@@ -14,7 +14,7 @@ _PRINTABLE = re.compile(r"[ -~]*")
 def printable(text: str) -> str:
     r"""Return the text on one line, with an escape such as `\x1b` for each character that Unicode calls not printable.
 
-    A backslash stays as it is: the result is for people, and cannot be read back.
+    A backslash stays as it is: the result is for people and cannot be read back.
     """
     if _PRINTABLE.fullmatch(text):
         return text
@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Return the text with its line breaks as they are, and each line `printable`."""
+    """Return the text with its line breaks kept, and each line `printable`."""
     if _PRINTABLE_LINES.fullmatch(text):
         return text
     return "\n".join(map(printable, text.split("\n")))

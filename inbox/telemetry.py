@@ -1,4 +1,4 @@
-"""Names of metrics and log events in one place, so that dashboards and alerts do not drift."""
+"""Define the names of metrics and log events in one place, so that dashboards and alerts do not drift."""
 
 import logging
 import math
@@ -53,7 +53,7 @@ PAUSED = Gauge(
     registry=REGISTRY,
 )
 OF_PARTITIONS = frozenset({"dead_letters", "missing_row"})
-"""Reasons of `inbox_paused` that concern some partitions of a sink that does its work otherwise."""
+"""The reasons of `inbox_paused` that concern only some partitions, while the sink works on the others."""
 WORKER_RESTARTS = Counter(
     "inbox_worker_restarts", "Workers started again by `inbox run --workers N`, however they ended.", registry=REGISTRY
 )
@@ -80,12 +80,12 @@ _in_every_line: dict[str, object] = {}
 
 
 def log_with(**fields: object) -> None:
-    """From now on every line of this process has these fields, whatever thread writes it."""
+    """Add these fields to every line that this process logs from now on, on any thread."""
     _in_every_line.update(fields)
 
 
 def hide_in_every_line(hide: Callable[[str], str]) -> None:
-    """Let `hide` take secrets out of every text that is logged from now on."""
+    """Let `hide` remove secrets from every text that is logged from now on."""
     global _hide
     _hide = hide
 
@@ -112,7 +112,7 @@ def _hidden_within(value: object) -> object:
 
 
 def _printable(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """The renderer for people writes texts as they are; the one for JSON escapes them."""
+    """Escape the texts for the renderer for people, which writes texts as they are. The JSON renderer escapes them."""
     return {name: printable(value) if isinstance(value, str) else value for name, value in line.items()}
 
 
@@ -136,18 +136,19 @@ def configure_logging(*, human: bool) -> None:
             *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        # Asked for at each call: whoever replaces sys.stderr is followed, and never written to once closed.
+        # Looked up at each call, so that a replaced sys.stderr is followed and a closed one is never written to.
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
 
 
 def log() -> structlog.typing.FilteringBoundLogger:
+    """Return the logger of this project."""
     return structlog.get_logger()  # type: ignore[no-any-return]
 
 
 class Outage:
-    """Something that is away, told without noise: a line at its start, one for each further reason, one at its end."""
+    """An outage, reported without noise: one line at its start, one for each further reason, one at its end."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -157,7 +158,7 @@ class Outage:
         self._closed = False
 
     def seen(self, failure: TryAgainError) -> None:
-        """It is away, or still is; nothing happens after `close`."""
+        """Record that the service is away, or still is. After `close` this does nothing."""
         if self._closed:
             return
         if self._away is None:
@@ -169,19 +170,19 @@ class Outage:
             tell("waiting", away=failure.away, reason=failure.reason, error=error_text(failure))
 
     def over(self) -> None:
-        """It is back; nothing happens where it never was away."""
+        """Record that the service is back. This does nothing if there was no outage."""
         if self._away is not None:
             seconds = round(self._clock() - self._since, 1)
             log().info("going-on", away=self._away, after_seconds=seconds)
             self.given_up()
 
     def given_up(self) -> None:
-        """Nobody waits for it any more."""
+        """Record that nothing waits for the service any more."""
         self._pause_for(None)
         self._told.clear()
 
     def close(self) -> None:
-        """Whoever waited has ended: what is still heard on the way out is no outage."""
+        """Record that the waiting worker ends: what it still hears while it closes is not an outage."""
         self._closed = True
         self.given_up()
 
@@ -196,13 +197,13 @@ class Outage:
 
 
 class Pauses:
-    """The partitions of a worker that dead letters pause, reported at the start and at the end."""
+    """The partitions of a worker that dead letters pause, reported at the start and at the end of a pause."""
 
     def __init__(self) -> None:
         self.partitions: frozenset[object] = frozenset()
 
     def now(self, partitions: Iterable[object]) -> None:
-        """These are paused now, and no others."""
+        """Record that exactly these partitions are paused now."""
         before, self.partitions = self.partitions, frozenset(partitions)
         if self.partitions == before:
             return

@@ -63,7 +63,7 @@ def make_relay(settings: RelaySettings, *, until_empty: bool, transactional: boo
 
 
 class RelayDesk:
-    """Two connections to the outbox, so that rows are read while others are marked, and all that works on them."""
+    """A pair of connections to the outbox, with all that works on them: rows are read while others are marked."""
 
     def __init__(self, settings: RelaySettings, holder: str, make_producer: MakeProducer) -> None:
         schema = settings.database.schema

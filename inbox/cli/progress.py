@@ -19,7 +19,10 @@ NOTHING_MOVES = "nothing moves yet; see that the sink runs: `inbox status` shows
 
 @contextmanager
 def bar(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr if stderr is a terminal; yield a function that takes the number done and the total."""
+    """Show a bar on stderr if stderr is a terminal.
+
+    Yields a function that takes the number done and the total.
+    """
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return

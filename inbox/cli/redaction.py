@@ -18,7 +18,7 @@ _PASSWORD_OF_URL = re.compile(r"://[^\s:/@]*:([^\s@]*)@")
 _LIBRDKAFKA_QUOTES = re.compile(
     r"((?:Unrecognized|Invalid) sasl\.oauthbearer\.(?:config|extensions)\b).*?(?= \(_\w+\)|\Z)", re.DOTALL
 )
-"""librdkafka's complaint: it quotes the unparsable part of the value, up to the error's name after it."""
+"""A complaint of librdkafka. It quotes the unparsable part of the value, up to the error's name after it."""
 
 _SHORTEST = 4
 _SHORTEST_WORD = 8
@@ -59,11 +59,10 @@ class Secrets:
         return self._hidden(text, self._texts)
 
     def hidden_in_sentence(self, text: str) -> str:
-        """Return the text without the secrets, except those that are also a public name or too
-        short to be secret.
+        """Return the text without the secrets that a sentence can do without.
 
-        A sentence without every word that is a secret would be unreadable if the password is
-        "inbox".
+        A secret that is also a public name, or too short to be secret, stays. A sentence without
+        every word that is a secret would be unreadable if the password is "inbox".
         """
         return self._hidden(text, set(filter(_is_no_word, self._texts - self._public)))
 

@@ -41,8 +41,10 @@ class Work:
         self._line_wanted = line_wanted
 
     def go_on(self, rotation: Rotation) -> None:
-        """Run one worker after the other: changed secrets end one in order, and the next one has
-        the new secrets."""
+        """Run one worker after the other, until one ends by itself or is stopped.
+
+        Changed secrets end a worker in order, and the next one has the new secrets.
+        """
         while True:
             outdated = Event()
             self.once(rotation.settings, partial(_watching, rotation, outdated))

@@ -185,7 +185,7 @@ class GroupConsumer:
     def _complain(self, error: KafkaError, message: Any, taken: Taken) -> None:
         where = _place_of(error, message)
         if where is not None and is_unreadable(error):
-            # What came before it is good, and is kept: the caller of `take` handles that.
+            # The records before it are good and are kept; the caller of `take` stops at the unreadable place.
             taken.unreadable.append(unreadable(error, where, message.offset()))
             return
         what = None if where is None else where.topic if where.partition < 0 else where
@@ -197,7 +197,10 @@ class GroupConsumer:
         self.outage.refused(error, where, failure)
 
     def _on_error(self, error: KafkaError) -> None:
-        """Note librdkafka's own reports, made from within `take`: mostly of a broker that is away for a while."""
+        """Note librdkafka's own reports, made from within `take`.
+
+        Mostly a broker is away, from which librdkafka recovers by itself.
+        """
         self.outage.happened(error)
 
     def _on_statistics(self, text: str) -> None:

@@ -48,7 +48,7 @@ class _End(NamedTuple):
 def find_deadly(
     options: KafkaOptions, places: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], *, batch_bytes: int
 ) -> Deadly | None:
-    """Return a place from which a reader is aborted by librdkafka, or None if all places can be read.
+    """Return the batch at which librdkafka aborts a reader of one of these places, or None if all can be read.
 
     Takes about three seconds at most if nothing is wrong: one child reads from all places.
     """

@@ -91,7 +91,7 @@ class Gaps:
         self._counted: dict[TopicPartition, range] = {}
 
     def require_reason(self, at: TopicPartition, from_offset: int, until_offset: int) -> None:
-        """Return if the log has a reason to hold no committed record at these offsets.
+        """Return only if the log has a reason to hold no committed record at these offsets.
 
         Raises:
             UnreadableError: something there cannot be read, or the log is empty there without a reason.

@@ -45,7 +45,7 @@ _VALUES: Mapping[OutboxPayload, Mapping[str, str]] = {
 
 
 _HEARTBEAT_PREFIX = "__debezium-heartbeat"
-"""Debezium's default of `topic.heartbeat.prefix`. A dot and `topic.prefix` follow it."""
+"""The default of Debezium's `topic.heartbeat.prefix`. A dot and `topic.prefix` follow it."""
 
 
 def heartbeat_topic(options: DatabaseOptions) -> str:
@@ -57,7 +57,7 @@ def capture_of(options: DatabaseOptions) -> Capture:
     """Return the objects that the connector finds in the database.
 
     Raises:
-        As `connector`.
+        StartupError: `[database] url` does not say where the database is.
     """
     return Capture(place_of(options).database, options.schema)
 

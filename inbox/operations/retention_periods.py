@@ -26,8 +26,10 @@ def kept_by_owner(limits: RetentionLimits) -> Kept:
 
 
 def in_effect(limits: RetentionLimits, kept: Kept | None) -> RetentionLimits:
-    """Return the periods by which a round removes. The owner's functions leave what is younger than
-    the owner keeps."""
+    """Return the periods by which a round removes.
+
+    The owner's functions leave what is younger than the owner keeps.
+    """
     if kept is None:
         return limits
     return replace(

@@ -47,7 +47,10 @@ class Stop:
 
 @contextmanager
 def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """Let SIGTERM or SIGINT set `stop`, and a second one end the process immediately with 128 + its number."""
+    """Let SIGTERM or SIGINT set `stop` while the context is entered.
+
+    A second signal ends the process immediately with 128 + its number.
+    """
 
     def on_signal(number: int, _: FrameType | None) -> None:
         if stop.is_set():

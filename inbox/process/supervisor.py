@@ -35,10 +35,10 @@ def worker_command(config: Path | None, properties: Sequence[tuple[str, str]], *
 
 
 def supervise(command: Sequence[str], crew: Crew, gathering: Gathering, stop: Stop, outdated: threading.Event) -> int:
-    """Run the crew's processes until the crew is over, or `stop` was set and all have ended; return
-    the exit code.
+    """Run the crew's processes until the crew is over, and return the exit code.
 
-    Whenever `outdated` is set, all of them are replaced, one after the other.
+    After `stop` is set the crew is over when all processes have ended. Whenever `outdated` is set,
+    all of them are replaced, one after the other.
     """
     return _Supervisor(command, crew, gathering).run(stop, outdated)
 

@@ -39,7 +39,10 @@ class Marks(Protocol):
 
 
 class ExistingTerm:
-    """The state of one term. All of it runs on one thread, and any method may raise TryAgainError."""
+    """The state of one term, forgotten when it ends.
+
+    All of it runs on one thread, and any method may raise TryAgainError.
+    """
 
     def __init__(
         self,

@@ -50,7 +50,7 @@ class Reader:
 
         `known` are the positions of rows that were read and are not marked yet.
         """
-        # The positions are those of now: a row that is marked meanwhile may look unmarked in the snapshot.
+        # Keep the positions as of now: a row marked meanwhile may still look unmarked in the reading's snapshot.
         self._known = known
         self._table.start_reading(
             self._look_back.front, self._look_back.gaps, limit=self._rows_at_once, limit_bytes=room

@@ -67,7 +67,7 @@ class Recorder:
         """Return whether to start a statement now.
 
         It is due for the lease, or for delivered rows: many of them, rows that waited long enough, or any with
-        `at_once`.
+        `at_once`. Rows are only marked with `may_mark`.
         """
         if self._row.is_recording:
             return False

@@ -48,7 +48,10 @@ class Release(LeaseRow, Protocol):
 
 
 class Term:
-    """The state of one term. All of it runs on one thread, and any method may raise TryAgainError."""
+    """The state of one term, forgotten when it ends.
+
+    All of it runs on one thread, and any method may raise TryAgainError.
+    """
 
     def __init__(
         self,
@@ -136,7 +139,7 @@ class Term:
     def _read_on(self, now: float) -> None:
         """Take in the rows that were read, and start to read more.
 
-        Wait for a reading of few rows, so that these rows do not wait for the delivery reports of others.
+        While rows are few, wait for the reading, so that they do not wait for the delivery reports of others.
         """
         reader, outgoing = self._reader, self._outgoing
         if not reader.is_reading:

@@ -200,7 +200,7 @@ def scalar_paths() -> tuple[tuple[str, str], ...]:
 
 
 FILE_ONLY = frozenset({("sink", "retired_routes"), ("sink", "once_compacted"), ("outbox", "columns")})
-"""Settings that are lists or tables, and so are read from the file alone."""
+"""The settings that are lists or tables, and so are read from the file alone."""
 
 
 def _keys(model: type[Section]) -> tuple[str, ...]:

@@ -23,7 +23,11 @@ VALUES: Mapping[str, tuple[str, ...]] = _read()
 
 
 def wrong_value(name: str, value: str) -> str | None:
-    """Return what is expected instead of a value that no client would take, or None if a client may take it."""
+    """Return what is expected instead of a value that no client would take.
+
+    Returns:
+        None if a client may take the value.
+    """
     if name in _IN_A_COMMAND and not _NO_COMMAND.fullmatch(value):
         return "expected letters, digits and . / _ @ : + - alone: librdkafka puts it into a shell command as it is"
     if name not in VALUES:

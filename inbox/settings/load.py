@@ -39,10 +39,10 @@ def load_settings(*, config: Path | None, flags: Mapping[str, str], environ: Map
 def load_relay_settings(
     *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
 ) -> RelaySettings:
-    """Load the configuration of the relay and of the connector, which need `[database]`, `[kafka]`
-    and `[outbox]`.
+    """Load the configuration of the relay and of the connector.
 
-    Everything else in the sources is checked as well.
+    They need `[database]`, `[kafka]` and `[outbox]`. Everything else in the sources is checked as
+    well.
 
     Raises:
         StartupError: as `load_settings`.
@@ -55,8 +55,9 @@ def load_relay_settings(
 def load_any_settings(
     *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
 ) -> Settings | RelaySettings:
-    """Load the configuration of a relay if it has `[outbox]` and neither `[sink]` nor `[[routes]]`,
-    else a sink's.
+    """Load the configuration of a relay or of a sink.
+
+    It is a relay's if it has `[outbox]` and neither `[sink]` nor `[[routes]]`.
 
     Raises:
         StartupError: as `load_settings`.

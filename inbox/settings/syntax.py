@@ -110,7 +110,10 @@ def event_type(value: object) -> str:
 
 
 def column_source(value: object) -> str:
-    """Return the value as the source of a column: a JSON pointer into the value, or a variable of the record."""
+    """Return the value as the source of a column.
+
+    The source is a JSON pointer into the value, or a variable of the record.
+    """
     if isinstance(value, str):
         if value.startswith("$header:") and value != "$header:":
             return value
@@ -126,7 +129,10 @@ def column_source(value: object) -> str:
 
 
 def is_pointer(text: str) -> bool:
-    """Return whether the text is an RFC 6901 pointer to a part of a document (for the whole there is `$value`)."""
+    """Return whether the text is an RFC 6901 pointer to a part of a document.
+
+    The pointer to the whole is not one: for the whole there is `$value`.
+    """
     return _POINTER.fullmatch(text) is not None
 
 

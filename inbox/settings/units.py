@@ -39,8 +39,10 @@ def duration(lowest: str, highest: str) -> Callable[[object], timedelta]:
 
 
 def size(lowest: str, highest: str) -> Callable[[object], int]:
-    """Return a reader of sizes in bytes such as `16 MiB`, `1 GB` or `4096`, between two such texts,
-    both included."""
+    """Return a reader of sizes in bytes such as `16 MiB`, `1 GB` or `4096`.
+
+    Both bounds are such texts, and are included.
+    """
     least, most = _bytes(lowest), _bytes(highest)
 
     def read(value: object) -> int:

@@ -94,8 +94,10 @@ def _unfit(reason: object, value: object, *, secret: bool) -> str:
 
 
 def _key_hint(path: Path) -> str:
-    """Return a hint at the nearest key of the same table, or at the place where a key of this very
-    name belongs."""
+    """Return a hint at the place where a key of this very name belongs.
+
+    If there is none, the hint names the nearest key of the same table.
+    """
     name = str(path[-1])
     inner = (*path[:-1], "table")
     tables: list[Path] = [(section,) for section in keys_at(())] if len(path) == 2 else [inner, path[:2]]

@@ -14,8 +14,7 @@ from inbox.sink.decoder import Places, TopicDecoder
 _AT_MOST_AT_ONCE = 2000
 
 RequireReason = Callable[[TopicPartition, int, int], None]
-"""A function that raises if the log has no reason for a gap between the offsets, or if the brokers do
-not say.
+"""A function that raises if the log has no reason for a gap between two offsets, or if the brokers do not say.
 
 See `inbox.kafka.gaps`.
 """
@@ -71,6 +70,7 @@ class Intake:
         return max(1, min(events, _AT_MOST_AT_ONCE, int(bytes_left / self._mean_bytes)))
 
     def add(self, taken: Taken) -> None:
+        """Add what the consumer took, up to the limits of the batch, and keep the rest back."""
         if edges := self._assignment.edges():
             taken = _up_to(edges, taken)
         for error in taken.unreadable:
@@ -225,6 +225,7 @@ class Intake:
         return decoder
 
     def hand_over(self) -> Batch:
+        """Return the batch, and begin the next one with what was kept back."""
         batch, self.batch = self.batch, Batch()
         self._take_kept_back()
         return batch
@@ -235,6 +236,7 @@ class Intake:
         self.add(kept_back)
 
     def drop(self, partitions: Sequence[TopicPartition]) -> None:
+        """Remove everything of these partitions from the batch and from what was kept back."""
         for partition in partitions:
             self._stopped.pop(partition, None)
         self.batch = self.batch.without(partitions)

@@ -86,9 +86,11 @@ class Assignment:
         self.partitions: dict[TopicPartition, Assigned] = {}
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        """Add partitions that Kafka assigned."""
         self.partitions.update({partition: Assigned() for partition in partitions})
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        """Forget partitions that Kafka revoked."""
         for partition in partitions:
             self.partitions.pop(partition, None)
 
@@ -108,6 +110,7 @@ class Assignment:
                 self._place(each, holding)
 
     def must_look(self) -> bool:
+        """Return whether the ledger must be asked for the owner of a partition."""
         return any(each.phase is Phase.LOOKING for each in self.partitions.values())
 
     def looked(self, holdings: Iterable[Holding], now: float, *, idle: bool) -> list[TopicPartition]:
@@ -139,6 +142,7 @@ class Assignment:
         return [(partition, each.settled, each.leader_epoch) for partition, each in placing]
 
     def placed(self, partition: TopicPartition) -> None:
+        """Record that the consumer is at the partition's offset, so that records may be taken."""
         self.partitions[partition].phase = Phase.ACTIVE
 
     def active(self, partition: tuple[str, int]) -> Assigned | None:
@@ -206,6 +210,7 @@ class Assignment:
         return self._in(Phase.PAUSED)
 
     def all_active(self) -> list[TopicPartition]:
+        """Return the partitions whose records may be taken."""
         return self._in(Phase.ACTIVE)
 
     def settled_offsets(self) -> dict[TopicPartition, int]:
@@ -213,6 +218,7 @@ class Assignment:
         return {partition: self.partitions[partition].settled for partition in self.all_active()}
 
     def settled(self, partition: TopicPartition, after: int) -> None:
+        """Record that the partition is settled up to, not including, `after`."""
         if (each := self.partitions.get(partition)) is not None:
             each.settled = max(each.settled, after) if each.phase is Phase.ACTIVE else each.settled
             each.takeovers = 0

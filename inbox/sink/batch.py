@@ -65,16 +65,19 @@ class Batch:
 
     @property
     def records(self) -> int:
+        """Return the number of records in the batch."""
         return sum(part.records for part in self.slices.values())
 
     @property
     def bytes(self) -> int:
+        """Return the size of the batch's records in bytes."""
         return sum(part.bytes for part in self.slices.values())
 
     def __bool__(self) -> bool:
         return bool(self.slices)
 
     def without(self, partitions: Sequence[TopicPartition]) -> "Batch":
+        """Return the batch without these partitions."""
         kept = {address: each for address, each in self.slices.items() if address not in partitions}
         return Batch(kept)
 
@@ -103,6 +106,7 @@ class Column:
         return len(self.ids)
 
     def append(self, part: Slice, events: RouteEvents) -> None:
+        """Append the events of one partition."""
         start = len(self.ids)
         self.ids += events.ids
         self.types += events.types
@@ -121,6 +125,7 @@ class Column:
         return forced
 
     def only(self, places: Sequence[int]) -> "Column":
+        """Return a column of the events at these indexes, without their `refused` and `tries`."""
         return Column(
             [self.ids[p] for p in places],
             [self.types[p] for p in places],

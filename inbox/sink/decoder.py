@@ -1,4 +1,4 @@
-"""From records to a batch: which route takes which event, under which identity."""
+"""Decode records into events: which route takes which event, and with which id."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -20,20 +20,21 @@ _TOMBSTONE = EventError(
     "a tombstone (null value), which this route does not expect; set [routes.table] tombstones to delete or ignore"
 )
 
-# Kafka does not forbid a header name that is not valid UTF-8. confluent-kafka then returns with an exception set, which
-# surfaces as a SystemError; called by the interpreter once it has specialized the call, only somewhere later.
+# Kafka allows a header name that is not valid UTF-8. confluent-kafka then returns with an exception set. This
+# surfaces as a SystemError if the call is made as here. If the interpreter has specialized the call, it surfaces
+# only later, somewhere else.
 _headers_of: Callable[[Record], list[Header] | None] = methodcaller("headers")
 _UNREADABLE_HEADERS = EventError(
     "a header's name is not valid UTF-8, so that none of the record's headers can be read; fix its producer"
 )
 
 _HEADER_BYTES = 200
-"""What Python keeps for a header, its name and its value apart: a record may have 100,000 that are empty."""
+"""The bytes that Python needs for a header beside its name and value: a record may have 100,000 empty ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """One route, compiled for one topic."""
+    """A route, compiled for one topic."""
 
     name: str
     identify: Identify
@@ -45,13 +46,13 @@ class _Reader:
 
 
 Places = Sequence[tuple[_Reader, RouteEvents]]
-"""The routes of a topic, each with the events that it has so far."""
+"""The routes of a topic, each with its events so far."""
 
 
 class TopicDecoder:
-    """Sorts the records of one topic into the columns of its routes.
+    """A decoder that sorts the records of one topic into the columns of its routes.
 
-    An event of more than `largest_event` bytes is refused, and cut down to what may be kept of it.
+    An event of more than `largest_event` bytes is refused, and only its small parts are kept.
     """
 
     def __init__(
@@ -65,23 +66,23 @@ class TopicDecoder:
         self._needs_document = any(reader.type_needs_document or reader.id_needs_document for reader in self._readers)
 
     def of(self, topic_id: UUID | None) -> "TopicDecoder":
-        """One for another topic of the same name."""
+        """Return a decoder for another topic of the same name."""
         return TopicDecoder(self._topic, topic_id, self._routes, largest_event=self._largest_event)
 
     def new_columns(self) -> dict[str, RouteEvents]:
-        """By route, in the order in which `add` wants them."""
+        """Return empty columns by route, in the order that `add` expects."""
         return {reader.name: RouteEvents() for reader in self._readers}
 
     def places(self, columns: Iterable[RouteEvents]) -> Places:
-        """Return where `put` puts records: what `add` looks up for each record by itself."""
+        """Return where `put` puts records. `add` looks this up for each record."""
         return list(zip(self._readers, columns, strict=True))
 
     def add(self, record: Record, columns: Iterable[RouteEvents]) -> int:
-        """Give the record to every route that matches it, and return how many bytes of it are kept."""
+        """Give the record to every route that matches it, and return how many of its bytes are kept."""
         return self.put(record, self.places(columns))
 
     def put(self, record: Record, places: Places) -> int:
-        """As `add`."""
+        """Give the record to every route that matches it, like `add`, and return how many of its bytes are kept."""
         size = len(record.value() or b"") + len(record.key() or b"")
         try:
             headers = _headers_of(record) or []
@@ -100,9 +101,9 @@ class TopicDecoder:
         return size
 
     def _put_cut(self, record: Record, headers: list[Header], places: Places) -> int:
-        """Refuse a record that is too large, on every route whose types it may have."""
+        """Refuse a record that is too large, on every route whose types it may have; return the bytes kept."""
         kept, error = cut(record, headers, _size_of(headers), self._largest_event)
-        # A type or an id may be in one that is kept, or in none.
+        # The type or the id may be in a small header.
         small = [each for each in headers if _size_of([each]) <= self._largest_event // 2]
         for reader, events in places:
             _give(reader, events, kept, small, error)
@@ -117,7 +118,7 @@ class TopicDecoder:
 
 
 class _WithoutHeaders:
-    """A record as far as it can be read."""
+    """A record whose headers cannot be read; its other parts can."""
 
     def __init__(self, record: Record) -> None:
         self.topic, self.partition, self.offset = record.topic, record.partition, record.offset
@@ -136,7 +137,7 @@ def _size_of(headers: Sequence[Header]) -> int:
 
 
 def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:
-    """Add the record to the events of a route; `document` is its value, decoded, or why it cannot be."""
+    """Add the record to the events of a route; `document` is the decoded value, or the error of decoding it."""
     event_id, event_type, refusal = NO_ID, None, None
     try:
         if reader.type_needs_document and isinstance(document, EventError):
@@ -165,7 +166,7 @@ def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[He
 
 
 def _document(record: Record) -> Any:
-    """The decoded value, None for a tombstone, or the error that every route which needs it will meet."""
+    """Return the decoded value, None for a tombstone, or the error for every route that needs the value."""
     value = record.value()
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""From a record to the identity and the type of its event: pure, once per record and route."""
+"""Read the id and the type of an event from its record. No I/O; called once for each record and route."""
 
 import re
 from binascii import Error as NoHex
@@ -21,7 +21,7 @@ _INDEX = re.compile("0|[1-9][0-9]*")
 
 
 def as_id(text: str, namespace: bytes) -> bytes:
-    """16 bytes: a UUID (RFC 9562, section 4) as it is, other text as its uuid5 in `namespace`.
+    """Return an id as 16 bytes: a UUID (RFC 9562, section 4) as it is, other text as its uuid5 in `namespace`.
 
     Raises:
         EventError: the text is empty.
@@ -32,7 +32,7 @@ def as_id(text: str, namespace: bytes) -> bytes:
 
 
 def _uuid_in(text: bytes) -> bytes | None:
-    """What a UUID is written as; None for other text. Of bytes, so that most ids are never decoded."""
+    """Return the 16 bytes of a UUID in text form, or None. It takes bytes, so that most ids are never decoded."""
     if len(text) != _UUID_LENGTH or not text[8] == text[13] == text[18] == text[23] == _DASH:
         return None
     try:
@@ -43,7 +43,7 @@ def _uuid_in(text: bytes) -> bytes | None:
 
 
 def uuid5_bytes(namespace: bytes, text: str) -> bytes:
-    """As `uuid.uuid5`, without its object: called once per event."""
+    """Return the bytes of `uuid.uuid5` without creating its object, because it is called once for each event."""
     digest = bytearray(sha1(namespace + text.encode(), usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
@@ -51,11 +51,12 @@ def uuid5_bytes(namespace: bytes, text: str) -> bytes:
 
 
 def namespace_of(source: str) -> bytes:
+    """Return the uuid5 namespace of a topic or another source of ids."""
     return uuid5(NAMESPACE_URL, "kafka-inbox:" + source).bytes
 
 
 def identifier(rule: str, topic: str, topic_id: UUID | None) -> Identify:
-    """The function that finds the event id of a record of `topic` by the route's rule."""
+    """Return the function that finds the event id of a record of `topic` by the route's rule."""
     namespace = namespace_of(topic)
     kind, _, rest = rule.partition(":")
     if kind == "header":
@@ -74,7 +75,7 @@ def identifier(rule: str, topic: str, topic_id: UUID | None) -> Identify:
 
 
 def type_reader(rule: str | None) -> ReadType:
-    """The function that finds the event type; None where there is none."""
+    """Return the function that finds the event type, or returns None if there is none."""
     if rule is None:
         return lambda headers, document: None
     kind, _, rest = rule.partition(":")
@@ -85,15 +86,17 @@ def type_reader(rule: str | None) -> ReadType:
 
 
 def needs_document(rule: str | None) -> bool:
+    """Return whether the rule reads the event's value."""
     return rule is not None and rule.startswith("value:")
 
 
 def pointer_steps(pointer: str) -> tuple[str, ...]:
+    """Return the unescaped steps of a JSON pointer (RFC 6901)."""
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
 
 
 def look_up(document: Any, path: Sequence[str]) -> Any:
-    """What a JSON pointer finds (RFC 6901); None where it finds nothing."""
+    """Return what a JSON pointer (RFC 6901) finds, or None."""
     found = document
     for step in path:
         if isinstance(found, dict):
@@ -158,7 +161,10 @@ def _text_at(document: Any, path: Sequence[str], pointer: str) -> str:
 
 
 def _type_at(document: Any, path: Sequence[str]) -> str | None:
-    """A text as it is, a boolean and a whole number that is not too long as JSON writes them; anything else is none."""
+    """Return a text as it is, and a boolean or a whole number as JSON writes it; otherwise None.
+
+    A whole number with too many digits gives None as well.
+    """
     found = look_up(document, path)
     if isinstance(found, bool):
         return "true" if found else "false"
@@ -168,12 +174,16 @@ def _type_at(document: Any, path: Sequence[str]) -> str | None:
 
 
 def _coordinates(namespace: bytes, topic_id: UUID | None) -> Callable[[Record], bytes]:
-    """With the topic's id, so that a topic deleted and made again does not repeat its ids."""
+    """Return the function that makes ids of coordinates.
+
+    The ids contain the topic's id, so that a topic that was deleted and created again does not
+    repeat them.
+    """
     prefix = f"{topic_id}:" if topic_id else ""
     return lambda record: uuid5_bytes(namespace, prefix + address_of(record))
 
 
 def coordinates_id(at: TopicPartition, topic_id: UUID | None, offset: int) -> bytes:
-    """The id that a record there has where coordinates are ids."""
+    """Return the id of the record at these coordinates, under the rule `coordinates`."""
     prefix = f"{topic_id}:" if topic_id else ""
     return uuid5_bytes(namespace_of(at.topic), prefix + address(*at, offset))

@@ -1,4 +1,4 @@
-"""A route: the named way from topics to one handler or one table."""
+"""Describe a route: the named path from topics to one handler or one table."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,17 +9,19 @@ from inbox.store.options import TableTarget
 
 @dataclass(frozen=True, kw_only=True)
 class HandlerTarget:
-    """A name in the entry-point group `inbox.handlers`."""
+    """A handler by its name in the entry-point group `inbox.handlers`."""
 
     entry_point: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One `[[routes]]` entry.
+    """A `[[routes]]` entry of the configuration.
 
-    `event_id` is `auto`, `header:NAME`, `key`, `value:/json/pointer` or `coordinates`; `event_type` is
-    `header:NAME` or `value:/json/pointer`, and None where no type is read. `types` empty: every type.
+    Attributes:
+        event_id: `auto`, `header:NAME`, `key`, `value:/json/pointer` or `coordinates`.
+        event_type: `header:NAME` or `value:/json/pointer`, or None if no type is read.
+        types: the types that the route takes; empty for every type.
     """
 
     name: str
@@ -32,7 +34,7 @@ class Route:
 
 
 class StartPoint(StrEnum):
-    """Where a partition seen for the first time starts."""
+    """The place where a partition starts that is seen for the first time."""
 
     EARLIEST = "earliest"
     LATEST = "latest"
@@ -42,9 +44,13 @@ class StartPoint(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SinkOptions:
-    """`[sink]`: `start` is a StartPoint or an aware datetime; `retired_routes` were here once and may go.
+    """The `[sink]` table of the configuration.
 
-    Topics that are `once_compacted` have gaps that no setting of theirs explains any more.
+    Attributes:
+        start: a StartPoint or an aware datetime.
+        batch_bytes, largest_event: sizes in bytes.
+        retired_routes: routes that were configured before and may be removed.
+        once_compacted: topics with gaps that none of their current settings explains.
     """
 
     name: str

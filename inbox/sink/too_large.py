@@ -1,4 +1,4 @@
-"""Events that are larger than a batch may hold: parked without what makes them large, which the log alone has."""
+"""Cut events that are larger than a batch may hold: they are parked, and only the log keeps their large parts."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from inbox.store.inbox.dead_letters import EventTooLargeError
 
 @dataclass(frozen=True, slots=True)
 class CutRecord:
-    """A record without what was too large, and without its `Message`, which would keep that in memory."""
+    """A record without its large parts. It does not keep its `Message`, which would hold them in memory."""
 
     at: tuple[str, int, int]
     kept_key: bytes | None
@@ -18,40 +18,40 @@ class CutRecord:
     epoch: int | None
 
     def topic(self) -> str:
-        """As a `Message` has it."""
+        """Return the topic, like a `Message`."""
         return self.at[0]
 
     def partition(self) -> int:
-        """As a `Message` has it."""
+        """Return the partition, like a `Message`."""
         return self.at[1]
 
     def offset(self) -> int:
-        """As a `Message` has it."""
+        """Return the offset, like a `Message`."""
         return self.at[2]
 
     def key(self) -> bytes | None:
-        """None also for a key that is too large."""
+        """Return the key, or None if there is none or it is too large."""
         return self.kept_key
 
     def value(self) -> bytes | None:
-        """Empty unless it was null, so that nothing takes the record for a tombstone."""
+        """Return empty bytes, or None if the value was null, so that only a real tombstone is taken for one."""
         return self.kept_value
 
     def headers(self) -> list[Header] | None:
-        """None also for headers that are too large."""
+        """Return the headers, or None if there are none or they are too large."""
         return self.kept_headers or None
 
     def timestamp(self) -> tuple[int, int]:
-        """As a `Message` has it."""
+        """Return the timestamp's type and milliseconds, like a `Message`."""
         return self.time
 
     def leader_epoch(self) -> int | None:
-        """As a `Message` has it."""
+        """Return the leader epoch, like a `Message`."""
         return self.epoch
 
 
 def cut(record: Record, headers: list[Header], header_bytes: int, largest: int) -> tuple[CutRecord, EventTooLargeError]:
-    """Return what is kept of a record that is larger than `largest`, and why the event is parked."""
+    """Return what is kept of a record of more than `largest` bytes, and the error under which it is parked."""
     key, value = record.key(), record.value()
     sizes = {"key": len(key or b""), "value": len(value or b""), "headers": header_bytes}
     gone = ["value"] if value is not None else []

@@ -253,8 +253,9 @@ class Worker:
         self._retry = Settle(rest) if rest else None
 
     def _halt_if_all_else_is_settled(self) -> None:
-        """Stop at an event that failed under `order = "halt"`, once all before it and the rest of its
-        batch is settled.
+        """Stop at an event that failed under `order = "halt"`, once everything else is settled.
+
+        Everything else is what lies before the event, and the rest of its batch.
         """
         if self._halt is None or self._retry is not None:
             return
@@ -302,9 +303,7 @@ class Worker:
         return bool(self._unproven)
 
     def _tell_outage(self, error: TryAgainError) -> None:
-        """Report an outage. The consumer reports those of Kafka, because it sees most of them, so that
-        one outage is not two.
-        """
+        """Report an outage. The consumer reports those of Kafka, because it sees most of them: one outage, not two."""
         if error.away == "kafka":
             self._consumer.outage.unanswered(error)
         else:

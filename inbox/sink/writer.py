@@ -1,4 +1,4 @@
-"""The thread that speaks to the database, one job at a time, while the other one polls Kafka."""
+"""Run the thread that talks to the database, one job at a time, while the other thread polls Kafka."""
 
 import sys
 import threading
@@ -18,21 +18,24 @@ _SWITCH_SECONDS = 0.0005
 
 @dataclass(frozen=True)
 class Acquire:
-    """Become the owner of partitions."""
+    """A job: become the owner of partitions."""
 
     partitions: Sequence[TopicPartition]
 
 
 @dataclass(frozen=True)
 class Look:
-    """Read the ledger rows of the topics."""
+    """A job: read the ledger rows of the topics."""
 
     topics: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Settle:
-    """Settle a batch; `doubtful`: an earlier try may have been committed, so ask the ledger first."""
+    """A job: settle a batch.
+
+    `doubtful` means that an earlier try may have been committed, so that the ledger is asked first.
+    """
 
     batch: Batch
     doubtful: bool = False
@@ -44,7 +47,7 @@ Answer = list[Holding] | SettledBatch
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: its answer, or why there is none."""
+    """The outcome of a job: its answer, or the error that prevented one."""
 
     job: Job
     answer: Answer | None = None
@@ -52,12 +55,12 @@ class Outcome:
 
 
 class Desk(Protocol):
-    """What carries the jobs out on one connection: `inbox.sink.settle.settler.Settler`."""
+    """The interface that carries out the jobs on one connection: `inbox.sink.settle.settler.Settler`."""
 
     def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]: ...
     def look(self, topics: Sequence[str]) -> list[Holding]: ...
     def settle(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
-        """Calls `under_way` once the database has work to do that outlasts what the client has."""
+        """Settle the batch; call `under_way` once the database has more work left than the client."""
         ...
 
     def resolve(self, batch: Batch) -> SettledBatch | None: ...
@@ -65,9 +68,9 @@ class Desk(Protocol):
 
 
 class Writer:
-    """Runs jobs on a thread of its own; after an outage it opens a new desk.
+    """A runner of jobs on its own thread. After an outage it opens a new desk.
 
-    `open_desk` connects, and raises TryAgainError while that does not work.
+    `open_desk` connects to the database, and raises TryAgainError while that fails.
     """
 
     def __init__(self, open_desk: Callable[[], Desk]) -> None:
@@ -81,29 +84,31 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
 
     def start(self) -> None:
-        # The polling thread is busy with Python; a writer that has PostgreSQL's answer must not wait the
-        # interpreter's usual 5 ms for its turn, ten times a batch.
+        """Start the thread, and let the interpreter switch threads more often."""
+        # The polling thread is busy with Python. When PostgreSQL answers, the writer must not wait for its turn
+        # as long as the interpreter's default of 5 ms, ten times a batch.
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._thread.start()
 
     @property
     def busy(self) -> bool:
+        """Return whether a job was submitted whose outcome is not collected yet."""
         return self._job is not None
 
     def submit(self, job: Job) -> None:
-        """Only while not busy."""
+        """Hand the writer a job. Call it only while the writer is not busy."""
         with self._wake:
             self._job = job
             self._under_way = False
             self._wake.notify_all()
 
     def wait(self, seconds: float) -> None:
-        """Until the job at hand has an outcome, at most that long."""
+        """Wait until the current job has an outcome, for at most this many seconds."""
         with self._wake:
             self._wake.wait_for(lambda: self._outcome is not None or self._job is None, timeout=seconds)
 
     def give_way(self, seconds: float) -> None:
-        """Until the database is at work on the job at hand, or that has an outcome, at most that long.
+        """Wait until the database works on the current job or the job has an outcome, for at most this many seconds.
 
         Two busy threads of one interpreter take turns, and until then the database waits for both.
         """
@@ -111,7 +116,7 @@ class Writer:
             self._wake.wait_for(lambda: self._under_way or self._outcome is not None, timeout=seconds)
 
     def collect(self) -> Outcome | None:
-        """The outcome of the job at hand, once; afterwards the writer is free."""
+        """Return the outcome of the current job once, or None. Afterwards the writer is free."""
         with self._wake:
             outcome, self._outcome = self._outcome, None
             if outcome is not None:
@@ -119,6 +124,7 @@ class Writer:
         return outcome
 
     def close(self, *, wait_seconds: float) -> None:
+        """Let the thread end after its current job, and wait for it for at most this many seconds."""
         with self._wake:
             self._closing = True
             self._wake.notify_all()
@@ -130,13 +136,13 @@ class Writer:
         self._drop_desk()
 
     def _has_job(self) -> bool:
-        """Waits for it; False at the end."""
+        """Wait for a job; return False at the end."""
         with self._wake:
             self._wake.wait_for(lambda: self._closing or (self._job is not None and self._outcome is None))
             return not self._closing
 
     def _work(self) -> None:
-        """Keeps nothing of the job: whose last reference goes has to free a batch of records."""
+        """Carry out the job and keep no reference to it: freeing a batch of records is left to the polling thread."""
         assert self._job is not None  # noqa: S101 - `_has_job` says so, mypy cannot see it
         outcome = self._carry_out(self._job)
         with self._wake:
@@ -156,7 +162,7 @@ class Writer:
             self._drop_desk()
             return Outcome(job, error=error)
         except EventError as error:
-            # Events that fail are parked by the desk, so a statement of the sink's own was refused.
+            # The desk parks events that fail, so this error means that a statement of the sink's own was refused.
             self._drop_desk()
             text = f"a statement of the sink itself was refused: {error}; see what its schema or its role lacks"
             refused = TryAgainError(text, away="database", reason="statement", alert=True)

@@ -1,4 +1,4 @@
-"""What the store needs to know from the configuration."""
+"""The parts of the configuration that the store needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from pydantic import SecretStr
 class DatabaseOptions:
     """`[database]`: the libpq URL, the schema of the inbox's own tables, how long to wait at the start (seconds).
 
-    `takeover_timeout_seconds`: how long a new owner of a partition lets the transaction of the one before continue
-    before it ends that session; 0 for never. `statement_timeout_seconds`: after how long the server cancels a
-    statement; 0 for never, None for what the role or the URL says.
+    `takeover_timeout_seconds`: how long a new owner of a partition lets its predecessor's
+    transaction continue before it ends that session; 0 for never. `statement_timeout_seconds`:
+    after how long the server cancels a statement; 0 for never, None for the value of the role or
+    the URL.
     """
 
     url: SecretStr
@@ -31,7 +32,7 @@ class OutboxPayload(StrEnum):
 
 
 class RelayKind(StrEnum):
-    """Who publishes the outbox."""
+    """The publisher of the outbox."""
 
     INBOX = "inbox"
     DEBEZIUM = "debezium"
@@ -39,7 +40,7 @@ class RelayKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingColumns:
-    """`[outbox.columns]`: what the columns of a table of the user's are called; None: it has none such."""
+    """The names of the columns in a table of the user's (`[outbox.columns]`); None where it has no such column."""
 
     event_id: str = "event_id"
     type: str = "type"
@@ -54,7 +55,10 @@ class ExistingColumns:
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingOutbox:
-    """A table of the user's that is relayed as it is. `topic` is that of all its events; None where a column has it."""
+    """A table of the user's that is relayed as it is.
+
+    `topic` is that of all its events; None where a column holds it.
+    """
 
     table: str
     topic: str | None
@@ -63,9 +67,9 @@ class ExistingOutbox:
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxOptions:
-    """`[outbox]`: the type of its `payload` column, who publishes it, and under which id where in transactions.
+    """`[outbox]`: the type of the `payload` column, the publisher, and the relay's transactional id.
 
-    `existing` is None where the outbox is the one that `inbox migrate` makes.
+    `existing` is None where the outbox is the one that `inbox migrate` creates.
     """
 
     payload: OutboxPayload = OutboxPayload.JSON
@@ -75,7 +79,7 @@ class OutboxOptions:
 
 
 class TableMode(StrEnum):
-    """How a table route writes: see "Table modes" in the contract."""
+    """The way in which a table route writes: see "Table modes" in the contract."""
 
     APPEND = "append"
     INSERT = "insert"
@@ -84,7 +88,7 @@ class TableMode(StrEnum):
 
 
 class Tombstones(StrEnum):
-    """What a table route does with a record whose value is null."""
+    """The treatment of a record whose value is null, by a table route."""
 
     DELETE = "delete"
     IGNORE = "ignore"

@@ -1,4 +1,4 @@
-"""A way to the database that swallows packets: no answer, no reset, as when a firewall or a host is gone."""
+"""A way to the database that can swallow packets: no answer, no reset, as when a firewall or a host is gone."""
 
 import ctypes
 import select
@@ -13,11 +13,11 @@ from tests.support.databases import by_way_of
 
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
-"""One instruction of classic BPF: return 0, keep nothing (Linux, Documentation/networking/filter.rst)."""
+"""A program of one classic BPF instruction: return 0, keep nothing (Linux, Documentation/networking/filter.rst)."""
 
 
 class Blackhole:
-    """Passes connections through until `open`; from then on not even the kernel acknowledges a byte of them."""
+    """A proxy that passes connections through until `open`; then not even the kernel acknowledges a byte."""
 
     def __init__(self, database_url: str) -> None:
         parts = urlsplit(database_url)
@@ -28,12 +28,15 @@ class Blackhole:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
     def open(self) -> None:
-        """Everything that comes, new connections too, vanishes."""
+        """Let everything that arrives vanish, new connections too."""
         for end in [self._listener, *(client for client, _ in self._pairs)]:
             _swallow(end)
 
     def shut(self) -> None:
-        """New connections pass; the swallowed ones stay dead, and the server sees their end, as by its keepalives."""
+        """Let new connections pass.
+
+        The swallowed ones stay dead, and the server sees their end, as its keepalives would show it.
+        """
         self._listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
         for _, server in self._pairs:
             _end(server)
@@ -71,7 +74,7 @@ def _pass(client: socket.socket, server: socket.socket) -> None:
             for source in select.select([client, server], [], [])[0]:
                 data = source.recv(65536)
                 if not data:
-                    # The client of a swallowed connection is not told: that is the point.
+                    # The client of a swallowed connection must not notice: that is the point.
                     _end(server)
                     return
                 other[source].sendall(data)

@@ -1,4 +1,4 @@
-"""Certificates for the servers and clients of a test, of an authority of its own."""
+"""Issue certificates for the servers and clients of a test, from an authority of its own."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ class Certificate:
         return self.key + self.chain
 
     def write(self, directory: Path, name: str) -> tuple[Path, Path]:
-        """The files of chain and key; libpq wants the key to be its owner's alone."""
+        """Write the files of chain and key; libpq requires that only the owner can read the key."""
         chain, key = directory / f"{name}.crt", directory / f"{name}.key"
         chain.write_bytes(self.chain)
         key.touch(mode=0o600)
@@ -31,7 +31,7 @@ class Certificate:
 
 
 class Authority:
-    """Whoever trusts `certificate` trusts what this one issues."""
+    """An authority: a program that trusts `certificate` trusts the certificates issued here."""
 
     def __init__(self) -> None:
         self._ca = trustme.CA()
@@ -41,7 +41,7 @@ class Authority:
         return self._ca.cert_pem.bytes()
 
     def for_server(self, *names: str, expired: bool = False) -> Certificate:
-        """For these host names and addresses."""
+        """Issue a certificate for these host names and addresses."""
         begin = YESTERDAY - timedelta(days=30) if expired else None
         return _certificate(self._ca.issue_cert(*names, not_before=begin, not_after=YESTERDAY if expired else None))
 

@@ -1,4 +1,4 @@
-"""A real Kafka Connect, for connectors that the project is held against: jars from Maven, one worker."""
+"""A real Kafka Connect, for the connectors that the project is compared with: jars from Maven, one worker."""
 
 import json
 import urllib.error
@@ -15,8 +15,8 @@ from inbox.dev.ports import LOOPBACK, free_port
 from tests.jars import pins
 from tests.support.waiting import eventually
 
-# 4.2 is the first whose JSON converter takes the schema from its configuration (KIP-1054). Before, every record has to
-# carry it, in an envelope that is three times as large as the event.
+# 4.2 is the first version whose JSON converter takes the schema from its configuration (KIP-1054). Before, every
+# record has to carry the schema, in an envelope that is three times as large as the event.
 _JACKSON = "2.19.2"
 CONNECT = JarSet(
     "Apache Kafka Connect 4.2.0",
@@ -44,10 +44,11 @@ _START_WITHIN_SECONDS = 90.0
 
 
 class ConnectWorker:
-    """One worker of Kafka Connect with one plugin; ends with this process.
+    """A worker of Kafka Connect with one plugin; it ends with this process.
 
-    `settings` are the worker's own. With `connector` it is a standalone worker that runs this one, otherwise a
-    distributed one, which is told over its REST interface. `environment` is what its `${env:...}` find.
+    `settings` are the worker's own. With `connector` it is a standalone worker that runs this one connector,
+    otherwise a distributed one, which gets its connectors over its REST interface. `environment` holds the
+    variables that its `${env:...}` reads.
     """
 
     def __init__(
@@ -75,18 +76,18 @@ class ConnectWorker:
         (directory / "worker.properties").write_text(as_properties(worker))
 
     def start(self) -> int:
-        """The JVM's process id."""
+        """Start the worker, and return the JVM's process id."""
         mode = "ConnectStandalone" if len(self._files) > 1 else "ConnectDistributed"
         command = [str(java()), self._heap, *QUIET, "-Dlog4j2.configurationFile=log4j2.properties"]
         command += ["-cp", ":".join(map(str, self._jars)), f"org.apache.kafka.connect.cli.{mode}", *self._files]
         return self._process.start(["env", *(f"{name}={value}" for name, value in self._environment.items()), *command])
 
     def kill(self) -> None:
-        """SIGKILL; `start` starts the same worker again."""
+        """Send SIGKILL; `start` starts the same worker again."""
         self._process.kill()
 
     def stop(self) -> None:
-        """SIGTERM, on which a worker stores its offsets."""
+        """Send SIGTERM, on which a worker stores its offsets."""
         self._process.stop(within=30)
 
     def close(self) -> None:
@@ -96,7 +97,7 @@ class ConnectWorker:
         return self._process.log.read_text(errors="replace")
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
-        """The answer of the REST interface; None while it does not answer or is busy."""
+        """Return the answer of the REST interface; None while it does not answer or is busy."""
         request = urllib.request.Request(  # noqa: S310 - our own worker
             self.rest + path,
             method=method,
@@ -114,7 +115,7 @@ class ConnectWorker:
             return None
 
     def run(self, name: str, config: Mapping[str, str]) -> None:
-        """Gives a distributed worker a connector, and returns when its task runs."""
+        """Give a distributed worker a connector, and return when the connector's task runs."""
         eventually(
             lambda: self.ask("PUT", f"/connectors/{name}/config", config),
             within=_START_WITHIN_SECONDS,
@@ -135,6 +136,6 @@ class ConnectWorker:
 def _install(plugin: JarSet, directory: Path) -> None:
     directory.mkdir(parents=True)
     for jar in downloaded(plugin, print):
-        # Jackson finds its modules as services, which fails where worker and plugin have each their own.
+        # Jackson finds its modules as services, which fails if worker and plugin each have their own Jackson.
         if not jar.name.startswith("jackson-"):
             (directory / jar.name).symlink_to(jar)

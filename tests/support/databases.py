@@ -1,4 +1,4 @@
-"""Databases for tests: made from a template, each for one test."""
+"""Create databases for tests from a template, each for one test."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -11,14 +11,14 @@ from tests.support.kafka_topics import unique_name
 
 
 def with_database(url: str, name: str) -> str:
-    """The same server's URL for another database."""
+    """Return the same server's URL for another database."""
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
 def create_database(server_url: str, name: str, *, template: str | None = None) -> str:
-    """Creates a database and returns its URL.
+    """Create a database and return its URL.
 
-    With `template` as a copy of that one, to which nobody may be connected.
+    With `template` it is a copy of that database, to which nobody may be connected.
     """
     statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
     if template is not None:
@@ -29,15 +29,15 @@ def create_database(server_url: str, name: str, *, template: str | None = None) 
 
 
 def drop_database(server_url: str, name: str) -> None:
-    """Drops a database with all connections to it."""
+    """Drop a database with all connections to it."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 class Copies:
-    """Copies of one database: the next is made, and the last is dropped, while a test runs.
+    """A supply of copies of one database: while a test runs, the next is created and the last is dropped.
 
-    Each takes the server a tenth of a second or more, most of it writing, and hundreds of tests want one.
+    Each copy takes the server a tenth of a second or more, most of it writing, and hundreds of tests need one.
     """
 
     def __init__(self, server_url: str, template: str) -> None:
@@ -48,16 +48,16 @@ class Copies:
         self._dropped: list[Future[None]] = []
 
     def take(self) -> str:
-        """The name of a copy."""
+        """Return the name of a copy."""
         taken, self._next = self._next, self._thread.submit(self._make)
         return taken.result()
 
     def give_back(self, name: str) -> None:
-        """Nobody needs it any more."""
+        """Return a copy that no test needs any more."""
         self._dropped.append(self._thread.submit(drop_database, self._server_url, name))
 
     def close(self) -> None:
-        """Drops what is left; raises what went wrong with any."""
+        """Drop the remaining copies; raise the error of any that failed."""
         self.give_back(self._next.result())
         self._thread.shutdown()
         for dropped in self._dropped:
@@ -70,7 +70,7 @@ class Copies:
 
 
 def by_way_of(database_url: str, port: int) -> str:
-    """The same database, reached through what listens at that port of this machine."""
+    """Return the URL of the same database, reached through a listener at that port of this machine."""
     parts = urlsplit(database_url)
     login = parts.netloc.rpartition("@")[0]
     return parts._replace(netloc=f"{login}@{LOOPBACK}:{port}").geturl()

@@ -1,7 +1,8 @@
-"""The servers of one test run, and the database that each test's own is copied from.
+"""Share the servers of one test run, and the database that each test's own is copied from.
 
-With `-n` the tests run in several processes. The process that started those keeps the servers, and starts them once the
-first of the others asks: so they are the same for all, they outlive whoever asked, and unit tests never start them.
+With `-n` the tests run in several processes. The process that started those keeps the servers, and starts the servers
+once the first of the others asks. So they are the same for all, they outlive the process that asked, and unit tests
+never start them.
 """
 
 import tempfile
@@ -27,20 +28,20 @@ _WAITING_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Ground:
-    """What every test may stand on: two servers, and the name of a database that is only copied."""
+    """The common ground of every test: two servers, and the name of a database that is only copied."""
 
     servers: backends.Servers
     template: str
 
 
 def prepare_template(url: str) -> None:
-    """Brings the template database to the state that each test's database starts from."""
+    """Bring the template database to the state that each test's database starts from."""
     migrate(DatabaseOptions(url=SecretStr(url)))
 
 
 @contextmanager
 def laid(say: Callable[[str], None]) -> Iterator[Ground]:
-    """Started servers and a migrated template, for as long as the context lasts. Raises StartupError."""
+    """Provide started servers and a migrated template while the context lasts. Raises StartupError."""
     with backends.servers(progress=say) as servers:
         name = unique_name("template")
         prepare_template(create_database(servers.database_url, name))
@@ -49,9 +50,9 @@ def laid(say: Callable[[str], None]) -> Iterator[Ground]:
 
 
 class Keeper:
-    """Keeps one ground for the processes of a run, from the first question for it until `close`.
+    """A keeper of one ground for the processes of a run, from the first question for it until `close`.
 
-    `groups` are the tests that have to run in one process, by node id, as the others found them.
+    `groups` are the tests that have to run in one process, by node id, as the other processes report them.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -66,7 +67,7 @@ class Keeper:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the servers, if there are any."""
+        """End the servers, if there are any."""
         self._closing = True
         Client(self.address, "AF_UNIX").close()
         self._thread.join()
@@ -92,7 +93,7 @@ class Keeper:
 
 
 def ground_of(address: str) -> Ground:
-    """The ground that the keeper at this address has. Raises StartupError where it could not be had."""
+    """Return the ground that the keeper at this address has. Raises StartupError if it could not be had."""
     answer = _asked(address, {})
     if isinstance(answer, Ground):
         return answer
@@ -100,7 +101,7 @@ def ground_of(address: str) -> Ground:
 
 
 def tell_groups(address: str, groups: Mapping[str, str]) -> None:
-    """Tells the keeper at this address which tests have to run in one process."""
+    """Report to the keeper at this address which tests have to run in one process."""
     if groups:
         _asked(address, groups)
 

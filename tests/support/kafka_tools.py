@@ -1,4 +1,4 @@
-"""Apache Kafka's own command-line tools, which ours are held against."""
+"""Run Apache Kafka's own command-line tools, with which ours are compared."""
 
 import subprocess
 
@@ -22,7 +22,7 @@ _WITHIN_SECONDS = 60.0
 
 
 def consumer_groups(bootstrap_servers: str, *arguments: str) -> str:
-    """What `kafka-consumer-groups` prints."""
+    """Return the output of `kafka-consumer-groups`."""
     jars = ":".join(map(str, downloaded(TOOLS, print)))
     command = [str(java()), *QUICK_START, "-cp", jars, "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Topics, and records in them, for tests against a real broker."""
+"""Create topics, and records in them, for tests against a real broker."""
 
 import secrets
 from collections.abc import Iterable
@@ -9,24 +9,24 @@ from confluent_kafka.cimpl import NewTopic
 
 from tests.support.waiting import eventually
 
-# a test deletes and makes things at once: what it sees must not be older than that
+# a test deletes and creates things in quick succession, so its metadata must not be older than that
 CLIENT = {"topic.metadata.refresh.interval.ms": 1000, "reconnect.backoff.max.ms": 500}
 
 
 def admin(bootstrap_servers: str) -> AdminClient:
-    """An admin client for one test."""
+    """Return an admin client for one test."""
     return AdminClient({"bootstrap.servers": bootstrap_servers})
 
 
 def unique_name(prefix: str) -> str:
-    """`<prefix>_<random>`, so that tests and runs do not meet. Good for topics, groups and databases."""
+    """Return `<prefix>_<random>`, a name for a topic, group or database that no other test or run uses."""
     return f"{prefix}_{secrets.token_hex(5)}"
 
 
 def create_topic(
     bootstrap_servers: str, name: str | None = None, partitions: int = 1, replicas: int = 1, **config: str | int
 ) -> str:
-    """Creates a topic, of a unique name if none is given, and returns when each partition has a leader.
+    """Create a topic, of a unique name if none is given, and return when each partition has a leader.
 
     `config` are the topic's own settings with `_` for `.`: `create_topic(servers, cleanup_policy="compact")`.
     """
@@ -39,14 +39,14 @@ def create_topic(
 
 
 def delete_topic(bootstrap_servers: str, name: str) -> None:
-    """Deletes a topic and returns when the brokers no longer name it."""
+    """Delete a topic and return when the brokers no longer name it."""
     client = admin(bootstrap_servers)
     client.delete_topics([name], operation_timeout=10)[name].result(20)
     eventually(lambda: name not in client.list_topics(timeout=20).topics, within=20, what=f"the end of {name}")
 
 
 def has_leaders(client: AdminClient, name: str, partitions: int) -> bool:
-    """Whether the brokers name a leader for each of the topic's partitions."""
+    """Return whether the brokers name a leader for each of the topic's partitions."""
     topic = client.list_topics(timeout=20).topics.get(name)
     if topic is None or topic.error is not None:
         return False
@@ -54,19 +54,19 @@ def has_leaders(client: AdminClient, name: str, partitions: int) -> bool:
 
 
 def topic_id(bootstrap_servers: str, name: str) -> str:
-    """The topic's id; a topic that was deleted and made again has another."""
+    """Return the topic's id; a topic that was deleted and created again has another one."""
     client = admin(bootstrap_servers)  # a future without a living client fails
     return str(client.describe_topics(TopicCollection([name]))[name].result(10).topic_id)
 
 
 def cluster_id(bootstrap_servers: str) -> str:
-    """The cluster's id, as the brokers say it."""
+    """Return the cluster's id, as the brokers report it."""
     client = admin(bootstrap_servers)
     return str(client.describe_cluster().result(10).cluster_id)
 
 
 def transactional_producer(bootstrap_servers: str, transactional_id: str, **config: object) -> Producer:
-    """A transactional producer, initialised: any earlier one of the same id is fenced."""
+    """Return a transactional producer, initialised: any earlier one of the same id is fenced."""
     producer = Producer(
         {**CLIENT, "bootstrap.servers": bootstrap_servers, "transactional.id": transactional_id, **config}
     )
@@ -75,12 +75,12 @@ def transactional_producer(bootstrap_servers: str, transactional_id: str, **conf
 
 
 def idempotent_producer(bootstrap_servers: str, **config: object) -> Producer:
-    """A producer whose own retries neither repeat nor reorder."""
+    """Return a producer whose own retries neither repeat nor reorder."""
     return Producer({**CLIENT, "bootstrap.servers": bootstrap_servers, "enable.idempotence": True, **config})
 
 
 def produce(bootstrap_servers: str, topic: str, values: Iterable[bytes | None], *, partition: int = 0) -> None:
-    """Produces the values in order and returns when all are stored."""
+    """Produce the values in order and return when all are stored."""
     producer = idempotent_producer(bootstrap_servers)
     for value in values:
         producer.produce(topic, value, partition=partition)
@@ -88,7 +88,7 @@ def produce(bootstrap_servers: str, topic: str, values: Iterable[bytes | None], 
 
 
 def read_committed(bootstrap_servers: str, topic: str, count: int, *, within: float = 20.0) -> list[Message]:
-    """The first `count` records of partition 0 that a reader of committed records sees."""
+    """Return the first `count` records of partition 0 that a reader of committed records sees."""
     consumer = Consumer(
         {
             **CLIENT,

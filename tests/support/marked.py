@@ -1,4 +1,4 @@
-"""Ways in which an event can fail, each with a value that marks it; the handlers run in processes of `inbox`."""
+"""The ways in which an event can fail, each with a value that marks it. The handlers run in processes of `inbox`."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from inbox import Event, EventError, HaltError, Transaction, TryAgainError
 
 DIES = "TESTS_MARKED_HANDLER_DIES"
-"""The variable of the environment in which the handler ends its process where it is asked to."""
+"""An environment variable: where it is set, the handler ends its process if an event asks for that."""
 
 TABLES = """
 CREATE DOMAIN calm AS text CHECK (VALUE NOT LIKE 'bad%');
@@ -59,11 +59,11 @@ ROWS: Mapping[str, str] = {
     "source": "{}",
     "raised": "{}",
 }
-"""A value for each column of a table route that its table refuses; `once` and `alone` are there before."""
+"""A value for each column of a table route that its table refuses; rows with `once` and `alone` exist before."""
 
 
 class Statement(NamedTuple):
-    """A statement of a handler that the database refuses with a marked value, and takes with another."""
+    """A statement of a handler that the database refuses with a marked value, and accepts with another."""
 
     query: str
     bad: tuple[Any, ...]
@@ -124,11 +124,11 @@ STATEMENTS: Mapping[str, Statement] = {
     "check": Statement(_INSERT.format("checked"), (1008, "bad {}"), (1009, "x")),
     "exclusion": Statement(_INSERT.format("alone"), (1010, "{}"), (1011, "other")),
 }
-"""`{}` stands for the mark."""
+"""The statements; `{}` stands for the mark."""
 
 
 class UnspeakableError(Exception):
-    """One that fails to say what it is."""
+    """An error whose own text cannot be produced."""
 
     def __str__(self) -> str:
         raise ValueError(self.args)

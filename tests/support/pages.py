@@ -1,4 +1,4 @@
-"""The pages that a sink serves while it runs."""
+"""Read the pages that a sink serves while it runs."""
 
 import urllib.error
 import urllib.request
@@ -8,7 +8,7 @@ from tests.integration.cli.conftest import Sink
 
 
 def listening(sink: Sink) -> int:
-    """The port on which the sink will answer."""
+    """Return the port on which the sink will answer."""
     port = free_port()
     sink.config.write_text(sink.config.read_text() + f'[http]\nlisten = "127.0.0.1:{port}"\n')
     return port

@@ -1,7 +1,7 @@
-"""Secrets that tests plant, and a look through all that every test writes for them.
+"""Plant secrets in tests, and search everything that each test writes for them.
 
-What a test or a process that it starts writes to stdout, stderr or a log, and what pytest says of it, is the output of
-`make test`. A test in whose output a planted secret stands fails, and the secret is taken out of its report.
+The output of `make test` is everything that a test, or a process that it starts, writes to stdout, stderr or a log, and
+pytest's own report. A test whose output contains a planted secret fails, and the secret is removed from its report.
 """
 
 from collections.abc import Generator
@@ -15,13 +15,16 @@ _HIDDEN = "(a planted secret)"
 
 
 def plant(secret: str) -> str:
-    """Return the secret, which from now on no test of this process may write, as it is or as a URL has it."""
+    """Plant a secret and return it.
+
+    From now on no test of this process may write the secret, neither as it is nor as URLs encode it.
+    """
     _planted.update({secret, quote(secret, safe="")})
     return secret
 
 
 def plant_password(url: str) -> str:
-    """Return the URL, whose password is planted, unless it is short enough to be a word of the tests as well."""
+    """Return the URL and plant its password, unless that is short enough to be a word of the tests as well."""
     if len(password := urlsplit(url).password or "") >= _SHORTEST:
         plant(password)
     return url
@@ -29,7 +32,7 @@ def plant_password(url: str) -> str:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a phase of a test fail in whose output a planted secret stands."""
+    """Fail a phase of a test if its output contains a planted secret."""
     report = yield
     said = {name: text for name, text in report.sections if _holds_one(text)}
     if _holds_one(report.longreprtext):
@@ -39,7 +42,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.longrepr = f"{report.nodeid}: {report.when} wrote a planted secret: {', '.join(said)}\n" + "\n".join(
             _without(text) for text in said.values()
         )
-        # The later phases have what the earlier ones wrote too.
+        # The later phases repeat what the earlier ones wrote.
         item._report_sections[:] = [(*each, _without(text)) for *each, text in item._report_sections]  # type: ignore[misc]
         report.sections = [(name, _without(text)) for name, text in report.sections]
     return report

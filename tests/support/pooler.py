@@ -20,12 +20,12 @@ INSTALL = "apt-get install pgbouncer"
 
 
 def program() -> str:
-    """The path of PgBouncer's program, which Debian keeps out of users' PATH; "" if it is not installed."""
+    """Return the path of PgBouncer's program, which Debian keeps out of users' PATH; "" if it is not installed."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
 
 
 class PgBouncer(LocalServer):
-    """One that keeps its port across restarts, and knows the server's superuser."""
+    """A PgBouncer that keeps its port across restarts, and knows the server's superuser."""
 
     def __init__(self, server_url: str, *, mode: str = "transaction", pool_size: int = 4) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class PgBouncer(LocalServer):
         self._account = account_for_postgres()
 
     def url(self, database_url: str) -> str:
-        """The same database, through the pooler."""
+        """Return the URL of the same database, through the pooler."""
         return by_way_of(database_url, self.port)
 
     def _prepared(self) -> Supervised:
@@ -71,14 +71,17 @@ class PgBouncer(LocalServer):
         await_database(self.url(self._server.geturl()), within=20, ended=self._last_words)
 
     def states(self, database_url: str) -> list[dict[str, Any]]:
-        """The state of each of its sessions in this database: as many transactions at a time reach them all."""
+        """Return the state of each of the pooler's sessions in this database.
+
+        As many concurrent transactions as there are sessions reach all of them.
+        """
         url, count = self.url(database_url), max(1, len(self.sessions(database_url)))
         with ExitStack() as opened:
             connections = [opened.enter_context(psycopg.connect(url, prepare_threshold=None)) for _ in range(count)]
             return [state_of(connection) for connection in connections]
 
     def sessions(self, database_url: str) -> list[int]:
-        """The process ids of its sessions in the server that are in this database."""
+        """Return the server's process ids of the pooler's sessions in this database."""
         with psycopg.connect(database_url, autocommit=True) as connection:
             query = """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
                 AND backend_type = 'client backend' AND pid <> pg_backend_pid()"""
@@ -86,13 +89,13 @@ class PgBouncer(LocalServer):
 
 
 def installed() -> None:
-    """Raise StartupError where it is not installed."""
+    """Raise StartupError if PgBouncer is not installed."""
     if not program():
         raise StartupError(f"PgBouncer is not installed; install it: {INSTALL}")
 
 
 def state_of(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    """What a session holds that others would find: settings, locks, tables, channels, cursors, statements."""
+    """Return the state of a session that others would find: settings, locks, tables, channels, cursors, statements."""
     return {name: connection.execute(query).fetchall() for name, query in _HELD.items()}
 
 

@@ -1,4 +1,4 @@
-"""Produces a record with header names that confluent-kafka would not take: by librdkafka itself."""
+"""Produce a record with header names that confluent-kafka refuses, through librdkafka itself."""
 
 import ctypes
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from pathlib import Path
 import confluent_kafka
 
 _END, _TOPIC, _VALUE, _HEADERS = 0, 1, 4, 10
-"""`rd_kafka_vtype_t` of rdkafka.h."""
+"""The values of `rd_kafka_vtype_t` in rdkafka.h."""
 
 
 def produce(bootstrap_servers: str, topic: str, value: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Stored on return."""
+    """Produce a record with these headers; it is stored on return."""
     library = _librdkafka()
     error = ctypes.create_string_buffer(512)
     configuration = ctypes.c_void_p(library.rd_kafka_conf_new())

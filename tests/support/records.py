@@ -1,4 +1,4 @@
-"""Kafka records in memory, in the shape of `confluent_kafka.Message`."""
+"""Build Kafka records in memory, in the shape of `confluent_kafka.Message`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ CREATE_TIME = 1
 
 @dataclass(frozen=True)
 class MemoryRecord:
-    """One record; `at` is its address: topic, partition, offset."""
+    """A record; `at` is its address: topic, partition, offset."""
 
     at: tuple[str, int, int] = ("orders", 0, 0)
     the_key: bytes | None = None
@@ -35,7 +35,7 @@ class MemoryRecord:
         return self.the_value
 
     def headers(self) -> list[Header] | None:
-        """As librdkafka: None where there are none."""
+        """Return the headers, or None without headers, as librdkafka does."""
         return list(self.the_headers) or None
 
     def timestamp(self) -> tuple[int, int]:
@@ -56,5 +56,5 @@ def record(
     milliseconds: int | None = 1_700_000_000_123,
     leader_epoch: int | None = 0,
 ) -> Record:
-    """A record of `orders[0]` unless said otherwise; `milliseconds` None: without a timestamp."""
+    """Return a record of `orders[0]` unless said otherwise; with `milliseconds` None it has no timestamp."""
     return MemoryRecord((topic, partition, offset), key, value, headers, milliseconds, leader_epoch)

@@ -1,4 +1,4 @@
-"""What a test needs to have a sink of its own: a configuration file, and handlers that look installed."""
+"""Make what a test needs for a sink of its own: a configuration file, and handlers that look installed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def write_configuration(
     kafka: str = "",
     rest: str = "",
 ) -> Path:
-    """Writes an `inbox.toml`. `sink`, `database` and `kafka` are more lines of their sections, `rest` more sections."""
+    """Write an `inbox.toml`. `sink`, `database` and `kafka` are more lines of their sections, `rest` more sections."""
     path.write_text(
         f'[sink]\nname = "{name}"\n{sink}\n'
         f'[database]\nurl = "{database_url}"\n{database}\n'
@@ -27,7 +27,7 @@ def write_configuration(
 
 
 def offer_handlers(directory: Path, handlers: Mapping[str, str], *, package: str = "handlers-of-a-test") -> Path:
-    """Makes a directory that, once on sys.path, looks like an installed package with these entry points.
+    """Make a directory that, once on sys.path, looks like an installed package with these entry points.
 
     `handlers` maps a name in the group `inbox.handlers` to `module:object`.
     """

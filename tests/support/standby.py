@@ -43,7 +43,7 @@ class Standby(LocalPostgres):
         ]
 
     def eventually_has_all(self) -> None:
-        """Returns when it replayed what the primary has by now."""
+        """Return when the standby has replayed everything that the primary has by now."""
         with psycopg.connect(self._primary, autocommit=True) as primary:
             [(end,)] = primary.execute("SELECT pg_current_wal_lsn()").fetchall()
         with psycopg.connect(self.address, autocommit=True) as standby:
@@ -51,6 +51,6 @@ class Standby(LocalPostgres):
             eventually(lambda: standby.execute(query, (end,)).fetchone() == (True,), what="the standby to catch up")
 
     def promote(self) -> None:
-        """Returns when it can be written to."""
+        """Promote the standby, and return when it can be written to."""
         with psycopg.connect(self.address, autocommit=True) as standby:
             assert standby.execute("SELECT pg_promote()").fetchone() == (True,)

@@ -1,4 +1,4 @@
-"""Waiting for what happens elsewhere, with an end to it."""
+"""Wait for something that happens elsewhere, up to a time limit."""
 
 import time
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LOOK_EVERY_SECONDS, LOOK_RARELY_SECONDS = 0.02, 0.1
-"""At first, and in the long run: most looks connect to a database, and others run meanwhile."""
+"""The pause at first, and in the long run: most looks connect to a database, and other tests run meanwhile."""
 WITHIN_SECONDS = 30.0
-"""For what takes a moment on a quiet machine; a busy one has many times less for each of its processes."""
+"""A limit for what takes a moment on a quiet machine; a busy machine takes many times longer."""
 
 
 def eventually(condition: Callable[[], T], *, within: float = WITHIN_SECONDS, what: str = "") -> T:
-    """What `condition` returns as soon as that is true.
+    """Return the result of `condition` as soon as it is true.
 
-    Fails the test after `within` seconds, in which `what` did not come.
+    Fails the test after `within` seconds; `what` names in the failure what did not come.
     """
     deadline, pause = time.monotonic() + within, LOOK_EVERY_SECONDS
     while not (answer := condition()):

@@ -1,4 +1,4 @@
-"""A sink under watch through an outage: what it told, what its probes said, and what it made of its events."""
+"""A sink watched through an outage: its log lines, its probes' answers, and what became of its events."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ RECOVERS_WITHIN = 40.0
 
 @dataclass
 class Watched:
-    """A running sink."""
+    """A running sink with its worker, its health probes and its log lines."""
 
     sink: Sink
     worker: Worker
@@ -28,7 +28,7 @@ class Watched:
     sent: int = 0
 
     def send(self, count: int) -> None:
-        """The next events, numbered on."""
+        """Send the next events, with the numbers that follow."""
         numbers = range(self.sent + 1, self.sent + count + 1)
         self.sink.send(*(Out(number, {"event": number}) for number in numbers))
         self.sent += count
@@ -37,7 +37,7 @@ class Watched:
         return [line for line in self.lines if line["event"] == event]
 
     def away(self) -> set[str]:
-        """What it waits for, by its metric."""
+        """Return the parts that the sink waits for, by its metric."""
         return {
             sample.labels["reason"]
             for metric in REGISTRY.collect()
@@ -53,7 +53,7 @@ class Watched:
         eventually(lambda: self.health.not_ready() is None, within=within, what="readiness")
 
     def stays_away(self, seconds: float) -> None:
-        """Live and not ready for so long."""
+        """Check that the sink stays live and not ready for this many seconds."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             assert self.health.not_live() is None
@@ -61,7 +61,7 @@ class Watched:
             time.sleep(0.1)
 
     def eventually_at_full_speed(self, within: float) -> None:
-        """Ready, and with 5,000 more events done; the times are on stdout."""
+        """Wait until the sink is ready and has done 5,000 more events; print both times."""
         began = time.monotonic()
         self.eventually_ready(within)
         ready = time.monotonic()
@@ -73,7 +73,10 @@ class Watched:
         self.sink.eventually_settled(self.sent, within=within)
 
     def check(self, *, reasons: Sequence[str], membership_kept: bool = True, gone_with_the_table: int = 0) -> None:
-        """Nothing lost, doubled or parked; ready by itself; one line at the start for each reason, one at the end."""
+        """Check that nothing was lost, doubled or parked, and that the sink became ready by itself.
+
+        The log must have one line at the start for each reason, and one at the end.
+        """
         self.eventually_all_in()
         self.eventually_ready()
         eventually(lambda: self.worker.progress.lag == 0, what="lag 0")
@@ -92,7 +95,7 @@ class Watched:
 
 @contextmanager
 def watched_sink(sink: Sink) -> Iterator[Watched]:
-    """The sink runs while the context lasts."""
+    """Run the sink while the context lasts."""
     with capture_logs() as lines, sink.running() as worker:
         health = Health()
         health.watch(worker.progress)
@@ -101,7 +104,7 @@ def watched_sink(sink: Sink) -> Iterator[Watched]:
 
 @contextmanager
 def watched(sink: Sink) -> Iterator[Watched]:
-    """The sink runs, and has settled its first 10 events, while the context lasts."""
+    """Run the sink while the context lasts, from when it has settled its first 10 events."""
     with watched_sink(sink) as found:
         found.send(10)
         found.eventually_all_in()

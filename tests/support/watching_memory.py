@@ -1,4 +1,4 @@
-"""How much memory a worker and its backends take, as a test watches them."""
+"""Watch how much memory a worker and its backends take."""
 
 import threading
 from pathlib import Path
@@ -10,7 +10,7 @@ _LOOKS_FOR_BACKENDS = 20
 
 
 class MemoryWatch:
-    """The peaks of a worker and of each of its backends, in MB, without what the backends share."""
+    """A watch on the peaks of a worker and of each of its backends, in MB, without what the backends share."""
 
     def __init__(self, worker: int, database_url: str) -> None:
         self._worker = worker
@@ -21,7 +21,7 @@ class MemoryWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._stop.set()
         self._thread.join(10)
 
@@ -41,7 +41,7 @@ class MemoryWatch:
 
 
 def resident(pid: int) -> float:
-    """What a process has in memory for itself, in MB; 0 if it is gone."""
+    """Return the memory that a process has for itself, in MB; 0 if the process is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

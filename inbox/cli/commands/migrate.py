@@ -29,7 +29,7 @@ from inbox.store.schema.migrate import migration_sql
 )
 @click.option("--roles", is_flag=True, help="Change nothing; print the SQL for roles with the least rights.")
 def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str, roles: bool) -> int:
-    """Bring the inbox's own tables up to date; safe to start many times at once.
+    """Bring the inbox's own tables up to date; several may safely start at the same time.
 
     A database that does not answer yet is waited for, up to [database] start_timeout.
     """

@@ -25,8 +25,9 @@ def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_em
     """Send the outbox of this database to Kafka.
 
     Any number may run: one is active, the others take its place within ten seconds. Runs until SIGTERM or SIGINT: then
-    what is on its way is waited for, and the exit code is 0. A second signal ends it at once; what was not recorded as
-    sent is sent again, under the same id. Events that were sent longer ago than [retention] outbox are removed.
+    what is on its way is waited for, and the exit code is 0. A second signal ends it immediately; what was not
+    recorded as sent is sent again, under the same id. Events that were sent longer ago than [retention] outbox are
+    removed.
     """
     settings = relay_settings(config, properties)
     stop, health = Stop(), Health()

@@ -48,7 +48,7 @@ def run(
     """Take events from Kafka into the database.
 
     Runs until SIGTERM or SIGINT: then the batch at hand is finished or abandoned, the group is left, and the exit
-    code is 0. A second signal ends it at once.
+    code is 0. A second signal ends it immediately.
     """
     if worker is not None:
         log_with(worker=worker)

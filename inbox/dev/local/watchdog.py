@@ -133,7 +133,7 @@ def has_ended(pid: int) -> bool:
 
 
 def wait_until_gone(pids: list[int], within: float) -> None:
-    """Wait up to `within` seconds for the processes to end: an old server's rest keeps its ports and shared memory."""
+    """Wait up to `within` seconds for the processes to end, since they hold the server's ports and shared memory."""
     deadline = time.monotonic() + within
     while not all(has_ended(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.01)

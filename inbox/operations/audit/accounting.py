@@ -16,7 +16,7 @@ CHUNK_BITS = 12
 
 
 class Answer(StrEnum):
-    """The fate of an offset to which a route owes an ending.
+    """An answer for an offset to which a route owes an ending.
 
     `UNKNOWN`: the offset is below the horizon, where claims may have been removed. `PASSED_OVER`:
     `inbox resume` gave the offset up.
@@ -33,7 +33,7 @@ class Answer(StrEnum):
 
 @dataclass(slots=True)
 class Account:
-    """The number of offsets by fate on one route. `adopted` of those applied have a claim from `inbox adopt`."""
+    """The number of offsets by answer on one route. `adopted` of those applied have a claim from `inbox adopt`."""
 
     applied: int = 0
     duplicate: int = 0

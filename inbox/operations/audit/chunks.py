@@ -68,8 +68,10 @@ class Circumstances:
 
 
 def all_claimed(events: Events, around: Circumstances, tally: Tally) -> None:
-    """Count a chunk whose claims are exactly those expected: each event has its own, except the
-    open dead letters."""
+    """Count a chunk whose claims are exactly those expected.
+
+    Each event has its own claim, except the open dead letters.
+    """
     filtered = [offset for offset in events.filtered if offset >= around.owes_from]
     tally.count(Answer.FILTERED, filtered)
     letters = [each for each in events.offsets if each in around.open_letters or each in around.discarded]

@@ -63,8 +63,10 @@ class StraySearch:
         starts: dict[TopicPartition, int],
         compacted: bool,
     ) -> list[Stray]:
-        """Return the strays of a chunk. Records that the log deletes during the read say nothing of
-        their claims."""
+        """Return the strays of a chunk.
+
+        Records that the log deletes during the read say nothing of their claims.
+        """
         while True:
             start = starts[part.address]
             try:

@@ -55,7 +55,9 @@ class _RefusedError(Exception):
 
 
 def park(settings: Settings, request: ParkRequest, *, execute: bool, by: str | None) -> Parking:
-    """Plan the parking, and with `execute` do it in one transaction. The running sink sees it within seconds.
+    """Plan the parking, and with `execute` do it in one transaction.
+
+    The running sink sees the dead letters within seconds.
 
     Raises:
         StartupError: there is no schema, or nobody may read the topic.

@@ -52,7 +52,7 @@ def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[U
 def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, int]]:
     """Discard the planned dead letters, a transaction for each unit.
 
-    Yields how many of the unit were still open.
+    Yields each unit with the number of its dead letters that were still open.
 
     Raises:
         TryAgainError: the database stayed away.
@@ -112,8 +112,10 @@ class _Office:
 
 
 def bind_routes(settings: Settings, connection: SinkConnection, wanted: Mapping[str, int]) -> Mapping[str, BoundRoute]:
-    """Return the routes of these names bound to their handlers or tables. Each has the id that its
-    dead letters name."""
+    """Return the routes of these names bound to their handlers or tables.
+
+    Each has the id that its dead letters name.
+    """
     routes = [route for route in settings.routes if route.name in wanted]
     handlers = {route.name: load_handler(name) for route, name in handler_routes(routes)}
     with starting("preparing the routes"):

@@ -102,8 +102,9 @@ class LetterDesk:
                 return total
 
     def discard(self, unit: Unit) -> int:
-        """Give up the dead letters of the unit that are still open. Their claims keep a producer's
-        duplicates out.
+        """Give up the dead letters of the unit that are still open.
+
+        Their claims keep a producer's duplicates out.
 
         Returns:
             How many were given up.

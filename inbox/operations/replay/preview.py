@@ -27,7 +27,7 @@ _TIMES_SECONDS = 5.0
 
 @dataclass(kw_only=True)
 class Count:
-    """The contents of a range: the number of records, and the fates of their events summed over the routes.
+    """The contents of a range: the number of records, and the states of their events summed over the routes.
 
     `applied` took effect from their own offset and `duplicate` from elsewhere. `dead_letters` are
     open. `lacking` have no claim, and would run.

@@ -216,7 +216,10 @@ def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _Log
 
 
 def _made_anew(ledger: Sequence[PartitionStatus], here: Mapping[str, TopicView]) -> list[str]:
-    """Return a notice for each recreated topic, whose figures mean nothing: its offsets are of other events."""
+    """Return a notice for each recreated topic.
+
+    The figures of such a topic mean nothing: its offsets belong to other events.
+    """
     topics = {row.address.topic: here[row.address.topic].topic_id for row in ledger if row.address.topic in here}
     again = {row.address.topic for row in ledger if is_another_topic(row.topic_id, topics.get(row.address.topic))}
     return [

@@ -162,6 +162,7 @@ class Suspects:
         self._reach.noted((route_id, partition_id), offsets, began, self._clock())
 
     def put_down(self) -> None:
+        """Note that the handler returned, so that the notes name no event any more."""
         if self._notes is not None and self._noted:
             self._reach.put_down()
             self._handling.put_down(self._notes)

@@ -31,8 +31,9 @@ class Reach:
         return now < self._renew_at and self._from <= offset < self._until and self._at == (route_id, partition_id)
 
     def until(self, offset: int, now: float, suspected: range) -> int:
-        """Return the end, exclusive, of the next note if it begins at `offset`. Each `suspected`
-        offset gets a note of its own.
+        """Return the end, exclusive, of the next note if it begins at `offset`.
+
+        Each `suspected` offset gets a note of its own.
         """
         self._adapt(now)
         if self._exact or offset in suspected:

@@ -20,6 +20,7 @@ def payload_hash(record: Record) -> bytes:
 
 
 def claims_of(column: Column) -> Claims:
+    """Return the claims of the column's events."""
     hashes = [payload_hash(record) for record in column.records]
     return Claims(column.ids, [record.offset() for record in column.records], hashes, column.partition_ids)
 
@@ -44,8 +45,9 @@ class Claiming:
         self._foresight = attempts.foresight[route.route_id].claims
 
     def claim(self, column: Column) -> Claimed:
-        """Claim all events of the column. It must be the attempt's first step, because a wrong guess
-        undoes the attempt.
+        """Claim all events of the column.
+
+        It must be the attempt's first step, because a wrong guess undoes the attempt.
         """
         claims = claims_of(column)
         duplicates = self._claimed_before(claims)

@@ -26,8 +26,9 @@ class Aside:
         self._newly_held: dict[int, dict[bytes, int]] = {}
 
     def any_of(self, places: Sequence[int]) -> bool:
-        """Return whether one of these is set aside. It is fast, because every event passes here while
-        any key is parked.
+        """Return whether one of these is set aside.
+
+        It must be fast, because every event passes here while any key is parked.
         """
         if self.refused and any(place in self.refused for place in places):
             return True

@@ -63,6 +63,7 @@ class Doubts:
 
     @property
     def tries_apart(self) -> bool:
+        """Return whether the route's events are tried one by one."""
         return self._evidence.tries_apart(self._route.route_id)
 
     def passed(self, places: Sequence[int]) -> None:

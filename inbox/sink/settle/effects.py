@@ -108,6 +108,7 @@ class TableEffect:
 
     @property
     def writes_in_rounds(self) -> bool:
+        """Return whether events of one row never share a statement."""
         return self._writer.writes_in_rounds
 
     def has_rounds(self, column: Column) -> bool:

@@ -39,9 +39,7 @@ class Evidence:
         return len(failing)
 
     def known_good(self, route_id: int, event_type: str | None) -> Sequence[Column]:
-        """Return events that applied before, each as a column: one of this type if known, then the
-        latest of any type.
-        """
+        """Return events that applied before, each as a column: one of this type if known, then the latest."""
         known = self._applied.get(route_id, {})
         latest = list(known.values())[-1:]
         return [known[event_type], *latest] if event_type in known else latest
@@ -55,6 +53,7 @@ class Evidence:
         self._apart.add(route_id)
 
     def tries_apart(self, route_id: int) -> bool:
+        """Return whether the route's events are tried one by one."""
         return route_id in self._apart
 
     def settled(self, route_id: int) -> None:

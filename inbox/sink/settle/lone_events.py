@@ -18,9 +18,7 @@ class LoneEvents:
         self._suspects = suspects
 
     def weigh_slow(self, route: BoundRoute, column: Column, error: SmallerBatchError) -> None:
-        """Raise UnprovenError unless an event that applied before still applies, so that the lone
-        event is slow itself.
-        """
+        """Raise UnprovenError unless an event that applied before still applies: then the lone event is slow."""
         transaction = self._do.transaction
         transaction.rollback()
         if self._do.connection.closed:

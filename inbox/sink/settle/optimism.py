@@ -17,9 +17,11 @@ class Foresight:
 
     @property
     def is_good(self) -> bool:
+        """Return whether the next part is worth the fast path."""
         return self._careful == 0
 
     def was_right(self) -> None:
+        """Record a right guess."""
         self._next = max(1, self._next - 1)
 
     def was_wrong(self) -> None:

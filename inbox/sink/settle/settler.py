@@ -197,6 +197,11 @@ class Settler:
         return self._parked_keys.of(self._connection, self._dead_letters, route.route_id, column)
 
     def look(self, topics: Sequence[str]) -> list[Holding]:
+        """Return the ledger rows of the topics, with the partitions that have too many dead letters marked.
+
+        Raises:
+            HaltError: a log is not the one that the ledger knows.
+        """
         holdings = self._ledger.look(self._connection, topics)
         self._witness.glance(holdings)
         mine = [row.partition_id for row in holdings if row.owner == self._owner]
@@ -220,6 +225,7 @@ class Settler:
         return replace(settled, too_many_letters=_addresses(batch, self._letter_limit.above(self._connection, ids)))
 
     def close(self) -> None:
+        """Close both connections: the one for notes and the one of the batches."""
         self._suspects.close()
         self._connection.close()
 
@@ -260,11 +266,13 @@ class Settler:
         return True
 
     def _await_row(self, batch: Batch, missing: RowMissingError) -> SettledBatch:
+        """Begin to wait for the missing row; return that nothing moved."""
         assert self._row_watch is not None  # noqa: S101 - nobody else raises it
         self._row_watch.begin(self._connection, missing)
         return SettledBatch(rows_missing={_address(batch, missing.partition_id): missing.offset})
 
     def _settle_whole(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
+        """Settle the batch in the current generation; settle it again if the generation changes meanwhile."""
         while (settled := self._settle_in_generation(batch, under_way)) is None:
             log().info("generation-changed", generation=self._processed.generation)
             self._learn_older_claims()
@@ -280,11 +288,15 @@ class Settler:
         confirm = self._witness.ask(batch)
         self._transaction.begin()
         try:
+            # 1 and 2: claim and apply.
             results = {route.name: self._settle_route(route, batch, under_way) for route in self._routes}
             letters = [letter for result in results.values() for letter in result.letters]
+            # 3: park.
             too_many = self._park(letters)
             self._suspects.forget_settled(self._connection, batch)
+            # Nothing may pass the fence before the brokers confirm the topics.
             confirm()
+            # 4: fence.
             advances = _advances(batch, self._routes, results)
             fenced = self._fence(batch, advances)
             if fenced:
@@ -293,10 +305,12 @@ class Settler:
                 return None if moved_on else SettledBatch(fenced=fenced)
             ended = self._note_replays(batch, advances)
             other_payloads = self._count_other_payloads(batch, results.values())
+            # 5: COMMIT.
             self._transaction.commit()
         except BaseException:
             self._transaction.rollback()
             raise
+        # Only what is committed is remembered and counted.
         SAME_ID_OTHER_PAYLOAD.inc(other_payloads)
         if self._limits.order is Order.KEY:
             self._parked_keys.remember(letters)
@@ -312,6 +326,7 @@ class Settler:
         )
 
     def _settle_route(self, route: BoundRoute, batch: Batch, under_way: Callable[[], None]) -> RouteResult:
+        """Claim the events of a route and apply the new ones; return what was not applied."""
         column = batch.column(route.name)
         self._suspects.mark(route.route_id, column)
         self._hand_parked.mark(route.route_id, column)
@@ -376,6 +391,11 @@ class Settler:
         return frozenset(ended)
 
     def _fence(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
+        """Move the ledger; return the partitions that the fence refused.
+
+        Raises:
+            HaltError: a newer deployment changed the set of routes.
+        """
         moved, transaction_id = self._ledger.fence(
             self._connection,
             advances,

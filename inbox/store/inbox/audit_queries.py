@@ -59,9 +59,7 @@ class History(NamedTuple):
 
 
 class Coordinates(NamedTuple):
-    """The coordinates of a claim's event; topic and partition are missing where the ledger does not know the
-    partition.
-    """
+    """The coordinates of a claim's event; topic and partition are None if the ledger does not know the partition."""
 
     topic: str | None
     partition: int | None
@@ -156,9 +154,7 @@ class AuditReads:
         return {(partition_id, route_id): offset for partition_id, route_id, offset in rows}
 
     def claims(self, ranges: Sequence[tuple[int, int, int]]) -> dict[ChunkOfClaims, tuple[int, int]]:
-        """Return count and sum of fingerprints of the claims within the ranges (partition id, from, until), by
-        chunk.
-        """
+        """Return count and sum of fingerprints of the claims by chunk, within (partition id, from, until)."""
         parameters = {
             "bits": self._bits,
             "partition_ids": arrays.int4s([each[0] for each in ranges]),
@@ -203,8 +199,10 @@ class AuditReads:
     def unlike(
         self, partition_id: int, route_id: int, ids: Sequence[bytes], offsets: Sequence[int]
     ) -> Iterator[tuple[int, Coordinates | None, bool]]:
-        """Yield the events without a claim of their own: index, coordinates of the claim of their id, whether
-        there is one.
+        """Yield the events without a claim of their own.
+
+        Each comes with its index, the coordinates of the claim of its id where they are known, and
+        whether there is a claim.
         """
         parameters = {
             "partition_id": partition_id,

@@ -162,10 +162,7 @@ class Processed:
             connection.execute(self._sql["leave_older"], moved)
 
     def _in_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> list[bytes]:
-        """Return the ids with a claim in an older generation.
-
-        None is added there; a replay moves claims to the youngest.
-        """
+        """Return the ids with a claim in an older generation. No claim is added there, only moved to the youngest."""
         return [event_id.bytes for rows in self._ask_older(connection, route_id, ids) for (event_id,) in rows]
 
     def _ask_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> Asked:
@@ -181,7 +178,7 @@ class Processed:
         return asked
 
     def claim_again(self, connection: SinkConnection, route_id: int, claims: Claims, replay_id: int) -> list[int]:
-        """Claim for a replay what was claimed before it, or within this transaction.
+        """Claim for a replay what was claimed before it, or just now.
 
         Returns:
             The indexes of those that are to take effect: each event once per replay.

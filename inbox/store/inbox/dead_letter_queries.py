@@ -21,9 +21,7 @@ _BYTES_AT_ONCE = 16 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The conditions by which a person selects dead letters: a dead letter must fit all of them; `ids` None fits
-    any.
-    """
+    """A person's conditions for dead letters: a dead letter must fit all of them; `ids` None fits any."""
 
     ids: tuple[int, ...] | None = None
     topic: str | None = None
@@ -139,8 +137,9 @@ class Letters:
         return [row[0] for row in connection.execute(self._sql["selected"], parameters)]
 
     def read(self, connection: SinkConnection, ids: Sequence[int], *, whole: bool) -> Iterator[Letter]:
-        """Yield the dead letters in the order of the ids, a bounded number of bytes at a time; missing ids are
-        skipped.
+        """Yield the dead letters in the order of the ids, with a bounded number of bytes in memory.
+
+        Ids without a dead letter are skipped.
         """
         for start in range(0, len(ids), _AT_ONCE):
             for part in self._parts(connection, ids[start : start + _AT_ONCE], whole=whole):
@@ -170,8 +169,9 @@ class Letters:
     def open_of_key(
         self, connection: SinkConnection, route_id: int, partition_id: int, key: bytes, *, limit: int
     ) -> tuple[list[Letter], bool]:
-        """Return the first open dead letters of a key, whole and in the order of offsets, and whether there are
-        more.
+        """Return the first open dead letters of a key, whole and in the order of offsets.
+
+        The bool says whether there are more than `limit`.
         """
         parameters = {"route_id": route_id, "partition_id": partition_id, "key": key, "limit": limit + 1}
         ids = [row[0] for row in connection.execute(self._sql["open_of_key"], parameters)]

@@ -179,7 +179,7 @@ def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
 
 
 def described(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
-    """Return the ending, error and headers of a dead letter as columns, with text that the database can hold."""
+    """Return type, headers, error and state of a dead letter as columns, with text that the database can hold."""
     return {
         "type": storable(letter.type) if letter.type else None,
         "headers": [(storable(name), as_base64(value)) for name, value in letter.record.headers() or ()],

@@ -40,9 +40,7 @@ def kept(error: BaseException) -> str | None:
 
 
 def parted(text: str) -> tuple[str, str | None]:
-    """Split the text of an earlier version, which kept the whole error in one text, into what may be shown and the
-    rest.
-    """
+    """Split an earlier version's text of a whole error into what may be shown and the rest."""
     if (payload := _PAYLOAD.search(text)) is None:
         return text, None
     return text[: payload.start()].rstrip() or "...", text[payload.start() :]

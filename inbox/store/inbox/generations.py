@@ -25,9 +25,7 @@ A worker reads all filters, and each has the full size.
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
-    """A generation of claims; `closed_at` is None for the one that takes new claims, `filter_bits` before its
-    filter is built.
-    """
+    """A generation of claims; `closed_at` is None while it takes new claims, `filter_bits` before it has a filter."""
 
     number: int
     opened_at: datetime
@@ -118,7 +116,7 @@ class Generations:
         ]
 
     def horizon(self, connection: SinkConnection) -> datetime | None:
-        """Return the time since which ids are recognised in every partition; None if all that were ever seen are."""
+        """Return the latest horizon: ids last seen since then are recognised in every partition; None if all are."""
         return max((each.time for each in self.horizons(connection) if each.time is not None), default=None)
 
     def horizon_seconds(self, connection: SinkConnection) -> float:

@@ -28,7 +28,7 @@ class Handling:
         self._owner = owner
 
     def count_deaths(self, connection: SinkConnection, partition_ids: Sequence[int]) -> list[Deaths]:
-        """Count, once each, the notes that earlier owners left when their processes ended."""
+        """Count, once each, the notes left by earlier owners' ended processes, and return all deaths found."""
         parameters = {"partition_ids": list(partition_ids), "owner": self._owner}
         connection.execute(self._sql["deaths"], parameters)
         return [

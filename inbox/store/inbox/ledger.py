@@ -54,9 +54,7 @@ class Revisions(NamedTuple):
 
 
 class OpenSession(NamedTuple):
-    """The session of a partition's owner with an open transaction; `started` tells it from another with the same
-    pid.
-    """
+    """The session of a partition's owner, in a transaction; `started` tells it from another with the same pid."""
 
     pid: int
     started: datetime
@@ -167,9 +165,7 @@ class Ledger:
         return [_holding(row) for row in connection.execute(self._sql["acquire"], parameters)]
 
     def sign(self, connection: SinkConnection, owner: str) -> None:
-        """Record this session as the owner's, after it lost the previous one; behind a pooler an owner has no
-        session.
-        """
+        """Record this session as the owner's, after the previous one was lost; behind a pooler it has none."""
         connection.execute(self._sql["sign"], {"owner": owner, "alone": not connection.is_pooled})
 
     def open_sessions(

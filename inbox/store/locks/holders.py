@@ -1,8 +1,9 @@
-"""Who holds a lock, and whether it is one of the schema's own roles.
+"""Find the session that holds a lock, and whether its role is one of the schema's own.
 
-Any login of a database can hold any advisory lock. So locks of this project are on tables and on the schema, which its
-roles alone can reach. Beside them the advisory lock of earlier versions is taken, so that one of those waits for this
-one, and a session is waited for that holds it and whose role has the rights for the work. Another's is passed over.
+Any login of a database can hold any advisory lock. The locks of this project are therefore on
+tables and on the schema, which only its roles can reach. The advisory lock of earlier versions is
+taken as well, so that an earlier version waits for this one. A session that holds it is waited for
+if its role has the rights for the work, and passed over otherwise.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from typing import LiteralString, NamedTuple
 
 from inbox.store.postgres.connection import SinkConnection
 
-# PostgreSQL shows the start of another role's transaction only to who may read all statistics.
+# PostgreSQL shows the start of another role's transaction only to roles that may read all statistics.
 _WHO: LiteralString = """
 SELECT l.pid, a.usename::text, a.application_name, a.xact_start, a.usesysid
 FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
@@ -30,7 +31,7 @@ AND l.locktype = 'advisory' AND l.objsubid = 1 AND (l.classid::bigint << 32) | l
 
 
 class Holder(NamedTuple):
-    """A session that holds a lock; `since` is None where this role may not see it, `pid` of a prepared transaction."""
+    """A session that holds a lock; `since` is None where this role may not see it, `pid` for a prepared transaction."""
 
     pid: int | None
     role: str | None
@@ -46,28 +47,28 @@ class Holder(NamedTuple):
 
 
 def advisory_key(what: str, schema: str) -> int:
-    """Return the key of the advisory lock that earlier versions take alone."""
+    """Return the key of the advisory lock, which is the only lock that earlier versions take."""
     digest = hashlib.sha256(f"kafka-inbox {what} {schema}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def holder_of_table(connection: SinkConnection, table: str) -> Holder | None:
-    """Return who holds the table's lock; None where nobody does any more."""
+    """Return the holder of the table's lock; None where the lock is free again."""
     return _holder(connection, _OF_TABLE, table)
 
 
 def holder_of_schema(connection: SinkConnection, schema: str) -> Holder | None:
-    """As `holder_of_table`, of the schema itself."""
+    """Return the holder of the schema's own lock, as `holder_of_table`."""
     return _holder(connection, _OF_SCHEMA, schema)
 
 
 def holder_of_advisory(connection: SinkConnection, key: int) -> Holder | None:
-    """As `holder_of_table`, of an advisory lock."""
+    """Return the holder of an advisory lock, as `holder_of_table`."""
     return _holder(connection, _ADVISORY, key)
 
 
 def may_work_in(connection: SinkConnection, holder: Holder, schema: str, *, migrates: bool) -> bool:
-    """Return whether the holder's role may do, in this schema, what the lock is for."""
+    """Return whether the holder's role may do the lock's work in this schema."""
     if holder.role_id is None:
         return False
     row = connection.execute(_MAY_MIGRATE if migrates else _MAY_PRUNE, (holder.role_id, schema)).fetchone()

@@ -1,4 +1,4 @@
-"""One migration of a schema at a time: a lock of the schema itself, which nobody can hold but its owner."""
+"""Run one migration of a schema at a time: the lock is on the schema itself, and only its owner can hold it."""
 
 import time
 from typing import LiteralString
@@ -19,19 +19,19 @@ _IS_OWNED: LiteralString = "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namesp
 
 
 def is_there(connection: SinkConnection, schema: str) -> bool:
-    """Return whether there is such a schema."""
+    """Return whether the schema exists."""
     return connection.execute(_IS_THERE, (schema,)).fetchone() == (1,)
 
 
 def take_lock(connection: SinkConnection, schema: str, wait_seconds: float) -> SinkConnection:
-    """Return another connection that holds the schema's lock until it is closed; the schema is made if need be.
+    """Return another connection that holds the schema's lock until it is closed; create the schema if necessary.
 
     Raises:
-        TryAgainError: another session still has it after the time.
+        TryAgainError: another session still has the lock after the time.
     """
     until = time.monotonic() + wait_seconds
     _make(connection, schema)
-    # A role that may create in a schema of another's has nothing but the advisory lock, which any login can hold.
+    # A role that may create in another role's schema has only the advisory lock, which any login can hold.
     is_owned = connection.execute(_IS_OWNED, (schema,)).fetchone() == (True,)
     holder = connection.another()
     try:
@@ -45,7 +45,7 @@ def take_lock(connection: SinkConnection, schema: str, wait_seconds: float) -> S
 
 
 def _at_work(connection: SinkConnection, schema: str) -> Holder | None:
-    """Return the session that runs the other migration, beside which another one holds the schema's lock."""
+    """Return the session that runs the other migration, while another session of it holds the schema's lock."""
     working = holder_of_advisory(connection, advisory_key("migrations", schema))
     if working is not None and may_work_in(connection, working, schema, migrates=True):
         return working
@@ -53,7 +53,7 @@ def _at_work(connection: SinkConnection, schema: str) -> Holder | None:
 
 
 def _make(connection: SinkConnection, schema: str) -> None:
-    # IF NOT EXISTS alone asks for the right to create even when the schema is there.
+    # IF NOT EXISTS alone needs the right to create even when the schema exists.
     if is_there(connection, schema):
         return
     try:
@@ -61,17 +61,17 @@ def _make(connection: SinkConnection, schema: str) -> None:
     except InboxError as error:
         cause = error.__cause__
         if isinstance(cause, errors.UniqueViolation):
-            return  # made by another at the same moment
+            return  # another session created it at the same moment
         if isinstance(cause, psycopg.Error):
-            raise cause from None  # `migrate` says what follows
+            raise cause from None  # `migrate` reports what follows
         raise
 
 
 def _lock(holder: SinkConnection, schema: str) -> bool:
-    """Take the lock that PostgreSQL takes for a comment on the schema, which stays as it is: nothing is committed.
+    """Take the lock that PostgreSQL takes for a comment on the schema; the comment is not committed.
 
-    Each try waits briefly: a session that waits holds a snapshot, and so deadlocks with a CREATE INDEX CONCURRENTLY of
-    the session that it waits for.
+    Each try waits only briefly: a session that waits holds a snapshot, and so deadlocks with a
+    CREATE INDEX CONCURRENTLY of the session that it waits for.
     """
     holder.begin()
     holder.execute(f"{HOLD}; SET LOCAL lock_timeout = '50ms'".encode(), prepare=False)
@@ -88,7 +88,7 @@ def _lock(holder: SinkConnection, schema: str) -> bool:
 def _lock_for_earlier_versions(
     connection: SinkConnection, schema: str, until: float, wait_seconds: float, *, passes_over: bool
 ) -> None:
-    """Beside a version that takes the advisory lock alone, one of the two migrates at a time."""
+    """Take the advisory lock too, so that this version and one that takes it alone never migrate together."""
     key = advisory_key("migrations", schema)
     while connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone() != (True,):
         other = holder_of_advisory(connection, key)

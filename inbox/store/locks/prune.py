@@ -1,4 +1,7 @@
-"""One prunes a schema at a time: a worker, a relay or a person. The lock is on a table that the roles alone reach."""
+"""Run one prune of a schema at a time, by a worker, a relay or a person.
+
+The lock is on a table that only the schema's roles reach.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -15,7 +18,7 @@ _PRUNING = "pruning"
 
 
 class AnotherPrunesError(TryAgainError):
-    """One at a time: another worker, or a person, is at it."""
+    """The error raised while another worker, or a person, prunes; only one may at a time."""
 
     def __init__(self, holder: Holder | None) -> None:
         who = f" ({holder})" if holder is not None else ""
@@ -24,17 +27,17 @@ class AnotherPrunesError(TryAgainError):
 
     @property
     def seconds(self) -> float:
-        """For how long it has been at it, as far as known."""
+        """Return for how many seconds the other prune has run, as far as that is known."""
         since = self.holder.since if self.holder is not None else None
         return 0.0 if since is None else (datetime.now(UTC) - since).total_seconds()
 
 
 @contextmanager
 def pruning_alone(connection: SinkConnection, schema: str, table: str = _PRUNING) -> Iterator[None]:
-    """Raise AnotherPrunesError where another session is in it, without a wait.
+    """Prune alone; raise AnotherPrunesError without a wait where another session prunes.
 
-    `table` is one that whoever prunes may update. The lock is held by a transaction of another connection, without a
-    snapshot or an id, so that it keeps no row from being vacuumed.
+    `table` is one that the pruning role may update. A transaction of another connection holds the
+    lock, without a snapshot or an id, so that it keeps no row from being vacuumed.
     """
     with closing(connection.another()) as holder:
         holder.begin()
@@ -49,7 +52,7 @@ def pruning_alone(connection: SinkConnection, schema: str, table: str = _PRUNING
 
 
 def _lock(holder: SinkConnection, table: str) -> None:
-    # A mode that one session has at a time, and that lets rows be written.
+    # A mode that only one session can have, and that lets others write rows.
     try:
         holder.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT".encode(), prepare=False)
     except InboxError as error:
@@ -60,7 +63,7 @@ def _lock(holder: SinkConnection, table: str) -> None:
 
 
 def _lock_for_earlier_versions(holder: SinkConnection, schema: str) -> None:
-    """Beside a version that takes the advisory lock alone, one of the two prunes at a time."""
+    """Take the advisory lock too, so that this version and one that takes it alone never prune together."""
     key = advisory_key("prune", schema)
     row = holder.execute("SELECT pg_try_advisory_xact_lock(%s)", (key,)).fetchone()
     if row is not None and row[0]:

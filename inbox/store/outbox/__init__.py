@@ -1,1 +1,1 @@
-"""The outbox: publishing into it, and what a relay reads and marks."""
+"""The outbox: how events are published into it, and what a relay reads and marks."""

@@ -1,4 +1,4 @@
-"""Copies of dead letters for a Kafka topic: through the outbox, in the transaction that parks them."""
+"""Copy dead letters to a Kafka topic, through the outbox and in the transaction that parks them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ EVENT_TYPE = "DeadLetter"
 
 
 class LetterCopies:
-    """Puts a copy of each letter into the outbox, under an id of its coordinates, so that none is copied twice.
+    """A writer of dead letters' copies into the outbox, under ids from their coordinates, so that none is copied twice.
 
     `routes` are the names of the routes by their ids.
     """
@@ -61,7 +61,10 @@ class LetterCopies:
 
 
 def _text(key: bytes | None, storable: Storable) -> str | None:
-    """Return the key as the outbox's column holds it; None for one that it cannot, whose copies then have no order."""
+    """Return the key as the outbox's column holds it; None for a key that it cannot hold.
+
+    The copies of such a key have no order.
+    """
     if key is None:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Change data capture of the outbox: what it is called in the server, what it needs there, and what of that is wrong.
+"""Change data capture of the outbox: its names in the server, what it needs there, and what is wrong with that.
 
-Sources: PostgreSQL manual, 31 "Logical Replication" and 49 "Logical Decoding"; the manual of Debezium's connector for
-PostgreSQL, "Setting up permissions".
+Sources: PostgreSQL manual, 31 "Logical Replication" and 49 "Logical Decoding"; the manual of
+Debezium's connector for PostgreSQL, "Setting up permissions".
 """
 
 import hashlib
@@ -61,7 +61,7 @@ _DEFAULT_PORT = 5432
 
 @dataclass(frozen=True)
 class Place:
-    """Where the database is, for a client that is not libpq."""
+    """The address of the database, for a client that does not use libpq."""
 
     host: str
     port: int
@@ -71,15 +71,15 @@ class Place:
 
 
 def place_of(options: DatabaseOptions) -> Place:
-    """What `[database] url` says of it.
+    """Return the address from `[database] url`.
 
     Raises:
-        StartupError: it leaves the host or the database open, or names several hosts.
+        StartupError: the URL leaves the host or the database open, or names several hosts.
     """
     try:
         given: dict[str, Any] = conninfo_to_dict(options.url.get_secret_value())
     except psycopg.ProgrammingError:
-        # libpq's message quotes the URL, password and all.
+        # libpq's message quotes the URL with its password.
         raise StartupError("[database] url is not a valid libpq URL; see the PostgreSQL manual, 34.1.1.2") from None
     host, database = str(given.get("host") or ""), str(given.get("dbname") or given.get("user") or "")
     if not host or host.startswith(("/", "@")) or "," in host or not database:
@@ -92,7 +92,7 @@ def place_of(options: DatabaseOptions) -> Place:
 
 
 class Capture:
-    """The capture of one outbox. Publication, slot and role have one name, which is of the database and the schema."""
+    """The capture of one outbox. Publication, slot and role share one name, made from the database and the schema."""
 
     def __init__(self, database: str, schema: str) -> None:
         self.name = _slot_name(f"{database}_{schema}_outbox")
@@ -101,7 +101,7 @@ class Capture:
         self._table = sql.Identifier(schema, "outbox").as_string()
 
     def setup(self) -> str:
-        """What a superuser runs once: publication, role, and no right more than the connector needs."""
+        """Return the SQL that a superuser runs once: publication, role, and no more rights than needed."""
         names = {
             "name": sql.Identifier(self.name),
             "database": sql.Identifier(self._database),
@@ -111,7 +111,7 @@ class Capture:
         return _SETUP.format(**names).as_string()
 
     def problems(self, connection: SinkConnection) -> list[str]:
-        """One line for each thing that the connector would miss, with its remedy."""
+        """Return one line for each thing that the connector would miss, with its remedy."""
         return [
             *self._of_server(connection),
             *self._of_role(connection),
@@ -180,7 +180,7 @@ class Capture:
     def _of_slot(self, connection: SinkConnection) -> Iterator[str]:
         slot = self._ask(connection, _SLOT)
         if slot is None:
-            return  # the connector makes it
+            return  # the connector creates it
         plugin, here, _, wal_status = slot
         remedy = f"SELECT pg_drop_replication_slot('{self.name}')"
         if plugin != "pgoutput" or not here:
@@ -224,7 +224,7 @@ GRANT SELECT ON {table} TO {name};
 
 
 def _slot_name(text: str) -> str:
-    """A slot's name is of the server, and of lower-case letters, digits and `_` alone."""
+    """Return a slot's name, which is unique in the server and holds only lower-case letters, digits and `_`."""
     fitting = re.sub(r"[^a-z0-9_]", "_", text.lower())
     if fitting == text and len(fitting) <= _NAME_BYTES:
         return fitting

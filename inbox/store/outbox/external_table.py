@@ -1,7 +1,8 @@
 """An outbox that is a table of the user's, relayed as it is: `status` says what waits and what was sent.
 
-What the table has not, its relay does without: there is no position, so rows go in the order of `created_at`; and
-there is no trigger, so nobody rings. The lease is a row of ours, `relay_leases`.
+The relay does without what the table lacks. There is no position, so rows are sent in the order of
+`created_at`. There is no trigger, so nothing wakes the relay. The lease is a row of the inbox's own
+table `relay_leases`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from inbox.store.sql import statements
 
 _MOST_COUNTED = 100_000
 
-# What a crash of the server takes back of what was marked is sent once more, under the same ids.
+# If a crash of the server undoes marks, their events are sent again under the same ids.
 _SETTINGS = {"synchronous_commit": "off", "jit": "off"}
 
 _READ = sql.SQL("""
@@ -35,8 +36,8 @@ SELECT id::text, topic, key, type, value, traceparent FROM (
 ) AS counted WHERE coalesce(before, 0) < %(bytes)s ORDER BY at, id
 """)
 
-# With the lease in one statement: nothing is marked by a relay that lost it, and then no row comes back. On the user's
-# search path, for his triggers, so each name has its schema.
+# Checks the lease in the same statement: a relay that lost it marks nothing, and gets no row back. Runs on
+# the user's search path, for the user's triggers, so each name has its schema.
 _RECORD = sql.SQL("""
 WITH mine AS (
     UPDATE {leases} SET expires_at
@@ -65,7 +66,7 @@ SELECT topic, max(octet_length(value)) FROM (
 
 
 class ExistingRow(NamedTuple):
-    """An event to send; `value` is None where the payload is NULL, which is a tombstone."""
+    """An event to send; `value` is None where the payload is NULL, which makes a tombstone."""
 
     event_id: str
     topic: str
@@ -76,12 +77,12 @@ class ExistingRow(NamedTuple):
 
     @property
     def size(self) -> int:
-        """In bytes, of the value."""
+        """Return the size of the value in bytes."""
         return len(self.value or b"")
 
 
 class ExistingTable:
-    """The table, on one connection in autocommit mode that is the relay's alone."""
+    """The external table, on a connection in autocommit mode that only the relay uses."""
 
     def __init__(self, connection: SinkConnection, shape: Shape, existing: ExistingOutbox) -> None:
         self._connection = connection
@@ -92,10 +93,10 @@ class ExistingTable:
         connection.pin_also(_SETTINGS)
 
     def read(self, *, limit: int, limit_bytes: int) -> list[ExistingRow]:
-        """The oldest rows that wait, in one snapshot: at most `limit`, of about so many bytes.
+        """Return the oldest waiting rows, in one snapshot: at most `limit` rows, of about `limit_bytes`.
 
         Raises:
-            TryAgainError: one of them lacks what no event can be without; nothing passes it.
+            TryAgainError: a row lacks what every event needs; no later row passes it.
         """
         parameters = {"limit": limit, "bytes": limit_bytes}
         rows = [ExistingRow._make(row) for row in self._connection.execute(self._read, parameters, binary=True)]
@@ -105,7 +106,7 @@ class ExistingTable:
         return rows
 
     def waiting(self) -> int:
-        """How many rows wait; of very many as many as were counted."""
+        """Return the number of waiting rows, counted up to a limit."""
         row = self._connection.execute(self._count, (_MOST_COUNTED,)).fetchone()
         return int(row[0]) if row else 0
 
@@ -121,7 +122,7 @@ class ExistingTable:
 
 
 class ExistingLease:
-    """Which relay of the table is the active one, and the marks that only that one may set."""
+    """The lease of the table's active relay, and the marks that only that relay may set."""
 
     def __init__(
         self,
@@ -140,12 +141,12 @@ class ExistingLease:
         self._record = _RECORD.format(leases=sql.Identifier(schema, "relay_leases"), **parts)
 
     def take(self) -> Held | None:
-        """The lease with a new epoch; None while another relay has it."""
+        """Return the lease with a new epoch; None while another relay has it."""
         row = self._connection.execute(self._sql["take"], self._named).fetchone()
         return Held(int(row[0]), 0) if row else None
 
     def record(self, epoch: int, ids: Sequence[str]) -> bool:
-        """Mark what was sent, if anything, and prolong the lease; False where another relay has it, and nothing was.
+        """Mark what was sent, if anything, and prolong the lease; False, and no marks, where another relay has it.
 
         Raises:
             TryAgainError: what was sent still waits, so that it would be sent again and again.
@@ -163,25 +164,25 @@ class ExistingLease:
         return row is not None
 
     def _marked(self, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """What the statement says, whose triggers are the user's."""
+        """Return the row of the marking statement, which may run triggers of the user's."""
         connection = self._connection
         pipelined = nullcontext() if connection.is_pooled else connection.pipelined()
         with pipelined, transaction(connection), connection.users_path():
             return connection.execute(self._record, named).fetchone()
 
     def release(self, epoch: int) -> None:
-        """Let another relay have it at once."""
+        """Release the lease, so that another relay can take it immediately."""
         self._connection.execute(self._sql["release"], {**self._named, "epoch": epoch})
 
 
 def waiting_of(connection: SinkConnection, shape: Shape, existing: ExistingOutbox) -> tuple[int, datetime | None]:
-    """How many rows wait, of very many as many as were counted, and from when the oldest is."""
+    """Return the number of waiting rows, counted up to a limit, and the time of the oldest."""
     row = connection.execute(_OLDEST.format(**_parts(shape, existing)), (_MOST_COUNTED,)).fetchone()
     return (row[0], row[1]) if row else (0, None)
 
 
 def waiting_topics(connection: SinkConnection, shape: Shape, existing: ExistingOutbox) -> dict[str, int]:
-    """The topics that events wait for, with the length in bytes of the largest payload of each."""
+    """Return the topics with waiting events, each with the length in bytes of its largest payload."""
     topics = {} if existing.topic is None else {existing.topic: 0}
     return topics | {
         topic: int(largest or 0) for topic, largest in connection.execute(_TOPICS.format(**_parts(shape, existing)))
@@ -189,7 +190,7 @@ def waiting_topics(connection: SinkConnection, shape: Shape, existing: ExistingO
 
 
 def _parts(shape: Shape, existing: ExistingOutbox) -> dict[str, sql.Composable]:
-    """What the statements are filled in with: from the configuration and the catalog only."""
+    """Return the parts that fill the statements, from the configuration and the catalog only."""
     columns = shape.columns
     event_id, payload = shape.column("event_id"), shape.column("payload")
     texts = {ours: sql.SQL("{}::text").format(shape.column(ours)) for ours in columns}

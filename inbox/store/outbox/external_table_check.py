@@ -1,4 +1,4 @@
-"""A table of the user's that is to be relayed as it is: what the catalog says of it, and what of that is wrong."""
+"""Check a table of the user's that is to be relayed as it is, by what the catalog says of it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -22,7 +22,7 @@ SELECT n.nspname, c.relname, c.relkind::text FROM pg_class c JOIN pg_namespace n
 WHERE c.oid = to_regclass(%s)
 """
 
-# What a domain is over is what it can hold.
+# A domain can hold what its base type can.
 _COLUMNS: LiteralString = """
 SELECT a.attname, n.nspname, t.typname, format_type(a.atttypid, a.atttypmod),
     format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL),
@@ -50,7 +50,7 @@ _FITTING = {
 
 
 class Column(NamedTuple):
-    """`declared` as in CREATE TABLE, `base` the type or what its domain is over, `labels` those of an enum."""
+    """A column: `declared` as in CREATE TABLE, `base` its type or its domain's, `labels` those of an enum."""
 
     name: str
     type: TypeName
@@ -61,7 +61,7 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Index:
-    """`columns` in order, None for an expression; `condition` that of a partial one."""
+    """An index: `columns` in order, None for an expression; `condition` is that of a partial index."""
 
     columns: Sequence[str | None]
     unique: bool
@@ -90,13 +90,13 @@ class Shape:
         return sql.Identifier(self.columns[ours].name)
 
     def has_status(self, status: str, row: str) -> sql.Composable:
-        """Whether a row, by the name that the statement has for it, has that status; on any search path."""
+        """Return the SQL for whether a row has the status, on any search path; `row` is its name in the statement."""
         column = self.columns["status"]
         wanted = sql.SQL("{}::{}").format(sql.Literal(status), column.type.sql)
         return self.comparing.equal(column.name, sql.Identifier(row, column.name), wanted)
 
     def advice(self) -> list[str]:
-        """What works without, and slowly."""
+        """Return advice on what works without a change, but slowly."""
         status, created_at, event_id = (self.columns[ours].name for ours in ("status", "created_at", "event_id"))
         if any(_finds_new(index, status, created_at) for index in self.indexes):
             return []
@@ -107,10 +107,10 @@ class Shape:
 
 
 def shape_of(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
-    """The table as it is.
+    """Return the shape of the table.
 
     Raises:
-        StartupError: a line for each thing that does not fit what `[outbox]` says.
+        StartupError: a line for each thing that does not fit `[outbox]`.
     """
     *parent, _ = parts_of(existing.table)
     if parent and (lacking := lacking_usage(connection, parent[-1], role_of(connection), "relay")):
@@ -135,13 +135,13 @@ def shape_of(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
 
 
 def named(columns: ExistingColumns) -> dict[str, str]:
-    """Our names to theirs, of the columns that there are."""
+    """Return the table's names of the existing columns, by this program's names."""
     given = {field.name: getattr(columns, field.name) for field in fields(columns)}
     return {ours: theirs for ours, theirs in given.items() if theirs is not None}
 
 
 def missing_rights(connection: SinkConnection, shape: Shape, *, prunes: bool) -> list[str]:
-    """One line for each right that a relay lacks on the table, with the GRANT that fixes it."""
+    """Return one line for each right that a relay lacks on the table, with the GRANT that fixes it."""
     written = [shape.columns[ours].name for ours in ("status", "sent_at") if ours in shape.columns]
     wanted = [("SELECT", column.name) for column in shape.columns.values()] + [("UPDATE", name) for name in written]
     lacking = list(dict.fromkeys(right for right, name in wanted if not _may(connection, shape, right, name)))

@@ -1,4 +1,4 @@
-"""What waits in the outbox, as far as the database can tell, whoever publishes it."""
+"""Count what waits in the outbox, as far as the database knows, for any publisher."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ FROM pg_replication_slots WHERE slot_name = %s
 
 @dataclass(frozen=True)
 class Waiting:
-    """How many committed events are not known to be sent, of very many as many as were counted, and since when."""
+    """The number of committed events not known to be sent, counted up to a limit, and the time of the oldest."""
 
     events: int
     oldest_at: datetime | None
@@ -26,7 +26,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class SlotNow:
-    """The slot that a connector reads; `bytes_behind` of WAL, of whatever tables, are not confirmed by it yet."""
+    """The slot that a connector reads; `bytes_behind` is the WAL, of any table, that it has not confirmed yet."""
 
     name: str
     active: bool
@@ -34,7 +34,7 @@ class SlotNow:
 
 
 def waiting(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> Waiting:
-    """Where a relay of ours publishes, for it marks what it sent.
+    """Return what waits where the inbox's own relay publishes, since it marks what it sent.
 
     Raises:
         StartupError: a table of the user's does not fit.
@@ -47,6 +47,6 @@ def waiting(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> W
 
 
 def slot_now(connection: SinkConnection, name: str) -> SlotNow | None:
-    """None where there is no such slot, so that nobody publishes."""
+    """Return the state of the slot; None where it does not exist, so that nobody publishes."""
     row = connection.execute(_SLOT, (name,)).fetchone()
     return SlotNow(name, *row) if row else None

@@ -1,4 +1,4 @@
-"""Publishing from any program: an event into the outbox, in the caller's own transaction."""
+"""Publish from any program: put an event into the outbox, in the caller's own transaction."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,19 +31,20 @@ def publish(
 ) -> UUID:
     """Put an event into the outbox: it is published if the connection's transaction commits, and only then.
 
-    A dict or list is written as JSON, a str has to be JSON; bytes are for an outbox with `[outbox] payload = "bytea"`,
-    which takes nothing else. Events of one `key` stay in order; without one the event's id is the record's key.
+    A dict or list is written as JSON, and a str has to be JSON. An outbox with `[outbox] payload =
+    "bytea"` takes bytes and nothing else. Events of one `key` stay in order; without a key the
+    event's id is the record's key.
 
-    `event_id` is what consumers recognise a repetition by: pass one that is the same at every try (a uuid5 of your own
-    request's id) where the caller may try again after a COMMIT whose answer was lost. `traceparent` is the W3C trace
-    context that goes along as a header. `schema` is `[database] schema` of the inbox.
+    Consumers recognise a repetition by `event_id`. If the caller may try again after a COMMIT whose
+    answer was lost, pass the same id at every try (a uuid5 of your own request's id). `traceparent`
+    is the W3C trace context, sent as a header. `schema` is `[database] schema` of the inbox.
 
     Returns:
         The event's id: a new UUIDv7 unless one was given.
 
     Raises:
         EventError: the connection is in autocommit mode and in no transaction, so the event would be published
-            whatever becomes of the change; the payload is no JSON; an argument is of another type.
+            whatever becomes of the change; the payload is not valid JSON; an argument has another type.
     """
     identity = new_event_id() if event_id is None else required_id(event_id)
     row = {
@@ -73,7 +74,8 @@ def _stored(payload: object) -> str | bytes:
 
 
 def _for_psycopg(schema: str, row: Mapping[str, Any]) -> sql.Composed:
-    # With its type said, a text is refused by an outbox of `bytea`, which would read its backslashes as escapes.
+    # With its type stated, an outbox of `bytea` refuses a text, whose backslashes it would read as
+    # escapes.
     typed = "{}::pg_catalog.json" if isinstance(row["payload"], str) else "{}"
     payload = sql.SQL(typed).format(sql.Placeholder("payload"))
     values = [payload if name == "payload" else sql.Placeholder(name) for name in _COLUMNS]
@@ -100,7 +102,10 @@ def _on_sqlalchemy(connection: sqlalchemy.Connection | Session, schema: str, row
 
 
 def _require_transaction(connection: Any) -> None:
-    """As far as the driver tells: psycopg, and psycopg2 below SQLAlchemy, do."""
+    """Raise EventError outside a transaction.
+
+    Drivers that show it are checked: psycopg, and psycopg2 below SQLAlchemy.
+    """
     if not getattr(connection, "autocommit", False):
         return
     status = getattr(getattr(connection, "info", None), "transaction_status", None)

@@ -1,4 +1,4 @@
-"""Publishing: an event into the outbox, in the transaction of the change that it tells of."""
+"""Publish from a handler: put an event into the outbox, in the transaction of the change that it describes."""
 
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
@@ -18,22 +18,23 @@ class Outbox:
     def __init__(self, schema: str, options: OutboxOptions, *, sink: str, route: str) -> None:
         self.insert = statements("outbox", schema)["publish"].decode()
         self._payload = options.payload
-        # With the sink's name, or two sinks with a route of one name would publish different events under one id.
+        # Includes the sink's name: two sinks with routes of one name would otherwise publish different
+        # events under one id.
         self._source = f"{sink}\0{route}"
 
     def derived_id(self, incoming: bytes, number: int) -> UUID:
-        """The id of the `number`-th event that the route publishes for the incoming one; the same at every try."""
+        """Return the id of the route's `number`-th event for the incoming one; it is the same at every try."""
         return uuid5(UUID(bytes=incoming), f"{self._source}\0{number}")
 
     def id_of_letter(self, partition_id: int, offset: int) -> UUID:
-        """The id of the copy of what the route parked from there."""
+        """Return the id of the copy of the dead letter that the route parked at these coordinates."""
         return uuid5(NAMESPACE_OID, f"{self._source}\0dead letter\0{partition_id}\0{offset}")
 
     def stored(self, payload: OutgoingPayload) -> str | bytes:
         """Return the payload as its column takes it.
 
         Raises:
-            EventError: it cannot be written as the column's type.
+            EventError: the payload cannot be written as the column's type.
         """
         if isinstance(payload, dict | list):
             text = as_json(payload)
@@ -47,7 +48,7 @@ class Outbox:
 
 
 class Publisher:
-    """Publishes for the handler of one route, and knows which event is being handled."""
+    """A publisher for the handler of one route; it knows which event is being handled."""
 
     __slots__ = ("_incoming", "_outbox", "_published", "_session")
 
@@ -58,14 +59,14 @@ class Publisher:
         self._published = 0
 
     def follow(self, event_id: bytes) -> None:
-        """What is published from now on is published for the event of this id."""
+        """Set the event for which later events are published, by its id."""
         self._incoming = event_id
         self._published = 0
 
     def publish(
         self, topic: str, payload: OutgoingPayload, event_type: str, key: str | None, event_id: UUID | None
     ) -> None:
-        """As `Transaction.publish`."""
+        """Publish as `Transaction.publish`."""
         outbox = self._outbox
         if outbox is None:
             raise HaltError(
@@ -92,7 +93,7 @@ class Publisher:
 
 
 def as_json(payload: dict[str, Any] | list[Any]) -> str:
-    """Raises EventError for what JSON cannot say."""
+    """Return the payload as JSON; raise EventError for what JSON cannot express."""
     try:
         return write(payload)
     except DocumentError as error:
@@ -100,10 +101,10 @@ def as_json(payload: dict[str, Any] | list[Any]) -> str:
 
 
 def required_json(payload: str | bytes) -> str:
-    """Return the text as it is: every sink that reads it will take it as JSON.
+    """Return the text unchanged: every sink that reads it will take it as JSON.
 
     Raises:
-        EventError: it is not valid JSON.
+        EventError: the text is not valid JSON.
     """
     try:
         encoded = payload.encode() if isinstance(payload, str) else payload
@@ -115,7 +116,7 @@ def required_json(payload: str | bytes) -> str:
     return encoded.decode()
 
 
-# A parameter of another type would fail as a statement that can never succeed, which looks like an outage.
+# A parameter of another type would fail in a statement that never succeeds, which looks like an outage.
 def required_text(given: object, name: str, wanted: str = "a str") -> str:
     if not isinstance(given, str):
         raise EventError(f"the {name} of an event to publish is of type {type(given).__name__}; pass {wanted}")

@@ -1,4 +1,4 @@
-"""The outbox as the relay sees it: what to send, what was sent, and who is the active one."""
+"""The outbox as the relay sees it: the rows to send, the marks of those that were sent, and the lease."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from inbox.store.postgres.errors import in_our_words
 from inbox.store.sql import statements
 
 _LOCK_SPACE = 0x696E626F << 32
-"""Keys of advisory locks from here on are the outbox's, by its table's OID; the trigger outbox_wake has the number."""
+"""The outbox's keys of advisory locks: from this number on, by its table's OID; the trigger outbox_wake repeats it."""
 
 _OID: LiteralString = "SELECT to_regclass(%s)::oid::bigint"
 _SETTINGS = {
@@ -28,15 +28,19 @@ _SETTINGS = {
     "jit": "off",
     "synchronous_commit": "off",
 }
-"""A queue's statistics are always old. By its indexes each read costs what it returns, and planning it again would cost
-more than reading nothing does. A scan that is off counts as so expensive that the server would compile each plan with
-one (`jit`), for 0.1 s each time. Marks that a crash of the server takes back are sent again, under the same ids."""
+"""The settings of the relay's session.
+
+A queue's statistics are always old. By its indexes each read costs what it returns, and planning it
+again would cost more than an empty read. A scan that is off counts as so expensive that the server
+would compile each plan with one (`jit`), for 0.1 s each time. Marks that a crash of the server
+undoes are sent again, under the same ids.
+"""
 
 
 class OutboxRow(NamedTuple):
-    """A row to send. `key` and `event_id` as texts, `identity` the id's 16 bytes, `value` as it is stored.
+    """A row to send. `key` and `event_id` are texts, `identity` the id's 16 bytes, `value` as it is stored.
 
-    `passed`: it was sent before. `xmin` is the snapshot's.
+    `passed`: the row was sent before. `xmin` is the snapshot's.
     """
 
     position: int
@@ -52,20 +56,20 @@ class OutboxRow(NamedTuple):
 
     @property
     def size(self) -> int:
-        """In bytes, of the value."""
+        """Return the size of the value in bytes."""
         return len(self.value)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one snapshot showed: rows in order of position; no transaction below `xmin` was running."""
+    """The rows that one snapshot showed, in order of position; no transaction below `xmin` was running."""
 
     xmin: int
     rows: Sequence[OutboxRow]
 
 
 class Delivery(NamedTuple):
-    """A row that the brokers have, and where."""
+    """A row that the brokers have, with its coordinates."""
 
     row: OutboxRow
     partition: int
@@ -73,30 +77,32 @@ class Delivery(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A lease that was taken; every row up to `sent_below` was sent or rolled back then."""
+    """A lease that was taken; every row up to `sent_below` had been sent or rolled back by then."""
 
     epoch: int
     sent_below: int
 
 
 class OutboxTable:
-    """The outbox that `inbox migrate` made, on one connection in autocommit mode that is its own.
+    """The outbox that `inbox migrate` created, on its own connection in autocommit mode.
 
-    From `start_reading` to `reading` nothing else is asked for there.
+    From `start_reading` to `reading` the connection must not run another statement.
     """
 
     def __init__(self, connection: SinkConnection, schema: str) -> None:
         self._connection = connection
         self._sql = statements("outbox", schema)
-        # What the columns hold is sent as it is: JSON is not decoded.
+        # The columns' content is sent unchanged: JSON is not decoded.
         connection.adapters.register_loader("json", ByteaBinaryLoader)
         connection.pin_also(_SETTINGS)
         self._errand = Errand(connection, "read", self._sql["read"], partial(tuple.__new__, OutboxRow))
         self._front = self._limit = 0
 
     def start_reading(self, front: int, gaps: Sequence[tuple[int, int]], *, limit: int, limit_bytes: int) -> None:
-        """Have the server look for rows past `front`, and for those in the gaps before it (first and last position of
-        each), at most `limit` of either, of about so many bytes."""
+        """Start a read of rows past `front` and in the gaps before it, at most `limit` of either.
+
+        The rows have about `limit_bytes`. A gap is given by its first and last position.
+        """
         self._front, self._limit = front, limit
         self._errand.start(
             {
@@ -113,19 +119,23 @@ class OutboxTable:
         return self._errand.under_way
 
     def has_read(self) -> bool:
-        """Whether `reading` would not wait."""
+        """Return whether `reading` would return without a wait."""
         return self._errand.is_done()
 
     def reading(self) -> Reading:
-        """What was found."""
+        """Return what the read found."""
         found: list[OutboxRow] = self._errand.finish()
         rows = found if found[0].position is not None else []
         late = bisect_right(rows, self._front, key=attrgetter("position"))
-        # With so many in the gaps there may be more, which come before what lies past the front.
+        # If the gaps fill the limit there may be more rows in them, which come before those past the
+        # front.
         return Reading(found[0].xmin, rows[:late] if late >= self._limit else rows)
 
     def sweep(self, after: int, until: int, *, limit: int) -> tuple[int | None, int | None]:
-        """Of the next `limit` rows between these positions the last one's, and the first one's that was not sent."""
+        """Return two positions among the next `limit` rows past `after`, up to `until`.
+
+        They are the last row's, and that of the first row that was not sent; None where there is no such row.
+        """
         sql = self._sql
         row = self._connection.execute(sql["sweep"], {"after": after, "until": until, "limit": limit}).fetchone()
         return row[:2] if row else (None, None)
@@ -137,7 +147,7 @@ class OutboxTable:
 
 
 class LeaseRow:
-    """The row that says which relay is the active one."""
+    """The row that names the active relay."""
 
     def __init__(self, connection: SinkConnection, schema: str, holder: str, *, seconds: float) -> None:
         self._connection = connection
@@ -148,13 +158,13 @@ class LeaseRow:
         self._seconds = seconds
 
     def take(self) -> Held | None:
-        """The lease with a new epoch; None while another relay has it."""
+        """Return the lease with a new epoch; None while another relay has it."""
         sql = self._sql
         row = self._connection.execute(sql["take"], {"holder": self._holder, "seconds": self._seconds}).fetchone()
         return Held(*row) if row else None
 
     def start_recording(self, epoch: int, sent: Sequence[Delivery], sent_below: int) -> None:
-        """Have the server note what was sent, if anything, and prolong the lease."""
+        """Start to record what was sent, if anything, and to prolong the lease."""
         self._errand.start(
             {
                 "ids": arrays.uuids([each.row.identity for each in sent]),
@@ -173,25 +183,26 @@ class LeaseRow:
         return self._errand.under_way
 
     def has_recorded(self) -> bool:
-        """Whether `recorded` would not wait."""
+        """Return whether `recorded` would return without a wait."""
         return self._errand.is_done()
 
     def recorded(self) -> int | None:
-        """The id of the transaction that did; None where another relay has the lease, and nothing was noted."""
+        """Return the id of the recording transaction; None, with no record, if another relay has the lease."""
         rows = self._errand.finish()
         return int(rows[0][0]) if rows else None
 
     def release(self, epoch: int) -> None:
-        """Let another relay have it at once."""
+        """Release the lease, so that another relay can take it immediately."""
         sql = self._sql
         self._connection.execute(sql["release"], {"epoch": epoch, "holder": self._holder})
 
 
 class Bell:
-    """Wakes the relay when somebody publishes while it sleeps.
+    """A bell that wakes the relay when a transaction publishes while the relay sleeps.
 
-    The lock is held while it sleeps, and only then a publishing transaction notifies it: it takes the same lock,
-    shared, and keeps it to its end, so nobody falls asleep over a transaction that would not ring.
+    The relay holds the lock while it sleeps, and only then a publishing transaction notifies it.
+    That transaction takes the same lock, shared, and keeps it to its end, so no relay falls asleep
+    during a transaction that would not ring.
     """
 
     def __init__(self, connection: SinkConnection, schema: str) -> None:
@@ -202,12 +213,12 @@ class Bell:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(f"inbox_outbox_{self._oid}")))
 
     def fall_asleep(self) -> bool:
-        """Whether whoever publishes from now on rings; read once more before waiting."""
+        """Return whether transactions that publish from now on will ring; read once more before waiting."""
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_SPACE + self._oid,)).fetchone()
         return bool(row and row[0])
 
     def wait(self, seconds: float) -> None:
-        """Until it rings, at most so long."""
+        """Wait until the bell rings, for at most so many seconds."""
         with in_our_words():
             if self._connection.pgconn.notifies() is not None:
                 # It rang while the answer to a statement was read.
@@ -220,6 +231,6 @@ class Bell:
 
 
 def waiting_topics(connection: SinkConnection, schema: str) -> dict[str, int]:
-    """The topics of the newest events, with the length in bytes of the largest payload of each."""
+    """Return the topics of the newest events, each with the length in bytes of its largest payload."""
     sql = statements("outbox", schema)
     return {topic: int(largest) for topic, largest in connection.execute(sql["waiting_topics"])}

@@ -1,7 +1,8 @@
-"""Which events of the outbox are past their retention, whatever shape it has, and their removal.
+"""Find and remove events of an outbox, of either kind, that are past their retention.
 
-An event that was not sent never is: the relay's marks say what was sent. Where Debezium publishes nobody marks, and the
-server keeps for the connector what it has not read yet, whether the row is still in the table or not.
+An event that was not sent is never past it: the relay's marks say what was sent. Where Debezium
+publishes nobody marks. The server then keeps for the connector what it has not read, whether the
+row is still in the table or not.
 """
 
 from datetime import timedelta
@@ -15,8 +16,8 @@ from inbox.store.outbox.external_table_check import SENT, Shape, shape_of
 from inbox.store.postgres.connection import SinkConnection, transaction
 from inbox.store.sql import statements
 
-# What DELETE asks of a row is asked once more where the row was changed meanwhile: one that waits again stays. On the
-# user's search path, for his triggers, so each name has its schema.
+# DELETE checks a row again if it was changed meanwhile, so a row that waits again stays. Runs on the
+# user's search path, for the user's triggers, so each name has its schema.
 _FORGET = sql.SQL("""
 DELETE FROM {table} AS gone USING (
     SELECT {event_id} AS old_id FROM {table} AS gone WHERE {is_old} ORDER BY {created_at} LIMIT %(limit)s
@@ -29,27 +30,27 @@ _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), 'DELETE')"
 
 
 class OutboxRetention(Protocol):
-    """Of one kind of outbox."""
+    """The retention of one kind of outbox."""
 
     def old(self, connection: SinkConnection, older_than: timedelta) -> Old: ...
     def forget(self, connection: SinkConnection, older_than: timedelta) -> int:
-        """One portion, in a transaction of its own: how many events went; 0 once none is left."""
+        """Delete one portion, in a transaction of its own, and return the number of events; 0 once none is left."""
         ...
 
     def may_forget(self, connection: SinkConnection) -> bool:
-        """Whether the role has the right."""
+        """Return whether the role has the right to delete."""
         ...
 
 
 def outbox_retention(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> OutboxRetention:
-    """Raises StartupError where a table of the user's does not fit."""
+    """Return the retention of the outbox; raise StartupError where a table of the user's does not fit."""
     if outbox.existing is not None:
         return _Existing(shape_of(connection, outbox.existing))
     return _Own(schema, marked=outbox.relay is RelayKind.INBOX)
 
 
 class _Own:
-    """The outbox that `inbox migrate` makes."""
+    """The retention of the outbox that `inbox migrate` creates."""
 
     def __init__(self, schema: str, *, marked: bool) -> None:
         self._tables = [sql.Identifier(schema, table).as_string() for table in ("outbox", "outbox_sent")]
@@ -71,7 +72,7 @@ def _own_statements(schema: str, *, marked: bool) -> tuple[bytes, bytes]:
 
 
 class _Existing:
-    """A table of the user's: what is SENT, by when it was sent where that is recorded."""
+    """The retention of a table of the user's: SENT rows, by the time they were sent where that is recorded."""
 
     def __init__(self, shape: Shape) -> None:
         times = [shape.column(ours) for ours in ("created_at", "sent_at") if ours in shape.columns]

@@ -1,7 +1,7 @@
 """Run one statement on the server while the client does something else.
 
 No threads are needed: libpq sends the statement, and the answer waits in the socket until the
-client reads it (PostgreSQL manual, "Asynchronous Command Processing"). A relay so reads its next
+client reads it (PostgreSQL manual, "Asynchronous Command Processing"). In this way a relay reads its next
 rows, and marks earlier ones, while it sends.
 """
 

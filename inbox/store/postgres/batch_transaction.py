@@ -222,11 +222,10 @@ def _not_committed(text: str, cause: InboxError | None = None) -> TryAgainError:
 
 
 def _deferred_checks(connection: SinkConnection) -> Sequence[LiteralString]:
-    """Return the statements that restore constraints after a check; none without deferrable
-    constraints, to save a round trip.
+    """Return the statements that restore constraints after a check.
 
-    Asked once per connection, and again after a batch was rolled back: constraints may have been
-    added or dropped.
+    There are none without deferrable constraints, which saves a round trip. Asked once per
+    connection, and again after a batch was rolled back: constraints may have been added or dropped.
     """
     if connection.deferred_checks is None:
         any_deferrable, at_once = connection.execute(_DEFERRABLE).fetchone() or (False, "")

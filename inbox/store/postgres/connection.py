@@ -52,11 +52,11 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
 
     ends = Ends.ALLOWED
     closed_by_handler = False
-    """Whether a handler called close(), which had no effect."""
+    """True after a handler called close(), which had no effect."""
     deferred_checks: Sequence[LiteralString] | None = None
     _users_path = ""
     is_pooled = False
-    """Whether others share the server's session: nothing may be left in it, and nothing would be found again."""
+    """True if others share the server's session: nothing may be left in it, and nothing would be found again."""
     is_read_only = False
     _server_is_read_only = False
     _pins: Mapping[str, str] = {}
@@ -139,12 +139,12 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
 
     @contextmanager
     def users_path(self) -> Iterator[None]:
-        """Use the user's search path for statements that may run functions of the user's, such as
-        triggers, in a transaction.
+        """Use the user's search path for statements that may run the user's functions, such as triggers.
 
-        The statements themselves name the schema of all that they use, since others may create
-        objects where the user's names are looked up. All statements are answered by the end. After
-        a failure the caller has to roll back to a savepoint from before, or the whole transaction.
+        Needs a transaction. The statements themselves name the schema of all that they use, since
+        others may create objects where the user's names are looked up. All statements are answered
+        by the end. After a failure the caller has to roll back to a savepoint from before, or the
+        whole transaction.
         """
         with self.pipelined():
             self._send_along(self.to_users_path)
@@ -226,9 +226,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
             yield transaction
 
     def _is_read_only_now(self) -> bool:
-        """Return whether the server is read-only by its configuration now; servers before PostgreSQL 14 do not
-        report it.
-        """
+        """Return whether the server's configuration now says read-only; reported from PostgreSQL 14 on."""
         return self.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
 
     def stands_alone(self) -> bool:

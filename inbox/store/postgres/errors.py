@@ -148,7 +148,7 @@ _OF_VALUES = "22"
 """The class of values that their column or their statement cannot take."""
 
 _ROW_SECURITY = "ExecWithCheckOptions"
-"""The C function in which PostgreSQL raises 42501 for a row that a policy refuses; a role's rights fail in another."""
+"""The C function that raises 42501 for a row that a policy refuses; missing rights are raised elsewhere."""
 
 
 def translated(error: psycopg.Error) -> InboxError:

@@ -195,7 +195,9 @@ class HandlerSession:
         return isinstance(failure.__cause__, psycopg.Error) and failure.__cause__.sqlstate in ABOUT_TYPES
 
     def blamed(self, failure: InboxError) -> InboxError:
-        """Decide such a failure of one event: ask the server for its statements again, without their values.
+        """Return a doubtful failure of one event as the fault of the event or of the statement.
+
+        The server is asked for the event's statements again, without their values.
 
         Raises:
             TryAgainError: the database is away.
@@ -238,9 +240,7 @@ class HandlerSession:
         return failure
 
     def _translated(self, error: psycopg.Error) -> InboxError:
-        """Translate an error; a write that fails because a handler made the transaction read-only is the handler's
-        fault.
-        """
+        """Translate an error; a write fails as an EventError if a handler made the transaction read-only."""
         if error.sqlstate == "25006" and self._executed(_OF_MODES):
             return EventError(_READ_ONLY)
         return translated(error)
@@ -258,9 +258,7 @@ class HandlerSession:
             self._failed_in_sqlalchemy = True
 
     def _forgive_what_a_savepoint_undid(self) -> None:
-        """Clear the failure if a savepoint undid it: `begin_nested` around a statement leaves the transaction
-        intact.
-        """
+        """Clear the failure if `begin_nested` undid it: the transaction is then as good as before."""
         if self._failed_in_sqlalchemy and self._connection.info.transaction_status == pq.TransactionStatus.INTRANS:
             self.failure = None
 

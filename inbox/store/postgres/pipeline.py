@@ -25,7 +25,7 @@ _SENT_AT_ONCE = 32
 """Few enough that the server begins while the next statements are built."""
 
 _PREPARED_FROM = 5
-"""As in psycopg: a rarer statement is hardly worth preparing."""
+"""The same number as in psycopg: a rarer statement is hardly worth preparing."""
 
 _MOST_PREPARED = 100
 _MOST_KNOWN = 1000

@@ -178,9 +178,7 @@ def tidy(pinned: Mapping[str, str], local_pins: str) -> str:
 
 
 def local_path(value: str) -> str:
-    """Return the statement that sets the search path until the transaction ends, or is rolled back to an earlier
-    savepoint.
-    """
+    """Return the statement that sets the search path until the transaction ends or is undone to before."""
     return f"SET LOCAL search_path = {_literal('search_path', value)}"
 
 

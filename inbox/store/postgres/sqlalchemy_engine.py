@@ -1,5 +1,6 @@
-"""SQLAlchemy over a connection that is already in a transaction; imported, with SQLAlchemy, only by those who use
-it.
+"""SQLAlchemy over a connection that is already in a transaction.
+
+Only modules that use SQLAlchemy import this one, which imports SQLAlchemy.
 """
 
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""What each login may do: asked of the server, and granted by SQL."""
+"""The rights of each login: checked with the server, and granted by SQL."""

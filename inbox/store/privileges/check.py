@@ -1,4 +1,4 @@
-"""What the sink's role may do, asked before it has to."""
+"""Check the rights of the sink's role before they are needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import LiteralString
@@ -12,15 +12,15 @@ from inbox.store.schema.names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABL
 from inbox.store.tables.privileges import lacking_of_target, lacking_usage
 
 Rights = Mapping[str, tuple[Right, ...]]
-"""By table."""
+"""The rights by table."""
 
-# What ON CONFLICT compares, it reads.
+# ON CONFLICT reads what it compares.
 OF_PUBLISHER = whole("SELECT", "INSERT")
 
-# What a status tells of the outbox; without it a notice says so.
+# The tables that a status reads about the outbox; a notice says if this right is missing.
 OF_READER: Rights = {"outbox_sent": whole("SELECT"), "outbox_relay": whole("SELECT")}
 
-# Nobody but the sink can where Debezium publishes.
+# Where Debezium publishes, only the sink can prune.
 OF_PRUNER: Rights = {"outbox": whole("SELECT", "DELETE"), "outbox_sent": whole("SELECT", "DELETE")}
 
 OF_RELAY: Rights = {
@@ -35,8 +35,8 @@ OF_EXISTING_RELAY: Rights = {
     "relay_leases": whole("SELECT", "INSERT", "UPDATE"),
 }
 
-# By the catalog: to_regclass refuses who may not look into the schema, and would hide all the other rights. A right on
-# the whole table is one on each column.
+# Reads the catalog: to_regclass fails for a role that may not use the schema, and would hide all the other
+# rights. A right on the whole table is a right on each column.
 _MAY: LiteralString = """
 SELECT CASE WHEN %(columns)s::text[] = '{}' THEN has_table_privilege(c.oid, %(right)s)
     ELSE (SELECT bool_and(has_column_privilege(c.oid, name, %(right)s)) FROM unnest(%(columns)s::text[]) AS name) END
@@ -44,7 +44,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE nspname = %(schema)s AND relname = %(table)s
 """
 
-# What nobody needs who only runs the sink.
+# Finds rights that a role does not need in order to run the sink.
 _EXCESS: LiteralString = """
 SELECT CASE WHEN pg_has_role(n.nspowner, 'USAGE') THEN 'it owns the schema' ELSE (
     SELECT string_agg(privilege || ' on ' || quote_ident(c.relname), ', ' ORDER BY c.relname, privilege)
@@ -71,7 +71,7 @@ def missing_rights(
 ) -> list[str]:
     """Return one line for each right that the sink lacks, with the GRANT that gives it.
 
-    `version` is the table that has the revision of what `[outbox]` names.
+    `version` is the table with the revision of the outbox that `[outbox]` names.
     """
     wanted = merged(
         OF_SINK,
@@ -89,17 +89,17 @@ def missing_rights(
 
 
 def missing_relay_rights(connection: SinkConnection, schema: str) -> list[str]:
-    """One line for each right that a relay lacks, with the GRANT that gives it."""
+    """Return one line for each right that a relay lacks, with the GRANT that gives it."""
     return _lacking(connection, "relay", schema, OF_RELAY)
 
 
 def missing_lease_rights(connection: SinkConnection, schema: str) -> list[str]:
-    """As `missing_relay_rights`, in the inbox's schema, where the outbox is a table of the user's."""
+    """Return lines as `missing_relay_rights`, in the inbox's schema, where the outbox is a table of the user's."""
     return _lacking(connection, "relay", schema, OF_EXISTING_RELAY)
 
 
 def excess_rights(connection: SinkConnection, schema: str) -> str | None:
-    """Return the rights by which the role may remove what was recorded; None where it has none of them."""
+    """Return the rights by which the role may remove what was recorded; None where it has no such right."""
     row = connection.execute(_EXCESS, (schema,)).fetchone()
     return None if row is None else row[0]
 
@@ -125,7 +125,7 @@ def _lacking(connection: SinkConnection, who: str, schema: str, wanted: Rights) 
     usage = lacking_usage(connection, schema, role, who)
     found = {(table, right): _may(connection, schema, table, right) for table in wanted for right in wanted[table]}
     lines = [] if usage is None else [usage]
-    if any(may is not None for may in found.values()):  # else nobody has migrated yet, which is another check's to say
+    if any(may is not None for may in found.values()):  # otherwise nobody has migrated yet, which another check reports
         absent = dict.fromkeys(table for (table, _), may in found.items() if may is None)
         lines += [f"the table {_name(schema, table)} is gone; restore it from a backup" for table in absent]
     for (table, right), may in found.items():
@@ -149,7 +149,7 @@ def _name(schema: str, table: str) -> str:
 
 
 def _may(connection: SinkConnection, schema: str, table: str, right: Right) -> bool | None:
-    """Return whether the role has the right; None where there is no such table."""
+    """Return whether the role has the right; None where the table does not exist."""
     asked = {"columns": list(right.columns), "right": right.name, "schema": schema, "table": table}
     row = connection.execute(_MAY, asked).fetchone()
     return None if row is None else row[0] is not False

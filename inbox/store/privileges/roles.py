@@ -1,6 +1,6 @@
-"""Roles with the least rights: SQL for a superuser to run, since nobody gives himself rights.
+"""Write SQL for roles with the least rights, for a superuser to run, since nobody can grant himself rights.
 
-The rights of the sink are those that its start asks for: `inbox.store.privileges.sink`.
+The rights of the sink are those that its start checks: `inbox.store.privileges.sink`.
 """
 
 from psycopg import sql
@@ -39,7 +39,7 @@ _TAIL = "RESET search_path;\n"
 
 _VERSIONS: Rights = {table: whole("SELECT") for table in (VERSION_TABLE, OUTBOX_VERSION_TABLE, EXISTING_VERSION_TABLE)}
 
-# In one transaction, so that a sink at work has its rights all the time.
+# One transaction, so that a running sink has its rights all the time.
 _GRANT = """\
 DO $$ BEGIN IF pg_catalog.to_regclass({quoted}) IS NOT NULL THEN
     {revoke}GRANT {rights} ON {table} TO {role};
@@ -64,14 +64,15 @@ END IF; END $$;
 
 
 def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True, kept: Kept | None = None) -> str:
-    """The script for the roles `<schema>_owner`, `<schema>_sink` and, where a relay publishes, `<schema>_relay`.
+    """Return the script for the roles `<schema>_owner`, `<schema>_sink` and, where a relay publishes, `<schema>_relay`.
 
-    `prunes`: what was sent is removed after a time. `kept`: nothing younger is removed with the sink's rights.
+    `prunes`: sent events are removed after a time. `kept`: nothing younger is removed with the
+    sink's rights.
     """
     script = _script(schema, outbox) + ("" if kept is None else _keep(schema, kept)) + _TAIL
     if outbox is None or outbox.existing is None:
         return script
-    # Where the search path finds it.
+    # The schema in which the search path finds the table.
     return script + _grants_on_existing(outbox.existing, sql.Identifier(f"{schema}_relay").as_string(), prunes=prunes)
 
 

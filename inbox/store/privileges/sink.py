@@ -1,7 +1,8 @@
-"""What the sink's own login may do in the schema: nothing that removes or rewrites what was recorded.
+"""The rights of the sink's own login in the schema, none of which removes or rewrites what was recorded.
 
-Claims, history, dead letters and generations leave by functions of the schema's owner, each within its limits
-(`inbox.store.schema.guards`). What remains possible with these rights is described in SECURITY.md.
+Claims, history, dead letters and generations are removed by functions of the schema's owner, each
+within its limits (`inbox.store.schema.guards`). SECURITY.md describes what remains possible with
+these rights.
 """
 
 from collections.abc import Mapping
@@ -95,11 +96,11 @@ FUNCTIONS_OF_SINK: Mapping[str, str] = {
     "withdraw_claims": "uuid[], smallint",
     "forget_claims": "uuid[], integer",
 }
-"""By name the types of the parameters."""
+"""The types of the parameters of each function, by its name."""
 
 
 def merged(*rights: Mapping[str, tuple[Right, ...]]) -> dict[str, tuple[Right, ...]]:
-    """Return all of them, those on one table together."""
+    """Return all rights, with those on one table together."""
     tables = dict.fromkeys(chain(*rights))
     return {name: tuple(dict.fromkeys(chain(*(each.get(name, ()) for each in rights)))) for name in tables}
 

@@ -1,4 +1,4 @@
-"""Whether this version can use a schema as it is: asked at every start, so nothing here needs alembic."""
+"""Check whether this version can use a schema as it is. Every start asks, so nothing here needs alembic."""
 
 from typing import Any
 
@@ -23,12 +23,12 @@ WHERE n.nspname = %(schema)s
 
 
 def head_revision() -> str:
-    """The revision that this version of the software needs, outbox aside."""
+    """Return the revision that this version of the software needs, without the outbox."""
     return INBOX.head()
 
 
 def current_revision(connection: psycopg.Connection[Any], schema: str, history: History = INBOX) -> str | None:
-    """The revision that the schema is at; None when there is no schema, or no tables of the history in it."""
+    """Return the schema's revision; None where the schema, or the history's tables in it, do not exist."""
     table = sql.Identifier(schema, history.version_table)
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute("SELECT to_regclass(%s)", (table.as_string(connection),))
@@ -40,13 +40,14 @@ def current_revision(connection: psycopg.Connection[Any], schema: str, history: 
 
 
 def require_current(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions | None = None) -> None:
-    """Returns if this version can use the schema, and the outbox in it if one is configured.
+    """Raise unless this version can use the schema, and the outbox in it if one is configured.
 
-    It can if the schema is at the revision that it needs, or at a newer one that only added to it since.
+    The schema must be at the revision that this version needs, or at a newer one that only added to
+    it.
 
     Raises:
-        StartupError: there are no tables, they are behind this version or changed for a newer one, or the outbox is
-            of the other payload type.
+        StartupError: there are no tables, they are behind this version or changed for a newer one, or the outbox has
+            the other payload type.
     """
     require_readable(connection, schema, INBOX)
     current = current_revision(connection, schema)
@@ -58,7 +59,7 @@ def require_current(connection: psycopg.Connection[Any], schema: str, outbox: Ou
 
 
 def require_readable(connection: psycopg.Connection[Any], schema: str, history: History) -> None:
-    """Raise StartupError if the role may not read the revision, which would look like a schema that is not there."""
+    """Raise StartupError if the role may not read the revision, which would look like a missing schema."""
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(_MAY_READ, {"schema": schema, "table": history.version_table}).fetchone()
     if row is None or row[0]:
@@ -71,7 +72,7 @@ def require_readable(connection: psycopg.Connection[Any], schema: str, history: 
 
 
 def require_outbox(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions) -> None:
-    """As `require_current`, of the outbox alone."""
+    """Raise as `require_current`, for the outbox alone."""
     history = history_of(outbox)
     require_readable(connection, schema, history)
     current = current_revision(connection, schema, history)
@@ -94,9 +95,9 @@ def _require(connection: psycopg.Connection[Any], history: History, schema: str,
 
 
 def refuse_newer(connection: psycopg.Connection[Any], schema: str, outbox: OutboxOptions | None = None) -> None:
-    """For who runs already: returns unless the schema was migrated to where this version cannot follow.
+    """Raise if the schema was migrated, while this process ran, to a revision that this version cannot use.
 
-    One that is gone, or behind, is an outage for such a one, and may come back.
+    A schema that is gone or behind is an outage for a running process, and may come back.
 
     Raises:
         StartupError: a newer version of the software changed what this one uses.
@@ -108,7 +109,7 @@ def refuse_newer(connection: psycopg.Connection[Any], schema: str, outbox: Outbo
 
 
 def is_newer_and_usable(connection: psycopg.Connection[Any], history: History, schema: str, current: str) -> bool:
-    """Whether a newer version of the software made the schema what it is, and left to this one what it needs."""
+    """Return whether a newer version of the software migrated the schema and kept what this version needs."""
     if history.knows(current):
         return False
     table = sql.Identifier(schema, history.version_table).as_string(connection)

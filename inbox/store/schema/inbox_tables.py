@@ -1,7 +1,7 @@
 """The inbox's own tables, as SQLAlchemy sees them.
 
-The revisions under `migrations/` make these tables; a test holds both equal. What each column means
-to somebody who queries it stands in `docs/reference/tables.md`.
+The revisions under `migrations/` create these tables; a test keeps both equal.
+`docs/reference/tables.md` says what each column means to a person who queries it.
 """
 
 from functools import partial
@@ -46,7 +46,7 @@ _NAMES = {
 
 
 def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
-    """The tables of the newest revision, in the given schema; those for the outbox where one is given."""
+    """Return the tables of the newest revision, in the given schema, with those for the outbox where it is given."""
     tables = MetaData(schema=schema, naming_convention=_NAMES)
     _sink(tables)
     _routes(tables)
@@ -128,8 +128,9 @@ def _partitions(tables: MetaData) -> None:
 
 
 def _leave_room(table: Table, connection: Connection, **_: Any) -> None:
-    # Every batch updates its rows of the ledger and of progress. With room left on the page, and no index on a column
-    # that changes, each update is heap-only (HOT): no index grows and no vacuum is needed to keep up.
+    # Every batch updates its rows of the ledger and of progress. With room left on the page, and no index
+    # on a column that changes, each update is heap-only (HOT): no index grows, and no vacuum is needed to
+    # keep up.
     name = connection.dialect.identifier_preparer.format_table(table)
     connection.exec_driver_sql(f"ALTER TABLE {name} SET (fillfactor = 50)")
 
@@ -172,8 +173,8 @@ def _inherit(parent: Table, table: Table, connection: Connection, **_: Any) -> N
 
 
 def _claims(tables: MetaData, name: str) -> Table:
-    # One row per event and route, so every byte counts: wide columns first leave no padding, and
-    # foreign keys or a second index would cost more than the claim itself.
+    # One row per event and route, so every byte counts: wide columns first leave no padding, and foreign
+    # keys or a second index would cost more than the claim itself.
     return Table(
         name,
         tables,
@@ -209,7 +210,7 @@ def _generations(tables: MetaData) -> None:
 
 
 def _store_as_it_is(filters: Table, connection: Connection, **_: Any) -> None:
-    # Bits as good as random: the server would try in vain to compress them.
+    # The bits are almost random: the server would try in vain to compress them.
     name = connection.dialect.identifier_preparer.format_table(filters)
     connection.exec_driver_sql(f"ALTER TABLE {name} ALTER COLUMN bits SET STORAGE EXTERNAL")
 
@@ -241,7 +242,7 @@ def _dead_letters(tables: MetaData) -> None:
         Column("error_detail", Text),
         UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
-        # Retry walks the open ones of a partition and route in order; the closed ones only pile up.
+        # Retry reads the open dead letters of a partition and route in order; closed ones only accumulate.
         Index(
             "dead_letters_open",
             "partition_id",
@@ -249,7 +250,7 @@ def _dead_letters(tables: MetaData) -> None:
             "dead_letter_id",
             postgresql_where=text("state IN ('parked', 'waiting')"),
         ),
-        # The events of one key; by its hash, since a key may be longer than a B-tree takes.
+        # The events of one key, by its hash, because a key may be longer than a B-tree accepts.
         Index(
             "dead_letters_open_key",
             "key",
@@ -260,7 +261,7 @@ def _dead_letters(tables: MetaData) -> None:
 
 
 def _handling(tables: MetaData) -> None:
-    # Which events a handler has in hand, noted before their calls while a partition is young in its owner's hands.
+    # The events that a handler is processing, noted before their calls while a partition is young.
     Table(
         "handling",
         tables,
@@ -331,7 +332,7 @@ def _replay_ranges(tables: MetaData) -> None:
         now("updated_at"),
         CheckConstraint(_REPLAY_STATES, name="state"),
         CheckConstraint("from_offset < until_offset AND until_offset <= ledger_offset", name="offsets"),
-        # Two replays never go over one partition at a time, whoever begins them.
+        # Two replays never run on one partition at a time, even if two people begin them.
         Index("replay_ranges_running", "partition_id", unique=True, postgresql_where=text("state = 'running'")),
     )
 

@@ -1,7 +1,8 @@
-"""Brings the inbox's own tables up to date, with alembic as a library.
+"""Bring the inbox's own tables up to date, with alembic as a library.
 
-One session runs the revisions, while another holds the schema's lock. It needs a direct connection, or a pooler in
-session mode: what a session is set to would stay behind on a server connection that serves others.
+One session runs the revisions, while another holds the schema's lock. The work needs a direct
+connection, or a pooler in session mode: session settings would stay behind on a server connection
+that serves others.
 """
 
 import io
@@ -22,21 +23,24 @@ from inbox.store.schema.compatibility import current_revision, is_newer_and_usab
 from inbox.store.schema.migration_plan import Journey, targets
 from inbox.store.schema.revisions import OUTBOX, Step
 
-# SQLSTATE classes and codes of a database that may do it later: connection, rollback, resources, lock not
-# had in time, intervention (57014 is the statement timeout), system, and a standby before its promotion.
+# SQLSTATE classes and codes of a database that may succeed later: connection, rollback, resources, lock
+# not obtained in time, intervention (57014 is the statement timeout), system, and a standby before its
+# promotion.
 _LATER = ("08", "40", "53", "55", "57", "58", "25006")
 
 
 def migrate(
     options: DatabaseOptions, *, to: str = "head", outbox: OutboxOptions | None = None, wait_seconds: float = 60.0
 ) -> list[Step]:
-    """Brings the tables to a revision, `head`, or `base` (none), and tells the steps that this took.
+    """Bring the tables to a revision, `head`, or `base` (none), and return the steps that this took.
 
-    `head` makes the outbox only where `outbox` is given, and never drops one: that is `outbox@base`, or `base`.
+    `head` creates the outbox only where `outbox` is given, and never drops one: `outbox@base` or
+    `base` drops it.
 
-    Any number may start at once: one works, the others wait up to `wait_seconds` for it and then find
-    nothing to do. An older revision is gone back to, with its rows where they fit. Each step commits by
-    itself, so after an error the steps before it stand and the next call continues from there.
+    Any number of calls may start together: one works, the others wait up to `wait_seconds` for it
+    and then find nothing to do. A migration to an older revision keeps the rows that fit there.
+    Each step commits by itself, so after an error the earlier steps stand and the next call
+    continues from there.
 
     Raises:
         StartupError: a person has to act: rights, an unknown revision, a table that is not the inbox's, an
@@ -59,12 +63,12 @@ def migrate(
 
 
 def migration_sql(options: DatabaseOptions, *, to: str = "head", outbox: OutboxOptions | None = None) -> str:
-    """The SQL that `migrate` would run from an empty database, or with `to="0001:0002"` between those two.
+    """Return the SQL that `migrate` would run on an empty database, or with `to="0001:0002"` between those two.
 
     Needs no database. The script takes no lock; each revision is a transaction of its own.
 
     Raises:
-        StartupError: no such revision, or nothing lies between the two.
+        StartupError: a revision does not exist, or nothing lies between the two.
     """
     before, _, after = to.rpartition(":")
     starts, ends = targets(before or "base", outbox), targets(after, outbox)
@@ -81,23 +85,23 @@ def migration_sql(options: DatabaseOptions, *, to: str = "head", outbox: OutboxO
 def pending(
     connection: psycopg.Connection[Any], schema: str, *, to: str = "head", outbox: OutboxOptions | None = None
 ) -> list[Step]:
-    """The steps that `migrate` would take, in their order; changes nothing.
+    """Return the steps that `migrate` would take, in their order; changes nothing.
 
     Raises:
-        StartupError: no such revision, the schema is at one that this version does not know, or its outbox is
-            of the other payload type.
+        StartupError: the revision does not exist, the schema is at one that this version does not know, or its
+            outbox has the other payload type.
     """
     return [step for journey in _journeys(connection, schema, to, outbox) for step in journey.steps()]
 
 
 def _journeys(connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None) -> list[Journey]:
-    """Where each history has to go from where it is; everything that can be refused is refused here."""
+    """Return the way of each history from its current revision; raises everything that can be refused."""
     journeys = []
     for history, target in targets(to, outbox).items():
         current = current_revision(connection, schema, history)
         if current is not None:
             if to == "head" and is_newer_and_usable(connection, history, schema, current):
-                continue  # an older version that is rolled back to has nothing to do
+                continue  # an older version after a rollback has nothing to do
             history.refuse_unknown(schema, current)
             if history is OUTBOX and target is not None and outbox is not None:
                 require_payload(connection, schema, outbox)

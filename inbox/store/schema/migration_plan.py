@@ -1,4 +1,4 @@
-"""From one revision of the inbox's tables to another: where a name leads, and how alembic is asked to go there."""
+"""Plan the way from one revision of the inbox's tables to another: resolve names, and configure alembic."""
 
 import sys
 from itertools import pairwise
@@ -18,7 +18,7 @@ from inbox.store.schema.revisions import EXISTING, INBOX, OUTBOX, History, Step,
 
 
 class Journey(NamedTuple):
-    """The way of one history from a revision to another; None is no tables at all."""
+    """The way of one history from a revision to another; None means no tables at all."""
 
     history: History
     start: str | None
@@ -38,34 +38,34 @@ class Journey(NamedTuple):
         return [Step(before, after) for before, after in pairwise(way)]
 
     def run(self, config: Config) -> None:
-        """Online: takes the steps from wherever the schema is."""
+        """Take the steps from wherever the schema is (alembic's online mode)."""
         direction = command.downgrade if self.goes_back else command.upgrade
         direction(config, self.target or "base")
 
     def write_sql(self, config: Config) -> None:
-        """Offline: writes the steps to the output of `config`."""
+        """Write the steps to the output of `config` (alembic's offline mode)."""
         direction = command.downgrade if self.goes_back else command.upgrade
         direction(config, f"{self.start or 'base'}:{self.target or 'base'}", sql=True)
 
     def config(
         self, schema: str, outbox: OutboxOptions | None, applied: list[Step], *, output: TextIO = sys.stdout
     ) -> Config:
-        """What alembic and `migrations/env.py` run with; each step taken is added to `applied`."""
+        """Return the configuration for alembic and `migrations/env.py`; each step taken is added to `applied`."""
         history = self.history
 
         def note(*, ctx: MigrationContext, step: MigrationInfo, **_: Any) -> None:
             before, after = step.source_revision_ids, step.destination_revision_ids
             applied.append(Step(before[0] if before else None, after[0] if after else None))
             if after:
-                # In the version table's comment, since the oldest software that has to read it knows no newer table,
-                # and alembic makes and drops this one as it likes.
+                # Stored in the version table's comment: the oldest software that has to read it knows no
+                # newer table, and alembic creates and drops this table as it likes.
                 mark = usability(after[0], usable_from(history, after[0]))
                 ctx.impl.execute(SetTableComment(Table(history.version_table, MetaData(schema=schema), comment=mark)))
 
         config = Config(output_buffer=output)
         config.set_main_option("script_location", _escaped(history.path().parent))
         config.set_main_option("version_locations", _escaped(history.path()))
-        # The newer name of the option, and the one that alembic before 1.16 knows.
+        # The newer name of the option, and the name that alembic before 1.16 knows.
         config.set_main_option("path_separator", "os")
         config.set_main_option("version_path_separator", "os")
         config.attributes.update(
@@ -78,10 +78,10 @@ class Journey(NamedTuple):
 
 
 def usable_from(history: History, revision: str) -> str:
-    """The oldest revision whose software can use a schema at `revision`.
+    """Return the oldest revision whose software can use a schema at `revision`.
 
-    That is the last one that took away or changed what was there, which its module says by `contracts = True`;
-    what only adds leaves older software as it is.
+    That is the last revision that removed or changed what existed, which its module declares by
+    `contracts = True`. A revision that only adds leaves older software usable.
     """
     line = list(scripts(history).iterate_revisions(revision, "base"))
     contracting = [step for step in line if getattr(step.module, "contracts", False)]
@@ -89,13 +89,14 @@ def usable_from(history: History, revision: str) -> str:
 
 
 def targets(to: str, outbox: OutboxOptions | None) -> dict[History, str | None]:
-    """What `to` means for each history that it concerns, in the order in which to go there.
+    """Return the target of `to` for each history that it concerns, in the order of migration.
 
-    `head` is the newest of what is configured, `base` is no table at all; `outbox@head` and `outbox@base`
-    concern the outbox alone, and a revision the history that it is of.
+    `head` is the newest revision of what is configured, and `base` is no table at all.
+    `outbox@head` and `outbox@base` concern the outbox alone, and a revision concerns its own
+    history.
 
     Raises:
-        StartupError: there is no such revision, or it is one of an outbox that is not configured.
+        StartupError: the revision does not exist, or belongs to an outbox that is not configured.
     """
     if to == "base":
         return {EXISTING: None, OUTBOX: None, INBOX: None}
@@ -112,7 +113,7 @@ def targets(to: str, outbox: OutboxOptions | None) -> dict[History, str | None]:
 
 
 def scripts(history: History) -> ScriptDirectory:
-    """The revisions as alembic knows them."""
+    """Return the revisions as alembic knows them."""
     return ScriptDirectory(history.path().parent, version_locations=[history.path()])
 
 
@@ -127,7 +128,7 @@ def _found(name: str) -> tuple[History, str]:
 
 
 def _revision(history: History, name: str) -> str | None:
-    """The full id of a revision of this history; None where it has none of that name."""
+    """Return the full id of a revision of this history; None where the history has no revision of that name."""
     try:
         found = scripts(history).get_revision(name)
     except CommandError:

@@ -1,7 +1,7 @@
-"""Names of tables that not only the schema's description needs, which is SQLAlchemy's: a worker does without that."""
+"""Table names that workers and migrations share, apart from the tables so that a worker does not import SQLAlchemy."""
 
 GENERATION_SLOTS = 16
-"""How many tables of claims there are, `processed` and `processed_1` to `_15`, used in turn."""
+"""The number of tables of claims, `processed` and `processed_1` to `_15`, used in turn."""
 
 VERSION_TABLE = "alembic_version"
 OUTBOX_VERSION_TABLE = "outbox_version"
@@ -9,6 +9,6 @@ EXISTING_VERSION_TABLE = "relay_leases_version"
 
 
 def table_of(generation: int) -> str:
-    """The table that has its claims: they take turns."""
+    """Return the table that has the generation's claims; generations use the tables in turn."""
     slot = generation % GENERATION_SLOTS
     return f"processed_{slot}" if slot else "processed"

@@ -1,4 +1,4 @@
-"""The tables of an outbox: one of the inbox's own, or what the relay needs beside an external table."""
+"""The tables of an outbox: the inbox's own outbox, or what the relay needs beside an external table."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def count(name: str) -> Column[Any]:
 
 
 class TransactionId(UserDefinedType[int]):
-    """PostgreSQL's `xid8`, which SQLAlchemy does not know."""
+    """The type `xid8` of PostgreSQL, which SQLAlchemy does not know."""
 
     cache_ok = True
 
@@ -44,7 +44,7 @@ class TransactionId(UserDefinedType[int]):
 
 
 def add_outbox(tables: MetaData, payload: OutboxPayload) -> None:
-    """`outbox`, what was sent of it, and the lease of its relay."""
+    """Add `outbox`, the record of what was sent, and the lease of its relay."""
     outbox = Table(
         "outbox",
         tables,
@@ -80,8 +80,8 @@ def _fill_keys(outbox: Table, connection: Connection, **_: Any) -> None:
 
 
 def _wake_relay(outbox: Table, connection: Connection, **_: Any) -> None:
-    # The transaction has its id before its rows have positions; and only a relay that sleeps, which holds the lock
-    # then, is notified: migrations/outbox/0003_outbox_relay.py.
+    # The transaction has its id before its rows have positions. Only a relay that sleeps, and so holds the
+    # lock, is notified: migrations/outbox/0003_outbox_relay.py.
     body = (
         "BEGIN\n"
         "    PERFORM pg_current_xact_id();\n"
@@ -96,9 +96,10 @@ def _wake_relay(outbox: Table, connection: Connection, **_: Any) -> None:
 
 
 def _function(outbox: Table, connection: Connection, name: str, body: str) -> str:
-    """Makes it for a trigger; its name with the schema."""
+    """Create a function for a trigger, and return its name with the schema."""
     function = f"{connection.dialect.identifier_preparer.quote_schema(str(outbox.schema))}.{name}"
-    # Whoever publishes calls it: on his search path it would run what somebody else made there, with his rights.
+    # A publishing role calls the function: on that role's search path it would run, with the role's
+    # rights, what somebody else created there.
     path = "SET search_path = pg_catalog, pg_temp"
     connection.exec_driver_sql(f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {path} AS\n$${body}$$")
     return function
@@ -137,7 +138,7 @@ def _outbox_relay(tables: MetaData) -> None:
 
 
 def add_relay_leases(tables: MetaData) -> None:
-    """For an outbox that is the user's own table."""
+    """Add the leases for an outbox that is the user's own table."""
     Table(
         "relay_leases",
         tables,
@@ -149,7 +150,8 @@ def add_relay_leases(tables: MetaData) -> None:
 
 
 def _show_status(sent: Table, connection: Connection, **_: Any) -> None:
-    # Tables that do not depend on each other are made in the order of their names, so the outbox is there.
+    # Tables that do not depend on each other are created in the order of their names, so the outbox exists
+    # by now.
     schema = connection.dialect.identifier_preparer.quote_schema(str(sent.schema))
     connection.exec_driver_sql(
         f"CREATE VIEW {schema}.outbox_status AS\n"

@@ -1,7 +1,8 @@
-"""The revisions of the inbox's tables: which there are, known from the names of their files.
+"""The revisions of the inbox's tables, known from the names of their files.
 
-There is one history for the tables that every inbox has, and one for each part that the configuration asks
-for. Each is a line without branches, with a version table of its own: docs/decisions/0009-outbox-migrations.md.
+There is one history for the tables that every inbox has, and one for each part that the
+configuration asks for. Each is a line without branches, with a version table of its own:
+docs/decisions/0009-outbox-migrations.md.
 """
 
 from dataclasses import dataclass
@@ -14,26 +15,27 @@ from inbox.store.schema.names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABL
 
 
 class Step(NamedTuple):
-    """One applied revision: what the tables were at and are at now. None is no tables at all."""
+    """An applied revision: what the tables were at, and are at now. None means no tables at all."""
 
     before: str | None
     after: str | None
 
 
 def usability(revision: str, usable_from: str) -> str:
-    """The comment on a version table: which older software can use the schema at `revision`.
+    """Return the comment on a version table: which older software can use the schema at `revision`.
 
-    It names that revision too, so that one left behind by whoever moved the schema by hand permits nothing.
+    It also names `revision`, so that a comment left behind by a manual change of the schema permits
+    nothing.
     """
     return f"kafka-inbox: {revision} is usable from {usable_from}"
 
 
 @dataclass(frozen=True)
 class History:
-    """One line of revisions: the directory that holds them, the table that says how far a schema is.
+    """A line of revisions: the directory that holds them, and the table that records a schema's revision.
 
-    A file is named after its revision, so that to know the line takes neither the files nor alembic: `0002_notes.py`
-    in `outbox` has `outbox_0002`.
+    A file is named after its revision, so that the line is known without the files' content and
+    without alembic: `0002_notes.py` in `outbox` has `outbox_0002`.
     """
 
     directory: str
@@ -44,23 +46,23 @@ class History:
         return migrations_directory() / self.directory
 
     def upward(self) -> list[str]:
-        """All revisions, oldest first."""
+        """Return all revisions, oldest first."""
         return sorted(self.prefix + file.stem.partition("_")[0] for file in self.path().glob("*.py"))
 
     def head(self) -> str:
         return self.upward()[-1]
 
     def down_from(self, revision: str) -> list[str]:
-        """The revision and those before it, newest first."""
+        """Return the revision and those before it, newest first."""
         upward = self.upward()
         return upward[upward.index(revision) :: -1]
 
     def knows(self, revision: str) -> bool:
-        """Whether it is one of this version's; a newer version of the software must have made another."""
+        """Return whether the revision is known; a newer version of the software must have made any other."""
         return revision in self.upward()
 
     def refuse_unknown(self, schema: str, current: str) -> None:
-        """Raises StartupError for a revision that a newer version of the software must have made."""
+        """Raise StartupError for a revision that a newer version of the software must have made."""
         if not self.knows(current):
             raise StartupError(
                 f'the schema "{schema}" is at revision {current}, which this version does not know '
@@ -74,12 +76,12 @@ EXISTING = History("existing", "existing_", EXISTING_VERSION_TABLE)
 
 
 def history_of(outbox: OutboxOptions) -> History:
-    """The one of the outbox's own tables, or of what goes beside a table of the user's."""
+    """Return the history of the outbox's own tables, or of what belongs beside a table of the user's."""
     return OUTBOX if outbox.existing is None else EXISTING
 
 
 def migrations_directory() -> Path:
-    """Where the revisions are: inside the package in a wheel, beside it in a checkout."""
+    """Return the directory of the revisions: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).parents[2]
     for directory in (package / "migrations", package.parent / "migrations"):
         if (directory / "env.py").is_file():

@@ -1,4 +1,4 @@
-"""Loads the statements beside it: one file per table, each statement under a line `-- name: ...`."""
+"""Load the statements beside this file: one file per table, each statement under a line `-- name: ...`."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,9 @@ _GENERATION: LiteralString = "{generation}"
 
 
 def statements(table: str, schema: str) -> Mapping[str, bytes]:
-    """The statements of `<table>.sql` by name, with `{schema}` filled in; `{generation}` stays for `of_generation`.
+    """Return the statements of `<table>.sql` by name, with `{schema}` filled in.
+
+    `{generation}` stays for `of_generation`.
 
     Raises:
         ValueError: a statement without a name, or two of one name (a mistake in the file).
@@ -22,7 +24,7 @@ def statements(table: str, schema: str) -> Mapping[str, bytes]:
     names, bodies = parts[::2], parts[1::2]
     if _without_comments(head) or len(set(names)) != len(names):
         raise ValueError(f"{table}.sql has a statement without a name, or two of one name")
-    # The files are part of this package, so they are as safe as strings in the code itself.
+    # The files are part of this package, so they are as safe as strings in the code.
     return {
         name: sql.SQL(cast(LiteralString, _without_comments(body)))
         .format(schema=sql.Identifier(schema), generation=sql.SQL(_GENERATION))
@@ -32,7 +34,7 @@ def statements(table: str, schema: str) -> Mapping[str, bytes]:
 
 
 def of_generation(statement: bytes, table: str) -> bytes:
-    """A statement about one generation of claims, which are in this table of the schema."""
+    """Return the statement with `table`, the schema's table of one generation of claims, filled in."""
     return statement.replace(_GENERATION.encode(), table.encode())
 
 

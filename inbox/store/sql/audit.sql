@@ -1,7 +1,7 @@
--- What an audit asks of the claims, the dead letters and the ledger. It changes nothing.
+-- Reads of an audit from the claims, the dead letters and the ledger. They change nothing.
 
 -- name: bounds
--- A row of the ledger that a resume set aside has a # behind its topic, and is of another log.
+-- A row of the ledger that a resume set aside has a # in its topic, and belongs to another log.
 SELECT partition_id, topic, partition, start_offset, next_offset, coalesce(horizon_offset, 0)
 FROM {schema}.partitions WHERE strpos(topic, '#') = 0 ORDER BY topic, partition;
 
@@ -15,8 +15,8 @@ SELECT partition_id, route_id, from_offset FROM {schema}.route_starts WHERE part
 SELECT name, route_id FROM {schema}.routes WHERE retired_at IS NULL;
 
 -- name: claims
--- Per route and chunk of offsets how many claims, and the sum of their fingerprints. One reading of the table: there is
--- no index by offset.
+-- The number of claims and the sum of their fingerprints, per route and chunk of offsets. Reads the table once:
+-- there is no index by offset.
 SELECT c.partition_id, c.route_id, c.kafka_offset >> %(bits)s::integer AS chunk, count(*),
     sum(('x' || encode(substring(sha256(uuid_send(c.event_id) || int8send(c.kafka_offset)) FROM 1 FOR 8), 'hex'))
         ::bit(64)::bigint)::text
@@ -27,7 +27,7 @@ WHERE c.kafka_offset >= range.from_offset AND c.kafka_offset < range.until_offse
 GROUP BY 1, 2, 3;
 
 -- name: claims_of_chunks
--- The claims of the chunks that differ, in the order of the log. The other reading of the table.
+-- The claims of the chunks that differ, in the order of the log. Reads the table a second time.
 SELECT c.partition_id, c.kafka_offset >> %(bits)s::integer AS chunk, c.kafka_offset, c.route_id, c.event_id
 FROM {schema}.processed AS c
 JOIN unnest(%(partition_ids)s, %(route_ids)s::integer[], %(chunks)s::bigint[]) AS meant (partition_id, route_id, chunk)
@@ -36,8 +36,8 @@ JOIN unnest(%(partition_ids)s, %(route_ids)s::integer[], %(chunks)s::bigint[]) A
 ORDER BY 1, 2, 3;
 
 -- name: outsiders
--- Of a partition or a route that nobody registered, or past all that the partition ever settled. A batch's claims and its
--- move in the ledger commit together, so one snapshot never has the ones without the other.
+-- Claims of an unregistered partition or route, or past all that the partition ever settled. A batch's claims and
+-- its move in the ledger commit together, so a snapshot always has both or neither.
 SELECT c.partition_id, p.topic, p.partition, r.name, c.event_id, c.kafka_offset
 FROM {schema}.processed AS c
 LEFT JOIN {schema}.partitions AS p USING (partition_id)
@@ -46,8 +46,8 @@ WHERE c.partition_id <> 0
     AND (p.partition_id IS NULL OR r.route_id IS NULL OR c.kafka_offset >= p.reached_offset);
 
 -- name: unlike
--- The events that have no claim of their own: by place (from 0), and where the claim is that has their id, if any
--- does. One look-up an id, whatever the planner thinks of the table's size.
+-- The events without a claim of their own: index (from 0), and the coordinates of the claim of their id, if there
+-- is one. One look-up per id, whatever the planner assumes about the table's size.
 SELECT place - 1, c.partition_id, p.topic, p.partition, c.kafka_offset
 FROM unnest(%(ids)s, %(offsets)s) WITH ORDINALITY AS e (event_id, kafka_offset, place)
 LEFT JOIN LATERAL (
@@ -64,7 +64,7 @@ WHERE route_id = ANY (%(route_ids)s::smallint[]) AND partition_id = %(partition_
     AND kafka_offset >= %(from_offset)s AND kafka_offset < %(until_offset)s AND state <> 'retried';
 
 -- name: given_up
--- What a resume passed over in the same log.
+-- The offsets that a resume passed over in the same log.
 SELECT from_offset, to_offset FROM {schema}.resumptions
 WHERE partition_id = %(partition_id)s AND to_offset > from_offset
     AND from_topic_id IS NOT DISTINCT FROM to_topic_id AND from_cluster_id = to_cluster_id;

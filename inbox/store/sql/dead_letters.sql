@@ -1,8 +1,8 @@
--- Parked events, whole.
+-- The dead letters, each with its whole event.
 
 -- name: park
--- Unique by route and coordinates: what is parked already is not parked twice. What was resolved and comes again
--- all the same (a replay, of an event that has no claim) is open again, as the worker that parks it takes it to be.
+-- Unique by route and coordinates: an event that is parked already is not parked twice. A resolved one that comes
+-- again (a replay of an event without a claim) is open again, as the worker that parks it expects.
 INSERT INTO {schema}.dead_letters AS d (
     event_id, route_id, partition_id, kafka_offset, kafka_timestamp, kafka_milliseconds, type,
     key, value, headers, error_class, error, error_detail, attempts, state, replay_id
@@ -24,8 +24,8 @@ SET state = 'parked', error_class = %(error_class)s, error = %(error)s, error_de
 WHERE dead_letter_id = %(dead_letter_id)s;
 
 -- name: selected
--- The letters that a person means, in the order in which they would be applied. A row of the ledger that a resume set
--- aside has a # behind its topic.
+-- The dead letters that a person selects, in the order in which they would be applied. A row of the ledger that a
+-- resume set aside has a # in its topic.
 SELECT d.dead_letter_id
 FROM {schema}.dead_letters AS d
 JOIN {schema}.routes AS r USING (route_id)
@@ -43,7 +43,7 @@ WHERE d.state = ANY (%(states)s)
 ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
 
 -- name: letters
--- In the order of the ids given; what may be large or secret only where it is wanted.
+-- In the order of the given ids; content that may be large or secret is read only on request.
 SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part(p.topic, '#', 1), p.topic_id, p.partition,
     d.kafka_offset, d.kafka_milliseconds, d.event_id, d.type, d.key, d.error_class, d.error, d.attempts,
     d.created_at, d.updated_at, d.resolved_at, d.resolved_by,
@@ -56,7 +56,7 @@ JOIN {schema}.partitions AS p USING (partition_id)
 ORDER BY wanted.place;
 
 -- name: sizes
--- How many bytes `letters` sends of each, in the order of the ids given.
+-- The number of bytes that `letters` sends for each, in the order of the given ids.
 SELECT d.dead_letter_id, coalesce(octet_length(d.key), 0) + octet_length(d.error)
     + CASE WHEN %(whole)s
         THEN coalesce(octet_length(d.value), 0) + octet_length(d.headers::text)
@@ -68,7 +68,7 @@ JOIN {schema}.dead_letters AS d USING (dead_letter_id)
 ORDER BY wanted.place;
 
 -- name: concerned
--- The open letters among those selected, and whatever else is open of their keys.
+-- The open dead letters among those selected, and all other open ones of their keys.
 WITH chosen AS (
     SELECT dead_letter_id, route_id, partition_id, key
     FROM {schema}.dead_letters
@@ -96,7 +96,7 @@ ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
 SELECT dead_letter_id FROM {schema}.dead_letters
 WHERE route_id = %(route_id)s AND partition_id = %(partition_id)s AND key = %(key)s
     AND state IN ('parked', 'waiting')
-    -- One that a person parked before the sink came to it has to wait for the earlier events of its key.
+    -- An event that a person parked before the sink reached it has to wait for the earlier events of its key.
     AND kafka_offset < (SELECT reached_offset FROM {schema}.partitions WHERE partition_id = %(partition_id)s)
 ORDER BY kafka_offset LIMIT %(limit)s;
 
@@ -123,8 +123,8 @@ WHERE d.partition_id = %(partition_id)s AND d.kafka_offset >= %(from_offset)s AN
     );
 
 -- name: parked_keys
--- Each key as a worker keeps it (held_key): a key may have as many bytes as an event, and there may be many.
--- One that is too large holds those behind it, and not itself (holds_from).
+-- Each key as a worker keeps it (held_key): a key may have as many bytes as an event, and there may be many. An
+-- event that is too large holds those behind it, but not itself (holds_from).
 SELECT route_id, partition_id, held, min(kafka_offset + (error_class = %(too_large)s)::integer)
 FROM (
     SELECT route_id, partition_id, kafka_offset, error_class,
@@ -136,7 +136,7 @@ GROUP BY route_id, partition_id, held
 LIMIT %(at_most)s;
 
 -- name: parked_among
--- As parked_keys, for those of one batch. The index on open keys finds them, however many are open.
+-- As parked_keys, for the keys of one batch. The index on open keys finds them, however many are open.
 SELECT held, min(kafka_offset + (error_class = %(too_large)s)::integer)
 FROM (
     SELECT d.kafka_offset, d.error_class,
@@ -148,7 +148,8 @@ FROM (
 GROUP BY held;
 
 -- name: parked_ahead
--- What a person parked before the sink came to it. The unique index on the coordinates finds it, however many are open.
+-- Events that a person parked before the sink reached them. The unique index on the coordinates finds them,
+-- however many are open.
 SELECT d.route_id, d.partition_id, d.kafka_offset, d.error
 FROM {schema}.partitions AS p
 CROSS JOIN {schema}.routes AS r
@@ -157,7 +158,7 @@ JOIN {schema}.dead_letters AS d
 WHERE p.partition_id = ANY (%(partition_ids)s) AND d.state = 'parked' AND d.error_class = %(error_class)s;
 
 -- name: parked_above
--- Nothing is counted past the limit.
+-- Counts no further than the limit.
 SELECT wanted.partition_id
 FROM unnest(%(partition_ids)s::integer[]) AS wanted (partition_id)
 CROSS JOIN LATERAL (

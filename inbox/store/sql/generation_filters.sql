@@ -1,11 +1,11 @@
--- The filters of the generations: by which ids no claim is in them.
+-- The filters of the generations, which show that an id has no claim there.
 
 -- name: blocks
--- How many blocks the table has; no row where it has no claim.
+-- The number of blocks of the table; no row where it has no claim.
 SELECT pg_relation_size(tableoid) / current_setting('block_size')::bigint FROM ONLY {schema}.{generation} LIMIT 1;
 
 -- name: ids
--- Those in some of its blocks, one behind the other. Only the blocks asked for are read (a TID range scan).
+-- The ids in some of the table's blocks, joined together. Reads only these blocks (a TID range scan).
 SELECT string_agg(uuid_send(event_id), '') FROM ONLY {schema}.{generation}
 WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid;
 
@@ -16,7 +16,7 @@ DELETE FROM {schema}.generation_filters WHERE generation = %(generation)s;
 INSERT INTO {schema}.generation_filters (generation, block, bits) VALUES (%(generation)s, %(block)s, %(bits)s);
 
 -- name: note_filter
--- Those before it that share the filter are in it as large as it is now.
+-- Earlier generations that share the filter are in it at its present size.
 UPDATE {schema}.generations SET filter_bits = %(filter_bits)s
 WHERE generation BETWEEN %(first)s AND %(generation)s;
 

@@ -1,5 +1,5 @@
--- The generations of claims: which takes new ones, and until when the others are kept. What changes them is the schema
--- owner's: inbox/store/schema/guards.
+-- The generations of claims: which takes new ones, and until when the others are kept. The schema owner's
+-- functions change them: inbox/store/schema/guards.
 
 -- name: generations
 SELECT generation, opened_at, closed_at, filter_bits, clock_timestamp() FROM {schema}.generations ORDER BY generation;
@@ -24,7 +24,7 @@ FROM {schema}.partitions WHERE strpos(topic, '#') = 0 ORDER BY topic, partition;
 SELECT extract(epoch FROM clock_timestamp() - max(horizon_time)) FROM {schema}.partitions WHERE strpos(topic, '#') = 0;
 
 -- name: horizons_to_come
--- What the horizons will be once this generation went.
+-- The horizons after the removal of this generation.
 SELECT e.partition_id, e.until_offset
 FROM {schema}.generations AS g, unnest(g.partition_ids, g.until_offsets) AS e (partition_id, until_offset)
 WHERE g.generation = %(generation)s;

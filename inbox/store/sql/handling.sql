@@ -1,10 +1,10 @@
--- Which events a handler has in hand. What stays in hand while its session is gone ended the process.
+-- The events that handlers are processing. An event still noted after its session is gone ended the process.
 
 -- name: deaths
--- A session that lives is no death: its process may only be stopped, or lost the partition while it was busy. Of
--- another role's session only the process id may be seen: it counts where its role may write such notes, since any login can
--- have a process id, or hold an advisory lock. An owner behind a pooler holds a lock instead.
--- A death among the suspects narrows them down to what was in hand this time; any other begins again.
+-- A session that lives is not a death: its process may only be stopped, or may have lost the partition while busy.
+-- Of another role's session only the process id may be visible. It counts where its role may write such notes,
+-- because any login can have a process id or hold an advisory lock. An owner behind a pooler holds a lock instead.
+-- A death among the suspects narrows them down to the events noted this time; any other death begins again.
 UPDATE {schema}.handling AS h
 SET deaths = CASE
         WHEN kafka_offset >= suspect_offset
@@ -36,7 +36,7 @@ SELECT route_id, partition_id, suspect_offset, coalesce(suspect_until, suspect_o
 FROM {schema}.handling WHERE partition_id = ANY (%(partition_ids)s) AND deaths > 0;
 
 -- name: in_hand
--- One note at a time. Events before the suspects are handed over again, and leave the deaths alone.
+-- One note at a time. Events before the suspects are handed over again, and leave the deaths unchanged.
 WITH put_down AS (
     UPDATE {schema}.handling SET owner = NULL
     WHERE owner = %(owner)s AND (partition_id, route_id) <> (%(partition_id)s, %(route_id)s)

@@ -1,17 +1,17 @@
--- Events to publish; nothing here is ever updated.
+-- The events to publish; nothing here is ever updated.
 
 -- name: publish
--- The id of an event that was published before is left alone: a retry or a replay publishes it once.
+-- An event whose id was published before is skipped: a retry or a replay publishes it once.
 INSERT INTO {schema}.outbox (event_id, topic, aggregate_id, type, payload)
 VALUES (%(event_id)s, %(topic)s, %(key)s, %(type)s, %(payload)s)
 ON CONFLICT (event_id) DO NOTHING;
 
 
 -- name: read
--- Rows to send, of one snapshot and in order of position: first those in gaps, whose transactions committed late, then
--- those past the front. Of the latter `passed` says which were sent before. It ends with the row that reaches the
--- bytes wanted. There is a row even where there is nothing to send: it tells the snapshot.
--- A LATERAL with a LIMIT is looked up row by row in an index, whatever the planner believes of the tables' sizes.
+-- Rows to send, from one snapshot and in order of position: first those in gaps, whose transactions committed
+-- late, then those past the front, with `passed` for those sent before. The last row is the one that reaches the
+-- wanted bytes. One row comes even where there is nothing to send, because it has the snapshot. A LATERAL with a
+-- LIMIT is looked up row by row in an index, whatever the planner assumes about the tables' sizes.
 WITH late AS (
     SELECT o.*, false AS passed
     FROM unnest(%(firsts)s::bigint[], %(lasts)s::bigint[]) AS gap (first, last)
@@ -50,7 +50,7 @@ LEFT JOIN LATERAL (SELECT true AS sent FROM {schema}.outbox_sent WHERE event_id 
 SELECT coalesce(max(position), 0) FROM {schema}.outbox;
 
 -- name: waiting
--- How many events were not sent yet, of very many as many as are counted here, and from when the oldest of them is.
+-- The number of events not sent yet, counted up to a limit, and the time of the oldest of them.
 SELECT count(*), min(created_at) FROM (
     SELECT o.created_at
     FROM (
@@ -61,7 +61,7 @@ SELECT count(*), min(created_at) FROM (
 ) AS waiting;
 
 -- name: waiting_topics
--- Where the newest events go, and how large the largest of each topic is.
+-- The topics of the newest events, each with the size of its largest.
 SELECT topic, max(octet_length(payload::text))
 FROM (SELECT topic, payload FROM {schema}.outbox ORDER BY position DESC LIMIT 10000) AS newest
 GROUP BY topic;

@@ -1,4 +1,4 @@
--- Which relay is the active one: a lease by the database's clock, and the epoch that fences the one before.
+-- The active relay: a lease by the database's clock, and the epoch that fences the previous relay.
 
 -- name: take
 INSERT INTO {schema}.outbox_relay AS relay (epoch, holder, expires_at)

@@ -1,7 +1,7 @@
--- What the relay has sent, and where it is in Kafka.
+-- The rows that the relay has sent, with their coordinates in Kafka.
 
 -- name: record
--- With the lease in one statement: nothing is recorded by a relay that lost it, and then no row comes back.
+-- Checks the lease in the same statement: a relay that lost it records nothing, and gets no row back.
 WITH mine AS (
     UPDATE {schema}.outbox_relay
     SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s), sent_below = %(sent_below)s

@@ -1,7 +1,7 @@
--- The ledger, and the one row that says whose it is.
+-- The ledger, and the one row that says which sink it belongs to.
 
 -- name: lock_sink
--- One starting worker at a time reads and changes what the schema belongs to.
+-- Only one starting worker at a time reads and changes the owner of the schema.
 SELECT name, group_id, cluster_id, routes_revision FROM {schema}.sink FOR UPDATE;
 
 -- name: sink
@@ -35,13 +35,13 @@ UPDATE {schema}.routes SET topics = %(topics)s WHERE route_id = %(route_id)s;
 UPDATE {schema}.routes SET retired_at = now() WHERE route_id = %(route_id)s;
 
 -- name: revive_route
--- What the ledger passed while it was retired, it does not owe.
+-- A route does not owe the offsets that the ledger passed while the route was retired.
 WITH revived AS (UPDATE {schema}.routes SET retired_at = NULL WHERE route_id = %(route_id)s)
 UPDATE {schema}.route_starts AS s SET from_offset = p.reached_offset
 FROM {schema}.partitions AS p WHERE s.partition_id = p.partition_id AND s.route_id = %(route_id)s;
 
 -- name: start_route
--- A new route owes an ending from where the ledger stands now, or will again once a replay has ended.
+-- A new route owes an ending from where the ledger is now, or will be again once a replay has ended.
 INSERT INTO {schema}.route_starts (route_id, partition_id, from_offset)
 SELECT %(route_id)s, partition_id, reached_offset FROM {schema}.partitions WHERE topic = ANY (%(topics)s)
 ON CONFLICT DO NOTHING;
@@ -63,12 +63,13 @@ FROM added, {schema}.routes
 WHERE %(topic)s = ANY (routes.topics) AND retired_at IS NULL;
 
 -- name: unmoved
--- Of these the last owner settled nothing since its session began. Behind a pooler nobody knows when that was.
+-- Partitions in which the last owner settled nothing since its session began. Behind a pooler nobody knows when
+-- that was.
 SELECT topic, partition, next_offset FROM {schema}.partitions
 WHERE topic = ANY (%(topics)s) AND owner_started > updated_at;
 
 -- name: acquire
--- The fencing token: whoever raised owner_epoch last owns the partition.
+-- The fencing token: the worker that raised owner_epoch last owns the partition.
 WITH wanted AS (
     SELECT partition_id
     FROM {schema}.partitions JOIN unnest(%(topics)s::text[], %(partitions)s::integer[]) AS w (topic, partition)
@@ -100,7 +101,7 @@ JOIN pg_stat_activity AS session ON session.pid = p.owner_pid AND session.backen
 WHERE p.owner IS DISTINCT FROM %(owner)s AND session.xact_start IS NOT NULL AND session.pid <> pg_backend_pid();
 
 -- name: hidden_owners
--- Of another role's session PostgreSQL shows the process id and the role, and no more, to who has neither right.
+-- Without the rights for it, PostgreSQL shows of another role's session only the process id and the role.
 SELECT DISTINCT session.usename::text
 FROM {schema}.partitions AS p
 JOIN pg_stat_activity AS session
@@ -114,12 +115,12 @@ SELECT partition_id, topic, partition, next_offset, owner, owner_epoch, topic_id
 FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
 
 -- name: fence
--- Last before COMMIT: compare-and-set of every partition of the batch, in one order for all workers.
--- A partition that does not come back belongs to somebody else, or was sent back by a replay.
--- Endings count once: what lies below reached_offset was counted when it was settled first. The piece above it goes into
--- progress, from exactly where the row before ends, whatever a resume or a replay did to next_offset: so the rows tile.
--- Where it does not end there, somebody moved the ledger by hand: another row begins at what this batch settles, so
--- that the hole stays to be seen.
+-- The last statement before COMMIT: compare-and-set of every partition of the batch, in one order for all workers.
+-- A partition that does not come back belongs to another worker, or a replay sent it back.
+-- Endings count once: an offset below reached_offset was counted when it was settled first. The part above it goes
+-- into progress, from exactly where the previous row ends, whatever a resume or a replay did to next_offset: so
+-- the rows tile. If the previous row ends elsewhere, somebody moved the ledger by hand. A new row then begins at
+-- what this batch settles, so that the hole stays visible.
 WITH mine AS (
     SELECT * FROM unnest(
         %(partition_ids)s, %(owner_epochs)s, %(befores)s, %(afters)s,
@@ -172,12 +173,13 @@ WITH mine AS (
 SELECT partition_id, pg_current_xact_id()::text FROM moved;
 
 -- name: lock
--- Until the end of the transaction no batch of the partition passes its fence, and nobody acquires it. Who parks an
--- event refers to the row by its foreign key, which need not be waited for: that batch has its fence still to pass.
+-- Until the end of the transaction no batch of the partition passes its fence, and nobody acquires it. A
+-- transaction that parks an event refers to the row by its foreign key. It need not be waited for: its fence is
+-- still to come.
 SELECT partition_id FROM {schema}.partitions WHERE partition_id = %(partition_id)s FOR NO KEY UPDATE;
 
 -- name: raise_epoch
--- Its owner stays; what it does by what it knew before is fenced.
+-- The owner stays; the work that it does with its earlier knowledge is fenced.
 UPDATE {schema}.partitions SET owner_epoch = owner_epoch + 1 WHERE partition_id = %(partition_id)s
 RETURNING pg_current_xact_id()::text;
 
@@ -194,7 +196,8 @@ SELECT topic, partition, next_offset, owner, owner_epoch, updated_at, applied, d
 FROM {schema}.partitions ORDER BY topic, partition;
 
 -- name: rates
--- Offsets a second in the last minutes, by the history's youngest rows. A row without endings is what a resume passed over.
+-- Offsets per second in the last minutes, by the history's youngest rows. A row without endings was passed over by
+-- a resume.
 SELECT p.topic, p.partition, sum(r.until_offset - r.from_offset) / greatest(1, extract(epoch FROM now() - min(r.from_time)))
 FROM {schema}.partitions AS p
 CROSS JOIN LATERAL (

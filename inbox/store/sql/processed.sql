@@ -1,13 +1,13 @@
--- The claims: one row for each event that a route has taken effect of.
+-- The claims: one row for each event that took effect through a route.
 --
--- The tables of all generations inherit from `processed`: a query of `processed` reads them all. `generation` stands for
--- the one that a statement is about: mostly the youngest, which takes the new claims.
+-- The tables of all generations inherit from `processed`: a query of `processed` reads them all. `generation`
+-- stands for the one that a statement concerns: mostly the youngest, which takes the new claims.
 
 -- name: youngest
 SELECT generation FROM {schema}.sink;
 
 -- name: in_older
--- One look-up an id and generation, whatever the planner thinks of their sizes.
+-- One look-up per id and generation, whatever the planner assumes about their sizes.
 SELECT s.event_id FROM unnest(%(ids)s::uuid[]) AS s (event_id)
 WHERE EXISTS (
     SELECT FROM {schema}.processed AS c
@@ -30,8 +30,8 @@ FROM unnest(%(ids)s, %(offsets)s, %(hashes)s, %(partition_ids)s)
 ORDER BY event_id;
 
 -- name: claim
--- Takes the new ids and returns the places (from 0) of the others. One statement, sorted by id, so that two
--- workers with the same ids wait for each other instead of deadlocking; of equal ids inside it the first wins.
+-- Takes the new ids and returns the indexes (from 0) of the others. One statement, sorted by id, so that two
+-- workers with the same ids wait for each other instead of deadlocking; of equal ids in it the first wins.
 WITH offered AS MATERIALIZED (
     SELECT event_id, kafka_offset, payload_hash, partition_id, place
     FROM unnest(%(ids)s, %(offsets)s, %(hashes)s, %(partition_ids)s) WITH ORDINALITY
@@ -49,9 +49,9 @@ WHERE claimed.event_id IS NULL
 ORDER BY place;
 
 -- name: claim_again
--- For a replay that lets events take effect once more: returns the places (from 0) of those whose claim has its id
--- from now on. An event that was given up is not among them, nor one that was the duplicate of another one. Of a claim
--- that was adopted (partition_id 0) nobody knew the place until now.
+-- For a replay that lets events take effect again: returns the indexes (from 0) of the events that hold the claim
+-- of their id from now on. Discarded events are left out, and duplicates of another event too. An adopted claim
+-- (partition_id 0) had no known coordinates until now.
 WITH offered AS MATERIALIZED (
     SELECT event_id, kafka_offset, partition_id, place
     FROM unnest(%(ids)s, %(offsets)s, %(partition_ids)s) WITH ORDINALITY
@@ -71,8 +71,8 @@ WHERE c.event_id = o.event_id AND c.route_id = %(route_id)s
 RETURNING o.place - 1;
 
 -- name: renew
--- An id that came again, from elsewhere in the log, was seen now: its claim moves from an older generation into the
--- youngest, so that it is kept as long as its last appearance wants. `leave_older` is the other half.
+-- An id that came again, from elsewhere in the log, was seen now. Its claim moves from an older generation into
+-- the youngest, so that it is kept as long as its last appearance requires. `leave_older` is the other half.
 WITH offered AS MATERIALIZED (
     SELECT DISTINCT ON (event_id) event_id, partition_id, kafka_offset
     FROM unnest(%(ids)s, %(partition_ids)s, %(offsets)s) AS o (event_id, partition_id, kafka_offset)
@@ -91,7 +91,7 @@ ON CONFLICT DO NOTHING;
 SELECT {schema}.leave_older(%(ids)s::uuid[], %(route_id)s::smallint);
 
 -- name: claims_of
--- One look-up an id, whatever the planner thinks of the table's size.
+-- One look-up per id, whatever the planner assumes about the table's size.
 SELECT c.event_id, p.topic, p.partition, c.kafka_offset, c.payload_hash
 FROM unnest(%(ids)s) AS wanted (event_id)
 CROSS JOIN LATERAL (
@@ -114,5 +114,5 @@ WHERE EXISTS (
 );
 
 -- name: withdraw
--- Takes back claims of this transaction, of events that were set aside after all.
+-- Takes back claims of this transaction, for events that were set aside after all.
 SELECT {schema}.withdraw_claims(%(ids)s::uuid[], %(route_id)s::smallint);

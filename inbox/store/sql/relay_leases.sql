@@ -1,5 +1,6 @@
--- Which relay of a table that is the user's own is the active one: a lease by the database's clock, and the epoch that
--- fences the one before. What marks the table is composed in inbox.store.outbox.external_table, with the columns' names.
+-- The active relay of a table of the user's: a lease by the database's clock, and the epoch that fences the
+-- previous relay. inbox.store.outbox.external_table composes the statements that mark the table, with the columns'
+-- names.
 
 -- name: take
 INSERT INTO {schema}.relay_leases AS lease (outbox_table, epoch, holder, expires_at)

@@ -1,4 +1,4 @@
--- What was replayed: the replays, and of each its ranges, one a partition at most.
+-- The replays, and the ranges of each, one per partition at most.
 
 -- name: active
 SELECT r.partition_id, p.replay_id, r.until_offset, route.name, p.mode = 'force'
@@ -8,7 +8,8 @@ LEFT JOIN {schema}.routes AS route USING (route_id)
 WHERE r.partition_id = ANY (%(partition_ids)s) AND r.state = 'running';
 
 -- name: lock_partitions
--- Until the end of the transaction no batch of the topics passes its fence, and no worker acquires a partition of them.
+-- Until the end of the transaction no batch of the topics passes its fence, and no worker acquires a partition of
+-- them.
 SELECT partition_id FROM {schema}.partitions WHERE topic = ANY (%(topics)s) ORDER BY partition_id FOR NO KEY UPDATE;
 
 -- name: begin
@@ -17,7 +18,7 @@ VALUES (%(mode)s, (SELECT route_id FROM {schema}.routes WHERE name = %(route)s),
 RETURNING replay_id;
 
 -- name: go_back
--- Whoever owns the partition is fenced, and goes where the row says now.
+-- The owner of the partition is fenced, and continues where the row says now.
 WITH back AS (
     INSERT INTO {schema}.replay_ranges (
         replay_id, partition_id, from_offset, until_offset, next_offset, ledger_offset, ledger_epoch
@@ -40,11 +41,12 @@ SET next_offset = %(after)s,
 WHERE replay_id = %(replay_id)s AND partition_id = %(partition_id)s AND state = 'running';
 
 -- name: lock
--- Of the ranges of a replay one ends after the other, so that the last knows that it is.
+-- The ranges of a replay end one after the other, so that the last one to end knows it.
 SELECT replay_id FROM {schema}.replays WHERE replay_id = %(replay_id)s FOR NO KEY UPDATE;
 
 -- name: end_range
--- What lies between the range and where the ledger stood was settled before: the sink continues from there.
+-- The offsets between the range and the ledger's earlier next offset were settled before: the sink continues from
+-- that offset.
 WITH ended AS (
     UPDATE {schema}.replay_ranges SET state = %(state)s, updated_at = clock_timestamp()
     WHERE replay_id = %(replay_id)s AND partition_id = %(partition_id)s AND state = 'running'
@@ -56,7 +58,7 @@ SET next_offset = ended.ledger_offset, leader_epoch = ended.ledger_epoch, owner_
 FROM ended WHERE p.partition_id = ended.partition_id;
 
 -- name: end_replay
--- Once none of its ranges runs; it is settled only if all of them are.
+-- Ends the replay once none of its ranges runs; it is settled only if all of them are.
 UPDATE {schema}.replays AS p
 SET ended_at = clock_timestamp(),
     state = coalesce(
@@ -83,7 +85,7 @@ SELECT DISTINCT p.topic FROM {schema}.replay_ranges AS r JOIN {schema}.partition
 WHERE r.replay_id = %(replay_id)s;
 
 -- name: replays
--- The newest last; `replay_id` null: all of them.
+-- The newest last; `replay_id` null returns all of them.
 SELECT p.replay_id, p.mode, route.name, p.requested_by, p.state, p.created_at, p.ended_at,
     split_part(l.topic, '#', 1), l.partition, r.from_offset, r.until_offset, r.next_offset, r.ledger_offset, r.state,
     r.applied, r.duplicate, r.filtered, r.dead_lettered, r.partition_id

@@ -1,4 +1,4 @@
--- What `inbox resume` does to the ledger, and the record of it.
+-- The changes of `inbox resume` to the ledger, and the record of them.
 
 -- name: lock_topic
 -- Until the end of the transaction no batch of the topic passes its fence, and no worker starts.
@@ -10,8 +10,8 @@ WHERE partition_id = ANY (%(partition_ids)s) AND state IN ('parked', 'waiting')
 GROUP BY partition_id;
 
 -- name: move
--- Of the same log: whoever owns the partition is fenced, and goes where the row says now. What is passed over has a row
--- of progress to itself, without endings.
+-- In the same log: the owner of the partition is fenced, and continues where the row says now. Offsets that are
+-- passed over have their own row of progress, without endings.
 WITH before AS (
     SELECT partition_id, reached_offset FROM {schema}.partitions
     WHERE partition_id = %(partition_id)s FOR NO KEY UPDATE
@@ -26,14 +26,14 @@ SET next_offset = %(to_offset)s, reached_offset = greatest(before.reached_offset
 FROM before WHERE p.partition_id = before.partition_id;
 
 -- name: set_aside
--- A topic in Kafka has no # in its name, so nobody but a reader of the table finds the row again. Its dead letters,
--- claims and counts stay with it: its offsets are not those of the log as it is now.
+-- A topic in Kafka has no # in its name, so only a reader of the table finds the row again. Its dead letters,
+-- claims and counts stay with it: its offsets are not those of the current log.
 UPDATE {schema}.partitions
 SET topic = topic || '#' || partition_id, owner_epoch = owner_epoch + 1, updated_at = clock_timestamp()
 WHERE partition_id = %(partition_id)s;
 
 -- name: succeed
--- The row of the log as it is now; its owner is the one before, who finds itself fenced and follows.
+-- The row of the current log. Its owner is the previous one, which finds itself fenced and follows.
 WITH successor AS (
     INSERT INTO {schema}.partitions (
         cluster_id, topic, topic_id, partition, start_offset, next_offset, reached_offset,
@@ -64,7 +64,7 @@ INSERT INTO {schema}.resumptions (
 );
 
 -- name: bind_cluster
--- Once no topic is left of another cluster, the sink may start on this one.
+-- The sink may start on this cluster once no topic belongs to another one.
 UPDATE {schema}.sink SET cluster_id = %(cluster_id)s
 WHERE NOT EXISTS (
     SELECT FROM {schema}.partitions WHERE strpos(topic, '#') = 0 AND cluster_id <> %(cluster_id)s

@@ -1,5 +1,5 @@
--- What is forgotten beside claims: old history, dead letters that are resolved, events of the outbox that were sent. In
--- portions, so that no transaction is long.
+-- Rows that are forgotten beside claims: old history, resolved dead letters, sent events of the outbox. They are
+-- deleted in portions, so that no transaction is long.
 
 -- name: old_progress
 SELECT count(*), min(from_time) FROM {schema}.progress WHERE until_time < now() - %(older_than)s::interval;
@@ -27,7 +27,7 @@ SELECT pruned_at, pruned_by FROM {schema}.pruning;
 SELECT count(*), min(sent_at) FROM {schema}.outbox_sent WHERE sent_at < now() - %(older_than)s::interval;
 
 -- name: forget_sent
--- Both rows of an event in one statement: one that only its mark is gone from would be sent again.
+-- Deletes both rows of an event in one statement: an event that lost only its mark would be sent again.
 WITH old AS (
     SELECT event_id FROM {schema}.outbox_sent WHERE sent_at < now() - %(older_than)s::interval
     ORDER BY sent_at LIMIT %(limit)s
@@ -40,7 +40,7 @@ DELETE FROM {schema}.outbox_sent AS s USING old WHERE s.event_id = old.event_id;
 SELECT count(*), min(created_at) FROM {schema}.outbox WHERE created_at < now() - %(older_than)s::interval;
 
 -- name: forget_created
--- Where Debezium publishes nobody records what was sent. Marks that are there are of a relay before it.
+-- Where Debezium publishes nobody records what was sent. Existing marks are from an earlier relay.
 WITH old AS (
     SELECT event_id
     FROM (SELECT event_id, created_at FROM {schema}.outbox ORDER BY position LIMIT %(limit)s) AS oldest

@@ -82,9 +82,7 @@ class TypeName(NamedTuple):
 
     @property
     def sql(self) -> sql.Identifier:
-        """Return the type without length or precision: a cast to varchar(10) would cut silently, an assignment
-        refuses.
-        """
+        """Return the type without length or precision: a cast to varchar(10) cuts silently, an assignment refuses."""
         return sql.Identifier(*self)
 
 
@@ -143,9 +141,7 @@ def _problems_of_rules(target: TableTarget, rules: Collection[str]) -> list[str]
 
 
 def _alike(connection: SinkConnection, target: TableTarget) -> str:
-    """Return the tables whose names differ in case alone, which is the usual mistake: PostgreSQL compares names as
-    stored.
-    """
+    """Return the tables whose names differ in case alone, the usual mistake: PostgreSQL compares stored names."""
     found = [row[0] for row in connection.execute(_ALIKE, (target.name,))]
     return f" (there is {' and '.join(found)}; upper and lower case count, and no quotes are needed)" if found else ""
 

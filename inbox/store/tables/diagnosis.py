@@ -50,9 +50,7 @@ class Search:
         self._sent = sent
 
     def find(self, connection: SinkConnection, events: TableEvents) -> Found:
-        """Find the events with a value that their column cannot take, and those that a condition of the table
-        refuses.
-        """
+        """Find the events with a value that their column cannot take, or that a condition of the table refuses."""
         found = Found(dict(self._unsendable(events)))
         places = [place for place in range(len(events.records)) if place not in found.refused]
         with _looking(connection):
@@ -86,9 +84,7 @@ class Search:
                 yield place, error
 
     def _evaluate(self, connection: SinkConnection, events: TableEvents, places: Sequence[int], found: Found) -> None:
-        """Evaluate the events in stretches, each up to the next that fails: the server sends rows until it meets
-        one.
-        """
+        """Evaluate the events in stretches, each up to the next that fails, where the server stops sending rows."""
         start, length = 0, len(places)
         while start < len(places):
             part = events.part(start, start + length)

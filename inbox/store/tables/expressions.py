@@ -20,8 +20,8 @@ _OF_THE_CLOCK = _TIMES | {"time", "timetz"}
 _WORD = "(^|[^a-z])(now|today|tomorrow|yesterday|allballs)($|[^a-z])"
 """The words that PostgreSQL reads from its clock, alone or beside a time of day (manual, section 8.5.1.4).
 
-A word ends where its letters do (`ParseDateTime` in datetime.c). No producer writes allballs, but
-it is one of them.
+A word ends where its letters do (`ParseDateTime` in datetime.c). allballs is of their kind, and no
+producer writes it.
 """
 
 _IN_A_WORD = ("%o%", "%s%", "%O%", "%S%")

@@ -62,7 +62,7 @@ class Statements:
             for place, (column, source) in enumerate(columns, start=1)
             if column.holds_times
         }
-        """By the row of `explain`: the message for a time that is one of PostgreSQL's words for the clock."""
+        """The message for a time that is one of PostgreSQL's words for the clock, by the row of `explain`."""
         if target.tombstones is Tombstones.DELETE:
             self.delete = self._delete()
             self.write_after_deletes = self._insert(self._alive_after_deletes())
@@ -117,9 +117,7 @@ class Statements:
         )
 
     def _insert(self, rows: sql.Composable, *, new: bool = False, folds: bool = True) -> bytes:
-        """Return the INSERT; with `folds` it writes only the deciding event of a row, and otherwise several fail
-        together.
-        """
+        """Return the INSERT; with `folds` it writes only a row's deciding event, otherwise several fail together."""
         columns = sql.SQL(", ").join(self._names)
         statement = sql.SQL("INSERT INTO {} ({}) SELECT {}{} FROM ({}) AS r {} {}").format(
             self._table,
@@ -145,8 +143,9 @@ class Statements:
         return sql.SQL("DISTINCT ON ({}) ").format(self._keys)
 
     def _order(self) -> sql.Composable:
-        """Return the order by key, so that two workers lock rows in one order; within a key the row to keep comes
-        first.
+        """Return the order by key, so that two workers lock rows in one order.
+
+        Within a key the row to keep comes first.
         """
         if self._shape.in_order:
             return sql.SQL("ORDER BY {}").format(_PLACE)
@@ -182,9 +181,7 @@ class Statements:
         return sql.Identifier(self._target.version or "")
 
     def _delete(self) -> bytes:
-        """Return the DELETE, which locks in the order of the key, as `write`; a plain DELETE locks in the order it
-        finds.
-        """
+        """Return the DELETE, which locks in the order of the key, as `write`; a plain DELETE locks as it finds rows."""
         same = sql.SQL(" AND ").join(
             self._shape.comparing.equal(name, sql.Identifier("t", name), sql.Identifier("gone", name))
             for name in self._target.key
@@ -213,7 +210,7 @@ class Statements:
         )
 
     def _guarded(self) -> sql.Composable:
-        """Return the rows of a batch; they fail where a condition refuses any, even one that a later event replaces."""
+        """Return the rows of a batch; they fail if a condition refuses any, even one that another event replaces."""
         return self._unless_refused(self._rows(strictly=self._guards))
 
     @property
@@ -253,8 +250,9 @@ class Statements:
         )
 
     def _evaluate(self) -> bytes:
-        """Return the statement for each event's index, in order, and whether a condition refuses it; fails at a
-        bad value.
+        """Return the statement for each event's index, in order, and whether a condition refuses the event.
+
+        It fails at a value that its column cannot take.
         """
         values = [
             sql.SQL("{} AS {}").format(strict(column, self._value(column, source)), sql.Identifier(column.name))
@@ -270,8 +268,9 @@ class Statements:
         return _finished(statement.format(_DEAD, sql.SQL(" OR ").join(self._conditions() or [sql.SQL("false")]), rows))
 
     def _explain(self) -> tuple[bytes, list[str]]:
-        """Return the statement with one row for each thing that can be wrong with an event; it fails
-        at the first that is.
+        """Return the statement with one row for each thing that can be wrong with an event.
+
+        It fails at the first thing that is wrong.
 
         Returns:
             The statement, and for each of its rows what its failure means.

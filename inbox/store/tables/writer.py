@@ -47,9 +47,7 @@ class TableWriter:
         self._adopt(connection, shape_of(connection, target))
 
     def _adopt(self, connection: SinkConnection, shape: Shape) -> None:
-        """Compose the statements for a table of this shape; raise StartupError where the shape does not fit the
-        route.
-        """
+        """Compose the statements for a table of this shape; raise StartupError where it does not fit the route."""
         target = self._target
         sources = [(shape.columns[name], source) for name, source in target.columns.items()]
         sent = _Sent(target, sources)
@@ -200,9 +198,7 @@ class TableWriter:
         return self._guessed(found) if found is failure else found
 
     def _guessed(self, failure: InboxError) -> InboxError:
-        """Return the failure of an event whose values all fit their columns' types: they alone do not explain the
-        failure.
-        """
+        """Return the failure of an event whose values all fit their types: they alone do not explain it."""
         refusal = failure.refusal
         if refusal is None:
             return failure

@@ -1,4 +1,4 @@
-"""An outbox that is a table of the user's."""
+"""An outbox that is an external table."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -28,7 +28,7 @@ CREATE INDEX ON public.events_out (created_at, event_id) WHERE status = 'NEW';
 
 @dataclass
 class ExistingStage(Stage):
-    """As `Stage`, of `public.events_out`, which has no key and no topic of its own."""
+    """A `Stage` for `public.events_out`, which has no key and no topic of its own."""
 
     lease = "inbox.relay_leases"
 
@@ -48,7 +48,7 @@ class ExistingStage(Stage):
         return int(self.rows("SELECT count(*) FROM public.events_out WHERE status = 'NEW'")[0][0])
 
     def unmarkable(self) -> "closing[psycopg.Connection[Any]]":
-        """From now on and as long as it is entered, rows are read and sent, and the relay waits at marking them."""
+        """Let rows be read and sent, but the relay wait when it marks them, as long as the context is entered."""
         locking = self.connect()
         locking.execute("LOCK public.events_out IN SHARE MODE")
         return closing(locking)

@@ -1,4 +1,4 @@
-"""Relays as processes of their own, which a test may stop, let continue and kill."""
+"""Run relays as processes of their own, which a test may stop, let continue and kill."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 
 class Relays:
-    """Relays of one configuration; their holder in `lease`, a table of the inbox's, says which is active."""
+    """A set of relays with one configuration; the holder in `lease`, a table of the inbox's, says which is active."""
 
     def __init__(self, config: Path, database_url: str, lease: str, *options: str) -> None:
         self._command = [sys.executable, "-P", "-m", "inbox", "relay", "--config", str(config), *options]
@@ -29,7 +29,7 @@ class Relays:
         return self._running[-1]
 
     def active(self, *among: "subprocess.Popen[bytes]", within: float = 30.0) -> "subprocess.Popen[bytes]":
-        """The one of these that has the lease, once one has."""
+        """Return the one of these relays that has the lease, as soon as one has it."""
 
         with psycopg.connect(self._url, autocommit=True) as connection:
 
@@ -40,7 +40,10 @@ class Relays:
             return eventually(holding, within=within, what=f"an active relay; {self._log}")[0]
 
     def knows_that_it_was_replaced(self) -> bool:
-        """By the lease, or by Kafka, which fences a transactional one."""
+        """Return whether a relay logged that it was replaced.
+
+        It learns this by the lease, or by Kafka, which fences a transactional relay.
+        """
         log = self._log.read_text()
         return "relay-replaced" in log or "another relay began transactions" in log
 
@@ -53,7 +56,7 @@ class Relays:
 
 @contextmanager
 def relays(directory: Path, document: str, database_url: str, lease: str, options: Sequence[str]) -> Iterator[Relays]:
-    """None is started yet; those that are end with it."""
+    """Provide relays of which none is started yet; those that a test starts end with the context."""
     config = directory / "relay.toml"
     config.write_text(document)
     made = Relays(config, database_url, lease, *options)

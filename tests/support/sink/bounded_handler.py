@@ -1,4 +1,4 @@
-"""A handler that decodes each event, and keeps nothing of it."""
+"""A handler that decodes each event, and keeps nothing of it in memory."""
 
 from inbox import Event, Transaction
 

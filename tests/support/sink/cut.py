@@ -10,7 +10,7 @@ from tests.support.databases import by_way_of
 
 
 class CuttingProxy:
-    """Passes a PostgreSQL connection through, byte by byte, until it is told to lose an answer."""
+    """A proxy that passes a PostgreSQL connection through, byte by byte, until it is asked to lose an answer."""
 
     def __init__(self, database_url: str) -> None:
         parts = urlsplit(database_url)
@@ -23,7 +23,7 @@ class CuttingProxy:
         self.lost = 0
 
     def lose_the_next_answer(self) -> None:
-        """The server does what it is asked next; its answer is dropped, and the client's connection with it."""
+        """Let the server do the next request; drop its answer, and the client's connection with it."""
         self._lose.set()
 
     def __enter__(self) -> "CuttingProxy":

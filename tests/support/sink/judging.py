@@ -1,4 +1,4 @@
-"""One route on one connection, without Kafka: batches of it are settled, and what became of each event is known."""
+"""Settle batches on one route of one connection, without Kafka, and record what became of each event."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ ROUTE_ID, PARTITION_ID = 1, 1
 
 
 class One:
-    """An event; `key` is the record's key, by default that of no other event. `document` None: a tombstone."""
+    """An event. `key` is the record's key, by default one that no other event has. `document` None: a tombstone."""
 
     def __init__(self, number: int, document: Any = None, *, key: str | None = None, type: str | None = None) -> None:  # noqa: A002
         self.number, self.key, self.type = number, key or f"key {number}", type
@@ -36,7 +36,10 @@ class One:
 
 
 class Judged:
-    """`parked` and `waiting` are the numbers of events that were set aside, `errors` by number why."""
+    """A route under test.
+
+    `parked` and `waiting` are the numbers of the events that were set aside, `errors` their reasons by number.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class Judged:
         )
 
     def settle(self, *events: One) -> None:
-        """One batch, committed; where it is not, the next one begins at the same offset."""
+        """Settle and commit one batch; if that fails, the next batch begins at the same offset."""
         column = Column()
         for place, event in enumerate(events):
             column.ids.append(UUID(int=event.number).bytes)
@@ -94,7 +97,7 @@ class Judged:
                 self._hold(letter)
 
     def expect_the_best(self) -> None:
-        """The next batch is sent at once, whatever became of those before."""
+        """Send the next batch optimistically, whatever became of earlier ones."""
         foresight = self._attempts.foresight[ROUTE_ID]
         for each in (foresight.claims, foresight.effects, foresight.rows, foresight.distinct):
             while not each.is_good:
@@ -112,7 +115,10 @@ class Judged:
 
 
 def table_route(connection: SinkConnection, create: str, *, careful: bool = False, **target: Any) -> Judged:
-    """A route into the table `t`, made by `create`; by default its columns `id` and `amount`, in append mode."""
+    """Return a route into the table `t`, which the statement `create` makes.
+
+    By default the route writes the columns `id` and `amount`, in append mode.
+    """
     connection.execute(create.encode(), prepare=False)
     target = {"mode": TableMode.APPEND, "columns": {"id": "/id", "amount": "/amount"}, **target}
     writer = TableWriter(connection, TableTarget(name="public.t", **target))

@@ -1,4 +1,4 @@
-"""What may befall a log between two looks at it."""
+"""Change a log as may happen to it between two looks of a sink."""
 
 import os
 from collections.abc import Iterable
@@ -24,12 +24,12 @@ CHECKPOINTS = ("recovery-point-offset-checkpoint", "replication-offset-checkpoin
 
 
 def apply(event: Event, tx: Transaction) -> None:
-    """Notes each event, in the order in which they come."""
+    """Note each event, in the order of arrival."""
     tx.execute("INSERT INTO effects (event) VALUES (%s)", (event.id.int,))
 
 
 def effects(sink: Sink) -> list[int]:
-    """The events that `apply` noted."""
+    """Return the events that `apply` noted."""
     return sink.column("SELECT event FROM effects ORDER BY position")
 
 
@@ -40,14 +40,14 @@ def make_anew(sink: Sink, partitions: int = 1) -> None:
 
 
 def delete_below(sink: Sink, offset: int) -> None:
-    """What retention does to partition 0."""
+    """Delete the records of partition 0 below the offset, as retention does."""
     client = admin(sink.bootstrap_servers)
     at = TopicPartition(sink.topic, 0, offset)
     client.delete_records([at])[at].result(10)
 
 
 def send_singly(sink: Sink, events: Iterable[Out]) -> None:
-    """Each in a batch of its own, by a producer that knows nothing of a log that was longer."""
+    """Send each event in its own batch, by a producer that knows nothing of a longer log."""
     producer = idempotent_producer(sink.bootstrap_servers)
     for event in events:
         event.send(producer, sink.topic)
@@ -55,7 +55,7 @@ def send_singly(sink: Sink, events: Iterable[Out]) -> None:
 
 
 def truncate(kafka: LocalKafka, topic: str, offset: int) -> None:
-    """What an unclean election does: the leader that comes back has less, and begins a new epoch there."""
+    """Truncate the log as an unclean election does: the returning leader has less, and begins a new epoch there."""
     kafka.stop()
     assert kafka.directory is not None
     log = kafka.directory / "log" / f"{topic}-0"
@@ -74,7 +74,7 @@ def truncate(kafka: LocalKafka, topic: str, offset: int) -> None:
 
 @dataclass(frozen=True)
 class StoredBatch:
-    """A record batch in the broker's file of a partition: its first offset, and where its bytes are."""
+    """A record batch in the broker's file of a partition: its first offset, and the place and size of its bytes."""
 
     first_offset: int
     position: int
@@ -82,17 +82,17 @@ class StoredBatch:
 
 
 MAGIC, LENGTH = 16, 11
-"""Where in a batch its format's number is, and the last byte of its length."""
+"""Offsets within a batch: of its format's number, and of the last byte of its length."""
 
 
 def segment(kafka: LocalKafka, topic: str, first_offset: int = 0) -> Path:
-    """The broker's file of partition 0 that begins at the offset."""
+    """Return the broker's file of partition 0 that begins at the offset."""
     assert kafka.directory is not None
     return kafka.directory / "log" / f"{topic}-0" / f"{first_offset:020}.log"
 
 
 def stored_batches(kafka: LocalKafka, topic: str) -> list[StoredBatch]:
-    """The batches of the first segment of partition 0."""
+    """Return the batches of the first segment of partition 0."""
     stored, found, position = segment(kafka, topic).read_bytes(), [], 0
     while position < len(stored):
         size = 12 + int.from_bytes(stored[position + 8 : position + 12], "big")
@@ -102,7 +102,7 @@ def stored_batches(kafka: LocalKafka, topic: str) -> list[StoredBatch]:
 
 
 def change_byte(kafka: LocalKafka, topic: str, batch: int, at: int, value: int | None = None) -> None:
-    """Change one byte of a batch, counted from its end where `at` is below 0; to `value`, or by one bit."""
+    """Change one byte of a batch, to `value` or by one bit; `at` below 0 counts from the end of the batch."""
     chosen = stored_batches(kafka, topic)[batch]
     with segment(kafka, topic).open("r+b") as file:
         file.seek(chosen.position + (at if at >= 0 else chosen.size + at))
@@ -112,7 +112,7 @@ def change_byte(kafka: LocalKafka, topic: str, batch: int, at: int, value: int |
 
 
 def send_in_transaction(sink: Sink, events: Iterable[Out], *, commit: bool = True) -> None:
-    """In a transaction of Kafka's, by a producer of its own."""
+    """Send events in one Kafka transaction, by a producer of its own."""
     producer = transactional_producer(sink.bootstrap_servers, unique_name("producer"))
     producer.begin_transaction()
     for event in events:
@@ -122,7 +122,7 @@ def send_in_transaction(sink: Sink, events: Iterable[Out], *, commit: bool = Tru
 
 
 def lose_a_segment(kafka: LocalKafka, sink: Sink) -> range:
-    """Fill three segments of partition 0, of which the broker's disk loses the second; the offsets that it held."""
+    """Fill three segments of partition 0, let the broker's disk lose the second, and return the offsets in that one."""
     send_singly(sink, (Out(number, {"padding": "x" * 200_000}) for number in range(1, 16)))
     assert kafka.directory is not None
     _, lost, following = sorted((kafka.directory / "log" / f"{sink.topic}-0").glob("*.log"))[:3]

@@ -1,6 +1,6 @@
-"""A Kafka cluster and a database in memory, as obvious as they can be, for whole workers to run on.
+"""A Kafka cluster and a database in memory, as simple as they can be, for whole workers to run on.
 
-Nothing here waits: a test says when a member polls, when the database carries out what it was asked, and how.
+Nothing here waits: a test says when a member polls, and when and how the database carries out a job.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from inbox.store.inbox.ledger import Holding
 
 @dataclass
 class Log:
-    """Partitions of records; None is a control record, which takes an offset and is never delivered."""
+    """A set of partitions of records; None is a control record, which takes an offset and is never delivered."""
 
     partitions: dict[TopicPartition, list[Record | None]]
 
@@ -32,7 +32,7 @@ class Log:
 
 
 class MemoryConsumer:
-    """A member of the group, as `GroupConsumer`; callbacks come from within `take`, as librdkafka's do."""
+    """A member of the group, like `GroupConsumer`; callbacks come from within `take`, as librdkafka's do."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -88,13 +88,13 @@ class MemoryConsumer:
         self._paused.difference_update(partitions)
 
     def tell(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
-        """A hint that nobody reads."""
+        """Accept a hint that nobody reads."""
 
     def end_seen(self, partition: TopicPartition) -> int | None:
         return self._log.end(partition)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Row:
 
 @dataclass
 class Store:
-    """What is committed."""
+    """The committed state."""
 
     ledger: dict[TopicPartition, Row]
     claims: set[bytes] = field(default_factory=set)
@@ -122,7 +122,7 @@ class Store:
 
 
 class MemoryDesk:
-    """What `Settler` does, in a few lines: one owner's view of the store."""
+    """A short version of `Settler`: one owner's view of the store."""
 
     def __init__(self, store: Store, owner: str) -> None:
         self._store = store
@@ -179,7 +179,7 @@ class MemoryDesk:
 
 
 class Fate(Enum):
-    """How the database carries out a job."""
+    """The way in which the database carries out a job."""
 
     ANSWERED = "answered"
     LOST_BEFORE_COMMIT = "lost before the database commit"
@@ -187,7 +187,7 @@ class Fate(Enum):
 
 
 class SteppedWriter:
-    """As `Writer`, whose job is carried out when the test says so."""
+    """A `Writer` that carries out its job when the test says so."""
 
     def __init__(self, desk: MemoryDesk) -> None:
         self._desk = desk
@@ -195,16 +195,16 @@ class SteppedWriter:
         self._outcome: Outcome | None = None
 
     def start(self) -> None:
-        """No thread."""
+        """Do nothing: there is no thread."""
 
     def close(self, *, wait_seconds: float) -> None:
-        """No thread."""
+        """Do nothing: there is no thread."""
 
     def wait(self, seconds: float) -> None:
-        """Whoever waits gives up: the database is slow."""
+        """Do nothing: a caller that waits gives up, since the database is slow."""
 
     def give_way(self, seconds: float) -> None:
-        """The database is at work when the test says so."""
+        """Do nothing: the database works when the test says so."""
 
     @property
     def busy(self) -> bool:

@@ -1,4 +1,4 @@
-"""A sink in this process, on a topic and a database of its own, and what it made of its events."""
+"""A sink in this process, with its own topic and database, and a view of what became of its events."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ from inbox.sink.worker import Worker
 from tests.support.sinks import write_configuration
 from tests.support.waiting import WITHIN_SECONDS, eventually
 
-# A rebalance is noticed with a heartbeat.
+# A member notices a rebalance with its heartbeat.
 QUICK = '"heartbeat.interval.ms" = 100'
 
 
@@ -44,7 +44,7 @@ class Out:
 
 
 class Sink:
-    """One configured sink. `topic` in its routes' text stands for its topic."""
+    """A configured sink. `topic` in its routes' text stands for its topic."""
 
     def __init__(self, directory: Path, *, topic: str, database_url: str, bootstrap_servers: str, producer: Producer):
         self._directory = directory
@@ -70,11 +70,11 @@ class Sink:
 
     @property
     def file(self) -> Path | None:
-        """The configuration, once there is one."""
+        """Return the configuration file, once there is one."""
         return self._file
 
     def command(self, *arguments: str) -> int:
-        """The exit code of `inbox` with these arguments, in this process, on this sink's configuration."""
+        """Run `inbox` with these arguments in this process, on this sink's configuration; return its exit code."""
         return result_of([*arguments, "--config", str(self._file)])
 
     def settings(self) -> Settings:
@@ -87,12 +87,12 @@ class Sink:
         return make_worker(settings, ready, until_end=until_end, tracing=tracing)
 
     def run(self, *, tracing: Tracing | None = None) -> None:
-        """Until the end of what is there; raises what stops the sink."""
+        """Run until the end of the log; raise the error that stops the sink."""
         self.worker(until_end=True, tracing=tracing).run()
 
     @contextmanager
     def running(self) -> Iterator[Worker]:
-        """A worker on a thread of its own for as long as the context lasts; what stopped it is raised at the end."""
+        """Run a worker on its own thread while the context lasts; raise at the end what stopped it."""
         worker = self.worker()
         stopped_by: list[BaseException] = []
 
@@ -102,7 +102,7 @@ class Sink:
             except BaseException as error:  # noqa: BLE001 - raised again where the test sees it
                 stopped_by.append(error)
 
-        # One that hangs fails its test, and not the end of all of them.
+        # A worker that hangs fails its own test, and not the end of all of them.
         thread = threading.Thread(target=run, name="worker-under-test", daemon=True)
         thread.start()
         try:
@@ -114,16 +114,16 @@ class Sink:
         if stopped_by:
             raise stopped_by[0]
 
-    # What goes in.
+    # The input.
 
     def send(self, *events: Out) -> None:
-        """Stored, in this order, on return."""
+        """Send these events in this order; they are stored on return."""
         for event in events:
             event.send(self._producer, self.topic)
             self._producer.poll(0)
         assert self._producer.flush(30) == 0
 
-    # What came out.
+    # The output.
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
@@ -134,7 +134,7 @@ class Sink:
         return [row[0] for row in self.sql(query, parameters)]
 
     def endings(self) -> dict[str, int]:
-        """How many offsets ended how, over all routes and partitions; those that are 0 are left out."""
+        """Return the number of offsets for each ending, over all routes and partitions; numbers of 0 are left out."""
         [counts] = self.sql(
             "SELECT sum(applied), sum(duplicate), sum(filtered), sum(dead_lettered) FROM inbox.partitions"
         )
@@ -145,14 +145,14 @@ class Sink:
         return dict(self.sql("SELECT partition, next_offset FROM inbox.partitions ORDER BY partition"))
 
     def dead_letters(self) -> list[tuple[int, str]]:
-        """Offset and state, in the order of offsets."""
+        """Return the offset and state of each dead letter, in the order of offsets."""
         return [(row[0], row[1]) for row in self.sql("SELECT kafka_offset, state FROM inbox.dead_letters ORDER BY 1")]
 
     def dead_letter_errors(self) -> list[str]:
         return self.column("SELECT error FROM inbox.dead_letters ORDER BY kafka_offset")
 
     def dead_letter_details(self) -> list[str | None]:
-        """What is kept of the errors with the payload."""
+        """Return the details of the errors, which are kept with the payload."""
         return self.column("SELECT error_detail FROM inbox.dead_letters ORDER BY kafka_offset")
 
     def eventually_settled(self, next_offset: int, *, partition: int = 0, within: float = WITHIN_SECONDS) -> None:
@@ -163,7 +163,7 @@ class Sink:
         )
 
     def end_its_connection(self) -> None:
-        """What an administrator's pg_terminate_backend does; returns when the server has no more of it."""
+        """End the sink's connection as pg_terminate_backend does; return when the server has no session of it."""
         ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'kafka-inbox %%'"
         self.sql(f"SELECT pg_terminate_backend(pid) {ours}")
         eventually(lambda: not self.sql(f"SELECT pid {ours}"), what="the end of the sink's connection")

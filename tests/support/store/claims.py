@@ -1,4 +1,4 @@
-"""Claims as a worker makes them, whatever generation it believes to be the youngest."""
+"""Build claims as a worker makes them, for any generation that it believes to be the youngest."""
 
 from uuid import UUID
 

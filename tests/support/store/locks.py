@@ -1,11 +1,11 @@
-"""Two sessions that meet: one is let run until it waits for the other."""
+"""Let one of two sessions run until it waits for the other."""
 
 from inbox.store.postgres.connection import SinkConnection
 from tests.support.waiting import eventually
 
 
 def until_it_waits(observer: SinkConnection, waiting: SinkConnection) -> None:
-    """Returns once `waiting` stands behind a lock."""
+    """Return once `waiting` waits for a lock."""
     query = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
 
     def waits() -> bool:

@@ -1,6 +1,6 @@
-"""What a table route is to do, said slowly: one event after the other, in a dict.
+"""A slow model of a table route: one event after the other, in a dict.
 
-An event is made of leaves. A leaf knows the JSON text that the event carries and the value that the column is
+An event is made of leaves. A leaf knows the JSON text that the event carries and the value that the column has
 to hold, and neither is derived from the other by the code under test.
 """
 
@@ -19,7 +19,7 @@ from tests.support.records import record
 
 
 class Leaf(NamedTuple):
-    """A JSON text, None where the key is missing, and what the column is to hold."""
+    """A JSON text, None if the key is missing, and the value that the column has to hold."""
 
     text: str | None
     expected: Any
@@ -44,7 +44,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Anything that both JSON and PostgreSQL can hold."""
+    """Return a strategy for any text that both JSON and PostgreSQL can hold."""
     odd = st.sampled_from(["", " ", "null", "NULL", "{}", "\\", "'", '"', "\U0001f980", "\u202e", "a\nb", "1.50"])
     return odd | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
 
@@ -115,7 +115,7 @@ class OneEvent:
 
 
 def value_of(leaves: Mapping[str, Leaf]) -> str:
-    """The event's JSON, put together by hand so that each leaf keeps its digits."""
+    """Return the event's JSON, put together by hand so that each leaf keeps its digits."""
 
     def member(name: str, leaf: Leaf) -> list[str]:
         return [] if leaf.text is None else [f"{json.dumps(name)}: {leaf.text}"]
@@ -139,7 +139,7 @@ def value_of(leaves: Mapping[str, Leaf]) -> str:
 
 
 def events(*, tombstones: bool = False) -> st.SearchStrategy[OneEvent]:
-    """Events over few keys and few versions, so that they meet."""
+    """Return a strategy for events over few keys and few versions, so that they meet."""
 
     def maybe(leaf: st.SearchStrategy[Leaf]) -> st.SearchStrategy[Leaf]:
         return st.just(NOWHERE) | st.just(NULL) | leaf | leaf | leaf
@@ -163,7 +163,7 @@ def events(*, tombstones: bool = False) -> st.SearchStrategy[OneEvent]:
 
 
 class Model:
-    """The table, as a list of rows for `append` and by key for the others."""
+    """A model of the table: a list of rows for `append`, and rows by key for the other modes."""
 
     def __init__(self, mode: TableMode) -> None:
         self._mode = mode

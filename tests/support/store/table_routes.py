@@ -28,20 +28,20 @@ class Route:
             self.writer.write(self.connection, events_of(*records))
 
     def refusal(self, one: Record) -> str:
-        """What is said of an event that cannot be written."""
+        """Return the reason why an event cannot be written."""
         with pytest.raises(EventError) as failed:
             self.write(one)
         return str(self.writer.explain(self.connection, events_of(one), failed.value))
 
     def refused(self, *records: Record) -> list[int]:
-        """Which of the events can never be written."""
+        """Return the indices of the events, counted from 0, that can never be written."""
         return sorted(self.writer.find(self.connection, events_of(*records)).refused)
 
     def rows(self) -> list[tuple[Any, ...]]:
         return self.connection.execute("SELECT * FROM t ORDER BY 1").fetchall()
 
     def texts(self, expression: str) -> list[str | None]:
-        """What the rows hold, as PostgreSQL writes it."""
+        """Return the values of an expression over the rows, in PostgreSQL's text form."""
         return [row[0] for row in self.connection.execute(f"SELECT ({expression})::text FROM t ORDER BY 1".encode())]  # noqa: S608
 
 

@@ -42,7 +42,7 @@ def require_examples() -> None:
 
 @dataclass(frozen=True)
 class Ground:
-    """Two prepared databases: with the tables of the example, and the inbox's own."""
+    """A pair of prepared databases: with the tables of the example, and the inbox's own."""
 
     stage: Stage
     orders_url: str

@@ -1,6 +1,6 @@
 """The functions and triggers by which the schema's owner guards it against the sink's own login.
 
-One file a revision; what a file says is never changed once it was released.
+There is one file per revision; a file never changes once it was released.
 """
 
 from importlib.resources import files
@@ -13,7 +13,7 @@ TRIGGER_FUNCTIONS = ("guard_ledger", "guard_letter")
 
 
 def guards(revision: str, schema: str) -> list[DDL]:
-    """Return the statements that a revision makes them with, in their order."""
+    """Return the statements by which a revision creates the functions and triggers, in their order."""
     text = (files(__name__) / f"{revision}.sql").read_text(encoding="utf-8")
     quoted = sql.Identifier(schema).as_string()
     # A DDL is a format string.
