@@ -866,9 +866,16 @@ MUTANTS = [
     Mutant(
         "the sink's login withdraws claims of others",
         GUARDS_SQL,
-        " AND processed_at = now() RETURNING 1",
-        " RETURNING 1",
+        "        c.processed_at = now()\n        OR EXISTS (",
+        "        true\n        OR EXISTS (",
         (f"{SINK_LOGIN}::test_it_withdraws_no_claim_of_another_transaction",),
+    ),
+    Mutant(
+        "a forced replay leaves the claim of an event that failed",
+        GUARDS_SQL,
+        "            WHERE r.replay_id = c.replay_id AND r.partition_id = c.partition_id AND r.state = 'running'\n",
+        "            WHERE false AND r.state = 'running'\n",
+        (f"{REPLAY}::test_a_forced_event_that_fails_is_parked_under_the_replay_and_retried_once",),
     ),
     Mutant(
         "keys that are left to the database hold nobody",
