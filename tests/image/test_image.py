@@ -119,7 +119,17 @@ def test_the_image_migrates_and_runs_as_nobody_special_on_a_read_only_root(
     assert [path.name for path in workdir.iterdir()] == ["inbox.toml"]
 
 
-def test_an_image_of_a_user_adds_his_handlers(image: Stage, tmp_path: Path) -> None:
+@pytest.fixture
+def user_image(image: Stage) -> Iterator[Stage]:
+    """The image, without the user's package again at the end."""
+    yield image
+    interpreter = image.place("/opt/inbox/bin/python")
+    remove = ["-m", "pip", "--python", str(interpreter), "uninstall", "--yes", "inbox-example-inventory"]
+    subprocess.run([sys.executable, *remove], check=True, capture_output=True, timeout=90)
+
+
+def test_an_image_of_a_user_adds_his_handlers(user_image: Stage, tmp_path: Path) -> None:
+    image = user_image
     copy, wheel, copy_wheel, install = [
         rest for name, rest in instructions((EXAMPLE / "Dockerfile").read_text()) if name in {"COPY", "RUN"}
     ]

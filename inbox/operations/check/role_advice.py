@@ -13,7 +13,7 @@ def advice_on_role(connection: SinkConnection, schema: str) -> list[str]:
     if excess is None:
         return []
     return [
-        f"the role {role_of(connection)} may more than the sink needs ({excess}): whoever has its login can "
+        f"the role {role_of(connection)} may do more than the sink needs ({excess}): somebody with its login can "
         "remove what was recorded; give the sink the role that `inbox migrate --roles` prints, and run that script "
         "again after each migration"
     ]

@@ -49,5 +49,6 @@ def test_check_has_no_false_alarm_while_a_sink_settles_and_rebalances(
             second.kill()
         eventually(lambda before=before: sink.next_offsets() != before, within=60, what="a ledger that moves")
         assert load() >= produced
-    assert found == [{}] * (2 * ROUNDS)
+    # This sink's login owns its schema, which is worth an advice at every time.
+    assert [set(each) - {"rights beyond need"} for each in found] == [set()] * (2 * ROUNDS)
     assert first.poll() is None

@@ -36,6 +36,7 @@ class Rotated:
             f"CREATE ROLE {self.role} LOGIN PASSWORD '{FIRST}'",
             f"GRANT USAGE ON SCHEMA inbox TO {self.role}",
             f"GRANT ALL ON ALL TABLES IN SCHEMA inbox, public TO {self.role}",
+            f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA inbox TO {self.role}",
         )
 
     def execute(self, *statements: str) -> None:

@@ -105,6 +105,7 @@ def role(database_url: str) -> Iterator[str]:
     sql(database_url, f"CREATE ROLE {name} LOGIN PASSWORD '{name}'; GRANT USAGE ON SCHEMA inbox TO {name}")
     sql(database_url, f"GRANT ALL ON ALL TABLES IN SCHEMA inbox TO {name}")
     sql(database_url, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA inbox TO {name}")
+    sql(database_url, f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA inbox TO {name}")
     sql(database_url, f"ALTER DEFAULT PRIVILEGES GRANT INSERT ON TABLES TO {name}")
     yield name
     sql(database_url, f"DROP OWNED BY {name}; DROP ROLE {name}")

@@ -96,6 +96,7 @@ def _accounts(postgres: SecurePostgres, kafka: SecureKafka) -> None:
         "CREATE TABLE public.orders (order_id bigint)",
         f"GRANT ALL ON ALL TABLES IN SCHEMA inbox, public TO {USER}, {USER}_certified",
         f"GRANT USAGE ON SCHEMA inbox TO {USER}, {USER}_certified",
+        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA inbox TO {USER}, {USER}_certified",
     )
 
 
