@@ -55,7 +55,7 @@ class _Program(click.Group):
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="inbox")
 def program() -> None:
-    """Takes committed Kafka events into PostgreSQL effectively once."""
+    """Take committed Kafka events into PostgreSQL effectively once."""
     configure_logging(human=sys.stderr.isatty())
     if (secrets := click.get_current_context().find_object(Secrets)) is not None:
         hide_in_every_line(secrets.hidden_in_sentence)

@@ -48,13 +48,13 @@ def shown_until_settled(look: Callable[[], Replay]) -> ReplayState:
     total = sum(each.until_offset - each.from_offset for each in found.ranges)
     with bar:
         task = bar.add_task("", total=total, number=found.replay_id)
-        done, since, told = -1, time.monotonic(), False
+        done, since, reported = -1, time.monotonic(), False
         while found.state is ReplayState.RUNNING:
             now = sum(each.next_offset - each.from_offset for each in found.ranges)
             bar.update(task, completed=now)
             done, since = (now, time.monotonic()) if now != done else (done, since)
-            if not told and time.monotonic() - since > _STILL_SECONDS:
-                told = True
+            if not reported and time.monotonic() - since > _STILL_SECONDS:
+                reported = True
                 notice(NOTHING_MOVES)
             time.sleep(_LOOK_SECONDS)
             found = look()

@@ -63,9 +63,9 @@ class OpenTransactions:
                 OPEN_TRANSACTION_SECONDS.remove(at.topic, str(at.partition))
 
 
-def _held_up(told: dict[str, Any]) -> Iterator[tuple[TopicPartition, int, int]]:
+def _held_up(statistics: dict[str, Any]) -> Iterator[tuple[TopicPartition, int, int]]:
     """Yield the partitions that were read up to a last stable offset below the end of their log."""
-    for topic, of_topic in told.get("topics", {}).items():
+    for topic, of_topic in statistics.get("topics", {}).items():
         for number, each in of_topic["partitions"].items():
             stable, end = each["ls_offset"], each["hi_offset"]
             if 0 <= stable < end and each["next_offset"] >= stable:

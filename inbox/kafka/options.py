@@ -41,7 +41,10 @@ PRODUCER_GUARDED: Mapping[str, tuple[str, str]] = {
     "enable.gapless.guarantee": ("true", "no event may pass one that the brokers refused"),
     "request.required.acks": ("all", "what is recorded as sent must survive a broker"),
     "message.timeout.ms": ("0", "an event that gives up would let later ones of its key pass"),
-    "partitioner": ("murmur2_random", "a key must keep its partition whoever publishes: Debezium, Java, or the relay"),
+    "partitioner": (
+        "murmur2_random",
+        "a key must have one partition for every publisher: Debezium, Java and the relay",
+    ),
 }
 """As GUARDED, for the relay's producer."""
 

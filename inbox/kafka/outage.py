@@ -136,9 +136,9 @@ class KafkaOutage:
 
     def statistics(self, text: str) -> None:
         """Read the state of brokers, group and leaders, once a second."""
-        told: dict[str, Any] = orjson.loads(text)
-        group = told.get("cgrp", {})
-        brokers = any(each["state"] == "UP" for each in told["brokers"].values() if each["source"] != "internal")
+        report: dict[str, Any] = orjson.loads(text)
+        group = report.get("cgrp", {})
+        brokers = any(each["state"] == "UP" for each in report["brokers"].values() if each["source"] != "internal")
         coordinator = brokers and group.get("state") == "up"
         self.steady = coordinator and group.get("join_state") == "steady"
         self._see_brokers(brokers=brokers, coordinator=coordinator)
@@ -146,7 +146,7 @@ class KafkaOutage:
             # Brokers that answer while the cluster still starts are not back yet.
             self._back(_BROKERS, _COORDINATOR)
         self._see_group(coordinator=coordinator)
-        self._see_leaders(told.get("topics", {}), brokers=brokers)
+        self._see_leaders(report.get("topics", {}), brokers=brokers)
 
     def unanswered(self, failure: TryAgainError) -> None:
         """Record that the brokers did not answer a question apart from records."""

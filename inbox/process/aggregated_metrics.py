@@ -82,11 +82,11 @@ class Gathering:
 
     def reported(self, life: Life, line: bytes) -> None:
         """Record a whole line that the process sent."""
-        told: Mapping[str, Any] = orjson.loads(line)
-        families = {name: _read(*parts) for name, parts in told["metrics"].items()}
+        report: Mapping[str, Any] = orjson.loads(line)
+        families = {name: _read(*parts) for name, parts in report["metrics"].items()}
         with self._lock:
             life.heard_at, life.families = self._clock(), families
-            life.not_live, life.not_ready = told["not_live"], told["not_ready"]
+            life.not_live, life.not_ready = report["not_live"], report["not_ready"]
 
     def ended(self, life: Life) -> None:
         """Record that the process is gone."""

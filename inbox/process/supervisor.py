@@ -98,17 +98,17 @@ class _Supervisor:
         self._started: set[int] = set()
 
     def run(self, stop: Stop, outdated: threading.Event) -> int:
-        told = False
+        asked = False
         while not self._crew.over:
             if outdated.is_set():
                 outdated.clear()
                 self._crew.replace_all()
-            if stop.is_set() and not told:
-                told = True
+            if stop.is_set() and not asked:
+                asked = True
                 self._carry_out(self._crew.stop())
             self._look()
             self._carry_out(self._crew.due(time.monotonic()))
-            time.sleep(_LOOK_SECONDS) if told else stop.wait(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS) if asked else stop.wait(_LOOK_SECONDS)
         return self._crew.code
 
     def _look(self) -> None:

@@ -122,7 +122,7 @@ def test_an_event_that_ends_the_process_is_parked_after_its_attempts_and_not_bef
     assert crashing.calls() == 3
     assert others_applied_once(crashing, poison=5, count=11)
     assert crashing.rows("SELECT kafka_offset, attempts, state, error FROM inbox.dead_letters") == [
-        (5, 3, "parked", "the process ended 3 times while its handler had this event in hand")
+        (5, 3, "parked", "the process ended 3 times while its handler processed this event")
     ]
     assert crashing.rows("SELECT * FROM inbox.handling") == []
 

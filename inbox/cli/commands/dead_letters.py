@@ -50,7 +50,7 @@ def _execute_options(command: Command) -> Command:
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """The events that could not take effect: look at them, try them again, or give them up."""
+    """Inspect, retry or discard the events that could not take effect."""
 
 
 @dead_letters.command("list", epilog=example("inbox dead-letters list --topic orders --older-than 1h"))

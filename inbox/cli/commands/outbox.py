@@ -13,7 +13,7 @@ from inbox.process.exit_codes import DONE
 
 @click.group()
 def outbox() -> None:
-    """The outbox of this database, where another program than `inbox relay` publishes it."""
+    """Publish the outbox of this database with another program than `inbox relay`."""
 
 
 @outbox.command(

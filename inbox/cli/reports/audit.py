@@ -25,14 +25,14 @@ def document(found: Audit) -> dict[str, Any]:
 
 def listed_document(listed: Listed) -> dict[str, Any]:
     """Return an offset as `--list` prints it."""
-    told = {
+    listing = {
         "topic": listed.address.topic,
         "partition": listed.address.partition,
         "offset": listed.offset,
         "route": listed.route,
         "ending": listed.answer.value,
     }
-    return told if listed.of is None else {**told, "of": listed.of._asdict()}
+    return listing if listed.of is None else {**listing, "of": listed.of._asdict()}
 
 
 def _outsider(outsider: Outsider) -> dict[str, Any]:
@@ -86,29 +86,29 @@ def table(found: Audit) -> PlainTable:
 
 def lines(found: Audit) -> list[str]:
     """Return a line for each fault with the way to fix it, or one line that says all is well."""
-    if told := [*(line for part in found.parts for line in _faults(part)), *_outsiders(found)]:
-        return told
+    if faults := [*(line for part in found.parts for line in _faults(part)), *_outsiders(found)]:
+        return faults
     return ["OK: every offset is accounted for. (Later changes in your own tables are not checked.)"]
 
 
 def _faults(part: PartitionAudit) -> list[str]:
-    told = []
+    faults = []
     for route, account in part.routes.items():
         if account.missing:
             some = ", ".join(map(str, account.missing_offsets[:_SHOWN]))
             more = " ..." if account.missing > _SHOWN else ""
-            told.append(f"{part.address}, route {route}: {account.missing} events have no claim: {some}{more}")
+            faults.append(f"{part.address}, route {route}: {account.missing} events have no claim: {some}{more}")
     if part.unread:
-        told.append(f"{part.address}: {_unread(part)}")
+        faults.append(f"{part.address}: {_unread(part)}")
     if (command := mending(part)) is not None:
-        told.append(f"  to give them their effect: {command}")
-    told += [
+        faults.append(f"  to give them their effect: {command}")
+    faults += [
         f"{part.address}@{stray.offset}, route {stray.route}: a claim of {stray.event_id}, which is not the event there"
         for stray in part.strays[:_SHOWN]
     ]
     if part.stray_count > _SHOWN:
-        told.append(f"{part.address}: {part.stray_count} such claims in all")
-    return told
+        faults.append(f"{part.address}: {part.stray_count} such claims in all")
+    return faults
 
 
 def _unread(part: PartitionAudit) -> str:
@@ -121,14 +121,14 @@ def _unread(part: PartitionAudit) -> str:
 
 
 def _outsiders(found: Audit) -> list[str]:
-    told = []
+    faults = []
     for each in found.outsiders[:_SHOWN]:
         where = f"partition_id {each.partition_id}" if each.address is None else str(each.address)
         route = "of no route" if each.route is None else f"route {each.route}"
-        told.append(f"{where}@{each.offset}, {route}: a claim of {each.event_id}, which no sink made")
+        faults.append(f"{where}@{each.offset}, {route}: a claim of {each.event_id}, which no sink made")
     if found.outsider_count > _SHOWN:
-        told.append(f"{found.outsider_count} such claims in all")
-    return told
+        faults.append(f"{found.outsider_count} such claims in all")
+    return faults
 
 
 def quick_document(parts: Sequence[QuickPart]) -> dict[str, Any]:
@@ -158,8 +158,8 @@ def quick_table(parts: Sequence[QuickPart]) -> PlainTable:
 
 def quick_lines(parts: Sequence[QuickPart]) -> list[str]:
     """Return a line for each fault, or one line that says that ledger and history agree."""
-    if told := [fault for part in parts for fault in part.faults]:
-        return told
+    if faults := [fault for part in parts for fault in part.faults]:
+        return faults
     return ["the ledger and its history agree; whether the log and the claims do, `inbox audit` tells"]
 
 

@@ -89,7 +89,7 @@ class StraySearch:
         except InboxError as error:
             notices.append(
                 f"whether {', '.join(sorted(topics))} is compacted is not known, so a claim at an offset without a "
-                f"record is not told: {error}"
+                f"record is not known: {error}"
             )
             return topics
 

@@ -72,7 +72,7 @@ class Suspects:
         if len(found.offsets) > 1:
             return
         if found.deaths >= self._attempts:
-            error = EventError(f"the process ended {found.deaths} times while its handler had this event in hand")
+            error = EventError(f"the process ended {found.deaths} times while its handler processed this event")
             self._given_up[Place(found.route_id, found.partition_id, found.offsets.start)] = error, found.deaths
 
     def failed_alone(self, route_id: int, batch: Batch, error: SmallerBatchError) -> None:

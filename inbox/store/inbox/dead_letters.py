@@ -161,7 +161,7 @@ class DeadLetters:
 
 
 def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
-    record, told = letter.record, described(letter, storable)
+    record, columns = letter.record, described(letter, storable)
     return {
         "event_id": UUID(bytes=letter.event_id) if letter.event_id else None,
         "route_id": letter.route_id,
@@ -172,8 +172,8 @@ def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
         "kafka_milliseconds": record_milliseconds(record),
         "key": record.key(),
         "value": record.value(),
-        **told,
-        "headers": orjson.dumps(told["headers"]).decode(),
+        **columns,
+        "headers": orjson.dumps(columns["headers"]).decode(),
         "error_detail": None if (detail := kept(letter.error)) is None else _bounded(detail, storable),
     }
 
