@@ -45,6 +45,9 @@ _LONG_EXPONENT = b"e0000"
 _LONG_RUNS = (b" " + b"0" * 20, b" -" + b"0" * 19, b"0" * 4000)
 """The shapes of a whole number beyond 64 bits, of either sign, and of a fraction that may exceed `numeric`."""
 
+_LONG_RUN = b"0" * 20
+"""In `_SHAPE`: a part of each of these, whose signs are zeros there."""
+
 _MANY_DIGITS = b"0" * 10
 
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
@@ -83,6 +86,17 @@ def any_may_exceed(documents: Sequence[bytes]) -> bool:
         return True
     parts = (documents[at : at + _JOINED] for at in range(0, len(documents), _JOINED))
     return any(_has_long_exponent(b",".join((b"", *part)).translate(_SHAPE)) for part in parts)
+
+
+def is_plain(document: bytes) -> bool:
+    """Whether one look says that it is within all bounds and has no hard number: True for nearly all small ones.
+
+    For others `excess` and `has_hard_number` have the answer.
+    """
+    if len(document) > _SMALL:
+        return False
+    shape = document.translate(_SHAPE)
+    return _LONG_RUN not in shape and shape[:1] != b"0" and not _has_long_exponent(shape)
 
 
 def has_hard_number(document: bytes) -> bool:

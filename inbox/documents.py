@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from inbox.document_bounds import LARGEST_EXPONENT, excess, has_hard_number
+from inbox.document_bounds import LARGEST_EXPONENT, excess, has_hard_number, is_plain
 
 _WHOLE_DIGITS, _FRACTION_DIGITS = 131_072, 16_383
 """The digits that `numeric` holds before and after the decimal point (PostgreSQL manual, section 8.1.2)."""
@@ -51,14 +51,15 @@ def parse(document: bytes) -> Any:
     Raises:
         DocumentError: the document is not valid.
     """
-    if (beyond := excess(document)) is not None:
+    plain = is_plain(document)
+    if not plain and (beyond := excess(document)) is not None:
         raise DocumentError(beyond)
     try:
         found = orjson.loads(document)
     except orjson.JSONDecodeError as error:
         found = _parsed_exactly(document, error)
     else:
-        if has_hard_number(document):
+        if not plain and has_hard_number(document):
             found = _parsed_exactly(document, None)
     if b"\\" in document and _NUL.search(document) is not None:
         raise DocumentError("a text in it holds NUL (\\u0000), which PostgreSQL cannot keep")

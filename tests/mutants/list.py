@@ -901,7 +901,7 @@ MUTANTS = [
     Mutant(
         "a child comes out of its handler",
         "inbox/handler_shapes.py",
-        "            if os.getpid() != process:\n",
+        "            if _Process.forks != forks:\n",
         "            if False:\n",
         (f"{MISTAKES}::test_a_child_that_comes_out_of_its_handler_ends_there_and_says_so",),
     ),

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbox.document_bounds import MOST_BRACKETS, MOST_COMMAS, MOST_DIGITS_ADDED, NESTING, any_may_exceed, excess
+from inbox.document_bounds import (
+    MOST_BRACKETS,
+    MOST_COMMAS,
+    MOST_DIGITS_ADDED,
+    NESTING,
+    any_may_exceed,
+    excess,
+    has_hard_number,
+    is_plain,
+)
 from inbox.documents import DocumentError, parse, whole_number_text, write
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
@@ -189,6 +198,41 @@ def test_an_exponent_beyond_999_is_found_wherever_it_stands(number: str) -> None
 )
 def test_what_only_looks_like_an_exponent_is_within_bounds(document: bytes) -> None:
     assert excess(document) is None
+
+
+numbers = st.from_regex(r"-?[0-9]{1,25}(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,5})?", fullmatch=True)
+spaces = st.sampled_from(["", " ", "\n"])
+
+
+@given(st.lists(st.tuples(spaces, numbers | texts.map(json.dumps), spaces).map("".join)).map(",".join))
+def test_a_plain_document_is_within_all_bounds_and_has_no_hard_number(inside: str) -> None:
+    for document in (f"[{inside}]".encode(), inside.encode()):
+        if is_plain(document):
+            assert excess(document) is None
+            assert not has_hard_number(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"-0",
+        b"[" + b"9" * 20 + b"]",
+        b"[-" + b"9" * 19 + b"]",
+        b"[0." + b"1" * 4000 + b"]",
+        b"[1e1000]",
+        b"[" * 1025 + b"]" * 1025,
+        b"[" + b"1e999," * 17_000 + b"1]",
+    ],
+)
+def test_a_document_that_has_to_be_looked_at_is_not_plain(document: bytes) -> None:
+    assert not is_plain(document)
+
+
+def test_a_document_of_usual_values_is_plain() -> None:
+    assert is_plain(
+        b'{"id": 9223372036854775, "amount": "12.50", "at": "2026-01-01T10:00:00.123Z", '
+        b'"by": "6f1c5e1e-1a7e-4c6e-8d53-0e0b1c6d7f00", "rate": 1.5e-3}'
+    )
 
 
 def test_nearly_no_document_is_looked_at_closely() -> None:
