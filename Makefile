@@ -58,9 +58,10 @@ clean: ## remove the environments and what tools left
 
 ##@ Test
 
-.PHONY: test interop
+.PHONY: test interop chart-tools
 
-test: $(STAMP) ## all tests, on a real Kafka and PostgreSQL
+# The chart's tools are built before: a build in the middle takes the cores from tests that measure time.
+test: $(STAMP) chart-tools ## all tests, on a real Kafka and PostgreSQL
 	$(BIN)/python -m pytest $(PARALLEL) --durations 20 --durations-min 1
 
 interop: $(STAMP) ## Debezium publishes the outbox, beside the relay
@@ -153,6 +154,9 @@ bench-relay: $(STAMP) ## the relay: rate, latency, CPU, memory
 ##@ Chart (needs Go)
 
 .PHONY: chart chart-server chart-docs
+
+chart-tools: $(STAMP)
+	@$(BIN)/python -m tests.chart.tools
 
 chart: $(STAMP) ## templates, schemas, refusals, alerts
 	$(BIN)/python -m pytest tests/chart tests/unit/test_chart_names.py

@@ -61,3 +61,7 @@ def _digest(module: Path) -> str:
 def _go(arguments: list[str], module: Path) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "CGO_ENABLED": "0"}
     return subprocess.run(["go", *arguments], cwd=module, env=environment, capture_output=True, text=True, check=False)
+
+
+if __name__ == "__main__":
+    print(why_not() or f"the chart's tools are there: {', '.join(build())}")
