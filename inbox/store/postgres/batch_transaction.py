@@ -22,9 +22,15 @@ SELECT count(*) > 0, coalesce(string_agg(DISTINCT format('%I.%I', n.nspname, c.c
     )
 ), '')
 FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
-WHERE c.condeferrable AND n.nspname NOT LIKE 'pg\\_temp\\_%'
+WHERE c.condeferrable AND n.nspname NOT LIKE 'pg\\_temp\\_%' AND NOT EXISTS (
+    SELECT FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid
+    WHERE t.tgconstraint = c.oid AND t.tgname = 'partitions_guard' AND f.proname = 'guard_ledger'
+)
 """
-"""Returns whether deferrable constraints exist, and the names of those that are checked immediately by default."""
+"""Returns whether deferrable constraints exist, and the names of those that are checked immediately by default.
+
+The guard of a ledger, of this sink or of another one in the database, is left out: no event can violate it.
+"""
 
 _BROKEN = (
     "a handler ended the sink's {what}: claims were committed outside the fence; remove COMMIT or ROLLBACK from the "
