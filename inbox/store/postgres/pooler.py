@@ -59,23 +59,28 @@ def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> Non
     if not connection.is_pooled:
         return
     failures: list[InboxError] = []
+    given_up = threading.Event()
 
     def take() -> None:
         try:
             with ExitStack() as taken:
                 for _ in range(_SESSIONS_OF_HANDLERS - 1):
                     other = taken.enter_context(closing(connection.another()))
+                    if given_up.is_set():
+                        return
                     other.begin()
                     _session(other)
         except InboxError as error:
             failures.append(error)
 
-    # A pooler makes its clients wait without a message, and a thread can be left behind.
+    # A pooler makes its clients wait without a message, so the thread is left behind. The session that this transaction
+    # frees wakes it: it lets go of what it took, or the next try would wait for that.
     thread = threading.Thread(target=take, name="inbox-sessions", daemon=True)
     with transaction(connection):
         _session(connection)
         thread.start()
         thread.join(seconds)
+        given_up.set()
     if failures:
         raise failures[0]
     if thread.is_alive():
