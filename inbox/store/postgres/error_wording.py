@@ -25,6 +25,9 @@ _QUOTES_SYNTAX = "42601"
 _SAYS_ANYTHING = ("22", "2F", "38", "39", "HV", "P0")
 """Classes whose messages quote the value, or come from a function's author or from another server."""
 
+_OWN_FUNCTIONS = frozenset({"outbox_refuse_update", "guard_ledger", "switch_generation", "drop_generation"})
+"""The project's functions that raise: their messages quote no value."""
+
 _LANGUAGES = frozenset({"pl_exec.c", "plpy_elog.c", "plperl.c", "Util.c", "pltcl.c", "plv8.cc", "plv8_func.cc"})
 """Source files that raise the error which a function's author wrote in such a language, with any code."""
 
@@ -58,6 +61,8 @@ def _readable(error: psycopg.Error) -> str:
     state, said = error.sqlstate or "", error.diag.message_primary
     if said is None:  # the client raised it, not the server
         return _spoken(state)
+    if _function_of(error).rpartition(".")[2].partition("(")[0] in _OWN_FUNCTIONS:
+        return said
     if state.startswith(_SAYS_ANYTHING) or error.diag.source_file in _LANGUAGES:
         return _spoken(state)
     if state == _QUOTES_SYNTAX:
@@ -77,6 +82,12 @@ def _places(error: psycopg.Error) -> Iterator[str]:
         yield from (f' {where} "{name}"' for where, name in named.items() if name and name not in said)
     if (found := _FUNCTION.search(diag.context or "")) is not None:
         yield f" in the function {found[1]}, line {found[2]}"
+
+
+def _function_of(error: psycopg.Error) -> str:
+    """Return the name of the PL/pgSQL function that raised the error, with its schema; "" if none did."""
+    found = _FUNCTION.match(error.diag.context or "")
+    return found[1] if found is not None else ""
 
 
 def _quotes_a_parameter(error: psycopg.Error, text: str) -> bool:
