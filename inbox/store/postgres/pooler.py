@@ -68,7 +68,8 @@ def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> Non
                     other = taken.enter_context(closing(connection.another()))
                     if given_up.is_set():
                         return
-                    other.begin()
+                    # Ended before it is closed: a pooler replaces a session that is left in a transaction.
+                    taken.enter_context(transaction(other))
                     _session(other)
         except InboxError as error:
             failures.append(error)
