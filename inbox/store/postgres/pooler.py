@@ -68,7 +68,6 @@ def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> Non
                     other = taken.enter_context(closing(connection.another()))
                     if given_up.is_set():
                         return
-                    # Ended before it is closed: a pooler replaces a session that is left in a transaction.
                     taken.enter_context(transaction(other))
                     _session(other)
         except InboxError as error:
@@ -81,10 +80,12 @@ def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> Non
         _session(connection)
         thread.start()
         thread.join(seconds)
+        # Asked before this transaction ends: the session that it frees may be the one that was missing.
+        too_few = thread.is_alive()
         given_up.set()
     if failures:
         raise failures[0]
-    if thread.is_alive():
+    if too_few:
         text = (
             f"the pooler in [database] url does not give {_SESSIONS_OF_HANDLERS} sessions at a time, which a worker "
             "with handlers needs; raise its pool_size (default_pool_size) to three for each worker"

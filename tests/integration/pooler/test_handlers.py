@@ -67,7 +67,7 @@ def test_the_next_batch_finds_nothing_of_what_a_handler_did_to_the_session(
     assert sink.endings() == ({"dead_lettered": 2} if fails else {"applied": 2})
 
 
-@pytest.mark.parametrize("sessions", [1])  # of two it is not always seen: an open fault
+@pytest.mark.parametrize("sessions", [1, 2])
 def test_a_pool_that_is_too_small_for_handlers_is_named_at_the_start(
     sessions: int,
     any_pooler: Callable[..., PgBouncer],
