@@ -89,9 +89,9 @@ def any_may_exceed(documents: Sequence[bytes]) -> bool:
 
 
 def is_plain(document: bytes) -> bool:
-    """Whether one look says that it is within all bounds and has no hard number: True for nearly all small ones.
+    """Return whether one look shows that a document is within all bounds and has no hard number.
 
-    For others `excess` and `has_hard_number` have the answer.
+    The answer is True for nearly all small documents. For others ask `excess` and `has_hard_number`.
     """
     if len(document) > _SMALL:
         return False
