@@ -15,7 +15,7 @@ from inbox.errors import EventError
 
 Header = tuple[str, bytes | None]
 
-_TIMESTAMP_NOT_AVAILABLE = 0
+_TIMESTAMP_NOT_AVAILABLE, _CREATE_TIME = 0, 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -31,6 +31,58 @@ class Record(Protocol):
     def headers(self) -> list[Header] | None: ...
     def timestamp(self) -> tuple[int, int]: ...
     def leader_epoch(self) -> int | None: ...
+
+
+def timestamp_at(milliseconds: int | None) -> tuple[int, int]:
+    """Return type and milliseconds as a `Message` has them; without milliseconds the record has no timestamp."""
+    return (_TIMESTAMP_NOT_AVAILABLE, -1) if milliseconds is None else (_CREATE_TIME, milliseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """A record in memory, without the `Message` that it came with, which would hold all of its parts.
+
+    `at` is its address: topic, partition, offset. `epoch` is the leader epoch, None where it was not kept.
+    """
+
+    at: tuple[str, int, int]
+    kept_key: bytes | None
+    kept_value: bytes | None
+    kept_headers: list[Header]
+    time: tuple[int, int]
+    epoch: int | None = None
+
+    def topic(self) -> str:
+        """Return the topic, like a `Message`."""
+        return self.at[0]
+
+    def partition(self) -> int:
+        """Return the partition, like a `Message`."""
+        return self.at[1]
+
+    def offset(self) -> int:
+        """Return the offset, like a `Message`."""
+        return self.at[2]
+
+    def key(self) -> bytes | None:
+        """Return the key, or None if there is none or it was not kept."""
+        return self.kept_key
+
+    def value(self) -> bytes | None:
+        """Return the value; None is a tombstone."""
+        return self.kept_value
+
+    def headers(self) -> list[Header] | None:
+        """Return the headers, or None without headers, as librdkafka does."""
+        return self.kept_headers or None
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return the timestamp's type and milliseconds, like a `Message`."""
+        return self.time
+
+    def leader_epoch(self) -> int | None:
+        """Return the leader epoch, like a `Message`."""
+        return self.epoch
 
 
 class TopicPartition(NamedTuple):

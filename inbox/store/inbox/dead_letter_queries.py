@@ -7,14 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from inbox.events import Header, TopicPartition, address
+from inbox.events import Header, KeptRecord, TopicPartition, address, timestamp_at
 from inbox.store.inbox.dead_letters import State
 from inbox.store.inbox.error_texts import parted
 from inbox.store.postgres.connection import SinkConnection
 from inbox.store.sql import statements
 
-_CREATE_TIME = 1
-_NO_TIME = (0, -1)
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 16 << 20
 
@@ -29,42 +27,6 @@ class Selection:
     key: bytes | None = None
     error: str | None = None
     older_than: timedelta | None = None
-
-
-@dataclass(frozen=True)
-class KeptRecord:
-    """The record of a dead letter, in the shape of `confluent_kafka.Message`."""
-
-    at: TopicPartition
-    kafka_offset: int
-    milliseconds: int | None
-    kept_key: bytes | None
-    kept_value: bytes | None
-    kept_headers: list[Header]
-
-    def topic(self) -> str:
-        return self.at.topic
-
-    def partition(self) -> int:
-        return self.at.partition
-
-    def offset(self) -> int:
-        return self.kafka_offset
-
-    def key(self) -> bytes | None:
-        return self.kept_key
-
-    def value(self) -> bytes | None:
-        return self.kept_value
-
-    def headers(self) -> list[Header] | None:
-        return self.kept_headers or None
-
-    def timestamp(self) -> tuple[int, int]:
-        return _NO_TIME if self.milliseconds is None else (_CREATE_TIME, self.milliseconds)
-
-    def leader_epoch(self) -> int | None:
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +169,7 @@ def _letter(row: tuple[Any, ...]) -> Letter:
         resolved_at=row[18],
         resolved_by=row[19],
         record=KeptRecord(
-            TopicPartition(row[5], row[7]), row[8], row[9], key, value, [_header(each) for each in headers]
+            (row[5], row[7], row[8]), key, value, [_header(each) for each in headers], timestamp_at(row[9])
         ),
         error_detail=cut if row[22] is None else row[22],
         has_detail=row[23] or cut is not None,

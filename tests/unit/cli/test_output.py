@@ -11,8 +11,8 @@ from inbox.cli.output import print_json, print_lines, print_text
 from inbox.cli.reports.dead_letters import letter_lines, letters_table
 from inbox.cli.reports.replay import replays_table
 from inbox.cli.tables import PlainTable, print_table
-from inbox.events import Settlement, TopicPartition
-from inbox.store.inbox.dead_letter_queries import KeptRecord, Letter
+from inbox.events import KeptRecord, Settlement, TopicPartition, timestamp_at
+from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import State
 from inbox.store.inbox.replays import Mode, Replay, ReplayedRange, ReplayState
 
@@ -26,7 +26,8 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture
 def letter() -> Letter:
     """A dead letter whose every text came from a producer who means harm."""
-    record = KeptRecord(TopicPartition("orders", 0), 7, None, None, b"a\nstate: resolved", [(TITLE, b"x")])
+    value, headers = b"a\nstate: resolved", [(TITLE, b"x")]
+    record = KeptRecord(("orders", 0, 7), None, value, headers, timestamp_at(None))
     hostile = f"{MARKUP}{TITLE}\nKeyError: {TITLE}"
     return Letter(
         dead_letter_id=1, state=State.PARKED, route="orders", route_id=1, partition_id=1, topic_id=None, record=record,
