@@ -95,7 +95,7 @@ def group_of(item: pytest.Item) -> str | None:
 
 
 def _speaker(config: pytest.Config) -> Callable[[str], None]:
-    """Says something to whoever waits for the tests, though their output is captured."""
+    """Return a function that shows a text while the tests run, although their output is captured."""
     capture = config.pluginmanager.getplugin("capturemanager")
 
     def say(text: str) -> None:

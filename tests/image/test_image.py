@@ -61,7 +61,7 @@ def workdir(image: Stage) -> Path:
 def as_in_a_pod(image: Stage, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     """Runs the image's program as its user on a read-only root file system, without any right of root's but to read.
 
-    (To read, since the interpreter may be in root's home.) Whoever is not root runs it as himself.
+    (To read, since the interpreter may be in root's home.) Any other user runs it as himself.
     """
     shell = "exec "
     if os.geteuid() == 0:

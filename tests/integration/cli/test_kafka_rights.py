@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 
 Inbox = Callable[..., Result]
 
-# whoever connects is ANONYMOUS here, and may do everything with what no ACL speaks of
+# every client is ANONYMOUS here, and may do everything with what no ACL speaks of
 AUTHORIZER = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",

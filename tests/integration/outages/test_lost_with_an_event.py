@@ -16,29 +16,16 @@ from inbox.events import Event
 from inbox.handlers import Transaction
 from tests.conftest import MakeTopic
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, make_sink, offer  # noqa: F401 - fixtures
-from tests.support.sink.running import Out, Sink
+from tests.support.sink.amounts import ROUTE, TABLE, out
+from tests.support.sink.running import Sink
 from tests.support.waiting import eventually
 from tests.support.watching import Watched, watched_sink
 
-ROUTE = """
-[[routes]]
-topic = "TOPIC"
-[routes.table]
-name = "public.t"
-mode = "append"
-[routes.table.columns]
-id = "/id"
-amount = "/amount"
-"""
 WITHIN = 90.0
 
 
 def attempts(count: int) -> str:
     return f"[failures]\nattempts = {count}"
-
-
-def out(number: int, amount: int = 1) -> Out:
-    return Out(number, {"id": number, "amount": amount})
 
 
 def ends_the_backend(condition: str) -> str:
@@ -56,7 +43,7 @@ CREATE TRIGGER ends BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION ends()
 def table(make_sink: Callable[..., Sink]) -> Sink:  # noqa: F811 - the fixture
     """A sink into a table of two columns."""
     sink = make_sink()
-    sink.sql("CREATE TABLE t (id int, amount int)")
+    sink.sql(TABLE)
     sink.configure(ROUTE, rest=attempts(2))
     return sink
 

@@ -15,8 +15,9 @@ from inbox.sink.settle.blame import HANDFUL
 from inbox.store.options import DatabaseOptions, TableMode
 from inbox.store.postgres import session_settings
 from inbox.store.postgres.connection import SinkConnection, connect
+from tests.support.sink.amounts import ROUTE, out
 from tests.support.sink.judging import Judged, One, handler_route, table_route
-from tests.support.sink.running import Out, Sink
+from tests.support.sink.running import Sink
 from tests.support.watching import watched_sink
 
 PLAIN = "CREATE TABLE t (id int, amount numeric)"
@@ -414,25 +415,9 @@ def test_a_batch_of_updates_in_insert_mode_is_judged_row_by_row(connection: Sink
 # The running sink.
 
 
-TABLE = """
-[[routes]]
-topic = "TOPIC"
-[routes.table]
-name = "public.t"
-mode = "append"
-[routes.table.columns]
-id = "/id"
-amount = "/amount"
-"""
-
-
-def out(number: int, amount: object = 1) -> Out:
-    return Out(number, {"id": number, "amount": amount})
-
-
 def test_a_lone_event_waits_with_an_alert_until_the_next_one_shows_that_it_is_its_fault(sink: Sink) -> None:
     sink.sql(f"{PLAIN}; {raises('40001')}")
-    sink.configure(TABLE)
+    sink.configure(ROUTE)
     with watched_sink(sink) as running:
         sink.send(out(1, 13))
         running.eventually_away()
@@ -450,7 +435,7 @@ def test_a_lone_event_waits_with_an_alert_until_the_next_one_shows_that_it_is_it
 def test_a_missing_partition_is_an_outage_that_ends_when_it_is_created(sink: Sink) -> None:
     sink.sql("CREATE TABLE t (id int, amount int) PARTITION BY LIST (amount)")
     sink.sql("CREATE TABLE t_1 PARTITION OF t FOR VALUES IN (1)")
-    sink.configure(TABLE)
+    sink.configure(ROUTE)
     with watched_sink(sink) as running:
         sink.send(*(out(number) for number in range(1, 11)))
         sink.eventually_settled(10)
@@ -468,7 +453,7 @@ def test_a_missing_partition_is_an_outage_that_ends_when_it_is_created(sink: Sin
 
 def test_an_altered_table_costs_one_more_try(sink: Sink) -> None:
     sink.sql("CREATE TABLE t (id int, amount int)")
-    sink.configure(TABLE)
+    sink.configure(ROUTE)
     with sink.running():
         sink.send(out(1))
         sink.eventually_settled(1)

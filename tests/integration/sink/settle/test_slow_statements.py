@@ -1,25 +1,11 @@
 """Statements that the server cancels (57014): one event that is slow is parked, a slow database is waited for."""
 
-from tests.support.sink.running import Out, Sink
+from tests.support.sink.amounts import ROUTE, TABLE, out
+from tests.support.sink.running import Sink
 from tests.support.waiting import eventually
 from tests.support.watching import watched_sink
 
-ROUTE = """
-[[routes]]
-topic = "TOPIC"
-[routes.table]
-name = "public.t"
-mode = "append"
-[routes.table.columns]
-id = "/id"
-amount = "/amount"
-"""
-
 ATTEMPTS = "[failures]\nattempts = 2"
-
-
-def out(number: int, amount: int = 1) -> Out:
-    return Out(number, {"id": number, "amount": amount})
 
 
 def cancels(condition: str) -> str:
@@ -34,7 +20,7 @@ CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow()
 
 
 def prepared(sink: Sink) -> None:
-    sink.sql("CREATE TABLE t (id int, amount int)")
+    sink.sql(TABLE)
     sink.configure(ROUTE, rest=ATTEMPTS)
 
 
