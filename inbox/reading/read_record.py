@@ -1,0 +1,63 @@
+"""A record together with what a route has read from its value."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from inbox.events import Header, Record
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """A record whose value is in a format or an envelope that a route had to read.
+
+    It is a record as well: its key, value and headers are those that Kafka holds, so that a dead letter
+    keeps them byte for byte. What the route writes is either in `document`, JSON text that the
+    database decodes, or, where `document` is None, in `row`, the decoded value.
+
+    Attributes:
+        record: the record as it was polled.
+        document: JSON in UTF-8.
+        member: the member of `document` that is the row; None if the whole document is.
+        row: the decoded row; None for a row that is in `document`, and for one without a value.
+        deletes: whether the event removes the row instead of writing it.
+        about: what the envelope says beside the row, by source: `$op`, `$ts`, `$before`, `$source`, `$ce:subject`.
+    """
+
+    record: Record
+    document: bytes | None = None
+    member: str | None = None
+    row: Any = None
+    deletes: bool = False
+    about: Any = None
+
+    def topic(self) -> str:
+        """Return the topic, like a `Message`."""
+        return self.record.topic()
+
+    def partition(self) -> int:
+        """Return the partition, like a `Message`."""
+        return self.record.partition()
+
+    def offset(self) -> int:
+        """Return the offset, like a `Message`."""
+        return self.record.offset()
+
+    def key(self) -> bytes | None:
+        """Return the key as Kafka holds it."""
+        return self.record.key()
+
+    def value(self) -> bytes | None:
+        """Return the value as Kafka holds it; None is a tombstone."""
+        return self.record.value()
+
+    def headers(self) -> list[Header] | None:
+        """Return the headers, or None without headers, as librdkafka does."""
+        return self.record.headers()
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return the timestamp's type and milliseconds, like a `Message`."""
+        return self.record.timestamp()
+
+    def leader_epoch(self) -> int | None:
+        """Return the leader epoch, like a `Message`."""
+        return self.record.leader_epoch()
