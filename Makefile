@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 TOOLS := .venv-tools
+SITE := .venv-docs
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MINUTES ?= 60
 # Tests mostly wait for servers, so twice as many processes as there are cores.
@@ -51,10 +52,11 @@ lock: ## write the requirements locks (needs uv)
 	$(COMPILE) --extra dev --group dev --output-file requirements.lock pyproject.toml requirements.build.in
 	$(COMPILE) --constraint requirements.lock --output-file requirements.run.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --output-file requirements.build.lock requirements.build.in
+	$(COMPILE) --group docs --constraint requirements.lock --output-file docs/site/requirements.lock pyproject.toml
 	$(COMPILE) --output-file tests/benchmarks/peers.lock tests/benchmarks/peers.in
 
 clean: ## remove the environments and what tools left
-	rm -rf $(VENV) $(TOOLS) $(PEERS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) $(PEERS) $(SITE) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 ##@ Test
 
@@ -167,6 +169,19 @@ chart-server: $(STAMP) ## every object taken by a real kube-apiserver
 
 chart-docs: $(STAMP) ## write the chart's page from its values
 	$(BIN)/python -m tests.chart.page
+
+##@ Documentation
+
+.PHONY: docs
+
+$(SITE)/.installed: docs/site/requirements.lock
+	@test -x $(SITE)/bin/python || $(PYTHON) -m venv $(SITE)
+	@$(SITE)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r docs/site/requirements.lock
+	@touch $@
+
+docs: $(SITE)/.installed ## the site, in build/site; a warning fails it
+	PYTHONPATH=. $(SITE)/bin/sphinx-build -c docs/site -b html --fail-on-warning --keep-going --quiet . build/site
+	@echo "open build/site/index.html"
 
 ##@ Release
 

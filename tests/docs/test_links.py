@@ -59,5 +59,6 @@ def test_every_page_of_the_documentation_is_reached_from_its_index() -> None:
         links = (link.partition("#")[0] for link in _LINK.findall(text_of(page)))
         waiting += [(page.parent / link).resolve() for link in links if link.endswith(".md")]
 
-    pages = {page.resolve() for page in ROOT.glob("docs/**/*.md")}
+    # `make docs` fails for a page of the site that no table of contents names.
+    pages = {page.resolve() for page in ROOT.glob("docs/**/*.md") if page.parent.name != "site"}
     assert sorted(page.name for page in pages - reached) == []
