@@ -131,6 +131,11 @@ class Event:
 
     `timestamp` is the record's own (the producer's or the broker's) in UTC. It is None if the
     record has none (Kafka's -1), or one after the year 9999.
+
+    Attributes:
+        op: Debezium's operation: `c`, `r`, `u`, `d` or `t`; None on a route without its envelope.
+        row: on a route with an envelope, the row after the change, or the data of the CloudEvent; None after a delete.
+        before: the row before the change, as far as Debezium knows it.
     """
 
     id: UUID
@@ -142,6 +147,9 @@ class Event:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
+    op: str | None = None
+    row: Any = None
+    before: Any = None
 
     @property
     def address(self) -> str:

@@ -1,9 +1,9 @@
 """A record together with what a route has read from its value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from inbox.events import Header, Record
+from inbox.events import Event, Header, Record, event_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,11 @@ class ReadRecord:
         member: the member of `document` that is the row; None if the whole document is.
         row: the decoded row; None for a row that is in `document`, and for one without a value.
         deletes: whether the event removes the row instead of writing it.
-        about: what the envelope says beside the row, by source: `$op`, `$ts`, `$before`, `$source`, `$ce:subject`.
+        truncates: whether the event removes all rows.
+        absent: the members of the row that the envelope marks as left out, so that their columns stay as they are.
+        about: what the envelope says beside the row, by source: `$op`, `$ts`, `$before`, `$ce:subject`.
+        identity: the text from which an id is made that the envelope gives; None where it gives none.
+        content: what two deliveries of the event have in common; None if that is the value.
     """
 
     record: Record
@@ -28,7 +32,11 @@ class ReadRecord:
     member: str | None = None
     row: Any = None
     deletes: bool = False
+    truncates: bool = False
+    absent: tuple[str, ...] = ()
     about: Any = None
+    identity: str | None = None
+    content: bytes | None = None
 
     def topic(self) -> str:
         """Return the topic, like a `Message`."""
@@ -61,3 +69,12 @@ class ReadRecord:
     def leader_epoch(self) -> int | None:
         """Return the leader epoch, like a `Message`."""
         return self.record.leader_epoch()
+
+
+def event_of(record: Record, event_id: bytes, event_type: str | None) -> Event:
+    """Return the event of a record, as a handler sees it, with what was read from an envelope; the id is 16 bytes."""
+    event = event_from(record, event_id, event_type)
+    if not isinstance(record, ReadRecord):
+        return event
+    about = record.about or {}
+    return replace(event, op=about.get("$op"), row=record.row, before=about.get("$before"))

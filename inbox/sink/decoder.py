@@ -9,8 +9,10 @@ from uuid import UUID
 
 from inbox.errors import EventError
 from inbox.events import Header, Record, decoded
+from inbox.reading.options import Envelope, ReadOptions
+from inbox.reading.readers import Read, reader_of
 from inbox.sink.batch import NO_ID, RouteEvents
-from inbox.sink.event_id import Identify, ReadType, identifier, needs_document, type_reader
+from inbox.sink.event_id import Identify, ReadType, identifier, needs_document, needs_reading, type_reader
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.too_large import cut
 from inbox.store.inbox.dead_letters import EventTooLargeError
@@ -18,6 +20,9 @@ from inbox.store.options import Tombstones
 
 _TOMBSTONE = EventError(
     "a tombstone (null value), which this route does not expect; set [routes.table] tombstones to delete or ignore"
+)
+_DELETE = EventError(
+    'a delete (op "d"), which this route does not expect; set [routes.table] tombstones to delete or ignore'
 )
 
 # Kafka allows a header name that is not valid UTF-8. confluent-kafka then returns with an exception set. This
@@ -34,14 +39,21 @@ _HEADER_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """A route, compiled for one topic."""
+    """A route, compiled for one topic.
+
+    `read` is None for a route that takes records as they are; `give` adds a record to the events of the route.
+    """
 
     name: str
+    read: Read | None
+    give: "Callable[[_Reader, RouteEvents, Record, list[Header], Any], None]"
     identify: Identify
     read_type: ReadType
     types: frozenset[str]
     type_needs_document: bool
     id_needs_document: bool
+    id_needs_reading: bool
+    type_in_envelope: bool
     tombstones: Tombstones | None
 
 
@@ -63,7 +75,9 @@ class TopicDecoder:
         self._largest_event = largest_event
         self.topic_id = topic_id
         self._readers = [_reader(route, topic, topic_id) for route in routes if topic in route.topics]
-        self._needs_document = any(reader.type_needs_document or reader.id_needs_document for reader in self._readers)
+        self._needs_document = any(
+            reader.read is None and (reader.type_needs_document or reader.id_needs_document) for reader in self._readers
+        )
 
     def of(self, topic_id: UUID | None) -> "TopicDecoder":
         """Return a decoder for another topic of the same name."""
@@ -97,7 +111,7 @@ class TopicDecoder:
             return self._put_cut(record, headers, places)
         document = _document(record) if self._needs_document else None
         for reader, events in places:
-            _give(reader, events, record, headers, document)
+            reader.give(reader, events, record, headers, document)
         return size
 
     def _put_cut(self, record: Record, headers: list[Header], places: Places) -> int:
@@ -106,7 +120,7 @@ class TopicDecoder:
         # The type or the id may be in a small header.
         small = [each for each in headers if _size_of([each]) <= self._largest_event // 2]
         for reader, events in places:
-            _give(reader, events, kept, small, error)
+            reader.give(reader, events, kept, small, error)
         return len(kept.key() or b"") + _size_of(kept.kept_headers)
 
     def _refuse(self, record: Record, places: Places) -> None:
@@ -165,6 +179,43 @@ def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[He
     events.records.append(record)
 
 
+def _give_read(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:
+    """Add the record as the route reads it; `document` is None, or the error of a record that is too large."""
+    event_id, event_type, refusal = NO_ID, None, None
+    try:
+        if not (reader.type_needs_document or reader.type_in_envelope):
+            event_type = reader.read_type(headers, None)
+            if reader.types and event_type not in reader.types:
+                events.filtered += 1
+                return
+        if isinstance(document, EventTooLargeError):
+            event_id = NO_ID if reader.id_needs_reading else reader.identify(record, headers, None)
+            raise document
+        reading = reader.read(record, headers) if reader.read is not None else None
+        if reading is None:
+            events.filtered += 1
+            return
+        record, row, given_type = reading
+        if reader.type_in_envelope or reader.type_needs_document:
+            event_type = given_type if reader.type_in_envelope else reader.read_type(headers, row)
+            if reader.types and event_type not in reader.types:
+                events.filtered += 1
+                return
+        if reader.tombstones is not None and reading.record.deletes:
+            if reader.tombstones is Tombstones.IGNORE:
+                events.filtered += 1
+                return
+            refusal = _TOMBSTONE if record.value() is None else _DELETE
+        event_id = reader.identify(record, headers, row)
+    except EventError as error:
+        refusal = error
+    if refusal is not None:
+        events.refused[len(events.ids)] = refusal
+    events.ids.append(event_id)
+    events.types.append(event_type)
+    events.records.append(record)
+
+
 def _document(record: Record) -> Any:
     """Return the decoded value, None for a tombstone, or the error for every route that needs the value."""
     value = record.value()
@@ -180,12 +231,32 @@ def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
     tombstones = None
     if not isinstance(route.target, HandlerTarget) and route.target.tombstones is not Tombstones.DELETE:
         tombstones = route.target.tombstones
+    read = reader_of(_read_options(route))
     return _Reader(
         name=route.name,
-        identify=identifier(route.event_id, topic, topic_id),
+        read=read,
+        give=_give if read is None else _give_read,
+        identify=identifier(route.event_id, topic, topic_id, route.envelope),
         read_type=type_reader(route.event_type),
         types=route.types,
         type_needs_document=needs_document(route.event_type),
         id_needs_document=needs_document(route.event_id),
+        id_needs_reading=needs_reading(route.event_id, route.envelope),
+        type_in_envelope=route.envelope is Envelope.CLOUDEVENTS and route.event_type is None,
         tombstones=tombstones,
+    )
+
+
+def _read_options(route: Route) -> ReadOptions:
+    """Return how the route's values are read; a table's columns are read from the row by their pointers."""
+    handles = isinstance(route.target, HandlerTarget)
+    columns = () if isinstance(route.target, HandlerTarget) else route.target.columns.values()
+    reads_row = any(source.startswith("/") for source in columns)
+    by_value = needs_document(route.event_type) or needs_document(route.event_id)
+    return ReadOptions(
+        envelope=route.envelope,
+        truncates=route.truncates,
+        keeps_row=handles,
+        needs_row=handles or reads_row or by_value,
+        by_position=route.event_id == "debezium",
     )

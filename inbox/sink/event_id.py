@@ -4,13 +4,16 @@ import re
 from binascii import Error as NoHex
 from binascii import unhexlify
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import sha1
-from typing import Any
+from typing import Any, cast
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from inbox.documents import NAME_DIGITS, as_name
 from inbox.errors import EventError
 from inbox.events import Header, Record, TopicPartition, address, address_of, last_header
+from inbox.reading.options import Envelope
+from inbox.reading.read_record import ReadRecord
 
 Headers = Sequence[Header]
 Identify = Callable[[Record, list[Header], Any], bytes]
@@ -50,14 +53,22 @@ def uuid5_bytes(namespace: bytes, text: str) -> bytes:
     return bytes(digest)
 
 
+@lru_cache(maxsize=256)
 def namespace_of(source: str) -> bytes:
     """Return the uuid5 namespace of a topic or another source of ids."""
     return uuid5(NAMESPACE_URL, "kafka-inbox:" + source).bytes
 
 
-def identifier(rule: str, topic: str, topic_id: UUID | None) -> Identify:
-    """Return the function that finds the event id of a record of `topic` by the route's rule."""
+def identifier(rule: str, topic: str, topic_id: UUID | None, envelope: Envelope = Envelope.NONE) -> Identify:
+    """Return the function that finds the event id of a record of `topic` by the route's rule.
+
+    With an envelope the function takes a `ReadRecord`.
+    """
     namespace = namespace_of(topic)
+    if rule == "debezium":
+        return _by_position(namespace)
+    if rule == "auto" and envelope is Envelope.CLOUDEVENTS:
+        return _by_attributes(_coordinates(namespace, topic_id))
     kind, _, rest = rule.partition(":")
     if kind == "header":
         return _in_header(rest, namespace)
@@ -88,6 +99,12 @@ def type_reader(rule: str | None) -> ReadType:
 def needs_document(rule: str | None) -> bool:
     """Return whether the rule reads the event's value."""
     return rule is not None and rule.startswith("value:")
+
+
+def needs_reading(rule: str, envelope: Envelope) -> bool:
+    """Return whether the rule reads what a reader found, so that it fails for a record that was not read."""
+    in_envelope = rule == "debezium" or (rule == "auto" and envelope is Envelope.CLOUDEVENTS)
+    return in_envelope or needs_document(rule)
 
 
 def pointer_steps(pointer: str) -> tuple[str, ...]:
@@ -131,6 +148,33 @@ def _by_known_headers(headers: list[Header], namespace: bytes) -> bytes:
     if (value := found.get("id")) is not None:
         return as_id(_text(value, "header id") or "", namespace)
     raise EventError("no event id: the record has none of the headers event_id, ce_id, id")
+
+
+def _by_position(namespace: bytes) -> Identify:
+    """Return the function that makes an id of a change's place in the source's log, its operation and its key."""
+
+    def identify(record: Record, _: list[Header], __: Any) -> bytes:
+        read, key = cast(ReadRecord, record), record.key()
+        if key is None and not read.truncates:
+            raise EventError(
+                "no event id: the record has no key, and several rows may share a place in the source's log; give the "
+                'table a primary key, set message.key.columns in the connector, or set event_id = "coordinates"'
+            )
+        return uuid5_bytes(namespace, f"{read.identity}\n{(key or b'').decode('latin-1')}")
+
+    return identify
+
+
+def _by_attributes(by_coordinates: Callable[[Record], bytes]) -> Identify:
+    """Return the function that makes an id of a CloudEvent's `id` and `source`; a tombstone has neither."""
+
+    def identify(record: Record, _: list[Header], __: Any) -> bytes:
+        about = cast(ReadRecord, record).about
+        if "$ce:id" not in about:
+            return by_coordinates(record)
+        return as_id(about["$ce:id"], namespace_of(about["$ce:source"]))
+
+    return identify
 
 
 def _key(record: Record) -> str:

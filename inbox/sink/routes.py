@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from inbox.reading.options import Envelope, Truncates
 from inbox.store.options import TableTarget
 
 
@@ -19,9 +20,10 @@ class Route:
     """A `[[routes]]` entry of the configuration.
 
     Attributes:
-        event_id: `auto`, `header:NAME`, `key`, `value:/json/pointer` or `coordinates`.
+        event_id: `auto`, `header:NAME`, `key`, `value:/json/pointer`, `coordinates` or `debezium`.
         event_type: `header:NAME` or `value:/json/pointer`, or None if no type is read.
         types: the types that the route takes; empty for every type.
+        truncates: the treatment of a truncate in Debezium's envelope.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Route:
     event_type: str | None = None
     types: frozenset[str] = frozenset()
     format: str = "json"
+    envelope: Envelope = Envelope.NONE
+    truncates: Truncates = Truncates.ERROR
 
 
 class StartPoint(StrEnum):

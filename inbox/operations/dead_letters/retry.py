@@ -206,6 +206,6 @@ def _column(letters: Sequence[Letter], route: Route) -> Column:
         # The duplicates have the id with which the event was parked.
         column.ids.append(letter.event_id or events.ids[0])
         column.types.append(events.types[0])
-        column.records.append(letter.record)
+        column.records.append(events.records[0])
         column.partition_ids.append(letter.partition_id)
     return column

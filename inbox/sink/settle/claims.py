@@ -8,6 +8,7 @@ import xxhash
 from inbox.errors import EventError
 from inbox.events import Record, address_of
 from inbox.failpoints import Failpoint, reach
+from inbox.reading.read_record import ReadRecord
 from inbox.sink.batch import Column
 from inbox.sink.settle.context import Attempts, BoundRoute
 from inbox.store.inbox.claims import Claims
@@ -16,6 +17,8 @@ from inbox.telemetry import log
 
 def payload_hash(record: Record) -> bytes:
     """Return the hash by which a claim tells a duplicate from another event with the same id."""
+    if isinstance(record, ReadRecord) and record.content is not None:
+        return xxhash.xxh3_64_digest(record.content)
     return xxhash.xxh3_64_digest(record.value() or b"")
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from inbox.errors import EventError, HaltError, InboxError, TryAgainError
-from inbox.events import event_from
 from inbox.failpoints import Failpoint, reach
 from inbox.handlers import LoadedHandler, Transaction
+from inbox.reading.read_record import event_of
 from inbox.sink.batch import Column
 from inbox.sink.guards.handler_calls import Calls
 from inbox.store.outbox.publisher import Outbox, Publisher
@@ -187,7 +187,7 @@ class HandlerEffect:
         call, call_of, batch = self._handler.call, self._calls.call, self._handler.batch
         rows = zip(column.ids, column.types, column.records, column.partition_ids, strict=True)
         for place, (event_id, event_type, record, partition_id) in enumerate(rows):
-            event = event_from(record, event_id, event_type)
+            event = event_of(record, event_id, event_type)
             if not batch:
                 publisher.follow(event_id)
             try:
@@ -201,7 +201,7 @@ class HandlerEffect:
 
     def _call_with_all(self, transaction: Transaction, column: Column) -> None:
         rows = zip(column.ids, column.types, column.records, strict=True)
-        events = [event_from(record, event_id, event_type) for event_id, event_type, record in rows]
+        events = [event_of(record, event_id, event_type) for event_id, event_type, record in rows]
         try:
             with self._calls.call_with_all(*_first_partition(column)):
                 self._handler.call(events, transaction)

@@ -1,0 +1,69 @@
+"""Name a change by its place in the source's log, so that a connector that repeats it gives it the same name.
+
+After a crash a connector reads its source again from the last offset that Kafka Connect stored. What
+it then repeats has the same place in the log, but another `ts_ms` of the envelope, which is the time
+of reading. In `source`, `version`, `sequence` of PostgreSQL (its first part comes from the
+connector's own offset) and `xmin` may differ too. The fields below are those that each connector
+takes from the log itself (`SourceInfo` and `...SourceInfoStructMaker` of each connector):
+
+- PostgreSQL: `lsn` is the place of the row change in the write-ahead log, `txId` its transaction.
+  The rows of one COPY may share an `lsn`, and so do the delete and the create of a changed key;
+  the record's key and the operation tell them apart.
+- MySQL and MariaDB: a row of an event of a binlog file.
+- SQL Server and Db2: the LSN of the change and of the commit; SQL Server numbers the changes of one LSN.
+- Oracle: a row of LogMiner (`scn`, `rs_id`, `ssn`), or the position of an LCR of XStream.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from inbox.errors import EventError
+
+_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "postgresql": (("lsn", "txId"),),
+    "mysql": (("file", "pos", "row"),),
+    "mariadb": (("file", "pos", "row"),),
+    "sqlserver": (("change_lsn", "commit_lsn", "event_serial_no"),),
+    "db2": (("change_lsn", "commit_lsn"),),
+    "oracle": (("scn", "lcr_position"), ("scn", "rs_id", "ssn")),
+}
+"""The fields that are a place in the log, by connector; the first set whose fields are all present counts."""
+
+_TABLE = ("connector", "name", "server_id", "db", "schema", "table")
+
+_OF_SNAPSHOTS = ("lsn", "scn", "file", "pos", "change_lsn", "commit_lsn", "ts_ms", "ts_us", "ts_ns")
+"""A row that a snapshot reads has no place of its own: it has that of the snapshot, and its time."""
+
+
+def position_of(source: Any, op: str) -> str:
+    """Return the place of a change in the log of its source, with the table and the operation.
+
+    Raises:
+        EventError: the source does not say where the change is.
+    """
+    if not isinstance(source, dict):
+        raise EventError('no event id: the change event has no object "source", which event_id = "debezium" reads')
+    fields = _of_snapshot(source) if op == "r" else _of_change(source)
+    return "\n".join([op, *(f"{name}={source[name]}" for name in (*_TABLE, *fields) if source.get(name) is not None)])
+
+
+def _of_snapshot(source: Mapping[str, Any]) -> tuple[str, ...]:
+    found = tuple(name for name in _OF_SNAPSHOTS if source.get(name) is not None)
+    if found:
+        return found
+    raise EventError(f'no event id: the "source" of a row read by a snapshot has none of {", ".join(_OF_SNAPSHOTS)}')
+
+
+def _of_change(source: Mapping[str, Any]) -> tuple[str, ...]:
+    ways = _FIELDS.get(source["connector"]) if isinstance(source.get("connector"), str) else None
+    if ways is None:
+        raise EventError(
+            'no event id: event_id = "debezium" knows the log positions of the connectors '
+            f'{", ".join(_FIELDS)}, and the "source" of this change names another; '
+            'take the id from a header or a column, or set event_id = "coordinates"'
+        )
+    for fields in ways:
+        if all(source.get(name) is not None for name in fields):
+            return fields
+    expected = " or ".join(", ".join(fields) for fields in ways)
+    raise EventError(f'no event id: the "source" of the change lacks its place in the log; expected {expected}')

@@ -1,0 +1,116 @@
+"""Compile how a route reads its records; a plain JSON route without an envelope needs no reading.
+
+A reader returns the record with what it read, or None for a record that the route passes over. It
+raises `EventError` for one that it cannot read.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import orjson
+
+from inbox.documents import DocumentError, parse
+from inbox.errors import EventError
+from inbox.events import Header, Record, decoded
+from inbox.reading.envelopes.cloudevents import CloudEvent, cloud_event_of, is_tombstone
+from inbox.reading.envelopes.debezium import Change, change_of
+from inbox.reading.envelopes.debezium_position import position_of
+from inbox.reading.options import Envelope, ReadOptions
+from inbox.reading.read_record import ReadRecord
+
+
+class Reading(NamedTuple):
+    """A record as it was read.
+
+    `row` is the decoded row, in which a `value:` pointer looks, or None where nothing needs it; `type` is
+    the type that the envelope gives.
+    """
+
+    record: ReadRecord
+    row: Any
+    type: str | None = None
+
+
+Read = Callable[[Record, list[Header]], Reading | None]
+
+
+def reader_of(options: ReadOptions) -> Read | None:
+    """Return the reader for a route's options, or None if its records are taken as they are."""
+    match options.envelope:
+        case Envelope.NONE:
+            return None
+        case Envelope.DEBEZIUM:
+            return lambda record, _: _read_change(record, options)
+        case Envelope.CLOUDEVENTS:
+            return lambda record, headers: _read_cloud_event(record, headers, options)
+
+
+def _read_change(record: Record, options: ReadOptions) -> Reading | None:
+    value = record.value()
+    if value is None:  # the tombstone that Debezium sends behind a delete, for compaction
+        return None
+    change = change_of(decoded(value), options.truncates)
+    if change is None:
+        return None
+    document, op, member = change.document, change.op, change.member
+    about = {"$op": op, "$ts": document.get("ts_ms")}
+    if options.keeps_row:
+        about["$before"] = document.get("before")
+    found = ReadRecord(
+        record,
+        document=value,
+        member=member,
+        row=change.row if options.keeps_row and op != "d" else None,
+        deletes=op == "d",
+        truncates=op == "t",
+        absent=change.absent,
+        about=about,
+        identity=position_of(document.get("source"), op) if options.by_position else None,
+        content=_content(change) if options.by_position else None,
+    )
+    return Reading(found, change.row)
+
+
+def _content(change: Change) -> bytes:
+    """Return what a repeated change has in common with the first: all but the times of reading."""
+    said = (change.op, change.document.get("before"), change.document.get("after"))
+    try:
+        return orjson.dumps(said)
+    except TypeError:  # a number beyond 64 bits
+        return repr(said).encode()
+
+
+def _read_cloud_event(record: Record, headers: list[Header], options: ReadOptions) -> Reading | None:
+    value = record.value()
+    if is_tombstone(value, headers):
+        return Reading(ReadRecord(record, deletes=True, about={}), None)
+    event = cloud_event_of(value, headers)
+    about = {f"$ce:{name}": text for name, text in event.attributes.items()}
+    if value is None:
+        return Reading(ReadRecord(record, deletes=True, about=about), None, about.get("$ce:type"))
+    if not event.is_json and options.needs_row and not options.keeps_row:
+        raise EventError(
+            "the data of the CloudEvent is not JSON, as its datacontenttype says, and this route reads members of it"
+        )
+    in_document = event.document is not None and event.data is None
+    row = _row_of(event) if options.needs_row else None
+    found = ReadRecord(
+        record,
+        document=value if in_document else event.data,
+        member="data" if in_document else None,
+        row=row if options.keeps_row else None,
+        about=about,
+    )
+    return Reading(found, row, about["$ce:type"])
+
+
+def _row_of(event: CloudEvent) -> Any:
+    """Return the data decoded, or its bytes if it is not JSON."""
+    if event.data is None:
+        return None if event.document is None else event.document.get("data")
+    if not event.is_json:
+        return event.data
+    try:
+        return parse(event.data)
+    except DocumentError as error:
+        raise EventError(f"the data of the CloudEvent is no JSON: {error}") from None
