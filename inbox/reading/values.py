@@ -1,46 +1,50 @@
 """The values of decoded rows: Python's own, and types for times that reach beyond Python's `datetime`.
 
-A decoded row (`ReadRecord.row`) holds None, bool, int, float, Decimal, str, bytes, UUID, the four types
-below, lists, and dicts with texts as names. Each value has one text for PostgreSQL, one for JSON, and
-one Python value for handlers. PostgreSQL keeps microseconds: nanoseconds are cut off, toward the past.
+A decoded row (`ReadRecord.row`) holds None, bool, int, float, Decimal, str, bytes, UUID, the types below,
+lists, and dicts with texts as names. Each value has one text for PostgreSQL, one for JSON, and one Python
+value for handlers. PostgreSQL keeps microseconds: nanoseconds are cut off, toward the past.
+
+Nobody changes a value after it was made. The types are not frozen, because that doubles the time to make
+one.
 """
 
 import math
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-_SECOND = 1_000_000_000
-_MINUTE = 60 * _SECOND
-_HOUR = 60 * _MINUTE
-DAY = 24 * _HOUR
-"""The nanoseconds of a day."""
+from inbox.documents import parse, whole_number_text, write
+from inbox.reading.days import DAY as DAY
+from inbox.reading.days import clock_text, day_text
 
-_DAYS_BEFORE_1970 = 719_468
-"""The days from 1 March of the year 0 to 1970, in the proleptic Gregorian calendar."""
-_DAYS_OF_ERA = 146_097
+INFINITE = 1 << 100
+"""The days or nanoseconds that stand for PostgreSQL's `infinity`; with a minus sign for `-infinity`."""
+
+_MOST_ZEROS = 1000
 _EPOCH = datetime(1970, 1, 1)
+_ORDINAL_OF_1970 = date(1970, 1, 1).toordinal()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Date:
     """A date, in days since 1970."""
 
     days: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TimeOfDay:
-    """A time of day, in nanoseconds since midnight. A `zoned` one is in UTC."""
+    """A time of day, in nanoseconds since midnight, up to 24:00; `offset` is its zone's, in seconds east of UTC."""
 
     nanoseconds: int
-    zoned: bool = False
+    offset: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Timestamp:
     """A point in time, in nanoseconds since 1970. Without a zone it is the time that a clock showed."""
 
@@ -48,7 +52,7 @@ class Timestamp:
     zoned: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Interval:
     """A span of time. Its three parts are kept apart, because a month and a day have no fixed length."""
 
@@ -57,20 +61,36 @@ class Interval:
     nanoseconds: int = 0
 
 
+class Json(str):
+    """A text that is a JSON document."""
+
+    __slots__ = ()
+
+
+class Bits(str):
+    """A string of bits, as a text of 0 and 1."""
+
+    __slots__ = ()
+
+
+def decimal_of(unscaled: bytes, scale: int) -> Decimal:
+    """Return the decimal whose digits are `unscaled`, a big-endian number in two's complement."""
+    number = int.from_bytes(unscaled, "big", signed=True)
+    # `scaleb` would round to the precision of the context.
+    return Decimal(f"{whole_number_text(number)}E{-scale}")
+
+
 def as_text(value: Any) -> str:
-    """Return the text of a time as PostgreSQL reads it."""
-    if isinstance(value, Date):
-        return _date_text(value.days)
-    if isinstance(value, TimeOfDay):
-        return _clock_text(value.nanoseconds) + ("+00" if value.zoned else "")
-    if isinstance(value, Timestamp):
-        days, rest = divmod(value.nanoseconds, DAY)
-        day, era, _ = _date_text(days).partition(" BC")
-        return f"{day} {_clock_text(rest)}{'+00' if value.zoned else ''}{era}"
-    if isinstance(value, Interval):
-        sign, rest = ("-", -value.nanoseconds) if value.nanoseconds < 0 else ("", value.nanoseconds)
-        return f"{value.months} mons {value.days} days {sign}{_clock_text(rest)}"
-    raise TypeError(type(value).__name__)
+    """Return the text that PostgreSQL reads as the value, in any session; a dict or a list is a JSON document.
+
+    Raises:
+        DocumentError: a document cannot be written.
+    """
+    kind = type(value)
+    if kind is str:
+        return str(value)
+    found = _TEXTS.get(kind)
+    return write(as_json(value)) if found is None else found(value)
 
 
 def as_python(value: Any) -> Any:
@@ -78,12 +98,16 @@ def as_python(value: Any) -> Any:
 
     A time that Python cannot hold, and an interval with months, stay as they are.
     """
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is dict:
         return {name: as_python(each) for name, each in value.items()}
-    if isinstance(value, list):
+    if kind is list:
         return [as_python(each) for each in value]
+    convert = _PYTHON.get(kind)
+    if convert is None:
+        return value
     try:
-        return _as_python(value)
+        return convert(value)
     except (OverflowError, ValueError):
         return value
 
@@ -92,63 +116,133 @@ def as_json(value: Any) -> Any:
     """Return a decoded value as `inbox.documents.write` takes it.
 
     Bytes become base64. Times become ISO 8601 texts. NaN and the infinities, which JSON does not have,
-    become the texts that Protobuf's JSON gives them.
+    become the texts that Protobuf and Kafka Connect give them.
+
+    Raises:
+        DocumentError: a text that should be a JSON document is none.
     """
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is dict:
         return {name: as_json(each) for name, each in value.items()}
-    if isinstance(value, list):
+    if kind is list:
         return [as_json(each) for each in value]
-    if isinstance(value, float | Decimal):
-        return value if math.isfinite(value) else _unbounded_text(value)
-    if isinstance(value, bytes):
-        return b64encode(value).decode()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, Timestamp):
-        return as_text(value).replace(" ", "T", 1)
-    if isinstance(value, Date | TimeOfDay | Interval):
-        return as_text(value)
-    return value
+    convert = _JSON.get(kind)
+    return value if convert is None else convert(value)
 
 
-def _as_python(value: Any) -> Any:
-    if isinstance(value, Date):
-        return date.fromordinal(value.days + date(1970, 1, 1).toordinal())
-    if isinstance(value, TimeOfDay):
-        at = (_EPOCH + timedelta(microseconds=value.nanoseconds // 1000)).time()
-        return at.replace(tzinfo=UTC) if value.zoned else at
-    if isinstance(value, Timestamp):
-        moment = _EPOCH + timedelta(microseconds=value.nanoseconds // 1000)
-        return moment.replace(tzinfo=UTC) if value.zoned else moment
-    if isinstance(value, Interval) and not value.months:
-        return timedelta(days=value.days, microseconds=value.nanoseconds // 1000)
-    return value
+# Texts.
 
 
-def _date_text(days: int) -> str:
-    year, month, day = _civil(days)
-    return f"{year:04}-{month:02}-{day:02}" if year > 0 else f"{1 - year:04}-{month:02}-{day:02} BC"
-
-
-def _clock_text(nanoseconds: int) -> str:
-    seconds, rest = divmod(nanoseconds, _SECOND)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    micro = rest // 1000
-    return f"{hour:02}:{minute:02}:{second:02}" + (f".{micro:06}" if micro else "")
-
-
-def _civil(days: int) -> tuple[int, int, int]:
-    """Return year, month and day; the year 0 is 1 BC. Years begin in March, so that a leap day is the last."""
-    era, of_era = divmod(days + _DAYS_BEFORE_1970, _DAYS_OF_ERA)
-    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year + year // 4 - year // 100)
-    shifted = (5 * of_year + 2) // 153
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    return year + era * 400 + (month <= 2), month, of_year - (153 * shifted + 2) // 5 + 1
+def _number_text(value: float | Decimal) -> str:
+    if not math.isfinite(value):
+        return _unbounded_text(value)
+    text = str(value)
+    # `numeric` reads both, but a column of text should have digits; a large exponent stays short.
+    return format(value, "f") if "E" in text and abs(Decimal(value).adjusted()) < _MOST_ZEROS else text
 
 
 def _unbounded_text(value: float | Decimal) -> str:
-    if value != value:
+    if math.isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
+
+
+def _infinity_text(value: int) -> str:
+    return "infinity" if value > 0 else "-infinity"
+
+
+def _date_text(value: Date) -> str:
+    if abs(value.days) >= INFINITE:
+        return _infinity_text(value.days)
+    return "".join(day_text(value.days))
+
+
+def _time_text(value: TimeOfDay) -> str:
+    text = clock_text(value.nanoseconds)
+    return text if value.offset is None else text + _offset_text(value.offset)
+
+
+def _offset_text(offset: int) -> str:
+    minutes, second = divmod(abs(offset), 60)
+    hour, minute = divmod(minutes, 60)
+    text = f"{'-' if offset < 0 else '+'}{hour:02}"
+    return f"{text}:{minute:02}:{second:02}" if second else f"{text}:{minute:02}" if minute else text
+
+
+def _timestamp_text(value: Timestamp, between: str = " ") -> str:
+    if abs(value.nanoseconds) >= INFINITE:
+        return _infinity_text(value.nanoseconds)
+    days, rest = divmod(value.nanoseconds, DAY)
+    day, era = day_text(days)
+    return f"{day}{between}{clock_text(rest)}{'+00' if value.zoned else ''}{era}"
+
+
+def _interval_text(value: Interval) -> str:
+    sign, rest = ("-", -value.nanoseconds) if value.nanoseconds < 0 else ("", value.nanoseconds)
+    return f"{value.months} mons {value.days} days {sign}{clock_text(rest)}"
+
+
+_TEXTS: dict[type, Callable[[Any], str]] = {
+    bool: lambda value: "true" if value else "false",
+    int: whole_number_text,
+    float: lambda value: repr(value) if math.isfinite(value) else _unbounded_text(value),
+    Decimal: _number_text,
+    bytes: lambda value: "\\x" + value.hex(),
+    UUID: str,
+    Date: _date_text,
+    TimeOfDay: _time_text,
+    Timestamp: _timestamp_text,
+    Interval: _interval_text,
+    Json: str,
+    Bits: str,
+}
+
+
+# Python.
+
+
+def _python_time(value: TimeOfDay) -> Any:
+    if value.nanoseconds >= DAY:
+        return value
+    at = (_EPOCH + timedelta(microseconds=value.nanoseconds // 1000)).time()
+    return at if value.offset is None else at.replace(tzinfo=timezone(timedelta(seconds=value.offset)))
+
+
+def _python_timestamp(value: Timestamp) -> datetime:
+    moment = _EPOCH + timedelta(microseconds=value.nanoseconds // 1000)
+    return moment.replace(tzinfo=UTC) if value.zoned else moment
+
+
+def _python_interval(value: Interval) -> Any:
+    return value if value.months else timedelta(days=value.days, microseconds=value.nanoseconds // 1000)
+
+
+_PYTHON: dict[type, Callable[[Any], Any]] = {
+    Date: lambda value: date.fromordinal(value.days + _ORDINAL_OF_1970),
+    TimeOfDay: _python_time,
+    Timestamp: _python_timestamp,
+    Interval: _python_interval,
+    Json: str,
+    Bits: str,
+}
+
+
+# JSON.
+
+
+def _json_number(value: float | Decimal) -> Any:
+    return value if math.isfinite(value) else _unbounded_text(value)
+
+
+_JSON: dict[type, Callable[[Any], Any]] = {
+    float: _json_number,
+    Decimal: _json_number,
+    bytes: lambda value: b64encode(value).decode(),
+    UUID: str,
+    Date: _date_text,
+    TimeOfDay: _time_text,
+    Timestamp: lambda value: _timestamp_text(value, between="T"),
+    Interval: _interval_text,
+    Json: lambda value: parse(value.encode()),
+    Bits: str,
+}

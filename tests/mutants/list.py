@@ -26,6 +26,7 @@ RESOLVED = "tests/unit/sink/settle/test_resolved.py"
 INTAKE = "tests/unit/sink/test_accumulator.py"
 UNREADABLE = "tests/integration/sink/test_unreadable.py"
 MISTAKES = "tests/integration/sink/test_handler_mistakes.py"
+CONNECT_JSON = "tests/unit/reading/formats/test_connect_json.py"
 DURABILITY = "tests/integration/cli/test_durability.py"
 
 RELAY = "tests/integration/relay/test_relay.py"
@@ -82,6 +83,27 @@ MUTANTS = [
         "    return Blame.DATABASE if seen.probe is Probe.REFUSED and seen.repeatable else Blame.EVENT\n",
         "    return Blame.EVENT if guess is Guess.EVENT else Blame.DATABASE\n",
         (f"{EVIDENCE}::test_what_fails_for_every_event_is_an_outage",),
+    ),
+    Mutant(
+        "the scale of a decimal is dropped",
+        "inbox/reading/values.py",
+        'E{-scale}")',
+        'E0")',
+        (f"{CONNECT_JSON}::test_a_value_has_the_type_and_the_unit_of_its_schema",),
+    ),
+    Mutant(
+        "days are read as milliseconds",
+        "inbox/reading/formats/logical_types.py",
+        '    "io.debezium.time.Date": _DAYS,\n',
+        '    "io.debezium.time.Date": _of_number(lambda value: Date(value // 86_400_000), "int32"),\n',
+        (f"{CONNECT_JSON}::test_a_value_has_the_type_and_the_unit_of_its_schema",),
+    ),
+    Mutant(
+        "a null payload is an empty row",
+        "inbox/reading/formats/connect_json.py",
+        "        if raw is None:\n            return None\n",
+        "        if raw is None:\n            return {}\n",
+        (f"{CONNECT_JSON}::test_a_null_payload_is_none",),
     ),
     Mutant(
         "a missing partition is the event's fault because of its code",

@@ -1,0 +1,1 @@
+"""Decode the bytes of a key or a value, by the format of the route."""

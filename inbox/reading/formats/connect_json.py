@@ -1,0 +1,176 @@
+"""Decode what Kafka Connect's JsonConverter writes with `schemas.enable = true`: {"schema": ..., "payload": ...}.
+
+A topic repeats the same schema in each record, and it is mostly larger than the payload. JsonConverter
+writes it first, so a record that begins with the bytes of a known schema needs no second look at them.
+"""
+
+import json
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import orjson
+
+from inbox.documents import DocumentError, parse
+from inbox.errors import EventError
+from inbox.reading.formats.connect_schema import compiled
+from inbox.reading.formats.misfits import Convert, InexactError, MisfitError, SchemaError
+
+_BEGINNING, _MIDDLE = b'{"schema":', b',"payload":'
+
+MOST_SCHEMAS = 500
+"""The most compiled schemas that a format keeps; the one that was used longest ago goes first."""
+
+MOST_SCHEMA_BYTES = 16 * 1024 * 1024
+"""The most bytes that the kept schemas may have together."""
+
+
+class _Known(NamedTuple):
+    """A schema that was compiled: what stands before its payload in a record, and the conversion of the payload."""
+
+    prefix: bytes
+    convert: Convert
+
+
+class ConnectJson:
+    """The format `connect-json`, for the values or the keys of a route.
+
+    `part` is what an error calls the bytes: "value" or "key".
+    """
+
+    def __init__(self, part: str = "value") -> None:
+        self._part = part
+        self._schemas: dict[bytes, _Known] = {}
+        self._bytes = 0
+        self._last = _Known(b"\x00", _never)
+        self._numbers_are_exact = False
+
+    def decode(self, data: bytes) -> Any:
+        """Return the payload with the types that its schema gives it; None where the payload is null.
+
+        Raises:
+            EventError: the bytes are not JSON, have no schema, or their payload does not fit it.
+        """
+        known = self._last
+        if not data.startswith(known.prefix):
+            found = self._known(data)
+            if found is None:
+                return self._decode_new(data)
+            self._last = known = found
+        payload = data[len(known.prefix) : -1]
+        # A single JSON value in the remaining bytes proves that there is no further member.
+        if data[-1:] != b"}" or (raw := self._parsed(payload, whole=data)) is _NOT_ALONE:
+            return self._decode_new(data)
+        return self._converted(known.convert, raw, payload)
+
+    def _known(self, data: bytes) -> _Known | None:
+        """Return the compiled schema that the record begins with."""
+        if not data.startswith(_BEGINNING):
+            return None
+        # A quote within a text is escaped, so this is the name of a member: of the record, or of a schema's default.
+        at = data.find(_MIDDLE)
+        while at >= 0:
+            schema = data[len(_BEGINNING) : at]
+            if (found := self._schemas.pop(schema, None)) is not None:
+                self._schemas[schema] = found
+                return found
+            at = data.find(_MIDDLE, at + 1)
+        return None
+
+    def _decode_new(self, data: bytes) -> Any:
+        """Decode a record whose schema is new, or which JsonConverter did not write."""
+        try:
+            document = parse(data)
+        except DocumentError as error:
+            raise EventError(f"the {self._part} is no JSON: {error}") from None
+        schema, payload = self._parts(document)
+        key = _schema_bytes(data) or orjson.dumps(schema)
+        known = self._schemas.get(key)
+        if known is None:
+            try:
+                known = _Known(_BEGINNING + key + _MIDDLE, compiled(schema))
+            except SchemaError as error:
+                raise EventError(f"the schema in the {self._part} is not one of Kafka Connect's: {error}") from None
+            self._keep(key, known)
+        return self._converted(known.convert, payload, data, member="payload")
+
+    def _parts(self, document: Any) -> tuple[Any, Any]:
+        """Return the schema and the payload."""
+        if not isinstance(document, dict) or not {"schema", "payload"} <= document.keys():
+            raise EventError(
+                f'the {self._part} is JSON without a schema, and the route expects {{"schema", "payload"}} '
+                '(format = "connect-json"); set schemas.enable = true in the converter of its producer, or '
+                'format = "json" in the route'
+            )
+        if document.keys() != {"schema", "payload"}:
+            raise EventError(f'the {self._part} has members beside "schema" and "payload"; fix its producer')
+        if document["schema"] is None:
+            raise EventError(
+                f'the {self._part} has the form {{"schema", "payload"}} but its schema is null; the route expects a '
+                'schema (format = "connect-json"); let its producer write with one'
+            )
+        return document["schema"], document["payload"]
+
+    def _keep(self, key: bytes, known: _Known) -> None:
+        self._schemas[key] = known
+        self._bytes += len(key)
+        while len(self._schemas) > MOST_SCHEMAS or self._bytes > MOST_SCHEMA_BYTES:
+            oldest = next(iter(self._schemas))
+            del self._schemas[oldest]
+            self._bytes -= len(oldest)
+
+    def _parsed(self, payload: bytes, *, whole: bytes) -> Any:
+        """Return the payload, or `_NOT_ALONE` where the bytes are not one JSON value."""
+        try:
+            raw = parse(payload)
+        except DocumentError:
+            return _NOT_ALONE
+        return _exactly(payload) if self._numbers_are_exact else raw
+
+    def _converted(self, convert: Convert, raw: Any, document: bytes, member: str | None = None) -> Any:
+        if raw is None:
+            return None
+        try:
+            try:
+                return convert(raw)
+            except InexactError:
+                # decimal.format = "numeric": from now on numbers are read with all their digits at once.
+                self._numbers_are_exact = True
+                exact = _exactly(document)
+                return convert(exact if member is None else exact[member])
+        except MisfitError as error:
+            raise EventError(f"the {self._part} does not fit its own schema: {error}") from None
+
+
+_NOT_ALONE = object()
+
+
+def _never(raw: Any) -> Any:
+    raise AssertionError(raw)
+
+
+def _schema_bytes(data: bytes) -> bytes | None:
+    """Return the bytes of the schema in a record that JsonConverter wrote; None for other JSON."""
+    if not data.startswith(_BEGINNING):
+        return None
+    at = data.find(_MIDDLE)
+    while at >= 0:
+        schema = data[len(_BEGINNING) : at]
+        try:
+            orjson.loads(schema)
+        except orjson.JSONDecodeError:
+            at = data.find(_MIDDLE, at + 1)
+        else:
+            return schema
+    return None
+
+
+def _exactly(document: bytes) -> Any:
+    """Return a valid document with a `Decimal` for each number that has a fraction or an exponent."""
+    try:
+        return json.loads(document, parse_float=Decimal, parse_int=_whole)
+    except RecursionError:
+        raise EventError("the value nests too deep for numbers that keep their digits") from None
+
+
+def _whole(digits: str) -> int:
+    return int(digits) if len(digits) < 4300 else parse(digits.encode())

@@ -1,0 +1,185 @@
+"""Compile a schema of Kafka Connect, as JsonConverter writes it, into a function that types its payloads."""
+
+from binascii import a2b_base64
+from decimal import Decimal
+from math import isinf
+from typing import Any
+
+from inbox.reading.formats.logical_types import LOGICAL_TYPES
+from inbox.reading.formats.misfits import Convert, MisfitError, SchemaError
+
+_DEEPEST = 100
+
+
+def compiled(schema: Any, depth: int = 0) -> Convert:
+    """Return the conversion for a schema.
+
+    Raises:
+        SchemaError: it is not a schema, or it nests too deep.
+    """
+    if depth > _DEEPEST:
+        raise SchemaError(f"it nests more than {_DEEPEST} levels deep")
+    if not isinstance(schema, dict) or not isinstance(kind := schema.get("type"), str):
+        raise SchemaError('a part of it has no "type"')
+    physical = _physical(schema, kind, depth)
+    logical = LOGICAL_TYPES.get(schema.get("name") or "")
+    if logical is None:
+        return physical
+    if kind not in logical.kinds:
+        raise SchemaError(f"{schema['name']} is of {kind}, where it is of {' or '.join(logical.kinds)}")
+    return logical.compile(physical, schema.get("parameters") or {})
+
+
+def _physical(schema: dict[str, Any], kind: str, depth: int) -> Convert:
+    if kind == "struct":
+        return _struct(schema, depth)
+    if kind == "array":
+        return _array(compiled(schema.get("items"), depth + 1))
+    if kind == "map":
+        keys = schema.get("keys")
+        values = compiled(schema.get("values"), depth + 1)
+        if isinstance(keys, dict) and keys.get("type") == "string":
+            return _map(values)
+        return _pairs(compiled(keys, depth + 1), values)
+    if (found := _PRIMITIVES.get(kind)) is None:
+        raise SchemaError(f'it has the type "{kind[:40]}"')
+    return found
+
+
+def _struct(schema: dict[str, Any], depth: int) -> Convert:
+    fields = schema.get("fields")
+    if not isinstance(fields, list):
+        raise SchemaError('a struct of it has no "fields"')
+    converts: dict[str, Convert] = {}
+    for field in fields:
+        if not isinstance(field, dict) or not isinstance(name := field.get("field"), str):
+            raise SchemaError('a field of it has no "field"')
+        converts[name] = compiled(field, depth + 1)
+
+    def convert(value: Any) -> Any:
+        if type(value) is not dict:
+            raise MisfitError("an object")
+        row = {}
+        name = ""
+        try:
+            for name, each in value.items():
+                # A member that the schema does not have is not in the payload either, as in Kafka Connect.
+                if name in converts:
+                    row[name] = None if each is None else converts[name](each)
+        except MisfitError as error:
+            error.path.insert(0, name)
+            raise
+        return row
+
+    return convert
+
+
+def _array(of: Convert) -> Convert:
+    def convert(value: Any) -> Any:
+        if type(value) is not list:
+            raise MisfitError("an array")
+        try:
+            return [None if each is None else of(each) for each in value]
+        except MisfitError as error:
+            error.path.insert(0, "*")
+            raise
+
+    return convert
+
+
+def _map(values: Convert) -> Convert:
+    def convert(value: Any) -> Any:
+        if type(value) is not dict:
+            raise MisfitError("an object, the map of its schema")
+        try:
+            return {name: None if each is None else values(each) for name, each in value.items()}
+        except MisfitError as error:
+            error.path.insert(0, "*")
+            raise
+
+    return convert
+
+
+def _pairs(keys: Convert, values: Convert) -> Convert:
+    """Return the conversion of a map whose keys are not texts: a list of pairs, in JSON and in the row."""
+
+    def convert(value: Any) -> Any:
+        if type(value) is not list or not all(type(pair) is list and len(pair) == 2 for pair in value):
+            raise MisfitError("an array of pairs, the map of its schema")
+        try:
+            return [[*map(_nullable, (keys, values), pair)] for pair in value]
+        except MisfitError as error:
+            error.path.insert(0, "*")
+            raise
+
+    return convert
+
+
+def _nullable(convert: Convert, value: Any) -> Any:
+    return None if value is None else convert(value)
+
+
+def _integer(bits: int) -> Convert:
+    lowest, beyond = -(1 << (bits - 1)), 1 << (bits - 1)
+    expected = f"an int{bits}"
+
+    def convert(value: Any) -> Any:
+        if type(value) is not int or not lowest <= value < beyond:
+            raise MisfitError(expected)
+        return value
+
+    return convert
+
+
+_SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+"""The texts that Jackson writes for floats that JSON does not have."""
+
+
+def _float(value: Any) -> Any:
+    kind = type(value)
+    if kind is float:
+        return value
+    if kind is int or kind is Decimal:
+        try:
+            found = float(value)
+        except OverflowError:
+            raise MisfitError("a number within the range of a double") from None
+        if not isinf(found):
+            return found
+    elif kind is str and value in _SPECIAL:
+        return _SPECIAL[value]
+    raise MisfitError("a number within the range of a double")
+
+
+def _boolean(value: Any) -> Any:
+    if value is True or value is False:
+        return value
+    raise MisfitError("true or false")
+
+
+def _string(value: Any) -> Any:
+    if type(value) is not str:
+        raise MisfitError("a text")
+    return value
+
+
+def _bytes(value: Any) -> Any:
+    if type(value) is str:
+        try:
+            return a2b_base64(value, strict_mode=True)
+        except ValueError:
+            pass
+    raise MisfitError("bytes in base64")
+
+
+_PRIMITIVES: dict[str, Convert] = {
+    "boolean": _boolean,
+    "int8": _integer(8),
+    "int16": _integer(16),
+    "int32": _integer(32),
+    "int64": _integer(64),
+    "float": _float,
+    "double": _float,
+    "string": _string,
+    "bytes": _bytes,
+}
