@@ -90,6 +90,7 @@ class TableSection(Section):
     key: list[ColumnName] | None = None
     version: ColumnName | None = None
     tombstones: Annotated[Tombstones, PlainValidator(syntax.one_of(Tombstones))] = Tombstones.ERROR
+    deleted: ColumnName | None = None
     columns: dict[ColumnName, ColumnSource] | None = None
 
 

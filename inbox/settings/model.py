@@ -178,6 +178,7 @@ def _table(section: TableSection) -> TableTarget:
         key=tuple(section.key or ()),
         version=section.version if mode is TableMode.NEWEST else None,
         tombstones=section.tombstones,
+        deleted=section.deleted,
     )
 
 

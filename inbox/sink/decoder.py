@@ -229,7 +229,7 @@ def _document(record: Record) -> Any:
 
 def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
     tombstones = None
-    if not isinstance(route.target, HandlerTarget) and route.target.tombstones is not Tombstones.DELETE:
+    if not isinstance(route.target, HandlerTarget) and not route.target.tombstones.removes:
         tombstones = route.target.tombstones
     read = reader_of(_read_options(route))
     return _Reader(

@@ -85,14 +85,21 @@ class TableMode(StrEnum):
     INSERT = "insert"
     UPSERT = "upsert"
     NEWEST = "newest"
+    UPDATE = "update"
 
 
 class Tombstones(StrEnum):
     """The treatment of a record whose value is null, by a table route."""
 
     DELETE = "delete"
+    MARK = "mark"
     IGNORE = "ignore"
     ERROR = "error"
+
+    @property
+    def removes(self) -> bool:
+        """Return whether such a record takes a row away, by a DELETE or by a mark."""
+        return self in (Tombstones.DELETE, Tombstones.MARK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +108,7 @@ class TableTarget:
 
     `columns` maps a column to its source: a JSON pointer into the value (`/customer/name`) or one of
     `$key`, `$value`, `$header:NAME`, `$topic`, `$partition`, `$offset`, `$timestamp`, `$event_id`, `$type`.
+    `deleted` is the column in which `Tombstones.MARK` says that a row was deleted.
     """
 
     name: str
@@ -109,3 +117,4 @@ class TableTarget:
     key: tuple[str, ...] = ()
     version: str | None = None
     tombstones: Tombstones = Tombstones.ERROR
+    deleted: str | None = None

@@ -11,6 +11,8 @@ _OF_THE_RECORD_ALONE = frozenset({"$offset", "$timestamp", "$event_id", "$value"
 
 _OF_THE_RECORD_KEY = frozenset({"$key", "$topic", "$partition"})
 
+_OVERWRITING = frozenset({TableMode.UPSERT, TableMode.NEWEST, TableMode.UPDATE})
+
 
 def review_conflicts(review: Review, path: Path, route: RouteSection) -> None:
     """Note each option that another option of the route leaves without effect."""
@@ -18,7 +20,7 @@ def review_conflicts(review: Review, path: Path, route: RouteSection) -> None:
         return
     if not review.is_broken((*path, "table", "tombstones")):
         _review_types(review, path, route, route.table)
-        if route.table.tombstones is Tombstones.DELETE:
+        if route.table.tombstones.removes:
             _review_deletes(review, path, route, route.table)
     if not review.is_broken_within(path):
         _review_one_event_per_row(review, path, route, route.table)
@@ -57,7 +59,7 @@ def _review_deletes(review: Review, path: Path, route: RouteSection, table: Tabl
 
 
 def _review_one_event_per_row(review: Review, path: Path, route: RouteSection, table: TableSection) -> None:
-    if route.event_id != "key" or table.mode is None or table.mode not in (TableMode.UPSERT, TableMode.NEWEST):
+    if route.event_id != "key" or table.mode is None or table.mode not in _OVERWRITING:
         return
     sources = {(table.columns or {}).get(column) for column in table.key or ()}
     if sources and sources <= _OF_THE_RECORD_KEY:

@@ -5,7 +5,7 @@ from inbox.settings.problems import Path, hint, quote
 from inbox.settings.validation import Review
 from inbox.store.options import TableMode, Tombstones
 
-_KEYED = frozenset({TableMode.INSERT, TableMode.UPSERT, TableMode.NEWEST})
+_KEYED = frozenset({TableMode.INSERT, TableMode.UPSERT, TableMode.NEWEST, TableMode.UPDATE})
 
 
 def review_route(review: Review, path: Path, route: RouteSection) -> None:
@@ -47,6 +47,8 @@ def _review_table(review: Review, path: Path, table: TableSection) -> None:
         if table.mode is TableMode.NEWEST:  # other modes ignore it, so it may stay
             _review_version(review, path, table)
         _review_tombstones(review, path, table.mode, table.tombstones)
+        _review_update(review, path, table)
+    _review_deleted(review, path, table)
 
 
 def _review_key(review: Review, path: Path, table: TableSection, mode: TableMode) -> None:
@@ -77,16 +79,37 @@ def _review_version(review: Review, path: Path, table: TableSection) -> None:
 
 def _review_tombstones(review: Review, path: Path, mode: TableMode, tombstones: Tombstones) -> None:
     where = (*path, "tombstones")
-    if tombstones is not Tombstones.DELETE:
+    if not tombstones.removes:
         return
     if mode is TableMode.APPEND:
         review.blame(where, 'mode "append" has no key to delete by; expected ignore or error')
-    if mode is TableMode.NEWEST:
+    if mode is TableMode.NEWEST and tombstones is Tombstones.DELETE:
         review.blame(
             where,
             'mode "newest" cannot delete: the version must outlive the row, or an older event that comes late '
-            "brings it back; expected ignore or error",
+            "brings it back; expected mark, ignore or error",
         )
+
+
+def _review_update(review: Review, path: Path, table: TableSection) -> None:
+    if table.mode is not TableMode.UPDATE or not table.columns or not table.key:
+        return
+    if set(table.columns) <= set(table.key):
+        review.blame((*path, "columns"), 'mode "update" changes the columns outside the key, and there is none')
+
+
+def _review_deleted(review: Review, path: Path, table: TableSection) -> None:
+    where = (*path, "deleted")
+    if review.is_broken(where) or review.is_broken((*path, "tombstones")):
+        return
+    if table.tombstones is Tombstones.MARK and table.deleted is None:
+        review.blame(where, 'missing; tombstones = "mark" says in this column when, or that, a row was deleted')
+    if table.deleted is None:
+        return
+    if table.tombstones is not Tombstones.MARK:
+        review.blame(where, 'has an effect only with tombstones = "mark"; add that, or leave it out')
+    if table.deleted in (table.columns or {}):
+        review.blame(where, f"{quote(table.deleted)} is written by the sink alone; leave it out of the columns")
 
 
 def _review_column(review: Review, path: Path, where: Path, table: TableSection, column: str) -> None:

@@ -106,7 +106,7 @@ class _Flights:
         """Return the parts that are expected to succeed."""
         if not (self._foresight.claims.is_good and self._foresight.effects.is_good):
             return []
-        if self._effect.writes_in_rounds and self._effect.has_rounds(self._column.between(start, len(self._column))):
+        if self._effect.has_rounds(self._column.between(start, len(self._column))):
             return []
         return _parts(start, len(self._column)) if all_different(self._column.ids[start:]) else []
 

@@ -7,7 +7,7 @@ from typing import Any, LiteralString, NamedTuple
 from psycopg import sql
 
 from inbox.errors import StartupError
-from inbox.store.options import TableTarget, Tombstones
+from inbox.store.options import TableMode, TableTarget, Tombstones
 from inbox.store.postgres.connection import SinkConnection
 from inbox.store.tables.durability import losable
 
@@ -72,6 +72,10 @@ _RULES: LiteralString = """
 SELECT array_agg(r.ev_type::text) FROM pg_rewrite r WHERE r.ev_class = to_regclass(%s) AND r.ev_enabled <> 'D'
 """
 """PostgreSQL's letters for the command of a rule: 2 UPDATE, 3 INSERT, 4 DELETE."""
+
+
+MARKS = frozenset({"timestamptz", "timestamp", "date", "bool"})
+"""The types of a column in which `tombstones = "mark"` notes that, or when, a row was deleted."""
 
 
 class TypeName(NamedTuple):
@@ -172,9 +176,10 @@ def _column(row: tuple[Any, ...]) -> Column:
 
 
 def _problems(target: TableTarget, found: dict[str, Column], keys: list[frozenset[str]]) -> list[str]:
+    named = [*target.columns, *([target.deleted] if target.deleted else [])]
     problems = [
         f'the table "{target.name}" has no column "{name}"; it has {", ".join(found)}'
-        for name in target.columns
+        for name in named
         if name not in found
     ]
     problems += [
@@ -182,14 +187,34 @@ def _problems(target: TableTarget, found: dict[str, Column], keys: list[frozense
         for name in target.columns
         if name in found and found[name].computed
     ]
-    problems += [
-        f'column "{column.name}" of table "{target.name}" is NOT NULL without a default; give it a source'
-        for column in found.values()
-        if column.not_null and not column.filled and not column.computed and column.name not in target.columns
-    ]
+    if target.mode is not TableMode.UPDATE:
+        problems += [
+            f'column "{column.name}" of table "{target.name}" is NOT NULL without a default; give it a source'
+            for column in found.values()
+            if column.not_null and not column.filled and not column.computed and column.name not in named
+        ]
+    problems += _problems_of_mark(target, found)
     if target.key and frozenset(target.key) not in keys and set(target.key) <= set(found):
         problems.append(
             f'the table "{target.name}" has no unique index on ({", ".join(target.key)}), which mode '
             f'"{target.mode}" needs; create one, or correct [routes.table] key'
         )
     return problems
+
+
+def _problems_of_mark(target: TableTarget, found: dict[str, Column]) -> list[str]:
+    """Return the problems of the column in which a soft delete is noted."""
+    column = found.get(target.deleted or "")
+    if column is None:
+        return []
+    if column.is_domain or column.base.name not in MARKS or column.computed:
+        return [
+            f'column "{column.name}" of table "{target.name}" is {column.declared}, in which no deletion can be noted; '
+            "make it timestamptz, timestamp, date or boolean"
+        ]
+    if column.not_null and column.base.name != "bool":
+        return [
+            f'column "{column.name}" of table "{target.name}" is NOT NULL, and a row that is not deleted has no time '
+            "of deletion; drop NOT NULL"
+        ]
+    return []

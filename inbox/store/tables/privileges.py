@@ -103,14 +103,18 @@ def lacking_usage(connection: SinkConnection, schema: str, role: str, who: str =
 
 def _rights_of(target: TableTarget) -> Mapping[str, Sequence[str]]:
     """Return the columns on which each right is needed; DELETE is a right on the whole table."""
-    others = [name for name in target.columns if name not in target.key]
-    rights: dict[str, Sequence[str]] = {"INSERT": list(target.columns)}
+    mark = [target.deleted] if target.deleted else []
+    written = [*target.columns, *mark]
+    others = [name for name in written if name not in target.key]
+    rights: dict[str, Sequence[str]] = {} if target.mode is TableMode.UPDATE else {"INSERT": written}
     if target.mode is not TableMode.APPEND:
         # ON CONFLICT reads the columns that it compares.
-        rights["SELECT"] = list(target.key)
-    if target.mode in (TableMode.UPSERT, TableMode.NEWEST) and others:
+        rights["SELECT"] = [*target.key, *mark]
+    if target.mode is TableMode.UPDATE:
+        rights["UPDATE"] = others
+    elif (target.mode in (TableMode.UPSERT, TableMode.NEWEST) or mark) and others:
         # To read EXCLUDED.x needs SELECT on x, and `newest` reads the version of the existing row.
-        rights["SELECT"] = list(target.columns)
+        rights["SELECT"] = written
         rights["UPDATE"] = others
     if target.tombstones is Tombstones.DELETE:
         # Rows are locked in the order of the key before they are deleted: FOR UPDATE needs UPDATE on any

@@ -10,13 +10,15 @@ from typing import LiteralString, cast
 
 from psycopg import sql
 
-from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.options import TableMode, TableTarget
+from inbox.store.tables.changes.existing import LOCKED, change, same_row
+from inbox.store.tables.changes.marks import MARK, Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.expressions import as_stored, expression, strict
 from inbox.store.tables.parameters import Input
 from inbox.store.tables.shape import Shape
 
-_PLACE, _DEAD, _GONE, _LOCKED = (sql.Identifier(f"inbox {name}") for name in ("place", "dead", "gone", "locked"))
+_PLACE, _DEAD, _GONE = (sql.Identifier(f"inbox {name}") for name in ("place", "dead", "gone"))
 """Names with a space, to avoid those of the user's tables and columns."""
 
 _FAILING = sql.SQL("pg_catalog.left({}::pg_catalog.text, 0)::integer{}")
@@ -41,20 +43,24 @@ class Statements:
         shape: Shape,
         *,
         decodes: bool,
+        marks: Marks | None = None,
     ) -> None:
         self._shape = shape
+        self._marks = marks
         self._target = target
         self._columns = columns
         self._inputs = inputs
         self._decodes = decodes
         self._table = shape.table
-        self._names = [sql.Identifier(name) for name in target.columns]
+        self._written = [*target.columns, *([marks.column.name] if marks else [])]
+        self._names = [sql.Identifier(name) for name in self._written]
         self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
         folds = not (shape.refuses or self._conditions(target.key))
         self.write_each = self._insert(self._rows(), folds=folds)
         self.write = self._insert(self._guarded()) if folds or self._guards else self.write_each
         self.write_new = self._insert(self._rows(), new=True, folds=folds)
-        self.rounds = self._number_rounds() if shape.refuses and self._folds else None
+        self.always_in_rounds = shape.refuses and self._folds
+        self.rounds = self._number_rounds() if self.always_in_rounds or marks else None
         self.evaluate = self._evaluate()
         self.explain, self.meanings = self._explain()
         self.words = {
@@ -63,8 +69,8 @@ class Statements:
             if column.holds_times
         }
         """The message for a time that is one of PostgreSQL's words for the clock, by the row of `explain`."""
-        if target.tombstones is Tombstones.DELETE:
-            self.delete = self._delete()
+        if target.tombstones.removes:
+            self.remove = self._delete() if marks is None else self._mark(marks)
             self.write_after_deletes = self._insert(self._alive_after_deletes())
 
     def probe(self, column: Column, source: str) -> bytes:
@@ -82,8 +88,8 @@ class Statements:
         value = expression(column, source, decoded=self._decodes)
         if column.name in self._target.key or column.name == self._target.version:
             value = as_stored(column, value)
-        deletes = self._target.tombstones is Tombstones.DELETE
-        if column.name not in self._target.key or (column.not_null and not deletes):
+        removes = self._target.tombstones.removes
+        if column.name not in self._target.key or (column.not_null and not removes):
             return value
         failing = _FAILING.format(sql.SQL("e.place"), sql.SQL("::pg_catalog.text::{}").format(column.type.sql))
         return sql.SQL("coalesce({}, {})").format(value, failing)
@@ -98,6 +104,8 @@ class Statements:
             for column, source in self._columns
         ]
         values.append(sql.SQL("e.place AS {}").format(_PLACE))
+        if self._marks is not None:
+            values.append(sql.SQL("{} AS {}").format(self._marks.none, sql.Identifier(self._marks.column.name)))
         if dead:
             values.append(sql.SQL("e.dead AS {}").format(_DEAD))
         return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(values), self._events(dead=dead))
@@ -118,6 +126,8 @@ class Statements:
 
     def _insert(self, rows: sql.Composable, *, new: bool = False, folds: bool = True) -> bytes:
         """Return the INSERT; with `folds` it writes only a row's deciding event, otherwise several fail together."""
+        if self._target.mode is TableMode.UPDATE:
+            return self._update(rows, folds=folds)
         columns = sql.SQL(", ").join(self._names)
         statement = sql.SQL("INSERT INTO {} ({}) SELECT {}{} FROM ({}) AS r {} {}").format(
             self._table,
@@ -130,11 +140,20 @@ class Statements:
         )
         return _finished(statement)
 
+    def _update(self, rows: sql.Composable, *, folds: bool) -> bytes:
+        """Return the UPDATE; with `folds` only a row's last event decides, otherwise several fail together."""
+        changes = {name: sql.Identifier("s", name) for name in self._target.columns if name not in self._target.key}
+        only: sql.Composable = sql.SQL("true")
+        if self._marks is not None:
+            only = sql.SQL("NOT {}").format(self._marks.is_marked(sql.Identifier("t")))
+        order = self._order() if folds else None
+        return _finished(change(self._shape, self._target.key, rows, changes, order=order, only=only))
+
     @property
     def _folds(self) -> bool:
         """Return whether one statement cannot write two events of one row."""
         if self._target.mode is TableMode.INSERT:
-            return self._target.tombstones is Tombstones.DELETE
+            return self._target.tombstones.removes
         return self._target.mode is not TableMode.APPEND
 
     def _distinct(self) -> sql.Composable:
@@ -154,20 +173,22 @@ class Statements:
                 return sql.SQL("ORDER BY {}").format(_PLACE)
             case TableMode.INSERT:
                 return sql.SQL("ORDER BY {}, {}").format(self._keys, _PLACE)
-            case TableMode.UPSERT:
+            case TableMode.UPSERT | TableMode.UPDATE:
                 return sql.SQL("ORDER BY {}, {} DESC").format(self._keys, _PLACE)
             case TableMode.NEWEST:
                 return sql.SQL("ORDER BY {}, {} DESC NULLS LAST, {}").format(self._keys, self._version(), _PLACE)
 
     def _on_conflict(self) -> sql.Composable:
         mode = self._target.mode
-        others = [sql.Identifier(name) for name in self._target.columns if name not in self._target.key]
+        others = [sql.Identifier(name) for name in self._written if name not in self._target.key]
         if mode is TableMode.APPEND:
             return sql.SQL("")
-        if mode is TableMode.INSERT or not others:
+        if (mode is TableMode.INSERT and self._marks is None) or not others:
             return sql.SQL("ON CONFLICT ({}) DO NOTHING").format(self._keys)
         changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in others)
         update = sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(self._keys, changes)
+        if mode is TableMode.INSERT and self._marks is not None:
+            return update + sql.SQL(" WHERE ") + self._marks.is_marked(self._table)
         if mode is TableMode.UPSERT:
             return update
         # A missing version is older than any, and an equal one does not overwrite, as DISTINCT ON chose
@@ -182,10 +203,7 @@ class Statements:
 
     def _delete(self) -> bytes:
         """Return the DELETE, which locks in the order of the key, as `write`; a plain DELETE locks as it finds rows."""
-        same = sql.SQL(" AND ").join(
-            self._shape.comparing.equal(name, sql.Identifier("t", name), sql.Identifier("gone", name))
-            for name in self._target.key
-        )
+        same = same_row(self._shape, self._target.key, "gone")
         of_table = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in self._target.key)
         gone = sql.SQL("SELECT DISTINCT {} FROM ({}) AS s WHERE {} OPERATOR(pg_catalog.=) 1").format(
             self._keys, self._rows(dead=True), _DEAD
@@ -194,7 +212,21 @@ class Statements:
             "WITH {locked} AS MATERIALIZED (SELECT {of_table} FROM {table} AS t JOIN ({gone}) AS gone ON {same}"
             " ORDER BY {of_table} FOR UPDATE OF t) DELETE FROM {table} AS t USING {locked} AS gone WHERE {same}"
         )
-        return _finished(statement.format(of_table=of_table, table=self._table, gone=gone, same=same, locked=_LOCKED))
+        return _finished(statement.format(of_table=of_table, table=self._table, gone=gone, same=same, locked=LOCKED))
+
+    def _mark(self, marks: Marks) -> bytes:
+        """Return the statement that marks the rows of tombstones; no two of its events have one key."""
+        version = self._target.version
+        names = [*self._target.key, *([version] if version else [])]
+        values = [
+            sql.SQL("{} AS {}").format(self._value(column, source), sql.Identifier(column.name))
+            for column, source in self._columns
+            if column.name in names
+        ]
+        dead = sql.SQL("SELECT {}, {} AS {} FROM {} WHERE e.dead OPERATOR(pg_catalog.=) 1").format(
+            sql.SQL(", ").join(values), marks.of_event(), MARK, self._events(dead=True)
+        )
+        return _finished(marks.mark(self._shape, self._target.key, dead, version))
 
     def _alive_after_deletes(self) -> sql.Composable:
         """Return the rows that no later tombstone of their key removes."""

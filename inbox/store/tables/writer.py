@@ -16,11 +16,12 @@ import psycopg
 from inbox.documents import DocumentError, parse
 from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainError
 from inbox.events import Record
-from inbox.store.options import TableTarget, Tombstones
+from inbox.store.options import TableTarget
 from inbox.store.postgres import arrays
 from inbox.store.postgres.connection import SinkConnection
 from inbox.store.postgres.errors import in_our_words
 from inbox.store.tables.bounds import JsonInputs, require_bounded
+from inbox.store.tables.changes.marks import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.diagnosis import Found, Search
 from inbox.store.tables.expressions import is_whole_document, pointer_path
@@ -50,8 +51,9 @@ class TableWriter:
         """Compose the statements for a table of this shape; raise StartupError where it does not fit the route."""
         target = self._target
         sources = [(shape.columns[name], source) for name, source in target.columns.items()]
-        sent = _Sent(target, sources)
-        statements = Statements(target, sources, sent.inputs, shape, decodes=sent.decodes)
+        marks = Marks(shape.columns[target.deleted]) if target.deleted else None
+        sent = _Sent(target, sources, marks)
+        statements = Statements(target, sources, sent.inputs, shape, decodes=sent.decodes, marks=marks)
         _require_casts(connection, target, sources, statements, sent)
         texts = [
             (each, cannot_be(column, source))
@@ -108,7 +110,7 @@ class TableWriter:
             EventError: one of them cannot be written; the caller finds out which one.
             TryAgainError: the database is away.
         """
-        if new:
+        if new and not self.has_rounds(events):
             self.send(connection, events, new=True)
             return
         for run in self._runs(events):
@@ -126,7 +128,7 @@ class TableWriter:
         parameters, statements = self._sent.parameters(events), self._statements
         with connection.users_path():
             if self._sent.has_deletes(events):
-                connection.execute(statements.delete, parameters)
+                connection.execute(statements.remove, parameters)
                 connection.execute(statements.write_after_deletes, parameters)
             elif new:
                 connection.execute(statements.write_new, parameters)
@@ -137,10 +139,10 @@ class TableWriter:
     @property
     def writes_in_rounds(self) -> bool:
         """Return whether events of one row never share a statement."""
-        return self._statements.rounds is not None
+        return self._statements.always_in_rounds
 
     def has_rounds(self, events: TableEvents) -> bool:
-        """Return whether one statement with all events may pass over an event that the table would refuse."""
+        """Return whether events of one row may need more than one statement, which `send` does not find out."""
         return self._statements.rounds is not None and self._sent.has_deletes(events)
 
     def _runs(self, events: TableEvents) -> Iterator[TableEvents]:
@@ -164,12 +166,14 @@ class TableWriter:
         Where only the write shows whether the table refuses a row, each event is written: the
         second event of a row comes in a second statement.
         """
-        if self._statements.rounds is None or len(events.records) < 2:
+        statements, deletes = self._statements, self._sent.has_deletes(events)
+        needed = statements.always_in_rounds or (statements.rounds is not None and deletes)
+        if statements.rounds is None or not needed or len(events.records) < 2:
             yield None
             return
         rounds: dict[int, list[int]] = {}
         with connection.users_path():
-            numbered = connection.execute(self._statements.rounds, self._sent.parameters(events)).fetchall()
+            numbered = connection.execute(statements.rounds, self._sent.parameters(events)).fetchall()
         for place, number in numbered:
             rounds.setdefault(number, []).append(place)
         for number in sorted(rounds):
@@ -236,14 +240,15 @@ def _require_casts(
 class _Sent:
     """The inputs that go to the server with the events of one route."""
 
-    def __init__(self, target: TableTarget, sources: Sequence[tuple[Column, str]]) -> None:
+    def __init__(self, target: TableTarget, sources: Sequence[tuple[Column, str]], marks: Marks | None = None) -> None:
         self.decodes = any(source.startswith("/") for _, source in sources)
-        self.inputs = inputs_of(each for each in sources if not (self.decodes and is_whole_document(*each)))
+        beside = [each for each in sources if not (self.decodes and is_whole_document(*each))]
+        self.inputs = inputs_of([*beside, *(marks.sources if marks else [])])
         self.reads_json = self.decodes or any(
             source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
         )
         self._documents = JsonInputs(sources)
-        self._deletes = target.tombstones is Tombstones.DELETE
+        self._deletes = target.tombstones.removes
         self._key_pointers = [
             source for column, source in sources if column.name in target.key and source.startswith("/")
         ]

@@ -40,6 +40,9 @@ CREATE TABLE shop.deleted (id int PRIMARY KEY, amount int);
 CREATE TABLE shop.logged (id int, secret text);
 CREATE FUNCTION shop.log() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS
     'BEGIN INSERT INTO shop.logged (id) VALUES (NEW.id); RETURN NEW; END';
+CREATE TABLE shop.updated (id int PRIMARY KEY, amount int, note text);
+INSERT INTO shop.updated VALUES (1, 1, 'kept');
+CREATE TABLE shop.marked (id int PRIMARY KEY, amount int, at int, deleted_at timestamptz, secret text);
 CREATE TRIGGER logged AFTER INSERT ON shop.inserted FOR EACH ROW EXECUTE FUNCTION shop.log();
 INSERT INTO shop.parents VALUES (1);
 """
@@ -56,6 +59,32 @@ TARGETS = {
     ),
     "delete": TableTarget(
         name="shop.deleted", mode=TableMode.UPSERT, columns=COLUMNS, key=("id",), tombstones=Tombstones.DELETE
+    ),
+    "update": TableTarget(name="shop.updated", mode=TableMode.UPDATE, columns=COLUMNS, key=("id",)),
+    "mark": TableTarget(
+        name="shop.marked",
+        mode=TableMode.UPSERT,
+        columns=COLUMNS,
+        key=("id",),
+        tombstones=Tombstones.MARK,
+        deleted="deleted_at",
+    ),
+    "mark-inserted": TableTarget(
+        name="shop.marked",
+        mode=TableMode.INSERT,
+        columns=COLUMNS,
+        key=("id",),
+        tombstones=Tombstones.MARK,
+        deleted="deleted_at",
+    ),
+    "mark-newest": TableTarget(
+        name="shop.marked",
+        mode=TableMode.NEWEST,
+        columns={**COLUMNS, "at": "/at"},
+        key=("id",),
+        version="at",
+        tombstones=Tombstones.MARK,
+        deleted="deleted_at",
     ),
     "delete-keys": TableTarget(
         name="shop.parents", mode=TableMode.INSERT, columns={"id": "/id"}, key=("id",), tombstones=Tombstones.DELETE
@@ -102,7 +131,7 @@ def write(connection: SinkConnection, target: TableTarget) -> None:
     writer = TableWriter(connection, target)
     value = json.dumps(EVENT).encode()
     events = [record(0, key=b"1", value=value), record(1, key=b"1", value=value)]
-    if target.tombstones is Tombstones.DELETE:
+    if target.tombstones.removes:
         events.append(record(2, key=b"1", value=None))
     for event in events:
         writer.write(connection, TableEvents([uuid4().bytes], [None], [event]))
@@ -209,7 +238,8 @@ def configuration(sink: Sink, role: str) -> str:
 def route(sink: Sink, name: str, target: TableTarget) -> str:
     more = [f"key = {json.dumps(target.key)}"] if target.key else []
     more += [f'version = "{target.version}"'] if target.version else []
-    more += [f'tombstones = "{target.tombstones if target.tombstones is Tombstones.DELETE else "ignore"}"']
+    more += [f'deleted = "{target.deleted}"'] if target.deleted else []
+    more += [f'tombstones = "{target.tombstones if target.tombstones.removes else "ignore"}"']
     columns = "\n".join(f'{column} = "{source}"' for column, source in target.columns.items())
     return ROUTE.format(
         route=name, topic=sink.topic, table=target.name, mode=target.mode, more="\n".join(more), columns=columns

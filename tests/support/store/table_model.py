@@ -5,7 +5,7 @@ to hold, and neither is derived from the other by the code under test.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -163,27 +163,48 @@ def events(*, tombstones: bool = False) -> st.SearchStrategy[OneEvent]:
 
 
 class Model:
-    """A model of the table: a list of rows for `append`, and rows by key for the other modes."""
+    """A model of the table: a list of rows for `append`, and rows by key for the other modes.
 
-    def __init__(self, mode: TableMode) -> None:
+    `marked` has the keys of the rows that are softly deleted, with `marks`.
+    """
+
+    def __init__(self, mode: TableMode, *, marks: bool = False, there: Iterable[dict[str, Any]] = ()) -> None:
         self._mode = mode
+        self._marks = marks
         self._all: list[dict[str, Any]] = []
-        self._by_key: dict[int, dict[str, Any]] = {}
+        self._by_key: dict[int, dict[str, Any]] = {row["id"]: row for row in there}
+        self.marked: set[int] = set()
 
     def apply(self, batch: Sequence[OneEvent]) -> None:
         for event in batch:
             if event.leaves is None:
-                self._by_key.pop(event.key, None)
+                self._remove(event.key)
             elif self._mode is TableMode.APPEND:
                 self._all.append(event.row())
-            elif (there := self._by_key.get(event.key)) is None or self._overwrites(event.row(), there):
-                self._by_key[event.key] = event.row()
+            else:
+                self._write(event.key, event.row())
+
+    def _remove(self, key: int) -> None:
+        if self._marks and key in self._by_key:
+            self.marked.add(key)
+        elif not self._marks:
+            self._by_key.pop(key, None)
+
+    def _write(self, key: int, row: dict[str, Any]) -> None:
+        there = self._by_key.get(key)
+        if there is not None and key in self.marked and self._mode is not TableMode.NEWEST:
+            there = None  # a marked row counts as deleted
+        if self._mode is TableMode.UPDATE and there is None:
+            return
+        if there is None or self._overwrites(row, there):
+            self._by_key[key] = row
+            self.marked.discard(key)
 
     def _overwrites(self, row: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
         if self._mode is TableMode.NEWEST:
             new, old = row["version"], there["version"]
             return new is not None and (old is None or new > old)
-        return self._mode is TableMode.UPSERT
+        return self._mode in (TableMode.UPSERT, TableMode.UPDATE)
 
     def rows(self) -> list[dict[str, Any]]:
         return self._all if self._mode is TableMode.APPEND else [self._by_key[key] for key in sorted(self._by_key)]

@@ -112,7 +112,7 @@ def test_a_topic_that_was_once_compacted_is_one_that_a_route_reads(refuse: Refus
     ("old", "new", "place", "said"),
     [
         ('mode = "upsert"', 'mode = "upsrt"', "mode", "did you mean upsert?"),
-        ('mode = "upsert"', "", "mode", "missing; expected append, insert, upsert, newest"),
+        ('mode = "upsert"', "", "mode", "missing; expected append, insert, upsert, newest, update"),
         ('name = "public.orders"', "", "name", "missing"),
         ('name = "public.orders"', 'name = "a.b.c"', "name", 'expected "table" or "schema.table"'),
         ('name = "public.orders"', "name = '\"Orders\"'", "name", "no quotes"),
@@ -136,6 +136,22 @@ def test_a_topic_that_was_once_compacted_is_one_that_a_route_reads(refuse: Refus
             'mode = "append"\ntombstones = "delete"',
             "tombstones",
             "no key to delete by",
+        ),
+        ('mode = "upsert"', 'mode = "upsert"\ntombstones = "mark"', "deleted", 'missing; tombstones = "mark"'),
+        ('mode = "upsert"', 'mode = "upsert"\ndeleted = "gone"', "deleted", 'only with tombstones = "mark"'),
+        (
+            'mode = "upsert"',
+            'mode = "upsert"\ntombstones = "mark"\ndeleted = "amount"',
+            "deleted",
+            "written by the sink alone",
+        ),
+        ('mode = "upsert"\nkey = ["order_id"]', 'mode = "append"\ntombstones = "mark"', "tombstones", "no key"),
+        ('mode = "upsert"\nkey = ["order_id"]', 'mode = "update"', "key", 'missing; mode "update" finds a row'),
+        (
+            'mode = "upsert"\nkey = ["order_id"]',
+            'mode = "update"\nkey = ["order_id", "amount"]',
+            "columns",
+            "changes the columns outside the key",
         ),
         ('"/amount"', '"$ofset"', "columns.amount", "did you mean $offset?"),
         ('"/amount"', '"$header:"', "columns.amount", "$header:NAME"),
@@ -246,7 +262,7 @@ def test_a_tombstone_whose_id_is_its_key_would_be_the_event_that_wrote_its_row(
     )
 
 
-@pytest.mark.parametrize("mode", ['mode = "upsert"', 'mode = "newest"\nversion = "amount"'])
+@pytest.mark.parametrize("mode", ['mode = "upsert"', 'mode = "newest"\nversion = "amount"', 'mode = "update"'])
 def test_a_row_by_the_key_is_never_overwritten_where_the_id_is_the_key(
     refuse: Refuse, load: Load, small: str, table_route: str, mode: str
 ) -> None:

@@ -18,7 +18,8 @@ from inbox.store.tables.writer import TableWriter
 from tests.support.store.table_model import COLUMNS, Model, OneEvent, events
 
 MODES = list(TableMode)
-KEYED = [TableMode.INSERT, TableMode.UPSERT]
+KEYED = [TableMode.INSERT, TableMode.UPSERT, TableMode.UPDATE]
+MARKED = [*KEYED, TableMode.NEWEST]
 
 # Each example writes in a transaction of its own that is rolled back.
 one_table = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -33,12 +34,13 @@ def table_(connection: SinkConnection) -> SinkConnection:
     """The connection to a database with the model's table in it."""
     connection.execute("SET timezone = 'Asia/Kathmandu'")
     columns = ", ".join(f'"{name}" {kind}' for name, (kind, _) in COLUMNS.items())
-    connection.execute(f"CREATE TABLE keyed ({columns}, PRIMARY KEY (id))".encode())
+    marks = "deleted_at timestamptz, gone boolean NOT NULL DEFAULT false"
+    connection.execute(f"CREATE TABLE keyed ({columns}, {marks}, PRIMARY KEY (id))".encode())
     connection.execute(f"CREATE TABLE appended (place bigint GENERATED ALWAYS AS IDENTITY, {columns})".encode())
     return connection
 
 
-def target(mode: TableMode, tombstones: Tombstones = Tombstones.ERROR) -> TableTarget:
+def target(mode: TableMode, tombstones: Tombstones = Tombstones.ERROR, deleted: str | None = None) -> TableTarget:
     return TableTarget(
         name="public.appended" if mode is TableMode.APPEND else "public.keyed",
         mode=mode,
@@ -46,7 +48,16 @@ def target(mode: TableMode, tombstones: Tombstones = Tombstones.ERROR) -> TableT
         key=() if mode is TableMode.APPEND else ("id",),
         version="version" if mode is TableMode.NEWEST else None,
         tombstones=tombstones,
+        deleted=deleted,
     )
+
+
+def rows_there(connection: SinkConnection, mode: TableMode) -> list[dict[str, Any]]:
+    """Insert two rows for a mode that inserts none, and return them."""
+    if mode is not TableMode.UPDATE:
+        return []
+    connection.execute("INSERT INTO keyed (id, version) VALUES (1, 1), (2, 2)")
+    return [{**dict.fromkeys(COLUMNS), "id": number, "version": number} for number in (1, 2)]
 
 
 def _events(batch: Sequence[OneEvent]) -> TableEvents:
@@ -88,10 +99,7 @@ def rows_of(connection: SinkConnection, mode: TableMode) -> list[dict[str, Any]]
     return [{**row, "doc": None if row["doc"] is None else json.loads(row["doc"])} for row in rows]
 
 
-def assert_same(connection: SinkConnection, mode: TableMode, written: Sequence[Sequence[OneEvent]]) -> None:
-    model = Model(mode)
-    for batch in written:
-        model.apply(batch)
+def assert_same(connection: SinkConnection, mode: TableMode, model: Model) -> None:
     found = [{name: exactly(value) for name, value in row.items()} for row in rows_of(connection, mode)]
     assert found == [{name: exactly(value) for name, value in row.items()} for row in model.rows()]
 
@@ -105,9 +113,11 @@ def test_a_table_is_what_the_model_says(table: SinkConnection, mode: TableMode, 
     @given(batches())
     def check(written: list[list[OneEvent]]) -> None:
         with table.transaction(force_rollback=True):
+            model = Model(mode, there=rows_there(table, mode))
             for batch in written:
                 way(table, writer, batch)
-            assert_same(table, mode, written)
+                model.apply(batch)
+            assert_same(table, mode, model)
 
     check()
 
@@ -121,9 +131,34 @@ def test_tombstones_delete_in_every_position(table: SinkConnection, mode: TableM
     @given(batches(tombstones=True))
     def check(written: list[list[OneEvent]]) -> None:
         with table.transaction(force_rollback=True):
+            model = Model(mode, there=rows_there(table, mode))
             for batch in written:
                 way(table, writer, batch)
-            assert_same(table, mode, written)
+                model.apply(batch)
+            assert_same(table, mode, model)
+
+    check()
+
+
+@pytest.mark.parametrize(("deleted", "marked"), [("deleted_at", "deleted_at IS NOT NULL"), ("gone", "gone")])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MARKED)
+def test_tombstones_mark_in_every_position(
+    table: SinkConnection, mode: TableMode, way: Write, deleted: str, marked: str
+) -> None:
+    writer = TableWriter(table, target(mode, Tombstones.MARK, deleted))
+
+    @one_table
+    @given(batches(tombstones=True))
+    def check(written: list[list[OneEvent]]) -> None:
+        with table.transaction(force_rollback=True):
+            model = Model(mode, marks=True, there=rows_there(table, mode))
+            for batch in written:
+                way(table, writer, batch)
+                model.apply(batch)
+            assert_same(table, mode, model)
+            found = table.execute(f"SELECT id FROM keyed WHERE {marked}".encode())  # noqa: S608
+            assert {row[0] for row in found} == model.marked
 
     check()
 
@@ -136,10 +171,12 @@ def test_how_events_are_cut_into_batches_means_nothing(table: SinkConnection, mo
     @given(st.lists(events(), max_size=12), st.integers(1, 12))
     def check(written: list[OneEvent], size: int) -> None:
         with table.transaction(force_rollback=True):
+            rows_there(table, mode)
             for start in range(0, len(written), size):
                 write(table, writer, written[start : start + size])
             found = rows_of(table, mode)
         with table.transaction(force_rollback=True):
+            rows_there(table, mode)
             for event in written:
                 write(table, writer, [event])
             assert rows_of(table, mode) == found

@@ -1,0 +1,1 @@
+"""The statements that change existing rows of the user's table: updates and soft deletes."""

@@ -1,0 +1,74 @@
+"""Statements that change rows which are there, and never insert any.
+
+They lock in the order of the key, as an INSERT does, so that two workers lock rows in one order. A
+plain UPDATE locks rows as it finds them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import LiteralString
+
+from psycopg import sql
+
+from inbox.store.tables.shape import Shape
+
+LOCKED, ROWS = sql.Identifier("inbox locked"), sql.Identifier("inbox rows")
+
+_CHANGE: LiteralString = """
+WITH {all} AS MATERIALIZED ({rows}), {locked} AS MATERIALIZED (
+    SELECT s.* FROM {table} AS t JOIN (SELECT {distinct}* FROM {all} {order}) AS s ON {same} AND ({only})
+    ORDER BY {of_table} FOR UPDATE OF t
+)
+UPDATE {table} AS t SET {changes} FROM {locked} AS s WHERE {same} AND ({only}) AND ({once})
+"""
+
+_ONCE: LiteralString = """
+(SELECT true FROM (
+    SELECT true FROM {rows} GROUP BY {keys} HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1 LIMIT 1
+) AS twice CROSS JOIN pg_catalog.generate_series(1, 2)) IS NULL
+"""
+"""A condition that fails with 21000, as ON CONFLICT does, if a row comes twice; UPDATE would take either."""
+
+
+def change(
+    shape: Shape,
+    key: Sequence[str],
+    rows: sql.Composable,
+    changes: Mapping[str, sql.Composable],
+    *,
+    order: sql.Composable | None,
+    only: sql.Composable,
+) -> sql.Composable:
+    """Return an UPDATE of the rows `t` of the table that have the key of one of the `rows`, called `s`.
+
+    Args:
+        shape: the table.
+        key: its columns by which a row is found.
+        rows: a query for the rows of a batch, with a value for each column of the key.
+        changes: the new value by column.
+        order: the ORDER BY with which the first of the rows with one key decides; without it they
+            fail together.
+        only: a condition on `t` and `s`.
+    """
+    keys = sql.SQL(", ").join(map(sql.Identifier, key))
+    return sql.SQL(_CHANGE).format(
+        all=ROWS,
+        rows=rows,
+        locked=LOCKED,
+        table=shape.table,
+        distinct=sql.SQL("") if order is None else sql.SQL("DISTINCT ON ({}) ").format(keys),
+        order=sql.SQL("") if order is None else order,
+        same=same_row(shape, key, "s"),
+        only=only,
+        of_table=sql.SQL(", ").join(sql.Identifier("t", name) for name in key),
+        changes=sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in changes.items()
+        ),
+        once=sql.SQL("true") if order is not None else sql.SQL(_ONCE).format(rows=ROWS, keys=keys),
+    )
+
+
+def same_row(shape: Shape, key: Sequence[str], other: str) -> sql.Composable:
+    """Return the condition that the table's row `t` and the row `other` have the same key."""
+    return sql.SQL(" AND ").join(
+        shape.comparing.equal(name, sql.Identifier("t", name), sql.Identifier(other, name)) for name in key
+    )
