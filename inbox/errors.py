@@ -158,3 +158,20 @@ def error_text(error: BaseException) -> str:
         return text or type(error).__name__
     # The 0 of a SystemExit says nothing without the class name.
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def forget_frames(error: BaseException) -> None:
+    """Release the frames in which an error, its causes and its context were raised, with all that they hold.
+
+    A kept error would hold the events of its batch until the garbage collector comes round: a frame
+    refers to its callers, and one of these to the error.
+    """
+    links: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while links:
+        link = links.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        link.__traceback__ = None
+        links += [link.__cause__, link.__context__, *(link.exceptions if isinstance(link, BaseExceptionGroup) else ())]

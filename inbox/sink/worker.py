@@ -20,6 +20,7 @@ from inbox.errors import (
     UnprovenError,
     UnreadableError,
     error_text,
+    forget_frames,
 )
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
@@ -291,6 +292,7 @@ class Worker:
         elif isinstance(outcome.job, Settle):
             kept = outcome.job.batch.without(self._not_mine(outcome.job.batch))
             self._retry = Settle(kept, doubtful=True) if kept else None
+        forget_frames(error)
 
     def _still_unproven(self) -> bool:
         """Return whether failed events are still to be judged beside events that came meanwhile."""

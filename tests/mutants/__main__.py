@@ -3,11 +3,13 @@
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from inbox.dev.backends import Servers, servers
@@ -16,6 +18,7 @@ from tests.mutants.list import MUTANTS, Mutant
 ROOT = Path(__file__).parents[2]
 TESTS_FAILED = 1
 TIMEOUT_SECONDS = 240
+KILLED, SURVIVED, HUNG = "killed", "SURVIVED", "HUNG"
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "build", "dist")
 
 
@@ -33,39 +36,50 @@ class Copy:
             "INBOX_TEST_DATABASE": running.database_url,
         }
 
-    def test(self, tests: Iterable[str]) -> int:
-        """pytest's exit code."""
+    def test(self, tests: Iterable[str], *, within: float = TIMEOUT_SECONDS) -> int | None:
+        """Return pytest's exit code, or None if it had to be ended with all that it started."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "90", *tests]
-        return subprocess.run(
-            command, cwd=self._root, env=self._environment, timeout=TIMEOUT_SECONDS, capture_output=True, check=False
-        ).returncode
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(command, cwd=self._root, env=self._environment, start_new_session=True, **streams)
+        try:
+            return process.wait(within)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
-    def kills(self, mutant: Mutant) -> bool:
+    def result(self, mutant: Mutant) -> str:
+        """Return whether a test failed for the mutant, none did, or the tests did not end."""
         file = self._root / mutant.path
         whole = file.read_text()
         file.write_text(whole.replace(mutant.original, mutant.mutated))
         try:
-            return self.test(mutant.killed_by) == TESTS_FAILED
+            code = self.test(mutant.killed_by)
+            return HUNG if code is None else KILLED if code == TESTS_FAILED else SURVIVED
         finally:
             file.write_text(whole)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="only the mutants whose name contains this")
-    chosen = [mutant for mutant in MUTANTS if parser.parse_args().only in mutant.name]
+    parser.add_argument("--only", default=[""], nargs="+", help="only the mutants whose name contains one of these")
+    given = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if any(part in mutant.name for part in given.only)]
     survivors = []
     with servers(progress=print) as running, tempfile.TemporaryDirectory() as directory:
         copy = Copy(Path(directory) / "project", running)
-        if copy.test(dict.fromkeys(test for mutant in chosen for test in mutant.killed_by)) != 0:
+        tests = dict.fromkeys(test for mutant in chosen for test in mutant.killed_by)
+        if copy.test(tests, within=TIMEOUT_SECONDS * len(tests)) != 0:
             print("the tests fail without any mutant")
             return 1
         for mutant in chosen:
             began = time.monotonic()
-            killed = copy.kills(mutant)
-            survivors += [] if killed else [mutant.name]
+            result = copy.result(mutant)
+            survivors += [] if result is KILLED else [mutant.name]
             test = mutant.killed_by[0].rpartition("::")[2]
-            print(f"{'killed' if killed else 'SURVIVED':9}{mutant.name}: {test} ({time.monotonic() - began:.0f} s)")
+            print(f"{result:9}{mutant.name}: {test} ({time.monotonic() - began:.0f} s)")
             sys.stdout.flush()
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants killed")
     return 1 if survivors else 0

@@ -27,6 +27,7 @@ INTAKE = "tests/unit/sink/test_accumulator.py"
 UNREADABLE = "tests/integration/sink/test_unreadable.py"
 MISTAKES = "tests/integration/sink/test_handler_mistakes.py"
 CONNECT_JSON = "tests/unit/reading/formats/test_connect_json.py"
+RELEASED = "tests/integration/sink/settle/test_released.py"
 DURABILITY = "tests/integration/cli/test_durability.py"
 
 RELAY = "tests/integration/relay/test_relay.py"
@@ -428,8 +429,8 @@ MUTANTS = [
     Mutant(
         "effects of a failed part stay",
         "inbox/sink/settle/slow_path.py",
-        "            self._do.transaction.undo_step()\n            part.failure = failed\n",
-        "            part.failure = failed\n",
+        "            self._do.transaction.undo_step()\n            part.stood, part.failure",
+        "            part.stood, part.failure",
         (f"{HANDLERS}::test_event_error_parks_at_once_and_takes_the_effect_back",),
     ),
     Mutant(
@@ -947,5 +948,26 @@ MUTANTS = [
         "[*problems, *losable(connection, table)]",
         "[*problems]",
         (f"{DURABILITY}::test_a_table_that_may_lose_what_was_committed_is_refused_at_the_start_and_by_check",),
+    ),
+    Mutant(
+        "an error keeps the frames that raised it",
+        "inbox/errors.py",
+        "        link.__traceback__ = None\n",
+        "",
+        (f"{RELEASED}::test_events_that_a_handler_refuses_hold_no_batch",),
+    ),
+    Mutant(
+        "a dead letter holds its batch",
+        "inbox/sink/settle/settler.py",
+        "                forget_frames(letter.error)\n",
+        "                pass\n",
+        (f"{RELEASED}::test_events_that_a_handler_refuses_hold_no_batch",),
+    ),
+    Mutant(
+        "each try of an outage holds its batch",
+        "inbox/sink/worker.py",
+        "        forget_frames(error)\n",
+        "",
+        (f"{RELEASED}::test_an_outage_holds_no_batch",),
     ),
 ]

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inbox.errors import Guess, InboxError, Refusal, TryAgainError, UnprovenError
+from inbox.errors import Guess, InboxError, Refusal, TryAgainError, UnprovenError, forget_frames
 from inbox.events import Record, address_of
 from inbox.sink.batch import Column
 from inbox.sink.settle.blame import HANDFUL, Blame, Circumstances, Probe, blame
@@ -110,6 +110,12 @@ class Doubts:
         """
         for place in sorted(self._pending):
             self._weigh(self._pending[place], alike=self._without_partition)
+        self._pending.clear()
+
+    def abandon(self) -> None:
+        """Forget the failures of a batch that is rolled back."""
+        for doubt in self._pending.values():
+            forget_frames(doubt.error)
         self._pending.clear()
 
     def _weigh(self, doubt: _Doubt, *, alike: int) -> None:

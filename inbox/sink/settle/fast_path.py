@@ -9,7 +9,7 @@ behind it are sent again.
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from inbox.errors import InboxError
+from inbox.errors import InboxError, forget_frames
 from inbox.failpoints import Failpoint, reach
 from inbox.sink.batch import Column
 from inbox.sink.settle.claims import claims_of
@@ -37,6 +37,16 @@ def settle_column(
         HaltError: an event fails and order = "halt".
     """
     settling = RouteSettling(do, route, column, held)
+    try:
+        return _settled(settling, do, route, column, under_way)
+    except BaseException:
+        settling.abandon()
+        raise
+
+
+def _settled(
+    settling: RouteSettling, do: Attempts, route: BoundRoute, column: Column, under_way: Callable[[], None]
+) -> RouteResult:
     if not isinstance(route.effect, TableEffect):
         under_way()
         return settling.run()
@@ -139,6 +149,7 @@ class _Flights:
                 raise
             # A deferred check may fail for any part, and a later part may fix it: the parts succeed only
             # together.
+            forget_frames(failure)
             stand, error = 0 if transaction.defers else transaction.marks_reached(), failure
         if any(map(found_any, asked[:stand])):
             stand, error = 0, ClaimedBeforeError("an older generation has its claim")

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from inbox.errors import HaltError, OrderHaltError, SmallerBatchError, TryAgainError
+from inbox.errors import HaltError, OrderHaltError, SmallerBatchError, TryAgainError, forget_frames
 from inbox.events import Settlement, TopicPartition
 from inbox.failpoints import Failpoint, reach
 from inbox.failure_policy import FailureLimits, Order
@@ -286,11 +286,12 @@ class Settler:
             rolled back then, and the batch must be settled again.
         """
         confirm = self._witness.ask(batch)
+        letters: list[DeadLetter] = []
         self._transaction.begin()
         try:
             # 1 and 2: claim and apply.
             results = {route.name: self._settle_route(route, batch, under_way) for route in self._routes}
-            letters = [letter for result in results.values() for letter in result.letters]
+            letters += [letter for result in results.values() for letter in result.letters]
             # 3: park.
             too_many = self._park(letters)
             self._suspects.forget_settled(self._connection, batch)
@@ -310,6 +311,10 @@ class Settler:
         except BaseException:
             self._transaction.rollback()
             raise
+        finally:
+            # Their texts are written, and their frames hold the whole batch.
+            for letter in letters:
+                forget_frames(letter.error)
         # Only what is committed is remembered and counted.
         SAME_ID_OTHER_PAYLOAD.inc(other_payloads)
         if self._limits.order is Order.KEY:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from inbox.errors import EventError, InboxError, SmallerBatchError
+from inbox.errors import EventError, InboxError, SmallerBatchError, forget_frames
 from inbox.failpoints import Failpoint, reach
 from inbox.failure_policy import SameId, Verdict, after_failure, pause_before_attempt
 from inbox.sink.batch import Column
@@ -66,8 +66,10 @@ class _Part:
     """The indexes of events that failed by themselves."""
     foreseen: list[int] = field(default_factory=list)
     """The indexes of events that were refused before the events before them were tried."""
+    stood: bool = True
+    """False if the part was tried as a whole and failed."""
     failure: AttemptFailed | None = None
-    """The failure of the part as a whole, if it was tried and failed."""
+    """That failure, until the events at fault are searched: its frames hold the whole batch."""
 
 
 class RouteSettling:
@@ -111,6 +113,12 @@ class RouteSettling:
             start = self.settle_from(start)
         return self.end()
 
+    def abandon(self) -> None:
+        """Let go of what the errors of a batch that is rolled back hold."""
+        self._doubts.abandon()
+        for error in self._aside.refused.values():
+            forget_frames(error)
+
     def applied(self, places: range) -> None:
         """Record that the fast path applied these events."""
         if places:
@@ -133,7 +141,7 @@ class RouteSettling:
     def settle_from(self, start: int) -> int:
         """Settle the next part; return the index behind it."""
         places = range(start, min(start + LARGEST_PART, len(self._column)))
-        self._foresight.learned(well=self._settle(places).failure is None)
+        self._foresight.learned(well=self._settle(places).stood)
         return places.stop
 
     def settle_failed(self, places: range) -> int:
@@ -197,11 +205,11 @@ class RouteSettling:
             self._check(self._do.transaction.check_deferred)
         except AttemptFailed as failed:
             self._do.transaction.undo_step()
-            part.failure = failed
+            part.stood, part.failure = False, failed.with_traceback(None)
         else:
             if part.new:
                 self._doubts.passed(part.new)
-        return part.failure is None
+        return part.stood
 
     def _apply(self, places: Sequence[int]) -> None:
         if not places:
@@ -264,8 +272,9 @@ class RouteSettling:
 
     def _narrow(self, isolation: Isolation, part: _Part) -> None:
         """Begin with what is known: where the part failed, or which events are certain to fail."""
-        if part.failure is not None and (part.failure.at is not None or len(part.new) == 1):
-            self._blame(isolation, part, part.failure)
+        failure, part.failure = part.failure, None
+        if failure is not None and (failure.at is not None or len(part.new) == 1):
+            self._blame(isolation, part, failure)
             return
         if self._doubts.tries_apart:
             isolation.alone(range(len(part.new)))

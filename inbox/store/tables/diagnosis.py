@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from inbox.errors import EventError, Guess, InboxError
+from inbox.errors import EventError, Guess, InboxError, forget_frames
 from inbox.events import Record
 from inbox.store.postgres.connection import SinkConnection
 from inbox.store.postgres.errors import in_our_words
@@ -127,6 +127,7 @@ class Search:
                     rows.append(row)  # noqa: PERF402 - what came before the failure is kept
         except EventError as error:
             connection.execute(f"ROLLBACK TO look; {connection.to_users_path}".encode(), prepare=False)
+            forget_frames(error)
             return rows, error
         return rows, None
 
