@@ -46,11 +46,13 @@ format: $(STAMP) ## let ruff correct what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The formats with a registry: the image has them, and the tests use them.
+FORMATS := --extra avro --extra json-schema --extra protobuf
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header
 
 lock: ## write the requirements locks (needs uv)
-	$(COMPILE) --extra dev --group dev --output-file requirements.lock pyproject.toml requirements.build.in
-	$(COMPILE) --constraint requirements.lock --output-file requirements.run.lock pyproject.toml
+	$(COMPILE) --extra dev $(FORMATS) --group dev --output-file requirements.lock pyproject.toml requirements.build.in
+	$(COMPILE) $(FORMATS) --constraint requirements.lock --output-file requirements.run.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --output-file requirements.build.lock requirements.build.in
 	$(COMPILE) --group docs --constraint requirements.lock --output-file docs/site/requirements.lock pyproject.toml
 	$(COMPILE) --output-file tests/benchmarks/peers.lock tests/benchmarks/peers.in

@@ -1,0 +1,1 @@
+"""The schema registry: schemas by their ids, through confluent-kafka's client."""

@@ -1,0 +1,207 @@
+"""Fetch schemas from a registry without holding up the thread that polls.
+
+A fetch runs on a thread of its own, and only its beginning is waited for: the sink stays a member of
+its group however slow the registry is. While the registry is away, a caller learns that immediately,
+and the next fetch waits a moment.
+"""
+
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from inbox.backoff import backoff
+from inbox.errors import EventError, StartupError, TryAgainError
+from inbox.kafka.registry.client import RegistryAnswers, UnknownSchemaError
+from inbox.kafka.registry.options import RegistryOptions
+from inbox.reading.schemas import SchemaId, SchemaKind, WrittenSchema
+
+PATIENCE_SECONDS = 60.0
+"""For how long an unknown id is asked for again, because registries replicate."""
+
+_WAIT_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 3.0
+_ASK_UNKNOWN_SECONDS = 1.0
+_ASK_MISSING_SECONDS = 30.0
+_MOST_SCHEMAS = 2000
+_MOST_UNKNOWN = 10_000
+
+_Key = tuple[SchemaId, SchemaKind]
+
+
+class _Fetch:
+    """A fetch on a daemon thread, which does not keep the process alive."""
+
+    def __init__(self, fetch: Callable[[], WrittenSchema]) -> None:
+        self._fetch = fetch
+        self._done = threading.Event()
+        self._schema: WrittenSchema | None = None
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name="inbox-registry", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._schema = self._fetch()
+        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
+            self._error = error
+        self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether the fetch is done, after at most this time."""
+        return self._done.wait(seconds)
+
+    def result(self) -> WrittenSchema:
+        """Return the schema, or raise what the fetch raised."""
+        if self._error is not None:
+            raise self._error
+        if self._schema is None:
+            raise AssertionError("the fetch is not done")
+        return self._schema
+
+
+@dataclass(slots=True)
+class _Unknown:
+    """An id that the registry does not know: since when, and when it is asked for again."""
+
+    since: float
+    ask_at: float
+
+
+class SchemaRegistry:
+    """The schemas of a registry, for one thread. It implements `inbox.reading.schemas.Schemas`.
+
+    Args:
+        patience_seconds: for how long an unknown id is an outage; then the event is at fault.
+    """
+
+    def __init__(
+        self,
+        answers: RegistryAnswers,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        wait_seconds: float = _WAIT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._answers = answers
+        self._patience_seconds = patience_seconds
+        self._wait_seconds = wait_seconds
+        self._clock = clock
+        self._known: OrderedDict[_Key, WrittenSchema] = OrderedDict()
+        self._digests: OrderedDict[_Key, int] = OrderedDict()
+        self._pending: dict[_Key, _Fetch] = {}
+        self._unknown: OrderedDict[SchemaId, _Unknown] = OrderedDict()
+        self._failures = 0
+        self._away_until = 0.0
+        self._away: TryAgainError | None = None
+
+    def schema(self, schema_id: SchemaId, kind: SchemaKind) -> WrittenSchema:
+        """Return the schema, as `Schemas` says."""
+        key = schema_id, kind
+        if (found := self._known.get(key)) is not None:
+            self._known.move_to_end(key)
+            return found
+        now = self._clock()
+        self._require_worth_asking(schema_id, now)
+        fetch = self._pending.get(key)
+        is_new = fetch is None
+        if fetch is None:
+            fetch = self._pending[key] = _Fetch(lambda: self._answers.schema(schema_id, kind))
+        if not fetch.wait(self._wait_seconds if is_new else 0.01):
+            raise _outage(f"{self._answers.name} has not answered yet; schemas that are known work meanwhile", "slow")
+        del self._pending[key]
+        return self._learned(key, fetch)
+
+    def _require_worth_asking(self, schema_id: SchemaId, now: float) -> None:
+        if self._away is not None and now < self._away_until:
+            raise _again(self._away)
+        unknown = self._unknown.get(schema_id)
+        if unknown is not None and now < unknown.ask_at:
+            raise self._unknown_error(schema_id, unknown, now)
+
+    def _learned(self, key: _Key, fetch: _Fetch) -> WrittenSchema:
+        try:
+            schema = fetch.result()
+        except UnknownSchemaError:
+            self._answered()
+            raise self._note_unknown(key[0]) from None
+        except TryAgainError as error:
+            self._failures += 1
+            pause = min(_LONGEST_PAUSE_SECONDS, backoff(self._failures, random.random()))  # noqa: S311 - jitter
+            self._away, self._away_until = error, self._clock() + pause
+            raise
+        except EventError:
+            self._answered()
+            raise
+        self._answered()
+        self._require_same(key, schema)
+        self._unknown.pop(key[0], None)
+        self._known[key] = schema
+        if len(self._known) > _MOST_SCHEMAS:
+            self._known.popitem(last=False)
+        return schema
+
+    def _answered(self) -> None:
+        self._failures, self._away = 0, None
+
+    def _require_same(self, key: _Key, schema: WrittenSchema) -> None:
+        """Raise TryAgainError if the registry said something else under this id before: ids never change."""
+        digest = hash((schema.text, schema.references))
+        if self._digests.setdefault(key, digest) != digest:
+            raise _outage(
+                f"{self._answers.name} now has another schema under {schema.name} than before; see who changed or "
+                "restored the registry, and start the sink again when it is right",
+                "changed",
+                alert=True,
+            )
+        if len(self._digests) > 50 * _MOST_SCHEMAS:
+            self._digests.popitem(last=False)
+
+    def _note_unknown(self, schema_id: SchemaId) -> EventError | TryAgainError:
+        now = self._clock()
+        unknown = self._unknown.setdefault(schema_id, _Unknown(now, now))
+        is_over = now - unknown.since >= self._patience_seconds
+        unknown.ask_at = now + (_ASK_MISSING_SECONDS if is_over else _ASK_UNKNOWN_SECONDS)
+        if len(self._unknown) > _MOST_UNKNOWN:
+            self._unknown.popitem(last=False)
+        return self._unknown_error(schema_id, unknown, now)
+
+    def _unknown_error(self, schema_id: SchemaId, unknown: _Unknown, now: float) -> EventError | TryAgainError:
+        text = f"{self._answers.name} knows no schema {_shown(schema_id)}"
+        if now - unknown.since >= self._patience_seconds:
+            return EventError(f"{text}; register the schema, then retry the event")
+        return _outage(f"{text} yet; it is asked for again for {self._patience_seconds:.0f} s", "unknown-schema")
+
+
+def schema_registry(options: RegistryOptions, *, patience_seconds: float = PATIENCE_SECONDS) -> SchemaRegistry:
+    """Return the registry of the configuration. Raises StartupError if the client refuses a property."""
+    return SchemaRegistry(RegistryAnswers(options), patience_seconds=patience_seconds)
+
+
+def require_registry(options: RegistryOptions) -> None:
+    """Raise StartupError if the address is not that of a registry or the login is refused.
+
+    Raises:
+        TryAgainError: the registry does not answer.
+    """
+    try:
+        RegistryAnswers(options).probe()
+    except TryAgainError as error:
+        if error.alert:
+            raise StartupError(str(error)) from None
+        raise
+
+
+def _outage(text: str, reason: str, *, alert: bool = False) -> TryAgainError:
+    return TryAgainError(text, away="registry", reason=reason, alert=alert)
+
+
+def _again(error: TryAgainError) -> TryAgainError:
+    """Return the same error, without the traceback of where it was first raised."""
+    return TryAgainError(*error.args, away=error.away, reason=error.reason, alert=error.alert)
+
+
+def _shown(schema_id: SchemaId) -> str:
+    return f"with GUID {schema_id}" if isinstance(schema_id, UUID) else str(schema_id)
