@@ -6,7 +6,6 @@ variables asks for traces. The sink's own code knows nothing of tracing. Names f
 conventions for messaging.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,13 +18,13 @@ from inbox.sink.settle.settler import SettledBatch
 from inbox.sink.writer import Desk
 from inbox.store.inbox.ledger import Holding
 from inbox.telemetry import log
+from inbox.trace_context import TraceParent, trace_parent
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Link, Span
 
 _ASKS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 MOST_LINKS = 128
 """The most links of one batch: the default of OTEL_SPAN_LINK_COUNT_LIMIT."""
 
@@ -192,22 +191,19 @@ def _links(all_headers: Iterable[Headers]) -> "list[Link]":
             continue
         trace_id, span_id, flags = parent
         context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags & TraceFlags.SAMPLED))
-        if context.is_valid:
-            links.setdefault((trace_id, span_id), Link(context))
+        links.setdefault((trace_id, span_id), Link(context))
         if len(links) >= MOST_LINKS:
             break
     return list(links.values())
 
 
-def _parent(headers: Headers) -> tuple[int, int, int] | None:
-    """Return trace id, span id and flags of the event's producer, or None.
+def _parent(headers: Headers) -> TraceParent | None:
+    """Return the span of the event's producer, or None if the header is absent or malformed.
 
-    None means that the header is absent or malformed. The SDK does not read the header, because its
-    warnings quote the header, and because it also takes `tracestate`, of any size. Source: W3C
-    Trace Context, "Traceparent Header", version 00.
+    The SDK does not read the header, because its warnings quote the header, and because it also
+    takes `tracestate`, of any size.
     """
     for name, value in headers:
-        if name == "traceparent" and value is not None and (found := _TRACEPARENT.fullmatch(value)) is not None:
-            trace_id, span_id, flags = found.groups()
-            return int(trace_id, 16), int(span_id, 16), int(flags, 16)
+        if name == "traceparent" and value is not None and (found := trace_parent(value)) is not None:
+            return found
     return None

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
+from inbox.trace_context import sent_traceparent
+
 IN_FLIGHT_BYTES = 16 << 20
 """The most bytes of payload in flight together; one row may be larger."""
 
@@ -98,8 +100,8 @@ class Outgoing(Generic[R]):
         while waiting and self._has_way(waiting[0]):
             row = waiting.popleft()
             headers: Headers = [("event_id", row.event_id), ("type", row.type)]
-            if row.traceparent is not None:
-                headers.append(("traceparent", row.traceparent))
+            if (traceparent := sent_traceparent(row.traceparent)) is not None:
+                headers.append(("traceparent", traceparent))
             token = self._next_token = self._next_token + 1
             in_flight[token] = row
             send(token, row.topic, row.key, row.value, headers)

@@ -970,4 +970,11 @@ MUTANTS = [
         "",
         (f"{RELEASED}::test_an_outage_holds_no_batch",),
     ),
+    Mutant(
+        "the relay sends any text for a trace context",
+        OUTGOING,
+        "(traceparent := sent_traceparent(row.traceparent)) is not None",
+        "(traceparent := row.traceparent) is not None",
+        (f"{RELAY}::test_a_traceparent_of_another_form_is_not_sent",),
+    ),
 ]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from inbox.errors import EventError
 from inbox.events import new_event_id
 from inbox.store.outbox.publisher import OutgoingPayload, as_json, required_id, required_json, required_text
+from inbox.trace_context import sent_traceparent
 
 PublishingConnection = psycopg.Connection[Any] | sqlalchemy.Connection | Session
 
@@ -37,7 +38,8 @@ def publish(
 
     Consumers recognise a repetition by `event_id`. If the caller may try again after a COMMIT whose
     answer was lost, pass the same id at every try (a uuid5 of your own request's id). `traceparent`
-    is the W3C trace context, sent as a header. `schema` is `[database] schema` of the inbox.
+    is the W3C trace context, sent as a header; a text of another form than version 00 is left out,
+    since a client may have chosen it. `schema` is `[database] schema` of the inbox.
 
     Returns:
         The event's id: a new UUIDv7 unless one was given.
@@ -53,7 +55,7 @@ def publish(
         "aggregate_id": None if key is None else required_text(key, "key"),
         "type": required_text(type, "type"),
         "payload": _stored(payload),
-        "traceparent": None if traceparent is None else required_text(traceparent, "traceparent"),
+        "traceparent": None if traceparent is None else sent_traceparent(required_text(traceparent, "traceparent")),
     }
     if isinstance(connection, psycopg.Connection):
         _require_transaction(connection)

@@ -36,6 +36,7 @@ TOTAL_COLUMNS = ExistingColumns(
 )
 
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 INSERT_TOTAL = """
 INSERT INTO public."Events out" (uid, kind, body, made, target, customer, trace, stage)
 VALUES (%s, %s, %s, date '2026-01-01' + %s::time, %s, %s, %s, %s)
@@ -72,7 +73,7 @@ def test_every_column_may_have_another_name_and_be_of_another_type(stage: Existi
     stage.rows(TOTAL)
     other = create_topic(stage.bootstrap_servers, None)
     rows = [
-        ("order-1", "Placed", b"\x00\xff", "12:00:01", stage.topic, 7, "00-ab", "NEW"),
+        ("order-1", "Placed", b"\x00\xff", "12:00:01", stage.topic, 7, TRACE, "NEW"),
         ("order-2", "Paid", None, "12:00:00", stage.topic, None, None, "NEW"),
         ("order-3", "Lost", b"", "12:00:01", stage.topic, 7, None, "FAILED"),
         ("order-4", "Placed", b"", "12:00:02", other, 8, None, "NEW"),
@@ -87,7 +88,7 @@ def test_every_column_may_have_another_name_and_be_of_another_type(stage: Existi
 
     assert [(record.key(), record.value(), dict(record.headers() or [])) for record in stage.in_kafka()] == [
         (b"order-2", None, {"event_id": b"order-2", "type": b"Paid"}),
-        (b"7", b"\x00\xff", {"event_id": b"order-1", "type": b"Placed", "traceparent": b"00-ab"}),
+        (b"7", b"\x00\xff", {"event_id": b"order-1", "type": b"Placed", "traceparent": TRACE.encode()}),
     ]
     assert [record.key() for record in stage.in_kafka(other)] == [b"8"]
     marked = stage.rows('SELECT uid, stage::text, sent IS NOT NULL FROM public."Events out" ORDER BY id')

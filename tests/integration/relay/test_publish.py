@@ -14,6 +14,7 @@ from inbox import EventError, outbox
 from inbox.store.options import OutboxOptions, OutboxPayload
 from tests.integration.relay.conftest import MakeStage, Stage
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 Opening = Callable[[str], Any]
 
 
@@ -56,12 +57,32 @@ def test_an_event_commits_with_the_change(stage: Stage, opened: Opening) -> None
             key="1",
             type="Placed",
             payload={"amount": 1.5, "name": "Zoë :x"},
-            traceparent="00",
+            traceparent=TRACE,
         )
         assert rows(stage) == []
         connection.commit()
 
-    assert rows(stage) == [(made, "orders", "1", "Placed", '{"amount":1.5,"name":"Zoë :x"}', "00")]
+    assert rows(stage) == [(made, "orders", "1", "Placed", '{"amount":1.5,"name":"Zoë :x"}', TRACE)]
+
+
+def test_a_traceparent_of_another_form_is_left_out(stage: Stage) -> None:
+    """A client of the application may have chosen it, and the change that it comes with is good."""
+    others = (
+        "",
+        "00",
+        "x" * 70_000,
+        TRACE + "-more",
+        TRACE + "\n",
+        TRACE.upper(),
+        "\r\nforged: line",
+        "ff" + TRACE[2:],
+    )
+    zeros = (f"00-{'0' * 32}-{'1' * 16}-01", f"00-{'1' * 32}-{'0' * 16}-01")
+    with plain(stage.database_url) as connection:
+        for text in (*others, *zeros, TRACE):
+            outbox.publish(connection, topic="orders", type="Placed", payload=[], traceparent=text)
+        connection.commit()
+    assert rows(stage, "traceparent") == [(None,)] * 10 + [(TRACE,)]
 
 
 @EVERY_KIND
