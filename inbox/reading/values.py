@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,9 @@ from inbox.reading.days import clock_text, day_text
 
 INFINITE = 1 << 100
 """The days or nanoseconds that stand for PostgreSQL's `infinity`; with a minus sign for `-infinity`."""
+
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""A context that rounds nothing: that of the thread keeps 28 digits."""
 
 _MOST_ZEROS = 1000
 _EPOCH = datetime(1970, 1, 1)
@@ -75,9 +78,7 @@ class Bits(str):
 
 def decimal_of(unscaled: bytes, scale: int) -> Decimal:
     """Return the decimal whose digits are `unscaled`, a big-endian number in two's complement."""
-    number = int.from_bytes(unscaled, "big", signed=True)
-    # `scaleb` would round to the precision of the context.
-    return Decimal(f"{whole_number_text(number)}E{-scale}")
+    return _EXACT.scaleb(Decimal(int.from_bytes(unscaled, "big", signed=True)), -scale)
 
 
 def as_text(value: Any) -> str:

@@ -88,8 +88,8 @@ MUTANTS = [
     Mutant(
         "the scale of a decimal is dropped",
         "inbox/reading/values.py",
-        'E{-scale}")',
-        'E0")',
+        ", signed=True)), -scale)\n",
+        ", signed=True)), 0)\n",
         (f"{CONNECT_JSON}::test_a_value_has_the_type_and_the_unit_of_its_schema",),
     ),
     Mutant(

@@ -5,6 +5,7 @@ writes it first, so a record that begins with the bytes of a known schema needs 
 """
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -12,7 +13,9 @@ import orjson
 
 from inbox.documents import DocumentError, parse
 from inbox.errors import EventError
+from inbox.events import Header
 from inbox.reading.formats.connect_schema import compiled
+from inbox.reading.formats.decoded import Decoded
 from inbox.reading.formats.misfits import Convert, InexactError, MisfitError, SchemaError
 
 _BEGINNING, _MIDDLE = b'{"schema":', b',"payload":'
@@ -44,22 +47,26 @@ class ConnectJson:
         self._last = _Known(b"\x00", _never)
         self._numbers_are_exact = False
 
-    def decode(self, data: bytes) -> Any:
-        """Return the payload with the types that its schema gives it; None where the payload is null.
+    def decode(self, data: bytes, headers: Sequence[Header] = ()) -> Decoded:
+        """Return the payload with the types that its schema gives it, as a row; None where the payload is null.
 
         Raises:
             EventError: the bytes are not JSON, have no schema, or their payload does not fit it.
         """
+        return Decoded(row=self.payload(data))
+
+    def payload(self, data: bytes) -> Any:
+        """Return the payload, as `decode`."""
         known = self._last
         if not data.startswith(known.prefix):
             found = self._known(data)
             if found is None:
-                return self._decode_new(data)
+                return self._payload_of_new(data)
             self._last = known = found
         payload = data[len(known.prefix) : -1]
         # A single JSON value in the remaining bytes proves that there is no further member.
-        if data[-1:] != b"}" or (raw := self._parsed(payload, whole=data)) is _NOT_ALONE:
-            return self._decode_new(data)
+        if data[-1:] != b"}" or (raw := self._parsed(payload)) is _NOT_ALONE:
+            return self._payload_of_new(data)
         return self._converted(known.convert, raw, payload)
 
     def _known(self, data: bytes) -> _Known | None:
@@ -76,7 +83,7 @@ class ConnectJson:
             at = data.find(_MIDDLE, at + 1)
         return None
 
-    def _decode_new(self, data: bytes) -> Any:
+    def _payload_of_new(self, data: bytes) -> Any:
         """Decode a record whose schema is new, or which JsonConverter did not write."""
         try:
             document = parse(data)
@@ -118,11 +125,16 @@ class ConnectJson:
             del self._schemas[oldest]
             self._bytes -= len(oldest)
 
-    def _parsed(self, payload: bytes, *, whole: bytes) -> Any:
-        """Return the payload, or `_NOT_ALONE` where the bytes are not one JSON value."""
+    def _parsed(self, payload: bytes) -> Any:
+        """Return the payload, or `_NOT_ALONE` where the bytes are not one JSON value.
+
+        A number that orjson alters is a float, where the schema asks for a whole number or a decimal.
+        """
         try:
+            if len(payload) < _SMALL and _NUL not in payload and not self._numbers_are_exact:
+                return orjson.loads(payload)
             raw = parse(payload)
-        except DocumentError:
+        except (DocumentError, orjson.JSONDecodeError):
             return _NOT_ALONE
         return _exactly(payload) if self._numbers_are_exact else raw
 
@@ -142,6 +154,9 @@ class ConnectJson:
 
 
 _NOT_ALONE = object()
+_NUL = b"\\u0000"
+_SMALL = 64 * 1024
+"""The bytes of a payload that needs no look for the bounds of documents before it is decoded."""
 
 
 def _never(raw: Any) -> Any:
@@ -165,9 +180,12 @@ def _schema_bytes(data: bytes) -> bytes | None:
 
 
 def _exactly(document: bytes) -> Any:
-    """Return a valid document with a `Decimal` for each number that has a fraction or an exponent."""
+    """Return a document with a `Decimal` for each number that has a fraction or an exponent."""
     try:
+        parse(document)
         return json.loads(document, parse_float=Decimal, parse_int=_whole)
+    except DocumentError as error:
+        raise EventError(f"the value is no JSON: {error}") from None
     except RecursionError:
         raise EventError("the value nests too deep for numbers that keep their digits") from None
 

@@ -6,7 +6,7 @@ from math import isinf
 from typing import Any
 
 from inbox.reading.formats.logical_types import LOGICAL_TYPES
-from inbox.reading.formats.misfits import Convert, MisfitError, SchemaError
+from inbox.reading.formats.misfits import Convert, InexactError, MisfitError, SchemaError
 
 _DEEPEST = 100
 
@@ -47,6 +47,7 @@ def _physical(schema: dict[str, Any], kind: str, depth: int) -> Convert:
 
 
 def _struct(schema: dict[str, Any], depth: int) -> Convert:
+    """Return the conversion of a struct, which changes the dict that it is given: nobody else has it."""
     fields = schema.get("fields")
     if not isinstance(fields, list):
         raise SchemaError('a struct of it has no "fields"')
@@ -55,29 +56,43 @@ def _struct(schema: dict[str, Any], depth: int) -> Convert:
         if not isinstance(field, dict) or not isinstance(name := field.get("field"), str):
             raise SchemaError('a field of it has no "field"')
         converts[name] = compiled(field, depth + 1)
+    # Most fields are as JSON has them: a look at their type is all that they need.
+    plain = [(name, _PLAIN[convert]) for name, convert in converts.items() if convert in _PLAIN]
+    others = [(name, convert) for name, convert in converts.items() if convert not in _PLAIN]
 
     def convert(value: Any) -> Any:
         if type(value) is not dict:
             raise MisfitError("an object")
-        row = {}
         name = ""
+        find = value.get
         try:
-            for name, each in value.items():
-                # A member that the schema does not have is not in the payload either, as in Kafka Connect.
-                if name in converts:
-                    row[name] = None if each is None else converts[name](each)
+            for name, kind in plain:
+                each = find(name)
+                if type(each) is not kind and each is not None:
+                    converts[name](each)
+            for name, of in others:
+                each = find(name)
+                if each is not None:
+                    value[name] = of(each)
         except MisfitError as error:
             error.path.insert(0, name)
             raise
-        return row
+        if len(value) > len(converts) or not value.keys() <= converts.keys():
+            # A member that the schema does not have is not in the payload either, as in Kafka Connect.
+            return {name: each for name, each in value.items() if name in converts}
+        return value
 
     return convert
 
 
 def _array(of: Convert) -> Convert:
+    kinds = _kinds(of)
+
     def convert(value: Any) -> Any:
         if type(value) is not list:
             raise MisfitError("an array")
+        if kinds and kinds.issuperset(map(type, value)):
+            return value
         try:
             return [None if each is None else of(each) for each in value]
         except MisfitError as error:
@@ -88,9 +103,13 @@ def _array(of: Convert) -> Convert:
 
 
 def _map(values: Convert) -> Convert:
+    kinds = _kinds(values)
+
     def convert(value: Any) -> Any:
         if type(value) is not dict:
             raise MisfitError("an object, the map of its schema")
+        if kinds and kinds.issuperset(map(type, value.values())):
+            return value
         try:
             return {name: None if each is None else values(each) for name, each in value.items()}
         except MisfitError as error:
@@ -98,6 +117,11 @@ def _map(values: Convert) -> Convert:
             raise
 
     return convert
+
+
+def _kinds(convert: Convert) -> frozenset[type]:
+    """Return the types of values that the conversion leaves as they are; none for one that changes its values."""
+    return frozenset((_PLAIN[convert], type(None))) if convert in _PLAIN else frozenset()
 
 
 def _pairs(keys: Convert, values: Convert) -> Convert:
@@ -119,16 +143,14 @@ def _nullable(convert: Convert, value: Any) -> Any:
     return None if value is None else convert(value)
 
 
-def _integer(bits: int) -> Convert:
-    lowest, beyond = -(1 << (bits - 1)), 1 << (bits - 1)
-    expected = f"an int{bits}"
-
-    def convert(value: Any) -> Any:
-        if type(value) is not int or not lowest <= value < beyond:
-            raise MisfitError(expected)
+def _integer(value: Any) -> Any:
+    """Return a whole number of any size: the column says what it holds."""
+    kind = type(value)
+    if kind is int:
         return value
-
-    return convert
+    if kind is float:
+        raise InexactError  # it may be one beyond 64 bits
+    raise MisfitError("a whole number")
 
 
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -174,12 +196,15 @@ def _bytes(value: Any) -> Any:
 
 _PRIMITIVES: dict[str, Convert] = {
     "boolean": _boolean,
-    "int8": _integer(8),
-    "int16": _integer(16),
-    "int32": _integer(32),
-    "int64": _integer(64),
+    "int8": _integer,
+    "int16": _integer,
+    "int32": _integer,
+    "int64": _integer,
     "float": _float,
     "double": _float,
     "string": _string,
     "bytes": _bytes,
 }
+
+_PLAIN: dict[Convert, type] = {_boolean: bool, _integer: int, _float: float, _string: str}
+"""The conversions that leave a value of the right type as it is, with that type."""

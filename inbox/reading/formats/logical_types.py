@@ -5,6 +5,7 @@ Names that are not in the table have the meaning of their plain type: texts (Enu
 Uuid, TsVector), structs (geometries, vectors) and numbers (Year).
 """
 
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ _INFINITE_MICROSECONDS = {9_223_372_036_825_200_000: INFINITE, -9_223_372_036_83
 _INFINITE_MILLISECONDS = {9_223_372_036_825_200: INFINITE, -9_223_372_036_832_400: -INFINITE}
 """The numbers by which Debezium's connector for PostgreSQL sends `infinity` and `-infinity`."""
 
+_A_DECIMAL = "a decimal: bytes in base64, or a number"
 _NONE: Mapping[int, int] = {}
 
 
@@ -42,17 +44,21 @@ class LogicalType(NamedTuple):
 
 
 def _of_number(make: Callable[[int], Any], *kinds: str) -> LogicalType:
-    def compile_(plain: Convert, _: Mapping[str, Any]) -> Convert:
-        return lambda value: make(plain(value))
+    def convert(value: Any) -> Any:
+        if type(value) is int:
+            return make(value)
+        raise InexactError if type(value) is float else MisfitError("a whole number")
 
-    return LogicalType(kinds, compile_)
+    return LogicalType(kinds, lambda _, __: convert)
 
 
 def _timestamp(unit: int, infinite: Mapping[int, int], *, zoned: bool) -> LogicalType:
-    def make(value: int) -> Timestamp:
-        return Timestamp(infinite[value] if value in infinite else value * unit, zoned)
+    def convert(value: Any) -> Timestamp:
+        if type(value) is int:
+            return Timestamp(infinite[value] if value in infinite else value * unit, zoned)
+        raise InexactError if type(value) is float else MisfitError("a whole number")
 
-    return _of_number(make, "int64")
+    return LogicalType(("int64",), lambda _, __: convert)
 
 
 def _time(unit: int, kind: str) -> LogicalType:
@@ -71,33 +77,34 @@ def _date(value: int) -> Date:
 
 
 def _of_text(read: Callable[[str], Any], expected: str) -> LogicalType:
-    def compile_(plain: Convert, _: Mapping[str, Any]) -> Convert:
-        def convert(value: Any) -> Any:
-            found = read(plain(value))
+    def convert(value: Any) -> Any:
+        if type(value) is str:
+            found = read(value)
             if found is not None:
                 return found
             if value == UNAVAILABLE:
                 return value
-            raise MisfitError(expected)
+        raise MisfitError(expected)
 
-        return convert
-
-    return LogicalType(("string",), compile_)
+    return LogicalType(("string",), lambda _, __: convert)
 
 
-def _decimal(plain: Convert, parameters: Mapping[str, Any]) -> Convert:
+def _decimal(_: Convert, parameters: Mapping[str, Any]) -> Convert:
     scale = _scale(parameters.get("scale"))
 
     def convert(value: Any) -> Decimal:
         kind = type(value)
         if kind is str:
-            return decimal_of(plain(value), scale)
+            try:
+                return decimal_of(a2b_base64(value, strict_mode=True), scale)
+            except ValueError:
+                raise MisfitError(_A_DECIMAL) from None
         # decimal.format = "numeric"
         if kind is float:
             raise InexactError
         if kind is int or kind is Decimal:
             return Decimal(value)
-        raise MisfitError("a decimal: bytes in base64, or a number")
+        raise MisfitError(_A_DECIMAL)
 
     return convert
 
