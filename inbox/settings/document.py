@@ -11,6 +11,7 @@ from typing import Annotated, get_args
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
 
 from inbox.failure_policy import FailureLimits, Order, SameId
+from inbox.reading.options import Envelope, Truncates
 from inbox.settings import syntax, units
 from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
@@ -104,6 +105,8 @@ class RouteSection(Section):
     event_id: Annotated[str, PlainValidator(syntax.event_id)] = "auto"
     event_type: Annotated[str, PlainValidator(syntax.event_type)] | None = None
     format: Annotated[Format, PlainValidator(syntax.one_of(Format))] = Format.JSON
+    envelope: Annotated[Envelope, PlainValidator(syntax.one_of(Envelope))] = Envelope.NONE
+    truncates: Annotated[Truncates, PlainValidator(syntax.one_of(Truncates))] = Truncates.ERROR
     handler: Label | None = None
     table: TableSection | None = None
 
@@ -111,6 +114,16 @@ class RouteSection(Section):
     def known_as(self) -> str | None:
         """Return the route's name, or else the one that its handler or table lends it."""
         return self.name or self.handler or (self.table.name if self.table else None)
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """Return what becomes of deletes: in Debezium's envelope a mode that can delete does so by itself."""
+        if self.table is None:
+            return Tombstones.ERROR
+        by_itself = self.envelope is Envelope.DEBEZIUM and self.table.mode in (TableMode.INSERT, TableMode.UPSERT)
+        if by_itself and "tombstones" not in self.table.model_fields_set:
+            return Tombstones.DELETE
+        return self.table.tombstones
 
 
 class FailuresSection(Section):

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from inbox.failure_policy import FailureLimits
 from inbox.kafka.options import GUARDED, PRODUCER_GUARDED, KafkaOptions
+from inbox.reading.options import Envelope
 from inbox.settings.document import Document, OutboxSection, RouteSection, TableSection
 from inbox.settings.librdkafka import canonical
 from inbox.sink.routes import HandlerTarget, Route, SinkOptions
@@ -157,19 +158,21 @@ def _existing(section: OutboxSection) -> ExistingOutbox | None:
 
 
 def _route(section: RouteSection) -> Route:
-    types = frozenset(section.types or ())
+    types, typed = frozenset(section.types or ()), section.envelope is Envelope.CLOUDEVENTS
     return Route(
         name=_needed(section.known_as),
         topics=tuple(section.topics or [_needed(section.topic)]),
-        target=_table(section.table) if section.table else HandlerTarget(entry_point=_needed(section.handler)),
+        target=_table(section, section.table) if section.table else HandlerTarget(entry_point=_needed(section.handler)),
         event_id=section.event_id,
-        event_type=section.event_type or ("header:type" if types else None),
+        event_type=section.event_type or ("header:type" if types and not typed else None),
         types=types,
         format=section.format.value,
+        envelope=section.envelope,
+        truncates=section.truncates,
     )
 
 
-def _table(section: TableSection) -> TableTarget:
+def _table(route: RouteSection, section: TableSection) -> TableTarget:
     mode = _needed(section.mode)
     return TableTarget(
         name=_needed(section.name),
@@ -177,8 +180,9 @@ def _table(section: TableSection) -> TableTarget:
         columns=_needed(section.columns),
         key=tuple(section.key or ()),
         version=section.version if mode is TableMode.NEWEST else None,
-        tombstones=section.tombstones,
+        tombstones=route.tombstones,
         deleted=section.deleted,
+        envelope=route.envelope,
     )
 
 

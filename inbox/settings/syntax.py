@@ -27,7 +27,7 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _SCHEMA = re.compile(r"[^\W\d][\w$]*")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+", re.DOTALL)
 _IDENTIFIER_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL cuts longer names without an error
-_EVENT_ID_CHOICES = ("auto", "header:NAME", "key", "value:/json/pointer", "coordinates")
+_EVENT_ID_CHOICES = ("auto", "header:NAME", "key", "value:/json/pointer", "coordinates", "debezium")
 _EVENT_TYPE_CHOICES = ("header:NAME", "value:/json/pointer")
 
 
@@ -97,7 +97,7 @@ def label(value: object) -> str:
 
 def event_id(value: object) -> str:
     """Return the value as the place of an event's id."""
-    if value in {"auto", "key", "coordinates"} or _header_or_pointer(value):
+    if value in {"auto", "key", "coordinates", "debezium"} or _header_or_pointer(value):
         return str(value)
     raise UnfitError(f"one of {', '.join(_EVENT_ID_CHOICES)}{_pointer_advice(value)}", choices=_EVENT_ID_CHOICES)
 

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from pydantic import SecretStr
 
+from inbox.reading.options import Envelope
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseOptions:
@@ -118,3 +120,4 @@ class TableTarget:
     version: str | None = None
     tombstones: Tombstones = Tombstones.ERROR
     deleted: str | None = None
+    envelope: Envelope = Envelope.NONE

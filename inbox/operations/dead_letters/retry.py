@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from inbox.errors import SmallerBatchError
+from inbox.errors import EventError, SmallerBatchError
 from inbox.failure_policy import FailureLimits, Order
 from inbox.sink.batch import Column
 from inbox.sink.decoder import TopicDecoder
@@ -26,6 +26,7 @@ from inbox.store.inbox.ledger import Ledger
 from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.connection import SinkConnection
 from inbox.store.postgres.handler_session import HandlerSession
+from inbox.store.tables.enveloped_rows import empties_table
 
 _T = TypeVar("_T")
 
@@ -201,6 +202,11 @@ def _column(letters: Sequence[Letter], route: Route) -> Column:
         refusal = events.refused.get(0)
         if letter.error_class == EventTooLargeError.__name__:
             refusal = EventTooLargeError(letter.error)
+        if empties_table(events.records[0]):
+            refusal = EventError(
+                "a truncate cannot be applied behind the events that followed it, whose rows it would remove; "
+                "discard it, and remove the rows by hand"
+            )
         if refusal is not None:
             column.refused[len(column)] = refusal
         # The duplicates have the id with which the event was parked.

@@ -8,6 +8,7 @@ from inbox.settings.environment import ways_to_set
 from inbox.settings.librdkafka import KNOWN, LOGIN_IN_URL, canonical, is_secret
 from inbox.settings.librdkafka_values import wrong_value
 from inbox.settings.problems import Path, hint, quote, show_path
+from inbox.settings.rules.envelopes import review_envelope
 from inbox.settings.rules.route_conflicts import review_conflicts
 from inbox.settings.rules.routes import review_route
 from inbox.settings.sources import FLAG
@@ -27,6 +28,7 @@ def review(subject: Review, needed: frozenset[str]) -> None:
     for index, route in enumerate(subject.document.routes):
         review_route(subject, ("routes", index), route)
         review_conflicts(subject, ("routes", index), route)
+        review_envelope(subject, ("routes", index), route)
     _review_route_names(subject)
     _review_copies(subject)
     _review_once_compacted(subject)

@@ -20,7 +20,7 @@ def review_conflicts(review: Review, path: Path, route: RouteSection) -> None:
         return
     if not review.is_broken((*path, "table", "tombstones")):
         _review_types(review, path, route, route.table)
-        if route.table.tombstones.removes:
+        if route.tombstones.removes:
             _review_deletes(review, path, route, route.table)
     if not review.is_broken_within(path):
         _review_one_event_per_row(review, path, route, route.table)

@@ -10,6 +10,7 @@ from inbox.sink.batch import Column
 from inbox.sink.settle.blame import HANDFUL, Blame, Circumstances, Probe, blame
 from inbox.sink.settle.context import Attempts, BoundRoute
 from inbox.sink.settle.effects import AttemptFailed
+from inbox.store.tables.enveloped_rows import removes
 
 _BEHIND = 64
 """The most events behind a failed one that are tried to judge it."""
@@ -155,7 +156,7 @@ class Doubts:
 
     def _shows(self, place: int) -> bool:
         """Return whether the event is evidence if it applies. A tombstone is not: it writes no row."""
-        return self._route.handlers or self._column.records[place].value() is not None
+        return self._route.handlers or not removes(self._column.records[place])
 
     def _probe(self, doubt: _Doubt) -> Probe:
         """Return the result of trying events that applied before."""

@@ -11,6 +11,7 @@ from inbox.errors import EventError, Guess, InboxError, forget_frames
 from inbox.events import Record
 from inbox.store.postgres.connection import SinkConnection
 from inbox.store.postgres.errors import in_our_words
+from inbox.store.tables.enveloped_rows import empties_table
 from inbox.store.tables.expressions import WORD_FOUND
 from inbox.store.tables.parameters import Input, TableEvents, is_text
 from inbox.store.tables.statements import Statements
@@ -26,6 +27,10 @@ class Sent(Protocol):
 
     def refused(self, events: TableEvents) -> dict[int, EventError]:
         """Return the errors of the events with an input beside the value that cannot be sent, by index."""
+        ...
+
+    def removes(self, record: Record) -> bool:
+        """Return whether the event removes its row."""
         ...
 
     def document(self, record: Record) -> bytes | None:
@@ -52,7 +57,11 @@ class Search:
     def find(self, connection: SinkConnection, events: TableEvents) -> Found:
         """Find the events with a value that their column cannot take, or that a condition of the table refuses."""
         found = Found(dict(self._unsendable(events)))
-        places = [place for place in range(len(events.records)) if place not in found.refused]
+        places = [
+            place
+            for place, record in enumerate(events.records)
+            if place not in found.refused and not empties_table(record)
+        ]
         with _looking(connection):
             self._evaluate(connection, events.only(places), places, found)
         return found
@@ -61,6 +70,8 @@ class Search:
         """Return the failure of a single event, with the column and the source that caused it where known."""
         for error in self._unsendable(event).values():
             return error
+        if empties_table(event.records[0]):
+            return failure
         with _looking(connection):
             return self._explained(connection, event) or failure
 
@@ -68,7 +79,7 @@ class Search:
         """Return the errors of events that are not text: they cannot be sent, and fail their whole statement."""
         records = events.records
         # The key of a tombstone is what is wrong with it, so the key is reported first.
-        errors = dict(self._unreadable(records, [place for place, it in enumerate(records) if it.value() is None]))
+        errors = dict(self._unreadable(records, [place for place, it in enumerate(records) if self._sent.removes(it)]))
         for each, meaning in self._texts:
             refused = [place for place, value in enumerate(each.values(events)) if not is_text(value)]
             errors.update({place: EventError(f"{meaning} (22021)") for place in refused if place not in errors})
@@ -110,7 +121,7 @@ class Search:
         if state == WORD_FOUND and (meaning := self._statements.words.get(len(passed))) is not None:
             return EventError(meaning)
         meaning = self._statements.meanings[len(passed)]
-        if not passed and event.records[0].value() is None:
+        if not passed and self._sent.removes(event.records[0]):
             meaning = "the key of a tombstone is no JSON that PostgreSQL takes"
         error = EventError(f"{meaning} ({state})")
         error.refusal = failed.refusal

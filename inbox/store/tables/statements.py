@@ -10,6 +10,7 @@ from typing import LiteralString, cast
 
 from psycopg import sql
 
+from inbox.reading.options import Envelope
 from inbox.store.options import TableMode, TableTarget
 from inbox.store.tables.changes.existing import LOCKED, change, same_row
 from inbox.store.tables.changes.marks import MARK, Marks
@@ -23,6 +24,12 @@ _PLACE, _DEAD, _GONE = (sql.Identifier(f"inbox {name}") for name in ("place", "d
 
 _FAILING = sql.SQL("pg_catalog.left({}::pg_catalog.text, 0)::integer{}")
 """An expression that fails: an empty text is not a number."""
+
+_IN_MEMBER = sql.SQL(
+    "CASE WHEN u.member IS NULL THEN u.document::pg_catalog.jsonb"
+    " ELSE u.document::pg_catalog.jsonb OPERATOR(pg_catalog.->) u.member END AS document"
+)
+"""The row of an event in an envelope: the whole document, or a member of it."""
 
 _MARK = re.compile("\x01([0-9a-z_]+)\x01")
 
@@ -51,6 +58,7 @@ class Statements:
         self._columns = columns
         self._inputs = inputs
         self._decodes = decodes
+        self._in_envelopes = target.envelope is not Envelope.NONE
         self._table = shape.table
         self._written = [*target.columns, *([marks.column.name] if marks else [])]
         self._names = [sql.Identifier(name) for name in self._written]
@@ -71,6 +79,7 @@ class Statements:
         """The message for a time that is one of PostgreSQL's words for the clock, by the row of `explain`."""
         if target.tombstones.removes:
             self.remove = self._delete() if marks is None else self._mark(marks)
+            self.empty = _finished(sql.SQL("DELETE FROM {}").format(self._table))
             self.write_after_deletes = self._insert(self._alive_after_deletes())
 
     def probe(self, column: Column, source: str) -> bytes:
@@ -115,8 +124,8 @@ class Statements:
         names: list[LiteralString] = [*(each.name for each in self._inputs), "place", *(["dead"] if dead else [])]
         selected: list[sql.Composable] = [sql.SQL("u.") + sql.Identifier(name) for name in names]
         if self._decodes:
-            names.append("document")
-            selected.append(sql.SQL("u.document::pg_catalog.jsonb AS document"))
+            names += ["document", *(["member"] if self._in_envelopes else [])]
+            selected.append(_IN_MEMBER if self._in_envelopes else sql.SQL("u.document::pg_catalog.jsonb AS document"))
         # OFFSET 0 keeps the planner from copying the cast into every column's expression.
         return sql.SQL("(SELECT {} FROM unnest({}) AS u ({}) OFFSET 0) AS e").format(
             sql.SQL(", ").join(selected),

@@ -16,6 +16,8 @@ import psycopg
 from inbox.documents import DocumentError, parse
 from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainError
 from inbox.events import Record
+from inbox.reading.options import Envelope
+from inbox.reading.read_record import ReadRecord
 from inbox.store.options import TableTarget
 from inbox.store.postgres import arrays
 from inbox.store.postgres.connection import SinkConnection
@@ -24,6 +26,7 @@ from inbox.store.tables.bounds import JsonInputs, require_bounded
 from inbox.store.tables.changes.marks import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.diagnosis import Found, Search
+from inbox.store.tables.enveloped_rows import empties_table, removes, row_to_remove, row_to_write
 from inbox.store.tables.expressions import is_whole_document, pointer_path
 from inbox.store.tables.lookup import located
 from inbox.store.tables.parameters import TableEvents, input_of, inputs_of, is_text
@@ -127,7 +130,9 @@ class TableWriter:
         """
         parameters, statements = self._sent.parameters(events), self._statements
         with connection.users_path():
-            if self._sent.has_deletes(events):
+            if self._sent.empties(events):
+                connection.execute(statements.empty)
+            elif self._sent.has_deletes(events):
                 connection.execute(statements.remove, parameters)
                 connection.execute(statements.write_after_deletes, parameters)
             elif new:
@@ -143,19 +148,27 @@ class TableWriter:
 
     def has_rounds(self, events: TableEvents) -> bool:
         """Return whether events of one row may need more than one statement, which `send` does not find out."""
+        if self._sent.empties(events):
+            return True
         return self._statements.rounds is not None and self._sent.has_deletes(events)
 
     def _runs(self, events: TableEvents) -> Iterator[TableEvents]:
         """Yield the events in runs that end where tombstones begin or end, if a row may depend on earlier rows.
 
         One statement deletes before it writes, and a trigger may have written a different key from
-        the event's.
+        the event's. Truncates are runs of their own.
         """
-        if not (self._shape.in_order and self._sent.has_deletes(events)):
+        ends_at_deletes = self._shape.in_order and self._sent.has_deletes(events)
+        empties = self._sent.empties(events)
+        if not (ends_at_deletes or empties):
             yield events
             return
+        kinds = [
+            (empties and empties_table(record), ends_at_deletes and self._sent.removes(record))
+            for record in events.records
+        ]
         start = 0
-        for _, run in groupby(record.value() is None for record in events.records):
+        for _, run in groupby(kinds):
             stop = start + len(list(run))
             yield events.part(start, stop)
             start = stop
@@ -249,6 +262,7 @@ class _Sent:
         )
         self._documents = JsonInputs(sources)
         self._deletes = target.tombstones.removes
+        self._in_envelopes = target.envelope is not Envelope.NONE
         self._key_pointers = [
             source for column, source in sources if column.name in target.key and source.startswith("/")
         ]
@@ -257,15 +271,29 @@ class _Sent:
         )
 
     def has_deletes(self, events: TableEvents) -> bool:
-        return self._deletes and any(record.value() is None for record in events.records)
+        return self._deletes and any(self.removes(record) for record in events.records)
+
+    def removes(self, record: Record) -> bool:
+        """Return whether the event removes its row instead of writing it."""
+        return removes(record) if self._in_envelopes else record.value() is None
+
+    def empties(self, events: TableEvents) -> bool:
+        """Return whether one of the events removes all rows."""
+        return self._in_envelopes and any(map(empties_table, events.records))
 
     def parameters(self, events: TableEvents) -> dict[str, Any]:
         parameters: dict[str, Any] = {each.name: each.read(events) for each in self.inputs}
         parameters["place"] = _counted(len(events.records))
-        values = [record.value() for record in events.records]
-        if self._deletes and None in values:
-            values = [self._key_document(r) if r.value() is None else r.value() for r in events.records]
-            parameters["dead"] = arrays.int4s([int(record.value() is None) for record in events.records])
+        if self._in_envelopes:
+            rows = [self._row(record) for record in events.records]
+            values: list[bytes | None] = [document for document, _ in rows]
+            parameters["member"] = arrays.texts([member for _, member in rows])
+        else:
+            values = [record.value() for record in events.records]
+            if self._deletes and None in values:
+                values = [self._key_document(r) if r.value() is None else r.value() for r in events.records]
+        if self.has_deletes(events):
+            parameters["dead"] = arrays.int4s([int(self.removes(record)) for record in events.records])
         else:
             parameters["dead"] = _zeros(len(values))
         if self.reads_json:
@@ -285,14 +313,27 @@ class _Sent:
         Raises:
             EventError: the document cannot be sent.
         """
-        if record.value() is None and self._deletes:
+        if self._in_envelopes:
+            value = self._row(record)[0]
+        elif record.value() is None and self._deletes:
             return self._key_document(record)
-        value = record.value()
+        else:
+            value = record.value()
         if self.decodes and not is_text(value):
             raise EventError("the value is no JSON that PostgreSQL takes (22021)")
         if self.reads_json:
             require_bounded((value,))
         return value
+
+    def _row(self, record: Record) -> tuple[bytes | None, bytes | None]:
+        """Return the document that holds the event's row, and the member of it that is the row."""
+        if not isinstance(record, ReadRecord):
+            return record.value(), None
+        if not (record.deletes and self._deletes):
+            return row_to_write(record)
+        if record.document is None or not self._key_pointers:
+            return self._key_document(record), None
+        return row_to_remove(record, [pointer_path(pointer) for pointer in self._key_pointers])
 
     def _key_document(self, record: Record) -> bytes:
         """Return the record key of a tombstone, in the shape in which values carry it."""

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
@@ -16,6 +15,7 @@ from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.settle.claims import payload_hash
 from inbox.store.options import TableMode, TableTarget, Tombstones
+from tests.support.changes import change, changed
 from tests.support.records import record
 
 TABLE = TableTarget(name="t", mode=TableMode.UPSERT, columns={"id": "/id"}, key=("id",), tombstones=Tombstones.DELETE)
@@ -26,16 +26,6 @@ BINARY: list[Header] = [
     ("ce_specversion", b"1.0"), ("ce_id", b"7"), ("ce_source", b"/shop"), ("ce_type", b"OrderCreated"),
 ]  # fmt: skip
 STRUCTURED: list[Header] = [("content-type", b"application/cloudevents+json")]
-
-
-def change(op: str, *, lsn: int = 1, ts_ms: int = 5, **members: Any) -> bytes:
-    source = {"connector": "postgresql", "name": "shop", "db": "d", "table": "orders", "lsn": lsn, "txId": 7}
-    return json.dumps({"before": None, "after": None, "source": source, "op": op, "ts_ms": ts_ms, **members}).encode()
-
-
-def changed(op: str, *, key: bytes | None = b'{"id":1}', **said: Any) -> Record:
-    row = "before" if op == "d" else "after"
-    return record(key=key, value=change(op, **{row: {"id": 1}, **said}))
 
 
 def read_by(route: Route, *records: Record) -> RouteEvents:

@@ -1,0 +1,75 @@
+"""Find the rows of events that a route took out of their envelopes: those to write, and those to remove."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from inbox.documents import DocumentError, parse, write
+from inbox.errors import EventError
+from inbox.events import Record
+from inbox.reading.read_record import ReadRecord
+
+
+def removes(record: Record) -> bool:
+    """Return whether the event removes its row instead of writing it."""
+    return record.deletes if isinstance(record, ReadRecord) else record.value() is None
+
+
+def empties_table(record: Record) -> bool:
+    """Return whether the event removes all rows."""
+    return isinstance(record, ReadRecord) and record.truncates
+
+
+def row_to_write(record: ReadRecord) -> tuple[bytes | None, bytes | None]:
+    """Return the document that holds the row, and the member of it that is the row, if not the whole document is.
+
+    Raises:
+        EventError: the envelope leaves values of the row out.
+    """
+    if record.absent:
+        names = ", ".join(f'"{name}"' for name in record.absent)
+        raise EventError(
+            f"the connector did not send {names}, whose large value the change left as it was; set REPLICA IDENTITY "
+            "FULL on the source table, and take a new snapshot"
+        )
+    return record.document, None if record.member is None else record.member.encode()
+
+
+def row_to_remove(record: ReadRecord, paths: Sequence[Sequence[str]]) -> tuple[bytes, bytes | None]:
+    """Return the document that names the row to delete, and its member that is the row.
+
+    It is the record's key where that is an object with all of `paths`, the places of the table's key.
+    Otherwise it is the row before the change: with PostgreSQL's REPLICA IDENTITY DEFAULT that holds
+    the source's primary key alone, and no value of another column can be trusted.
+
+    Raises:
+        EventError: neither names the row.
+    """
+    key, document = _key_object(record.key())
+    if document is not None and all(_found(key, path) is not None for path in paths):
+        return document, None
+    if record.document is not None and record.member is not None:
+        return record.document, record.member.encode()
+    names = ", ".join("/" + "/".join(path) for path in paths)
+    raise EventError(
+        f"the delete names no row: the record's key is no JSON object with {names}, and the change has no "
+        '"before"; write the key with JsonConverter, or set REPLICA IDENTITY FULL on the source table'
+    )
+
+
+def _key_object(key: bytes | None) -> tuple[Any, bytes | None]:
+    """Return the record's key, decoded and as JSON; of one with a schema, as JsonConverter writes it, the payload."""
+    if key is None or not key.lstrip().startswith(b"{"):
+        return None, None
+    try:
+        found = parse(key)
+        if found.keys() == {"schema", "payload"} and isinstance(found["payload"], dict):
+            return found["payload"], write(found["payload"]).encode()
+    except DocumentError:
+        return None, None
+    return found, key
+
+
+def _found(document: Any, path: Sequence[str]) -> Any:
+    for step in path:
+        document = document.get(step) if isinstance(document, dict) else None
+    return document

@@ -1,0 +1,176 @@
+"""What the changes and CloudEvents of a topic leave in a table."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from inbox.events import Header, Record
+from inbox.reading.options import Envelope, Truncates
+from inbox.sink.decoder import TopicDecoder
+from inbox.sink.routes import Route as SinkRoute
+from inbox.store.options import TableMode, TableTarget, Tombstones
+from tests.support.changes import change, changed, moved
+from tests.support.records import record
+from tests.support.store.table_routes import MakeRoute, Route
+
+DECLARED = "id bigint PRIMARY KEY, name text, amount numeric"
+COLUMNS = {"id": "/id", "name": "/name", "amount": "/amount"}
+
+
+class Enveloped:
+    """A table route over `t` whose records come in an envelope."""
+
+    def __init__(self, route: Route, target: TableTarget, truncates: Truncates = Truncates.APPLY) -> None:
+        self.route = route
+        rule = "debezium" if target.envelope is Envelope.DEBEZIUM else "auto"
+        sink_route = SinkRoute(
+            name="r", topics=("orders",), target=target, event_id=rule, envelope=target.envelope, truncates=truncates
+        )
+        self._decoder = TopicDecoder("orders", None, [sink_route])
+
+    def read(self, *records: Record) -> list[Record]:
+        columns = self._decoder.new_columns()
+        for each in records:
+            self._decoder.add(each, columns.values())
+        assert not columns["r"].refused, columns["r"].refused
+        return columns["r"].records
+
+    def write(self, *records: Record) -> None:
+        self.route.write(*self.read(*records))
+
+    def refusal(self, one: Record) -> str:
+        return self.route.refusal(self.read(one)[0])
+
+
+MakeEnveloped = Callable[..., Enveloped]
+
+
+@pytest.fixture(name="enveloped")
+def enveloped_(route: MakeRoute) -> MakeEnveloped:
+    """Makes a route over a table of ids, names and amounts."""
+
+    def make(envelope: Envelope = Envelope.DEBEZIUM, **changes: Any) -> Enveloped:
+        columns, declared = changes.pop("columns", COLUMNS), changes.pop("declared", DECLARED)
+        options: dict[str, Any] = {
+            "mode": TableMode.UPSERT, "key": ("id",), "tombstones": Tombstones.DELETE, "envelope": envelope, **changes
+        }  # fmt: skip
+        return Enveloped(route(declared, columns, **options), TableTarget(name="t", columns=columns, **options))
+
+    return make
+
+
+def row(number: int, name: str = "a", amount: str | None = None) -> dict[str, Any]:
+    return {"id": number, "name": name, "amount": amount}
+
+
+def key(number: int) -> bytes:
+    return json.dumps({"id": number}).encode()
+
+
+def test_the_row_after_a_change_is_written_with_every_digit(enveloped: MakeEnveloped) -> None:
+    it = enveloped()
+    digits = b"1.10000000000000000000000000000000000000001"
+    value = change("u", after=row(1, "new"), before=row(1, "old")).replace(b'"amount": null', b'"amount": ' + digits)
+    it.write(record(key=key(1), value=value))
+    assert it.route.texts("name || ' ' || amount") == [f"new {digits.decode()}"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_changes_of_a_row_end_as_one_by_one(enveloped: MakeEnveloped, together: bool) -> None:
+    it = enveloped()
+    records = [
+        changed("c", row(1, "a"), key=key(1), lsn=1),
+        changed("r", row(2, "a"), key=key(2), lsn=1),
+        changed("u", row(1, "b"), key=key(1), lsn=2),
+        changed("d", row(2), key=key(2), lsn=3),
+        record(key=key(2), value=None),
+        changed("c", row(2, "again"), key=key(2), lsn=4),
+        changed("c", row(3, "gone"), key=key(3), lsn=5),
+        changed("d", row(3, "gone"), key=key(3), lsn=6),
+    ]
+    for part in [records] if together else [[each] for each in records]:
+        it.write(*part)
+    assert [each[:2] for each in it.route.rows()] == [(1, "b"), (2, "again")]
+
+
+def test_a_changed_key_takes_its_row_along(enveloped: MakeEnveloped) -> None:
+    it = enveloped()
+    it.write(changed("c", row(1, "a"), key=key(1), lsn=1), *moved(1, row(1, "a"), row(5, "a"), lsn=2))
+    assert [each[:2] for each in it.route.rows()] == [(5, "a")]
+
+
+def test_a_truncate_removes_what_was_there_before_it_alone(enveloped: MakeEnveloped) -> None:
+    it = enveloped()
+    it.write(changed("c", row(1), key=key(1), lsn=1))
+    it.write(
+        changed("c", row(2), key=key(2), lsn=2),
+        record(key=None, value=change("t", lsn=3)),
+        changed("c", row(3), key=key(3), lsn=4),
+    )
+    assert [each[0] for each in it.route.rows()] == [3]
+
+
+@pytest.mark.parametrize("record_key", [b"Struct{id=1}", b"\x00\x01", None, b'{"other":1}', b"1"])
+def test_a_delete_goes_by_the_row_before_where_the_key_does_not_name_it(
+    enveloped: MakeEnveloped, record_key: bytes | None
+) -> None:
+    it = enveloped()
+    it.write(changed("c", row(1), key=key(1), lsn=1), changed("c", row(2), key=key(2), lsn=2))
+    read = it.read(changed("d", row(1), key=b"x", lsn=3))[0]
+    it.route.write(replace(read, record=record(key=record_key, value=read.value())))  # type: ignore[type-var]
+    assert [each[0] for each in it.route.rows()] == [2]
+
+
+def test_a_delete_goes_by_the_key_where_the_row_before_holds_no_more_than_defaults(enveloped: MakeEnveloped) -> None:
+    it = enveloped()
+    it.write(changed("c", row(0), key=key(0), lsn=1), changed("c", row(7), key=key(7), lsn=2))
+    it.write(changed("d", {"id": 0, "name": "", "amount": None}, key=key(7), lsn=3))
+    assert [each[0] for each in it.route.rows()] == [0]
+
+
+def test_a_delete_takes_the_payload_of_a_key_with_a_schema(enveloped: MakeEnveloped) -> None:
+    it = enveloped()
+    it.write(changed("c", row(7), key=key(7), lsn=1))
+    with_schema = json.dumps({"schema": {"type": "struct"}, "payload": {"id": 7}}).encode()
+    it.write(changed("d", key=with_schema, before=None, lsn=2))
+    assert it.route.rows() == []
+
+
+def test_a_delete_that_names_no_row_says_what_was_expected(enveloped: MakeEnveloped) -> None:
+    it = enveloped()
+    assert it.refusal(changed("d", key=b"x", before=None)).startswith(
+        "the delete names no row: the record's key is no JSON object with /id"
+    )
+
+
+def test_a_value_that_its_column_cannot_take_is_named_by_its_pointer_in_the_row(enveloped: MakeEnveloped) -> None:
+    it = enveloped()
+    assert it.refusal(changed("c", row(1, amount="x"))) == (
+        'column "amount" from /amount: a value that cannot be numeric (22P02)'
+    )
+    assert it.route.refused(*it.read(changed("c", row(1)), changed("c", row(2, amount="x")))) == [1]
+
+
+def test_cloud_events_of_both_modes_write_their_data(enveloped: MakeEnveloped) -> None:
+    it = enveloped(Envelope.CLOUDEVENTS)
+    binary: list[Header] = [("ce_specversion", b"1.0"), ("ce_source", b"s"), ("ce_type", b"T")]
+    whole = {"specversion": "1.0", "source": "s", "type": "T"}
+    mode: list[Header] = [("content-type", b"application/cloudevents+json")]
+    it.write(
+        record(value=json.dumps(row(1, "binary")).encode(), headers=[*binary, ("ce_id", b"1")]),
+        record(value=json.dumps({**whole, "id": "2", "data": row(2, "structured")}).encode(), headers=mode),
+        record(value=json.dumps({**whole, "id": "3", "data_base64": "eyJpZCI6MywibmFtZSI6ImJhc2U2NCJ9"}).encode(),
+               headers=mode),
+    )  # fmt: skip
+    assert [each[:2] for each in it.route.rows()] == [(1, "binary"), (2, "structured"), (3, "base64")]
+
+
+def test_the_tombstone_of_a_cloud_event_deletes_its_row(enveloped: MakeEnveloped) -> None:
+    it = enveloped(Envelope.CLOUDEVENTS)
+    headers: list[Header] = [("ce_specversion", b"1.0"), ("ce_source", b"s"), ("ce_type", b"T"), ("ce_id", b"1")]
+    it.write(record(value=json.dumps(row(1)).encode(), headers=headers))
+    it.write(record(key=b"1", value=None))
+    assert it.route.rows() == []
