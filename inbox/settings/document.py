@@ -120,7 +120,8 @@ class RouteSection(Section):
         """Return what becomes of deletes: in Debezium's envelope a mode that can delete does so by itself."""
         if self.table is None:
             return Tombstones.ERROR
-        by_itself = self.envelope is Envelope.DEBEZIUM and self.table.mode in (TableMode.INSERT, TableMode.UPSERT)
+        cannot = (None, TableMode.APPEND, TableMode.NEWEST)
+        by_itself = self.envelope is Envelope.DEBEZIUM and self.table.mode not in cannot
         if by_itself and "tombstones" not in self.table.model_fields_set:
             return Tombstones.DELETE
         return self.table.tombstones

@@ -179,6 +179,9 @@ class TableWriter:
         Where only the write shows whether the table refuses a row, each event is written: the
         second event of a row comes in a second statement.
         """
+        if self._sent.empties(events):
+            yield None
+            return
         statements, deletes = self._statements, self._sent.has_deletes(events)
         needed = statements.always_in_rounds or (statements.rounds is not None and deletes)
         if statements.rounds is None or not needed or len(events.records) < 2:

@@ -1,0 +1,90 @@
+"""What a route may say about its envelope."""
+
+from collections.abc import Callable
+
+import pytest
+
+from inbox.reading.options import Envelope, Truncates
+from inbox.settings import Settings
+from inbox.store.options import TableTarget, Tombstones
+
+Load = Callable[..., Settings]
+Refuse = Callable[..., str]
+
+DEBEZIUM = 'envelope = "debezium"\nevent_id = "debezium"\n'
+
+
+def in_envelope(table_route: str, lines: str) -> str:
+    return table_route.replace("[[routes]]\n", f"[[routes]]\n{lines}", 1)
+
+
+def without_id(table_route: str) -> str:
+    return "\n".join(line for line in table_route.split("\n") if not line.startswith("event_id"))
+
+
+@pytest.fixture(name="table")
+def table_(table_route: str) -> str:
+    return without_id(table_route)
+
+
+def test_a_route_without_an_envelope_has_none(load: Load, small: str) -> None:
+    assert (load(small).routes[0].envelope, load(small).routes[0].truncates) == (Envelope.NONE, Truncates.ERROR)
+
+
+def test_a_route_names_its_envelope_for_the_decoder_and_the_table(load: Load, small: str, table: str) -> None:
+    route = load(small + in_envelope(table, DEBEZIUM + 'truncates = "apply"\n')).routes[1]
+    assert isinstance(route.target, TableTarget)
+    assert (route.envelope, route.truncates, route.event_id) == (Envelope.DEBEZIUM, Truncates.APPLY, "debezium")
+    assert route.target.envelope is Envelope.DEBEZIUM
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("", "", Tombstones.DELETE),
+        ('mode = "upsert"', 'mode = "upsert"\ntombstones = "error"', Tombstones.ERROR),
+        ('mode = "upsert"', 'mode = "newest"\nversion = "amount"', Tombstones.ERROR),
+        ('mode = "upsert"\nkey = ["order_id"]', 'mode = "append"', Tombstones.ERROR),
+    ],
+)
+def test_debeziums_deletes_delete_where_the_mode_can(
+    load: Load, small: str, table: str, old: str, new: str, expected: Tombstones
+) -> None:
+    target = load(small + in_envelope(table, DEBEZIUM).replace(old, new, 1)).routes[1].target
+    assert isinstance(target, TableTarget)
+    assert target.tombstones is expected
+
+
+def test_types_of_cloud_events_are_read_from_the_attribute(load: Load, small: str, table: str) -> None:
+    lines = 'envelope = "cloudevents"\ntypes = ["A"]\n'
+    assert load(small + in_envelope(table, lines)).routes[1].event_type is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "said"),
+    [
+        ('envelope = "debezum"\n', "envelope", "did you mean debezium?"),
+        (
+            'envelope = "debezium"\n',
+            "event_id",
+            'missing; Debezium sends no id with a change; set event_id = "debezium"',
+        ),
+        ('event_id = "debezium"\n', "event_id", 'reads the change events of envelope = "debezium"'),
+        ('truncates = "apply"\n', "truncates", 'has an effect only with envelope = "debezium"'),
+        (DEBEZIUM + 'truncates = "aply"\n', "truncates", "did you mean apply?"),
+    ],
+)
+def test_what_does_not_fit_the_envelope_is_refused(
+    refuse: Refuse, small: str, table: str, lines: str, place: str, said: str
+) -> None:
+    text = refuse(small + in_envelope(table, lines))
+    assert f"routes[1].{place} (inbox.toml): " in text
+    assert said in text
+
+
+def test_a_route_that_deletes_no_rows_applies_no_truncate(refuse: Refuse, small: str, table: str) -> None:
+    lines = DEBEZIUM + 'truncates = "apply"\n'
+    text = refuse(
+        small + in_envelope(table, lines).replace('mode = "upsert"', 'mode = "upsert"\ntombstones = "ignore"')
+    )
+    assert '"apply" deletes all rows of the table, and this route deletes none' in text
