@@ -31,7 +31,7 @@ def arm(action: Callable[[Failpoint], None] | None) -> None:
     _armed = action
 
 
-def reach(point: Failpoint) -> None:
+def failpoint(point: Failpoint) -> None:
     """Call the armed action, if any, at this failpoint."""
     if _armed is not None:
         _armed(point)

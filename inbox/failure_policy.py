@@ -42,20 +42,20 @@ class FailureLimits:
     copy_to: str | None = None
 
 
-class Verdict(StrEnum):
+class FailureDecision(StrEnum):
     """The decision about one event whose attempt failed."""
 
     PARK = "park"
     AGAIN = "again"
 
 
-def after_failure(*, certain: bool, attempts: int, limits: FailureLimits) -> Verdict:
+def after_failure(*, certain: bool, attempts: int, limits: FailureLimits) -> FailureDecision:
     """Return what happens to an event after a failure.
 
     `certain` means that the event can never succeed. Otherwise its handler raised an exception for
     the `attempts`-th time.
     """
-    return Verdict.PARK if certain or attempts >= limits.attempts else Verdict.AGAIN
+    return FailureDecision.PARK if certain or attempts >= limits.attempts else FailureDecision.AGAIN
 
 
 def pause_before_attempt(attempts: int, paused: float) -> float:

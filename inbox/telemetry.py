@@ -167,13 +167,13 @@ class Outage:
         if (failure.away, failure.reason) not in self._told:
             self._told.add((failure.away, failure.reason))
             tell = log().error if failure.alert else log().warning
-            tell("waiting", away=failure.away, reason=failure.reason, error=error_text(failure))
+            tell("outage", away=failure.away, reason=failure.reason, error=error_text(failure))
 
     def over(self) -> None:
         """Record that the service is back. This does nothing if there was no outage."""
         if self._away is not None:
             seconds = round(self._clock() - self._since, 1)
-            log().info("going-on", away=self._away, after_seconds=seconds)
+            log().info("outage-over", away=self._away, after_seconds=seconds)
             self.given_up()
 
     def given_up(self) -> None:

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 
 from inbox.errors import HaltError
 from inbox.kafka.cluster import Cluster, TopicView
-from inbox.kafka.crash_probe import Deadly, find_deadly
+from inbox.kafka.log.crash_probe import Deadly, find_deadly
 from inbox.settings import Settings
-from inbox.sink.guards.log_check import resume
+from inbox.sink.guards.log_check import resume_command
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 _ONE_BATCH = "1"
 """The bytes of an answer. A sink that asks for so few settles what stands before a damaged batch, and may end there."""
 
 
 def refuse_deadly_batch(
-    connection: SinkConnection, settings: Settings, cluster: Cluster, topics: Mapping[str, TopicView]
+    connection: Connection, settings: Settings, cluster: Cluster, topics: Mapping[str, TopicView]
 ) -> None:
     """Raise if librdkafka ends the process when it reads a partition that the last owner did not advance.
 
@@ -30,14 +30,14 @@ def refuse_deadly_batch(
     here = {address for view in topics.values() for address in view.addresses()}
     unmoved = Ledger(settings.database.schema).unmoved(connection, sorted(topics))
     ends = cluster.stable_ends([at for at in unmoved if at in here])
-    places = {at: unmoved[at] for at, end in ends.items() if unmoved[at] < end}
-    if places and (found := find_deadly(settings.kafka, places, ends, batch_bytes=settings.sink.batch_bytes)):
-        raise HaltError(_text(found, places[found.at]))
+    positions = {at: unmoved[at] for at, end in ends.items() if unmoved[at] < end}
+    if positions and (found := find_deadly(settings.kafka, positions, ends, batch_bytes=settings.sink.batch_bytes)):
+        raise HaltError(_text(found, positions[found.at]))
 
 
 def _text(found: Deadly, following: int) -> str:
     at = found.at
-    command = resume(f"{at.topic}:{at.partition}", f"--from-offset {found.following}")
+    command = resume_command(f"{at.topic}:{at.partition}", f"--from-offset {found.following}")
     before = (
         f"; `inbox run -X max.partition.fetch.bytes={_ONE_BATCH}`, started again while the ledger moves, settles most "
         f"of what stands before it, from {following} on"

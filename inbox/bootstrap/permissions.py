@@ -7,12 +7,12 @@ from inbox.errors import StartupError
 from inbox.kafka.cluster import Cluster
 from inbox.settings import Settings
 from inbox.store.options import RelayKind
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.privileges.check import missing_rights
 from inbox.store.schema.revisions import history_of
 
 
-def require_rights(connection: SinkConnection, settings: Settings) -> None:
+def require_rights(connection: Connection, settings: Settings) -> None:
     """Raise StartupError with one line for each right that is missing."""
     targets = [target for _, target in table_routes(settings.routes)]
     has_outbox = settings.outbox is not None and settings.outbox.existing is None

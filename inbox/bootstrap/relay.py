@@ -8,21 +8,21 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from os import getpid
 
-from inbox.bootstrap.retry import StopSignal, patiently, unless_stopped
+from inbox.bootstrap.retry import StopSignal, retry_until, run_until_stopped
 from inbox.errors import StartupError, TryAgainError
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.producer import EventProducer, TransactionalProducer
-from inbox.relay.external_table_term import ExistingTerm
+from inbox.relay.external_table_term import ExternalTableTerm
 from inbox.relay.in_flight import Delivered
 from inbox.relay.lease import SECONDS, Lease
-from inbox.relay.relay import Desk, Relay
-from inbox.relay.term import Term
+from inbox.relay.relay import Relay, RelaySession
+from inbox.relay.term import OutboxTerm
 from inbox.settings import RelaySettings
-from inbox.store.options import ExistingOutbox, RelayKind
-from inbox.store.outbox.external_table import ExistingLease, ExistingTable
-from inbox.store.outbox.external_table_check import Shape, missing_rights, shape_of
-from inbox.store.outbox.relay_queries import Bell, Held, LeaseRow, OutboxTable
-from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.options import ExternalTableOptions, RelayKind
+from inbox.store.outbox.external_table import ExternalTable, ExternalTableLease
+from inbox.store.outbox.external_table_check import ExternalTableShape, external_shape_of, missing_rights
+from inbox.store.outbox.relay_queries import LeaseRow, Notifier, OutboxTable, TakenLease
+from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.postgres.pooler import own_session
 from inbox.store.privileges.check import OF_RELAY, missing_lease_rights, missing_relay_rights
 from inbox.store.schema.compatibility import require_outbox
@@ -46,7 +46,7 @@ def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
             'set it to "inbox", or run the connector alone'
         )
     seconds = settings.database.start_timeout_seconds
-    found = unless_stopped(lambda: patiently(lambda: _find(settings), seconds, stop), stop)
+    found = run_until_stopped(lambda: retry_until(lambda: _find(settings), seconds, stop), stop)
     return found is not None
 
 
@@ -54,15 +54,15 @@ def make_relay(settings: RelaySettings, *, until_empty: bool, transactional: boo
     holder = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
     producer = _producer_maker(settings, transactional=transactional)
     existing = settings.outbox.existing
-    open_desk: Callable[[], Desk] = (
-        (lambda: RelayDesk(settings, holder, producer))
+    open_session: Callable[[], RelaySession] = (
+        (lambda: OutboxSession(settings, holder, producer))
         if existing is None
-        else (lambda: ExistingDesk(connected(settings), settings, existing, holder, producer))
+        else (lambda: ExternalTableSession(connected(settings), settings, existing, holder, producer))
     )
-    return Relay(open_desk, until_empty=until_empty, clock=clock_of_sleepers())
+    return Relay(open_session, until_empty=until_empty, clock=boottime_clock())
 
 
-class RelayDesk:
+class OutboxSession:
     """A pair of connections to the outbox, with all that works on them: rows are read while others are marked."""
 
     def __init__(self, settings: RelaySettings, holder: str, make_producer: MakeProducer) -> None:
@@ -71,12 +71,12 @@ class RelayDesk:
         with ExitStack() as opened:
             reading, marking = (opened.enter_context(closing(connected(settings, alone=True))) for _ in range(2))
             self._table = OutboxTable(reading, schema)
-            self._bell = Bell(marking, schema)
+            self._notifier = Notifier(marking, schema)
             self.lease = LeaseRow(marking, schema, holder, seconds=SECONDS)
             self._connections = opened.pop_all()
 
-    def term(self, lease: Lease, held: Held) -> Term:
-        return Term(self._table, self.lease, self._bell, lease, held, self._make_producer, clock_of_sleepers())
+    def term(self, lease: Lease, held: TakenLease) -> OutboxTerm:
+        return OutboxTerm(self._table, self.lease, self._notifier, lease, held, self._make_producer, boottime_clock())
 
     def close(self) -> None:
         self._connections.close()
@@ -91,7 +91,7 @@ def _producer_maker(settings: RelaySettings, *, transactional: bool) -> MakeProd
 
 def _find(settings: RelaySettings) -> bool:
     connection = connect(settings.database, application_name="inbox relay")
-    with closing(connection), starting("preparing the database"):
+    with closing(connection), startup_errors("preparing the database"):
         if settings.outbox.existing is None:
             own_session(connection, _DOING)
         require_outbox(connection, settings.database.schema, settings.outbox)
@@ -100,18 +100,18 @@ def _find(settings: RelaySettings) -> bool:
     return True
 
 
-def require_relay_rights(connection: SinkConnection, settings: RelaySettings) -> None:
+def require_relay_rights(connection: Connection, settings: RelaySettings) -> None:
     """Raise StartupError with one line for each right that is missing. An external table has to fit, too."""
     schema, existing = settings.database.schema, settings.outbox.existing
     if existing is None:
         problems = [*missing_relay_rights(connection, schema), *losable_of_schema(connection, schema, list(OF_RELAY))]
     else:
-        problems = existing_problems(connection, schema, existing, prunes=settings.retention.outbox is not None)
+        problems = external_table_problems(connection, schema, existing, prunes=settings.retention.outbox is not None)
     if problems:
         raise StartupError("\n".join(problems))
 
 
-def connected(settings: RelaySettings, *, alone: bool = False) -> SinkConnection:
+def connected(settings: RelaySettings, *, alone: bool = False) -> Connection:
     """Connect for a running relay. A database that refuses the connection counts as an outage.
 
     `alone`: connect to a session that is shared with nobody.
@@ -129,14 +129,14 @@ def connected(settings: RelaySettings, *, alone: bool = False) -> SinkConnection
         raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
 
 
-class ExistingDesk:
+class ExternalTableSession:
     """A connection to the external table, and all that works on it."""
 
     def __init__(
         self,
-        connection: SinkConnection,
+        connection: Connection,
         settings: RelaySettings,
-        existing: ExistingOutbox,
+        existing: ExternalTableOptions,
         holder: str,
         make_producer: MakeProducer,
     ) -> None:
@@ -144,41 +144,45 @@ class ExistingDesk:
         self._make_producer = make_producer
         try:
             shape = _shape_now(connection, existing)
-            self._table = ExistingTable(connection, shape, existing)
-            self.lease = ExistingLease(connection, settings.database.schema, shape, existing, holder, seconds=SECONDS)
+            self._table = ExternalTable(connection, shape, existing)
+            self.lease = ExternalTableLease(
+                connection, settings.database.schema, shape, existing, holder, seconds=SECONDS
+            )
         except BaseException:
             connection.close()
             raise
 
-    def term(self, lease: Lease, held: Held) -> ExistingTerm:
-        return ExistingTerm(self._table, self.lease, lease, held.epoch, self._make_producer, clock_of_sleepers())
+    def term(self, lease: Lease, held: TakenLease) -> ExternalTableTerm:
+        return ExternalTableTerm(self._table, self.lease, lease, held.epoch, self._make_producer, boottime_clock())
 
     def close(self) -> None:
         self._connection.close()
 
 
-def existing_problems(connection: SinkConnection, schema: str, existing: ExistingOutbox, *, prunes: bool) -> list[str]:
+def external_table_problems(
+    connection: Connection, schema: str, existing: ExternalTableOptions, *, prunes: bool
+) -> list[str]:
     """Return one line for each right that a relay lacks.
 
     Raises:
         StartupError: the table does not fit what `[outbox]` says.
     """
-    shape = shape_of(connection, existing)
+    shape = external_shape_of(connection, existing)
     return [*missing_lease_rights(connection, schema), *missing_rights(connection, shape, prunes=prunes)]
 
 
-def _shape_now(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
+def _shape_now(connection: Connection, existing: ExternalTableOptions) -> ExternalTableShape:
     """Return the table's shape as it is now.
 
     A table that no longer fits is an outage to a running relay: it may be fixed in the meantime.
     """
     try:
-        return shape_of(connection, existing)
+        return external_shape_of(connection, existing)
     except StartupError as error:
         raise TryAgainError(str(error), away="database", reason="misfit", alert=True) from error
 
 
-def clock_of_sleepers() -> Callable[[], float]:
+def boottime_clock() -> Callable[[], float]:
     """Return a clock that continues while the machine is suspended, if the system has one."""
     if sys.platform == "linux":
         return lambda: time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -22,7 +22,7 @@ class StopSignal(Protocol):
     def wait(self, timeout: float) -> bool: ...
 
 
-def patiently(action: Callable[[], Found], timeout_seconds: float, stop: StopSignal) -> Found:
+def retry_until(action: Callable[[], Found], timeout_seconds: float, stop: StopSignal) -> Found:
     """Return the result of `action`, called again and again while it raises TryAgainError.
 
     Raises:
@@ -36,7 +36,7 @@ def patiently(action: Callable[[], Found], timeout_seconds: float, stop: StopSig
             failures += 1
             if failures == 1:
                 log().warning(
-                    "waiting", away=error.away, reason=error.reason, error=str(error), at_most_seconds=timeout_seconds
+                    "outage", away=error.away, reason=error.reason, error=str(error), at_most_seconds=timeout_seconds
                 )
             pause = backoff(failures, random.random())  # noqa: S311 - jitter
             if monotonic() + pause > deadline:
@@ -46,14 +46,14 @@ def patiently(action: Callable[[], Found], timeout_seconds: float, stop: StopSig
                 raise
 
 
-def unless_stopped(action: Callable[[], Found], stop: StopSignal) -> Found | None:
+def run_until_stopped(action: Callable[[], Found], stop: StopSignal) -> Found | None:
     """Return or raise the result of `action`, or return None as soon as `stop` is set.
 
     `action` runs on a thread of its own, because a question to a server that is away can take its
     whole timeout. After a stop nobody waits for the thread, so cutting `action` off anywhere must
     be harmless.
     """
-    running = _Running(action)
+    running = _BackgroundAction(action)
     thread = threading.Thread(target=running.run, name="inbox-start", daemon=True)
     thread.start()
     while thread.is_alive():
@@ -63,7 +63,7 @@ def unless_stopped(action: Callable[[], Found], stop: StopSignal) -> Found | Non
     return None if stop.is_set() else running.result()
 
 
-class _Running(Generic[Found]):
+class _BackgroundAction(Generic[Found]):
     """An action for another thread, with its result or its exception."""
 
     def __init__(self, action: Callable[[], Found]) -> None:

@@ -8,15 +8,15 @@ from datetime import datetime
 from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
-from inbox.kafka.log_stretch import readable_from
+from inbox.kafka.log.stretch import readable_from
 from inbox.settings import Settings
-from inbox.sink.guards.log_check import misfits, truncated
-from inbox.sink.guards.log_check import resume as resume_command
+from inbox.sink.guards.log_check import mismatches, truncated
+from inbox.sink.guards.log_check import resume_command as resume_command
 from inbox.sink.guards.log_comparison import Comparable, read_comparable
 from inbox.sink.routes import Route, StartPoint
 from inbox.store.inbox.ledger import KnownPartition, Ledger
 from inbox.store.inbox.registration import Register, Registration, RouteIdentity, SinkIdentity
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 
 
 def find_topics(cluster: Cluster, routes: Sequence[Route]) -> Mapping[str, TopicView]:
@@ -49,13 +49,13 @@ def sink_identity(settings: Settings, cluster_id: str) -> SinkIdentity:
     )
 
 
-def register(
-    connection: SinkConnection, settings: Settings, cluster: Cluster, cluster_id: str, topics: Mapping[str, TopicView]
+def register_sink(
+    connection: Connection, settings: Settings, cluster: Cluster, cluster_id: str, topics: Mapping[str, TopicView]
 ) -> Registration:
     """Bind the schema to this sink, and give every partition its first offset."""
     ledger = Ledger(settings.database.schema)
 
-    def add_partitions(locked: SinkConnection) -> None:
+    def add_partitions(locked: Connection) -> None:
         found = read_comparable(cluster, cluster_id, sorted(topics), lambda names: ledger.known(locked, names))
         if absent := sorted(set(topics) - set(found)):
             raise StartupError(no_topic(", ".join(absent)))
@@ -65,7 +65,7 @@ def register(
     return Register(settings.database.schema).bind(connection, sink_identity(settings, cluster_id), add_partitions)
 
 
-def introduce(connection: SinkConnection, schema: str, cluster: Cluster, partitions: Sequence[TopicPartition]) -> None:
+def introduce(connection: Connection, schema: str, cluster: Cluster, partitions: Sequence[TopicPartition]) -> None:
     """Give partitions that were added while the sink runs the log start as their first offset.
 
     Any later offset would lose their first events.
@@ -177,7 +177,7 @@ def starts_of_group(
 
 
 def _refuse_other_log(found: Comparable) -> None:
-    if lines := misfits(found.known, found.log):
+    if lines := mismatches(found.known, found.log):
         raise HaltError("\n".join(lines))
 
 
@@ -198,12 +198,12 @@ class Explanation:
             InboxError: the database or the brokers do not answer.
         """
         found = read_comparable(self._cluster, self._cluster.cluster_id(), sorted(topics), self._known)
-        lines = [line for each in found.values() for line in misfits(each.known, each.log)]
+        lines = [line for each in found.values() for line in mismatches(each.known, each.log)]
         return HaltError("\n".join(lines)) if lines else None
 
     def of_halt(self, error: LostPlaceError | UnreadableError) -> HaltError:
         """Return a halt that explains more, or the error itself if no more can be said."""
-        return self.of_unreadable(error) if isinstance(error, UnreadableError) else self.of_place(error)
+        return self.of_unreadable(error) if isinstance(error, UnreadableError) else self.of_lost_place(error)
 
     def of_unreadable(self, error: UnreadableError) -> HaltError:
         """Return the error with the command that continues where the log can be read again."""
@@ -218,7 +218,7 @@ class Explanation:
         command = resume_command(f"{at.topic}:{at.partition}", f"--from-offset {following}")
         return HaltError(f"{error}; the log can be read again from {following} on: {command}")
 
-    def of_place(self, error: LostPlaceError) -> HaltError:
+    def of_lost_place(self, error: LostPlaceError) -> HaltError:
         """Return a halt that explains more, or the error itself if no more can be said."""
         if error.at is None:
             return error

@@ -15,8 +15,8 @@ from inbox.events import Event, Record, TopicPartition
 from inbox.handlers import LoadedHandler, Transaction
 from inbox.sink.batch import Batch
 from inbox.sink.settle.settler import SettledBatch
-from inbox.sink.writer import Desk
-from inbox.store.inbox.ledger import Holding
+from inbox.sink.writer import BatchSettler
+from inbox.store.inbox.ledger import LedgerRow
 from inbox.telemetry import log
 from inbox.trace_context import TraceParent, trace_parent
 
@@ -36,9 +36,9 @@ class Tracing:
         self._provider = provider
         self._tracer = provider.get_tracer("inbox")
 
-    def desks(self, open_desk: Callable[[], Desk]) -> Callable[[], Desk]:
-        """Return an opener of desks that make a span for every batch."""
-        return lambda: _TracedDesk(open_desk(), self)
+    def settlers(self, open_settler: Callable[[], BatchSettler]) -> Callable[[], BatchSettler]:
+        """Return an opener of settlers that make a span for every batch."""
+        return lambda: _TracedSettler(open_settler(), self)
 
     def handlers(self, handlers: Mapping[str, LoadedHandler]) -> Mapping[str, LoadedHandler]:
         """Return the same handlers, with a span below the batch's for each call."""
@@ -46,7 +46,7 @@ class Tracing:
 
     @contextmanager
     def batch(self, batch: Batch) -> Iterator["Span"]:
-        topics = sorted({address.topic for address in batch.slices})
+        topics = sorted({address.topic for address in batch.partitions})
         attributes = {
             "messaging.system": "kafka",
             "messaging.operation.type": "process",
@@ -98,28 +98,28 @@ class Tracing:
                 raise
 
 
-class _TracedDesk:
-    def __init__(self, desk: Desk, tracing: Tracing) -> None:
-        self._desk = desk
+class _TracedSettler:
+    def __init__(self, settler: BatchSettler, tracing: Tracing) -> None:
+        self._settler = settler
         self._tracing = tracing
 
-    def settle(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
+    def settle(self, batch: Batch, on_started: Callable[[], None]) -> SettledBatch:
         with self._tracing.batch(batch) as span:
-            settled = self._desk.settle(batch, under_way)
+            settled = self._settler.settle(batch, on_started)
             span.set_attribute("inbox.fenced", bool(settled.fenced))
             return settled
 
-    def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
-        return self._desk.acquire(partitions)
+    def acquire(self, partitions: Sequence[TopicPartition]) -> list[LedgerRow]:
+        return self._settler.acquire(partitions)
 
-    def look(self, topics: Sequence[str]) -> list[Holding]:
-        return self._desk.look(topics)
+    def read_ledger(self, topics: Sequence[str]) -> list[LedgerRow]:
+        return self._settler.read_ledger(topics)
 
     def resolve(self, batch: Batch) -> SettledBatch | None:
-        return self._desk.resolve(batch)
+        return self._settler.resolve(batch)
 
     def close(self) -> None:
-        self._desk.close()
+        self._settler.close()
 
 
 @contextmanager
@@ -172,7 +172,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 def _records(batch: Batch) -> Iterator[Headers]:
-    for part in batch.slices.values():
+    for part in batch.partitions.values():
         for events in part.routes.values():
             yield from (_headers(record) for record in events.records)
 

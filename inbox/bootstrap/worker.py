@@ -10,40 +10,40 @@ from os import getpid
 
 from inbox.bootstrap.deadly_batch import refuse_deadly_batch
 from inbox.bootstrap.permissions import require_kafka_rights, require_rights
-from inbox.bootstrap.retry import StopSignal, patiently, unless_stopped
+from inbox.bootstrap.retry import StopSignal, retry_until, run_until_stopped
 from inbox.bootstrap.routes import bind_route, handler_routes, table_routes
-from inbox.bootstrap.topics import Explanation, find_topics, introduce, register
+from inbox.bootstrap.topics import Explanation, find_topics, introduce, register_sink
 from inbox.bootstrap.tracing import Tracing
 from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.handlers import LoadedHandler, load_handler
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer import GroupConsumer
-from inbox.kafka.gaps import AT_A_TIME_SECONDS, Gaps
+from inbox.kafka.log.gaps import AT_A_TIME_SECONDS, Gaps
 from inbox.kafka.options import DEFAULTS
 from inbox.settings import Settings
-from inbox.sink.accumulator import Intake
+from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.decoder import TopicDecoder
-from inbox.sink.guards.crash_poison import Suspects
+from inbox.sink.guards.crash_poison import CrashPoisonTracker
 from inbox.sink.guards.handler_calls import WatchedCalls
 from inbox.sink.guards.row_waits import RowWaits
 from inbox.sink.guards.row_watch import RowWatch
 from inbox.sink.guards.time_limit import TimeLimit
-from inbox.sink.guards.topic_identity import LogWitness
+from inbox.sink.guards.topic_identity import BrokerTopicIdentity
 from inbox.sink.routes import Route
 from inbox.sink.settle.context import BoundRoute
 from inbox.sink.settle.evidence import Evidence
 from inbox.sink.settle.parked_keys import ParkedKeys
 from inbox.sink.settle.settler import Settler
 from inbox.sink.worker import Worker
-from inbox.sink.writer import Desk, Writer
+from inbox.sink.writer import BatchSettler, Writer
 from inbox.store.inbox.dead_letters import MOST_PARKED_KEYS
-from inbox.store.inbox.handler_calls import Handling
+from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.inbox.registration import Registration
 from inbox.store.outbox.dead_letter_copies import LetterCopies
-from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.postgres.pooler import require_sessions
 from inbox.store.privileges.check import hidden_owners_remedy
@@ -55,7 +55,7 @@ from inbox.telemetry import log
 
 
 @dataclass(frozen=True)
-class Ready:
+class StartupState:
     """The result of a successful start: handlers and writers by route, topics by name."""
 
     handlers: Mapping[str, LoadedHandler]
@@ -65,7 +65,7 @@ class Ready:
     registration: Registration
 
 
-def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
+def prepare(settings: Settings, stop: StopSignal) -> StartupState | None:
     """Find everything that a start needs; return None if `stop` was set before all was found.
 
     Raises:
@@ -76,12 +76,12 @@ def prepare(settings: Settings, stop: StopSignal) -> Ready | None:
     # Imported on this thread: a handler's package may need the main thread for its import.
     handlers = {route.name: load_handler(name) for route, name in handler_routes(settings.routes)}
     seconds = settings.database.start_timeout_seconds
-    return unless_stopped(lambda: patiently(lambda: _find(settings, handlers), seconds, stop), stop)
+    return run_until_stopped(lambda: retry_until(lambda: _find(settings, handlers), seconds, stop), stop)
 
 
-def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> Ready:
+def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> StartupState:
     connection = connect(settings.database)
-    with closing(connection), starting("preparing the database"):
+    with closing(connection), startup_errors("preparing the database"):
         require_current(connection, settings.database.schema, settings.outbox)
         require_rights(connection, settings)
         require_logged(connection, settings.database.schema)
@@ -92,18 +92,18 @@ def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> Ready:
         cluster_id = cluster.cluster_id()
         topics = find_topics(cluster, settings.routes)
         require_kafka_rights(cluster, topics)
-        registration = register(connection, settings, cluster, cluster_id, topics)
+        registration = register_sink(connection, settings, cluster, cluster_id, topics)
         refuse_deadly_batch(connection, settings, cluster, topics)
         _warn_of_hidden_owners(connection, settings, sorted(topics))
-    return Ready(handlers, writers, cluster, topics, registration)
+    return StartupState(handlers, writers, cluster, topics, registration)
 
 
-def _warn_of_hidden_owners(connection: SinkConnection, settings: Settings, topics: Sequence[str]) -> None:
+def _warn_of_hidden_owners(connection: Connection, settings: Settings, topics: Sequence[str]) -> None:
     if roles := Ledger(settings.database.schema).hidden_owners(connection, topics):
         log().warning("owners-hidden", roles=roles, remedy=hidden_owners_remedy(connection, roles))
 
 
-def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: Tracing | None = None) -> Worker:
+def make_worker(settings: Settings, ready: StartupState, *, until_end: bool, tracing: Tracing | None = None) -> Worker:
     """Return one member of the group, ready to run. With `tracing` it records its work in spans."""
     owner = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
     session_ms = settings.kafka.properties.get("session.timeout.ms", DEFAULTS["session.timeout.ms"][0])
@@ -118,12 +118,12 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
     if tracing is not None:
         ready = replace(ready, handlers=tracing.handlers(ready.handlers))
     gaps = Gaps(settings.kafka, ready.cluster, once_compacted=sink.once_compacted, at_a_time_seconds=AT_A_TIME_SECONDS)
-    open_desk: Callable[[], Desk] = Desks(settings, ready, owner, time_limit).open
+    open_settler: Callable[[], BatchSettler] = SettlerFactory(settings, ready, owner, time_limit).open
     return Worker(
         GroupConsumer(settings.kafka, batch_bytes=sink.batch_bytes),
-        Writer(open_desk if tracing is None else tracing.desks(open_desk)),
+        Writer(open_settler if tracing is None else tracing.settlers(open_settler)),
         assignment,
-        Intake(
+        BatchAccumulator(
             decoders,
             assignment,
             batch_events=sink.batch_events,
@@ -137,33 +137,33 @@ def make_worker(settings: Settings, ready: Ready, *, until_end: bool, tracing: T
     )
 
 
-def require_logged(connection: SinkConnection, schema: str) -> None:
+def require_logged(connection: Connection, schema: str) -> None:
     """Raise StartupError with one line for each of the inbox's tables that a crash of the server empties."""
     if problems := losable_of_schema(connection, schema, [*OF_SINK, "outbox"]):
         raise StartupError("\n".join(problems))
 
 
-class Desks:
-    """An opener of desks, one after the other as connections break, with the state that outlives them."""
+class SettlerFactory:
+    """An opener of settlers, one after the other as connections break, with the state that outlives them."""
 
-    def __init__(self, settings: Settings, ready: Ready, owner: str, time_limit: TimeLimit) -> None:
+    def __init__(self, settings: Settings, ready: StartupState, owner: str, time_limit: TimeLimit) -> None:
         self._settings = settings
         self._ready = ready
         self._owner = owner
         self._time_limit = time_limit
         self._parked_keys = ParkedKeys(MOST_PARKED_KEYS)
         self._row_waits = RowWaits(settings.failures.wait_for_rows.total_seconds())
-        self._witness = LogWitness(ready.cluster, Explanation(settings, ready.cluster).of_topics)
+        self._topic_identity = BrokerTopicIdentity(ready.cluster, Explanation(settings, ready.cluster).of_topics)
         self._evidence = Evidence()
-        self._suspects = Suspects(
-            Handling(settings.database.schema, owner),
+        self._crash_poison = CrashPoisonTracker(
+            HandlerCallNotes(settings.database.schema, owner),
             self._connect,
             young_events=settings.sink.batch_events,
             attempts=settings.failures.attempts,
         )
 
     def open(self) -> Settler:
-        """Open a desk on a new connection. Raises TryAgainError while that does not work."""
+        """Open a settler on a new connection. Raises TryAgainError while that does not work."""
         connection = self._connect()
         try:
             return self._settler(connection)
@@ -171,7 +171,7 @@ class Desks:
             connection.close()
             raise
 
-    def _connect(self) -> SinkConnection:
+    def _connect(self) -> Connection:
         try:
             return connect(
                 self._settings.database,
@@ -181,7 +181,7 @@ class Desks:
         except StartupError as error:
             raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
 
-    def _settler(self, connection: SinkConnection) -> Settler:
+    def _settler(self, connection: Connection) -> Settler:
         settings, registration = self._settings, self._ready.registration
         return Settler(
             connection,
@@ -192,11 +192,11 @@ class Desks:
             routes_revision=registration.routes_revision,
             limits=settings.failures,
             parked_keys=self._parked_keys,
-            suspects=self._suspects,
+            crash_poison=self._crash_poison,
             evidence=self._evidence,
             introduce=self._introduce,
             takeover_seconds=settings.database.takeover_timeout_seconds,
-            witness=self._witness,
+            topic_identity=self._topic_identity,
             row_watch=RowWatch(
                 self._row_waits, settings.database.schema, sorted(self._ready.topics), self._ready.cluster.stable_ends
             ),
@@ -204,10 +204,10 @@ class Desks:
         )
 
     def _bound(self, route: Route, route_id: int) -> BoundRoute:
-        calls = WatchedCalls(route_id, self._time_limit, self._suspects)
+        calls = WatchedCalls(route_id, self._time_limit, self._crash_poison)
         return bind_route(route, route_id, self._settings, self._ready.handlers, self._ready.writers, calls)
 
-    def _introduce(self, connection: SinkConnection, partitions: Sequence[TopicPartition]) -> None:
+    def _introduce(self, connection: Connection, partitions: Sequence[TopicPartition]) -> None:
         introduce(connection, self._settings.database.schema, self._ready.cluster, partitions)
 
 

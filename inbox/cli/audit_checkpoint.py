@@ -9,13 +9,13 @@ import click
 import orjson
 
 from inbox.operations.audit.audit import Audit
-from inbox.operations.audit.checkpoint import ForeignPlaceError, as_json, from_json
+from inbox.operations.audit.checkpoint import ForeignCheckpointError, as_json, from_json
 from inbox.operations.private_file import write_private
 
 _SECONDS_BETWEEN = 2.0
 
 
-class PlaceFile:
+class CheckpointFile:
     """A file that is rewritten every few seconds, whole or not at all, and removed once the audit is complete."""
 
     def __init__(self, path: Path, of: Mapping[str, Any]) -> None:
@@ -35,7 +35,7 @@ class PlaceFile:
             return None
         try:
             return Audit(parts=from_json(self._of, orjson.loads(text)))
-        except (ForeignPlaceError, orjson.JSONDecodeError) as error:
+        except (ForeignCheckpointError, orjson.JSONDecodeError) as error:
             raise click.UsageError(f"{self._path}: {error}; remove it, or name another with --resume") from None
 
     def keep(self, found: Audit) -> None:

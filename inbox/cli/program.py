@@ -17,7 +17,7 @@ from inbox import __version__
 from inbox.cli.output import print_text
 from inbox.cli.redaction import Secrets
 from inbox.errors import InboxError
-from inbox.process.exit_codes import FOUND_A_FAILURE, INTERRUPTED, UNEXPECTED, exit_code
+from inbox.process.exit_codes import FAILURE, INTERRUPTED, exit_code
 from inbox.telemetry import configure_logging, hide_in_every_line
 
 _MODULES = {
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     secrets = Secrets()
     _hide_in_tracebacks_of_threads(secrets)
     code = result_of(arguments, secrets)
-    sys.exit(code if _flushed() else FOUND_A_FAILURE)
+    sys.exit(code if _flushed() else FAILURE)
 
 
 def result_of(arguments: Sequence[str] | None = None, secrets: Secrets | None = None) -> int:
@@ -90,7 +90,7 @@ def result_of(arguments: Sequence[str] | None = None, secrets: Secrets | None = 
         return exit_code(error)
     except Exception:  # noqa: BLE001 - a defect: everything is shown except secrets
         print_text(secrets.hidden(traceback.format_exc()), err=True)
-        return UNEXPECTED
+        return FAILURE
     return result if isinstance(result, int) else 0
 
 

@@ -9,10 +9,10 @@ from inbox.bootstrap.tracing import Tracing
 from inbox.bootstrap.worker import make_worker, prepare
 from inbox.cli.status_line import LiveLine, shown
 from inbox.operations.retention.background import pruning
-from inbox.process.database_metrics import Survey
-from inbox.process.gc_tuning import spare_what_stays
+from inbox.process.database_metrics import DatabaseMetrics
+from inbox.process.gc_tuning import freeze_startup_objects
 from inbox.process.health import Health
-from inbox.process.secret_rotation import Rotation
+from inbox.process.secret_rotation import SecretRotation
 from inbox.process.shutdown import Stop
 from inbox.settings import Settings
 from inbox.sink.worker import Worker
@@ -20,7 +20,7 @@ from inbox.sink.worker import Worker
 Watching = Callable[[Worker], AbstractContextManager[None]]
 
 
-def _watching(rotation: Rotation, outdated: Event, worker: Worker) -> AbstractContextManager[None]:
+def _watching(rotation: SecretRotation, outdated: Event, worker: Worker) -> AbstractContextManager[None]:
     def changed() -> None:
         outdated.set()
         worker.stop()
@@ -28,7 +28,7 @@ def _watching(rotation: Rotation, outdated: Event, worker: Worker) -> AbstractCo
     return rotation.watching(changed)
 
 
-class Work:
+class WorkerRunner:
     """The work of this process: one worker, or one after the other."""
 
     def __init__(
@@ -40,19 +40,19 @@ class Work:
         self._until_end = until_end
         self._line_wanted = line_wanted
 
-    def go_on(self, rotation: Rotation) -> None:
+    def run(self, rotation: SecretRotation) -> None:
         """Run one worker after the other, until one ends by itself or is stopped.
 
         Changed secrets end a worker in order, and the next one has the new secrets.
         """
         while True:
             outdated = Event()
-            self.once(rotation.settings, partial(_watching, rotation, outdated))
+            self.run_once(rotation.settings, partial(_watching, rotation, outdated))
             if self._stop.is_set() or not outdated.is_set():
                 return
             self._health.begin_anew()
 
-    def once(self, settings: Settings, watching: Watching = lambda _: nullcontext()) -> None:
+    def run_once(self, settings: Settings, watching: Watching = lambda _: nullcontext()) -> None:
         """Run one worker until it is stopped, inside the context that `watching` makes for it."""
         line = LiveLine()
         with shown(line, wanted=self._line_wanted):
@@ -63,8 +63,12 @@ class Work:
             self._health.watch(worker.progress)
             line.progress = worker.progress
             self._stop.then(worker.stop)
-            spare_what_stays()
-            survey = Survey(settings.database, settings.outbox, worker.stop)
-            with survey.going_on(), pruning(settings.database, settings.retention, settings.outbox), watching(worker):
+            freeze_startup_objects()
+            metrics = DatabaseMetrics(settings.database, settings.outbox, worker.stop)
+            with (
+                metrics.refreshing(),
+                pruning(settings.database, settings.retention, settings.outbox),
+                watching(worker),
+            ):
                 worker.run()
-            survey.refuse_misfit()
+            metrics.refuse_unusable_schema()

@@ -15,7 +15,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from inbox.errors import StartupError, TryAgainError
 from inbox.events import TopicPartition, milliseconds_until
 from inbox.kafka.clients import made
-from inbox.kafka.errors import at_start, is_forbidden, is_refusal
+from inbox.kafka.errors import is_forbidden, is_refusal, translate_at_startup
 from inbox.kafka.options import CLIENT_ID, KafkaOptions, for_producers
 
 # librdkafka asks for descriptions at the broker that the last metadata named as the controller. If that broker
@@ -66,7 +66,7 @@ class Cluster:
         while not future.done():
             self._admin.poll(_NEWS_SECONDS)
             if (refusal := self._news.refusal) is not None:
-                raise at_start(KafkaException(refusal), doing)
+                raise translate_at_startup(KafkaException(refusal), doing)
         try:
             return str(answer(future, doing, self._timeout).cluster_id)
         except TryAgainError as error:
@@ -251,7 +251,7 @@ def answer(future: Any, doing: str, seconds: float) -> Any:
     except KafkaException as error:
         if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise _NoSuchTopicError from None
-        raise at_start(error, doing) from None
+        raise translate_at_startup(error, doing) from None
 
 
 class _NoSuchTopicError(StartupError):

@@ -27,8 +27,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.clients import ended_within, made
-from inbox.kafka.errors import is_unreadable, translated, unreadable
-from inbox.kafka.open_transactions import OpenTransactions
+from inbox.kafka.errors import is_unreadable, translate, unreadable
+from inbox.kafka.log.open_transactions import OpenTransactions
 from inbox.kafka.options import CLIENT_ID, DEFAULTS, GUARDED, KafkaOptions
 from inbox.kafka.outage import KafkaOutage
 from inbox.telemetry import log
@@ -48,7 +48,7 @@ _LARGEST_EVENT = 1_000_000
 
 
 @dataclass(slots=True)
-class Taken:
+class Polled:
     """The result of one `take`: records in offset order per partition, partition ends met, and unreadable places."""
 
     records: list[Record] = field(default_factory=list)
@@ -122,14 +122,14 @@ class GroupConsumer:
         self.outage.unassigned(partitions)
         self._consumer.incremental_unassign([KafkaPartition(*partition) for partition in placed])
 
-    def take(self, limit: int, *, wait_seconds: float) -> Taken:
+    def poll(self, limit: int, *, wait_seconds: float) -> Polled:
         """Return at most `limit` records: those that are there, or the first that arrives within `wait_seconds`.
 
         Raises:
             HaltError: the log no longer has an offset that was asked for.
         """
         self._ask_again()
-        taken = Taken()
+        taken = Polled()
         try:
             self._take(limit, wait_seconds, taken)
         except KafkaException as error:
@@ -138,7 +138,7 @@ class GroupConsumer:
             self._check_first(taken)
         return taken
 
-    def _take(self, limit: int, wait_seconds: float, taken: Taken) -> None:
+    def _take(self, limit: int, wait_seconds: float, taken: Polled) -> None:
         first = self._consumer.poll(wait_seconds) if wait_seconds else None
         if first is not None:
             self._sort(first, taken)
@@ -157,12 +157,12 @@ class GroupConsumer:
 
         Raises the translated error, unless waiting helps against it.
         """
-        failure = translated(error, "being a member of the group")
+        failure = translate(error, "being a member of the group")
         if not isinstance(failure, TryAgainError):
             raise failure
         self.outage.refused(error, None, failure)
 
-    def _check_first(self, taken: Taken) -> None:
+    def _check_first(self, taken: Polled) -> None:
         """Raise if the first delivery after a seek is later than asked for because the log begins later by now."""
         firsts = [(TopicPartition(record.topic(), record.partition()), record.offset()) for record in taken.records]
         for partition, offset in [*firsts, *taken.ends]:
@@ -170,7 +170,7 @@ class GroupConsumer:
             if offset > wanted and (start := self._start_seen(partition)) > wanted:
                 raise _lost(partition, f"reading {partition}@{wanted}: the log begins at {start} by now")
 
-    def _sort(self, message: Any, taken: Taken) -> None:
+    def _sort(self, message: Any, taken: Polled) -> None:
         error: KafkaError | None = message.error()
         if error is None:
             taken.records.append(message)
@@ -182,14 +182,14 @@ class GroupConsumer:
         if self.outage.partitions:
             self.outage.delivered(TopicPartition(message.topic(), message.partition()))
 
-    def _complain(self, error: KafkaError, message: Any, taken: Taken) -> None:
-        where = _place_of(error, message)
+    def _complain(self, error: KafkaError, message: Any, taken: Polled) -> None:
+        where = _partition_of(error, message)
         if where is not None and is_unreadable(error):
             # The records before it are good and are kept; the caller of `take` stops at the unreadable place.
             taken.unreadable.append(unreadable(error, where, message.offset()))
             return
         what = None if where is None else where.topic if where.partition < 0 else where
-        failure = translated(error, f"reading {what}" if what else "reading")
+        failure = translate(error, f"reading {what}" if what else "reading")
         if isinstance(failure, LostPlaceError):
             failure.at = where
         if not isinstance(failure, TryAgainError):
@@ -225,11 +225,11 @@ class GroupConsumer:
 
         The seek is needed because librdkafka reports the end of a partition only once.
         """
-        for place in self._consumer.position([KafkaPartition(*partition) for partition in partitions]):
-            partition = TopicPartition(place.topic, place.partition)
+        for position in self._consumer.position([KafkaPartition(*partition) for partition in partitions]):
+            partition = TopicPartition(position.topic, position.partition)
             paused = partition in self._paused
-            if place.offset >= 0:
-                self.go_to(partition, place.offset)
+            if position.offset >= 0:
+                self.seek(partition, position.offset)
             if paused:
                 self.pause([partition])
 
@@ -247,7 +247,7 @@ class GroupConsumer:
             if found is not None and found.error is None:
                 self.outage.described(name)
 
-    def go_to(self, partition: TopicPartition, offset: int, leader_epoch: int | None = None) -> bool:
+    def seek(self, partition: TopicPartition, offset: int, leader_epoch: int | None = None) -> bool:
         """Deliver from `offset` on; return False if librdkafka is not ready yet and has to be asked again.
 
         `leader_epoch` is the epoch of the record before. With it the broker can say whether the log was
@@ -255,19 +255,19 @@ class GroupConsumer:
         not an assignment.
         """
         self._sought[partition] = offset
-        place = KafkaPartition(
+        position = KafkaPartition(
             partition.topic, partition.partition, offset, leader_epoch=-1 if leader_epoch is None else leader_epoch
         )
         try:
             if partition not in self._placed:
-                self._consumer.incremental_assign([place])
+                self._consumer.incremental_assign([position])
                 self._placed.add(partition)
                 if leader_epoch is None:
                     self.resume([partition])
                     return True
-            self._consumer.seek(place)
+            self._consumer.seek(position)
         except KafkaException as error:
-            failure = translated(error.args[0], f"going to {partition}@{offset}")
+            failure = translate(error.args[0], f"going to {partition}@{offset}")
             if isinstance(failure, HaltError):
                 raise failure from error
             self._note_unplaced(partition, failure)
@@ -292,7 +292,7 @@ class GroupConsumer:
         self._paused.difference_update(placed)
         self._consumer.resume([KafkaPartition(*p) for p in placed])
 
-    def tell(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
+    def commit(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
         """Commit offsets to the group, a hint for lag tools that the sink never reads back.
 
         Nothing is committed while the brokers are away.
@@ -306,7 +306,7 @@ class GroupConsumer:
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
-            log().info("kafka-commit-skipped", error=str(translated(error.args[0], "telling Kafka the offsets")))
+            log().info("kafka-commit-skipped", error=str(translate(error.args[0], "telling Kafka the offsets")))
 
     def _start_seen(self, partition: TopicPartition) -> int:
         """Return the log's first offset as of the last fetch; below 0 before the first fetch."""
@@ -377,7 +377,7 @@ def _largest_event(options: KafkaOptions) -> int:
     return int(options.properties.get("message.max.bytes", _LARGEST_EVENT))
 
 
-def _place_of(error: KafkaError, message: Any) -> TopicPartition | None:
+def _partition_of(error: KafkaError, message: Any) -> TopicPartition | None:
     """Return the partition that an error is of; -1 stands for the whole topic, None for the group."""
     if not message.topic():
         return None

@@ -18,7 +18,7 @@ _AGREES_UNTIL = re.compile(r"(?:truncation detected|No epoch found) .*broker end
 """librdkafka's text for the broker's answer about the ledger's leader epoch (`rdkafka_offset.c`)."""
 
 
-class Fate(Enum):
+class KafkaConsequence(Enum):
     """The reaction of a running sink, in the words of docs/reference/errors.md."""
 
     WAIT = "waits"
@@ -27,38 +27,43 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True)
-class Meaning:
+class KafkaErrorMeaning:
     """The meaning of some errors; `reason` is the word for it in logs."""
 
     what: str
-    fate: Fate
+    consequence: KafkaConsequence
     reason: str
     remedy: str = ""
 
 
-_NO_BROKER = Meaning("no broker answers", Fate.WAIT, "brokers")
-_NO_LEADER = Meaning("a partition has no leader, or a new one", Fate.WAIT, "leader")
-_NO_COORDINATOR = Meaning("the group has no coordinator, or a new one", Fate.WAIT, "coordinator")
-_REJOINING = Meaning("the group is rebalancing", Fate.WAIT, "group")
-_LOGIN = Meaning("login refused", Fate.ALERT, "login", "check [kafka] security.protocol and sasl.*")
-_TLS = Meaning(
+_NO_BROKER = KafkaErrorMeaning("no broker answers", KafkaConsequence.WAIT, "brokers")
+_NO_LEADER = KafkaErrorMeaning("a partition has no leader, or a new one", KafkaConsequence.WAIT, "leader")
+_NO_COORDINATOR = KafkaErrorMeaning("the group has no coordinator, or a new one", KafkaConsequence.WAIT, "coordinator")
+_REJOINING = KafkaErrorMeaning("the group is rebalancing", KafkaConsequence.WAIT, "group")
+_LOGIN = KafkaErrorMeaning(
+    "login refused", KafkaConsequence.ALERT, "login", "check [kafka] security.protocol and sasl.*"
+)
+_TLS = KafkaErrorMeaning(
     "the TLS handshake failed",
-    Fate.ALERT,
+    KafkaConsequence.ALERT,
     "login",
     "check [kafka] ssl.* and the brokers' certificate: its authority, its dates, the host that it names",
 )
-_NO_TOPIC = Meaning(
-    "the topic or partition is gone", Fate.ALERT, "topic", "restore it; a recreated topic halts, see `inbox resume`"
+_NO_TOPIC = KafkaErrorMeaning(
+    "the topic or partition is gone",
+    KafkaConsequence.ALERT,
+    "topic",
+    "restore it; a recreated topic halts, see `inbox resume`",
 )
-_LOG_GONE = Meaning(
+_LOG_GONE = KafkaErrorMeaning(
     "the log no longer has the offset that the ledger expects",
-    Fate.HALT,
+    KafkaConsequence.HALT,
     "log",
     "see `inbox status`, then decide with `inbox resume`",
 )
-_UNREADABLE = Meaning(
+_UNREADABLE = KafkaErrorMeaning(
     "the log cannot be read there",
-    Fate.HALT,
+    KafkaConsequence.HALT,
     "unreadable",
     "look at the broker's disk and restore the log from a replica; `inbox resume` gives up what cannot be read",
 )
@@ -67,20 +72,26 @@ _UNDECOMPRESSED = replace(
     remedy="if the batch is intact, it is larger than [kafka] receive.message.max.bytes once it is decompressed: raise "
     "that and start again, which loses nothing; otherwise " + _UNREADABLE.remedy,
 )
-_SAME_INSTANCE = Meaning(
+_SAME_INSTANCE = KafkaErrorMeaning(
     "another member of the group uses the same group.instance.id",
-    Fate.HALT,
+    KafkaConsequence.HALT,
     "group",
     "give each worker a group.instance.id of its own",
 )
-_FATAL = Meaning(
-    "librdkafka does not continue with this client", Fate.HALT, "fatal", "fix what the error names, then start again"
+_FATAL = KafkaErrorMeaning(
+    "librdkafka does not continue with this client",
+    KafkaConsequence.HALT,
+    "fatal",
+    "fix what the error names, then start again",
 )
-_REFUSED_BY_GROUP = Meaning(
-    "the group does not take this member", Fate.ALERT, "group", "compare [kafka] with the group's other members"
+_REFUSED_BY_GROUP = KafkaErrorMeaning(
+    "the group does not take this member",
+    KafkaConsequence.ALERT,
+    "group",
+    "compare [kafka] with the group's other members",
 )
 
-MEANINGS: Mapping[int, Meaning] = {
+MEANINGS: Mapping[int, KafkaErrorMeaning] = {
     KafkaError._ALL_BROKERS_DOWN: _NO_BROKER,
     KafkaError._TRANSPORT: _NO_BROKER,
     KafkaError._RESOLVE: _NO_BROKER,
@@ -103,8 +114,11 @@ MEANINGS: Mapping[int, Meaning] = {
     KafkaError.ILLEGAL_GENERATION: _REJOINING,
     KafkaError.UNKNOWN_MEMBER_ID: _REJOINING,
     KafkaError._ASSIGNMENT_LOST: _REJOINING,
-    KafkaError._MAX_POLL_EXCEEDED: Meaning(
-        "the sink did not poll within max.poll.interval.ms", Fate.ALERT, "group", "look at the machine's load"
+    KafkaError._MAX_POLL_EXCEEDED: KafkaErrorMeaning(
+        "the sink did not poll within max.poll.interval.ms",
+        KafkaConsequence.ALERT,
+        "group",
+        "look at the machine's load",
     ),
     KafkaError.INCONSISTENT_GROUP_PROTOCOL: _REFUSED_BY_GROUP,
     KafkaError.INVALID_SESSION_TIMEOUT: _REFUSED_BY_GROUP,
@@ -113,14 +127,14 @@ MEANINGS: Mapping[int, Meaning] = {
     KafkaError.SASL_AUTHENTICATION_FAILED: _LOGIN,
     KafkaError.UNSUPPORTED_SASL_MECHANISM: _LOGIN,
     KafkaError._SSL: _TLS,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: Meaning(
-        "right on the topic revoked", Fate.ALERT, "right", "grant this user READ on the topic"
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: KafkaErrorMeaning(
+        "right on the topic revoked", KafkaConsequence.ALERT, "right", "grant this user READ on the topic"
     ),
-    KafkaError.GROUP_AUTHORIZATION_FAILED: Meaning(
-        "right on the group revoked", Fate.ALERT, "right", "grant this user READ on the group"
+    KafkaError.GROUP_AUTHORIZATION_FAILED: KafkaErrorMeaning(
+        "right on the group revoked", KafkaConsequence.ALERT, "right", "grant this user READ on the group"
     ),
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: Meaning(
-        "right on the cluster revoked", Fate.ALERT, "right", "grant this user DESCRIBE on the cluster"
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: KafkaErrorMeaning(
+        "right on the cluster revoked", KafkaConsequence.ALERT, "right", "grant this user DESCRIBE on the cluster"
     ),
     KafkaError.UNKNOWN_TOPIC_OR_PART: _NO_TOPIC,
     KafkaError._UNKNOWN_TOPIC: _NO_TOPIC,
@@ -137,28 +151,28 @@ MEANINGS: Mapping[int, Meaning] = {
     KafkaError.INVALID_MSG_SIZE: _UNREADABLE,
     KafkaError.INVALID_RECORD: _UNREADABLE,
     KafkaError.UNSUPPORTED_COMPRESSION_TYPE: _UNREADABLE,
-    KafkaError.MSG_SIZE_TOO_LARGE: Meaning(
+    KafkaError.MSG_SIZE_TOO_LARGE: KafkaErrorMeaning(
         "an event is larger than this client may fetch",
-        Fate.ALERT,
+        KafkaConsequence.ALERT,
         "size",
         "raise [kafka] receive.message.max.bytes above the topic's max.message.bytes",
     ),
-    KafkaError._CRIT_SYS_RESOURCE: Meaning(
-        "this process has no memory to unpack a batch", Fate.ALERT, "memory", "raise the memory limit"
+    KafkaError._CRIT_SYS_RESOURCE: KafkaErrorMeaning(
+        "this process has no memory to unpack a batch", KafkaConsequence.ALERT, "memory", "raise the memory limit"
     ),
     KafkaError.FENCED_INSTANCE_ID: _SAME_INSTANCE,
     KafkaError._FATAL: _FATAL,
 }
 
-UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the error up, and fix what it names")
+UNKNOWN = KafkaErrorMeaning("any other", KafkaConsequence.ALERT, "unknown", "look the error up, and fix what it names")
 
 
-def meaning_of(code: int) -> Meaning:
+def meaning_of(code: int) -> KafkaErrorMeaning:
     """Return the row of the table for an error's code."""
     return MEANINGS.get(code, UNKNOWN)
 
 
-def translated(error: KafkaError, doing: str) -> InboxError:
+def translate(error: KafkaError, doing: str) -> InboxError:
     """Return the project's error for `error`; `doing` is a clause that says what was tried.
 
     A refused login is a TryAgainError here: after the start it is an outage, since rights can be granted again.
@@ -172,10 +186,10 @@ def translated(error: KafkaError, doing: str) -> InboxError:
             f"{doing}: {meaning.what} ({error.name()}); {meaning.remedy}",
             agrees_until=max(0, int(found[1])) if found else None,
         )
-    if meaning.fate is Fate.HALT:
+    if meaning.consequence is KafkaConsequence.HALT:
         seen = error.str() if meaning is _FATAL else error.name()
         return HaltError(f"{doing}: {meaning.what} ({seen}); {meaning.remedy}")
-    text, alert = f"{doing}: {error.str()} ({error.name()})", meaning.fate is Fate.ALERT
+    text, alert = f"{doing}: {error.str()} ({error.name()})", meaning.consequence is KafkaConsequence.ALERT
     return TryAgainError(
         f"{text}; {meaning.remedy}" if alert else text, away="kafka", reason=meaning.reason, alert=alert
     )
@@ -195,7 +209,7 @@ def _what_is_unreadable(error: KafkaError) -> str:
     return f"{_UNREADABLE.what} ({error.name()}: {error.str()}); {meaning_of(error.code()).remedy}"
 
 
-def _meaning(error: KafkaError) -> Meaning:
+def _meaning(error: KafkaError) -> KafkaErrorMeaning:
     """Return the row of the table for an error; librdkafka reports the cause of a fatal error only in its text."""
     if is_alert(error):
         return _TLS
@@ -206,20 +220,20 @@ def _meaning(error: KafkaError) -> Meaning:
     return _SAME_INSTANCE if meaning is _FATAL and fenced else meaning
 
 
-def at_start(error: KafkaException, doing: str) -> InboxError:
-    """Return the error as `translated` does, but a refusal as a StartupError.
+def translate_at_startup(error: KafkaException, doing: str) -> InboxError:
+    """Return the error as `translate` does, but a refusal as a StartupError.
 
     Waiting fixes no password and grants no right.
     """
     cause: KafkaError = error.args[0]
     if is_refusal(cause):
-        return StartupError(str(translated(cause, doing)))
-    return waits(cause, doing) if is_unreadable(cause) else translated(cause, doing)
+        return StartupError(str(translate(cause, doing)))
+    return waits(cause, doing) if is_unreadable(cause) else translate(cause, doing)
 
 
 def waits(error: KafkaError, doing: str) -> TryAgainError:
     """Return the error as a TryAgainError, for callers that read no log and so lose nothing by waiting."""
-    failure = translated(error, doing)
+    failure = translate(error, doing)
     if isinstance(failure, TryAgainError):
         return failure
     text = f"{doing}: {error.str()} ({error.name()}); {UNKNOWN.remedy}"

@@ -14,7 +14,7 @@ FORGET_SECONDS = 600.0
 _MOST_KEYS = 10_000
 
 
-class FirstSteps:
+class FirstSends:
     """The partitions and keys that one producer has delivered to."""
 
     def __init__(self) -> None:

@@ -4,9 +4,9 @@ Errors alone say when an outage begins and never when it ends: a partition witho
 before and after. The statistics name the state of every broker, of the group and of every partition's leader, once a
 second (librdkafka, STATISTICS.md).
 
-Every place has a way back that needs no record of this very member:
+Every component has a way back that needs no record of this very member:
 
-| place | away | back |
+| component | away | back |
 |---|---|---|
 | brokers | all of them are down, or none is up for 3 s | one is up, and the coordinator too |
 | coordinator | not up for 10 s | up |
@@ -26,12 +26,12 @@ from confluent_kafka import KafkaError
 
 from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
-from inbox.kafka.errors import Fate, meaning_of, translated
+from inbox.kafka.errors import KafkaConsequence, meaning_of, translate
 from inbox.telemetry import Outage
 
 
-class Kind(Enum):
-    """A kind of place that may be away."""
+class ComponentKind(Enum):
+    """A kind of component that may be away."""
 
     BROKERS = "the brokers"
     COORDINATOR = "the group's coordinator"
@@ -42,15 +42,17 @@ class Kind(Enum):
     LEADER = "a partition's leader"
 
 
-class Place(NamedTuple):
-    """A place that may be away; `topic` and `partition` where its kind has them."""
+class Component(NamedTuple):
+    """A component that may be away; `topic` and `partition` where its kind has them."""
 
-    kind: Kind
+    kind: ComponentKind
     topic: str = ""
     partition: int = -1
 
 
-_BROKERS, _COORDINATOR, _GROUP, _ANSWERS = map(Place, (Kind.BROKERS, Kind.COORDINATOR, Kind.GROUP, Kind.ANSWERS))
+_BROKERS, _COORDINATOR, _GROUP, _ANSWERS = map(
+    Component, (ComponentKind.BROKERS, ComponentKind.COORDINATOR, ComponentKind.GROUP, ComponentKind.ANSWERS)
+)
 _OF_ALL_BROKERS = ("brokers", "login")
 _TICKS_WITHOUT_BROKER = 3
 _TICKS_WITHOUT_COORDINATOR = 10
@@ -60,14 +62,14 @@ _TICKS_WITHOUT_GROUP = 60
 
 
 class KafkaOutage:
-    """A single outage, however many places are away: it ends when the last of them is back."""
+    """A single outage, however many components are away: it ends when the last of them is back."""
 
     def __init__(self) -> None:
         self._outage = Outage()
-        self._away: set[Place] = set()
+        self._away: set[Component] = set()
         self._mine: set[TopicPartition] = set()
         self._cause: KafkaError | None = None
-        self._ticks: dict[Place, int] = {}
+        self._ticks: dict[Component, int] = {}
         self._closed = False
         self.steady = False
         """Whether this member was in a stable group at the last report."""
@@ -80,12 +82,12 @@ class KafkaOutage:
     @property
     def partitions(self) -> list[TopicPartition]:
         """Return the partitions that could not be read at the last report."""
-        return [TopicPartition(place.topic, place.partition) for place in self._of(Kind.PARTITION)]
+        return [TopicPartition(component.topic, component.partition) for component in self._of(ComponentKind.PARTITION)]
 
     @property
     def topics(self) -> list[str]:
         """Return the topics that the brokers refused to this member at the last report."""
-        return sorted(place.topic for place in self._of(Kind.TOPIC))
+        return sorted(component.topic for component in self._of(ComponentKind.TOPIC))
 
     def happened(self, error: KafkaError) -> None:
         """Note librdkafka's report that a broker is away; it is an outage once all brokers are."""
@@ -101,29 +103,29 @@ class KafkaOutage:
         if where is None:
             self._lose(_GROUP, failure)
         elif where.partition < 0:
-            self._lose(Place(Kind.TOPIC, where.topic), failure)
-        elif meaning_of(error.code()).fate is Fate.ALERT:
+            self._lose(Component(ComponentKind.TOPIC, where.topic), failure)
+        elif meaning_of(error.code()).consequence is KafkaConsequence.ALERT:
             self.unreadable(where, failure)
 
     def unreadable(self, where: TopicPartition, failure: TryAgainError) -> None:
         """Record that nothing can be read from a partition; a late report of another member's partition is ignored."""
         if where in self._mine:
-            self._lose(Place(Kind.PARTITION, *where), failure)
+            self._lose(Component(ComponentKind.PARTITION, *where), failure)
 
     def delivered(self, where: TopicPartition) -> None:
         """Record that a record or the end of a partition arrived."""
-        self._back(Place(Kind.PARTITION, *where), Place(Kind.TOPIC, where.topic))
+        self._back(Component(ComponentKind.PARTITION, *where), Component(ComponentKind.TOPIC, where.topic))
 
     def described(self, topic: str) -> None:
         """Record that the brokers described a topic to this member without an error."""
-        self._back(Place(Kind.TOPIC, topic))
+        self._back(Component(ComponentKind.TOPIC, topic))
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
         """Record that the group gave this member partitions, or none if it is a spare member."""
         partitions = list(partitions)
         self._mine.update(partitions)
         self._ticks.pop(_GROUP, None)
-        self._back(_GROUP, *(Place(Kind.TOPIC, partition.topic) for partition in partitions))
+        self._back(_GROUP, *(Component(ComponentKind.TOPIC, partition.topic) for partition in partitions))
 
     def unassigned(self, partitions: Iterable[TopicPartition]) -> None:
         """Record that partitions no longer belong to this member."""
@@ -131,8 +133,14 @@ class KafkaOutage:
         gone = list(partitions)
         self._mine.difference_update(gone)
         for partition in gone:
-            self._ticks.pop(Place(Kind.LEADER, *partition), None)
-        self._back(*(Place(kind, *partition) for partition in gone for kind in (Kind.PARTITION, Kind.LEADER)))
+            self._ticks.pop(Component(ComponentKind.LEADER, *partition), None)
+        self._back(
+            *(
+                Component(kind, *partition)
+                for partition in gone
+                for kind in (ComponentKind.PARTITION, ComponentKind.LEADER)
+            )
+        )
 
     def statistics(self, text: str) -> None:
         """Read the state of brokers, group and leaders, once a second."""
@@ -182,36 +190,36 @@ class KafkaOutage:
     def _see_leaders(self, topics: Mapping[str, Any], *, brokers: bool) -> None:
         for partition in self._mine:
             seen = topics.get(partition.topic, {}).get("partitions", {}).get(str(partition.partition), {})
-            place = Place(Kind.LEADER, *partition)
+            component = Component(ComponentKind.LEADER, *partition)
             led = seen.get("leader", 0) >= 0
-            if self._count(place, there=led or not brokers) >= _TICKS_WITHOUT_LEADER:
-                self._lose(place, _waits(f"{partition} has no leader; see that its brokers run", "leader"))
+            if self._count(component, there=led or not brokers) >= _TICKS_WITHOUT_LEADER:
+                self._lose(component, _waits(f"{partition} has no leader; see that its brokers run", "leader"))
             elif led:
-                self._back(place)
+                self._back(component)
 
-    def _count(self, what: Place, *, there: bool) -> int:
+    def _count(self, what: Component, *, there: bool) -> int:
         """Return for how many ticks in a row something was missing."""
         self._ticks[what] = 0 if there else self._ticks.get(what, 0) + 1
         return self._ticks[what]
 
     def _no_broker(self) -> None:
         cause = self._cause or KafkaError(KafkaError._ALL_BROKERS_DOWN)
-        failure = translated(cause, "talking to the brokers")
+        failure = translate(cause, "talking to the brokers")
         if isinstance(failure, TryAgainError):
             self._lose(_BROKERS, failure)
 
-    def _of(self, kind: Kind) -> list[Place]:
-        return [place for place in self._away if place.kind is kind]
+    def _of(self, kind: ComponentKind) -> list[Component]:
+        return [component for component in self._away if component.kind is kind]
 
-    def _lose(self, place: Place, failure: TryAgainError) -> None:
+    def _lose(self, component: Component, failure: TryAgainError) -> None:
         if not self._closed:
-            self._away.add(place)
+            self._away.add(component)
             self._outage.seen(failure)
 
-    def _back(self, *places: Place) -> None:
-        if self._away.isdisjoint(places):
+    def _back(self, *components: Component) -> None:
+        if self._away.isdisjoint(components):
             return
-        self._away.difference_update(places)
+        self._away.difference_update(components)
         if not self._away:
             self._cause = None
             self._outage.over()

@@ -21,8 +21,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from inbox.errors import InboxError, TryAgainError
 from inbox.kafka.clients import ended_within, made
-from inbox.kafka.errors import Fate, meaning_of, waits
-from inbox.kafka.first_sends import FirstSteps
+from inbox.kafka.errors import KafkaConsequence, meaning_of, waits
+from inbox.kafka.first_sends import FirstSends
 from inbox.kafka.options import PRODUCER_DEFAULTS, PRODUCER_GUARDED, KafkaOptions, for_producers
 from inbox.telemetry import Outage
 
@@ -58,7 +58,7 @@ class EventProducer:
         self._fatal: KafkaError | None = None
         self._purged: KafkaError | None = None
         self._discarded = False
-        self._first_steps = FirstSteps()
+        self._first_steps = FirstSends()
         configuration = {**self._properties(options), "error_cb": self._on_error}
         self._producer = made(lambda: Producer(configuration, logger=_SILENT))
 
@@ -176,7 +176,10 @@ class EventProducer:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = self._fatal or error
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN or meaning_of(error.code()).fate is Fate.ALERT:
+        elif (
+            error.code() == KafkaError._ALL_BROKERS_DOWN
+            or meaning_of(error.code()).consequence is KafkaConsequence.ALERT
+        ):
             self._outage.seen(waits(error, "talking to the brokers"))
 
 

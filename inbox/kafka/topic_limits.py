@@ -15,7 +15,7 @@ from inbox.kafka.options import PRODUCER_DEFAULTS, KafkaOptions, for_producers
 
 
 @dataclass(frozen=True, kw_only=True)
-class TopicTerms:
+class TopicLimits:
     """The settings of a topic as the brokers describe it.
 
     `replicas` is that of the partition with the fewest replicas; sizes are in bytes.
@@ -28,7 +28,7 @@ class TopicTerms:
     max_message_bytes: int
 
 
-class UnknownTermsError(Exception):
+class UnknownLimitsError(Exception):
     """Raised when the brokers do not tell this user the topic's settings."""
 
 
@@ -39,7 +39,7 @@ class Remark(NamedTuple):
     text: str
 
 
-def judged(terms: TopicTerms, *, batch_bytes: int, largest_bytes: int) -> list[Remark]:
+def judged(terms: TopicLimits, *, batch_bytes: int, largest_bytes: int) -> list[Remark]:
     """Return the obstacles to publishing into the topic safely, each with its remedy.
 
     `batch_bytes` is the size of the producer's batch, `largest_bytes` that of the largest waiting payload.
@@ -85,7 +85,7 @@ class PublishingTopics:
         self._admin = made(lambda: AdminClient(configuration))
         self._timeout = timeout_seconds
 
-    def terms(self, name: str, *, by_this_user: bool = True) -> TopicTerms:
+    def limits(self, name: str, *, by_this_user: bool = True) -> TopicLimits:
         """Return the topic's settings; `by_this_user`: this user is the one who publishes into it.
 
         Raises:
@@ -101,12 +101,12 @@ class PublishingTopics:
         try:
             config = answer(future, f"asking for the configuration of topic {name}", self._timeout)
         except StartupError:
-            raise UnknownTermsError(
+            raise UnknownLimitsError(
                 f"this user lacks DESCRIBE_CONFIGS on topic {name}, so its replication and its limits are not known; "
                 "grant it (kafka-acls --operation DescribeConfigs), or look at min.insync.replicas and "
                 "max.message.bytes yourself"
             ) from None
-        return TopicTerms(
+        return TopicLimits(
             name=name,
             replicas=min(len(partition.replicas) for partition in described.partitions),
             min_insync_replicas=int(config["min.insync.replicas"].value),

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from inbox.bootstrap.topics import find_topics, register
+from inbox.bootstrap.topics import find_topics, register_sink
 from inbox.errors import StartupError
 from inbox.kafka.cluster import Cluster
 from inbox.settings import Settings
 from inbox.sink.event_id import as_id, namespace_of
 from inbox.sink.routes import Route
 from inbox.store.inbox.adoption import AdoptableTable, RowCount
-from inbox.store.inbox.audit_queries import AuditReads
-from inbox.store.inbox.claims import ADOPTED, Claims, Processed
-from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.inbox.audit_queries import AuditQueries
+from inbox.store.inbox.claims import ADOPTED, Claims, ClaimStore
+from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.postgres.session_settings import UNHURRIED
 from inbox.store.schema.compatibility import require_current
 
@@ -80,30 +80,30 @@ def adopt(settings: Settings, request: Request, *, execute: bool, watch: Watch) 
     namespace = namespace_of(request.source or _topic(route, request))
     reading = connect(settings.database, application_name="inbox adopt", settings=UNHURRIED)
     writing = connect(settings.database, application_name="inbox adopt")
-    with closing(reading), closing(writing), starting("adopting"):
+    with closing(reading), closing(writing), startup_errors("adopting"):
         require_current(writing, settings.database.schema)
         table = AdoptableTable(reading, request.table, request.column)
         rows = table.count()
         route_id = _registered(settings, writing, route) if execute else _known(settings, writing, route)
-        desk = _Desk(writing, settings.database.schema, route_id, execute=execute)
+        claimer = _Claimer(writing, settings.database.schema, route_id, execute=execute)
         done = claimed = 0
         for texts in table.ids(_IDS_AT_ONCE):
             ids = list(dict.fromkeys(as_id(text, namespace) for text in texts))
-            claimed += desk.claimed_before(ids)
+            claimed += claimer.claimed_before(ids)
             done += len(ids)
             watch(done, rows.rows - rows.nulls - rows.empty)
     return Adoption(request=request, rows=rows, ids=done, claimed=claimed, executed=execute)
 
 
-class _Desk:
+class _Claimer:
     """A claimer of ids, which without `execute` only counts those that have a claim.
 
     `route_id` is None if no sink has started yet.
     """
 
-    def __init__(self, connection: SinkConnection, schema: str, route_id: int | None, *, execute: bool) -> None:
+    def __init__(self, connection: Connection, schema: str, route_id: int | None, *, execute: bool) -> None:
         self._connection = connection
-        self._processed = Processed(schema)
+        self._processed = ClaimStore(schema)
         self._route_id = route_id
         self._execute = execute
 
@@ -161,11 +161,11 @@ def _topic(route: Route, request: Request) -> str:
     return topic
 
 
-def _known(settings: Settings, connection: SinkConnection, route: Route) -> int | None:
-    return AuditReads(connection, settings.database.schema, bits=0).routes().get(route.name)
+def _known(settings: Settings, connection: Connection, route: Route) -> int | None:
+    return AuditQueries(connection, settings.database.schema, bits=0).routes().get(route.name)
 
 
-def _registered(settings: Settings, connection: SinkConnection, route: Route) -> int:
+def _registered(settings: Settings, connection: Connection, route: Route) -> int:
     cluster = Cluster(settings.kafka)
     topics = find_topics(cluster, settings.routes)
-    return register(connection, settings, cluster, cluster.cluster_id(), topics).route_ids[route.name]
+    return register_sink(connection, settings, cluster, cluster.cluster_id(), topics).route_ids[route.name]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from inbox.settings import RelaySettings
 from inbox.store.options import DatabaseOptions, OutboxPayload
-from inbox.store.outbox.debezium import Capture, Place, place_of
+from inbox.store.outbox.debezium import Capture, DatabaseAddress, database_address
 
 PASSWORD = "${env:OUTBOX_CONNECTOR_PASSWORD}"  # noqa: S105 - a reference to a password
 
@@ -59,7 +59,7 @@ def capture_of(options: DatabaseOptions) -> Capture:
     Raises:
         StartupError: `[database] url` does not say where the database is.
     """
-    return Capture(place_of(options).database, options.schema)
+    return Capture(database_address(options).database, options.schema)
 
 
 def connector(settings: RelaySettings) -> dict[str, object]:
@@ -68,12 +68,12 @@ def connector(settings: RelaySettings) -> dict[str, object]:
     Raises:
         StartupError: `[database] url` does not say where the database is.
     """
-    place, schema = place_of(settings.database), settings.database.schema
+    address, schema = database_address(settings.database), settings.database.schema
     name = capture_of(settings.database).name
     config = {
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
         "tasks.max": "1",
-        **_database(place, name),
+        **_database(address, name),
         "plugin.name": "pgoutput",
         "publication.name": name,
         "publication.autocreate.mode": "disabled",
@@ -94,12 +94,12 @@ def connector(settings: RelaySettings) -> dict[str, object]:
     return {"name": name, "config": config}
 
 
-def _database(place: Place, user: str) -> dict[str, str]:
-    ssl = {"database.sslmode": place.sslmode, "database.sslrootcert": place.sslrootcert}
+def _database(address: DatabaseAddress, user: str) -> dict[str, str]:
+    ssl = {"database.sslmode": address.sslmode, "database.sslrootcert": address.sslrootcert}
     return {
-        "database.hostname": place.host,
-        "database.port": str(place.port),
-        "database.dbname": place.database,
+        "database.hostname": address.host,
+        "database.port": str(address.port),
+        "database.dbname": address.database,
         "database.user": user,
         "database.password": PASSWORD,
         **{key: value for key, value in ssl.items() if value},

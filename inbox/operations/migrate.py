@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from inbox.bootstrap.retry import patiently
+from inbox.bootstrap.retry import retry_until
 from inbox.settings import DatabaseSettings
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.schema.migrate import migrate, pending
-from inbox.store.schema.revisions import Step
+from inbox.store.schema.revisions import RevisionStep
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Migration:
     """The steps of a schema: taken if `applied`, else still to take."""
 
     schema: str
-    steps: Sequence[Step]
+    steps: Sequence[RevisionStep]
     applied: bool
 
 
@@ -42,11 +42,11 @@ def look_ahead(settings: DatabaseSettings, *, to: str = "head") -> Migration:
         TryAgainError: the database did not answer in time.
     """
     schema = settings.database.schema
-    with closing(_reached(settings.database)) as connection, starting("reading the revision of the schema"):
+    with closing(_reached(settings.database)) as connection, startup_errors("reading the revision of the schema"):
         return Migration(schema, pending(connection, schema, to=to, outbox=settings.outbox), applied=False)
 
 
-def _reached(options: DatabaseOptions) -> SinkConnection:
-    return patiently(
+def _reached(options: DatabaseOptions) -> Connection:
+    return retry_until(
         lambda: connect(options, application_name="inbox migrate"), options.start_timeout_seconds, threading.Event()
     )

@@ -4,10 +4,10 @@ import os
 import socket
 from getpass import getuser
 
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 
-def this_person(connection: SinkConnection) -> str:
+def current_operator(connection: Connection) -> str:
     """Return the OS user, the host and the database user as one text."""
     try:
         user = getuser()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from inbox.settings import RetentionLimits
-from inbox.store.inbox.retention import Kept
+from inbox.store.inbox.retention import KeptPeriods
 from inbox.store.schema.names import GENERATION_SLOTS
 
 SHARES = GENERATION_SLOTS - 1
@@ -20,12 +20,12 @@ def letters_retention(limits: RetentionLimits) -> timedelta:
     return max(limits.dead_letters, limits.claims + limits.claims / SHARES)
 
 
-def kept_by_owner(limits: RetentionLimits) -> Kept:
+def kept_by_owner(limits: RetentionLimits) -> KeptPeriods:
     """Return the periods that the owner is to keep for a sink with this configuration."""
-    return Kept(limits.claims, limits.progress, letters_retention(limits))
+    return KeptPeriods(limits.claims, limits.progress, letters_retention(limits))
 
 
-def in_effect(limits: RetentionLimits, kept: Kept | None) -> RetentionLimits:
+def in_effect(limits: RetentionLimits, kept: KeptPeriods | None) -> RetentionLimits:
     """Return the periods by which a round removes.
 
     The owner's functions leave what is younger than the owner keeps.
@@ -40,7 +40,7 @@ def in_effect(limits: RetentionLimits, kept: Kept | None) -> RetentionLimits:
     )
 
 
-def overruled(limits: RetentionLimits, kept: Kept | None) -> list[str]:
+def overruled(limits: RetentionLimits, kept: KeptPeriods | None) -> list[str]:
     """Return the settings of `[retention]` that are shorter than what the owner keeps."""
     if kept is None:
         return []

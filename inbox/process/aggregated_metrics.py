@@ -41,7 +41,7 @@ Families = dict[str, _Family]
 
 
 @dataclass
-class Life:
+class WorkerReport:
     """A process of a worker, from its start to its end, with its last report."""
 
     worker: int
@@ -60,7 +60,7 @@ def report(not_live: str | None, not_ready: str | None) -> bytes:
     return orjson.dumps({"not_live": not_live, "not_ready": not_ready, "metrics": metrics}) + b"\n"
 
 
-class Gathering:
+class AggregatedMetrics:
     """The reports of a number of workers.
 
     The supervisor calls it, and so do the threads that read reports and answer requests.
@@ -70,17 +70,17 @@ class Gathering:
         self._workers = workers
         self._clock = clock
         self._lock = threading.Lock()
-        self._lives: dict[int, Life] = {}
+        self._reports: dict[int, WorkerReport] = {}
         self._past: Families = {}
 
-    def began(self, worker: int) -> Life:
+    def began(self, worker: int) -> WorkerReport:
         """Record that a process of that worker was started."""
-        life = Life(worker, self._clock())
+        life = WorkerReport(worker, self._clock())
         with self._lock:
-            self._lives[worker] = life
+            self._reports[worker] = life
         return life
 
-    def reported(self, life: Life, line: bytes) -> None:
+    def reported(self, life: WorkerReport, line: bytes) -> None:
         """Record a whole line that the process sent."""
         report: Mapping[str, Any] = orjson.loads(line)
         families = {name: _read(*parts) for name, parts in report["metrics"].items()}
@@ -88,16 +88,16 @@ class Gathering:
             life.heard_at, life.families = self._clock(), families
             life.not_live, life.not_ready = report["not_live"], report["not_ready"]
 
-    def ended(self, life: Life) -> None:
+    def ended(self, life: WorkerReport) -> None:
         """Record that the process is gone."""
         with self._lock:
-            if self._lives.get(life.worker) is life:
-                del self._lives[life.worker]
+            if self._reports.get(life.worker) is life:
+                del self._reports[life.worker]
             _add(self._past, life.families, gauges=False)
 
     def is_ready(self, worker: int) -> bool:
         with self._lock:
-            life = self._lives.get(worker)
+            life = self._reports.get(worker)
             return life is not None and life.not_ready is None
 
     def not_live(self) -> str | None:
@@ -111,10 +111,10 @@ class Gathering:
         """Return the first worker that does not do its work now, and why, or None."""
         return next((f"worker {worker}: {why}" for worker, why in self._complaints(_idles) if why), None)
 
-    def _complaints(self, of: "Callable[[Life | None, float], str | None]") -> Iterator[tuple[int, str | None]]:
+    def _complaints(self, of: "Callable[[WorkerReport | None, float], str | None]") -> Iterator[tuple[int, str | None]]:
         with self._lock:
             now = self._clock()
-            found = [(worker, of(self._lives.get(worker), now)) for worker in range(self._workers)]
+            found = [(worker, of(self._reports.get(worker), now)) for worker in range(self._workers)]
         return iter(found)
 
     def collect(self) -> Iterable[Metric]:
@@ -125,20 +125,20 @@ class Gathering:
         total: Families = {}
         with self._lock:
             _add(total, self._past)
-            for life in self._lives.values():
+            for life in self._reports.values():
                 _add(total, life.families, gauges=self._clock() - life.heard_at <= _CURRENT_SECONDS)
         _add(total, _families(WORKER_RESTARTS.collect()))
         return [_as_metric(name, family) for name, family in sorted(total.items())]
 
 
-def _hangs(life: Life | None, now: float) -> str | None:
+def _hangs(life: WorkerReport | None, now: float) -> str | None:
     if life is None:
         return None
     silent = now - life.heard_at
     return f"has not reported for {silent:.0f} s" if silent > _SILENT_SECONDS else life.not_live
 
 
-def _idles(life: Life | None, now: float) -> str | None:
+def _idles(life: WorkerReport | None, now: float) -> str | None:
     if life is None:
         return "ended; it is to be started again"
     return life.not_ready

@@ -10,8 +10,8 @@ from inbox.store.inbox.dead_letters import DeadLetters, State
 from inbox.store.inbox.generations import Generations
 from inbox.store.inbox.retention import Retention
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from inbox.store.postgres.connection import SinkConnection, connect, snapshot
-from inbox.store.postgres.errors import in_our_words
+from inbox.store.postgres.connection import Connection, connect, snapshot
+from inbox.store.postgres.errors import translating_errors
 from inbox.store.schema.compatibility import refuse_newer
 from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS, LAST_PRUNE
 
@@ -19,7 +19,7 @@ _EVERY_SECONDS = 15.0
 _OPEN = (State.PARKED, State.WAITING)
 
 
-class Survey:
+class DatabaseMetrics:
     """The refresher of the database's gauges. It also notices a schema that this version can no longer use.
 
     `stop` is called then, so that the worker ends. `refuse_misfit` says why.
@@ -41,20 +41,20 @@ class Survey:
         self._misfit: StartupError | None = None
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
+    def refreshing(self) -> Iterator[None]:
         """Refresh the gauges on a thread at intervals while the context is entered."""
-        threading.Thread(target=self._go_on, name="inbox-survey", daemon=True).start()
+        threading.Thread(target=self._refresh_regularly, name="inbox-survey", daemon=True).start()
         try:
             yield
         finally:
             self._over.set()  # no join: the thread may be waiting for a server that does not answer
 
-    def refuse_misfit(self) -> None:
+    def refuse_unusable_schema(self) -> None:
         """Raise StartupError if this version cannot use the schema any more."""
         if self._misfit is not None:
             raise self._misfit
 
-    def _go_on(self) -> None:
+    def _refresh_regularly(self) -> None:
         while True:
             # The worker meets an outage too, and reports it.
             with suppress(InboxError), closing(connect(self._options, application_name="inbox survey")) as connection:
@@ -62,9 +62,9 @@ class Survey:
             if self._over.wait(self._every_seconds):
                 return
 
-    def _look(self, connection: SinkConnection) -> None:
+    def _look(self, connection: Connection) -> None:
         try:
-            with in_our_words():
+            with translating_errors():
                 refuse_newer(connection, self._options.schema, self._outbox)
         except StartupError as error:
             self._misfit = error

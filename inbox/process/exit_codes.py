@@ -5,9 +5,7 @@ import signal
 from inbox.errors import HaltError, InboxError, StartupError
 
 DONE = 0
-FOUND_A_FAILURE = 1
-WRONG_USAGE = 2
-UNEXPECTED = 1
+FAILURE = 1
 USAGE = 2
 STARTUP = 3
 HALT = 4
@@ -22,4 +20,4 @@ def exit_code(error: InboxError) -> int:
         case HaltError():
             return HALT
         case _:
-            return FOUND_A_FAILURE
+            return FAILURE

@@ -3,7 +3,7 @@
 import gc
 
 
-def spare_what_stays() -> None:
+def freeze_startup_objects() -> None:
     """Keep modules, and all else that lives as long as the process, out of the garbage collector's rounds.
 
     Every event makes objects, so a busy sink or relay has many full rounds a second. They cost half

@@ -27,7 +27,7 @@ class Probes(Protocol):
     def not_ready(self) -> str | None: ...
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """A whole response."""
 
     status: HTTPStatus
@@ -55,7 +55,7 @@ def serving(listen: tuple[str, int] | None, probes: Probes, metrics: Collector =
         server.server_close()
 
 
-def answer(path: str, accept: str, probes: Probes, metrics: Collector) -> Answer:
+def respond(path: str, accept: str, probes: Probes, metrics: Collector) -> Response:
     """Return the answer to a request for `path`."""
     match path.partition("?")[0]:
         case "/live":
@@ -64,14 +64,14 @@ def answer(path: str, accept: str, probes: Probes, metrics: Collector) -> Answer
             return _probe(probes.not_ready())
         case "/metrics":
             encode, content_type = choose_encoder(accept)
-            return Answer(HTTPStatus.OK, encode(metrics), content_type)
-    return Answer(HTTPStatus.NOT_FOUND, b"there are /live, /ready and /metrics\n")
+            return Response(HTTPStatus.OK, encode(metrics), content_type)
+    return Response(HTTPStatus.NOT_FOUND, b"there are /live, /ready and /metrics\n")
 
 
-def _probe(why_not: str | None) -> Answer:
+def _probe(why_not: str | None) -> Response:
     if why_not is None:
-        return Answer(HTTPStatus.OK, b"ok\n")
-    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{why_not}\n".encode())
+        return Response(HTTPStatus.OK, b"ok\n")
+    return Response(HTTPStatus.SERVICE_UNAVAILABLE, f"{why_not}\n".encode())
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _REQUEST_SECONDS
 
     def do_GET(self) -> None:
-        found = answer(self.path, self.headers.get("Accept", ""), self.server.probes, self.server.metrics)
+        found = respond(self.path, self.headers.get("Accept", ""), self.server.probes, self.server.metrics)
         self.send_response(found.status)
         self.send_header("Content-Type", found.content_type)
         self.send_header("Content-Length", str(len(found.body)))

@@ -18,7 +18,7 @@ from inbox.telemetry import log
 _LOOK_SECONDS = 5.0
 
 
-class Rotation:
+class SecretRotation:
     """The watch over the files of `settings`. `reload` reads the whole configuration again."""
 
     def __init__(

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from inbox.process.aggregated_metrics import Gathering, Life, report
+from inbox.process.aggregated_metrics import AggregatedMetrics, WorkerReport, report
 from inbox.process.health import Health
 from inbox.process.shutdown import Stop
-from inbox.process.worker_pool import Action, Crew, End, Start
+from inbox.process.worker_pool import Action, End, Start, WorkerPool
 from inbox.telemetry import WORKER_RESTARTS, log
 
 _LOOK_SECONDS = 0.1
@@ -34,26 +34,28 @@ def worker_command(config: Path | None, properties: Sequence[tuple[str, str]], *
     return [*command, "--until-end"] if until_end else command
 
 
-def supervise(command: Sequence[str], crew: Crew, gathering: Gathering, stop: Stop, outdated: threading.Event) -> int:
-    """Run the crew's processes until the crew is over, and return the exit code.
+def supervise(
+    command: Sequence[str], pool: WorkerPool, metrics: AggregatedMetrics, stop: Stop, outdated: threading.Event
+) -> int:
+    """Run the pool's processes until the pool is over, and return the exit code.
 
-    After `stop` is set the crew is over when all processes have ended. Whenever `outdated` is set,
+    After `stop` is set the pool is over when all processes have ended. Whenever `outdated` is set,
     all of them are replaced, one after the other.
     """
-    return _Supervisor(command, crew, gathering).run(stop, outdated)
+    return _Supervisor(command, pool, metrics).run(stop, outdated)
 
 
-class _Process:
+class _WorkerProcess:
     """A process of a worker, and the thread that reads its reports."""
 
-    def __init__(self, command: Sequence[str], life: Life, gathering: Gathering) -> None:
-        self.life = life
-        self._gathering = gathering
+    def __init__(self, command: Sequence[str], report: WorkerReport, metrics: AggregatedMetrics) -> None:
+        self.report = report
+        self._metrics = metrics
         reports, theirs = os.pipe()
         try:
             # A process group of its own: Ctrl-C reaches the supervisor alone, which passes it on once.
             self._process = subprocess.Popen(
-                [*command, "--worker", str(life.worker), "--reports", str(theirs)],
+                [*command, "--worker", str(report.worker), "--reports", str(theirs)],
                 stdin=subprocess.PIPE,
                 pass_fds=[theirs],
                 process_group=0,
@@ -78,7 +80,7 @@ class _Process:
     def close(self) -> None:
         """Read the process's last reports, and record that the process is gone."""
         self._reader.join(_LAST_WORDS_SECONDS)
-        self._gathering.ended(self.life)
+        self._metrics.ended(self.report)
         if self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -86,30 +88,30 @@ class _Process:
         with os.fdopen(descriptor, "rb") as reports:
             for line in reports:
                 if line.endswith(b"\n"):  # without a line that the end of the process cut off
-                    self._gathering.reported(self.life, line)
+                    self._metrics.reported(self.report, line)
 
 
 class _Supervisor:
-    def __init__(self, command: Sequence[str], crew: Crew, gathering: Gathering) -> None:
+    def __init__(self, command: Sequence[str], pool: WorkerPool, metrics: AggregatedMetrics) -> None:
         self._command = command
-        self._crew = crew
-        self._gathering = gathering
-        self._processes: dict[int, _Process] = {}
+        self._pool = pool
+        self._metrics = metrics
+        self._processes: dict[int, _WorkerProcess] = {}
         self._started: set[int] = set()
 
     def run(self, stop: Stop, outdated: threading.Event) -> int:
         asked = False
-        while not self._crew.over:
+        while not self._pool.over:
             if outdated.is_set():
                 outdated.clear()
-                self._crew.replace_all()
+                self._pool.replace_all()
             if stop.is_set() and not asked:
                 asked = True
-                self._carry_out(self._crew.stop())
+                self._carry_out(self._pool.stop())
             self._look()
-            self._carry_out(self._crew.due(time.monotonic()))
+            self._carry_out(self._pool.due(time.monotonic()))
             time.sleep(_LOOK_SECONDS) if asked else stop.wait(_LOOK_SECONDS)
-        return self._crew.code
+        return self._pool.code
 
     def _look(self) -> None:
         for worker, process in list(self._processes.items()):
@@ -117,13 +119,13 @@ class _Supervisor:
                 del self._processes[worker]
                 process.close()
                 self._ended(worker, process.pid, code)
-            elif self._gathering.is_ready(worker):
-                self._crew.ready(worker)
+            elif self._metrics.is_ready(worker):
+                self._pool.ready(worker)
 
     def _ended(self, worker: int, pid: int, code: int) -> None:
         now = time.monotonic()
-        actions = self._crew.ended(worker, code, now)
-        pause = self._crew.starts_in(worker, now)
+        actions = self._pool.ended(worker, code, now)
+        pause = self._pool.starts_in(worker, now)
         tell = log().error if code else log().info
         tell(
             "worker-ended",
@@ -146,7 +148,7 @@ class _Supervisor:
         if worker in self._started:
             WORKER_RESTARTS.inc()
         self._started.add(worker)
-        process = _Process(self._command, self._gathering.began(worker), self._gathering)
+        process = _WorkerProcess(self._command, self._metrics.began(worker), self._metrics)
         self._processes[worker] = process
         log().info("worker-started", worker=worker, pid=process.pid)
 

@@ -1,8 +1,8 @@
-"""The decisions to start, end or give up the workers of a crew. No process is touched here.
+"""The decisions to start, end or give up the workers of a pool. No process is touched here.
 
-A worker that dies is started again, later each time. A worker that halts ends the crew with its
+A worker that dies is started again, later each time. A worker that halts ends the pool with its
 exit code: the others would continue where a person has to decide. A worker that cannot start ends
-the crew too, unless others are at work: a change since they started, such as a password that the
+the pool too, unless others are at work: a change since they started, such as a password that the
 server does not know yet, is no reason to end them.
 """
 
@@ -14,7 +14,7 @@ from signal import SIGTERM
 from typing import NamedTuple
 
 from inbox.backoff import backoff
-from inbox.process.exit_codes import FOUND_A_FAILURE, HALT, STARTUP, USAGE
+from inbox.process.exit_codes import FAILURE, HALT, STARTUP, USAGE
 
 _CANNOT_START = frozenset({USAGE, STARTUP})
 _TERMINATED = 128 + SIGTERM
@@ -45,7 +45,7 @@ class _Phase(Enum):
 
 
 @dataclass
-class _Place:
+class _Slot:
     phase: _Phase = _Phase.WAITING
     start_at: float = 0.0
     began: float = 0.0
@@ -54,14 +54,14 @@ class _Place:
     outdated: bool = False
 
 
-class Crew:
+class WorkerPool:
     """The workers 0 to `count` - 1 of one supervisor. Times are of one clock, in seconds.
 
     `until_end`: a worker that ends with 0 has done its part, and is not started again.
     """
 
     def __init__(self, count: int, *, until_end: bool = False, jitter: Callable[[], float] = random) -> None:
-        self._places = [_Place() for _ in range(count)]
+        self._slots = [_Slot() for _ in range(count)]
         self._until_end = until_end
         self._jitter = jitter
         self._stopping = False
@@ -71,29 +71,29 @@ class Crew:
     @property
     def over(self) -> bool:
         """Return whether no process is left and none will be started. `code` is the program's exit code then."""
-        return all(place.phase is _Phase.DONE for place in self._places)
+        return all(slot.phase is _Phase.DONE for slot in self._slots)
 
     def due(self, now: float) -> list[Action]:
         """Return the actions that are due by now."""
         actions: list[Action] = []
-        for worker, place in enumerate(self._places):
-            if place.phase is _Phase.WAITING and place.start_at <= now:
-                place.phase, place.began = _Phase.RUNNING, now
-                place.proven = place.outdated = False
+        for worker, slot in enumerate(self._slots):
+            if slot.phase is _Phase.WAITING and slot.start_at <= now:
+                slot.phase, slot.began = _Phase.RUNNING, now
+                slot.proven = slot.outdated = False
                 actions.append(Start(worker))
         return actions or self._next_to_replace()
 
     def ready(self, worker: int) -> None:
         """Record that the worker has begun to do its work."""
-        self._places[worker].proven = self._ever_ready = True
+        self._slots[worker].proven = self._ever_ready = True
 
     def ended(self, worker: int, code: int, now: float) -> list[Action]:
         """Record that the worker's process is gone, and return the actions that follow.
 
         `code` is 128 + n if signal n ended the process.
         """
-        place = self._places[worker]
-        asked, place.phase = place.phase is _Phase.LEAVING, _Phase.DONE
+        slot = self._slots[worker]
+        asked, slot.phase = slot.phase is _Phase.LEAVING, _Phase.DONE
         if asked and code == _TERMINATED:
             code = 0  # so young that it had not installed its signal handler yet
         if self._stopping:
@@ -104,54 +104,54 @@ class Crew:
             return self.stop()
         if code == 0 and self._until_end and not asked:
             return []
-        place.phase, place.start_at = _Phase.WAITING, now
+        slot.phase, slot.start_at = _Phase.WAITING, now
         if asked and code == 0:
             return []
-        place.failures = 1 if now - place.began >= _STEADY_SECONDS else place.failures + 1
-        place.start_at += backoff(place.failures, self._jitter())
+        slot.failures = 1 if now - slot.began >= _STEADY_SECONDS else slot.failures + 1
+        slot.start_at += backoff(slot.failures, self._jitter())
         return []
 
     def _ends_all(self, code: int) -> bool:
         if code in _CANNOT_START:
-            return not any(place.phase is _Phase.RUNNING and place.proven for place in self._places)
-        return code == HALT or (code == FOUND_A_FAILURE and not self._ever_ready)
+            return not any(slot.phase is _Phase.RUNNING and slot.proven for slot in self._slots)
+        return code == HALT or (code == FAILURE and not self._ever_ready)
 
     def starts_in(self, worker: int, now: float) -> float | None:
         """Return the seconds until the worker is started again, or None if it is not going to be."""
-        place = self._places[worker]
-        return max(0.0, place.start_at - now) if place.phase is _Phase.WAITING else None
+        slot = self._slots[worker]
+        return max(0.0, slot.start_at - now) if slot.phase is _Phase.WAITING else None
 
     def replace_all(self) -> None:
         """Begin to replace every running worker by a new one, one after the other."""
-        for place in self._places:
-            place.outdated = place.phase is _Phase.RUNNING
+        for slot in self._slots:
+            slot.outdated = slot.phase is _Phase.RUNNING
 
     def stop(self) -> list[Action]:
         """Start no worker any more, and return the actions that ask each running worker once to end."""
         self._stopping = True
         actions: list[Action] = []
-        for worker, place in enumerate(self._places):
-            if place.phase is _Phase.RUNNING:
-                place.phase = _Phase.LEAVING
+        for worker, slot in enumerate(self._slots):
+            if slot.phase is _Phase.RUNNING:
+                slot.phase = _Phase.LEAVING
                 actions.append(End(worker))
-            elif place.phase is _Phase.WAITING:
-                place.phase = _Phase.DONE
+            elif slot.phase is _Phase.WAITING:
+                slot.phase = _Phase.DONE
         return actions
 
     def _next_to_replace(self) -> list[Action]:
-        if self._stopping or any(self._is_in_change(place) for place in self._places):
+        if self._stopping or any(self._is_in_change(slot) for slot in self._slots):
             return []
-        for worker, place in enumerate(self._places):
-            if place.outdated and place.phase is _Phase.RUNNING:
-                place.phase = _Phase.LEAVING
+        for worker, slot in enumerate(self._slots):
+            if slot.outdated and slot.phase is _Phase.RUNNING:
+                slot.phase = _Phase.LEAVING
                 return [End(worker)]
         return []
 
-    def _is_in_change(self, place: _Place) -> bool:
+    def _is_in_change(self, slot: _Slot) -> bool:
         """Return whether the next replacement has to wait for this worker.
 
         An outdated worker is not waited for: the very thing that changed may hold it up.
         """
-        if place.phase is _Phase.RUNNING:
-            return not place.proven and not place.outdated
-        return place.phase is not _Phase.DONE
+        if slot.phase is _Phase.RUNNING:
+            return not slot.proven and not slot.outdated
+        return slot.phase is not _Phase.DONE

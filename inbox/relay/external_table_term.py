@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from inbox.errors import TryAgainError
-from inbox.relay.in_flight import IN_FLIGHT_BYTES, Delivered, Outgoing, Producer
+from inbox.relay.in_flight import IN_FLIGHT_BYTES, Delivered, InFlightRows, Producer
 from inbox.relay.lease import Lease
-from inbox.store.outbox.external_table import ExistingRow
+from inbox.store.outbox.external_table import ExternalRow
 from inbox.telemetry import OUTBOX_PENDING, RELAY_EVENTS
 
 _MOST_ROWS, _LEAST_ROWS = 5_000, 50
@@ -24,21 +24,21 @@ _REST_FOR_A_LOOK = 10.0
 """A table without an index of the waiting rows is read whole by every look, so it is read less often."""
 
 
-class Table(Protocol):
+class PendingRows(Protocol):
     """A view of the rows that wait."""
 
-    def read(self, *, limit: int, limit_bytes: int) -> list[ExistingRow]: ...
+    def read(self, *, limit: int, limit_bytes: int) -> list[ExternalRow]: ...
     def waiting(self) -> int: ...
 
 
-class Marks(Protocol):
+class MarkingLease(Protocol):
     """A writer of the marks of sent rows, for the holder of the lease."""
 
     def record(self, epoch: int, ids: Sequence[str]) -> bool: ...
     def release(self, epoch: int) -> None: ...
 
 
-class ExistingTerm:
+class ExternalTableTerm:
     """The state of one term, forgotten when it ends.
 
     All of it runs on one thread, and any method may raise TryAgainError.
@@ -46,8 +46,8 @@ class ExistingTerm:
 
     def __init__(
         self,
-        table: Table,
-        marks: Marks,
+        table: PendingRows,
+        marks: MarkingLease,
         lease: Lease,
         epoch: int,
         make_producer: Callable[[Delivered], Producer],
@@ -65,20 +65,20 @@ class ExistingTerm:
         self._first: str | None = None
         self.has_sent = False
         """Whether the first row that was read is sent and marked: an earlier term may have failed at that row."""
-        self._outgoing: Outgoing[ExistingRow] = Outgoing(make_producer, self._note_delivery)
+        self._in_flight: InFlightRows[ExternalRow] = InFlightRows(make_producer, self._note_delivery)
 
     def turn(self) -> bool:
         """Do the work that is due; return False if this is the active relay and nothing waits."""
         now = self._clock()
         if self._lease.is_due(now):
             self._record([])
-        outgoing = self._outgoing
-        busy = bool(outgoing or self._delivered)
+        in_flight = self._in_flight
+        busy = bool(in_flight or self._delivered)
         if self._lease.may_send(now):
             busy = busy or self._read(now)
-            outgoing.send()
-        outgoing.poll(_REPORT_SECONDS if outgoing.in_flight else 0.0)
-        if self._delivered and not outgoing:
+            in_flight.send()
+        in_flight.poll(_REPORT_SECONDS if in_flight.in_flight else 0.0)
+        if self._delivered and not in_flight:
             self._record(self._delivered)
         return busy or self._lease.epoch is None
 
@@ -94,9 +94,9 @@ class ExistingTerm:
         """Mark what was delivered and drop what is in flight; `in_order`: first wait a short time for the reports."""
         try:
             deadline = self._clock() + (_END_SECONDS if in_order else 0.0)
-            while self._outgoing.in_flight and self._clock() < deadline:
-                self._outgoing.poll(_REPORT_SECONDS)
-            if self._lease.epoch is not None and not self._outgoing.is_open:
+            while self._in_flight.in_flight and self._clock() < deadline:
+                self._in_flight.poll(_REPORT_SECONDS)
+            if self._lease.epoch is not None and not self._in_flight.is_open:
                 self._record(self._delivered)
             if in_order:
                 self._marks.release(self._epoch)
@@ -105,19 +105,19 @@ class ExistingTerm:
             # Rows that were not marked are sent again.
             pass
         finally:
-            self._outgoing.discard()
+            self._in_flight.discard()
 
     def _read(self, now: float) -> bool:
         rows = self._table.read(limit=self._rows_at_once, limit_bytes=IN_FLIGHT_BYTES)
         self._look_seconds = self._clock() - now
         if rows and self._first is None:
             self._first = rows[0].event_id
-        self._outgoing.add(rows)
+        self._in_flight.add(rows)
         self._count_pending(now, full=len(rows) == self._rows_at_once)
         self._adapt(rows)
         return bool(rows)
 
-    def _adapt(self, rows: Sequence[ExistingRow]) -> None:
+    def _adapt(self, rows: Sequence[ExternalRow]) -> None:
         """Adapt the number of rows to read to the room in flight.
 
         The server examines as many rows as it is asked for.
@@ -126,7 +126,7 @@ class ExistingTerm:
         fit = IN_FLIGHT_BYTES * len(rows) // size if size else _MOST_ROWS
         self._rows_at_once = max(_LEAST_ROWS, min(_MOST_ROWS, fit, 4 * self._rows_at_once))
 
-    def _note_delivery(self, row: ExistingRow, partition: int, offset: int) -> None:
+    def _note_delivery(self, row: ExternalRow, partition: int, offset: int) -> None:
         self._delivered.append(row.event_id)
 
     def _record(self, ids: list[str]) -> None:
@@ -148,7 +148,7 @@ class ExistingTerm:
         counting is slow.
         """
         if not full:
-            OUTBOX_PENDING.set(len(self._outgoing))
+            OUTBOX_PENDING.set(len(self._in_flight))
         elif now - self._counted_at >= _PENDING_SECONDS:
             OUTBOX_PENDING.set(self._table.waiting())
             self._counted_at = now

@@ -34,7 +34,7 @@ class Gap:
     bound: int | None = None
 
 
-class LookBack:
+class GapTracker:
     """The state that decides where the next reading looks.
 
     `front` is the highest position read so far, in `readings` readings.
@@ -54,7 +54,7 @@ class LookBack:
         """Return the position up to which every row was read, or can never appear."""
         return self._gaps[0].first - 1 if self._gaps else self.front
 
-    def saw(self, positions: Sequence[int], xmin: int) -> None:
+    def observe(self, positions: Sequence[int], xmin: int) -> None:
         """Record a reading of these positions, rising, in a snapshot in which no transaction below `xmin` is running.
 
         A reading may end early, so nothing is known past its last row. A reading without rows looked
@@ -72,14 +72,14 @@ class LookBack:
         while len(self._gaps) > MOST_GAPS:
             self._gaps = list(_in_pairs(self._gaps))
 
-    def bounded(self, transaction_id: int, *, readings: int) -> None:
+    def bound(self, transaction_id: int, *, readings: int) -> None:
         """Record that the relay drew this transaction id after this many readings, whatever it has read since."""
         self._gaps = [
             replace(gap, bound=transaction_id) if gap.bound is None and gap.reading <= readings else gap
             for gap in self._gaps
         ]
 
-    def look_again(self, first: int, last: int) -> None:
+    def reopen(self, first: int, last: int) -> None:
         """Reopen a range in which a sweep found an unsent row, below every range that was looked into."""
         self._gaps.insert(bisect_left(self._gaps, first, key=lambda gap: gap.first), Gap(first, last, self.readings))
 
@@ -91,12 +91,12 @@ class LookBack:
         ]
 
     def _fill(self, position: int) -> None:
-        place = bisect_left(self._gaps, position, key=lambda gap: gap.last)
-        if place == len(self._gaps) or self._gaps[place].first > position:
+        index = bisect_left(self._gaps, position, key=lambda gap: gap.last)
+        if index == len(self._gaps) or self._gaps[index].first > position:
             return
-        gap = self._gaps[place]
+        gap = self._gaps[index]
         parts = replace(gap, last=position - 1), replace(gap, first=position + 1)
-        self._gaps[place : place + 1] = [part for part in parts if part.first <= part.last]
+        self._gaps[index : index + 1] = [part for part in parts if part.first <= part.last]
 
 
 def _in_pairs(gaps: Sequence[Gap]) -> Iterable[Gap]:

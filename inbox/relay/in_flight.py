@@ -57,7 +57,7 @@ class Producer(Protocol):
     def discard(self) -> None: ...
 
 
-class Outgoing(Generic[R]):
+class InFlightRows(Generic[R]):
     """The rows that wait to be sent and those sent without a delivery report yet; `note` is called for each report.
 
     `is_open`: a Kafka transaction is open, so its rows are not delivered yet. Any method may raise
@@ -97,7 +97,7 @@ class Outgoing(Generic[R]):
             self._producer.begin()
             self.is_open = True
         waiting, in_flight, send = self.waiting, self.in_flight, self._producer.send
-        while waiting and self._has_way(waiting[0]):
+        while waiting and self._may_send_now(waiting[0]):
             row = waiting.popleft()
             headers: Headers = [("event_id", row.event_id), ("type", row.type)]
             if (traceparent := sent_traceparent(row.traceparent)) is not None:
@@ -120,7 +120,7 @@ class Outgoing(Generic[R]):
             self._producer.commit()
             self.is_open = False
 
-    def _has_way(self, row: R) -> bool:
+    def _may_send_now(self, row: R) -> bool:
         if self._alone and self.in_flight:
             return False
         self._alone = not self._producer.may_share(row.topic, row.key)

@@ -6,7 +6,7 @@ The server reads ahead, including rows that committed late. A sweep finds rows t
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from inbox.relay.gap_tracker import LookBack
+from inbox.relay.gap_tracker import GapTracker
 from inbox.store.outbox.relay_queries import OutboxRow, Reading
 
 MOST_ROWS = 5_000
@@ -14,7 +14,7 @@ _LEAST_ROWS = 50
 _SWEEP_ROWS = 20_000
 
 
-class Table(Protocol):
+class OutboxRows(Protocol):
     """The outbox. From `start_reading` to `reading` it answers no other question."""
 
     @property
@@ -26,15 +26,15 @@ class Table(Protocol):
     def last_position(self) -> int: ...
 
 
-class Reader:
+class OutboxReader:
     """A reader that does one reading after another, and takes in each whole before it starts the next.
 
     `at_end`: the latest reading found nothing; `is_behind`: it found so many rows that it pays to read ahead.
     """
 
-    def __init__(self, table: Table, look_back: LookBack, *, most_bytes: int) -> None:
+    def __init__(self, table: OutboxRows, gap_tracker: GapTracker, *, most_bytes: int) -> None:
         self._table = table
-        self._look_back = look_back
+        self._gap_tracker = gap_tracker
         self._most_bytes = most_bytes
         self._known: Collection[int] = ()
         self._rows_at_once = _LEAST_ROWS
@@ -53,7 +53,7 @@ class Reader:
         # Keep the positions as of now: a row marked meanwhile may still look unmarked in the reading's snapshot.
         self._known = known
         self._table.start_reading(
-            self._look_back.front, self._look_back.gaps, limit=self._rows_at_once, limit_bytes=room
+            self._gap_tracker.front, self._gap_tracker.gaps, limit=self._rows_at_once, limit_bytes=room
         )
 
     def has_read(self) -> bool:
@@ -63,7 +63,7 @@ class Reader:
         """Return the rows that were read and have to be sent, in order of position."""
         reading = self._table.reading()
         rows, known = reading.rows, self._known
-        self._look_back.saw([row.position for row in rows], reading.xmin)
+        self._gap_tracker.observe([row.position for row in rows], reading.xmin)
         self._adapt(rows)
         self.at_end, self.is_behind = not rows, len(rows) >= _LEAST_ROWS
         return [row for row in rows if not row.passed and row.position not in known]
@@ -80,7 +80,7 @@ class Reader:
         """
         last, missed = self._table.sweep(self._swept_to, recorded_below, limit=_SWEEP_ROWS)
         if missed is not None and last is not None:
-            self._look_back.look_again(missed, last)
+            self._gap_tracker.reopen(missed, last)
         self._swept_to = last or 0
         return missed
 
@@ -94,7 +94,7 @@ class Reader:
 
     def rows_ahead(self) -> int:
         """Return about how many rows have not been read yet."""
-        return 0 if self.at_end else max(0, self._table.last_position() - self._look_back.front)
+        return 0 if self.at_end else max(0, self._table.last_position() - self._gap_tracker.front)
 
     def _adapt(self, rows: Sequence[OutboxRow]) -> None:
         """Adapt the number of rows to read to the room in flight.

@@ -15,13 +15,13 @@ from typing import Protocol
 from inbox.backoff import backoff
 from inbox.errors import InboxError, TryAgainError
 from inbox.relay.lease import TRY_EVERY_SECONDS, Lease
-from inbox.store.outbox.relay_queries import Held
+from inbox.store.outbox.relay_queries import TakenLease
 from inbox.telemetry import OUTBOX_PENDING, Outage, log
 
 _LOOK_SECONDS = 0.05
 
 
-class Term(Protocol):
+class RelayTerm(Protocol):
     """A term of the active relay, for any shape of the outbox; any method may raise TryAgainError."""
 
     @property
@@ -32,18 +32,18 @@ class Term(Protocol):
     def end(self, *, in_order: bool) -> None: ...
 
 
-class LeaseRow(Protocol):
+class AcquirableLease(Protocol):
     """The row in the database that says which relay is active."""
 
-    def take(self) -> Held | None: ...
+    def take(self) -> TakenLease | None: ...
 
 
-class Desk(Protocol):
+class RelaySession(Protocol):
     """A connection to the outbox."""
 
     @property
-    def lease(self) -> LeaseRow: ...
-    def term(self, lease: Lease, held: Held) -> Term: ...
+    def lease(self) -> AcquirableLease: ...
+    def term(self, lease: Lease, held: TakenLease) -> RelayTerm: ...
     def close(self) -> None: ...
 
 
@@ -62,12 +62,12 @@ class Relay:
 
     def __init__(
         self,
-        open_desk: Callable[[], Desk],
+        open_session: Callable[[], RelaySession],
         *,
         until_empty: bool,
         clock: Callable[[], float],
     ) -> None:
-        self._open_desk = open_desk
+        self._open_session = open_session
         self._until_empty = until_empty
         self._clock = clock
         self._lease = Lease()
@@ -105,31 +105,31 @@ class Relay:
 
     def _serve(self) -> bool:
         """Serve on one connection until it breaks or the relay stops; return whether the outbox was found empty."""
-        desk = self._open_desk()
+        session = self._open_session()
         try:
             while not self._stopped:
                 self.progress.last_turn = time.monotonic()
-                held = self._apply(desk)
+                held = self._try_acquire_lease(session)
                 self.progress.joined = True
                 if held is None:
                     self._stand_by()
-                elif self._hold_office(desk, held):
+                elif self._lead(session, held):
                     return True
             return False
         finally:
             with suppress(InboxError):
-                desk.close()
+                session.close()
 
-    def _apply(self, desk: Desk) -> Held | None:
+    def _try_acquire_lease(self, session: RelaySession) -> TakenLease | None:
         asked_at = self._clock()
-        held = desk.lease.take()
+        held = session.lease.take()
         if held is not None:
             self._lease.taken(held.epoch, asked_at)
         return held
 
-    def _hold_office(self, desk: Desk, held: Held) -> bool:
+    def _lead(self, session: RelaySession, held: TakenLease) -> bool:
         """Serve one term; return whether it ended because the outbox is empty."""
-        term = desk.term(self._lease, held)
+        term = session.term(self._lease, held)
         self.progress.active = True
         self._note_active(held)
         try:
@@ -152,13 +152,13 @@ class Relay:
             self.progress.active = False
             term.end(in_order=self._stopped or self._until_empty)
 
-    def _note_active(self, held: Held) -> None:
+    def _note_active(self, held: TakenLease) -> None:
         """Log that this relay is active; after a failed term only if another relay was active in between."""
         if self._active_epoch is None or held.epoch != self._active_epoch + 1:
             log().info("relay-active", epoch=held.epoch, from_position=held.sent_below + 1)
         self._active_epoch = held.epoch
 
-    def _nothing_is_held(self, term: Term) -> bool:
+    def _nothing_is_held(self, term: RelayTerm) -> bool:
         """Return whether no row waits for what failed.
 
         An idle turn after an outage of Kafka may not have seen all rows, so all are swept then.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from inbox.relay.gap_tracker import LookBack
+from inbox.relay.gap_tracker import GapTracker
 from inbox.relay.lease import Lease
 from inbox.store.outbox.relay_queries import Delivery, OutboxRow
 from inbox.telemetry import RELAY_EVENTS
@@ -12,7 +12,7 @@ _ROWS = 2_000
 _SECONDS = 0.05
 
 
-class LeaseRow(Protocol):
+class RecordingLease(Protocol):
     """The row of the active relay. From `start_recording` to `recorded` it answers no other question."""
 
     @property
@@ -22,19 +22,25 @@ class LeaseRow(Protocol):
     def recorded(self) -> int | None: ...
 
 
-class Recorder:
+class SentMarker:
     """A recorder of delivered rows, with one statement at a time.
 
     A row is first in `delivered`, then with the running statement, then marked for good.
     """
 
     def __init__(
-        self, row: LeaseRow, lease: Lease, epoch: int, look_back: LookBack, sent_below: int, clock: Callable[[], float]
+        self,
+        row: RecordingLease,
+        lease: Lease,
+        epoch: int,
+        gap_tracker: GapTracker,
+        sent_below: int,
+        clock: Callable[[], float],
     ) -> None:
         self._row = row
         self._lease = lease
         self._epoch = epoch
-        self._look_back = look_back
+        self._gap_tracker = gap_tracker
         self._clock = clock
         self.delivered: list[Delivery] = []
         self._being_marked: list[Delivery] = []
@@ -77,7 +83,7 @@ class Recorder:
     def start(self, lowest_unsent: int) -> None:
         """Start to mark the delivered rows. Every row below `lowest_unsent` was delivered, or is not read yet."""
         self._being_marked, self.delivered = self.delivered, []
-        self._start(min(self._look_back.read_below, lowest_unsent - 1))
+        self._start(min(self._gap_tracker.read_below, lowest_unsent - 1))
 
     def prolong(self) -> None:
         """Extend the lease without marking rows."""
@@ -97,7 +103,7 @@ class Recorder:
             self._lease.lost()
             return
         self._lease.kept(self._asked_at)
-        self._look_back.bounded(transaction_id, readings=self._asked_readings)
+        self._gap_tracker.bound(transaction_id, readings=self._asked_readings)
         self.recorded_below = self._asked_below
         RELAY_EVENTS.inc(len(self._being_marked))
         self.has_sent = self.has_sent or any(each.row.position == self._first for each in self._being_marked)
@@ -105,5 +111,5 @@ class Recorder:
 
     def _start(self, below: int) -> None:
         self._asked_at = self._marked_at = self._clock()
-        self._asked_below, self._asked_readings = below, self._look_back.readings
+        self._asked_below, self._asked_readings = below, self._gap_tracker.readings
         self._row.start_recording(self._epoch, self._being_marked, below)

@@ -18,7 +18,7 @@ from inbox.settings.problems import Path, UnfitError
 from inbox.sink.routes import SinkOptions, StartPoint
 from inbox.store.options import (
     DatabaseOptions,
-    ExistingColumns,
+    ExternalTableColumns,
     OutboxOptions,
     OutboxPayload,
     RelayKind,
@@ -159,11 +159,11 @@ class HttpSection(Section):
 class OutboxColumnsSection(Section):
     """The section `[outbox.columns]`."""
 
-    event_id: ColumnName = ExistingColumns.event_id
-    type: ColumnName = ExistingColumns.type
-    payload: ColumnName = ExistingColumns.payload
-    status: ColumnName = ExistingColumns.status
-    created_at: ColumnName = ExistingColumns.created_at
+    event_id: ColumnName = ExternalTableColumns.event_id
+    type: ColumnName = ExternalTableColumns.type
+    payload: ColumnName = ExternalTableColumns.payload
+    status: ColumnName = ExternalTableColumns.status
+    created_at: ColumnName = ExternalTableColumns.created_at
     topic: ColumnName | None = None
     aggregate_id: ColumnName | None = None
     traceparent: ColumnName | None = None

@@ -10,7 +10,14 @@ from inbox.reading.options import Envelope
 from inbox.settings.document import Document, OutboxSection, RouteSection, TableSection
 from inbox.settings.librdkafka import canonical
 from inbox.sink.routes import HandlerTarget, Route, SinkOptions
-from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, TableMode, TableTarget
+from inbox.store.options import (
+    DatabaseOptions,
+    ExternalTableColumns,
+    ExternalTableOptions,
+    OutboxOptions,
+    TableMode,
+    TableTarget,
+)
 
 _T = TypeVar("_T")
 
@@ -150,11 +157,11 @@ def _outbox(section: OutboxSection | None) -> OutboxOptions | None:
     )
 
 
-def _existing(section: OutboxSection) -> ExistingOutbox | None:
+def _existing(section: OutboxSection) -> ExternalTableOptions | None:
     if section.table is None:
         return None
-    columns = ExistingColumns(**dict(section.columns or {}))
-    return ExistingOutbox(table=section.table, topic=section.topic, columns=columns)
+    columns = ExternalTableColumns(**dict(section.columns or {}))
+    return ExternalTableOptions(table=section.table, topic=section.topic, columns=columns)
 
 
 def _route(section: RouteSection) -> Route:

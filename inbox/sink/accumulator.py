@@ -5,22 +5,22 @@ from uuid import UUID
 
 from inbox.errors import HaltError, InboxError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition, record_milliseconds
-from inbox.kafka.consumer import Taken
+from inbox.kafka.consumer import Polled
 from inbox.sink.assignment import Assigned, Assignment
-from inbox.sink.batch import Batch, Slice
+from inbox.sink.batch import Batch, PartitionBatch
 from inbox.sink.batch_size import BatchLimit
-from inbox.sink.decoder import Places, TopicDecoder
+from inbox.sink.decoder import PairedEvents, TopicDecoder
 
 _AT_MOST_AT_ONCE = 2000
 
 RequireReason = Callable[[TopicPartition, int, int], None]
 """A function that raises if the log has no reason for a gap between two offsets, or if the brokers do not say.
 
-See `inbox.kafka.gaps`.
+See `inbox.kafka.log.gaps`.
 """
 
 
-class Intake:
+class BatchAccumulator:
     """The batch that is filled while another one is written.
 
     A part of a batch never holds both offsets that are settled again and offsets that never were:
@@ -48,7 +48,7 @@ class Intake:
         self._mean_bytes = 1024.0
         self.batch = Batch()
         self._bytes = 0
-        self._kept_back = Taken()
+        self._kept_back = Polled()
         self._full = False
         self._require_reason = require_reason
         self._stopped: dict[TopicPartition, InboxError] = {}
@@ -69,7 +69,7 @@ class Intake:
             return 0
         return max(1, min(events, _AT_MOST_AT_ONCE, int(bytes_left / self._mean_bytes)))
 
-    def add(self, taken: Taken) -> None:
+    def add(self, taken: Polled) -> None:
         """Add what the consumer took, up to the limits of the batch, and keep the rest back."""
         if edges := self._assignment.edges():
             taken = _up_to(edges, taken)
@@ -89,15 +89,15 @@ class Intake:
         run.
         """
         topic, partition, address = "", -1, ("", -1)
-        part: Slice | None = None
+        part: PartitionBatch | None = None
         each: Assigned | None = None
         decoder: TopicDecoder | None = None
-        places: Places = ()
+        paired: PairedEvents = ()
         newest: Record | None = None
         border: int | None = None
         events_left = 0 if self._full else self.limit.records - self.batch.records
         bytes_left = self._batch_bytes - self._bytes
-        for place, record in enumerate(records):
+        for index, record in enumerate(records):
             if record.partition() != partition or record.topic() != topic:
                 _note_epoch(part, newest)
                 address = topic, partition = (record.topic(), record.partition())
@@ -109,7 +109,7 @@ class Intake:
             if events_left <= 0 or bytes_left <= 0:
                 # This check comes before the border's: records that were kept back may lie before the border.
                 self._full = True
-                self._kept_back.records += records[place:]
+                self._kept_back.records += records[index:]
                 break
             if border is not None and offset >= border:
                 if each.taken < border:
@@ -125,8 +125,8 @@ class Intake:
                 # Not before: a part without offsets would read as committed if its COMMIT is in doubt.
                 part = self._slice(TopicPartition(*address), each, record)
                 decoder = self._decoder(address[0], each.topic_id)
-                places = decoder.places(part.routes.values())
-            size = decoder.put(record, places)
+                paired = decoder.paired(part.routes.values())
+            size = decoder.put(record, paired)
             if not part.records:
                 part.first_offset = offset
             part.after = each.taken = offset + 1
@@ -189,7 +189,7 @@ class Intake:
         """Return where the current part must end because its first offset was settled before, or None."""
         if each is None:
             return None
-        part = self.batch.slices.get(address)  # type: ignore[call-overload]
+        part = self.batch.partitions.get(address)  # type: ignore[call-overload]
         return each.reached if (each.taken if part is None else part.before) < each.reached else None
 
     def _end_at_border(self, address: TopicPartition, each: Assigned) -> None:
@@ -199,11 +199,11 @@ class Intake:
             part.after = each.taken = each.reached
             part.leader_epoch = None
 
-    def _slice(self, address: TopicPartition, each: Assigned, first: Record | None) -> Slice:
+    def _slice(self, address: TopicPartition, each: Assigned, first: Record | None) -> PartitionBatch:
         """Return the partition's part of the batch; open it at the next offset to take if there is none."""
-        if (part := self.batch.slices.get(address)) is not None:
+        if (part := self.batch.partitions.get(address)) is not None:
             return part
-        part = Slice(
+        part = PartitionBatch(
             address=address,
             partition_id=each.partition_id,
             owner_epoch=each.owner_epoch,
@@ -214,7 +214,7 @@ class Intake:
             oldest_milliseconds=record_milliseconds(first) if first is not None else None,
             replay=each.replay,
         )
-        self.batch.slices[address] = part
+        self.batch.partitions[address] = part
         return part
 
     def _decoder(self, topic: str, topic_id: UUID | None) -> TopicDecoder:
@@ -224,14 +224,14 @@ class Intake:
             decoder = self._decoders[topic] = decoder.of(topic_id)
         return decoder
 
-    def hand_over(self) -> Batch:
+    def drain(self) -> Batch:
         """Return the batch, and begin the next one with what was kept back."""
         batch, self.batch = self.batch, Batch()
         self._take_kept_back()
         return batch
 
     def _take_kept_back(self) -> None:
-        kept_back, self._kept_back = self._kept_back, Taken()
+        kept_back, self._kept_back = self._kept_back, Polled()
         self._bytes, self._full = 0, False
         self.add(kept_back)
 
@@ -241,7 +241,7 @@ class Intake:
             self._stopped.pop(partition, None)
         self.batch = self.batch.without(partitions)
         kept = self._kept_back
-        self._kept_back = Taken(
+        self._kept_back = Polled(
             [record for record in kept.records if (record.topic(), record.partition()) not in partitions],
             [end for end in kept.ends if end[0] not in partitions],
         )
@@ -250,12 +250,12 @@ class Intake:
             self._take_kept_back()
 
 
-def _up_to(edges: Mapping[tuple[str, int], int], taken: Taken) -> Taken:
+def _up_to(edges: Mapping[tuple[str, int], int], taken: Polled) -> Polled:
     """Cut what was taken at the partitions' edges.
 
     A record taken from behind an edge shows that everything before the edge was delivered.
     """
-    kept = Taken()
+    kept = Polled()
     ends = dict(taken.ends)
     for error in taken.unreadable:
         if error.at is None or error.offset < edges.get(error.at, error.offset + 1):
@@ -272,6 +272,6 @@ def _up_to(edges: Mapping[tuple[str, int], int], taken: Taken) -> Taken:
     return kept
 
 
-def _note_epoch(part: Slice | None, newest: Record | None) -> None:
+def _note_epoch(part: PartitionBatch | None, newest: Record | None) -> None:
     if part is not None and newest is not None:
         part.leader_epoch = newest.leader_epoch()

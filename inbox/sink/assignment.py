@@ -22,7 +22,7 @@ from uuid import UUID
 
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
-from inbox.store.inbox.ledger import Holding, Replaying
+from inbox.store.inbox.ledger import ActiveReplay, LedgerRow
 
 _TAKEOVERS_BEFORE_HALT = 5
 _FIRST_ROW_PAUSE, _LONGEST_ROW_PAUSE = 0.05, 2.0
@@ -66,7 +66,7 @@ class Assigned:
     takeovers: int = 0
     topic_id: UUID | None = None
     leader_epoch: int | None = None
-    replay: Replaying | None = None
+    replay: ActiveReplay | None = None
     row_edge: int | None = None
     row_at: int = -1
     row_tries: int = 0
@@ -101,19 +101,19 @@ class Assignment:
                 each.phase = Phase.ASKING
         return self._in(Phase.ASKING)
 
-    def acquired(self, holdings: Iterable[Holding]) -> None:
+    def acquired(self, ledger_rows: Iterable[LedgerRow]) -> None:
         """Place the partitions as the ledger answered. Partitions that were revoked meanwhile are skipped."""
-        for holding in holdings:
-            each = self.partitions.get(holding.address)
+        for ledger_row in ledger_rows:
+            each = self.partitions.get(ledger_row.address)
             if each is not None and each.phase is Phase.ASKING:
-                each.replay = holding.replay
-                self._place(each, holding)
+                each.replay = ledger_row.replay
+                self._place(each, ledger_row)
 
-    def must_look(self) -> bool:
+    def needs_refresh(self) -> bool:
         """Return whether the ledger must be asked for the owner of a partition."""
         return any(each.phase is Phase.LOOKING for each in self.partitions.values())
 
-    def looked(self, holdings: Iterable[Holding], now: float, *, idle: bool) -> list[TopicPartition]:
+    def refreshed(self, ledger_rows: Iterable[LedgerRow], now: float, *, idle: bool) -> list[TopicPartition]:
         """Follow the ledger as it was read; `idle` means that nothing was in flight or taken then.
 
         Returns:
@@ -123,17 +123,17 @@ class Assignment:
             HaltError: two workers keep taking a partition from each other.
         """
         moved = []
-        for holding in holdings:
-            each = self.partitions.get(holding.address)
+        for ledger_row in ledger_rows:
+            each = self.partitions.get(ledger_row.address)
             if each is None:
                 continue
-            found_elsewhere = holding.owner_epoch != each.owner_epoch or holding.next_offset != each.settled
+            found_elsewhere = ledger_row.owner_epoch != each.owner_epoch or ledger_row.next_offset != each.settled
             sees_moves = each.phase in (Phase.PAUSED, Phase.AWAITING) or (idle and each.phase is Phase.ACTIVE)
             if each.phase is Phase.LOOKING or (sees_moves and found_elsewhere):
-                self._take_over(each, holding, now)
-                moved.append(holding.address)
+                self._take_over(each, ledger_row, now)
+                moved.append(ledger_row.address)
             elif each.phase is Phase.PAUSED:
-                self._place(each, holding)
+                self._place(each, ledger_row)
         return moved
 
     def to_place(self) -> list[tuple[TopicPartition, int, int | None]]:
@@ -231,37 +231,37 @@ class Assignment:
             if each is not None and each.phase in (Phase.ACTIVE, Phase.PLACING):
                 each.phase = Phase.LOOKING
 
-    def _take_over(self, each: Assigned, holding: Holding, now: float) -> None:
-        if holding.owner == self._owner:
-            self._follow(each, holding)
+    def _take_over(self, each: Assigned, ledger_row: LedgerRow, now: float) -> None:
+        if ledger_row.owner == self._owner:
+            self._follow(each, ledger_row)
             return
         each.takeovers += 1
         if each.takeovers >= _TAKEOVERS_BEFORE_HALT:
             raise HaltError(
-                f"{holding.address} is taken away again and again by {holding.owner} while Kafka assigns it here; "
-                "see that no other sink uses this schema with a group of its own"
+                f"{ledger_row.address} is taken away again and again by {ledger_row.owner} "
+                "while Kafka assigns it here; see that no other sink uses this schema with a group of its own"
             )
         each.phase = Phase.WITHHELD
         each.withheld_until = now + self._reclaim_seconds
 
-    def _follow(self, each: Assigned, holding: Holding) -> None:
-        if holding.owner_epoch == each.owner_epoch:
+    def _follow(self, each: Assigned, ledger_row: LedgerRow) -> None:
+        if ledger_row.owner_epoch == each.owner_epoch:
             # A replay raises the epoch when it begins or ends, so what is known of a replay still holds.
-            self._place(each, holding)
+            self._place(each, ledger_row)
         else:
             # The raised epoch means that the partition's state changed, its parked keys included. This is read
             # when the partition is acquired, not by a look.
             each.phase = Phase.ASKING
 
-    def _place(self, each: Assigned, holding: Holding) -> None:
-        each.phase = Phase.PAUSED if holding.too_many_letters else Phase.PLACING
-        each.partition_id = holding.partition_id
-        each.owner_epoch = holding.owner_epoch
-        each.topic_id = holding.topic_id
-        each.leader_epoch = holding.leader_epoch
-        each.taken = each.settled = holding.next_offset
-        each.reached = holding.reached_offset
-        if each.row_edge is not None and holding.next_offset >= each.row_edge:
+    def _place(self, each: Assigned, ledger_row: LedgerRow) -> None:
+        each.phase = Phase.PAUSED if ledger_row.too_many_letters else Phase.PLACING
+        each.partition_id = ledger_row.partition_id
+        each.owner_epoch = ledger_row.owner_epoch
+        each.topic_id = ledger_row.topic_id
+        each.leader_epoch = ledger_row.leader_epoch
+        each.taken = each.settled = ledger_row.next_offset
+        each.reached = ledger_row.reached_offset
+        if each.row_edge is not None and ledger_row.next_offset >= each.row_edge:
             each.row_edge = None
 
     def _in(self, phase: Phase) -> list[TopicPartition]:

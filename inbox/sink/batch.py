@@ -1,4 +1,4 @@
-"""Hold the polled records as the transaction needs them: one slice for each partition, in columns by route."""
+"""Hold the polled records as the transaction needs them: one part for each partition, with its events by route."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from inbox.errors import EventError
 from inbox.events import Record, TopicPartition
-from inbox.store.inbox.ledger import Replaying
+from inbox.store.inbox.ledger import ActiveReplay
 
 NO_ID = b""
 
@@ -28,7 +28,7 @@ class RouteEvents:
 
 
 @dataclass(slots=True)
-class Slice:
+class PartitionBatch:
     """The offsets of one partition that a batch settles: from `before` up to, not including, `after`.
 
     `topic_id` is the topic id of the ledger's row. `leader_epoch` is that of the record right
@@ -48,7 +48,7 @@ class Slice:
     first_offset: int = -1
     topic_id: UUID | None = None
     leader_epoch: int | None = None
-    replay: Replaying | None = None
+    replay: ActiveReplay | None = None
 
     def events_of(self, route: str) -> RouteEvents | None:
         """Return the route's events, or None if the route takes none from here or the replay excludes the route."""
@@ -61,37 +61,37 @@ class Slice:
 class Batch:
     """The records that one transaction settles."""
 
-    slices: dict[TopicPartition, Slice] = field(default_factory=dict)
+    partitions: dict[TopicPartition, PartitionBatch] = field(default_factory=dict)
 
     @property
     def records(self) -> int:
         """Return the number of records in the batch."""
-        return sum(part.records for part in self.slices.values())
+        return sum(part.records for part in self.partitions.values())
 
     @property
     def bytes(self) -> int:
         """Return the size of the batch's records in bytes."""
-        return sum(part.bytes for part in self.slices.values())
+        return sum(part.bytes for part in self.partitions.values())
 
     def __bool__(self) -> bool:
-        return bool(self.slices)
+        return bool(self.partitions)
 
     def without(self, partitions: Sequence[TopicPartition]) -> "Batch":
         """Return the batch without these partitions."""
-        kept = {address: each for address, each in self.slices.items() if address not in partitions}
+        kept = {address: each for address, each in self.partitions.items() if address not in partitions}
         return Batch(kept)
 
-    def column(self, route: str) -> "Column":
+    def of_route(self, route: str) -> "RouteBatch":
         """Return all events of a route, partition after partition."""
-        column = Column()
-        for each in self.slices.values():
+        whole = RouteBatch()
+        for each in self.partitions.values():
             if (events := each.events_of(route)) is not None and events.ids:
-                column.append(each, events)
-        return column
+                whole.append(each, events)
+        return whole
 
 
 @dataclass(slots=True)
-class Column:
+class RouteBatch:
     """The events of one route in a batch, as parallel lists; `replays` is by partition id."""
 
     ids: list[bytes] = field(default_factory=list)
@@ -100,54 +100,54 @@ class Column:
     partition_ids: list[int] = field(default_factory=list)
     refused: dict[int, EventError] = field(default_factory=dict)
     tries: dict[int, int] = field(default_factory=dict)
-    replays: dict[int, Replaying] = field(default_factory=dict)
+    replays: dict[int, ActiveReplay] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def append(self, part: Slice, events: RouteEvents) -> None:
+    def append(self, part: PartitionBatch, events: RouteEvents) -> None:
         """Append the events of one partition."""
         start = len(self.ids)
         self.ids += events.ids
         self.types += events.types
         self.records += events.records
         self.partition_ids += [part.partition_id] * len(events.ids)
-        self.refused.update({start + place: error for place, error in events.refused.items()})
+        self.refused.update({start + index: error for index, error in events.refused.items()})
         if part.replay is not None:
             self.replays[part.partition_id] = part.replay
 
     def forced(self) -> dict[int, list[int]]:
         """Return, by replay id, the indexes of events that must take effect once more."""
         forced: dict[int, list[int]] = {}
-        for place, partition_id in enumerate(self.partition_ids):
+        for index, partition_id in enumerate(self.partition_ids):
             if (replay := self.replays.get(partition_id)) is not None and replay.force:
-                forced.setdefault(replay.replay_id, []).append(place)
+                forced.setdefault(replay.replay_id, []).append(index)
         return forced
 
-    def only(self, places: Sequence[int]) -> "Column":
-        """Return a column of the events at these indexes, without their `refused` and `tries`."""
-        return Column(
-            [self.ids[p] for p in places],
-            [self.types[p] for p in places],
-            [self.records[p] for p in places],
-            [self.partition_ids[p] for p in places],
+    def only(self, indexes: Sequence[int]) -> "RouteBatch":
+        """Return a route's batch of the events at these indexes, without their `refused` and `tries`."""
+        return RouteBatch(
+            [self.ids[p] for p in indexes],
+            [self.types[p] for p in indexes],
+            [self.records[p] for p in indexes],
+            [self.partition_ids[p] for p in indexes],
             replays=self.replays,
         )
 
-    def between(self, start: int, stop: int) -> "Column":
+    def between(self, start: int, stop: int) -> "RouteBatch":
         """Return the events at the indexes from `start` to before `stop`."""
         part = slice(start, stop)
-        return Column(
+        return RouteBatch(
             self.ids[part], self.types[part], self.records[part], self.partition_ids[part], replays=self.replays
         )
 
-    def without(self, places: Sequence[int]) -> "Column":
-        """Return the column without the events at these indexes."""
-        if not places:
+    def without(self, indexes: Sequence[int]) -> "RouteBatch":
+        """Return the route's batch without the events at these indexes."""
+        if not indexes:
             return self
-        gone = set(places)
-        keep = [place not in gone for place in range(len(self.ids))]
-        kept = Column(*(list(compress(each, keep)) for each in self._lists()))  # type: ignore[arg-type]
+        gone = set(indexes)
+        keep = [index not in gone for index in range(len(self.ids))]
+        kept = RouteBatch(*(list(compress(each, keep)) for each in self._lists()))  # type: ignore[arg-type]
         kept.replays = self.replays
         return kept
 

@@ -57,12 +57,12 @@ class _Reader:
     tombstones: Tombstones | None
 
 
-Places = Sequence[tuple[_Reader, RouteEvents]]
+PairedEvents = Sequence[tuple[_Reader, RouteEvents]]
 """The routes of a topic, each with its events so far."""
 
 
 class TopicDecoder:
-    """A decoder that sorts the records of one topic into the columns of its routes.
+    """A decoder that sorts the records of one topic into the events of its routes.
 
     An event of more than `largest_event` bytes is refused, and only its small parts are kept.
     """
@@ -84,47 +84,47 @@ class TopicDecoder:
         return TopicDecoder(self._topic, topic_id, self._routes, largest_event=self._largest_event)
 
     def new_columns(self) -> dict[str, RouteEvents]:
-        """Return empty columns by route, in the order that `add` expects."""
+        """Return empty lists of events by route, in the order that `add` expects."""
         return {reader.name: RouteEvents() for reader in self._readers}
 
-    def places(self, columns: Iterable[RouteEvents]) -> Places:
+    def paired(self, events_by_route: Iterable[RouteEvents]) -> PairedEvents:
         """Return where `put` puts records. `add` looks this up for each record."""
-        return list(zip(self._readers, columns, strict=True))
+        return list(zip(self._readers, events_by_route, strict=True))
 
-    def add(self, record: Record, columns: Iterable[RouteEvents]) -> int:
+    def add(self, record: Record, events_by_route: Iterable[RouteEvents]) -> int:
         """Give the record to every route that matches it, and return how many of its bytes are kept."""
-        return self.put(record, self.places(columns))
+        return self.put(record, self.paired(events_by_route))
 
-    def put(self, record: Record, places: Places) -> int:
+    def put(self, record: Record, paired: PairedEvents) -> int:
         """Give the record to every route that matches it, like `add`, and return how many of its bytes are kept."""
         size = len(record.value() or b"") + len(record.key() or b"")
         try:
             headers = _headers_of(record) or []
         except SystemError:
             if size <= self._largest_event:
-                self._refuse(_WithoutHeaders(record), places)
+                self._refuse(_WithoutHeaders(record), paired)
                 return size
             headers = []
         if headers:
             size += _size_of(headers)
         if size > self._largest_event:
-            return self._put_cut(record, headers, places)
+            return self._put_cut(record, headers, paired)
         document = _document(record) if self._needs_document else None
-        for reader, events in places:
+        for reader, events in paired:
             reader.give(reader, events, record, headers, document)
         return size
 
-    def _put_cut(self, record: Record, headers: list[Header], places: Places) -> int:
+    def _put_cut(self, record: Record, headers: list[Header], paired: PairedEvents) -> int:
         """Refuse a record that is too large, on every route whose types it may have; return the bytes kept."""
         kept, error = cut(record, headers, _size_of(headers), self._largest_event)
         # The type or the id may be in a small header.
         small = [each for each in headers if _size_of([each]) <= self._largest_event // 2]
-        for reader, events in places:
+        for reader, events in paired:
             reader.give(reader, events, kept, small, error)
         return len(kept.key() or b"") + _size_of(kept.kept_headers)
 
-    def _refuse(self, record: Record, places: Places) -> None:
-        for _, events in places:
+    def _refuse(self, record: Record, paired: PairedEvents) -> None:
+        for _, events in paired:
             events.refused[len(events.ids)] = _UNREADABLE_HEADERS
             events.ids.append(NO_ID)
             events.types.append(None)
@@ -250,8 +250,8 @@ def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
 def _read_options(route: Route) -> ReadOptions:
     """Return how the route's values are read; a table's columns are read from the row by their pointers."""
     handles = isinstance(route.target, HandlerTarget)
-    columns = () if isinstance(route.target, HandlerTarget) else route.target.columns.values()
-    reads_row = any(source.startswith("/") for source in columns)
+    sources = () if isinstance(route.target, HandlerTarget) else route.target.columns.values()
+    reads_row = any(source.startswith("/") for source in sources)
     by_value = needs_document(route.event_type) or needs_document(route.event_id)
     return ReadOptions(
         envelope=route.envelope,

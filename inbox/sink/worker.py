@@ -23,16 +23,16 @@ from inbox.errors import (
     forget_frames,
 )
 from inbox.events import Settlement, TopicPartition
-from inbox.failpoints import Failpoint, reach
+from inbox.failpoints import Failpoint, failpoint
 from inbox.kafka.consumer import GroupConsumer, RebalanceListener
-from inbox.sink.accumulator import Intake
+from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.batch import Batch
 from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.settle.blame import HANDFUL
 from inbox.sink.settle.settler import SettledBatch
-from inbox.sink.writer import Acquire, Look, Outcome, Settle, Writer
-from inbox.store.inbox.ledger import Holding
+from inbox.sink.writer import Acquire, JobResult, ReadLedger, Settle, Writer
+from inbox.store.inbox.ledger import LedgerRow
 from inbox.telemetry import (
     BATCH_EVENTS,
     BATCH_SECONDS,
@@ -48,13 +48,13 @@ from inbox.telemetry import (
 )
 
 _POLL_SECONDS = 0.1
-_LOOK_SECONDS = 1.0
-_TELL_SECONDS = 0.5
+_LEDGER_SECONDS = 1.0
+_COMMIT_SECONDS = 0.5
 _REMIND_SECONDS = 60.0
 _SLOW_SECONDS = 1.0
 _DRAIN_SECONDS = 20.0
 _REVOKE_SECONDS = 5.0
-_GIVE_WAY_SECONDS = 0.05
+_START_SECONDS = 0.05
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Worker:
         consumer: GroupConsumer,
         writer: Writer,
         assignment: Assignment,
-        intake: Intake,
+        accumulator: BatchAccumulator,
         topics: Sequence[str],
         time_limit: TimeLimit,
         *,
@@ -100,7 +100,7 @@ class Worker:
         self._consumer = consumer
         self._writer = writer
         self._assignment = assignment
-        self._intake = intake
+        self._accumulator = accumulator
         self._topics = topics
         self._time_limit = time_limit
         self._ends = dict(ends) if ends is not None else None
@@ -108,7 +108,7 @@ class Worker:
         self._clock = clock
         self._stopping = False
         self._retry: Settle | None = None
-        self._last: Outcome | None = None
+        self._last: JobResult | None = None
         self._failures = 0
         self._unproven: dict[TopicPartition, int] = {}
         self._outage = Outage(clock)
@@ -116,10 +116,10 @@ class Worker:
         self._halt: OrderHaltError | None = None
         self._retry_at = 0.0
         self._submitted_at = 0.0
-        self._looked_at = clock()
-        self._told_at = 0.0
+        self._ledger_read_at = clock()
+        self._committed_at = 0.0
         self._remind_at = 0.0
-        self._to_tell: dict[TopicPartition, int] = {}
+        self._to_commit: dict[TopicPartition, int] = {}
         self._paused = False
         self.progress = WorkerProgress()
 
@@ -158,12 +158,12 @@ class Worker:
         self._time_limit.enforce()
         self._collect()
         self._heed_stops()
-        self._take_what_came_meanwhile()
+        self._poll_what_came_meanwhile()
         self._give_work()
         self._place()
-        self._take()
-        if self._clock() - self._told_at >= _TELL_SECONDS:
-            self._tell()
+        self._poll()
+        if self._clock() - self._committed_at >= _COMMIT_SECONDS:
+            self._commit()
 
     # What the writer answered.
 
@@ -183,14 +183,14 @@ class Worker:
             self._pauses.now(self._assignment.paused())
             PAUSED.labels("missing_row").set(len(self._assignment.awaiting()))
 
-    def _accept(self, outcome: Outcome) -> None:
+    def _accept(self, outcome: JobResult) -> None:
         match outcome.job, outcome.answer:
             case Settle(batch), SettledBatch() as settled:
                 self._accept_batch(batch, settled)
-            case Acquire(), list() as holdings:
-                self._assignment.acquired(holdings)
-            case Look(), list() as holdings:
-                self._accept_look(holdings)
+            case Acquire(), list() as ledger_rows:
+                self._assignment.acquired(ledger_rows)
+            case ReadLedger(), list() as ledger_rows:
+                self._accept_ledger(ledger_rows)
 
     def _accept_batch(self, batch: Batch, settled: SettledBatch) -> None:
         if settled.fenced:
@@ -204,10 +204,10 @@ class Worker:
             self._halt_if_all_else_is_settled()
             return
         for address, settlement in settled.settlements.items():
-            after = batch.slices[address].after
+            after = batch.partitions[address].after
             self._assignment.settled(address, after)
             if address in self._assignment.partitions:
-                self._to_tell[address] = after
+                self._to_commit[address] = after
             self.progress.next_offsets[address] = after
             self.progress.settlement.add(settlement)
             for ending, count in settlement.by_ending().items():
@@ -224,22 +224,22 @@ class Worker:
         self.progress.records += batch.records
         self.progress.batch_records = batch.records or self.progress.batch_records
         seconds = self._clock() - self._submitted_at
-        self._intake.limit.took(batch.records, seconds)
+        self._accumulator.limit.took(batch.records, seconds)
         BATCH_SECONDS.observe(seconds)
         if batch.records:
             BATCH_EVENTS.observe(batch.records)
-        times = (part.oldest_milliseconds for part in batch.slices.values())
+        times = (part.oldest_milliseconds for part in batch.partitions.values())
         oldest = [each for each in times if each is not None]
         if oldest:
             END_TO_END_SECONDS.observe(max(0.0, time.time() - min(oldest) / 1000))
 
-    def _accept_look(self, holdings: Sequence[Holding]) -> None:
-        self._looked_at = self._clock()
-        self.progress.next_offsets.update({row.address: row.next_offset for row in holdings})
-        moved = self._assignment.looked(holdings, self._clock(), idle=not self._intake.batch)
+    def _accept_ledger(self, ledger_rows: Sequence[LedgerRow]) -> None:
+        self._ledger_read_at = self._clock()
+        self.progress.next_offsets.update({row.address: row.next_offset for row in ledger_rows})
+        moved = self._assignment.refreshed(ledger_rows, self._clock(), idle=not self._accumulator.batch)
         if moved:
             self._consumer.pause(moved)
-            self._intake.drop(moved)
+            self._accumulator.drop(moved)
 
     def _fenced(self, partitions: frozenset[TopicPartition]) -> None:
         FENCED.inc(len(partitions))
@@ -267,26 +267,26 @@ class Worker:
     def _hold(self, partitions: Sequence[TopicPartition]) -> None:
         if partitions:
             self._consumer.pause(partitions)
-            self._intake.drop(partitions)
+            self._accumulator.drop(partitions)
 
     def _ask_again(self, partitions: Iterable[TopicPartition]) -> None:
         mine = [partition for partition in partitions if partition in self._assignment.partitions]
         self._assignment.fenced(mine)
         self._consumer.pause(mine)
-        self._intake.drop(mine)
+        self._accumulator.drop(mine)
 
     # Outages.
 
-    def _wait_after(self, outcome: Outcome, error: TryAgainError) -> None:
+    def _wait_after(self, outcome: JobResult, error: TryAgainError) -> None:
         self._failures += 1
-        self._tell_outage(error)
+        self._report_outage(error)
         RETRIES.labels(error.reason).inc()
         self.progress.waiting_for = error_text(error)
         self._retry_at = self._clock() + backoff(self._failures, random.random())  # noqa: S311 - jitter
         if isinstance(outcome.job, Settle) and isinstance(error, UnprovenError):
-            self._intake.limit.at_least(HANDFUL)
-            self._unproven = {address: part.before for address, part in outcome.job.batch.slices.items()}
-            self._ask_again(list(outcome.job.batch.slices))
+            self._accumulator.limit.at_least(HANDFUL)
+            self._unproven = {address: part.before for address, part in outcome.job.batch.partitions.items()}
+            self._ask_again(list(outcome.job.batch.partitions))
         elif isinstance(outcome.job, Settle) and isinstance(error, SmallerBatchError):
             self._go_back(outcome.job.batch, one_by_one=error.one_by_one)
         elif isinstance(outcome.job, Settle):
@@ -304,7 +304,7 @@ class Worker:
         }
         return bool(self._unproven)
 
-    def _tell_outage(self, error: TryAgainError) -> None:
+    def _report_outage(self, error: TryAgainError) -> None:
         """Report an outage. The consumer reports those of Kafka, because it sees most of them: one outage, not two."""
         if error.away == "kafka":
             self._consumer.outage.unanswered(error)
@@ -314,29 +314,29 @@ class Worker:
     def _go_back(self, batch: Batch, *, one_by_one: bool) -> None:
         """Take the same offsets again from the ledger's next offset, fewer at a time."""
         if one_by_one:
-            self._intake.limit.one_by_one(batch.records)
+            self._accumulator.limit.one_by_one(batch.records)
         else:
-            self._intake.limit.failed(batch.records)
-        self._ask_again(list(batch.slices))
+            self._accumulator.limit.failed(batch.records)
+        self._ask_again(list(batch.partitions))
 
     def _heed_stops(self) -> None:
         """Stop where the log cannot be followed, after what was taken of all partitions is settled.
 
         If the brokers did not answer, the records are read again and the brokers are asked again.
         """
-        for partition, error in list(self._intake.stops.items()):
+        for partition, error in list(self._accumulator.stops.items()):
             if isinstance(error, TryAgainError):
-                self._tell_outage(error)
+                self._report_outage(error)
                 self._ask_again([partition])
             elif not self._unsettled:
                 raise error
 
     @property
     def _unsettled(self) -> bool:
-        return bool(self._writer.busy or self._retry is not None or self._intake.batch)
+        return bool(self._writer.busy or self._retry is not None or self._accumulator.batch)
 
     def _not_mine(self, batch: Batch) -> list[TopicPartition]:
-        return [address for address in batch.slices if address not in self._assignment.partitions]
+        return [address for address in batch.partitions if address not in self._assignment.partitions]
 
     def _recovered(self) -> None:
         self._outage.over()
@@ -354,11 +354,11 @@ class Worker:
         if job is not None:
             self._submitted_at = now
             self._writer.submit(job)
-            self._writer.give_way(_GIVE_WAY_SECONDS)
+            self._writer.wait_until_started(_START_SECONDS)
         # Not before: freeing thousands of records takes milliseconds, in which the database would wait.
         self._last = None
 
-    def _next_job(self, now: float) -> Acquire | Look | Settle | None:
+    def _next_job(self, now: float) -> Acquire | ReadLedger | Settle | None:
         if self._retry is not None:
             job, self._retry = self._retry, None
             return job
@@ -366,50 +366,55 @@ class Worker:
         if to_acquire := self._assignment.to_acquire(now):
             return Acquire(to_acquire)
         held = self._assignment.paused() or self._assignment.awaiting()
-        if self._assignment.must_look() or (held and now - self._looked_at >= _LOOK_SECONDS):
-            return Look(self._topics)
-        if self._intake.batch:
-            return Settle(self._intake.hand_over())
-        if now - self._looked_at >= (_LOOK_SECONDS if self._ends is None else _POLL_SECONDS):
-            return Look(self._topics)
+        if self._assignment.needs_refresh() or (held and now - self._ledger_read_at >= _LEDGER_SECONDS):
+            return ReadLedger(self._topics)
+        if self._accumulator.batch:
+            return Settle(self._accumulator.drain())
+        if now - self._ledger_read_at >= (_LEDGER_SECONDS if self._ends is None else _POLL_SECONDS):
+            return ReadLedger(self._topics)
         return None
 
     # Kafka.
 
     def _place(self) -> None:
         for partition, offset, leader_epoch in self._assignment.to_place():
-            if self._consumer.go_to(partition, offset, leader_epoch):
+            if self._consumer.seek(partition, offset, leader_epoch):
                 self._assignment.placed(partition)
                 self._remind_at = 0.0
                 if self._paused:
                     self._consumer.pause([partition])
 
-    def _take_what_came_meanwhile(self) -> None:
+    def _poll_what_came_meanwhile(self) -> None:
         """Take the records that came while the writer was busy; otherwise they would wait for one more batch."""
-        if self._intake.batch and not self._writer.busy and not self._waits_long() and (room := self._intake.room):
-            self._intake.add(self._consumer.take(room, wait_seconds=0))
+        if (
+            self._accumulator.batch
+            and not self._writer.busy
+            and not self._waits_long()
+            and (room := self._accumulator.room)
+        ):
+            self._accumulator.add(self._consumer.poll(room, wait_seconds=0))
 
-    def _take(self) -> None:
+    def _poll(self) -> None:
         if self._waits_long():
             self._keep_polling()
             return
         self._resume()
-        room = self._intake.room
+        room = self._accumulator.room
         if not self._writer.busy:
-            self._intake.add(self._consumer.take(max(1, room), wait_seconds=_POLL_SECONDS))
+            self._accumulator.add(self._consumer.poll(max(1, room), wait_seconds=_POLL_SECONDS))
         elif room:
-            before = self._intake.batch.records
-            self._intake.add(self._consumer.take(room, wait_seconds=0))
-            if self._intake.batch.records == before:
+            before = self._accumulator.batch.records
+            self._accumulator.add(self._consumer.poll(room, wait_seconds=0))
+            if self._accumulator.batch.records == before:
                 self._writer.wait(0.005)
         else:
             self._writer.wait(0.05)
 
     def _waits_long(self) -> bool:
-        if self._unproven and not self._intake.stops and self._retry is None and self._clock() >= self._retry_at:
+        if self._unproven and not self._accumulator.stops and self._retry is None and self._clock() >= self._retry_at:
             # The next try includes the records that came meanwhile.
             return self._writer.busy and self._clock() - self._submitted_at > _SLOW_SECONDS
-        if self._failures or self._retry is not None or self._intake.stops:
+        if self._failures or self._retry is not None or self._accumulator.stops:
             return True
         return self._writer.busy and self._clock() - self._submitted_at > _SLOW_SECONDS
 
@@ -418,29 +423,29 @@ class Worker:
         if not self._paused:
             self._consumer.pause(self._assignment.all_active())
             self._paused = True
-        self._intake.add(self._consumer.take(1, wait_seconds=0.02 if self._writer.busy else _POLL_SECONDS))
+        self._accumulator.add(self._consumer.poll(1, wait_seconds=0.02 if self._writer.busy else _POLL_SECONDS))
 
     def _resume(self) -> None:
         if self._paused:
             self._consumer.resume(self._assignment.all_active())
             self._paused = False
 
-    def _tell(self) -> None:
-        self._told_at = self._clock()
+    def _commit(self) -> None:
+        self._committed_at = self._clock()
         self.progress.joined = self.progress.joined or self._consumer.outage.steady
-        if self._to_tell:
-            self._consumer.tell(self._to_tell)
-            self._to_tell = {}
-            reach(Failpoint.TOLD)
-        if self._told_at >= self._remind_at:
+        if self._to_commit:
+            self._consumer.commit(self._to_commit)
+            self._to_commit = {}
+            failpoint(Failpoint.TOLD)
+        if self._committed_at >= self._remind_at:
             self._remind()
         self.progress.lag = sum(self._show_lag(partition) for partition in self._assignment.all_active())
 
     def _remind(self) -> None:
         """Commit the settled offsets to Kafka again: a tool may have reset the group's offsets, or they expired."""
-        self._remind_at = self._told_at + _REMIND_SECONDS
+        self._remind_at = self._committed_at + _REMIND_SECONDS
         if settled := self._assignment.settled_offsets():
-            self._consumer.tell(settled)
+            self._consumer.commit(settled)
 
     def _show_lag(self, partition: TopicPartition) -> int:
         end, settled = self._consumer.end_seen(partition), self.progress.next_offsets.get(partition)
@@ -463,22 +468,22 @@ class Worker:
         if self._writer.busy:
             self._writer.wait(_REVOKE_SECONDS)
             self._collect()
-        self._tell()
+        self._commit()
         self._forget(partitions)
 
     def _assignment_lost(self, partitions: Sequence[TopicPartition]) -> None:
-        log().info("lost", partitions=sorted(map(str, partitions)))
+        log().info("assignment-lost", partitions=sorted(map(str, partitions)))
         self.progress.joined = False
         self._forget(partitions)
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         self._assignment.revoked(partitions)
-        self._intake.drop(partitions)
+        self._accumulator.drop(partitions)
         if self._retry is not None:
             kept = self._retry.batch.without(partitions)
             self._retry = Settle(kept, doubtful=self._retry.doubtful) if kept else None
         for partition in partitions:
-            self._to_tell.pop(partition, None)
+            self._to_commit.pop(partition, None)
             LAG.remove(partition.topic, str(partition.partition))
 
     # The end.
@@ -504,6 +509,6 @@ class Worker:
                 self._collect()
             except InboxError as error:
                 log().warning("batch-abandoned", reason=str(error))
-        if self._to_tell:
-            self._consumer.tell(self._to_tell, wait=True)
-            self._to_tell = {}
+        if self._to_commit:
+            self._consumer.commit(self._to_commit, wait=True)
+            self._to_commit = {}

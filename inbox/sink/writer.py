@@ -8,10 +8,10 @@ from typing import Protocol
 
 from inbox.errors import EventError, TryAgainError
 from inbox.events import TopicPartition
-from inbox.failpoints import Failpoint, reach
+from inbox.failpoints import Failpoint, failpoint
 from inbox.sink.batch import Batch
 from inbox.sink.settle.settler import SettledBatch
-from inbox.store.inbox.ledger import Holding
+from inbox.store.inbox.ledger import LedgerRow
 
 _SWITCH_SECONDS = 0.0005
 
@@ -24,7 +24,7 @@ class Acquire:
 
 
 @dataclass(frozen=True)
-class Look:
+class ReadLedger:
     """A job: read the ledger rows of the topics."""
 
     topics: Sequence[str]
@@ -41,12 +41,12 @@ class Settle:
     doubtful: bool = False
 
 
-Job = Acquire | Look | Settle
-Answer = list[Holding] | SettledBatch
+Job = Acquire | ReadLedger | Settle
+Answer = list[LedgerRow] | SettledBatch
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """The outcome of a job: its answer, or the error that prevented one."""
 
     job: Job
@@ -54,13 +54,13 @@ class Outcome:
     error: BaseException | None = None
 
 
-class Desk(Protocol):
+class BatchSettler(Protocol):
     """The interface that carries out the jobs on one connection: `inbox.sink.settle.settler.Settler`."""
 
-    def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]: ...
-    def look(self, topics: Sequence[str]) -> list[Holding]: ...
-    def settle(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
-        """Settle the batch; call `under_way` once the database has more work left than the client."""
+    def acquire(self, partitions: Sequence[TopicPartition]) -> list[LedgerRow]: ...
+    def read_ledger(self, topics: Sequence[str]) -> list[LedgerRow]: ...
+    def settle(self, batch: Batch, on_started: Callable[[], None]) -> SettledBatch:
+        """Settle the batch; call `on_started` once the database has more work left than the client."""
         ...
 
     def resolve(self, batch: Batch) -> SettledBatch | None: ...
@@ -68,17 +68,17 @@ class Desk(Protocol):
 
 
 class Writer:
-    """A runner of jobs on its own thread. After an outage it opens a new desk.
+    """A runner of jobs on its own thread. After an outage it opens a new settler.
 
-    `open_desk` connects to the database, and raises TryAgainError while that fails.
+    `open_settler` connects to the database, and raises TryAgainError while that fails.
     """
 
-    def __init__(self, open_desk: Callable[[], Desk]) -> None:
-        self._open_desk = open_desk
-        self._desk: Desk | None = None
+    def __init__(self, open_settler: Callable[[], BatchSettler]) -> None:
+        self._open_settler = open_settler
+        self._settler: BatchSettler | None = None
         self._job: Job | None = None
-        self._outcome: Outcome | None = None
-        self._under_way = False
+        self._outcome: JobResult | None = None
+        self._on_started = False
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
@@ -99,7 +99,7 @@ class Writer:
         """Hand the writer a job. Call it only while the writer is not busy."""
         with self._wake:
             self._job = job
-            self._under_way = False
+            self._on_started = False
             self._wake.notify_all()
 
     def wait(self, seconds: float) -> None:
@@ -107,15 +107,15 @@ class Writer:
         with self._wake:
             self._wake.wait_for(lambda: self._outcome is not None or self._job is None, timeout=seconds)
 
-    def give_way(self, seconds: float) -> None:
+    def wait_until_started(self, seconds: float) -> None:
         """Wait until the database works on the current job or the job has an outcome, for at most this many seconds.
 
         Two busy threads of one interpreter take turns, and until then the database waits for both.
         """
         with self._wake:
-            self._wake.wait_for(lambda: self._under_way or self._outcome is not None, timeout=seconds)
+            self._wake.wait_for(lambda: self._on_started or self._outcome is not None, timeout=seconds)
 
-    def collect(self) -> Outcome | None:
+    def collect(self) -> JobResult | None:
         """Return the outcome of the current job once, or None. Afterwards the writer is free."""
         with self._wake:
             outcome, self._outcome = self._outcome, None
@@ -133,7 +133,7 @@ class Writer:
     def _run(self) -> None:
         while self._has_job():
             self._work()
-        self._drop_desk()
+        self._drop_settler()
 
     def _has_job(self) -> bool:
         """Wait for a job; return False at the end."""
@@ -149,41 +149,41 @@ class Writer:
             self._outcome = outcome
             self._wake.notify_all()
 
-    def _note_under_way(self) -> None:
+    def _note_started(self) -> None:
         with self._wake:
-            self._under_way = True
+            self._on_started = True
             self._wake.notify_all()
 
-    def _carry_out(self, job: Job) -> Outcome:
+    def _carry_out(self, job: Job) -> JobResult:
         try:
-            desk = self._desk = self._desk or self._open_desk()
-            return Outcome(job, _answer(desk, job, self._note_under_way))
+            settler = self._settler = self._settler or self._open_settler()
+            return JobResult(job, _answer(settler, job, self._note_started))
         except TryAgainError as error:
-            self._drop_desk()
-            return Outcome(job, error=error)
+            self._drop_settler()
+            return JobResult(job, error=error)
         except EventError as error:
-            # The desk parks events that fail, so this error means that a statement of the sink's own was refused.
-            self._drop_desk()
+            # The settler parks events that fail, so this error means that a statement of the sink's own was refused.
+            self._drop_settler()
             text = f"a statement of the sink itself was refused: {error}; see what its schema or its role lacks"
             refused = TryAgainError(text, away="database", reason="statement", alert=True)
             refused.__cause__ = error
-            return Outcome(job, error=refused)
+            return JobResult(job, error=refused)
         except BaseException as error:  # noqa: BLE001 - the polling thread raises it where it is seen
-            return Outcome(job, error=error)
+            return JobResult(job, error=error)
 
-    def _drop_desk(self) -> None:
-        desk, self._desk = self._desk, None
-        if desk is not None:
-            desk.close()
+    def _drop_settler(self) -> None:
+        settler, self._settler = self._settler, None
+        if settler is not None:
+            settler.close()
 
 
-def _answer(desk: Desk, job: Job, under_way: Callable[[], None]) -> Answer:
+def _answer(settler: BatchSettler, job: Job, on_started: Callable[[], None]) -> Answer:
     match job:
         case Acquire(partitions):
-            holdings = desk.acquire(partitions)
-            reach(Failpoint.ACQUIRED)
-            return holdings
-        case Look(topics):
-            return desk.look(topics)
+            ledger_rows = settler.acquire(partitions)
+            failpoint(Failpoint.ACQUIRED)
+            return ledger_rows
+        case ReadLedger(topics):
+            return settler.read_ledger(topics)
         case Settle(batch, doubtful):
-            return (desk.resolve(batch) if doubtful else None) or desk.settle(batch, under_way)
+            return (settler.resolve(batch) if doubtful else None) or settler.settle(batch, on_started)

@@ -41,7 +41,7 @@ class RelayKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExistingColumns:
+class ExternalTableColumns:
     """The names of the columns in a table of the user's (`[outbox.columns]`); None where it has no such column."""
 
     event_id: str = "event_id"
@@ -56,7 +56,7 @@ class ExistingColumns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExistingOutbox:
+class ExternalTableOptions:
     """A table of the user's that is relayed as it is.
 
     `topic` is that of all its events; None where a column holds it.
@@ -64,7 +64,7 @@ class ExistingOutbox:
 
     table: str
     topic: str | None
-    columns: ExistingColumns
+    columns: ExternalTableColumns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class OutboxOptions:
     payload: OutboxPayload = OutboxPayload.JSON
     relay: RelayKind = RelayKind.INBOX
     transactional_id: str = "outbox-relay-1"
-    existing: ExistingOutbox | None = None
+    existing: ExternalTableOptions | None = None
 
 
 class TableMode(StrEnum):

@@ -11,7 +11,7 @@ import psycopg
 
 from inbox.store.inbox.claim_filters import GenerationFilters
 from inbox.store.inbox.generations import Generations
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.schema.names import GENERATION_SLOTS, table_of
 
 MILLISECONDS_A_CLAIM = 10
@@ -54,7 +54,7 @@ def shares(claims: int) -> list[int]:
     return [whole] * (GENERATION_SLOTS - 1) + [claims - (GENERATION_SLOTS - 1) * whole] if claims else [0]
 
 
-def pile_up(connection: SinkConnection, kind: Kind, counts: Sequence[int]) -> float:
+def pile_up(connection: Connection, kind: Kind, counts: Sequence[int]) -> float:
     """Generations of so many claims each, the oldest first; the seconds that it took to build their filters.
 
     The sink has started there before, and is in its first generation.

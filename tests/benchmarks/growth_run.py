@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from inbox.dev.backends import Servers
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.schema.names import table_of
 from tests.benchmarks.orders import TABLE, TABLE_ROUTE
 from tests.benchmarks.processes import parent_of, usage, usage_until_the_end
@@ -80,7 +80,7 @@ class Ground:
     def close(self) -> None:
         self.watcher.close()
 
-    def sink_connection(self) -> closing[SinkConnection]:
+    def sink_connection(self) -> closing[Connection]:
         return closing(connect(DatabaseOptions(url=SecretStr(self._url))))
 
     def configuration(self, retention: str = KEPT_LONG) -> Path:

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer
 from pydantic import SecretStr
 
 from inbox.sink.settle.claims import payload_hash
-from inbox.store.inbox.claims import Claims, Processed
+from inbox.store.inbox.claims import Claims, ClaimStore
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
 from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.connection import connect
@@ -54,13 +54,13 @@ def write(database_url: str, events: int) -> tuple[float, float]:
         key=("order_id",),
         columns={name: f"/{name}" for name in COLUMNS},
     )
-    writer, processed = TableWriter(connection, target), Processed("inbox")
+    writer, processed = TableWriter(connection, target), ClaimStore("inbox")
     transaction = BatchTransaction(connection, handlers=False)
     seconds = cpu = 0.0
     for claims, effects in _batches(events):
         started, cpu_started = time.perf_counter(), time.process_time()
         transaction.begin()
-        with transaction.flight():
+        with transaction.pipeline():
             processed.send_new(connection, 1, claims)
             writer.write(connection, effects, new=True)
         transaction.commit()

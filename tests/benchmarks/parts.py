@@ -19,18 +19,18 @@ from pydantic import SecretStr
 
 from inbox.dev.backends import servers
 from inbox.events import Record, TopicPartition
-from inbox.kafka.consumer import Taken
-from inbox.sink.accumulator import Intake
+from inbox.kafka.consumer import Polled
+from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
-from inbox.sink.batch import Column
+from inbox.sink.batch import RouteBatch
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.event_id import identifier
 from inbox.sink.routes import Route
 from inbox.sink.settle.claims import claims_of
-from inbox.store.inbox.claims import Processed
-from inbox.store.inbox.ledger import Holding
+from inbox.store.inbox.claims import ClaimStore
+from inbox.store.inbox.ledger import LedgerRow
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.writer import TableWriter
 from tests.benchmarks.orders import COLUMNS, PARTITIONS, TABLE, TABLE_ROUTE, fill
@@ -72,7 +72,7 @@ def consumed(bootstrap_servers: str, topic: str, events: int) -> tuple[list[Reco
     return records, seconds
 
 
-def of_client(topic: str, records: Sequence[Record], intake: Intake, writer: TableWriter) -> Parts:
+def of_client(topic: str, records: Sequence[Record], accumulator: BatchAccumulator, writer: TableWriter) -> Parts:
     """Of the polling thread first, then of the writer's."""
     gc.collect()
     gc.freeze()
@@ -84,43 +84,43 @@ def of_client(topic: str, records: Sequence[Record], intake: Intake, writer: Tab
 
     def take() -> None:
         for start in range(0, len(records), AT_ONCE):
-            intake.add(Taken(list(records[start : start + AT_ONCE])))
+            accumulator.add(Polled(list(records[start : start + AT_ONCE])))
 
     yield "all of what becomes of it in the batch, those two included", _timed(take)
-    column = intake.batch.column("orders")
-    yield "its claim, with the hash of its value", _timed(lambda: [claims_of(part) for part in parts_of(column)])
+    events = accumulator.batch.of_route("orders")
+    yield "its claim, with the hash of its value", _timed(lambda: [claims_of(part) for part in parts_of(events)])
     sent = writer._sent
-    yield "its row's values", _timed(lambda: [sent.parameters(events_of(part)) for part in parts_of(column)])
+    yield "its row's values", _timed(lambda: [sent.parameters(events_of(part)) for part in parts_of(events)])
 
 
-def _intake(topic: str) -> Intake:
+def _accumulator(topic: str) -> BatchAccumulator:
     """As in a worker that owns all partitions, with a batch for all records."""
     assignment = Assignment("parts", reclaim_seconds=6)
     addresses = [TopicPartition(topic, number) for number in range(PARTITIONS)]
     assignment.assigned(addresses)
-    assignment.acquired([Holding(number, address, 0, "parts", 1) for number, address in enumerate(addresses)])
+    assignment.acquired([LedgerRow(number, address, 0, "parts", 1) for number, address in enumerate(addresses)])
     for address, _, _ in assignment.to_place():
         assignment.placed(address)
     route = Route(name="orders", topics=(topic,), target=TARGET, event_id="header:event_id")
     decoders = {topic: TopicDecoder(topic, None, [route])}
-    intake = Intake(decoders, assignment, batch_events=10**9, batch_bytes=10**12)
-    intake.limit.at_least(10**9)
-    return intake
+    accumulator = BatchAccumulator(decoders, assignment, batch_events=10**9, batch_bytes=10**12)
+    accumulator.limit.at_least(10**9)
+    return accumulator
 
 
-def parts_of(column: Column) -> Iterator[Column]:
-    return (column.between(start, start + PART) for start in range(0, len(column), PART))
+def parts_of(events: RouteBatch) -> Iterator[RouteBatch]:
+    return (events.between(start, start + PART) for start in range(0, len(events), PART))
 
 
-def events_of(column: Column) -> TableEvents:
-    return TableEvents(column.ids, column.types, column.records)
+def events_of(events: RouteBatch) -> TableEvents:
+    return TableEvents(events.ids, events.types, events.records)
 
 
-def of_server(connection: SinkConnection, column: Column, writer: TableWriter) -> Parts:
+def of_server(connection: Connection, events: RouteBatch, writer: TableWriter) -> Parts:
     """A transaction for each five parts."""
-    processed, sent = Processed("inbox"), writer._sent
+    processed, sent = ClaimStore("inbox"), writer._sent
     evaluate = writer._statements.evaluate
-    steps: dict[str, Callable[[Column], object]] = {
+    steps: dict[str, Callable[[RouteBatch], object]] = {
         "its claim": lambda part: processed.send_new(connection, 1, claims_of(part)),
         "its claim with care (ON CONFLICT, and which were duplicates)": lambda part: processed.claim(
             connection, 1, claims_of(part)
@@ -130,14 +130,14 @@ def of_server(connection: SinkConnection, column: Column, writer: TableWriter) -
         "its row, columns included": lambda part: writer.write(connection, events_of(part), new=True),
         "its row with care (ON CONFLICT)": lambda part: writer.write(connection, events_of(part)),
     }
-    parts = list(parts_of(column))
+    parts = list(parts_of(events))
     for name, step in steps.items():
         for statement in EMPTY:
             connection.execute(statement.encode())
         yield name, _of_backend(connection, parts, step)
 
 
-def _of_backend(connection: SinkConnection, parts: Sequence[Column], step: Callable[[Column], object]) -> float:
+def _of_backend(connection: Connection, parts: Sequence[RouteBatch], step: Callable[[RouteBatch], object]) -> float:
     pid = connection.info.backend_pid
     before = usage([pid]).cpu_seconds
     for start in range(0, len(parts), 5):
@@ -167,10 +167,10 @@ def main() -> None:
         with closing(connect(DatabaseOptions(url=SecretStr(url)))) as connection:
             connection.execute(TABLE_IN_PUBLIC.encode())
             migrated(running, topic, url, Path(directory), TABLE_ROUTE)
-            writer, intake = TableWriter(connection, TARGET), _intake(topic)
-            _print(events, of_client(topic, records, intake, writer))
+            writer, accumulator = TableWriter(connection, TARGET), _accumulator(topic)
+            _print(events, of_client(topic, records, accumulator, writer))
             print("server")
-            _print(events, of_server(connection, intake.batch.column("orders"), writer))
+            _print(events, of_server(connection, accumulator.batch.of_route("orders"), writer))
 
 
 def _print(events: int, parts: Iterable[tuple[str, float]]) -> None:

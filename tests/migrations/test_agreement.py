@@ -14,7 +14,13 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.schema import CreateSchema
 
 from inbox.errors import StartupError
-from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, OutboxPayload
+from inbox.store.options import (
+    DatabaseOptions,
+    ExternalTableColumns,
+    ExternalTableOptions,
+    OutboxOptions,
+    OutboxPayload,
+)
 from inbox.store.schema.compatibility import require_current
 from inbox.store.schema.inbox_tables import metadata
 from inbox.store.schema.migrate import migrate, migration_sql
@@ -23,7 +29,9 @@ from inbox.store.schema.outbox_tables import TransactionId
 
 SCHEMAS = pytest.mark.parametrize("schema", ["inbox", "my inbox", 'the "50%" of a.b:c'])
 
-EXISTING = OutboxOptions(existing=ExistingOutbox(table="events_out", topic="orders", columns=ExistingColumns()))
+EXISTING = OutboxOptions(
+    existing=ExternalTableOptions(table="events_out", topic="orders", columns=ExternalTableColumns())
+)
 OUTBOXES = pytest.mark.parametrize(
     "outbox",
     [None, OutboxOptions(), OutboxOptions(payload=OutboxPayload.BYTEA), EXISTING],

@@ -8,17 +8,25 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from inbox.errors import StartupError
-from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, OutboxPayload
+from inbox.store.options import (
+    DatabaseOptions,
+    ExternalTableColumns,
+    ExternalTableOptions,
+    OutboxOptions,
+    OutboxPayload,
+)
 from inbox.store.schema.compatibility import current_revision, require_current
 from inbox.store.schema.migrate import migrate, migration_sql, pending
-from inbox.store.schema.migration_plan import Journey
-from inbox.store.schema.revisions import OUTBOX, Step
+from inbox.store.schema.migration_plan import MigrationPath
+from inbox.store.schema.revisions import OUTBOX, RevisionStep
 
 JSON = OutboxOptions(payload=OutboxPayload.JSON)
 BYTEA = OutboxOptions(payload=OutboxPayload.BYTEA)
-EXISTING = OutboxOptions(existing=ExistingOutbox(table="events_out", topic="orders", columns=ExistingColumns()))
-UP = Journey(OUTBOX, None, OUTBOX.head()).steps()
-DOWN = Journey(OUTBOX, OUTBOX.head(), None).steps()
+EXISTING = OutboxOptions(
+    existing=ExternalTableOptions(table="events_out", topic="orders", columns=ExternalTableColumns())
+)
+UP = MigrationPath(OUTBOX, None, OUTBOX.head()).steps()
+DOWN = MigrationPath(OUTBOX, OUTBOX.head(), None).steps()
 KINDS = pytest.mark.parametrize("outbox", [JSON, BYTEA], ids=["json", "bytea"])
 
 FILL = "INSERT INTO inbox.outbox (event_id, topic, type, payload) VALUES (%s, 'orders', 'OrderCreated', %s)"
@@ -136,8 +144,10 @@ def test_a_revision_of_the_inbox_leaves_the_outbox_alone(options: DatabaseOption
         assert current_revision(connection, "inbox", OUTBOX) == OUTBOX.head()
 
 
-@pytest.mark.parametrize(("to", "steps"), [("outbox_0001", [Step(None, "outbox_0001")]), ("outbox@head", UP)])
-def test_the_outbox_can_be_brought_alone_to_a_revision(options: DatabaseOptions, to: str, steps: list[Step]) -> None:
+@pytest.mark.parametrize(("to", "steps"), [("outbox_0001", [RevisionStep(None, "outbox_0001")]), ("outbox@head", UP)])
+def test_the_outbox_can_be_brought_alone_to_a_revision(
+    options: DatabaseOptions, to: str, steps: list[RevisionStep]
+) -> None:
     assert migrate(options, to=to, outbox=JSON) == steps
     assert "processed" not in tables_of(options)
 
@@ -263,7 +273,7 @@ def test_a_topic_that_kafka_does_not_take_is_refused(options: DatabaseOptions, t
 def test_beside_a_table_of_the_users_there_are_leases_and_no_outbox(options: DatabaseOptions) -> None:
     steps = migrate(options, outbox=EXISTING)
 
-    assert steps[-1] == Step(None, "existing_0001")
+    assert steps[-1] == RevisionStep(None, "existing_0001")
     made = {name for name in tables_of(options) if "outbox" in name or "relay" in name}
     assert made == {"relay_leases", "relay_leases_version"}
     check(options, EXISTING)

@@ -18,7 +18,7 @@ from inbox.store.options import DatabaseOptions
 from inbox.store.schema.compatibility import current_revision, head_revision, require_current
 from inbox.store.schema.inbox_tables import metadata
 from inbox.store.schema.migrate import migrate
-from inbox.store.schema.revisions import Step
+from inbox.store.schema.revisions import RevisionStep
 
 TABLES = sorted(table.name for table in metadata("inbox").sorted_tables)
 
@@ -134,12 +134,12 @@ def test_base_on_an_empty_database_makes_nothing(options: DatabaseOptions, empty
 
 
 def test_every_revision_goes_up_down_and_up_over_rows(options: DatabaseOptions, empty_database_url: str) -> None:
-    steps: list[Step] = migrate(options)
+    steps: list[RevisionStep] = migrate(options)
     fill(empty_database_url)
 
     down = [migrate(options, to=step.before or "base") for step in reversed(steps)]
 
-    assert down == [[Step(step.after, step.before)] for step in reversed(steps)]
+    assert down == [[RevisionStep(step.after, step.before)] for step in reversed(steps)]
     assert migrate(options) == steps
     fill(empty_database_url)
 

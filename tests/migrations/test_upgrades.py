@@ -14,7 +14,7 @@ from inbox.store.schema import revisions
 from inbox.store.schema.compatibility import current_revision, head_revision, require_current
 from inbox.store.schema.migrate import migrate, pending
 from inbox.store.schema.migration_plan import usable_from
-from inbox.store.schema.revisions import Step
+from inbox.store.schema.revisions import RevisionStep
 
 NEWER = """
 import sqlalchemy as sa
@@ -113,4 +113,4 @@ def test_a_mark_that_a_dump_left_out_is_no_permission(options: DatabaseOptions, 
 
 def test_the_steps_are_told_as_ever(options: DatabaseOptions) -> None:
     steps = migrate(options)
-    assert steps[-1] == Step(steps[-1].before, head_revision())
+    assert steps[-1] == RevisionStep(steps[-1].before, head_revision())

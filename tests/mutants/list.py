@@ -124,7 +124,8 @@ MUTANTS = [
     Mutant(
         "events are parked by a shape that their table no longer has",
         "inbox/sink/settle/slow_path.py",
-        "            self._route.effect.require_unchanged(self._do.connection)\n            self._doubts.weigh()\n",
+        "            self._route.effect.require_unchanged(self._context.connection)\n"
+        "            self._doubts.weigh()\n",
         "            self._doubts.weigh()\n",
         (f"{EVIDENCE}::test_a_wider_column_takes_what_comes_without_a_restart",),
     ),
@@ -329,9 +330,9 @@ MUTANTS = [
     Mutant(
         "Kafka is told before the COMMIT",
         "inbox/sink/worker.py",
-        "            return Settle(self._intake.hand_over())\n",
-        "            batch = self._intake.hand_over()\n"
-        "            self._to_tell.update({address: part.after for address, part in batch.slices.items()})\n"
+        "            return Settle(self._accumulator.drain())\n",
+        "            batch = self._accumulator.drain()\n"
+        "            self._to_commit.update({address: part.after for address, part in batch.partitions.items()})\n"
         "            return Settle(batch)\n",
         (f"{TRANSACTION}::test_kafka_is_told_of_a_batch_only_after_its_commit",),
     ),
@@ -339,7 +340,7 @@ MUTANTS = [
         "events are not claimed",
         "inbox/sink/settle/slow_path.py",
         "            self._claim(part)\n",
-        "            part.new = part.places\n",
+        "            part.new = part.indexes\n",
         (f"{EVENTS}::test_an_id_that_comes_again_is_applied_once_within_a_batch_and_across_batches",),
     ),
     Mutant(
@@ -357,42 +358,42 @@ MUTANTS = [
         (f"{PROCESSED}::test_of_equal_ids_in_a_batch_the_first_wins",),
     ),
     Mutant(
-        "a flight takes an id of an older generation for new",
+        "a pipeline takes an id of an older generation for new",
         "inbox/sink/settle/fast_path.py",
-        "        if any(map(found_any, asked[:stand])):\n",
+        "        if any(map(any_found, asked[:stand])):\n",
         "        if False:\n",
         (f"{AT_ONCE}::test_an_id_that_is_in_an_older_generation_is_a_duplicate",),
     ),
     Mutant(
-        "a flight that failed later takes an id of an older generation for new",
+        "a pipeline that failed later takes an id of an older generation for new",
         "inbox/sink/settle/fast_path.py",
-        "        if any(map(found_any, asked[:stand])):\n",
-        "        if error is None and any(map(found_any, asked[:stand])):\n",
+        "        if any(map(any_found, asked[:stand])):\n",
+        "        if error is None and any(map(any_found, asked[:stand])):\n",
         (f"{FLIGHTS}::test_a_claim_of_an_older_generation_before_a_poison_event_is_met",),
     ),
     Mutant(
-        "a flight that failed is taken for settled",
+        "a pipeline that failed is taken for settled",
         "inbox/sink/settle/fast_path.py",
         "            stand, error = 0 if transaction.defers else transaction.marks_reached(), failure\n",
         "            stand, error = len(parts), None\n",
         (f"{AT_ONCE}::test_an_id_that_comes_again_is_a_duplicate",),
     ),
     Mutant(
-        "the part of a flight that failed is taken to stand",
+        "the part of a pipeline that failed is taken to stand",
         "inbox/store/postgres/batch_transaction.py",
         "sum(mark.pgresult is not None for mark in self._marks)",
         "len(self._marks)",
         (f"{FLIGHTS}::test_only_the_part_of_a_poison_event_is_settled_with_care",),
     ),
     Mutant(
-        "later events of a key that a part of a flight parked are sent at once",
+        "later events of a key that a part of a pipeline parked are sent at once",
         "inbox/sink/settle/fast_path.py",
         "if settling.untroubled_from(start) else (start, None)",
         "if settling.untroubled_from(0) or start else (start, None)",
         (f"{FLIGHTS}::test_later_events_of_a_parked_key_wait_though_they_are_of_another_part",),
     ),
     Mutant(
-        "parts of a flight stand whose deferred constraints wait for a later one",
+        "parts of a pipeline stand whose deferred constraints wait for a later one",
         "inbox/sink/settle/fast_path.py",
         "0 if transaction.defers else transaction.marks_reached()",
         "transaction.marks_reached()",
@@ -401,8 +402,8 @@ MUTANTS = [
     Mutant(
         "an event that refers to one of a later part is parked",
         "inbox/sink/settle/fast_path.py",
-        "self._do.transaction.defers or says_missing(error)",
-        "self._do.transaction.defers",
+        "self._context.transaction.defers or is_foreign_key_violation(error)",
+        "self._context.transaction.defers",
         (f"{FLIGHTS}::test_a_row_may_refer_to_one_of_a_later_part",),
     ),
     Mutant(
@@ -413,7 +414,7 @@ MUTANTS = [
         (f"{FLIGHTS}::test_what_a_failed_flight_did_not_prepare_is_not_taken_for_prepared",),
     ),
     Mutant(
-        "a flight passes by what a deferred constraint refuses",
+        "a pipeline passes by what a deferred constraint refuses",
         "inbox/sink/settle/fast_path.py",
         "            transaction.check_deferred()\n",
         "",
@@ -422,14 +423,14 @@ MUTANTS = [
     Mutant(
         "another payload under a known id is taken for a duplicate",
         "inbox/sink/settle/claims.py",
-        "claim.payload_hash != claims.hashes[place]",
+        "claim.payload_hash != claims.hashes[index]",
         "False",
         (f"{EVENTS}::test_one_id_with_another_payload_is_parked",),
     ),
     Mutant(
         "effects of a failed part stay",
         "inbox/sink/settle/slow_path.py",
-        "            self._do.transaction.undo_step()\n            part.stood, part.failure",
+        "            self._context.transaction.undo_step()\n            part.stood, part.failure",
         "            part.stood, part.failure",
         (f"{HANDLERS}::test_event_error_parks_at_once_and_takes_the_effect_back",),
     ),
@@ -471,7 +472,7 @@ MUTANTS = [
     Mutant(
         "nobody asks whose log it is before the COMMIT",
         "inbox/sink/settle/settler.py",
-        "            confirm()\n",
+        "            verify()\n",
         "",
         (f"{IDENTITY}::test_a_topic_made_anew_and_longer_than_before_is_never_read_as_the_old_one",),
     ),
@@ -540,14 +541,14 @@ MUTANTS = [
         ),
     ),
     Mutant(
-        "the first of several suspects is blamed for them all",
+        "the first of several crash_poison is blamed for them all",
         "inbox/sink/guards/crash_poison.py",
         "if len(found.offsets) > 1:",
         "if False:",
         (f"{SUSPECTS}::test_the_first_event_of_a_batch_is_not_blamed_for_the_others",),
     ),
     Mutant(
-        "suspects are noted together",
+        "crash_poison are noted together",
         "inbox/sink/guards/note_window.py",
         "if self._exact or offset in suspected:",
         "if self._exact:",
@@ -563,8 +564,8 @@ MUTANTS = [
     Mutant(
         "an event of a user's table is marked before it is delivered",
         "inbox/relay/external_table_term.py",
-        "        self._outgoing.add(rows)\n",
-        "        self._outgoing.add(rows)\n        self._marks.record(self._epoch, [row.event_id for row in rows])\n",
+        "        self._in_flight.add(rows)\n",
+        "        self._in_flight.add(rows)\n        self._marks.record(self._epoch, [row.event_id for row in rows])\n",
         (f"{EXISTING}::test_what_was_sent_and_not_marked_is_sent_again_under_its_ids",),
     ),
     Mutant(
@@ -665,8 +666,8 @@ MUTANTS = [
     Mutant(
         "the relay reads past the highest position only",
         "inbox/relay/outbox_reader.py",
-        "look_back.front, self._look_back.gaps, limit",
-        "look_back.front, [], limit",
+        "gap_tracker.front, self._gap_tracker.gaps, limit",
+        "gap_tracker.front, [], limit",
         (f"{RELAY}::test_a_row_that_commits_late_is_sent_and_one_rolled_back_is_not",),
     ),
     Mutant(
@@ -700,15 +701,15 @@ MUTANTS = [
     Mutant(
         "the relay marks a batch whose transaction is open",
         TERM,
-        "        if outgoing.is_open:\n            self._recorder.prolong()\n            return\n",
+        "        if in_flight.is_open:\n            self._sent_marker.prolong()\n            return\n",
         "",
         (f"{TERMS}::test_the_lease_is_prolonged_while_a_transaction_is_open",),
     ),
     Mutant(
         "the relay counts as sent what is on its way",
         TERM,
-        "self._recorder.start(min(waits, min(map(_position, outgoing.in_flight.values()), default=beyond)))",
-        "self._recorder.start(waits)",
+        "self._sent_marker.start(min(waits, min(map(_position, in_flight.in_flight.values()), default=beyond)))",
+        "self._sent_marker.start(waits)",
         (f"{TERMS}::test_nothing_on_its_way_is_below_what_counts_as_sent",),
     ),
     Mutant(
@@ -799,11 +800,11 @@ MUTANTS = [
     ),
     Mutant(
         "a gap is accepted without a reason",
-        "inbox/kafka/gaps.py",
+        "inbox/kafka/log/gaps.py",
         "            raise without_reason(at, from_offset, until_offset)\n",
         "            return\n",
         (
-            "tests/unit/kafka/test_gaps.py::test_a_gap_that_holds_nothing_has_no_reason",
+            "tests/unit/kafka/log/test_gaps.py::test_a_gap_that_holds_nothing_has_no_reason",
             f"{UNREADABLE}::test_a_segment_that_the_broker_lost_halts",
         ),
     ),

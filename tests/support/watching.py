@@ -84,10 +84,10 @@ class Watched:
         assert self.sink.endings() == {"applied": self.sent}
         assert self.sink.dead_letters() == []
         assert self.away() == set()
-        assert [line["reason"] for line in self.told("waiting")] == list(reasons)
-        assert len(self.told("going-on")) == 1
+        assert [line["reason"] for line in self.told("outage")] == list(reasons)
+        assert len(self.told("outage-over")) == 1
         if membership_kept:
-            assert [len(self.told(event)) for event in ("assigned", "revoked", "lost")] == [1, 0, 0]
+            assert [len(self.told(event)) for event in ("assigned", "revoked", "assignment-lost")] == [1, 0, 0]
 
     def effects(self) -> list[int]:
         return self.sink.column("SELECT event FROM effects ORDER BY position")

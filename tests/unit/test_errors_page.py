@@ -25,7 +25,7 @@ def rows(section: str) -> dict[str, list[str]]:
 
 
 def shown(meaning: Any) -> list[str]:
-    return [meaning.what, meaning.fate.value, f"`{meaning.reason}`" if meaning.reason else "", meaning.remedy]
+    return [meaning.what, meaning.consequence.value, f"`{meaning.reason}`" if meaning.reason else "", meaning.remedy]
 
 
 def test_the_page_shows_each_row_for_postgresql_and_no_other() -> None:

@@ -3,19 +3,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbox.failure_policy import LONGEST_PAUSES, FailureLimits, Verdict, after_failure, pause_before_attempt
+from inbox.failure_policy import LONGEST_PAUSES, FailureDecision, FailureLimits, after_failure, pause_before_attempt
 
 
 @given(attempts=st.integers(1, 1000), limit=st.integers(1, 1000))
 def test_an_event_that_can_never_succeed_is_parked_at_once(attempts: int, limit: int) -> None:
-    assert after_failure(certain=True, attempts=attempts, limits=FailureLimits(attempts=limit)) is Verdict.PARK
+    assert after_failure(certain=True, attempts=attempts, limits=FailureLimits(attempts=limit)) is FailureDecision.PARK
 
 
 @given(limit=st.integers(1, 100))
 def test_a_handlers_exception_is_tried_exactly_as_often_as_the_limit_says(limit: int) -> None:
     limits = FailureLimits(attempts=limit)
     verdicts = [after_failure(certain=False, attempts=n, limits=limits) for n in range(1, limit + 1)]
-    assert verdicts == [Verdict.AGAIN] * (limit - 1) + [Verdict.PARK]
+    assert verdicts == [FailureDecision.AGAIN] * (limit - 1) + [FailureDecision.PARK]
 
 
 @given(attempts=st.integers(1, 10_000))

@@ -25,20 +25,20 @@ def test_an_outage_is_one_line_at_its_start_one_for_each_further_reason_and_one_
         outage.over()
     assert lines == [
         {
-            "event": "waiting",
+            "event": "outage",
             "log_level": "warning",
             "away": "database",
             "reason": "connection",
             "error": "connection refused",
         },
         {
-            "event": "waiting",
+            "event": "outage",
             "log_level": "error",
             "away": "database",
             "reason": "disk_full",
             "error": "no space; make room",
         },
-        {"event": "going-on", "log_level": "info", "away": "database", "after_seconds": 12.5},
+        {"event": "outage-over", "log_level": "info", "away": "database", "after_seconds": 12.5},
     ]
 
 
@@ -48,7 +48,7 @@ def test_the_next_outage_is_told_again() -> None:
         for _ in range(2):
             outage.seen(LOST)
             outage.over()
-    assert [line["event"] for line in lines] == ["waiting", "going-on"] * 2
+    assert [line["event"] for line in lines] == ["outage", "outage-over"] * 2
 
 
 def test_the_gauge_follows_what_is_away() -> None:

@@ -7,27 +7,27 @@ from typing import Any
 import click
 
 from inbox.cli.arguments import where
-from inbox.cli.audit_checkpoint import PlaceFile
+from inbox.cli.audit_checkpoint import CheckpointFile
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
 from inbox.cli.output import notice, print_json, print_lines
 from inbox.cli.progress import bar
 from inbox.cli.reports.audit import document, lines, listed_document, quick_document, quick_lines, quick_table, table
 from inbox.cli.tables import print_table
-from inbox.operations.audit.accounting import Answer, Listing
+from inbox.operations.audit.accounting import Listing, OffsetAnswer
 from inbox.operations.audit.audit import Audit, RefusedError, Request
 from inbox.operations.audit.audit import audit as audit_log
 from inbox.operations.audit.quick import quick_audit
-from inbox.process.exit_codes import DONE, FOUND_A_FAILURE
+from inbox.process.exit_codes import DONE, FAILURE
 from inbox.settings import Settings
 
-_LISTED = [each.value for each in Answer if each is not Answer.APPLIED]
+_LISTED = [each.value for each in OffsetAnswer if each is not OffsetAnswer.APPLIED]
 
 
-def _endings(_: click.Context, __: click.Parameter, text: str | None) -> frozenset[Answer]:
+def _endings(_: click.Context, __: click.Parameter, text: str | None) -> frozenset[OffsetAnswer]:
     names = [name.strip().replace("-", "_") for name in (text or "").split(",") if name.strip()]
     if wrong := [name for name in names if name not in _LISTED]:
         raise click.BadParameter(f"there is no {wrong[0]}; one or more of {','.join(_LISTED)}")
-    return frozenset(map(Answer, names))
+    return frozenset(map(OffsetAnswer, names))
 
 
 @click.command(
@@ -45,7 +45,7 @@ def _endings(_: click.Context, __: click.Parameter, text: str | None) -> frozens
 @click.option("--until-offset", type=click.IntRange(min=0), metavar="N", help="End before this offset.")
 @click.option(
     "--resume",
-    "place",
+    "checkpoint",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Keep the place in FILE, and continue from there if it exists; it is removed at the end.",
@@ -69,8 +69,8 @@ def audit(
     topic: str | None,
     from_offset: int | None,
     until_offset: int | None,
-    place: Path | None,
-    listed: frozenset[Answer],
+    checkpoint: Path | None,
+    listed: frozenset[OffsetAnswer],
     quick: bool,
     as_json: bool,
 ) -> int:
@@ -80,7 +80,7 @@ def audit(
     code is 1, and the command that fixes it is shown. Claims whose event the log does not have are
     found too. The audit sees claims only: it cannot see what somebody changed in your tables since.
     """
-    if quick and (from_offset is not None or until_offset is not None or place is not None or listed):
+    if quick and (from_offset is not None or until_offset is not None or checkpoint is not None or listed):
         raise click.UsageError(
             "--quick takes the whole history; leave out --from-offset, --until-offset, --resume and --list"
         )
@@ -89,15 +89,24 @@ def audit(
     settings = sink_settings(config, properties)
     try:
         return (
-            _quick(settings, request, as_json=as_json) if quick else _whole(settings, request, place, listed, as_json)
+            _quick(settings, request, as_json=as_json)
+            if quick
+            else _whole(settings, request, checkpoint, listed, as_json)
         )
     except RefusedError as error:
         raise click.UsageError(str(error)) from None
 
 
-def _whole(settings: Settings, request: Request, place: Path | None, listed: frozenset[Answer], as_json: bool) -> int:
+def _whole(
+    settings: Settings, request: Request, checkpoint: Path | None, listed: frozenset[OffsetAnswer], as_json: bool
+) -> int:
     listing = Listing(listed, lambda each: print_json(listed_document(each))) if listed else None
-    found = _run(settings, request, None if place is None else PlaceFile(place, _which(settings, request)), listing)
+    found = _run(
+        settings,
+        request,
+        None if checkpoint is None else CheckpointFile(checkpoint, _which(settings, request)),
+        listing,
+    )
     for text in found.notices:
         notice(text)
     if as_json or listed:
@@ -105,7 +114,7 @@ def _whole(settings: Settings, request: Request, place: Path | None, listed: fro
     else:
         print_table(table(found))
         print_lines(lines(found))
-    return DONE if found.ok else FOUND_A_FAILURE
+    return DONE if found.ok else FAILURE
 
 
 def _which(settings: Settings, request: Request) -> dict[str, Any]:
@@ -114,18 +123,18 @@ def _which(settings: Settings, request: Request) -> dict[str, Any]:
     return {"schema": settings.database.schema, "routes": [route.name for route in settings.routes], **asked}
 
 
-def _run(settings: Settings, request: Request, place: PlaceFile | None, listing: Listing | None) -> Audit:
-    earlier = None if place is None else place.load()
+def _run(settings: Settings, request: Request, checkpoint: CheckpointFile | None, listing: Listing | None) -> Audit:
+    earlier = None if checkpoint is None else checkpoint.load()
     with bar("auditing") as show:
 
         def watch(found: Audit) -> None:
             show(*found.progress)
-            if place is not None:
-                place.keep(found)
+            if checkpoint is not None:
+                checkpoint.keep(found)
 
         found = audit_log(settings, request, watch=watch, earlier=earlier, listing=listing)
-    if place is not None:
-        place.remove()
+    if checkpoint is not None:
+        checkpoint.remove()
     return found
 
 
@@ -136,4 +145,4 @@ def _quick(settings: Settings, request: Request, *, as_json: bool) -> int:
     else:
         print_table(quick_table(parts))
         print_lines(quick_lines(parts))
-    return FOUND_A_FAILURE if any(part.faults for part in parts) else DONE
+    return FAILURE if any(part.faults for part in parts) else DONE

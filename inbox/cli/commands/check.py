@@ -11,10 +11,10 @@ from inbox.cli.options import any_settings, config_option, example, json_option,
 from inbox.cli.output import print_json, print_lines
 from inbox.cli.redaction import of_command
 from inbox.cli.tables import PlainTable, print_table
-from inbox.operations.check.checks import Finding, Verdict
+from inbox.operations.check.checks import CheckResult, Verdict
 from inbox.operations.check.outbox import check_relay
 from inbox.operations.check.sink import check as examine
-from inbox.process.exit_codes import DONE, FOUND_A_FAILURE
+from inbox.process.exit_codes import DONE, FAILURE
 from inbox.settings import Settings
 
 _STYLES = {Verdict.OK: "green", Verdict.ADVICE: "cyan", Verdict.FAILED: "bold red", Verdict.NOT_CHECKED: "yellow"}
@@ -41,18 +41,18 @@ def check(config: Path | None, properties: tuple[tuple[str, str], ...], as_json:
         print_table(_table(findings))
     else:
         print_lines(_lines(findings))
-    return DONE if sound else FOUND_A_FAILURE
+    return DONE if sound else FAILURE
 
 
-def _without_secrets(finding: Finding) -> Finding:
+def _without_secrets(finding: CheckResult) -> CheckResult:
     return replace(finding, problems=[of_command().hidden_in_sentence(problem) for problem in finding.problems])
 
 
-def _as_json(finding: Finding) -> dict[str, object]:
+def _as_json(finding: CheckResult) -> dict[str, object]:
     return {"check": finding.subject, "result": finding.verdict.value, "problems": list(finding.problems)}
 
 
-def _table(findings: Sequence[Finding]) -> PlainTable:
+def _table(findings: Sequence[CheckResult]) -> PlainTable:
     table = PlainTable()
     table.add_columns("check", "result", "problem; remedy")
     for finding in findings:
@@ -61,7 +61,7 @@ def _table(findings: Sequence[Finding]) -> PlainTable:
     return table
 
 
-def _lines(findings: Sequence[Finding]) -> list[str]:
+def _lines(findings: Sequence[CheckResult]) -> list[str]:
     """Return a line for each check, and one for each further problem of a check."""
     return [
         f"{finding.verdict.value:<11}  {finding.subject}{f': {problem}' if problem else ''}"

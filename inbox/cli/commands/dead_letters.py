@@ -36,7 +36,7 @@ from inbox.operations.dead_letters.plan import Plan, UnitPlan, plan_discard, pla
 from inbox.operations.dead_letters.resolve import discard as discard_planned
 from inbox.operations.dead_letters.resolve import retry as retry_planned
 from inbox.operations.dead_letters.retry import Retried
-from inbox.process.exit_codes import DONE, FOUND_A_FAILURE
+from inbox.process.exit_codes import DONE, FAILURE
 from inbox.store.inbox.dead_letter_queries import Letter, Selection
 
 
@@ -208,7 +208,7 @@ def park(
         print_lines(parking_lines(parking))
     if parking.refusal is not None:
         notice(f"{parking.refusal}; nothing was changed")
-        return FOUND_A_FAILURE
+        return FAILURE
     return DONE
 
 
@@ -240,4 +240,4 @@ def _unknown(ids: Sequence[int]) -> int:
         return DONE
     some = ", ".join(map(str, ids))
     notice(f"there is no dead letter {some}; `inbox dead-letters list --all` lists those that there are")
-    return FOUND_A_FAILURE
+    return FAILURE

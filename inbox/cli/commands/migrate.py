@@ -9,7 +9,7 @@ from inbox.cli.options import config_option, database_settings, example, json_op
 from inbox.cli.output import print_json, print_lines, print_text
 from inbox.operations.migrate import Migration, bring_up_to_date, look_ahead
 from inbox.operations.retention_periods import kept_by_owner
-from inbox.process.exit_codes import DONE, FOUND_A_FAILURE
+from inbox.process.exit_codes import DONE, FAILURE
 from inbox.store.privileges.roles import roles_sql
 from inbox.store.schema.migrate import migration_sql
 
@@ -51,7 +51,7 @@ def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str,
         print_json(_as_json(migration))
     else:
         print_lines(_lines(migration))
-    return FOUND_A_FAILURE if check and migration.steps else DONE
+    return FAILURE if check and migration.steps else DONE
 
 
 def _as_json(migration: Migration) -> dict[str, object]:

@@ -11,7 +11,7 @@ from inbox.cli.output import notice, print_json, print_lines, timestamp
 from inbox.operations.retention.prune import Pruned, PrunePlan, plan_prune
 from inbox.operations.retention.prune import prune as prune_now
 from inbox.process.exit_codes import DONE
-from inbox.store.inbox.retention import Old
+from inbox.store.inbox.retention import ExpiredRows
 
 
 @click.command(epilog=example("inbox prune\ninbox prune --execute"))
@@ -68,7 +68,7 @@ def document(plan: PrunePlan, done: Pruned | None) -> dict[str, Any]:
     }
 
 
-def _old(old: Old) -> dict[str, Any]:
+def _old(old: ExpiredRows) -> dict[str, Any]:
     return {"rows": old.rows, "oldest": timestamp(old.oldest)}
 
 
@@ -95,7 +95,7 @@ def _done_lines(done: Pruned) -> list[str]:
     ]
 
 
-def _rows(old: Old) -> str:
+def _rows(old: ExpiredRows) -> str:
     return f"{old.rows} rows, the oldest of {timestamp(old.oldest)}" if old.rows else "0 rows"
 
 

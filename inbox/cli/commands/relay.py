@@ -8,7 +8,7 @@ from inbox.bootstrap.relay import make_relay, prepare_relay
 from inbox.cli.options import config_option, example, properties_option, relay_settings
 from inbox.operations.retention.background import pruning_outbox
 from inbox.process.exit_codes import DONE
-from inbox.process.gc_tuning import spare_what_stays
+from inbox.process.gc_tuning import freeze_startup_objects
 from inbox.process.health import Health
 from inbox.process.http import serving
 from inbox.process.shutdown import Stop, stopped_by_signals
@@ -37,7 +37,7 @@ def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_em
         made = make_relay(settings, until_empty=until_empty, transactional=transactional)
         health.watch(made.progress)
         stop.then(made.stop)
-        spare_what_stays()
+        freeze_startup_objects()
         with pruning_outbox(settings.database, settings.retention, settings.outbox):
             made.run()
     return DONE

@@ -26,7 +26,7 @@ from inbox.operations.replay.plan import AtOffset, AtTime, Earliest, End, Listed
 from inbox.operations.replay.replay import Outcome, cancel, read_replays
 from inbox.operations.replay.replay import replay as replay_planned
 from inbox.operations.replay.shadow import shadow
-from inbox.process.exit_codes import DONE, FOUND_A_FAILURE, WRONG_USAGE
+from inbox.process.exit_codes import DONE, FAILURE, USAGE
 from inbox.settings import Settings
 from inbox.store.inbox.replays import Mode, ReplayState
 
@@ -173,14 +173,14 @@ def _told(request: Request, outcome: Outcome, *, as_json: bool) -> int:
             notice(note)
         for refusal in outcome.plan.refusals:
             notice(refusal)
-    return WRONG_USAGE if outcome.plan.refusals else DONE
+    return USAGE if outcome.plan.refusals else DONE
 
 
 def _wait(settings: Settings, replay_id: int) -> int:
     state = shown_until_settled(lambda: read_replays(settings.database, replay_id)[0])
     if state is not ReplayState.SETTLED:
         notice(ended_otherwise(replay_id, state))
-        return FOUND_A_FAILURE
+        return FAILURE
     return DONE
 
 
@@ -190,7 +190,7 @@ def _shadow(settings: Settings, request: Request, outcome: Outcome, *, as_json: 
         print_json(shadow_json(request, outcome, found))
     else:
         print_lines(shadow_lines(found))
-    return FOUND_A_FAILURE if any(each.fails_now for each in found) else DONE
+    return FAILURE if any(each.fails_now for each in found) else DONE
 
 
 @replay.command("list", epilog=example("inbox replay list --json"))
@@ -221,10 +221,10 @@ def cancel_(config: Path | None, replay_id: int, execute: bool, as_json: bool) -
     found = next(iter(read_replays(options, replay_id)), None)
     if found is None:
         notice(f"there is no replay {replay_id}; `inbox replay list` lists those that there are")
-        return FOUND_A_FAILURE
+        return FAILURE
     if found.state is not ReplayState.RUNNING:
         notice(f"replay {replay_id} is {found.state.value} already")
-        return FOUND_A_FAILURE
+        return FAILURE
     if execute:
         found = cancel(options, replay_id) or found
     if as_json:

@@ -11,14 +11,14 @@ import click
 from inbox.bootstrap.static_member import refuse_shared_instance
 from inbox.cli.options import config_option, example, properties_option, settings_reader, sink_settings
 from inbox.operations.check.id_advice import advice_on_keys
-from inbox.process.aggregated_metrics import Gathering
+from inbox.process.aggregated_metrics import AggregatedMetrics
 from inbox.process.exit_codes import DONE
 from inbox.process.health import Health
 from inbox.process.http import serving
-from inbox.process.secret_rotation import Rotation
+from inbox.process.secret_rotation import SecretRotation
 from inbox.process.shutdown import Stop, stopped_by_signals
 from inbox.process.supervisor import end_with_supervisor, reporting, supervise, worker_command
-from inbox.process.worker_pool import Crew
+from inbox.process.worker_pool import WorkerPool
 from inbox.telemetry import log, log_with
 
 
@@ -56,7 +56,7 @@ def run(
     refuse_shared_instance(settings, workers)
     for advice in advice_on_keys(settings) if worker is None else ():
         log().warning("event-id-advice", advice=advice)
-    rotation = Rotation(settings, settings_reader(config, properties), os.environ, Path.cwd())
+    rotation = SecretRotation(settings, settings_reader(config, properties), os.environ, Path.cwd())
     stop = Stop()
     with stopped_by_signals(stop):
         if workers > 1:
@@ -68,22 +68,22 @@ def run(
     return DONE
 
 
-def _work(rotation: Rotation, stop: Stop, reports: int | None, *, until_end: bool, line_wanted: bool) -> None:
+def _work(rotation: SecretRotation, stop: Stop, reports: int | None, *, until_end: bool, line_wanted: bool) -> None:
     # Imported here: the worker's code is more than half of the memory, and a supervisor does without it.
     from inbox.bootstrap.tracing import traced
-    from inbox.cli.run_worker import Work
+    from inbox.cli.run_worker import WorkerRunner
 
     health = Health()
     listen = rotation.settings.http_listen if reports is None else None
     with serving(listen, health), reporting(reports, health), traced(os.environ) as tracing:
-        work = Work(stop, health, tracing, until_end=until_end, line_wanted=line_wanted)
+        work = WorkerRunner(stop, health, tracing, until_end=until_end, line_wanted=line_wanted)
         if reports is None:
-            work.go_on(rotation)
+            work.run(rotation)
         else:  # the supervisor looks after the secrets
-            work.once(rotation.settings)
+            work.run_once(rotation.settings)
 
 
-def _supervise(command: Sequence[str], workers: int, rotation: Rotation, stop: Stop, *, until_end: bool) -> int:
-    gathering, outdated = Gathering(workers), Event()
-    with serving(rotation.settings.http_listen, gathering, gathering), rotation.watching(outdated.set):
-        return supervise(command, Crew(workers, until_end=until_end), gathering, stop, outdated)
+def _supervise(command: Sequence[str], workers: int, rotation: SecretRotation, stop: Stop, *, until_end: bool) -> int:
+    metrics, outdated = AggregatedMetrics(workers), Event()
+    with serving(rotation.settings.http_listen, metrics, metrics), rotation.watching(outdated.set):
+        return supervise(command, WorkerPool(workers, until_end=until_end), metrics, stop, outdated)

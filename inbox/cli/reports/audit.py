@@ -5,10 +5,10 @@ from typing import Any
 
 from inbox.cli.tables import PlainTable
 from inbox.events import Ending
-from inbox.operations.audit.accounting import OFFSETS_KEPT, Account, Answer, Listed, PartitionAudit, mending
+from inbox.operations.audit.accounting import OFFSETS_KEPT, Listed, OffsetAnswer, PartitionAudit, RouteAccount, mending
 from inbox.operations.audit.audit import Audit
 from inbox.operations.audit.quick import QuickPart
-from inbox.store.inbox.audit_queries import Outsider
+from inbox.store.inbox.audit_queries import ForeignClaim
 
 _SHOWN = 10
 
@@ -19,7 +19,7 @@ def document(found: Audit) -> dict[str, Any]:
         "ok": found.ok,
         "partitions": [_partition(part) for part in found.parts],
         "claims_elsewhere": found.outsider_count,
-        "claims_elsewhere_at": [_outsider(each) for each in found.outsiders],
+        "claims_elsewhere_at": [_foreign_claim(each) for each in found.foreign_claims],
     }
 
 
@@ -35,14 +35,14 @@ def listed_document(listed: Listed) -> dict[str, Any]:
     return listing if listed.of is None else {**listing, "of": listed.of._asdict()}
 
 
-def _outsider(outsider: Outsider) -> dict[str, Any]:
+def _foreign_claim(claim: ForeignClaim) -> dict[str, Any]:
     return {
-        "partition_id": outsider.partition_id,
-        "topic": outsider.address and outsider.address.topic,
-        "partition": outsider.address and outsider.address.partition,
-        "offset": outsider.offset,
-        "route": outsider.route,
-        "event_id": outsider.event_id,
+        "partition_id": claim.partition_id,
+        "topic": claim.address and claim.address.topic,
+        "partition": claim.address and claim.address.partition,
+        "offset": claim.offset,
+        "route": claim.route,
+        "event_id": claim.event_id,
     }
 
 
@@ -65,9 +65,9 @@ def _partition(part: PartitionAudit) -> dict[str, Any]:
     }
 
 
-def _account(account: Account) -> dict[str, Any]:
+def _account(account: RouteAccount) -> dict[str, Any]:
     return {
-        **{answer.value: getattr(account, answer.value) for answer in Answer},
+        **{answer.value: getattr(account, answer.value) for answer in OffsetAnswer},
         "adopted": account.adopted,
         "missing_offsets": account.missing_offsets,
     }
@@ -75,10 +75,10 @@ def _account(account: Account) -> dict[str, Any]:
 
 def table(found: Audit) -> PlainTable:
     """Return a table with a row for each partition."""
-    shown = _table("from", "until", "records", *(answer.value.replace("_", "-") for answer in Answer))
+    shown = _table("from", "until", "records", *(answer.value.replace("_", "-") for answer in OffsetAnswer))
     for part in found.parts:
         total = part.total
-        counts = [getattr(total, answer.value) for answer in Answer]
+        counts = [getattr(total, answer.value) for answer in OffsetAnswer]
         numbers = [part.address.partition, part.from_offset, part.until_offset, part.records, *counts]
         shown.add_row(part.address.topic, *map(str, numbers))
     return shown
@@ -86,7 +86,7 @@ def table(found: Audit) -> PlainTable:
 
 def lines(found: Audit) -> list[str]:
     """Return a line for each fault with the way to fix it, or one line that says all is well."""
-    if faults := [*(line for part in found.parts for line in _faults(part)), *_outsiders(found)]:
+    if faults := [*(line for part in found.parts for line in _faults(part)), *_foreign_claims(found)]:
         return faults
     return ["OK: every offset is accounted for. (Later changes in your own tables are not checked.)"]
 
@@ -103,8 +103,9 @@ def _faults(part: PartitionAudit) -> list[str]:
     if (command := mending(part)) is not None:
         faults.append(f"  to give them their effect: {command}")
     faults += [
-        f"{part.address}@{stray.offset}, route {stray.route}: a claim of {stray.event_id}, which is not the event there"
-        for stray in part.strays[:_SHOWN]
+        f"{part.address}@{orphan.offset}, route {orphan.route}: a claim of {orphan.event_id}, "
+        "which is not the event there"
+        for orphan in part.strays[:_SHOWN]
     ]
     if part.stray_count > _SHOWN:
         faults.append(f"{part.address}: {part.stray_count} such claims in all")
@@ -120,9 +121,9 @@ def _unread(part: PartitionAudit) -> str:
     )
 
 
-def _outsiders(found: Audit) -> list[str]:
+def _foreign_claims(found: Audit) -> list[str]:
     faults = []
-    for each in found.outsiders[:_SHOWN]:
+    for each in found.foreign_claims[:_SHOWN]:
         where = f"partition_id {each.partition_id}" if each.address is None else str(each.address)
         route = "of no route" if each.route is None else f"route {each.route}"
         faults.append(f"{where}@{each.offset}, {route}: a claim of {each.event_id}, which no sink made")

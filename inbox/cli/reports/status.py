@@ -6,7 +6,7 @@ from typing import Any
 from inbox.cli.output import timestamp
 from inbox.cli.reports.replay import replay_json
 from inbox.cli.tables import PlainTable
-from inbox.operations.status.outbox import OutboxNow
+from inbox.operations.status.outbox import OutboxStatus
 from inbox.operations.status.status import PartitionRow, Status
 from inbox.printable import printable
 from inbox.store.inbox.replays import Replay
@@ -33,7 +33,7 @@ def document(found: Status) -> dict[str, Any]:
     }
 
 
-def _outbox_json(outbox: OutboxNow) -> dict[str, Any]:
+def _outbox_json(outbox: OutboxStatus) -> dict[str, Any]:
     waiting, slot = outbox.waiting, outbox.slot
     return {
         "relay": outbox.relay.value,
@@ -135,7 +135,7 @@ def _open_transaction(row: PartitionRow, looked_at: datetime) -> str:
     )
 
 
-def _outbox(outbox: OutboxNow, looked_at: datetime) -> str:
+def _outbox(outbox: OutboxStatus, looked_at: datetime) -> str:
     if outbox.waiting is not None:
         oldest = outbox.waiting.oldest_at
         since = "" if oldest is None else f", the oldest for {age_of((looked_at - oldest).total_seconds())}"

@@ -14,7 +14,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Found:
+class ConsumerDatabase:
     """The contents of a consumer's database: how often each event was applied, and the stock that is left."""
 
     applied: Mapping[UUID, int]
@@ -22,7 +22,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ConsumerResult:
     """The counts of one consumer: `applied` = `committed` - `lost` + `doubled` + `never_committed`.
 
     `doubled` counts the applications of a committed event after its first, whether a crash or the producer
@@ -41,10 +41,10 @@ class Verdict:
         return self.lost == self.doubled == self.never_committed == 0 and self.stock_right
 
 
-def judged(truth: Truth, found: Found) -> Verdict:
+def judged(truth: Truth, found: ConsumerDatabase) -> ConsumerResult:
     mine = {event_id: count for event_id, count in found.applied.items() if event_id in truth.committed}
     applied = sum(found.applied.values())
-    return Verdict(
+    return ConsumerResult(
         committed=len(truth.committed),
         applied=applied,
         lost=len(truth.committed) - len(mine),

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from inbox.dev.demo.comparison import Verdict
-from inbox.dev.demo.kill_test import Trial
+from inbox.dev.demo.comparison import ConsumerResult
+from inbox.dev.demo.kill_test import KillTest
 
 _EXACT = "The sink applied every committed order exactly once: its effect, its claim and its offset commit together."
 _NOT_EXACT = "The sink was NOT exact. This is a defect: please report it with the table above."
@@ -42,14 +42,14 @@ class Display:
     def show(self, result: Table) -> None:
         self._console.print(result)
 
-    def conclude(self, trials: Sequence[Trial], verdicts: Mapping[str, Verdict], exact: bool) -> None:
+    def conclude(self, trials: Sequence[KillTest], verdicts: Mapping[str, ConsumerResult], exact: bool) -> None:
         self.show(table(trials, verdicts))
         if ghosts := [f"{name}: {each.never_committed}" for name, each in verdicts.items() if each.never_committed]:
             self.say(_ABORTED_APPLIED + ", ".join(ghosts))
         self.say(_EXACT if exact else _NOT_EXACT)
 
 
-def table(trials: Sequence[Trial], verdicts: Mapping[str, Verdict]) -> Table:
+def table(trials: Sequence[KillTest], verdicts: Mapping[str, ConsumerResult]) -> Table:
     result = Table("guarantee", title="the same events, the same crashes")
     for column in ("killed", "committed", "applied", "lost", "doubled", "stock"):
         result.add_column(column, justify="right")

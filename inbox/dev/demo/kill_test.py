@@ -25,7 +25,7 @@ class Contestant:
     config: str
 
 
-class Trial:
+class KillTest:
     """A kill test of one consumer, which counts the applied events only by reading the consumer's database."""
 
     def __init__(self, contestant: Contestant, kill_at: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ from inbox.dev.backends import servers
 from inbox.dev.demo.comparison import judged
 from inbox.dev.demo.display import Display
 from inbox.dev.demo.inventory_sink import INVENTORY_SINK
-from inbox.dev.demo.kill_test import Contestant, Trial
+from inbox.dev.demo.kill_test import Contestant, KillTest
 from inbox.dev.demo.scenario import Stage, Traffic, cleared_away, create_stock, found, require_example, send_orders
 from inbox.errors import TryAgainError
 from inbox.store.options import DatabaseOptions
@@ -42,7 +42,7 @@ def tell(*, keep: bool, out: TextIO, orders: int) -> int:
         display.say(f"servers: {stage.servers.description}")
         traffic = _send(stage, orders, display)
         kill_at = [orders * percent // 100 for percent in KILL_AT_PERCENT]
-        trials = [stack.enter_context(closing(Trial(each, kill_at))) for each in _contestants(stage)]
+        trials = [stack.enter_context(closing(KillTest(each, kill_at))) for each in _contestants(stage)]
         points = ", ".join(map(str, kill_at))
         display.say(f"four consumers, each killed with SIGKILL as soon as it has applied {points} different orders")
         _run(trials, orders, display)
@@ -81,7 +81,7 @@ def _where(stage: Stage, guarantee: str) -> dict[str, str]:
     return {"bootstrap_servers": servers, "topic": stage.topic, "group": group}
 
 
-def _run(trials: Sequence[Trial], orders: int, display: Display) -> None:
+def _run(trials: Sequence[KillTest], orders: int, display: Display) -> None:
     """Run all consumers together, until each has come to the end of the topic."""
     deadline = time.monotonic() + _BOUND_SECONDS
     with display.bars() as bars:
@@ -102,14 +102,14 @@ def _run(trials: Sequence[Trial], orders: int, display: Display) -> None:
 _NTH = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 5: "5th"}
 
 
-def _conclude(trials: Sequence[Trial], traffic: Traffic, display: Display) -> bool:
+def _conclude(trials: Sequence[KillTest], traffic: Traffic, display: Display) -> bool:
     verdicts = {trial.guarantee: judged(traffic.truth, found(trial.connection)) for trial in trials}
     exact = verdicts[EFFECTIVELY_ONCE].exact
     display.conclude(trials, verdicts, exact)
     return exact
 
 
-def _keep(stage: Stage, sink: Trial, display: Display) -> None:
+def _keep(stage: Stage, sink: KillTest, display: Display) -> None:
     display.say("The servers stay up until Ctrl-C. Look around, in another terminal:")
     display.say(f"  inbox status --config {sink.config}")
     display.say(f"  inbox check --config {sink.config}")

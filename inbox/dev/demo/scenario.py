@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from inbox.dev.backends import Servers
-from inbox.dev.demo.comparison import Found, Truth
+from inbox.dev.demo.comparison import ConsumerDatabase, Truth
 from inbox.errors import StartupError
 from inbox.handlers import load_handler
 
@@ -112,7 +112,7 @@ def send_orders(stage: Stage, orders: int, placed: Callable[[int], None]) -> Tra
     return Traffic(Truth(frozenset(ledger.committed), stock), ledger.aborted, ledger.repeated)
 
 
-def found(connection: psycopg.Connection[Any]) -> Found:
+def found(connection: psycopg.Connection[Any]) -> ConsumerDatabase:
     """Return the contents of a consumer's database, independently of the consumer's own output."""
     applied = connection.execute("SELECT event_id, count(*) FROM reservations GROUP BY event_id").fetchall()
-    return Found(dict(applied), dict(connection.execute("SELECT sku, free FROM stock").fetchall()))
+    return ConsumerDatabase(dict(applied), dict(connection.execute("SELECT sku, free FROM stock").fetchall()))

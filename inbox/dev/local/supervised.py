@@ -20,7 +20,7 @@ LOG_LINES_SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Account:
+class SystemUser:
     """A user of the operating system, as which a server runs."""
 
     uid: int
@@ -68,7 +68,7 @@ class Supervised:
         """Return the exit code of the last command; None while it runs or before the first."""
         return self._ask(do="status").get("exit")
 
-    def start(self, command: list[str], *, account: Account | None = None) -> int:
+    def start(self, command: list[str], *, account: SystemUser | None = None) -> int:
         """Start `command` in the directory, with its output going to `log`; return its process id.
 
         Raises StartupError if it cannot be started.

@@ -6,14 +6,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from inbox.dev.local.supervised import Account
+from inbox.dev.local.supervised import SystemUser
 from inbox.errors import StartupError
 
 # initdb wants an account with a name, so an invented number would not do
 CANDIDATES = ("postgres", "nobody")
 
 
-def account_for_postgres() -> Account | None:
+def account_for_postgres() -> SystemUser | None:
     """Return an account to run PostgreSQL as, or None if this process may run it itself.
 
     Raises StartupError for root on a machine without such an account.
@@ -25,26 +25,26 @@ def account_for_postgres() -> Account | None:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Account(entry.pw_uid, entry.pw_gid)
+        return SystemUser(entry.pw_uid, entry.pw_gid)
     raise StartupError(
         f"PostgreSQL does not run as root, and there is no account named {' or '.join(CANDIDATES)};"
         " add one, start as another user, or name a database in INBOX_TEST_DATABASE"
     )
 
 
-def hand_over(path: Path, account: Account | None) -> None:
+def hand_over(path: Path, account: SystemUser | None) -> None:
     """Give a file or an empty directory to the account."""
     if account is not None:
         os.chown(path, account.uid, account.gid)
 
 
-def let_through(directory: Path, account: Account | None) -> None:
+def let_through(directory: Path, account: SystemUser | None) -> None:
     """Let the account pass through our temporary directory, which mkdtemp keeps for its owner."""
     if account is not None:
         directory.chmod(0o711)
 
 
-def runnable_by(account: Account | None, binaries: Path, spare: Path) -> Path:
+def runnable_by(account: SystemUser | None, binaries: Path, spare: Path) -> Path:
     """Return the directory itself if the account may run the programs in it, else a copy below `spare`.
 
     A virtual environment in root's home is closed to other accounts, and opening that home is not ours to do.
@@ -60,7 +60,7 @@ def runnable_by(account: Account | None, binaries: Path, spare: Path) -> Path:
     return spare / installation.parent.name / installation.name / "bin"
 
 
-def _runs(program: Path, account: Account) -> bool:
+def _runs(program: Path, account: SystemUser) -> bool:
     try:
         done = subprocess.run(
             [str(program), "--version"], user=account.uid, group=account.gid, extra_groups=[], capture_output=True,

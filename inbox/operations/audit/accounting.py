@@ -15,7 +15,7 @@ CHUNK_BITS = 12
 """The size of a chunk: 4,096 offsets are compared together, and only a chunk that differs is read claim by claim."""
 
 
-class Answer(StrEnum):
+class OffsetAnswer(StrEnum):
     """An answer for an offset to which a route owes an ending.
 
     `UNKNOWN`: the offset is below the horizon, where claims may have been removed. `PASSED_OVER`:
@@ -32,7 +32,7 @@ class Answer(StrEnum):
 
 
 @dataclass(slots=True)
-class Account:
+class RouteAccount:
     """The number of offsets by answer on one route. `adopted` of those applied have a claim from `inbox adopt`."""
 
     applied: int = 0
@@ -45,14 +45,14 @@ class Account:
     adopted: int = 0
     missing_offsets: list[int] = field(default_factory=list)
 
-    def count(self, answer: Answer, offsets: Sequence[int]) -> None:
+    def count(self, answer: OffsetAnswer, offsets: Sequence[int]) -> None:
         name = answer.value
         setattr(self, name, getattr(self, name) + len(offsets))
-        if answer is Answer.MISSING:
+        if answer is OffsetAnswer.MISSING:
             self.missing_offsets += offsets[: max(0, OFFSETS_KEPT - len(self.missing_offsets))]
 
-    def add(self, other: "Account") -> None:
-        for answer in Answer:
+    def add(self, other: "RouteAccount") -> None:
+        for answer in OffsetAnswer:
             setattr(self, answer.value, getattr(self, answer.value) + getattr(other, answer.value))
         self.adopted += other.adopted
         self.missing_offsets = sorted({*self.missing_offsets, *other.missing_offsets})[:OFFSETS_KEPT]
@@ -64,7 +64,7 @@ class Listed(NamedTuple):
     address: TopicPartition
     route: str
     offset: int
-    answer: Answer
+    answer: OffsetAnswer
     of: Coordinates | None
 
 
@@ -72,7 +72,7 @@ class Listed(NamedTuple):
 class Listing:
     """The answers to report one by one beside counting them, and the function that receives each."""
 
-    wanted: Collection[Answer]
+    wanted: Collection[OffsetAnswer]
     tell: Callable[[Listed], None]
 
 
@@ -82,10 +82,10 @@ class Tally:
 
     address: TopicPartition
     route: str
-    account: Account
+    account: RouteAccount
     listing: Listing | None = None
 
-    def count(self, answer: Answer, offsets: Sequence[int], of: Coordinates | None = None) -> None:
+    def count(self, answer: OffsetAnswer, offsets: Sequence[int], of: Coordinates | None = None) -> None:
         self.account.count(answer, offsets)
         if self.listing is not None and answer in self.listing.wanted:
             for offset in offsets:
@@ -93,7 +93,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stray:
+class OrphanClaim:
     """A claim without its event: the log has no event with this id at this offset."""
 
     route: str
@@ -117,11 +117,11 @@ class PartitionAudit:
     at: int
     horizon: int = 0
     records: int = 0
-    routes: dict[str, Account] = field(default_factory=dict)
+    routes: dict[str, RouteAccount] = field(default_factory=dict)
     differing: list[tuple[str, int]] = field(default_factory=list)
     skipped: list[range] = field(default_factory=list)
     unread: list[range] = field(default_factory=list)
-    strays: list[Stray] = field(default_factory=list)
+    strays: list[OrphanClaim] = field(default_factory=list)
     stray_count: int = 0
 
     @property
@@ -129,9 +129,9 @@ class PartitionAudit:
         return self.at >= self.until_offset
 
     @property
-    def total(self) -> Account:
+    def total(self) -> RouteAccount:
         """Return the sum over all routes: an event that two routes take counts twice."""
-        total = Account()
+        total = RouteAccount()
         for account in self.routes.values():
             total.add(account)
         return total
@@ -153,7 +153,7 @@ class PartitionAudit:
         self.skipped.append(offsets)
         self.unread += _without(offsets, given_up)
 
-    def stray(self, strays: Iterable[Stray]) -> None:
+    def add_orphans(self, strays: Iterable[OrphanClaim]) -> None:
         for each in strays:
             self.stray_count += 1
             if len(self.strays) < OFFSETS_KEPT:

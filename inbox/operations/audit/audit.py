@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 from inbox.errors import HaltError, LostPlaceError, StartupError, UnreadableError
 from inbox.kafka.cluster import Cluster
-from inbox.kafka.gaps import Gaps
-from inbox.kafka.log_reader import LogReader
-from inbox.kafka.log_stretch import readable_from
-from inbox.operations.audit.accounting import CHUNK_BITS, OFFSETS_KEPT, Listing, PartitionAudit, Stray
-from inbox.operations.audit.orphan_claims import StraySearch
-from inbox.operations.audit.partition_auditor import AuditedRoute, Recount
+from inbox.kafka.log.gaps import Gaps
+from inbox.kafka.log.reader import LogReader
+from inbox.kafka.log.stretch import readable_from
+from inbox.operations.audit.accounting import CHUNK_BITS, OFFSETS_KEPT, Listing, OrphanClaim, PartitionAudit
+from inbox.operations.audit.orphan_claims import OrphanSearch
+from inbox.operations.audit.partition_auditor import AuditedRoute, PartitionAuditor
 from inbox.settings import Settings
-from inbox.sink.guards.log_check import misfits
+from inbox.sink.guards.log_check import mismatches
 from inbox.sink.guards.log_comparison import read_comparable
-from inbox.store.inbox.audit_queries import AuditReads, Bounds, Outsider
+from inbox.store.inbox.audit_queries import AuditQueries, Bounds, ForeignClaim
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting
+from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors
 from inbox.store.postgres.session_settings import UNHURRIED
 from inbox.store.schema.compatibility import require_current
 
@@ -47,23 +47,23 @@ class Request:
 class Audit:
     """The findings of an audit so far. `notices` say what could not be found out.
 
-    `outsiders` are the first of `outsider_count` claims that belong to none of the parts and that
+    `foreign_claims` are the first of `outsider_count` claims that belong to none of the parts and that
     no sink makes.
     """
 
     parts: list[PartitionAudit]
     notices: list[str] = field(default_factory=list)
-    outsiders: list[Outsider] = field(default_factory=list)
+    foreign_claims: list[ForeignClaim] = field(default_factory=list)
     outsider_count: int = 0
 
     @property
     def ok(self) -> bool:
         return not self.outsider_count and all(part.ok for part in self.parts)
 
-    def add_outsider(self, outsider: Outsider) -> None:
+    def add_foreign_claim(self, claim: ForeignClaim) -> None:
         self.outsider_count += 1
-        if len(self.outsiders) < OFFSETS_KEPT:
-            self.outsiders.append(outsider)
+        if len(self.foreign_claims) < OFFSETS_KEPT:
+            self.foreign_claims.append(claim)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -97,15 +97,15 @@ def audit(
     """
     schema = settings.database.schema
     connection = connect(settings.database, application_name="inbox audit", settings=UNHURRIED)
-    with closing(connection), starting("auditing"):
+    with closing(connection), startup_errors("auditing"):
         require_current(connection, schema)
-        reads = AuditReads(connection, schema, bits=CHUNK_BITS)
-        office = _Office(settings, connection, reads, listing)
-        found = earlier or Audit(parts=office.parts(request))
-        office.refuse_other_logs({part.address.topic for part in found.parts})
-        with closing(office.reader()) as reader, _seldom_collected(watch) as seen:
-            office.run(found, reader, seen)
-        office.find_outsiders(found, request)
+        reads = AuditQueries(connection, schema, bits=CHUNK_BITS)
+        session = _AuditSession(settings, connection, reads, listing)
+        found = earlier or Audit(parts=session.parts(request))
+        session.refuse_other_logs({part.address.topic for part in found.parts})
+        with closing(session.reader()) as reader, _seldom_collected(watch) as seen:
+            session.run(found, reader, seen)
+        session.find_foreign_claims(found, request)
     return found
 
 
@@ -130,11 +130,11 @@ def _seldom_collected(watch: Watch) -> Iterator[Watch]:
         gc.unfreeze()
 
 
-class _Office:
+class _AuditSession:
     """The connections and lookups with which one audit works."""
 
     def __init__(
-        self, settings: Settings, connection: SinkConnection, reads: AuditReads, listing: Listing | None
+        self, settings: Settings, connection: Connection, reads: AuditQueries, listing: Listing | None
     ) -> None:
         self._listing = listing
         self._settings = settings
@@ -189,7 +189,7 @@ class _Office:
         if absent := topics - set(found):
             raise StartupError(f"the cluster has no topic {', '.join(sorted(absent))}; correct [kafka] or [[routes]]")
         for each in found.values():
-            if lines := misfits(each.known, each.log):
+            if lines := mismatches(each.known, each.log):
                 raise HaltError("\n".join(lines))
         self._topic_ids = {name: each.log.topic_id for name, each in found.items()}
 
@@ -206,20 +206,22 @@ class _Office:
         owed = self._reads.route_starts([part.partition_id for part in left])
         for part in left:
             routes = self._audited(part, owed)
-            recount = Recount(part, routes, self._reads, lambda: snapshot(self._connection), claims, self._listing)
-            self._read(part, recount, reader, found, watch)
-        self._find_strays(found.parts, reader, found.notices)
+            auditor = PartitionAuditor(
+                part, routes, self._reads, lambda: snapshot(self._connection), claims, self._listing
+            )
+            self._read(part, auditor, reader, found, watch)
+        self._find_orphans(found.parts, reader, found.notices)
 
-    def _find_strays(self, parts: Sequence[PartitionAudit], reader: LogReader, notices: list[str]) -> None:
+    def _find_orphans(self, parts: Sequence[PartitionAudit], reader: LogReader, notices: list[str]) -> None:
         for part in parts:
             part.strays, part.stray_count = [], 0  # an interrupted audit may have found some already
         if differing := [part for part in parts if part.differing]:
-            search = StraySearch(
+            search = OrphanSearch(
                 self._reads, self._cluster, reader, self._settings.routes, self._route_ids, self._topic_ids
             )
             search.run(differing, notices)
 
-    def find_outsiders(self, found: Audit, request: Request) -> None:
+    def find_foreign_claims(self, found: Audit, request: Request) -> None:
         """Find claims that no sink makes.
 
         Those of the audited parts count as their strays. Others count only if the request names no
@@ -228,12 +230,12 @@ class _Office:
         if request.until_offset is not None:
             return
         parts = {part.partition_id: part for part in found.parts}
-        for each in self._reads.outsiders():
+        for each in self._reads.foreign_claims():
             part = parts.get(each.partition_id)
             if part is not None and each.route is not None:
-                part.stray([Stray(route=each.route, event_id=each.event_id, offset=each.offset)])
+                part.add_orphans([OrphanClaim(route=each.route, event_id=each.event_id, offset=each.offset)])
             elif part is not None or request.topic is None:
-                found.add_outsider(each)
+                found.add_foreign_claim(each)
 
     def _audited(self, part: PartitionAudit, owed: Mapping[tuple[int, int], int]) -> list[AuditedRoute]:
         """Return the routes that take the partition's topic and that a started sink registered."""
@@ -243,25 +245,27 @@ class _Office:
             if part.address.topic in route.topics and route.name in self._route_ids
         ]
 
-    def _read(self, part: PartitionAudit, recount: Recount, reader: LogReader, found: Audit, watch: Watch) -> None:
-        recount.decode_as(self._topic_ids[part.address.topic])
-        place = part.at
+    def _read(
+        self, part: PartitionAudit, auditor: PartitionAuditor, reader: LogReader, found: Audit, watch: Watch
+    ) -> None:
+        auditor.decode_as(self._topic_ids[part.address.topic])
+        offset = part.at
         while not part.done:
             try:
-                for records, reached in reader.read(part.address, place, part.until_offset):
-                    place = reached
-                    for _ in recount.add(records, reached):
+                for records, reached in reader.read(part.address, offset, part.until_offset):
+                    offset = reached
+                    for _ in auditor.add(records, reached):
                         watch(found)
             except LostPlaceError:
                 start = min(self._cluster.log_starts([part.address])[part.address], part.until_offset)
-                if start <= place:
+                if start <= offset:
                     raise
                 found.notices.append(f"{part.address}: {part.at} up to {start - 1} were deleted while they were read")
-                recount.skip_to(start)
-                place = start
+                auditor.skip_to(start)
+                offset = start
             except UnreadableError as error:
-                place = self._behind(error, part)
-                for _ in recount.add([], place):
+                offset = self._behind(error, part)
+                for _ in auditor.add([], offset):
                     watch(found)
 
     def _behind(self, error: UnreadableError, part: PartitionAudit) -> int:

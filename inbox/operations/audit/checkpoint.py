@@ -5,13 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 from inbox.events import TopicPartition
-from inbox.operations.audit.accounting import Account, PartitionAudit, Stray
+from inbox.operations.audit.accounting import OrphanClaim, PartitionAudit, RouteAccount
 
 _FORM = 1
 _RANGES = ("skipped", "unread")
 
 
-class ForeignPlaceError(Exception):
+class ForeignCheckpointError(Exception):
     """A refusal: the checkpoint belongs to another audit, or to none."""
 
 
@@ -23,9 +23,9 @@ def as_json(of: Mapping[str, Any], parts: Sequence[PartitionAudit]) -> dict[str,
 def from_json(of: Mapping[str, Any], document: Any) -> list[PartitionAudit]:
     """Return the audit that the JSON describes. Raises ForeignPlaceError."""
     if not isinstance(document, dict) or document.get("inbox_audit") != _FORM:
-        raise ForeignPlaceError("it is not the place of an audit")
+        raise ForeignCheckpointError("it is not the place of an audit")
     if document["of"] != dict(of):
-        raise ForeignPlaceError(f"it is the place of another audit: {document['of']}")
+        raise ForeignCheckpointError(f"it is the place of another audit: {document['of']}")
     return [_part(each) for each in document["partitions"]]
 
 
@@ -37,9 +37,9 @@ def _part_json(part: PartitionAudit) -> dict[str, Any]:
 def _part(found: dict[str, Any]) -> PartitionAudit:
     parsed = {
         "address": TopicPartition(*found["address"]),
-        "routes": {name: Account(**account) for name, account in found["routes"].items()},
+        "routes": {name: RouteAccount(**account) for name, account in found["routes"].items()},
         "differing": [(name, chunk) for name, chunk in found["differing"]],
-        "strays": [Stray(**stray) for stray in found["strays"]],
+        "strays": [OrphanClaim(**stray) for stray in found["strays"]],
     }
     ranges = {name: [range(start, stop) for start, stop in found.get(name, ())] for name in _RANGES}
     return PartitionAudit(**{**found, **parsed, **ranges})

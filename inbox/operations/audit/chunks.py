@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
-from inbox.operations.audit.accounting import Answer, Tally
+from inbox.operations.audit.accounting import OffsetAnswer, Tally
 from inbox.store.inbox.audit_queries import Coordinates
 
 
@@ -73,9 +73,9 @@ def all_claimed(events: Events, around: Circumstances, tally: Tally) -> None:
     Each event has its own claim, except the open dead letters.
     """
     filtered = [offset for offset in events.filtered if offset >= around.owes_from]
-    tally.count(Answer.FILTERED, filtered)
+    tally.count(OffsetAnswer.FILTERED, filtered)
     letters = [each for each in events.offsets if each in around.open_letters or each in around.discarded]
-    tally.count(Answer.DEAD_LETTERED, letters)
+    tally.count(OffsetAnswer.DEAD_LETTERED, letters)
     tally.account.applied += len(events.offsets) - len(letters)
     _count_unclaimed(events.without_id, around, tally)
 
@@ -90,24 +90,24 @@ def one_by_one(
     Returns:
         The sum of the claims that are the events' own.
     """
-    tally.count(Answer.FILTERED, [offset for offset in events.filtered if offset >= around.owes_from])
+    tally.count(OffsetAnswer.FILTERED, [offset for offset in events.filtered if offset >= around.owes_from])
     account, claims, total = tally.account, 0, 0
     unclaimed = list(events.without_id)
-    for place, (event_id, offset) in enumerate(zip(events.ids, events.offsets, strict=True)):
-        own = place not in unlike
+    for index, (event_id, offset) in enumerate(zip(events.ids, events.offsets, strict=True)):
+        own = index not in unlike
         if own:
             claims, total = claims + 1, total + fingerprint(event_id, offset)
         if offset in around.open_letters or offset in around.discarded:
-            tally.count(Answer.DEAD_LETTERED, [offset])
+            tally.count(OffsetAnswer.DEAD_LETTERED, [offset])
         elif own:
             account.applied += 1
-        elif (claim := unlike[place]) is None:
+        elif (claim := unlike[index]) is None:
             unclaimed.append(offset)
         elif claim.at is None:
             account.applied += 1
             account.adopted += 1
         else:
-            tally.count(Answer.DUPLICATE, [offset], claim.at)
+            tally.count(OffsetAnswer.DUPLICATE, [offset], claim.at)
     _count_unclaimed(unclaimed, around, tally)
     return ClaimSum(claims, total)
 
@@ -118,12 +118,12 @@ def _count_unclaimed(offsets: Sequence[int], around: Circumstances, tally: Tally
             tally.count(answer, [offset])
 
 
-def _unclaimed(offset: int, around: Circumstances) -> Answer | None:
+def _unclaimed(offset: int, around: Circumstances) -> OffsetAnswer | None:
     """Return the answer for an event without any claim, or None if the route owes it no ending."""
     if offset in around.open_letters or offset in around.discarded:
-        return Answer.DEAD_LETTERED
+        return OffsetAnswer.DEAD_LETTERED
     if offset < around.owes_from:
         return None
     if any(offset in gap for gap in around.given_up):
-        return Answer.PASSED_OVER
-    return Answer.UNKNOWN if offset < around.horizon else Answer.MISSING
+        return OffsetAnswer.PASSED_OVER
+    return OffsetAnswer.UNKNOWN if offset < around.horizon else OffsetAnswer.MISSING

@@ -7,15 +7,15 @@ letters are not looked at.
 """
 
 from inbox.events import Ending
-from inbox.store.inbox.audit_queries import History
+from inbox.store.inbox.audit_queries import PartitionHistory
 
 
-def faults(history: History) -> list[str]:
+def faults(history: PartitionHistory) -> list[str]:
     """Return a sentence for each thing that does not fit."""
     return [*_seams(history), *_edges(history), *_sums(history)]
 
 
-def _seams(history: History) -> list[str]:
+def _seams(history: PartitionHistory) -> list[str]:
     found, reached = [], history.from_offset
     for tile in history.tiles:
         if tile.from_offset > reached:
@@ -27,7 +27,7 @@ def _seams(history: History) -> list[str]:
     return found
 
 
-def _edges(history: History) -> list[str]:
+def _edges(history: PartitionHistory) -> list[str]:
     address, found = history.address, []
     if history.from_offset < history.start_offset:
         found.append(f"{address}: progress begins at {history.from_offset}, before the ledger's {history.start_offset}")
@@ -41,7 +41,7 @@ def _edges(history: History) -> list[str]:
     return found
 
 
-def _sums(history: History) -> list[str]:
+def _sums(history: PartitionHistory) -> list[str]:
     found, total = [], history.total
     for ending in Ending:
         of_rows, of_ledger = getattr(total, ending.value), getattr(history.counts, ending.value)

@@ -8,15 +8,15 @@ from uuid import UUID
 from inbox.errors import InboxError, LostPlaceError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.cluster import Cluster
-from inbox.kafka.log_reader import LogReader
-from inbox.operations.audit.accounting import CHUNK_BITS, PartitionAudit, Stray
+from inbox.kafka.log.reader import LogReader
+from inbox.operations.audit.accounting import CHUNK_BITS, OrphanClaim, PartitionAudit
 from inbox.sink.batch import RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.store.inbox.audit_queries import AuditReads, ChunkOfClaims, Claim
+from inbox.store.inbox.audit_queries import AuditQueries, ChunkOfClaims, Claim
 
 
-class StraySearch:
+class OrphanSearch:
     """A closer look at the chunks that have other claims than the log's events.
 
     `topic_ids` are those of the audited topics, `route_ids` are by name.
@@ -24,7 +24,7 @@ class StraySearch:
 
     def __init__(
         self,
-        reads: AuditReads,
+        reads: AuditQueries,
         cluster: Cluster,
         reader: LogReader,
         routes: Sequence[Route],
@@ -51,18 +51,18 @@ class StraySearch:
         claims = self._reads.claims_of_chunks(chunks)
         for (partition_id, chunk), group in groupby(claims, lambda claim: (claim.partition_id, claim.chunk)):
             part = by_id[partition_id]
-            strays = Strays(part, self._routes_of(part), self._topic_ids[part.address.topic], self._reader)
-            part.stray(self._among(strays, part, list(group), chunk, starts, part.address.topic in compacted))
+            strays = OrphanClaims(part, self._routes_of(part), self._topic_ids[part.address.topic], self._reader)
+            part.add_orphans(self._among(strays, part, list(group), chunk, starts, part.address.topic in compacted))
 
     def _among(
         self,
-        strays: "Strays",
+        strays: "OrphanClaims",
         part: PartitionAudit,
         claims: Sequence[Claim],
         chunk: int,
         starts: dict[TopicPartition, int],
         compacted: bool,
-    ) -> list[Stray]:
+    ) -> list[OrphanClaim]:
         """Return the strays of a chunk.
 
         Records that the log deletes during the read say nothing of their claims.
@@ -94,7 +94,7 @@ class StraySearch:
             return topics
 
 
-class Strays:
+class OrphanClaims:
     """A finder of the claims of a chunk whose event the log does not have."""
 
     def __init__(
@@ -109,7 +109,7 @@ class Strays:
         ]
         self._decoder = TopicDecoder(part.address.topic, topic_id, everything)
 
-    def among(self, claims: Sequence[Claim], chunk: int, *, log_start: int, compacted: bool) -> Iterator[Stray]:
+    def among(self, claims: Sequence[Claim], chunk: int, *, log_start: int, compacted: bool) -> Iterator[OrphanClaim]:
         """Yield the claims that the log contradicts.
 
         In a compacted log an offset without a record contradicts nothing.
@@ -124,7 +124,7 @@ class Strays:
                 continue
             name = self._routes[claim.route_id].name
             if (name, claim.offset, claim.event_id) not in ids:
-                yield Stray(route=name, event_id=str(UUID(bytes=claim.event_id)), offset=claim.offset)
+                yield OrphanClaim(route=name, event_id=str(UUID(bytes=claim.event_id)), offset=claim.offset)
 
     def _events(self, first: int, end: int) -> tuple[set[int], set[tuple[str, int, bytes]]]:
         there: set[int] = set()
@@ -140,13 +140,13 @@ class Strays:
 
     def _readable(self, first: int, end: int) -> Iterator[list[Record]]:
         """Yield the records between the offsets, without the ranges that the audit found unreadable."""
-        place = first
+        offset = first
         for skipped in sorted(self._part.skipped, key=lambda each: each.start):
-            if place < skipped.start < end:
-                yield from (records for records, _ in self._reader.read(self._part.address, place, skipped.start))
-            place = max(place, skipped.stop)
-        if place < end:
-            yield from (records for records, _ in self._reader.read(self._part.address, place, end))
+            if offset < skipped.start < end:
+                yield from (records for records, _ in self._reader.read(self._part.address, offset, skipped.start))
+            offset = max(offset, skipped.stop)
+        if offset < end:
+            yield from (records for records, _ in self._reader.read(self._part.address, offset, end))
 
 
 def _named(name: str, events: RouteEvents) -> Iterable[tuple[str, int, bytes]]:

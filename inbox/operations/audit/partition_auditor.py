@@ -7,12 +7,12 @@ from itertools import groupby
 from uuid import UUID
 
 from inbox.events import Record
-from inbox.operations.audit.accounting import CHUNK_BITS, Account, Listing, PartitionAudit, Tally
+from inbox.operations.audit.accounting import CHUNK_BITS, Listing, PartitionAudit, RouteAccount, Tally
 from inbox.operations.audit.chunks import Circumstances, ClaimPlace, ClaimSum, Events, all_claimed, one_by_one
 from inbox.sink.batch import NO_ID, RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
-from inbox.store.inbox.audit_queries import AuditReads, ChunkOfClaims
+from inbox.store.inbox.audit_queries import AuditQueries, ChunkOfClaims
 from inbox.store.inbox.dead_letters import OPEN, State
 
 Unlike = Mapping[int, ClaimPlace | None]
@@ -27,7 +27,7 @@ class AuditedRoute:
     owes_from: int | None
 
 
-class Recount:
+class PartitionAuditor:
     """A recount that takes the records of one partition in order, and counts each chunk of offsets
     when it is complete."""
 
@@ -35,7 +35,7 @@ class Recount:
         self,
         part: PartitionAudit,
         routes: Sequence[AuditedRoute],
-        reads: AuditReads,
+        reads: AuditQueries,
         snapshot: Callable[[], AbstractContextManager[None]],
         claims: Mapping[ChunkOfClaims, tuple[int, int]],
         listing: Listing | None = None,
@@ -50,7 +50,7 @@ class Recount:
         self._records = 0
         self._tallies = {
             each.route.name: Tally(
-                part.address, each.route.name, part.routes.setdefault(each.route.name, Account()), listing
+                part.address, each.route.name, part.routes.setdefault(each.route.name, RouteAccount()), listing
             )
             for each in routes
         }
@@ -152,7 +152,7 @@ class Recount:
         """
         events = self._open[each.route.name]
         found = self._reads.unlike(self._part.partition_id, each.route_id, events.ids, events.offsets)
-        return {place: ClaimPlace(at) if claimed else None for place, at, claimed in found}
+        return {index: ClaimPlace(at) if claimed else None for index, at, claimed in found}
 
     def _judge(self, each: AuditedRoute, around: Circumstances, unlike: Unlike, chunk: int) -> None:
         own = one_by_one(self._open[each.route.name], unlike, around, self._tallies[each.route.name])

@@ -9,8 +9,8 @@ from inbox.operations.audit.accounting import CHUNK_BITS
 from inbox.operations.audit.audit import Request, chosen_partitions
 from inbox.operations.audit.history import faults
 from inbox.settings import Settings
-from inbox.store.inbox.audit_queries import AuditReads
-from inbox.store.postgres.connection import connect, snapshot, starting
+from inbox.store.inbox.audit_queries import AuditQueries
+from inbox.store.postgres.connection import connect, snapshot, startup_errors
 from inbox.store.postgres.session_settings import UNHURRIED
 from inbox.store.schema.compatibility import require_current
 
@@ -35,9 +35,9 @@ def quick_audit(settings: Settings, request: Request) -> list[QuickPart]:
         TryAgainError: the database does not answer.
     """
     connection = connect(settings.database, application_name="inbox audit", settings=UNHURRIED)
-    with closing(connection), starting("auditing"):
+    with closing(connection), startup_errors("auditing"):
         require_current(connection, settings.database.schema)
-        reads = AuditReads(connection, settings.database.schema, bits=CHUNK_BITS)
+        reads = AuditQueries(connection, settings.database.schema, bits=CHUNK_BITS)
         with snapshot(connection):
             meant = {each.address for each in chosen_partitions(request, reads.bounds())}
             return [

@@ -9,7 +9,7 @@ from inbox.kafka.cluster import Cluster
 from inbox.kafka.options import KafkaOptions
 from inbox.operations.check.transport_advice import advice_on_brokers, advice_on_database
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.postgres.server import transport_of
 
 BROKER_SECONDS = 5.0
@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """A finding: one check with its problems, each a sentence with its remedy.
 
     If nothing could be checked, the finding says why.
@@ -36,20 +36,20 @@ class Finding:
     problems: Sequence[str] = ()
 
 
-class UnaskedError(Exception):
+class SkippedCheckError(Exception):
     """A question that makes no sense after an earlier finding."""
 
 
-class Examination:
+class Checks:
     """The findings so far, and the servers to which later questions are put. It changes nothing anywhere."""
 
     def __init__(self, database: DatabaseOptions, kafka: KafkaOptions) -> None:
         self._database = database
         self._kafka = kafka
-        self._connection: SinkConnection | None = None
+        self._connection: Connection | None = None
         self._cluster: Cluster | None = None
         self.cluster_id = ""
-        self.findings = [Finding("configuration", Verdict.OK)]
+        self.findings = [CheckResult("configuration", Verdict.OK)]
 
     def close(self) -> None:
         if self._connection is not None:
@@ -63,23 +63,23 @@ class Examination:
         """
         noted = len(self.findings)
         try:
-            with starting("asking the database"):
+            with startup_errors("asking the database"):
                 question()
-        except UnaskedError as error:
-            finding = Finding(subject, Verdict.NOT_CHECKED, [str(error)])
+        except SkippedCheckError as error:
+            finding = CheckResult(subject, Verdict.NOT_CHECKED, [str(error)])
         except TryAgainError as error:
-            finding = Finding(subject, Verdict.FAILED, [f"{error}; {when_away}"])
+            finding = CheckResult(subject, Verdict.FAILED, [f"{error}; {when_away}"])
         except InboxError as error:
-            finding = Finding(subject, Verdict.FAILED, str(error).splitlines())
+            finding = CheckResult(subject, Verdict.FAILED, str(error).splitlines())
         else:
-            finding = Finding(subject, Verdict.OK)
+            finding = CheckResult(subject, Verdict.OK)
         if len(self.findings) == noted:
             self.findings.append(finding)
 
     def advise(self, subject: str, advice: Sequence[str]) -> None:
         """Note what is unwise, if anything is."""
         if advice:
-            self.findings.append(Finding(subject, Verdict.ADVICE, advice))
+            self.findings.append(CheckResult(subject, Verdict.ADVICE, advice))
 
     def advise_on_transport(self) -> None:
         """Note where logins or events travel to other machines without protection."""
@@ -92,16 +92,16 @@ class Examination:
     def find_brokers(self) -> None:
         self.ask("brokers", self.reach_brokers, when_away="start them, or correct [kafka] bootstrap.servers")
 
-    def database(self) -> SinkConnection:
+    def database(self) -> Connection:
         """Return the server that earlier questions reached. Raises UnaskedError if there is none."""
         if self._connection is None:
-            raise UnaskedError("the database cannot be asked")
+            raise SkippedCheckError("the database cannot be asked")
         return self._connection
 
     def cluster(self) -> Cluster:
         """Return the server that earlier questions reached. Raises UnaskedError if there is none."""
         if self._cluster is None:
-            raise UnaskedError("the brokers cannot be asked")
+            raise SkippedCheckError("the brokers cannot be asked")
         return self._cluster
 
     def _connect(self) -> None:

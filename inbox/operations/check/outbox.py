@@ -7,88 +7,82 @@ from inbox.bootstrap.relay import require_relay_rights
 from inbox.errors import StartupError
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.producer import EventProducer
-from inbox.kafka.topic_limits import PublishingTopics, UnknownTermsError, batch_bytes, judged
-from inbox.operations.check.checks import BROKER_SECONDS, Examination, Finding, UnaskedError, Verdict
+from inbox.kafka.topic_limits import PublishingTopics, UnknownLimitsError, batch_bytes, judged
+from inbox.operations.check.checks import BROKER_SECONDS, CheckResult, Checks, SkippedCheckError, Verdict
 from inbox.operations.debezium_connector import capture_of, heartbeat_topic
 from inbox.settings import RelaySettings
 from inbox.store.options import DatabaseOptions, OutboxOptions, RelayKind
 from inbox.store.outbox.external_table import waiting_topics as existing_topics
-from inbox.store.outbox.external_table_check import shape_of
+from inbox.store.outbox.external_table_check import external_shape_of
 from inbox.store.outbox.relay_queries import waiting_topics
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.schema.compatibility import require_outbox
 
 
-def check_relay(settings: RelaySettings) -> list[Finding]:
+def check_relay(settings: RelaySettings) -> list[CheckResult]:
     """Return the findings that the start of a relay would meet, for a configuration without a sink."""
-    with closing(Examination(settings.database, settings.kafka)) as examination:
-        examination.find_database()
-        examination.ask(f"outbox in {settings.database.schema}", lambda: _require_outbox(examination, settings))
+    with closing(Checks(settings.database, settings.kafka)) as checks:
+        checks.find_database()
+        checks.ask(f"outbox in {settings.database.schema}", lambda: _require_outbox(checks, settings))
         captured = settings.outbox.relay is RelayKind.DEBEZIUM
         if captured:
-            examination.ask("change data capture", lambda: _find_capture(examination, settings))
+            checks.ask("change data capture", lambda: _find_capture(checks, settings))
         else:
-            check_existing(examination, settings.outbox)
-            examination.ask("rights in the database", lambda: require_relay_rights(examination.database(), settings))
-        examination.find_brokers()
-        examination.advise_on_transport()
+            check_existing(checks, settings.outbox)
+            checks.ask("rights in the database", lambda: require_relay_rights(checks.database(), settings))
+        checks.find_brokers()
+        checks.advise_on_transport()
         if captured:
-            check_capture_topics(examination, settings.database, settings.kafka, settings.outbox)
+            check_capture_topics(checks, settings.database, settings.kafka, settings.outbox)
         else:
-            check_publishing(examination, settings.database.schema, settings.kafka, settings.outbox)
-    return examination.findings
+            check_publishing(checks, settings.database.schema, settings.kafka, settings.outbox)
+    return checks.findings
 
 
-def check_existing(examination: Examination, outbox: OutboxOptions) -> None:
+def check_existing(checks: Checks, outbox: OutboxOptions) -> None:
     """Check that an external table fits what `[outbox]` says of it, if there is one."""
     if (existing := outbox.existing) is None:
         return
     subject = f"table {existing.table}"
 
     def question() -> None:
-        if advice := shape_of(examination.database(), existing).advice():
-            examination.findings.append(Finding(subject, Verdict.ADVICE, advice))
+        if advice := external_shape_of(checks.database(), existing).advice():
+            checks.findings.append(CheckResult(subject, Verdict.ADVICE, advice))
 
-    examination.ask(subject, question)
+    checks.ask(subject, question)
 
 
-def check_publishing(
-    examination: Examination, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str
-) -> None:
+def check_publishing(checks: Checks, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str) -> None:
     """Check the producer, and each topic that is named or for which events wait."""
-    examination.ask("producer", lambda: EventProducer(kafka, lambda *_: None).discard())
-    _check_topics(examination, schema, kafka, outbox, *topics)
+    checks.ask("producer", lambda: EventProducer(kafka, lambda *_: None).discard())
+    _check_topics(checks, schema, kafka, outbox, *topics)
 
 
-def check_capture_topics(
-    examination: Examination, database: DatabaseOptions, kafka: KafkaOptions, outbox: OutboxOptions
-) -> None:
+def check_capture_topics(checks: Checks, database: DatabaseOptions, kafka: KafkaOptions, outbox: OutboxOptions) -> None:
     """Check the topics of the printed connector: that of its heartbeats, and those of the events.
 
     Kafka Connect sends as a user of its own, whose rights cannot be asked for here.
     """
-    examination.ask("heartbeat topic", lambda: _find_heartbeats(examination, heartbeat_topic(database), kafka))
-    _check_topics(examination, database.schema, kafka, outbox)
+    checks.ask("heartbeat topic", lambda: _find_heartbeats(checks, heartbeat_topic(database), kafka))
+    _check_topics(checks, database.schema, kafka, outbox)
 
 
-def _check_topics(
-    examination: Examination, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str
-) -> None:
+def _check_topics(checks: Checks, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str) -> None:
     found: dict[str, int] = dict.fromkeys(topics, 0)
 
     def question() -> None:
-        connection = examination.database()
+        connection = checks.database()
         _require_this_version(connection, schema, outbox)
         found.update(_topics(connection, schema, outbox))
 
-    examination.ask("topics of the outbox", question)
+    checks.ask("topics of the outbox", question)
     ours = outbox.relay is RelayKind.INBOX
     for topic, largest in sorted(found.items()):
         subject = f"publishing to {topic}"
-        examination.ask(subject, partial(_judge, examination, subject, topic, largest, kafka, ours=ours))
+        checks.ask(subject, partial(_judge, checks, subject, topic, largest, kafka, ours=ours))
 
 
-def _require_this_version(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> None:
+def _require_this_version(connection: Connection, schema: str, outbox: OutboxOptions) -> None:
     """Raise if the schema holds no outbox of this version.
 
     An earlier question reports what is wrong with the schema. A query would only say that a table
@@ -99,11 +93,11 @@ def _require_this_version(connection: SinkConnection, schema: str, outbox: Outbo
     try:
         require_outbox(connection, schema, outbox)
     except StartupError:
-        raise UnaskedError("the schema holds no outbox of this version") from None
+        raise SkippedCheckError("the schema holds no outbox of this version") from None
 
 
-def _find_heartbeats(examination: Examination, topic: str, kafka: KafkaOptions) -> None:
-    cluster = examination.cluster()
+def _find_heartbeats(checks: Checks, topic: str, kafka: KafkaOptions) -> None:
+    cluster = checks.cluster()
     if topic not in cluster.topics([topic]):
         if cluster.creates_topics():
             return
@@ -112,21 +106,21 @@ def _find_heartbeats(examination: Examination, topic: str, kafka: KafkaOptions) 
             "connector would stall at its first heartbeat, and publish events again out of order after a restart; "
             f"create it: kafka-topics --create --partitions 1 --topic {topic}"
         )
-    _judge(examination, "heartbeat topic", topic, 0, kafka, ours=False, advises=False)
+    _judge(checks, "heartbeat topic", topic, 0, kafka, ours=False, advises=False)
 
 
-def _topics(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> dict[str, int]:
+def _topics(connection: Connection, schema: str, outbox: OutboxOptions) -> dict[str, int]:
     if outbox.existing is None:
         return waiting_topics(connection, schema)
     try:
-        shape = shape_of(connection, outbox.existing)
+        shape = external_shape_of(connection, outbox.existing)
     except StartupError:
-        raise UnaskedError("the table does not fit") from None
+        raise SkippedCheckError("the table does not fit") from None
     return existing_topics(connection, shape, outbox.existing)
 
 
 def _judge(
-    examination: Examination,
+    checks: Checks,
     subject: str,
     topic: str,
     largest: int,
@@ -140,33 +134,33 @@ def _judge(
     `ours`: a producer of this configuration sends to the topic. `advises`: report also what does
     not stop the producer.
     """
-    examination.cluster()
+    checks.cluster()
     try:
-        terms = PublishingTopics(kafka, timeout_seconds=BROKER_SECONDS).terms(topic, by_this_user=ours)
-    except UnknownTermsError as unknown:
+        terms = PublishingTopics(kafka, timeout_seconds=BROKER_SECONDS).limits(topic, by_this_user=ours)
+    except UnknownLimitsError as unknown:
         if advises:
-            examination.findings.append(Finding(subject, Verdict.ADVICE, [str(unknown)]))
+            checks.findings.append(CheckResult(subject, Verdict.ADVICE, [str(unknown)]))
         return
     remarks = judged(terms, batch_bytes=batch_bytes(kafka) if ours else 0, largest_bytes=largest)
     if stops := [remark.text for remark in remarks if remark.stops]:
         raise StartupError("\n".join(stops))
     if remarks and advises:
-        examination.findings.append(Finding(subject, Verdict.ADVICE, [remark.text for remark in remarks]))
+        checks.findings.append(CheckResult(subject, Verdict.ADVICE, [remark.text for remark in remarks]))
 
 
-def require_capture(connection: SinkConnection, options: DatabaseOptions) -> None:
+def require_capture(connection: Connection, options: DatabaseOptions) -> None:
     """Raise StartupError with one line for each thing that the connector lacks in the database."""
     if problems := capture_of(options).problems(connection):
         raise StartupError("\n".join(problems))
 
 
-def _require_outbox(examination: Examination, settings: RelaySettings) -> None:
-    require_outbox(examination.database(), settings.database.schema, settings.outbox)
+def _require_outbox(checks: Checks, settings: RelaySettings) -> None:
+    require_outbox(checks.database(), settings.database.schema, settings.outbox)
 
 
-def _find_capture(examination: Examination, settings: RelaySettings) -> None:
+def _find_capture(checks: Checks, settings: RelaySettings) -> None:
     try:
-        _require_outbox(examination, settings)
+        _require_outbox(checks, settings)
     except StartupError:
-        raise UnaskedError("the schema holds no outbox of this version") from None
-    require_capture(examination.database(), settings.database)
+        raise SkippedCheckError("the schema holds no outbox of this version") from None
+    require_capture(checks.database(), settings.database)

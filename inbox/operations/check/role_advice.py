@@ -3,11 +3,11 @@
 from inbox.operations.retention_periods import overruled
 from inbox.settings import RetentionLimits
 from inbox.store.inbox.retention import Retention
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.privileges.check import excess_rights, role_of
 
 
-def advice_on_role(connection: SinkConnection, schema: str) -> list[str]:
+def advice_on_role(connection: Connection, schema: str) -> list[str]:
     """Return a sentence if the role may remove or rewrite what was recorded."""
     excess = excess_rights(connection, schema)
     if excess is None:
@@ -19,7 +19,7 @@ def advice_on_role(connection: SinkConnection, schema: str) -> list[str]:
     ]
 
 
-def advice_on_retention(connection: SinkConnection, schema: str, limits: RetentionLimits) -> list[str]:
+def advice_on_retention(connection: Connection, schema: str, limits: RetentionLimits) -> list[str]:
     """Return a sentence for each setting that the owner of the schema overrules."""
     kept = Retention(schema).kept(connection)
     return [

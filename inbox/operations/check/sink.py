@@ -13,7 +13,7 @@ from inbox.errors import InboxError, StartupError
 from inbox.handlers import load_handler, offered_by
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer import require_consumer
-from inbox.operations.check.checks import Examination, Finding, UnaskedError, Verdict
+from inbox.operations.check.checks import CheckResult, Checks, SkippedCheckError, Verdict
 from inbox.operations.check.id_advice import advice_on_keys
 from inbox.operations.check.outbox import check_capture_topics, check_existing, check_publishing, require_capture
 from inbox.operations.check.role_advice import advice_on_retention, advice_on_role
@@ -22,7 +22,7 @@ from inbox.sink.guards.log_comparison import read_comparable
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.inbox.registration import Register
 from inbox.store.options import RelayKind, TableTarget
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.privileges.check import hidden_owners_remedy
 from inbox.store.schema.compatibility import require_current
 from inbox.store.tables.durability import advice_on_server, advice_on_target
@@ -31,15 +31,15 @@ from inbox.store.tables.search_path import open_schemas
 from inbox.store.tables.writer import TableWriter
 
 
-def check(settings: Settings) -> list[Finding]:
+def check(settings: Settings) -> list[CheckResult]:
     """Return the findings that a start would meet, in the order in which it would ask.
 
     The settings have been read already, which is the first question.
     """
-    examination = _Examination(settings)
-    with closing(examination):
-        examination.run()
-    return examination.findings
+    checks = _SinkChecks(settings)
+    with closing(checks):
+        checks.run()
+    return checks.findings
 
 
 def _of_open_schema(schema: str, role: str) -> str:
@@ -50,7 +50,7 @@ def _of_open_schema(schema: str, role: str) -> str:
     )
 
 
-class _Examination(Examination):
+class _SinkChecks(Checks):
     """The checks of what a sink needs. Later questions need the findings of earlier ones."""
 
     def __init__(self, settings: Settings) -> None:
@@ -104,10 +104,10 @@ class _Examination(Examination):
     def _advise_on_search_path(self) -> None:
         try:
             found = open_schemas(self.database())
-        except (UnaskedError, InboxError):
+        except (SkippedCheckError, InboxError):
             return  # the database is reported already
         if advice := [_of_open_schema(*each) for each in found]:
-            self.findings.append(Finding("search path", Verdict.ADVICE, advice))
+            self.findings.append(CheckResult("search path", Verdict.ADVICE, advice))
 
     def _advise_on_role(self) -> None:
         if not self._migrated:
@@ -120,7 +120,9 @@ class _Examination(Examination):
         except InboxError:
             return  # the rights were checked already
         findings = {"rights beyond need": of_role, "retention": of_retention}
-        self.findings.extend(Finding(subject, Verdict.ADVICE, advice) for subject, advice in findings.items() if advice)
+        self.findings.extend(
+            CheckResult(subject, Verdict.ADVICE, advice) for subject, advice in findings.items() if advice
+        )
 
     def _advise_on_durability(self) -> None:
         targets = [target.name for _, target in table_routes(self._settings.routes)]
@@ -129,15 +131,15 @@ class _Examination(Examination):
             advice = list(advice_on_server(connection))
             for name in dict.fromkeys(targets):
                 advice += advice_on_target(connection, located(connection, name).as_string())
-        except (UnaskedError, InboxError):
+        except (SkippedCheckError, InboxError):
             return
         if advice:
-            self.findings.append(Finding("what a crash may lose", Verdict.ADVICE, advice))
+            self.findings.append(CheckResult("what a crash may lose", Verdict.ADVICE, advice))
 
     def _find_capture(self) -> None:
         connection = self.database()
         if not self._migrated:
-            raise UnaskedError("the schema holds no outbox of this version")
+            raise SkippedCheckError("the schema holds no outbox of this version")
         require_capture(connection, self._settings.database)
 
     def _find_table(self, target: TableTarget) -> None:
@@ -163,14 +165,14 @@ class _Examination(Examination):
                     f"this user lacks DESCRIBE_CONFIGS on topic {name}, so a gap in its log is taken for compaction "
                     "and passed over; grant it (kafka-acls --operation DescribeConfigs)"
                 )
-            except (InboxError, UnaskedError):
+            except (InboxError, SkippedCheckError):
                 return
         if problems:
-            self.findings.append(Finding("gaps in the log", Verdict.ADVICE, problems))
+            self.findings.append(CheckResult("gaps in the log", Verdict.ADVICE, problems))
 
     def _advise_on_instance(self) -> None:
         if advice := advice_on_instance(self._settings):
-            self.findings.append(Finding("static membership", Verdict.ADVICE, advice))
+            self.findings.append(CheckResult("static membership", Verdict.ADVICE, advice))
 
     def _advise_on_owners(self) -> None:
         if not self._migrated:
@@ -182,25 +184,25 @@ class _Examination(Examination):
             return  # the next question reports it
         if roles:
             problem = hidden_owners_remedy(connection, roles)
-            self.findings.append(Finding("sessions of other workers", Verdict.ADVICE, [problem]))
+            self.findings.append(CheckResult("sessions of other workers", Verdict.ADVICE, [problem]))
 
     def _advise_on_keys(self) -> None:
         try:
             compacted = self.cluster().compacted(list(self._topics))
-        except (InboxError, UnaskedError):
+        except (InboxError, SkippedCheckError):
             compacted = set()
         if advice := advice_on_keys(self._settings, compacted):
-            self.findings.append(Finding("ids of events", Verdict.ADVICE, advice))
+            self.findings.append(CheckResult("ids of events", Verdict.ADVICE, advice))
 
     def _compare_ledger(self) -> None:
         connection, cluster = self.database(), self.cluster()
         if not self._migrated:
-            raise UnaskedError("the schema holds no ledger of this version")
+            raise SkippedCheckError("the schema holds no ledger of this version")
         problems = list(self._misfits(connection, cluster))
         if problems:
             raise StartupError("\n".join(problems))
 
-    def _misfits(self, connection: SinkConnection, cluster: Cluster) -> Iterator[str]:
+    def _misfits(self, connection: Connection, cluster: Cluster) -> Iterator[str]:
         """Yield an error text if the ledger belongs to another sink, and for each topic with another log."""
         schema, settings = self._settings.database.schema, self._settings
         identity = sink_identity(settings, self.cluster_id)

@@ -5,20 +5,20 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from inbox.bootstrap.retry import patiently
+from inbox.bootstrap.retry import retry_until
 from inbox.errors import LostPlaceError
 from inbox.events import Record, TopicPartition, address
 from inbox.kafka.cluster import Cluster
-from inbox.kafka.log_reader import LogReader
-from inbox.operations.operator import this_person
+from inbox.kafka.log.reader import LogReader
+from inbox.operations.operator import current_operator
 from inbox.settings import Settings
 from inbox.sink.batch import NO_ID
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.guards.parked_by_hand import ParkedByHandError
-from inbox.store.inbox.audit_queries import AuditReads
+from inbox.store.inbox.audit_queries import AuditQueries
 from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, State
-from inbox.store.inbox.ledger import Holding, Ledger
-from inbox.store.postgres.connection import SinkConnection, connect, starting, transaction
+from inbox.store.inbox.ledger import Ledger, LedgerRow
+from inbox.store.postgres.connection import Connection, connect, startup_errors, transaction
 from inbox.store.schema.compatibility import require_current
 
 _BATCH_BYTES = 1 << 20
@@ -66,29 +66,29 @@ def park(settings: Settings, request: ParkRequest, *, execute: bool, by: str | N
     connection = connect(settings.database, application_name="inbox dead-letters")
     with closing(connection):
         try:
-            with starting("planning what to park"):
+            with startup_errors("planning what to park"):
                 require_current(connection, settings.database.schema, settings.outbox)
-                clerk = _Clerk(connection, settings, request)
-                letters = clerk.letters(by or this_person(connection))
+                clerk = _ParkingReader(connection, settings, request)
+                letters = clerk.letters(by or current_operator(connection))
             if execute:
                 # After a deadlock with the sink, which takes its locks in another order, parking is tried again.
-                patiently(lambda: clerk.park(letters), _PATIENCE_SECONDS, threading.Event())
+                retry_until(lambda: clerk.park(letters), _PATIENCE_SECONDS, threading.Event())
         except _RefusedError as refusal:
             return Parking(request=request, refusal=str(refusal))
     return Parking(request=request, letters=letters, executed=execute)
 
 
-class _Clerk:
+class _ParkingReader:
     """A reader of the ledger and the log for one request."""
 
-    def __init__(self, connection: SinkConnection, settings: Settings, request: ParkRequest) -> None:
+    def __init__(self, connection: Connection, settings: Settings, request: ParkRequest) -> None:
         self._connection = connection
         self._settings = settings
         self._request = request
         schema = settings.database.schema
         self._ledger = Ledger(schema)
         self._dead_letters = DeadLetters(schema)
-        self._reads = AuditReads(connection, schema, bits=0)
+        self._reads = AuditQueries(connection, schema, bits=0)
 
     def letters(self, by: str) -> list[tuple[str, DeadLetter]]:
         """Return the dead letters to write, by route."""
@@ -133,10 +133,10 @@ class _Clerk:
             self._dead_letters.park(self._connection, [letter for _, letter in letters])
             self._ledger.raise_epoch(self._connection, letters[0][1].partition_id)
 
-    def _unsettled(self) -> Holding:
+    def _unsettled(self) -> LedgerRow:
         """Return the partition's row, whose next offset is at or before the event."""
         request = self._request
-        rows = self._ledger.look(self._connection, [request.at.topic])
+        rows = self._ledger.read(self._connection, [request.at.topic])
         row = next((row for row in rows if row.address == request.at), None)
         if row is None:
             raise _RefusedError(f"the ledger does not know {request.at}; `inbox status` lists its partitions")

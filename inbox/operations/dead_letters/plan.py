@@ -9,10 +9,10 @@ from inbox.errors import StartupError
 from inbox.failure_policy import Order
 from inbox.operations.dead_letters.retry import Unit
 from inbox.settings import Settings
-from inbox.store.inbox.dead_letter_queries import Concerned, Letter, Letters, Selection
+from inbox.store.inbox.dead_letter_queries import AffectedLetter, DeadLetterQueries, Letter, Selection
 from inbox.store.inbox.dead_letters import OPEN, State
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting
+from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors
 from inbox.store.schema.compatibility import require_current
 
 
@@ -24,11 +24,11 @@ class UnitPlan:
     """
 
     unit: Unit
-    letters: Sequence[Concerned]
-    behind: Sequence[Concerned] = ()
+    letters: Sequence[AffectedLetter]
+    behind: Sequence[AffectedLetter] = ()
 
     @property
-    def first(self) -> Concerned:
+    def first(self) -> AffectedLetter:
         """Return the dead letter that is resolved first."""
         return self.letters[0]
 
@@ -51,7 +51,7 @@ def read_letters(
         StartupError: there is no schema, or it is of another version.
         TryAgainError: the database does not answer.
     """
-    letters = Letters(options.schema)
+    letters = DeadLetterQueries(options.schema)
     with _reading(options) as connection:
         ids = letters.select(connection, selection, tuple(State) if resolved_too else OPEN)
         yield from letters.read(connection, ids, whole=whole)
@@ -88,13 +88,13 @@ def plan_discard(options: DatabaseOptions, selection: Selection) -> Plan:
 
 
 def _plan(
-    options: DatabaseOptions, selection: Selection, units: Callable[[Sequence[Concerned]], Iterator[UnitPlan]]
+    options: DatabaseOptions, selection: Selection, units: Callable[[Sequence[AffectedLetter]], Iterator[UnitPlan]]
 ) -> Plan:
-    letters = Letters(options.schema)
+    letters = DeadLetterQueries(options.schema)
     with _reading(options) as connection:
         chosen = letters.select(connection, selection, OPEN)
         named = list(letters.read(connection, selection.ids or (), whole=False))
-        concerned = letters.concerned(connection, chosen)
+        concerned = letters.affected(connection, chosen)
     planned = [unit for group in _keys(concerned) for unit in units(group)]
     known = {letter.dead_letter_id for letter in named}
     return Plan(
@@ -104,7 +104,7 @@ def _plan(
     )
 
 
-def _keys(letters: Sequence[Concerned]) -> Iterator[list[Concerned]]:
+def _keys(letters: Sequence[AffectedLetter]) -> Iterator[list[AffectedLetter]]:
     """Yield the dead letters of each key together, and each dead letter without a key alone."""
     for (_, _, key), group in groupby(letters, key=lambda each: (each.route_id, each.partition_id, each.key)):
         if key is None:
@@ -113,20 +113,20 @@ def _keys(letters: Sequence[Concerned]) -> Iterator[list[Concerned]]:
             yield list(group)
 
 
-def _to_retry(letters: Sequence[Concerned], *, by_key: bool) -> Iterator[UnitPlan]:
+def _to_retry(letters: Sequence[AffectedLetter], *, by_key: bool) -> Iterator[UnitPlan]:
     if by_key and letters[0].key is not None:
         yield UnitPlan(unit=_unit(letters, letters[0].key), letters=letters)
     else:
         yield from (UnitPlan(unit=_unit([each], None), letters=[each]) for each in letters if each.selected)
 
 
-def _to_discard(letters: Sequence[Concerned]) -> Iterator[UnitPlan]:
+def _to_discard(letters: Sequence[AffectedLetter]) -> Iterator[UnitPlan]:
     chosen = [each for each in letters if each.selected]
     behind = [each for each in letters if not each.selected]
     yield UnitPlan(unit=_unit(chosen, None), letters=chosen, behind=behind)
 
 
-def _unit(letters: Sequence[Concerned], key: bytes | None) -> Unit:
+def _unit(letters: Sequence[AffectedLetter], key: bytes | None) -> Unit:
     return Unit(
         route_id=letters[0].route_id,
         partition_id=letters[0].partition_id,
@@ -136,9 +136,9 @@ def _unit(letters: Sequence[Concerned], key: bytes | None) -> Unit:
 
 
 @contextmanager
-def _reading(options: DatabaseOptions) -> Iterator[SinkConnection]:
+def _reading(options: DatabaseOptions) -> Iterator[Connection]:
     connection = connect(options, application_name="inbox dead-letters")
-    with closing(connection), starting("reading the dead letters"):
+    with closing(connection), startup_errors("reading the dead letters"):
         require_current(connection, options.schema)
         with snapshot(connection):
             yield connection

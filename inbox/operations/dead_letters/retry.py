@@ -12,19 +12,19 @@ from typing import TypeVar
 
 from inbox.errors import EventError, SmallerBatchError
 from inbox.failure_policy import FailureLimits, Order
-from inbox.sink.batch import Column
+from inbox.sink.batch import RouteBatch
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
 from inbox.sink.settle.claims import payload_hash
-from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.slow_path import RouteSettling
-from inbox.store.inbox.claims import Claims, Processed
-from inbox.store.inbox.dead_letter_queries import Letter, Letters
+from inbox.store.inbox.claims import Claims, ClaimStore
+from inbox.store.inbox.dead_letter_queries import DeadLetterQueries, Letter
 from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, EventTooLargeError, State
 from inbox.store.inbox.error_texts import shown
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.postgres.batch_transaction import BatchTransaction
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.tables.enveloped_rows import empties_table
 
@@ -65,22 +65,22 @@ class Retried:
         )
 
 
-class LetterDesk:
-    """A desk that resolves dead letters on one connection. `by` is the person who does so."""
+class LetterResolver:
+    """A resolver of dead letters on one connection. `by` is the person who does so."""
 
     def __init__(
-        self, connection: SinkConnection, session: HandlerSession, *, schema: str, limits: FailureLimits, by: str
+        self, connection: Connection, session: HandlerSession, *, schema: str, limits: FailureLimits, by: str
     ) -> None:
         self._connection = connection
         self._ledger = Ledger(schema)
-        self._letters = Letters(schema)
+        self._letters = DeadLetterQueries(schema)
         self._dead_letters = DeadLetters(schema)
-        self._processed = Processed(schema)
+        self._claim_store = ClaimStore(schema)
         self._by = by
         # Always with savepoints: a failed attempt must not give up the lock on the ledger.
         self._transaction = BatchTransaction(connection, handlers=True)
         ordered = replace(limits, order=Order.KEY)
-        self._attempts = Attempts(connection, session, self._transaction, self._processed, ordered)
+        self._context = SettleContext(connection, session, self._transaction, self._claim_store, ordered)
 
     def retry(self, unit: Unit, route: Route, bound: BoundRoute, *, at_most: int) -> Retried:
         """Apply the open dead letters of the unit in order, up to the first that fails again.
@@ -128,11 +128,11 @@ class LetterDesk:
             self._transaction.begin()
             try:
                 self._ledger.lock(self._connection, unit.partition_id)
-                self._processed.follow(self._connection)
+                self._claim_store.follow(self._connection)
                 done = action()
                 self._transaction.check_unbroken(self._ledger.raise_epoch(self._connection, unit.partition_id))
                 # From now on the claims hold off a switch to another generation, so an earlier switch is seen.
-                if self._processed.is_of_youngest(self._connection):
+                if self._claim_store.is_of_youngest(self._connection):
                     self._transaction.commit()
                     return done
                 self._transaction.rollback()
@@ -146,13 +146,13 @@ class LetterDesk:
         return self._letters.open_of_key(self._connection, unit.route_id, unit.partition_id, unit.key, limit=at_most)
 
     def _apply(self, letters: Sequence[Letter], route: Route, bound: BoundRoute) -> Retried:
-        column = _column(letters, route)
-        result = RouteSettling(self._attempts, bound, column, {}).run()
+        route_batch = _events_of(letters, route)
+        result = RouteSettling(self._context, bound, route_batch, {}).run()
         aside = {letter.record.offset(): letter for letter in result.letters}
         failed = self._note_failures(letters, aside)
         resolved = [letter.dead_letter_id for letter in letters if letter.record.offset() not in aside]
         self._letters.resolve(self._connection, resolved, State.RETRIED, self._by)
-        duplicate, filtered = result.duplicates.total(), len(letters) - len(column)
+        duplicate, filtered = result.duplicates.total(), len(letters) - len(route_batch)
         return Retried(
             applied=len(resolved) - duplicate - filtered,
             duplicate=duplicate,
@@ -180,23 +180,23 @@ class LetterDesk:
                 record = letter.record
                 known.append((letter.event_id, record.offset(), payload_hash(record), letter.partition_id))
         if known:
-            self._processed.claim(self._connection, unit.route_id, Claims(*map(list, zip(*known, strict=True))))
+            self._claim_store.claim(self._connection, unit.route_id, Claims(*map(list, zip(*known, strict=True))))
         self._letters.resolve(self._connection, ids, State.DISCARDED, self._by)
         return len(ids)
 
 
-def _column(letters: Sequence[Letter], route: Route) -> Column:
+def _events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
     """Return the events that the route, as it is configured now, makes of the dead letters.
 
     Dead letters that the route passes over are left out.
     """
-    column = Column()
+    route_batch = RouteBatch()
     for letter in letters:
         topic = letter.record.topic()
         decoder = TopicDecoder(topic, letter.topic_id, [replace(route, topics=(topic,))])
-        columns = decoder.new_columns()
-        decoder.add(letter.record, columns.values())
-        events = columns[route.name]
+        events_by_route = decoder.new_columns()
+        decoder.add(letter.record, events_by_route.values())
+        events = events_by_route[route.name]
         if not events.ids:
             continue
         refusal = events.refused.get(0)
@@ -208,10 +208,10 @@ def _column(letters: Sequence[Letter], route: Route) -> Column:
                 "discard it, and remove the rows by hand"
             )
         if refusal is not None:
-            column.refused[len(column)] = refusal
+            route_batch.refused[len(route_batch)] = refusal
         # The duplicates have the id with which the event was parked.
-        column.ids.append(letter.event_id or events.ids[0])
-        column.types.append(events.types[0])
-        column.records.append(events.records[0])
-        column.partition_ids.append(letter.partition_id)
-    return column
+        route_batch.ids.append(letter.event_id or events.ids[0])
+        route_batch.types.append(events.types[0])
+        route_batch.records.append(events.records[0])
+        route_batch.partition_ids.append(letter.partition_id)
+    return route_batch

@@ -31,7 +31,7 @@ def read_offsets(path: Path, group: str) -> dict[TopicPartition, int]:
     for number, row in rows:
         if len(row) == 4 and row[0] != group:
             continue
-        at, offset = _place(path, number, row[-3:] if len(row) == 4 else row)
+        at, offset = _position(path, number, row[-3:] if len(row) == 4 else row)
         if at in offsets:
             raise ListError(f"{path}, line {number}: {at} is there twice; leave one of the lines out")
         offsets[at] = offset
@@ -49,13 +49,13 @@ def write_offsets(path: Path, offsets: Mapping[TopicPartition, int]) -> None:
         raise ListError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _place(path: Path, number: int, row: list[str]) -> tuple[TopicPartition, int]:
+def _position(path: Path, number: int, row: list[str]) -> tuple[TopicPartition, int]:
     try:
         topic, partition, offset = row
-        place = TopicPartition(topic, int(partition)), int(offset)
+        position = TopicPartition(topic, int(partition)), int(offset)
     except ValueError:
-        place = TopicPartition("", -1), -1
-    if not place[0].topic or place[0].partition < 0 or place[1] < 0:
+        position = TopicPartition("", -1), -1
+    if not position[0].topic or position[0].partition < 0 or position[1] < 0:
         expected = "topic,partition,offset or group,topic,partition,offset, as kafka-consumer-groups --export writes it"
         raise ListError(f"{path}, line {number}: expected {expected}")
-    return place
+    return position

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from inbox.events import TopicPartition
-from inbox.sink.guards.log_check import LogView, misfits
+from inbox.sink.guards.log_check import LogView, mismatches
 from inbox.store.inbox.ledger import KnownPartition
 from inbox.store.inbox.replays import Mode, Range, RunningRange
 
@@ -166,7 +166,7 @@ def _wrong_places(request: Request, facts: Facts) -> Iterator[str]:
         elif topic not in facts.logs:
             yield f"the cluster has no topic {topic}; restore it, or correct --topic"
         else:
-            yield from misfits(of_topic, facts.logs[topic])
+            yield from mismatches(of_topic, facts.logs[topic])
             yield from (
                 f"{each.address}: the brokers do not name this partition yet; try again"
                 for each in _chosen(request, facts)

@@ -9,17 +9,17 @@ from datetime import datetime
 from inbox.errors import InboxError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.cluster import Cluster
-from inbox.kafka.gaps import Gaps
-from inbox.kafka.log_reader import LogReader
+from inbox.kafka.log.gaps import Gaps
+from inbox.kafka.log.reader import LogReader
 from inbox.operations.replay.plan import Step
 from inbox.settings import Settings
 from inbox.sink.batch import RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
-from inbox.store.inbox.audit_queries import AuditReads
-from inbox.store.inbox.claims import Processed
+from inbox.store.inbox.audit_queries import AuditQueries
+from inbox.store.inbox.claims import ClaimStore
 from inbox.store.inbox.dead_letters import OPEN
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 _BATCH_BYTES = 32 * 1024 * 1024
 _TIMES_SECONDS = 5.0
@@ -53,7 +53,7 @@ class Counted:
 
 
 def count(
-    settings: Settings, connection: SinkConnection, steps: Sequence[Step], *, route: str | None, seconds: float
+    settings: Settings, connection: Connection, steps: Sequence[Step], *, route: str | None, seconds: float
 ) -> Counted:
     """Read the ranges, one after the other, for at most so many seconds in all.
 
@@ -78,10 +78,10 @@ def count(
 
 
 class _Counter:
-    def __init__(self, connection: SinkConnection, schema: str, routes: Sequence[Route]) -> None:
+    def __init__(self, connection: Connection, schema: str, routes: Sequence[Route]) -> None:
         self._connection = connection
-        self._claims = Processed(schema)
-        self._reads = AuditReads(connection, schema, bits=0)
+        self._claims = ClaimStore(schema)
+        self._reads = AuditQueries(connection, schema, bits=0)
         self._routes = routes
         self._ids = self._reads.routes()
 
@@ -114,16 +114,16 @@ class _Counter:
     def _add_route(
         self, found: Count, partition_id: int, route_id: int, events: RouteEvents, dead: Collection[int]
     ) -> None:
-        ids = [event_id for place, event_id in enumerate(events.ids) if place not in events.refused]
+        ids = [event_id for index, event_id in enumerate(events.ids) if index not in events.refused]
         claims = self._claims.places_of(self._connection, route_id, ids)
         seen: set[bytes] = set()
-        for place, (event_id, record) in enumerate(zip(events.ids, events.records, strict=True)):
-            claim = claims.get(event_id) if place not in events.refused else None
+        for index, (event_id, record) in enumerate(zip(events.ids, events.records, strict=True)):
+            claim = claims.get(event_id) if index not in events.refused else None
             if claim == (partition_id, record.offset()):
                 found.applied += 1
             elif claim is not None or event_id in seen:
                 found.duplicate += 1
-            elif record.offset() in dead or place in events.refused:
+            elif record.offset() in dead or index in events.refused:
                 found.dead_letters += 1
             else:
                 found.lacking += 1

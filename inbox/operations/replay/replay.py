@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
-from inbox.operations.operator import this_person
+from inbox.operations.operator import current_operator
 from inbox.operations.replay.plan import AtTime, Facts, Plan, Request, plan
 from inbox.operations.replay.preview import Counted, count
 from inbox.settings import Settings
 from inbox.sink.guards.log_check import LogView
 from inbox.sink.guards.log_comparison import read_comparable
-from inbox.store.inbox.audit_queries import AuditReads
+from inbox.store.inbox.audit_queries import AuditQueries
 from inbox.store.inbox.generations import Generations
 from inbox.store.inbox.ledger import KnownPartition, Ledger
 from inbox.store.inbox.replays import Replay, Replays, ReplayState
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting, transaction
+from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors, transaction
 from inbox.store.schema.compatibility import require_current
 
 
@@ -43,31 +43,31 @@ def replay(settings: Settings, request: Request, *, execute: bool, by: str | Non
         TryAgainError: the database or the brokers do not answer.
     """
     connection = connect(settings.database, application_name="inbox replay")
-    with closing(connection), starting("planning the replay"):
+    with closing(connection), startup_errors("planning the replay"):
         require_current(connection, settings.database.schema, settings.outbox)
-        office = _Office(connection, settings, request)
-        office.read_logs()
-        planned = plan(request, office.facts())
+        session = _ReplaySession(connection, settings, request)
+        session.read_logs()
+        planned = plan(request, session.facts())
         counted = count(settings, connection, planned.steps, route=request.route, seconds=count_seconds)
         if not execute or planned.refusals:
             return Outcome(plan=planned, counted=counted)
         # Again, because counting takes time; and before the lock, so that nobody waits for brokers while holding it.
-        office.read_logs()
+        session.read_logs()
         with transaction(connection):
-            office.replays.lock(connection, request.topics)
-            planned = plan(request, office.facts_locked())
-            replay_id = None if planned.refusals else office.begin(planned, by or this_person(connection))
+            session.replays.lock(connection, request.topics)
+            planned = plan(request, session.facts_locked())
+            replay_id = None if planned.refusals else session.begin(planned, by or current_operator(connection))
         return Outcome(plan=planned, counted=counted, replay_id=replay_id)
 
 
-class _Office:
+class _ReplaySession:
     """The accessors with which one replay looks at the sink and changes it."""
 
-    def __init__(self, connection: SinkConnection, settings: Settings, request: Request) -> None:
+    def __init__(self, connection: Connection, settings: Settings, request: Request) -> None:
         self._connection = connection
         self._request = request
         self._routes = {route.name: route.topics for route in settings.routes}
-        self._registered = AuditReads(connection, settings.database.schema, bits=0).routes()
+        self._registered = AuditQueries(connection, settings.database.schema, bits=0).routes()
         self._ledger = Ledger(settings.database.schema)
         self.replays = Replays(settings.database.schema)
         self._generations = Generations(settings.database.schema)
@@ -135,7 +135,7 @@ def read_replays(options: DatabaseOptions, replay_id: int | None = None) -> list
         TryAgainError: the database does not answer.
     """
     connection = connect(options, application_name="inbox replay")
-    with closing(connection), starting("reading the replays"):
+    with closing(connection), startup_errors("reading the replays"):
         require_current(connection, options.schema)
         with snapshot(connection):
             return Replays(options.schema).read(connection, replay_id)
@@ -151,7 +151,7 @@ def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
     """
     replays = Replays(options.schema)
     connection = connect(options, application_name="inbox replay")
-    with closing(connection), starting("ending the replay"):
+    with closing(connection), startup_errors("ending the replay"):
         require_current(connection, options.schema)
         with transaction(connection):
             replays.lock(connection, replays.topics_of(connection, replay_id))

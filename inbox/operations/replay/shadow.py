@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from inbox.kafka.cluster import Cluster
-from inbox.kafka.gaps import Gaps
-from inbox.kafka.log_reader import LogReader
+from inbox.kafka.log.gaps import Gaps
+from inbox.kafka.log.reader import LogReader
 from inbox.operations.dead_letters.resolve import bind_routes
 from inbox.operations.replay.plan import Plan, Step
 from inbox.operations.replay.trial import RouteTrial, Shadow
 from inbox.settings import Settings
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
-from inbox.store.inbox.audit_queries import AuditReads
-from inbox.store.postgres.connection import SinkConnection, connect, starting
+from inbox.store.inbox.audit_queries import AuditQueries
+from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.postgres.handler_session import HandlerSession
 
 _BATCH_BYTES = 16 * 1024 * 1024
@@ -35,8 +35,8 @@ def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[
         closing(_connected(settings)) as connection,
         closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, gaps=gaps)) as reader,
     ):
-        with starting("preparing the routes"):
-            ids = AuditReads(connection, schema, bits=0).routes()
+        with startup_errors("preparing the routes"):
+            ids = AuditQueries(connection, schema, bits=0).routes()
         topics = {step.address.topic for step in planned.steps}
         routes = [each for each in settings.routes if _concerned(each, topics, route) and each.name in ids]
         bound = bind_routes(settings, connection, {each.name: ids[each.name] for each in routes})
@@ -48,7 +48,7 @@ def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[
     return list(trial.found.values())
 
 
-def _connected(settings: Settings) -> SinkConnection:
+def _connected(settings: Settings) -> Connection:
     """Connect for handlers, whose calls may take as long as in a worker."""
     return connect(
         settings.database,

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field, replace
 
 from inbox.events import Record, address
 from inbox.failure_policy import FailureLimits, Order
-from inbox.sink.batch import NO_ID, Batch, Column, Slice
+from inbox.sink.batch import NO_ID, Batch, PartitionBatch, RouteBatch
 from inbox.sink.decoder import TopicDecoder
-from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.slow_path import RouteSettling
-from inbox.store.inbox.audit_queries import AuditReads
-from inbox.store.inbox.claims import Claims, Processed
+from inbox.store.inbox.audit_queries import AuditQueries
+from inbox.store.inbox.claims import Claims, ClaimStore
 from inbox.store.inbox.dead_letters import OPEN
 from inbox.store.inbox.error_texts import shown
 from inbox.store.inbox.ledger import KnownPartition
 from inbox.store.postgres.batch_transaction import BatchTransaction
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.handler_session import HandlerSession
 
 _EXAMPLES = 10
@@ -43,7 +43,7 @@ class RouteTrial:
         return self.applied + self.failed + self.duplicate + self.filtered
 
 
-class _ClaimsAsTheyAre(Processed):
+class _ClaimsAsTheyAre(ClaimStore):
     """A stand-in for the claims that claims nothing.
 
     An event whose own record was applied is tried. A duplicate of another event is not.
@@ -55,28 +55,28 @@ class _ClaimsAsTheyAre(Processed):
         self._first: dict[bytes, tuple[int, int]] = {}
         self.applied: set[int] = set()
 
-    def look_up(self, connection: SinkConnection, route_id: int, column: Column) -> None:
+    def look_up(self, connection: Connection, route_id: int, events: RouteBatch) -> None:
         """Learn which of these events took effect, and of which partition's offsets that was."""
-        self._claimed = self.places_of(connection, route_id, [each for each in column.ids if each != NO_ID])
+        self._claimed = self.places_of(connection, route_id, [each for each in events.ids if each != NO_ID])
         self._first = {}
-        rows = zip(column.ids, column.partition_ids, column.records, strict=True)
-        places = [(event_id, (partition_id, record.offset())) for event_id, partition_id, record in rows]
-        self.applied = {place[1] for event_id, place in places if self._claimed.get(event_id) == place}
+        rows = zip(events.ids, events.partition_ids, events.records, strict=True)
+        found = [(event_id, (partition_id, record.offset())) for event_id, partition_id, record in rows]
+        self.applied = {at[1] for event_id, at in found if self._claimed.get(event_id) == at}
 
-    def claim_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> bool:
+    def claim_new(self, connection: Connection, route_id: int, claims: Claims) -> bool:
         return not self.claim(connection, route_id, claims)
 
-    def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
+    def claim(self, connection: Connection, route_id: int, claims: Claims) -> list[int]:
         duplicates = []
-        for place, (event_id, offset, partition_id) in enumerate(
+        for index, (event_id, offset, partition_id) in enumerate(
             zip(claims.ids, claims.offsets, claims.partition_ids, strict=True)
         ):
             here = (partition_id, offset)
             if self._claimed.get(event_id, here) != here or self._first.setdefault(event_id, here) != here:
-                duplicates.append(place)
+                duplicates.append(index)
         return duplicates
 
-    def withdraw(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> None:
+    def withdraw(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> None:
         """Do nothing: there is no claim to take back."""
 
 
@@ -85,7 +85,7 @@ class Shadow:
 
     def __init__(
         self,
-        connection: SinkConnection,
+        connection: Connection,
         session: HandlerSession,
         routes: Sequence[BoundRoute],
         *,
@@ -95,11 +95,11 @@ class Shadow:
         self._connection = connection
         self._routes = routes
         self._claims = _ClaimsAsTheyAre(schema)
-        self._letters = AuditReads(connection, schema, bits=0)
+        self._letters = AuditQueries(connection, schema, bits=0)
         self._transaction = BatchTransaction(connection, handlers=True)
         # Each event is judged by itself: nothing waits behind one that fails here.
         limits = replace(limits, order=Order.NONE)
-        self._attempts = Attempts(connection, session, self._transaction, self._claims, limits, trial=True)
+        self._context = SettleContext(connection, session, self._transaction, self._claims, limits, trial=True)
         self.found = {route.name: RouteTrial(route=route.name) for route in routes}
 
     def try_out(self, known: KnownPartition, decoder: TopicDecoder, records: Sequence[Record]) -> None:
@@ -122,20 +122,20 @@ class Shadow:
         finally:
             self._transaction.rollback()
 
-    def _try(self, route: BoundRoute, part: Slice, dead: Collection[int]) -> None:
-        column, found = Batch({part.address: part}).column(route.name), self.found[route.name]
+    def _try(self, route: BoundRoute, part: PartitionBatch, dead: Collection[int]) -> None:
+        events, found = Batch({part.address: part}).of_route(route.name), self.found[route.name]
         found.filtered += part.routes[route.name].filtered
-        self._claims.look_up(self._connection, route.route_id, column)
-        result = RouteSettling(self._attempts, route, column, {}).run()
+        self._claims.look_up(self._connection, route.route_id, events)
+        result = RouteSettling(self._context, route, events, {}).run()
         failed = {letter.record.offset(): shown(letter.error) for letter in result.letters}
         duplicate = result.duplicates.total()
         found.failed += len(failed)
         found.duplicate += duplicate
-        found.applied += len(column) - len(failed) - duplicate
-        found.passes_now += sum(1 for offset in dead if offset not in failed and _is_here(column, offset))
+        found.applied += len(events) - len(failed) - duplicate
+        found.passes_now += sum(1 for offset in dead if offset not in failed and _is_here(events, offset))
         self._note_failures(found, part, failed)
 
-    def _note_failures(self, found: RouteTrial, part: Slice, failed: dict[int, str]) -> None:
+    def _note_failures(self, found: RouteTrial, part: PartitionBatch, failed: dict[int, str]) -> None:
         for offset, error in failed.items():
             if offset in self._claims.applied:
                 found.fails_now += 1
@@ -143,12 +143,12 @@ class Shadow:
                     found.examples.append((address(*part.address, offset), error.partition("\n")[0]))
 
 
-def _is_here(column: Column, offset: int) -> bool:
-    return any(record.offset() == offset for record in column.records)
+def _is_here(events: RouteBatch, offset: int) -> bool:
+    return any(record.offset() == offset for record in events.records)
 
 
-def _part(known: KnownPartition, decoder: TopicDecoder, records: Iterable[Record]) -> Slice:
-    part = Slice(known.address, known.partition_id, 0, 0, 0, decoder.new_columns())
+def _part(known: KnownPartition, decoder: TopicDecoder, records: Iterable[Record]) -> PartitionBatch:
+    part = PartitionBatch(known.address, known.partition_id, 0, 0, 0, decoder.new_columns())
     for record in records:
         decoder.add(record, part.routes.values())
     return part

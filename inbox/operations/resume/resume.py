@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from inbox.errors import StartupError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
-from inbox.kafka.truncation import agreement
-from inbox.operations.operator import this_person
+from inbox.kafka.log.truncation import truncation_points
+from inbox.operations.operator import current_operator
 from inbox.operations.resume.plan import Facts, RefusedError, Request, Step, plan
 from inbox.settings import Settings
 from inbox.sink.event_id import coordinates_id
@@ -16,7 +16,7 @@ from inbox.sink.guards.log_check import LogView, is_another_topic
 from inbox.sink.guards.log_comparison import read_comparable
 from inbox.store.inbox.ledger import KnownPartition, Ledger
 from inbox.store.inbox.resumptions import Resumptions
-from inbox.store.postgres.connection import SinkConnection, connect, starting, transaction
+from inbox.store.postgres.connection import Connection, connect, startup_errors, transaction
 from inbox.store.schema.compatibility import require_current
 
 
@@ -44,23 +44,23 @@ def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: 
         TryAgainError: the database or the brokers do not answer.
     """
     connection = connect(settings.database, application_name="inbox resume")
-    with closing(connection), starting("resuming"):
+    with closing(connection), startup_errors("resuming"):
         require_current(connection, settings.database.schema, settings.outbox)
-        office = _Office(connection, settings, request)
+        session = _ResumeSession(connection, settings, request)
         if not execute:
-            return Resumption(steps=plan(request, office.facts()), executed=False)
+            return Resumption(steps=plan(request, session.facts()), executed=False)
         with transaction(connection):
-            office.resumptions.lock(connection, request.topic)
-            found = Resumption(steps=plan(request, office.facts()), executed=True)
+            session.resumptions.lock(connection, request.topic)
+            found = Resumption(steps=plan(request, session.facts()), executed=True)
             if found.costs and not accept_loss:
                 return Resumption(steps=found.steps, executed=False)
-            return office.carry_out(found, by or this_person(connection))
+            return session.carry_out(found, by or current_operator(connection))
 
 
-class _Office:
+class _ResumeSession:
     """The accessors with which one resume looks at the sink and changes it."""
 
-    def __init__(self, connection: SinkConnection, settings: Settings, request: Request) -> None:
+    def __init__(self, connection: Connection, settings: Settings, request: Request) -> None:
         self._connection = connection
         self._settings = settings
         self._topic = request.topic
@@ -78,7 +78,7 @@ class _Office:
         return Facts(
             known=known,
             log=log,
-            agrees_until=agreement(self._settings.kafka, _validated_places(known, log)),
+            agrees_until=truncation_points(self._settings.kafka, _validated_places(known, log)),
             open_letters=self.resumptions.open_letters(self._connection, [each.partition_id for each in known]),
         )
 
@@ -87,7 +87,7 @@ class _Office:
 
     def carry_out(self, found: Resumption, by: str) -> Resumption:
         for step in found.steps:
-            self.resumptions.go_on(self._connection, step.successor, requested_by=by)
+            self.resumptions.continue_at(self._connection, step.successor, requested_by=by)
             self._forget_coordinates(step)
         cluster_id = found.steps[0].successor.cluster_id
         elsewhere = self.resumptions.bind_cluster(self._connection, cluster_id)

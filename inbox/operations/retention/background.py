@@ -11,7 +11,7 @@ from inbox.settings import RetentionLimits
 from inbox.store.locks.prune import AnotherPrunesError, pruning_alone
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.outbox.retention import outbox_retention
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.postgres.session_settings import UNHURRIED
 from inbox.telemetry import log
 
@@ -29,7 +29,7 @@ def pruning(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOp
     """
     shortest = min(limits.claims, limits.outbox or limits.claims)
 
-    def round_(connection: SinkConnection, over: threading.Event) -> None:
+    def round_(connection: Connection, over: threading.Event) -> None:
         ours = outbox if outbox is not None and outbox.existing is None else None
         if ours is not None and not outbox_retention(connection, database.schema, ours).may_forget(connection):
             ours = None  # its relay may prune it, and does
@@ -41,7 +41,7 @@ def pruning(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOp
 
 @contextmanager
 def in_the_background(
-    database: DatabaseOptions, retention: timedelta, round_: Callable[[SinkConnection, threading.Event], None]
+    database: DatabaseOptions, retention: timedelta, round_: Callable[[Connection, threading.Event], None]
 ) -> Iterator[None]:
     """Run `round_` on a thread at intervals while the context is entered.
 
@@ -77,7 +77,7 @@ def pruning_outbox(
     if older_than is None:
         return nullcontext()
 
-    def round_(connection: SinkConnection, over: threading.Event) -> None:
+    def round_(connection: Connection, over: threading.Event) -> None:
         retention = outbox_retention(connection, database.schema, outbox)
         own_table = "outbox_relay" if outbox.existing is None else "relay_leases"
         with pruning_alone(connection, database.schema, own_table):

@@ -18,11 +18,11 @@ from inbox.operations.retention_periods import SHARES, in_effect, letters_retent
 from inbox.settings import RetentionLimits
 from inbox.store.inbox.claim_filters import GenerationFilters
 from inbox.store.inbox.generations import Generation, Generations, Horizon
-from inbox.store.inbox.retention import Old, Retention
+from inbox.store.inbox.retention import ExpiredRows, Retention
 from inbox.store.locks.prune import pruning_alone
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.outbox.retention import outbox_retention
-from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting
+from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors
 from inbox.store.postgres.session_settings import UNHURRIED
 from inbox.store.schema.compatibility import require_current
 from inbox.store.schema.names import GENERATION_SLOTS
@@ -53,9 +53,9 @@ class PrunePlan:
 
     claims: int
     claims_until: datetime | None
-    progress: Old
-    dead_letters: Old
-    outbox: Old
+    progress: ExpiredRows
+    dead_letters: ExpiredRows
+    outbox: ExpiredRows
     horizon_before: datetime | None
     horizon_after: datetime | None
     reaches: Sequence[Reach]
@@ -84,7 +84,7 @@ def plan_prune(database: DatabaseOptions, limits: RetentionLimits, outbox: Outbo
         StartupError: there is no schema, or it is of another version.
         TryAgainError: the database does not answer.
     """
-    with _opened(database, outbox) as connection, starting("reading what is old"), snapshot(connection):
+    with _opened(database, outbox) as connection, startup_errors("reading what is old"), snapshot(connection):
         return _plan(connection, database.schema, limits, outbox)
 
 
@@ -95,7 +95,7 @@ def prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOpti
         AnotherPrunesError: nothing was done, because another process prunes now.
         TryAgainError: as `plan_prune`; what was removed so far stays removed.
     """
-    with _opened(database, outbox) as connection, starting("pruning"):
+    with _opened(database, outbox) as connection, startup_errors("pruning"):
         return Pruner(connection, database.schema, limits, outbox=outbox).round()
 
 
@@ -104,7 +104,7 @@ class Pruner:
 
     def __init__(
         self,
-        connection: SinkConnection,
+        connection: Connection,
         schema: str,
         limits: RetentionLimits,
         *,
@@ -180,7 +180,7 @@ class Pruner:
             if each.closed_at is not None and each.filter_bits is None:
                 self._filters.build(self._connection, each.number)
 
-    def _all_of(self, forget: Callable[[SinkConnection, timedelta], int], older_than: timedelta) -> int:
+    def _all_of(self, forget: Callable[[Connection, timedelta], int], older_than: timedelta) -> int:
         return forget_all(self._connection, forget, older_than, self._over)
 
     def _patiently(self, action: Callable[[], None]) -> bool:
@@ -215,8 +215,8 @@ def may_switch(generations: Sequence[Generation], retention: timedelta) -> bool:
 
 
 def forget_all(
-    connection: SinkConnection,
-    forget: Callable[[SinkConnection, timedelta], int],
+    connection: Connection,
+    forget: Callable[[Connection, timedelta], int],
     older_than: timedelta,
     over: threading.Event,
 ) -> int:
@@ -228,14 +228,14 @@ def forget_all(
 
 
 @contextmanager
-def _opened(database: DatabaseOptions, outbox: OutboxOptions | None) -> Iterator[SinkConnection]:
+def _opened(database: DatabaseOptions, outbox: OutboxOptions | None) -> Iterator[Connection]:
     with closing(connect(database, application_name=_NAME, settings=UNHURRIED)) as connection:
-        with starting("reading the schema"):
+        with startup_errors("reading the schema"):
             require_current(connection, database.schema, outbox)
         yield connection
 
 
-def _plan(connection: SinkConnection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None) -> PrunePlan:
+def _plan(connection: Connection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None) -> PrunePlan:
     generations, retention = Generations(schema), Retention(schema)
     limits = in_effect(limits, retention.kept(connection))
     gone = expired(generations.read(connection), limits.claims)
@@ -258,14 +258,14 @@ def _plan(connection: SinkConnection, schema: str, limits: RetentionLimits, outb
 
 
 def _old_in_outbox(
-    connection: SinkConnection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None
-) -> Old:
+    connection: Connection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None
+) -> ExpiredRows:
     if outbox is None or limits.outbox is None or not _may_prune_outbox(connection, schema, outbox):
-        return Old(0, None)
+        return ExpiredRows(0, None)
     return outbox_retention(connection, schema, outbox).old(connection, limits.outbox)
 
 
-def _may_prune_outbox(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> bool:
+def _may_prune_outbox(connection: Connection, schema: str, outbox: OutboxOptions) -> bool:
     """Return whether this role may prune the outbox. If the relay has its own role, the sink's may not."""
     return outbox_retention(connection, schema, outbox).may_forget(connection)
 

@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 from inbox.errors import InboxError
 from inbox.events import Settlement, TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
-from inbox.kafka.log_reader import LogReader
-from inbox.operations.status.outbox import OutboxNow, outbox_now
+from inbox.kafka.log.reader import LogReader
+from inbox.operations.status.outbox import OutboxStatus, outbox_status
 from inbox.settings import Settings
 from inbox.sink.guards.log_check import is_another_topic
 from inbox.store.inbox.dead_letters import DeadLetters, State
 from inbox.store.inbox.generations import Generations
 from inbox.store.inbox.ledger import Ledger, PartitionStatus
 from inbox.store.inbox.replays import Replay, Replays
-from inbox.store.inbox.retention import Retention, Round
-from inbox.store.postgres.connection import SinkConnection, connect, snapshot, starting
+from inbox.store.inbox.retention import PruneRound, Retention
+from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors
 from inbox.store.schema.compatibility import require_current
 
 _BROKER_SECONDS = 3.0
@@ -72,9 +72,9 @@ class Status:
     same_id_other_payload: int
     horizon: datetime | None
     last_replay: Replay | None
-    outbox: OutboxNow | None
+    outbox: OutboxStatus | None
     notices: Sequence[str]
-    last_prune: Round | None = None
+    last_prune: PruneRound | None = None
 
     @property
     def lag(self) -> int | None:
@@ -106,11 +106,11 @@ def read_status(settings: Settings) -> Status:
     """
     schema = settings.database.schema
     connection = connect(settings.database, application_name="inbox status")
-    with closing(connection), starting("reading the ledger"):
+    with closing(connection), startup_errors("reading the ledger"):
         ledger = _read(connection, schema, settings.failures.halt_above)
     current = [row for row in ledger.rows if not row.set_aside]
     logs = _look_at_logs(settings, current)
-    outbox = outbox_now(settings.database, settings.outbox) if settings.outbox is not None else None
+    outbox = outbox_status(settings.database, settings.outbox) if settings.outbox is not None else None
     totals = Settlement()
     for row in ledger.rows:
         totals.add(row.settlement)
@@ -126,24 +126,24 @@ def read_status(settings: Settings) -> Status:
         horizon=ledger.horizon,
         last_prune=ledger.last_prune,
         last_replay=ledger.last_replay,
-        outbox=outbox if isinstance(outbox, OutboxNow) else None,
+        outbox=outbox if isinstance(outbox, OutboxStatus) else None,
         notices=[*logs.notices, *([outbox] if isinstance(outbox, str) else [])],
     )
 
 
 @dataclass(frozen=True)
-class _LedgerNow:
+class _LedgerFacts:
     rows: Sequence[PartitionStatus]
     rates: Mapping[TopicPartition, float]
     letters: Mapping[State, int]
     last_replay: Replay | None
     horizon: datetime | None
     paused: Collection[int]
-    last_prune: Round | None
+    last_prune: PruneRound | None
 
 
 @dataclass(frozen=True)
-class _LogsNow:
+class _LogFacts:
     """The answers that the brokers gave in time.
 
     `times` are the timestamps of the records that are settled next. `open_since` are those of the
@@ -157,7 +157,7 @@ class _LogsNow:
     open_since: Mapping[TopicPartition, datetime] = field(default_factory=dict)
 
 
-def _row(row: PartitionStatus, ledger: _LedgerNow, logs: _LogsNow) -> PartitionRow:
+def _row(row: PartitionStatus, ledger: _LedgerFacts, logs: _LogFacts) -> PartitionRow:
     return PartitionRow(
         ledger=row,
         end_offset=logs.ends.get(row.address),
@@ -169,12 +169,12 @@ def _row(row: PartitionStatus, ledger: _LedgerNow, logs: _LogsNow) -> PartitionR
     )
 
 
-def _read(connection: SinkConnection, schema: str, halt_above: int) -> _LedgerNow:
+def _read(connection: Connection, schema: str, halt_above: int) -> _LedgerFacts:
     require_current(connection, schema)
     ledger, dead_letters = Ledger(schema), DeadLetters(schema)
     with snapshot(connection):
         rows = ledger.status(connection)
-        return _LedgerNow(
+        return _LedgerFacts(
             rows,
             ledger.rates(connection, _RATE_WITHIN),
             dead_letters.count_by_state(connection),
@@ -185,9 +185,9 @@ def _read(connection: SinkConnection, schema: str, halt_above: int) -> _LedgerNo
         )
 
 
-def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _LogsNow:
+def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _LogFacts:
     if not ledger:
-        return _LogsNow({}, {})
+        return _LogFacts({}, {})
     next_offsets = {row.address: row.next_offset for row in ledger}
     try:
         cluster = Cluster(settings.kafka, timeout_seconds=_BROKER_SECONDS)
@@ -199,11 +199,11 @@ def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _Log
         watermarks = cluster.high_watermarks(here_too)
         ends = cluster.stable_ends(here_too)
     except InboxError as error:
-        return _LogsNow({}, {}, [f"no end offsets and no lag: {error}"])
+        return _LogFacts({}, {}, [f"no end offsets and no lag: {error}"])
     absent = [str(partition) for partition in next_offsets if partition not in known]
     behind = {at: next_offsets[at] for at, end in ends.items() if next_offsets[at] < end}
     notices = [f"the cluster has no {', '.join(absent)} any more"] if absent else []
-    notices += _made_anew(ledger, here)
+    notices += _was_recreated(ledger, here)
     # The ledger was read first, so that a running sink is never ahead of the ends.
     notices += [
         f"{at}: the ledger expects offset {next_offsets[at]} next, but the log ends at {end}; run `inbox check`"
@@ -212,10 +212,10 @@ def _look_at_logs(settings: Settings, ledger: Sequence[PartitionStatus]) -> _Log
     ]
     held_back = {at: end for at, end in ends.items() if end < watermarks[at]}
     open_since = _first_times(settings, held_back, uncommitted=True)
-    return _LogsNow(ends, _first_times(settings, behind), notices, watermarks, open_since)
+    return _LogFacts(ends, _first_times(settings, behind), notices, watermarks, open_since)
 
 
-def _made_anew(ledger: Sequence[PartitionStatus], here: Mapping[str, TopicView]) -> list[str]:
+def _was_recreated(ledger: Sequence[PartitionStatus], here: Mapping[str, TopicView]) -> list[str]:
     """Return a notice for each recreated topic.
 
     The figures of such a topic mean nothing: its offsets belong to other events.
@@ -230,9 +230,9 @@ def _made_anew(ledger: Sequence[PartitionStatus], here: Mapping[str, TopicView])
 
 
 def _first_times(
-    settings: Settings, places: Mapping[TopicPartition, int], *, uncommitted: bool = False
+    settings: Settings, positions: Mapping[TopicPartition, int], *, uncommitted: bool = False
 ) -> Mapping[TopicPartition, datetime]:
-    if not places:
+    if not positions:
         return {}
     with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, uncommitted=uncommitted)) as reader:
-        return reader.first_times(places, seconds=_BROKER_SECONDS)
+        return reader.first_times(positions, seconds=_BROKER_SECONDS)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class EventAddress(NamedTuple):
     """The address of one event of one route."""
 
     route_id: int
@@ -26,7 +26,7 @@ _TOGETHER = 2
 class _Lone:
     """An event that was tried alone when the connection was lost."""
 
-    place: Place
+    address: EventAddress
     counted: int = 0
     controlled: str | None = None
     """The start time of the server, as the control before the current try saw it."""
@@ -38,30 +38,30 @@ class Losses:
     """The losses that one worker saw. They outlive the connections."""
 
     def __init__(self) -> None:
-        self._batch: tuple[Place, ...] = ()
+        self._batch: tuple[EventAddress, ...] = ()
         self._with_batch = 0
         self._lone: _Lone | None = None
 
-    def together(self, places: tuple[Place, ...]) -> bool:
+    def together(self, addresses: tuple[EventAddress, ...]) -> bool:
         """Record that the connection was lost with a batch of events that begins at these places.
 
         Returns:
             Whether one of the events may be at fault, so that each must be tried alone.
         """
-        self._with_batch = self._with_batch + 1 if places == self._batch else 1
-        self._batch = places
+        self._with_batch = self._with_batch + 1 if addresses == self._batch else 1
+        self._batch = addresses
         return self._with_batch >= _TOGETHER
 
-    def alone(self, place: Place) -> None:
+    def alone(self, address: EventAddress) -> None:
         """Record that the connection was lost with an event that was tried alone."""
-        if self._lone is None or self._lone.place != place:
-            self._lone = _Lone(place)
+        if self._lone is None or self._lone.address != address:
+            self._lone = _Lone(address)
         self._lone.lost = True
 
-    def lone_at(self, partition_id: int, offset: int) -> Place | None:
+    def lone_at(self, partition_id: int, offset: int) -> EventAddress | None:
         """Return the event at this offset if the connection was lost when it was tried alone: a control is due."""
         lone = self._lone
-        return lone.place if lone is not None and lone.place[1:] == (partition_id, offset) else None
+        return lone.address if lone is not None and lone.address[1:] == (partition_id, offset) else None
 
     def control_passed(self, server_start: str) -> int:
         """Record that a control passed; return how many losses count against the event.

@@ -12,21 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from inbox.errors import EventError, SmallerBatchError, TryAgainError
-from inbox.sink.batch import Batch, Column
-from inbox.sink.guards.connection_losses import Losses, Place
-from inbox.sink.guards.note_window import Reach
-from inbox.store.inbox.handler_calls import Deaths, Handling
-from inbox.store.postgres.connection import SinkConnection
+from inbox.sink.batch import Batch, RouteBatch
+from inbox.sink.guards.connection_losses import EventAddress, Losses
+from inbox.sink.guards.note_window import NoteWindow
+from inbox.store.inbox.handler_calls import Deaths, HandlerCallNotes
+from inbox.store.postgres.connection import Connection
 
 _NOBODY = range(0)
 
 
-def _lone_place(route_id: int, batch: Batch) -> Place:
-    part = next(each for each in batch.slices.values() if each.records)
-    return Place(route_id, part.partition_id, part.first_offset)
+def _lone_event(route_id: int, batch: Batch) -> EventAddress:
+    part = next(each for each in batch.partitions.values() if each.records)
+    return EventAddress(route_id, part.partition_id, part.first_offset)
 
 
-class Suspects:
+class CrashPoisonTracker:
     """The crash poison that one worker knows. It outlives a lost connection.
 
     Args:
@@ -38,8 +38,8 @@ class Suspects:
 
     def __init__(
         self,
-        handling: Handling,
-        connect: Callable[[], SinkConnection],
+        handling: HandlerCallNotes,
+        connect: Callable[[], Connection],
         *,
         young_events: int,
         attempts: int,
@@ -51,16 +51,16 @@ class Suspects:
         self._attempts = attempts
         self._clock = clock
         # If one death is enough, the note must name the single event.
-        self._reach = Reach(exact=attempts == 1)
-        self._notes: SinkConnection | None = None
+        self._window = NoteWindow(exact=attempts == 1)
+        self._notes: Connection | None = None
         self._young: dict[int, int] = {}
         self._noted: set[int] = set()
         self._suspected: dict[tuple[int, int], range] = {}
-        self._alone: Counter[Place] = Counter()
-        self._given_up: dict[Place, tuple[EventError, int]] = {}
+        self._alone: Counter[EventAddress] = Counter()
+        self._given_up: dict[EventAddress, tuple[EventError, int]] = {}
         self.losses = Losses()
 
-    def acquired(self, connection: SinkConnection, partition_ids: Sequence[int]) -> None:
+    def acquired(self, connection: Connection, partition_ids: Sequence[int]) -> None:
         """Count the notes that previous owners left when their process ended."""
         for found in self._handling.count_deaths(connection, partition_ids):
             self._count(found)
@@ -73,14 +73,14 @@ class Suspects:
             return
         if found.deaths >= self._attempts:
             error = EventError(f"the process ended {found.deaths} times while its handler processed this event")
-            self._given_up[Place(found.route_id, found.partition_id, found.offsets.start)] = error, found.deaths
+            self._given_up[EventAddress(found.route_id, found.partition_id, found.offsets.start)] = error, found.deaths
 
     def failed_alone(self, route_id: int, batch: Batch, error: SmallerBatchError) -> None:
         """Record that a batch of a single record took too long on this route."""
-        place = _lone_place(route_id, batch)
-        self._alone[place] += 1
-        if self._alone[place] >= self._attempts:
-            self._given_up[place] = EventError(f"it failed alone, again and again: {error}"), self._alone[place]
+        event = _lone_event(route_id, batch)
+        self._alone[event] += 1
+        if self._alone[event] >= self._attempts:
+            self._given_up[event] = EventError(f"it failed alone, again and again: {error}"), self._alone[event]
 
     def lost(self, route_id: int, batch: Batch, error: TryAgainError) -> None:
         """Record that the connection was lost while events of this route were tried.
@@ -89,10 +89,10 @@ class Suspects:
             SmallerBatchError: the connection was lost with the same events before.
         """
         if batch.records == 1:
-            self.losses.alone(_lone_place(route_id, batch))
+            self.losses.alone(_lone_event(route_id, batch))
             return
-        parts = [each for each in batch.slices.values() if each.records]
-        if self.losses.together(tuple(Place(route_id, each.partition_id, each.first_offset) for each in parts)):
+        parts = [each for each in batch.partitions.values() if each.records]
+        if self.losses.together(tuple(EventAddress(route_id, each.partition_id, each.first_offset) for each in parts)):
             again = SmallerBatchError(
                 f"{error}; so it was when the same events were tried before, so each is tried alone now",
                 away=error.away,
@@ -101,9 +101,9 @@ class Suspects:
             again.one_by_one = True
             raise again from error
 
-    def lost_with(self, batch: Batch) -> Place | None:
+    def lost_with(self, batch: Batch) -> EventAddress | None:
         """Return the event of a batch of a single record, if the connection was lost when it was tried before."""
-        return self.losses.lone_at(*_lone_place(0, batch)[1:]) if batch.records == 1 else None
+        return self.losses.lone_at(*_lone_event(0, batch)[1:]) if batch.records == 1 else None
 
     def lost_too_often(self, server_start: str) -> bool:
         """Record that a control passed; return whether the event lost the connection as often as allowed."""
@@ -115,22 +115,22 @@ class Suspects:
             f"the connection to the database was lost {self._attempts} times in a row while this event was tried "
             "alone, and not in between; see the server's log"
         )
-        self._given_up[_lone_place(route_id, batch)] = error, self._attempts
+        self._given_up[_lone_event(route_id, batch)] = error, self._attempts
 
-    def mark(self, route_id: int, column: Column) -> None:
-        """Refuse the events of the column that ended a process, lost the connection or were slow too often."""
+    def mark(self, route_id: int, events: RouteBatch) -> None:
+        """Refuse the events of the route's batch that ended a process, lost the connection or were slow too often."""
         if not self._given_up:
             return
-        for at, (partition_id, record) in enumerate(zip(column.partition_ids, column.records, strict=True)):
-            given_up = self._given_up.get(Place(route_id, partition_id, record.offset()))
+        for at, (partition_id, record) in enumerate(zip(events.partition_ids, events.records, strict=True)):
+            given_up = self._given_up.get(EventAddress(route_id, partition_id, record.offset()))
             if given_up is not None:
-                column.refused[at], column.tries[at] = given_up
+                events.refused[at], events.tries[at] = given_up
 
     def suspected(self, route_id: int, partition_ids: Iterable[int]) -> bool:
         """Return whether a process ended in a call with events of these partitions, and the event is not known yet."""
         return bool(self._suspected) and any((route_id, each) in self._suspected for each in partition_ids)
 
-    def in_hand(self, route_id: int, partition_id: int, offset: int) -> None:
+    def start_call(self, route_id: int, partition_id: int, offset: int) -> None:
         """Note, while the partition is young, that the handler is about to receive this event.
 
         Raises:
@@ -139,11 +139,11 @@ class Suspects:
         if partition_id not in self._young:
             return
         began = self._clock()
-        if not self._reach.covers(route_id, partition_id, offset, began):
+        if not self._window.covers(route_id, partition_id, offset, began):
             suspected = self._suspected.get((route_id, partition_id), _NOBODY)
-            self._note(route_id, partition_id, range(offset, self._reach.until(offset, began, suspected)))
+            self._note(route_id, partition_id, range(offset, self._window.until(offset, began, suspected)))
 
-    def all_in_hand(self, route_id: int, partition_id: int, offsets: range) -> None:
+    def start_call_with_all(self, route_id: int, partition_id: int, offsets: range) -> None:
         """Note, while the partition is young, that the handler is about to receive all events of these offsets.
 
         Raises:
@@ -157,27 +157,27 @@ class Suspects:
             self._notes = self._connect()
             self._handling.prepare(self._notes)
         began = self._clock()
-        self._handling.in_hand(self._notes, route_id, partition_id, offsets)
+        self._handling.start_call(self._notes, route_id, partition_id, offsets)
         self._noted.add(partition_id)
-        self._reach.noted((route_id, partition_id), offsets, began, self._clock())
+        self._window.noted((route_id, partition_id), offsets, began, self._clock())
 
-    def put_down(self) -> None:
+    def finish_call(self) -> None:
         """Note that the handler returned, so that the notes name no event any more."""
         if self._notes is not None and self._noted:
-            self._reach.put_down()
-            self._handling.put_down(self._notes)
+            self._window.finish_call()
+            self._handling.finish_call(self._notes)
 
-    def forget_settled(self, connection: SinkConnection, batch: Batch) -> None:
+    def forget_settled(self, connection: Connection, batch: Batch) -> None:
         """Delete the notes of settled events. It runs in the batch's transaction, before the fence."""
         if self._noted:
-            self._handling.forget(connection, {each.partition_id: each.after for each in batch.slices.values()})
+            self._handling.forget(connection, {each.partition_id: each.after for each in batch.partitions.values()})
 
     def settled(self, batch: Batch) -> None:
         """Record that the batch was committed, which counts towards the end of its partitions' young time."""
         self.losses.settled()
         if not self._young:
             return
-        for each in batch.slices.values():
+        for each in batch.partitions.values():
             left = self._young.pop(each.partition_id, 0) - each.records
             if left > 0:
                 self._young[each.partition_id] = left

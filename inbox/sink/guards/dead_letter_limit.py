@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, State
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 _LOOK_SECONDS = 5.0
 
@@ -24,18 +24,18 @@ class LetterLimit:
         self._over: frozenset[int] | None = None
         self._looked_at = 0.0
 
-    def above(self, connection: SinkConnection, partition_ids: Sequence[int]) -> frozenset[int]:
+    def above(self, connection: Connection, partition_ids: Sequence[int]) -> frozenset[int]:
         """Count now, and return the partitions among these that are above the limit."""
         found = self._dead_letters.parked_above(connection, partition_ids, self._limit)
         self._over = ((self._over or frozenset()) - set(partition_ids)) | found
         return found
 
-    def above_after(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> frozenset[int]:
+    def above_after(self, connection: Connection, letters: Sequence[DeadLetter]) -> frozenset[int]:
         """Count like `above`, in the transaction that parked these dead letters. A rollback needs no other call."""
         parked = sorted({letter.partition_id for letter in letters if letter.state is State.PARKED})
         return self._dead_letters.parked_above(connection, parked, self._limit) if parked else frozenset()
 
-    def still_above(self, connection: SinkConnection, partition_ids: Collection[int]) -> frozenset[int]:
+    def still_above(self, connection: Connection, partition_ids: Collection[int]) -> frozenset[int]:
         """Return the same as `above` to a caller that asks every second.
 
         Partitions below the limit are not counted again, and the others every 5 seconds.

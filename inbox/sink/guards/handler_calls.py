@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-from inbox.sink.guards.crash_poison import Suspects
+from inbox.sink.guards.crash_poison import CrashPoisonTracker
 from inbox.sink.guards.time_limit import TimeLimit
 
 
@@ -39,27 +39,27 @@ class Calls(Protocol):
 class WatchedCalls:
     """The handler calls of a running sink: noted and limited in time."""
 
-    def __init__(self, route_id: int, limit: TimeLimit, suspects: Suspects) -> None:
+    def __init__(self, route_id: int, limit: TimeLimit, crash_poison: CrashPoisonTracker) -> None:
         self._route_id = route_id
         self._limit = limit
-        self._suspects = suspects
+        self._crash_poison = crash_poison
 
     def one_by_one(self, partition_ids: Iterable[int]) -> bool:
-        return self._suspects.suspected(self._route_id, partition_ids)
+        return self._crash_poison.suspected(self._route_id, partition_ids)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
         try:
             yield
         finally:
-            self._suspects.put_down()
+            self._crash_poison.finish_call()
 
     def call(self, partition_id: int, offset: int) -> AbstractContextManager[None]:
-        self._suspects.in_hand(self._route_id, partition_id, offset)
+        self._crash_poison.start_call(self._route_id, partition_id, offset)
         return self._limit
 
     def call_with_all(self, partition_id: int, offsets: range) -> AbstractContextManager[None]:
-        self._suspects.all_in_hand(self._route_id, partition_id, offsets)
+        self._crash_poison.start_call_with_all(self._route_id, partition_id, offsets)
         return self._limit
 
 

@@ -31,7 +31,7 @@ class LogView:
         return replace(self, ends={at: max(end, settled.get(at, end)) for at, end in self.ends.items()})
 
 
-def misfits(known: Sequence[KnownPartition], log: LogView) -> list[str]:
+def mismatches(known: Sequence[KnownPartition], log: LogView) -> list[str]:
     """Return why continuing with these partitions of one topic could lose or repeat events."""
     if not known:
         return []
@@ -40,18 +40,19 @@ def misfits(known: Sequence[KnownPartition], log: LogView) -> list[str]:
         return [
             f"the ledger has {_figures(moved, log)} of Kafka cluster {moved[0].cluster_id}, but the brokers are of "
             f"cluster {log.cluster_id}; correct [kafka] bootstrap.servers, or, if the cluster was replaced, decide "
-            f"with {resume(topic, '--new-topic')}"
+            f"with {resume_command(topic, '--new-topic')}"
         ]
     if again := [each for each in known if is_another_topic(each.topic_id, log.topic_id)]:
         return [
             f"topic {topic} was deleted and created again: the ledger has {_figures(again, log)} of topic id "
-            f"{again[0].topic_id}, the cluster has topic id {log.topic_id}; decide with {resume(topic, '--new-topic')}"
+            f"{again[0].topic_id}, the cluster has topic id {log.topic_id}; decide "
+            f"with {resume_command(topic, '--new-topic')}"
         ]
     absent = [each for each in known if each.address not in log.ends]
     if gone := [each for each in absent if each.topic_id is None or each.topic_id != log.topic_id]:
         return [
             f"the ledger has {_figures(gone, log)}, which the cluster no longer has: the topic was recreated; "
-            f"decide with {resume(topic, '--new-topic')}"
+            f"decide with {resume_command(topic, '--new-topic')}"
         ]
     # A topic never loses a partition. If this topic lacks one, the broker does not know it yet.
     here = [each for each in known if each.address in log.ends]
@@ -70,11 +71,11 @@ def truncated(known: KnownPartition, agrees_until: int, end: int) -> str:
     return (
         f"{address}: the log was truncated at offset {agrees_until}, below the ledger's next offset "
         f"{known.next_offset} (leader epoch {known.leader_epoch}), and ends at {end} by now; decide with "
-        f"{resume(f'{address.topic}:{address.partition}', f'--from-offset {agrees_until}')}"
+        f"{resume_command(f'{address.topic}:{address.partition}', f'--from-offset {agrees_until}')}"
     )
 
 
-def resume(where: str, whence: str) -> str:
+def resume_command(where: str, whence: str) -> str:
     """Return the command that shows, and with --execute does, what is needed to continue."""
     return f"`inbox resume --topic {where} {whence} --accept-loss`"
 
@@ -86,12 +87,12 @@ def _outside(known: KnownPartition, start: int, end: int) -> str | None:
         return (
             f"{address}: the ledger expects offset {following} next, but the log holds {seen}: {start - following} "
             "offsets were deleted before they were settled; continue behind them with "
-            f"{resume(where, '--from-earliest')}"
+            f"{resume_command(where, '--from-earliest')}"
         )
     if following > end:
         return (
             f"{address}: the ledger expects offset {following} next, but the log holds {seen}: it was truncated, or "
-            f"the topic was recreated; decide with {resume(where, f'--from-offset {start}')}"
+            f"the topic was recreated; decide with {resume_command(where, f'--from-offset {start}')}"
         )
     return None
 

@@ -12,7 +12,7 @@ any network.
 _FARTHEST = 1000
 
 
-class Reach:
+class NoteWindow:
     """The current note, and the number of offsets that the next one names. With `exact` it is always one."""
 
     def __init__(self, *, exact: bool) -> None:
@@ -48,7 +48,7 @@ class Reach:
         # A note of one event needs no renewal, however long the event takes.
         self._renew_at = now + 2 * self._lasts if len(offsets) > 1 else float("inf")
 
-    def put_down(self) -> None:
+    def finish_call(self) -> None:
         """Record that the current note names no event any more."""
         self._at = None
 

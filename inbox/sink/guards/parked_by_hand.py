@@ -7,9 +7,9 @@ owner epoch, so that the owner acquires the partition again and reads these dead
 from collections.abc import Iterable, Sequence
 
 from inbox.errors import EventError
-from inbox.sink.batch import Column
+from inbox.sink.batch import RouteBatch
 from inbox.store.inbox.dead_letters import DeadLetters
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 
 class ParkedByHandError(EventError):
@@ -24,24 +24,24 @@ class HandParked:
         self._by_partition: dict[int, dict[tuple[int, int], str]] = {}
         self._any = False
 
-    def read(self, connection: SinkConnection, partition_ids: Sequence[int]) -> None:
+    def read(self, connection: Connection, partition_ids: Sequence[int]) -> None:
         """Read the dead letters of these partitions whose offsets were never settled."""
         self._by_partition.update({partition_id: {} for partition_id in partition_ids})
         for letter in self._dead_letters.parked_ahead(connection, partition_ids, ParkedByHandError.__name__):
             self._by_partition[letter.partition_id][letter.route_id, letter.kafka_offset] = letter.error
         self._any = any(self._by_partition.values())
 
-    def know(self, connection: SinkConnection, partition_ids: Iterable[int]) -> None:
+    def know(self, connection: Connection, partition_ids: Iterable[int]) -> None:
         """Read the partitions among these that were not read on this connection."""
         if unknown := [each for each in partition_ids if each not in self._by_partition]:
             self.read(connection, unknown)
 
-    def mark(self, route_id: int, column: Column) -> None:
-        """Refuse the events of the column that were parked by hand."""
+    def mark(self, route_id: int, events: RouteBatch) -> None:
+        """Refuse the events of the route's batch that were parked by hand."""
         if not self._any:
             return
-        for at, (partition_id, record) in enumerate(zip(column.partition_ids, column.records, strict=True)):
-            if column.replays.get(partition_id) is None:
+        for at, (partition_id, record) in enumerate(zip(events.partition_ids, events.records, strict=True)):
+            if events.replays.get(partition_id) is None:
                 reason = self._by_partition.get(partition_id, {}).get((route_id, record.offset()))
                 if reason is not None:
-                    column.refused[at] = ParkedByHandError(reason)
+                    events.refused[at] = ParkedByHandError(reason)

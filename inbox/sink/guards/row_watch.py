@@ -7,7 +7,7 @@ from inbox.errors import InboxError, TryAgainError
 from inbox.events import TopicPartition, address
 from inbox.sink.guards.row_waits import RowMissingError, RowWaits
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.telemetry import log
 
 Ends = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
@@ -28,17 +28,17 @@ class RowWatch:
         self._ends = ends
         self._told_at: dict[int, float] = {}
 
-    def observe(self, connection: SinkConnection) -> None:
+    def observe(self, connection: Connection) -> None:
         """Read the ledger's progress if any partition waits."""
         if self.waits:
-            rows = self._ledger.look(connection, self._topics)
+            rows = self._ledger.read(connection, self._topics)
             self.waits.observe({row.partition_id: row.next_offset for row in rows})
 
-    def begin(self, connection: SinkConnection, missing: RowMissingError) -> None:
+    def begin(self, connection: Connection, missing: RowMissingError) -> None:
         """Begin a wait, unless the partition already waits at this event."""
         if self.waits.waits_at(missing.partition_id, missing.offset):
             return
-        rows = {row.address: row for row in self._ledger.look(connection, self._topics)}
+        rows = {row.address: row for row in self._ledger.read(connection, self._topics)}
         ends = {rows[at].partition_id: end for at, end in self._ends_of(list(rows)).items()}
         settled = {row.partition_id: row.next_offset for row in rows.values()}
         self.waits.begin(missing.partition_id, missing.offset, ends, settled)

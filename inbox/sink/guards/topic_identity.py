@@ -17,18 +17,18 @@ from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicsAnswer, TopicView
 from inbox.sink.batch import Batch
 from inbox.sink.guards.log_check import is_another_topic
-from inbox.store.inbox.ledger import Holding
+from inbox.store.inbox.ledger import LedgerRow
 
 Found = TypeVar("Found")
 
 _ANSWER_SECONDS = 5.0
-_GLANCE_SECONDS = 5.0
+_IDLE_CHECK_SECONDS = 5.0
 
 
-class Witness(Protocol):
-    """The check that fetched records belong to the topic that the ledger knows: `LogWitness`, or a no-op."""
+class TopicIdentityGuard(Protocol):
+    """The check that fetched records belong to the topic that the ledger knows: `BrokerTopicIdentity`, or a no-op."""
 
-    def ask(self, batch: Batch) -> Callable[[], None]:
+    def start_check(self, batch: Batch) -> Callable[[], None]:
         """Ask the brokers about the batch's topics.
 
         Returns:
@@ -37,7 +37,7 @@ class Witness(Protocol):
         """
         ...
 
-    def glance(self, holdings: Sequence[Holding]) -> None:
+    def check_idle(self, ledger_rows: Sequence[LedgerRow]) -> None:
         """Check the topics of an idle sink now and then, without waiting for the answer.
 
         Raises:
@@ -46,7 +46,7 @@ class Witness(Protocol):
         ...
 
 
-class LogWitness:
+class BrokerTopicIdentity:
     """The check that asks the brokers. `explain` returns, with all figures, what is wrong with topics, or None."""
 
     def __init__(
@@ -58,32 +58,32 @@ class LogWitness:
         self._cluster = cluster
         self._explain = explain
         self._clock = clock
-        self._glanced_at = clock()
+        self._checked_at = clock()
         self._asked: TopicsAnswer | None = None
 
-    def ask(self, batch: Batch) -> Callable[[], None]:
-        answer = self._cluster.ask_topics(sorted({address.topic for address in batch.slices}))
-        ids = [(part.address, part.topic_id) for part in batch.slices.values()]
+    def start_check(self, batch: Batch) -> Callable[[], None]:
+        answer = self._cluster.ask_topics(sorted({address.topic for address in batch.partitions}))
+        ids = [(part.address, part.topic_id) for part in batch.partitions.values()]
 
-        def confirm() -> None:
-            with_ids = _patiently(lambda: answer.result(_ANSWER_SECONDS))
+        def verify() -> None:
+            with_ids = _refusals_as_outages(lambda: answer.result(_ANSWER_SECONDS))
             self._compare(ids, with_ids)
-            _patiently(lambda: self._compare_ends(batch, with_ids))
+            _refusals_as_outages(lambda: self._compare_ends(batch, with_ids))
 
-        return confirm
+        return verify
 
-    def glance(self, holdings: Sequence[Holding]) -> None:
+    def check_idle(self, ledger_rows: Sequence[LedgerRow]) -> None:
         if self._asked is None:
-            if holdings and self._clock() - self._glanced_at >= _GLANCE_SECONDS:
-                self._asked = self._cluster.ask_topics(sorted({holding.address.topic for holding in holdings}))
+            if ledger_rows and self._clock() - self._checked_at >= _IDLE_CHECK_SECONDS:
+                self._asked = self._cluster.ask_topics(sorted({ledger_row.address.topic for ledger_row in ledger_rows}))
         elif self._asked.is_here():
-            answer, self._asked, self._glanced_at = self._asked, None, self._clock()
+            answer, self._asked, self._checked_at = self._asked, None, self._clock()
             try:
                 views = answer.result(0)
             except InboxError:
                 return
-            here = [holding for holding in holdings if holding.address.topic in views]
-            self._compare([(holding.address, holding.topic_id) for holding in here], views)
+            here = [ledger_row for ledger_row in ledger_rows if ledger_row.address.topic in views]
+            self._compare([(ledger_row.address, ledger_row.topic_id) for ledger_row in here], views)
 
     def _compare(self, ids: Iterable[tuple[TopicPartition, UUID | None]], views: Mapping[str, TopicView]) -> None:
         ids = list(ids)
@@ -100,7 +100,9 @@ class LogWitness:
     def _compare_ends(self, batch: Batch, views: Mapping[str, TopicView]) -> None:
         """Compare the log's end where no topic id is known: a log that ends before its taken records is another one."""
         untold = [
-            part for part in batch.slices.values() if part.topic_id is None or not views[part.address.topic].topic_id
+            part
+            for part in batch.partitions.values()
+            if part.topic_id is None or not views[part.address.topic].topic_id
         ]
         if not untold:
             return
@@ -119,7 +121,7 @@ def _differs(of_row: UUID | None, view: TopicView) -> bool:
     return is_another_topic(of_row, view.topic_id)
 
 
-def _patiently(question: Callable[[], Found]) -> Found:
+def _refusals_as_outages(question: Callable[[], Found]) -> Found:
     """Raise TryAgainError if the brokers refuse: after the start a refusal is an outage."""
     try:
         return question()

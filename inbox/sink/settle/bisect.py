@@ -1,4 +1,4 @@
-"""Choose the part of a column to try next, until every event is applied or set aside. No I/O."""
+"""Choose the part of a route's batch to try next, until every event is applied or set aside. No I/O."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from itertools import pairwise
 
 
 class Isolation:
-    """A search that isolates the events of a column that fail.
+    """A search that isolates the events of a route's batch that fail.
 
     A part that fails is split: at the failed event if it is known, otherwise into `ways` parts. One
     poison event thus costs O(log n) attempts. Once some are found, no part is larger than their
@@ -49,9 +49,9 @@ class Isolation:
         self._found.add(culprit)
         return culprit
 
-    def alone(self, places: Iterable[int]) -> None:
+    def alone(self, indexes: Iterable[int]) -> None:
         """Try each of these suspected indexes of the part by itself."""
-        self._cut([cut for place in places for cut in (place, place + 1)])
+        self._cut([cut for index in indexes for cut in (index, index + 1)])
 
     def _cut(self, cuts: Iterable[int]) -> None:
         part = self._parts.popleft()

@@ -25,7 +25,7 @@ class Probe(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Circumstances:
+class FailureCircumstances:
     """The evidence about one event that failed.
 
     Attributes:
@@ -45,7 +45,7 @@ class Circumstances:
     in_a_row: int = 1
 
 
-def blame(guess: Guess, seen: Circumstances) -> Blame:
+def blame(guess: Guess, seen: FailureCircumstances) -> Blame:
     """Return who is at fault: by the evidence, or by the guess if there is no evidence."""
     if guess is Guess.VALUE:
         return Blame.EVENT
@@ -58,7 +58,7 @@ def blame(guess: Guess, seen: Circumstances) -> Blame:
     return Blame.DATABASE if seen.probe is Probe.REFUSED and seen.repeatable else Blame.EVENT
 
 
-def _blame_for_partition(seen: Circumstances) -> Blame:
+def _blame_for_partition(seen: FailureCircumstances) -> Blame:
     """Decide for an event without a partition; events that applied before are no evidence here.
 
     An event of last month finds its partition while this month's partition is missing.

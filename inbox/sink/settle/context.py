@@ -7,11 +7,11 @@ from inbox.failure_policy import FailureLimits
 from inbox.sink.guards.row_waits import RowWaits
 from inbox.sink.settle.effects import Effect
 from inbox.sink.settle.evidence import Evidence
-from inbox.sink.settle.optimism import Foresight
-from inbox.store.inbox.claims import Processed
+from inbox.sink.settle.optimism import Optimism
+from inbox.store.inbox.claims import ClaimStore
 from inbox.store.inbox.dead_letters import DeadLetter
 from inbox.store.postgres.batch_transaction import BatchTransaction
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.handler_session import HandlerSession
 
 
@@ -26,36 +26,36 @@ class BoundRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class RouteForesight:
+class RouteOptimism:
     """The guesses about a route's next events: `claims` will be new, `effects` will succeed.
 
     For a table route also: the rows will be new (`rows`), and each occurs once in a part
     (`distinct`).
     """
 
-    claims: Foresight = field(default_factory=Foresight)
-    effects: Foresight = field(default_factory=Foresight)
-    rows: Foresight = field(default_factory=Foresight)
-    distinct: Foresight = field(default_factory=Foresight)
+    claims: Optimism = field(default_factory=Optimism)
+    effects: Optimism = field(default_factory=Optimism)
+    rows: Optimism = field(default_factory=Optimism)
+    distinct: Optimism = field(default_factory=Optimism)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts:
+class SettleContext:
     """The tools of an attempt.
 
     A `trial` is rolled back, so that it parks nothing for good. `row_waits` decides whether an
     event waits for a missing row; if it is None, no event waits.
     """
 
-    connection: SinkConnection
+    connection: Connection
     session: HandlerSession
     transaction: BatchTransaction
-    processed: Processed
+    claim_store: ClaimStore
     limits: FailureLimits
     trial: bool = False
     row_waits: RowWaits | None = None
     evidence: Evidence = field(default_factory=lambda: Evidence(judges=False))
-    foresight: defaultdict[int, RouteForesight] = field(default_factory=lambda: defaultdict(RouteForesight))
+    optimism: defaultdict[int, RouteOptimism] = field(default_factory=lambda: defaultdict(RouteOptimism))
     """The guesses by route id."""
 
 

@@ -5,46 +5,46 @@ from collections.abc import Mapping, Sequence
 from inbox.errors import EventError, OrderHaltError
 from inbox.events import address_of
 from inbox.failure_policy import Order
-from inbox.sink.batch import NO_ID, Column
+from inbox.sink.batch import NO_ID, RouteBatch
 from inbox.sink.guards.parked_by_hand import ParkedByHandError
-from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.parked_keys import HeldKeys
 from inbox.store.inbox.dead_letters import DeadLetter, State, held_key
 from inbox.store.inbox.error_texts import shown
 from inbox.telemetry import log
 
 
-class Aside:
+class DeadLettering:
     """The knowledge about events before they are tried. `refused` has the errors of refused events by index."""
 
-    def __init__(self, attempts: Attempts, route: BoundRoute, column: Column, held: HeldKeys) -> None:
-        self._do = attempts
+    def __init__(self, attempts: SettleContext, route: BoundRoute, events: RouteBatch, held: HeldKeys) -> None:
+        self._context = attempts
         self._route = route
-        self._column = column
-        self.refused: dict[int, BaseException] = dict(column.refused)
+        self._events = events
+        self.refused: dict[int, BaseException] = dict(events.refused)
         self._held = held
         self._newly_held: dict[int, dict[bytes, int]] = {}
 
-    def any_of(self, places: Sequence[int]) -> bool:
+    def any_of(self, indexes: Sequence[int]) -> bool:
         """Return whether one of these is set aside.
 
         It must be fast, because every event passes here while any key is parked.
         """
-        if self.refused and any(place in self.refused for place in places):
+        if self.refused and any(index in self.refused for index in indexes):
             return True
         if not self._held and not self._newly_held:
             return False
         records, partition_ids, held, newly_held = (
-            self._column.records,
-            self._column.partition_ids,
+            self._events.records,
+            self._events.partition_ids,
             self._held,
             self._newly_held,
         )
-        for place in places:
-            partition_id = partition_ids[place]
+        for index in indexes:
+            partition_id = partition_ids[index]
             if partition_id not in held and partition_id not in newly_held:
                 continue
-            if (key := records[place].key()) is not None and self._held_since(partition_id, held_key(key)) is not None:
+            if (key := records[index].key()) is not None and self._held_since(partition_id, held_key(key)) is not None:
                 return True
         return False
 
@@ -54,16 +54,16 @@ class Aside:
                 return since
         return None
 
-    def letter(self, place: int, held: Mapping[tuple[int, bytes], int], *, tries: int) -> DeadLetter | None:
+    def letter(self, index: int, held: Mapping[tuple[int, bytes], int], *, tries: int) -> DeadLetter | None:
         """Return the dead letter of an event that is set aside, or None.
 
         Events of a key wait behind the index in `held`.
         """
-        column, record = self._column, self._column.records[place]
-        partition_id = column.partition_ids[place]
-        error: BaseException | None = self.refused.get(place)
+        events, record = self._events, self._events.records[index]
+        partition_id = events.partition_ids[index]
+        error: BaseException | None = self.refused.get(index)
         state = State.PARKED
-        if error is None and self._waits(place, held):
+        if error is None and self._waits(index, held):
             error, state = EventError("an earlier event of the same key is parked"), State.WAITING
         if error is None:
             return None
@@ -71,22 +71,22 @@ class Aside:
             route_id=self._route.route_id,
             partition_id=partition_id,
             record=record,
-            event_id=None if column.ids[place] == NO_ID else column.ids[place],
-            type=column.types[place],
+            event_id=None if events.ids[index] == NO_ID else events.ids[index],
+            type=events.types[index],
             error=error,
             attempts=tries,
             state=state,
-            replay_id=replay.replay_id if (replay := column.replays.get(partition_id)) is not None else None,
+            replay_id=replay.replay_id if (replay := events.replays.get(partition_id)) is not None else None,
         )
 
-    def _waits(self, place: int, held: Mapping[tuple[int, bytes], int]) -> bool:
-        partition_id, record = self._column.partition_ids[place], self._column.records[place]
+    def _waits(self, index: int, held: Mapping[tuple[int, bytes], int]) -> bool:
+        partition_id, record = self._events.partition_ids[index], self._events.records[index]
         if (raw := record.key()) is None:
             return False
         key = held_key(raw)
         # A replayed event from before the parked one is tried, and found to be a duplicate.
         since = self._held_since(partition_id, key)
-        return (since is not None and record.offset() >= since) or held.get((partition_id, key), place) < place
+        return (since is not None and record.offset() >= since) or held.get((partition_id, key), index) < index
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         """Let the later events of these dead letters' keys wait from now on.
@@ -102,14 +102,14 @@ class Aside:
 
     def key_held_by(self, letter: DeadLetter) -> bytes | None:
         """Return the key whose later events wait behind the dead letter, as `held_key` returns it, or None."""
-        key = letter.record.key() if self._do.limits.order is Order.KEY else None
+        key = letter.record.key() if self._context.limits.order is Order.KEY else None
         return None if key is None else held_key(key)
 
     def _report(self, letter: DeadLetter) -> None:
-        if self._do.trial:
+        if self._context.trial:
             return
         where, reason = address_of(letter.record), shown(letter.error).partition("\n")[0]
-        if self._do.limits.order is Order.HALT and not isinstance(letter.error, ParkedByHandError):
+        if self._context.limits.order is Order.HALT and not isinstance(letter.error, ParkedByHandError):
             raise OrderHaltError(
                 f'route "{self._route.name}" cannot apply {where}: {reason}; [failures] order = "halt" stops here: '
                 'fix the cause, or set order = "key"',

@@ -1,4 +1,4 @@
-"""Weigh the evidence about failed events of a column whose cause is uncertain."""
+"""Weigh the evidence about failed events of a route's batch whose cause is uncertain."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from inbox.errors import Guess, InboxError, Refusal, TryAgainError, UnprovenError, forget_frames
 from inbox.events import Record, address_of
-from inbox.sink.batch import Column
-from inbox.sink.settle.blame import HANDFUL, Blame, Circumstances, Probe, blame
-from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.batch import RouteBatch
+from inbox.sink.settle.blame import HANDFUL, Blame, FailureCircumstances, Probe, blame
+from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.effects import AttemptFailed
 from inbox.store.tables.enveloped_rows import removes
 
@@ -39,7 +39,7 @@ _ADVICE = (
 class _Doubt:
     """An event that failed, and the statements that its handler had executed."""
 
-    place: int
+    index: int
     error: InboxError
     refusal: Refusal
     statements: frozenset[str]
@@ -49,11 +49,11 @@ class _Doubt:
 class Doubts:
     """The judge, within the transaction, of whether the failed events or the database is at fault."""
 
-    def __init__(self, attempts: Attempts, route: BoundRoute, column: Column) -> None:
-        self._do = attempts
+    def __init__(self, context: SettleContext, route: BoundRoute, events: RouteBatch) -> None:
+        self._context = context
         self._route = route
-        self._column = column
-        self._evidence = attempts.evidence
+        self._events = events
+        self._evidence = context.evidence
         self._pending: dict[int, _Doubt] = {}
         self._passed: set[int] = set()
         self._statements: set[str] = set()
@@ -67,25 +67,25 @@ class Doubts:
         """Return whether the route's events are tried one by one."""
         return self._evidence.tries_apart(self._route.route_id)
 
-    def passed(self, places: Sequence[int]) -> None:
+    def passed(self, indexes: Sequence[int]) -> None:
         """Record that these events applied together."""
-        last = next((place for place in reversed(places[-_LOOKED_BACK:]) if self._shows(place)), None)
+        last = next((index for index in reversed(indexes[-_LOOKED_BACK:]) if self._shows(index)), None)
         if last is None:
             return
         self._last = last
-        self._passed.update(places)
+        self._passed.update(indexes)
         self._evidence.passed(self._route.route_id)
         if self._route.handlers:
-            self._statements |= self._do.session.statements
+            self._statements |= self._context.session.statements
 
     def remember(self) -> None:
         """Keep the last event that applied, to compare the next failure with it."""
         if self._last is None or not self._evidence.judges:
             return
-        if _size_of(self._column.records[self._last]) <= _LARGEST_KEPT:
-            self._evidence.applied(self._route.route_id, self._column.only([self._last]))
+        if _size_of(self._events.records[self._last]) <= _LARGEST_KEPT:
+            self._evidence.applied(self._route.route_id, self._events.only([self._last]))
 
-    def failed(self, place: int, error: BaseException) -> None:
+    def failed(self, index: int, error: BaseException) -> None:
         """Record that the event failed by itself. It is set aside unless the evidence says otherwise.
 
         Raises:
@@ -94,14 +94,14 @@ class Doubts:
         refusal = error.refusal if isinstance(error, InboxError) else None
         if refusal is None or refusal.guess is Guess.VALUE or not isinstance(error, InboxError):
             return
-        statements = frozenset(self._do.session.statements) if self._route.handlers else frozenset()
-        in_a_row = self._evidence.failed(self._route.route_id, self._column.only([place]))
-        self._pending[place] = _Doubt(place, error, refusal, statements, in_a_row)
+        statements = frozenset(self._context.session.statements) if self._route.handlers else frozenset()
+        in_a_row = self._evidence.failed(self._route.route_id, self._events.only([index]))
+        self._pending[index] = _Doubt(index, error, refusal, statements, in_a_row)
         self._without_partition += refusal.guess is Guess.NO_PARTITION
         if len(self._pending) == HANDFUL and not self._passed:
             # If all events fail, this shows without trying the rest of a large batch.
-            self._route.effect.require_unchanged(self._do.connection)
-            self._weigh(self._pending[place], alike=1)
+            self._route.effect.require_unchanged(self._context.connection)
+            self._weigh(self._pending[index], alike=1)
 
     def weigh(self) -> None:
         """Decide about the events that failed so far.
@@ -109,8 +109,8 @@ class Doubts:
         Raises:
             UnprovenError: nothing shows that the fault is an event's.
         """
-        for place in sorted(self._pending):
-            self._weigh(self._pending[place], alike=self._without_partition)
+        for index in sorted(self._pending):
+            self._weigh(self._pending[index], alike=self._without_partition)
         self._pending.clear()
 
     def abandon(self) -> None:
@@ -128,7 +128,7 @@ class Doubts:
         if asks and probe is not Probe.PASSED and not (probe is Probe.REFUSED and not self._route.handlers):
             self._look_behind(doubt)
             passed = self._passed_beside(doubt)
-        seen = Circumstances(
+        seen = FailureCircumstances(
             passed=passed, alike=alike, probe=probe, repeatable=self._is_repeatable(doubt), in_a_row=doubt.in_a_row
         )
         if blame(doubt.refusal.guess, seen) is Blame.DATABASE:
@@ -146,62 +146,62 @@ class Doubts:
             return 0
         if doubt.refusal.guess is not Guess.NO_PARTITION:
             return len(self._passed)
-        places = sorted(place for place in self._passed if self._shows(place))
-        return len(places) - bisect_right(places, doubt.place)
+        indexes = sorted(index for index in self._passed if self._shows(index))
+        return len(indexes) - bisect_right(indexes, doubt.index)
 
     def _needs_same_statement(self, doubt: _Doubt) -> bool:
         if not self._route.handlers:
             return False
         return doubt.refusal.guess is Guess.NO_PARTITION or doubt.refusal.state.startswith(_DOES_NOT_FIT)
 
-    def _shows(self, place: int) -> bool:
+    def _shows(self, index: int) -> bool:
         """Return whether the event is evidence if it applies. A tombstone is not: it writes no row."""
-        return self._route.handlers or not removes(self._column.records[place])
+        return self._route.handlers or not removes(self._events.records[index])
 
     def _probe(self, doubt: _Doubt) -> Probe:
         """Return the result of trying events that applied before."""
         if doubt.refusal.guess is Guess.NO_PARTITION:
             return Probe.UNKNOWN
         if doubt.refusal not in self._probed:
-            found = self.probe_known(doubt.place)
+            found = self.probe_known(doubt.index)
             if found is Probe.PASSED and self._needs_same_statement(doubt):
-                same = doubt.statements <= self._do.session.statements
+                same = doubt.statements <= self._context.session.statements
                 found = Probe.PASSED if same else Probe.UNKNOWN
             self._probed[doubt.refusal] = found
         return self._probed[doubt.refusal]
 
-    def probe_known(self, place: int) -> Probe:
+    def probe_known(self, index: int) -> Probe:
         """Try the known good events that match the one at this index, until one applies; return the result."""
         found = Probe.UNKNOWN
-        for event in self._evidence.known_good(self._route.route_id, self._column.types[place]):
+        for event in self._evidence.known_good(self._route.route_id, self._events.types[index]):
             if (found := self._try_out(event)) is Probe.PASSED:
                 break
         return found
 
     def _look_behind(self, doubt: _Doubt) -> None:
-        """Try later events of the column: up to 64 of them together, otherwise the last one alone."""
+        """Try later events of the route's batch: up to 64 of them together, otherwise the last one alone."""
         if self._looked_behind:
             return
         self._looked_behind = True
-        later = range(doubt.place + 1, len(self._column))
-        behind = [place for place in later if place not in self._pending and self._shows(place)]
-        for places in (behind[:_BEHIND], behind[-1:]):
-            if places and self._try_out(self._column.only(places)) is Probe.PASSED:
-                self._passed.update(places)
+        later = range(doubt.index + 1, len(self._events))
+        behind = [index for index in later if index not in self._pending and self._shows(index)]
+        for indexes in (behind[:_BEHIND], behind[-1:]):
+            if indexes and self._try_out(self._events.only(indexes)) is Probe.PASSED:
+                self._passed.update(indexes)
                 if self._route.handlers:
-                    self._statements |= self._do.session.statements
+                    self._statements |= self._context.session.statements
                 return
 
-    def _try_out(self, events: Column) -> Probe:
+    def _try_out(self, events: RouteBatch) -> Probe:
         """Apply events and roll them back; return the result.
 
         Raises:
             TryAgainError: the connection is lost.
         """
-        transaction, found = self._do.transaction, Probe.PASSED
+        transaction, found = self._context.transaction, Probe.PASSED
         transaction.start_probe()
         try:
-            self._route.effect.apply(self._do.connection, self._do.session, events)
+            self._route.effect.apply(self._context.connection, self._context.session, events)
             transaction.check_deferred()
         except AttemptFailed as failed:
             found = _answer(failed.error)
@@ -218,7 +218,7 @@ class Doubts:
         reason = doubt.refusal.reason
         if isinstance(doubt.error, TryAgainError):
             reason = doubt.error.reason
-        where = address_of(self._column.records[doubt.place])
+        where = address_of(self._events.records[doubt.index])
         many = (
             f"{doubt.in_a_row} events in a row fail so" if doubt.in_a_row > 1 else "nothing shows that it is its fault"
         )

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from inbox.errors import EventError, HaltError, InboxError, TryAgainError
-from inbox.failpoints import Failpoint, reach
+from inbox.failpoints import Failpoint, failpoint
 from inbox.handlers import LoadedHandler, Transaction
 from inbox.reading.read_record import event_of
-from inbox.sink.batch import Column
+from inbox.sink.batch import RouteBatch
 from inbox.sink.guards.handler_calls import Calls
 from inbox.store.outbox.publisher import Outbox, Publisher
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import is_of_one_event
 from inbox.store.postgres.handler_session import HandlerSession
-from inbox.store.tables.diagnosis import Found
+from inbox.store.tables.diagnosis import Diagnosis
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.shape import Look
 from inbox.store.tables.writer import TableWriter
@@ -27,7 +27,7 @@ class AttemptFailed(Exception):  # noqa: N818 - an answer on its way up, not an 
 
     Attributes:
         error: the cause.
-        at: the index of the failed event in the column, or None if only the column as a whole is
+        at: the index of the failed event in the batch, or None if only the batch as a whole is
             known to fail.
         certain: whether the event can never succeed; otherwise its handler raised an error that may
             pass.
@@ -41,33 +41,33 @@ class AttemptFailed(Exception):  # noqa: N818 - an answer on its way up, not an 
 class Effect(Protocol):
     """The interface of a route's work: a handler or a table."""
 
-    def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
-        """Apply the events of the column.
+    def apply(self, connection: Connection, session: HandlerSession, events: RouteBatch) -> None:
+        """Apply the events of the route's batch.
 
         Raises:
-            AttemptFailed: an event of the column failed.
+            AttemptFailed: an event of the route's batch failed.
             TryAgainError: an outage.
             HaltError: continuing could lose or repeat an event.
         """
         ...
 
-    def find(self, connection: SinkConnection, column: Column) -> Found:
+    def find(self, connection: Connection, events: RouteBatch) -> Diagnosis:
         """Return the events that fail by themselves, if they can be found without trying parts."""
         ...
 
-    def explain(self, connection: SinkConnection, column: Column, error: BaseException) -> BaseException:
-        """Return the error of a column of one event, as precise as can be determined."""
+    def explain(self, connection: Connection, events: RouteBatch, error: BaseException) -> BaseException:
+        """Return the error of a batch of one event, as precise as can be determined."""
         ...
 
-    def require_unchanged(self, connection: SinkConnection) -> None:
+    def require_unchanged(self, connection: Connection) -> None:
         """Raise TryAgainError if the table changed its shape since the events were tried."""
         ...
 
-    def prepare(self, connection: SinkConnection) -> None:
+    def prepare(self, connection: Connection) -> None:
         """Restore the session before the first event of a batch, because other routes may have changed it."""
         ...
 
-    def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
+    def require_as_written(self, connection: Connection, look: Look | None = None) -> None:
         """Check the effects after the last event.
 
         Args:
@@ -85,15 +85,15 @@ class TableEffect:
     def __init__(self, writer: TableWriter) -> None:
         self._writer = writer
 
-    def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
+    def apply(self, connection: Connection, session: HandlerSession, events: RouteBatch) -> None:
         try:
-            self._writer.write(connection, TableEvents(column.ids, column.types, column.records))
+            self._writer.write(connection, TableEvents(events.ids, events.types, events.records))
         except InboxError as error:
             if not is_of_one_event(error):
                 raise
             raise AttemptFailed(error, None, certain=True) from error
 
-    def send(self, connection: SinkConnection, column: Column, *, new: bool, distinct: bool) -> None:
+    def send(self, connection: Connection, events: RouteBatch, *, new: bool, distinct: bool) -> None:
         """Send the statement in a pipeline; a later statement collects the answer.
 
         Args:
@@ -104,36 +104,36 @@ class TableEffect:
             EventError: an earlier statement of the pipeline failed because of an event.
             TryAgainError: an outage.
         """
-        self._writer.send(connection, TableEvents(column.ids, column.types, column.records), new=new, distinct=distinct)
+        self._writer.send(connection, TableEvents(events.ids, events.types, events.records), new=new, distinct=distinct)
 
     @property
     def writes_in_rounds(self) -> bool:
         """Return whether events of one row never share a statement."""
         return self._writer.writes_in_rounds
 
-    def has_rounds(self, column: Column) -> bool:
+    def has_rounds(self, events: RouteBatch) -> bool:
         """Return whether these events cannot be written by one statement, because one might be skipped."""
-        return self._writer.has_rounds(TableEvents(column.ids, column.types, column.records))
+        return self._writer.has_rounds(TableEvents(events.ids, events.types, events.records))
 
-    def find(self, connection: SinkConnection, column: Column) -> Found:
-        return self._writer.find(connection, TableEvents(column.ids, column.types, column.records))
+    def find(self, connection: Connection, events: RouteBatch) -> Diagnosis:
+        return self._writer.find(connection, TableEvents(events.ids, events.types, events.records))
 
-    def explain(self, connection: SinkConnection, column: Column, error: BaseException) -> BaseException:
+    def explain(self, connection: Connection, events: RouteBatch, error: BaseException) -> BaseException:
         if not isinstance(error, InboxError):
             return error
-        return self._writer.explain(connection, TableEvents(column.ids, column.types, column.records), error)
+        return self._writer.explain(connection, TableEvents(events.ids, events.types, events.records), error)
 
-    def require_unchanged(self, connection: SinkConnection) -> None:
+    def require_unchanged(self, connection: Connection) -> None:
         self._writer.require_unchanged(connection)
 
-    def prepare(self, connection: SinkConnection) -> None:
+    def prepare(self, connection: Connection) -> None:
         connection.restate()
 
-    def look(self, connection: SinkConnection) -> Look:
+    def look(self, connection: Connection) -> Look:
         """Send a query in the pipeline for the state of the table that `require_as_written` judges."""
         return self._writer.look(connection)
 
-    def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
+    def require_as_written(self, connection: Connection, look: Look | None = None) -> None:
         self._writer.require_as_written(connection, look)
 
 
@@ -146,18 +146,18 @@ class HandlerEffect:
         self._calls = calls
         self._session: HandlerSession | None = None
 
-    def apply(self, connection: SinkConnection, session: HandlerSession, column: Column) -> None:
+    def apply(self, connection: Connection, session: HandlerSession, events: RouteBatch) -> None:
         self._session = session
         publisher = Publisher(session, self._outbox)
         transaction = Transaction(session, publisher)
         try:
             with self._calls.attempt(), session.handlers():
-                if self._handler.batch and not self._calls.one_by_one(column.partition_ids):
-                    self._call_with_all(transaction, column)
+                if self._handler.batch and not self._calls.one_by_one(events.partition_ids):
+                    self._call_with_all(transaction, events)
                 else:
-                    self._call_with_each(transaction, publisher, column)
+                    self._call_with_each(transaction, publisher, events)
         except AttemptFailed as failed:
-            _prefer_database_failure(session, failed, len(column))
+            _prefer_database_failure(session, failed, len(events))
             raise
         except InboxError as error:
             # The first failure is the cause: in an aborted transaction every later statement fails too.
@@ -165,28 +165,28 @@ class HandlerEffect:
         if session.failure is not None:
             _raise_failure(session.failure)
 
-    def find(self, connection: SinkConnection, column: Column) -> Found:
-        return Found()
+    def find(self, connection: Connection, events: RouteBatch) -> Diagnosis:
+        return Diagnosis()
 
-    def explain(self, connection: SinkConnection, column: Column, error: BaseException) -> BaseException:
+    def explain(self, connection: Connection, events: RouteBatch, error: BaseException) -> BaseException:
         """Return an error that blames the event's values or the statement, if the database can tell."""
         if not isinstance(error, TryAgainError) or self._session is None:
             return error
         return self._session.blamed(error)
 
-    def require_unchanged(self, connection: SinkConnection) -> None:
+    def require_unchanged(self, connection: Connection) -> None:
         """Do nothing: a handler depends on no known table shape."""
 
-    def prepare(self, connection: SinkConnection) -> None:
+    def prepare(self, connection: Connection) -> None:
         """Do nothing: the handlers of a batch share the session and see each other's changes to it."""
 
-    def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
+    def require_as_written(self, connection: Connection, look: Look | None = None) -> None:
         """Do nothing: only the handler knows its effects."""
 
-    def _call_with_each(self, transaction: Transaction, publisher: Publisher, column: Column) -> None:
+    def _call_with_each(self, transaction: Transaction, publisher: Publisher, events: RouteBatch) -> None:
         call, call_of, batch = self._handler.call, self._calls.call, self._handler.batch
-        rows = zip(column.ids, column.types, column.records, column.partition_ids, strict=True)
-        for place, (event_id, event_type, record, partition_id) in enumerate(rows):
+        rows = zip(events.ids, events.types, events.records, events.partition_ids, strict=True)
+        for index, (event_id, event_type, record, partition_id) in enumerate(rows):
             event = event_of(record, event_id, event_type)
             if not batch:
                 publisher.follow(event_id)
@@ -196,27 +196,27 @@ class HandlerEffect:
             except BaseException as error:
                 if _holds_up_all(error):
                     raise
-                raise AttemptFailed(error, place, certain=isinstance(error, EventError)) from error
-            reach(Failpoint.IN_HANDLER)
+                raise AttemptFailed(error, index, certain=isinstance(error, EventError)) from error
+            failpoint(Failpoint.IN_HANDLER)
 
-    def _call_with_all(self, transaction: Transaction, column: Column) -> None:
-        rows = zip(column.ids, column.types, column.records, strict=True)
-        events = [event_of(record, event_id, event_type) for event_id, event_type, record in rows]
+    def _call_with_all(self, transaction: Transaction, events: RouteBatch) -> None:
+        rows = zip(events.ids, events.types, events.records, strict=True)
+        loaded = [event_of(record, event_id, event_type) for event_id, event_type, record in rows]
         try:
-            with self._calls.call_with_all(*_first_partition(column)):
-                self._handler.call(events, transaction)
+            with self._calls.call_with_all(*_first_partition(events)):
+                self._handler.call(loaded, transaction)
         except BaseException as error:
             if _holds_up_all(error):
                 raise
             raise AttemptFailed(error, None, certain=isinstance(error, EventError)) from error
-        reach(Failpoint.IN_HANDLER)
+        failpoint(Failpoint.IN_HANDLER)
 
 
-def _first_partition(column: Column) -> tuple[int, range]:
-    """Return the id of the column's first partition, and the range of its events' offsets."""
-    partition_id = column.partition_ids[0]
-    last = column.partition_ids.count(partition_id) - 1
-    return partition_id, range(column.records[0].offset(), column.records[last].offset() + 1)
+def _first_partition(events: RouteBatch) -> tuple[int, range]:
+    """Return the id of the route's first partition, and the range of its events' offsets."""
+    partition_id = events.partition_ids[0]
+    last = events.partition_ids.count(partition_id) - 1
+    return partition_id, range(events.records[0].offset(), events.records[last].offset() + 1)
 
 
 def _holds_up_all(error: BaseException) -> bool:
@@ -233,7 +233,7 @@ def _holds_up_all(error: BaseException) -> bool:
 def _prefer_database_failure(session: HandlerSession, failed: AttemptFailed, size: int) -> None:
     """Replace the handler's error by that of a failed statement, which is the cause.
 
-    The statement may belong to an earlier event of the column.
+    The statement may belong to an earlier event of the route's batch.
     """
     if session.failure is None:
         return
@@ -250,4 +250,4 @@ def _raise_failure(failure: InboxError) -> None:
     raise failure
 
 
-EffectFactory = Callable[[SinkConnection], Effect]
+EffectFactory = Callable[[Connection], Effect]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from inbox.sink.batch import Column
+from inbox.sink.batch import RouteBatch
 
 _TYPES = 8
 """The number of events kept for each route: the last one that applied of each of its latest types."""
@@ -16,12 +16,12 @@ class Evidence:
 
     def __init__(self, *, judges: bool = True) -> None:
         self.judges = judges
-        self._applied: dict[int, dict[str | None, Column]] = {}
+        self._applied: dict[int, dict[str | None, RouteBatch]] = {}
         self._failing: dict[int, set[tuple[int, int]]] = {}
         self._apart: set[int] = set()
 
-    def applied(self, route_id: int, event: Column) -> None:
-        """Remember an event that applied, as a column of one event."""
+    def applied(self, route_id: int, event: RouteBatch) -> None:
+        """Remember an event that applied, as a batch of one event."""
         known = self._applied.setdefault(route_id, {})
         known.pop(event.types[0], None)
         known[event.types[0]] = event
@@ -32,14 +32,14 @@ class Evidence:
         """Record that an event applied, so that the failures before it no longer count as a row."""
         self._failing.pop(route_id, None)
 
-    def failed(self, route_id: int, event: Column) -> int:
+    def failed(self, route_id: int, event: RouteBatch) -> int:
         """Record that one event failed; return how many distinct events failed in a row, including it."""
         failing = self._failing.setdefault(route_id, set())
         failing.add((event.partition_ids[0], event.records[0].offset()))
         return len(failing)
 
-    def known_good(self, route_id: int, event_type: str | None) -> Sequence[Column]:
-        """Return events that applied before, each as a column: one of this type if known, then the latest."""
+    def known_good(self, route_id: int, event_type: str | None) -> Sequence[RouteBatch]:
+        """Return events that applied before, each as a batch of its own: one of this type if known, then the latest."""
         known = self._applied.get(route_id, {})
         latest = list(known.values())[-1:]
         return [known[event_type], *latest] if event_type in known else latest

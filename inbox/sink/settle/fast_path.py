@@ -1,4 +1,4 @@
-"""Settle a column optimistically: send all its statements before the first one is answered.
+"""Settle a route's batch optimistically: send all its statements before the first one is answered.
 
 The events are assumed to be new and to apply. The server works on one part while the client
 prepares the next. If a part fails, the parts before it keep their effects. The slow path
@@ -10,138 +10,152 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from inbox.errors import InboxError, forget_frames
-from inbox.failpoints import Failpoint, reach
-from inbox.sink.batch import Column
+from inbox.failpoints import Failpoint, failpoint
+from inbox.sink.batch import RouteBatch
 from inbox.sink.settle.claims import claims_of
-from inbox.sink.settle.context import Attempts, BoundRoute, RouteResult
+from inbox.sink.settle.context import BoundRoute, RouteResult, SettleContext
 from inbox.sink.settle.effects import TableEffect
 from inbox.sink.settle.parked_keys import HeldKeys
 from inbox.sink.settle.slow_path import LARGEST_PART, RouteSettling
-from inbox.store.inbox.claims import Asked, ClaimedBeforeError, all_different, found_any
-from inbox.store.postgres.errors import is_of_one_event, says_missing, says_repeated, says_there
+from inbox.store.inbox.claims import Asked, ClaimedBeforeError, any_found, are_unique
+from inbox.store.postgres.errors import (
+    is_cardinality_violation,
+    is_foreign_key_violation,
+    is_of_one_event,
+    is_unique_violation,
+)
 from inbox.store.tables.shape import Look
 
 _FIRST_PART, _PART = 250, 1000
 """The events of one statement. The first part is smaller, because the server is idle while it is prepared."""
 
 
-def settle_column(
-    do: Attempts, route: BoundRoute, column: Column, held: HeldKeys, under_way: Callable[[], None]
+def settle_route(
+    context: SettleContext, route: BoundRoute, events: RouteBatch, held: HeldKeys, on_started: Callable[[], None]
 ) -> RouteResult:
-    """Settle all events of a column, optimistically as far as they are likely to be new and to apply.
+    """Settle all events of a route's batch, optimistically as far as they are likely to be new and to apply.
 
-    `under_way` is called once the server has more work left than the client.
+    `on_started` is called once the server has more work left than the client.
 
     Raises:
         TryAgainError: an outage.
         HaltError: an event fails and order = "halt".
     """
-    settling = RouteSettling(do, route, column, held)
+    settling = RouteSettling(context, route, events, held)
     try:
-        return _settled(settling, do, route, column, under_way)
+        return _settled(settling, context, route, events, on_started)
     except BaseException:
         settling.abandon()
         raise
 
 
 def _settled(
-    settling: RouteSettling, do: Attempts, route: BoundRoute, column: Column, under_way: Callable[[], None]
+    settling: RouteSettling,
+    context: SettleContext,
+    route: BoundRoute,
+    events: RouteBatch,
+    on_started: Callable[[], None],
 ) -> RouteResult:
     if not isinstance(route.effect, TableEffect):
-        under_way()
+        on_started()
         return settling.run()
-    route.effect.prepare(do.connection)
-    flights, start = _Flights(do, route.route_id, route.effect, column, under_way), 0
-    while start < len(column):
-        flown, failed = flights.fly(start) if settling.untroubled_from(start) else (start, None)
-        settling.applied(range(start, flown))
-        under_way()
+    route.effect.prepare(context.connection)
+    fast_path, start = _FastPath(context, route.route_id, route.effect, events, on_started), 0
+    while start < len(events):
+        done, failed = fast_path.run(start) if settling.untroubled_from(start) else (start, None)
+        settling.applied(range(start, done))
+        on_started()
         if failed is not None:
-            flights.learn(failed, failures=settling.settle_failed(failed))
+            fast_path.learn(failed, failures=settling.settle_failed(failed))
             start = failed.stop
         else:
-            start = flown if flown > start else settling.settle_from(start)
-    return settling.end(flights.look)
+            start = done if done > start else settling.settle_from(start)
+    return settling.end(fast_path.look)
 
 
-class _Flights:
-    """The pipelines that claim and apply the events of a column.
+class _FastPath:
+    """The pipelines that claim and apply the events of a route's batch.
 
-    `look` is the state of the table behind the last event of the column, or None unless the last
+    `look` is the state of the table behind the last event of the route's batch, or None unless the last
     pipeline succeeded as a whole.
     """
 
     def __init__(
-        self, do: Attempts, route_id: int, effect: TableEffect, column: Column, under_way: Callable[[], None]
+        self,
+        context: SettleContext,
+        route_id: int,
+        effect: TableEffect,
+        events: RouteBatch,
+        on_started: Callable[[], None],
     ) -> None:
-        self._do = do
+        self._context = context
         self._route_id = route_id
         self._effect = effect
-        self._column = column
-        self._under_way = under_way
-        self._foresight = do.foresight[route_id]
+        self._events = events
+        self._on_started = on_started
+        self._optimism = context.optimism[route_id]
         self._failed_before = -LARGEST_PART
         self.look: Look | None = None
 
-    def fly(self, start: int) -> tuple[int, range | None]:
+    def run(self, start: int) -> tuple[int, range | None]:
         """Claim and apply as many events from index `start` on as are expected to succeed.
 
         Returns:
             The index behind the applied events, and the part there if one of its events fails by
             itself.
         """
-        parts, flown, foresight = self._expected(start), start, self._foresight
+        parts, done, optimism = self._expected(start), start, self._optimism
         while parts:
-            new_rows, distinct = foresight.rows.is_good, foresight.distinct.is_good
+            new_rows, distinct = optimism.rows.expects_success, optimism.distinct.expects_success
             stand, error = self._send(parts, new_rows=new_rows, distinct=distinct)
-            flown, parts = parts[stand - 1].stop if stand else flown, parts[stand:]
+            done, parts = parts[stand - 1].stop if stand else done, parts[stand:]
             if error is None:
-                self._was_right(new_rows=new_rows, distinct=distinct)
-            elif self._do.processed.says_claimed(error):
-                foresight.claims.was_wrong()
+                self._succeeded(new_rows=new_rows, distinct=distinct)
+            elif self._context.claim_store.is_claim_conflict(error):
+                optimism.claims.failed()
                 break
-            elif new_rows and says_there(error):
-                foresight.rows.was_wrong()
-            elif distinct and says_repeated(error) and not self._effect.writes_in_rounds:
-                foresight.distinct.was_wrong()
-            elif self._do.transaction.defers or says_missing(error) or says_repeated(error):
+            elif new_rows and is_unique_violation(error):
+                optimism.rows.failed()
+            elif distinct and is_cardinality_violation(error) and not self._effect.writes_in_rounds:
+                optimism.distinct.failed()
+            elif self._context.transaction.defers or is_foreign_key_violation(error) or is_cardinality_violation(error):
                 # A later event may bring the row that the part misses. Repeated rows are written in rounds.
-                foresight.effects.was_wrong()
+                optimism.effects.failed()
                 break
             else:
-                return flown, parts[0]
-        return flown, None
+                return done, parts[0]
+        return done, None
 
     def _expected(self, start: int) -> list[range]:
         """Return the parts that are expected to succeed."""
-        if not (self._foresight.claims.is_good and self._foresight.effects.is_good):
+        if not (self._optimism.claims.expects_success and self._optimism.effects.expects_success):
             return []
-        if self._effect.has_rounds(self._column.between(start, len(self._column))):
+        if self._effect.has_rounds(self._events.between(start, len(self._events))):
             return []
-        return _parts(start, len(self._column)) if all_different(self._column.ids[start:]) else []
+        return _parts(start, len(self._events)) if are_unique(self._events.ids[start:]) else []
 
     def learn(self, failed: range, *, failures: int) -> None:
         """Record how many events of the failed part failed by themselves; one among many predicts nothing."""
         if failures > 1 or failed.start - self._failed_before < LARGEST_PART:
-            self._foresight.effects.was_wrong()
+            self._optimism.effects.failed()
         self._failed_before = failed.start
 
     def _send(self, parts: Sequence[range], *, new_rows: bool, distinct: bool) -> tuple[int, InboxError | None]:
         """Send the parts; return how many of them succeeded, and the error of the next one."""
-        transaction, asked, error, look = self._do.transaction, [], None, None
+        transaction, asked, error, look = self._context.transaction, [], None, None
         transaction.start_attempt()
         try:
-            with transaction.flight():
-                for number, places in enumerate(parts):
+            with transaction.pipeline():
+                for number, indexes in enumerate(parts):
                     if number:
                         transaction.mark()
-                    part = self._column.between(places.start, places.stop)
+                    part = self._events.between(indexes.start, indexes.stop)
                     asked.append(self._send_part(part, new_rows=new_rows, distinct=distinct))
                     if number:
                         # Not after the first part: the server would finish it before the second is ready.
-                        self._under_way()
-                look = self._effect.look(self._do.connection)
-                self._under_way()
+                        self._on_started()
+                look = self._effect.look(self._context.connection)
+                self._on_started()
             transaction.check_deferred()
             stand = len(parts)
         except InboxError as failure:
@@ -151,7 +165,7 @@ class _Flights:
             # together.
             forget_frames(failure)
             stand, error = 0 if transaction.defers else transaction.marks_reached(), failure
-        if any(map(found_any, asked[:stand])):
+        if any(map(any_found, asked[:stand])):
             stand, error = 0, ClaimedBeforeError("an older generation has its claim")
         self._end(stand, error)
         self.look = look if error is None else None
@@ -159,31 +173,31 @@ class _Flights:
 
     def _end(self, stand: int, error: InboxError | None) -> None:
         if error is not None and not stand:
-            self._do.transaction.undo_attempt()
+            self._context.transaction.undo_attempt()
             return
         if error is not None:
-            self._do.transaction.undo_to_mark()
+            self._context.transaction.undo_to_mark()
         else:
-            reach(Failpoint.HANDLED)
-        self._do.transaction.end_attempt()
+            failpoint(Failpoint.HANDLED)
+        self._context.transaction.end_attempt()
 
-    def _send_part(self, part: Column, *, new_rows: bool, distinct: bool) -> Asked:
-        asked = self._do.processed.send_new(self._do.connection, self._route_id, claims_of(part))
-        reach(Failpoint.CLAIMED)
-        self._effect.send(self._do.connection, part, new=new_rows, distinct=distinct)
+    def _send_part(self, part: RouteBatch, *, new_rows: bool, distinct: bool) -> Asked:
+        asked = self._context.claim_store.send_new(self._context.connection, self._route_id, claims_of(part))
+        failpoint(Failpoint.CLAIMED)
+        self._effect.send(self._context.connection, part, new=new_rows, distinct=distinct)
         return asked
 
-    def _was_right(self, *, new_rows: bool, distinct: bool) -> None:
-        self._foresight.claims.was_right()
-        self._foresight.effects.was_right()
+    def _succeeded(self, *, new_rows: bool, distinct: bool) -> None:
+        self._optimism.claims.succeeded()
+        self._optimism.effects.succeeded()
         if new_rows:
-            self._foresight.rows.was_right()
+            self._optimism.rows.succeeded()
         else:
-            self._foresight.rows.learned(well=True)
+            self._optimism.rows.observed(success=True)
         if distinct and not new_rows:
-            self._foresight.distinct.was_right()
+            self._optimism.distinct.succeeded()
         elif not distinct:
-            self._foresight.distinct.learned(well=True)
+            self._optimism.distinct.observed(success=True)
 
 
 def _parts(start: int, stop: int) -> list[range]:

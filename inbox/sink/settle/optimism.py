@@ -1,7 +1,7 @@
 """Decide whether the fast path is worth trying for the next events. No I/O."""
 
 
-class Foresight:
+class Optimism:
     """A guess whether the next part will go well. A right guess is cheap; a wrong one costs one extra attempt.
 
     It begins as "no": after a change of owner or connection, events may come again. After a wrong
@@ -16,19 +16,19 @@ class Foresight:
         self._next = 1
 
     @property
-    def is_good(self) -> bool:
+    def expects_success(self) -> bool:
         """Return whether the next part is worth the fast path."""
         return self._careful == 0
 
-    def was_right(self) -> None:
+    def succeeded(self) -> None:
         """Record a right guess."""
         self._next = max(1, self._next - 1)
 
-    def was_wrong(self) -> None:
+    def failed(self) -> None:
         """Record a wrong guess. The same part now takes the slow path."""
         self._next = min(2 * self._next, self._MOST_PARTS)
         self._careful = self._next
 
-    def learned(self, *, well: bool) -> None:
+    def observed(self, *, success: bool) -> None:
         """Record how a part went on the slow path."""
-        self._careful = max(0, self._careful - 1) if well else self._next
+        self._careful = max(0, self._careful - 1) if success else self._next

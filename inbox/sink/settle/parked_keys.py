@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from inbox.sink.batch import Column
+from inbox.sink.batch import RouteBatch
 from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, held_key
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.telemetry import log
 
 HeldKeys = Mapping[int, Mapping[bytes, int]]
@@ -27,7 +27,7 @@ class ParkedKeys:
         self._kept: dict[tuple[int, int], dict[bytes, int]] = {}
         self._left_to_database: set[int] = set()
 
-    def read(self, connection: SinkConnection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> None:
+    def read(self, connection: Connection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> None:
         """Read the keys of these partitions in place of what was known of them."""
         self._forget(partition_ids)
         self._left_to_database.difference_update(partition_ids)
@@ -36,7 +36,7 @@ class ParkedKeys:
                 if not self._take(connection, dead_letters, [partition_id]):
                     self._leave_to_database(partition_id)
 
-    def _take(self, connection: SinkConnection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> bool:
+    def _take(self, connection: Connection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> bool:
         """Read the keys of these partitions; return False if they are too many to keep."""
         room = self._most - self._count()
         found = dead_letters.parked_keys(connection, list(partition_ids), at_most=room + 1)
@@ -51,16 +51,16 @@ class ParkedKeys:
             if (raw := letter.record.key()) is not None:
                 self._note(letter.route_id, letter.partition_id, held_key(raw), letter.holds_from)
 
-    def of(self, connection: SinkConnection, dead_letters: DeadLetters, route_id: int, column: Column) -> HeldKeys:
-        """Return the parked keys that matter for a column, read in the transaction that settles it."""
+    def of(self, connection: Connection, dead_letters: DeadLetters, route_id: int, events: RouteBatch) -> HeldKeys:
+        """Return the parked keys that matter for a route's batch, read in the transaction that settles it."""
         self._shrink()
         if self._left_to_database:
-            self._ask(connection, dead_letters, route_id, column)
+            self._ask(connection, dead_letters, route_id, events)
         return {scope[1]: keys for scope, keys in self._kept.items() if scope[0] == route_id and keys}
 
-    def _ask(self, connection: SinkConnection, dead_letters: DeadLetters, route_id: int, column: Column) -> None:
+    def _ask(self, connection: Connection, dead_letters: DeadLetters, route_id: int, events: RouteBatch) -> None:
         unknown: dict[int, set[bytes]] = {}
-        for partition_id, record in zip(column.partition_ids, column.records, strict=True):
+        for partition_id, record in zip(events.partition_ids, events.records, strict=True):
             if partition_id in self._left_to_database and (key := record.key()) is not None:
                 unknown.setdefault(partition_id, set()).add(key)
         for partition_id, keys in unknown.items():

@@ -21,28 +21,28 @@ from dataclasses import dataclass, field, replace
 
 from inbox.errors import HaltError, OrderHaltError, SmallerBatchError, TryAgainError, forget_frames
 from inbox.events import Settlement, TopicPartition
-from inbox.failpoints import Failpoint, reach
+from inbox.failpoints import Failpoint, failpoint
 from inbox.failure_policy import FailureLimits, Order
-from inbox.sink.batch import Batch, Column, Slice
-from inbox.sink.guards.crash_poison import Suspects
+from inbox.sink.batch import Batch, PartitionBatch, RouteBatch
+from inbox.sink.guards.crash_poison import CrashPoisonTracker
 from inbox.sink.guards.dead_letter_limit import LetterLimit
 from inbox.sink.guards.parked_by_hand import HandParked
 from inbox.sink.guards.row_waits import RowMissingError
 from inbox.sink.guards.row_watch import RowWatch
-from inbox.sink.guards.topic_identity import Witness
-from inbox.sink.settle.context import Attempts, BoundRoute, RouteResult
+from inbox.sink.guards.topic_identity import TopicIdentityGuard
+from inbox.sink.settle.context import BoundRoute, RouteResult, SettleContext
 from inbox.sink.settle.evidence import Evidence
-from inbox.sink.settle.fast_path import settle_column
+from inbox.sink.settle.fast_path import settle_route
 from inbox.sink.settle.lone_events import LoneEvents
 from inbox.sink.settle.parked_keys import HeldKeys, ParkedKeys
-from inbox.store.inbox.claims import Processed
+from inbox.store.inbox.claims import ClaimStore
 from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters
-from inbox.store.inbox.ledger import Advance, Holding, Ledger, OpenSession, missing
+from inbox.store.inbox.ledger import Ledger, LedgerRow, OffsetAdvance, OpenSession, missing
 from inbox.store.inbox.replays import Replays, ReplayState
 from inbox.store.outbox.dead_letter_copies import LetterCopies
 from inbox.store.postgres.batch_transaction import BatchTransaction
-from inbox.store.postgres.connection import SinkConnection
-from inbox.store.postgres.errors import says_lost
+from inbox.store.postgres.connection import Connection
+from inbox.store.postgres.errors import is_connection_loss
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.privileges.check import hidden_owners_remedy
 from inbox.telemetry import SAME_ID_OTHER_PAYLOAD, log
@@ -74,7 +74,7 @@ class SettledBatch:
     halt: OrderHaltError | None = None
 
 
-Introduce = Callable[[SinkConnection, Sequence[TopicPartition]], None]
+Introduce = Callable[[Connection, Sequence[TopicPartition]], None]
 
 
 class Settler:
@@ -94,7 +94,7 @@ class Settler:
 
     def __init__(
         self,
-        connection: SinkConnection,
+        connection: Connection,
         session: HandlerSession,
         routes: Sequence[BoundRoute],
         *,
@@ -103,10 +103,10 @@ class Settler:
         routes_revision: int,
         limits: FailureLimits,
         parked_keys: ParkedKeys,
-        suspects: Suspects,
+        crash_poison: CrashPoisonTracker,
         introduce: Introduce,
         takeover_seconds: float,
-        witness: Witness,
+        topic_identity: TopicIdentityGuard,
         copies: LetterCopies | None = None,
         row_watch: RowWatch | None = None,
         evidence: Evidence | None = None,
@@ -123,51 +123,53 @@ class Settler:
         self._letter_limit = LetterLimit(self._dead_letters, limits.halt_above)
         self._hand_parked = HandParked(self._dead_letters)
         self._parked_keys = parked_keys
-        self._suspects = suspects
+        self._crash_poison = crash_poison
         self._introduce = introduce
         self._takeover_seconds = takeover_seconds
-        self._witness = witness
+        self._topic_identity = topic_identity
         self._copies = copies
         self._transaction = BatchTransaction(connection, handlers=any(route.handlers for route in routes))
-        self._processed = Processed(schema)
+        self._claim_store = ClaimStore(schema)
         self._older_asked_at = -math.inf
         self._follow_generation()
         row_waits = row_watch.waits if row_watch is not None else None
         self._evidence = evidence or Evidence()
-        self._attempts = Attempts(
+        self._context = SettleContext(
             connection,
             session,
             self._transaction,
-            self._processed,
+            self._claim_store,
             limits,
             row_waits=row_waits,
             evidence=self._evidence,
         )
-        self._lone = LoneEvents(self._attempts, suspects)
-        self._ledger.sign(connection, owner)
+        self._lone = LoneEvents(self._context, crash_poison)
+        self._ledger.record_session(connection, owner)
 
-    def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
+    def acquire(self, partitions: Sequence[TopicPartition]) -> list[LedgerRow]:
         """Become the owner of the partitions, and read which of their keys are parked."""
         self._warn_of_hidden_owners(partitions)
         lingering = self._await_owners(partitions)
-        holdings = self._ledger.acquire(self._connection, partitions, self._owner)
+        ledger_rows = self._ledger.acquire(self._connection, partitions, self._owner)
         for session in lingering:
             log().warning("session-ended", pid=session.pid, reason="its worker lost the partitions and did not let go")
             self._ledger.end_session(self._connection, session)
-        found = {holding.address for holding in holdings}
+        found = {ledger_row.address for ledger_row in ledger_rows}
         if added := [partition for partition in partitions if partition not in found]:
             self._introduce(self._connection, added)
-            holdings += self._ledger.acquire(self._connection, added, self._owner)
-        self._read_parked_keys([holding.partition_id for holding in holdings])
+            ledger_rows += self._ledger.acquire(self._connection, added, self._owner)
+        self._read_parked_keys([ledger_row.partition_id for ledger_row in ledger_rows])
         if any(route.handlers for route in self._routes):
-            self._suspects.acquired(self._connection, [holding.partition_id for holding in holdings])
-        partition_ids = [holding.partition_id for holding in holdings]
+            self._crash_poison.acquired(self._connection, [ledger_row.partition_id for ledger_row in ledger_rows])
+        partition_ids = [ledger_row.partition_id for ledger_row in ledger_rows]
         active = self._replays.active(self._connection, partition_ids)
         above = self._letter_limit.above(self._connection, partition_ids)
         self._hand_parked.read(self._connection, partition_ids)
         return [
-            holding._replace(replay=active.get(holding.partition_id), too_many_letters=holding.partition_id in above)
-            for holding in holdings
+            ledger_row._replace(
+                replay=active.get(ledger_row.partition_id), too_many_letters=ledger_row.partition_id in above
+            )
+            for ledger_row in ledger_rows
         ]
 
     def _warn_of_hidden_owners(self, partitions: Sequence[TopicPartition]) -> None:
@@ -191,22 +193,22 @@ class Settler:
         if self._limits.order is Order.KEY:
             self._parked_keys.read(self._connection, self._dead_letters, partition_ids)
 
-    def _held_keys(self, route: BoundRoute, column: Column) -> HeldKeys:
+    def _held_keys(self, route: BoundRoute, events: RouteBatch) -> HeldKeys:
         if self._limits.order is not Order.KEY:
             return {}
-        return self._parked_keys.of(self._connection, self._dead_letters, route.route_id, column)
+        return self._parked_keys.of(self._connection, self._dead_letters, route.route_id, events)
 
-    def look(self, topics: Sequence[str]) -> list[Holding]:
+    def read_ledger(self, topics: Sequence[str]) -> list[LedgerRow]:
         """Return the ledger rows of the topics, with the partitions that have too many dead letters marked.
 
         Raises:
             HaltError: a log is not the one that the ledger knows.
         """
-        holdings = self._ledger.look(self._connection, topics)
-        self._witness.glance(holdings)
-        mine = [row.partition_id for row in holdings if row.owner == self._owner]
+        ledger_rows = self._ledger.read(self._connection, topics)
+        self._topic_identity.check_idle(ledger_rows)
+        mine = [row.partition_id for row in ledger_rows if row.owner == self._owner]
         above = self._letter_limit.still_above(self._connection, mine)
-        return [row._replace(too_many_letters=row.partition_id in above) for row in holdings]
+        return [row._replace(too_many_letters=row.partition_id in above) for row in ledger_rows]
 
     def resolve(self, batch: Batch) -> SettledBatch | None:
         """Return what the ledger says of a batch whose COMMIT was not answered.
@@ -214,9 +216,9 @@ class Settler:
         Returns:
             The batch as settled or fenced, or None if nothing of the batch was committed.
         """
-        topics = sorted({address.topic for address in batch.slices})
-        rows = {row.address: row for row in self.look(topics) if row.owner == self._owner}
-        ids = [each.partition_id for each in batch.slices.values()]
+        topics = sorted({address.topic for address in batch.partitions})
+        rows = {row.address: row for row in self.read_ledger(topics) if row.owner == self._owner}
+        ids = [each.partition_id for each in batch.partitions.values()]
         # If the COMMIT succeeded, it parked keys that this worker has not remembered.
         self._read_parked_keys(ids)
         settled = resolved(batch, rows)
@@ -226,10 +228,10 @@ class Settler:
 
     def close(self) -> None:
         """Close both connections: the one for notes and the one of the batches."""
-        self._suspects.close()
+        self._crash_poison.close()
         self._connection.close()
 
-    def settle(self, batch: Batch, under_way: Callable[[], None] = lambda: None) -> SettledBatch:
+    def settle(self, batch: Batch, on_started: Callable[[], None] = lambda: None) -> SettledBatch:
         """Settle the whole batch in one transaction.
 
         Args:
@@ -241,15 +243,15 @@ class Settler:
             HaltError: continuing could lose or repeat an event.
         """
         self._learn_older_claims()
-        self._hand_parked.know(self._connection, [each.partition_id for each in batch.slices.values()])
+        self._hand_parked.know(self._connection, [each.partition_id for each in batch.partitions.values()])
         if self._row_watch is not None:
             self._row_watch.observe(self._connection)
-        if (suspect := self._suspects.lost_with(batch)) is not None:
+        if (suspect := self._crash_poison.lost_with(batch)) is not None:
             self._lone.control(next(each for each in self._routes if each.route_id == suspect.route_id), batch)
         tries_left = len(self._routes)
         while True:
             try:
-                return self._settle_whole(batch, under_way)
+                return self._settle_whole(batch, on_started)
             except OrderHaltError as error:
                 return SettledBatch(rows_missing={_address(batch, error.partition_id): error.offset}, halt=error)
             except RowMissingError as missing:
@@ -271,32 +273,32 @@ class Settler:
         self._row_watch.begin(self._connection, missing)
         return SettledBatch(rows_missing={_address(batch, missing.partition_id): missing.offset})
 
-    def _settle_whole(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
+    def _settle_whole(self, batch: Batch, on_started: Callable[[], None]) -> SettledBatch:
         """Settle the batch in the current generation; settle it again if the generation changes meanwhile."""
-        while (settled := self._settle_in_generation(batch, under_way)) is None:
-            log().info("generation-changed", generation=self._processed.generation)
+        while (settled := self._settle_in_generation(batch, on_started)) is None:
+            log().info("generation-changed", generation=self._claim_store.generation)
             self._learn_older_claims()
         return settled
 
-    def _settle_in_generation(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch | None:
+    def _settle_in_generation(self, batch: Batch, on_started: Callable[[], None]) -> SettledBatch | None:
         """Claim, apply, park, fence and COMMIT.
 
         Returns:
             The outcome, or None if new claims now go to another generation. The transaction is
             rolled back then, and the batch must be settled again.
         """
-        confirm = self._witness.ask(batch)
+        verify = self._topic_identity.start_check(batch)
         letters: list[DeadLetter] = []
         self._transaction.begin()
         try:
             # 1 and 2: claim and apply.
-            results = {route.name: self._settle_route(route, batch, under_way) for route in self._routes}
+            results = {route.name: self._settle_route(route, batch, on_started) for route in self._routes}
             letters += [letter for result in results.values() for letter in result.letters]
             # 3: park.
             too_many = self._park(letters)
-            self._suspects.forget_settled(self._connection, batch)
+            self._crash_poison.forget_settled(self._connection, batch)
             # Nothing may pass the fence before the brokers confirm the topics.
-            confirm()
+            verify()
             # 4: fence.
             advances = _advances(batch, self._routes, results)
             fenced = self._fence(batch, advances)
@@ -320,31 +322,31 @@ class Settler:
         if self._limits.order is Order.KEY:
             self._parked_keys.remember(letters)
         self._letter_limit.passed(too_many)
-        self._suspects.settled(batch)
+        self._crash_poison.settled(batch)
         for route in self._routes:
             self._evidence.settled(route.route_id)
-        addresses = {each.partition_id: each.address for each in batch.slices.values()}
+        addresses = {each.partition_id: each.address for each in batch.partitions.values()}
         return SettledBatch(
             settlements={addresses[a.partition_id]: a.settlement for a in advances},
             elsewhere=ended,
             too_many_letters=_addresses(batch, too_many),
         )
 
-    def _settle_route(self, route: BoundRoute, batch: Batch, under_way: Callable[[], None]) -> RouteResult:
+    def _settle_route(self, route: BoundRoute, batch: Batch, on_started: Callable[[], None]) -> RouteResult:
         """Claim the events of a route and apply the new ones; return what was not applied."""
-        column = batch.column(route.name)
-        self._suspects.mark(route.route_id, column)
-        self._hand_parked.mark(route.route_id, column)
+        events = batch.of_route(route.name)
+        self._crash_poison.mark(route.route_id, events)
+        self._hand_parked.mark(route.route_id, events)
         try:
-            return settle_column(self._attempts, route, column, self._held_keys(route, column), under_way)
+            return settle_route(self._context, route, events, self._held_keys(route, events), on_started)
         except SmallerBatchError as error:
             if batch.records == 1:
-                self._lone.weigh_slow(route, column, error)
-                self._suspects.failed_alone(route.route_id, batch, error)
+                self._lone.weigh_slow(route, events, error)
+                self._crash_poison.failed_alone(route.route_id, batch, error)
             raise
         except TryAgainError as error:
-            if says_lost(error):
-                self._suspects.lost(route.route_id, batch, error)
+            if is_connection_loss(error):
+                self._crash_poison.lost(route.route_id, batch, error)
             raise
 
     def _park(self, letters: Sequence[DeadLetter]) -> frozenset[int]:
@@ -357,7 +359,7 @@ class Settler:
         self._dead_letters.park(self._connection, letters)
         if self._copies is not None:
             self._copies.add(self._connection, letters)
-        reach(Failpoint.PARKED)
+        failpoint(Failpoint.PARKED)
         return self._letter_limit.above_after(self._connection, letters)
 
     def _count_other_payloads(self, batch: Batch, results: Iterable[RouteResult]) -> int:
@@ -369,7 +371,7 @@ class Settler:
         total: Counter[int] = Counter()
         for result in results:
             total.update(result.other_payloads)
-        for part in batch.slices.values():
+        for part in batch.partitions.values():
             if part.replay is not None:
                 del total[part.partition_id]
         for partition_id, count in total.items():
@@ -377,14 +379,14 @@ class Settler:
                 self._ledger.count_other_payloads(self._connection, partition_id, count)
         return total.total()
 
-    def _note_replays(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
+    def _note_replays(self, batch: Batch, advances: Sequence[OffsetAdvance]) -> frozenset[TopicPartition]:
         """Record the progress of replays; return the partitions whose replay ended.
 
         Runs after the fence, which has locked the ledger rows. A partition whose replay ended
         returns to its previous offset.
         """
         ended = set()
-        for part, advance in zip(batch.slices.values(), advances, strict=True):
+        for part, advance in zip(batch.partitions.values(), advances, strict=True):
             if (replay := part.replay) is None:
                 continue
             by = f"replay {replay.replay_id}"
@@ -395,7 +397,7 @@ class Settler:
                 ended.add(part.address)
         return frozenset(ended)
 
-    def _fence(self, batch: Batch, advances: Sequence[Advance]) -> frozenset[TopicPartition]:
+    def _fence(self, batch: Batch, advances: Sequence[OffsetAdvance]) -> frozenset[TopicPartition]:
         """Move the ledger; return the partitions that the fence refused.
 
         Raises:
@@ -406,9 +408,9 @@ class Settler:
             advances,
             owner=self._owner,
             routes_revision=self._routes_revision,
-            generation=self._processed.generation,
+            generation=self._claim_store.generation,
         )
-        reach(Failpoint.FENCED)
+        failpoint(Failpoint.FENCED)
         self._transaction.check_unbroken(transaction_id)
         lost = missing(advances, moved)
         if lost and self._ledger.revisions(self._connection).routes != self._routes_revision:
@@ -416,12 +418,12 @@ class Settler:
                 "a newer deployment of this sink changed the set of routes; this worker stops, so that no event "
                 "passes the new routes by: roll the deployment out to all workers"
             )
-        return frozenset(each.address for each in batch.slices.values() if each.partition_id in lost)
+        return frozenset(each.address for each in batch.partitions.values() if each.partition_id in lost)
 
     def _follow_generation(self) -> bool:
         """Follow the current generation; return whether it differs from the one used until now."""
         now = self._ledger.revisions(self._connection).generation
-        before, self._processed.generation = self._processed.generation, now
+        before, self._claim_store.generation = self._claim_store.generation, now
         return now != before
 
     def _learn_older_claims(self) -> None:
@@ -429,23 +431,23 @@ class Settler:
 
         While this is unknown, every id is looked up in the older generations.
         """
-        if self._processed.knows_older or time.monotonic() - self._older_asked_at < _OLDER_LOOK_SECONDS:
+        if self._claim_store.knows_older or time.monotonic() - self._older_asked_at < _OLDER_LOOK_SECONDS:
             return
         self._older_asked_at = time.monotonic()
-        self._processed.learn_older(self._connection)
+        self._claim_store.learn_older(self._connection)
 
 
 def _address(batch: Batch, partition_id: int) -> TopicPartition:
-    return next(each.address for each in batch.slices.values() if each.partition_id == partition_id)
+    return next(each.address for each in batch.partitions.values() if each.partition_id == partition_id)
 
 
 def _addresses(batch: Batch, partition_ids: frozenset[int]) -> frozenset[TopicPartition]:
-    return frozenset(each.address for each in batch.slices.values() if each.partition_id in partition_ids)
+    return frozenset(each.address for each in batch.partitions.values() if each.partition_id in partition_ids)
 
 
-def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> list[Advance]:
+def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> list[OffsetAdvance]:
     return [
-        Advance(
+        OffsetAdvance(
             each.partition_id,
             each.owner_epoch,
             each.before,
@@ -453,11 +455,11 @@ def _advances(batch: Batch, routes: Sequence[BoundRoute], results: Mapping[str, 
             _settlement(each, routes, results),
             each.leader_epoch,
         )
-        for each in batch.slices.values()
+        for each in batch.partitions.values()
     ]
 
 
-def _settlement(part: Slice, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> Settlement:
+def _settlement(part: PartitionBatch, routes: Sequence[BoundRoute], results: Mapping[str, RouteResult]) -> Settlement:
     total = Settlement()
     for route in routes:
         events = part.events_of(route.name)
@@ -469,7 +471,7 @@ def _settlement(part: Slice, routes: Sequence[BoundRoute], results: Mapping[str,
     return total
 
 
-def resolved(batch: Batch, mine: Mapping[TopicPartition, Holding]) -> SettledBatch | None:
+def resolved(batch: Batch, mine: Mapping[TopicPartition, LedgerRow]) -> SettledBatch | None:
     """Return what these ledger rows say of a batch whose COMMIT was not answered.
 
     Args:
@@ -479,7 +481,7 @@ def resolved(batch: Batch, mine: Mapping[TopicPartition, Holding]) -> SettledBat
         The batch as settled or fenced, or None if nothing of the batch was committed.
     """
     done, behind = [], []
-    for address, part in batch.slices.items():
+    for address, part in batch.partitions.items():
         row = mine.get(address)
         if row is None or row.owner_epoch != part.owner_epoch:
             behind.append(address)

@@ -6,7 +6,7 @@ from typing import LiteralString, NamedTuple
 from psycopg import sql
 
 from inbox.errors import StartupError
-from inbox.store.postgres.connection import SinkConnection, snapshot
+from inbox.store.postgres.connection import Connection, snapshot
 from inbox.store.tables.lookup import located
 
 _TYPES = ("uuid", "text", "varchar", "bpchar", "int2", "int4", "int8")
@@ -49,7 +49,7 @@ class AdoptableTable:
         StartupError: the table or column does not exist, or its type holds no event ids.
     """
 
-    def __init__(self, connection: SinkConnection, name: str, column: str) -> None:
+    def __init__(self, connection: Connection, name: str, column: str) -> None:
         self._connection = connection
         table = located(connection, name)
         self._require(table, name, column)

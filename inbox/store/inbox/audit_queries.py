@@ -11,7 +11,7 @@ from inbox.events import Settlement, TopicPartition
 from inbox.store.inbox.claims import ADOPTED
 from inbox.store.inbox.dead_letters import State
 from inbox.store.postgres import arrays
-from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.sql import statements
 
 
@@ -23,7 +23,7 @@ class Tile(NamedTuple):
     settlement: Settlement
 
 
-class History(NamedTuple):
+class PartitionHistory(NamedTuple):
     """The history of a partition in the ledger, with its tiles in order.
 
     The partition was begun at `start_offset`. `reached_offset` is the furthest that it was ever
@@ -67,7 +67,7 @@ class Coordinates(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outsider:
+class ForeignClaim:
     """A claim that no sink makes: its partition or route is unknown, or its offset is past all that was settled.
 
     A field that is not known is None.
@@ -111,7 +111,7 @@ class Claim(NamedTuple):
     event_id: bytes
 
 
-class Letter(NamedTuple):
+class UnresolvedLetter(NamedTuple):
     """A dead letter that was not retried."""
 
     route_id: int
@@ -119,10 +119,10 @@ class Letter(NamedTuple):
     state: State
 
 
-class AuditReads:
+class AuditQueries:
     """The reads of one audit, in chunks of `2 ** bits` offsets."""
 
-    def __init__(self, connection: SinkConnection, schema: str, *, bits: int) -> None:
+    def __init__(self, connection: Connection, schema: str, *, bits: int) -> None:
         self._connection = connection
         self._sql = statements("audit", schema)
         self._bits = bits
@@ -136,13 +136,13 @@ class AuditReads:
         row = self._connection.execute(self._sql["horizon"], {"partition_id": partition_id}).fetchone()
         return int(row[0]) if row else 0
 
-    def histories(self) -> Iterator[History]:
+    def histories(self) -> Iterator[PartitionHistory]:
         """Yield each partition of the ledger with its rows of `progress`; the caller provides the snapshot."""
         for row in self._connection.execute(self._sql["ledger"]).fetchall():
             rows = self._connection.execute(self._sql["tiles"], {"partition_id": row[0]})
             tiles = [Tile(each[0], each[1], Settlement(*each[2:])) for each in rows]
             address, counts = TopicPartition(row[1], row[2]), Settlement(*row[6:])
-            yield History(address, row[3], row[4], row[5], counts, tiles)
+            yield PartitionHistory(address, row[3], row[4], row[5], counts, tiles)
 
     def routes(self) -> dict[str, int]:
         """Return the ids of the routes that are not retired, by name."""
@@ -182,13 +182,13 @@ class AuditReads:
             for row in cursor:
                 yield Claim(row[0], row[1], row[2], row[3], row[4].bytes)
 
-    def outsiders(self) -> Iterator[Outsider]:
+    def foreign_claims(self) -> Iterator[ForeignClaim]:
         """Yield the claims that no sink makes, in any partition; rows are read as they are consumed."""
         with self._connection.transaction(), self._connection.cursor(name="inbox_audit_outsiders") as cursor:
             cursor.itersize = 10_000
             cursor.execute(self._sql["outsiders"])
             for partition_id, topic, partition, route, event_id, offset in cursor:
-                yield Outsider(
+                yield ForeignClaim(
                     partition_id=partition_id,
                     address=None if topic is None else TopicPartition(topic, partition),
                     route=route,
@@ -210,17 +210,17 @@ class AuditReads:
             "ids": arrays.uuids(ids),
             "offsets": arrays.int8s(offsets),
         }
-        for place, claim_at, topic, partition, offset in self._connection.execute(self._sql["unlike"], parameters):
+        for index, claim_at, topic, partition, offset in self._connection.execute(self._sql["unlike"], parameters):
             if claim_at is None:
-                yield place, None, False
+                yield index, None, False
             elif claim_at == ADOPTED:
-                yield place, None, True
+                yield index, None, True
             else:
-                yield place, Coordinates(topic, partition, offset), True
+                yield index, Coordinates(topic, partition, offset), True
 
     def letters(
         self, partition_id: int, route_ids: Collection[int], from_offset: int, until_offset: int
-    ) -> list[Letter]:
+    ) -> list[UnresolvedLetter]:
         parameters = {
             "partition_id": partition_id,
             "route_ids": list(route_ids),
@@ -228,7 +228,7 @@ class AuditReads:
             "until_offset": until_offset,
         }
         rows = self._connection.execute(self._sql["letters"], parameters)
-        return [Letter(route_id, offset, State(state)) for route_id, offset, state in rows]
+        return [UnresolvedLetter(route_id, offset, State(state)) for route_id, offset, state in rows]
 
     def given_up(self, partition_id: int) -> list[range]:
         """Return the offsets that a resume passed over."""

@@ -18,7 +18,7 @@ _PAIRS = [1 << high | 1 << low for high in range(8) for low in range(high)]
 _PATTERNS = np.array([_PAIRS[number % len(_PAIRS)] for number in range(64)], dtype=np.uint8)
 
 
-class Filter:
+class BloomFilter:
     """A filter of `2 ** power` bits, with a power of 29 at most.
 
     An id that was added has all four of its bits set; few other ids have.
@@ -37,20 +37,20 @@ class Filter:
     def add(self, ids: bytes) -> None:
         """Add ids of 16 bytes each."""
         for words in _words(ids):
-            np.bitwise_or.at(self._bits, self._places(words), _patterns(words))
+            np.bitwise_or.at(self._bits, self._word_indexes(words), _patterns(words))
 
-    def suspects(self, ids: Sequence[bytes]) -> Sequence[bytes]:
+    def candidates(self, ids: Sequence[bytes]) -> Sequence[bytes]:
         """Return the ids that may have been added."""
         first, second = _words(b"".join(ids))
-        places = np.flatnonzero(self._has(first))
-        return [ids[place] for place in places[self._has(second[places])]]
+        indexes = np.flatnonzero(self._has(first))
+        return [ids[index] for index in indexes[self._has(second[indexes])]]
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Yield the pieces of the filter, each with its number."""
         for number, start in enumerate(range(0, len(self._bits), BLOCK_BYTES)):
             yield number, self._bits[start : start + BLOCK_BYTES].tobytes()
 
-    def unite(self, number: int, block: bytes, power: int) -> None:
+    def merge(self, number: int, block: bytes, power: int) -> None:
         """Add a block of a filter that is at most as large: one address there is the low bits of several here."""
         new = np.frombuffer(block, dtype=np.uint8)
         for start in range(number * BLOCK_BYTES, len(self._bits), 2 ** (power - 3)):
@@ -58,10 +58,10 @@ class Filter:
 
     def _has(self, words: NDArray[np.uint64]) -> NDArray[np.bool_]:
         patterns = _patterns(words)
-        found: NDArray[np.bool_] = (self._bits[self._places(words)] & patterns) == patterns
+        found: NDArray[np.bool_] = (self._bits[self._word_indexes(words)] & patterns) == patterns
         return found
 
-    def _places(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def _word_indexes(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
         return (words & np.uint64(len(self._bits) - 1)).view(np.int64)
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from inbox.errors import HaltError
 from inbox.store.inbox.generations import FILTERED_TOGETHER, Generation, Generations, first_of_filter
-from inbox.store.postgres.connection import SinkConnection, snapshot, transaction
+from inbox.store.postgres.connection import Connection, snapshot, transaction
 from inbox.store.schema.names import GENERATION_SLOTS, table_of
 from inbox.store.sql import of_generation, statements
 
 if TYPE_CHECKING:
-    from inbox.store.inbox.bloom_filter import Filter
+    from inbox.store.inbox.bloom_filter import BloomFilter
 
 
 MOST_BITS = 29
@@ -37,13 +37,13 @@ class OlderClaims:
     generations hold no claims.
     """
 
-    filter: "Filter | None" = None
+    filter: "BloomFilter | None" = None
     since: int = 0
     until: int = 0
 
-    def suspects(self, ids: Sequence[bytes]) -> Sequence[bytes]:
+    def candidates(self, ids: Sequence[bytes]) -> Sequence[bytes]:
         """Return the ids that have to be looked up."""
-        return self.filter.suspects(ids) if self.filter else ()
+        return self.filter.candidates(ids) if self.filter else ()
 
 
 class GenerationFilters:
@@ -54,7 +54,7 @@ class GenerationFilters:
         self._schema = schema
         self._generations = Generations(schema)
 
-    def build(self, connection: SinkConnection, number: int) -> None:
+    def build(self, connection: Connection, number: int) -> None:
         """Build the filter of a generation that takes no new claims, so that a missing id is found cheaply.
 
         Generations are built in turn. The ids are read in one snapshot, because a replay may move a
@@ -67,7 +67,7 @@ class GenerationFilters:
             stored = _powers(self._generations.read(connection)).get(first, 0)
             built = _empty_filter(max(stored, bits_for(blocks * _CLAIMS_A_BLOCK)))
             if stored:
-                self._unite(connection, built, first, stored)
+                self._merge(connection, built, first, stored)
             for start in range(0, blocks, _BLOCKS_AT_ONCE):
                 built.add(self._ids(connection, number, start, start + _BLOCKS_AT_ONCE))
         with transaction(connection):
@@ -75,17 +75,17 @@ class GenerationFilters:
             parameters = {"first": first, "generation": number, "filter_bits": built.power}
             connection.execute(self._sql["note_filter"], parameters)
 
-    def _ids(self, connection: SinkConnection, number: int, first: int, end: int) -> bytes:
+    def _ids(self, connection: Connection, number: int, first: int, end: int) -> bytes:
         parameters = {"first": f"({first},0)", "end": f"({end},0)"}
         row = connection.execute(of_generation(self._sql["ids"], table_of(number)), parameters, binary=True).fetchone()
         return row[0] or b"" if row else b""
 
-    def _store(self, connection: SinkConnection, first: int, built: "Filter") -> None:
+    def _store(self, connection: Connection, first: int, built: "BloomFilter") -> None:
         connection.execute(self._sql["forget_filter"], {"generation": first})
         for block, bits in built.blocks():
             connection.execute(self._sql["add_block"], {"generation": first, "block": block, "bits": bits})
 
-    def older(self, connection: SinkConnection, known: OlderClaims) -> OlderClaims:
+    def older(self, connection: Connection, known: OlderClaims) -> OlderClaims:
         """Return what is known of the ids in all generations but the youngest, up to the first without a filter.
 
         Takes over the memory of `known`, which must not be used afterwards, even if this fails.
@@ -106,14 +106,14 @@ class GenerationFilters:
                 together.clear()
             for first, power in powers.items():
                 if not goes_on or first + FILTERED_TOGETHER > known.until:
-                    self._unite(connection, together, first, power)
+                    self._merge(connection, together, first, power)
             return OlderClaims(together, since=oldest, until=until)
 
-    def _unite(self, connection: SinkConnection, together: "Filter", first: int, power: int) -> None:
+    def _merge(self, connection: Connection, together: "BloomFilter", first: int, power: int) -> None:
         """Add the filter block by block, so that no second copy of it is in memory."""
         size = 0
         for block, bits in connection.cursor(binary=True).stream(self._sql["filter"], {"generation": first}):
-            together.unite(block, bits, power)
+            together.merge(block, bits, power)
             size += len(bits)
         if 8 * size != 2**power:
             raise HaltError(
@@ -128,14 +128,14 @@ def bits_for(claims: int) -> int:
     return min(max(16, (_BITS_A_CLAIM * GENERATION_SLOTS * claims).bit_length()), MOST_BITS)
 
 
-def _empty_filter(power: int) -> "Filter":
+def _empty_filter(power: int) -> "BloomFilter":
     """Return an empty filter.
 
     Imported only here: a worker whose claims are all young does without numpy and saves 17 MB.
     """
-    from inbox.store.inbox.bloom_filter import Filter
+    from inbox.store.inbox.bloom_filter import BloomFilter
 
-    return Filter(power)
+    return BloomFilter(power)
 
 
 def _powers(generations: Iterable[Generation]) -> dict[int, int]:

@@ -10,7 +10,7 @@ from inbox.errors import EventError, InboxError
 from inbox.events import address
 from inbox.store.inbox.claim_filters import GenerationFilters, OlderClaims
 from inbox.store.postgres import arrays
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.schema.names import table_of
 from inbox.store.sql import of_generation, statements
 
@@ -26,12 +26,12 @@ class Claims(NamedTuple):
     hashes: Sequence[bytes]
     partition_ids: Sequence[int]
 
-    def only(self, places: Sequence[int]) -> "Claims":
+    def only(self, indexes: Sequence[int]) -> "Claims":
         return Claims(
-            [self.ids[place] for place in places],
-            [self.offsets[place] for place in places],
-            [self.hashes[place] for place in places],
-            [self.partition_ids[place] for place in places],
+            [self.ids[index] for index in indexes],
+            [self.offsets[index] for index in indexes],
+            [self.hashes[index] for index in indexes],
+            [self.partition_ids[index] for index in indexes],
         )
 
 
@@ -50,7 +50,7 @@ Asked = Sequence[psycopg.Cursor[tuple[Any, ...]]]
 """Look-ups in the older generations, each answered with the ids that it found."""
 
 
-class Processed:
+class ClaimStore:
     """The reads and writes of claims; the caller has the transaction.
 
     New claims go into `generation`; `older` is what is known of the other generations. No unique
@@ -74,7 +74,7 @@ class Processed:
         """Return whether `older` covers every older generation."""
         return self.older.until >= self.generation
 
-    def learn_older(self, connection: SinkConnection) -> None:
+    def learn_older(self, connection: Connection) -> None:
         """Read what is known of older generations.
 
         After a failure nothing is known: a filter read in part proves nothing.
@@ -82,39 +82,39 @@ class Processed:
         known, self.older = self.older, OlderClaims()
         self.older = self._filters.older(connection, known)
 
-    def follow(self, connection: SinkConnection) -> None:
+    def follow(self, connection: Connection) -> None:
         """Claim in the youngest generation from now on."""
         self.generation = self._youngest(connection)
 
-    def is_of_youngest(self, connection: SinkConnection) -> bool:
+    def is_of_youngest(self, connection: Connection) -> bool:
         """Return whether new claims still go into the youngest generation; False if a switch preceded the claims.
 
         Call before COMMIT and after the claims, which hold off a switch.
         """
         return self.generation == self._youngest(connection)
 
-    def _youngest(self, connection: SinkConnection) -> int:
+    def _youngest(self, connection: Connection) -> int:
         row = connection.execute(self._sql["youngest"]).fetchone()
         return int(row[0]) if row else 0
 
-    def claim_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> bool:
+    def claim_new(self, connection: Connection, route_id: int, claims: Claims) -> bool:
         """Claim all, each expected to be new: half the server's work of `claim`.
 
         Returns:
             False if one was claimed before, or if two have the same id. The caller then has to undo what
             the transaction did since a savepoint, or all of it.
         """
-        if not all_different(claims.ids) or self._in_older(connection, route_id, claims.ids):
+        if not are_unique(claims.ids) or self._in_older(connection, route_id, claims.ids):
             return False
         try:
             self._insert_new(connection, route_id, claims)
         except EventError as error:
-            if self.says_claimed(error):
+            if self.is_claim_conflict(error):
                 return False
             raise
         return True
 
-    def send_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> Asked:
+    def send_new(self, connection: Connection, route_id: int, claims: Claims) -> Asked:
         """Claim all in a pipeline, each expected to be new.
 
         Returns:
@@ -127,17 +127,17 @@ class Processed:
         self._insert_new(connection, route_id, claims)
         return asked
 
-    def says_claimed(self, error: InboxError) -> bool:
+    def is_claim_conflict(self, error: InboxError) -> bool:
         """Return whether the error reports that an id has a claim."""
         cause = error.__cause__
         if isinstance(cause, errors.UniqueViolation) and cause.diag.schema_name == self._schema:
             return True
         return isinstance(error, ClaimedBeforeError)
 
-    def _insert_new(self, connection: SinkConnection, route_id: int, claims: Claims) -> None:
+    def _insert_new(self, connection: Connection, route_id: int, claims: Claims) -> None:
         connection.execute(self._of_youngest(self._sql["claim_new"]), _parameters(route_id, claims))
 
-    def claim(self, connection: SinkConnection, route_id: int, claims: Claims) -> list[int]:
+    def claim(self, connection: Connection, route_id: int, claims: Claims) -> list[int]:
         """Claim all that are new.
 
         Returns:
@@ -148,36 +148,36 @@ class Processed:
         claimed_before = [row[0] for row in connection.execute(self._of_youngest(self._sql["claim"]), parameters)]
         if claimed_before:
             again = {
-                "ids": arrays.uuids([claims.ids[place] for place in claimed_before]),
-                "offsets": arrays.int8s([claims.offsets[place] for place in claimed_before]),
-                "partition_ids": arrays.int4s([claims.partition_ids[place] for place in claimed_before]),
+                "ids": arrays.uuids([claims.ids[index] for index in claimed_before]),
+                "offsets": arrays.int8s([claims.offsets[index] for index in claimed_before]),
+                "partition_ids": arrays.int4s([claims.partition_ids[index] for index in claimed_before]),
                 "route_id": route_id,
             }
             self._renew(connection, again)
         return claimed_before
 
-    def _renew(self, connection: SinkConnection, again: dict[str, Any]) -> None:
+    def _renew(self, connection: Connection, again: dict[str, Any]) -> None:
         if connection.execute(self._of_youngest(self._sql["renew"]), again).rowcount:
             moved = {"ids": again["ids"], "route_id": again["route_id"]}
             connection.execute(self._sql["leave_older"], moved)
 
-    def _in_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> list[bytes]:
+    def _in_older(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> list[bytes]:
         """Return the ids with a claim in an older generation. No claim is added there, only moved to the youngest."""
         return [event_id.bytes for rows in self._ask_older(connection, route_id, ids) for (event_id,) in rows]
 
-    def _ask_older(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> Asked:
+    def _ask_older(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> Asked:
         """Ask which ids have a claim in an older generation."""
         unknown = range(self.older.until, self.generation)
         asked = []
-        if suspects := self.older.suspects(ids) if len(unknown) <= 1 else ids:
-            parameters = {"ids": arrays.uuids(suspects), "route_id": route_id}
+        if candidates := self.older.candidates(ids) if len(unknown) <= 1 else ids:
+            parameters = {"ids": arrays.uuids(candidates), "route_id": route_id}
             asked.append(connection.execute(self._of_youngest(self._sql["in_older"]), parameters))
         if len(unknown) == 1:
             in_one = of_generation(self._sql["in_one"], table_of(unknown[0]))
             asked.append(connection.execute(in_one, {"ids": arrays.uuids(ids), "route_id": route_id}))
         return asked
 
-    def claim_again(self, connection: SinkConnection, route_id: int, claims: Claims, replay_id: int) -> list[int]:
+    def claim_again(self, connection: Connection, route_id: int, claims: Claims, replay_id: int) -> list[int]:
         """Claim for a replay what was claimed before it, or just now.
 
         Returns:
@@ -192,26 +192,24 @@ class Processed:
         }
         return [row[0] for row in connection.execute(self._sql["claim_again"], parameters)]
 
-    def withdraw(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> None:
+    def withdraw(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> None:
         """Take back claims that the caller's own transaction made."""
         if ids:
             connection.execute(self._sql["withdraw"], {"ids": arrays.uuids(ids), "route_id": route_id})
 
-    def count_claimed(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> int:
+    def count_claimed(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> int:
         """Return how many of these ids, all different, have a claim."""
         row = connection.execute(
             self._sql["count_claimed"], {"ids": arrays.uuids(ids), "route_id": route_id}
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def places_of(
-        self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]
-    ) -> dict[bytes, tuple[int, int]]:
+    def places_of(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
         """Return partition id and offset of the existing claims, by id; an adopted claim has partition id 0."""
         rows = connection.execute(self._sql["places_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
         return {event_id.bytes: (partition_id, offset) for event_id, partition_id, offset in rows}
 
-    def claims_of(self, connection: SinkConnection, route_id: int, ids: Sequence[bytes]) -> dict[bytes, EarlierClaim]:
+    def claims_of(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> dict[bytes, EarlierClaim]:
         rows = connection.execute(self._sql["claims_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
         return {
             event_id.bytes: EarlierClaim(
@@ -231,11 +229,11 @@ def _parameters(route_id: int, claims: Claims) -> dict[str, Any]:
     }
 
 
-def all_different(ids: Sequence[bytes]) -> bool:
+def are_unique(ids: Sequence[bytes]) -> bool:
     """Return whether all ids are different; of equal ids only the first can be new."""
     return len(set(ids)) == len(ids)
 
 
-def found_any(asked: Asked) -> bool:
+def any_found(asked: Asked) -> bool:
     """Return whether an older generation has a claim of an id that was looked up."""
     return any(rows.rowcount for rows in asked)

@@ -10,7 +10,7 @@ from uuid import UUID
 from inbox.events import Header, KeptRecord, TopicPartition, address, timestamp_at
 from inbox.store.inbox.dead_letters import State
 from inbox.store.inbox.error_texts import parted
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
 
 _AT_ONCE = 500
@@ -57,7 +57,7 @@ class Letter:
     has_detail: bool = False
 
 
-class Concerned(NamedTuple):
+class AffectedLetter(NamedTuple):
     """An open dead letter that a retry or discard concerns: `selected`, or open before or behind a selected one.
 
     `claimed`: an event with the same id was applied meanwhile.
@@ -79,13 +79,13 @@ class Concerned(NamedTuple):
         return address(self.at.topic, self.at.partition, self.kafka_offset)
 
 
-class Letters:
+class DeadLetterQueries:
     """The reads of `dead_letters` for people, and the changes of state; the caller has the transaction."""
 
     def __init__(self, schema: str) -> None:
         self._sql = statements("dead_letters", schema)
 
-    def select(self, connection: SinkConnection, selection: Selection, states: Sequence[State]) -> list[int]:
+    def select(self, connection: Connection, selection: Selection, states: Sequence[State]) -> list[int]:
         """Return the ids of the selected dead letters, in the order of route, partition, key and offset."""
         parameters = {
             "states": [state.value for state in states],
@@ -98,7 +98,7 @@ class Letters:
         }
         return [row[0] for row in connection.execute(self._sql["selected"], parameters)]
 
-    def read(self, connection: SinkConnection, ids: Sequence[int], *, whole: bool) -> Iterator[Letter]:
+    def read(self, connection: Connection, ids: Sequence[int], *, whole: bool) -> Iterator[Letter]:
         """Yield the dead letters in the order of the ids, with a bounded number of bytes in memory.
 
         Ids without a dead letter are skipped.
@@ -107,7 +107,7 @@ class Letters:
             for part in self._parts(connection, ids[start : start + _AT_ONCE], whole=whole):
                 yield from map(_letter, connection.execute(self._sql["letters"], {"ids": part, "whole": whole}))
 
-    def _parts(self, connection: SinkConnection, ids: Sequence[int], *, whole: bool) -> Iterator[list[int]]:
+    def _parts(self, connection: Connection, ids: Sequence[int], *, whole: bool) -> Iterator[list[int]]:
         """Yield the ids in parts whose dead letters fit into memory together."""
         part: list[int] = []
         total = 0
@@ -120,16 +120,16 @@ class Letters:
         if part:
             yield part
 
-    def concerned(self, connection: SinkConnection, ids: Sequence[int]) -> list[Concerned]:
+    def affected(self, connection: Connection, ids: Sequence[int]) -> list[AffectedLetter]:
         """Return the dead letters that a retry or discard of these ids concerns, in the order of `select`."""
         rows = connection.execute(self._sql["concerned"], {"ids": list(ids)})
         return [
-            Concerned(r[0], State(r[1]), r[2], r[3], r[4], TopicPartition(r[5], r[6]), r[7], r[8], r[9], r[10])
+            AffectedLetter(r[0], State(r[1]), r[2], r[3], r[4], TopicPartition(r[5], r[6]), r[7], r[8], r[9], r[10])
             for r in rows
         ]
 
     def open_of_key(
-        self, connection: SinkConnection, route_id: int, partition_id: int, key: bytes, *, limit: int
+        self, connection: Connection, route_id: int, partition_id: int, key: bytes, *, limit: int
     ) -> tuple[list[Letter], bool]:
         """Return the first open dead letters of a key, whole and in the order of offsets.
 
@@ -140,12 +140,12 @@ class Letters:
         part = next(self._parts(connection, ids[:limit], whole=True), [])
         return list(self.read(connection, part, whole=True)), len(part) < len(ids)
 
-    def still_open(self, connection: SinkConnection, ids: Sequence[int]) -> Iterator[Letter]:
+    def still_open(self, connection: Connection, ids: Sequence[int]) -> Iterator[Letter]:
         """Yield the dead letters that nobody resolved, whole and in the order of their offsets."""
         found = [row[0] for row in connection.execute(self._sql["still_open"], {"ids": list(ids)})]
         return self.read(connection, found, whole=True)
 
-    def resolve(self, connection: SinkConnection, ids: Sequence[int], state: State, by: str) -> None:
+    def resolve(self, connection: Connection, ids: Sequence[int], state: State, by: str) -> None:
         connection.execute(self._sql["resolve"], {"ids": list(ids), "state": state.value, "by": by})
 
 

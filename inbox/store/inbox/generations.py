@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from inbox.events import TopicPartition
-from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.schema.names import table_of
 from inbox.store.sql import of_generation, statements
 
@@ -61,19 +61,19 @@ class Generations:
     def __init__(self, schema: str) -> None:
         self._sql = statements("generations", schema)
 
-    def read(self, connection: SinkConnection) -> list[Generation]:
+    def read(self, connection: Connection) -> list[Generation]:
         """Return the generations, the oldest first."""
         return [
             Generation(number=row[0], opened_at=row[1], closed_at=row[2], filter_bits=row[3], now=row[4])
             for row in connection.execute(self._sql["generations"])
         ]
 
-    def size(self, connection: SinkConnection, number: int) -> int:
+    def size(self, connection: Connection, number: int) -> int:
         """Return the number of claims in a generation."""
         row = connection.execute(of_generation(self._sql["size"], table_of(number))).fetchone()
         return int(row[0]) if row else 0
 
-    def switch(self, connection: SinkConnection, number: int) -> None:
+    def switch(self, connection: Connection, number: int) -> None:
         """Direct new claims to the next generation, once every batch with claims in this one has ended.
 
         Raises:
@@ -83,7 +83,7 @@ class Generations:
             _wait_briefly(connection)
             connection.execute(self._sql["switch"], {"generation": number})
 
-    def raise_horizon(self, connection: SinkConnection, number: int) -> bool:
+    def raise_horizon(self, connection: Connection, number: int) -> bool:
         """Refuse from now on replays that would need the claims of this generation.
 
         Returns:
@@ -92,7 +92,7 @@ class Generations:
         row = connection.execute(self._sql["raise_horizon"], {"generation": number}).fetchone()
         return bool(row and row[0])
 
-    def drop(self, connection: SinkConnection, number: int) -> None:
+    def drop(self, connection: Connection, number: int) -> None:
         """Remove all claims of a generation, after `raise_horizon`; its table is free for another generation.
 
         Raises:
@@ -103,7 +103,7 @@ class Generations:
             parameters = {"generation": number, "filters_from": first_of_filter(number + 1)}
             connection.execute(self._sql["drop"], parameters)
 
-    def horizons(self, connection: SinkConnection) -> list[Horizon]:
+    def horizons(self, connection: Connection) -> list[Horizon]:
         """Return the horizon of each current partition; those that a resume left behind are skipped.
 
         Claims are removed after the horizon was raised, also under a snapshot that was taken
@@ -115,21 +115,21 @@ class Generations:
             for row in connection.execute(self._sql["horizons"])
         ]
 
-    def horizon(self, connection: SinkConnection) -> datetime | None:
+    def horizon(self, connection: Connection) -> datetime | None:
         """Return the latest horizon: ids last seen since then are recognised in every partition; None if all are."""
         return max((each.time for each in self.horizons(connection) if each.time is not None), default=None)
 
-    def horizon_seconds(self, connection: SinkConnection) -> float:
+    def horizon_seconds(self, connection: Connection) -> float:
         """Return the age of the horizon in seconds; infinite where every id is recognised."""
         row = connection.execute(self._sql["horizon_seconds"]).fetchone()
         return float(row[0]) if row and row[0] is not None else math.inf
 
-    def horizons_to_come(self, connection: SinkConnection, number: int) -> Mapping[int, int]:
+    def horizons_to_come(self, connection: Connection, number: int) -> Mapping[int, int]:
         """Return the horizons that `raise_horizon` would set, by partition id."""
         return dict(connection.execute(self._sql["horizons_to_come"], {"generation": number}).fetchall())
 
 
-def _wait_briefly(connection: SinkConnection) -> None:
+def _wait_briefly(connection: Connection) -> None:
     """Limit the wait for the table's lock: every batch that begins meanwhile waits behind this request."""
     connection.execute("SET LOCAL lock_timeout = '1s'")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import LiteralString, NamedTuple
 
 from inbox.store.postgres import arrays
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.pooler import holding
 from inbox.store.sql import statements
 
@@ -20,14 +20,14 @@ class Deaths(NamedTuple):
     deaths: int
 
 
-class Handling:
+class HandlerCallNotes:
     """The reads and writes of `handling` for one owner."""
 
     def __init__(self, schema: str, owner: str) -> None:
         self._sql = statements("handling", schema)
         self._owner = owner
 
-    def count_deaths(self, connection: SinkConnection, partition_ids: Sequence[int]) -> list[Deaths]:
+    def count_deaths(self, connection: Connection, partition_ids: Sequence[int]) -> list[Deaths]:
         """Count, once each, the notes left by earlier owners' ended processes, and return all deaths found."""
         parameters = {"partition_ids": list(partition_ids), "owner": self._owner}
         connection.execute(self._sql["deaths"], parameters)
@@ -36,7 +36,7 @@ class Handling:
             for route_id, partition_id, first, until, deaths in connection.execute(self._sql["found"], parameters)
         ]
 
-    def prepare(self, connection: SinkConnection) -> None:
+    def prepare(self, connection: Connection) -> None:
         """Prepare the connection: a note has to outlive this process, not the server, so it does not wait for the disk.
 
         Behind a pooler no session shows whether the process lives. The lock of an open transaction
@@ -46,7 +46,7 @@ class Handling:
         if connection.is_pooled and (alive := holding(connection, _ALIVE, self._owner)) is not None:
             connection.keep(alive)
 
-    def in_hand(self, connection: SinkConnection, route_id: int, partition_id: int, offsets: range) -> None:
+    def start_call(self, connection: Connection, route_id: int, partition_id: int, offsets: range) -> None:
         """Note that the handler has these events.
 
         `connection` is not that of the batch, so the note commits immediately.
@@ -64,11 +64,11 @@ class Handling:
             },
         )
 
-    def put_down(self, connection: SinkConnection) -> None:
+    def finish_call(self, connection: Connection) -> None:
         """Note that the handler returned, with whatever result."""
         connection.execute(self._sql["put_down"], {"owner": self._owner})
 
-    def forget(self, connection: SinkConnection, afters: Mapping[int, int]) -> None:
+    def forget(self, connection: Connection, afters: Mapping[int, int]) -> None:
         """Forget notes below these offsets, by partition id, which are settled; runs in the batch's own transaction."""
         connection.execute(
             self._sql["forget"],

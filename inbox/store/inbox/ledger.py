@@ -8,11 +8,11 @@ from uuid import UUID
 
 from inbox.events import Settlement, TopicPartition
 from inbox.store.postgres import arrays
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
 
 
-class Replaying(NamedTuple):
+class ActiveReplay(NamedTuple):
     """A replay in progress on one partition, ending before `until_offset`.
 
     `route` is the name of the only route that is replayed; None for all. With `force` an event that
@@ -25,7 +25,7 @@ class Replaying(NamedTuple):
     force: bool
 
 
-class Holding(NamedTuple):
+class LedgerRow(NamedTuple):
     """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers reported none.
 
     `reached_offset` is the furthest that `next_offset` ever was. A replay settles again what lies
@@ -42,7 +42,7 @@ class Holding(NamedTuple):
     topic_id: UUID | None = None
     leader_epoch: int | None = None
     reached_offset: int = 0
-    replay: Replaying | None = None
+    replay: ActiveReplay | None = None
     too_many_letters: bool = False
 
 
@@ -60,7 +60,7 @@ class OpenSession(NamedTuple):
     started: datetime
 
 
-class Advance(NamedTuple):
+class OffsetAdvance(NamedTuple):
     """The offsets that one batch settles in one partition, from `before` up to, not including, `after`.
 
     They lie either all below the partition's reached offset or all at or above it, so that endings
@@ -119,7 +119,7 @@ class Ledger:
     def __init__(self, schema: str) -> None:
         self._sql = statements("partitions", schema)
 
-    def known(self, connection: SinkConnection, topics: Sequence[str]) -> list[KnownPartition]:
+    def known(self, connection: Connection, topics: Sequence[str]) -> list[KnownPartition]:
         rows = connection.execute(self._sql["known_partitions"], {"topics": list(topics)})
         return [
             KnownPartition(
@@ -133,13 +133,13 @@ class Ledger:
             for row in rows
         ]
 
-    def unmoved(self, connection: SinkConnection, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    def unmoved(self, connection: Connection, topics: Sequence[str]) -> dict[TopicPartition, int]:
         """Return the next offsets of partitions in which the last owner settled nothing."""
         rows = connection.execute(self._sql["unmoved"], {"topics": list(topics)})
         return {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
 
     def add(
-        self, connection: SinkConnection, cluster_id: str, topic_id: UUID | None, starts: Mapping[TopicPartition, int]
+        self, connection: Connection, cluster_id: str, topic_id: UUID | None, starts: Mapping[TopicPartition, int]
     ) -> None:
         """Add partitions seen for the first time; one that another worker added meanwhile keeps its start."""
         for address, offset in sorted(starts.items()):
@@ -154,7 +154,7 @@ class Ledger:
                 },
             )
 
-    def acquire(self, connection: SinkConnection, partitions: Sequence[TopicPartition], owner: str) -> list[Holding]:
+    def acquire(self, connection: Connection, partitions: Sequence[TopicPartition], owner: str) -> list[LedgerRow]:
         """Raise the owner epoch of each partition, which fences every earlier owner from now on."""
         parameters: dict[str, Any] = {
             "topics": [p.topic for p in partitions],
@@ -162,14 +162,14 @@ class Ledger:
             "owner": owner,
             "alone": not connection.is_pooled,
         }
-        return [_holding(row) for row in connection.execute(self._sql["acquire"], parameters)]
+        return [_ledger_row(row) for row in connection.execute(self._sql["acquire"], parameters)]
 
-    def sign(self, connection: SinkConnection, owner: str) -> None:
+    def record_session(self, connection: Connection, owner: str) -> None:
         """Record this session as the owner's, after the previous one was lost; behind a pooler it has none."""
         connection.execute(self._sql["sign"], {"owner": owner, "alone": not connection.is_pooled})
 
     def open_sessions(
-        self, connection: SinkConnection, partitions: Sequence[TopicPartition], owner: str
+        self, connection: Connection, partitions: Sequence[TopicPartition], owner: str
     ) -> list[OpenSession]:
         """Return the sessions of these partitions' other owners that are in a transaction now."""
         parameters = {
@@ -179,22 +179,22 @@ class Ledger:
         }
         return [OpenSession(*row) for row in connection.execute(self._sql["open_sessions"], parameters)]
 
-    def hidden_owners(self, connection: SinkConnection, topics: Sequence[str]) -> list[str]:
+    def hidden_owners(self, connection: Connection, topics: Sequence[str]) -> list[str]:
         """Return the roles of other active owners whose sessions this connection's role may not see or end."""
         rows = connection.execute(self._sql["hidden_owners"], {"topics": list(topics)})
         return [row[0] for row in rows]
 
-    def end_session(self, connection: SinkConnection, session: OpenSession) -> None:
+    def end_session(self, connection: Connection, session: OpenSession) -> None:
         """End the session, which rolls back its transaction and frees its locks (PostgreSQL manual, 9.28.2)."""
         connection.execute(_END_SESSION, session._asdict())
 
-    def look(self, connection: SinkConnection, topics: Sequence[str]) -> list[Holding]:
-        return [_holding(row) for row in connection.execute(self._sql["look"], {"topics": list(topics)})]
+    def read(self, connection: Connection, topics: Sequence[str]) -> list[LedgerRow]:
+        return [_ledger_row(row) for row in connection.execute(self._sql["look"], {"topics": list(topics)})]
 
     def fence(
         self,
-        connection: SinkConnection,
-        advances: Sequence[Advance],
+        connection: Connection,
+        advances: Sequence[OffsetAdvance],
         *,
         owner: str,
         routes_revision: int,
@@ -225,11 +225,11 @@ class Ledger:
         rows = connection.execute(self._sql["fence"], parameters).fetchall()
         return frozenset(row[0] for row in rows), rows[0][1] if rows else None
 
-    def lock(self, connection: SinkConnection, partition_id: int) -> None:
+    def lock(self, connection: Connection, partition_id: int) -> None:
         """Lock the partition: nothing of it is settled or acquired before the transaction ends."""
         connection.execute(self._sql["lock"], {"partition_id": partition_id})
 
-    def raise_epoch(self, connection: SinkConnection, partition_id: int) -> str | None:
+    def raise_epoch(self, connection: Connection, partition_id: int) -> str | None:
         """Raise the epoch, which fences the owner's current work; the owner acquires the partition again.
 
         Returns:
@@ -238,14 +238,14 @@ class Ledger:
         row = connection.execute(self._sql["raise_epoch"], {"partition_id": partition_id}).fetchone()
         return row[0] if row else None
 
-    def count_other_payloads(self, connection: SinkConnection, partition_id: int, count: int) -> None:
+    def count_other_payloads(self, connection: Connection, partition_id: int, count: int) -> None:
         connection.execute(self._sql["count_other_payloads"], {"partition_id": partition_id, "count": count})
 
-    def revisions(self, connection: SinkConnection) -> Revisions:
+    def revisions(self, connection: Connection) -> Revisions:
         row = connection.execute(self._sql["revisions"]).fetchone()
         return Revisions(*row) if row else Revisions(-1, -1)
 
-    def status(self, connection: SinkConnection) -> list[PartitionStatus]:
+    def status(self, connection: Connection) -> list[PartitionStatus]:
         return [
             PartitionStatus(
                 address=TopicPartition(row[0], row[1]),
@@ -261,16 +261,16 @@ class Ledger:
             for row in connection.execute(self._sql["status"])
         ]
 
-    def rates(self, connection: SinkConnection, within: timedelta) -> dict[TopicPartition, float]:
+    def rates(self, connection: Connection, within: timedelta) -> dict[TopicPartition, float]:
         """Return offsets settled per second, for the partitions that settled any in this time."""
         rows = connection.execute(self._sql["rates"], {"within": within})
         return {TopicPartition(topic, partition): float(rate) for topic, partition, rate in rows}
 
 
-def missing(advances: Iterable[Advance], moved: Collection[int]) -> frozenset[int]:
+def missing(advances: Iterable[OffsetAdvance], moved: Collection[int]) -> frozenset[int]:
     """Return the partitions that a fence did not move."""
     return frozenset(a.partition_id for a in advances if a.partition_id not in moved)
 
 
-def _holding(row: tuple[Any, ...]) -> Holding:
-    return Holding(row[0], TopicPartition(row[1], row[2]), *row[3:])
+def _ledger_row(row: tuple[Any, ...]) -> LedgerRow:
+    return LedgerRow(row[0], TopicPartition(row[1], row[2]), *row[3:])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from inbox.errors import HaltError, StartupError
-from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.sql import statements
 
 
@@ -50,7 +50,7 @@ class Register:
         self._sql = statements("partitions", schema)
 
     def bind(
-        self, connection: SinkConnection, sink: SinkIdentity, add_partitions: Callable[[SinkConnection], None]
+        self, connection: Connection, sink: SinkIdentity, add_partitions: Callable[[Connection], None]
     ) -> Registration:
         """Check or take the schema, record the routes, and add partitions seen first, in one locked transaction.
 
@@ -72,7 +72,7 @@ class Register:
             ids = {route.name: route.route_id for route in self._known_routes(connection)}
         return Registration({route.name: ids[route.name] for route in sink.routes}, revision)
 
-    def review(self, connection: SinkConnection, sink: SinkIdentity) -> None:
+    def review(self, connection: Connection, sink: SinkIdentity) -> None:
         """Raise the errors of `bind` without changing anything.
 
         Raises:
@@ -82,12 +82,12 @@ class Register:
             self._refuse_other_sink(row, sink)
         self._refuse_foreign(sink, self._known_routes(connection))
 
-    def bound_cluster(self, connection: SinkConnection) -> str:
+    def bound_cluster(self, connection: Connection) -> str:
         """Return the Kafka cluster that the schema belongs to; "" where no sink has started on it."""
         row = connection.execute(self._sql["sink"]).fetchone()
         return row[2] or "" if row else ""
 
-    def _check_sink(self, connection: SinkConnection, sink: SinkIdentity) -> int:
+    def _check_sink(self, connection: Connection, sink: SinkIdentity) -> int:
         row = connection.execute(self._sql["lock_sink"]).fetchone()
         if row is None:
             raise StartupError(f'the schema "{self._schema}" lost its row in sink; run `inbox check`')
@@ -111,7 +111,7 @@ class Register:
                 "decide for each topic with `inbox resume --topic TOPIC --new-topic --accept-loss`"
             )
 
-    def _known_routes(self, connection: SinkConnection) -> list[_Known]:
+    def _known_routes(self, connection: Connection) -> list[_Known]:
         rows = connection.execute(self._sql["routes"])
         return [_Known(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows]
 
@@ -140,7 +140,7 @@ class Register:
             route.name in back or noted.get(route.name) != sorted(route.topics) for route in sink.routes
         )
 
-    def _note_routes(self, connection: SinkConnection, sink: SinkIdentity, known: Sequence[_Known]) -> None:
+    def _note_routes(self, connection: Connection, sink: SinkIdentity, known: Sequence[_Known]) -> None:
         by_name = {route.name: route for route in known}
         for route in sink.routes:
             earlier = by_name.get(route.name)
@@ -152,7 +152,7 @@ class Register:
             if name in by_name and not by_name[name].retired:
                 connection.execute(self._sql["retire_route"], {"route_id": by_name[name].route_id})
 
-    def _note_route(self, connection: SinkConnection, route: RouteIdentity, earlier: _Known | None) -> None:
+    def _note_route(self, connection: Connection, route: RouteIdentity, earlier: _Known | None) -> None:
         topics = sorted(route.topics)
         if earlier is None:
             added = {"name": route.name, "topics": topics, "identity": route.event_id}

@@ -8,7 +8,7 @@ from uuid import UUID
 from inbox.store.inbox.ledger import KnownPartition
 from inbox.store.inbox.replays import Replays
 from inbox.store.postgres import arrays
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
 
 _IDS_AT_ONCE = 10_000
@@ -36,16 +36,16 @@ class Resumptions:
         self._sql = statements("resumptions", schema)
         self._replays = Replays(schema)
 
-    def lock(self, connection: SinkConnection, topic: str) -> None:
+    def lock(self, connection: Connection, topic: str) -> None:
         """Lock the topic: nothing of it is settled or acquired before the transaction ends."""
         connection.execute(self._sql["lock_topic"], {"topic": topic})
 
-    def open_letters(self, connection: SinkConnection, partition_ids: Sequence[int]) -> dict[int, int]:
+    def open_letters(self, connection: Connection, partition_ids: Sequence[int]) -> dict[int, int]:
         """Return the number of dead letters that are neither retried nor discarded, for partitions that have any."""
         rows = connection.execute(self._sql["open_letters"], {"partition_ids": list(partition_ids)})
         return dict(rows)
 
-    def go_on(self, connection: SinkConnection, successor: Successor, *, requested_by: str) -> None:
+    def continue_at(self, connection: Connection, successor: Successor, *, requested_by: str) -> None:
         """Bind the partition to its current log, and record that."""
         before = successor.before
         partition_id = before.partition_id
@@ -71,7 +71,7 @@ class Resumptions:
             },
         )
 
-    def _succeed(self, connection: SinkConnection, successor: Successor) -> int:
+    def _succeed(self, connection: Connection, successor: Successor) -> int:
         before = successor.before
         if successor.to_offset is None:
             return before.partition_id
@@ -85,13 +85,13 @@ class Resumptions:
         row = connection.execute(self._sql["succeed"], parameters).fetchone()
         return int(row[0]) if row else before.partition_id
 
-    def forget_claims(self, connection: SinkConnection, partition_id: int, ids: Iterable[bytes]) -> None:
+    def forget_claims(self, connection: Connection, partition_id: int, ids: Iterable[bytes]) -> None:
         """Delete the claims of events that no longer exist, because other events will have their ids."""
         remaining = iter(ids)
         while some := list(islice(remaining, _IDS_AT_ONCE)):
             connection.execute(self._sql["forget_claims"], {"ids": arrays.uuids(some), "partition_id": partition_id})
 
-    def bind_cluster(self, connection: SinkConnection, cluster_id: str) -> list[str]:
+    def bind_cluster(self, connection: Connection, cluster_id: str) -> list[str]:
         """Let the sink start on this cluster once all its topics belong to it.
 
         Returns:

@@ -4,21 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
 
 AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
-class Old:
+class ExpiredRows:
     """The number of rows past their retention, and the time of the oldest; None where there are none."""
 
     rows: int
     oldest: datetime | None
 
 
-class Kept(NamedTuple):
+class KeptPeriods(NamedTuple):
     """The spans for which the schema's owner keeps rows, whatever a sink is configured to remove.
 
     Nothing younger is removed. `dead_letters` concerns resolved ones, and counts from their
@@ -30,7 +30,7 @@ class Kept(NamedTuple):
     dead_letters: timedelta
 
 
-class Round(NamedTuple):
+class PruneRound(NamedTuple):
     """The last round of pruning that removed all that could go; `by` is a login, None before the first round."""
 
     at: datetime
@@ -43,47 +43,47 @@ class Retention:
     def __init__(self, schema: str) -> None:
         self._sql = statements("retention", schema)
 
-    def old_progress(self, connection: SinkConnection, older_than: timedelta) -> Old:
+    def old_progress(self, connection: Connection, older_than: timedelta) -> ExpiredRows:
         return old_rows(connection, self._sql["old_progress"], older_than)
 
-    def forget_progress(self, connection: SinkConnection, older_than: timedelta) -> int:
+    def forget_progress(self, connection: Connection, older_than: timedelta) -> int:
         """Delete a portion of the history, and return the number of rows; 0 once none is left."""
         return _forgotten(connection, self._sql["forget_progress"], older_than)
 
-    def old_letters(self, connection: SinkConnection, older_than: timedelta) -> Old:
+    def old_letters(self, connection: Connection, older_than: timedelta) -> ExpiredRows:
         return old_rows(connection, self._sql["old_letters"], older_than)
 
-    def forget_letters(self, connection: SinkConnection, older_than: timedelta) -> int:
+    def forget_letters(self, connection: Connection, older_than: timedelta) -> int:
         """Delete a portion of resolved dead letters, and return their number; 0 once none is left."""
         return _forgotten(connection, self._sql["forget_letters"], older_than)
 
-    def note_round(self, connection: SinkConnection) -> None:
+    def note_round(self, connection: Connection) -> None:
         """Record that a whole round ended now."""
         connection.execute(self._sql["note_round"])
 
-    def last_round(self, connection: SinkConnection) -> Round | None:
+    def last_round(self, connection: Connection) -> PruneRound | None:
         """Return the last round; None where somebody removed the row."""
         row = connection.execute(self._sql["last_round"]).fetchone()
-        return Round(*row) if row else None
+        return PruneRound(*row) if row else None
 
-    def kept(self, connection: SinkConnection) -> Kept | None:
+    def kept(self, connection: Connection) -> KeptPeriods | None:
         """Return what the owner keeps; None where `inbox migrate --roles` has not set it."""
         row = connection.execute(self._sql["kept"]).fetchone()
-        return Kept(*row) if row else None
+        return KeptPeriods(*row) if row else None
 
 
-def _forgotten(connection: SinkConnection, statement: bytes, older_than: timedelta) -> int:
+def _forgotten(connection: Connection, statement: bytes, older_than: timedelta) -> int:
     """Return the number of rows that a function of the owner's removed."""
     row = connection.execute(statement, {"older_than": older_than, "limit": AT_ONCE}).fetchone()
     return int(row[0]) if row else 0
 
 
-def old_rows(connection: SinkConnection, statement: bytes, older_than: timedelta) -> Old:
+def old_rows(connection: Connection, statement: bytes, older_than: timedelta) -> ExpiredRows:
     """Return the count and the oldest time that a statement of `retention.sql` reports."""
     row = connection.execute(statement, {"older_than": older_than}).fetchone()
-    return Old(*row) if row else Old(0, None)
+    return ExpiredRows(*row) if row else ExpiredRows(0, None)
 
 
-def forget_rows(connection: SinkConnection, statement: bytes, older_than: timedelta) -> int:
+def forget_rows(connection: Connection, statement: bytes, older_than: timedelta) -> int:
     """Delete one portion by a statement, and return the number of rows."""
     return connection.execute(statement, {"older_than": older_than, "limit": AT_ONCE}).rowcount

@@ -10,7 +10,7 @@ import hashlib
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 # PostgreSQL shows the start of another role's transaction only to roles that may read all statistics.
 _WHO: LiteralString = """
@@ -52,22 +52,22 @@ def advisory_key(what: str, schema: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def holder_of_table(connection: SinkConnection, table: str) -> Holder | None:
+def holder_of_table(connection: Connection, table: str) -> Holder | None:
     """Return the holder of the table's lock; None where the lock is free again."""
     return _holder(connection, _OF_TABLE, table)
 
 
-def holder_of_schema(connection: SinkConnection, schema: str) -> Holder | None:
+def holder_of_schema(connection: Connection, schema: str) -> Holder | None:
     """Return the holder of the schema's own lock, as `holder_of_table`."""
     return _holder(connection, _OF_SCHEMA, schema)
 
 
-def holder_of_advisory(connection: SinkConnection, key: int) -> Holder | None:
+def holder_of_advisory(connection: Connection, key: int) -> Holder | None:
     """Return the holder of an advisory lock, as `holder_of_table`."""
     return _holder(connection, _ADVISORY, key)
 
 
-def may_work_in(connection: SinkConnection, holder: Holder, schema: str, *, migrates: bool) -> bool:
+def may_work_in(connection: Connection, holder: Holder, schema: str, *, migrates: bool) -> bool:
     """Return whether the holder's role may do the lock's work in this schema."""
     if holder.role_id is None:
         return False
@@ -85,6 +85,6 @@ WHERE n.nspname = %s AND c.relname IN ('handling', 'outbox_relay', 'relay_leases
 """
 
 
-def _holder(connection: SinkConnection, which: LiteralString, lock: str | int) -> Holder | None:
+def _holder(connection: Connection, which: LiteralString, lock: str | int) -> Holder | None:
     row = connection.execute(_WHO + which + " ORDER BY l.pid LIMIT 1", {"lock": lock}).fetchone()
     return Holder(*row) if row else None

@@ -8,7 +8,7 @@ from psycopg import errors, sql
 
 from inbox.errors import InboxError, TryAgainError
 from inbox.store.locks.holders import Holder, advisory_key, holder_of_advisory, holder_of_schema, may_work_in
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.pooler import HOLD
 from inbox.telemetry import log
 
@@ -18,12 +18,12 @@ _IS_THERE: LiteralString = "SELECT count(*) FROM pg_namespace WHERE nspname = %s
 _IS_OWNED: LiteralString = "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = %s"
 
 
-def is_there(connection: SinkConnection, schema: str) -> bool:
+def is_there(connection: Connection, schema: str) -> bool:
     """Return whether the schema exists."""
     return connection.execute(_IS_THERE, (schema,)).fetchone() == (1,)
 
 
-def take_lock(connection: SinkConnection, schema: str, wait_seconds: float) -> SinkConnection:
+def take_lock(connection: Connection, schema: str, wait_seconds: float) -> Connection:
     """Return another connection that holds the schema's lock until it is closed; create the schema if necessary.
 
     Raises:
@@ -44,7 +44,7 @@ def take_lock(connection: SinkConnection, schema: str, wait_seconds: float) -> S
     return holder
 
 
-def _at_work(connection: SinkConnection, schema: str) -> Holder | None:
+def _at_work(connection: Connection, schema: str) -> Holder | None:
     """Return the session that runs the other migration, while another session of it holds the schema's lock."""
     working = holder_of_advisory(connection, advisory_key("migrations", schema))
     if working is not None and may_work_in(connection, working, schema, migrates=True):
@@ -52,7 +52,7 @@ def _at_work(connection: SinkConnection, schema: str) -> Holder | None:
     return holder_of_schema(connection, schema)
 
 
-def _make(connection: SinkConnection, schema: str) -> None:
+def _make(connection: Connection, schema: str) -> None:
     # IF NOT EXISTS alone needs the right to create even when the schema exists.
     if is_there(connection, schema):
         return
@@ -67,7 +67,7 @@ def _make(connection: SinkConnection, schema: str) -> None:
         raise
 
 
-def _lock(holder: SinkConnection, schema: str) -> bool:
+def _lock(holder: Connection, schema: str) -> bool:
     """Take the lock that PostgreSQL takes for a comment on the schema; the comment is not committed.
 
     Each try waits only briefly: a session that waits holds a snapshot, and so deadlocks with a
@@ -86,7 +86,7 @@ def _lock(holder: SinkConnection, schema: str) -> bool:
 
 
 def _lock_for_earlier_versions(
-    connection: SinkConnection, schema: str, until: float, wait_seconds: float, *, passes_over: bool
+    connection: Connection, schema: str, until: float, wait_seconds: float, *, passes_over: bool
 ) -> None:
     """Take the advisory lock too, so that this version and one that takes it alone never migrate together."""
     key = advisory_key("migrations", schema)

@@ -11,7 +11,7 @@ from psycopg import errors, sql
 
 from inbox.errors import InboxError, TryAgainError
 from inbox.store.locks.holders import Holder, advisory_key, holder_of_advisory, holder_of_table, may_work_in
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.pooler import HOLD
 
 _PRUNING = "pruning"
@@ -33,7 +33,7 @@ class AnotherPrunesError(TryAgainError):
 
 
 @contextmanager
-def pruning_alone(connection: SinkConnection, schema: str, table: str = _PRUNING) -> Iterator[None]:
+def pruning_alone(connection: Connection, schema: str, table: str = _PRUNING) -> Iterator[None]:
     """Prune alone; raise AnotherPrunesError without a wait where another session prunes.
 
     `table` is one that the pruning role may update. A transaction of another connection holds the
@@ -51,7 +51,7 @@ def pruning_alone(connection: SinkConnection, schema: str, table: str = _PRUNING
                 holder.execute("ROLLBACK")  # else a pooler frees it some time after the connection is closed
 
 
-def _lock(holder: SinkConnection, table: str) -> None:
+def _lock(holder: Connection, table: str) -> None:
     # A mode that only one session can have, and that lets others write rows.
     try:
         holder.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT".encode(), prepare=False)
@@ -62,7 +62,7 @@ def _lock(holder: SinkConnection, table: str) -> None:
         raise AnotherPrunesError(holder_of_table(holder, table)) from error
 
 
-def _lock_for_earlier_versions(holder: SinkConnection, schema: str) -> None:
+def _lock_for_earlier_versions(holder: Connection, schema: str) -> None:
     """Take the advisory lock too, so that this version and one that takes it alone never prune together."""
     key = advisory_key("prune", schema)
     row = holder.execute("SELECT pg_try_advisory_xact_lock(%s)", (key,)).fetchone()

@@ -8,7 +8,7 @@ from inbox.events import as_base64, record_time
 from inbox.store.inbox.dead_letters import DeadLetter, described
 from inbox.store.options import OutboxOptions
 from inbox.store.outbox.publisher import Outbox
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.storable_text import Storable, storable_in
 from inbox.store.sql import statements
 
@@ -30,7 +30,7 @@ class LetterCopies:
         self._routes = routes
         self._outboxes = {route_id: Outbox(schema, options, sink=sink, route=name) for route_id, name in routes.items()}
 
-    def add(self, connection: SinkConnection, letters: Sequence[DeadLetter]) -> None:
+    def add(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
         storable = storable_in(connection)
         for letter in letters:
             outbox = self._outboxes[letter.route_id]

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from inbox.errors import StartupError
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 _SERVER: LiteralString = """
 SELECT current_setting('wal_level'),
@@ -60,7 +60,7 @@ _DEFAULT_PORT = 5432
 
 
 @dataclass(frozen=True)
-class Place:
+class DatabaseAddress:
     """The address of the database, for a client that does not use libpq."""
 
     host: str
@@ -70,7 +70,7 @@ class Place:
     sslrootcert: str | None
 
 
-def place_of(options: DatabaseOptions) -> Place:
+def database_address(options: DatabaseOptions) -> DatabaseAddress:
     """Return the address from `[database] url`.
 
     Raises:
@@ -88,7 +88,7 @@ def place_of(options: DatabaseOptions) -> Place:
             "as in postgresql://user@host:5432/database"
         )
     port = int(given.get("port") or _DEFAULT_PORT)
-    return Place(host, port, database, given.get("sslmode"), given.get("sslrootcert"))
+    return DatabaseAddress(host, port, database, given.get("sslmode"), given.get("sslrootcert"))
 
 
 class Capture:
@@ -110,7 +110,7 @@ class Capture:
         }
         return _SETUP.format(**names).as_string()
 
-    def problems(self, connection: SinkConnection) -> list[str]:
+    def problems(self, connection: Connection) -> list[str]:
         """Return one line for each thing that the connector would miss, with its remedy."""
         return [
             *self._of_server(connection),
@@ -120,7 +120,7 @@ class Capture:
             *self._of_table(connection),
         ]
 
-    def _of_server(self, connection: SinkConnection) -> Iterator[str]:
+    def _of_server(self, connection: Connection) -> Iterator[str]:
         (wal_level, free_slots, free_senders) = self._ask(connection, _SERVER) or ("", 0, 0)
         if wal_level != "logical":
             yield (
@@ -136,7 +136,7 @@ class Capture:
         if (slot is None or not slot[2]) and free_senders < 1:
             yield "every WAL sender of the server is taken; raise max_wal_senders and restart the server"
 
-    def _of_role(self, connection: SinkConnection) -> Iterator[str]:
+    def _of_role(self, connection: Connection) -> Iterator[str]:
         role = self._ask(connection, _ROLE)
         if role is None:
             yield f'there is no role "{self.name}" for the connector; {_REMEDY}'
@@ -155,7 +155,7 @@ class Capture:
             if not has:
                 yield f'the connector\'s role "{self.name}" lacks {right}; {remedy}'
 
-    def _of_publication(self, connection: SinkConnection) -> Iterator[str]:
+    def _of_publication(self, connection: Connection) -> Iterator[str]:
         publication = self._ask(connection, _PUBLICATION)
         if publication is None:
             yield f'there is no publication "{self.name}"; {_REMEDY}'
@@ -177,7 +177,7 @@ class Capture:
                 f'the publication "{self.name}" is not of the outbox; ALTER PUBLICATION {name} SET TABLE {self._table}'
             )
 
-    def _of_slot(self, connection: SinkConnection) -> Iterator[str]:
+    def _of_slot(self, connection: Connection) -> Iterator[str]:
         slot = self._ask(connection, _SLOT)
         if slot is None:
             return  # the connector creates it
@@ -191,14 +191,14 @@ class Capture:
                 "start the connector: it reads the outbox as it is, and repeats what it sent before"
             )
 
-    def _of_table(self, connection: SinkConnection) -> Iterator[str]:
+    def _of_table(self, connection: Connection) -> Iterator[str]:
         if self._ask(connection, _REPLICA_IDENTITY) == ("n",):
             yield (
                 f"{self._table} has replica identity NOTHING, so that any publication of deletes forbids pruning; "
                 f"ALTER TABLE {self._table} REPLICA IDENTITY DEFAULT"
             )
 
-    def _ask(self, connection: SinkConnection, question: LiteralString) -> tuple[Any, ...] | None:
+    def _ask(self, connection: Connection, question: LiteralString) -> tuple[Any, ...] | None:
         named = {"name": self.name, "schema": self._schema, "table": self._table}
         return connection.execute(question, named).fetchone()
 

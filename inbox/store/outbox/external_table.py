@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from psycopg import sql
 
 from inbox.errors import TryAgainError
-from inbox.store.options import ExistingOutbox
-from inbox.store.outbox.external_table_check import NEW, SENT, Shape
-from inbox.store.outbox.relay_queries import Held
+from inbox.store.options import ExternalTableOptions
+from inbox.store.outbox.external_table_check import NEW, SENT, ExternalTableShape
+from inbox.store.outbox.relay_queries import TakenLease
 from inbox.store.postgres import arrays
-from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.sql import statements
 
 _MOST_COUNTED = 100_000
@@ -65,7 +65,7 @@ SELECT topic, max(octet_length(value)) FROM (
 """)
 
 
-class ExistingRow(NamedTuple):
+class ExternalRow(NamedTuple):
     """An event to send; `value` is None where the payload is NULL, which makes a tombstone."""
 
     event_id: str
@@ -81,10 +81,10 @@ class ExistingRow(NamedTuple):
         return len(self.value or b"")
 
 
-class ExistingTable:
+class ExternalTable:
     """The external table, on a connection in autocommit mode that only the relay uses."""
 
-    def __init__(self, connection: SinkConnection, shape: Shape, existing: ExistingOutbox) -> None:
+    def __init__(self, connection: Connection, shape: ExternalTableShape, existing: ExternalTableOptions) -> None:
         self._connection = connection
         self._name = shape.name
         parts = _parts(shape, existing)
@@ -92,14 +92,14 @@ class ExistingTable:
         self._count = _COUNT.format(**parts)
         connection.pin_also(_SETTINGS)
 
-    def read(self, *, limit: int, limit_bytes: int) -> list[ExistingRow]:
+    def read(self, *, limit: int, limit_bytes: int) -> list[ExternalRow]:
         """Return the oldest waiting rows, in one snapshot: at most `limit` rows, of about `limit_bytes`.
 
         Raises:
             TryAgainError: a row lacks what every event needs; no later row passes it.
         """
         parameters = {"limit": limit, "bytes": limit_bytes}
-        rows = [ExistingRow._make(row) for row in self._connection.execute(self._read, parameters, binary=True)]
+        rows = [ExternalRow._make(row) for row in self._connection.execute(self._read, parameters, binary=True)]
         for place, row in enumerate(rows):
             if row.event_id is None or not row.topic or row.type is None:
                 return rows[:place] if place else self._refuse(row)
@@ -110,7 +110,7 @@ class ExistingTable:
         row = self._connection.execute(self._count, (_MOST_COUNTED,)).fetchone()
         return int(row[0]) if row else 0
 
-    def _refuse(self, row: ExistingRow) -> list[ExistingRow]:
+    def _refuse(self, row: ExternalRow) -> list[ExternalRow]:
         lacking = "id" if row.event_id is None else "type" if row.topic else "topic"
         raise TryAgainError(
             f"the oldest event that waits in {self._name} (id {row.event_id}) has no {lacking}, and holds up what is "
@@ -121,15 +121,15 @@ class ExistingTable:
         )
 
 
-class ExistingLease:
+class ExternalTableLease:
     """The lease of the table's active relay, and the marks that only that relay may set."""
 
     def __init__(
         self,
-        connection: SinkConnection,
+        connection: Connection,
         schema: str,
-        shape: Shape,
-        existing: ExistingOutbox,
+        shape: ExternalTableShape,
+        existing: ExternalTableOptions,
         holder: str,
         *,
         seconds: float,
@@ -140,10 +140,10 @@ class ExistingLease:
         parts = _parts(shape, existing)
         self._record = _RECORD.format(leases=sql.Identifier(schema, "relay_leases"), **parts)
 
-    def take(self) -> Held | None:
+    def take(self) -> TakenLease | None:
         """Return the lease with a new epoch; None while another relay has it."""
         row = self._connection.execute(self._sql["take"], self._named).fetchone()
-        return Held(int(row[0]), 0) if row else None
+        return TakenLease(int(row[0]), 0) if row else None
 
     def record(self, epoch: int, ids: Sequence[str]) -> bool:
         """Mark what was sent, if anything, and prolong the lease; False, and no marks, where another relay has it.
@@ -175,13 +175,15 @@ class ExistingLease:
         self._connection.execute(self._sql["release"], {**self._named, "epoch": epoch})
 
 
-def waiting_of(connection: SinkConnection, shape: Shape, existing: ExistingOutbox) -> tuple[int, datetime | None]:
+def waiting_of(
+    connection: Connection, shape: ExternalTableShape, existing: ExternalTableOptions
+) -> tuple[int, datetime | None]:
     """Return the number of waiting rows, counted up to a limit, and the time of the oldest."""
     row = connection.execute(_OLDEST.format(**_parts(shape, existing)), (_MOST_COUNTED,)).fetchone()
     return (row[0], row[1]) if row else (0, None)
 
 
-def waiting_topics(connection: SinkConnection, shape: Shape, existing: ExistingOutbox) -> dict[str, int]:
+def waiting_topics(connection: Connection, shape: ExternalTableShape, existing: ExternalTableOptions) -> dict[str, int]:
     """Return the topics with waiting events, each with the length in bytes of its largest payload."""
     topics = {} if existing.topic is None else {existing.topic: 0}
     return topics | {
@@ -189,7 +191,7 @@ def waiting_topics(connection: SinkConnection, shape: Shape, existing: ExistingO
     }
 
 
-def _parts(shape: Shape, existing: ExistingOutbox) -> dict[str, sql.Composable]:
+def _parts(shape: ExternalTableShape, existing: ExternalTableOptions) -> dict[str, sql.Composable]:
     """Return the parts that fill the statements, from the configuration and the catalog only."""
     columns = shape.columns
     event_id, payload = shape.column("event_id"), shape.column("payload")

@@ -7,8 +7,8 @@ from typing import LiteralString, NamedTuple
 from psycopg import sql
 
 from inbox.errors import StartupError
-from inbox.store.options import ExistingColumns, ExistingOutbox
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.options import ExternalTableColumns, ExternalTableOptions
+from inbox.store.postgres.connection import Connection
 from inbox.store.privileges.check import role_of
 from inbox.store.tables.columns import TypeName
 from inbox.store.tables.comparison import Comparing
@@ -49,7 +49,7 @@ _FITTING = {
 }
 
 
-class Column(NamedTuple):
+class ExternalColumn(NamedTuple):
     """A column: `declared` as in CREATE TABLE, `base` its type or its domain's, `labels` those of an enum."""
 
     name: str
@@ -60,7 +60,7 @@ class Column(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Index:
+class ExternalIndex:
     """An index: `columns` in order, None for an expression; `condition` is that of a partial index."""
 
     columns: Sequence[str | None]
@@ -69,13 +69,13 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ExternalTableShape:
     """A table that fits. `columns` are found by the names that this program has for them."""
 
     schema: str
     table: str
-    columns: dict[str, Column]
-    indexes: Sequence[Index]
+    columns: dict[str, ExternalColumn]
+    indexes: Sequence[ExternalIndex]
     comparing: Comparing
 
     @property
@@ -106,7 +106,7 @@ class Shape:
         return [f"the table {self.name} has no index of what waits, so every look reads all of it; {index.as_string()}"]
 
 
-def shape_of(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
+def external_shape_of(connection: Connection, existing: ExternalTableOptions) -> ExternalTableShape:
     """Return the shape of the table.
 
     Raises:
@@ -123,24 +123,25 @@ def shape_of(connection: SinkConnection, existing: ExistingOutbox) -> Shape:
     if kind not in ("r", "p"):
         raise StartupError(f'"{existing.table}" is no table; name the table itself in [outbox] table')
     there = {
-        row[0]: Column(row[0], TypeName(row[1], row[2]), *row[3:]) for row in connection.execute(_COLUMNS, (table,))
+        row[0]: ExternalColumn(row[0], TypeName(row[1], row[2]), *row[3:])
+        for row in connection.execute(_COLUMNS, (table,))
     }
-    indexes = [Index(*row) for row in connection.execute(_INDEXES, (table,))]
+    indexes = [ExternalIndex(*row) for row in connection.execute(_INDEXES, (table,))]
     problems = [*_problems(existing, there, indexes), *losable(connection, table)]
     if problems:
         raise StartupError("\n".join(problems))
     columns = {ours: there[theirs] for ours, theirs in named(existing.columns).items()}
     comparing = Comparing(connection, sql.Identifier(schema, name), [column.name for column in columns.values()])
-    return Shape(schema, name, columns, indexes, comparing)
+    return ExternalTableShape(schema, name, columns, indexes, comparing)
 
 
-def named(columns: ExistingColumns) -> dict[str, str]:
+def named(columns: ExternalTableColumns) -> dict[str, str]:
     """Return the table's names of the existing columns, by this program's names."""
     given = {field.name: getattr(columns, field.name) for field in fields(columns)}
     return {ours: theirs for ours, theirs in given.items() if theirs is not None}
 
 
-def missing_rights(connection: SinkConnection, shape: Shape, *, prunes: bool) -> list[str]:
+def missing_rights(connection: Connection, shape: ExternalTableShape, *, prunes: bool) -> list[str]:
     """Return one line for each right that a relay lacks on the table, with the GRANT that fixes it."""
     written = [shape.columns[ours].name for ours in ("status", "sent_at") if ours in shape.columns]
     wanted = [("SELECT", column.name) for column in shape.columns.values()] + [("UPDATE", name) for name in written]
@@ -158,7 +159,9 @@ def _grant(right: str, written: Sequence[str]) -> str:
     return f"UPDATE ({', '.join(sql.Identifier(name).as_string() for name in written)})" if right == "UPDATE" else right
 
 
-def _problems(existing: ExistingOutbox, there: dict[str, Column], indexes: Sequence[Index]) -> Iterator[str]:
+def _problems(
+    existing: ExternalTableOptions, there: dict[str, ExternalColumn], indexes: Sequence[ExternalIndex]
+) -> Iterator[str]:
     table, mapped = existing.table, named(existing.columns)
     for ours, theirs in mapped.items():
         if theirs not in there:
@@ -185,17 +188,17 @@ def _problems(existing: ExistingOutbox, there: dict[str, Column], indexes: Seque
         )
 
 
-def _holds_status(column: Column) -> bool:
+def _holds_status(column: ExternalColumn) -> bool:
     if column.labels is not None:
         return {NEW, SENT} <= set(column.labels)
     return column.base in _TEXTS
 
 
-def _is_key(index: Index, event_id: str) -> bool:
+def _is_key(index: ExternalIndex, event_id: str) -> bool:
     return index.unique and index.condition is None and list(index.columns) == [event_id]
 
 
-def _finds_new(index: Index, status: str, created_at: str) -> bool:
+def _finds_new(index: ExternalIndex, status: str, created_at: str) -> bool:
     if index.condition is not None:
         return status in index.condition and index.columns[0] == created_at
     return list(index.columns[:2]) == [status, created_at]
@@ -205,7 +208,7 @@ def _either(types: Sequence[str]) -> str:
     return ", ".join(types[:-1]) + f" or {types[-1]}"
 
 
-def _may(connection: SinkConnection, shape: Shape, right: str, column: str | None) -> bool:
+def _may(connection: Connection, shape: ExternalTableShape, right: str, column: str | None) -> bool:
     name = shape.name
     if column is None:
         row = connection.execute("SELECT has_table_privilege(to_regclass(%s), %s)", (name, right)).fetchone()

@@ -6,8 +6,8 @@ from typing import LiteralString
 
 from inbox.store.options import OutboxOptions
 from inbox.store.outbox.external_table import waiting_of
-from inbox.store.outbox.external_table_check import shape_of
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.outbox.external_table_check import external_shape_of
+from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
 
 _SLOT: LiteralString = """
@@ -17,7 +17,7 @@ FROM pg_replication_slots WHERE slot_name = %s
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingEvents:
     """The number of committed events not known to be sent, counted up to a limit, and the time of the oldest."""
 
     events: int
@@ -25,7 +25,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class SlotNow:
+class ReplicationSlot:
     """The slot that a connector reads; `bytes_behind` is the WAL, of any table, that it has not confirmed yet."""
 
     name: str
@@ -33,20 +33,20 @@ class SlotNow:
     bytes_behind: int | None
 
 
-def waiting(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> Waiting:
+def pending_events(connection: Connection, schema: str, outbox: OutboxOptions) -> PendingEvents:
     """Return what waits where the inbox's own relay publishes, since it marks what it sent.
 
     Raises:
         StartupError: a table of the user's does not fit.
     """
     if outbox.existing is not None:
-        return Waiting(*waiting_of(connection, shape_of(connection, outbox.existing), outbox.existing))
+        return PendingEvents(*waiting_of(connection, external_shape_of(connection, outbox.existing), outbox.existing))
     sql = statements("outbox", schema)
     row = connection.execute(sql["waiting"]).fetchone()
-    return Waiting(*row) if row else Waiting(0, None)
+    return PendingEvents(*row) if row else PendingEvents(0, None)
 
 
-def slot_now(connection: SinkConnection, name: str) -> SlotNow | None:
+def replication_slot(connection: Connection, name: str) -> ReplicationSlot | None:
     """Return the state of the slot; None where it does not exist, so that nobody publishes."""
     row = connection.execute(_SLOT, (name,)).fetchone()
-    return SlotNow(name, *row) if row else None
+    return ReplicationSlot(name, *row) if row else None

@@ -12,9 +12,9 @@ from psycopg.types.numeric import Int8
 from psycopg.types.string import ByteaBinaryLoader
 
 from inbox.store.postgres import arrays
-from inbox.store.postgres.async_statement import Errand
-from inbox.store.postgres.connection import SinkConnection
-from inbox.store.postgres.errors import in_our_words
+from inbox.store.postgres.async_statement import AsyncStatement
+from inbox.store.postgres.connection import Connection
+from inbox.store.postgres.errors import translating_errors
 from inbox.store.sql import statements
 
 _LOCK_SPACE = 0x696E626F << 32
@@ -76,7 +76,7 @@ class Delivery(NamedTuple):
     offset: int
 
 
-class Held(NamedTuple):
+class TakenLease(NamedTuple):
     """A lease that was taken; every row up to `sent_below` had been sent or rolled back by then."""
 
     epoch: int
@@ -89,13 +89,13 @@ class OutboxTable:
     From `start_reading` to `reading` the connection must not run another statement.
     """
 
-    def __init__(self, connection: SinkConnection, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
         self._connection = connection
         self._sql = statements("outbox", schema)
         # The columns' content is sent unchanged: JSON is not decoded.
         connection.adapters.register_loader("json", ByteaBinaryLoader)
         connection.pin_also(_SETTINGS)
-        self._errand = Errand(connection, "read", self._sql["read"], partial(tuple.__new__, OutboxRow))
+        self._errand = AsyncStatement(connection, "read", self._sql["read"], partial(tuple.__new__, OutboxRow))
         self._front = self._limit = 0
 
     def start_reading(self, front: int, gaps: Sequence[tuple[int, int]], *, limit: int, limit_bytes: int) -> None:
@@ -149,19 +149,19 @@ class OutboxTable:
 class LeaseRow:
     """The row that names the active relay."""
 
-    def __init__(self, connection: SinkConnection, schema: str, holder: str, *, seconds: float) -> None:
+    def __init__(self, connection: Connection, schema: str, holder: str, *, seconds: float) -> None:
         self._connection = connection
         self._sql = statements("outbox_relay", schema)
         connection.pin_also(_SETTINGS)
-        self._errand = Errand(connection, "record", statements("outbox_sent", schema)["record"])
+        self._errand = AsyncStatement(connection, "record", statements("outbox_sent", schema)["record"])
         self._holder = holder
         self._seconds = seconds
 
-    def take(self) -> Held | None:
+    def take(self) -> TakenLease | None:
         """Return the lease with a new epoch; None while another relay has it."""
         sql = self._sql
         row = self._connection.execute(sql["take"], {"holder": self._holder, "seconds": self._seconds}).fetchone()
-        return Held(*row) if row else None
+        return TakenLease(*row) if row else None
 
     def start_recording(self, epoch: int, sent: Sequence[Delivery], sent_below: int) -> None:
         """Start to record what was sent, if anything, and to prolong the lease."""
@@ -197,15 +197,15 @@ class LeaseRow:
         self._connection.execute(sql["release"], {"epoch": epoch, "holder": self._holder})
 
 
-class Bell:
-    """A bell that wakes the relay when a transaction publishes while the relay sleeps.
+class Notifier:
+    """A notifier that wakes the relay when a transaction publishes while the relay sleeps.
 
     The relay holds the lock while it sleeps, and only then a publishing transaction notifies it.
     That transaction takes the same lock, shared, and keeps it to its end, so no relay falls asleep
     during a transaction that would not ring.
     """
 
-    def __init__(self, connection: SinkConnection, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
         self._connection = connection
         table = sql.Identifier(schema, "outbox").as_string(connection)
         row = connection.execute(_OID, (table,)).fetchone()
@@ -219,7 +219,7 @@ class Bell:
 
     def wait(self, seconds: float) -> None:
         """Wait until the bell rings, for at most so many seconds."""
-        with in_our_words():
+        with translating_errors():
             if self._connection.pgconn.notifies() is not None:
                 # It rang while the answer to a statement was read.
                 return
@@ -230,7 +230,7 @@ class Bell:
         self._connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK_SPACE + self._oid,))
 
 
-def waiting_topics(connection: SinkConnection, schema: str) -> dict[str, int]:
+def waiting_topics(connection: Connection, schema: str) -> dict[str, int]:
     """Return the topics of the newest events, each with the length in bytes of its largest payload."""
     sql = statements("outbox", schema)
     return {topic: int(largest) for topic, largest in connection.execute(sql["waiting_topics"])}

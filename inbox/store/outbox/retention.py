@@ -10,10 +10,10 @@ from typing import LiteralString, Protocol
 
 from psycopg import sql
 
-from inbox.store.inbox.retention import AT_ONCE, Old, forget_rows, old_rows
+from inbox.store.inbox.retention import AT_ONCE, ExpiredRows, forget_rows, old_rows
 from inbox.store.options import OutboxOptions, RelayKind
-from inbox.store.outbox.external_table_check import SENT, Shape, shape_of
-from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.outbox.external_table_check import SENT, ExternalTableShape, external_shape_of
+from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.sql import statements
 
 # DELETE checks a row again if it was changed meanwhile, so a row that waits again stays. Runs on the
@@ -32,37 +32,37 @@ _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), 'DELETE')"
 class OutboxRetention(Protocol):
     """The retention of one kind of outbox."""
 
-    def old(self, connection: SinkConnection, older_than: timedelta) -> Old: ...
-    def forget(self, connection: SinkConnection, older_than: timedelta) -> int:
+    def old(self, connection: Connection, older_than: timedelta) -> ExpiredRows: ...
+    def forget(self, connection: Connection, older_than: timedelta) -> int:
         """Delete one portion, in a transaction of its own, and return the number of events; 0 once none is left."""
         ...
 
-    def may_forget(self, connection: SinkConnection) -> bool:
+    def may_forget(self, connection: Connection) -> bool:
         """Return whether the role has the right to delete."""
         ...
 
 
-def outbox_retention(connection: SinkConnection, schema: str, outbox: OutboxOptions) -> OutboxRetention:
+def outbox_retention(connection: Connection, schema: str, outbox: OutboxOptions) -> OutboxRetention:
     """Return the retention of the outbox; raise StartupError where a table of the user's does not fit."""
     if outbox.existing is not None:
-        return _Existing(shape_of(connection, outbox.existing))
-    return _Own(schema, marked=outbox.relay is RelayKind.INBOX)
+        return _ExternalTable(external_shape_of(connection, outbox.existing))
+    return _OwnOutbox(schema, marked=outbox.relay is RelayKind.INBOX)
 
 
-class _Own:
+class _OwnOutbox:
     """The retention of the outbox that `inbox migrate` creates."""
 
     def __init__(self, schema: str, *, marked: bool) -> None:
         self._tables = [sql.Identifier(schema, table).as_string() for table in ("outbox", "outbox_sent")]
         self._old, self._forget = _own_statements(schema, marked=marked)
 
-    def old(self, connection: SinkConnection, older_than: timedelta) -> Old:
+    def old(self, connection: Connection, older_than: timedelta) -> ExpiredRows:
         return old_rows(connection, self._old, older_than)
 
-    def forget(self, connection: SinkConnection, older_than: timedelta) -> int:
+    def forget(self, connection: Connection, older_than: timedelta) -> int:
         return forget_rows(connection, self._forget, older_than)
 
-    def may_forget(self, connection: SinkConnection) -> bool:
+    def may_forget(self, connection: Connection) -> bool:
         return all(_may(connection, table) for table in self._tables)
 
 
@@ -71,10 +71,10 @@ def _own_statements(schema: str, *, marked: bool) -> tuple[bytes, bytes]:
     return (sql["old_sent"], sql["forget_sent"]) if marked else (sql["old_created"], sql["forget_created"])
 
 
-class _Existing:
+class _ExternalTable:
     """The retention of a table of the user's: SENT rows, by the time they were sent where that is recorded."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: ExternalTableShape) -> None:
         times = [shape.column(ours) for ours in ("created_at", "sent_at") if ours in shape.columns]
         is_old = [_IS_OLD.format(each) for each in times]
         is_sent, gone = shape.has_status(SENT, "gone"), sql.SQL("gone.{}").format(shape.column("event_id"))
@@ -89,19 +89,19 @@ class _Existing:
         self._old, self._forget = _OLD.format(**parts), _FORGET.format(**parts)
         self._name = shape.name
 
-    def old(self, connection: SinkConnection, older_than: timedelta) -> Old:
+    def old(self, connection: Connection, older_than: timedelta) -> ExpiredRows:
         row = connection.execute(self._old, {"older_than": older_than}).fetchone()
-        return Old(*row) if row else Old(0, None)
+        return ExpiredRows(*row) if row else ExpiredRows(0, None)
 
-    def forget(self, connection: SinkConnection, older_than: timedelta) -> int:
+    def forget(self, connection: Connection, older_than: timedelta) -> int:
         with transaction(connection), connection.users_path():
             forgotten = connection.execute(self._forget, {"older_than": older_than, "limit": AT_ONCE})
         return forgotten.rowcount
 
-    def may_forget(self, connection: SinkConnection) -> bool:
+    def may_forget(self, connection: Connection) -> bool:
         return _may(connection, self._name)
 
 
-def _may(connection: SinkConnection, table: str) -> bool:
+def _may(connection: Connection, table: str) -> bool:
     row = connection.execute(_MAY, (table,)).fetchone()
     return row is not None and row[0] is True

@@ -14,8 +14,8 @@ from psycopg import errors, pq
 from psycopg.abc import Transformer as AbstractTransformer
 from psycopg.adapt import Transformer
 
-from inbox.store.postgres.connection import SinkConnection
-from inbox.store.postgres.errors import in_our_words
+from inbox.store.postgres.connection import Connection
+from inbox.store.postgres.errors import translating_errors
 from inbox.store.postgres.pipeline import Statement, statement_of
 
 _WAIT_MILLISECONDS = 100
@@ -24,7 +24,7 @@ _WAIT_MILLISECONDS = 100
 _WELL = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
-class Errand:
+class AsyncStatement:
     """A statement that runs many times, prepared at its first start, on a connection in autocommit mode.
 
     From `start` to `finish` no other statement may use the connection. Parameters have the same
@@ -32,7 +32,7 @@ class Errand:
     """
 
     def __init__(
-        self, connection: SinkConnection, name: str, statement: bytes, make_row: Callable[[Sequence[Any]], Any] = tuple
+        self, connection: Connection, name: str, statement: bytes, make_row: Callable[[Sequence[Any]], Any] = tuple
     ) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
@@ -48,7 +48,7 @@ class Errand:
         if self.under_way:
             self.finish()
         statement = self._statement
-        with in_our_words():
+        with translating_errors():
             values = statement.adapted(parameters)
             if self._connection.prepare_threshold is None:
                 self._pgconn.send_query_params(
@@ -62,7 +62,7 @@ class Errand:
 
     def is_done(self) -> bool:
         """Return whether `finish` would return without a wait."""
-        with in_our_words():
+        with translating_errors():
             self._pgconn.flush()
             self._pgconn.consume_input()
             return not self._pgconn.is_busy()
@@ -71,7 +71,7 @@ class Errand:
         """Return the rows of the statement, after waiting for them."""
         self._wait()
         self.under_way = False
-        with in_our_words():
+        with translating_errors():
             results = []
             while (result := self._pgconn.get_result()) is not None:
                 results.append(result)
@@ -79,7 +79,7 @@ class Errand:
 
     def _wait(self) -> None:
         poll = select.poll()
-        with in_our_words():
+        with translating_errors():
             while True:
                 writes = self._pgconn.flush() == 1
                 if not self._pgconn.is_busy():

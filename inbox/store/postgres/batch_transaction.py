@@ -9,9 +9,9 @@ import psycopg
 from psycopg import errors, pq
 
 from inbox.errors import HaltError, InboxError, TryAgainError
-from inbox.failpoints import Failpoint, reach
+from inbox.failpoints import Failpoint, failpoint
 from inbox.store.postgres import session_settings
-from inbox.store.postgres.connection import Ends, SinkConnection
+from inbox.store.postgres.connection import Connection, Ends
 from inbox.telemetry import COMMIT_SECONDS, log
 
 _DEFERRABLE = """
@@ -61,7 +61,7 @@ class BatchTransaction:
     ended the transaction. An attempt consists of steps, each of which can be undone alone.
     """
 
-    def __init__(self, connection: SinkConnection, *, handlers: bool) -> None:
+    def __init__(self, connection: Connection, *, handlers: bool) -> None:
         self._connection = connection
         self._handlers = handlers
         self._clean = True
@@ -82,7 +82,7 @@ class BatchTransaction:
             row = self._connection.execute("SELECT pg_current_xact_id()::text").fetchone()
             self._transaction_id = row[0] if row else None
         self._clean = not self._handlers
-        reach(Failpoint.BEGUN)
+        failpoint(Failpoint.BEGUN)
 
     def start_attempt(self) -> None:
         self._stepping = False
@@ -90,7 +90,7 @@ class BatchTransaction:
             self._connection.execute("SAVEPOINT attempt")
 
     @contextmanager
-    def flight(self) -> Iterator[None]:
+    def pipeline(self) -> Iterator[None]:
         """Send statements while earlier ones are in progress; at the end all were answered.
 
         Raises the error of the first statement that failed; no later statement was executed.
@@ -100,11 +100,11 @@ class BatchTransaction:
             yield
 
     def mark(self) -> None:
-        """Set a mark: what the flight did so far can stay if a later statement fails."""
+        """Set a mark: what the pipeline did so far can stay if a later statement fails."""
         self._marks.append(self._connection.execute("SAVEPOINT mark"))
 
     def marks_reached(self) -> int:
-        """Return how many of a flight's marks were executed before it failed."""
+        """Return how many of a pipeline's marks were executed before it failed."""
         return sum(mark.pgresult is not None for mark in self._marks)
 
     def undo_to_mark(self) -> None:
@@ -183,7 +183,7 @@ class BatchTransaction:
             raise _not_committed("the transaction was aborted before its COMMIT")
         if self._handlers and self._connection.is_pooled:
             self._tidy_up()  # what comes after COMMIT may reach another session
-        reach(Failpoint.COMMIT_SENT)
+        failpoint(Failpoint.COMMIT_SENT)
         started = time.perf_counter()
         try:
             tag = self._connection.execute("COMMIT").statusmessage
@@ -192,7 +192,7 @@ class BatchTransaction:
         if tag != "COMMIT":
             raise _not_committed(f"the transaction was not committed: PostgreSQL answered {tag}")
         COMMIT_SECONDS.observe(time.perf_counter() - started)
-        reach(Failpoint.COMMITTED)
+        failpoint(Failpoint.COMMITTED)
         if self._handlers and not self._connection.is_pooled:
             # The batch is committed; the next batch will find that the connection broke.
             with suppress(TryAgainError):
@@ -227,7 +227,7 @@ def _not_committed(text: str, cause: InboxError | None = None) -> TryAgainError:
     return TryAgainError(text, away="database", reason="aborted", alert=cause is not None)
 
 
-def _deferred_checks(connection: SinkConnection) -> Sequence[LiteralString]:
+def _deferred_checks(connection: Connection) -> Sequence[LiteralString]:
     """Return the statements that restore constraints after a check.
 
     There are none without deferrable constraints, which saves a round trip. Asked once per

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from inbox.errors import EventError, InboxError, StartupError, TryAgainError
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres import arrays, session_settings
-from inbox.store.postgres.errors import at_start, in_our_words, translated
+from inbox.store.postgres.errors import translate, translate_at_startup, translating_errors
 from inbox.store.postgres.forks import keep_from_children
 
 _UNLESS_SET: dict[str, Any] = {
@@ -44,7 +44,7 @@ class Ends(Enum):
     IGNORED = "ignored"
 
 
-class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
+class Connection(psycopg.Connection[tuple[Any, ...]]):
     """A psycopg connection that raises this project's errors and refuses COMMIT and ROLLBACK from handlers.
 
     SQLAlchemy's own cleanup at the end of a handler is ignored.
@@ -65,10 +65,10 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
     _reads_to_the_end = False
     _begins_itself = True
 
-    _companions: tuple["SinkConnection", ...] = ()
+    _companions: tuple["Connection", ...] = ()
     _took_session = False
     _wanted: Mapping[str, str] = {}
-    another: Callable[[], "SinkConnection"]
+    another: Callable[[], "Connection"]
     """Opens another connection with the same parameters."""
 
     def pin(self, limits: session_settings.Limits, settings: Mapping[str, str], *, read_only: bool) -> None:
@@ -78,7 +78,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         stays unchanged, and each transaction is pinned instead.
         """
         rows = self.execute(session_settings.ASK, (session_settings.ASKED,), prepare=False).fetchall()
-        session = session_settings.found(self.info.backend_pid, rows)
+        session = session_settings.session_of(self.info.backend_pid, rows)
         self._users_path = session.values["search_path"]
         self.is_pooled, self._server_is_read_only = session.pooled, session.server_is_read_only
         if session.pooled:
@@ -164,7 +164,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         if self.pgconn.pipeline_status != pq.PipelineStatus.OFF:
             yield
             return
-        with in_our_words(), _of_what_failed(), self.forgetting_prepared(), self.pipeline() as pipeline:
+        with translating_errors(), _of_what_failed(), self.forgetting_prepared(), self.pipeline() as pipeline:
             try:
                 yield
             except BaseException:
@@ -179,7 +179,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         self._took_session = True
         self.pin_also(self._wanted)
 
-    def keep(self, companion: "SinkConnection") -> None:
+    def keep(self, companion: "Connection") -> None:
         """Close the companion with this connection."""
         self._companions += (companion,)
 
@@ -240,7 +240,7 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         try:
             return super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[arg-type]
         except psycopg.Error as error:
-            raise translated(error) from error
+            raise translate(error) from error
 
     @contextmanager
     def reading_to_the_end(self) -> Iterator[None]:
@@ -302,10 +302,10 @@ class SinkConnection(psycopg.Connection[tuple[Any, ...]]):
         return self.ends is Ends.ALLOWED
 
 
-class SinkCursor(psycopg.Cursor[tuple[Any, ...]]):
+class CheckedCursor(psycopg.Cursor[tuple[Any, ...]]):
     """A cursor that checks every statement, also SQLAlchemy's and those on the connection that SQLAlchemy wraps."""
 
-    _conn: SinkConnection
+    _conn: Connection
 
     def execute(self, query: Query, *arguments: Any, **named: Any) -> Self:
         self._conn.refuse_end(query)
@@ -344,7 +344,7 @@ def connect(
     longest_call_seconds: float = 0.0,
     settings: Mapping[str, str] | None = None,
     read_only: bool = False,
-) -> SinkConnection:
+) -> Connection:
     """Open a connection in autocommit mode, whose transactions may be idle for `longest_call_seconds` and some more.
 
     `settings` are those of PostgreSQL that the connection's purpose needs. With `read_only` the
@@ -362,7 +362,7 @@ def connect(
     try:
         connection = _connected({**_UNLESS_SET, "application_name": application_name, **given})
     except psycopg.Error as error:
-        raise at_start(error, "connecting to the database") from None
+        raise translate_at_startup(error, "connecting to the database") from None
     connection.another = partial(
         connect, options, application_name=application_name, longest_call_seconds=longest_call_seconds
     )
@@ -376,7 +376,7 @@ def connect(
     return connection
 
 
-def _connected(parameters: Mapping[str, Any]) -> SinkConnection:
+def _connected(parameters: Mapping[str, Any]) -> Connection:
     """Connect to the server; of several servers, to the one that can be written to.
 
     A role may have its sessions read-only by default. libpq then considers every server read-only,
@@ -393,40 +393,40 @@ def _connected(parameters: Mapping[str, Any]) -> SinkConnection:
         return _open({**parameters, "target_session_attrs": "primary"})
 
 
-def _open(parameters: Mapping[str, Any]) -> SinkConnection:
+def _open(parameters: Mapping[str, Any]) -> Connection:
     conninfo = make_conninfo(**{**parameters, "client_encoding": "UTF8"})
-    connection = SinkConnection.connect(conninfo, autocommit=True, cursor_factory=SinkCursor)
+    connection = Connection.connect(conninfo, autocommit=True, cursor_factory=CheckedCursor)
     keep_from_children(connection)
     return connection
 
 
 @contextmanager
-def starting(doing: str) -> Iterator[None]:
+def startup_errors(doing: str) -> Iterator[None]:
     """Turn errors that waiting does not fix into a StartupError before the sink runs; `doing` says what was tried."""
     try:
         yield
     except TryAgainError as error:
         if isinstance(error.__cause__, psycopg.Error):
-            raise at_start(error.__cause__, doing) from error.__cause__
+            raise translate_at_startup(error.__cause__, doing) from error.__cause__
         raise
     except psycopg.Error as error:
-        raise at_start(error, doing) from error
+        raise translate_at_startup(error, doing) from error
 
 
 @contextmanager
-def transaction(connection: SinkConnection) -> Iterator[None]:
+def transaction(connection: Connection) -> Iterator[None]:
     """Run a transaction; also the errors of psycopg's own BEGIN and COMMIT become this project's."""
-    with in_our_words(), connection.transaction():
+    with translating_errors(), connection.transaction():
         yield
 
 
 @contextmanager
-def snapshot(connection: SinkConnection) -> Iterator[None]:
+def snapshot(connection: Connection) -> Iterator[None]:
     """Run a read-only transaction in which all reads see one moment."""
     with transaction(connection):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 
 
-def is_usable(connection: SinkConnection) -> bool:
+def is_usable(connection: Connection) -> bool:
     return not connection.closed and connection.info.transaction_status == pq.TransactionStatus.IDLE

@@ -16,7 +16,7 @@ from inbox.errors import EventError, Guess, InboxError, Refusal, SmallerBatchErr
 from inbox.store.postgres.error_wording import described
 
 
-class Fate(Enum):
+class Consequence(Enum):
     """The response of the sink, in the words of docs/reference/errors.md."""
 
     PARK = "parks the event"
@@ -26,76 +26,89 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True)
-class Meaning:
+class ErrorMeaning:
     """The meaning of a SQLSTATE or of a class of them; `reason` is the label of `inbox_retries_total`."""
 
     what: str
-    fate: Fate
+    consequence: Consequence
     reason: str = ""
     remedy: str = ""
 
 
-MEANINGS: Mapping[str, Meaning] = {
-    "08": Meaning("connection lost", Fate.WAIT, "connection"),
-    "0A": Meaning(
-        "not supported, or a plan older than the table", Fate.ALERT, "statement", "see whether the table was altered"
+MEANINGS: Mapping[str, ErrorMeaning] = {
+    "08": ErrorMeaning("connection lost", Consequence.WAIT, "connection"),
+    "0A": ErrorMeaning(
+        "not supported, or a plan older than the table",
+        Consequence.ALERT,
+        "statement",
+        "see whether the table was altered",
     ),
-    "21": Meaning("cardinality violation", Fate.PARK),
-    "22": Meaning("a value that does not fit", Fate.PARK),
-    "23": Meaning("a constraint is violated", Fate.PARK),
-    "25006": Meaning("read-only: a standby before its promotion", Fate.WAIT, "read_only"),
-    "25P02": Meaning("the transaction was aborted before", Fate.WAIT, "aborted"),
-    "25P03": Meaning("idle in transaction for too long", Fate.FEWER, "timeout"),
-    "25P04": Meaning("the transaction took too long", Fate.FEWER, "timeout"),
-    "26": Meaning(
-        "a prepared statement is gone", Fate.ALERT, "pooler", "a pooler between needs PgBouncer 1.22 or session pooling"
+    "21": ErrorMeaning("cardinality violation", Consequence.PARK),
+    "22": ErrorMeaning("a value that does not fit", Consequence.PARK),
+    "23": ErrorMeaning("a constraint is violated", Consequence.PARK),
+    "25006": ErrorMeaning("read-only: a standby before its promotion", Consequence.WAIT, "read_only"),
+    "25P02": ErrorMeaning("the transaction was aborted before", Consequence.WAIT, "aborted"),
+    "25P03": ErrorMeaning("idle in transaction for too long", Consequence.FEWER, "timeout"),
+    "25P04": ErrorMeaning("the transaction took too long", Consequence.FEWER, "timeout"),
+    "26": ErrorMeaning(
+        "a prepared statement is gone",
+        Consequence.ALERT,
+        "pooler",
+        "a pooler between needs PgBouncer 1.22 or session pooling",
     ),
-    "28": Meaning("login refused", Fate.ALERT, "login", "check the user in [database] url"),
-    "28P01": Meaning("password refused", Fate.ALERT, "login", "check the password in [database] url"),
-    "2D": Meaning(
+    "28": ErrorMeaning("login refused", Consequence.ALERT, "login", "check the user in [database] url"),
+    "28P01": ErrorMeaning("password refused", Consequence.ALERT, "login", "check the password in [database] url"),
+    "2D": ErrorMeaning(
         "a function would end the transaction",
-        Fate.ALERT,
+        Consequence.ALERT,
         "statement",
         "remove COMMIT and ROLLBACK from the function: the sink ends its transactions itself",
     ),
-    "3D": Meaning(
-        "the database is gone", Fate.ALERT, "login", "check the database's name in [database] url, or create it"
+    "3D": ErrorMeaning(
+        "the database is gone", Consequence.ALERT, "login", "check the database's name in [database] url, or create it"
     ),
-    "3F": Meaning("the schema is gone", Fate.ALERT, "table", "run `inbox migrate`"),
-    "40": Meaning("rolled back: serialization failure", Fate.WAIT, "conflict"),
-    "40P01": Meaning("deadlock with another transaction", Fate.FEWER, "conflict"),
-    "42": Meaning(
-        "the statement does not fit the database", Fate.ALERT, "statement", "correct the statement, or the database"
+    "3F": ErrorMeaning("the schema is gone", Consequence.ALERT, "table", "run `inbox migrate`"),
+    "40": ErrorMeaning("rolled back: serialization failure", Consequence.WAIT, "conflict"),
+    "40P01": ErrorMeaning("deadlock with another transaction", Consequence.FEWER, "conflict"),
+    "42": ErrorMeaning(
+        "the statement does not fit the database",
+        Consequence.ALERT,
+        "statement",
+        "correct the statement, or the database",
     ),
-    "42501": Meaning("right revoked", Fate.ALERT, "right", "grant the right to the sink's role"),
-    "42703": Meaning("column gone", Fate.ALERT, "table", "add the column, or correct its name"),
-    "42883": Meaning("function gone", Fate.ALERT, "table", "create the function, or correct its arguments"),
-    "42P01": Meaning("table gone", Fate.ALERT, "table", "create the table, or correct its name"),
-    "44": Meaning("WITH CHECK OPTION violated", Fate.PARK),
-    "53": Meaning("out of memory, too many connections", Fate.WAIT, "resources"),
-    "53100": Meaning("disk full", Fate.ALERT, "disk_full", "make room on the database's disk"),
-    "53400": Meaning("a configured limit is reached", Fate.ALERT, "resources", "raise the limit in the database"),
-    "54": Meaning("a program limit is exceeded", Fate.PARK),
-    "55": Meaning(
-        "an object is not in the state for it", Fate.ALERT, "statement", "see what was changed in the database"
+    "42501": ErrorMeaning("right revoked", Consequence.ALERT, "right", "grant the right to the sink's role"),
+    "42703": ErrorMeaning("column gone", Consequence.ALERT, "table", "add the column, or correct its name"),
+    "42883": ErrorMeaning("function gone", Consequence.ALERT, "table", "create the function, or correct its arguments"),
+    "42P01": ErrorMeaning("table gone", Consequence.ALERT, "table", "create the table, or correct its name"),
+    "44": ErrorMeaning("WITH CHECK OPTION violated", Consequence.PARK),
+    "53": ErrorMeaning("out of memory, too many connections", Consequence.WAIT, "resources"),
+    "53100": ErrorMeaning("disk full", Consequence.ALERT, "disk_full", "make room on the database's disk"),
+    "53400": ErrorMeaning(
+        "a configured limit is reached", Consequence.ALERT, "resources", "raise the limit in the database"
     ),
-    "55006": Meaning("an object is in use", Fate.WAIT, "lock"),
-    "55P03": Meaning("a lock was not had in time", Fate.WAIT, "lock"),
-    "57": Meaning("the server shuts down, crashed, or starts up", Fate.WAIT, "connection"),
-    "57014": Meaning("cancelled, or slower than statement_timeout", Fate.FEWER, "timeout"),
-    "57P04": Meaning("the database was dropped", Fate.ALERT, "login", "create the database again"),
-    "58": Meaning("the server's system failed: a disk, a file", Fate.ALERT, "server", "look at the server's log"),
-    "P0": Meaning("raised by a function or trigger", Fate.PARK),
-    "XX": Meaning("internal error, corrupt data", Fate.ALERT, "server", "look at the server's log"),
+    "54": ErrorMeaning("a program limit is exceeded", Consequence.PARK),
+    "55": ErrorMeaning(
+        "an object is not in the state for it", Consequence.ALERT, "statement", "see what was changed in the database"
+    ),
+    "55006": ErrorMeaning("an object is in use", Consequence.WAIT, "lock"),
+    "55P03": ErrorMeaning("a lock was not had in time", Consequence.WAIT, "lock"),
+    "57": ErrorMeaning("the server shuts down, crashed, or starts up", Consequence.WAIT, "connection"),
+    "57014": ErrorMeaning("cancelled, or slower than statement_timeout", Consequence.FEWER, "timeout"),
+    "57P04": ErrorMeaning("the database was dropped", Consequence.ALERT, "login", "create the database again"),
+    "58": ErrorMeaning(
+        "the server's system failed: a disk, a file", Consequence.ALERT, "server", "look at the server's log"
+    ),
+    "P0": ErrorMeaning("raised by a function or trigger", Consequence.PARK),
+    "XX": ErrorMeaning("internal error, corrupt data", Consequence.ALERT, "server", "look at the server's log"),
 }
 """The meanings by SQLSTATE, or else by its first two characters."""
 
 ABOUT_TYPES = ("42725", "42804", "42846", "42883", "42P08", "42P18")
 """Codes that a value of the wrong type can cause as well: a list where the column expects a number."""
 
-UNKNOWN = Meaning("any other", Fate.ALERT, "unknown", "look the SQLSTATE up, and fix what it names")
+UNKNOWN = ErrorMeaning("any other", Consequence.ALERT, "unknown", "look the SQLSTATE up, and fix what it names")
 
-_LOST = Meaning("no SQLSTATE: no connection", Fate.WAIT, "connection")
+_LOST = ErrorMeaning("no SQLSTATE: no connection", Consequence.WAIT, "connection")
 
 _REFUSED_AT_START = ("28000", "28P01", "3D000", "3F000", "42501", "42P01")
 """Codes that waiting does not fix."""
@@ -151,13 +164,13 @@ _ROW_SECURITY = "ExecWithCheckOptions"
 """The C function that raises 42501 for a row that a policy refuses; missing rights are raised elsewhere."""
 
 
-def translated(error: psycopg.Error) -> InboxError:
+def translate(error: psycopg.Error) -> InboxError:
     """Return this project's error for `error` once the sink runs, unless evidence says otherwise."""
     meaning, guess = meaning_of(error.sqlstate), _guess(error)
     if guess in (Guess.VALUE, Guess.EVENT, Guess.NO_PARTITION):
         ours: InboxError = EventError(described(error))
     else:
-        ours = _waits(UNKNOWN if meaning.fate is Fate.PARK else meaning, described(error))
+        ours = _waits(UNKNOWN if meaning.consequence is Consequence.PARK else meaning, described(error))
     ours.refusal = Refusal(
         guess,
         error.sqlstate or "",
@@ -179,8 +192,12 @@ def _guess(error: psycopg.Error) -> Guess:
     state, source = error.sqlstate, error.diag.source_function
     if state is None or error.diag.severity_nonlocalized in _ENDS_THE_SESSION:
         return Guess.SERVER
-    fate = meaning_of(state).fate
-    if fate is Fate.PARK or source == _ROW_SECURITY or (source == _RAISED and fate is Fate.ALERT):
+    consequence = meaning_of(state).consequence
+    if (
+        consequence is Consequence.PARK
+        or source == _ROW_SECURITY
+        or (source == _RAISED and consequence is Consequence.ALERT)
+    ):
         return _guess_of_a_row(error)
     if source != _RAISED and (state in _OF_THE_SERVER or state[:2] in _OF_THE_SERVER):
         return Guess.SERVER
@@ -201,38 +218,38 @@ def _guess_of_a_row(error: psycopg.Error) -> Guess:
     return Guess.EVENT
 
 
-def meaning_of(sqlstate: str | None) -> Meaning:
+def meaning_of(sqlstate: str | None) -> ErrorMeaning:
     """Return the meaning of a SQLSTATE; the client raises errors without one."""
     if sqlstate is None:
         return _LOST
     return MEANINGS.get(sqlstate) or MEANINGS.get(sqlstate[:2], UNKNOWN)
 
 
-def _waits(meaning: Meaning, text: str) -> TryAgainError:
-    alert = meaning.fate is Fate.ALERT
-    kind = SmallerBatchError if meaning.fate is Fate.FEWER else TryAgainError
+def _waits(meaning: ErrorMeaning, text: str) -> TryAgainError:
+    alert = meaning.consequence is Consequence.ALERT
+    kind = SmallerBatchError if meaning.consequence is Consequence.FEWER else TryAgainError
     return kind(f"{text}; {meaning.remedy}" if alert else text, away="database", reason=meaning.reason, alert=alert)
 
 
-def at_start(error: psycopg.Error, doing: str) -> InboxError:
-    """Translate as `translated`, but to a StartupError what only a person can fix; `doing` says what was tried."""
+def translate_at_startup(error: psycopg.Error, doing: str) -> InboxError:
+    """Translate as `translate`, but to a StartupError what only a person can fix; `doing` says what was tried."""
     state = error.sqlstate or _state_in(error) or None
     meaning, text = meaning_of(state), f"{doing}: {described(error)}"
     if state in _REFUSED_AT_START:
         return StartupError(f"{text}; {meaning.remedy}")
     if error.sqlstate is None and any(words in str(error) for words in _OF_TLS):
         return StartupError(f"{text}; {_TLS_REMEDY}")
-    if meaning.fate is Fate.PARK:
+    if meaning.consequence is Consequence.PARK:
         return TryAgainError(text, away="database", reason="unknown", alert=True)
     return _waits(meaning, text)
 
 
-def says_there(error: InboxError) -> bool:
+def is_unique_violation(error: InboxError) -> bool:
     """Return whether a plain INSERT failed on an existing row, which ON CONFLICT may overwrite or leave."""
     return isinstance(error.__cause__, errors.UniqueViolation | errors.ExclusionViolation)
 
 
-def says_missing(error: InboxError) -> bool:
+def is_foreign_key_violation(error: InboxError) -> bool:
     """Return whether a row is missing that another event may bring; a statement is checked as a whole at its end.
 
     A trigger that looks a row up reports this by the code of a foreign key, or by NO_DATA_FOUND.
@@ -240,12 +257,12 @@ def says_missing(error: InboxError) -> bool:
     return isinstance(error.__cause__, errors.ForeignKeyViolation | errors.NoDataFound)
 
 
-def says_repeated(error: InboxError) -> bool:
+def is_cardinality_violation(error: InboxError) -> bool:
     """Return whether one statement was to write a row twice."""
     return isinstance(error.__cause__, errors.CardinalityViolation)
 
 
-def says_lost(error: TryAgainError) -> bool:
+def is_connection_loss(error: TryAgainError) -> bool:
     """Return whether the connection to the database was lost."""
     return error.refusal is not None and error.reason == _LOST.reason
 
@@ -258,12 +275,12 @@ def is_of_one_event(error: InboxError) -> bool:
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
+def translating_errors() -> Iterator[None]:
     """Translate the errors of what psycopg does by itself, such as BEGIN, into this project's."""
     try:
         yield
     except psycopg.Error as error:
-        raise translated(error) from error
+        raise translate(error) from error
 
 
 def _is_of_a_value(error: psycopg.Error) -> bool:

@@ -10,13 +10,14 @@ import psycopg
 from psycopg import pq
 
 from inbox.errors import EventError, InboxError
-from inbox.store.postgres.connection import Ends, SinkConnection
+from inbox.store.postgres.connection import Connection, Ends
 from inbox.store.postgres.error_wording import described
-from inbox.store.postgres.errors import ABOUT_TYPES, in_our_words, translated
-from inbox.store.postgres.pipeline import Flight, Parameters, Statement
+from inbox.store.postgres.errors import ABOUT_TYPES, translate, translating_errors
+from inbox.store.postgres.pipeline import Parameters, Pipeline, Statement
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    import sqlalchemy
+    from sqlalchemy import Engine
     from sqlalchemy.engine import ExceptionContext
 
 _TRANSACTION_CONTROL = re.compile(
@@ -61,11 +62,11 @@ class HandlerSession:
     handler, and a handler may swallow it.
     """
 
-    def __init__(self, connection: SinkConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._flight = Flight(connection)
+        self._pipeline = Pipeline(connection)
         self._engine: Engine | None = None
-        self._sqlalchemy: Connection | None = None
+        self._sqlalchemy: sqlalchemy.Connection | None = None
         self._failed_in_sqlalchemy = False
         self._statements: dict[str, Parameters] = {}
         self.failure: InboxError | None = None
@@ -86,7 +87,7 @@ class HandlerSession:
             yield
             self._send(self._connection.to_own_path)
             with self._noting():
-                self._flight.land()
+                self._pipeline.sync_and_exit()
             self._forgive_what_a_savepoint_undid()
         finally:
             self._close()
@@ -118,15 +119,15 @@ class HandlerSession:
 
     def _send(self, query: str) -> None:
         with self._noting():
-            if (statement := self._flight.taken(query, None)) is not None:
-                self._flight.send(statement, None)
+            if (statement := self._pipeline.taken(query, None)) is not None:
+                self._pipeline.send(statement, None)
 
     def execute(self, query: str, parameters: Parameters = None) -> None:
         self._require_handlers()
         self._statements[query] = parameters
         try:
             if (statement := self._taken(query, parameters)) is not None:
-                self._flight.send(statement, parameters)
+                self._pipeline.send(statement, parameters)
             else:
                 self._on_cursor(query, parameters)
         except psycopg.Error as error:
@@ -145,7 +146,7 @@ class HandlerSession:
         self._statements[query] = parameters
         with self._noting():
             if (statement := self._taken(query, parameters)) is not None:
-                return self._flight.fetch(statement, parameters)
+                return self._pipeline.fetch(statement, parameters)
             return self._on_cursor(query, parameters).fetchall()
 
     def _require_handlers(self) -> None:
@@ -156,21 +157,21 @@ class HandlerSession:
     def _taken(self, query: str, parameters: Parameters) -> Statement | None:
         """Return the statement as the pipeline takes it, or None; raise EventError if it would end the transaction."""
         admitted = _admitted(query)
-        return self._flight.taken(admitted, parameters) if self._sqlalchemy is None else None
+        return self._pipeline.taken(admitted, parameters) if self._sqlalchemy is None else None
 
     def _on_cursor(self, query: str, parameters: Parameters) -> psycopg.Cursor[tuple[Any, ...]]:
-        self._flight.land()
-        self._flight.forget()
+        self._pipeline.sync_and_exit()
+        self._pipeline.forget()
         return self._connection.cursor().execute(_admitted(query), parameters)
 
     @property
-    def sqlalchemy(self) -> "Connection":
+    def sqlalchemy(self) -> "sqlalchemy.Connection":
         """Return SQLAlchemy's connection over the same transaction; ends the pipeline, which SQLAlchemy cannot use."""
         self._require_handlers()
         if self._sqlalchemy is None:
             with self._noting():
-                self._flight.land()
-                self._flight.forget()
+                self._pipeline.sync_and_exit()
+                self._pipeline.forget()
                 self._sqlalchemy = self._engine_at_last().connect()
             # Begun here, so that commit() and rollback() reach the guard, and a Session joins from
             # outside.
@@ -215,7 +216,7 @@ class HandlerSession:
         # nothing.
         nulls = dict.fromkeys(parameters) if isinstance(parameters, Mapping) else [None] * len(parameters or ())
         try:
-            with in_our_words(), self._connection.transaction(force_rollback=True):
+            with translating_errors(), self._connection.transaction(force_rollback=True):
                 self._connection.execute(self._connection.to_users_path)
                 self._connection.execute(cast(LiteralString, f"EXPLAIN {query}"), nulls)
         except InboxError as error:
@@ -243,7 +244,7 @@ class HandlerSession:
         """Translate an error; a write fails as an EventError if a handler made the transaction read-only."""
         if error.sqlstate == "25006" and self._executed(_OF_MODES):
             return EventError(_READ_ONLY)
-        return translated(error)
+        return translate(error)
 
     def _note_statement(self, statement: str) -> None:
         self._statements.setdefault(statement, None)
@@ -268,11 +269,11 @@ class HandlerSession:
         try:
             if self._sqlalchemy is not None:
                 self._sqlalchemy.close()
-            self._flight.land()
+            self._pipeline.sync_and_exit()
         except psycopg.Error as error:
             self.failure = self.failure or self._translated(error)
         finally:
-            self._flight.forget()
+            self._pipeline.forget()
             self._sqlalchemy = None
             if self._connection.closed_by_handler:
                 self._connection.closed_by_handler, self._engine = False, None

@@ -3,7 +3,7 @@
 psycopg's own pipeline mode uses the socket with every statement, which costs more than all other
 work on the statement. This one does it once for a few dozen. It is built on psycopg's wrapper of
 libpq's functions (PostgreSQL manual, "Pipeline Mode"). What it does not take is left to psycopg's
-cursors, which need the flight to have landed.
+cursors, which need the pipeline to have landed.
 """
 
 import re
@@ -42,7 +42,7 @@ _COPIES = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOT
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED, *_COPIES)
 
 
-class Flight:
+class Pipeline:
     """A pipeline of statements for one attempt, in a transaction; it is empty between attempts and after `land()`.
 
     All but `taken` and `forget` raise psycopg's errors: the error of the first statement that
@@ -81,7 +81,7 @@ class Flight:
         if self._failed:
             raise errors.PipelineAborted("an earlier statement of the pipeline failed")
         if not self._pgconn.pipeline_status:
-            self._take_off()
+            self._enter()
         self._transmit(statement, statement.adapted(parameters))
         self._sent += 1
         if self._sent % _SENT_AT_ONCE == 0:
@@ -102,7 +102,7 @@ class Flight:
         transformer.set_pgresult(last)
         return transformer.load_rows(0, last.ntuples, tuple)
 
-    def land(self) -> None:
+    def sync_and_exit(self) -> None:
         """Read every answer, and leave the connection as it was before."""
         if not self._pgconn.pipeline_status:
             return
@@ -117,7 +117,7 @@ class Flight:
         self._bare.clear()
         self._failed = False
 
-    def _take_off(self) -> None:
+    def _enter(self) -> None:
         self._pgconn.enter_pipeline_mode()
         # From earlier attempts. To close a name that is gone is not an error (PostgreSQL manual, "Extended
         # Query").

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from typing import LiteralString
 
 from inbox.errors import InboxError, StartupError, TryAgainError
-from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.postgres.connection import Connection, transaction
 
 _LOOKS = 5
 
@@ -23,7 +23,7 @@ HOLD: LiteralString = (
 """The beginning of a transaction that is held open for its locks."""
 
 
-def own_session(connection: SinkConnection, doing: str) -> None:
+def own_session(connection: Connection, doing: str) -> None:
     """Take the session for this connection alone.
 
     Raises:
@@ -39,7 +39,7 @@ def own_session(connection: SinkConnection, doing: str) -> None:
     connection.take_session()
 
 
-def _is_shared(connection: SinkConnection) -> bool:
+def _is_shared(connection: Connection) -> bool:
     """Return whether another connection is given this one's session, or this one another session."""
     mine = _session(connection)
     with closing(connection.another()) as other:
@@ -50,7 +50,7 @@ def _is_shared(connection: SinkConnection) -> bool:
     return False
 
 
-def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> None:
+def require_sessions(connection: Connection, *, seconds: float = 5.0) -> None:
     """Make sure that a pooler lets handlers run: while a batch is open, its notes need two more sessions.
 
     Raises:
@@ -93,12 +93,12 @@ def require_sessions(connection: SinkConnection, *, seconds: float = 5.0) -> Non
         raise TryAgainError(text, away="database", reason="pooler", alert=True)
 
 
-def _session(connection: SinkConnection) -> int:
+def _session(connection: Connection) -> int:
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     return int(row[0]) if row else 0
 
 
-def holding(connection: SinkConnection, lock: LiteralString, key: int | str) -> SinkConnection | None:
+def holding(connection: Connection, lock: LiteralString, key: int | str) -> Connection | None:
     """Return another connection in a transaction that holds the lock until it is closed; None if the lock is taken.
 
     `lock` is a call of one of the functions `pg_try_advisory_xact_lock...` with a placeholder for

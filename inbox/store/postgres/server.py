@@ -7,7 +7,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def transport_of(options: DatabaseOptions) -> Transport:
     )
 
 
-def started_at(connection: SinkConnection) -> str:
+def started_at(connection: Connection) -> str:
     """Return the time at which the server was started, as text.
 
     The text changes with a restart or a failover. It stays the same after the crash of one process,

@@ -80,7 +80,7 @@ class Limits(NamedTuple):
     statement_seconds: float | None = None
 
 
-class Found(NamedTuple):
+class NewSession(NamedTuple):
     """A new session as the server describes it.
 
     `values` are the values without any SET. `pooled`: a pooler is in between, so the session is
@@ -93,7 +93,7 @@ class Found(NamedTuple):
     server_is_read_only: bool
 
 
-def found(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> Found:
+def session_of(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> NewSession:
     """Interpret the answer to `ASK`.
 
     A pooler gives its clients its own keys, so their process id matches no session.
@@ -104,10 +104,10 @@ def found(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> Found:
         values[name] = value
         if name == "default_transaction_read_only":
             read_only = value == "on" and source in _FROM_THE_SERVER
-    return Found(pooled, values, read_only)
+    return NewSession(pooled, values, read_only)
 
 
-def pins(session: Found, limits: Limits, settings: Mapping[str, str]) -> dict[str, str]:
+def pins(session: NewSession, limits: Limits, settings: Mapping[str, str]) -> dict[str, str]:
     """Return the settings to pin in this session; `settings` are the exceptions that its purpose needs."""
     pinned = {"search_path": OWN_PATH, **_OF_TRANSACTIONS, **_MEANINGS, **_timeouts(session, limits), **settings}
     if session.server_is_read_only or session.values["default_transaction_read_only"] == "off":
@@ -118,7 +118,7 @@ def pins(session: Found, limits: Limits, settings: Mapping[str, str]) -> dict[st
     return {name: value for name, value in pinned.items() if name in session.values or name not in ASKED}
 
 
-def _timeouts(session: Found, limits: Limits) -> dict[str, str]:
+def _timeouts(session: NewSession, limits: Limits) -> dict[str, str]:
     """Return the timeouts, which limit how long a stopped worker's locks can delay the next owner.
 
     A limit that the user set stays.
@@ -136,7 +136,7 @@ def _timeouts(session: Found, limits: Limits) -> dict[str, str]:
     }
 
 
-def _the_users_seconds(session: Found, name: str) -> float:
+def _the_users_seconds(session: NewSession, name: str) -> float:
     return int(session.values.get(name, "0")) / 1000
 
 

@@ -12,11 +12,11 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from inbox.store.postgres.connection import Ends, SinkConnection
+from inbox.store.postgres.connection import Connection, Ends
 
 
 def engine_over(
-    connection: SinkConnection, note: Callable[[ExceptionContext], None], executes: Callable[[str], None]
+    connection: Connection, note: Callable[[ExceptionContext], None], executes: Callable[[str], None]
 ) -> Engine:
     """Return an engine over this one connection, whose transaction continues.
 

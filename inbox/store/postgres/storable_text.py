@@ -7,7 +7,7 @@ this.
 
 from collections.abc import Callable
 
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 Storable = Callable[[str], str]
 
@@ -18,7 +18,7 @@ _CODECS = {"LATIN1": "iso8859-1", "LATIN9": "iso8859-15", "WIN1252": "cp1252"}
 """Encodings whose conversions in Python and PostgreSQL agree; with any other encoding only ASCII is taken as safe."""
 
 
-def storable_in(connection: SinkConnection) -> Storable:
+def storable_in(connection: Connection) -> Storable:
     """Return the function that makes a text storable by the server of this connection."""
     encoding = connection.info.parameter_status("server_encoding") or "UTF8"
     return _without_nul if encoding in _WHOLE else _escaping(_CODECS.get(encoding, "ascii"))

@@ -6,7 +6,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from inbox.store.options import TableTarget
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.privileges.sink import FUNCTIONS_OF_SINK, OF_SINK, Right, merged, whole
 from inbox.store.schema.names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE
 from inbox.store.tables.privileges import lacking_of_target, lacking_usage
@@ -61,7 +61,7 @@ WHERE nspname = %s AND proname = %s
 
 
 def missing_rights(
-    connection: SinkConnection,
+    connection: Connection,
     schema: str,
     targets: Sequence[TableTarget],
     *,
@@ -88,29 +88,29 @@ def missing_rights(
     )
 
 
-def missing_relay_rights(connection: SinkConnection, schema: str) -> list[str]:
+def missing_relay_rights(connection: Connection, schema: str) -> list[str]:
     """Return one line for each right that a relay lacks, with the GRANT that gives it."""
     return _lacking(connection, "relay", schema, OF_RELAY)
 
 
-def missing_lease_rights(connection: SinkConnection, schema: str) -> list[str]:
+def missing_lease_rights(connection: Connection, schema: str) -> list[str]:
     """Return lines as `missing_relay_rights`, in the inbox's schema, where the outbox is a table of the user's."""
     return _lacking(connection, "relay", schema, OF_EXISTING_RELAY)
 
 
-def excess_rights(connection: SinkConnection, schema: str) -> str | None:
+def excess_rights(connection: Connection, schema: str) -> str | None:
     """Return the rights by which the role may remove what was recorded; None where it has no such right."""
     row = connection.execute(_EXCESS, (schema,)).fetchone()
     return None if row is None else row[0]
 
 
-def role_of(connection: SinkConnection) -> str:
+def role_of(connection: Connection) -> str:
     """Return the role whose rights count, as a GRANT names it: not always the one that logged in."""
     row = connection.execute("SELECT quote_ident(current_user)").fetchone()
     return str(row[0]) if row else connection.info.user
 
 
-def hidden_owners_remedy(connection: SinkConnection, roles: Sequence[str]) -> str:
+def hidden_owners_remedy(connection: Connection, roles: Sequence[str]) -> str:
     """Return the sentence about other roles of this sink's workers, with the GRANTs of which one suffices."""
     me, others = role_of(connection), ", ".join(roles)
     return (
@@ -120,7 +120,7 @@ def hidden_owners_remedy(connection: SinkConnection, roles: Sequence[str]) -> st
     )
 
 
-def _lacking(connection: SinkConnection, who: str, schema: str, wanted: Rights) -> list[str]:
+def _lacking(connection: Connection, who: str, schema: str, wanted: Rights) -> list[str]:
     role = role_of(connection)
     usage = lacking_usage(connection, schema, role, who)
     found = {(table, right): _may(connection, schema, table, right) for table in wanted for right in wanted[table]}
@@ -135,7 +135,7 @@ def _lacking(connection: SinkConnection, who: str, schema: str, wanted: Rights) 
     return lines
 
 
-def _uncallable(connection: SinkConnection, schema: str, role: str) -> Iterator[str]:
+def _uncallable(connection: Connection, schema: str, role: str) -> Iterator[str]:
     """Yield a line for each of the owner's functions that the sink may not call."""
     for name, types in FUNCTIONS_OF_SINK.items():
         row = connection.execute(_MAY_CALL, (schema, name)).fetchone()
@@ -148,7 +148,7 @@ def _name(schema: str, table: str) -> str:
     return sql.Identifier(schema, table).as_string()
 
 
-def _may(connection: SinkConnection, schema: str, table: str, right: Right) -> bool | None:
+def _may(connection: Connection, schema: str, table: str, right: Right) -> bool | None:
     """Return whether the role has the right; None where the table does not exist."""
     asked = {"columns": list(right.columns), "right": right.name, "schema": schema, "table": table}
     row = connection.execute(_MAY, asked).fetchone()

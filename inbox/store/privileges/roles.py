@@ -5,8 +5,8 @@ The rights of the sink are those that its start checks: `inbox.store.privileges.
 
 from psycopg import sql
 
-from inbox.store.inbox.retention import Kept
-from inbox.store.options import ExistingOutbox, OutboxOptions, RelayKind
+from inbox.store.inbox.retention import KeptPeriods
+from inbox.store.options import ExternalTableOptions, OutboxOptions, RelayKind
 from inbox.store.privileges.check import OF_EXISTING_RELAY, OF_PRUNER, OF_PUBLISHER, OF_READER, OF_RELAY, Rights
 from inbox.store.privileges.sink import FUNCTIONS_OF_SINK, OF_SINK, merged, whole
 from inbox.store.schema.names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
@@ -63,7 +63,9 @@ END IF; END $$;
 """
 
 
-def roles_sql(schema: str, outbox: OutboxOptions | None, *, prunes: bool = True, kept: Kept | None = None) -> str:
+def roles_sql(
+    schema: str, outbox: OutboxOptions | None, *, prunes: bool = True, kept: KeptPeriods | None = None
+) -> str:
     """Return the script for the roles `<schema>_owner`, `<schema>_sink` and, where a relay publishes, `<schema>_relay`.
 
     `prunes`: sent events are removed after a time. `kept`: nothing younger is removed with the
@@ -97,7 +99,7 @@ def _script(schema: str, outbox: OutboxOptions | None) -> str:
     return script + _grants(schema, relay, merged(*relays)) if has_relay else script
 
 
-def _grants_on_existing(existing: ExistingOutbox, role: str, *, prunes: bool) -> str:
+def _grants_on_existing(existing: ExternalTableOptions, role: str, *, prunes: bool) -> str:
     written = [each for each in (existing.columns.status, existing.columns.sent_at) if each is not None]
     columns = ", ".join(sql.Identifier(each).as_string() for each in written)
     parts = parts_of(existing.table)
@@ -126,7 +128,7 @@ def _executes(schema: str, role: str) -> str:
     )
 
 
-def _keep(schema: str, kept: Kept) -> str:
+def _keep(schema: str, kept: KeptPeriods) -> str:
     table = sql.Identifier(schema, "retention").as_string()
     limits = ", ".join(f"interval '{each.total_seconds():.0f} seconds'" for each in kept)
     return _KEEP.format(quoted=sql.Literal(table).as_string(), table=table, limits=limits)

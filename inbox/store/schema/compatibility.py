@@ -8,7 +8,7 @@ from psycopg.rows import tuple_row
 
 from inbox.errors import StartupError
 from inbox.store.options import OutboxOptions
-from inbox.store.schema.revisions import INBOX, OUTBOX, History, history_of, usability
+from inbox.store.schema.revisions import INBOX, OUTBOX, RevisionHistory, history_of, usability
 
 _PAYLOAD_TYPE = """
 SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'payload'
@@ -27,7 +27,7 @@ def head_revision() -> str:
     return INBOX.head()
 
 
-def current_revision(connection: psycopg.Connection[Any], schema: str, history: History = INBOX) -> str | None:
+def current_revision(connection: psycopg.Connection[Any], schema: str, history: RevisionHistory = INBOX) -> str | None:
     """Return the schema's revision; None where the schema, or the history's tables in it, do not exist."""
     table = sql.Identifier(schema, history.version_table)
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
@@ -58,7 +58,7 @@ def require_current(connection: psycopg.Connection[Any], schema: str, outbox: Ou
         require_outbox(connection, schema, outbox)
 
 
-def require_readable(connection: psycopg.Connection[Any], schema: str, history: History) -> None:
+def require_readable(connection: psycopg.Connection[Any], schema: str, history: RevisionHistory) -> None:
     """Raise StartupError if the role may not read the revision, which would look like a missing schema."""
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(_MAY_READ, {"schema": schema, "table": history.version_table}).fetchone()
@@ -84,7 +84,9 @@ def require_outbox(connection: psycopg.Connection[Any], schema: str, outbox: Out
         require_payload(connection, schema, outbox)
 
 
-def _require(connection: psycopg.Connection[Any], history: History, schema: str, current: str, needed: str) -> None:
+def _require(
+    connection: psycopg.Connection[Any], history: RevisionHistory, schema: str, current: str, needed: str
+) -> None:
     if is_newer_and_usable(connection, history, schema, current):
         return
     history.refuse_unknown(schema, current)
@@ -108,7 +110,9 @@ def refuse_newer(connection: psycopg.Connection[Any], schema: str, outbox: Outbo
             history.refuse_unknown(schema, current)
 
 
-def is_newer_and_usable(connection: psycopg.Connection[Any], history: History, schema: str, current: str) -> bool:
+def is_newer_and_usable(
+    connection: psycopg.Connection[Any], history: RevisionHistory, schema: str, current: str
+) -> bool:
     """Return whether a newer version of the software migrated the schema and kept what this version needs."""
     if history.knows(current):
         return False

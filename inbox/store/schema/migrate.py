@@ -20,8 +20,8 @@ from inbox.store.postgres.connection import connect
 from inbox.store.postgres.error_wording import described
 from inbox.store.postgres.pooler import own_session
 from inbox.store.schema.compatibility import current_revision, is_newer_and_usable, require_payload
-from inbox.store.schema.migration_plan import Journey, targets
-from inbox.store.schema.revisions import OUTBOX, Step
+from inbox.store.schema.migration_plan import MigrationPath, targets
+from inbox.store.schema.revisions import OUTBOX, RevisionStep
 
 # SQLSTATE classes and codes of a database that may succeed later: connection, rollback, resources, lock
 # not obtained in time, intervention (57014 is the statement timeout), system, and a standby before its
@@ -31,7 +31,7 @@ _LATER = ("08", "40", "53", "55", "57", "58", "25006")
 
 def migrate(
     options: DatabaseOptions, *, to: str = "head", outbox: OutboxOptions | None = None, wait_seconds: float = 60.0
-) -> list[Step]:
+) -> list[RevisionStep]:
     """Bring the tables to a revision, `head`, or `base` (none), and return the steps that this took.
 
     `head` creates the outbox only where `outbox` is given, and never drops one: `outbox@base` or
@@ -47,7 +47,7 @@ def migrate(
             outbox of the other payload type.
         TryAgainError: the database is away or busy, or another migration did not end in time.
     """
-    applied: list[Step] = []
+    applied: list[RevisionStep] = []
     try:
         with closing(connect(options, application_name="inbox migrate")) as connection:
             own_session(connection, "a migration")
@@ -72,7 +72,9 @@ def migration_sql(options: DatabaseOptions, *, to: str = "head", outbox: OutboxO
     """
     before, _, after = to.rpartition(":")
     starts, ends = targets(before or "base", outbox), targets(after, outbox)
-    journeys = [Journey(history, starts[history], target) for history, target in ends.items() if history in starts]
+    journeys = [
+        MigrationPath(history, starts[history], target) for history, target in ends.items() if history in starts
+    ]
     output = io.StringIO()
     for journey in journeys:
         if journey.start != journey.target:
@@ -84,17 +86,19 @@ def migration_sql(options: DatabaseOptions, *, to: str = "head", outbox: OutboxO
 
 def pending(
     connection: psycopg.Connection[Any], schema: str, *, to: str = "head", outbox: OutboxOptions | None = None
-) -> list[Step]:
+) -> list[RevisionStep]:
     """Return the steps that `migrate` would take, in their order; changes nothing.
 
     Raises:
         StartupError: the revision does not exist, the schema is at one that this version does not know, or its
             outbox has the other payload type.
     """
-    return [step for journey in _journeys(connection, schema, to, outbox) for step in journey.steps()]
+    return [step for journey in _paths(connection, schema, to, outbox) for step in journey.steps()]
 
 
-def _journeys(connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None) -> list[Journey]:
+def _paths(
+    connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None
+) -> list[MigrationPath]:
     """Return the way of each history from its current revision; raises everything that can be refused."""
     journeys = []
     for history, target in targets(to, outbox).items():
@@ -105,14 +109,14 @@ def _journeys(connection: psycopg.Connection[Any], schema: str, to: str, outbox:
             history.refuse_unknown(schema, current)
             if history is OUTBOX and target is not None and outbox is not None:
                 require_payload(connection, schema, outbox)
-        journeys.append(Journey(history, current, target))
+        journeys.append(MigrationPath(history, current, target))
     return journeys
 
 
 def _run(
-    connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None, applied: list[Step]
+    connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None, applied: list[RevisionStep]
 ) -> None:
-    journeys = [each for each in _journeys(connection, schema, to, outbox) if each.start != each.target]
+    journeys = [each for each in _paths(connection, schema, to, outbox) if each.start != each.target]
     if not journeys:
         return
     connection.autocommit = False

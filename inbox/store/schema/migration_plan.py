@@ -14,13 +14,13 @@ from sqlalchemy.schema import SetTableComment
 
 from inbox.errors import StartupError
 from inbox.store.options import OutboxOptions
-from inbox.store.schema.revisions import EXISTING, INBOX, OUTBOX, History, Step, history_of, usability
+from inbox.store.schema.revisions import EXISTING, INBOX, OUTBOX, RevisionHistory, RevisionStep, history_of, usability
 
 
-class Journey(NamedTuple):
+class MigrationPath(NamedTuple):
     """The way of one history from a revision to another; None means no tables at all."""
 
-    history: History
+    history: RevisionHistory
     start: str | None
     target: str | None
 
@@ -28,14 +28,14 @@ class Journey(NamedTuple):
     def goes_back(self) -> bool:
         return self.target in self._down_from_with_base(self.start)[1:]
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[RevisionStep]:
         if self.goes_back:
             here = self._down_from_with_base(self.start)
             way = here[: here.index(self.target) + 1]
         else:
             there = self._down_from_with_base(self.target)
             way = there[: there.index(self.start) + 1][::-1]
-        return [Step(before, after) for before, after in pairwise(way)]
+        return [RevisionStep(before, after) for before, after in pairwise(way)]
 
     def run(self, config: Config) -> None:
         """Take the steps from wherever the schema is (alembic's online mode)."""
@@ -48,14 +48,14 @@ class Journey(NamedTuple):
         direction(config, f"{self.start or 'base'}:{self.target or 'base'}", sql=True)
 
     def config(
-        self, schema: str, outbox: OutboxOptions | None, applied: list[Step], *, output: TextIO = sys.stdout
+        self, schema: str, outbox: OutboxOptions | None, applied: list[RevisionStep], *, output: TextIO = sys.stdout
     ) -> Config:
         """Return the configuration for alembic and `migrations/env.py`; each step taken is added to `applied`."""
         history = self.history
 
         def note(*, ctx: MigrationContext, step: MigrationInfo, **_: Any) -> None:
             before, after = step.source_revision_ids, step.destination_revision_ids
-            applied.append(Step(before[0] if before else None, after[0] if after else None))
+            applied.append(RevisionStep(before[0] if before else None, after[0] if after else None))
             if after:
                 # Stored in the version table's comment: the oldest software that has to read it knows no
                 # newer table, and alembic creates and drops this table as it likes.
@@ -77,7 +77,7 @@ class Journey(NamedTuple):
         return [*(self.history.down_from(revision) if revision else []), None]
 
 
-def usable_from(history: History, revision: str) -> str:
+def usable_from(history: RevisionHistory, revision: str) -> str:
     """Return the oldest revision whose software can use a schema at `revision`.
 
     That is the last revision that removed or changed what existed, which its module declares by
@@ -88,7 +88,7 @@ def usable_from(history: History, revision: str) -> str:
     return contracting[0].revision if contracting else line[-1].revision
 
 
-def targets(to: str, outbox: OutboxOptions | None) -> dict[History, str | None]:
+def targets(to: str, outbox: OutboxOptions | None) -> dict[RevisionHistory, str | None]:
     """Return the target of `to` for each history that it concerns, in the order of migration.
 
     `head` is the newest revision of what is configured, and `base` is no table at all.
@@ -112,12 +112,12 @@ def targets(to: str, outbox: OutboxOptions | None) -> dict[History, str | None]:
     return {history: revision}
 
 
-def scripts(history: History) -> ScriptDirectory:
+def scripts(history: RevisionHistory) -> ScriptDirectory:
     """Return the revisions as alembic knows them."""
     return ScriptDirectory(history.path().parent, version_locations=[history.path()])
 
 
-def _found(name: str) -> tuple[History, str]:
+def _found(name: str) -> tuple[RevisionHistory, str]:
     if name == "outbox@head":
         return OUTBOX, OUTBOX.head()
     for history in (INBOX, OUTBOX, EXISTING):
@@ -127,7 +127,7 @@ def _found(name: str) -> tuple[History, str]:
     raise StartupError(f'there is no revision "{name}"; this version knows {", ".join(known)}, head and base')
 
 
-def _revision(history: History, name: str) -> str | None:
+def _revision(history: RevisionHistory, name: str) -> str | None:
     """Return the full id of a revision of this history; None where the history has no revision of that name."""
     try:
         found = scripts(history).get_revision(name)

@@ -14,7 +14,7 @@ from inbox.store.options import OutboxOptions
 from inbox.store.schema.names import EXISTING_VERSION_TABLE, OUTBOX_VERSION_TABLE, VERSION_TABLE
 
 
-class Step(NamedTuple):
+class RevisionStep(NamedTuple):
     """An applied revision: what the tables were at, and are at now. None means no tables at all."""
 
     before: str | None
@@ -31,7 +31,7 @@ def usability(revision: str, usable_from: str) -> str:
 
 
 @dataclass(frozen=True)
-class History:
+class RevisionHistory:
     """A line of revisions: the directory that holds them, and the table that records a schema's revision.
 
     A file is named after its revision, so that the line is known without the files' content and
@@ -70,12 +70,12 @@ class History:
             )
 
 
-INBOX = History("versions", "", VERSION_TABLE)
-OUTBOX = History("outbox", "outbox_", OUTBOX_VERSION_TABLE)
-EXISTING = History("existing", "existing_", EXISTING_VERSION_TABLE)
+INBOX = RevisionHistory("versions", "", VERSION_TABLE)
+OUTBOX = RevisionHistory("outbox", "outbox_", OUTBOX_VERSION_TABLE)
+EXISTING = RevisionHistory("existing", "existing_", EXISTING_VERSION_TABLE)
 
 
-def history_of(outbox: OutboxOptions) -> History:
+def history_of(outbox: OutboxOptions) -> RevisionHistory:
     """Return the history of the outbox's own tables, or of what belongs beside a table of the user's."""
     return OUTBOX if outbox.existing is None else EXISTING
 

@@ -37,7 +37,7 @@ class JsonInputs:
         """Return the errors of the events in which a key or header exceeds a bound, by index."""
         found: dict[int, EventError] = {}
         for what, each in self._inputs:
-            for place, value in enumerate(each.values(events)):
+            for index, value in enumerate(each.values(events)):
                 if value and (beyond := excess(value)) is not None:
-                    found.setdefault(place, EventError(f"{what}: {beyond}"))
+                    found.setdefault(index, EventError(f"{what}: {beyond}"))
         return found

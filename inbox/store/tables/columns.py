@@ -8,7 +8,7 @@ from psycopg import sql
 
 from inbox.errors import StartupError
 from inbox.store.options import TableMode, TableTarget, Tombstones
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.tables.durability import losable
 
 _COLUMNS: LiteralString = """
@@ -114,7 +114,7 @@ class Column:
     collation: tuple[str, ...] | None = None
 
 
-def columns_of(connection: SinkConnection, target: TableTarget, found: sql.Identifier) -> dict[str, Column]:
+def columns_of(connection: Connection, target: TableTarget, found: sql.Identifier) -> dict[str, Column]:
     """Return the columns of the table that was found, by name.
 
     Raises:
@@ -144,13 +144,13 @@ def _problems_of_rules(target: TableTarget, rules: Collection[str]) -> list[str]
     ]
 
 
-def _alike(connection: SinkConnection, target: TableTarget) -> str:
+def _alike(connection: Connection, target: TableTarget) -> str:
     """Return the tables whose names differ in case alone, the usual mistake: PostgreSQL compares stored names."""
     found = [row[0] for row in connection.execute(_ALIKE, (target.name,))]
     return f" (there is {' and '.join(found)}; upper and lower case count, and no quotes are needed)" if found else ""
 
 
-def checks_of(connection: SinkConnection, target: TableTarget, found: sql.Identifier) -> list[LiteralString]:
+def checks_of(connection: Connection, target: TableTarget, found: sql.Identifier) -> list[LiteralString]:
     """Return the CHECK constraints on columns of the route alone, as SQL over these columns."""
     rows = connection.execute(_CHECKS, (found.as_string(),))
     return [row[0] for row in rows if set(row[1]) <= target.columns.keys()]

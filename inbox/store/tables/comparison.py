@@ -9,7 +9,7 @@ from typing import LiteralString, NamedTuple, cast
 
 from psycopg import sql
 
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 _EQUAL, _GREATER = 3, 5
 """Strategies of btree (PostgreSQL manual, section 38.16.2)."""
@@ -44,7 +44,7 @@ class _Operator(NamedTuple):
 class Comparing:
     """The operators by which the indexes of these columns compare."""
 
-    def __init__(self, connection: SinkConnection, table: sql.Identifier, columns: Sequence[str]) -> None:
+    def __init__(self, connection: Connection, table: sql.Identifier, columns: Sequence[str]) -> None:
         asked = {"table": table.as_string(), "columns": list(columns), "strategies": [_EQUAL, _GREATER]}
         rows = connection.execute(_OPERATORS, asked) if columns else ()
         self._operators: Mapping[tuple[str, int], _Operator] = {

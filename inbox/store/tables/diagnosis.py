@@ -9,8 +9,8 @@ import psycopg
 
 from inbox.errors import EventError, Guess, InboxError, forget_frames
 from inbox.events import Record
-from inbox.store.postgres.connection import SinkConnection
-from inbox.store.postgres.errors import in_our_words
+from inbox.store.postgres.connection import Connection
+from inbox.store.postgres.errors import translating_errors
 from inbox.store.tables.enveloped_rows import empties_table
 from inbox.store.tables.expressions import WORD_FOUND
 from inbox.store.tables.parameters import Input, TableEvents, is_text
@@ -20,7 +20,7 @@ _STRETCH = 256
 """The number of events that are evaluated together after one was found: the next may be near."""
 
 
-class Sent(Protocol):
+class SentInputs(Protocol):
     """The inputs that go to the server with events."""
 
     def parameters(self, events: TableEvents) -> dict[str, Any]: ...
@@ -39,34 +39,34 @@ class Sent(Protocol):
 
 
 @dataclass
-class Found:
+class Diagnosis:
     """The result by index: the events that can never be written, each with its error, and those to try alone."""
 
     refused: dict[int, InboxError] = field(default_factory=dict)
-    suspects: list[int] = field(default_factory=list)
+    candidates: list[int] = field(default_factory=list)
 
 
 class Search:
     """A search among the events of one route; `texts` are the inputs that are sent as text, each with its column."""
 
-    def __init__(self, statements: Statements, texts: Sequence[tuple[Input, str]], sent: Sent) -> None:
+    def __init__(self, statements: Statements, texts: Sequence[tuple[Input, str]], sent: SentInputs) -> None:
         self._statements = statements
         self._texts = texts
         self._sent = sent
 
-    def find(self, connection: SinkConnection, events: TableEvents) -> Found:
+    def find(self, connection: Connection, events: TableEvents) -> Diagnosis:
         """Find the events with a value that their column cannot take, or that a condition of the table refuses."""
-        found = Found(dict(self._unsendable(events)))
-        places = [
-            place
-            for place, record in enumerate(events.records)
-            if place not in found.refused and not empties_table(record)
+        found = Diagnosis(dict(self._unsendable(events)))
+        indexes = [
+            index
+            for index, record in enumerate(events.records)
+            if index not in found.refused and not empties_table(record)
         ]
         with _looking(connection):
-            self._evaluate(connection, events.only(places), places, found)
+            self._evaluate(connection, events.only(indexes), indexes, found)
         return found
 
-    def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
+    def explain(self, connection: Connection, event: TableEvents, failure: InboxError) -> InboxError:
         """Return the failure of a single event, with the column and the source that caused it where known."""
         for error in self._unsendable(event).values():
             return error
@@ -79,41 +79,41 @@ class Search:
         """Return the errors of events that are not text: they cannot be sent, and fail their whole statement."""
         records = events.records
         # The key of a tombstone is what is wrong with it, so the key is reported first.
-        errors = dict(self._unreadable(records, [place for place, it in enumerate(records) if self._sent.removes(it)]))
+        errors = dict(self._unreadable(records, [index for index, it in enumerate(records) if self._sent.removes(it)]))
         for each, meaning in self._texts:
-            refused = [place for place, value in enumerate(each.values(events)) if not is_text(value)]
-            errors.update({place: EventError(f"{meaning} (22021)") for place in refused if place not in errors})
-        errors.update({place: error for place, error in self._sent.refused(events).items() if place not in errors})
-        errors.update(self._unreadable(records, [place for place in range(len(records)) if place not in errors]))
+            refused = [index for index, value in enumerate(each.values(events)) if not is_text(value)]
+            errors.update({index: EventError(f"{meaning} (22021)") for index in refused if index not in errors})
+        errors.update({index: error for index, error in self._sent.refused(events).items() if index not in errors})
+        errors.update(self._unreadable(records, [index for index in range(len(records)) if index not in errors]))
         return errors
 
-    def _unreadable(self, records: Sequence[Record], places: Sequence[int]) -> Iterator[tuple[int, InboxError]]:
-        for place in places:
+    def _unreadable(self, records: Sequence[Record], indexes: Sequence[int]) -> Iterator[tuple[int, InboxError]]:
+        for index in indexes:
             try:
-                self._sent.document(records[place])
+                self._sent.document(records[index])
             except EventError as error:
-                yield place, error
+                yield index, error
 
-    def _evaluate(self, connection: SinkConnection, events: TableEvents, places: Sequence[int], found: Found) -> None:
+    def _evaluate(self, connection: Connection, events: TableEvents, indexes: Sequence[int], found: Diagnosis) -> None:
         """Evaluate the events in stretches, each up to the next that fails, where the server stops sending rows."""
-        start, length = 0, len(places)
-        while start < len(places):
+        start, length = 0, len(indexes)
+        while start < len(indexes):
             part = events.part(start, start + length)
             passed, failed = self._stream(connection, self._statements.evaluate, part)
-            found.suspects += [places[start + at] for at, (refused, _) in enumerate(passed) if refused]
+            found.candidates += [indexes[start + at] for at, (refused, _) in enumerate(passed) if refused]
             start, length = start + len(passed), length * 2
             if failed is None:
                 continue
             error = self._explained(connection, part.only([len(passed)]))
             if error is not None and _is_certain(error):
-                found.refused[places[start]] = error
+                found.refused[indexes[start]] = error
             elif passed or error is not None:
-                found.suspects.append(places[start])
+                found.candidates.append(indexes[start])
             else:
                 return
             start, length = start + 1, _STRETCH
 
-    def _explained(self, connection: SinkConnection, event: TableEvents) -> EventError | None:
+    def _explained(self, connection: Connection, event: TableEvents) -> EventError | None:
         passed, failed = self._stream(connection, self._statements.explain, event)
         if failed is None:
             return None
@@ -128,12 +128,12 @@ class Search:
         return error
 
     def _stream(
-        self, connection: SinkConnection, query: bytes, events: TableEvents
+        self, connection: Connection, query: bytes, events: TableEvents
     ) -> tuple[list[tuple[Any, ...]], EventError | None]:
         """Return the rows up to the first that fails, and its error."""
         rows: list[tuple[Any, ...]] = []
         try:
-            with in_our_words(), connection.reading_to_the_end(), connection.cursor() as cursor:
+            with translating_errors(), connection.reading_to_the_end(), connection.cursor() as cursor:
                 for row in cursor.stream(query, self._sent.parameters(events)):
                     rows.append(row)  # noqa: PERF402 - what came before the failure is kept
         except EventError as error:
@@ -148,9 +148,9 @@ def _is_certain(error: EventError) -> bool:
 
 
 @contextmanager
-def _looking(connection: SinkConnection) -> Iterator[None]:
+def _looking(connection: Connection) -> Iterator[None]:
     """Undo a failure within the block; nothing is written. Domains may call functions of the user's."""
-    with in_our_words(), connection.transaction("look"):
+    with translating_errors(), connection.transaction("look"):
         connection.execute(connection.to_users_path)
         yield
         connection.execute(connection.to_own_path)

@@ -7,7 +7,7 @@ Management") and "Write Ahead Log".
 from collections.abc import Iterator, Sequence
 from typing import LiteralString
 
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 
 # A row for a partitioned table goes into one of its partitions.
 _WRITTEN: LiteralString = """
@@ -39,7 +39,7 @@ SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND set
 """
 
 
-def losable(connection: SinkConnection, table: str) -> list[str]:
+def losable(connection: Connection, table: str) -> list[str]:
     """Return a line for each table that may receive a row written to this one, and may lose it."""
     return [_line(*row) for row in connection.execute(_WRITTEN, (table,)).fetchall()]
 
@@ -58,7 +58,7 @@ def _line(name: str, kind: str, persistence: str) -> str:
     )
 
 
-def losable_of_schema(connection: SinkConnection, schema: str, tables: Sequence[str]) -> list[str]:
+def losable_of_schema(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
     """Return a line for each of the inbox's own tables that a crash of the server empties."""
     rows = connection.execute(_OF_SCHEMA, (schema, list(tables))).fetchall()
     return [
@@ -68,7 +68,7 @@ def losable_of_schema(connection: SinkConnection, schema: str, tables: Sequence[
     ]
 
 
-def advice_on_target(connection: SinkConnection, table: str) -> Iterator[str]:
+def advice_on_target(connection: Connection, table: str) -> Iterator[str]:
     """Yield a line where a row written to this table goes elsewhere, so that nobody can see whether it stays."""
     is_view, by_rule = connection.execute(_REDIRECTS, (table,)).fetchone() or (False, False)
     if is_view or by_rule:
@@ -78,7 +78,7 @@ def advice_on_target(connection: SinkConnection, table: str) -> Iterator[str]:
         )
 
 
-def advice_on_server(connection: SinkConnection) -> Iterator[str]:
+def advice_on_server(connection: Connection) -> Iterator[str]:
     """Yield a line for each server setting by which a crash may lose or damage what was committed."""
     for (name,) in connection.execute(_OF_SERVER).fetchall():
         yield (

@@ -97,11 +97,11 @@ def _from_json(column: Column, pointer: str) -> sql.Composable:
         ways, step = (sql.SQL("#>"), sql.SQL("#>>")), _texts(path)
     node, text = (sql.SQL("(e.document OPERATOR(pg_catalog.{}) {})").format(way, step) for way in ways)
     value = _of_json(column.base, column.element, node, text, holds_times=column.holds_times)
-    if not (odd := [place for place, step in enumerate(path) if _is_no_index(step)]):
+    if not (odd := [index for index, step in enumerate(path) if _is_no_index(step)]):
         return value
     # PostgreSQL takes such a step as an index in any case, from the end if it is negative.
     is_array = sql.SQL(" OR ").join(
-        _is(sql.SQL("e.document OPERATOR(pg_catalog.#>) {}").format(_texts(path[:place])), "array") for place in odd
+        _is(sql.SQL("e.document OPERATOR(pg_catalog.#>) {}").format(_texts(path[:index])), "array") for index in odd
     )
     return sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(is_array, value)
 

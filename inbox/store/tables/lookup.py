@@ -4,7 +4,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.tables.names import parts_of, resolvable
 
 # Runs on the user's path, so each name has its schema.
@@ -16,7 +16,7 @@ WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s::pg_catalog.text)
 """
 
 
-def located(connection: SinkConnection, name: str) -> sql.Identifier:
+def located(connection: Connection, name: str) -> sql.Identifier:
     """Return the table with its schema; `name` is that of the configuration.
 
     A table that somebody creates later in a schema earlier on the path is a different table.
@@ -24,7 +24,7 @@ def located(connection: SinkConnection, name: str) -> sql.Identifier:
     return sql.Identifier(*located_parts(connection, name))
 
 
-def located_parts(connection: SinkConnection, name: str) -> list[str]:
+def located_parts(connection: Connection, name: str) -> list[str]:
     """Return the names of schema and table, or the given name where the table does not exist."""
     parts = parts_of(name)
     if len(parts) > 1:

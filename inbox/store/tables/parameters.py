@@ -18,8 +18,8 @@ class TableEvents(NamedTuple):
     def part(self, start: int, stop: int) -> "TableEvents":
         return TableEvents(self.ids[start:stop], self.types[start:stop], self.records[start:stop])
 
-    def only(self, places: Sequence[int]) -> "TableEvents":
-        return TableEvents(*([column[place] for place in places] for column in self))  # type: ignore[arg-type]
+    def only(self, indexes: Sequence[int]) -> "TableEvents":
+        return TableEvents(*([column[index] for index in indexes] for column in self))  # type: ignore[arg-type]
 
 
 class Input(NamedTuple):

@@ -11,7 +11,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from inbox.store.options import TableMode, TableTarget, Tombstones
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.tables.lookup import located_parts
 from inbox.store.tables.names import resolvable
 
@@ -67,7 +67,7 @@ WHERE row_security_active(%(table)s::oid) AND NOT EXISTS (
 """
 
 
-def lacking_of_target(connection: SinkConnection, target: TableTarget, role: str) -> Iterator[str]:
+def lacking_of_target(connection: Connection, target: TableTarget, role: str) -> Iterator[str]:
     """Yield a line for each right that the role lacks for the route, with the statement that grants it."""
     *schema, name = located_parts(connection, target.name)
     if schema and (lacking := lacking_usage(connection, schema[-1], role)):
@@ -92,7 +92,7 @@ def lacking_of_target(connection: SinkConnection, target: TableTarget, role: str
         )
 
 
-def lacking_usage(connection: SinkConnection, schema: str, role: str, who: str = "sink") -> str | None:
+def lacking_usage(connection: Connection, schema: str, role: str, who: str = "sink") -> str | None:
     """Return the line for a schema that the role may not use; None where it may, or where the schema does not exist."""
     row = connection.execute(_OF_SCHEMA, (schema,)).fetchone()
     if row is None or row[0]:
@@ -126,7 +126,7 @@ def _rights_of(target: TableTarget) -> Mapping[str, Sequence[str]]:
 
 
 def _lacking_on(
-    connection: SinkConnection, table: int, shown: str, right: str, columns: Sequence[str], role: str
+    connection: Connection, table: int, shown: str, right: str, columns: Sequence[str], role: str
 ) -> Iterator[str]:
     if not columns:
         row = connection.execute("SELECT has_table_privilege(%s::oid, %s)", (table, right)).fetchone()

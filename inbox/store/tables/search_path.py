@@ -4,7 +4,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from inbox.store.postgres.connection import SinkConnection, transaction
+from inbox.store.postgres.connection import Connection, transaction
 
 _PATH: LiteralString = "SELECT pg_catalog.current_schemas(false)"
 
@@ -17,7 +17,7 @@ ORDER BY 1, 2
 """
 
 
-def open_schemas(connection: SinkConnection) -> list[tuple[str, str]]:
+def open_schemas(connection: Connection) -> list[tuple[str, str]]:
     """Return the schemas on the user's path in which another role than their owner may create, each with that role."""
     with transaction(connection), connection.users_path():
         row = connection.execute(_PATH).fetchone()

@@ -9,8 +9,8 @@ from psycopg import sql
 
 from inbox.errors import InboxError
 from inbox.store.options import TableTarget
-from inbox.store.postgres.connection import SinkConnection
-from inbox.store.postgres.errors import in_our_words
+from inbox.store.postgres.connection import Connection
+from inbox.store.postgres.errors import translating_errors
 from inbox.store.tables.columns import Column, checks_of, columns_of
 from inbox.store.tables.comparison import Comparing
 from inbox.store.tables.lookup import located
@@ -44,7 +44,7 @@ FROM pg_class c WHERE c.oid = to_regclass(%s)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class TableShape:
     """A table as the catalog describes it.
 
     Attributes:
@@ -62,7 +62,7 @@ class Shape:
     in_order: bool
 
 
-def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
+def shape_of(connection: Connection, target: TableTarget) -> TableShape:
     """Read the table's shape.
 
     Raises:
@@ -80,7 +80,7 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
     row = connection.execute(_REFUSES, parameters).fetchone()
     refuses, in_order, conditions = row or (True, True, 0)
     compared = [*target.key, *([target.version] if target.version else [])]
-    return Shape(
+    return TableShape(
         table=table,
         columns=columns,
         comparing=Comparing(connection, table, compared),
@@ -91,10 +91,10 @@ def shape_of(connection: SinkConnection, target: TableTarget) -> Shape:
 
 
 Look = psycopg.Cursor[tuple[Any, ...]]
-"""A query for the version of a table; in a flight the answer is there once the flight has landed."""
+"""A query for the version of a table; in a pipeline the answer is there once the pipeline has landed."""
 
 
-def look_at(connection: SinkConnection, table: sql.Identifier) -> Look:
+def look_at(connection: Connection, table: sql.Identifier) -> Look:
     """Ask for the version of a table: a text that changes when the table is altered.
 
     It covers what may change the meaning of written values. Asked after a write, it is the version
@@ -110,7 +110,7 @@ def version_in(look: Look) -> str:
 
 
 def _stands_alone(
-    connection: SinkConnection, target: TableTarget, columns: Mapping[str, Column], check: LiteralString
+    connection: Connection, target: TableTarget, columns: Mapping[str, Column], check: LiteralString
 ) -> bool:
     """Return whether a condition can be evaluated without its table's row; one that names the row itself cannot."""
     nothing = [
@@ -121,7 +121,7 @@ def _stands_alone(
         sql.SQL(check), sql.SQL(", ").join(nothing), sql.Identifier("inbox row")
     )
     try:
-        with in_our_words(), connection.transaction():
+        with translating_errors(), connection.transaction():
             connection.execute(query)
     except InboxError as error:
         if error.refusal is None or not error.refusal.state.startswith("42"):

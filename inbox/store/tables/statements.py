@@ -17,7 +17,7 @@ from inbox.store.tables.changes.marks import MARK, Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.expressions import as_stored, expression, strict
 from inbox.store.tables.parameters import Input
-from inbox.store.tables.shape import Shape
+from inbox.store.tables.shape import TableShape
 
 _PLACE, _DEAD, _GONE = (sql.Identifier(f"inbox {name}") for name in ("place", "dead", "gone"))
 """Names with a space, to avoid those of the user's tables and columns."""
@@ -47,7 +47,7 @@ class Statements:
         target: TableTarget,
         columns: Sequence[tuple[Column, str]],
         inputs: Sequence[Input],
-        shape: Shape,
+        shape: TableShape,
         *,
         decodes: bool,
         marks: Marks | None = None,

@@ -20,17 +20,17 @@ from inbox.reading.options import Envelope
 from inbox.reading.read_record import ReadRecord
 from inbox.store.options import TableTarget
 from inbox.store.postgres import arrays
-from inbox.store.postgres.connection import SinkConnection
-from inbox.store.postgres.errors import in_our_words
+from inbox.store.postgres.connection import Connection
+from inbox.store.postgres.errors import translating_errors
 from inbox.store.tables.bounds import JsonInputs, require_bounded
 from inbox.store.tables.changes.marks import Marks
 from inbox.store.tables.columns import Column
-from inbox.store.tables.diagnosis import Found, Search
+from inbox.store.tables.diagnosis import Diagnosis, Search
 from inbox.store.tables.enveloped_rows import empties_table, removes, row_to_remove, row_to_write
 from inbox.store.tables.expressions import is_whole_document, pointer_path
 from inbox.store.tables.lookup import located
 from inbox.store.tables.parameters import TableEvents, input_of, inputs_of, is_text
-from inbox.store.tables.shape import Look, Shape, look_at, shape_of, version_in
+from inbox.store.tables.shape import Look, TableShape, look_at, shape_of, version_in
 from inbox.store.tables.statements import Statements, cannot_be
 
 _NOBODY = TableEvents((), (), ())
@@ -43,14 +43,14 @@ class TableWriter:
         StartupError: the table or its columns do not fit the route.
     """
 
-    def __init__(self, connection: SinkConnection, target: TableTarget) -> None:
+    def __init__(self, connection: Connection, target: TableTarget) -> None:
         self._target = target
         # The version is read before the shape: if the table is altered between the two, the next look
         # finds that.
         self._version = version_in(look_at(connection, located(connection, target.name)))
         self._adopt(connection, shape_of(connection, target))
 
-    def _adopt(self, connection: SinkConnection, shape: Shape) -> None:
+    def _adopt(self, connection: Connection, shape: TableShape) -> None:
         """Compose the statements for a table of this shape; raise StartupError where it does not fit the route."""
         target = self._target
         sources = [(shape.columns[name], source) for name, source in target.columns.items()]
@@ -66,11 +66,11 @@ class TableWriter:
         self._shape, self._sent, self._statements = shape, sent, statements
         self._search = Search(statements, texts, sent)
 
-    def look(self, connection: SinkConnection) -> Look:
-        """Ask, after a write in a flight, for the version that `require_as_written` judges."""
+    def look(self, connection: Connection) -> Look:
+        """Ask, after a write in a pipeline, for the version that `require_as_written` judges."""
         return look_at(connection, self._shape.table)
 
-    def require_as_written(self, connection: SinkConnection, look: Look | None = None) -> None:
+    def require_as_written(self, connection: Connection, look: Look | None = None) -> None:
         """Raise unless what was written in this transaction means what the events say.
 
         `look` is the one from the last write; without it the server is asked now.
@@ -90,7 +90,7 @@ class TableWriter:
             self._version = version
             self.require_unchanged(connection)
 
-    def require_unchanged(self, connection: SinkConnection) -> None:
+    def require_unchanged(self, connection: Connection) -> None:
         """Read the table's shape again after an event failed under the known shape.
 
         Raises:
@@ -106,7 +106,7 @@ class TableWriter:
         text = f'the table "{self._target.name}" was altered; its events are tried again by its new shape'
         raise TryAgainError(text, away="database", reason="table")
 
-    def write(self, connection: SinkConnection, events: TableEvents, *, new: bool = False) -> None:
+    def write(self, connection: Connection, events: TableEvents, *, new: bool = False) -> None:
         """Apply the events in their order; `new`: in one statement, which fails where a row exists or comes twice.
 
         Raises:
@@ -117,12 +117,10 @@ class TableWriter:
             self.send(connection, events, new=True)
             return
         for run in self._runs(events):
-            for places in self._rounds(connection, run):
-                self.send(connection, run if places is None else run.only(places))
+            for indexes in self._rounds(connection, run):
+                self.send(connection, run if indexes is None else run.only(indexes))
 
-    def send(
-        self, connection: SinkConnection, events: TableEvents, *, new: bool = False, distinct: bool = False
-    ) -> None:
+    def send(self, connection: Connection, events: TableEvents, *, new: bool = False, distinct: bool = False) -> None:
         """Write as `write`, but in one statement.
 
         This is cheaper. It may fail where rows are expected to be `new`, or each to come once
@@ -173,7 +171,7 @@ class TableWriter:
             yield events.part(start, stop)
             start = stop
 
-    def _rounds(self, connection: SinkConnection, events: TableEvents) -> Iterator[list[int] | None]:
+    def _rounds(self, connection: Connection, events: TableEvents) -> Iterator[list[int] | None]:
         """Yield the indexes of the events that one statement can write, in order; None for all.
 
         Where only the write shows whether the table refuses a row, each event is written: the
@@ -190,12 +188,12 @@ class TableWriter:
         rounds: dict[int, list[int]] = {}
         with connection.users_path():
             numbered = connection.execute(statements.rounds, self._sent.parameters(events)).fetchall()
-        for place, number in numbered:
-            rounds.setdefault(number, []).append(place)
+        for index, number in numbered:
+            rounds.setdefault(number, []).append(index)
         for number in sorted(rounds):
             yield sorted(rounds[number]) if len(rounds) > 1 else None
 
-    def find(self, connection: SinkConnection, events: TableEvents) -> Found:
+    def find(self, connection: Connection, events: TableEvents) -> Diagnosis:
         """Find the events that fail by themselves, at a fraction of an attempt's cost: nothing is written.
 
         A search that itself fails finds nothing.
@@ -205,9 +203,9 @@ class TableWriter:
         except InboxError as error:
             if error.refusal is None or connection.closed:
                 raise
-            return Found()
+            return Diagnosis()
 
-    def explain(self, connection: SinkConnection, event: TableEvents, failure: InboxError) -> InboxError:
+    def explain(self, connection: Connection, event: TableEvents, failure: InboxError) -> InboxError:
         """Return the failure of a single event, with the column and the source that caused it where known."""
         try:
             found = self._search.explain(connection, event, failure)
@@ -230,7 +228,7 @@ class TableWriter:
 
 
 def _require_casts(
-    connection: SinkConnection,
+    connection: Connection,
     target: TableTarget,
     sources: Sequence[tuple[Column, str]],
     statements: Statements,
@@ -240,7 +238,7 @@ def _require_casts(
     problems = []
     for column, source in sources:
         try:
-            with in_our_words(), connection.transaction():
+            with translating_errors(), connection.transaction():
                 connection.execute(statements.probe(column, source), sent.parameters(_NOBODY))
         except InboxError as error:
             if not isinstance(error.__cause__, psycopg.errors.CannotCoerce):

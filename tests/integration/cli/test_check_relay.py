@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inbox.store.options import ExistingColumns, ExistingOutbox, OutboxOptions
+from inbox.store.options import ExternalTableColumns, ExternalTableOptions, OutboxOptions
 from tests.integration.cli.conftest import Result
 from tests.integration.relay.conftest import Stage, make_stage, stage  # noqa: F401 - fixtures
 from tests.integration.relay.test_relay import UUID, insert
@@ -73,7 +73,7 @@ def test_a_table_of_the_users_is_looked_at_and_what_is_only_slow_is_an_advice(
     check: Callable[..., dict[str, tuple[str, list[str]]]],
     stage: Stage,  # noqa: F811
 ) -> None:
-    existing = ExistingOutbox(table="public.events_out", topic=stage.topic, columns=ExistingColumns())
+    existing = ExternalTableOptions(table="public.events_out", topic=stage.topic, columns=ExternalTableColumns())
     stage.outbox = OutboxOptions(existing=existing)
     stage.migrate()
     mapping = f'table = "public.events_out"\ntopic = "{stage.topic}"\n'

@@ -13,7 +13,7 @@ import inbox as package
 from inbox.errors import InboxError
 from inbox.outbox import publish
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget, Tombstones
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.privileges.check import OF_SINK, missing_rights
 from inbox.store.privileges.roles import roles_sql
 from inbox.store.tables.parameters import TableEvents
@@ -112,7 +112,7 @@ def granted(sink: Sink, lines: list[str]) -> list[str]:
 
 
 @contextmanager
-def as_role(sink: Sink, role: str) -> Iterator[SinkConnection]:
+def as_role(sink: Sink, role: str) -> Iterator[Connection]:
     with connect(DatabaseOptions(url=SecretStr(as_user(sink.database_url, role)))) as connection:
         yield connection
 
@@ -126,7 +126,7 @@ def grants_until_nothing_lacks(sink: Sink, lacking: Callable[[], list[str]]) -> 
     return given
 
 
-def write(connection: SinkConnection, target: TableTarget) -> None:
+def write(connection: Connection, target: TableTarget) -> None:
     """The same event twice, so that it meets its own row, and its tombstone where that deletes."""
     writer = TableWriter(connection, target)
     value = json.dumps(EVENT).encode()

@@ -55,7 +55,7 @@ def test_a_signal_ends_it_with_0_and_the_group_knows_what_the_ledger_knows(
 def test_a_signal_ends_the_wait_for_a_server_at_once(sink: Sink, start: Start, away: dict[str, str]) -> None:
     sink.configure(**away)
     process = start("run", sink)
-    logged(process, "waiting")
+    logged(process, "outage")
 
     process.terminate()
     asked = time.monotonic()
@@ -184,7 +184,7 @@ def test_the_probes_tell_how_it_is(sink: Sink, start: Start) -> None:
 def test_while_it_waits_for_the_database_it_is_live_and_not_ready(sink: Sink, start: Start) -> None:
     sink.configure(database_url=NOWHERE)
     port = listening(sink)
-    logged(start("run", sink), "waiting")
+    logged(start("run", sink), "outage")
 
     assert get(port, "live") == (200, "ok\n")
     assert get(port, "ready") == (503, "starting\n")

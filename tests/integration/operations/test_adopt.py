@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from inbox.sink.event_id import as_id, namespace_of
-from inbox.store.inbox.claims import Processed
+from inbox.store.inbox.claims import ClaimStore
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE
 from tests.support.sink.logs import apply, effects
 from tests.support.sink.running import Out, Sink
@@ -85,7 +85,7 @@ def test_what_was_adopted_is_not_applied_again(moving: Sink, adopt: Adopt, capsy
 
 def test_one_that_was_interrupted_goes_on(moving: Sink, adopt: Adopt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inbox.operations.adopt._IDS_AT_ONCE", 2)
-    claim, calls = Processed.claim, []
+    claim, calls = ClaimStore.claim, []
 
     def stopped(*arguments: Any) -> list[int]:
         calls.append(arguments)
@@ -93,10 +93,10 @@ def test_one_that_was_interrupted_goes_on(moving: Sink, adopt: Adopt, monkeypatc
             raise KeyboardInterrupt
         return claim(*arguments)
 
-    monkeypatch.setattr(Processed, "claim", stopped)
+    monkeypatch.setattr(ClaimStore, "claim", stopped)
     assert adopt(moving, "--execute").code == 130
     assert moving.column("SELECT count(*) FROM inbox.processed") == [2]
-    monkeypatch.setattr(Processed, "claim", claim)
+    monkeypatch.setattr(ClaimStore, "claim", claim)
     assert (adopt(moving).told["claimed"], adopt(moving).told["adopted"]) == (2, 1)
     told = adopt(moving, "--execute").told
     assert (told["ids"], told["claimed"], told["adopted"]) == (3, 2, 1)

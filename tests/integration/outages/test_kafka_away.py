@@ -80,12 +80,12 @@ def test_a_member_whose_commit_was_on_its_way_to_a_broker_that_died_ends_all_the
     consumer = GroupConsumer(KafkaOptions(group_id=unique_name("group"), properties=properties), batch_bytes=1 << 20)
     assigned: list[TopicPartition] = []
     consumer.subscribe([topic], RebalanceListener(assigned.extend, revoked=lambda _: None, lost=lambda _: None))
-    eventually(lambda: consumer.take(100, wait_seconds=0.1) and assigned, what="the partition")
+    eventually(lambda: consumer.poll(100, wait_seconds=0.1) and assigned, what="the partition")
 
     assert own_kafka.pid is not None
     os.kill(own_kafka.pid, signal.SIGSTOP)
-    consumer.tell({TopicPartition(topic, 0): 0})
-    consumer.take(1, wait_seconds=0.5)
+    consumer.commit({TopicPartition(topic, 0): 0})
+    consumer.poll(1, wait_seconds=0.5)
     own_kafka.kill()
 
     # On a thread, or the test could not end where it does not.

@@ -37,7 +37,7 @@ def test_a_right_to_read_a_topic_that_is_revoked_is_waited_for(running: Watched)
     running.eventually_ready()
     running.send(50)
     running.check(reasons=["right"], membership_kept=False)
-    assert "grant this user READ on the topic" in running.told("waiting")[0]["error"]
+    assert "grant this user READ on the topic" in running.told("outage")[0]["error"]
 
 
 def test_a_right_to_the_group_that_is_revoked_is_waited_for(running: Watched) -> None:

@@ -31,8 +31,8 @@ def test_a_table_that_is_gone_is_waited_for_and_calls_for_a_person(running: Watc
     running.eventually_away()
     running.sink.sql("ALTER TABLE elsewhere RENAME TO effects")
     running.check(reasons=["table"])
-    assert running.told("waiting")[0]["log_level"] == "error"
-    assert "create the table, or correct its name" in running.told("waiting")[0]["error"]
+    assert running.told("outage")[0]["log_level"] == "error"
+    assert "create the table, or correct its name" in running.told("outage")[0]["error"]
 
 
 def test_a_table_that_was_dropped_and_made_again_takes_the_events_that_waited(running: Watched) -> None:
@@ -142,7 +142,7 @@ def test_a_login_that_is_taken_away_is_waited_for(ruled: Watched, role: str) -> 
     ruled.stays_away(1)
     ruled.sink.sql(f"ALTER ROLE {role} PASSWORD '{role}'")
     ruled.check(reasons=["connection", "login"])
-    assert role not in str(ruled.told("waiting")).replace(f'user "{role}"', "")
+    assert role not in str(ruled.told("outage")).replace(f'user "{role}"', "")
 
 
 def test_a_row_that_a_policy_refuses_is_the_events_fault(ruled: Watched, role: str) -> None:
@@ -162,7 +162,7 @@ def test_a_value_of_the_wrong_type_is_the_events_fault_though_the_code_says_the_
     assert running.sink.dead_letters() == [(30, "parked"), (31, "parked")]
     assert "a value of another type than its place" in running.sink.dead_letter_errors()[0]
     assert running.effects() == [*range(1, 31), 33]
-    assert running.told("waiting") == []
+    assert running.told("outage") == []
 
 
 def test_a_function_that_is_gone_is_waited_for(make_sink: MakeSink, database_url: str, offer: Any) -> None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from inbox import Event, EventError, Transaction
 from inbox.errors import StartupError
-from inbox.store.inbox.handler_calls import Handling
+from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.locks.prune import AnotherPrunesError, pruning_alone
 from inbox.store.options import DatabaseOptions, OutboxOptions
@@ -199,17 +199,17 @@ def test_a_worker_behind_the_pooler_is_alive_until_its_process_ends(pooled: Sink
     [[partition_id]] = pooled.sql("SELECT partition_id FROM inbox.partitions")
     [[route_id]] = pooled.sql("SELECT route_id FROM inbox.routes WHERE name = 'handler'")
     with closing(connect(options(pooler, pooled))) as notes:
-        handling = Handling("inbox", "old")
+        handling = HandlerCallNotes("inbox", "old")
         handling.prepare(notes)
-        handling.in_hand(notes, route_id, partition_id, range(10, 11))
+        handling.start_call(notes, route_id, partition_id, range(10, 11))
         with closing(connect(options(pooler, pooled))) as new:
-            assert Handling("inbox", "new").count_deaths(new, [partition_id]) == []
+            assert HandlerCallNotes("inbox", "new").count_deaths(new, [partition_id]) == []
         with closing(connect(DatabaseOptions(url=SecretStr(pooled.database_url)))) as direct:
-            assert Handling("inbox", "new").count_deaths(direct, [partition_id]) == []
+            assert HandlerCallNotes("inbox", "new").count_deaths(direct, [partition_id]) == []
     locks = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database "
     eventually(lambda: not pooled.sql(locks + "WHERE datname = current_database())"), what="the end of its lock")
     with closing(connect(options(pooler, pooled))) as new:
-        [found] = Handling("inbox", "new").count_deaths(new, [partition_id])
+        [found] = HandlerCallNotes("inbox", "new").count_deaths(new, [partition_id])
     assert (found.offsets, found.deaths) == (range(10, 11), 1)
 
 

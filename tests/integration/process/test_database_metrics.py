@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from inbox.errors import StartupError
-from inbox.process.database_metrics import Survey
+from inbox.process.database_metrics import DatabaseMetrics
 from inbox.store.options import DatabaseOptions
 from inbox.telemetry import DEAD_LETTERS
 from tests.support.waiting import eventually
@@ -30,8 +30,8 @@ def shown(state: str) -> float:
 def test_the_gauge_shows_what_is_open(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(LETTERS)
-    survey = Survey(DatabaseOptions(url=SecretStr(database_url)), None, lambda: None, every_seconds=0.05)
-    with survey.going_on():
+    metrics = DatabaseMetrics(DatabaseOptions(url=SecretStr(database_url)), None, lambda: None, every_seconds=0.05)
+    with metrics.refreshing():
         eventually(lambda: (shown("parked"), shown("waiting")) == (1, 2), what="the letters that are open")
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE inbox.dead_letters SET state = 'retried'")
@@ -40,20 +40,20 @@ def test_the_gauge_shows_what_is_open(database_url: str) -> None:
 
 def test_a_schema_that_goes_where_this_version_cannot_follow_stops_the_worker(database_url: str) -> None:
     stopped = Event()
-    survey = Survey(DatabaseOptions(url=SecretStr(database_url)), None, stopped.set, every_seconds=0.05)
-    with survey.going_on():
+    metrics = DatabaseMetrics(DatabaseOptions(url=SecretStr(database_url)), None, stopped.set, every_seconds=0.05)
+    with metrics.refreshing():
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE inbox.alembic_version SET version_num = '9999'")
         assert stopped.wait(10)
     with pytest.raises(StartupError, match="upgrade kafka-inbox"):
-        survey.refuse_misfit()
+        metrics.refuse_unusable_schema()
 
 
 def test_a_schema_that_is_gone_is_an_outage_and_no_reason_to_stop(database_url: str) -> None:
     stopped = Event()
-    survey = Survey(DatabaseOptions(url=SecretStr(database_url)), None, stopped.set, every_seconds=0.05)
+    metrics = DatabaseMetrics(DatabaseOptions(url=SecretStr(database_url)), None, stopped.set, every_seconds=0.05)
     with psycopg.connect(database_url) as connection:
         connection.execute("ALTER SCHEMA inbox RENAME TO elsewhere")
-    with survey.going_on():
+    with metrics.refreshing():
         assert not stopped.wait(1)
-    survey.refuse_misfit()
+    metrics.refuse_unusable_schema()

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from inbox.errors import StartupError
-from inbox.store.options import ExistingColumns, ExistingOutbox, OutboxOptions
-from inbox.store.outbox.external_table_check import shape_of
+from inbox.store.options import ExternalTableColumns, ExternalTableOptions, OutboxOptions
+from inbox.store.outbox.external_table_check import external_shape_of
 from inbox.store.postgres.connection import connect
 from inbox.telemetry import OUTBOX_PENDING
 from tests.integration.relay.conftest import read_all, relaying
@@ -23,7 +23,7 @@ CREATE TABLE public."Events out" (
     target text, customer bigint, trace text
 )
 """
-TOTAL_COLUMNS = ExistingColumns(
+TOTAL_COLUMNS = ExternalTableColumns(
     event_id="uid",
     type="kind",
     payload="body",
@@ -81,7 +81,9 @@ def test_every_column_may_have_another_name_and_be_of_another_type(stage: Existi
     with stage.connect() as connection:
         for row in rows:
             connection.execute(INSERT_TOTAL, row)
-    stage.outbox = OutboxOptions(existing=ExistingOutbox(table="public.Events out", topic=None, columns=TOTAL_COLUMNS))
+    stage.outbox = OutboxOptions(
+        existing=ExternalTableOptions(table="public.Events out", topic=None, columns=TOTAL_COLUMNS)
+    )
 
     with relaying(stage, until_empty=True):
         pass
@@ -215,10 +217,10 @@ def test_a_table_that_does_not_fit_is_refused(
     stage: ExistingStage, change: str, columns: dict[str, str], said: str
 ) -> None:
     stage.rows(change)
-    existing = ExistingOutbox(table="public.events_out", topic="t", columns=ExistingColumns(**columns))
+    existing = ExternalTableOptions(table="public.events_out", topic="t", columns=ExternalTableColumns(**columns))
 
     with connect(stage.settings.database) as connection, pytest.raises(StartupError, match=re.escape(said)):
-        shape_of(connection, existing)
+        external_shape_of(connection, existing)
 
 
 def test_an_index_of_what_waits_is_missed_until_it_is_there(stage: ExistingStage) -> None:
@@ -226,8 +228,8 @@ def test_an_index_of_what_waits_is_missed_until_it_is_there(stage: ExistingStage
     assert existing is not None
 
     with connect(stage.settings.database) as connection:
-        assert shape_of(connection, existing).advice() == []
+        assert external_shape_of(connection, existing).advice() == []
         connection.execute("DROP INDEX public.events_out_created_at_event_id_idx")
-        (advice,) = shape_of(connection, existing).advice()
+        (advice,) = external_shape_of(connection, existing).advice()
         connection.execute(advice.partition("; ")[2].encode())
-        assert shape_of(connection, existing).advice() == []
+        assert external_shape_of(connection, existing).advice() == []

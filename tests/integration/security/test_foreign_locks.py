@@ -11,13 +11,13 @@ from pydantic import SecretStr
 from inbox.errors import TryAgainError
 from inbox.operations.retention.prune import Pruner
 from inbox.settings import RetentionLimits
-from inbox.store.inbox.handler_calls import Handling
+from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.retention import Retention
 from inbox.store.locks.holders import advisory_key
 from inbox.store.locks.prune import AnotherPrunesError, pruning_alone
 from inbox.store.options import DatabaseOptions, OutboxOptions
-from inbox.store.outbox.relay_queries import Bell
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.outbox.relay_queries import Notifier
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.privileges.roles import roles_sql
 from inbox.store.schema.migrate import migrate
 from tests.integration.security.test_roles import Roles, made_roles
@@ -53,7 +53,7 @@ def options(roles: Roles, user: str) -> DatabaseOptions:
 
 
 @contextmanager
-def as_sink(roles: Roles) -> Iterator[SinkConnection]:
+def as_sink(roles: Roles) -> Iterator[Connection]:
     with connect(options(roles, roles.runs), application_name="inbox prune") as connection:
         yield connection
 
@@ -134,7 +134,7 @@ def test_an_advisory_lock_makes_no_dead_worker_alive(roles: Roles, stranger: psy
         "VALUES (1, 1, 50, 'the dead')"
     )
     alive = "SELECT pg_advisory_lock_shared(hashtextextended('kafka-inbox owner the dead', 0))"
-    handling = Handling(roles.schema, "another")
+    handling = HandlerCallNotes(roles.schema, "another")
     with as_sink(roles) as worker, as_sink(roles) as connection:
         worker.execute(alive)
         assert handling.count_deaths(connection, [1]) == []  # the owner, or one of its logins
@@ -148,7 +148,7 @@ def test_a_relay_whose_bell_is_held_does_not_sleep_and_a_forged_notification_onl
 ) -> None:
     migrated(roles)
     with connect(options(roles, roles.relays)) as connection:
-        bell = Bell(connection, roles.schema)
+        bell = Notifier(connection, roles.schema)
         row = connection.execute("SELECT %s::regclass::oid::bigint", (f'"{roles.schema}".outbox',)).fetchone()
         assert row is not None
         assert bell.fall_asleep()

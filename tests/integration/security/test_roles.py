@@ -19,7 +19,7 @@ from inbox.dev.backends import Servers
 from inbox.operations.retention.background import pruning_outbox
 from inbox.outbox import publish
 from inbox.settings import RetentionLimits
-from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, RelayKind
+from inbox.store.options import DatabaseOptions, ExternalTableColumns, ExternalTableOptions, OutboxOptions, RelayKind
 from inbox.store.outbox.retention import outbox_retention
 from inbox.store.postgres.connection import connect
 from inbox.store.privileges.roles import roles_sql
@@ -195,7 +195,7 @@ def test_so_does_that_of_a_table_of_the_users(
         " status text DEFAULT 'NEW', created_at timestamptz DEFAULT clock_timestamp());"
         "INSERT INTO shop.events_out (event_id, type, payload) VALUES (gen_random_uuid(), 'T', '1')"
     )
-    existing = ExistingOutbox(table="shop.events_out", topic=topic, columns=ExistingColumns())
+    existing = ExternalTableOptions(table="shop.events_out", topic=topic, columns=ExternalTableColumns())
     outbox = f'table = "shop.events_out"\ntopic = "{topic}"'
     relays = relay_configuration(tmp_path, roles, bootstrap_servers, outbox)
     owners = relays.with_name("owner.toml")

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from inbox.dev.backends import Servers
 from inbox.store.inbox.generations import Generations
-from inbox.store.inbox.retention import Kept, Retention
+from inbox.store.inbox.retention import KeptPeriods, Retention
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import connect
 from inbox.store.privileges.check import missing_rights
@@ -20,7 +20,7 @@ from tests.integration.security.test_roles import Roles, made_roles
 from tests.support.databases import create_database, drop_database
 from tests.support.kafka_topics import unique_name
 
-KEPT = Kept(claims=timedelta(days=30), progress=timedelta(days=90), dead_letters=timedelta(days=90))
+KEPT = KeptPeriods(claims=timedelta(days=30), progress=timedelta(days=90), dead_letters=timedelta(days=90))
 AGES_AGO = timedelta(days=400)
 
 # A partition that settled 50 offsets, one claim, an open dead letter and one that was resolved long ago.

@@ -51,13 +51,13 @@ def test_a_handler_sees_the_whole_event(handled_by: HandledBy) -> None:
 
 def test_the_polling_thread_does_not_wait_for_a_handler(handled_by: HandledBy, monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
-    note = Writer._note_under_way
+    note = Writer._note_started
 
     def noted(writer: Writer) -> None:
         happened.append("under way")
         note(writer)
 
-    monkeypatch.setattr(Writer, "_note_under_way", noted)
+    monkeypatch.setattr(Writer, "_note_started", noted)
     sink = handled_by(lambda event, tx: happened.append("handled"))
     sink.send(Out(1))
     sink.run()

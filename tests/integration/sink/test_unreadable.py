@@ -13,8 +13,9 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from inbox.dev.local.kafka import LocalKafka
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
-from inbox.kafka import gaps, log_stretch
-from inbox.kafka.consumer import GroupConsumer, Taken
+from inbox.kafka.consumer import GroupConsumer, Polled
+from inbox.kafka.log import gaps
+from inbox.kafka.log import stretch as log_stretch
 from tests.integration.sink.conftest import HANDLER_ROUTE
 from tests.support.kafka_topics import admin, idempotent_producer, transactional_producer, unique_name
 from tests.support.sink.logs import (
@@ -205,16 +206,16 @@ def test_control_and_aborted_records_are_passed(cuttable: Sink) -> None:
 def test_records_that_were_not_delivered_are_read_again(cuttable: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     send_in_transaction(cuttable, events(1))
     send_singly(cuttable, events(2, 3, 4))
-    take, dropped = GroupConsumer.take, list[int]()
+    take, dropped = GroupConsumer.poll, list[int]()
 
-    def forgetful(consumer: GroupConsumer, *arguments: Any, **more: Any) -> Taken:
+    def forgetful(consumer: GroupConsumer, *arguments: Any, **more: Any) -> Polled:
         taken = take(consumer, *arguments, **more)
         if not dropped:
             dropped.extend(record.offset() for record in taken.records if record.offset() in (2, 3))
             taken.records = [record for record in taken.records if record.offset() not in (2, 3)]
         return taken
 
-    monkeypatch.setattr(GroupConsumer, "take", forgetful)
+    monkeypatch.setattr(GroupConsumer, "poll", forgetful)
     cuttable.run()
     assert dropped
     assert effects(cuttable) == [1, 2, 3, 4]

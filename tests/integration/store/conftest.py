@@ -12,10 +12,10 @@ from inbox.store.inbox.ledger import Ledger
 from inbox.store.inbox.registration import Register, Registration, RouteIdentity, SinkIdentity
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres import session_settings
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from tests.support.store.table_routes import MakeRoute, Route
 
-Connect = Callable[[], SinkConnection]
+Connect = Callable[[], Connection]
 Bind = Callable[..., Registration]
 
 ROUTE = RouteIdentity("reserve", ("orders",), "header:event_id")
@@ -41,13 +41,13 @@ def open_connection_(database_options: DatabaseOptions, monkeypatch: pytest.Monk
 
 
 @pytest.fixture(name="connection")
-def connection_(open_connection: Connect) -> SinkConnection:
+def connection_(open_connection: Connect) -> Connection:
     """A connection as a worker has it, but for the search path."""
     return open_connection()
 
 
 @pytest.fixture(name="bind")
-def bind_(connection: SinkConnection) -> Bind:
+def bind_(connection: Connection) -> Bind:
     """Binds the schema as sink `inventory`, with one route over `orders`, unless said otherwise."""
 
     def bind(
@@ -56,7 +56,7 @@ def bind_(connection: SinkConnection) -> Bind:
         group_id: str = "inventory",
         cluster_id: str = "cluster-1",
         retired: tuple[str, ...] = (),
-        on: SinkConnection | None = None,
+        on: Connection | None = None,
     ) -> Registration:
         sink = SinkIdentity(
             name=name, group_id=group_id, cluster_id=cluster_id, routes=routes or (ROUTE,), retired_routes=retired
@@ -67,7 +67,7 @@ def bind_(connection: SinkConnection) -> Bind:
 
 
 @pytest.fixture(name="ledger")
-def ledger_(connection: SinkConnection, bind: Bind) -> Ledger:
+def ledger_(connection: Connection, bind: Bind) -> Ledger:
     """The ledger of a bound schema: `orders` with three partitions, each expecting offset 10."""
     bind()
     ledger = Ledger("inbox")
@@ -76,7 +76,7 @@ def ledger_(connection: SinkConnection, bind: Bind) -> Ledger:
 
 
 @pytest.fixture(name="route")
-def route_(connection: SinkConnection) -> MakeRoute:
+def route_(connection: Connection) -> MakeRoute:
     """Creates the table `t` with the given columns, and a route over it."""
 
     def make(declared: str, columns: Mapping[str, str], **changes: Any) -> Route:

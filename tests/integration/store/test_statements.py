@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from inbox.dev.backends import Servers
 from inbox.store import sql as loader
-from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.options import DatabaseOptions, ExternalTableColumns, ExternalTableOptions, OutboxOptions
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.schema.migrate import migrate
 from inbox.store.schema.names import table_of
 from inbox.store.sql import of_generation, statements
@@ -24,7 +24,9 @@ NAMED = sorted(
     for name in statements(each.name.removesuffix(".sql"), "inbox")
 )
 
-EXISTING = OutboxOptions(existing=ExistingOutbox(table="events_out", topic="orders", columns=ExistingColumns()))
+EXISTING = OutboxOptions(
+    existing=ExternalTableOptions(table="events_out", topic="orders", columns=ExternalTableColumns())
+)
 ARRAYS = {
     "ids": "uuid[]",
     "topics": "text[]",
@@ -50,7 +52,7 @@ def as_prepared(statement: bytes) -> bytes:
     return f"PREPARE it ({types}) AS ".encode() * bool(names) + b"PREPARE it AS " * (not names) + statement
 
 
-def begin_and_give_up(connection: SinkConnection, statement: bytes) -> None:
+def begin_and_give_up(connection: Connection, statement: bytes) -> None:
     """A COPY, which cannot be prepared."""
     with suppress(InterruptedError), connection.cursor().copy(statement):
         raise InterruptedError

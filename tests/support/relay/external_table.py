@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from inbox.store.options import ExistingColumns, ExistingOutbox, OutboxOptions
+from inbox.store.options import ExternalTableColumns, ExternalTableOptions, OutboxOptions
 from tests.conftest import MakeTopic
 from tests.integration.relay.conftest import Stage
 from tests.support.kafka_topics import unique_name
@@ -61,7 +61,7 @@ MakeExistingStage = Callable[..., ExistingStage]
 def make_existing_stage(database_url: str, bootstrap_servers: str, make_topic: MakeTopic) -> MakeExistingStage:
     def make(**config: Any) -> ExistingStage:
         topic = make_topic(**config)
-        existing = ExistingOutbox(table="public.events_out", topic=topic, columns=ExistingColumns())
+        existing = ExternalTableOptions(table="public.events_out", topic=topic, columns=ExternalTableColumns())
         outbox = OutboxOptions(existing=existing, transactional_id=unique_name("relay"))
         stage = ExistingStage(database_url, bootstrap_servers, topic, outbox=outbox)
         stage.migrate()

@@ -8,18 +8,18 @@ from uuid import UUID
 from inbox.events import Event
 from inbox.failure_policy import FailureLimits, Order
 from inbox.handlers import LoadedHandler, Transaction
-from inbox.sink.batch import Column
+from inbox.sink.batch import RouteBatch
 from inbox.sink.guards.handler_calls import UnwatchedCalls
-from inbox.sink.settle.context import Attempts, BoundRoute
+from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.effects import Effect, HandlerEffect, TableEffect
 from inbox.sink.settle.evidence import Evidence
-from inbox.sink.settle.fast_path import settle_column
+from inbox.sink.settle.fast_path import settle_route
 from inbox.sink.settle.slow_path import RouteSettling
-from inbox.store.inbox.claims import Processed
+from inbox.store.inbox.claims import ClaimStore
 from inbox.store.inbox.dead_letters import DeadLetter
 from inbox.store.options import TableMode, TableTarget
 from inbox.store.postgres.batch_transaction import BatchTransaction
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.tables.writer import TableWriter
 from tests.support.records import record
@@ -43,7 +43,7 @@ class Judged:
 
     def __init__(
         self,
-        connection: SinkConnection,
+        connection: Connection,
         effect: Effect,
         *,
         handlers: bool,
@@ -57,33 +57,33 @@ class Judged:
         self._careful = careful
         self.limits = FailureLimits(order=order)
         self.evidence = Evidence()
-        self._attempts = self._new_attempts()
+        self._context = self._new_attempts()
         self._held: dict[int, dict[bytes, int]] = {}
         self._offset = 0
         self.parked: list[int] = []
         self.waiting: list[int] = []
         self.errors: dict[int, str] = {}
 
-    def _new_attempts(self) -> Attempts:
-        processed = Processed("inbox")
-        return Attempts(
-            self.connection, self._session, self._transaction, processed, self.limits, evidence=self.evidence
+    def _new_attempts(self) -> SettleContext:
+        claim_store = ClaimStore("inbox")
+        return SettleContext(
+            self.connection, self._session, self._transaction, claim_store, self.limits, evidence=self.evidence
         )
 
     def settle(self, *events: One) -> None:
         """Settle and commit one batch; if that fails, the next batch begins at the same offset."""
-        column = Column()
+        route_batch = RouteBatch()
         for place, event in enumerate(events):
-            column.ids.append(UUID(int=event.number).bytes)
-            column.types.append(event.type)
-            column.records.append(record(self._offset + place, key=event.key.encode(), value=event.value))
-            column.partition_ids.append(PARTITION_ID)
+            route_batch.ids.append(UUID(int=event.number).bytes)
+            route_batch.types.append(event.type)
+            route_batch.records.append(record(self._offset + place, key=event.key.encode(), value=event.value))
+            route_batch.partition_ids.append(PARTITION_ID)
         self._transaction.begin()
         try:
             if self._careful:
-                result = RouteSettling(self._attempts, self._route, column, self._held).run()
+                result = RouteSettling(self._context, self._route, route_batch, self._held).run()
             else:
-                result = settle_column(self._attempts, self._route, column, self._held, lambda: None)
+                result = settle_route(self._context, self._route, route_batch, self._held, lambda: None)
             self._transaction.commit()
         except BaseException:
             self._transaction.rollback()
@@ -98,10 +98,10 @@ class Judged:
 
     def expect_the_best(self) -> None:
         """Send the next batch optimistically, whatever became of earlier ones."""
-        foresight = self._attempts.foresight[ROUTE_ID]
-        for each in (foresight.claims, foresight.effects, foresight.rows, foresight.distinct):
-            while not each.is_good:
-                each.learned(well=True)
+        optimism = self._context.optimism[ROUTE_ID]
+        for each in (optimism.claims, optimism.effects, optimism.rows, optimism.distinct):
+            while not each.expects_success:
+                each.observed(success=True)
 
     def _hold(self, letter: DeadLetter) -> None:
         keys = self._held.setdefault(PARTITION_ID, {})
@@ -114,7 +114,7 @@ class Judged:
         self.connection.execute(query.encode(), prepare=False)
 
 
-def table_route(connection: SinkConnection, create: str, *, careful: bool = False, **target: Any) -> Judged:
+def table_route(connection: Connection, create: str, *, careful: bool = False, **target: Any) -> Judged:
     """Return a route into the table `t`, which the statement `create` makes.
 
     By default the route writes the columns `id` and `amount`, in append mode.
@@ -125,6 +125,6 @@ def table_route(connection: SinkConnection, create: str, *, careful: bool = Fals
     return Judged(connection, TableEffect(writer), handlers=False, careful=careful)
 
 
-def handler_route(connection: SinkConnection, handler: Callable[[Event, Transaction], None]) -> Judged:
+def handler_route(connection: Connection, handler: Callable[[Event, Transaction], None]) -> Judged:
     effect = HandlerEffect(LoadedHandler("handler", handler, batch=False), None, UnwatchedCalls())
     return Judged(connection, effect, handlers=True)

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from inbox.errors import TryAgainError
 from inbox.events import Record, Settlement, TopicPartition
-from inbox.kafka.consumer import RebalanceListener, Taken
+from inbox.kafka.consumer import Polled, RebalanceListener
 from inbox.kafka.outage import KafkaOutage
 from inbox.sink.batch import NO_ID, Batch
 from inbox.sink.settle.settler import SettledBatch, resolved
-from inbox.sink.writer import Acquire, Answer, Job, Look, Outcome
-from inbox.store.inbox.ledger import Holding
+from inbox.sink.writer import Acquire, Answer, Job, JobResult, ReadLedger
+from inbox.store.inbox.ledger import LedgerRow
 
 
 @dataclass
@@ -46,9 +46,9 @@ class MemoryConsumer:
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         self._listener = listener
 
-    def take(self, limit: int, *, wait_seconds: float) -> Taken:
+    def poll(self, limit: int, *, wait_seconds: float) -> Polled:
         self._hear_news()
-        taken = Taken()
+        taken = Polled()
         for partition, position in self._position.items():
             if position is None or partition in self._paused:
                 continue
@@ -75,7 +75,7 @@ class MemoryConsumer:
                 listener([partition])
                 del self._position[partition]
 
-    def go_to(self, partition: TopicPartition, offset: int, leader_epoch: int | None = None) -> bool:
+    def seek(self, partition: TopicPartition, offset: int, leader_epoch: int | None = None) -> bool:
         self._position[partition] = offset
         self._paused.discard(partition)
         self._ends_told = {told for told in self._ends_told if told[0] != partition}
@@ -87,7 +87,7 @@ class MemoryConsumer:
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         self._paused.difference_update(partitions)
 
-    def tell(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
+    def commit(self, next_offsets: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
         """Accept a hint that nobody reads."""
 
     def end_seen(self, partition: TopicPartition) -> int | None:
@@ -121,7 +121,7 @@ class Store:
         self.ledger[partition] = replace(row, next_offset=offset, owner_epoch=row.owner_epoch + 1)
 
 
-class MemoryDesk:
+class MemorySettler:
     """A short version of `Settler`: one owner's view of the store."""
 
     def __init__(self, store: Store, owner: str) -> None:
@@ -132,37 +132,37 @@ class MemoryDesk:
         match job:
             case Acquire(partitions):
                 return self._acquire(partitions)
-            case Look():
+            case ReadLedger():
                 return self._holdings(self._store.ledger)
             case _:
                 return (self._resolve(job.batch) if job.doubtful else None) or self._settle(job.batch)
 
-    def _acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
+    def _acquire(self, partitions: Sequence[TopicPartition]) -> list[LedgerRow]:
         for partition in partitions:
             row = self._store.ledger[partition]
             self._store.ledger[partition] = replace(row, owner=self._owner, owner_epoch=row.owner_epoch + 1)
         return self._holdings(partitions)
 
-    def _holdings(self, partitions: Iterable[TopicPartition]) -> list[Holding]:
+    def _holdings(self, partitions: Iterable[TopicPartition]) -> list[LedgerRow]:
         rows = [(partition, self._store.ledger[partition]) for partition in partitions]
-        return [Holding(r.partition_id, p, r.next_offset, r.owner, r.owner_epoch) for p, r in rows]
+        return [LedgerRow(r.partition_id, p, r.next_offset, r.owner, r.owner_epoch) for p, r in rows]
 
     def _resolve(self, batch: Batch) -> SettledBatch | None:
         mine = {row.address: row for row in self._holdings(self._store.ledger) if row.owner == self._owner}
         return resolved(batch, mine)
 
     def _settle(self, batch: Batch) -> SettledBatch:
-        fenced = frozenset(address for address in batch.slices if not self._may_settle(batch, address))
+        fenced = frozenset(address for address in batch.partitions if not self._may_settle(batch, address))
         if fenced:
             return SettledBatch(fenced=fenced)
-        return SettledBatch(settlements={address: self._apply(batch, address) for address in batch.slices})
+        return SettledBatch(settlements={address: self._apply(batch, address) for address in batch.partitions})
 
     def _may_settle(self, batch: Batch, address: TopicPartition) -> bool:
-        row, part = self._store.ledger[address], batch.slices[address]
+        row, part = self._store.ledger[address], batch.partitions[address]
         return (row.owner, row.owner_epoch, row.next_offset) == (self._owner, part.owner_epoch, part.before)
 
     def _apply(self, batch: Batch, address: TopicPartition) -> Settlement:
-        part, settlement = batch.slices[address], Settlement()
+        part, settlement = batch.partitions[address], Settlement()
         events = part.routes["r"]
         for event_id, record in zip(events.ids, events.records, strict=True):
             if event_id == NO_ID:
@@ -189,10 +189,10 @@ class Fate(Enum):
 class SteppedWriter:
     """A `Writer` that carries out its job when the test says so."""
 
-    def __init__(self, desk: MemoryDesk) -> None:
-        self._desk = desk
+    def __init__(self, settler: MemorySettler) -> None:
+        self._settler = settler
         self._job: Job | None = None
-        self._outcome: Outcome | None = None
+        self._outcome: JobResult | None = None
 
     def start(self) -> None:
         """Do nothing: there is no thread."""
@@ -203,7 +203,7 @@ class SteppedWriter:
     def wait(self, seconds: float) -> None:
         """Do nothing: a caller that waits gives up, since the database is slow."""
 
-    def give_way(self, seconds: float) -> None:
+    def wait_until_started(self, seconds: float) -> None:
         """Do nothing: the database works when the test says so."""
 
     @property
@@ -218,7 +218,7 @@ class SteppedWriter:
         assert self._job is None, "one job at a time"
         self._job = job
 
-    def collect(self) -> Outcome | None:
+    def collect(self) -> JobResult | None:
         outcome, self._outcome = self._outcome, None
         if outcome is not None:
             self._job = None
@@ -226,11 +226,11 @@ class SteppedWriter:
 
     def carry_out(self, fate: Fate) -> None:
         assert self._job is not None
-        answer = None if fate is Fate.LOST_BEFORE_COMMIT else self._desk.carry_out(self._job)
+        answer = None if fate is Fate.LOST_BEFORE_COMMIT else self._settler.carry_out(self._job)
         if fate is Fate.ANSWERED:
-            self._outcome = Outcome(self._job, answer)
+            self._outcome = JobResult(self._job, answer)
         else:
-            self._outcome = Outcome(self._job, error=TryAgainError(fate.value))
+            self._outcome = JobResult(self._job, error=TryAgainError(fate.value))
 
 
 def id_of(number: int) -> bytes:

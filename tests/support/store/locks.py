@@ -1,10 +1,10 @@
 """Let one of two sessions run until it waits for the other."""
 
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from tests.support.waiting import eventually
 
 
-def until_it_waits(observer: SinkConnection, waiting: SinkConnection) -> None:
+def until_it_waits(observer: Connection, waiting: Connection) -> None:
     """Return once `waiting` waits for a lock."""
     query = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
 

@@ -9,7 +9,7 @@ import pytest
 from inbox.errors import EventError
 from inbox.events import Record
 from inbox.store.options import TableMode, TableTarget
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.writer import TableWriter
 from tests.support.records import record
@@ -18,7 +18,7 @@ from tests.support.records import record
 class Route:
     """A table route over `t`, and a way to write to it."""
 
-    def __init__(self, connection: SinkConnection, columns: Mapping[str, str], **changes: Any) -> None:
+    def __init__(self, connection: Connection, columns: Mapping[str, str], **changes: Any) -> None:
         self.connection = connection
         changes = {"mode": TableMode.APPEND, "name": "public.t", **changes}
         self.writer = TableWriter(connection, TableTarget(columns=columns, **changes))

@@ -6,11 +6,11 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbox.dev.demo.comparison import Found, Truth, judged
+from inbox.dev.demo.comparison import ConsumerDatabase, Truth, judged
 
 FIRST, SECOND, NEVER = UUID(int=1), UUID(int=2), UUID(int=3)
 TRUTH = Truth(frozenset({FIRST, SECOND}), {"a": 7, "b": 9})
-RIGHT = Found({FIRST: 1, SECOND: 1}, {"a": 7, "b": 9})
+RIGHT = ConsumerDatabase({FIRST: 1, SECOND: 1}, {"a": 7, "b": 9})
 
 
 def test_each_event_once_and_the_right_stock_is_exact() -> None:
@@ -33,7 +33,7 @@ def test_an_aborted_event_is_neither_lost_nor_doubled_and_never_exact() -> None:
 
 
 def test_a_loss_and_a_doubling_that_cancel_out_in_the_total_leave_the_stock_wrong() -> None:
-    verdict = judged(TRUTH, Found({FIRST: 2}, {"a": 6, "b": 10}))
+    verdict = judged(TRUTH, ConsumerDatabase({FIRST: 2}, {"a": 6, "b": 10}))
     assert verdict.applied == verdict.committed
     assert (verdict.lost, verdict.doubled, verdict.stock_right) == (1, 1, False)
 
@@ -43,5 +43,5 @@ IDS = st.integers(1, 30).map(lambda number: UUID(int=number))
 
 @given(st.frozensets(IDS), st.dictionaries(IDS, st.integers(1, 5)))
 def test_the_columns_add_up(committed: frozenset[UUID], applied: dict[UUID, int]) -> None:
-    verdict = judged(Truth(committed, {}), Found(applied, {}))
+    verdict = judged(Truth(committed, {}), ConsumerDatabase(applied, {}))
     assert verdict.applied == verdict.committed - verdict.lost + verdict.doubled + verdict.never_committed

@@ -86,14 +86,14 @@ def member(client: Client, now: list[float]) -> Iterator[GroupConsumer]:
     made._consumer.close()
     made._consumer = client
     made.outage.assigned([HERE])
-    made.go_to(HERE, 7)
+    made.seek(HERE, 7)
     yield made
     made.outage.close()
 
 
 def hears(member: GroupConsumer, client: Client, error: KafkaError) -> None:
     client.messages.append(Refusal(error))
-    member.take(1, wait_seconds=0.1)
+    member.poll(1, wait_seconds=0.1)
 
 
 def test_a_paused_partition_that_is_read_again_stays_paused(
@@ -102,7 +102,7 @@ def test_a_paused_partition_that_is_read_again_stays_paused(
     hears(member, client, DENIED)
     member.pause([HERE])
     now[0] += 10
-    member.take(1, wait_seconds=0.1)
+    member.poll(1, wait_seconds=0.1)
     assert client.sought
     assert client.paused == {HERE}
 
@@ -121,11 +121,11 @@ def test_a_topic_is_described_again_until_there_is_no_error(
     hears(member, client, KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, text))
     client.error = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
     now[0] += 10
-    member.take(1, wait_seconds=0.1)
+    member.poll(1, wait_seconds=0.1)
     assert member.outage.topics == ["orders"]
     client.error = None
     now[0] += 10
-    member.take(1, wait_seconds=0.1)
+    member.poll(1, wait_seconds=0.1)
     assert member.outage.topics == []
 
 
@@ -133,8 +133,8 @@ def test_a_partition_that_librdkafka_cannot_place_for_long_cannot_be_read(
     member: GroupConsumer, client: Client, now: list[float]
 ) -> None:
     client.error = KafkaError(KafkaError._STATE)
-    assert not member.go_to(HERE, 9, leader_epoch=1)
+    assert not member.seek(HERE, 9, leader_epoch=1)
     assert member.outage.partitions == []
     now[0] += 31
-    assert not member.go_to(HERE, 9, leader_epoch=1)
+    assert not member.seek(HERE, 9, leader_epoch=1)
     assert member.outage.partitions == [HERE]

@@ -9,19 +9,19 @@ from inbox.errors import StartupError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.consumer import GroupConsumer, require_consumer
-from inbox.kafka.log_reader import LogReader
-from inbox.kafka.log_stretch import look_at
+from inbox.kafka.log.reader import LogReader
+from inbox.kafka.log.stretch import look_at
+from inbox.kafka.log.truncation import truncation_points
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.producer import EventProducer
 from inbox.kafka.topic_limits import PublishingTopics
-from inbox.kafka.truncation import agreement
 
 P0 = TopicPartition("orders", 0)
 MAKERS: list[Callable[[KafkaOptions], Any]] = [
     lambda options: GroupConsumer(options, batch_bytes=1 << 20),
     lambda options: LogReader(options, batch_bytes=1 << 20),
     require_consumer,
-    lambda options: agreement(options, {P0: (1, 0)}),
+    lambda options: truncation_points(options, {P0: (1, 0)}),
     lambda options: look_at(options, P0, 0, 1),
     Cluster,
     lambda options: PublishingTopics(options, timeout_seconds=1),

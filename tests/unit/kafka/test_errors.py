@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from inbox.errors import HaltError, StartupError, TryAgainError, UnreadableError
-from inbox.kafka.errors import at_start, translated
+from inbox.kafka.errors import translate, translate_at_startup
 
 WAITS = {
     "_ALL_BROKERS_DOWN": "brokers",
@@ -73,7 +73,7 @@ def of(name: str) -> KafkaError:
 
 @pytest.mark.parametrize("name", WAITS)
 def test_what_passes_by_itself_is_waited_for_without_a_call(name: str) -> None:
-    failure = translated(of(name), "reading")
+    failure = translate(of(name), "reading")
     assert isinstance(failure, TryAgainError)
     assert (failure.away, failure.reason, failure.alert) == ("kafka", WAITS[name], False)
     assert str(failure) == f"reading: what librdkafka said ({name})"
@@ -81,7 +81,7 @@ def test_what_passes_by_itself_is_waited_for_without_a_call(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_what_needs_a_person_is_waited_for_and_says_what_to_do(name: str) -> None:
-    failure = translated(of(name), "reading")
+    failure = translate(of(name), "reading")
     assert isinstance(failure, TryAgainError)
     assert (failure.away, failure.reason, failure.alert) == ("kafka", ALERTS[name], True)
     assert str(failure).startswith(f"reading: what librdkafka said ({name}); ")
@@ -89,14 +89,14 @@ def test_what_needs_a_person_is_waited_for_and_says_what_to_do(name: str) -> Non
 
 @pytest.mark.parametrize("name", HALTS)
 def test_what_could_lose_or_repeat_an_event_halts_and_says_what_to_do(name: str) -> None:
-    failure = translated(of(name), "reading")
+    failure = translate(of(name), "reading")
     assert isinstance(failure, HaltError)
     assert f"({name}); " in str(failure)
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_what_cannot_be_read_halts_and_says_what_librdkafka_saw(name: str) -> None:
-    failure = translated(of(name), "reading orders[0]")
+    failure = translate(of(name), "reading orders[0]")
     assert isinstance(failure, UnreadableError)
     assert str(failure).startswith(f"reading orders[0]: the log cannot be read there ({name}: what librdkafka said); ")
     assert "inbox resume" in str(failure)
@@ -104,13 +104,13 @@ def test_what_cannot_be_read_halts_and_says_what_librdkafka_saw(name: str) -> No
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_a_question_that_reads_no_log_is_waited_for_whatever_the_answer(name: str) -> None:
-    failure = at_start(KafkaException(of(name)), "asking")
+    failure = translate_at_startup(KafkaException(of(name)), "asking")
     assert isinstance(failure, TryAgainError)
     assert (failure.reason, failure.alert) == ("unknown", True)
 
 
 def test_a_fatal_error_halts_with_what_librdkafka_said() -> None:
-    failure = translated(KafkaError(KafkaError._FATAL, "Fatal error: something"), "reading")
+    failure = translate(KafkaError(KafkaError._FATAL, "Fatal error: something"), "reading")
     assert isinstance(failure, HaltError)
     assert "Fatal error: something" in str(failure)
 
@@ -118,16 +118,16 @@ def test_a_fatal_error_halts_with_what_librdkafka_said() -> None:
 @pytest.mark.parametrize("code", ["_FATAL", "FENCED_INSTANCE_ID"])
 def test_a_fenced_static_member_halts_and_says_to_name_each_worker_apart(code: str) -> None:
     told = "Fatal error: Broker: Static consumer fenced by other consumer with same group.instance.id"
-    failure = translated(KafkaError(getattr(KafkaError, code), told), "reading")
+    failure = translate(KafkaError(getattr(KafkaError, code), told), "reading")
     assert isinstance(failure, HaltError)
     assert str(failure).endswith("give each worker a group.instance.id of its own")
 
 
 @pytest.mark.parametrize("name", [name for name, reason in ALERTS.items() if reason in ("login", "right")])
 def test_a_refusal_at_the_start_ends_the_start(name: str) -> None:
-    assert isinstance(at_start(KafkaException(of(name)), "asking"), StartupError)
+    assert isinstance(translate_at_startup(KafkaException(of(name)), "asking"), StartupError)
 
 
 @pytest.mark.parametrize("name", ["_TRANSPORT", "COORDINATOR_NOT_AVAILABLE", "UNKNOWN"])
 def test_what_may_pass_is_waited_for_at_the_start(name: str) -> None:
-    assert isinstance(at_start(KafkaException(of(name)), "asking"), TryAgainError)
+    assert isinstance(translate_at_startup(KafkaException(of(name)), "asking"), TryAgainError)

@@ -40,10 +40,10 @@ class Raising:
 )
 def test_a_fatal_error_halts_from_wherever_it_is_raised(error: KafkaError, at: str, wait_seconds: float) -> None:
     with pytest.raises(HaltError):
-        taking_from(Raising(error, at=at)).take(10, wait_seconds=wait_seconds)
+        taking_from(Raising(error, at=at)).poll(10, wait_seconds=wait_seconds)
 
 
 @pytest.mark.parametrize(("at", "wait_seconds"), [("poll", 0.1), ("consume", 0.0)])
 def test_another_error_that_is_raised_ends_nothing(at: str, wait_seconds: float) -> None:
     consumer = taking_from(Raising(KafkaError(KafkaError._STATE, "not now"), at=at))
-    assert consumer.take(10, wait_seconds=wait_seconds).records == []
+    assert consumer.poll(10, wait_seconds=wait_seconds).records == []

@@ -1,10 +1,10 @@
 """Which messages go alone."""
 
-from inbox.kafka.first_sends import FORGET_SECONDS, FirstSteps
+from inbox.kafka.first_sends import FORGET_SECONDS, FirstSends
 
 
-def steps(partitions: int) -> FirstSteps:
-    made = FirstSteps()
+def steps(partitions: int) -> FirstSends:
+    made = FirstSends()
     made.add("orders", partitions)
     return made
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
-from inbox.kafka.errors import translated
+from inbox.kafka.errors import translate
 from inbox.kafka.outage import KafkaOutage
 
 HERE, THERE = TopicPartition("topic", 0), TopicPartition("topic", 1)
@@ -33,7 +33,7 @@ def outage(lines: list[Any]) -> Iterator[KafkaOutage]:
 
 
 def told(lines: list[Any]) -> list[str]:
-    return [line.get("reason", "over") if line["event"] == "waiting" else "over" for line in lines]
+    return [line.get("reason", "over") if line["event"] == "outage" else "over" for line in lines]
 
 
 def tick(
@@ -50,7 +50,7 @@ def tick(
 
 
 def refused(outage: KafkaOutage, code: int, where: TopicPartition | None) -> None:
-    failure = translated(KafkaError(code), "reading")
+    failure = translate(KafkaError(code), "reading")
     assert isinstance(failure, TryAgainError)
     outage.refused(KafkaError(code), where, failure)
 

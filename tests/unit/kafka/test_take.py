@@ -49,6 +49,6 @@ def test_never_more_than_the_limit_is_taken_and_never_less_than_there_is(
     wait_seconds: float, there: int, limit: int, taken: int
 ) -> None:
     queue = Queue(there)
-    found = taking_from(queue).take(limit, wait_seconds=wait_seconds)
+    found = taking_from(queue).poll(limit, wait_seconds=wait_seconds)
     assert len(found.records) == taken
     assert len(queue.messages) == there - taken

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from inbox.kafka.topic_limits import TopicTerms, judged
+from inbox.kafka.topic_limits import TopicLimits, judged
 
-SOUND = TopicTerms(
+SOUND = TopicLimits(
     name="orders", replicas=3, min_insync_replicas=2, cleanup_policy="delete", max_message_bytes=1_048_588
 )
 

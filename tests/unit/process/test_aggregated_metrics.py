@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from inbox.process.aggregated_metrics import Gathering, report
+from inbox.process.aggregated_metrics import AggregatedMetrics, report
 from inbox.telemetry import EVENTS, HORIZON_SECONDS, REGISTRY
 
 
@@ -41,9 +41,9 @@ def labelled(**labels: str) -> frozenset[tuple[str, str]]:
     return frozenset(labels.items())
 
 
-def value(gathering: Gathering, name: str, **labels: str) -> float | None:
+def value(metrics: AggregatedMetrics, name: str, **labels: str) -> float | None:
     registry = CollectorRegistry()
-    registry.register(gathering)  # type: ignore[arg-type]
+    registry.register(metrics)  # type: ignore[arg-type]
     return registry.get_sample_value(name, labels)
 
 
@@ -53,8 +53,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def gathering(clock: Clock) -> Gathering:
-    return Gathering(2, clock)
+def metrics(clock: Clock) -> AggregatedMetrics:
+    return AggregatedMetrics(2, clock)
 
 
 NONE = labelled()
@@ -69,72 +69,76 @@ def gauge(amount: float, labels: frozenset[tuple[str, str]] = NONE) -> tuple[str
     return "gauge", {labels: amount}
 
 
-def test_counters_are_summed_up_and_of_gauges_the_largest_is_shown(gathering: Gathering) -> None:
+def test_counters_are_summed_up_and_of_gauges_the_largest_is_shown(metrics: AggregatedMetrics) -> None:
     for worker, (events, paused) in enumerate([(3, 0), (4, 1)]):
-        gathering.reported(gathering.began(worker), line(events=counter(events), paused=gauge(paused)))
-    assert value(gathering, "inbox_events_total") == 7
-    assert value(gathering, "inbox_paused") == 1
+        metrics.reported(metrics.began(worker), line(events=counter(events), paused=gauge(paused)))
+    assert value(metrics, "inbox_events_total") == 7
+    assert value(metrics, "inbox_paused") == 1
 
 
-def test_a_replaced_worker_keeps_its_counts_and_loses_its_gauges(gathering: Gathering) -> None:
-    life = gathering.began(0)
-    gathering.reported(life, line(events=counter(5), lag=gauge(9, FIRST)))
-    gathering.ended(life)
-    assert value(gathering, "inbox_events_total") == 5
-    assert value(gathering, "inbox_lag", topic="orders", partition="0") is None
-    gathering.reported(gathering.began(0), line(events=counter(2), lag=gauge(1, FIRST)))
-    assert value(gathering, "inbox_events_total") == 7
-    assert value(gathering, "inbox_lag", topic="orders", partition="0") == 1
+def test_a_replaced_worker_keeps_its_counts_and_loses_its_gauges(metrics: AggregatedMetrics) -> None:
+    life = metrics.began(0)
+    metrics.reported(life, line(events=counter(5), lag=gauge(9, FIRST)))
+    metrics.ended(life)
+    assert value(metrics, "inbox_events_total") == 5
+    assert value(metrics, "inbox_lag", topic="orders", partition="0") is None
+    metrics.reported(metrics.began(0), line(events=counter(2), lag=gauge(1, FIRST)))
+    assert value(metrics, "inbox_events_total") == 7
+    assert value(metrics, "inbox_lag", topic="orders", partition="0") == 1
 
 
-def test_the_last_words_of_a_process_that_is_gone_do_not_come_back(gathering: Gathering) -> None:
-    gone = gathering.began(0)
-    gathering.ended(gone)
-    gathering.began(0)
-    gathering.reported(gone, line(lag=gauge(9, FIRST)))
-    assert value(gathering, "inbox_lag", topic="orders", partition="0") is None
-    assert gathering.not_ready() == "worker 0: starting"
+def test_the_last_words_of_a_process_that_is_gone_do_not_come_back(metrics: AggregatedMetrics) -> None:
+    gone = metrics.began(0)
+    metrics.ended(gone)
+    metrics.began(0)
+    metrics.reported(gone, line(lag=gauge(9, FIRST)))
+    assert value(metrics, "inbox_lag", topic="orders", partition="0") is None
+    assert metrics.not_ready() == "worker 0: starting"
 
 
-def test_the_lag_of_one_that_is_silent_is_not_shown_and_its_counts_are(gathering: Gathering, clock: Clock) -> None:
-    stopped, other = gathering.began(0), gathering.began(1)
-    gathering.reported(stopped, line(events=counter(5), lag=gauge(9, FIRST)))
+def test_the_lag_of_one_that_is_silent_is_not_shown_and_its_counts_are(
+    metrics: AggregatedMetrics, clock: Clock
+) -> None:
+    stopped, other = metrics.began(0), metrics.began(1)
+    metrics.reported(stopped, line(events=counter(5), lag=gauge(9, FIRST)))
     clock.now += 6
-    gathering.reported(other, line(lag=gauge(2, FIRST)))
-    assert value(gathering, "inbox_lag", topic="orders", partition="0") == 2
-    assert value(gathering, "inbox_events_total") == 5
+    metrics.reported(other, line(lag=gauge(2, FIRST)))
+    assert value(metrics, "inbox_lag", topic="orders", partition="0") == 2
+    assert value(metrics, "inbox_events_total") == 5
 
 
-def test_ready_when_all_are_and_the_first_that_is_not_says_why(gathering: Gathering) -> None:
-    lives = [gathering.began(worker) for worker in range(2)]
-    gathering.reported(lives[0], line())
-    assert gathering.not_ready() == "worker 1: starting"
-    gathering.reported(lives[1], line(not_ready="waiting for database"))
-    assert gathering.not_ready() == "worker 1: waiting for database"
-    gathering.reported(lives[1], line())
-    assert gathering.not_ready() is None
-    gathering.ended(lives[0])
-    assert gathering.not_ready() == "worker 0: ended; it is to be started again"
+def test_ready_when_all_are_and_the_first_that_is_not_says_why(metrics: AggregatedMetrics) -> None:
+    lives = [metrics.began(worker) for worker in range(2)]
+    metrics.reported(lives[0], line())
+    assert metrics.not_ready() == "worker 1: starting"
+    metrics.reported(lives[1], line(not_ready="waiting for database"))
+    assert metrics.not_ready() == "worker 1: waiting for database"
+    metrics.reported(lives[1], line())
+    assert metrics.not_ready() is None
+    metrics.ended(lives[0])
+    assert metrics.not_ready() == "worker 0: ended; it is to be started again"
 
 
-def test_live_while_none_hangs(gathering: Gathering, clock: Clock) -> None:
-    lives = [gathering.began(worker) for worker in range(2)]
-    assert gathering.not_live() is None
-    gathering.reported(lives[1], line(not_live="the loop has not turned for 31 s"))
-    assert gathering.not_live() == "worker 1: the loop has not turned for 31 s"
-    gathering.ended(lives[1])
-    assert gathering.not_live() is None
+def test_live_while_none_hangs(metrics: AggregatedMetrics, clock: Clock) -> None:
+    lives = [metrics.began(worker) for worker in range(2)]
+    assert metrics.not_live() is None
+    metrics.reported(lives[1], line(not_live="the loop has not turned for 31 s"))
+    assert metrics.not_live() == "worker 1: the loop has not turned for 31 s"
+    metrics.ended(lives[1])
+    assert metrics.not_live() is None
     clock.now += 31
-    assert gathering.not_live() == "worker 0: has not reported for 31 s"
+    assert metrics.not_live() == "worker 0: has not reported for 31 s"
 
 
 @pytest.mark.parametrize("horizon", [math.nan, math.inf, 86_400.0])
-def test_what_a_process_reports_of_itself_is_what_it_would_have_shown(gathering: Gathering, horizon: float) -> None:
+def test_what_a_process_reports_of_itself_is_what_it_would_have_shown(
+    metrics: AggregatedMetrics, horizon: float
+) -> None:
     EVENTS.labels("gathered", "applied").inc(3)
     HORIZON_SECONDS.set(horizon)
-    gathering.reported(gathering.began(0), report(None, None))
+    metrics.reported(metrics.began(0), report(None, None))
     registry = CollectorRegistry()
-    registry.register(gathering)  # type: ignore[arg-type]
+    registry.register(metrics)  # type: ignore[arg-type]
     assert samples(registry) == samples(REGISTRY)
 
 

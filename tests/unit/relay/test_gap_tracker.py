@@ -6,94 +6,94 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from inbox.relay import gap_tracker
-from inbox.relay.gap_tracker import LookBack
+from inbox.relay.gap_tracker import GapTracker
 
 
 def test_a_new_one_begins_past_what_was_sent() -> None:
-    look_back = LookBack(7)
+    tracker = GapTracker(7)
 
-    assert (look_back.front, look_back.gaps, look_back.read_below) == (7, [], 7)
+    assert (tracker.front, tracker.gaps, tracker.read_below) == (7, [], 7)
 
 
 def test_what_lies_between_rows_is_a_gap() -> None:
-    look_back = LookBack(0)
+    tracker = GapTracker(0)
 
-    look_back.saw([2, 3, 7], xmin=100)
+    tracker.observe([2, 3, 7], xmin=100)
 
-    assert (look_back.front, look_back.gaps, look_back.read_below) == (7, [(1, 1), (4, 6)], 0)
+    assert (tracker.front, tracker.gaps, tracker.read_below) == (7, [(1, 1), (4, 6)], 0)
 
 
 def test_a_row_that_committed_late_splits_its_gap() -> None:
-    look_back = LookBack(0)
-    look_back.saw([5], xmin=100)
+    tracker = GapTracker(0)
+    tracker.observe([5], xmin=100)
 
-    look_back.saw([2], xmin=100)
+    tracker.observe([2], xmin=100)
 
-    assert look_back.gaps == [(1, 1), (3, 4)]
+    assert tracker.gaps == [(1, 1), (3, 4)]
 
 
 def test_a_gap_stays_until_every_transaction_that_might_fill_it_has_ended() -> None:
-    look_back = LookBack(0)
-    look_back.saw([2], xmin=100)
-    look_back.saw([], xmin=10**6)
-    assert look_back.gaps == [(1, 1)]  # nobody has drawn a bound yet
+    tracker = GapTracker(0)
+    tracker.observe([2], xmin=100)
+    tracker.observe([], xmin=10**6)
+    assert tracker.gaps == [(1, 1)]  # nobody has drawn a bound yet
 
-    look_back.bounded(105, readings=look_back.readings)
-    look_back.saw([], xmin=104)
-    assert look_back.gaps == [(1, 1)]
+    tracker.bound(105, readings=tracker.readings)
+    tracker.observe([], xmin=104)
+    assert tracker.gaps == [(1, 1)]
 
-    look_back.saw([], xmin=105)
-    assert (look_back.gaps, look_back.read_below) == ([], 2)
+    tracker.observe([], xmin=105)
+    assert (tracker.gaps, tracker.read_below) == ([], 2)
 
 
 def test_a_gap_behind_the_end_of_a_reading_stays() -> None:
-    look_back = LookBack(0)
-    look_back.saw([3, 9], xmin=100)
-    look_back.bounded(105, readings=look_back.readings)
+    tracker = GapTracker(0)
+    tracker.observe([3, 9], xmin=100)
+    tracker.bound(105, readings=tracker.readings)
 
-    look_back.saw([2], xmin=105)
+    tracker.observe([2], xmin=105)
 
-    assert look_back.gaps == [(4, 8)]
+    assert tracker.gaps == [(4, 8)]
 
 
 def test_a_row_and_its_gap_s_end_in_one_snapshot() -> None:
-    look_back = LookBack(0)
-    look_back.saw([2], xmin=100)
-    look_back.bounded(105, readings=look_back.readings)
+    tracker = GapTracker(0)
+    tracker.observe([2], xmin=100)
+    tracker.bound(105, readings=tracker.readings)
 
-    look_back.saw([1], xmin=105)
+    tracker.observe([1], xmin=105)
 
-    assert look_back.gaps == []
+    assert tracker.gaps == []
 
 
 def test_what_a_sweep_found_is_looked_for_first() -> None:
-    look_back = LookBack(50)
-    look_back.saw([60], xmin=100)
+    tracker = GapTracker(50)
+    tracker.observe([60], xmin=100)
 
-    look_back.look_again(10, 20)
+    tracker.reopen(10, 20)
 
-    assert (look_back.gaps, look_back.read_below) == ([(10, 20), (51, 59)], 9)
+    assert (tracker.gaps, tracker.read_below) == ([(10, 20), (51, 59)], 9)
 
 
 def test_very_many_gaps_become_fewer_and_wider(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gap_tracker, "MOST_GAPS", 3)
-    look_back = LookBack(0)
+    tracker = GapTracker(0)
 
-    look_back.saw([2, 4, 6, 8, 10], xmin=100)
+    tracker.observe([2, 4, 6, 8, 10], xmin=100)
 
-    assert look_back.gaps == [(1, 3), (5, 7), (9, 9)]
+    assert tracker.gaps == [(1, 3), (5, 7), (9, 9)]
 
 
 def test_a_gap_noticed_while_the_bound_was_drawn_is_not_bounded_by_it() -> None:
-    look_back = LookBack(0)
-    look_back.saw([2], xmin=100)
-    asked = look_back.readings
+    tracker = GapTracker(0)
+    tracker.observe([2], xmin=100)
+    asked = tracker.readings
 
-    look_back.saw([4], xmin=100)
-    look_back.bounded(105, readings=asked)
-    look_back.saw([], xmin=110)
+    tracker.observe([4], xmin=100)
+    tracker.bound(105, readings=asked)
+    tracker.observe([], xmin=110)
 
-    assert look_back.gaps == [(3, 3)]
+    assert tracker.gaps == [(3, 3)]
 
 
 class Publishing(RuleBasedStateMachine):
@@ -111,7 +111,7 @@ class Publishing(RuleBasedStateMachine):
         self.aggregate_of: dict[int, int] = {}
         self.committed: set[int] = set()
         self.sent: list[int] = []
-        self.look_back = LookBack(0)
+        self.tracker = GapTracker(0)
         self.reading: tuple[list[int], int] | None = None
         self.marking: tuple[int, int] | None = None
 
@@ -143,11 +143,11 @@ class Publishing(RuleBasedStateMachine):
     @precondition(lambda self: self.reading is None)
     @rule(limit=st.integers(1, 4))
     def start_reading(self, limit: int) -> None:
-        gaps = self.look_back.gaps
+        gaps = self.tracker.gaps
         late = sorted(
             each for each in self.committed - set(self.sent) if any(first <= each <= last for first, last in gaps)
         )[:limit]
-        rest = sorted(each for each in self.committed if each > self.look_back.front)[:limit]
+        rest = sorted(each for each in self.committed if each > self.tracker.front)[:limit]
         found = late if len(late) == limit else [*late, *rest]
         self.reading = found, min(self.running, default=self.next_id)
 
@@ -157,13 +157,13 @@ class Publishing(RuleBasedStateMachine):
         assert self.reading is not None
         found, xmin = self.reading
         self.reading = None
-        self.look_back.saw(found, xmin)
+        self.tracker.observe(found, xmin)
         self.sent += [each for each in found if each not in self.sent]
 
     @precondition(lambda self: self.marking is None)
     @rule()
     def ask_for_marks(self) -> None:
-        self.marking = self.next_id, self.look_back.readings
+        self.marking = self.next_id, self.tracker.readings
         self.next_id += 1
 
     @precondition(lambda self: self.marking is not None)
@@ -172,7 +172,7 @@ class Publishing(RuleBasedStateMachine):
         assert self.marking is not None
         transaction_id, readings = self.marking
         self.marking = None
-        self.look_back.bounded(transaction_id, readings=readings)
+        self.tracker.bound(transaction_id, readings=readings)
 
     def read(self, limit: int) -> None:
         self.start_reading(limit)
@@ -181,7 +181,7 @@ class Publishing(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         """The next relay begins where everything before was read."""
-        self.look_back = LookBack(self.look_back.read_below)
+        self.tracker = GapTracker(self.tracker.read_below)
         self.reading = self.marking = None
 
     @property
@@ -193,9 +193,9 @@ class Publishing(RuleBasedStateMachine):
     @invariant()
     def nothing_is_passed_over(self) -> None:
         missing = self.committed - set(self.sent)
-        gaps, front = self.look_back.gaps, self.look_back.front
+        gaps, front = self.tracker.gaps, self.tracker.front
         assert all(each > front or any(first <= each <= last for first, last in gaps) for each in missing)
-        assert all(each > self.look_back.read_below for each in missing)
+        assert all(each > self.tracker.read_below for each in missing)
 
     @invariant()
     def every_aggregate_is_in_order(self) -> None:
@@ -213,7 +213,7 @@ class Publishing(RuleBasedStateMachine):
         self.hear_of_the_marks()
         for _ in range(len(self.committed) + 2):
             self.read(4)
-        assert self.look_back.gaps == []
+        assert self.tracker.gaps == []
 
 
 TestPublishing = Publishing.TestCase

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from inbox.errors import TryAgainError
 from inbox.relay.lease import Lease
 from inbox.relay.relay import Relay
-from inbox.store.outbox.relay_queries import Held
+from inbox.store.outbox.relay_queries import TakenLease
 from inbox.telemetry import OUTBOX_PENDING, PAUSED
 
 STUCK = TryAgainError("the topic is gone", away="kafka", reason="topic")
@@ -24,7 +24,7 @@ class Script:
         self.epoch = 0
         self.stop: Callable[[], None] = lambda: None
 
-    def take(self) -> Held | None:
+    def take(self) -> TakenLease | None:
         if not self.terms:
             self.stop()
             return None
@@ -34,13 +34,13 @@ class Script:
             self.epoch += 1  # the other relay's
             return None
         self.epoch += 1
-        return Held(self.epoch, 0)
+        return TakenLease(self.epoch, 0)
 
     @property
     def lease(self) -> "Script":
         return self
 
-    def term(self, lease: Lease, held: Held) -> "Term":
+    def term(self, lease: Lease, held: TakenLease) -> "Term":
         term = self.terms.pop(0)
         assert term is not None
         return term
@@ -98,7 +98,7 @@ def told(lines: list[Any]) -> list[str]:
 
 def test_a_row_that_cannot_be_sent_is_told_once_and_its_end_once(lines: list[Any]) -> None:
     relay(*(Term(fails=True) for _ in range(5)), Term()).run()
-    assert told(lines) == ["relay-active", "waiting", "going-on"]
+    assert told(lines) == ["relay-active", "outage", "outage-over"]
 
 
 def test_what_waits_behind_it_is_still_counted(lines: list[Any]) -> None:
@@ -126,19 +126,19 @@ def test_a_standby_waits_for_nothing(lines: list[Any]) -> None:
 
 def test_a_relay_that_was_replaced_says_that_it_is_active_again(lines: list[Any]) -> None:
     relay(Term(fails=True), None, Term()).run()
-    assert told(lines) == ["relay-active", "waiting", "relay-active"]
+    assert told(lines) == ["relay-active", "outage", "relay-active"]
 
 
 def test_a_row_that_is_gone_holds_the_relay_no_longer(lines: list[Any]) -> None:
     made = relay(Term(fails=True), Term())
     made.run()
-    assert (told(lines)[-1], made.progress.waiting_for) == ("going-on", None)
+    assert (told(lines)[-1], made.progress.waiting_for) == ("outage-over", None)
 
 
 def test_an_idle_turn_that_missed_rows_is_no_end_of_the_outage(lines: list[Any]) -> None:
     made = relay(Term(fails=True), Term(swept=False))
     made.run()
-    assert told(lines) == ["relay-active", "waiting"]
+    assert told(lines) == ["relay-active", "outage"]
 
 
 def test_a_relay_that_is_stopped_while_it_waits_leaves_no_outage(lines: list[Any]) -> None:

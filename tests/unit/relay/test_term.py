@@ -9,8 +9,8 @@ import pytest
 from inbox.relay import gap_tracker, outbox_reader
 from inbox.relay.in_flight import Delivered, Headers
 from inbox.relay.lease import SECONDS, Lease
-from inbox.relay.term import Term
-from inbox.store.outbox.relay_queries import Delivery, Held, OutboxRow, Reading
+from inbox.relay.term import OutboxTerm
+from inbox.store.outbox.relay_queries import Delivery, OutboxRow, Reading, TakenLease
 from inbox.telemetry import OUTBOX_PENDING
 
 
@@ -160,8 +160,8 @@ class Stage:
         self.brokers = Brokers(**brokers)
         self.lease = Lease()
         self.lease.taken(1, 0.0)
-        self.term = Term(
-            self.outbox, self.marks, Silence(), self.lease, Held(1, 0), self.brokers, clock=lambda: self.now
+        self.term = OutboxTerm(
+            self.outbox, self.marks, Silence(), self.lease, TakenLease(1, 0), self.brokers, clock=lambda: self.now
         )
 
     def turn(self, times: int = 1) -> None:

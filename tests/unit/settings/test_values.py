@@ -15,7 +15,7 @@ from inbox.settings.database_url import PARAMETERS, database_url
 from inbox.settings.problems import UnfitError
 from inbox.settings.syntax import is_pointer
 from inbox.settings.units import duration, size, start_point
-from inbox.store.options import ExistingColumns, ExistingOutbox, OutboxOptions
+from inbox.store.options import ExternalTableColumns, ExternalTableOptions, OutboxOptions
 
 Load = Callable[..., Settings]
 Refuse = Callable[..., str]
@@ -254,9 +254,9 @@ def test_a_table_of_the_users_is_the_outbox_and_nothing_of_it_is_pruned_unasked(
 
     settings = load(small + mapping)
 
-    columns = ExistingColumns(event_id="id", topic="target")
+    columns = ExternalTableColumns(event_id="id", topic="target")
     assert settings.outbox == OutboxOptions(
-        existing=ExistingOutbox(table="public.events_out", topic=None, columns=columns)
+        existing=ExternalTableOptions(table="public.events_out", topic=None, columns=columns)
     )
     assert settings.retention.outbox is None
     assert load(small + mapping + '[retention]\noutbox = "1d"\n').retention.outbox == timedelta(days=1)

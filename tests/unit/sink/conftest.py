@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from inbox.events import TopicPartition
-from inbox.sink.accumulator import Intake
+from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.store.inbox.ledger import Holding
+from inbox.store.inbox.ledger import LedgerRow
 
 P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
 
-MakeIntake = Callable[..., Intake]
+MakeIntake = Callable[..., BatchAccumulator]
 
 
 @pytest.fixture(name="route")
@@ -28,7 +28,7 @@ def assignment_() -> Assignment:
     """Has `orders[0]` with id 7, active from offset 10 with epoch 1."""
     assignment = Assignment("me", reclaim_seconds=45.0)
     assignment.assigned([P0])
-    assignment.acquired([Holding(7, P0, 10, "me", 1)])
+    assignment.acquired([LedgerRow(7, P0, 10, "me", 1)])
     assignment.placed(P0)
     return assignment
 
@@ -37,8 +37,8 @@ def assignment_() -> Assignment:
 def make_intake_(assignment: Assignment, route: Route) -> MakeIntake:
     """An intake of `orders` for that assignment, with the limits given."""
 
-    def make(*, batch_events: int = 1000, batch_bytes: int = 1_000_000, **more: Any) -> Intake:
+    def make(*, batch_events: int = 1000, batch_bytes: int = 1_000_000, **more: Any) -> BatchAccumulator:
         decoders = {"orders": TopicDecoder("orders", None, [route])}
-        return Intake(decoders, assignment, batch_events=batch_events, batch_bytes=batch_bytes, **more)
+        return BatchAccumulator(decoders, assignment, batch_events=batch_events, batch_bytes=batch_bytes, **more)
 
     return make

@@ -5,13 +5,15 @@ import pytest
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
 from inbox.sink.assignment import Assignment, Phase
-from inbox.store.inbox.ledger import Holding
+from inbox.store.inbox.ledger import LedgerRow
 
 P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
 
 
-def holding(address: TopicPartition = P0, *, offset: int = 10, owner: str | None = "me", epoch: int = 1) -> Holding:
-    return Holding(7, address, offset, owner, epoch)
+def ledger_row(
+    address: TopicPartition = P0, *, offset: int = 10, owner: str | None = "me", epoch: int = 1
+) -> LedgerRow:
+    return LedgerRow(7, address, offset, owner, epoch)
 
 
 @pytest.fixture(name="assignment")
@@ -19,7 +21,7 @@ def assignment_() -> Assignment:
     """Has `orders[0]`, active from offset 10 with epoch 1."""
     assignment = Assignment("me", reclaim_seconds=45.0)
     assignment.assigned([P0])
-    assignment.acquired([holding()])
+    assignment.acquired([ledger_row()])
     assignment.placed(P0)
     return assignment
 
@@ -34,19 +36,19 @@ def test_a_partition_is_handed_out_paused_until_the_ledger_was_asked() -> None:
 def test_an_acquired_partition_is_placed_where_the_ledger_stands() -> None:
     assignment = Assignment("me", reclaim_seconds=45.0)
     assignment.assigned([P0])
-    assignment.acquired([holding(offset=42)])
+    assignment.acquired([ledger_row(offset=42)])
     assert assignment.to_place() == [(P0, 42, None)]
     assert assignment.active(P0) is None
 
 
 def test_an_answer_for_a_partition_revoked_meanwhile_is_passed_over(assignment: Assignment) -> None:
     assignment.revoked([P0])
-    assignment.acquired([holding()])
+    assignment.acquired([ledger_row()])
     assert assignment.partitions == {}
 
 
 def test_a_second_answer_does_not_move_an_active_partition(assignment: Assignment) -> None:
-    assignment.acquired([holding(offset=5, epoch=9)])
+    assignment.acquired([ledger_row(offset=5, epoch=9)])
     assert assignment.partitions[P0].taken == 10
     assert assignment.all_active() == [P0]
 
@@ -54,47 +56,47 @@ def test_a_second_answer_does_not_move_an_active_partition(assignment: Assignmen
 def test_a_fenced_partition_is_not_taken_from_before_the_ledger_was_asked(assignment: Assignment) -> None:
     assignment.fenced([P0])
     assert assignment.active(P0) is None
-    assert assignment.must_look()
+    assert assignment.needs_refresh()
 
 
 def test_a_replay_or_a_retry_that_raised_the_epoch_makes_the_partition_be_acquired_anew(assignment: Assignment) -> None:
     assignment.fenced([P0])
-    assert assignment.looked([holding(offset=3, epoch=2)], 0.0, idle=False) == [P0]
+    assert assignment.refreshed([ledger_row(offset=3, epoch=2)], 0.0, idle=False) == [P0]
     assert assignment.to_place() == []
     assert assignment.to_acquire(0.0) == [P0]
-    assignment.acquired([holding(offset=3, epoch=3)])
+    assignment.acquired([ledger_row(offset=3, epoch=3)])
     assert assignment.to_place() == [(P0, 3, None)]
     assert assignment.partitions[P0].owner_epoch == 3
 
 
 def test_an_idle_worker_acquires_anew_where_a_retry_raised_nothing_but_the_epoch(assignment: Assignment) -> None:
-    assert assignment.looked([holding(epoch=2)], 0.0, idle=True) == [P0]
+    assert assignment.refreshed([ledger_row(epoch=2)], 0.0, idle=True) == [P0]
     assert assignment.active(P0) is None
     assert assignment.to_acquire(0.0) == [P0]
 
 
 def test_where_only_the_offset_moved_the_partition_is_placed_anew(assignment: Assignment) -> None:
     assignment.fenced([P0])
-    assert assignment.looked([holding(offset=12)], 0.0, idle=False) == [P0]
+    assert assignment.refreshed([ledger_row(offset=12)], 0.0, idle=False) == [P0]
     assert assignment.to_place() == [(P0, 12, None)]
 
 
 def test_an_idle_worker_finds_a_replay_without_being_fenced(assignment: Assignment) -> None:
-    assert assignment.looked([holding(offset=3, epoch=2)], 0.0, idle=True) == [P0]
+    assert assignment.refreshed([ledger_row(offset=3, epoch=2)], 0.0, idle=True) == [P0]
 
 
 def test_a_worker_with_records_at_hand_leaves_it_to_the_fence(assignment: Assignment) -> None:
-    assert assignment.looked([holding(offset=3, epoch=2)], 0.0, idle=False) == []
+    assert assignment.refreshed([ledger_row(offset=3, epoch=2)], 0.0, idle=False) == []
     assert assignment.all_active() == [P0]
 
 
 def test_a_look_that_finds_everything_as_it_was_moves_nothing(assignment: Assignment) -> None:
-    assert assignment.looked([holding()], 0.0, idle=True) == []
+    assert assignment.refreshed([ledger_row()], 0.0, idle=True) == []
 
 
 def test_a_partition_of_another_owner_is_left_alone_for_a_while(assignment: Assignment) -> None:
     assignment.fenced([P0])
-    assignment.looked([holding(owner="another", epoch=2)], 100.0, idle=False)
+    assignment.refreshed([ledger_row(owner="another", epoch=2)], 100.0, idle=False)
     assert assignment.partitions[P0].phase is Phase.WITHHELD
     assert assignment.to_acquire(144.9) == []
     assert assignment.to_acquire(145.0) == [P0]
@@ -103,9 +105,9 @@ def test_a_partition_of_another_owner_is_left_alone_for_a_while(assignment: Assi
 def lose_and_take_back(assignment: Assignment, turn: int) -> None:
     """Another worker takes the partition, and after the while this one takes it back."""
     assignment.fenced([P0])
-    assignment.looked([holding(owner="another", epoch=2 * turn)], 0.0, idle=False)
+    assignment.refreshed([ledger_row(owner="another", epoch=2 * turn)], 0.0, idle=False)
     assert assignment.to_acquire(45.0) == [P0]
-    assignment.acquired([holding(epoch=2 * turn + 1)])
+    assignment.acquired([ledger_row(epoch=2 * turn + 1)])
     assignment.placed(P0)
 
 
@@ -132,12 +134,12 @@ def test_a_fence_does_not_reach_a_partition_that_was_assigned_anew_meanwhile(ass
 
 def test_a_settled_batch_moves_what_is_known_of_the_ledger(assignment: Assignment) -> None:
     assignment.settled(P0, 12)
-    assert assignment.looked([holding(offset=12)], 0.0, idle=True) == []
+    assert assignment.refreshed([ledger_row(offset=12)], 0.0, idle=True) == []
 
 
 def test_a_late_answer_does_not_move_a_partition_that_is_placed_anew(assignment: Assignment) -> None:
     assignment.fenced([P0])
-    assignment.looked([holding(offset=3)], 0.0, idle=False)
+    assignment.refreshed([ledger_row(offset=3)], 0.0, idle=False)
     assignment.settled(P0, 12)
     assert assignment.to_place() == [(P0, 3, None)]
 
@@ -146,7 +148,7 @@ def test_what_belongs_to_nobody_here_is_passed_over(assignment: Assignment) -> N
     assignment.fenced([P1])
     assignment.settled(P1, 5)
     assignment.revoked([P1])
-    assert assignment.looked([holding(P1)], 0.0, idle=True) == []
+    assert assignment.refreshed([ledger_row(P1)], 0.0, idle=True) == []
     assert list(assignment.partitions) == [P0]
 
 
@@ -155,28 +157,30 @@ def test_a_partition_with_too_many_letters_is_not_taken_from_until_the_ledger_sa
 ) -> None:
     assert assignment.pause([P0, P1]) == [P0]
     assert (assignment.active(P0), assignment.paused()) == (None, [P0])
-    assert assignment.looked([holding()._replace(too_many_letters=True)], 0.0, idle=False) == []
+    assert assignment.refreshed([ledger_row()._replace(too_many_letters=True)], 0.0, idle=False) == []
     assert assignment.paused() == [P0]
-    assert assignment.looked([holding()], 0.0, idle=False) == []
+    assert assignment.refreshed([ledger_row()], 0.0, idle=False) == []
     assert (assignment.paused(), assignment.to_place()) == ([], [(P0, 10, None)])
 
 
 def test_a_partition_with_too_many_letters_is_paused_as_soon_as_it_is_acquired() -> None:
     assignment = Assignment("me", reclaim_seconds=45.0)
     assignment.assigned([P0])
-    assignment.acquired([holding()._replace(too_many_letters=True)])
+    assignment.acquired([ledger_row()._replace(too_many_letters=True)])
     assert (assignment.paused(), assignment.to_place()) == ([P0], [])
 
 
 def test_a_replay_or_a_retry_of_a_paused_partition_makes_it_be_acquired_anew(assignment: Assignment) -> None:
     assignment.pause([P0])
-    assert assignment.looked([holding(offset=3, epoch=2)._replace(too_many_letters=True)], 0.0, idle=False) == [P0]
+    assert assignment.refreshed([ledger_row(offset=3, epoch=2)._replace(too_many_letters=True)], 0.0, idle=False) == [
+        P0
+    ]
     assert assignment.to_acquire(0.0) == [P0]
 
 
 def test_a_paused_partition_that_another_worker_took_is_left_to_it(assignment: Assignment) -> None:
     assignment.pause([P0])
-    assert assignment.looked([holding(owner="other", epoch=2)], 0.0, idle=False) == [P0]
+    assert assignment.refreshed([ledger_row(owner="other", epoch=2)], 0.0, idle=False) == [P0]
     assert assignment.partitions[P0].phase is Phase.WITHHELD
 
 
@@ -192,8 +196,8 @@ def test_a_partition_is_taken_up_to_the_event_that_misses_a_row_and_held_there_f
     assignment.try_rows(0.05)
     assert assignment.awaiting() == [P0]
     assignment.try_rows(2.0)
-    assert (assignment.awaiting(), assignment.edges(), assignment.must_look()) == ([], {}, True)
-    assert assignment.looked([holding(offset=15)], 2.0, idle=False) == [P0]
+    assert (assignment.awaiting(), assignment.edges(), assignment.needs_refresh()) == ([], {}, True)
+    assert assignment.refreshed([ledger_row(offset=15)], 2.0, idle=False) == [P0]
     assert assignment.to_place() == [(P0, 15, None)]
 
 
@@ -205,5 +209,5 @@ def test_a_partition_whose_next_event_misses_a_row_is_held_at_once(assignment: A
 def test_a_replay_or_a_retry_of_a_partition_that_is_held_at_a_row_is_seen(assignment: Assignment) -> None:
     assignment.await_row(P0, 10)
     assignment.halt_at_rows(0.0)
-    assert assignment.looked([holding(epoch=2)], 0.0, idle=False) == [P0]
+    assert assignment.refreshed([ledger_row(epoch=2)], 0.0, idle=False) == [P0]
     assert assignment.to_acquire(0.0) == [P0]

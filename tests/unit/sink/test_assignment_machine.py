@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
 from inbox.sink.assignment import Assignment, Phase
-from inbox.store.inbox.ledger import Holding
+from inbox.store.inbox.ledger import LedgerRow
 
 ME, OTHER = "me", "another"
 RECLAIM_SECONDS = 45.0
@@ -51,7 +51,7 @@ class Job:
     kind: str
     wanted: list[TopicPartition] = field(default_factory=list)
     intent: Intent = field(default_factory=dict)
-    answer: list[Holding] | None = None
+    answer: list[LedgerRow] | None = None
     fenced: set[TopicPartition] = field(default_factory=set)
 
 
@@ -64,7 +64,7 @@ class Members(RuleBasedStateMachine):
         self.ledger = {partition: Row() for partition in PARTITIONS}
         self.assignment = Assignment(ME, reclaim_seconds=RECLAIM_SECONDS)
         self.given: set[TopicPartition] = set()
-        self.intake: Intent = {}
+        self.accumulator: Intent = {}
         self.job: Job | None = None
         self.expected: dict[TopicPartition, int] = {}
         self.lost_with: set[tuple[TopicPartition, int]] = set()
@@ -85,7 +85,7 @@ class Members(RuleBasedStateMachine):
     @rule(partition=partitions)
     def is_revoked(self, partition: TopicPartition) -> None:
         self.given.discard(partition)
-        self.intake.pop(partition, None)
+        self.accumulator.pop(partition, None)
         self.assignment.revoked([partition])
 
     @rule(partition=partitions, progress=st.integers(0, 5))
@@ -115,10 +115,10 @@ class Members(RuleBasedStateMachine):
     def the_member_asks(self) -> None:
         if wanted := self.assignment.to_acquire(self.now):
             self.job = Job("acquire", wanted)
-        elif self.assignment.must_look() or not self.intake:
+        elif self.assignment.needs_refresh() or not self.accumulator:
             self.job = Job("look")
         else:
-            self.job, self.intake = Job("settle", intent=self.intake), {}
+            self.job, self.accumulator = Job("settle", intent=self.accumulator), {}
             for partition, part in self.job.intent.items():
                 assert (partition, part.owner_epoch) not in self.lost_with, "submitted again with a lost epoch"
 
@@ -162,21 +162,21 @@ class Members(RuleBasedStateMachine):
                 self._looks(job.answer)
             case "settle":
                 self._is_settled(job)
-        for holding in job.answer:
-            each = self.assignment.partitions.get(holding.address)
-            if each is not None and each.phase is Phase.PLACING and each.owner_epoch == holding.owner_epoch:
-                self.expected[holding.address] = holding.next_offset
+        for ledger_row in job.answer:
+            each = self.assignment.partitions.get(ledger_row.address)
+            if each is not None and each.phase is Phase.PLACING and each.owner_epoch == ledger_row.owner_epoch:
+                self.expected[ledger_row.address] = ledger_row.next_offset
 
-    def _looks(self, holdings: list[Holding]) -> None:
+    def _looks(self, ledger_rows: list[LedgerRow]) -> None:
         try:
-            moved = self.assignment.looked(holdings, self.now, idle=not self.intake)
+            moved = self.assignment.refreshed(ledger_rows, self.now, idle=not self.accumulator)
         except HaltError:
             assert max(self.takeovers.values()) >= 4
             for partition in list(self.given):
                 self.is_revoked(partition)
             return
         for partition in moved:
-            self.intake.pop(partition, None)
+            self.accumulator.pop(partition, None)
             if self.assignment.partitions[partition].phase is Phase.WITHHELD:
                 self.takeovers[partition] += 1
                 assert self.takeovers[partition] < 5, "two members may not take turns for ever"
@@ -186,7 +186,7 @@ class Members(RuleBasedStateMachine):
             part = job.intent[partition]
             if self.ledger[partition].owner_epoch != part.owner_epoch:
                 self.lost_with.add((partition, part.owner_epoch))
-            self.intake.pop(partition, None)
+            self.accumulator.pop(partition, None)
         if job.fenced:
             self.assignment.fenced(job.fenced & self.given)
             self._goes_back(set(job.intent) - job.fenced)
@@ -198,7 +198,7 @@ class Members(RuleBasedStateMachine):
     def _goes_back(self, partitions: Iterable[TopicPartition]) -> None:
         """The rest of a fenced batch is not settled either; this member has the ledger say where to continue."""
         for partition in set(partitions) & self.given:
-            self.intake.pop(partition, None)
+            self.accumulator.pop(partition, None)
             self.assignment.fenced([partition])
 
     @rule()
@@ -214,7 +214,7 @@ class Members(RuleBasedStateMachine):
             return
         if (expected := self.expected.pop(partition, None)) is not None:
             assert each.taken == expected, "the first offset taken is the one that the ledger expects"
-        part = self.intake.setdefault(partition, Part(each.owner_epoch, each.taken, each.taken))
+        part = self.accumulator.setdefault(partition, Part(each.owner_epoch, each.taken, each.taken))
         assert (part.owner_epoch, part.after) == (each.owner_epoch, each.taken), "taken without a gap"
         part.after = each.taken = each.taken + count
 
@@ -228,7 +228,7 @@ class Members(RuleBasedStateMachine):
 
     @invariant()
     def what_waits_to_be_written_is_active(self) -> None:
-        assert set(self.intake) <= set(self.assignment.all_active())
+        assert set(self.accumulator) <= set(self.assignment.all_active())
 
     def teardown(self) -> None:
         """Left alone, the member ends with all its partitions, in agreement with the ledger."""
@@ -247,9 +247,9 @@ class Members(RuleBasedStateMachine):
             assert (row.owner, row.owner_epoch, row.next_offset) == (ME, each.owner_epoch, each.taken)
             assert self.known_parked_keys[partition] == self.parked_keys[partition]
 
-    def _holdings(self, partitions: Iterable[TopicPartition]) -> list[Holding]:
+    def _holdings(self, partitions: Iterable[TopicPartition]) -> list[LedgerRow]:
         return [
-            Holding(p.partition + 1, p, self.ledger[p].next_offset, self.ledger[p].owner, self.ledger[p].owner_epoch)
+            LedgerRow(p.partition + 1, p, self.ledger[p].next_offset, self.ledger[p].owner, self.ledger[p].owner_epoch)
             for p in partitions
         ]
 

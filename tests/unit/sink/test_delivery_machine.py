@@ -1,6 +1,6 @@
 """Whole workers over a log and a database in memory, through crashes, rebalances, outages and replays.
 
-What is under test is everything that decides: `Worker`, `Assignment`, `Intake`, the decoder, `resolved`. The
+What is under test is everything that decides: `Worker`, `Assignment`, `BatchAccumulator`, the decoder, `resolved`. The
 model is the log itself: whatever happens, each event in it takes effect exactly once.
 """
 
@@ -16,16 +16,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from inbox.errors import TryAgainError
 from inbox.events import Header, Record, TopicPartition, last_header
 from inbox.kafka.consumer import RebalanceListener
-from inbox.sink.accumulator import Intake
+from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.worker import Worker
-from inbox.sink.writer import Look, Outcome, Settle
+from inbox.sink.writer import JobResult, ReadLedger, Settle
 from inbox.telemetry import PAUSED
 from tests.support.records import record
-from tests.support.sink.memory import Fate, Log, MemoryConsumer, MemoryDesk, Row, SteppedWriter, Store, id_of
+from tests.support.sink.memory import Fate, Log, MemoryConsumer, MemorySettler, Row, SteppedWriter, Store, id_of
 
 PARTITIONS = [TopicPartition("orders", number) for number in range(3)]
 ROUTE = Route(name="r", topics=("orders",), target=HandlerTarget(entry_point="h"), event_id="header:id")
@@ -62,15 +62,15 @@ class Delivery(RuleBasedStateMachine):
     def new_member(self) -> Member:
         self.lives += 1
         consumer = MemoryConsumer(self.log)
-        writer = SteppedWriter(MemoryDesk(self.store, f"life-{self.lives}"))
+        writer = SteppedWriter(MemorySettler(self.store, f"life-{self.lives}"))
         assignment = Assignment(f"life-{self.lives}", reclaim_seconds=45.0)
         decoders = {"orders": TopicDecoder("orders", None, [ROUTE])}
-        intake = Intake(decoders, assignment, batch_events=4, batch_bytes=1 << 20)
+        accumulator = BatchAccumulator(decoders, assignment, batch_events=4, batch_bytes=1 << 20)
         worker = Worker(
             cast(Any, consumer),
             cast(Any, writer),
             assignment,
-            intake,
+            accumulator,
             ["orders"],
             TimeLimit(60),
             clock=lambda: self.now,
@@ -240,7 +240,7 @@ def test_a_settled_batch_is_freed_only_once_the_next_one_is_under_way() -> None:
     assert isinstance(member.writer._job, Settle)
     batch = weakref.ref(member.writer._job)
     at_the_next: list[bool] = []
-    member.writer.give_way = lambda seconds: at_the_next.append(batch() is not None)  # type: ignore[method-assign]
+    member.writer.wait_until_started = lambda seconds: at_the_next.append(batch() is not None)  # type: ignore[method-assign]
     member.writer.carry_out(Fate.ANSWERED)
     member.turn()
     assert at_the_next == [True]
@@ -256,7 +256,7 @@ def test_an_answer_that_comes_as_a_worker_leaves_is_no_outage_for_ever() -> None
     member.turn()
     member.turn()
     assert member.writer.has_work
-    failed = Outcome(Look(["orders"]), error=TryAgainError("gone", away="database", reason="connection"))
+    failed = JobResult(ReadLedger(["orders"]), error=TryAgainError("gone", away="database", reason="connection"))
 
     def leave() -> None:
         member.writer._outcome = failed

@@ -10,30 +10,30 @@ from inbox.events import TopicPartition
 from inbox.sink.batch import Batch
 from inbox.sink.settle.settler import SettledBatch
 from inbox.sink.writer import Settle, Writer
-from inbox.store.inbox.ledger import Holding
+from inbox.store.inbox.ledger import LedgerRow
 from tests.support.waiting import eventually
 
 BOUND = 30.0
 
 
-class HeldDesk:
+class HeldSettler:
     """A database that is at work when the test says so, and answers when the test says so."""
 
     def __init__(self) -> None:
         self.at_work = threading.Event()
         self.answers = threading.Event()
 
-    def settle(self, batch: Batch, under_way: Callable[[], None]) -> SettledBatch:
+    def settle(self, batch: Batch, on_started: Callable[[], None]) -> SettledBatch:
         while not self.answers.is_set():
             if self.at_work.wait(0.01):
-                under_way()
+                on_started()
                 self.answers.wait(BOUND)
         return SettledBatch()
 
-    def acquire(self, partitions: Sequence[TopicPartition]) -> list[Holding]:
+    def acquire(self, partitions: Sequence[TopicPartition]) -> list[LedgerRow]:
         return []
 
-    def look(self, topics: Sequence[str]) -> list[Holding]:
+    def read_ledger(self, topics: Sequence[str]) -> list[LedgerRow]:
         return []
 
     def resolve(self, batch: Batch) -> SettledBatch | None:
@@ -44,65 +44,65 @@ class HeldDesk:
 
 
 @contextmanager
-def busy_writer(desk: HeldDesk) -> Iterator[Writer]:
-    writer = Writer(lambda: desk)
+def busy_writer(settler: HeldSettler) -> Iterator[Writer]:
+    writer = Writer(lambda: settler)
     writer.start()
     writer.submit(Settle(Batch()))
     try:
         yield writer
     finally:
-        desk.answers.set()
+        settler.answers.set()
         writer.close(wait_seconds=BOUND)
 
 
 def seconds_of_giving_way(writer: Writer, most: float) -> float:
     started = time.monotonic()
-    writer.give_way(most)
+    writer.wait_until_started(most)
     return time.monotonic() - started
 
 
 def test_way_is_given_until_the_database_is_at_work() -> None:
-    desk = HeldDesk()
-    with busy_writer(desk) as writer:
-        threading.Timer(0.05, desk.at_work.set).start()
+    settler = HeldSettler()
+    with busy_writer(settler) as writer:
+        threading.Timer(0.05, settler.at_work.set).start()
         assert 0.04 < seconds_of_giving_way(writer, BOUND) < BOUND
         assert writer.collect() is None, "the job has no outcome yet"
 
 
 def test_way_is_given_no_longer_than_the_job_takes() -> None:
-    desk = HeldDesk()
-    with busy_writer(desk) as writer:
-        threading.Timer(0.05, desk.answers.set).start()
+    settler = HeldSettler()
+    with busy_writer(settler) as writer:
+        threading.Timer(0.05, settler.answers.set).start()
         assert seconds_of_giving_way(writer, BOUND) < BOUND
         assert writer.collect() is not None
 
 
 def test_way_is_given_no_longer_than_was_said() -> None:
-    with busy_writer(HeldDesk()) as writer:
+    with busy_writer(HeldSettler()) as writer:
         assert 0.05 <= seconds_of_giving_way(writer, 0.05) < BOUND
         assert writer.busy
 
 
 def test_way_is_given_to_each_job_anew() -> None:
-    desk = HeldDesk()
-    desk.at_work.set()
-    with busy_writer(desk) as writer:
-        writer.give_way(BOUND)
-        desk.answers.set()
+    settler = HeldSettler()
+    settler.at_work.set()
+    with busy_writer(settler) as writer:
+        writer.wait_until_started(BOUND)
+        settler.answers.set()
         eventually(lambda: writer.collect() is not None, within=BOUND, what="the first outcome")
-        desk.at_work.clear()
-        desk.answers.clear()
+        settler.at_work.clear()
+        settler.answers.clear()
         writer.submit(Settle(Batch()))
         assert seconds_of_giving_way(writer, 0.05) >= 0.05
 
 
 def test_a_batch_is_freed_by_whoever_collected_it() -> None:
     """The writer would free its records when it is given the next job, before the database has anything to do."""
-    desk = HeldDesk()
-    with busy_writer(desk) as writer:
+    settler = HeldSettler()
+    with busy_writer(settler) as writer:
         assert writer._job is not None
         job = weakref.ref(writer._job)
-        desk.answers.set()
+        settler.answers.set()
         writer.wait(BOUND)
         assert writer.collect() is not None
         eventually(lambda: job() is None, within=BOUND, what="the job's end")

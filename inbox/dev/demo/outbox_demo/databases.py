@@ -41,7 +41,7 @@ def require_examples() -> None:
 
 
 @dataclass(frozen=True)
-class Ground:
+class DemoDatabases:
     """A pair of prepared databases: with the tables of the example, and the inbox's own."""
 
     stage: Stage
@@ -64,7 +64,7 @@ class Ground:
         return [_line(record) for record in _read(self.stage.servers.bootstrap_servers, self.stage.topic)]
 
 
-def prepared(stage: Stage) -> Ground:
+def prepared(stage: Stage) -> DemoDatabases:
     from inventory.orders import create_topic
     from orders.setup import create_customers
 
@@ -74,7 +74,7 @@ def prepared(stage: Stage) -> Ground:
     migrate(DatabaseOptions(url=SecretStr(orders_url)), outbox=OutboxOptions())
     migrate(DatabaseOptions(url=SecretStr(inventory_url)))
     create_topic(stage.servers.bootstrap_servers, stage.topic)
-    return Ground(stage, orders_url, inventory_url)
+    return DemoDatabases(stage, orders_url, inventory_url)
 
 
 def _line(record: Message) -> Line:

@@ -14,7 +14,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Holding:
+class HeldOrders:
     """The orders that a place holds; `foreign` counts lines that match no placed order."""
 
     orders: int
@@ -33,14 +33,14 @@ class Holding:
         return self.lost == self.foreign == 0
 
 
-def holding(placed: Mapping[str, int], lines: Iterable[Line]) -> Holding:
+def held_orders(placed: Mapping[str, int], lines: Iterable[Line]) -> HeldOrders:
     """Return the placed orders that `lines` hold. `placed` maps each order to its number of pieces.
 
     A line with another number of pieces than its order is foreign.
     """
     counts = Counter(lines)
     mine = {line: count for line, count in counts.items() if placed.get(line.order_id) == line.pieces}
-    return Holding(
+    return HeldOrders(
         orders=len(mine),
         lost=len(placed) - len(mine),
         doubled=sum(mine.values()) - len(mine),

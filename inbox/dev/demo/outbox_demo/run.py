@@ -16,12 +16,12 @@ from inbox.dev.demo.outbox_demo.databases import (
     INVENTORY,
     ORDERS,
     RESERVED,
-    Ground,
+    DemoDatabases,
     prepared,
     require_examples,
 )
-from inbox.dev.demo.outbox_demo.reconciliation import Holding, holding
-from inbox.dev.demo.outbox_demo.services import Chain, Part, answers_of
+from inbox.dev.demo.outbox_demo.reconciliation import HeldOrders, held_orders
+from inbox.dev.demo.outbox_demo.services import Service, Services, answers_of
 from inbox.dev.demo.program import Program
 from inbox.dev.demo.run import interrupted_by_sigterm
 from inbox.dev.demo.scenario import Stage, cleared_away
@@ -46,8 +46,8 @@ def tell(*, keep: bool, out: TextIO, orders: int, kill_at_percent: Sequence[int]
         stack.enter_context(cleared_away(stage, ORDERS, INVENTORY))
         display.say(f"servers: {stage.servers.description}")
         ground = prepared(stage)
-        chain, kill_at = Chain(ground), [orders * percent // 100 for percent in kill_at_percent]
-        parts = [stack.enter_context(closing(Part(role, kill_at))) for role in chain.roles()]
+        chain, kill_at = Services(ground), [orders * percent // 100 for percent in kill_at_percent]
+        parts = [stack.enter_context(closing(Service(role, kill_at))) for role in chain.roles()]
         customers = stack.enter_context(closing(chain.customers(orders)))
         points = ", ".join(map(str, kill_at))
         display.say(
@@ -65,7 +65,7 @@ def tell(*, keep: bool, out: TextIO, orders: int, kill_at_percent: Sequence[int]
     return 0 if agreed else 1
 
 
-def _run(parts: Sequence[Part], customers: Program, orders: int, display: Display) -> None:
+def _run(parts: Sequence[Service], customers: Program, orders: int, display: Display) -> None:
     """Run until the customers have their answers and the last part has what the first one placed."""
     deadline = time.monotonic() + _BOUND_SECONDS
     with display.bars() as bars:
@@ -83,12 +83,12 @@ def _run(parts: Sequence[Part], customers: Program, orders: int, display: Displa
             time.sleep(_LOOK_EVERY_SECONDS)
 
 
-def _conclude(parts: Sequence[Part], placed: Mapping[str, int], ground: Ground, display: Display) -> bool:
+def _conclude(parts: Sequence[Service], placed: Mapping[str, int], ground: DemoDatabases, display: Display) -> bool:
     held = {
-        "order service": holding(placed, ground.lines(ground.orders_url, IN_SERVICE)),
-        "outbox": holding(placed, ground.lines(ground.orders_url, IN_OUTBOX)),
-        "relay: the topic": holding(placed, ground.records()),
-        "sink: reservations": holding(placed, ground.lines(ground.inventory_url, RESERVED)),
+        "order service": held_orders(placed, ground.lines(ground.orders_url, IN_SERVICE)),
+        "outbox": held_orders(placed, ground.lines(ground.orders_url, IN_OUTBOX)),
+        "relay: the topic": held_orders(placed, ground.records()),
+        "sink: reservations": held_orders(placed, ground.lines(ground.inventory_url, RESERVED)),
     }
     taken = ground.taken_from_stock()
     kills = {part.name: part.kills for part in parts}
@@ -100,7 +100,7 @@ def _conclude(parts: Sequence[Part], placed: Mapping[str, int], ground: Ground, 
     return agreed
 
 
-def _table(held: Mapping[str, Holding], taken: int, kills: Mapping[str, int]) -> Table:
+def _table(held: Mapping[str, HeldOrders], taken: int, kills: Mapping[str, int]) -> Table:
     result = Table("where", title="the same orders in every place")
     for column in ("killed", "orders", "lost", "doubled", "foreign", "pieces"):
         result.add_column(column, justify="right")
@@ -112,7 +112,7 @@ def _table(held: Mapping[str, Holding], taken: int, kills: Mapping[str, int]) ->
     return result
 
 
-def _keep(ground: Ground, display: Display) -> None:
+def _keep(ground: DemoDatabases, display: Display) -> None:
     display.say("The parts and the servers stay up until Ctrl-C. Look around, in another terminal:")
     display.say(f"  psql '{ground.orders_url}' -c 'TABLE inbox.outbox_status LIMIT 5'")
     display.say(f"  psql '{ground.inventory_url}' -c 'TABLE stock'")

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from inbox.dev.demo.inventory_sink import INVENTORY_SINK
-from inbox.dev.demo.outbox_demo.databases import Ground
+from inbox.dev.demo.outbox_demo.databases import DemoDatabases
 from inbox.dev.demo.program import Program
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.errors import TryAgainError
@@ -38,7 +38,7 @@ class Role:
     progress: LiteralString
 
 
-class Part:
+class Service:
     """A running part, which is killed when it has passed given points of its own progress."""
 
     def __init__(self, role: Role, kill_at: Sequence[int]) -> None:
@@ -79,10 +79,10 @@ class Part:
         self._program.close()
 
 
-class Chain:
+class Services:
     """The programs of the demo, and the configurations that a reader may want to look at."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: DemoDatabases) -> None:
         self._port = free_port()
         stage = ground.stage
         values = {

@@ -9,7 +9,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from inbox.store.tables.shape import Shape
+from inbox.store.tables.shape import TableShape
 
 LOCKED, ROWS = sql.Identifier("inbox locked"), sql.Identifier("inbox rows")
 
@@ -30,7 +30,7 @@ _ONCE: LiteralString = """
 
 
 def change(
-    shape: Shape,
+    shape: TableShape,
     key: Sequence[str],
     rows: sql.Composable,
     changes: Mapping[str, sql.Composable],
@@ -67,7 +67,7 @@ def change(
     )
 
 
-def same_row(shape: Shape, key: Sequence[str], other: str) -> sql.Composable:
+def same_row(shape: TableShape, key: Sequence[str], other: str) -> sql.Composable:
     """Return the condition that the table's row `t` and the row `other` have the same key."""
     return sql.SQL(" AND ").join(
         shape.comparing.equal(name, sql.Identifier("t", name), sql.Identifier(other, name)) for name in key

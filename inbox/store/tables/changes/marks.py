@@ -11,7 +11,7 @@ from psycopg import sql
 from inbox.store.tables.changes.existing import change
 from inbox.store.tables.columns import Column
 from inbox.store.tables.expressions import expression
-from inbox.store.tables.shape import Shape
+from inbox.store.tables.shape import TableShape
 
 MARK = sql.Identifier("inbox mark")
 
@@ -52,7 +52,7 @@ class Marks:
         here = sql.SQL("{}.{}").format(row, sql.Identifier(self.column.name))
         return sql.SQL("coalesce({}, false)" if self._is_flag else "{} IS NOT NULL").format(here)
 
-    def mark(self, shape: Shape, key: Sequence[str], dead: sql.Composable, version: str | None) -> sql.Composable:
+    def mark(self, shape: TableShape, key: Sequence[str], dead: sql.Composable, version: str | None) -> sql.Composable:
         """Return the statement that marks the rows of tombstones; `dead` has one for each key.
 
         A row that is marked keeps its mark. With a version, a tombstone that has one passes over a

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from confluent_kafka import Producer
 
-from inbox.store.inbox.audit_queries import AuditReads
+from inbox.store.inbox.audit_queries import AuditQueries
 from tests.conftest import MakeTopic
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy, numbered
 from tests.support.kafka_topics import delete_topic
@@ -290,14 +290,14 @@ def test_a_key_that_is_retried_between_two_looks_is_no_false_alarm(
     """Retried after the claims were read in bulk: they are claims that nobody expects."""
 
     fussy.refused = set()
-    in_bulk = AuditReads.claims
+    in_bulk = AuditQueries.claims
 
-    def then_retried(self: AuditReads, *arguments: Any) -> Any:
+    def then_retried(self: AuditQueries, *arguments: Any) -> Any:
         found = in_bulk(self, *arguments)
         assert parked.command("dead-letters", "retry", "--all", "--execute") == 0
         return found
 
-    monkeypatch.setattr(AuditReads, "claims", then_retried)
+    monkeypatch.setattr(AuditQueries, "claims", then_retried)
     code = parked.command("audit")
     assert code == 0
     assert parked.dead_letters() == [(0, "retried"), (1, "retried"), (3, "retried"), (4, "retried")]
@@ -325,9 +325,9 @@ def test_one_that_was_interrupted_goes_on_where_it_was(
 ) -> None:
     settled(handled, *numbers(1, 4200))
     handled.sql("DELETE FROM inbox.processed WHERE kafka_offset IN (17, 4100)")
-    looked, letters = [], AuditReads.letters
+    looked, letters = [], AuditQueries.letters
 
-    def interrupted(self: AuditReads, partition_id: int, routes: Any, start: int, end: int) -> Any:
+    def interrupted(self: AuditQueries, partition_id: int, routes: Any, start: int, end: int) -> Any:
         looked.append(start)
         if start == 4096:
             raise KeyboardInterrupt
@@ -335,11 +335,11 @@ def test_one_that_was_interrupted_goes_on_where_it_was(
 
     place = tmp_path / "place"
     monkeypatch.setattr("inbox.cli.audit_checkpoint._SECONDS_BETWEEN", 0)
-    monkeypatch.setattr(AuditReads, "letters", interrupted)
+    monkeypatch.setattr(AuditQueries, "letters", interrupted)
     assert audit(handled, "--resume", str(place)).code == 130
     assert place.exists()
     assert audit(handled, "--resume", str(place), "--until-offset", "9").code == 2
-    monkeypatch.setattr(AuditReads, "letters", lambda *given: looked.append(given[3]) or letters(*given))
+    monkeypatch.setattr(AuditQueries, "letters", lambda *given: looked.append(given[3]) or letters(*given))
     looked.clear()
     result = audit(handled, "--resume", str(place))
     assert set(looked) == {4096}

@@ -39,7 +39,7 @@ def as_uuid(kafka_id: str) -> str:
 def test_a_topic_made_anew_and_longer_than_before_is_never_read_as_the_old_one(
     handled: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inbox.sink.guards.topic_identity._GLANCE_SECONDS", 3600.0)
+    monkeypatch.setattr("inbox.sink.guards.topic_identity._IDLE_CHECK_SECONDS", 3600.0)
     old_id = as_uuid(topic_id(handled.bootstrap_servers, handled.topic))
     with halting(handled) as why:
         handled.send(Out(1), Out(2), Out(3))
@@ -60,7 +60,7 @@ def test_an_idle_sink_sees_within_seconds_that_its_topic_was_made_anew(
     handled: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing was settled yet, so its next offset is in the new log as well."""
-    monkeypatch.setattr("inbox.sink.guards.topic_identity._GLANCE_SECONDS", 1.0)
+    monkeypatch.setattr("inbox.sink.guards.topic_identity._IDLE_CHECK_SECONDS", 1.0)
     with halting(handled) as why:
         eventually(lambda: handled.next_offsets() == {0: 0}, what="the start")
         make_anew(handled)

@@ -14,7 +14,7 @@ from inbox.sink.settle import fast_path
 from inbox.sink.settle.blame import HANDFUL
 from inbox.store.options import DatabaseOptions, TableMode
 from inbox.store.postgres import session_settings
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from tests.support.sink.amounts import ROUTE, out
 from tests.support.sink.judging import Judged, One, handler_route, table_route
 from tests.support.sink.running import Sink
@@ -24,7 +24,7 @@ PLAIN = "CREATE TABLE t (id int, amount numeric)"
 
 
 @pytest.fixture(name="connection")
-def connection_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SinkConnection]:
+def connection_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """As a worker has it, but on this test's search path; flights are cut into parts of one, two and two events."""
     monkeypatch.setattr(session_settings, "OWN_PATH", "public")
     monkeypatch.setattr(fast_path, "_FIRST_PART", 1)
@@ -86,7 +86,7 @@ ALONE = {
 @pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
 @pytest.mark.parametrize("place", [0, 2, 3])
 def test_an_event_that_fails_while_others_pass_is_parked_alone(
-    connection: SinkConnection, create: str, amount: Any, warm: bool, place: int
+    connection: Connection, create: str, amount: Any, warm: bool, place: int
 ) -> None:
     route = table_route(connection, create)
     before = events(1, 5) + events(6, 10) if warm else []
@@ -105,7 +105,7 @@ def test_an_event_that_fails_while_others_pass_is_parked_alone(
     ids=[name for name in ALONE if "partition" not in name],
 )
 def test_an_event_that_comes_alone_is_parked_where_one_that_applied_before_still_does(
-    connection: SinkConnection, create: str, amount: Any
+    connection: Connection, create: str, amount: Any
 ) -> None:
     route = table_route(connection, create)
     route.settle(event(1))
@@ -115,7 +115,7 @@ def test_an_event_that_comes_alone_is_parked_where_one_that_applied_before_still
     assert ids(route) == [1, 2], "what was tried for comparison left nothing behind"
 
 
-def test_an_event_alone_without_a_partition_waits_for_those_behind_it(connection: SinkConnection) -> None:
+def test_an_event_alone_without_a_partition_waits_for_those_behind_it(connection: Connection) -> None:
     route = table_route(connection, ALONE["a partition that there is not"][0])
     route.settle(event(1))
     with pytest.raises(UnprovenError, match="no partition of relation"):
@@ -143,7 +143,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("count", [1, 3, 20])
-def test_what_fails_for_every_event_is_an_outage(connection: SinkConnection, change: str, count: int) -> None:
+def test_what_fails_for_every_event_is_an_outage(connection: Connection, change: str, count: int) -> None:
     route = table_route(connection, PLAIN)
     route.settle(*events(1, 5))
     route.settle(*events(6, 10))
@@ -155,7 +155,7 @@ def test_what_fails_for_every_event_is_an_outage(connection: SinkConnection, cha
     assert route.parked == []
 
 
-def test_a_month_without_a_partition_is_an_outage_from_its_first_event_on(connection: SinkConnection) -> None:
+def test_a_month_without_a_partition_is_an_outage_from_its_first_event_on(connection: Connection) -> None:
     route = table_route(
         connection,
         "CREATE TABLE t (id int, amount int) PARTITION BY RANGE (amount);"
@@ -174,7 +174,7 @@ def test_a_month_without_a_partition_is_an_outage_from_its_first_event_on(connec
     assert ids(route) == [*range(1, 6), *range(11, 32)]
 
 
-def test_late_events_among_many_without_a_partition_park_none(connection: SinkConnection) -> None:
+def test_late_events_among_many_without_a_partition_park_none(connection: Connection) -> None:
     create = ALONE["a partition that there is not"][0]
     route = table_route(connection, create)
     batch = [event(number, 1 if number % 4 == 0 else 13) for number in range(1, 41)]
@@ -182,14 +182,14 @@ def test_late_events_among_many_without_a_partition_park_none(connection: SinkCo
         route.settle(*batch)
 
 
-def test_a_topic_of_nothing_but_refused_events_is_waited_for(connection: SinkConnection) -> None:
+def test_a_topic_of_nothing_but_refused_events_is_waited_for(connection: Connection) -> None:
     route = table_route(connection, ALONE["a condition"][0])
     with pytest.raises(UnprovenError, match="events in a row"):
         route.settle(*events(1, 2000, amount=13))
     assert route.parked == []
 
 
-def test_refused_events_that_come_one_by_one_are_parked_until_they_are_a_handful(connection: SinkConnection) -> None:
+def test_refused_events_that_come_one_by_one_are_parked_until_they_are_a_handful(connection: Connection) -> None:
     route = table_route(connection, ALONE["a condition"][0])
     for number in range(1, HANDFUL):
         route.settle(event(number, 13))
@@ -200,13 +200,13 @@ def test_refused_events_that_come_one_by_one_are_parked_until_they_are_a_handful
     assert route.parked == list(range(1, HANDFUL + 1)), "one that passes shows that it is the events"
 
 
-def test_values_that_no_column_takes_are_parked_though_all_fail(connection: SinkConnection) -> None:
+def test_values_that_no_column_takes_are_parked_though_all_fail(connection: Connection) -> None:
     route = table_route(connection, PLAIN)
     route.settle(*events(1, 20, amount="x"))
     assert route.parked == list(range(1, 21))
 
 
-def test_an_event_behind_its_key_may_show_that_the_database_is_well(connection: SinkConnection) -> None:
+def test_an_event_behind_its_key_may_show_that_the_database_is_well(connection: Connection) -> None:
     route = table_route(connection, f"{PLAIN}; {raises('42000', 'NEW.amount = 13')}")
     route.settle(One(1, {"id": 1, "amount": 13}, key="a"), One(2, {"id": 2, "amount": 1}, key="a"))
     assert (route.parked, route.waiting) == ([1], [2])
@@ -216,7 +216,7 @@ def test_an_event_behind_its_key_may_show_that_the_database_is_well(connection: 
 # The table's shape.
 
 
-def test_a_wider_column_takes_what_comes_without_a_restart(connection: SinkConnection) -> None:
+def test_a_wider_column_takes_what_comes_without_a_restart(connection: Connection) -> None:
     route = table_route(connection, "CREATE TABLE t (id int, amount int)")
     route.settle(*events(1, 5))
     route.sql("ALTER TABLE t ALTER COLUMN amount TYPE bigint")
@@ -237,7 +237,7 @@ def test_a_wider_column_takes_what_comes_without_a_restart(connection: SinkConne
     ],
 )
 def test_events_are_judged_by_the_shape_that_the_table_has(
-    connection: SinkConnection, create: str, change: str, amount: Any
+    connection: Connection, create: str, change: str, amount: Any
 ) -> None:
     route = table_route(connection, f"CREATE TABLE t (id int, {create})")
     route.settle(*events(1, 5))
@@ -251,7 +251,7 @@ def test_events_are_judged_by_the_shape_that_the_table_has(
     assert ids(route)[-2:] == [6, 7]
 
 
-def test_a_column_that_became_what_nothing_can_be_made_of_is_waited_for(connection: SinkConnection) -> None:
+def test_a_column_that_became_what_nothing_can_be_made_of_is_waited_for(connection: Connection) -> None:
     route = table_route(connection, PLAIN, columns={"id": "/id", "amount": "$offset"})
     route.settle(event(1))
     route.sql("ALTER TABLE t ALTER amount TYPE timestamptz USING now()")
@@ -269,7 +269,7 @@ def test_a_column_that_became_what_nothing_can_be_made_of_is_waited_for(connecti
 
 
 def test_a_handlers_rows_without_a_partition_are_no_fault_of_theirs_though_other_events_pass(
-    connection: SinkConnection,
+    connection: Connection,
 ) -> None:
     connection.execute(PLAIN)
     connection.execute("CREATE TABLE months (month int) PARTITION BY LIST (month)")
@@ -301,7 +301,7 @@ CREATE TABLE t (id int, amount int CHECK (amount <> 13 AND slow(amount)))
 @pytest.mark.parametrize("create", [WHOLE_ROW, SYSTEM_COLUMN, FAILING_CONDITION, SLOW_CONDITION])
 @pytest.mark.parametrize("careful", [True, False])
 def test_a_condition_that_cannot_be_asked_alone_parks_its_event_alone(
-    connection: SinkConnection, create: str, careful: bool
+    connection: Connection, create: str, careful: bool
 ) -> None:
     route = table_route(connection, create, careful=careful)
     route.settle(*events(1, 5))
@@ -311,7 +311,7 @@ def test_a_condition_that_cannot_be_asked_alone_parks_its_event_alone(
 
 
 def test_a_search_that_is_refused_leaves_it_to_the_groups(
-    connection: SinkConnection, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     route = table_route(connection, ALONE["a condition"][0])
     route.settle(event(1))
@@ -339,9 +339,7 @@ def raising(code: str) -> str:
 
 @pytest.mark.parametrize("code", ["U0001", "XX000", "55000", "0A000", "P0001", "42501", "57P01"])
 @pytest.mark.parametrize("place", [0, 2, 4])
-def test_a_handlers_statement_that_fails_alone_parks_its_event(
-    connection: SinkConnection, code: str, place: int
-) -> None:
+def test_a_handlers_statement_that_fails_alone_parks_its_event(connection: Connection, code: str, place: int) -> None:
     connection.execute(PLAIN)
     route = handler_route(connection, insert)
     batch = events(1, 5)
@@ -350,7 +348,7 @@ def test_a_handlers_statement_that_fails_alone_parks_its_event(
     assert route.parked == [100]
 
 
-def test_a_table_that_only_some_events_need_is_waited_for(connection: SinkConnection) -> None:
+def test_a_table_that_only_some_events_need_is_waited_for(connection: Connection) -> None:
     """That others pass by other statements is no evidence."""
     connection.execute(PLAIN)
     route = handler_route(connection, insert)
@@ -360,7 +358,7 @@ def test_a_table_that_only_some_events_need_is_waited_for(connection: SinkConnec
 
 
 @pytest.mark.parametrize("count", [1, 20])
-def test_a_column_that_must_not_be_null_holds_up_a_handlers_events(connection: SinkConnection, count: int) -> None:
+def test_a_column_that_must_not_be_null_holds_up_a_handlers_events(connection: Connection, count: int) -> None:
     connection.execute(PLAIN)
     route = handler_route(connection, insert)
     route.settle(*events(1, 5))
@@ -373,7 +371,7 @@ def test_a_column_that_must_not_be_null_holds_up_a_handlers_events(connection: S
 
 
 def test_a_condition_that_depends_on_what_was_done_before_parks_the_event_that_meets_it(
-    connection: SinkConnection,
+    connection: Connection,
 ) -> None:
     """That the last order cannot be repeated says nothing of the database."""
     connection.execute("CREATE TABLE t (id int); CREATE TABLE stock (left_ int CHECK (left_ >= 0))", prepare=False)
@@ -390,7 +388,7 @@ def test_a_condition_that_depends_on_what_was_done_before_parks_the_event_that_m
     assert ids(route) == [1, 2]
 
 
-def test_a_handlers_own_errors_are_never_an_outage(connection: SinkConnection) -> None:
+def test_a_handlers_own_errors_are_never_an_outage(connection: Connection) -> None:
     connection.execute(PLAIN)
 
     def refuse(one: Event, tx: Transaction) -> None:
@@ -401,7 +399,7 @@ def test_a_handlers_own_errors_are_never_an_outage(connection: SinkConnection) -
     assert route.parked == list(range(1, 21))
 
 
-def test_a_batch_of_updates_in_insert_mode_is_judged_row_by_row(connection: SinkConnection) -> None:
+def test_a_batch_of_updates_in_insert_mode_is_judged_row_by_row(connection: Connection) -> None:
     route = table_route(
         connection,
         "CREATE TABLE t (id int PRIMARY KEY, amount int NOT NULL CHECK (amount <> 13))",
@@ -428,8 +426,8 @@ def test_a_lone_event_waits_with_an_alert_until_the_next_one_shows_that_it_is_it
         running.eventually_ready()
     assert sink.dead_letters() == [(0, "parked")]
     assert sink.column("SELECT id FROM t") == [2]
-    assert [len(running.told(event)) for event in ("waiting", "going-on")] == [1, 1]
-    assert running.told("waiting")[0]["log_level"] == "error"
+    assert [len(running.told(event)) for event in ("outage", "outage-over")] == [1, 1]
+    assert running.told("outage")[0]["log_level"] == "error"
 
 
 def test_a_missing_partition_is_an_outage_that_ends_when_it_is_created(sink: Sink) -> None:
@@ -447,8 +445,8 @@ def test_a_missing_partition_is_an_outage_that_ends_when_it_is_created(sink: Sin
         sink.eventually_settled(60)
         running.eventually_ready()
     assert sink.endings() == {"applied": 60}
-    assert [line["reason"] for line in running.told("waiting")] == ["constraint"]
-    assert len(running.told("going-on")) == 1
+    assert [line["reason"] for line in running.told("outage")] == ["constraint"]
+    assert len(running.told("outage-over")) == 1
 
 
 def test_an_altered_table_costs_one_more_try(sink: Sink) -> None:
@@ -475,7 +473,7 @@ ALTERED = {
 @pytest.mark.parametrize(("before", "after", "value", "written"), ALTERED.values(), ids=ALTERED)
 @pytest.mark.parametrize("careful", [True, False])
 def test_no_value_is_written_by_the_type_that_its_column_had_before(
-    connection: SinkConnection, before: str, after: str, value: Any, written: str, careful: bool
+    connection: Connection, before: str, after: str, value: Any, written: str, careful: bool
 ) -> None:
     route = table_route(connection, f"CREATE TABLE t (id int, amount {before})", careful=careful)
     route.settle(*events(1, 3, amount=value))
@@ -487,7 +485,7 @@ def test_no_value_is_written_by_the_type_that_its_column_had_before(
     assert ids(route) == [4, 5, 6]
 
 
-def test_a_trigger_that_is_added_while_the_sink_runs_sees_every_event(connection: SinkConnection) -> None:
+def test_a_trigger_that_is_added_while_the_sink_runs_sees_every_event(connection: Connection) -> None:
     create = "CREATE TABLE t (id int PRIMARY KEY, amount numeric)"
     route = table_route(connection, create, mode=TableMode.UPSERT, key=("id",))
     route.settle(event(1))
@@ -501,9 +499,7 @@ def test_a_trigger_that_is_added_while_the_sink_runs_sees_every_event(connection
 
 @pytest.mark.parametrize("setting", ["TimeZone = 'America/New_York'", "DateStyle = 'German'"])
 @pytest.mark.parametrize("local", ["", "LOCAL"])
-def test_a_trigger_that_changes_what_texts_mean_is_an_outage(
-    connection: SinkConnection, setting: str, local: str
-) -> None:
+def test_a_trigger_that_changes_what_texts_mean_is_an_outage(connection: Connection, setting: str, local: str) -> None:
     route = table_route(
         connection, f"CREATE TABLE t (id int, amount timestamptz); {trigger(f'SET {local} {setting};')}"
     )
@@ -516,7 +512,7 @@ def test_a_trigger_that_changes_what_texts_mean_is_an_outage(
     assert route.rows("SELECT DISTINCT amount = '2024-02-03 10:00Z' FROM t") == [(True,)]
 
 
-def test_what_a_handler_set_changes_no_value_of_a_table_route(connection: SinkConnection) -> None:
+def test_what_a_handler_set_changes_no_value_of_a_table_route(connection: Connection) -> None:
     route = table_route(connection, "CREATE TABLE t (id int, amount timestamptz)")
     connection.execute("SET TimeZone = 'America/New_York'")
     route.settle(*events(1, 3, amount="2024-02-03 10:00"))

@@ -35,14 +35,14 @@ version = "/version"
 def flights(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each flight, whether it went well; parts of two events, so that each has several."""
     went: list[bool] = []
-    send = fast_path._Flights._send
+    send = fast_path._FastPath._send
 
     def watched(*arguments: Any, **named: Any) -> tuple[int, EventError | None]:
         stand, error = send(*arguments, **named)
         went.append(error is None)
         return stand, error
 
-    monkeypatch.setattr(fast_path._Flights, "_send", watched)
+    monkeypatch.setattr(fast_path._FastPath, "_send", watched)
     monkeypatch.setattr(fast_path, "_FIRST_PART", 1)
     monkeypatch.setattr(fast_path, "_PART", 2)
     return went
@@ -91,18 +91,18 @@ def test_a_flight_is_under_way_once_two_parts_are_sent_or_all_that_there_are(
     table: Table, flights: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened: list[list[str]] = []
-    fly, send = fast_path._Flights._send, TableEffect.send
+    fly, send = fast_path._FastPath._send, TableEffect.send
 
-    def watched(flight: fast_path._Flights, *arguments: Any, **named: Any) -> tuple[int, EventError | None]:
+    def watched(flight: fast_path._FastPath, *arguments: Any, **named: Any) -> tuple[int, EventError | None]:
         happened.append([])
-        flight._under_way = lambda: happened[-1].append("under way")
+        flight._on_started = lambda: happened[-1].append("under way")
         return fly(flight, *arguments, **named)
 
     def sent(*arguments: object, **named: object) -> None:
         send(*arguments, **named)  # type: ignore[arg-type]
         happened[-1].append("sent")
 
-    monkeypatch.setattr(fast_path._Flights, "_send", watched)
+    monkeypatch.setattr(fast_path._FastPath, "_send", watched)
     monkeypatch.setattr(TableEffect, "send", sent)
     sink = table()
     sink.send(*new(26))

@@ -20,7 +20,7 @@ from inbox.sink.settle import fast_path
 from inbox.sink.settle.effects import TableEffect
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget, Tombstones
 from inbox.store.postgres import session_settings
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.tables.writer import TableWriter
 from tests.support.sink.judging import Judged, One, handler_route, table_route
 
@@ -90,7 +90,7 @@ _numbers = itertools.count(1000)
 
 
 @pytest.fixture(name="connection")
-def connection_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SinkConnection]:
+def connection_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """As a worker has it, but on this test's search path; flights are cut into parts of one, two and two events."""
     monkeypatch.setattr(session_settings, "OWN_PATH", "public")
     monkeypatch.setattr(fast_path, "_FIRST_PART", 1)
@@ -112,7 +112,7 @@ def target(mode: TableMode) -> TableTarget:
 
 
 def settled(
-    connection: SinkConnection, mode: TableMode, order: Order, events: Sequence[tuple[int, Any]], way: Way
+    connection: Connection, mode: TableMode, order: Order, events: Sequence[tuple[int, Any]], way: Way
 ) -> tuple[list[Any], list[int], list[int]]:
     """The rows, the places of the events that are parked, and of those that wait."""
     connection.execute("TRUNCATE t")
@@ -138,7 +138,7 @@ def settled(
 
 
 @pytest.mark.parametrize("create", TABLES.values(), ids=TABLES)
-def test_how_events_are_cut_into_batches_decides_nothing(connection: SinkConnection, create: str) -> None:
+def test_how_events_are_cut_into_batches_decides_nothing(connection: Connection, create: str) -> None:
     connection.execute(create.encode(), prepare=False)
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -158,7 +158,7 @@ def test_how_events_are_cut_into_batches_decides_nothing(connection: SinkConnect
 @pytest.mark.parametrize("careful", [True, False])
 @pytest.mark.parametrize("tombstone", [True, False])
 def test_an_event_that_a_later_one_of_its_row_would_mend_is_parked(
-    connection: SinkConnection, create: str, careful: bool, tombstone: bool
+    connection: Connection, create: str, careful: bool, tombstone: bool
 ) -> None:
     bad = {"amount": 1, "note": None} if "NOT NULL" in create else {"amount": 13, "note": "a"}
     events = [(1, {**bad, "version": 0}), (1, None if tombstone else {"amount": 1, "note": "a", "version": 0})]
@@ -170,7 +170,7 @@ def test_an_event_that_a_later_one_of_its_row_would_mend_is_parked(
 
 @pytest.mark.parametrize("careful", [True, False])
 def test_many_events_of_one_row_are_written_one_after_the_other_where_a_trigger_judges_them(
-    connection: SinkConnection, careful: bool
+    connection: Connection, careful: bool
 ) -> None:
     create = TABLES["a trigger that compares with the row before"]
     route = table_route(connection, create, careful=careful, mode=TableMode.UPSERT, key=("id",), columns=COLUMNS)
@@ -182,7 +182,7 @@ def test_many_events_of_one_row_are_written_one_after_the_other_where_a_trigger_
 
 
 def test_a_table_of_types_alone_and_one_with_conditions_are_written_in_one_statement(
-    connection: SinkConnection,
+    connection: Connection,
 ) -> None:
     for create, rounds in (
         (TABLES["nothing but types"], False),
@@ -223,7 +223,7 @@ OF_ONE_ROW = {
 @pytest.mark.parametrize(("mode", "events", "kept"), OF_ONE_ROW.values(), ids=OF_ONE_ROW)
 @pytest.mark.parametrize("size", [1, 3])
 def test_events_are_of_one_row_where_the_table_stores_one_key(
-    connection: SinkConnection,
+    connection: Connection,
     key: str,
     spellings: list[str],
     mode: TableMode,
@@ -248,7 +248,7 @@ def test_events_are_of_one_row_where_the_table_stores_one_key(
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_two_versions_that_the_table_stores_as_one_are_one(connection: SinkConnection, size: int) -> None:
+def test_two_versions_that_the_table_stores_as_one_are_one(connection: Connection, size: int) -> None:
     create = "CREATE TABLE t (id int PRIMARY KEY, amount int, version numeric(10, 2))"
     columns = {"id": "/id", "amount": "/amount", "version": "/version"}
     route = table_route(connection, create, mode=TableMode.NEWEST, key=("id",), version="version", columns=columns)
@@ -264,14 +264,14 @@ def test_two_versions_that_the_table_stores_as_one_are_one(connection: SinkConne
 )
 @pytest.mark.parametrize("what", ["INSTEAD NOTHING", "ALSO NOTIFY t"])
 def test_a_rule_that_the_routes_statements_cannot_pass_is_refused_at_the_start(
-    connection: SinkConnection, rule: str, mode: TableMode, what: str
+    connection: Connection, rule: str, mode: TableMode, what: str
 ) -> None:
     create = f"CREATE TABLE t (id int PRIMARY KEY, amount int); CREATE RULE r AS ON {rule} TO t DO {what}"
     with pytest.raises(StartupError, match=f"has a rule on {rule}"):
         table_route(connection, create, mode=mode, key=("id",), tombstones=Tombstones.DELETE)
 
 
-def test_a_handler_may_rely_on_a_deferrable_constraint_that_is_checked_at_once(connection: SinkConnection) -> None:
+def test_a_handler_may_rely_on_a_deferrable_constraint_that_is_checked_at_once(connection: Connection) -> None:
     connection.execute(
         b"CREATE TABLE t (id int CONSTRAINT once UNIQUE DEFERRABLE INITIALLY IMMEDIATE); CREATE TABLE again (id int);"
         b"CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE s (id int REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
@@ -297,7 +297,7 @@ def test_a_handler_may_rely_on_a_deferrable_constraint_that_is_checked_at_once(c
 
 
 def test_a_deferred_constraint_that_is_added_while_the_sink_runs_parks_its_event_alone(
-    connection: SinkConnection,
+    connection: Connection,
 ) -> None:
     connection.execute(b"CREATE TABLE amounts AS SELECT 1 AS amount; CREATE TABLE t (amount int)", prepare=False)
 
@@ -314,7 +314,7 @@ def test_a_deferred_constraint_that_is_added_while_the_sink_runs_parks_its_event
     assert (route.parked, route.rows("TABLE t")) == ([2], [(1,), (1,)])
 
 
-def test_a_constraint_that_is_dropped_while_the_sink_runs_costs_one_try(connection: SinkConnection) -> None:
+def test_a_constraint_that_is_dropped_while_the_sink_runs_costs_one_try(connection: Connection) -> None:
     route = table_route(connection, "CREATE TABLE t (id int CONSTRAINT c UNIQUE DEFERRABLE, amount int)")
     route.settle(One(1, {"id": 1, "amount": 1}))
     route.sql("ALTER TABLE t DROP CONSTRAINT c")

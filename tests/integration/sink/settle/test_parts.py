@@ -11,18 +11,18 @@ from pydantic import SecretStr
 
 from inbox.errors import EventError
 from inbox.failure_policy import FailureLimits
-from inbox.sink.batch import Column
+from inbox.sink.batch import RouteBatch
 from inbox.sink.settle import fast_path
-from inbox.sink.settle.context import Attempts, BoundRoute, RouteResult
+from inbox.sink.settle.context import BoundRoute, RouteResult, SettleContext
 from inbox.sink.settle.effects import TableEffect
-from inbox.sink.settle.fast_path import settle_column
+from inbox.sink.settle.fast_path import settle_route
 from inbox.sink.settle.slow_path import RouteSettling
-from inbox.store.inbox.claims import Processed
+from inbox.store.inbox.claims import ClaimStore
 from inbox.store.inbox.generations import Generations
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
 from inbox.store.postgres import session_settings
 from inbox.store.postgres.batch_transaction import BatchTransaction
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.tables.writer import TableWriter
 from tests.support.records import record
@@ -54,7 +54,7 @@ class Event:
 class Route:
     """One route on one connection. Of its batches: which flights went well, and which places were settled with care."""
 
-    def __init__(self, connection: SinkConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
         self.connection = connection
         self.flights: list[bool] = []
         self.careful: list[range] = []
@@ -62,13 +62,13 @@ class Route:
         self._parked: dict[int, dict[bytes, int]] = {}
         self._transaction = BatchTransaction(connection, handlers=False)
         self._route = BoundRoute("rows", ROUTE_ID, TableEffect(TableWriter(connection, TARGET)), handlers=False)
-        self._attempts = Attempts(
-            connection, cast(HandlerSession, None), self._transaction, Processed("inbox"), FailureLimits()
+        self._context = SettleContext(
+            connection, cast(HandlerSession, None), self._transaction, ClaimStore("inbox"), FailureLimits()
         )
         self._watch(monkeypatch)
 
     def _watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        send, settle = fast_path._Flights._send, RouteSettling._settle
+        send, settle = fast_path._FastPath._send, RouteSettling._settle
 
         def sent(*arguments: Any, **named: Any) -> tuple[int, EventError | None]:
             stand, error = send(*arguments, **named)
@@ -79,22 +79,22 @@ class Route:
             self.careful.append(places)
             return settle(settling, places, **named)
 
-        monkeypatch.setattr(fast_path._Flights, "_send", sent)
+        monkeypatch.setattr(fast_path._FastPath, "_send", sent)
         monkeypatch.setattr(RouteSettling, "_settle", settled)
 
     def settle(self, *events: Event) -> RouteResult:
         """One batch, committed."""
-        column = Column()
+        route_batch = RouteBatch()
         for event in events:
-            column.ids.append(UUID(int=event.number).bytes)
-            column.types.append(None)
-            column.records.append(record(self._offset, key=event.key, value=event.value))
-            column.partition_ids.append(PARTITION_ID)
+            route_batch.ids.append(UUID(int=event.number).bytes)
+            route_batch.types.append(None)
+            route_batch.records.append(record(self._offset, key=event.key, value=event.value))
+            route_batch.partition_ids.append(PARTITION_ID)
             self._offset += 1
         self.flights.clear()
         self.careful.clear()
         self._transaction.begin()
-        result = settle_column(self._attempts, self._route, column, self._parked, lambda: None)
+        result = settle_route(self._context, self._route, route_batch, self._parked, lambda: None)
         self._transaction.commit()
         for letter in result.letters:
             self._parked.setdefault(PARTITION_ID, {})[letter.record.key() or b""] = letter.record.offset()
@@ -104,7 +104,7 @@ class Route:
         """What was claimed so far is in an older generation."""
         self.connection.execute("INSERT INTO inbox.sink (name, group_id) VALUES ('rows', 'rows')")
         Generations("inbox").switch(self.connection, 0)
-        self._attempts.processed.generation = 1
+        self._context.claim_store.generation = 1
 
     def rows(self) -> list[int]:
         return [row for (row,) in self.connection.execute("SELECT id FROM rows ORDER BY id")]
@@ -256,8 +256,8 @@ def test_a_deferred_constraint_is_not_blamed_on_an_event_of_a_later_part(route: 
     assert table.rows() == [*range(1, 11), 12, 13, 14]
 
 
-def fly_to_a_failure(connection: SinkConnection, transaction: BatchTransaction) -> None:
-    with transaction.flight():
+def fly_to_a_failure(connection: Connection, transaction: BatchTransaction) -> None:
+    with transaction.pipeline():
         transaction.mark()
         connection.execute("SELECT 1 / 0 FROM pg_sleep(0.2)")  # it fails after the next one is sent
         connection.execute("SELECT %s::int", [1])

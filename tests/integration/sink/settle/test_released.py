@@ -10,7 +10,7 @@ import pytest
 from inbox import EventError, TryAgainError
 from inbox.events import Event
 from inbox.handlers import Transaction
-from inbox.sink.batch import Batch, Column
+from inbox.sink.batch import Batch, RouteBatch
 from inbox.sink.settle.settler import SettledBatch, Settler
 from inbox.sink.settle.slow_path import RouteSettling
 from tests.support.sink.running import Out, Sink
@@ -40,14 +40,14 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     found: Counter[str] = Counter()
     settle = Settler.settle
 
-    def looked(self: Settler, batch: Batch, under_way: Callable[[], None] = lambda: None) -> SettledBatch:
+    def looked(self: Settler, batch: Batch, on_started: Callable[[], None] = lambda: None) -> SettledBatch:
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         gc.set_debug(0)
-        found.update(type(each).__name__ for each in gc.garbage if isinstance(each, Column | RouteSettling))
+        found.update(type(each).__name__ for each in gc.garbage if isinstance(each, RouteBatch | RouteSettling))
         gc.garbage.clear()
         found["batches"] += 1
-        return settle(self, batch, under_way)
+        return settle(self, batch, on_started)
 
     monkeypatch.setattr(Settler, "settle", looked)
     gc.collect()

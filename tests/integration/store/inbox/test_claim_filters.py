@@ -5,12 +5,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from inbox.errors import HaltError
-from inbox.store.inbox.bloom_filter import Filter
+from inbox.store.inbox.bloom_filter import BloomFilter
 from inbox.store.inbox.claim_filters import GenerationFilters, OlderClaims, bits_for
 from inbox.store.inbox.claims import Claims
 from inbox.store.inbox.generations import FILTERED_TOGETHER, Generations
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from tests.integration.store.conftest import Connect
 from tests.support.store.claims import ROUTE, claims_of, in_generation
 
@@ -18,11 +18,11 @@ GENERATIONS = Generations("inbox")
 FILTERS = GenerationFilters("inbox")
 
 
-def stored(connection: SinkConnection) -> set[int]:
+def stored(connection: Connection) -> set[int]:
     return {number for (number,) in connection.execute("SELECT DISTINCT generation FROM inbox.generation_filters")}
 
 
-def test_what_a_filter_passes_over_has_no_claim(connection: SinkConnection, ledger: Ledger) -> None:
+def test_what_a_filter_passes_over_has_no_claim(connection: Connection, ledger: Ledger) -> None:
     ids = [uuid4().bytes for _ in range(500)]
     claims = Claims(ids, range(500), [bytes(8)] * 500, [1] * 500)
     in_generation(0).claim(connection, ROUTE, claims)
@@ -34,14 +34,14 @@ def test_what_a_filter_passes_over_has_no_claim(connection: SinkConnection, ledg
     FILTERS.build(connection, 1)
     older = FILTERS.older(connection, OlderClaims())
     assert older.until == 2
-    assert list(older.suspects(ids)) == ids
-    assert set(older.suspects(claims_of(5, 6, 7).ids)) == set(claims_of(5, 6, 7).ids)
-    assert len(older.suspects([uuid4().bytes for _ in range(2000)])) < 50
+    assert list(older.candidates(ids)) == ids
+    assert set(older.candidates(claims_of(5, 6, 7).ids)) == set(claims_of(5, 6, 7).ids)
+    assert len(older.candidates([uuid4().bytes for _ in range(2000)])) < 50
     assert in_generation(2, older).claim(connection, ROUTE, claims) == list(range(500))
 
 
 @pytest.mark.parametrize("filtered", [0, 1, 2, 3], ids="{} of 3 with a filter".format)
-def test_what_has_no_filter_yet_is_looked_up(connection: SinkConnection, ledger: Ledger, filtered: int) -> None:
+def test_what_has_no_filter_yet_is_looked_up(connection: Connection, ledger: Ledger, filtered: int) -> None:
     older = OlderClaims()
     for number in range(3):
         in_generation(number).claim(connection, ROUTE, claims_of(number))
@@ -53,7 +53,7 @@ def test_what_has_no_filter_yet_is_looked_up(connection: SinkConnection, ledger:
     assert in_generation(3, older).claim(connection, ROUTE, claims_of(0, 1, 2, 3)) == [0, 1, 2]
 
 
-def test_a_filter_grows_with_the_generations_that_share_it(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_filter_grows_with_the_generations_that_share_it(connection: Connection, ledger: Ledger) -> None:
     many = [uuid4().bytes for _ in range(400)]
     in_generation(0).claim(connection, ROUTE, claims_of(1))
     GENERATIONS.switch(connection, 0)
@@ -67,10 +67,10 @@ def test_a_filter_grows_with_the_generations_that_share_it(connection: SinkConne
     assert small.filter is not None
     assert large.filter.power > small.filter.power
     first = claims_of(1).ids
-    assert list(large.suspects([*first, *many])) == [*first, *many]
+    assert list(large.candidates([*first, *many])) == [*first, *many]
 
 
-def test_a_filter_goes_with_the_last_generation_that_shares_it(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_filter_goes_with_the_last_generation_that_shares_it(connection: Connection, ledger: Ledger) -> None:
     known = OlderClaims()
     for number in range(FILTERED_TOGETHER + 1):
         in_generation(number).claim(connection, ROUTE, claims_of(number))
@@ -83,12 +83,12 @@ def test_a_filter_goes_with_the_last_generation_that_shares_it(connection: SinkC
         GENERATIONS.drop(connection, number)
     assert stored(connection) == {FILTERED_TOGETHER}
     gone, left = claims_of(0).ids, claims_of(FILTERED_TOGETHER).ids
-    assert list(known.suspects([*gone, *left])) == [*gone, *left]
-    assert list(FILTERS.older(connection, known).suspects([*gone, *left])) == left
+    assert list(known.candidates([*gone, *left])) == [*gone, *left]
+    assert list(FILTERS.older(connection, known).candidates([*gone, *left])) == left
 
 
 def test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it(
-    connection: SinkConnection, open_connection: Connect, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, open_connection: Connect, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = claims_of(*range(1, 322))
     in_generation(0).claim(connection, ROUTE, many)
@@ -97,25 +97,25 @@ def test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it(
     GENERATIONS.switch(connection, 0)
     monkeypatch.setattr("inbox.store.inbox.claim_filters._BLOCKS_AT_ONCE", 1)
     moved = UUID(int=150).bytes
-    other, add = open_connection(), Filter.add
+    other, add = open_connection(), BloomFilter.add
 
     def block() -> int:
         query = "SELECT (ctid::text::point)[0] FROM inbox.processed WHERE event_id = %s"
         return int(other.execute(query, (UUID(int=150),)).fetchall()[0][0])
 
-    def move_then_add(self: Filter, ids: bytes) -> None:
+    def move_then_add(self: BloomFilter, ids: bytes) -> None:
         claims = many.only([many.ids.index(moved)])
         in_generation(1).claim_again(other, ROUTE, claims, replay_id=7)
         add(self, ids)
 
     assert block() == 1
-    monkeypatch.setattr(Filter, "add", move_then_add)
+    monkeypatch.setattr(BloomFilter, "add", move_then_add)
     FILTERS.build(connection, 0)
     assert block() == 0
-    assert list(FILTERS.older(connection, OlderClaims()).suspects([moved])) == [moved]
+    assert list(FILTERS.older(connection, OlderClaims()).candidates([moved])) == [moved]
 
 
-def test_a_stored_filter_of_which_a_part_is_missing_is_not_believed(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_stored_filter_of_which_a_part_is_missing_is_not_believed(connection: Connection, ledger: Ledger) -> None:
     in_generation(0).claim(connection, ROUTE, claims_of(1))
     GENERATIONS.switch(connection, 0)
     FILTERS.build(connection, 0)
@@ -124,10 +124,10 @@ def test_a_stored_filter_of_which_a_part_is_missing_is_not_believed(connection: 
         FILTERS.older(connection, OlderClaims())
     connection.execute("UPDATE inbox.generations SET filter_bits = NULL WHERE generation BETWEEN 0 AND 3")
     FILTERS.build(connection, 0)
-    assert list(FILTERS.older(connection, OlderClaims()).suspects(claims_of(1).ids)) == list(claims_of(1).ids)
+    assert list(FILTERS.older(connection, OlderClaims()).candidates(claims_of(1).ids)) == list(claims_of(1).ids)
 
 
-def test_nothing_is_known_once_filters_could_not_be_read(connection: SinkConnection, ledger: Ledger) -> None:
+def test_nothing_is_known_once_filters_could_not_be_read(connection: Connection, ledger: Ledger) -> None:
     processed = in_generation(0)
     for number in range(FILTERED_TOGETHER + 1):
         processed.generation = number
@@ -151,4 +151,4 @@ def test_a_filter_has_room_for_its_claims_within_bounds(claims: int, power: int)
 
 
 def test_without_older_claims_nothing_is_looked_up() -> None:
-    assert list(OlderClaims().suspects([uuid4().bytes])) == []
+    assert list(OlderClaims().candidates([uuid4().bytes])) == []

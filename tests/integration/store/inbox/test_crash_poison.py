@@ -6,11 +6,11 @@ import pytest
 from psycopg import sql
 
 from inbox.events import Record
-from inbox.sink.batch import Column
-from inbox.sink.guards.crash_poison import Suspects
-from inbox.store.inbox.handler_calls import Handling
+from inbox.sink.batch import RouteBatch
+from inbox.sink.guards.crash_poison import CrashPoisonTracker
+from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from tests.integration.store.conftest import Connect
 from tests.support.records import record
 from tests.support.waiting import eventually
@@ -21,7 +21,7 @@ ROUTE, PARTITION = 1, 1
 class Lives:
     """Workers of one partition; each begins where no one was done."""
 
-    def __init__(self, connection: SinkConnection, open_connection: Connect) -> None:
+    def __init__(self, connection: Connection, open_connection: Connect) -> None:
         self._connection = connection
         self._open = open_connection
         self._count = 0
@@ -29,42 +29,42 @@ class Lives:
 
     def live(self, *offsets: int, attempts: int) -> dict[int, int]:
         """Hands these over in order and dies with the last in hand; returns which it parked, after how many deaths."""
-        suspects, parked = self._begin(attempts)
+        crash_poison, parked = self._begin(attempts)
         for offset in offsets:
             if offset not in parked:
-                suspects.in_hand(ROUTE, PARTITION, offset)
+                crash_poison.start_call(ROUTE, PARTITION, offset)
         self._die()
         return parked
 
     def live_with_all(self, offsets: range, *, attempts: int) -> dict[int, int]:
         """As `live`, but the handler takes a batch."""
-        suspects, parked = self._begin(attempts)
-        assert not suspects.suspected(ROUTE, [PARTITION])
-        suspects.all_in_hand(ROUTE, PARTITION, offsets)
+        crash_poison, parked = self._begin(attempts)
+        assert not crash_poison.suspected(ROUTE, [PARTITION])
+        crash_poison.start_call_with_all(ROUTE, PARTITION, offsets)
         self._die()
         return parked
 
     def is_suspected(self) -> bool:
-        suspects, _ = self._begin(5)
-        return suspects.suspected(ROUTE, [PARTITION])
+        crash_poison, _ = self._begin(5)
+        return crash_poison.suspected(ROUTE, [PARTITION])
 
-    def _begin(self, attempts: int) -> tuple[Suspects, dict[int, int]]:
+    def _begin(self, attempts: int) -> tuple[CrashPoisonTracker, dict[int, int]]:
         self._count += 1
         # On a clock that ticks whenever it is read, a note names about twenty events.
-        suspects = Suspects(
-            Handling("inbox", f"life {self._count}"),
+        crash_poison = CrashPoisonTracker(
+            HandlerCallNotes("inbox", f"life {self._count}"),
             self._note_connection,
             young_events=5000,
             attempts=attempts,
             clock=lambda: next(self._ticks) / 1000,
         )
-        suspects.acquired(self._connection, [PARTITION])
+        crash_poison.acquired(self._connection, [PARTITION])
         records: list[Record] = [record(offset) for offset in range(3000)]
-        column = Column([b""] * 3000, [None] * 3000, records, [PARTITION] * 3000)
-        suspects.mark(ROUTE, column)
-        return suspects, dict(column.tries)
+        events = RouteBatch([b""] * 3000, [None] * 3000, records, [PARTITION] * 3000)
+        crash_poison.mark(ROUTE, events)
+        return crash_poison, dict(events.tries)
 
-    def _note_connection(self) -> SinkConnection:
+    def _note_connection(self) -> Connection:
         self._notes = self._open()
         return self._notes
 
@@ -76,7 +76,7 @@ class Lives:
 
 
 @pytest.fixture(name="lives")
-def lives_(ledger: Ledger, connection: SinkConnection, open_connection: Connect) -> Lives:
+def lives_(ledger: Ledger, connection: Connection, open_connection: Connect) -> Lives:
     """The lives of workers of a bound schema."""
     return Lives(connection, open_connection)
 
@@ -101,7 +101,7 @@ def test_the_first_event_of_a_batch_is_not_blamed_for_the_others(lives: Lives) -
     assert lives.live(*range(100), attempts=1) == {50: 2}
 
 
-def test_a_note_of_the_version_before_names_one_event(lives: Lives, connection: SinkConnection) -> None:
+def test_a_note_of_the_version_before_names_one_event(lives: Lives, connection: Connection) -> None:
     connection.execute(
         "INSERT INTO inbox.handling (partition_id, route_id, kafka_offset, suspect_offset, deaths, owner)"
         " VALUES (1, 1, 5, 5, 1, 'the version before')"

@@ -9,20 +9,20 @@ import pytest
 
 from inbox.errors import EventError
 from inbox.events import Header, Record
-from inbox.store.inbox.dead_letter_queries import Letter, Letters, Selection
+from inbox.store.inbox.dead_letter_queries import DeadLetterQueries, Letter, Selection
 from inbox.store.inbox.dead_letters import OPEN, DeadLetter, DeadLetters, State
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from tests.support.records import record
 
 
 @pytest.fixture(name="letters")
-def letters_(ledger: Ledger) -> Letters:
+def letters_(ledger: Ledger) -> DeadLetterQueries:
     """The letters of a bound schema."""
-    return Letters("inbox")
+    return DeadLetterQueries("inbox")
 
 
-def park(connection: SinkConnection, *records: Record, **changes: Any) -> None:
+def park(connection: Connection, *records: Record, **changes: Any) -> None:
     given: dict[str, Any] = {
         "route_id": 1,
         "partition_id": 1,
@@ -36,12 +36,12 @@ def park(connection: SinkConnection, *records: Record, **changes: Any) -> None:
     DeadLetters("inbox").park(connection, letters)
 
 
-def read(connection: SinkConnection, letters: Letters, selection: Selection | None = None) -> Sequence[Letter]:
+def read(connection: Connection, letters: DeadLetterQueries, selection: Selection | None = None) -> Sequence[Letter]:
     ids = letters.select(connection, selection or Selection(), tuple(State))
     return list(letters.read(connection, ids, whole=True))
 
 
-def offsets(connection: SinkConnection, letters: Letters, selection: Selection) -> list[int]:
+def offsets(connection: Connection, letters: DeadLetterQueries, selection: Selection) -> list[int]:
     return [letter.record.offset() for letter in read(connection, letters, selection)]
 
 
@@ -63,8 +63,8 @@ ODD: list[tuple[bytes | None, bytes | None, list[Header], int | None]] = [
 
 @pytest.mark.parametrize(("key", "value", "headers", "milliseconds"), ODD)
 def test_a_record_is_read_again_as_it_came(
-    connection: SinkConnection,
-    letters: Letters,
+    connection: Connection,
+    letters: DeadLetterQueries,
     key: bytes | None,
     value: bytes | None,
     headers: list[Header],
@@ -79,13 +79,15 @@ def test_a_record_is_read_again_as_it_came(
     assert letter.record.timestamp() == ((0, -1) if milliseconds is None else (1, milliseconds))
 
 
-def test_a_payload_is_read_only_where_it_is_wanted(connection: SinkConnection, letters: Letters) -> None:
+def test_a_payload_is_read_only_where_it_is_wanted(connection: Connection, letters: DeadLetterQueries) -> None:
     park(connection, record(1, value=b"v", headers=[("a", b"h")]))
     [letter] = letters.read(connection, [1], whole=False)
     assert (letter.record.value(), letter.record.headers()) == (None, None)
 
 
-def test_letters_come_in_the_order_of_partition_key_and_offset(connection: SinkConnection, letters: Letters) -> None:
+def test_letters_come_in_the_order_of_partition_key_and_offset(
+    connection: Connection, letters: DeadLetterQueries
+) -> None:
     park(connection, record(5, key=b"b"), record(6, key=b"a"), record(2), record(9, key=b"a"), record(1, key=b"b"))
     park(connection, record(3, partition=1, key=b"0"), partition_id=2)
     assert offsets(connection, letters, Selection()) == [6, 9, 1, 5, 2, 3]
@@ -108,7 +110,7 @@ def test_letters_come_in_the_order_of_partition_key_and_offset(connection: SinkC
     ],
 )
 def test_every_given_condition_has_to_fit(
-    connection: SinkConnection, letters: Letters, selection: Selection, found: list[int]
+    connection: Connection, letters: DeadLetterQueries, selection: Selection, found: list[int]
 ) -> None:
     park(connection, record(1, key=b"a"), record(2, key=b"b"))
     park(connection, record(3, key=b""), error=EventError("100 %"))
@@ -116,21 +118,23 @@ def test_every_given_condition_has_to_fit(
     assert sorted(offsets(connection, letters, selection)) == found
 
 
-def test_only_letters_of_the_states_are_selected(connection: SinkConnection, letters: Letters) -> None:
+def test_only_letters_of_the_states_are_selected(connection: Connection, letters: DeadLetterQueries) -> None:
     for offset, state in enumerate(State):
         park(connection, record(offset, key=b"a"), state=state)
     assert letters.select(connection, Selection(), OPEN) == [1, 2]
 
 
-def test_what_is_concerned_are_the_open_letters_of_the_same_keys(connection: SinkConnection, letters: Letters) -> None:
+def test_what_is_concerned_are_the_open_letters_of_the_same_keys(
+    connection: Connection, letters: DeadLetterQueries
+) -> None:
     park(connection, record(1, key=b"a"), record(2, key=b"a"), record(3, key=b"b"), record(4), record(5))
     park(connection, record(6, key=b"a"), state=State.RETRIED)
     park(connection, record(7, key=b"a", partition=1), partition_id=2)
-    concerned = letters.concerned(connection, [2, 4, 6])
+    concerned = letters.affected(connection, [2, 4, 6])
     assert [(each.kafka_offset, each.selected) for each in concerned] == [(1, False), (2, True), (4, True)]
 
 
-def test_a_key_of_any_length_is_found(connection: SinkConnection, letters: Letters) -> None:
+def test_a_key_of_any_length_is_found(connection: Connection, letters: DeadLetterQueries) -> None:
     long = b"k" * 100_000
     park(connection, record(1, key=long), record(2, key=long), record(3, key=long + b"!"))
     found, more = letters.open_of_key(connection, 1, 1, long, limit=10)
@@ -138,7 +142,7 @@ def test_a_key_of_any_length_is_found(connection: SinkConnection, letters: Lette
 
 
 def test_no_more_letters_are_read_at_once_than_fit_into_memory(
-    connection: SinkConnection, letters: Letters, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, letters: DeadLetterQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inbox.store.inbox.dead_letter_queries._BYTES_AT_ONCE", 3000)
     values = [1000, 1000, 1000, 5000, 10, 10]

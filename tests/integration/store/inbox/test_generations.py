@@ -7,8 +7,8 @@ import pytest
 from inbox.errors import TryAgainError
 from inbox.events import Settlement
 from inbox.store.inbox.generations import Generations
-from inbox.store.inbox.ledger import Advance, Ledger
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.inbox.ledger import Ledger, OffsetAdvance
+from inbox.store.postgres.connection import Connection
 from inbox.store.schema.names import GENERATION_SLOTS
 from tests.integration.store.conftest import P0, P1, Connect
 from tests.support.store.claims import ROUTE, claims_of, in_generation
@@ -17,7 +17,7 @@ from tests.support.store.locks import until_it_waits
 GENERATIONS = Generations("inbox")
 
 
-def places(connection: SinkConnection) -> list[tuple[str, int]]:
+def places(connection: Connection) -> list[tuple[str, int]]:
     """Each claim's table and id."""
     query = "SELECT tableoid::regclass::text, event_id FROM inbox.processed ORDER BY event_id, 1"
     return [(table.removeprefix("inbox."), event_id.int) for table, event_id in connection.execute(query)]
@@ -26,7 +26,7 @@ def places(connection: SinkConnection) -> list[tuple[str, int]]:
 class Batch:
     """A transaction that claims and fences, as a worker's in a generation that it believes to be the youngest."""
 
-    def __init__(self, connection: SinkConnection, ledger: Ledger, owner: str, generation: int = 0) -> None:
+    def __init__(self, connection: Connection, ledger: Ledger, owner: str, generation: int = 0) -> None:
         self._connection, self._ledger, self._owner = connection, ledger, owner
         self._generation = generation
         partition = P0 if owner == "first" else P1
@@ -40,7 +40,9 @@ class Batch:
     def end(self) -> bool:
         """Whether it was committed."""
         held = self._held
-        advance = Advance(held.partition_id, held.owner_epoch, held.next_offset, held.next_offset + 1, Settlement(1))
+        advance = OffsetAdvance(
+            held.partition_id, held.owner_epoch, held.next_offset, held.next_offset + 1, Settlement(1)
+        )
         moved, _ = self._ledger.fence(
             self._connection, [advance], owner=self._owner, routes_revision=1, generation=self._generation
         )
@@ -49,11 +51,11 @@ class Batch:
 
 
 @pytest.fixture(name="prune_connection")
-def prune_connection_(open_connection: Connect) -> SinkConnection:
+def prune_connection_(open_connection: Connect) -> Connection:
     return open_connection()
 
 
-def test_new_claims_go_into_the_youngest_and_older_ones_are_found(connection: SinkConnection, ledger: Ledger) -> None:
+def test_new_claims_go_into_the_youngest_and_older_ones_are_found(connection: Connection, ledger: Ledger) -> None:
     for number in range(GENERATION_SLOTS):
         assert in_generation(number).claim(connection, ROUTE, claims_of(number)) == []
         if number < GENERATION_SLOTS - 1:
@@ -63,13 +65,13 @@ def test_new_claims_go_into_the_youngest_and_older_ones_are_found(connection: Si
     assert youngest.claim(connection, 2, claims_of(0)) == []
 
 
-def test_before_a_sink_has_started_no_generation_takes_over(connection: SinkConnection) -> None:
+def test_before_a_sink_has_started_no_generation_takes_over(connection: Connection) -> None:
     GENERATIONS.switch(connection, 0)
     assert [each.number for each in GENERATIONS.read(connection)] == [0]
 
 
 def test_an_id_that_comes_again_from_elsewhere_is_kept_with_the_youngest(
-    connection: SinkConnection, ledger: Ledger
+    connection: Connection, ledger: Ledger
 ) -> None:
     in_generation(0).claim(connection, ROUTE, claims_of(1, 2))
     GENERATIONS.switch(connection, 0)
@@ -79,7 +81,7 @@ def test_an_id_that_comes_again_from_elsewhere_is_kept_with_the_youngest(
     assert connection.execute("SELECT kafka_offset FROM inbox.processed_1").fetchall() == [(11,)]
 
 
-def test_what_a_replay_brings_again_stays_where_it_is(connection: SinkConnection, ledger: Ledger) -> None:
+def test_what_a_replay_brings_again_stays_where_it_is(connection: Connection, ledger: Ledger) -> None:
     in_generation(0).claim(connection, ROUTE, claims_of(1, 2))
     GENERATIONS.switch(connection, 0)
     assert in_generation(1).claim(connection, ROUTE, claims_of(1, 2)) == [0, 1]
@@ -91,7 +93,7 @@ def test_what_a_replay_brings_again_stays_where_it_is(connection: SinkConnection
 
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_a_switch_waits_for_a_batch_with_claims(
-    connection: SinkConnection, open_connection: Connect, prune_connection: SinkConnection, ledger: Ledger, end: str
+    connection: Connection, open_connection: Connect, prune_connection: Connection, ledger: Ledger, end: str
 ) -> None:
     connection.execute("BEGIN")
     in_generation(0).claim(connection, ROUTE, claims_of(1))
@@ -105,7 +107,7 @@ def test_a_switch_waits_for_a_batch_with_claims(
 
 
 def test_a_switch_gives_up_while_a_batch_takes_its_time(
-    connection: SinkConnection, prune_connection: SinkConnection, ledger: Ledger
+    connection: Connection, prune_connection: Connection, ledger: Ledger
 ) -> None:
     connection.execute("BEGIN")
     in_generation(0).claim(connection, ROUTE, claims_of(1))
@@ -114,7 +116,7 @@ def test_a_switch_gives_up_while_a_batch_takes_its_time(
     assert ledger.revisions(prune_connection).generation == 0
 
 
-def test_a_batch_of_the_generation_before_is_fenced(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_batch_of_the_generation_before_is_fenced(connection: Connection, ledger: Ledger) -> None:
     batch = Batch(connection, ledger, "first")
     GENERATIONS.switch(connection, 0)
     batch.claim(1)
@@ -124,9 +126,9 @@ def test_a_batch_of_the_generation_before_is_fenced(connection: SinkConnection, 
 
 @pytest.mark.parametrize("first_claims", [True, False], ids=["claims before the switch", "claims after it"])
 def test_two_workers_with_one_id_around_a_switch_get_it_once(
-    connection: SinkConnection,
+    connection: Connection,
     open_connection: Connect,
-    prune_connection: SinkConnection,
+    prune_connection: Connection,
     ledger: Ledger,
     first_claims: bool,
 ) -> None:
@@ -151,7 +153,7 @@ def test_two_workers_with_one_id_around_a_switch_get_it_once(
 
 
 def test_two_workers_that_renew_one_claim_keep_one(
-    connection: SinkConnection, open_connection: Connect, ledger: Ledger
+    connection: Connection, open_connection: Connect, ledger: Ledger
 ) -> None:
     in_generation(0).claim(connection, ROUTE, claims_of(1))
     GENERATIONS.switch(connection, 0)
@@ -169,19 +171,17 @@ def test_two_workers_that_renew_one_claim_keep_one(
 # The horizon, and the end of a generation.
 
 
-def settle(connection: SinkConnection, ledger: Ledger, after: int, generation: int = 0) -> None:
+def settle(connection: Connection, ledger: Ledger, after: int, generation: int = 0) -> None:
     (held,) = ledger.acquire(connection, [P0], "me")
-    advance = Advance(held.partition_id, held.owner_epoch, held.next_offset, after, Settlement(1))
+    advance = OffsetAdvance(held.partition_id, held.owner_epoch, held.next_offset, after, Settlement(1))
     assert ledger.fence(connection, [advance], owner="me", routes_revision=1, generation=generation)[0]
 
 
-def horizon_of_p0(connection: SinkConnection) -> int | None:
+def horizon_of_p0(connection: Connection) -> int | None:
     return next(each.offset for each in GENERATIONS.horizons(connection) if each.address == P0)
 
 
-def test_a_generation_goes_with_its_claims_and_its_table_is_used_again(
-    connection: SinkConnection, ledger: Ledger
-) -> None:
+def test_a_generation_goes_with_its_claims_and_its_table_is_used_again(connection: Connection, ledger: Ledger) -> None:
     in_generation(0).claim(connection, ROUTE, claims_of(1))
     for number in range(GENERATION_SLOTS - 1):
         GENERATIONS.switch(connection, number)
@@ -194,7 +194,7 @@ def test_a_generation_goes_with_its_claims_and_its_table_is_used_again(
 
 
 def test_the_horizon_is_where_the_partition_was_when_the_generation_was_closed(
-    connection: SinkConnection, ledger: Ledger
+    connection: Connection, ledger: Ledger
 ) -> None:
     settle(connection, ledger, 40)
     GENERATIONS.switch(connection, 0)
@@ -204,7 +204,7 @@ def test_the_horizon_is_where_the_partition_was_when_the_generation_was_closed(
     assert horizon_of_p0(connection) == 40
 
 
-def test_the_horizon_is_not_raised_over_a_replay_under_way(connection: SinkConnection, ledger: Ledger) -> None:
+def test_the_horizon_is_not_raised_over_a_replay_under_way(connection: Connection, ledger: Ledger) -> None:
     settle(connection, ledger, 40)
     GENERATIONS.switch(connection, 0)
     connection.execute("UPDATE inbox.partitions SET next_offset = 20 WHERE partition = 0")
@@ -215,7 +215,7 @@ def test_the_horizon_is_not_raised_over_a_replay_under_way(connection: SinkConne
 
 
 def test_a_generation_that_somebody_reads_stays(
-    connection: SinkConnection, prune_connection: SinkConnection, ledger: Ledger
+    connection: Connection, prune_connection: Connection, ledger: Ledger
 ) -> None:
     GENERATIONS.switch(connection, 0)
     connection.execute("BEGIN")

@@ -7,51 +7,51 @@ import pytest
 
 from inbox.errors import TryAgainError
 from inbox.events import Settlement, TopicPartition
-from inbox.store.inbox.ledger import Advance, Holding, Ledger, missing
+from inbox.store.inbox.ledger import Ledger, LedgerRow, OffsetAdvance, missing
 from inbox.store.inbox.registration import RouteIdentity
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from tests.integration.store.conftest import P0, P1, P2, Bind, Connect
 from tests.support.store.locks import until_it_waits
 
 NOTHING = Settlement()
 
 
-def advance(held: Holding, after: int, settlement: Settlement = NOTHING) -> Advance:
-    return Advance(held.partition_id, held.owner_epoch, held.next_offset, after, settlement)
+def advance(held: LedgerRow, after: int, settlement: Settlement = NOTHING) -> OffsetAdvance:
+    return OffsetAdvance(held.partition_id, held.owner_epoch, held.next_offset, after, settlement)
 
 
-def held_by(connection: SinkConnection, ledger: Ledger, owner: str, *partitions: TopicPartition) -> list[Holding]:
+def held_by(connection: Connection, ledger: Ledger, owner: str, *partitions: TopicPartition) -> list[LedgerRow]:
     return sorted(ledger.acquire(connection, partitions or (P0,), owner), key=lambda holding: holding.address)
 
 
 def fence(
-    connection: SinkConnection, ledger: Ledger, advances: Sequence[Advance], owner: str = "me", revision: int = 1
+    connection: Connection, ledger: Ledger, advances: Sequence[OffsetAdvance], owner: str = "me", revision: int = 1
 ) -> frozenset[int]:
     return ledger.fence(connection, advances, owner=owner, routes_revision=revision)[0]
 
 
-def next_offsets(connection: SinkConnection, ledger: Ledger) -> dict[TopicPartition, int]:
-    return {holding.address: holding.next_offset for holding in ledger.look(connection, ["orders"])}
+def next_offsets(connection: Connection, ledger: Ledger) -> dict[TopicPartition, int]:
+    return {holding.address: holding.next_offset for holding in ledger.read(connection, ["orders"])}
 
 
 # Partitions seen for the first time.
 
 
-def test_a_partition_starts_where_it_is_added(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_partition_starts_where_it_is_added(connection: Connection, ledger: Ledger) -> None:
     assert next_offsets(connection, ledger) == {P0: 10, P1: 10, P2: 10}
 
 
-def test_a_partition_that_another_worker_added_keeps_its_start(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_partition_that_another_worker_added_keeps_its_start(connection: Connection, ledger: Ledger) -> None:
     ledger.add(connection, "cluster-1", None, {P0: 99})
     assert next_offsets(connection, ledger)[P0] == 10
 
 
-def test_a_partition_is_owed_to_every_route_of_its_topic(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_partition_is_owed_to_every_route_of_its_topic(connection: Connection, ledger: Ledger) -> None:
     rows = connection.execute("SELECT partition_id, from_offset FROM inbox.route_starts ORDER BY 1").fetchall()
     assert rows == [(1, 10), (2, 10), (3, 10)]
 
 
-def test_known_partitions_are_those_of_the_topics(connection: SinkConnection, ledger: Ledger) -> None:
+def test_known_partitions_are_those_of_the_topics(connection: Connection, ledger: Ledger) -> None:
     ledger.add(connection, "cluster-1", None, {TopicPartition("payments", 0): 5})
     known = ledger.known(connection, ["payments", "none"])
     assert [(each.address, each.cluster_id, each.topic_id, each.next_offset) for each in known] == [
@@ -62,39 +62,37 @@ def test_known_partitions_are_those_of_the_topics(connection: SinkConnection, le
 # Owners.
 
 
-def test_acquiring_raises_the_owner_epoch(connection: SinkConnection, ledger: Ledger) -> None:
+def test_acquiring_raises_the_owner_epoch(connection: Connection, ledger: Ledger) -> None:
     (first,) = held_by(connection, ledger, "me")
     (second,) = held_by(connection, ledger, "another")
     assert (first.owner, first.owner_epoch, first.next_offset) == ("me", 1, 10)
     assert (second.owner, second.owner_epoch, second.next_offset) == ("another", 2, 10)
 
 
-def test_acquiring_again_raises_the_epoch_of_the_same_owner_too(connection: SinkConnection, ledger: Ledger) -> None:
+def test_acquiring_again_raises_the_epoch_of_the_same_owner_too(connection: Connection, ledger: Ledger) -> None:
     held_by(connection, ledger, "me")
     assert held_by(connection, ledger, "me")[0].owner_epoch == 2
 
 
-def test_only_what_is_asked_for_is_acquired(connection: SinkConnection, ledger: Ledger) -> None:
+def test_only_what_is_asked_for_is_acquired(connection: Connection, ledger: Ledger) -> None:
     held_by(connection, ledger, "me", P0, P2)
-    assert {h.address: h.owner for h in ledger.look(connection, ["orders"])} == {P0: "me", P1: None, P2: "me"}
+    assert {h.address: h.owner for h in ledger.read(connection, ["orders"])} == {P0: "me", P1: None, P2: "me"}
 
 
-def test_a_partition_that_the_ledger_does_not_know_does_not_come_back(
-    connection: SinkConnection, ledger: Ledger
-) -> None:
+def test_a_partition_that_the_ledger_does_not_know_does_not_come_back(connection: Connection, ledger: Ledger) -> None:
     assert held_by(connection, ledger, "me", TopicPartition("orders", 9)) == []
 
 
 # The fence.
 
 
-def test_the_owner_moves_the_ledger_on(connection: SinkConnection, ledger: Ledger) -> None:
+def test_the_owner_moves_the_ledger_on(connection: Connection, ledger: Ledger) -> None:
     (held,) = held_by(connection, ledger, "me")
     assert fence(connection, ledger, [advance(held, 15)]) == {held.partition_id}
     assert next_offsets(connection, ledger) == {P0: 15, P1: 10, P2: 10}
 
 
-def test_endings_add_up(connection: SinkConnection, ledger: Ledger) -> None:
+def test_endings_add_up(connection: Connection, ledger: Ledger) -> None:
     (held,) = held_by(connection, ledger, "me")
     fence(connection, ledger, [advance(held, 15, Settlement(1, 2, 3, 4))])
     fence(connection, ledger, [advance(held._replace(next_offset=15), 20, Settlement(10, 20, 30, 40))])
@@ -107,7 +105,7 @@ def test_endings_add_up(connection: SinkConnection, ledger: Ledger) -> None:
     "change", [{"owner_epoch": 0}, {"owner_epoch": 2}, {"next_offset": 9}, {"next_offset": 11}, {"partition_id": 99}]
 )
 def test_a_fence_that_does_not_find_the_ledger_as_it_was_moves_nothing(
-    connection: SinkConnection, ledger: Ledger, change: dict[str, int]
+    connection: Connection, ledger: Ledger, change: dict[str, int]
 ) -> None:
     (held,) = held_by(connection, ledger, "me")
     advances = [advance(held._replace(**change), 15)]
@@ -115,19 +113,19 @@ def test_a_fence_that_does_not_find_the_ledger_as_it_was_moves_nothing(
     assert next_offsets(connection, ledger)[P0] == 10
 
 
-def test_another_owner_is_fenced_even_with_the_right_epoch(connection: SinkConnection, ledger: Ledger) -> None:
+def test_another_owner_is_fenced_even_with_the_right_epoch(connection: Connection, ledger: Ledger) -> None:
     """A failover that loses commits may hand out one epoch twice; the token tells its owners apart."""
     (held,) = held_by(connection, ledger, "me")
     assert fence(connection, ledger, [advance(held, 15)], owner="another") == frozenset()
 
 
 @pytest.mark.parametrize("revision", [0, 2])
-def test_a_worker_of_another_set_of_routes_is_fenced(connection: SinkConnection, ledger: Ledger, revision: int) -> None:
+def test_a_worker_of_another_set_of_routes_is_fenced(connection: Connection, ledger: Ledger, revision: int) -> None:
     (held,) = held_by(connection, ledger, "me")
     assert fence(connection, ledger, [advance(held, 15)], revision=revision) == frozenset()
 
 
-def test_of_several_partitions_those_that_did_not_move_are_told(connection: SinkConnection, ledger: Ledger) -> None:
+def test_of_several_partitions_those_that_did_not_move_are_told(connection: Connection, ledger: Ledger) -> None:
     first, second, third = held_by(connection, ledger, "me", P0, P1, P2)
     held_by(connection, ledger, "another", P1)
     advances = [advance(each, 15) for each in (third, first, second)]
@@ -135,7 +133,7 @@ def test_of_several_partitions_those_that_did_not_move_are_told(connection: Sink
     assert missing(advances, moved) == {second.partition_id}
 
 
-def test_a_fence_tells_the_transaction_that_it_runs_in(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_fence_tells_the_transaction_that_it_runs_in(connection: Connection, ledger: Ledger) -> None:
     (held,) = held_by(connection, ledger, "me")
     with connection.transaction():
         row = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
@@ -143,7 +141,7 @@ def test_a_fence_tells_the_transaction_that_it_runs_in(connection: SinkConnectio
         assert row == (transaction_id,)
 
 
-def test_a_replay_fences_the_batch_at_hand(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_replay_fences_the_batch_at_hand(connection: Connection, ledger: Ledger) -> None:
     (held,) = held_by(connection, ledger, "me")
     connection.execute("UPDATE inbox.partitions SET next_offset = 3, owner_epoch = owner_epoch + 1 WHERE partition = 0")
     assert fence(connection, ledger, [advance(held, 15)]) == frozenset()
@@ -155,7 +153,7 @@ def test_a_replay_fences_the_batch_at_hand(connection: SinkConnection, ledger: L
 
 @pytest.mark.parametrize(("end", "expected"), [("COMMIT", 15), ("ROLLBACK", 10)])
 def test_a_new_owner_waits_for_the_old_ones_fence_and_starts_behind_it(
-    open_connection: Connect, connection: SinkConnection, ledger: Ledger, end: str, expected: int
+    open_connection: Connect, connection: Connection, ledger: Ledger, end: str, expected: int
 ) -> None:
     (held,) = held_by(connection, ledger, "me")
     new_owner = open_connection()
@@ -170,7 +168,7 @@ def test_a_new_owner_waits_for_the_old_ones_fence_and_starts_behind_it(
 
 
 def test_an_old_owners_fence_waits_for_the_new_owner_and_moves_nothing(
-    open_connection: Connect, connection: SinkConnection, ledger: Ledger
+    open_connection: Connect, connection: Connection, ledger: Ledger
 ) -> None:
     (held,) = held_by(connection, ledger, "me")
     new_owner = open_connection()
@@ -185,7 +183,7 @@ def test_an_old_owners_fence_waits_for_the_new_owner_and_moves_nothing(
 
 
 def test_workers_with_partitions_in_common_do_not_deadlock(
-    open_connection: Connect, connection: SinkConnection, ledger: Ledger
+    open_connection: Connect, connection: Connection, ledger: Ledger
 ) -> None:
     first, second, third = held_by(connection, ledger, "me", P0, P1, P2)
     other = open_connection()
@@ -201,7 +199,7 @@ def test_workers_with_partitions_in_common_do_not_deadlock(
 
 
 def test_a_rolling_upgrade_starts_a_new_route_behind_the_batch_at_hand(
-    open_connection: Connect, connection: SinkConnection, ledger: Ledger, bind: Bind
+    open_connection: Connect, connection: Connection, ledger: Ledger, bind: Bind
 ) -> None:
     """Or events between would have been settled by a worker that does not know the route."""
     (held,) = held_by(connection, ledger, "me")
@@ -222,7 +220,7 @@ def test_a_rolling_upgrade_starts_a_new_route_behind_the_batch_at_hand(
 
 
 def test_after_a_rolling_upgrade_a_batch_of_the_old_routes_moves_nothing(
-    open_connection: Connect, connection: SinkConnection, ledger: Ledger, bind: Bind
+    open_connection: Connect, connection: Connection, ledger: Ledger, bind: Bind
 ) -> None:
     (held,) = held_by(connection, ledger, "me")
     bind(RouteIdentity("reserve", ("orders",), "header:event_id"), RouteIdentity("bill", ("orders",), "auto"))
@@ -236,7 +234,7 @@ def test_after_a_rolling_upgrade_a_batch_of_the_old_routes_moves_nothing(
 
 
 def test_the_open_transaction_of_an_owner_before_is_found_and_can_be_ended(
-    connection: SinkConnection, open_connection: Connect, ledger: Ledger
+    connection: Connection, open_connection: Connect, ledger: Ledger
 ) -> None:
     stopped = open_connection()
     held_by(stopped, ledger, "stopped")
@@ -250,20 +248,18 @@ def test_the_open_transaction_of_an_owner_before_is_found_and_can_be_ended(
     assert ledger.open_sessions(connection, [P0], "me") == []
 
 
-def test_a_session_at_rest_holds_nothing_up(
-    connection: SinkConnection, open_connection: Connect, ledger: Ledger
-) -> None:
+def test_a_session_at_rest_holds_nothing_up(connection: Connection, open_connection: Connect, ledger: Ledger) -> None:
     idle = open_connection()
     held_by(idle, ledger, "idle")
     assert ledger.open_sessions(connection, [P0], "me") == []
 
 
 def test_an_owner_that_connected_anew_is_known_by_its_new_session(
-    connection: SinkConnection, open_connection: Connect, ledger: Ledger
+    connection: Connection, open_connection: Connect, ledger: Ledger
 ) -> None:
     held_by(connection, ledger, "other")
     again = open_connection()
-    ledger.sign(again, "other")
+    ledger.record_session(again, "other")
     again.execute("BEGIN")
     again.execute("SELECT 1")
     assert [each.pid for each in ledger.open_sessions(open_connection(), [P0], "me")] == [again.info.backend_pid]

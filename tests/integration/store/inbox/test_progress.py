@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from inbox.events import Settlement, TopicPartition
-from inbox.store.inbox.ledger import Advance, Holding, KnownPartition, Ledger
+from inbox.store.inbox.ledger import KnownPartition, Ledger, LedgerRow, OffsetAdvance
 from inbox.store.inbox.resumptions import Resumptions, Successor
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from tests.integration.store.conftest import P0, P1
 
 START = 10
@@ -24,40 +24,40 @@ WHERE partition_id = %s ORDER BY from_offset
 Row = tuple[int, ...]
 
 
-def rows(connection: SinkConnection, partition_id: int = 1) -> list[Row]:
+def rows(connection: Connection, partition_id: int = 1) -> list[Row]:
     return connection.execute(ROWS, (partition_id,)).fetchall()
 
 
-def fence(connection: SinkConnection, ledger: Ledger, held: Holding, after: int, settlement: Settlement) -> bool:
-    advance = Advance(held.partition_id, held.owner_epoch, held.next_offset, after, settlement)
+def fence(connection: Connection, ledger: Ledger, held: LedgerRow, after: int, settlement: Settlement) -> bool:
+    advance = OffsetAdvance(held.partition_id, held.owner_epoch, held.next_offset, after, settlement)
     moved, _ = ledger.fence(connection, [advance], owner="me", routes_revision=1)
     return bool(moved)
 
 
-def hold(connection: SinkConnection, ledger: Ledger, partition: TopicPartition = P0) -> Holding:
+def hold(connection: Connection, ledger: Ledger, partition: TopicPartition = P0) -> LedgerRow:
     (held,) = ledger.acquire(connection, [partition], "me")
     return held
 
 
-def pass_a_minute(connection: SinkConnection) -> None:
+def pass_a_minute(connection: Connection) -> None:
     connection.execute("UPDATE inbox.partitions SET progress_since = progress_since - interval '2 minutes'")
 
 
-def replay(connection: SinkConnection, offset: int, partition_id: int = 1) -> None:
+def replay(connection: Connection, offset: int, partition_id: int = 1) -> None:
     connection.execute(
         "UPDATE inbox.partitions SET next_offset = %s, owner_epoch = owner_epoch + 1 WHERE partition_id = %s",
         (offset, partition_id),
     )
 
 
-def test_batches_of_one_minute_extend_one_row(connection: SinkConnection, ledger: Ledger) -> None:
+def test_batches_of_one_minute_extend_one_row(connection: Connection, ledger: Ledger) -> None:
     held = hold(connection, ledger)
     fence(connection, ledger, held, 15, Settlement(1, 2, 1, 1))
     fence(connection, ledger, held._replace(next_offset=15), 20, Settlement(10, 20, 10, 10))
     assert rows(connection) == [(10, 20, 11, 22, 11, 11)]
 
 
-def test_a_row_older_than_a_minute_is_followed_by_another(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_row_older_than_a_minute_is_followed_by_another(connection: Connection, ledger: Ledger) -> None:
     held = hold(connection, ledger)
     fence(connection, ledger, held, 15, Settlement(applied=5))
     pass_a_minute(connection)
@@ -66,7 +66,7 @@ def test_a_row_older_than_a_minute_is_followed_by_another(connection: SinkConnec
     assert rows(connection) == [(10, 15, 5, 0, 0, 0), (15, 21, 5, 0, 1, 0)]
 
 
-def test_a_row_says_from_when_to_when(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_row_says_from_when_to_when(connection: Connection, ledger: Ledger) -> None:
     held = hold(connection, ledger)
     fence(connection, ledger, held, 15, Settlement(applied=5))
     fence(connection, ledger, held._replace(next_offset=15), 20, Settlement(applied=5))
@@ -74,14 +74,14 @@ def test_a_row_says_from_when_to_when(connection: SinkConnection, ledger: Ledger
     assert connection.execute(query).fetchall() == [(True, True)]
 
 
-def test_what_is_fenced_off_leaves_no_progress(connection: SinkConnection, ledger: Ledger) -> None:
+def test_what_is_fenced_off_leaves_no_progress(connection: Connection, ledger: Ledger) -> None:
     held = hold(connection, ledger)
     hold(connection, ledger)
     assert not fence(connection, ledger, held, 15, Settlement(applied=5))
     assert rows(connection) == []
 
 
-def test_what_is_settled_again_counts_no_second_time(connection: SinkConnection, ledger: Ledger) -> None:
+def test_what_is_settled_again_counts_no_second_time(connection: Connection, ledger: Ledger) -> None:
     fence(connection, ledger, hold(connection, ledger), 15, Settlement(applied=5))
     replay(connection, 12)
     held = hold(connection, ledger)
@@ -97,7 +97,7 @@ def test_what_is_settled_again_counts_no_second_time(connection: SinkConnection,
     [(30, [(10, 15, 5, 0, 0, 0), (15, 30, 0, 0, 0, 0), (30, 31, 1, 0, 0, 0)]), (12, [(10, 15, 5, 0, 0, 0)])],
 )
 def test_a_resume_has_a_row_of_its_own_for_what_it_passes_over(
-    connection: SinkConnection, ledger: Ledger, to_offset: int, expected: list[Row]
+    connection: Connection, ledger: Ledger, to_offset: int, expected: list[Row]
 ) -> None:
     fence(connection, ledger, hold(connection, ledger), 15, Settlement(applied=5))
     resume(connection, ledger, to_offset)
@@ -106,7 +106,7 @@ def test_a_resume_has_a_row_of_its_own_for_what_it_passes_over(
     assert rows(connection) == expected
 
 
-def test_a_resume_into_another_log_begins_anew(connection: SinkConnection, ledger: Ledger) -> None:
+def test_a_resume_into_another_log_begins_anew(connection: Connection, ledger: Ledger) -> None:
     fence(connection, ledger, hold(connection, ledger), 15, Settlement(applied=5))
     resume(connection, ledger, 3, another_log=True)
     held = hold(connection, ledger)
@@ -115,7 +115,7 @@ def test_a_resume_into_another_log_begins_anew(connection: SinkConnection, ledge
     assert rows(connection, held.partition_id) == [(3, 4, 1, 0, 0, 0)]
 
 
-def resume(connection: SinkConnection, ledger: Ledger, to_offset: int, *, another_log: bool = False) -> None:
+def resume(connection: Connection, ledger: Ledger, to_offset: int, *, another_log: bool = False) -> None:
     before: KnownPartition = next(each for each in ledger.known(connection, ["orders"]) if each.address == P0)
     successor = Successor(
         before=before,
@@ -125,7 +125,7 @@ def resume(connection: SinkConnection, ledger: Ledger, to_offset: int, *, anothe
         another_log=another_log,
         consequence="a test",
     )
-    Resumptions("inbox").go_on(connection, successor, requested_by="a test")
+    Resumptions("inbox").continue_at(connection, successor, requested_by="a test")
 
 
 @dataclass
@@ -141,7 +141,7 @@ class Place:
 class Happenings(RuleBasedStateMachine):
     """Batches, crashes, new owners, replays, resumes and minutes, in any order."""
 
-    connection: SinkConnection
+    connection: Connection
     ledger: Ledger
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ class Happenings(RuleBasedStateMachine):
         # Taken back at the end, so that the next example finds the ledger as this one did.
         self.connection.execute("BEGIN")
         self.places = {P0: Place(1), P1: Place(2)}
-        self.held: dict[TopicPartition, Holding] = {}
+        self.held: dict[TopicPartition, LedgerRow] = {}
 
     def teardown(self) -> None:
         self.connection.execute("ROLLBACK")
@@ -214,7 +214,7 @@ class Happenings(RuleBasedStateMachine):
             assert counted[partition] == place.counted
 
 
-def test_rows_tile_whatever_happens(connection: SinkConnection, ledger: Ledger) -> None:
+def test_rows_tile_whatever_happens(connection: Connection, ledger: Ledger) -> None:
     bound = type("BoundHappenings", (Happenings,), {"connection": connection, "ledger": ledger})
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         bound,

@@ -10,12 +10,12 @@ from inbox.events import Settlement
 from inbox.operations.retention.prune import Pruner, plan_prune
 from inbox.settings import RetentionLimits
 from inbox.store.inbox.claim_filters import GenerationFilters, OlderClaims
-from inbox.store.inbox.claims import Claims, Processed
+from inbox.store.inbox.claims import Claims, ClaimStore
 from inbox.store.inbox.generations import Generations
-from inbox.store.inbox.ledger import Advance, Ledger
+from inbox.store.inbox.ledger import Ledger, OffsetAdvance
 from inbox.store.locks.prune import AnotherPrunesError, pruning_alone
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.schema.names import GENERATION_SLOTS
 from tests.integration.store.conftest import P0, Connect
 
@@ -30,7 +30,7 @@ VALUES (1, 1, %s, 'ValueError', 'no', %s, now() - %s)
 """
 
 
-def pass_time(connection: SinkConnection, time: timedelta) -> None:
+def pass_time(connection: Connection, time: timedelta) -> None:
     connection.execute(
         "UPDATE inbox.generations SET opened_at = opened_at - %(t)s, closed_at = closed_at - %(t)s", {"t": time}
     )
@@ -39,31 +39,33 @@ def pass_time(connection: SinkConnection, time: timedelta) -> None:
     )
 
 
-def prune(connection: SinkConnection) -> tuple[int, int, int]:
+def prune(connection: Connection) -> tuple[int, int, int]:
     done = Pruner(connection, "inbox", LIMITS).round()
     return done.claims, done.progress, done.dead_letters
 
 
-def numbers(connection: SinkConnection) -> list[int]:
+def numbers(connection: Connection) -> list[int]:
     return [each.number for each in GENERATIONS.read(connection)]
 
 
-def claim(connection: SinkConnection, ledger: Ledger, event_id: int, offset: int) -> bool:
+def claim(connection: Connection, ledger: Ledger, event_id: int, offset: int) -> bool:
     """Whether the event was new; it is settled at that offset."""
-    processed = Processed("inbox")
+    processed = ClaimStore("inbox")
     processed.generation = ledger.revisions(connection).generation
     (held,) = ledger.acquire(connection, [P0], "me")
     with connection.transaction():
         claims = Claims([event_id.to_bytes(16, "big")], [offset], [bytes(8)], [held.partition_id])
         duplicates = processed.claim(connection, 1, claims)
-        advance = Advance(held.partition_id, held.owner_epoch, held.next_offset, offset + 1, Settlement(applied=1))
+        advance = OffsetAdvance(
+            held.partition_id, held.owner_epoch, held.next_offset, offset + 1, Settlement(applied=1)
+        )
         moved, _ = ledger.fence(connection, [advance], owner="me", routes_revision=1, generation=processed.generation)
     assert moved
     return not duplicates
 
 
 def test_another_generation_takes_over_after_a_fifteenth_of_the_retention(
-    connection: SinkConnection, ledger: Ledger
+    connection: Connection, ledger: Ledger
 ) -> None:
     pass_time(connection, A_SHARE - timedelta(days=1))
     prune(connection)
@@ -75,7 +77,7 @@ def test_another_generation_takes_over_after_a_fifteenth_of_the_retention(
 
 
 def test_an_id_is_recognised_for_the_retention_and_forgotten_with_its_generation(
-    connection: SinkConnection, ledger: Ledger
+    connection: Connection, ledger: Ledger
 ) -> None:
     claim(connection, ledger, 7, 10)
     for _ in range(15):
@@ -94,7 +96,7 @@ def test_an_id_is_recognised_for_the_retention_and_forgotten_with_its_generation
 
 
 def test_the_horizon_is_raised_before_the_claims_go(
-    connection: SinkConnection, open_connection: Connect, ledger: Ledger
+    connection: Connection, open_connection: Connect, ledger: Ledger
 ) -> None:
     claim(connection, ledger, 7, 10)
     pass_time(connection, A_SHARE)
@@ -114,7 +116,7 @@ def test_the_horizon_is_raised_before_the_claims_go(
     assert prune(connection)[0] == 1
 
 
-def test_claims_stay_while_a_replay_wants_them(connection: SinkConnection, ledger: Ledger) -> None:
+def test_claims_stay_while_a_replay_wants_them(connection: Connection, ledger: Ledger) -> None:
     claim(connection, ledger, 7, 10)
     pass_time(connection, A_SHARE)
     prune(connection)
@@ -125,7 +127,7 @@ def test_claims_stay_while_a_replay_wants_them(connection: SinkConnection, ledge
     assert GENERATIONS.horizon(connection) is None
 
 
-def test_with_no_table_free_the_youngest_takes_on(connection: SinkConnection, ledger: Ledger) -> None:
+def test_with_no_table_free_the_youngest_takes_on(connection: Connection, ledger: Ledger) -> None:
     for number in range(GENERATION_SLOTS - 1):
         GENERATIONS.switch(connection, number)
     connection.execute("UPDATE inbox.generations SET opened_at = opened_at - interval '20 days' WHERE generation = 15")
@@ -133,7 +135,7 @@ def test_with_no_table_free_the_youngest_takes_on(connection: SinkConnection, le
     assert numbers(connection) == list(range(GENERATION_SLOTS))
 
 
-def test_old_history_goes_and_what_is_left_tiles(connection: SinkConnection, ledger: Ledger) -> None:
+def test_old_history_goes_and_what_is_left_tiles(connection: Connection, ledger: Ledger) -> None:
     claim(connection, ledger, 1, 10)
     pass_time(connection, timedelta(days=91))
     connection.execute("UPDATE inbox.partitions SET progress_since = progress_since - interval '91 days'")
@@ -143,7 +145,7 @@ def test_old_history_goes_and_what_is_left_tiles(connection: SinkConnection, led
     assert rows == [(11, 12)]
 
 
-def test_dead_letters_go_once_they_are_resolved_for_long(connection: SinkConnection, ledger: Ledger) -> None:
+def test_dead_letters_go_once_they_are_resolved_for_long(connection: Connection, ledger: Ledger) -> None:
     for offset, (state, days) in enumerate([("retried", 91), ("discarded", 91), ("parked", 91), ("retried", 89)]):
         connection.execute(LETTER, (offset, state, timedelta(days=days)))
     assert prune(connection)[2] == 2
@@ -151,14 +153,14 @@ def test_dead_letters_go_once_they_are_resolved_for_long(connection: SinkConnect
     assert left == [(2,), (3,)]
 
 
-def test_one_prunes_at_a_time(connection: SinkConnection, open_connection: Connect, ledger: Ledger) -> None:
+def test_one_prunes_at_a_time(connection: Connection, open_connection: Connect, ledger: Ledger) -> None:
     with pruning_alone(open_connection(), "inbox"), pytest.raises(AnotherPrunesError):
         prune(connection)
     assert prune(connection) == (0, 0, 0)
 
 
 def test_a_plan_tells_what_would_go_and_changes_nothing(
-    connection: SinkConnection, ledger: Ledger, database_options: DatabaseOptions
+    connection: Connection, ledger: Ledger, database_options: DatabaseOptions
 ) -> None:
     claim(connection, ledger, 7, 10)
     pass_time(connection, A_SHARE)
@@ -172,11 +174,11 @@ def test_a_plan_tells_what_would_go_and_changes_nothing(
     assert GENERATIONS.size(connection, 0) == 1
 
 
-def test_tables_stay_as_large_as_they_are_from_cycle_to_cycle(connection: SinkConnection, ledger: Ledger) -> None:
+def test_tables_stay_as_large_as_they_are_from_cycle_to_cycle(connection: Connection, ledger: Ledger) -> None:
     sizes = []
     for cycle in range(2 * GENERATION_SLOTS):
         number = ledger.revisions(connection).generation
-        processed = Processed("inbox")
+        processed = ClaimStore("inbox")
         processed.generation = number
         ids = [(cycle * 10_000 + n).to_bytes(16, "little") for n in range(2_000)]
         processed.claim(connection, 1, Claims(ids, range(2_000), [bytes(8)] * 2_000, [1] * 2_000))

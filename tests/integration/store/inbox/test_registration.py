@@ -9,7 +9,7 @@ import pytest
 from inbox.errors import HaltError, StartupError
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.inbox.registration import Register, RouteIdentity, SinkIdentity
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from tests.integration.store.conftest import P0, ROUTE, Bind, Connect
 from tests.support.store.locks import until_it_waits
 
@@ -17,7 +17,7 @@ BILL = RouteIdentity("bill", ("orders",), "auto")
 
 
 @pytest.fixture(name="refused")
-def refused_(bind: Bind, connection: SinkConnection) -> Callable[..., str]:
+def refused_(bind: Bind, connection: Connection) -> Callable[..., str]:
     """Binds what has to be refused, as `bind`; returns the error's text. `review` refuses it alike."""
 
     def refused(*routes: RouteIdentity, **changes: Any) -> str:
@@ -34,7 +34,7 @@ def refused_(bind: Bind, connection: SinkConnection) -> Callable[..., str]:
     return refused
 
 
-def starts(connection: SinkConnection) -> dict[tuple[str, int], int]:
+def starts(connection: Connection) -> dict[tuple[str, int], int]:
     """From which offset each route owes an ending, by route and partition."""
     rows = connection.execute(
         "SELECT name, partition, from_offset FROM inbox.route_starts JOIN inbox.routes USING (route_id) "
@@ -43,7 +43,7 @@ def starts(connection: SinkConnection) -> dict[tuple[str, int], int]:
     return {(name, partition): offset for name, partition, offset in rows}
 
 
-def test_the_first_start_takes_the_schema(connection: SinkConnection, bind: Bind) -> None:
+def test_the_first_start_takes_the_schema(connection: Connection, bind: Bind) -> None:
     registration = bind()
     assert (registration.route_ids, registration.routes_revision) == ({"reserve": 1}, 1)
     row = connection.execute("SELECT name, group_id, cluster_id, routes_revision FROM inbox.sink").fetchone()
@@ -54,10 +54,10 @@ def test_a_second_start_changes_nothing(bind: Bind) -> None:
     assert bind() == bind()
 
 
-def test_a_start_of_the_same_routes_fences_nobody(connection: SinkConnection, bind: Bind, ledger: Ledger) -> None:
+def test_a_start_of_the_same_routes_fences_nobody(connection: Connection, bind: Bind, ledger: Ledger) -> None:
     (held,) = ledger.acquire(connection, [P0], "me")
     bind()
-    assert {h.owner_epoch for h in ledger.look(connection, ["orders"]) if h.address == P0} == {held.owner_epoch}
+    assert {h.owner_epoch for h in ledger.read(connection, ["orders"]) if h.address == P0} == {held.owner_epoch}
 
 
 def test_another_sinks_schema_is_refused(bind: Bind, refused: Callable[..., str]) -> None:
@@ -82,13 +82,13 @@ def test_another_cluster_is_refused(bind: Bind, refused: Callable[..., str]) -> 
     )
 
 
-def test_a_refused_start_leaves_no_trace(connection: SinkConnection, bind: Bind, refused: Callable[..., str]) -> None:
+def test_a_refused_start_leaves_no_trace(connection: Connection, bind: Bind, refused: Callable[..., str]) -> None:
     bind()
     refused(BILL, name="billing")
     assert connection.execute("SELECT name FROM inbox.routes").fetchall() == [("reserve",)]
 
 
-def test_an_added_route_starts_where_the_ledger_stands(connection: SinkConnection, bind: Bind, ledger: Ledger) -> None:
+def test_an_added_route_starts_where_the_ledger_stands(connection: Connection, bind: Bind, ledger: Ledger) -> None:
     connection.execute("UPDATE inbox.partitions SET next_offset = 500, reached_offset = 500 WHERE partition = 1")
     registration = bind(ROUTE, BILL)
     assert set(registration.route_ids) == {"reserve", "bill"}
@@ -101,13 +101,13 @@ def test_an_added_route_starts_where_the_ledger_stands(connection: SinkConnectio
     }
 
 
-def test_a_route_of_other_topics_owes_nothing_here(connection: SinkConnection, bind: Bind, ledger: Ledger) -> None:
+def test_a_route_of_other_topics_owes_nothing_here(connection: Connection, bind: Bind, ledger: Ledger) -> None:
     bind(ROUTE, RouteIdentity("pay", ("payments",), "auto"))
     assert {name for name, _ in starts(connection)} == {"reserve"}
 
 
 def test_a_route_that_takes_another_topic_owes_it_from_now_on(
-    connection: SinkConnection, bind: Bind, ledger: Ledger
+    connection: Connection, bind: Bind, ledger: Ledger
 ) -> None:
     bind(RouteIdentity("pay", ("payments",), "auto"), ROUTE)
     registration = bind(RouteIdentity("pay", ("payments", "orders"), "auto"), ROUTE)
@@ -132,7 +132,7 @@ def test_a_renamed_route_is_refused(bind: Bind, refused: Callable[..., str]) -> 
     assert 'has a route "reserve" that this configuration lacks' in refused(ROUTE._replace(name="reserve-stock"))
 
 
-def test_a_retired_route_may_go(connection: SinkConnection, bind: Bind) -> None:
+def test_a_retired_route_may_go(connection: Connection, bind: Bind) -> None:
     bind(ROUTE, BILL)
     registration = bind(ROUTE, retired=("bill",))
     assert registration.routes_revision == 3 - 1
@@ -152,14 +152,14 @@ def test_retiring_a_route_that_never_was_changes_nothing(bind: Bind) -> None:
     assert bind(retired=("none",)) == first
 
 
-def test_a_new_partition_is_not_owed_to_a_retired_route(connection: SinkConnection, bind: Bind) -> None:
+def test_a_new_partition_is_not_owed_to_a_retired_route(connection: Connection, bind: Bind) -> None:
     bind(ROUTE, BILL)
     bind(ROUTE, retired=("bill",))
     Ledger("inbox").add(connection, "cluster-1", None, {P0: 10})
     assert starts(connection) == {("reserve", 0): 10}
 
 
-def test_a_retired_route_that_comes_back_is_no_longer_retired(connection: SinkConnection, bind: Bind) -> None:
+def test_a_retired_route_that_comes_back_is_no_longer_retired(connection: Connection, bind: Bind) -> None:
     bind(ROUTE, BILL)
     retired = bind(ROUTE, retired=("bill",))
     back = bind(ROUTE, BILL)
@@ -168,7 +168,7 @@ def test_a_retired_route_that_comes_back_is_no_longer_retired(connection: SinkCo
 
 
 def test_a_route_that_comes_back_does_not_owe_what_passed_while_it_was_retired(
-    connection: SinkConnection, bind: Bind
+    connection: Connection, bind: Bind
 ) -> None:
     bind(ROUTE, BILL)
     Ledger("inbox").add(connection, "cluster-1", None, {P0: 10})
@@ -185,7 +185,7 @@ def test_a_changed_identity_is_refused(bind: Bind, refused: Callable[..., str]) 
     assert text.endswith("restore event_id, or give the route a new name and retire the old one")
 
 
-def test_partitions_are_added_under_the_same_lock(connection: SinkConnection, bind: Bind) -> None:
+def test_partitions_are_added_under_the_same_lock(connection: Connection, bind: Bind) -> None:
     sink = SinkIdentity(
         name="inventory", group_id="inventory", cluster_id="cluster-1", routes=(ROUTE,), retired_routes=()
     )
@@ -193,8 +193,8 @@ def test_partitions_are_added_under_the_same_lock(connection: SinkConnection, bi
     assert starts(connection) == {("reserve", 0): 7}
 
 
-def test_partitions_that_cannot_be_added_undo_the_binding(connection: SinkConnection, bind: Bind) -> None:
-    def fail(_: SinkConnection) -> None:
+def test_partitions_that_cannot_be_added_undo_the_binding(connection: Connection, bind: Bind) -> None:
+    def fail(_: Connection) -> None:
         raise StartupError("the topic is not there")
 
     sink = SinkIdentity(
@@ -214,7 +214,7 @@ def test_workers_that_start_at_once_agree(open_connection: Connect, bind: Bind) 
     assert found[0].routes_revision == 1
 
 
-def test_a_start_waits_for_the_one_before(open_connection: Connect, connection: SinkConnection, bind: Bind) -> None:
+def test_a_start_waits_for_the_one_before(open_connection: Connect, connection: Connection, bind: Bind) -> None:
     first = open_connection()
     bind()
     first.execute("BEGIN")

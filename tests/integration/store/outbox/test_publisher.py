@@ -14,19 +14,19 @@ from inbox.errors import EventError, HaltError, TryAgainError
 from inbox.events import Event
 from inbox.failure_policy import FailureLimits
 from inbox.handlers import LoadedHandler, Transaction
-from inbox.sink.batch import Batch, RouteEvents, Slice
-from inbox.sink.guards.crash_poison import Suspects
+from inbox.sink.batch import Batch, PartitionBatch, RouteEvents
+from inbox.sink.guards.crash_poison import CrashPoisonTracker
 from inbox.sink.guards.handler_calls import WatchedCalls
 from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.settle.context import BoundRoute
 from inbox.sink.settle.effects import HandlerEffect
 from inbox.sink.settle.parked_keys import ParkedKeys
 from inbox.sink.settle.settler import Settler
-from inbox.store.inbox.handler_calls import Handling
-from inbox.store.inbox.ledger import Holding, Ledger
+from inbox.store.inbox.handler_calls import HandlerCallNotes
+from inbox.store.inbox.ledger import Ledger, LedgerRow
 from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
 from inbox.store.outbox.publisher import Outbox
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.privileges.check import missing_rights
 from inbox.store.schema.migrate import migrate
@@ -42,17 +42,17 @@ Handle = Callable[[Any, Transaction], None]
 class Trusting:
     """Takes every log for the ledger's."""
 
-    def ask(self, batch: Batch) -> Callable[[], None]:
+    def start_check(self, batch: Batch) -> Callable[[], None]:
         return lambda: None
 
-    def glance(self, holdings: Sequence[Holding]) -> None:
+    def check_idle(self, holdings: Sequence[LedgerRow]) -> None:
         """Nothing to see."""
 
 
 class Desk:
     """Settles events of `orders[0]` through one handler route, batch after batch."""
 
-    def __init__(self, connection: SinkConnection, bind: Bind, url: str, outbox: OutboxOptions | None = JSON) -> None:
+    def __init__(self, connection: Connection, bind: Bind, url: str, outbox: OutboxOptions | None = JSON) -> None:
         migrate(DatabaseOptions(url=SecretStr(url)), outbox=outbox)
         self._connection = connection
         self._outbox = outbox
@@ -64,20 +64,24 @@ class Desk:
         outbox = Outbox("inbox", self._outbox, sink=sink, route="reserve") if self._outbox else None
         route_id = self._registration.route_ids["reserve"]
         # Nothing is young here, so that a batch handler gets its batch.
-        suspects = Suspects(Handling("inbox", "me"), lambda: self._connection, young_events=0, attempts=1)
-        effect = HandlerEffect(
-            LoadedHandler("reserve", handle, batch), outbox, WatchedCalls(route_id, TimeLimit(60), suspects)
+        crash_poison = CrashPoisonTracker(
+            HandlerCallNotes("inbox", "me"), lambda: self._connection, young_events=0, attempts=1
         )
-        settler = self._settler(BoundRoute("reserve", route_id, effect, handlers=True), suspects)
+        effect = HandlerEffect(
+            LoadedHandler("reserve", handle, batch), outbox, WatchedCalls(route_id, TimeLimit(60), crash_poison)
+        )
+        settler = self._settler(BoundRoute("reserve", route_id, effect, handlers=True), crash_poison)
         (holding,) = settler.acquire([P0])
         start = holding.next_offset
         records = [record(start + place) for place in range(len(ids))]
         events = RouteEvents([each.bytes for each in ids], [None] * len(ids), list(records))
-        part = Slice(P0, holding.partition_id, holding.owner_epoch, start, start + len(ids), {"reserve": events})
+        part = PartitionBatch(
+            P0, holding.partition_id, holding.owner_epoch, start, start + len(ids), {"reserve": events}
+        )
         settled = settler.settle(Batch({P0: part}))
         assert not settled.fenced
 
-    def _settler(self, route: BoundRoute, suspects: Suspects) -> Settler:
+    def _settler(self, route: BoundRoute, crash_poison: CrashPoisonTracker) -> Settler:
         return Settler(
             self._connection,
             HandlerSession(self._connection),
@@ -87,10 +91,10 @@ class Desk:
             routes_revision=self._registration.routes_revision,
             limits=FailureLimits(attempts=1),
             parked_keys=self._parked,
-            suspects=suspects,
+            crash_poison=crash_poison,
             introduce=lambda *_: None,
             takeover_seconds=0,
-            witness=Trusting(),
+            topic_identity=Trusting(),
         )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -107,7 +111,7 @@ class Desk:
 
 
 @pytest.fixture(name="desk")
-def desk_(connection: SinkConnection, bind: Bind, database_url: str) -> Desk:
+def desk_(connection: Connection, bind: Bind, database_url: str) -> Desk:
     """A schema with an outbox of JSON."""
     return Desk(connection, bind, database_url)
 
@@ -276,7 +280,7 @@ def test_what_cannot_be_published_parks_its_event_alone(desk: Desk, arguments: d
     ("payload", "stored"), [(b"\x00\xff", b"\x00\xff"), ("é", "é".encode()), ({"a": 1}, b'{"a":1}')]
 )
 def test_a_bytea_outbox_takes_any_bytes(
-    connection: SinkConnection, bind: Bind, database_url: str, payload: Any, stored: bytes
+    connection: Connection, bind: Bind, database_url: str, payload: Any, stored: bytes
 ) -> None:
     desk = Desk(connection, bind, database_url, BYTEA)
 
@@ -294,7 +298,7 @@ def test_a_handler_that_changes_the_outbox_is_refused(desk: Desk) -> None:
 
 
 def test_publishing_without_an_outbox_stops_and_says_what_to_do(
-    connection: SinkConnection, bind: Bind, database_url: str
+    connection: Connection, bind: Bind, database_url: str
 ) -> None:
     desk = Desk(connection, bind, database_url, None)
 
@@ -332,7 +336,7 @@ def publisher_role_(database_url: str) -> Iterator[str]:
 
 @pytest.mark.usefixtures("desk")
 def test_the_rights_that_a_start_asks_for_are_enough_to_publish(
-    database_url: str, publisher_role: str, connection: SinkConnection
+    database_url: str, publisher_role: str, connection: Connection
 ) -> None:
     url = conninfo.make_conninfo(database_url, user=publisher_role, password="sesame")
     with connect(DatabaseOptions(url=SecretStr(url))) as theirs:

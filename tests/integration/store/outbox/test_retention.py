@@ -13,9 +13,9 @@ from inbox.operations.retention.background import pruning, pruning_outbox
 from inbox.operations.retention.prune import Pruner, plan_prune
 from inbox.settings import RetentionLimits
 from inbox.store.inbox import retention
-from inbox.store.options import DatabaseOptions, ExistingColumns, ExistingOutbox, OutboxOptions, RelayKind
+from inbox.store.options import DatabaseOptions, ExternalTableColumns, ExternalTableOptions, OutboxOptions, RelayKind
 from inbox.store.outbox.retention import outbox_retention
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.schema.migrate import migrate
 from tests.integration.store.conftest import Connect
 from tests.support.waiting import eventually
@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 OWN = OutboxOptions()
 DEBEZIUM = OutboxOptions(relay=RelayKind.DEBEZIUM)
 EXISTING = OutboxOptions(
-    existing=ExistingOutbox(table="public.events_out", topic="t", columns=ExistingColumns(sent_at="sent_at"))
+    existing=ExternalTableOptions(table="public.events_out", topic="t", columns=ExternalTableColumns(sent_at="sent_at"))
 )
 LIMITS = RetentionLimits()
 A_SECOND = RetentionLimits(outbox=timedelta(seconds=1))
@@ -48,7 +48,7 @@ VALUES (%s, %s, now() - %s, now() - %s::interval)
 
 
 @pytest.fixture(name="own")
-def own_(connection: SinkConnection, database_options: DatabaseOptions) -> SinkConnection:
+def own_(connection: Connection, database_options: DatabaseOptions) -> Connection:
     """An outbox with four old events: 1 sent long ago, 2 sent lately, 3 not sent, 4 sent long ago."""
     migrate(database_options, outbox=OWN)
     for number in (1, 2, 3, 4):
@@ -59,7 +59,7 @@ def own_(connection: SinkConnection, database_options: DatabaseOptions) -> SinkC
 
 
 @pytest.fixture(name="existing")
-def existing_(connection: SinkConnection, database_options: DatabaseOptions) -> SinkConnection:
+def existing_(connection: Connection, database_options: DatabaseOptions) -> Connection:
     """The same four in a table of the user's, and 5, which was given up long ago."""
     migrate(database_options, outbox=EXISTING)
     connection.execute(TABLE)
@@ -69,29 +69,29 @@ def existing_(connection: SinkConnection, database_options: DatabaseOptions) -> 
     return connection
 
 
-def left(connection: SinkConnection, table: str = "inbox.outbox") -> list[int]:
+def left(connection: Connection, table: str = "inbox.outbox") -> list[int]:
     query = f"SELECT ltrim(replace(event_id::text, '-', ''), '0')::int FROM {table} ORDER BY 1"  # noqa: S608
     return [row[0] for row in connection.execute(query.encode())]
 
 
-def forget(connection: SinkConnection, outbox: OutboxOptions, limits: RetentionLimits = LIMITS) -> int:
+def forget(connection: Connection, outbox: OutboxOptions, limits: RetentionLimits = LIMITS) -> int:
     return Pruner(connection, "inbox", limits, outbox=outbox).round().outbox
 
 
-def test_what_was_sent_long_ago_goes_with_its_mark(own: SinkConnection) -> None:
+def test_what_was_sent_long_ago_goes_with_its_mark(own: Connection) -> None:
     assert forget(own, OWN) == 2
     assert left(own) == [2, 3]
     assert left(own, "inbox.outbox_sent") == [2]
 
 
-def test_what_was_not_sent_stays_however_old(own: SinkConnection) -> None:
+def test_what_was_not_sent_stays_however_old(own: Connection) -> None:
     own.execute("UPDATE inbox.outbox_sent SET sent_at = now() - interval '100 days'")
 
     assert forget(own, OWN) == 3
     assert left(own) == [3]
 
 
-def test_where_debezium_publishes_age_alone_counts(own: SinkConnection) -> None:
+def test_where_debezium_publishes_age_alone_counts(own: Connection) -> None:
     own.execute(PUBLISH, (5, SIX_DAYS))
 
     assert forget(own, DEBEZIUM) == 4
@@ -99,17 +99,17 @@ def test_where_debezium_publishes_age_alone_counts(own: SinkConnection) -> None:
     assert left(own, "inbox.outbox_sent") == []
 
 
-def test_of_a_table_of_the_users_goes_what_is_sent_for_long(existing: SinkConnection) -> None:
+def test_of_a_table_of_the_users_goes_what_is_sent_for_long(existing: Connection) -> None:
     assert forget(existing, EXISTING) == 2
     assert left(existing, "public.events_out") == [2, 3, 5]
 
 
-def test_of_a_table_of_the_users_nothing_goes_unasked(existing: SinkConnection) -> None:
+def test_of_a_table_of_the_users_nothing_goes_unasked(existing: Connection) -> None:
     assert forget(existing, EXISTING, RetentionLimits(outbox=None)) == 0
     assert left(existing, "public.events_out") == [1, 2, 3, 4, 5]
 
 
-def test_an_event_that_waits_again_meanwhile_stays(existing: SinkConnection, open_connection: Connect) -> None:
+def test_an_event_that_waits_again_meanwhile_stays(existing: Connection, open_connection: Connect) -> None:
     """An operator sends it once more, just then."""
     operator = open_connection()
     operator.execute("BEGIN")
@@ -131,7 +131,7 @@ def test_an_event_that_waits_again_meanwhile_stays(existing: SinkConnection, ope
 def test_it_goes_in_portions(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fixture: str, outbox: OutboxOptions
 ) -> None:
-    connection: SinkConnection = request.getfixturevalue(fixture)
+    connection: Connection = request.getfixturevalue(fixture)
     monkeypatch.setattr(retention, "AT_ONCE", 1)
     monkeypatch.setattr("inbox.store.outbox.retention.AT_ONCE", 1)
 
@@ -143,7 +143,7 @@ def test_it_goes_in_portions(
 def test_a_relay_prunes_its_outbox_in_the_background(
     request: pytest.FixtureRequest, database_options: DatabaseOptions, fixture: str, outbox: OutboxOptions
 ) -> None:
-    connection: SinkConnection = request.getfixturevalue(fixture)
+    connection: Connection = request.getfixturevalue(fixture)
     table = "inbox.outbox" if fixture == "own" else "public.events_out"
     expected = {OWN: [3], DEBEZIUM: [], EXISTING: [3, 5]}[outbox]
 
@@ -151,12 +151,12 @@ def test_a_relay_prunes_its_outbox_in_the_background(
         eventually(lambda: left(connection, table) == expected, what="an outbox that was pruned")
 
 
-def test_a_sink_prunes_the_outbox_in_the_background(own: SinkConnection, database_options: DatabaseOptions) -> None:
+def test_a_sink_prunes_the_outbox_in_the_background(own: Connection, database_options: DatabaseOptions) -> None:
     with pruning(database_options, A_SECOND, OWN):
         eventually(lambda: left(own) == [3], what="an outbox that was pruned")
 
 
-def test_a_plan_tells_what_would_go_and_changes_nothing(own: SinkConnection, database_options: DatabaseOptions) -> None:
+def test_a_plan_tells_what_would_go_and_changes_nothing(own: Connection, database_options: DatabaseOptions) -> None:
     plan = plan_prune(database_options, LIMITS, OWN)
 
     assert (plan.outbox.rows, plan_prune(database_options, LIMITS).outbox.rows) == (2, 0)
@@ -165,7 +165,7 @@ def test_a_plan_tells_what_would_go_and_changes_nothing(own: SinkConnection, dat
 
 
 def test_the_command_shows_it_and_does_it(
-    own: SinkConnection, database_options: DatabaseOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: Connection, database_options: DatabaseOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "inbox.toml"
     config.write_text(f'[database]\nurl = "{database_options.url.get_secret_value()}"\n[outbox]\n')

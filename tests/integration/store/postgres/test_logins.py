@@ -9,17 +9,17 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from inbox.store.inbox.handler_calls import Handling
+from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection, connect
+from inbox.store.postgres.connection import Connection, connect
 from inbox.store.privileges.check import hidden_owners_remedy
 from tests.integration.store.conftest import P0
 from tests.support.kafka_topics import unique_name
 from tests.support.waiting import eventually
 
 ROUTE = 1
-As = Callable[[str], SinkConnection]
+As = Callable[[str], Connection]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def as_(database_url: str, logins: list[str]) -> Iterator[As]:
     """Connects as one of the logins."""
     with ExitStack() as opened:
 
-        def open_(name: str) -> SinkConnection:
+        def open_(name: str) -> Connection:
             address = urlsplit(database_url).netloc.rpartition("@")[2]
             url = urlsplit(database_url)._replace(netloc=f"{name}:secret@{address}").geturl()
             return opened.enter_context(closing(connect(DatabaseOptions(url=SecretStr(url)))))
@@ -101,23 +101,23 @@ def test_the_note_of_a_living_worker_of_another_login_is_no_death(logins: list[s
     old, new = logins
     owner, other = as_(old), as_(new)
     (held,) = ledger.acquire(owner, [P0], "old")
-    Handling("inbox", "old").in_hand(owner, ROUTE, held.partition_id, range(10, 11))
-    assert Handling("inbox", "new").count_deaths(other, [held.partition_id]) == []
+    HandlerCallNotes("inbox", "old").start_call(owner, ROUTE, held.partition_id, range(10, 11))
+    assert HandlerCallNotes("inbox", "new").count_deaths(other, [held.partition_id]) == []
     owner.close()
 
 
 def test_the_note_of_a_dead_worker_of_another_login_is_a_death(
-    logins: list[str], as_: As, ledger: Ledger, connection: SinkConnection
+    logins: list[str], as_: As, ledger: Ledger, connection: Connection
 ) -> None:
     old, new = logins
     owner = as_(old)
     (held,) = ledger.acquire(owner, [P0], "old")
-    Handling("inbox", "old").in_hand(owner, ROUTE, held.partition_id, range(10, 11))
+    HandlerCallNotes("inbox", "old").start_call(owner, ROUTE, held.partition_id, range(10, 11))
     pid = owner.info.backend_pid
     owner.close()
     eventually(
         lambda: connection.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() is None,
         what="the end of the session",
     )
-    [found] = Handling("inbox", "new").count_deaths(as_(new), [held.partition_id])
+    [found] = HandlerCallNotes("inbox", "new").count_deaths(as_(new), [held.partition_id])
     assert (found.offsets, found.deaths) == (range(10, 11), 1)

@@ -13,15 +13,15 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from inbox.store.postgres.connection import SinkConnection
-from inbox.store.postgres.pipeline import Flight
+from inbox.store.postgres.connection import Connection
+from inbox.store.postgres.pipeline import Pipeline
 from tests.support.waiting import eventually
 
 PREPARED = "SELECT name FROM pg_prepared_statements WHERE name LIKE 'inbox\\_%'"
 
 
 @pytest.fixture(name="connection")
-def in_a_transaction(connection: SinkConnection) -> Iterator[SinkConnection]:
+def in_a_transaction(connection: Connection) -> Iterator[Connection]:
     connection.execute("BEGIN")
     connection.execute("CREATE TEMPORARY TABLE effects (position serial, event int UNIQUE, note text) ON COMMIT DROP")
     yield connection
@@ -30,28 +30,28 @@ def in_a_transaction(connection: SinkConnection) -> Iterator[SinkConnection]:
 
 
 @pytest.fixture(name="flight")
-def flight_(connection: SinkConnection) -> Flight:
-    return Flight(connection)
+def flight_(connection: Connection) -> Pipeline:
+    return Pipeline(connection)
 
 
-def send(flight: Flight, query: str, parameters: Any = None) -> None:
-    statement = flight.taken(query, parameters)
+def send(pipeline: Pipeline, query: str, parameters: Any = None) -> None:
+    statement = pipeline.taken(query, parameters)
     assert statement is not None
-    flight.send(statement, parameters)
+    pipeline.send(statement, parameters)
 
 
-def fetch(flight: Flight, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-    statement = flight.taken(query, parameters)
+def fetch(pipeline: Pipeline, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    statement = pipeline.taken(query, parameters)
     assert statement is not None
-    return flight.fetch(statement, parameters)
+    return pipeline.fetch(statement, parameters)
 
 
-def insert(flight: Flight, *events: int) -> None:
+def insert(pipeline: Pipeline, *events: int) -> None:
     for event in events:
-        send(flight, "INSERT INTO effects (event) VALUES (%s)", (event,))
+        send(pipeline, "INSERT INTO effects (event) VALUES (%s)", (event,))
 
 
-def effects(connection: SinkConnection) -> list[int]:
+def effects(connection: Connection) -> list[int]:
     return [row[0] for row in connection.execute("SELECT event FROM effects ORDER BY position")]
 
 
@@ -72,11 +72,11 @@ def effects(connection: SinkConnection) -> list[int]:
         ("SELECT 1 WHERE false", None),
     ],
 )
-def test_rows_are_those_of_a_cursor(connection: SinkConnection, flight: Flight, query: str, parameters: Any) -> None:
+def test_rows_are_those_of_a_cursor(connection: Connection, pipeline: Pipeline, query: str, parameters: Any) -> None:
     wanted = connection.cursor().execute(query, parameters).fetchall()  # type: ignore[arg-type]
     for _ in range(8):
-        assert fetch(flight, query, parameters) == wanted
-    flight.land()
+        assert fetch(pipeline, query, parameters) == wanted
+    pipeline.sync_and_exit()
 
 
 @pytest.mark.parametrize(
@@ -95,77 +95,77 @@ def test_rows_are_those_of_a_cursor(connection: SinkConnection, flight: Flight, 
         ("DISCARD ALL", None),
     ],
 )
-def test_what_psycopg_shall_judge_is_left_to_it(flight: Flight, query: str, parameters: Any) -> None:
-    assert flight.taken(query, parameters) is None
+def test_what_psycopg_shall_judge_is_left_to_it(pipeline: Pipeline, query: str, parameters: Any) -> None:
+    assert pipeline.taken(query, parameters) is None
 
 
-def test_statements_keep_their_order_and_are_all_in_when_it_landed(connection: SinkConnection, flight: Flight) -> None:
-    insert(flight, *range(500))
-    assert fetch(flight, "SELECT count(*) FROM effects") == [(500,)]
-    send(flight, "INSERT INTO effects (event) VALUES (%(event)s)", {"event": 500})
-    flight.land()
+def test_statements_keep_their_order_and_are_all_in_when_it_landed(connection: Connection, pipeline: Pipeline) -> None:
+    insert(pipeline, *range(500))
+    assert fetch(pipeline, "SELECT count(*) FROM effects") == [(500,)]
+    send(pipeline, "INSERT INTO effects (event) VALUES (%(event)s)", {"event": 500})
+    pipeline.sync_and_exit()
     assert effects(connection) == list(range(501))
 
 
-def test_much_in_both_directions_does_not_get_stuck(flight: Flight) -> None:
+def test_much_in_both_directions_does_not_get_stuck(pipeline: Pipeline) -> None:
     for _ in range(60):
-        send(flight, "SELECT repeat('x', 1000000), %s::text", ("y" * 1_000_000,))
-    flight.land()
+        send(pipeline, "SELECT repeat('x', 1000000), %s::text", ("y" * 1_000_000,))
+    pipeline.sync_and_exit()
 
 
-def test_the_first_failure_is_told_and_nothing_is_sent_after_it(connection: SinkConnection, flight: Flight) -> None:
+def test_the_first_failure_is_told_and_nothing_is_sent_after_it(connection: Connection, pipeline: Pipeline) -> None:
     connection.execute("SAVEPOINT before")
     with pytest.raises(psycopg.errors.UniqueViolation):
-        insert(flight, *range(40), 7, *range(100, 100_000))
+        insert(pipeline, *range(40), 7, *range(100, 100_000))
     with pytest.raises(psycopg.errors.PipelineAborted):
-        insert(flight, 5000)
-    flight.land()
-    flight.forget()
+        insert(pipeline, 5000)
+    pipeline.sync_and_exit()
+    pipeline.forget()
     connection.execute("ROLLBACK TO before")
-    insert(flight, 1)
-    flight.land()
+    insert(pipeline, 1)
+    pipeline.sync_and_exit()
     assert effects(connection) == [1]
 
 
 @pytest.mark.parametrize("ending", ["landing", "fetching"])
-def test_a_failure_that_nobody_heard_of_is_told_in_the_end(flight: Flight, ending: str) -> None:
-    send(flight, "INSERT INTO effects (event) VALUES (1)")
-    send(flight, "INSERT INTO effects (event) VALUES (1)")
-    send(flight, "INSERT INTO effects (event) VALUES (2)")
+def test_a_failure_that_nobody_heard_of_is_told_in_the_end(pipeline: Pipeline, ending: str) -> None:
+    send(pipeline, "INSERT INTO effects (event) VALUES (1)")
+    send(pipeline, "INSERT INTO effects (event) VALUES (1)")
+    send(pipeline, "INSERT INTO effects (event) VALUES (2)")
     with pytest.raises(psycopg.errors.UniqueViolation):
-        flight.land() if ending == "landing" else fetch(flight, "SELECT 1")
-    flight.land()
+        pipeline.sync_and_exit() if ending == "landing" else fetch(pipeline, "SELECT 1")
+    pipeline.sync_and_exit()
 
 
-def test_rows_are_not_made_of_what_returns_none(flight: Flight) -> None:
+def test_rows_are_not_made_of_what_returns_none(pipeline: Pipeline) -> None:
     with pytest.raises(psycopg.ProgrammingError, match="returns no rows"):
-        fetch(flight, "INSERT INTO effects (event) VALUES (1)")
-    flight.land()
+        fetch(pipeline, "INSERT INTO effects (event) VALUES (1)")
+    pipeline.sync_and_exit()
 
 
-def test_what_was_prepared_is_taken_back(connection: SinkConnection, flight: Flight) -> None:
+def test_what_was_prepared_is_taken_back(connection: Connection, pipeline: Pipeline) -> None:
     for _ in range(2):
         for event in range(20):
-            send(flight, "INSERT INTO effects (event, note) VALUES (%s, %s) ON CONFLICT DO NOTHING", (event, None))
-        flight.land()
+            send(pipeline, "INSERT INTO effects (event, note) VALUES (%s, %s) ON CONFLICT DO NOTHING", (event, None))
+        pipeline.sync_and_exit()
         assert len(connection.execute(PREPARED).fetchall()) == 1
-        flight.forget()
+        pipeline.forget()
     # psycopg may have dropped it with its own.
     connection.execute("DEALLOCATE ALL")
-    assert fetch(flight, "SELECT 1") == [(1,)]
-    flight.land()
+    assert fetch(pipeline, "SELECT 1") == [(1,)]
+    pipeline.sync_and_exit()
 
 
-def test_many_texts_and_types_are_not_all_prepared(connection: SinkConnection, flight: Flight) -> None:
+def test_many_texts_and_types_are_not_all_prepared(connection: Connection, pipeline: Pipeline) -> None:
     for number in range(300):
         for _ in range(7):
-            send(flight, f"SELECT {number}, %s::int", (number,))
-    flight.land()
+            send(pipeline, f"SELECT {number}, %s::int", (number,))
+    pipeline.sync_and_exit()
     assert len(connection.execute(PREPARED).fetchall()) == 100
 
 
 def test_after_an_interrupted_wait_it_lands_all_the_same(
-    connection: SinkConnection, flight: Flight, open_connection: Callable[[], SinkConnection]
+    connection: Connection, pipeline: Pipeline, open_connection: Callable[[], Connection]
 ) -> None:
     thread, pid, observer = threading.get_ident(), connection.info.backend_pid, open_connection()
     sleeps = "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s"
@@ -176,18 +176,18 @@ def test_after_an_interrupted_wait_it_lands_all_the_same(
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(TimeoutError):
-        fetch(flight, "SELECT pg_sleep(3)")
-    send(flight, "INSERT INTO effects (event) VALUES (1)")
-    flight.land()
+        fetch(pipeline, "SELECT pg_sleep(3)")
+    send(pipeline, "INSERT INTO effects (event) VALUES (1)")
+    pipeline.sync_and_exit()
     assert effects(connection) == [1]
 
 
-def test_a_lost_connection_is_an_outage(connection: SinkConnection, flight: Flight) -> None:
+def test_a_lost_connection_is_an_outage(connection: Connection, pipeline: Pipeline) -> None:
     pid = connection.info.backend_pid
     with psycopg.connect(connection.info.dsn, password=connection.info.password, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", [pid])
     with pytest.raises(psycopg.OperationalError):
-        insert(flight, *range(100_000))
+        insert(pipeline, *range(100_000))
     with suppress(psycopg.OperationalError):
-        flight.land()
+        pipeline.sync_and_exit()
     assert connection.closed

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 from inbox.errors import TryAgainError
 from inbox.events import Settlement
 from inbox.store.inbox.generations import Generations
-from inbox.store.inbox.ledger import Advance, Ledger
+from inbox.store.inbox.ledger import Ledger, OffsetAdvance
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import SinkConnection, connect, snapshot, transaction
+from inbox.store.postgres.connection import Connection, connect, snapshot, transaction
 from inbox.store.postgres.session_settings import UNHURRIED
 from tests.integration.store.conftest import P0
 from tests.support.kafka_topics import unique_name
@@ -91,11 +91,11 @@ def alter(database_url: str, role: str) -> Callable[..., None]:
 
 
 @pytest.fixture
-def as_role(database_url: str, role: str) -> Iterator[Callable[..., SinkConnection]]:
+def as_role(database_url: str, role: str) -> Iterator[Callable[..., Connection]]:
     """Connects as that role, with parameters of the URL if any."""
-    opened: list[SinkConnection] = []
+    opened: list[Connection] = []
 
-    def open_(parameters: str = "", statement_timeout_seconds: float | None = None, **how: object) -> SinkConnection:
+    def open_(parameters: str = "", statement_timeout_seconds: float | None = None, **how: object) -> Connection:
         address = database_url.partition("@")[2]
         url = f"postgresql://{role}:secret@{address}{parameters}"
         options = DatabaseOptions(url=SecretStr(url), statement_timeout_seconds=statement_timeout_seconds)
@@ -107,14 +107,14 @@ def as_role(database_url: str, role: str) -> Iterator[Callable[..., SinkConnecti
         each.close()
 
 
-def settings_of(connection: SinkConnection) -> dict[str, str]:
+def settings_of(connection: Connection) -> dict[str, str]:
     asked = connection.execute("SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name", (list(PINNED),))
     return {name: value for name, value in asked.fetchall() if value is not None}
 
 
 @pytest.mark.parametrize("kind", ["ROLE", "DATABASE"])
 def test_neither_the_role_nor_the_database_says_what_a_session_means(
-    kind: str, alter: Callable[..., None], as_role: Callable[..., SinkConnection]
+    kind: str, alter: Callable[..., None], as_role: Callable[..., Connection]
 ) -> None:
     alter(kind, **STRANGE)
     connection = as_role()
@@ -129,7 +129,7 @@ def test_neither_the_role_nor_the_database_says_what_a_session_means(
         assert settings_of(connection) == {**PINNED, **modes}, "a snapshot"
 
 
-def test_the_url_does_not_say_what_a_session_means(as_role: Callable[..., SinkConnection]) -> None:
+def test_the_url_does_not_say_what_a_session_means(as_role: Callable[..., Connection]) -> None:
     options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in STRANGE.items())
     connection = as_role(f"?client_encoding=LATIN1&options={quote(options)}")
     assert settings_of(connection) == PINNED
@@ -137,7 +137,7 @@ def test_the_url_does_not_say_what_a_session_means(as_role: Callable[..., SinkCo
 
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
 def test_the_switch_of_generations_is_a_barrier_whatever_isolation_the_role_has(
-    isolation: str, alter: Callable[..., None], as_role: Callable[..., SinkConnection], ledger: Ledger
+    isolation: str, alter: Callable[..., None], as_role: Callable[..., Connection], ledger: Ledger
 ) -> None:
     alter("ROLE", default_transaction_isolation=isolation)
     late, early, pruner = as_role(), as_role(), as_role()
@@ -147,13 +147,13 @@ def test_the_switch_of_generations_is_a_barrier_whatever_isolation_the_role_has(
     Generations("inbox").switch(pruner, 0)
     assert in_generation(1).claim(early, ROUTE, claims_of(7)) == []
     in_generation(0).claim(late, ROUTE, claims_of(7, partition_id=held.partition_id))
-    advance = Advance(held.partition_id, held.owner_epoch, held.next_offset, held.next_offset + 1, Settlement(1))
+    advance = OffsetAdvance(held.partition_id, held.owner_epoch, held.next_offset, held.next_offset + 1, Settlement(1))
     moved, _ = ledger.fence(late, [advance], owner="late", routes_revision=1, generation=0)
     late.execute("ROLLBACK")
     assert not moved
 
 
-def test_what_only_checks_cannot_write(as_role: Callable[..., SinkConnection]) -> None:
+def test_what_only_checks_cannot_write(as_role: Callable[..., Connection]) -> None:
     connection = as_role(read_only=True)
     for statement in ("CREATE TABLE t ()", "CREATE SCHEMA s"):
         with pytest.raises(TryAgainError, match="25006"):
@@ -161,36 +161,32 @@ def test_what_only_checks_cannot_write(as_role: Callable[..., SinkConnection]) -
     assert connection.execute("SHOW default_transaction_read_only").fetchone() == ("off",)
 
 
-def limits_of(connection: SinkConnection) -> tuple[object, ...] | None:
+def limits_of(connection: Connection) -> tuple[object, ...] | None:
     return connection.execute("SELECT current_setting('statement_timeout'), current_setting('lock_timeout')").fetchone()
 
 
 def test_a_statement_is_cancelled_after_two_minutes_where_nobody_says_otherwise(
-    as_role: Callable[..., SinkConnection],
+    as_role: Callable[..., Connection],
 ) -> None:
     assert limits_of(as_role()) == ("2min", "30s")
 
 
-def test_a_handler_that_may_take_longer_has_statements_that_may(as_role: Callable[..., SinkConnection]) -> None:
+def test_a_handler_that_may_take_longer_has_statements_that_may(as_role: Callable[..., Connection]) -> None:
     assert limits_of(as_role(longest_call_seconds=600.0)) == ("10min", "30s")
 
 
-def test_the_users_own_limits_stand(alter: Callable[..., None], as_role: Callable[..., SinkConnection]) -> None:
+def test_the_users_own_limits_stand(alter: Callable[..., None], as_role: Callable[..., Connection]) -> None:
     alter("ROLE", statement_timeout="7s", lock_timeout="3s")
     assert limits_of(as_role()) == ("7s", "3s")
     assert limits_of(as_role(f"?options={quote('-c statement_timeout=300s -c lock_timeout=1s')}")) == ("5min", "1s")
 
 
-def test_the_configuration_outranks_the_role(
-    alter: Callable[..., None], as_role: Callable[..., SinkConnection]
-) -> None:
+def test_the_configuration_outranks_the_role(alter: Callable[..., None], as_role: Callable[..., Connection]) -> None:
     alter("ROLE", statement_timeout="7s")
     assert limits_of(as_role(statement_timeout_seconds=20.0)) == ("20s", "30s")
     assert limits_of(as_role(statement_timeout_seconds=0.0)) == ("0", "30s")
 
 
-def test_what_reads_all_claims_takes_its_time(
-    alter: Callable[..., None], as_role: Callable[..., SinkConnection]
-) -> None:
+def test_what_reads_all_claims_takes_its_time(alter: Callable[..., None], as_role: Callable[..., Connection]) -> None:
     alter("ROLE", statement_timeout="7s")
     assert limits_of(as_role(settings=UNHURRIED)) == ("0", "30s")

@@ -8,8 +8,8 @@ import pytest
 from inbox.errors import EventError, StartupError
 from inbox.events import Record
 from inbox.store.options import TableMode, Tombstones
-from inbox.store.postgres.connection import SinkConnection
-from inbox.store.tables.diagnosis import Found
+from inbox.store.postgres.connection import Connection
+from inbox.store.tables.diagnosis import Diagnosis
 from tests.support.records import record
 from tests.support.store.table_routes import MakeRoute, events_of, of
 
@@ -54,7 +54,7 @@ REFUSED: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("declared", "value", "sqlstate"), REFUSED)
 def test_a_value_that_its_column_cannot_take_is_told_without_being_shown(
-    connection: SinkConnection, route: MakeRoute, declared: str, value: Any, sqlstate: str
+    connection: Connection, route: MakeRoute, declared: str, value: Any, sqlstate: str
 ) -> None:
     connection.execute("CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN positive AS integer CHECK (VALUE > 0)")
     it = route(f"before text, it {declared}, after text", {"before": "/a", "it": "/v/it", "after": "/a"})
@@ -135,7 +135,7 @@ def test_all_bad_events_of_a_batch_are_found_each_with_its_own_error(route: Make
     batch = [bad[place][0] if place in bad else of({"a": place}) for place in range(600)]
     found = it.writer.find(it.connection, events_of(*batch))
     assert {place: str(error) for place, error in found.refused.items()} == {p: text for p, (_, text) in bad.items()}
-    assert found.suspects == []
+    assert found.candidates == []
 
 
 def test_what_a_condition_of_the_table_refuses_is_to_be_tried_alone(route: MakeRoute) -> None:
@@ -144,24 +144,24 @@ def test_what_a_condition_of_the_table_refuses_is_to_be_tried_alone(route: MakeR
     found = it.writer.find(
         it.connection, events_of(of({"a": 1}), of({"b": "y"}), of({"a": 2, "b": "xy"}), of({"a": 3}))
     )
-    assert found == Found(suspects=[1, 2])
+    assert found == Diagnosis(candidates=[1, 2])
 
 
 def test_what_only_other_rows_refuse_is_not_found_by_values(route: MakeRoute) -> None:
     it = route("a integer UNIQUE", {"a": "/a"})
-    assert it.writer.find(it.connection, events_of(of({"a": 1}), of({"a": 1}))) == Found()
+    assert it.writer.find(it.connection, events_of(of({"a": 1}), of({"a": 1}))) == Diagnosis()
 
 
 def test_a_condition_over_a_column_of_its_own_is_not_evaluated(route: MakeRoute) -> None:
     it = route("a integer, b integer DEFAULT 1, CHECK (a <> b), CHECK (b > 0)", {"a": "/a"})
-    assert it.writer.find(it.connection, events_of(of({"a": 1}))) == Found()
+    assert it.writer.find(it.connection, events_of(of({"a": 1}))) == Diagnosis()
 
 
 @pytest.mark.parametrize(
     ("base", "sqlstate"), [("varchar(3)", "22001"), ("char(3)", "22001"), ("bit(3)", "22026"), ("varbit(3)", "22001")]
 )
 def test_a_domain_over_a_length_cuts_nothing(
-    connection: SinkConnection, route: MakeRoute, base: str, sqlstate: str
+    connection: Connection, route: MakeRoute, base: str, sqlstate: str
 ) -> None:
     connection.execute(f"CREATE DOMAIN inner_domain AS {base}; CREATE DOMAIN short AS inner_domain".encode())
     it = route("a short", {"a": "/a"})
@@ -170,7 +170,7 @@ def test_a_domain_over_a_length_cuts_nothing(
     assert it.rows() == [("101",)]
 
 
-def test_a_domain_takes_what_its_base_takes(connection: SinkConnection, route: MakeRoute) -> None:
+def test_a_domain_takes_what_its_base_takes(connection: Connection, route: MakeRoute) -> None:
     connection.execute("CREATE DOMAIN moment AS timestamptz; CREATE DOMAIN document AS jsonb")
     it = route("a moment, b document", {"a": "/a", "b": "/b"})
     it.write(of({"a": 1_700_000_000_000, "b": "5"}))

@@ -12,7 +12,7 @@ from psycopg.errors import UniqueViolation
 
 from inbox.errors import EventError
 from inbox.store.options import TableMode, TableTarget, Tombstones
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.writer import TableWriter
 from tests.support.store.table_model import COLUMNS, Model, OneEvent, events
@@ -30,7 +30,7 @@ def batches(*, tombstones: bool = False) -> st.SearchStrategy[list[list[OneEvent
 
 
 @pytest.fixture(name="table")
-def table_(connection: SinkConnection) -> SinkConnection:
+def table_(connection: Connection) -> Connection:
     """The connection to a database with the model's table in it."""
     connection.execute("SET timezone = 'Asia/Kathmandu'")
     columns = ", ".join(f'"{name}" {kind}' for name, (kind, _) in COLUMNS.items())
@@ -52,7 +52,7 @@ def target(mode: TableMode, tombstones: Tombstones = Tombstones.ERROR, deleted: 
     )
 
 
-def rows_there(connection: SinkConnection, mode: TableMode) -> list[dict[str, Any]]:
+def rows_there(connection: Connection, mode: TableMode) -> list[dict[str, Any]]:
     """Insert two rows for a mode that inserts none, and return them."""
     if mode is not TableMode.UPDATE:
         return []
@@ -65,11 +65,11 @@ def _events(batch: Sequence[OneEvent]) -> TableEvents:
     return TableEvents([bytes(16)] * len(records), [None] * len(records), records)
 
 
-def write(connection: SinkConnection, writer: TableWriter, batch: Sequence[OneEvent]) -> None:
+def write(connection: Connection, writer: TableWriter, batch: Sequence[OneEvent]) -> None:
     writer.write(connection, _events(batch))
 
 
-def write_as_new(connection: SinkConnection, writer: TableWriter, batch: Sequence[OneEvent]) -> None:
+def write_as_new(connection: Connection, writer: TableWriter, batch: Sequence[OneEvent]) -> None:
     """As the sink does while rows are mostly new."""
     try:
         with connection.transaction():
@@ -80,7 +80,7 @@ def write_as_new(connection: SinkConnection, writer: TableWriter, batch: Sequenc
         write(connection, writer, batch)
 
 
-Write = Callable[[SinkConnection, TableWriter, Sequence[OneEvent]], None]
+Write = Callable[[Connection, TableWriter, Sequence[OneEvent]], None]
 WAYS: list[Write] = [write, write_as_new]
 
 
@@ -91,7 +91,7 @@ def exactly(value: Any) -> Any:
     return value
 
 
-def rows_of(connection: SinkConnection, mode: TableMode) -> list[dict[str, Any]]:
+def rows_of(connection: Connection, mode: TableMode) -> list[dict[str, Any]]:
     names = [f"{name}::text" if name == "doc" else name for name in COLUMNS]
     table, order = ("appended", "place") if mode is TableMode.APPEND else ("keyed", "id")
     found = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {order}".encode())  # noqa: S608
@@ -99,14 +99,14 @@ def rows_of(connection: SinkConnection, mode: TableMode) -> list[dict[str, Any]]
     return [{**row, "doc": None if row["doc"] is None else json.loads(row["doc"])} for row in rows]
 
 
-def assert_same(connection: SinkConnection, mode: TableMode, model: Model) -> None:
+def assert_same(connection: Connection, mode: TableMode, model: Model) -> None:
     found = [{name: exactly(value) for name, value in row.items()} for row in rows_of(connection, mode)]
     assert found == [{name: exactly(value) for name, value in row.items()} for row in model.rows()]
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_table_is_what_the_model_says(table: SinkConnection, mode: TableMode, way: Write) -> None:
+def test_a_table_is_what_the_model_says(table: Connection, mode: TableMode, way: Write) -> None:
     writer = TableWriter(table, target(mode))
 
     @one_table
@@ -124,7 +124,7 @@ def test_a_table_is_what_the_model_says(table: SinkConnection, mode: TableMode, 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", KEYED)
-def test_tombstones_delete_in_every_position(table: SinkConnection, mode: TableMode, way: Write) -> None:
+def test_tombstones_delete_in_every_position(table: Connection, mode: TableMode, way: Write) -> None:
     writer = TableWriter(table, target(mode, Tombstones.DELETE))
 
     @one_table
@@ -144,7 +144,7 @@ def test_tombstones_delete_in_every_position(table: SinkConnection, mode: TableM
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", MARKED)
 def test_tombstones_mark_in_every_position(
-    table: SinkConnection, mode: TableMode, way: Write, deleted: str, marked: str
+    table: Connection, mode: TableMode, way: Write, deleted: str, marked: str
 ) -> None:
     writer = TableWriter(table, target(mode, Tombstones.MARK, deleted))
 
@@ -164,7 +164,7 @@ def test_tombstones_mark_in_every_position(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_how_events_are_cut_into_batches_means_nothing(table: SinkConnection, mode: TableMode) -> None:
+def test_how_events_are_cut_into_batches_means_nothing(table: Connection, mode: TableMode) -> None:
     writer = TableWriter(table, target(mode))
 
     @one_table

@@ -18,7 +18,7 @@ from inbox.sink.event_id import as_id, namespace_of
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.store.options import OutboxOptions, TableMode, Tombstones
 from inbox.store.outbox.publisher import Outbox
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from tests.support.records import record
 from tests.support.store.table_routes import MakeRoute
 
@@ -99,7 +99,7 @@ documents = (objects | values | broken).map(str.encode) | st.binary(max_size=6).
 class Readers:
     """All that read a document."""
 
-    def __init__(self, connection: SinkConnection, route: MakeRoute) -> None:
+    def __init__(self, connection: Connection, route: MakeRoute) -> None:
         self._connection = connection
         self._outbox = Outbox("inbox", OutboxOptions(), sink="s", route="r")
         self._table = route(
@@ -153,7 +153,7 @@ class Readers:
 
 
 @pytest.fixture(name="readers")
-def readers_(connection: SinkConnection, route: MakeRoute) -> Readers:
+def readers_(connection: Connection, route: MakeRoute) -> Readers:
     """Over one table."""
     return Readers(connection, route)
 

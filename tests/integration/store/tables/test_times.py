@@ -3,7 +3,7 @@
 import pytest
 from psycopg import sql
 
-from inbox.store.postgres.connection import SinkConnection
+from inbox.store.postgres.connection import Connection
 from tests.integration.store.conftest import Connect
 from tests.support.records import record
 from tests.support.store.table_routes import MakeRoute, Route, of
@@ -61,7 +61,7 @@ def test_a_record_without_a_timestamp_writes_null(route: MakeRoute, milliseconds
 
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/New_York", "UTC"])
 def test_milliseconds_are_of_utc_whatever_the_zone_of_the_session(
-    connection: SinkConnection, route: MakeRoute, zone: str
+    connection: Connection, route: MakeRoute, zone: str
 ) -> None:
     connection.execute(f"SET timezone = '{zone}'".encode())
     it = route("a timestamp, b date, c timestamptz", {"a": "/at", "b": "/at", "c": "/at"})
@@ -85,9 +85,7 @@ CREATE TYPE hours AS RANGE (subtype = time);
     "word", ["now", "today", "tomorrow", "yesterday", "NOW", "  Today  ", "today 10:00", "10:00 tomorrow", "now10"]
 )
 @pytest.mark.parametrize("declared", ["timestamp with time zone", "timestamp without time zone", "date", "moment"])
-def test_a_word_for_the_clock_is_no_time(
-    connection: SinkConnection, route: MakeRoute, declared: str, word: str
-) -> None:
+def test_a_word_for_the_clock_is_no_time(connection: Connection, route: MakeRoute, declared: str, word: str) -> None:
     connection.execute(TYPES)
     it = route(f"a {declared}", {"a": "/at"})
 
@@ -118,7 +116,7 @@ def test_a_word_for_the_clock_is_no_time(
     ],
 )
 def test_no_type_that_holds_times_takes_a_word_for_one(
-    connection: SinkConnection, route: MakeRoute, declared: str, value: object
+    connection: Connection, route: MakeRoute, declared: str, value: object
 ) -> None:
     connection.execute(TYPES)
     it = route(f"a {declared}", {"a": "/at"})
@@ -180,7 +178,7 @@ def test_a_text_that_fits_a_short_type_is_kept(route: MakeRoute) -> None:
 
 
 @pytest.fixture(name="abroad")
-def abroad_(connection: SinkConnection, open_connection: Connect) -> SinkConnection:
+def abroad_(connection: Connection, open_connection: Connect) -> Connection:
     """A connection to a database whose settings are those of Japan, and whose dates begin with the day."""
     settings = {"TimeZone": "Asia/Tokyo", "DateStyle": "SQL, DMY", "IntervalStyle": "sql_standard"}
     for name, value in settings.items():
@@ -206,7 +204,7 @@ def abroad_(connection: SinkConnection, open_connection: Connect) -> SinkConnect
     ],
 )
 def test_a_text_means_the_same_whatever_the_databases_settings_are(
-    abroad: SinkConnection, declared: str, text: str, stored: str
+    abroad: Connection, declared: str, text: str, stored: str
 ) -> None:
     abroad.execute(f"CREATE TABLE t (a {declared})".encode())
     it = Route(abroad, {"a": "/a"})

@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from inbox.events import TopicPartition
-from inbox.operations.audit.accounting import Account, Answer, PartitionAudit, Stray
-from inbox.operations.audit.checkpoint import ForeignPlaceError, as_json, from_json
+from inbox.operations.audit.accounting import OffsetAnswer, OrphanClaim, PartitionAudit, RouteAccount
+from inbox.operations.audit.checkpoint import ForeignCheckpointError, as_json, from_json
 
 OF = {"schema": "inbox", "topic": None}
 
@@ -14,10 +14,10 @@ def place() -> list[PartitionAudit]:
     part = PartitionAudit(
         address=TopicPartition("t", 3), partition_id=7, from_offset=0, until_offset=9, at=4, records=4
     )
-    part.routes["r"] = Account()
-    part.routes["r"].count(Answer.MISSING, [1, 3])
+    part.routes["r"] = RouteAccount()
+    part.routes["r"].count(OffsetAnswer.MISSING, [1, 3])
     part.differing.append(("r", 0))
-    part.stray([Stray(route="r", event_id="e", offset=2)])
+    part.add_orphans([OrphanClaim(route="r", event_id="e", offset=2)])
     return [part]
 
 
@@ -27,5 +27,5 @@ def test_nothing_of_it_is_lost() -> None:
 
 @pytest.mark.parametrize("document", [[], {}, {"inbox_audit": 0}, as_json({"schema": "other"}, place())])
 def test_the_place_of_another_audit_is_refused(document: object) -> None:
-    with pytest.raises(ForeignPlaceError):
+    with pytest.raises(ForeignCheckpointError):
         from_json(OF, document)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from inbox.events import TopicPartition
 from inbox.operations.audit.accounting import (
     OFFSETS_KEPT,
-    Account,
-    Answer,
     Listed,
     Listing,
+    OffsetAnswer,
     PartitionAudit,
+    RouteAccount,
     Tally,
     mending,
 )
@@ -36,12 +36,12 @@ ELSEWHERE = Coordinates("orders", 1, 7)
 P0 = TopicPartition("orders", 0)
 
 
-def tally(account: Account, listing: Listing | None = None) -> Tally:
+def tally(account: RouteAccount, listing: Listing | None = None) -> Tally:
     return Tally(P0, "reserve", account, listing)
 
 
-def counts(account: Account) -> dict[str, int]:
-    return {answer.value: count for answer in Answer if (count := getattr(account, answer.value))}
+def counts(account: RouteAccount) -> dict[str, int]:
+    return {answer.value: count for answer in OffsetAnswer if (count := getattr(account, answer.value))}
 
 
 @st.composite
@@ -94,7 +94,7 @@ def test_each_offset_comes_to_what_the_obvious_way_says(chunk: tuple[Events, dic
         for place, (identity, offset) in enumerate(zip(events.ids, events.offsets, strict=True))
         if claims.get(identity) != offset
     }
-    account = Account()
+    account = RouteAccount()
     own = one_by_one(events, unlike, around, tally(account))
     assert counts(account) == {name: count for name, count in obvious(events, claims, around).items() if count}
     assert own == ClaimSum(len(claims), sum(fingerprint(identity, offset) for identity, offset in claims.items()))
@@ -104,15 +104,15 @@ def test_each_offset_comes_to_what_the_obvious_way_says(chunk: tuple[Events, dic
 def test_a_chunk_as_expected_is_counted_as_one_by_one(chunk: tuple[Events, dict[bytes, int], Circumstances]) -> None:
     events, _, around = chunk
     unlike = {place: None for place, offset in enumerate(events.offsets) if offset in around.open_letters}
-    at_once, singly = Account(), Account()
+    at_once, singly = RouteAccount(), RouteAccount()
     all_claimed(events, around, tally(at_once))
     one_by_one(events, unlike, around, tally(singly))
     assert counts(at_once) == counts(singly)
 
 
-@given(chunks(), st.sets(st.sampled_from([each for each in Answer if each is not Answer.APPLIED])))
+@given(chunks(), st.sets(st.sampled_from([each for each in OffsetAnswer if each is not OffsetAnswer.APPLIED])))
 def test_what_is_listed_is_what_is_counted(
-    chunk: tuple[Events, dict[bytes, int], Circumstances], wanted: set[Answer]
+    chunk: tuple[Events, dict[bytes, int], Circumstances], wanted: set[OffsetAnswer]
 ) -> None:
     events, claims, around = chunk
     unlike = {
@@ -120,24 +120,24 @@ def test_what_is_listed_is_what_is_counted(
         for place, (identity, offset) in enumerate(zip(events.ids, events.offsets, strict=True))
         if claims.get(identity) != offset
     }
-    account, told = Account(), list[Listed]()
+    account, told = RouteAccount(), list[Listed]()
     one_by_one(events, unlike, around, tally(account, Listing(wanted, told.append)))
     assert Counter(each.answer for each in told) == +Counter({each: getattr(account, each) for each in wanted})
     assert len({each.offset for each in told}) == len(told)
-    assert {each.of for each in told if each.answer is Answer.DUPLICATE} <= {ELSEWHERE}
-    assert all(each.of is None for each in told if each.answer is not Answer.DUPLICATE)
+    assert {each.of for each in told if each.answer is OffsetAnswer.DUPLICATE} <= {ELSEWHERE}
+    assert all(each.of is None for each in told if each.answer is not OffsetAnswer.DUPLICATE)
 
 
 def test_an_adopted_claim_counts_as_applied() -> None:
-    account = Account()
+    account = RouteAccount()
     one_by_one(Events([event_id(1)], [0]), {0: ClaimPlace(None)}, Circumstances(owes_from=0), tally(account))
     assert (account.applied, account.adopted) == (1, 1)
 
 
 def part(missing: list[int]) -> PartitionAudit:
     found = PartitionAudit(address=TopicPartition("t", 0), partition_id=1, from_offset=0, until_offset=9000, at=9000)
-    found.routes["r"] = Account()
-    found.routes["r"].count(Answer.MISSING, missing)
+    found.routes["r"] = RouteAccount()
+    found.routes["r"].count(OffsetAnswer.MISSING, missing)
     return found
 
 

@@ -4,15 +4,17 @@ import pytest
 
 from inbox.events import Settlement, TopicPartition
 from inbox.operations.audit.history import faults
-from inbox.store.inbox.audit_queries import History, Tile
+from inbox.store.inbox.audit_queries import PartitionHistory, Tile
 
 
 def tile(start: int, end: int) -> Tile:
     return Tile(start, end, Settlement(applied=end - start))
 
 
-def history(*tiles: Tile, start: int = 0, following: int = 30, reached: int = 30, applied: int = 30) -> History:
-    return History(TopicPartition("t", 0), start, following, reached, Settlement(applied=applied), tiles)
+def history(
+    *tiles: Tile, start: int = 0, following: int = 30, reached: int = 30, applied: int = 30
+) -> PartitionHistory:
+    return PartitionHistory(TopicPartition("t", 0), start, following, reached, Settlement(applied=applied), tiles)
 
 
 WHOLE = (tile(0, 10), tile(10, 30))
@@ -27,7 +29,7 @@ WHOLE = (tile(0, 10), tile(10, 30))
         history(tile(10, 30)),  # pruned
     ],
 )
-def test_a_history_that_tiles_has_no_fault(sound: History) -> None:
+def test_a_history_that_tiles_has_no_fault(sound: PartitionHistory) -> None:
     assert faults(sound) == []
 
 
@@ -47,5 +49,5 @@ def test_a_history_that_tiles_has_no_fault(sound: History) -> None:
         (history(*WHOLE, start=3), ["t[0]: progress begins at 0, before the ledger's 3"]),
     ],
 )
-def test_what_does_not_fit_is_told(broken: History, told: list[str]) -> None:
+def test_what_does_not_fit_is_told(broken: PartitionHistory, told: list[str]) -> None:
     assert faults(broken) == told

@@ -1,8 +1,8 @@
 """Whose fault lost connections are."""
 
-from inbox.sink.guards.connection_losses import Losses, Place
+from inbox.sink.guards.connection_losses import EventAddress, Losses
 
-EVENT, ANOTHER = Place(1, 1, 7), Place(1, 1, 8)
+EVENT, ANOTHER = EventAddress(1, 1, 7), EventAddress(1, 1, 8)
 START, LATER = "2026-11-30 07:00:00+00", "2026-11-30 08:00:00+00"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
-from inbox.sink.guards.log_check import misfits
+from inbox.sink.guards.log_check import mismatches
 from inbox.sink.guards.log_comparison import read_comparable
 from inbox.store.inbox.ledger import KnownPartition
 
@@ -59,9 +59,9 @@ class World:
             for number, log in enumerate(self.logs)
         ]
 
-    def misfits(self) -> list[str]:
+    def mismatches(self) -> list[str]:
         found = read_comparable(cast("Cluster", self), "c", ["orders"], self.ledger)["orders"]
-        return misfits(found.known, found.log)
+        return mismatches(found.known, found.log)
 
 
 small = st.integers(0, 20)
@@ -70,7 +70,7 @@ moves = st.lists(st.tuples(small, small, small, st.integers(0, 1)), max_size=8)
 
 @given(moves, st.sampled_from([TOPIC_ID, None]))
 def test_a_sink_that_runs_is_no_misfit(moves: list[tuple[int, int, int, int]], topic_id: UUID | None) -> None:
-    assert World(moves, topic_id).misfits() == []
+    assert World(moves, topic_id).mismatches() == []
 
 
 @given(moves)
@@ -78,14 +78,14 @@ def test_a_truncated_log_is_one_whatever_moves(moves: list[tuple[int, int, int, 
     world = World((0, 0, deleted, added) for _, _, deleted, added in moves)
     world.logs[0] = [0, 11, 10]
     world.move = lambda: None  # type: ignore[method-assign]
-    assert "it was truncated" in world.misfits()[0]
+    assert "it was truncated" in world.mismatches()[0]
 
 
 def test_a_partition_that_a_broker_does_not_know_yet_is_no_misfit_of_the_same_topic() -> None:
     world = World([])
     lagging = read_comparable(cast("Cluster", world), "c", ["orders"], world.ledger)["orders"].log
     world.logs.append([0, 0, 0])
-    assert misfits(world.ledger(["orders"]), lagging) == []
+    assert mismatches(world.ledger(["orders"]), lagging) == []
 
 
 def test_a_record_that_arrives_during_the_search_for_a_time_is_behind_the_start() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbox.sink.guards.note_window import Reach
+from inbox.sink.guards.note_window import NoteWindow
 
 NOBODY = range(0)
 PLACE = (1, 7)
@@ -14,16 +14,16 @@ class Handing:
     """Hands over event after event, as a worker does, on a clock of its own."""
 
     def __init__(self, *, exact: bool = False, note_seconds: float = 0.0001) -> None:
-        self.reach = Reach(exact=exact)
+        self.window = NoteWindow(exact=exact)
         self.now = 0.0
         self.notes: list[range] = []
         self._note_seconds = note_seconds
 
     def hand(self, offset: int, *, seconds: float = 0.00002, suspected: range = NOBODY) -> None:
-        if not self.reach.covers(*PLACE, offset, self.now):
-            offsets = range(offset, self.reach.until(offset, self.now, suspected))
+        if not self.window.covers(*PLACE, offset, self.now):
+            offsets = range(offset, self.window.until(offset, self.now, suspected))
             began, self.now = self.now, self.now + self._note_seconds
-            self.reach.noted(PLACE, offsets, began, self.now)
+            self.window.noted(PLACE, offsets, began, self.now)
             self.notes.append(offsets)
         assert offset in self.notes[-1]
         self.now += seconds
@@ -75,7 +75,7 @@ def test_suspects_are_noted_one_by_one_and_never_with_others(
 def test_after_it_was_put_down_an_event_is_noted_again() -> None:
     handing = Handing()
     handing.hand(1)
-    handing.reach.put_down()
+    handing.window.finish_call()
     handing.hand(1)
     assert handing.notes == [range(1, 2), range(1, 2)]
 
@@ -84,6 +84,6 @@ def test_an_event_of_another_partition_or_route_is_not_covered() -> None:
     handing = Handing()
     for offset in range(3):
         handing.hand(offset)
-    assert handing.reach.covers(1, 7, 2, handing.now)
-    assert not handing.reach.covers(1, 8, 2, handing.now)
-    assert not handing.reach.covers(2, 7, 2, handing.now)
+    assert handing.window.covers(1, 7, 2, handing.now)
+    assert not handing.window.covers(1, 8, 2, handing.now)
+    assert not handing.window.covers(2, 7, 2, handing.now)

@@ -5,21 +5,21 @@ from collections.abc import Mapping
 import pytest
 
 from inbox.events import Settlement, TopicPartition
-from inbox.sink.batch import Batch, Slice
+from inbox.sink.batch import Batch, PartitionBatch
 from inbox.sink.settle.settler import SettledBatch, resolved
-from inbox.store.inbox.ledger import Holding
+from inbox.store.inbox.ledger import LedgerRow
 
 P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
 
 
 def batch_of(*partitions: TopicPartition) -> Batch:
     """Offsets 10 up to 20 of each partition, under owner epoch 3."""
-    return Batch({address: Slice(address, address.partition, 3, 10, 20, {}) for address in partitions})
+    return Batch({address: PartitionBatch(address, address.partition, 3, 10, 20, {}) for address in partitions})
 
 
-def mine(next_offsets: Mapping[TopicPartition, int], *, epoch: int = 3) -> dict[TopicPartition, Holding]:
+def mine(next_offsets: Mapping[TopicPartition, int], *, epoch: int = 3) -> dict[TopicPartition, LedgerRow]:
     return {
-        address: Holding(address.partition, address, next_offset, "me", epoch)
+        address: LedgerRow(address.partition, address, next_offset, "me", epoch)
         for address, next_offset in next_offsets.items()
     }
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from inbox.store.inbox.bloom_filter import BLOCK_BYTES, Filter
+from inbox.store.inbox.bloom_filter import BLOCK_BYTES, BloomFilter
 
 IN_BLOCKS = 25
 """The power of a filter that is stored in four pieces."""
@@ -16,18 +16,18 @@ IN_BLOCKS = 25
 )
 def test_filters_of_several_sizes_are_one(powers: tuple[int, int], united: int) -> None:
     few, many = [uuid4().bytes for _ in range(40)], [uuid4().bytes for _ in range(400)]
-    together = Filter(united)
+    together = BloomFilter(united)
     for power, ids in zip(powers, (few, many), strict=True):
-        built = Filter(power)
+        built = BloomFilter(power)
         built.add(b"".join(ids))
         for number, block in built.blocks():
-            together.unite(number, block, power)
-    assert list(together.suspects([*few, *many])) == [*few, *many]
-    assert len(together.suspects([uuid4().bytes for _ in range(2000)])) < 50
+            together.merge(number, block, power)
+    assert list(together.candidates([*few, *many])) == [*few, *many]
+    assert len(together.candidates([uuid4().bytes for _ in range(2000)])) < 50
 
 
 def test_the_blocks_of_a_filter_are_all_of_it() -> None:
-    built = Filter(IN_BLOCKS)
+    built = BloomFilter(IN_BLOCKS)
     sizes = [len(block) for _, block in built.blocks()]
     assert sizes == [BLOCK_BYTES] * 4
     assert 8 * sum(sizes) == 2**built.power
@@ -37,7 +37,7 @@ def test_the_blocks_of_a_filter_are_all_of_it() -> None:
     ("power", "places"), [(16, {2157: 0b1000100, 3614: 0b110000}), (29, {61007981: 0b1000100, 6376990: 0b110000})]
 )
 def test_an_id_has_the_bits_that_stored_filters_give_it(power: int, places: dict[int, int]) -> None:
-    built = Filter(power)
+    built = BloomFilter(power)
     built.add(bytes(range(16)))
     bits = b"".join(block for _, block in built.blocks())
     assert {place: bits[place] for place in places} == places
@@ -46,10 +46,10 @@ def test_an_id_has_the_bits_that_stored_filters_give_it(power: int, places: dict
 
 def test_a_filter_that_was_cleared_suspects_nothing() -> None:
     ids = [uuid4().bytes for _ in range(100)]
-    built = Filter(16)
+    built = BloomFilter(16)
     built.add(b"".join(ids))
     built.clear()
-    assert list(built.suspects(ids)) == []
+    assert list(built.candidates(ids)) == []
 
 
 HALF = (1 << 64) - 1
@@ -68,6 +68,6 @@ HALF = (1 << 64) - 1
 )
 def test_a_filter_tells_ids_apart_of_which_a_part_is_the_same(form: Callable[[int, int], int]) -> None:
     ids = [form(uuid4().int, place).to_bytes(16) for place in range(2000)]
-    built = Filter(17)
+    built = BloomFilter(17)
     built.add(b"".join(ids[:1000]))
-    assert len(built.suspects(ids[1000:])) < 100
+    assert len(built.candidates(ids[1000:])) < 100

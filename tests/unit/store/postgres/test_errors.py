@@ -8,7 +8,7 @@ import pytest
 from psycopg import errors
 
 from inbox.errors import EventError, SmallerBatchError, StartupError, TryAgainError
-from inbox.store.postgres.errors import MEANINGS, at_start, translated
+from inbox.store.postgres.errors import MEANINGS, translate, translate_at_startup
 
 
 def raised(sqlstate: str, text: str = "what the server said") -> psycopg.Error:
@@ -81,19 +81,19 @@ FEWER = {"25P03", "25P04", "40P01", "57014"}
 
 @pytest.mark.parametrize("sqlstate", THE_EVENTS_FAULT)
 def test_what_would_fail_again_is_the_events_fault(sqlstate: str) -> None:
-    assert type(translated(raised(sqlstate))) is EventError
+    assert type(translate(raised(sqlstate))) is EventError
 
 
 @pytest.mark.parametrize("sqlstate", [state for state in AN_OUTAGE if state in errors._sqlcodes])  # type: ignore[attr-defined]
 def test_what_may_pass_is_an_outage_never_a_dead_letter(sqlstate: str) -> None:
-    assert type(translated(raised(sqlstate))) is (SmallerBatchError if sqlstate in FEWER else TryAgainError)
+    assert type(translate(raised(sqlstate))) is (SmallerBatchError if sqlstate in FEWER else TryAgainError)
 
 
 def test_a_state_that_nobody_knows_is_an_outage_that_calls_for_a_person() -> None:
     class Unknown(psycopg.Error):
         sqlstate = "ZZ999"
 
-    failure = translated(Unknown("new in PostgreSQL 30"))
+    failure = translate(Unknown("new in PostgreSQL 30"))
     assert isinstance(failure, TryAgainError)
     assert (failure.away, failure.reason, failure.alert) == ("database", "unknown", True)
     assert str(failure).endswith("; look the SQLSTATE up, and fix what it names")
@@ -152,7 +152,7 @@ def test_an_outage_has_a_reason_and_calls_for_a_person_only_where_waiting_may_no
         pass
 
     Raised.sqlstate = sqlstate
-    failure = translated(Raised("what the server said"))
+    failure = translate(Raised("what the server said"))
     assert isinstance(failure, TryAgainError)
     assert (failure.away, failure.reason, failure.alert) == ("database", reason, sqlstate in NEEDS_A_PERSON)
     assert ("; " in str(failure)) is failure.alert
@@ -164,7 +164,7 @@ def test_every_row_of_the_table_is_held_by_a_case() -> None:
 
 
 def test_every_state_that_postgresql_has_is_sorted_without_an_exception() -> None:
-    kinds = {type(translated(raised(state))) for state in errors._sqlcodes}  # type: ignore[attr-defined]
+    kinds = {type(translate(raised(state))) for state in errors._sqlcodes}  # type: ignore[attr-defined]
     assert kinds == {EventError, TryAgainError, SmallerBatchError}
 
 
@@ -176,7 +176,7 @@ def test_a_state_of_the_users_own_is_sorted_by_its_class(sqlstate: str) -> None:
         pass
 
     Own.sqlstate = sqlstate
-    assert type(translated(Own("no"))) is (TryAgainError if sqlstate == "AB123" else EventError)
+    assert type(translate(Own("no"))) is (TryAgainError if sqlstate == "AB123" else EventError)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_state_of_the_users_own_is_sorted_by_its_class(sqlstate: str) -> None:
     ],
 )
 def test_a_client_that_lost_its_server_is_an_outage(error: psycopg.Error) -> None:
-    assert type(translated(error)) is TryAgainError
+    assert type(translate(error)) is TryAgainError
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_client_that_lost_its_server_is_an_outage(error: psycopg.Error) -> Non
     ],
 )
 def test_a_value_that_cannot_even_be_sent_is_the_events_fault(error: psycopg.Error) -> None:
-    assert type(translated(error)) is EventError
+    assert type(translate(error)) is EventError
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_value_that_cannot_even_be_sent_is_the_events_fault(error: psycopg.Err
     ],
 )
 def test_what_waiting_does_not_mend_refuses_the_start_with_its_remedy(error: psycopg.Error, remedy: str) -> None:
-    failure = at_start(error, "connecting")
+    failure = translate_at_startup(error, "connecting")
     assert type(failure) is StartupError
     assert str(failure).startswith("connecting: ")
     assert str(failure).endswith(f"; {remedy}")
@@ -244,4 +244,4 @@ def test_what_waiting_does_not_mend_refuses_the_start_with_its_remedy(error: psy
     ],
 )
 def test_what_may_pass_is_waited_for_at_the_start(error: psycopg.Error) -> None:
-    assert type(at_start(error, "connecting")) is TryAgainError
+    assert type(translate_at_startup(error, "connecting")) is TryAgainError

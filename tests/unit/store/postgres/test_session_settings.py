@@ -2,7 +2,17 @@
 
 import pytest
 
-from inbox.store.postgres.session_settings import ASKED, OWN_PATH, Found, Limits, begin, found, local, local_path, pins
+from inbox.store.postgres.session_settings import (
+    ASKED,
+    OWN_PATH,
+    Limits,
+    NewSession,
+    begin,
+    local,
+    local_path,
+    pins,
+    session_of,
+)
 
 VALUES = {
     "search_path": '"$user", public',
@@ -16,14 +26,14 @@ VALUES = {
 }
 
 
-def session(*, pooled: bool = False, read_only: bool = False, **values: str) -> Found:
-    return Found(pooled, {**VALUES, **values}, read_only)
+def session(*, pooled: bool = False, read_only: bool = False, **values: str) -> NewSession:
+    return NewSession(pooled, {**VALUES, **values}, read_only)
 
 
 def test_a_process_id_that_the_server_does_not_know_is_a_poolers() -> None:
     rows = [(5532, name, value, "default") for name, value in VALUES.items()]
-    assert not found(5532, rows).pooled
-    assert found(-1889032483, rows).pooled
+    assert not session_of(5532, rows).pooled
+    assert session_of(-1889032483, rows).pooled
 
 
 @pytest.mark.parametrize(
@@ -31,7 +41,7 @@ def test_a_process_id_that_the_server_does_not_know_is_a_poolers() -> None:
     [("configuration file", True), ("command line", True), ("user", False), ("database", False), ("session", False)],
 )
 def test_only_the_servers_own_configuration_makes_it_read_only(source: str, is_the_servers: bool) -> None:
-    assert found(1, [(1, "default_transaction_read_only", "on", source)]).server_is_read_only is is_the_servers
+    assert session_of(1, [(1, "default_transaction_read_only", "on", source)]).server_is_read_only is is_the_servers
 
 
 def test_a_default_of_the_role_is_overruled_and_one_of_the_server_is_not() -> None:
@@ -42,7 +52,7 @@ def test_a_default_of_the_role_is_overruled_and_one_of_the_server_is_not() -> No
 
 
 def test_a_server_without_a_setting_is_not_asked_for_it() -> None:
-    old = Found(False, {name: value for name, value in VALUES.items() if name != "idle_session_timeout"}, False)
+    old = NewSession(False, {name: value for name, value in VALUES.items() if name != "idle_session_timeout"}, False)
     assert set(pins(old, Limits(), {"transaction_timeout": "0"})) & set(ASKED) == {
         "search_path",
         "statement_timeout",

@@ -11,14 +11,14 @@ from inbox.errors import LostPlaceError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.clients import made
 from inbox.kafka.consumer import consumer_properties
-from inbox.kafka.errors import translated
+from inbox.kafka.errors import translate
 from inbox.kafka.options import KafkaOptions
 
 _BATCH_BYTES = 1 << 20
 
 
-def agreement(
-    options: KafkaOptions, places: Mapping[TopicPartition, tuple[int, int]], *, seconds: float = 10.0
+def truncation_points(
+    options: KafkaOptions, positions: Mapping[TopicPartition, tuple[int, int]], *, seconds: float = 10.0
 ) -> dict[TopicPartition, int]:
     """Return the offset up to which a log is the one that was read, for each log truncated below its place.
 
@@ -34,16 +34,16 @@ def agreement(
     }
     consumer = made(lambda: Consumer(properties))
     try:
-        consumer.assign([KafkaPartition(*at, offset, leader_epoch=epoch) for at, (offset, epoch) in places.items()])
-        return _answers(consumer, places, time.monotonic() + seconds) if places else {}
+        consumer.assign([KafkaPartition(*at, offset, leader_epoch=epoch) for at, (offset, epoch) in positions.items()])
+        return _answers(consumer, positions, time.monotonic() + seconds) if positions else {}
     finally:
         consumer.close()
 
 
 def _answers(
-    consumer: Consumer, places: Mapping[TopicPartition, tuple[int, int]], deadline: float
+    consumer: Consumer, positions: Mapping[TopicPartition, tuple[int, int]], deadline: float
 ) -> dict[TopicPartition, int]:
-    to_seek, unanswered, found = dict(places), set(places), dict[TopicPartition, int]()
+    to_seek, unanswered, found = dict(positions), set(positions), dict[TopicPartition, int]()
     while unanswered:
         if time.monotonic() > deadline:
             names = ", ".join(map(str, sorted(unanswered)))
@@ -51,7 +51,7 @@ def _answers(
         for at in [at for at, (offset, epoch) in to_seek.items() if _sought(consumer, at, offset, epoch)]:
             del to_seek[at]
         message = consumer.poll(0.05)
-        if message is None or (at := _place(message)) in to_seek or at not in places:
+        if message is None or (at := _partition_of(message)) in to_seek or at not in positions:
             continue
         if (agrees_until := _agrees_until(message)) is not None:
             found[at] = agrees_until
@@ -60,7 +60,7 @@ def _answers(
     return found
 
 
-def _place(message: Any) -> TopicPartition:
+def _partition_of(message: Any) -> TopicPartition:
     return TopicPartition(message.topic(), message.partition())
 
 
@@ -75,5 +75,5 @@ def _sought(consumer: Consumer, at: TopicPartition, offset: int, epoch: int) -> 
 
 def _agrees_until(message: Any) -> int | None:
     error: KafkaError | None = message.error()
-    failure = translated(error, "asking for the leader epoch") if error is not None else None
+    failure = translate(error, "asking for the leader epoch") if error is not None else None
     return failure.agrees_until if isinstance(failure, LostPlaceError) else None

@@ -16,8 +16,8 @@ from inbox.errors import InboxError, LostPlaceError, TryAgainError, UnreadableEr
 from inbox.events import Record, TopicPartition, record_time
 from inbox.kafka.clients import made
 from inbox.kafka.consumer import reader_properties
-from inbox.kafka.errors import is_unreadable, translated, unreadable
-from inbox.kafka.gaps import Gaps
+from inbox.kafka.errors import is_unreadable, translate, unreadable
+from inbox.kafka.log.gaps import Gaps
 from inbox.kafka.options import KafkaOptions
 
 _AT_ONCE = 2000
@@ -60,7 +60,7 @@ class LogReader:
         self._failure: InboxError | None = None
 
     def _on_error(self, error: KafkaError) -> None:
-        self._failure = translated(error, "reading beside the group")
+        self._failure = translate(error, "reading beside the group")
 
     def read(self, at: TopicPartition, from_offset: int, until_offset: int) -> Iterator[tuple[list[Record], int]]:
         """Yield the log's records between the offsets in pieces, each with the offset up to which it reaches.
@@ -137,7 +137,7 @@ class LogReader:
         return taken
 
     def _fail(self, at: tuple[str, int], error: KafkaError) -> None:
-        failure = translated(error, f"reading {TopicPartition(*at)}")
+        failure = translate(error, f"reading {TopicPartition(*at)}")
         if not isinstance(failure, TryAgainError):
             if isinstance(failure, LostPlaceError):
                 failure.at = at
@@ -148,17 +148,17 @@ class LogReader:
         text = f"{at}@{offset} could not be read within {self._patience:g} s"
         return TryAgainError(f"{text}: {self._failure}" if self._failure else text, away="kafka", reason="brokers")
 
-    def first_times(self, places: Mapping[TopicPartition, int], *, seconds: float) -> dict[TopicPartition, datetime]:
+    def first_times(self, positions: Mapping[TopicPartition, int], *, seconds: float) -> dict[TopicPartition, datetime]:
         """Return the timestamp of the first record at or after each place.
 
         A place is left out if the brokers do not answer within `seconds`, if it has no such record, or if the
         record has no timestamp.
         """
-        if not places:
+        if not positions:
             return {}
-        self._consumer.assign([KafkaPartition(*at, offset) for at, offset in places.items()])
+        self._consumer.assign([KafkaPartition(*at, offset) for at, offset in positions.items()])
         found: dict[TopicPartition, datetime] = {}
-        waiting, deadline = set(places), time.monotonic() + seconds
+        waiting, deadline = set(positions), time.monotonic() + seconds
         while waiting and time.monotonic() < deadline:
             message = self._consumer.poll(0.05)
             if message is None or (at := TopicPartition(message.topic(), message.partition())) not in waiting:

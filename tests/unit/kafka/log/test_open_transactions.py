@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from inbox.events import TopicPartition
-from inbox.kafka.open_transactions import OpenTransactions
+from inbox.kafka.log.open_transactions import OpenTransactions
 from inbox.telemetry import OPEN_TRANSACTION_SECONDS
 
 P0 = TopicPartition("held-up", 0)

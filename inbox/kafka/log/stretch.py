@@ -26,7 +26,7 @@ from inbox.errors import LostPlaceError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.clients import made
 from inbox.kafka.consumer import reader_properties
-from inbox.kafka.errors import Fate, is_unreadable, meaning_of, translated, unreadable
+from inbox.kafka.errors import KafkaConsequence, is_unreadable, meaning_of, translate, unreadable
 from inbox.kafka.options import KafkaOptions
 
 _BATCH_BYTES = 1 << 20
@@ -82,7 +82,7 @@ def look_at(
     if not ahead and not any(offset < until_offset for offset in records):
         return Stretch(empty, until_offset, ())
     fetching = {} if _quickly(from_offset, until_offset, ahead) else _ONE_BATCH
-    with _Look(options, deadline, fetching) as look:
+    with _StretchReader(options, deadline, fetching) as look:
         following, committed = look.read(at, from_offset, until_offset, ahead)
     return Stretch(empty, min(reached, following) if ahead else until_offset, committed)
 
@@ -106,7 +106,7 @@ def committed_in(
     Raises:
         as `look_at`.
     """
-    with _Look(options, time.monotonic() + seconds, {}) as look:
+    with _StretchReader(options, time.monotonic() + seconds, {}) as look:
         return look.read(at, from_offset, until_offset, 0)[1]
 
 
@@ -114,11 +114,11 @@ def _count(
     options: KafkaOptions, at: TopicPartition, from_offset: int, until_offset: int, ahead: int, deadline: float
 ) -> tuple[int, int, Sequence[int]]:
     quickly = _quickly(from_offset, until_offset, ahead)
-    with _Look(options, deadline, {**({} if quickly else _ONE_BATCH), **_UNCOMMITTED}) as look:
+    with _StretchReader(options, deadline, {**({} if quickly else _ONE_BATCH), **_UNCOMMITTED}) as look:
         found = look.count(at, from_offset, until_offset, ahead)
     if quickly and found[0] and not ahead:
         # The missing offsets may lie behind the stretch.
-        with _Look(options, deadline, {**_ONE_BATCH, **_UNCOMMITTED}) as look:
+        with _StretchReader(options, deadline, {**_ONE_BATCH, **_UNCOMMITTED}) as look:
             found = look.count(at, from_offset, until_offset, ahead)
     return found
 
@@ -135,7 +135,7 @@ def readable_from(
     If the time runs out, the result may be too low. It is never beyond `end`.
     """
     bad, good, step = unreadable, end, 1
-    with _Look(options, time.monotonic() + seconds, _ONE_BATCH) as look:
+    with _StretchReader(options, time.monotonic() + seconds, _ONE_BATCH) as look:
         while bad + step < good and not look.over:
             if look.can_read(at, bad + step):
                 good = bad + step
@@ -150,7 +150,7 @@ def readable_from(
     return good if good - bad == 1 else min(bad + 1, end)
 
 
-class _Look:
+class _StretchReader:
     """A consumer outside the group, for the time that the look takes."""
 
     def __init__(self, options: KafkaOptions, deadline: float, fetching: Mapping[str, str]) -> None:
@@ -159,12 +159,12 @@ class _Look:
         properties |= {"queued.min.messages": "1", "statistics.interval.ms": str(_STATISTICS_MILLISECONDS)}
         properties |= fetching
         self._figures: list[dict[str, Any]] = []
-        self._behind: list[Place] = []
+        self._behind: list[DeliveryPoint] = []
         properties |= {"stats_cb": self._note, "error_cb": lambda _: None}
         self._consumer: Any = made(lambda: Consumer(properties))
         self._deadline = deadline
 
-    def __enter__(self) -> "_Look":
+    def __enter__(self) -> "_StretchReader":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -188,13 +188,13 @@ class _Look:
             self._check_time(at, until_offset)
             first = self._consumer.poll(_POLL_SECONDS)
             messages = [] if first is None else [first, *self._consumer.consume(_AT_MOST_AT_ONCE, 0)]
-            for place, message in enumerate(messages, start=1):
-                reached, at_end = _place_after(message, at, reached)
+            for number, message in enumerate(messages, start=1):
+                reached, at_end = _point_after(message, at, reached)
                 if message.error() is None:
                     records.append(message.offset())
                 if reached >= until_offset + ahead:
                     # An unreadable place behind the last requested offset does not matter.
-                    self._behind = [_place_of(each) for each in messages[place:]]
+                    self._behind = [_point_of(each) for each in messages[number:]]
                     break
         return reached, records
 
@@ -208,7 +208,7 @@ class _Look:
             # Nothing is fetched while the queue holds a record, so the figures come to rest.
             time.sleep(_QUIET_SECONDS)
             while (message := self._consumer.poll(0)) is not None:
-                self._behind.append(_place_of(message))
+                self._behind.append(_point_of(message))
         fetched, next_offset = figures
         uncounted = unreadable_offsets(self._behind, next_offset)
         return max(0, next_offset - from_offset - fetched - uncounted), next_offset, records
@@ -236,36 +236,36 @@ class _Look:
             error = message.error()
             if error is None or error.code() == KafkaError._PARTITION_EOF:
                 return True
-            if meaning_of(error.code()).fate is not Fate.WAIT:
+            if meaning_of(error.code()).consequence is not KafkaConsequence.WAIT:
                 return False
         return False
 
 
-class Place(NamedTuple):
+class DeliveryPoint(NamedTuple):
     """The place of a delivery, and whether it reports that nothing can be read there."""
 
     offset: int
     unreadable: bool
 
 
-def _place_of(message: Any) -> Place:
+def _point_of(message: Any) -> DeliveryPoint:
     error: KafkaError | None = message.error()
-    return Place(message.offset(), error is not None and is_unreadable(error))
+    return DeliveryPoint(message.offset(), error is not None and is_unreadable(error))
 
 
-def unreadable_offsets(places: Sequence[Place], next_offset: int) -> int:
+def unreadable_offsets(points: Sequence[DeliveryPoint], next_offset: int) -> int:
     """Return how many offsets cannot be read, up to `next_offset`; librdkafka skips them and does not count them."""
     found, bad = 0, None
-    for place in places:
-        if place.unreadable:
-            bad = place.offset if bad is None else bad
+    for point in points:
+        if point.unreadable:
+            bad = point.offset if bad is None else bad
         elif bad is not None:
-            found += max(0, min(place.offset, next_offset) - bad)
+            found += max(0, min(point.offset, next_offset) - bad)
             bad = None
     return found if bad is None else found + max(0, next_offset - bad)
 
 
-def _place_after(message: Any, at: TopicPartition, reached: int) -> tuple[int, bool]:
+def _point_after(message: Any, at: TopicPartition, reached: int) -> tuple[int, bool]:
     """Return the offset behind the delivery, and whether that is the end of the log."""
     error: KafkaError | None = message.error()
     if error is None:
@@ -280,7 +280,7 @@ def raise_unless_passing(error: KafkaError, at: TopicPartition, offset: int) -> 
     """Raise the error for a place in the log, unless waiting helps against it."""
     if is_unreadable(error):
         raise unreadable(error, at, offset)
-    failure = translated(error, f"reading {at}@{offset}")
+    failure = translate(error, f"reading {at}@{offset}")
     if isinstance(failure, TryAgainError):
         return
     if isinstance(failure, LostPlaceError):

@@ -6,8 +6,8 @@ import pytest
 
 from inbox.errors import StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
-from inbox.kafka.gaps import LONG, LOOK_AHEAD, Gaps
-from inbox.kafka.log_stretch import Place, Stretch, unreadable_offsets
+from inbox.kafka.log.gaps import LONG, LOOK_AHEAD, Gaps
+from inbox.kafka.log.stretch import DeliveryPoint, Stretch, unreadable_offsets
 from inbox.kafka.options import KafkaOptions
 
 P0 = TopicPartition("orders", 0)
@@ -252,4 +252,4 @@ def test_the_gaps_of_many_partitions_do_not_hold_up_a_turn() -> None:
 def test_what_cannot_be_read_behind_a_stretch_is_not_missing_in_it(
     places: Sequence[tuple[int, bool]], next_offset: int, offsets: int
 ) -> None:
-    assert unreadable_offsets([Place(*each) for each in places], next_offset) == offsets
+    assert unreadable_offsets([DeliveryPoint(*each) for each in places], next_offset) == offsets

@@ -46,17 +46,21 @@ class _End(NamedTuple):
 
 
 def find_deadly(
-    options: KafkaOptions, places: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], *, batch_bytes: int
+    options: KafkaOptions,
+    positions: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    *,
+    batch_bytes: int,
 ) -> Deadly | None:
     """Return the batch at which librdkafka aborts a reader of one of these places, or None if all can be read.
 
     Takes about three seconds at most if nothing is wrong: one child reads from all places.
     """
     search = _Search(reader_properties(options, batch_bytes=batch_bytes))
-    at = search.deadly_of(list(places.items()))
+    at = search.deadly_of(list(positions.items()))
     if at is None:
         return None
-    offset = search.offset_of(at, places[at])
+    offset = search.offset_of(at, positions[at])
     return Deadly(at, offset, search.readable_from(at, offset, ends[at]))
 
 
@@ -67,13 +71,13 @@ class _Search:
         self._properties = properties
         self._deadline = time.monotonic() + _SEARCH_SECONDS
 
-    def deadly_of(self, places: Sequence[tuple[TopicPartition, int]]) -> TopicPartition | None:
-        if not places or not self._read(places, ahead=_AHEAD_SECONDS).aborted:
+    def deadly_of(self, positions: Sequence[tuple[TopicPartition, int]]) -> TopicPartition | None:
+        if not positions or not self._read(positions, ahead=_AHEAD_SECONDS).aborted:
             return None
-        while len(places) > 1:
-            half = places[: len(places) // 2]
-            places = half if self._read(half, ahead=_AHEAD_SECONDS).aborted else places[len(half) :]
-        return places[0][0]
+        while len(positions) > 1:
+            half = positions[: len(positions) // 2]
+            positions = half if self._read(half, ahead=_AHEAD_SECONDS).aborted else positions[len(half) :]
+        return positions[0][0]
 
     def offset_of(self, at: TopicPartition, offset: int) -> int:
         """Return the offset of the deadly batch, which a child approaches batch by batch."""
@@ -98,20 +102,20 @@ class _Search:
 
     def _read(
         self,
-        places: Sequence[tuple[TopicPartition, int]],
+        positions: Sequence[tuple[TopicPartition, int]],
         *,
         fetching: Mapping[str, str] | None = None,
         ahead: float = 0.0,
     ) -> _End:
         task = {
             "properties": {**self._properties, **(fetching or {})},
-            "places": [[*at, offset] for at, offset in places],
+            "positions": [[*at, offset] for at, offset in positions],
             "ahead": ahead,
         }
         # The properties hold passwords, so they go through standard input and not the command line.
         try:
             child = subprocess.run(
-                [sys.executable, "-P", "-m", "inbox.kafka.crash_probe"],
+                [sys.executable, "-P", "-m", "inbox.kafka.log.crash_probe"],
                 input=json.dumps(task).encode(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -130,8 +134,8 @@ def _read_places(task: Mapping[str, Any]) -> None:
     Prints the offset behind each event.
     """
     consumer: Any = Consumer({**task["properties"], "error_cb": lambda _: None})
-    consumer.assign([KafkaPartition(*place) for place in task["places"]])
-    missing, ahead, began = {(topic, partition) for topic, partition, _ in task["places"]}, task["ahead"], False
+    consumer.assign([KafkaPartition(*position) for position in task["positions"]])
+    missing, ahead, began = {(topic, partition) for topic, partition, _ in task["positions"]}, task["ahead"], False
     deadline = time.monotonic() + _ANSWER_SECONDS
     while missing and time.monotonic() < deadline:
         message = consumer.poll(_POLL_SECONDS)

@@ -1,7 +1,7 @@
 """Decide whether the log may have nothing between two offsets: a gap is accepted only with a reason.
 
 One reason is compaction, which is a setting of the topic. The other is that control records or aborted records
-stand there. Reading the stretch once more shows them (`inbox.kafka.log_stretch`), and it also finds committed
+stand there. Reading the stretch once more shows them (`inbox.kafka.log.stretch`), and it also finds committed
 records that were not delivered.
 
 A topic with transactions has a gap behind each of them, so results are kept. A gap of one offset is accepted
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from inbox.errors import StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
-from inbox.kafka.log_stretch import Stretch, committed_in, count_in, look_at
+from inbox.kafka.log.stretch import Stretch, committed_in, count_in, look_at
 from inbox.kafka.options import KafkaOptions
 from inbox.telemetry import log
 
@@ -42,8 +42,8 @@ class TopicPolicies(Protocol):
         ...
 
 
-class Looks(Protocol):
-    """A view of the log between two offsets, as the functions of `inbox.kafka.log_stretch` give it."""
+class LogQueries(Protocol):
+    """A view of the log between two offsets, as the functions of `inbox.kafka.log.stretch` give it."""
 
     def look(self, at: TopicPartition, from_offset: int, until_offset: int, ahead: int) -> Stretch: ...
 
@@ -77,12 +77,12 @@ class Gaps:
         *,
         once_compacted: Collection[str] = (),
         at_a_time_seconds: float = math.inf,
-        looks: Looks | None = None,
+        looks: LogQueries | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policies = policies
         self._once_compacted = frozenset(once_compacted)
-        self._log = looks or _Log(options)
+        self._log = looks or _BrokerLog(options)
         self._clock = clock
         self._at_a_time = at_a_time_seconds
         self._turn_began = self._looked_at = -math.inf
@@ -200,7 +200,7 @@ class Gaps:
             )
 
 
-class _Log:
+class _BrokerLog:
     """A view of the brokers' logs."""
 
     def __init__(self, options: KafkaOptions) -> None:
