@@ -29,7 +29,7 @@ def in_a_transaction(connection: Connection) -> Iterator[Connection]:
         connection.rollback()
 
 
-@pytest.fixture(name="flight")
+@pytest.fixture(name="pipeline")
 def flight_(connection: Connection) -> Pipeline:
     return Pipeline(connection)
 
