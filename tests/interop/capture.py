@@ -55,33 +55,40 @@ class CapturedOutbox:
     @contextmanager
     def worker(self, **settings: str) -> Iterator[ConnectWorker]:
         """A distributed worker for this outbox, not started yet; `settings` are the worker's with `_` for `.`."""
-        group = unique_name("connect")
-        for topic in ("configs", "offsets", "statuses"):
-            create_topic(self.bootstrap_servers, f"{group}-{topic}", cleanup_policy="compact")
-        worker = {
-            "bootstrap.servers": self.bootstrap_servers,
-            "group.id": group,
-            "config.storage.topic": f"{group}-configs",
-            "offset.storage.topic": f"{group}-offsets",
-            "status.storage.topic": f"{group}-statuses",
-            "key.converter": "org.apache.kafka.connect.json.JsonConverter",
-            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-            "config.providers": "env",
-            "config.providers.env.class": "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
-            # a worker that was killed is given up soon, or its next life waits for that
-            "session.timeout.ms": "6000",
-            "heartbeat.interval.ms": "1500",
-            "scheduled.rebalance.max.delay.ms": "0",
-            **{key.replace("_", "."): value for key, value in settings.items()},
-        }
-        made = ConnectWorker(DEBEZIUM, worker, environment={PASSWORD_VARIABLE: self.password})
-        try:
+        with connect_worker(self.bootstrap_servers, {PASSWORD_VARIABLE: self.password}, **settings) as made:
             yield made
-        except BaseException:
-            print(made.log()[-6000:])
-            raise
-        finally:
-            made.close()
+
+
+@contextmanager
+def connect_worker(bootstrap_servers: str, environment: Mapping[str, str], **settings: str) -> Iterator[ConnectWorker]:
+    """A distributed worker with Debezium, not started yet; `settings` are the worker's with `_` for `.`."""
+    group = unique_name("connect")
+    for topic in ("configs", "offsets", "statuses"):
+        create_topic(bootstrap_servers, f"{group}-{topic}", cleanup_policy="compact")
+    worker = {
+        "bootstrap.servers": bootstrap_servers,
+        "group.id": group,
+        "config.storage.topic": f"{group}-configs",
+        "offset.storage.topic": f"{group}-offsets",
+        "status.storage.topic": f"{group}-statuses",
+        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "config.providers": "env",
+        "config.providers.env.class": "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
+        # a worker that was killed is given up soon, or its next life waits for that
+        "session.timeout.ms": "6000",
+        "heartbeat.interval.ms": "1500",
+        "scheduled.rebalance.max.delay.ms": "0",
+        **{key.replace("_", "."): value for key, value in settings.items()},
+    }
+    made = ConnectWorker(DEBEZIUM, worker, environment=environment)
+    try:
+        yield made
+    except BaseException:
+        print(made.log()[-6000:])
+        raise
+    finally:
+        made.close()
 
 
 @contextmanager

@@ -1,0 +1,106 @@
+"""The columns of the mirrored table: their types, how the route reads them, and the values that they take."""
+
+import random
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Chance = random.Random
+
+HARD_TEXT = (
+    "",
+    " ",
+    "null",
+    "NaN",
+    "__debezium_unavailable",
+    "a'b\"c\\d",
+    "line\nbreak\ttab",
+    "ß€𝄞\u200d\u202e",
+    "\u0001",
+)
+
+
+@dataclass(frozen=True)
+class MirrorColumn:
+    """A column by its name and type.
+
+    `source` is what the route says of it (TOML), `hard` are the values that have to pass (in
+    PostgreSQL's text form), and `any` makes another one.
+    """
+
+    name: str
+    type: str
+    hard: Sequence[str]
+    any: Callable[[Chance], str]
+    options: str = ""
+
+    @property
+    def source(self) -> str:
+        """Return the right side of the column's line in `[routes.table.columns]`."""
+        return f'{{ from = "/{self.name}", {self.options} }}' if self.options else f'"/{self.name}"'
+
+    def value(self, chance: Chance) -> str | None:
+        """Return a value of the column: NULL, a hard one, or any."""
+        draw = chance.random()
+        if draw < 0.1:
+            return None
+        return chance.choice(self.hard) if draw < 0.5 else self.any(chance)
+
+
+def _whole(bits: int) -> Callable[[Chance], str]:
+    return lambda chance: str(chance.randint(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
+
+
+def _text(chance: Chance) -> str:
+    return "".join(
+        chance.choices(string.printable.replace("\x0b", "").replace("\x0c", "") + "äöü€𝄞", k=chance.randint(1, 30))
+    )
+
+
+def _large(chance: Chance) -> str:
+    """Return a text that PostgreSQL keeps out of line, and that compression does not shorten below that."""
+    return "".join(chance.choices(string.ascii_letters + string.digits, k=chance.randint(9_000, 12_000)))
+
+
+def _decimal(chance: Chance) -> str:
+    return f"{chance.randint(-(10**18), 10**18)}.{chance.randint(0, 10**9)}"
+
+
+def _bytes(chance: Chance) -> str:
+    return "\\x" + chance.randbytes(chance.randint(0, 20)).hex()
+
+
+def _moment(chance: Chance) -> str:
+    return f"{chance.randint(1, 9999):04}-{chance.randint(1, 12):02}-{chance.randint(1, 28):02} {_time(chance)}"
+
+
+def _time(chance: Chance) -> str:
+    hour, minute, second = chance.randint(0, 23), chance.randint(0, 59), chance.randint(0, 59)
+    return f"{hour:02}:{minute:02}:{second:02}.{chance.randint(0, 999999):06}"
+
+
+def _uuid(chance: Chance) -> str:
+    digits = f"{chance.getrandbits(128):032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+TEN = (
+    MirrorColumn("flag", "boolean", ("true", "false"), lambda chance: chance.choice(("true", "false"))),
+    MirrorColumn("small", "smallint", ("-32768", "32767", "0"), _whole(16)),
+    MirrorColumn("big", "bigint", ("-9223372036854775808", "9223372036854775807", "9007199254740993"), _whole(64)),
+    MirrorColumn(
+        "amount", "numeric",
+        ("NaN", "Infinity", "-Infinity", "0", "0.0000", "1e-20", "1" + "0" * 131071, "-0.10"), _decimal,
+    ),
+    MirrorColumn(
+        "real", "double precision",
+        ("NaN", "Infinity", "-Infinity", "-0", "1e-20", "5e-324", "1.7976931348623157e308", "0.1"),
+        lambda chance: repr(chance.uniform(-1e10, 1e10)),
+    ),
+    MirrorColumn("note", "text", HARD_TEXT, _text),
+    MirrorColumn("large", "text", ("short",), _large),
+    MirrorColumn("data", "bytea", ("\\x", "\\x00", "\\xff00ff"), _bytes),
+    MirrorColumn("uid", "uuid", ("00000000-0000-0000-0000-000000000000",), _uuid),
+    MirrorColumn("tags", "text[]", ("{}", "{NULL}", '{"",NULL,"a,b","{}"}', "{null}"), lambda chance: "{a,b}"),
+)  # fmt: skip
+"""Types whose JSON without a schema says all of the value."""

@@ -1,0 +1,181 @@
+"""A table that Debezium captures is rebuilt by a table route, with Connect and the sink killed meanwhile."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from inbox.dev.backends import Servers
+from tests.interop.capture import connect_worker
+from tests.interop.mirror.columns import TEN, MirrorColumn
+from tests.interop.mirror.source import Operations
+from tests.support.kafka_topics import create_topic, unique_name
+from tests.support.sinks import write_configuration
+from tests.support.waiting import eventually
+
+OPERATIONS = int(os.environ.get("MIRROR_OPERATIONS", "2000"))
+ROUTE = """
+[[routes]]
+name = "mirror"
+topic = "{topic}"
+envelope = "debezium"
+event_id = "debezium"
+truncates = "apply"
+[routes.table]
+name = "public.target"
+mode = "upsert"
+key = ["id"]
+[routes.table.columns]
+id = "/id"
+{columns}
+"""
+CONNECTOR = {
+    "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+    "plugin.name": "pgoutput",
+    "publication.autocreate.mode": "disabled",
+    "table.include.list": "public.source",
+    "skipped.operations": "none",
+    "decimal.handling.mode": "string",
+    "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+    "key.converter.schemas.enable": "false",
+    "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+    "value.converter.schemas.enable": "false",
+}
+DIFFERENCE = """
+SELECT 'missing', s.id, s::text FROM public.source AS s
+WHERE s::text NOT IN (SELECT t::text FROM public.target AS t)
+UNION ALL
+SELECT 'extra', t.id, t::text FROM public.target AS t
+WHERE t::text NOT IN (SELECT s::text FROM public.source AS s)
+LIMIT 4
+"""
+
+
+class Mirror:
+    """The two tables in one database, the connector and the sink between them."""
+
+    def __init__(self, url: str, bootstrap_servers: str, directory: Path, columns: Sequence[MirrorColumn]) -> None:
+        self.url, self.columns = url, columns
+        self.prefix = unique_name("mirror")
+        self.topic = create_topic(bootstrap_servers, f"{self.prefix}.public.source")
+        declared = ", ".join(["id bigint PRIMARY KEY", *(f'"{c.name}" {c.type}' for c in columns)])
+        for table in ("source", "target"):
+            self.sql(f"CREATE TABLE public.{table} ({declared})")
+        self.sql(f"CREATE PUBLICATION {self.prefix} FOR TABLE public.source")
+        self.config = write_configuration(
+            directory / "inbox.toml",
+            database_url=url,
+            bootstrap_servers=bootstrap_servers,
+            routes=ROUTE.format(topic=self.topic, columns="\n".join(f"{c.name} = {c.source}" for c in columns)),
+            name=self.prefix,
+        )
+        self._log = (directory / "run.log").open("ab")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def connector(self, **changes: str) -> dict[str, str]:
+        """Return the connector's configuration, as a user writes it."""
+        at = conninfo_to_dict(self.url)
+        return {
+            **CONNECTOR,
+            "topic.prefix": self.prefix,
+            "slot.name": self.prefix,
+            "publication.name": self.prefix,
+            "database.hostname": str(at["host"]),
+            "database.port": str(at.get("port", 5432)),
+            "database.dbname": str(at["dbname"]),
+            "database.user": str(at["user"]),
+            "database.password": str(at.get("password", "")),
+            **{name.replace("_", "."): value for name, value in changes.items()},
+        }
+
+    def sql(self, statement: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def number(self, statement: str) -> int:
+        [(number,)] = self.sql(statement)
+        return int(str(number or 0))
+
+    def settled(self) -> int:
+        """Return how many changes the sink has applied; before its first start it has no tables."""
+        if not self.number("SELECT count(*) FROM pg_tables WHERE tablename = 'partitions' AND schemaname = 'inbox'"):
+            return 0
+        return self.number("SELECT sum(applied) FROM inbox.partitions")
+
+    def run_sink(self) -> None:
+        """Start the sink."""
+        command = [sys.executable, "-P", "-m", "inbox", "run", "--config", str(self.config)]
+        self._process = subprocess.Popen(command, stderr=self._log, stdout=self._log)
+
+    def kill_sink(self) -> None:
+        """End the sink with SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def is_equal(self) -> bool:
+        """Return whether target and source are equal in the text of every value; fail once an event is parked."""
+        parked = self.sql("SELECT kafka_offset, error FROM inbox.dead_letters LIMIT 3")
+        assert not parked, parked
+        return self.number("SELECT count(*) FROM public.source") == self.number(
+            "SELECT count(*) FROM public.target"
+        ) and not self.sql(DIFFERENCE)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(30)
+        self._log.close()
+        drop = sql.SQL("SELECT pg_drop_replication_slot({})").format(sql.Literal(self.prefix)).as_string()
+        active = f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{self.prefix}' AND active"  # noqa: S608
+        eventually(lambda: self.number(active) == 0, within=30, what="the end of the slot's reader")
+        if self.number(active.replace(" AND active", "")):
+            self.sql(drop)
+
+
+@contextmanager
+def mirror(url: str, bootstrap_servers: str, directory: Path, columns: Sequence[MirrorColumn]) -> Iterator[Mirror]:
+    made = Mirror(url, bootstrap_servers, directory, columns)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.timeout(1800)
+def test_a_captured_table_is_rebuilt_value_for_value(servers: Servers, tmp_path: Path, database_url: str) -> None:
+    with (
+        mirror(database_url, servers.bootstrap_servers, tmp_path, [c for c in TEN if c.name != "large"]) as it,
+        connect_worker(servers.bootstrap_servers, {}, offset_flush_interval_ms="1000") as connect,
+    ):
+        connect.start()
+        connect.run(it.prefix, it.connector())
+        it.run_sink()
+        operations = Operations(it.url, it.columns, OPERATIONS, it.settled)
+        operations.start()
+        for third in (1, 2):
+            eventually(lambda: operations.done > OPERATIONS * third // 3, within=300, what="operations")  # noqa: B023
+            connect.kill()
+            it.kill_sink()
+            connect.start()
+            it.run_sink()
+        operations.join(600)
+        assert operations.failure is None
+        assert operations.done == OPERATIONS
+        try:
+            eventually(it.is_equal, within=180, what="a target that equals its source")
+        except AssertionError:
+            print(it.sql(DIFFERENCE))
+            raise
+        repeated = it.number("SELECT sum(duplicate) FROM inbox.partitions")
+        parked = it.number("SELECT count(*) FROM inbox.dead_letters")
+        print(f"{OPERATIONS} operations, {it.settled()} changes; {repeated} came again and were dropped")
+    assert parked == 0
