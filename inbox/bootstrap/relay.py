@@ -12,13 +12,14 @@ from inbox.bootstrap.retry import StopSignal, retry_until, run_until_stopped
 from inbox.errors import StartupError, TryAgainError
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.producer import EventProducer, TransactionalProducer
+from inbox.relay.cloud_events import CloudEventsProducer
 from inbox.relay.external_table_term import ExternalTableTerm
-from inbox.relay.in_flight import Delivered
+from inbox.relay.in_flight import Delivered, Producer
 from inbox.relay.lease import SECONDS, Lease
 from inbox.relay.relay import Relay, RelaySession
 from inbox.relay.term import OutboxTerm
 from inbox.settings import RelaySettings
-from inbox.store.options import ExternalTableOptions, RelayKind
+from inbox.store.options import ExternalTableOptions, OutboxEnvelope, OutboxOptions, OutboxPayload, RelayKind
 from inbox.store.outbox.external_table import ExternalTable, ExternalTableLease
 from inbox.store.outbox.external_table_check import ExternalTableShape, external_shape_of, missing_rights
 from inbox.store.outbox.relay_queries import LeaseRow, Notifier, OutboxTable, TakenLease
@@ -30,7 +31,7 @@ from inbox.store.tables.durability import losable_of_schema
 
 _DOING = "the relay of the outbox, which is woken in it,"
 
-MakeProducer = Callable[[Delivered], EventProducer]
+MakeProducer = Callable[[Delivered], Producer]
 
 
 def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
@@ -83,10 +84,21 @@ class OutboxSession:
 
 
 def _producer_maker(settings: RelaySettings, *, transactional: bool) -> MakeProducer:
-    kafka, transactional_id = settings.kafka, settings.outbox.transactional_id
-    if transactional:
-        return lambda delivered: TransactionalProducer(kafka, transactional_id, delivered)
-    return lambda delivered: EventProducer(kafka, delivered)
+    kafka, outbox = settings.kafka, settings.outbox
+
+    def make(delivered: Delivered) -> Producer:
+        if transactional:
+            return TransactionalProducer(kafka, outbox.transactional_id, delivered)
+        return EventProducer(kafka, delivered)
+
+    if outbox.envelope is OutboxEnvelope.NONE:
+        return make
+    return lambda delivered: CloudEventsProducer(make(delivered), outbox.source, _content_type(outbox))
+
+
+def _content_type(outbox: OutboxOptions) -> str | None:
+    """Return the content type of the payloads; None if any bytes may be there."""
+    return "application/json" if outbox.existing is None and outbox.payload is OutboxPayload.JSON else None
 
 
 def _find(settings: RelaySettings) -> bool:

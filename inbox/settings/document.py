@@ -19,6 +19,7 @@ from inbox.sink.routes import SinkOptions, StartPoint
 from inbox.store.options import (
     DatabaseOptions,
     ExternalTableColumns,
+    OutboxEnvelope,
     OutboxOptions,
     OutboxPayload,
     RelayKind,
@@ -176,6 +177,8 @@ class OutboxSection(Section):
     payload: Annotated[OutboxPayload, PlainValidator(syntax.one_of(OutboxPayload))] = OutboxPayload.JSON
     relay: Annotated[RelayKind, PlainValidator(syntax.one_of(RelayKind))] = RelayKind.INBOX
     transactional_id: Label = OutboxOptions.transactional_id
+    envelope: Annotated[OutboxEnvelope, PlainValidator(syntax.one_of(OutboxEnvelope))] = OutboxOptions.envelope
+    source: Label = OutboxOptions.source
     table: Annotated[str, PlainValidator(syntax.table_name)] | None = None
     topic: Topic | None = None
     columns: OutboxColumnsSection | None = None

@@ -153,6 +153,8 @@ def _outbox(section: OutboxSection | None) -> OutboxOptions | None:
         payload=section.payload,
         relay=section.relay,
         transactional_id=section.transactional_id,
+        envelope=section.envelope,
+        source=section.source,
         existing=_existing(section),
     )
 

@@ -33,6 +33,13 @@ class OutboxPayload(StrEnum):
     BYTEA = "bytea"
 
 
+class OutboxEnvelope(StrEnum):
+    """The envelope in which the relay sends events."""
+
+    NONE = "none"
+    CLOUDEVENTS = "cloudevents"
+
+
 class RelayKind(StrEnum):
     """The publisher of the outbox."""
 
@@ -71,12 +78,15 @@ class ExternalTableOptions:
 class OutboxOptions:
     """`[outbox]`: the type of the `payload` column, the publisher, and the relay's transactional id.
 
-    `existing` is None where the outbox is the one that `inbox migrate` creates.
+    `source` is the attribute `source` of all events in the envelope of CloudEvents. `existing` is
+    None where the outbox is the one that `inbox migrate` creates.
     """
 
     payload: OutboxPayload = OutboxPayload.JSON
     relay: RelayKind = RelayKind.INBOX
     transactional_id: str = "outbox-relay-1"
+    envelope: OutboxEnvelope = OutboxEnvelope.NONE
+    source: str = "/outbox"
     existing: ExternalTableOptions | None = None
 
 

@@ -13,7 +13,7 @@ from inbox.settings.rules.route_conflicts import review_conflicts
 from inbox.settings.rules.routes import review_route
 from inbox.settings.sources import FLAG
 from inbox.settings.validation import Review
-from inbox.store.options import RelayKind
+from inbox.store.options import OutboxEnvelope, RelayKind
 
 _GUARDED = {**GUARDED, **PRODUCER_GUARDED}
 _BOOLEANS = {"1": "true", "t": "true", "0": "false", "f": "false"}  # rd_kafka_conf_set() takes these too
@@ -139,11 +139,24 @@ def _review_copies(subject: Review) -> None:
 
 def review_outbox(subject: Review, section: OutboxSection) -> None:
     """Note what does not fit the outbox's table, which is an external table if `table` names it."""
+    _review_outbox_envelope(subject, section)
     if section.table is None:
         if not subject.is_broken((*_PATH, "table")):
             _review_own(subject, section)
     else:
         _review_existing(subject, section)
+
+
+def _review_outbox_envelope(subject: Review, section: OutboxSection) -> None:
+    in_envelopes = section.envelope is OutboxEnvelope.CLOUDEVENTS
+    if in_envelopes and section.relay is RelayKind.DEBEZIUM:
+        subject.blame(
+            (*_PATH, "envelope"),
+            "the connector sends events without the attributes of a CloudEvent, as its router has no constant headers; "
+            'set relay = "inbox", or leave the envelope out',
+        )
+    if "source" in section.model_fields_set and not in_envelopes and not subject.is_broken((*_PATH, "envelope")):
+        subject.blame((*_PATH, "source"), 'has an effect only with envelope = "cloudevents"; add that')
 
 
 def _review_own(subject: Review, section: OutboxSection) -> None:

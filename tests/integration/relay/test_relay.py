@@ -10,7 +10,7 @@ import psycopg
 from confluent_kafka import Message
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
-from inbox.store.options import OutboxOptions, OutboxPayload
+from inbox.store.options import OutboxEnvelope, OutboxOptions, OutboxPayload
 from tests.integration.relay.conftest import MakeStage, Stage, relaying
 from tests.support.kafka_topics import admin, create_topic, unique_name
 from tests.support.waiting import eventually
@@ -67,6 +67,30 @@ def test_a_traceparent_of_another_form_is_not_sent(stage: Stage) -> None:
 
     sent = [dict(message.headers() or []).get("traceparent") for message in stage.in_kafka()]
     assert sent == [None] * 6 + [TRACE.encode()]
+
+
+def test_an_event_is_sent_as_a_cloud_event_in_binary_mode(make_stage: MakeStage) -> None:
+    stage = make_stage(outbox=OutboxOptions(envelope=OutboxEnvelope.CLOUDEVENTS, source="/shop"))
+    event_id = UUID(int=1)
+    insert(stage, (event_id, stage.topic, "a", "OrderPlaced", '{"id": 1}', TRACE))
+
+    with relaying(stage, until_empty=True):
+        pass
+
+    [(_, value, headers)] = map(parts, stage.in_kafka())
+    assert (value, headers) == (
+        b'{"id": 1}',
+        {
+            "ce_specversion": b"1.0",
+            "ce_id": str(event_id).encode(),
+            "ce_source": b"/shop",
+            "ce_type": b"OrderPlaced",
+            "content-type": b"application/json",
+            "event_id": str(event_id).encode(),
+            "type": b"OrderPlaced",
+            "traceparent": TRACE.encode(),
+        },
+    )
 
 
 def test_bytes_are_sent_as_they_are(make_stage: MakeStage) -> None:

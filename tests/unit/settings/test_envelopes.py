@@ -88,3 +88,25 @@ def test_a_route_that_deletes_no_rows_applies_no_truncate(refuse: Refuse, small:
         small + in_envelope(table, lines).replace('mode = "upsert"', 'mode = "upsert"\ntombstones = "ignore"')
     )
     assert '"apply" deletes all rows of the table, and this route deletes none' in text
+
+
+def test_the_outbox_may_be_sent_as_cloud_events(load: Load, small: str) -> None:
+    outbox = load(small + '[outbox]\nenvelope = "cloudevents"\nsource = "/shop"\n').outbox
+    assert outbox is not None
+    assert (outbox.envelope.value, outbox.source) == ("cloudevents", "/shop")
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "said"),
+    [
+        ('envelope = "cloudevents"\nrelay = "debezium"', "envelope", "its router has no constant headers"),
+        ('envelope = "debezium"', "envelope", "expected none or cloudevents"),
+        ('source = "/shop"', "source", 'only with envelope = "cloudevents"'),
+    ],
+)
+def test_an_envelope_that_nobody_sends_is_refused(
+    refuse: Refuse, small: str, lines: str, place: str, said: str
+) -> None:
+    text = refuse(f"{small}[outbox]\n{lines}\n")
+    assert f"outbox.{place} (inbox.toml): " in text
+    assert said in text
