@@ -66,8 +66,8 @@ MUTANTS = [
     Mutant(
         "headers are no bytes of a batch",
         "inbox/sink/decoder.py",
-        "        size += _size_of(headers)\n",
-        "",
+        "            size += _size_of(headers)\n",
+        "            pass\n",
         (f"{INTAKE}::test_keys_and_headers_are_bytes_of_the_batch",),
     ),
     Mutant(
@@ -977,5 +977,14 @@ MUTANTS = [
         "(traceparent := sent_traceparent(row.traceparent)) is not None",
         "(traceparent := row.traceparent) is not None",
         (f"{RELAY}::test_a_traceparent_of_another_form_is_not_sent",),
+    ),
+    Mutant(
+        "a limit that a handler sets holds the sink",
+        "inbox/store/postgres/session_settings.py",
+        '_LIMITS = ("statement_timeout", "lock_timeout")',
+        "_LIMITS: tuple[str, ...] = ()",
+        (
+            "tests/integration/sink/settle/test_slow_statements.py::test_a_limit_that_a_handler_sets_is_none_of_the_sinks",
+        ),
     ),
 ]

@@ -1,5 +1,6 @@
 """The list of mutants keeps up with the code that it breaks and the tests that it names."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ def test_there_are_enough() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_changes_one_place_and_names_tests_that_there_are(mutant: Mutant) -> None:
-    assert (ROOT / mutant.path).read_text().count(mutant.original) == 1
+    whole = (ROOT / mutant.path).read_text()
+    assert whole.count(mutant.original) == 1
+    if mutant.path.endswith(".py"):
+        ast.parse(whole.replace(mutant.original, mutant.mutated))
     for test in mutant.killed_by:
         file, _, name = test.partition("::")
         assert f"def {name}(" in (ROOT / file).read_text()

@@ -68,6 +68,9 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     _companions: tuple["Connection", ...] = ()
     _took_session = False
     _wanted: Mapping[str, str] = {}
+    _limits_again: Sequence[str] = ()
+    statement_limit: str | None = None
+    """How long a statement may take, and who says so; None without a limit."""
     another: Callable[[], "Connection"]
     """Opens another connection with the same parameters."""
 
@@ -84,6 +87,9 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         if session.pooled:
             self.prepare_threshold = None  # the next transaction may be in a session without the statement
         self._wanted = session_settings.pins(session, limits, settings)
+        self._limits_again = session_settings.restated(self._wanted)
+        if "statement_timeout" not in settings:
+            self.statement_limit = session_settings.statement_limit(session, limits)
         self.pin_also(self._wanted)
         self.is_read_only = read_only
         self._begins_itself = not (session.pooled or read_only)
@@ -137,6 +143,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         """Return the statement that sets a search path without anybody else's functions, operators and types."""
         return cast(LiteralString, session_settings.local_path(session_settings.OWN_PATH))
 
+    @property
+    def to_own_state(self) -> Sequence[LiteralString]:
+        """Return the statements for after the user's functions: the own path, and the limits that they may have set."""
+        return (self.to_own_path, *cast(Sequence[LiteralString], self._limits_again))
+
     @contextmanager
     def users_path(self) -> Iterator[None]:
         """Use the user's search path for statements that may run the user's functions, such as triggers.
@@ -149,7 +160,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         with self.pipelined():
             self._send_along(self.to_users_path)
             yield
-            self._send_along(self.to_own_path)
+            for statement in self.to_own_state:
+                self._send_along(statement)
 
     def _send_along(self, statement: LiteralString) -> None:
         """Send a statement in a pipeline, together with the next one or at the end, without its own cursor."""
@@ -164,7 +176,12 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         if self.pgconn.pipeline_status != pq.PipelineStatus.OFF:
             yield
             return
-        with translating_errors(), _of_what_failed(), self.forgetting_prepared(), self.pipeline() as pipeline:
+        with (
+            translating_errors(self.statement_limit),
+            _of_what_failed(),
+            self.forgetting_prepared(),
+            self.pipeline() as pipeline,
+        ):
             try:
                 yield
             except BaseException:
@@ -240,7 +257,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         try:
             return super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[arg-type]
         except psycopg.Error as error:
-            raise translate(error) from error
+            raise translate(error, self.statement_limit) from error
 
     @contextmanager
     def reading_to_the_end(self) -> Iterator[None]:
@@ -407,7 +424,7 @@ def startup_errors(doing: str) -> Iterator[None]:
         yield
     except TryAgainError as error:
         if isinstance(error.__cause__, psycopg.Error):
-            raise translate_at_startup(error.__cause__, doing) from error.__cause__
+            raise translate_at_startup(error.__cause__, doing, str(error)) from error.__cause__
         raise
     except psycopg.Error as error:
         raise translate_at_startup(error, doing) from error
@@ -416,7 +433,7 @@ def startup_errors(doing: str) -> Iterator[None]:
 @contextmanager
 def transaction(connection: Connection) -> Iterator[None]:
     """Run a transaction; also the errors of psycopg's own BEGIN and COMMIT become this project's."""
-    with translating_errors(), connection.transaction():
+    with translating_errors(connection.statement_limit), connection.transaction():
         yield
 
 

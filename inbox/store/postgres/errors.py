@@ -141,6 +141,8 @@ _MISSED = ("23503", "P0002")
 _OTHER_ROWS = ("23505", "23P01")
 """Codes that depend on other rows, so that no other event shows whose fault the failure is."""
 
+_CANCELLED = "57014"
+
 _OUT_OF_NUMBERS = "2200H"
 """A sequence that reached its end; its code is in the class of values."""
 
@@ -164,13 +166,17 @@ _ROW_SECURITY = "ExecWithCheckOptions"
 """The C function that raises 42501 for a row that a policy refuses; missing rights are raised elsewhere."""
 
 
-def translate(error: psycopg.Error) -> InboxError:
-    """Return this project's error for `error` once the sink runs, unless evidence says otherwise."""
+def translate(error: psycopg.Error, limit: str | None = None) -> InboxError:
+    """Return this project's error for `error` once the sink runs, unless evidence says otherwise.
+
+    `limit` says how long a statement may take, for the error of one that took longer.
+    """
     meaning, guess = meaning_of(error.sqlstate), _guess(error)
     if guess in (Guess.VALUE, Guess.EVENT, Guess.NO_PARTITION):
         ours: InboxError = EventError(described(error))
     else:
-        ours = _waits(UNKNOWN if meaning.consequence is Consequence.PARK else meaning, described(error))
+        text = f"{described(error)}; {limit}" if limit and error.sqlstate == _CANCELLED else described(error)
+        ours = _waits(UNKNOWN if meaning.consequence is Consequence.PARK else meaning, text)
     ours.refusal = Refusal(
         guess,
         error.sqlstate or "",
@@ -231,10 +237,13 @@ def _waits(meaning: ErrorMeaning, text: str) -> TryAgainError:
     return kind(f"{text}; {meaning.remedy}" if alert else text, away="database", reason=meaning.reason, alert=alert)
 
 
-def translate_at_startup(error: psycopg.Error, doing: str) -> InboxError:
-    """Translate as `translate`, but to a StartupError what only a person can fix; `doing` says what was tried."""
+def translate_at_startup(error: psycopg.Error, doing: str, said: str | None = None) -> InboxError:
+    """Translate as `translate`, but to a StartupError what only a person can fix.
+
+    `doing` says what was tried, `said` what the translated error says of a statement that took too long.
+    """
     state = error.sqlstate or _state_in(error) or None
-    meaning, text = meaning_of(state), f"{doing}: {described(error)}"
+    meaning, text = meaning_of(state), f"{doing}: {said if said and state == _CANCELLED else described(error)}"
     if state in _REFUSED_AT_START:
         return StartupError(f"{text}; {meaning.remedy}")
     if error.sqlstate is None and any(words in str(error) for words in _OF_TLS):
@@ -275,12 +284,12 @@ def is_of_one_event(error: InboxError) -> bool:
 
 
 @contextmanager
-def translating_errors() -> Iterator[None]:
+def translating_errors(limit: str | None = None) -> Iterator[None]:
     """Translate the errors of what psycopg does by itself, such as BEGIN, into this project's."""
     try:
         yield
     except psycopg.Error as error:
-        raise translate(error) from error
+        raise translate(error, limit) from error
 
 
 def _is_of_a_value(error: psycopg.Error) -> bool:

@@ -31,6 +31,8 @@ _OF_ROLES = re.compile(r"\b(role|authorization)\b", re.IGNORECASE)
 _OF_MODES = re.compile(r"read(?:\s+|_)only\b", re.IGNORECASE)
 """A pattern that every statement to make a transaction read-only matches; others that match cost a round trip."""
 
+_OF_LIMITS = re.compile(r"\bstatement_timeout\b", re.IGNORECASE)
+
 _OF_TEMPORARY = re.compile(r"\btemp(?:orary)?\b", re.IGNORECASE)
 """A pattern that every statement to make a temporary table matches; others that match cost a round trip."""
 
@@ -85,7 +87,8 @@ class HandlerSession:
         try:
             self._send(self._connection.to_users_path)
             yield
-            self._send(self._connection.to_own_path)
+            for statement in self._connection.to_own_state:
+                self._send(statement)
             with self._noting():
                 self._pipeline.sync_and_exit()
             self._forgive_what_a_savepoint_undid()
@@ -244,7 +247,9 @@ class HandlerSession:
         """Translate an error; a write fails as an EventError if a handler made the transaction read-only."""
         if error.sqlstate == "25006" and self._executed(_OF_MODES):
             return EventError(_READ_ONLY)
-        return translate(error)
+        if self._executed(_OF_LIMITS):
+            return translate(error, "the handler itself sets statement_timeout: raise it, or remove the statement")
+        return translate(error, self._connection.statement_limit)
 
     def _note_statement(self, statement: str) -> None:
         self._statements.setdefault(statement, None)

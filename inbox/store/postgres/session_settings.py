@@ -4,7 +4,7 @@ No setting that changes a meaning comes by accident from the role, the database,
 pooler. docs/reference/session.md lists each setting and why it is pinned or left to the user.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import LiteralString, NamedTuple
 
 _MODES = "BEGIN ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE"
@@ -70,6 +70,16 @@ ASKED = [
     "default_transaction_read_only",
 ]
 
+_LIMITS = ("statement_timeout", "lock_timeout")
+
+_SOURCES = {
+    "client": "[database] url",
+    "user": "ALTER ROLE",
+    "database": "ALTER DATABASE",
+    "database user": "ALTER ROLE ... IN DATABASE",
+}
+"""The sources of a setting in pg_settings, as a person knows them."""
+
 _FROM_THE_SERVER = ("default", "configuration file", "command line", "environment variable", "override")
 
 
@@ -85,12 +95,13 @@ class NewSession(NamedTuple):
 
     `values` are the values without any SET. `pooled`: a pooler is in between, so the session is
     shared with others. `server_is_read_only`: read-only by its own configuration, as a demoted
-    primary is.
+    primary is. `limit_source` is the source of `statement_timeout` in pg_settings.
     """
 
     pooled: bool
     values: Mapping[str, str]
     server_is_read_only: bool
+    limit_source: str = "default"
 
 
 def session_of(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> NewSession:
@@ -98,13 +109,15 @@ def session_of(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> Ne
 
     A pooler gives its clients its own keys, so their process id matches no session.
     """
-    values, pooled, read_only = {}, False, False
+    values, pooled, read_only, limit_source = {}, False, False, "default"
     for pid, name, value, source in rows:
         pooled = pid != client_pid
         values[name] = value
         if name == "default_transaction_read_only":
             read_only = value == "on" and source in _FROM_THE_SERVER
-    return NewSession(pooled, values, read_only)
+        elif name == "statement_timeout":
+            limit_source = source
+    return NewSession(pooled, values, read_only, limit_source)
 
 
 def pins(session: NewSession, limits: Limits, settings: Mapping[str, str]) -> dict[str, str]:
@@ -134,6 +147,20 @@ def _timeouts(session: NewSession, limits: Limits) -> dict[str, str]:
         "idle_in_transaction_session_timeout": _milliseconds(_IDLE_SECONDS + limits.longest_call_seconds),
         _IDLE_SESSION: "0",
     }
+
+
+def statement_limit(session: NewSession, limits: Limits) -> str:
+    """Return how long a statement may take, and who says so."""
+    if limits.statement_seconds is not None:
+        return f"statement_timeout is {limits.statement_seconds:g} s, by [database] statement_timeout"
+    if seconds := _the_users_seconds(session, "statement_timeout"):
+        return f"statement_timeout is {seconds:g} s, by {_SOURCES.get(session.limit_source, session.limit_source)}"
+    return f"statement_timeout is {max(_STATEMENT_SECONDS, limits.longest_call_seconds):g} s, the sink's own limit"
+
+
+def restated(pinned: Mapping[str, str]) -> Sequence[str]:
+    """Return the statements that take back, within a transaction, what handlers and triggers did to the limits."""
+    return [f"SET LOCAL {name} = {_literal(name, pinned[name])}" for name in _LIMITS if name in pinned]
 
 
 def _the_users_seconds(session: NewSession, name: str) -> float:

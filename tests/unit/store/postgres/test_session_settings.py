@@ -12,6 +12,7 @@ from inbox.store.postgres.session_settings import (
     local_path,
     pins,
     session_of,
+    statement_limit,
 )
 
 VALUES = {
@@ -91,3 +92,20 @@ def test_begin_states_its_modes(read_only: bool, server: bool, ends: str) -> Non
     statement = begin(read_only=read_only, server_is_read_only=server)
     assert statement.startswith("BEGIN ISOLATION LEVEL READ COMMITTED")
     assert statement.endswith(ends)
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "configured", "said"),
+    [
+        ("1", "user", None, "statement_timeout is 0.001 s, by ALTER ROLE"),
+        ("1", "database", None, "statement_timeout is 0.001 s, by ALTER DATABASE"),
+        ("1", "database user", None, "statement_timeout is 0.001 s, by ALTER ROLE ... IN DATABASE"),
+        ("90000", "client", None, "statement_timeout is 90 s, by [database] url"),
+        ("5000", "configuration file", None, "statement_timeout is 5 s, by configuration file"),
+        ("5000", "user", 7.0, "statement_timeout is 7 s, by [database] statement_timeout"),
+        ("0", "default", None, "statement_timeout is 120 s, the sink's own limit"),
+    ],
+)
+def test_a_limit_is_named_with_who_set_it(value: str, source: str, configured: float | None, said: str) -> None:
+    rows = [(1, name, value if name == "statement_timeout" else text, source) for name, text in VALUES.items()]
+    assert statement_limit(session_of(1, rows), Limits(statement_seconds=configured)) == said
