@@ -97,6 +97,7 @@ class TableMode(StrEnum):
     INSERT = "insert"
     UPSERT = "upsert"
     NEWEST = "newest"
+    MERGE = "merge"
     UPDATE = "update"
 
 

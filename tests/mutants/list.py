@@ -7,6 +7,7 @@ PROCESSED = "tests/integration/store/inbox/test_claims.py"
 AT_ONCE = "tests/integration/sink/settle/test_fast_path.py"
 FLIGHTS = "tests/integration/sink/settle/test_parts.py"
 PROGRESS = "tests/integration/store/inbox/test_progress.py"
+MERGE = "tests/integration/store/tables/test_merge.py"
 FILTERS = "tests/integration/store/inbox/test_claim_filters.py"
 GENERATIONS = "tests/integration/store/inbox/test_generations.py"
 PRUNING = "tests/integration/store/inbox/test_pruning.py"
@@ -63,6 +64,20 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "a member that is absent is null in mode merge",
+        "inbox/store/tables/changes/absences.py",
+        "        if column.name not in key and (when := absence(source)) is not None\n",
+        "        if column.name not in key and (when := absence(source)) is None\n",
+        (f"{MERGE}::test_null_is_written_and_an_absent_member_is_left",),
+    ),
+    Mutant(
+        "a merge writes what the events had before",
+        "inbox/store/tables/changes/absences.py",
+        "        if name not in self.conditions or name in self.split:\n",
+        "        if name in self.conditions or name in self.split:\n",
+        (f"{MERGE}::test_what_another_session_writes_meanwhile_is_not_undone",),
+    ),
     Mutant(
         "headers are no bytes of a batch",
         "inbox/sink/decoder.py",

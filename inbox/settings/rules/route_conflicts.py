@@ -11,7 +11,7 @@ _OF_THE_RECORD_ALONE = frozenset({"$offset", "$timestamp", "$event_id", "$value"
 
 _OF_THE_RECORD_KEY = frozenset({"$key", "$topic", "$partition"})
 
-_OVERWRITING = frozenset({TableMode.UPSERT, TableMode.NEWEST, TableMode.UPDATE})
+_OVERWRITING = frozenset({TableMode.UPSERT, TableMode.NEWEST, TableMode.MERGE, TableMode.UPDATE})
 
 
 def review_conflicts(review: Review, path: Path, route: RouteSection) -> None:

@@ -5,7 +5,7 @@ from inbox.settings.problems import Path, hint, quote
 from inbox.settings.validation import Review
 from inbox.store.options import TableMode, Tombstones
 
-_KEYED = frozenset({TableMode.INSERT, TableMode.UPSERT, TableMode.NEWEST, TableMode.UPDATE})
+_KEYED = frozenset({TableMode.INSERT, TableMode.UPSERT, TableMode.NEWEST, TableMode.MERGE, TableMode.UPDATE})
 
 
 def review_route(review: Review, path: Path, route: RouteSection) -> None:

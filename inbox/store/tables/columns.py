@@ -30,6 +30,7 @@ WITH RECURSIVE bases AS (
 )
 SELECT a.attname, n.nspname, t.typname, format_type(a.atttypid, a.atttypmod), t.typtype = 'd',
     a.attnotnull, a.atthasdef OR a.attidentity <> '' AS filled, a.attgenerated <> '' OR a.attidentity = 'a' AS computed,
+    a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS has_default,
     bn.nspname, b.typname, bases.modifier, en.nspname, e.typname,
     EXISTS (SELECT FROM parts WHERE parts.attname = a.attname AND part = ANY (
         '{date,time,timetz,timestamp,timestamptz}'::regtype[])) AS holds_times,
@@ -97,7 +98,8 @@ class Column:
     `declared` is its type as in CREATE TABLE. `base` is the type below its domain, or else its
     type. `modifier` is the length or precision of `base`. `element` is the element type of an
     array. `holds_times`: its values are dates or times, or contain some, as arrays, ranges and
-    composite types may. `collation`: schema and name, where it differs from that of the type.
+    composite types may. `has_default`: a new row that is given no value takes the table's or the
+    domain's. `collation`: schema and name, where it differs from that of the type.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Column:
     not_null: bool
     filled: bool
     computed: bool
+    has_default: bool
     base: TypeName
     modifier: int
     element: TypeName | None
@@ -157,8 +160,8 @@ def checks_of(connection: Connection, target: TableTarget, found: sql.Identifier
 
 
 def _column(row: tuple[Any, ...]) -> Column:
-    name, schema, type_name, declared, is_domain, not_null, filled, computed = row[:8]
-    base_schema, base_name, modifier, element_schema, element_name, holds_times, collation = row[8:]
+    name, schema, type_name, declared, is_domain, not_null, filled, computed, has_default = row[:9]
+    base_schema, base_name, modifier, element_schema, element_name, holds_times, collation = row[9:]
     return Column(
         name=name,
         type=TypeName(schema, type_name),
@@ -167,6 +170,7 @@ def _column(row: tuple[Any, ...]) -> Column:
         not_null=not_null,
         filled=filled,
         computed=computed,
+        has_default=has_default,
         base=TypeName(base_schema, base_name),
         modifier=modifier,
         element=TypeName(element_schema, element_name) if element_name else None,

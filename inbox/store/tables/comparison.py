@@ -68,6 +68,10 @@ class Comparing:
         operator = _named("pg_catalog", "=") if found is None else _named(found.schema, found.name)
         return sql.SQL("{} {} ANY ({})").format(left, operator, array)
 
+    def has_own(self, column: str) -> bool:
+        """Return whether the column's type compares by an operator outside pg_catalog."""
+        return (column, _EQUAL) in self._operators
+
     def _compared(
         self, asked: tuple[str, int], name: LiteralString, left: sql.Composable, right: sql.Composable
     ) -> sql.Composable:

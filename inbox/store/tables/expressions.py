@@ -74,6 +74,22 @@ def as_stored(column: Column, value: sql.Composable) -> sql.Composable:
     return sql.SQL("({}) COLLATE {}").format(stored, sql.Identifier(*column.collation))
 
 
+def absence(source: str) -> sql.Composable | None:
+    """Return the condition that an event `e` has no value at `source`, not even null; None where that cannot be."""
+    if not source.startswith("/"):
+        return None
+    path = pointer_path(source)
+    missing = sql.SQL("e.document OPERATOR(pg_catalog.#>) {} IS NULL").format(_texts(path))
+    odd = [
+        _is(sql.SQL("e.document OPERATOR(pg_catalog.#>) {}").format(_texts(path[:index])), "array")
+        for index, step in enumerate(path)
+        if _is_no_index(step)
+    ]
+    if not odd:
+        return sql.SQL("({})").format(missing)
+    return sql.SQL("(CASE WHEN {} THEN true ELSE {} END)").format(sql.SQL(" OR ").join(odd), missing)
+
+
 def pointer_path(pointer: str) -> list[str]:
     """Return the steps of a JSON pointer (RFC 6901): `/a~1b/0` is ["a/b", "0"]."""
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]

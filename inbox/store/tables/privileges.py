@@ -112,7 +112,7 @@ def _rights_of(target: TableTarget) -> Mapping[str, Sequence[str]]:
         rights["SELECT"] = [*target.key, *mark]
     if target.mode is TableMode.UPDATE:
         rights["UPDATE"] = others
-    elif (target.mode in (TableMode.UPSERT, TableMode.NEWEST) or mark) and others:
+    elif (target.mode in (TableMode.UPSERT, TableMode.NEWEST, TableMode.MERGE) or mark) and others:
         # To read EXCLUDED.x needs SELECT on x, and `newest` reads the version of the existing row.
         rights["SELECT"] = written
         rights["UPDATE"] = others

@@ -29,7 +29,10 @@ SELECT c.relkind <> 'r' OR c.relrowsecurity
                     WHERE a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
                 ))
         ),
-    (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
+    (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'),
+    c.relkind <> 'r' OR EXISTS (
+        SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+            AND t.tgtype & 7 = 7)
 FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
 """
 
@@ -52,6 +55,7 @@ class TableShape:
         checks: the CHECK constraints that can be evaluated on an event's columns alone.
         refuses: something beyond NOT NULL and `checks` can refuse a row, so that only writing it shows whether.
         in_order: whether a row is refused may depend on rows written before it.
+        changes_rows: a trigger may change a row before it is inserted.
     """
 
     table: sql.Identifier
@@ -60,6 +64,7 @@ class TableShape:
     checks: Sequence[LiteralString]
     refuses: bool
     in_order: bool
+    changes_rows: bool
 
 
 def shape_of(connection: Connection, target: TableTarget) -> TableShape:
@@ -78,7 +83,7 @@ def shape_of(connection: Connection, target: TableTarget) -> TableShape:
     ]
     parameters = {"table": table.as_string(), "key": sorted(target.key)}
     row = connection.execute(_REFUSES, parameters).fetchone()
-    refuses, in_order, conditions = row or (True, True, 0)
+    refuses, in_order, conditions, changes_rows = row or (True, True, 0, True)
     compared = [*target.key, *([target.version] if target.version else [])]
     return TableShape(
         table=table,
@@ -87,6 +92,7 @@ def shape_of(connection: Connection, target: TableTarget) -> TableShape:
         checks=checks,
         refuses=refuses or in_order or conditions > len(checks),
         in_order=in_order,
+        changes_rows=changes_rows,
     )
 
 

@@ -5,21 +5,23 @@ It runs on the user's search path, which the user's triggers need: see
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import LiteralString, cast
 
 from psycopg import sql
 
 from inbox.reading.options import Envelope
 from inbox.store.options import TableMode, TableTarget
-from inbox.store.tables.changes.existing import LOCKED, change, same_row
+from inbox.store.tables.changes.absences import absences_of
+from inbox.store.tables.changes.existing import IS_NEW, LOCKED, PLACE, ROWS, change, change_before, same_row
 from inbox.store.tables.changes.marks import MARK, Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.expressions import as_stored, expression, strict
 from inbox.store.tables.parameters import Input
 from inbox.store.tables.shape import TableShape
 
-_PLACE, _DEAD, _GONE = (sql.Identifier(f"inbox {name}") for name in ("place", "dead", "gone"))
+_PLACE = PLACE
+_DEAD, _GONE, _LACKS = (sql.Identifier(f"inbox {name}") for name in ("dead", "gone", "lacks"))
 """Names with a space, to avoid those of the user's tables and columns."""
 
 _FAILING = sql.SQL("pg_catalog.left({}::pg_catalog.text, 0)::integer{}")
@@ -63,11 +65,14 @@ class Statements:
         self._written = [*target.columns, *([marks.column.name] if marks else [])]
         self._names = [sql.Identifier(name) for name in self._written]
         self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
-        folds = not (shape.refuses or self._conditions(target.key))
+        self._absences = absences_of(target.mode, target.key, columns, shape)
+        self._lacking: dict[Sequence[bool], bytes] = {}
+        # An event may leave a column to one before it, so the last event of a row does not decide alone.
+        folds = not (shape.refuses or self._absences or self._conditions(target.key))
         self.write_each = self._insert(self._rows(), folds=folds)
         self.write = self._insert(self._guarded()) if folds or self._guards else self.write_each
         self.write_new = self._insert(self._rows(), new=True, folds=folds)
-        self.always_in_rounds = shape.refuses and self._folds
+        self.always_in_rounds = (shape.refuses or bool(self._absences)) and self._folds
         self.rounds = self._number_rounds() if self.always_in_rounds or marks else None
         self.evaluate = self._evaluate()
         self.explain, self.meanings = self._explain()
@@ -81,6 +86,18 @@ class Statements:
             self.remove = self._delete() if marks is None else self._mark(marks)
             self.empty = _finished(sql.SQL("DELETE FROM {}").format(self._table))
             self.write_after_deletes = self._insert(self._alive_after_deletes())
+
+    def write_lacking(self, pattern: Sequence[bool]) -> bytes:
+        """Return the statement for events of different rows that lack the same columns, as `rounds` says."""
+        if pattern not in self._lacking:
+            left_out = {name for name, lacks in zip(self._absences.split, pattern, strict=True) if lacks}
+            self._lacking[pattern] = self._insert(self._rows(), folds=False, left_out=left_out)
+        return self._lacking[pattern]
+
+    @property
+    def splits(self) -> bool:
+        """Return whether events that lack different columns need different statements."""
+        return bool(self._absences.split)
 
     def probe(self, column: Column, source: str) -> bytes:
         """Return the statement that evaluates one column alone."""
@@ -113,6 +130,7 @@ class Statements:
             for column, source in self._columns
         ]
         values.append(sql.SQL("e.place AS {}").format(_PLACE))
+        values += self._absences.flags()
         if self._marks is not None:
             values.append(sql.SQL("{} AS {}").format(self._marks.none, sql.Identifier(self._marks.column.name)))
         if dead:
@@ -133,30 +151,56 @@ class Statements:
             sql.SQL(", ").join(map(sql.Identifier, names)),
         )
 
-    def _insert(self, rows: sql.Composable, *, new: bool = False, folds: bool = True) -> bytes:
-        """Return the INSERT; with `folds` it writes only a row's deciding event, otherwise several fail together."""
+    def _insert(
+        self, rows: sql.Composable, *, new: bool = False, folds: bool = True, left_out: Collection[str] | None = None
+    ) -> bytes:
+        """Return the INSERT; with `folds` it writes only a row's deciding event, otherwise several fail together.
+
+        `left_out` are the columns that all its events lack; None if an event that lacks one of those
+        is to fail.
+        """
         if self._target.mode is TableMode.UPDATE:
             return self._update(rows, folds=folds)
-        columns = sql.SQL(", ").join(self._names)
-        statement = sql.SQL("INSERT INTO {} ({}) SELECT {}{} FROM ({}) AS r {} {}").format(
+        columns = sql.SQL(", ").join(sql.Identifier(each) for each in self._written if each not in (left_out or ()))
+        asks = bool(self._absences) and not new
+        statement = sql.SQL("{}INSERT INTO {} ({}) SELECT {}{} FROM {} AS r WHERE {} AND {} {} {}").format(
+            self._before(rows) if asks else sql.SQL(""),
             self._table,
             columns,
             self._distinct() if folds else sql.SQL(""),
             columns,
-            rows,
+            ROWS if asks else sql.SQL("({})").format(rows),
+            sql.SQL("true") if left_out is not None else self._absences.none_of_split(),
+            IS_NEW if asks and self._absences.changes_first else sql.SQL("true"),
             self._order(),
-            sql.SQL("") if new else self._on_conflict(),
+            sql.SQL("") if new else self._on_conflict(left_out or ()),
         )
         return _finished(statement)
 
+    def _before(self, rows: sql.Composable) -> sql.Composable:
+        """Return the WITH that holds the batch's rows, and that changes the rows which are there if it has to."""
+        if not self._absences.changes_first:
+            return sql.SQL("WITH {} AS MATERIALIZED ({}) ").format(ROWS, rows)
+        changes = {name: self._kept_or_given(name) for name in self._target.columns if name not in self._target.key}
+        return change_before(self._shape, self._target.key, rows, changes, self._unmarked())
+
+    def _kept_or_given(self, name: str) -> sql.Composable:
+        given, lacks = sql.Identifier("s", name), self._absences.in_row(name)
+        if lacks is None:
+            return given
+        return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(lacks, sql.Identifier("t", name), given)
+
+    def _unmarked(self) -> sql.Composable:
+        """Return the condition that the row `t` is not softly deleted."""
+        if self._marks is None:
+            return sql.SQL("true")
+        return sql.SQL("NOT {}").format(self._marks.is_marked(sql.Identifier("t")))
+
     def _update(self, rows: sql.Composable, *, folds: bool) -> bytes:
         """Return the UPDATE; with `folds` only a row's last event decides, otherwise several fail together."""
-        changes = {name: sql.Identifier("s", name) for name in self._target.columns if name not in self._target.key}
-        only: sql.Composable = sql.SQL("true")
-        if self._marks is not None:
-            only = sql.SQL("NOT {}").format(self._marks.is_marked(sql.Identifier("t")))
+        changes = {name: self._kept_or_given(name) for name in self._target.columns if name not in self._target.key}
         order = self._order() if folds else None
-        return _finished(change(self._shape, self._target.key, rows, changes, order=order, only=only))
+        return _finished(change(self._shape, self._target.key, rows, changes, order=order, only=self._unmarked()))
 
     @property
     def _folds(self) -> bool:
@@ -182,23 +226,23 @@ class Statements:
                 return sql.SQL("ORDER BY {}").format(_PLACE)
             case TableMode.INSERT:
                 return sql.SQL("ORDER BY {}, {}").format(self._keys, _PLACE)
-            case TableMode.UPSERT | TableMode.UPDATE:
+            case TableMode.UPSERT | TableMode.MERGE | TableMode.UPDATE:
                 return sql.SQL("ORDER BY {}, {} DESC").format(self._keys, _PLACE)
             case TableMode.NEWEST:
                 return sql.SQL("ORDER BY {}, {} DESC NULLS LAST, {}").format(self._keys, self._version(), _PLACE)
 
-    def _on_conflict(self) -> sql.Composable:
+    def _on_conflict(self, left_out: Collection[str]) -> sql.Composable:
         mode = self._target.mode
-        others = [sql.Identifier(name) for name in self._written if name not in self._target.key]
+        others = [name for name in self._written if name not in self._target.key]
         if mode is TableMode.APPEND:
             return sql.SQL("")
         if (mode is TableMode.INSERT and self._marks is None) or not others:
             return sql.SQL("ON CONFLICT ({}) DO NOTHING").format(self._keys)
-        changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in others)
+        changes = sql.SQL(", ").join(self._changed(name, left_out) for name in others)
         update = sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(self._keys, changes)
         if mode is TableMode.INSERT and self._marks is not None:
             return update + sql.SQL(" WHERE ") + self._marks.is_marked(self._table)
-        if mode is TableMode.UPSERT:
+        if mode in (TableMode.UPSERT, TableMode.MERGE):
             return update
         # A missing version is older than any, and an equal one does not overwrite, as DISTINCT ON chose
         # within the batch.
@@ -206,6 +250,22 @@ class Statements:
         newer = sql.SQL(" WHERE {} OR ({} IS NULL AND {} IS NOT NULL)")
         greater = self._shape.comparing.greater(self._target.version or "", given, there)
         return update + newer.format(greater, there, given)
+
+    def _changed(self, name: str, left_out: Collection[str]) -> sql.Composable:
+        """Return what ON CONFLICT does to a column: it takes the event's value, or keeps its own where that is absent.
+
+        A row that is softly deleted is overwritten as a whole: EXCLUDED has the column's default then.
+        """
+        column = sql.Identifier(name)
+        lacks = self._absences.found(self._shape, self._target.key, name)
+        if name in left_out:
+            lacks = sql.SQL("true")
+        if lacks is None:
+            return sql.SQL("{0} = EXCLUDED.{0}").format(column)
+        if self._marks is not None:
+            lacks = sql.SQL("{} AND NOT {}").format(lacks, self._marks.is_marked(self._table))
+        kept = sql.SQL("{}.{}").format(self._table, column)
+        return sql.SQL("{0} = CASE WHEN {1} THEN {2} ELSE EXCLUDED.{0} END").format(column, lacks, kept)
 
     def _version(self) -> sql.Composable:
         return sql.Identifier(self._target.version or "")
@@ -257,7 +317,9 @@ class Statements:
     @property
     def _guards(self) -> bool:
         """Return whether one statement takes a row once, and only conditions can refuse a row."""
-        return self._folds and not self._shape.refuses and bool(self._conditions(self._target.key))
+        return (
+            self._folds and not self._shape.refuses and not self._absences and bool(self._conditions(self._target.key))
+        )
 
     def _unless_refused(self, rows: sql.Composable, alive: LiteralString = "true") -> sql.Composable:
         if not self._guards:
@@ -277,17 +339,23 @@ class Statements:
         return refused + [sql.SQL("NOT coalesce({}, true)").format(sql.SQL(check)) for check in self._shape.checks]
 
     def _number_rounds(self) -> bytes:
-        """Return the statement for each event's index, and the number of events of its row up to this one."""
+        """Return the statement for each event's index, and the number of events of its row up to this one.
+
+        The third column says which columns of `split` the event lacks.
+        """
         keys = [(column, source) for column, source in self._columns if column.name in self._target.key]
         values = [
             sql.SQL("{} AS {}").format(self._value(column, source), sql.Identifier(column.name))
             for column, source in keys
         ]
-        rows = sql.SQL("SELECT {}, e.place AS {} FROM {}").format(sql.SQL(", ").join(values), _PLACE, self._events())
+        rows = sql.SQL("SELECT {}, {} AS {}, e.place AS {} FROM {}").format(
+            sql.SQL(", ").join(values), self._absences.pattern(), _LACKS, _PLACE, self._events()
+        )
         return _finished(
             sql.SQL(
-                "SELECT {place}, pg_catalog.row_number() OVER (PARTITION BY {keys} ORDER BY {place}) FROM ({rows}) AS r"
-            ).format(place=_PLACE, keys=self._keys, rows=rows)
+                "SELECT {place}, pg_catalog.row_number() OVER (PARTITION BY {keys} ORDER BY {place}), {lacks}"
+                " FROM ({rows}) AS r"
+            ).format(place=_PLACE, keys=self._keys, rows=rows, lacks=_LACKS)
         )
 
     def _evaluate(self) -> bytes:

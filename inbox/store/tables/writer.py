@@ -117,14 +117,22 @@ class TableWriter:
             self.send(connection, events, new=True)
             return
         for run in self._runs(events):
-            for indexes in self._rounds(connection, run):
-                self.send(connection, run if indexes is None else run.only(indexes))
+            for part, lacking in self._rounds(connection, run):
+                self.send(connection, part, lacking=lacking)
 
-    def send(self, connection: Connection, events: TableEvents, *, new: bool = False, distinct: bool = False) -> None:
+    def send(
+        self,
+        connection: Connection,
+        events: TableEvents,
+        *,
+        new: bool = False,
+        distinct: bool = False,
+        lacking: Sequence[bool] | None = None,
+    ) -> None:
         """Write as `write`, but in one statement.
 
         This is cheaper. It may fail where rows are expected to be `new`, or each to come once
-        (`distinct`).
+        (`distinct`). `lacking` is what all the events lack, as the statement `rounds` says it.
         """
         parameters, statements = self._sent.parameters(events), self._statements
         with connection.users_path():
@@ -132,7 +140,10 @@ class TableWriter:
                 connection.execute(statements.empty)
             elif self._sent.has_deletes(events):
                 connection.execute(statements.remove, parameters)
-                connection.execute(statements.write_after_deletes, parameters)
+                if self._sent.has_rows(events):
+                    connection.execute(statements.write_after_deletes, parameters)
+            elif lacking is not None:
+                connection.execute(statements.write_lacking(lacking), parameters)
             elif new:
                 connection.execute(statements.write_new, parameters)
             else:
@@ -171,27 +182,33 @@ class TableWriter:
             yield events.part(start, stop)
             start = stop
 
-    def _rounds(self, connection: Connection, events: TableEvents) -> Iterator[list[int] | None]:
-        """Yield the indexes of the events that one statement can write, in order; None for all.
+    def _rounds(
+        self, connection: Connection, events: TableEvents
+    ) -> Iterator[tuple[TableEvents, Sequence[bool] | None]]:
+        """Yield the events that one statement can write, in order, and what all of them lack where that matters.
 
-        Where only the write shows whether the table refuses a row, each event is written: the
-        second event of a row comes in a second statement.
+        Where only the write shows whether the table refuses a row, or where an event leaves columns
+        to the event before it, each event is written: the second event of a row comes in a second
+        statement.
         """
         if self._sent.empties(events):
-            yield None
+            yield events, None
             return
         statements, deletes = self._statements, self._sent.has_deletes(events)
         needed = statements.always_in_rounds or (statements.rounds is not None and deletes)
-        if statements.rounds is None or not needed or len(events.records) < 2:
-            yield None
+        alone = len(events.records) < 2 and not statements.splits
+        if statements.rounds is None or not needed or alone:
+            yield events, None
             return
-        rounds: dict[int, list[int]] = {}
+        rounds: dict[tuple[int, tuple[bool, ...] | None], list[int]] = {}
         with connection.users_path():
             numbered = connection.execute(statements.rounds, self._sent.parameters(events)).fetchall()
-        for index, number in numbered:
-            rounds.setdefault(number, []).append(index)
-        for number in sorted(rounds):
-            yield sorted(rounds[number]) if len(rounds) > 1 else None
+        for index, number, lacks in numbered:
+            deletes_row = deletes and self._sent.removes(events.records[index])
+            lacking = tuple(lacks) if statements.splits and not deletes_row else None
+            rounds.setdefault((number, lacking), []).append(index)
+        for (_, lacking), indexes in sorted(rounds.items(), key=lambda each: each[0][0]):
+            yield events.only(sorted(indexes)) if len(rounds) > 1 else events, lacking
 
     def find(self, connection: Connection, events: TableEvents) -> Diagnosis:
         """Find the events that fail by themselves, at a fraction of an attempt's cost: nothing is written.
@@ -281,6 +298,9 @@ class _Sent:
     def empties(self, events: TableEvents) -> bool:
         """Return whether one of the events removes all rows."""
         return self._in_envelopes and any(map(empties_table, events.records))
+
+    def has_rows(self, events: TableEvents) -> bool:
+        return not all(map(self.removes, events.records))
 
     def parameters(self, events: TableEvents) -> dict[str, Any]:
         parameters: dict[str, Any] = {each.name: each.read(events) for each in self.inputs}

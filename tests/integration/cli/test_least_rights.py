@@ -42,6 +42,7 @@ CREATE FUNCTION shop.log() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS
     'BEGIN INSERT INTO shop.logged (id) VALUES (NEW.id); RETURN NEW; END';
 CREATE TABLE shop.updated (id int PRIMARY KEY, amount int, note text);
 INSERT INTO shop.updated VALUES (1, 1, 'kept');
+CREATE TABLE shop.merged (id int PRIMARY KEY, amount int DEFAULT 7, secret text);
 CREATE TABLE shop.marked (id int PRIMARY KEY, amount int, at int, deleted_at timestamptz, secret text);
 CREATE TRIGGER logged AFTER INSERT ON shop.inserted FOR EACH ROW EXECUTE FUNCTION shop.log();
 INSERT INTO shop.parents VALUES (1);
@@ -61,6 +62,7 @@ TARGETS = {
         name="shop.deleted", mode=TableMode.UPSERT, columns=COLUMNS, key=("id",), tombstones=Tombstones.DELETE
     ),
     "update": TableTarget(name="shop.updated", mode=TableMode.UPDATE, columns=COLUMNS, key=("id",)),
+    "merge": TableTarget(name="shop.merged", mode=TableMode.MERGE, columns=COLUMNS, key=("id",)),
     "mark": TableTarget(
         name="shop.marked",
         mode=TableMode.UPSERT,

@@ -224,6 +224,8 @@ def test_a_tombstone_does_what_the_route_says(
         ("insert", 'key = ["id"]', ["old"]),
         ("upsert", 'key = ["id"]', ["late"]),
         ("newest", 'key = ["id"]\nversion = "note"', ["old"]),
+        ("merge", 'key = ["id"]', ["late"]),
+        ("update", 'key = ["id"]', []),
     ],
 )
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in two batches"])

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -110,6 +111,13 @@ class OneEvent:
         value = None if self.leaves is None else value_of(self.leaves).encode()
         return record(offset, key=str(self.key).encode(), value=value)
 
+    def given(self) -> dict[str, Any]:
+        """Return the columns whose member the event has; one behind an element that is there has at least null."""
+        leaves = self.leaves or {}
+        there = {column for column, leaf in leaves.items() if leaf.text is not None}
+        there |= {"day"}  # an element of an array in which another follows is null at least
+        return {column: value for column, value in self.row().items() if column in there}
+
     def row(self) -> dict[str, Any]:
         return {column: leaf.expected for column, leaf in (self.leaves or {}).items()}
 
@@ -165,12 +173,21 @@ def events(*, tombstones: bool = False) -> st.SearchStrategy[OneEvent]:
 class Model:
     """A model of the table: a list of rows for `append`, and rows by key for the other modes.
 
-    `marked` has the keys of the rows that are softly deleted, with `marks`.
+    `marked` has the keys of the rows that are softly deleted, with `marks`. `defaults` are those of
+    the table's columns.
     """
 
-    def __init__(self, mode: TableMode, *, marks: bool = False, there: Iterable[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        mode: TableMode,
+        *,
+        marks: bool = False,
+        there: Iterable[dict[str, Any]] = (),
+        defaults: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self._mode = mode
         self._marks = marks
+        self._defaults = defaults
         self._all: list[dict[str, Any]] = []
         self._by_key: dict[int, dict[str, Any]] = {row["id"]: row for row in there}
         self.marked: set[int] = set()
@@ -181,6 +198,9 @@ class Model:
                 self._remove(event.key)
             elif self._mode is TableMode.APPEND:
                 self._all.append(event.row())
+            elif self._mode is TableMode.MERGE:
+                there = {} if event.key in self.marked else self._by_key.get(event.key, {})
+                self._write(event.key, {**dict.fromkeys(COLUMNS), **self._defaults, **there, **event.given()})
             else:
                 self._write(event.key, event.row())
 
@@ -204,7 +224,7 @@ class Model:
         if self._mode is TableMode.NEWEST:
             new, old = row["version"], there["version"]
             return new is not None and (old is None or new > old)
-        return self._mode in (TableMode.UPSERT, TableMode.UPDATE)
+        return self._mode in (TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE)
 
     def rows(self) -> list[dict[str, Any]]:
         return self._all if self._mode is TableMode.APPEND else [self._by_key[key] for key in sorted(self._by_key)]

@@ -112,7 +112,7 @@ def test_a_topic_that_was_once_compacted_is_one_that_a_route_reads(refuse: Refus
     ("old", "new", "place", "said"),
     [
         ('mode = "upsert"', 'mode = "upsrt"', "mode", "did you mean upsert?"),
-        ('mode = "upsert"', "", "mode", "missing; expected append, insert, upsert, newest, update"),
+        ('mode = "upsert"', "", "mode", "missing; expected append, insert, upsert, newest, merge, update"),
         ('name = "public.orders"', "", "name", "missing"),
         ('name = "public.orders"', 'name = "a.b.c"', "name", 'expected "table" or "schema.table"'),
         ('name = "public.orders"', "name = '\"Orders\"'", "name", "no quotes"),

@@ -11,13 +11,18 @@ from psycopg import sql
 
 from inbox.store.tables.shape import TableShape
 
-LOCKED, ROWS = sql.Identifier("inbox locked"), sql.Identifier("inbox rows")
+LOCKED, ROWS, PLACE = (sql.Identifier(f"inbox {name}") for name in ("locked", "rows", "place"))
 
-_CHANGE: LiteralString = """
-WITH {all} AS MATERIALIZED ({rows}), {locked} AS MATERIALIZED (
+CHANGED = sql.Identifier("inbox changed")
+
+_LOCK: LiteralString = """
+{all} AS MATERIALIZED ({rows}), {locked} AS MATERIALIZED (
     SELECT s.* FROM {table} AS t JOIN (SELECT {distinct}* FROM {all} {order}) AS s ON {same} AND ({only})
     ORDER BY {of_table} FOR UPDATE OF t
 )
+"""
+
+_UPDATE: LiteralString = """
 UPDATE {table} AS t SET {changes} FROM {locked} AS s WHERE {same} AND ({only}) AND ({once})
 """
 
@@ -49,22 +54,62 @@ def change(
             fail together.
         only: a condition on `t` and `s`.
     """
+    locked, update = _parts(shape, key, rows, changes, order=order, only=only)
+    return sql.SQL("WITH {} {}").format(locked, update)
+
+
+def change_before(
+    shape: TableShape,
+    key: Sequence[str],
+    rows: sql.Composable,
+    changes: Mapping[str, sql.Composable],
+    only: sql.Composable,
+) -> sql.Composable:
+    """Return the WITH of a statement that changes the rows which are there, and inserts the rest: `IS_NEW`.
+
+    PostgreSQL checks NOT NULL and CHECK on the row that is to be inserted before it looks for a
+    conflict, so that a partial row cannot come to an existing one by ON CONFLICT.
+    """
+    locked, update = _parts(shape, key, rows, changes, order=None, only=only)
+    return sql.SQL("WITH {}, {} AS ({} RETURNING s.{}) ").format(locked, CHANGED, update, PLACE)
+
+
+IS_NEW = sql.SQL("NOT (r.{} OPERATOR(pg_catalog.=) ANY (SELECT {} FROM {}))").format(PLACE, PLACE, CHANGED)
+
+
+def _parts(
+    shape: TableShape,
+    key: Sequence[str],
+    rows: sql.Composable,
+    changes: Mapping[str, sql.Composable],
+    *,
+    order: sql.Composable | None,
+    only: sql.Composable,
+) -> tuple[sql.Composable, sql.Composable]:
     keys = sql.SQL(", ").join(map(sql.Identifier, key))
-    return sql.SQL(_CHANGE).format(
+    same = same_row(shape, key, "s")
+    locked = sql.SQL(_LOCK).format(
         all=ROWS,
         rows=rows,
         locked=LOCKED,
         table=shape.table,
         distinct=sql.SQL("") if order is None else sql.SQL("DISTINCT ON ({}) ").format(keys),
         order=sql.SQL("") if order is None else order,
-        same=same_row(shape, key, "s"),
+        same=same,
         only=only,
         of_table=sql.SQL(", ").join(sql.Identifier("t", name) for name in key),
+    )
+    update = sql.SQL(_UPDATE).format(
+        table=shape.table,
+        locked=LOCKED,
+        same=same,
+        only=only,
         changes=sql.SQL(", ").join(
             sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in changes.items()
         ),
         once=sql.SQL("true") if order is not None else sql.SQL(_ONCE).format(rows=ROWS, keys=keys),
     )
+    return locked, update
 
 
 def same_row(shape: TableShape, key: Sequence[str], other: str) -> sql.Composable:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg.errors import UniqueViolation
+from psycopg.errors import CardinalityViolation, UniqueViolation
 
 from inbox.errors import EventError
 from inbox.store.options import TableMode, TableTarget, Tombstones
@@ -18,7 +19,7 @@ from inbox.store.tables.writer import TableWriter
 from tests.support.store.table_model import COLUMNS, Model, OneEvent, events
 
 MODES = list(TableMode)
-KEYED = [TableMode.INSERT, TableMode.UPSERT, TableMode.UPDATE]
+KEYED = [TableMode.INSERT, TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE]
 MARKED = [*KEYED, TableMode.NEWEST]
 
 # Each example writes in a transaction of its own that is rolled back.
@@ -75,7 +76,7 @@ def write_as_new(connection: Connection, writer: TableWriter, batch: Sequence[On
         with connection.transaction():
             writer.write(connection, _events(batch), new=True)
     except EventError as error:
-        if not isinstance(error.__cause__, UniqueViolation):
+        if not isinstance(error.__cause__, UniqueViolation | CardinalityViolation):
             raise
         write(connection, writer, batch)
 
@@ -159,6 +160,47 @@ def test_tombstones_mark_in_every_position(
             assert_same(table, mode, model)
             found = table.execute(f"SELECT id FROM keyed WHERE {marked}".encode())  # noqa: S608
             assert {row[0] for row in found} == model.marked
+
+    check()
+
+
+DEFAULTS: dict[str, Any] = {"amount": Decimal("7.50"), "name": "nobody", "day": date(2000, 1, 1)}
+TABLES = {
+    "no defaults": ("", {}),
+    "defaults": (
+        "ALTER TABLE keyed ALTER amount SET DEFAULT 7.50, ALTER name SET DEFAULT 'no' || 'body',"
+        " ALTER day SET DEFAULT '2000-01-01'",
+        DEFAULTS,
+    ),
+    "a trigger": (
+        "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER same BEFORE INSERT OR UPDATE ON keyed FOR EACH ROW EXECUTE FUNCTION same()",
+        {},
+    ),
+    "a condition": ("ALTER TABLE keyed ADD CHECK (pg_column_size(keyed.*) > 0)", {}),
+}
+
+
+@pytest.mark.parametrize("tombstones", [Tombstones.ERROR, Tombstones.DELETE, Tombstones.MARK])
+@pytest.mark.parametrize(("alter", "defaults"), TABLES.values(), ids=TABLES)
+def test_an_absent_member_leaves_its_column(
+    table: Connection, alter: str, defaults: dict[str, Any], tombstones: Tombstones
+) -> None:
+    for statement in filter(None, alter.split(";CREATE TRIGGER")):
+        text = statement if statement.startswith(("ALTER", "CREATE")) else "CREATE TRIGGER" + statement
+        table.execute(text.encode())
+    marks = tombstones is Tombstones.MARK
+    writer = TableWriter(table, target(TableMode.MERGE, tombstones, "deleted_at" if marks else None))
+
+    @one_table
+    @given(batches(tombstones=tombstones.removes), st.sampled_from(WAYS))
+    def check(written: list[list[OneEvent]], way: Write) -> None:
+        with table.transaction(force_rollback=True):
+            model = Model(TableMode.MERGE, marks=marks, defaults=defaults)
+            for batch in written:
+                way(table, writer, batch)
+                model.apply(batch)
+            assert_same(table, TableMode.MERGE, model)
 
     check()
 
