@@ -49,7 +49,7 @@ _LARGEST_EVENT = 1_000_000
 
 @dataclass(slots=True)
 class Polled:
-    """The result of one `take`: records in offset order per partition, partition ends met, and unreadable places."""
+    """The result of one `poll`: records in offset order per partition, partition ends met, and unreadable places."""
 
     records: list[Record] = field(default_factory=list)
     ends: list[tuple[TopicPartition, int]] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Polled:
 class RebalanceListener:
     """The callbacks of a rebalance.
 
-    They are called from within `take` and `close`, while the caller of these waits, so they must not wait for
+    They are called from within `poll` and `close`, while the caller of these waits, so they must not wait for
     the database.
     """
 
@@ -72,7 +72,7 @@ class RebalanceListener:
 class GroupConsumer:
     """A member of the sink's consumer group.
 
-    Nothing of a partition is delivered until `go_to` names the offset that the ledger expects. `outage` knows
+    Nothing of a partition is delivered until `seek` names the offset that the ledger expects. `outage` knows
     which parts of Kafka are away.
     """
 
@@ -185,7 +185,7 @@ class GroupConsumer:
     def _complain(self, error: KafkaError, message: Any, taken: Polled) -> None:
         where = _partition_of(error, message)
         if where is not None and is_unreadable(error):
-            # The records before it are good and are kept; the caller of `take` stops at the unreadable place.
+            # The records before it are good and are kept; the caller of `poll` stops at the unreadable place.
             taken.unreadable.append(unreadable(error, where, message.offset()))
             return
         what = None if where is None else where.topic if where.partition < 0 else where
@@ -197,7 +197,7 @@ class GroupConsumer:
         self.outage.refused(error, where, failure)
 
     def _on_error(self, error: KafkaError) -> None:
-        """Note librdkafka's own reports, made from within `take`.
+        """Note librdkafka's own reports, made from within `poll`.
 
         Mostly a broker is away, from which librdkafka recovers by itself.
         """

@@ -22,7 +22,7 @@ _OPEN = (State.PARKED, State.WAITING)
 class DatabaseMetrics:
     """The refresher of the database's gauges. It also notices a schema that this version can no longer use.
 
-    `stop` is called then, so that the worker ends. `refuse_misfit` says why.
+    `stop` is called then, so that the worker ends. `refuse_unusable_schema` says why.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class DatabaseMetrics:
     @contextmanager
     def refreshing(self) -> Iterator[None]:
         """Refresh the gauges on a thread at intervals while the context is entered."""
-        threading.Thread(target=self._refresh_regularly, name="inbox-survey", daemon=True).start()
+        threading.Thread(target=self._refresh_regularly, name="inbox-metrics", daemon=True).start()
         try:
             yield
         finally:

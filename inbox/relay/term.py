@@ -34,7 +34,7 @@ _position = attrgetter("position")
 
 
 class WakeUpSignal(Protocol):
-    """A notifier that rings when an application publishes while this relay sleeps."""
+    """A signal when an application publishes while this relay sleeps."""
 
     def fall_asleep(self) -> bool: ...
     def wait(self, seconds: float) -> None: ...
@@ -105,7 +105,7 @@ class OutboxTerm:
             self._sent_marker.finish()
             self._notifier.wait(_SLEEP_SECONDS)
         elif now - self._busy_at >= _QUIET_SECONDS and self._falls_asleep():
-            # The next turn reads once more, because only those who publish from now on ring.
+            # The next turn reads once more, because only those who publish from now on notify.
             self._asleep = True
         else:
             time.sleep(_IDLE_SECONDS)

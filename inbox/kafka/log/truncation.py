@@ -23,7 +23,7 @@ def truncation_points(
     """Return the offset up to which a log is the one that was read, for each log truncated below its place.
 
     Args:
-        places: the next offset to read, and the leader epoch of the record before it.
+        positions: the next offset to read, and the leader epoch of the record before it.
 
     Raises:
         TryAgainError: the brokers do not answer.

@@ -153,8 +153,8 @@ class PartitionAudit:
         self.skipped.append(offsets)
         self.unread += _without(offsets, given_up)
 
-    def add_orphans(self, strays: Iterable[OrphanClaim]) -> None:
-        for each in strays:
+    def add_orphans(self, orphans: Iterable[OrphanClaim]) -> None:
+        for each in orphans:
             self.stray_count += 1
             if len(self.strays) < OFFSETS_KEPT:
                 self.strays.append(each)

@@ -224,7 +224,7 @@ class _AuditSession:
     def find_foreign_claims(self, found: Audit, request: Request) -> None:
         """Find claims that no sink makes.
 
-        Those of the audited parts count as their strays. Others count only if the request names no
+        Those of the audited parts count as their orphan claims. Others count only if the request names no
         topic.
         """
         if request.until_offset is not None:

@@ -39,7 +39,7 @@ def _part(found: dict[str, Any]) -> PartitionAudit:
         "address": TopicPartition(*found["address"]),
         "routes": {name: RouteAccount(**account) for name, account in found["routes"].items()},
         "differing": [(name, chunk) for name, chunk in found["differing"]],
-        "strays": [OrphanClaim(**stray) for stray in found["strays"]],
+        "strays": [OrphanClaim(**orphan) for orphan in found["strays"]],
     }
     ranges = {name: [range(start, stop) for start, stop in found.get(name, ())] for name in _RANGES}
     return PartitionAudit(**{**found, **parsed, **ranges})

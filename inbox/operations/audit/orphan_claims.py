@@ -51,26 +51,26 @@ class OrphanSearch:
         claims = self._reads.claims_of_chunks(chunks)
         for (partition_id, chunk), group in groupby(claims, lambda claim: (claim.partition_id, claim.chunk)):
             part = by_id[partition_id]
-            strays = OrphanClaims(part, self._routes_of(part), self._topic_ids[part.address.topic], self._reader)
-            part.add_orphans(self._among(strays, part, list(group), chunk, starts, part.address.topic in compacted))
+            orphans = OrphanClaims(part, self._routes_of(part), self._topic_ids[part.address.topic], self._reader)
+            part.add_orphans(self._among(orphans, part, list(group), chunk, starts, part.address.topic in compacted))
 
     def _among(
         self,
-        strays: "OrphanClaims",
+        orphans: "OrphanClaims",
         part: PartitionAudit,
         claims: Sequence[Claim],
         chunk: int,
         starts: dict[TopicPartition, int],
         compacted: bool,
     ) -> list[OrphanClaim]:
-        """Return the strays of a chunk.
+        """Return the orphan claims of a chunk.
 
         Records that the log deletes during the read say nothing of their claims.
         """
         while True:
             start = starts[part.address]
             try:
-                return list(strays.among(claims, chunk, log_start=start, compacted=compacted))
+                return list(orphans.among(claims, chunk, log_start=start, compacted=compacted))
             except LostPlaceError:
                 starts |= self._cluster.log_starts([part.address])
                 if starts[part.address] <= start:

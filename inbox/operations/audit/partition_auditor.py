@@ -1,4 +1,4 @@
-"""The recount of one partition: its records beside its claims, chunk by chunk of offsets."""
+"""The audit of one partition: its records beside its claims, chunk by chunk of offsets."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -28,7 +28,7 @@ class AuditedRoute:
 
 
 class PartitionAuditor:
-    """A recount that takes the records of one partition in order, and counts each chunk of offsets
+    """An auditor that takes the records of one partition in order, and counts each chunk of offsets
     when it is complete."""
 
     def __init__(

@@ -36,7 +36,7 @@ class AvroFormat:
         self._header = header
 
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
-        """Decode framed bytes, as `Format` says."""
+        """Decode framed bytes, as `RecordFormat` says."""
         frame = unframed(data, headers, self._header)
         return Decoded(row=self._compiled.get(frame.schema_id)(frame.data), schema_id=frame.schema_id)
 
@@ -49,7 +49,7 @@ class AvroFile:
         self._read = compile_avro(schema)
 
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
-        """Decode bytes, as `Format` says."""
+        """Decode bytes, as `RecordFormat` says."""
         return Decoded(row=self._read(data))
 
 

@@ -16,7 +16,7 @@ from inbox.errors import EventError
 from inbox.events import Header
 from inbox.reading.formats.connect_schema import compiled
 from inbox.reading.formats.decoded import Decoded
-from inbox.reading.formats.misfits import Convert, InexactError, MisfitError, SchemaError
+from inbox.reading.formats.misfits import ConnectSchemaError, Convert, InexactError, MisfitError
 
 _BEGINNING, _MIDDLE = b'{"schema":', b',"payload":'
 
@@ -95,7 +95,7 @@ class ConnectJson:
         if known is None:
             try:
                 known = _Known(_BEGINNING + key + _MIDDLE, compiled(schema))
-            except SchemaError as error:
+            except ConnectSchemaError as error:
                 raise EventError(f"the schema in the {self._part} is not one of Kafka Connect's: {error}") from None
             self._keep(key, known)
         return self._converted(known.convert, payload, data, member="payload")

@@ -6,7 +6,7 @@ from math import isinf
 from typing import Any
 
 from inbox.reading.formats.logical_types import LOGICAL_TYPES
-from inbox.reading.formats.misfits import Convert, InexactError, MisfitError, SchemaError
+from inbox.reading.formats.misfits import ConnectSchemaError, Convert, InexactError, MisfitError
 
 _DEEPEST = 100
 
@@ -15,18 +15,18 @@ def compiled(schema: Any, depth: int = 0) -> Convert:
     """Return the conversion for a schema.
 
     Raises:
-        SchemaError: it is not a schema, or it nests too deep.
+        ConnectSchemaError: it is not a schema, or it nests too deep.
     """
     if depth > _DEEPEST:
-        raise SchemaError(f"it nests more than {_DEEPEST} levels deep")
+        raise ConnectSchemaError(f"it nests more than {_DEEPEST} levels deep")
     if not isinstance(schema, dict) or not isinstance(kind := schema.get("type"), str):
-        raise SchemaError('a part of it has no "type"')
+        raise ConnectSchemaError('a part of it has no "type"')
     physical = _physical(schema, kind, depth)
     logical = LOGICAL_TYPES.get(schema.get("name") or "")
     if logical is None:
         return physical
     if kind not in logical.kinds:
-        raise SchemaError(f"{schema['name']} is of {kind}, where it is of {' or '.join(logical.kinds)}")
+        raise ConnectSchemaError(f"{schema['name']} is of {kind}, where it is of {' or '.join(logical.kinds)}")
     return logical.compile(physical, schema.get("parameters") or {})
 
 
@@ -42,7 +42,7 @@ def _physical(schema: dict[str, Any], kind: str, depth: int) -> Convert:
             return _map(values)
         return _pairs(compiled(keys, depth + 1), values)
     if (found := _PRIMITIVES.get(kind)) is None:
-        raise SchemaError(f'it has the type "{kind[:40]}"')
+        raise ConnectSchemaError(f'it has the type "{kind[:40]}"')
     return found
 
 
@@ -50,11 +50,11 @@ def _struct(schema: dict[str, Any], depth: int) -> Convert:
     """Return the conversion of a struct, which changes the dict that it is given: nobody else has it."""
     fields = schema.get("fields")
     if not isinstance(fields, list):
-        raise SchemaError('a struct of it has no "fields"')
+        raise ConnectSchemaError('a struct of it has no "fields"')
     converts: dict[str, Convert] = {}
     for field in fields:
         if not isinstance(field, dict) or not isinstance(name := field.get("field"), str):
-            raise SchemaError('a field of it has no "field"')
+            raise ConnectSchemaError('a field of it has no "field"')
         converts[name] = compiled(field, depth + 1)
     # Most fields are as JSON has them: a look at their type is all that they need.
     plain = [(name, _PLAIN[convert]) for name, convert in converts.items() if convert in _PLAIN]

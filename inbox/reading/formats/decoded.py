@@ -23,7 +23,7 @@ class Decoded:
     schema_id: SchemaId | None = None
 
 
-class Format(Protocol):
+class RecordFormat(Protocol):
     """A decoder of the keys or the values of one route."""
 
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:

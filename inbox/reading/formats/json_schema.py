@@ -28,7 +28,7 @@ class JsonSchemaFormat:
         self._header = header
 
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
-        """Decode framed bytes, as `Format` says."""
+        """Decode framed bytes, as `RecordFormat` says."""
         frame = unframed(data, headers, self._header)
         if self._checks is not None:
             self._checks.get(frame.schema_id)(decoded(frame.data))
@@ -43,7 +43,7 @@ class JsonSchemaFile:
         self._check = compile_check(schema) if validate else None
 
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
-        """Decode bytes, as `Format` says."""
+        """Decode bytes, as `RecordFormat` says."""
         if self._check is not None:
             self._check(decoded(data))
         return Decoded(document=data)

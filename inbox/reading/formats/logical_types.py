@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from inbox.reading.formats import connect_texts
-from inbox.reading.formats.misfits import Convert, InexactError, MisfitError, SchemaError
+from inbox.reading.formats.misfits import ConnectSchemaError, Convert, InexactError, MisfitError
 from inbox.reading.values import INFINITE, Bits, Date, Interval, Json, TimeOfDay, Timestamp, decimal_of
 
 UNAVAILABLE = "__debezium_unavailable_value"
@@ -115,7 +115,7 @@ def _scale(text: Any) -> int:
     except ValueError:
         scale = None
     if scale is None or not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
-        raise SchemaError(f'a Decimal of it has no "scale" from {_SMALLEST_SCALE} to {_LARGEST_SCALE}')
+        raise ConnectSchemaError(f'a Decimal of it has no "scale" from {_SMALLEST_SCALE} to {_LARGEST_SCALE}')
     return scale
 
 

@@ -7,7 +7,7 @@ Convert = Callable[[Any], Any]
 """A function from a JSON value that is not null to a value of `inbox.reading.values`."""
 
 
-class SchemaError(Exception):
+class ConnectSchemaError(Exception):
     """A schema that Kafka Connect does not know. The text shows names of its members only."""
 
 

@@ -24,7 +24,7 @@ class ProtobufFormat:
         self._message = message
 
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
-        """Decode framed bytes, as `Format` says."""
+        """Decode framed bytes, as `RecordFormat` says."""
         frame = unframed(data, headers, self._header, with_path=True)
         messages = self._compiled.get(frame.schema_id)
         read = messages.at(frame.path) if self._message is None else messages.named(self._message)
@@ -43,7 +43,7 @@ class ProtobufFile:
         self._read = messages.at((0,)) if message is None else messages.named(message)
 
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
-        """Decode bytes, as `Format` says."""
+        """Decode bytes, as `RecordFormat` says."""
         return Decoded(row=self._read(data))
 
 

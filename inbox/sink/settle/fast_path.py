@@ -17,7 +17,7 @@ from inbox.sink.settle.context import BoundRoute, RouteResult, SettleContext
 from inbox.sink.settle.effects import TableEffect
 from inbox.sink.settle.parked_keys import HeldKeys
 from inbox.sink.settle.slow_path import LARGEST_PART, RouteSettling
-from inbox.store.inbox.claims import Asked, ClaimedBeforeError, any_found, are_unique
+from inbox.store.inbox.claims import ClaimedBeforeError, PendingLookups, any_found, are_unique
 from inbox.store.postgres.errors import (
     is_cardinality_violation,
     is_foreign_key_violation,
@@ -181,7 +181,7 @@ class _FastPath:
             failpoint(Failpoint.HANDLED)
         self._context.transaction.end_attempt()
 
-    def _send_part(self, part: RouteBatch, *, new_rows: bool, distinct: bool) -> Asked:
+    def _send_part(self, part: RouteBatch, *, new_rows: bool, distinct: bool) -> PendingLookups:
         asked = self._context.claim_store.send_new(self._context.connection, self._route_id, claims_of(part))
         failpoint(Failpoint.CLAIMED)
         self._effect.send(self._context.connection, part, new=new_rows, distinct=distinct)

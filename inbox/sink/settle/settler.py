@@ -82,11 +82,11 @@ class Settler:
 
     Args:
         parked_keys: the known parked keys; they outlive the connection.
-        suspects: the tracker of crash poison; it outlives the connection.
+        crash_poison: the tracker of crash poison; it outlives the connection.
         introduce: adds to the ledger the partitions that were created after the sink started.
         takeover_seconds: how long a previous owner's transaction may stay open before its session
             is ended. With 0 it is neither awaited nor ended.
-        witness: checks that the records belong to the topics that the ledger knows.
+        topic_identity: checks that the records belong to the topics that the ledger knows.
         copies: also publishes parked events through the outbox, if given.
         row_watch: lets events wait for rows that other events may bring, if given.
         evidence: the record of events that applied and failed; it outlives the connection.
@@ -235,7 +235,7 @@ class Settler:
         """Settle the whole batch in one transaction.
 
         Args:
-            under_way: called once the server or a handler is at work.
+            on_started: called once the server or a handler is at work.
 
         Raises:
             TryAgainError: the outcome is unknown or nothing happened; ask the ledger, then settle

@@ -186,7 +186,7 @@ class AuditQueries:
         """Yield the claims that no sink makes, in any partition; rows are read as they are consumed."""
         with self._connection.transaction(), self._connection.cursor(name="inbox_audit_outsiders") as cursor:
             cursor.itersize = 10_000
-            cursor.execute(self._sql["outsiders"])
+            cursor.execute(self._sql["foreign_claims"])
             for partition_id, topic, partition, route, event_id, offset in cursor:
                 yield ForeignClaim(
                     partition_id=partition_id,

@@ -46,7 +46,7 @@ class ClaimedBeforeError(EventError):
     """An older generation has a claim of an id that was expected to be new."""
 
 
-Asked = Sequence[psycopg.Cursor[tuple[Any, ...]]]
+PendingLookups = Sequence[psycopg.Cursor[tuple[Any, ...]]]
 """Look-ups in the older generations, each answered with the ids that it found."""
 
 
@@ -114,7 +114,7 @@ class ClaimStore:
             raise
         return True
 
-    def send_new(self, connection: Connection, route_id: int, claims: Claims) -> Asked:
+    def send_new(self, connection: Connection, route_id: int, claims: Claims) -> PendingLookups:
         """Claim all in a pipeline, each expected to be new.
 
         Returns:
@@ -165,7 +165,7 @@ class ClaimStore:
         """Return the ids with a claim in an older generation. No claim is added there, only moved to the youngest."""
         return [event_id.bytes for rows in self._ask_older(connection, route_id, ids) for (event_id,) in rows]
 
-    def _ask_older(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> Asked:
+    def _ask_older(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> PendingLookups:
         """Ask which ids have a claim in an older generation."""
         unknown = range(self.older.until, self.generation)
         asked = []
@@ -234,6 +234,6 @@ def are_unique(ids: Sequence[bytes]) -> bool:
     return len(set(ids)) == len(ids)
 
 
-def any_found(asked: Asked) -> bool:
+def any_found(asked: PendingLookups) -> bool:
     """Return whether an older generation has a claim of an id that was looked up."""
     return any(rows.rowcount for rows in asked)

@@ -34,7 +34,7 @@ class Registration:
     routes_revision: int
 
 
-class _Known(NamedTuple):
+class _KnownRoute(NamedTuple):
     route_id: int
     name: str
     topics: tuple[str, ...]
@@ -111,11 +111,11 @@ class Register:
                 "decide for each topic with `inbox resume --topic TOPIC --new-topic --accept-loss`"
             )
 
-    def _known_routes(self, connection: Connection) -> list[_Known]:
+    def _known_routes(self, connection: Connection) -> list[_KnownRoute]:
         rows = connection.execute(self._sql["routes"])
-        return [_Known(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows]
+        return [_KnownRoute(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows]
 
-    def _refuse_foreign(self, sink: SinkIdentity, known: Sequence[_Known]) -> None:
+    def _refuse_foreign(self, sink: SinkIdentity, known: Sequence[_KnownRoute]) -> None:
         named = {route.name: route for route in sink.routes}
         for route in known:
             ours = named.get(route.name)
@@ -132,7 +132,7 @@ class Register:
                     "give the route a new name and retire the old one"
                 )
 
-    def _differs(self, sink: SinkIdentity, known: Sequence[_Known]) -> bool:
+    def _differs(self, sink: SinkIdentity, known: Sequence[_KnownRoute]) -> bool:
         noted = {route.name: sorted(route.topics) for route in known}
         retiring = any(route.name in sink.retired_routes and not route.retired for route in known)
         back = {route.name for route in known if route.retired}
@@ -140,7 +140,7 @@ class Register:
             route.name in back or noted.get(route.name) != sorted(route.topics) for route in sink.routes
         )
 
-    def _note_routes(self, connection: Connection, sink: SinkIdentity, known: Sequence[_Known]) -> None:
+    def _note_routes(self, connection: Connection, sink: SinkIdentity, known: Sequence[_KnownRoute]) -> None:
         by_name = {route.name: route for route in known}
         for route in sink.routes:
             earlier = by_name.get(route.name)
@@ -152,7 +152,7 @@ class Register:
             if name in by_name and not by_name[name].retired:
                 connection.execute(self._sql["retire_route"], {"route_id": by_name[name].route_id})
 
-    def _note_route(self, connection: Connection, route: RouteIdentity, earlier: _Known | None) -> None:
+    def _note_route(self, connection: Connection, route: RouteIdentity, earlier: _KnownRoute | None) -> None:
         topics = sorted(route.topics)
         if earlier is None:
             added = {"name": route.name, "topics": topics, "identity": route.event_id}

@@ -61,7 +61,7 @@ class OutboxRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
+class OutboxReading:
     """The rows that one snapshot showed, in order of position; no transaction below `xmin` was running."""
 
     xmin: int
@@ -122,14 +122,14 @@ class OutboxTable:
         """Return whether `reading` would return without a wait."""
         return self._errand.is_done()
 
-    def reading(self) -> Reading:
+    def reading(self) -> OutboxReading:
         """Return what the read found."""
         found: list[OutboxRow] = self._errand.finish()
         rows = found if found[0].position is not None else []
         late = bisect_right(rows, self._front, key=attrgetter("position"))
         # If the gaps fill the limit there may be more rows in them, which come before those past the
         # front.
-        return Reading(found[0].xmin, rows[:late] if late >= self._limit else rows)
+        return OutboxReading(found[0].xmin, rows[:late] if late >= self._limit else rows)
 
     def sweep(self, after: int, until: int, *, limit: int) -> tuple[int | None, int | None]:
         """Return two positions among the next `limit` rows past `after`, up to `until`.
@@ -202,7 +202,7 @@ class Notifier:
 
     The relay holds the lock while it sleeps, and only then a publishing transaction notifies it.
     That transaction takes the same lock, shared, and keeps it to its end, so no relay falls asleep
-    during a transaction that would not ring.
+    during a transaction that would not notify.
     """
 
     def __init__(self, connection: Connection, schema: str) -> None:
@@ -213,12 +213,12 @@ class Notifier:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(f"inbox_outbox_{self._oid}")))
 
     def fall_asleep(self) -> bool:
-        """Return whether transactions that publish from now on will ring; read once more before waiting."""
+        """Return whether transactions that publish from now on will notify; read once more before waiting."""
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_SPACE + self._oid,)).fetchone()
         return bool(row and row[0])
 
     def wait(self, seconds: float) -> None:
-        """Wait until the bell rings, for at most so many seconds."""
+        """Wait for a notification, for at most so many seconds."""
         with translating_errors():
             if self._connection.pgconn.notifies() is not None:
                 # It rang while the answer to a statement was read.

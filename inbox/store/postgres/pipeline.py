@@ -3,7 +3,7 @@
 psycopg's own pipeline mode uses the socket with every statement, which costs more than all other
 work on the statement. This one does it once for a few dozen. It is built on psycopg's wrapper of
 libpq's functions (PostgreSQL manual, "Pipeline Mode"). What it does not take is left to psycopg's
-cursors, which need the pipeline to have landed.
+cursors, which need an empty pipeline.
 """
 
 import re
@@ -43,7 +43,7 @@ _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED, *_COPIES)
 
 
 class Pipeline:
-    """A pipeline of statements for one attempt, in a transaction; it is empty between attempts and after `land()`.
+    """A pipeline of statements for one attempt, in a transaction. It is empty between attempts.
 
     All but `taken` and `forget` raise psycopg's errors: the error of the first statement that
     failed, in whichever call its answer arrives.

@@ -72,13 +72,11 @@ def migration_sql(options: DatabaseOptions, *, to: str = "head", outbox: OutboxO
     """
     before, _, after = to.rpartition(":")
     starts, ends = targets(before or "base", outbox), targets(after, outbox)
-    journeys = [
-        MigrationPath(history, starts[history], target) for history, target in ends.items() if history in starts
-    ]
+    paths = [MigrationPath(history, starts[history], target) for history, target in ends.items() if history in starts]
     output = io.StringIO()
-    for journey in journeys:
-        if journey.start != journey.target:
-            journey.write_sql(journey.config(options.schema, outbox, [], output=output))
+    for path in paths:
+        if path.start != path.target:
+            path.write_sql(path.config(options.schema, outbox, [], output=output))
     if not output.getvalue():
         raise StartupError(f'nothing lies between {before or "base"} and {after}; name both, as in "0001:base"')
     return output.getvalue()
@@ -93,14 +91,14 @@ def pending(
         StartupError: the revision does not exist, the schema is at one that this version does not know, or its
             outbox has the other payload type.
     """
-    return [step for journey in _paths(connection, schema, to, outbox) for step in journey.steps()]
+    return [step for path in _paths(connection, schema, to, outbox) for step in path.steps()]
 
 
 def _paths(
     connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None
 ) -> list[MigrationPath]:
     """Return the way of each history from its current revision; raises everything that can be refused."""
-    journeys = []
+    paths = []
     for history, target in targets(to, outbox).items():
         current = current_revision(connection, schema, history)
         if current is not None:
@@ -109,25 +107,25 @@ def _paths(
             history.refuse_unknown(schema, current)
             if history is OUTBOX and target is not None and outbox is not None:
                 require_payload(connection, schema, outbox)
-        journeys.append(MigrationPath(history, current, target))
-    return journeys
+        paths.append(MigrationPath(history, current, target))
+    return paths
 
 
 def _run(
     connection: psycopg.Connection[Any], schema: str, to: str, outbox: OutboxOptions | None, applied: list[RevisionStep]
 ) -> None:
-    journeys = [each for each in _paths(connection, schema, to, outbox) if each.start != each.target]
-    if not journeys:
+    paths = [each for each in _paths(connection, schema, to, outbox) if each.start != each.target]
+    if not paths:
         return
     connection.autocommit = False
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool, hide_parameters=True
     )
     with engine.connect() as alembics:
-        for journey in journeys:
-            config = journey.config(schema, outbox, applied)
+        for path in paths:
+            config = path.config(schema, outbox, applied)
             config.attributes["connection"] = alembics
-            journey.run(config)
+            path.run(config)
 
 
 def _failed(error: BaseException | None, schema: str) -> InboxError:

@@ -35,7 +35,7 @@ JOIN unnest(%(partition_ids)s, %(route_ids)s::integer[], %(chunks)s::bigint[]) A
     AND meant.chunk = c.kafka_offset >> %(bits)s::integer
 ORDER BY 1, 2, 3;
 
--- name: outsiders
+-- name: foreign_claims
 -- Claims of an unregistered partition or route, or past all that the partition ever settled. A batch's claims and
 -- its move in the ledger commit together, so a snapshot always has both or neither.
 SELECT c.partition_id, p.topic, p.partition, r.name, c.event_id, c.kafka_offset

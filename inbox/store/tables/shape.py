@@ -97,7 +97,7 @@ def shape_of(connection: Connection, target: TableTarget) -> TableShape:
 
 
 Look = psycopg.Cursor[tuple[Any, ...]]
-"""A query for the version of a table; in a pipeline the answer is there once the pipeline has landed."""
+"""A query for the version of a table; in a pipeline the answer is there at its end."""
 
 
 def look_at(connection: Connection, table: sql.Identifier) -> Look:

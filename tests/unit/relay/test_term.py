@@ -10,7 +10,7 @@ from inbox.relay import gap_tracker, outbox_reader
 from inbox.relay.in_flight import Delivered, Headers
 from inbox.relay.lease import SECONDS, Lease
 from inbox.relay.term import OutboxTerm
-from inbox.store.outbox.relay_queries import Delivery, OutboxRow, Reading, TakenLease
+from inbox.store.outbox.relay_queries import Delivery, OutboxReading, OutboxRow, TakenLease
 from inbox.telemetry import OUTBOX_PENDING
 
 
@@ -45,9 +45,9 @@ class Outbox:
     def has_read(self) -> bool:
         return self.answers
 
-    def reading(self) -> Reading:
+    def reading(self) -> OutboxReading:
         found, self._found = self._found, None
-        return Reading(self.xmin, [row(each) for each in found or ()])
+        return OutboxReading(self.xmin, [row(each) for each in found or ()])
 
     def sweep(self, after: int, until: int, *, limit: int) -> tuple[int | None, int | None]:
         return None, None
