@@ -4,7 +4,7 @@ import secrets
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -125,6 +125,18 @@ class Settlement:
         return {ending: getattr(self, ending.value) for ending in Ending}
 
 
+class Content(Protocol):
+    """The value of an event as its route decoded it."""
+
+    def data(self) -> Any:
+        """Return the value as Python's own types."""
+        ...
+
+    def json(self) -> Any:
+        """Return the value as JSON has it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A committed record with an identity, as a handler sees it.
@@ -136,6 +148,8 @@ class Event:
         op: Debezium's operation: `c`, `r`, `u`, `d` or `t`; None on a route without its envelope.
         row: on a route with an envelope, the row after the change, or the data of the CloudEvent; None after a delete.
         before: the row before the change, as far as Debezium knows it.
+        schema_id: the id by which the record names its schema in a registry: a number or a GUID; None without one.
+        content: the decoded value; None on a route of plain JSON, whose value is decoded when a handler asks for it.
     """
 
     id: UUID
@@ -150,6 +164,17 @@ class Event:
     op: str | None = None
     row: Any = None
     before: Any = None
+    schema_id: int | UUID | None = None
+    content: Content | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def data(self) -> Any:
+        """Return the decoded value: Python's own types on a route with a schema, the bytes on one with format "raw".
+
+        Raises:
+            EventError: as `json`, on a route of plain JSON.
+        """
+        return self.json() if self.content is None else self.content.data()
 
     @property
     def address(self) -> str:
@@ -165,13 +190,13 @@ class Event:
 
         Whole numbers keep every digit. Numbers with a fraction or an exponent become floats, or a
         `Decimal` if they are beyond the range of floats. To keep every digit of a decimal, decode
-        `value`.
+        `value`. On a route with a schema the value is converted to what JSON has.
 
         Raises:
             EventError: the value is null or not valid JSON, so that the event becomes a dead
                 letter.
         """
-        return decoded(self.value)
+        return decoded(self.value) if self.content is None else self.content.json()
 
 
 def address(topic: str, partition: int, offset: int) -> str:

@@ -20,6 +20,8 @@ if str(ROOT) not in sys.path:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from inbox.dev import backends  # noqa: E402
+from inbox.dev.local.registry import LocalRegistry  # noqa: E402
+from inbox.dev.local.registry_archive import FETCH, MEGABYTES, is_unpacked  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
 from inbox.telemetry import PAUSED  # noqa: E402
 from tests.support.databases import Copies, create_database, drop_database, with_database  # noqa: E402
@@ -192,6 +194,20 @@ def empty_database_url(servers: backends.Servers) -> Iterator[str]:
     name = unique_name("empty")
     yield create_database(servers.database_url, name)
     drop_database(servers.database_url, name)
+
+
+@pytest.fixture(scope="session")
+def registry_url() -> Iterator[str]:
+    """The address of a schema registry, shared by the tests of this process."""
+    if named := os.environ.get("INBOX_TEST_REGISTRY"):
+        yield named
+        return
+    if not is_unpacked() and not os.environ.get("INBOX_TEST_FETCH_REGISTRY"):
+        pytest.skip(f"Apicurio Registry is not in the cache; fetch its {MEGABYTES} MB once with: {FETCH}")
+    registry = LocalRegistry()
+    registry.start()
+    yield registry.url
+    registry.close()
 
 
 @pytest.fixture

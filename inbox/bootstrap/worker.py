@@ -91,6 +91,8 @@ def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> StartupS
         cluster = Cluster(settings.kafka)
         cluster_id = cluster.cluster_id()
         topics = find_topics(cluster, settings.routes)
+        if (schemas := settings.needed_schemas) is not None:
+            schemas.require()
         require_kafka_rights(cluster, topics)
         registration = register_sink(connection, settings, cluster, cluster_id, topics)
         refuse_deadly_batch(connection, settings, cluster, topics)
@@ -109,6 +111,8 @@ def make_worker(settings: Settings, ready: StartupState, *, until_end: bool, tra
     session_ms = settings.kafka.properties.get("session.timeout.ms", DEFAULTS["session.timeout.ms"][0])
     assignment = Assignment(owner, reclaim_seconds=int(session_ms) / 1000)
     sink = settings.sink
+    if (schemas := settings.needed_schemas) is not None:
+        schemas.serve_worker()
     decoders = {
         name: TopicDecoder(name, view.topic_id, settings.routes, largest_event=sink.largest_event)
         for name, view in ready.topics.items()

@@ -9,6 +9,7 @@ import click
 
 from inbox.cli.redaction import of_command
 from inbox.kafka.options import KafkaOptions
+from inbox.kafka.registry.options import RegistryOptions
 from inbox.settings import (
     DatabaseSettings,
     RelaySettings,
@@ -87,7 +88,7 @@ def sink_settings(config: Path | None, properties: tuple[tuple[str, str], ...] =
         StartupError: something is wrong or missing; the text names everything.
     """
     settings = load_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
-    _learn(settings.database, settings.kafka)
+    _learn(settings.database, settings.kafka, settings.registry)
     return settings
 
 
@@ -98,7 +99,7 @@ def any_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = 
         StartupError: as `sink_settings`.
     """
     settings = load_any_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
-    _learn(settings.database, settings.kafka)
+    _learn(settings.database, settings.kafka, settings.registry if isinstance(settings, Settings) else None)
     return settings
 
 
@@ -139,8 +140,10 @@ def _environ() -> Mapping[str, str]:
     return dict(os.environ)
 
 
-def _learn(database: DatabaseOptions, kafka: KafkaOptions | None = None) -> None:
+def _learn(
+    database: DatabaseOptions, kafka: KafkaOptions | None = None, registry: RegistryOptions | None = None
+) -> None:
     secrets = of_command()
-    secrets.learn(database, kafka)
+    secrets.learn(database, kafka, registry)
     if password := os.environ.get("PGPASSWORD"):
         secrets.learn_value(password)

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 import click
 
 from inbox.kafka.options import KafkaOptions
+from inbox.kafka.registry.options import RegistryOptions
 from inbox.settings.librdkafka import LOGIN_IN_URL, NAMED_SECRET, is_secret
 from inbox.store.options import DatabaseOptions
 
@@ -33,7 +34,12 @@ class Secrets:
         self._texts: set[str] = set()
         self._public: set[str] = set()
 
-    def learn(self, database: DatabaseOptions, kafka: KafkaOptions | None = None) -> None:
+    def learn(
+        self,
+        database: DatabaseOptions,
+        kafka: KafkaOptions | None = None,
+        registry: RegistryOptions | None = None,
+    ) -> None:
         """Remember the secrets that must never be shown."""
         url = database.url.get_secret_value()
         self._public.add(database.schema)
@@ -46,6 +52,12 @@ class Secrets:
             for name, value in kafka.properties.items():
                 if is_secret(name):
                     self.learn_value(value)
+        if registry is not None:
+            for name, value in registry.properties.items():
+                if is_secret(name):
+                    self.learn_value(value)
+                if name == "basic.auth.user.info":
+                    self.learn_value(value.partition(":")[2])
 
     def learn_value(self, secret: str) -> None:
         """Remember one secret, in every form in which an error may quote it."""

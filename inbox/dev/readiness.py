@@ -67,6 +67,15 @@ def address_of(url: str) -> str:
     return f"{known.get('host', 'localhost')}:{known.get('port', 5432)}"
 
 
+def await_answer(what: str, answers: Callable[[], bool], within: float, ended: Callable[[], str | None]) -> None:
+    """Wait until `answers` returns true; `what` is named where it does not.
+
+    `ended` returns why further waiting is useless, or None. Raises StartupError if it gives a reason, and after
+    `within` seconds.
+    """
+    _wait(what, answers, within, ended)
+
+
 def _wait(what: str, answers: Callable[[], bool], within: float, ended: Callable[[], str | None]) -> None:
     deadline = time.monotonic() + within
     while not answers():

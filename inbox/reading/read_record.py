@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inbox.events import Event, Header, Record, event_from
+from inbox.events import Content, Event, Header, Record, event_from
+from inbox.reading.schemas import SchemaId
+from inbox.reading.values import as_python
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class ReadRecord:
         about: what the envelope says beside the row, by source: `$op`, `$ts`, `$before`, `$ce:subject`.
         identity: the text from which an id is made that the envelope gives; None where it gives none.
         content: what two deliveries of the event have in common; None if that is the value.
+        schema_id: the id by which the record names its schema in a registry, or None.
+        whole: the decoded value for a handler; None if the value is JSON.
     """
 
     record: Record
@@ -37,6 +41,8 @@ class ReadRecord:
     about: Any = None
     identity: str | None = None
     content: bytes | None = None
+    schema_id: SchemaId | None = None
+    whole: Content | None = None
 
     def topic(self) -> str:
         """Return the topic, like a `Message`."""
@@ -77,4 +83,11 @@ def event_of(record: Record, event_id: bytes, event_type: str | None) -> Event:
     if not isinstance(record, ReadRecord):
         return event
     about = record.about or {}
-    return replace(event, op=about.get("$op"), row=record.row, before=about.get("$before"))
+    return replace(
+        event,
+        op=about.get("$op"),
+        row=as_python(record.row) if record.whole is None else None,
+        before=as_python(about.get("$before")),
+        schema_id=record.schema_id,
+        content=record.whole,
+    )

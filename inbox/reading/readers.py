@@ -9,14 +9,17 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from inbox.documents import DocumentError, parse
-from inbox.errors import EventError
+from inbox.documents import DocumentError, parse, write
+from inbox.errors import EventError, StartupError
 from inbox.events import Header, Record, decoded
 from inbox.reading.envelopes.cloudevents import CloudEvent, cloud_event_of, is_tombstone
 from inbox.reading.envelopes.debezium import Change, change_of
 from inbox.reading.envelopes.debezium_position import position_of
-from inbox.reading.options import Envelope, ReadOptions
+from inbox.reading.formats.decoded import DecodedDocument, DecodedRow, RawValue, RecordFormat
+from inbox.reading.formats.of_route import value_decoder
+from inbox.reading.options import Envelope, Format, ReadOptions
 from inbox.reading.read_record import ReadRecord
+from inbox.reading.values import as_json
 
 
 class Reading(NamedTuple):
@@ -35,14 +38,69 @@ Read = Callable[[Record, list[Header]], Reading | None]
 
 
 def reader_of(options: ReadOptions) -> Read | None:
-    """Return the reader for a route's options, or None if its records are taken as they are."""
+    """Return the reader for a route's options, or None if its records are taken as they are.
+
+    Raises:
+        StartupError: a package, the registry or a usable schema is missing.
+    """
     match options.envelope:
         case Envelope.NONE:
-            return None
+            return _format_reader(options)
         case Envelope.DEBEZIUM:
             return lambda record, _: _read_change(record, options)
         case Envelope.CLOUDEVENTS:
             return lambda record, headers: _read_cloud_event(record, headers, options)
+
+
+def _format_reader(options: ReadOptions) -> Read | None:
+    try:
+        decoder = value_decoder(options.format)
+    except EventError as error:  # the schema of a file
+        raise StartupError(str(error)) from None
+    if decoder is not None:
+        read = _read_row if options.format.value.has_decoded_rows else _read_document
+        return lambda record, headers: read(record, headers, options, decoder)
+    if options.format.value is Format.RAW and options.keeps_row:
+        return lambda record, _: Reading(ReadRecord(record, whole=RawValue(record.value())), None)
+    return None
+
+
+def _tombstone(record: Record, options: ReadOptions) -> Reading:
+    return Reading(ReadRecord(record, deletes=True, whole=DecodedRow(None) if options.keeps_row else None), None)
+
+
+def _read_row(record: Record, headers: list[Header], options: ReadOptions, decoder: RecordFormat) -> Reading:
+    """Return the record with its decoded row."""
+    value = record.value()
+    if value is None:
+        return _tombstone(record, options)
+    found = decoder.decode(value, headers)
+    kept = options.keeps_row
+    read = ReadRecord(
+        record,
+        document=None if kept else write(as_json(found.row)).encode(),
+        content=found.behind_id,
+        schema_id=found.schema_id,
+        whole=DecodedRow(found.row) if kept else None,
+    )
+    return Reading(read, found.row)
+
+
+def _read_document(record: Record, headers: list[Header], options: ReadOptions, decoder: RecordFormat) -> Reading:
+    """Return the record with its JSON, which is decoded here only if an id or a type needs that."""
+    value = record.value()
+    if value is None:
+        return _tombstone(record, options)
+    found = decoder.decode(value, headers)
+    document = found.document or b""
+    read = ReadRecord(
+        record,
+        document=document,
+        content=found.behind_id,
+        schema_id=found.schema_id,
+        whole=DecodedDocument(document) if options.keeps_row else None,
+    )
+    return Reading(read, decoded(document) if options.by_value else None)
 
 
 def _read_change(record: Record, options: ReadOptions) -> Reading | None:

@@ -5,13 +5,12 @@ Every key may be absent here, and no key knows another. The command decides what
 """
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
 
 from inbox.failure_policy import FailureLimits, Order, SameId
-from inbox.reading.options import Envelope, Truncates
+from inbox.reading.options import Envelope, Format, KeyFormat, Truncates
 from inbox.settings import syntax, units
 from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
@@ -26,12 +25,6 @@ from inbox.store.options import (
     TableMode,
     Tombstones,
 )
-
-
-class Format(StrEnum):
-    """The format in which a route's values are written."""
-
-    JSON = "json"
 
 
 def _secret_url(value: object) -> SecretStr:
@@ -108,6 +101,10 @@ class RouteSection(Section):
     format: Annotated[Format, PlainValidator(syntax.one_of(Format))] = Format.JSON
     envelope: Annotated[Envelope, PlainValidator(syntax.one_of(Envelope))] = Envelope.NONE
     truncates: Annotated[Truncates, PlainValidator(syntax.one_of(Truncates))] = Truncates.ERROR
+    key_format: Annotated[KeyFormat, PlainValidator(syntax.one_of(KeyFormat))] = KeyFormat.TEXT
+    message: Label | None = None
+    schema_file: Label | None = None
+    validate_: Annotated[bool, PlainValidator(syntax.boolean)] | None = Field(None, alias="validate")
     handler: Label | None = None
     table: TableSection | None = None
 
@@ -190,6 +187,7 @@ class Document(Section):
     sink: SinkSection = SinkSection()
     database: DatabaseSection = DatabaseSection.model_validate({})
     kafka: dict[str, Annotated[str, PlainValidator(_property)]] = Field({}, repr=False)
+    registry: dict[str, Annotated[str, PlainValidator(_property)]] = Field({}, repr=False)
     routes: list[RouteSection] = []
     failures: FailuresSection = FailuresSection()
     retention: RetentionSection = RetentionSection()
@@ -211,7 +209,7 @@ def scalar_paths() -> tuple[tuple[str, str], ...]:
 
     A variable or a secret file can hold such a setting.
     """
-    sections = [name for name in _keys(Document) if name not in {"kafka", "routes"}]
+    sections = [name for name in _keys(Document) if name not in {"kafka", "registry", "routes"}]
     return tuple(
         (section, key) for section in sections for key in keys_at((section,)) if (section, key) not in FILE_ONLY
     )

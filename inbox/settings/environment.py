@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from inbox.kafka.registry.options import KNOWN as REGISTRY_PROPERTIES
 from inbox.settings.document import FILE_ONLY, scalar_paths
 from inbox.settings.librdkafka import KNOWN, spelt_in_variables
 
@@ -10,7 +11,9 @@ CONFIG = "INBOX_CONFIG"
 SECRETS_DIR = "INBOX_SECRETS_DIR"
 
 _FILE_NAMES = {f"{section}__{key}": (section, key) for section, key in scalar_paths()} | {
-    f"kafka__{spelt_in_variables(name)}": ("kafka", name) for name in sorted(KNOWN)
+    f"{section}__{spelt_in_variables(name)}": (section, name)
+    for section, names in (("kafka", KNOWN), ("registry", REGISTRY_PROPERTIES))
+    for name in sorted(names)
 }
 
 SECRET_FILES: Mapping[str, tuple[str, str]] = _FILE_NAMES

@@ -33,7 +33,7 @@ def load_settings(*, config: Path | None, flags: Mapping[str, str], environ: Map
     """
     found = _load(config, flags, environ, cwd, _SINK)
     del environ, flags  # a traceback that prints local variables must not show the secrets in them
-    return sink_settings(_sound(found))
+    return sink_settings(_sound(found), cwd)
 
 
 def load_relay_settings(

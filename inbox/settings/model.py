@@ -1,13 +1,17 @@
 """The result of the configuration: the parts from which the rest of the program is built."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from inbox.failure_policy import FailureLimits
 from inbox.kafka.options import GUARDED, PRODUCER_GUARDED, KafkaOptions
-from inbox.reading.options import Envelope
+from inbox.kafka.registry.options import RegistryOptions
+from inbox.kafka.registry.schemas import SchemaRegistry
+from inbox.reading.options import Envelope, FormatOptions
 from inbox.settings.document import Document, OutboxSection, RouteSection, TableSection
+from inbox.settings.formats import format_options, registry_of, registry_options
 from inbox.settings.librdkafka import canonical
 from inbox.sink.routes import HandlerTarget, Route, SinkOptions
 from inbox.store.options import (
@@ -71,6 +75,13 @@ class Settings:
     retention: RetentionLimits
     http_listen: tuple[str, int] | None
     outbox: OutboxOptions | None
+    registry: RegistryOptions | None = None
+    schemas: SchemaRegistry | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def needed_schemas(self) -> SchemaRegistry | None:
+        """Return the registry if a route needs it."""
+        return self.schemas if any(route.format.needs_registry for route in self.routes) else None
 
 
 def database_settings(document: Document) -> DatabaseSettings:
@@ -91,9 +102,11 @@ def relay_settings(document: Document) -> RelaySettings:
     )
 
 
-def sink_settings(document: Document) -> Settings:
-    """Return the sink's settings from a document without problems."""
+def sink_settings(document: Document, cwd: Path) -> Settings:
+    """Return the sink's settings from a document without problems; schema files are read from below `cwd`."""
     sink = document.sink
+    registry = registry_options(document)
+    schemas = registry_of(registry)
     return Settings(
         sink=SinkOptions(
             name=_needed(sink.name),
@@ -106,11 +119,13 @@ def sink_settings(document: Document) -> Settings:
         ),
         database=_database(document),
         kafka=_kafka(document),
-        routes=tuple(_route(route) for route in document.routes),
+        routes=tuple(_route(route, format_options(route, schemas, cwd)) for route in document.routes),
         failures=FailureLimits(**dict(document.failures)),
         retention=_retention(document),
         http_listen=document.http.listen if document.http else None,
         outbox=_outbox(document.outbox),
+        registry=registry,
+        schemas=schemas,
     )
 
 
@@ -166,7 +181,7 @@ def _existing(section: OutboxSection) -> ExternalTableOptions | None:
     return ExternalTableOptions(table=section.table, topic=section.topic, columns=columns)
 
 
-def _route(section: RouteSection) -> Route:
+def _route(section: RouteSection, options: FormatOptions) -> Route:
     types, typed = frozenset(section.types or ()), section.envelope is Envelope.CLOUDEVENTS
     return Route(
         name=_needed(section.known_as),
@@ -175,9 +190,9 @@ def _route(section: RouteSection) -> Route:
         event_id=section.event_id,
         event_type=section.event_type or ("header:type" if types and not typed else None),
         types=types,
-        format=section.format.value,
         envelope=section.envelope,
         truncates=section.truncates,
+        format=options,
     )
 
 

@@ -90,7 +90,7 @@ def holds_secret(path: Path) -> bool:
     """Return whether a value at this place must never be shown."""
     if path[:2] == ("database", "url"):
         return True
-    return len(path) > 1 and path[0] == "kafka" and is_secret(str(path[1]))
+    return len(path) > 1 and path[0] in ("kafka", "registry") and is_secret(str(path[1]))
 
 
 def did_you_mean(word: str, valid: Iterable[str]) -> str:

@@ -41,6 +41,8 @@ def _in_directory(environ: Mapping[str, str], cwd: Path) -> Iterator[Path]:
 
 
 def _named(settings: Settings) -> Iterator[str]:
-    yield from (value for name, value in settings.kafka.properties.items() if name.endswith(".location"))
+    registry = {} if settings.registry is None else settings.registry.properties
+    properties = [*settings.kafka.properties.items(), *registry.items()]
+    yield from (value for name, value in properties if name.endswith(".location"))
     parameters = parse_qsl(urlsplit(settings.database.url.get_secret_value()).query)
     yield from (value for name, value in parameters if name in _OF_URL and value != "system")

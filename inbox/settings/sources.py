@@ -101,7 +101,8 @@ def _from_file(file: FilePath, config: FilePath | None, cwd: FilePath, problems:
     if tree is None:
         return None
     layers = Layers(str(file), tree)
-    _flatten_kafka(layers, problems)
+    for section in ("kafka", "registry"):
+        _flatten(section, layers, problems)
     return layers
 
 
@@ -125,17 +126,17 @@ def _file(file: FilePath, subject: str, problems: Problems) -> dict[str, Any] | 
     return None
 
 
-def _flatten_kafka(layers: Layers, problems: Problems) -> None:
+def _flatten(section: str, layers: Layers, problems: Problems) -> None:
     """Turn an unquoted `bootstrap.servers`, to TOML a table within a table, into the property."""
-    table = layers.tree.get("kafka")
+    table = layers.tree.get(section)
     if not isinstance(table, dict):
         return
     flat: dict[str, Any] = {}
     for name, value in _leaves("", table):
         if name in flat:
-            problems.add(f"{show_path(('kafka', name))} ({layers.file})", "is there twice; keep one")
+            problems.add(f"{show_path((section, name))} ({layers.file})", "is there twice; keep one")
         flat[name] = value
-    layers.tree["kafka"] = flat
+    layers.tree[section] = flat
 
 
 def _leaves(prefix: str, table: dict[str, Any]) -> Iterator[tuple[str, object]]:

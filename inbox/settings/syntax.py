@@ -43,6 +43,13 @@ def one_of(choices: type[_Choice]) -> Callable[[object], _Choice]:
     return read
 
 
+def boolean(value: object) -> bool:
+    """Return true or false."""
+    if not isinstance(value, bool):
+        raise UnfitError("true or false")
+    return value
+
+
 def sink_name(value: object) -> str:
     """Return a name that can be a consumer group."""
     if not isinstance(value, str) or not _SINK_NAME.fullmatch(value):

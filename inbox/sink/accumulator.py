@@ -10,6 +10,7 @@ from inbox.sink.assignment import Assigned, Assignment
 from inbox.sink.batch import Batch, PartitionBatch
 from inbox.sink.batch_size import BatchLimit
 from inbox.sink.decoder import PairedEvents, TopicDecoder
+from inbox.sink.schema_waits import SchemaWait
 
 _AT_MOST_AT_ONCE = 2000
 
@@ -52,11 +53,17 @@ class BatchAccumulator:
         self._full = False
         self._require_reason = require_reason
         self._stopped: dict[TopicPartition, InboxError] = {}
+        self._waits: dict[TopicPartition, SchemaWait] = {}
 
     @property
     def stops(self) -> Mapping[TopicPartition, InboxError]:
         """Return why each stopped partition stopped: HaltError, or TryAgainError if the brokers do not say."""
         return self._stopped
+
+    def take_waits(self) -> Mapping[TopicPartition, SchemaWait]:
+        """Return where a schema could not be had since the last call; what is before is in the batch."""
+        waits, self._waits = self._waits, {}
+        return waits
 
     @property
     def room(self) -> int:
@@ -94,6 +101,7 @@ class BatchAccumulator:
         decoder: TopicDecoder | None = None
         paired: PairedEvents = ()
         newest: Record | None = None
+        waits: dict[tuple[str, int], SchemaWait] = self._waits  # type: ignore[assignment]
         border: int | None = None
         events_left = 0 if self._full else self.limit.records - self.batch.records
         bytes_left = self._batch_bytes - self._bytes
@@ -104,7 +112,7 @@ class BatchAccumulator:
                 each, part = self._assignment.active(address), None
                 border = self._border(address, each)
             offset = record.offset()
-            if each is None or offset < each.taken:
+            if each is None or offset < each.taken or address in waits:
                 continue
             if events_left <= 0 or bytes_left <= 0:
                 # This check comes before the border's: records that were kept back may lie before the border.
@@ -126,7 +134,15 @@ class BatchAccumulator:
                 part = self._slice(TopicPartition(*address), each, record)
                 decoder = self._decoder(address[0], each.topic_id)
                 paired = decoder.paired(part.routes.values())
-            size = decoder.put(record, paired)
+            try:
+                size = decoder.put(record, paired)
+            except TryAgainError as error:
+                waits[TopicPartition(*address)] = SchemaWait(offset, error)
+                if part.after == part.before:
+                    del self.batch.partitions[TopicPartition(*address)]
+                _note_epoch(part, newest)
+                part = newest = None
+                continue
             if not part.records:
                 part.first_offset = offset
             part.after = each.taken = offset + 1
@@ -239,6 +255,7 @@ class BatchAccumulator:
         """Remove everything of these partitions from the batch and from what was kept back."""
         for partition in partitions:
             self._stopped.pop(partition, None)
+            self._waits.pop(partition, None)
         self.batch = self.batch.without(partitions)
         kept = self._kept_back
         self._kept_back = Polled(

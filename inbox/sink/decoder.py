@@ -7,7 +7,7 @@ from operator import methodcaller
 from typing import Any
 from uuid import UUID
 
-from inbox.errors import EventError
+from inbox.errors import EventError, TryAgainError
 from inbox.events import Header, Record, decoded
 from inbox.reading.options import Envelope, ReadOptions
 from inbox.reading.readers import Read, reader_of
@@ -65,6 +65,7 @@ class TopicDecoder:
     """A decoder that sorts the records of one topic into the events of its routes.
 
     An event of more than `largest_event` bytes is refused, and only its small parts are kept.
+    While a schema cannot be had, `put` raises TryAgainError, and the record is given to no route.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class TopicDecoder:
         self._largest_event = largest_event
         self.topic_id = topic_id
         self._readers = [_reader(route, topic, topic_id) for route in routes if topic in route.topics]
+        self._may_wait = any(route.format.needs_registry for route in routes)
         self._needs_document = any(
             reader.read is None and (reader.type_needs_document or reader.id_needs_document) for reader in self._readers
         )
@@ -110,6 +112,9 @@ class TopicDecoder:
         if size > self._largest_event:
             return self._put_cut(record, headers, paired)
         document = _document(record) if self._needs_document else None
+        if self._may_wait:
+            _give_to_all_or_none(paired, record, headers, document)
+            return size
         for reader, events in paired:
             reader.give(reader, events, record, headers, document)
         return size
@@ -148,6 +153,21 @@ def _size_of(headers: Sequence[Header]) -> int:
     for name, value in headers:
         size += len(name) + len(value) if value else len(name)
     return size
+
+
+def _give_to_all_or_none(paired: PairedEvents, record: Record, headers: list[Header], document: Any) -> None:
+    """Give the record to each route, or to none if a schema cannot be had now."""
+    before = [(len(events.ids), events.filtered) for _, events in paired]
+    try:
+        for reader, events in paired:
+            reader.give(reader, events, record, headers, document)
+    except TryAgainError:
+        for (_, events), (count, filtered) in zip(paired, before, strict=True):
+            for column in (events.ids, events.types, events.records):
+                del column[count:]
+            events.refused.pop(count, None)
+            events.filtered = filtered
+        raise
 
 
 def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:
@@ -254,9 +274,11 @@ def _read_options(route: Route) -> ReadOptions:
     reads_row = any(source.startswith("/") for source in sources)
     by_value = needs_document(route.event_type) or needs_document(route.event_id)
     return ReadOptions(
+        format=route.format,
         envelope=route.envelope,
         truncates=route.truncates,
         keeps_row=handles,
         needs_row=handles or reads_row or by_value,
+        by_value=by_value,
         by_position=route.event_id == "debezium",
     )

@@ -195,8 +195,8 @@ def _text(value: bytes | None, what: str) -> str | None:
 
 def _text_at(document: Any, path: Sequence[str], pointer: str) -> str:
     found = look_up(document, path)
-    if isinstance(found, str):
-        return found
+    if isinstance(found, str | UUID):
+        return str(found)
     if isinstance(found, int) and not isinstance(found, bool):
         if (text := as_name(found)) is not None:
             return text

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from inbox.reading.options import Envelope, Truncates
+from inbox.reading.options import PLAIN_JSON, Envelope, FormatOptions, Truncates
 from inbox.store.options import TableTarget
 
 
@@ -23,6 +23,7 @@ class Route:
         event_id: `auto`, `header:NAME`, `key`, `value:/json/pointer`, `coordinates` or `debezium`.
         event_type: `header:NAME` or `value:/json/pointer`, or None if no type is read.
         types: the types that the route takes; empty for every type.
+        format: the format of values and keys, with the schema if it is in a file.
         truncates: the treatment of a truncate in Debezium's envelope.
     """
 
@@ -32,7 +33,7 @@ class Route:
     event_id: str = "auto"
     event_type: str | None = None
     types: frozenset[str] = frozenset()
-    format: str = "json"
+    format: FormatOptions = PLAIN_JSON
     envelope: Envelope = Envelope.NONE
     truncates: Truncates = Truncates.ERROR
 

@@ -29,6 +29,7 @@ from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.batch import Batch
 from inbox.sink.guards.time_limit import TimeLimit
+from inbox.sink.schema_waits import SchemaWaits
 from inbox.sink.settle.blame import HANDFUL
 from inbox.sink.settle.settler import SettledBatch
 from inbox.sink.writer import Acquire, JobResult, ReadLedger, Settle, Writer
@@ -110,6 +111,7 @@ class Worker:
         self._retry: Settle | None = None
         self._last: JobResult | None = None
         self._failures = 0
+        self._schema_waits = SchemaWaits(assignment, Outage(clock))
         self._unproven: dict[TopicPartition, int] = {}
         self._outage = Outage(clock)
         self._pauses = Pauses()
@@ -145,6 +147,7 @@ class Worker:
             raise self._explain(error) from error
         finally:
             self._outage.close()
+            self._schema_waits.close()
             try:
                 self._writer.close(wait_seconds=_REVOKE_SECONDS)
                 self._consumer.close()
@@ -158,6 +161,7 @@ class Worker:
         self._time_limit.enforce()
         self._collect()
         self._heed_stops()
+        self._heed_schema_waits()
         self._poll_what_came_meanwhile()
         self._give_work()
         self._place()
@@ -181,7 +185,8 @@ class Worker:
             if not self._still_unproven():
                 self._recovered()
             self._pauses.now(self._assignment.paused())
-            PAUSED.labels("missing_row").set(len(self._assignment.awaiting()))
+            awaiting = self._assignment.awaiting()
+            PAUSED.labels("missing_row").set(sum(each not in self._schema_waits for each in awaiting))
 
     def _accept(self, outcome: JobResult) -> None:
         match outcome.job, outcome.answer:
@@ -206,6 +211,7 @@ class Worker:
         for address, settlement in settled.settlements.items():
             after = batch.partitions[address].after
             self._assignment.settled(address, after)
+            self._schema_waits.settled(address, after)
             if address in self._assignment.partitions:
                 self._to_commit[address] = after
             self.progress.next_offsets[address] = after
@@ -318,6 +324,12 @@ class Worker:
         else:
             self._accumulator.limit.failed(batch.records)
         self._ask_again(list(batch.partitions))
+
+    def _heed_schema_waits(self) -> None:
+        """Hold the partitions whose next record needs a schema that the registry does not give now."""
+        if waits := self._accumulator.take_waits():
+            self._schema_waits.note(waits)
+            self._hold(self._assignment.halt_at_rows(self._clock()))
 
     def _heed_stops(self) -> None:
         """Stop where the log cannot be followed, after what was taken of all partitions is settled.
@@ -478,6 +490,7 @@ class Worker:
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         self._assignment.revoked(partitions)
+        self._schema_waits.forget(partitions)
         self._accumulator.drop(partitions)
         if self._retry is not None:
             kept = self._retry.batch.without(partitions)

@@ -34,7 +34,7 @@ class RegistryStub:
 
     def answer(self, path: str) -> Answer:
         self.asked.append(path)
-        found = self.answers.get(path.partition("?")[0], self.otherwise)
+        found = self.answers.get(path) or self.answers.get(path.partition("?")[0], self.otherwise)
         return found() if callable(found) else found
 
 

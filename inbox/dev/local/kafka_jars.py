@@ -151,7 +151,7 @@ def _resolve(artifacts: Sequence[str], repository: Path) -> list[Path]:
     jgo's environments are not used: they fetch a JDK to sort jars from modules, and we need only one class
     path.
     """
-    maven, parse = _jgo()
+    maven, parse = jgo()
     context = maven.MavenContext(
         resolver=maven.PythonResolver(), repo_cache=repository, local_repos=[], timeout=READ_TIMEOUT_SECONDS
     )
@@ -164,7 +164,8 @@ def _resolve(artifacts: Sequence[str], repository: Path) -> list[Path]:
     return [Path(dependency.artifact.resolve()) for dependency in [*named, *needed]]
 
 
-def _jgo() -> tuple[Any, Any]:
+def jgo() -> tuple[Any, Any]:
+    """Return the modules of jgo. Raises StartupError if it is not installed."""
     try:
         from jgo import maven, parse
     except ImportError as error:

@@ -4,6 +4,7 @@ Only answers are judged here, on whatever thread asks. confluent-kafka's client 
 registry is first used: only routes with one need its packages.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -59,12 +60,12 @@ class RegistryAnswers:
             TryAgainError: an outage.
             SchemaError: the schema is of another kind, or too large.
         """
-        found = self._ask(lambda: self._fetched(schema_id, kind))
+        found = self._in_its_form(kind, lambda form: self._fetched(schema_id, form))
         return self._written(found, kind, f"schema {schema_id}")
 
     def newest(self, subject: str, kind: SchemaKind) -> NewestSchema:
         """Fetch the newest schema of a subject; raise as `schema` does."""
-        found = self._ask(lambda: self._client.get_latest_version(subject, fmt=_wire_format(kind)))
+        found = self._in_its_form(kind, lambda form: self._client.get_latest_version(subject, fmt=form))
         written = self._written(found.schema, kind, f"{subject} version {found.version}")
         return NewestSchema(written, found.version, found.schema_id)
 
@@ -75,12 +76,21 @@ class RegistryAnswers:
         except UnknownSchemaError:
             raise self._outage("answers that it has no such path", "path", "check the path of [registry] url") from None
 
-    def _fetched(self, schema_id: SchemaId, kind: SchemaKind) -> Any:
-        # The client keeps every schema; the caller has a bounded cache.
-        self._client.clear_caches()
+    def _fetched(self, schema_id: SchemaId, form: str | None) -> Any:
         if isinstance(schema_id, UUID):
-            return self._client.get_schema_by_guid(str(schema_id), fmt=_wire_format(kind))
-        return self._client.get_schema(schema_id, fmt=_wire_format(kind))
+            return self._client.get_schema_by_guid(str(schema_id), fmt=form)
+        return self._client.get_schema(schema_id, fmt=form)
+
+    def _in_its_form(self, kind: SchemaKind, fetch: Callable[[str | None], Any]) -> Any:
+        """Return the answer, for Protobuf with descriptors.
+
+        Apicurio returns a schema as it was registered, and fails to convert one that was registered as
+        descriptors. Confluent's registry returns the text of the .proto file unless descriptors are asked for.
+        """
+        found = self._ask(lambda: fetch(None))
+        if kind is not SchemaKind.PROTOBUF or _is_base64(getattr(found, "schema", found)):
+            return found
+        return self._ask(lambda: fetch("serialized"))
 
     def _written(self, schema: Any, kind: SchemaKind, name: str) -> WrittenSchema:
         """Return the answer as a schema of the kind that the route expects."""
@@ -96,13 +106,14 @@ class RegistryAnswers:
 
     def referred(self, subject: str, version: int, kind: SchemaKind) -> Any:
         """Fetch a schema to which another one refers; it may be deleted in the registry's soft way."""
-        wire = _wire_format(kind)
-        return self._ask(lambda: self._client.get_version(subject, version, deleted=True, fmt=wire)).schema
+        found = self._in_its_form(kind, lambda form: self._client.get_version(subject, version, deleted=True, fmt=form))
+        return found.schema
 
     def _ask(self, question: Any) -> Any:
         """Return the answer to a request, or raise what the failure means."""
         from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 
+        self._client.clear_caches()  # it keeps every schema; the caller has a bounded cache
         try:
             return question()
         except SchemaRegistryError as error:
@@ -180,8 +191,10 @@ class _AnswerTooLargeError(Exception):
     """The registry sends more than any schema has."""
 
 
-def _wire_format(kind: SchemaKind) -> str | None:
-    return "serialized" if kind is SchemaKind.PROTOBUF else None
+def _is_base64(schema: Any) -> bool:
+    """Return whether the text of a schema may be serialized descriptors; a .proto file has a space in it."""
+    text = getattr(schema, "schema_str", None)
+    return isinstance(text, str) and bool(text) and text.isascii() and not set(" ;\n{") & set(text)
 
 
 def _client(options: RegistryOptions) -> Any:
@@ -197,7 +210,7 @@ def _client(options: RegistryOptions) -> Any:
         raise StartupError(f"[registry] {error}; correct it") from None
     with_session = getattr(client, "_rest_client", None)
     if (session := getattr(with_session, "session", None)) is not None:
-        session.headers["Accept-Encoding"] = "identity"
+        session.headers |= {"Accept-Encoding": "identity", "Connection": "close"}
         session.event_hooks = {"response": [_read_bounded]}
     return client
 

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from inbox.backoff import backoff
@@ -23,6 +24,7 @@ PATIENCE_SECONDS = 60.0
 """For how long an unknown id is asked for again, because registries replicate."""
 
 _WAIT_SECONDS = 2.0
+_WAIT_OF_COMMANDS_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 3.0
 _ASK_UNKNOWN_SECONDS = 1.0
 _ASK_MISSING_SECONDS = 30.0
@@ -74,18 +76,20 @@ class SchemaRegistry:
     """The schemas of a registry, for one thread. It implements `inbox.reading.schemas.Schemas`.
 
     Args:
+        connect: makes the client, when the registry is first asked; it raises StartupError.
         patience_seconds: for how long an unknown id is an outage; then the event is at fault.
+        wait_seconds: for how long an answer is waited for before its absence is an outage.
     """
 
     def __init__(
         self,
-        answers: RegistryAnswers,
+        connect: Callable[[], RegistryAnswers],
         *,
-        patience_seconds: float = PATIENCE_SECONDS,
-        wait_seconds: float = _WAIT_SECONDS,
+        patience_seconds: float = 0,
+        wait_seconds: float = _WAIT_OF_COMMANDS_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._answers = answers
+        self._connect = connect
         self._patience_seconds = patience_seconds
         self._wait_seconds = wait_seconds
         self._clock = clock
@@ -96,6 +100,27 @@ class SchemaRegistry:
         self._failures = 0
         self._away_until = 0.0
         self._away: TryAgainError | None = None
+
+    @cached_property
+    def _answers(self) -> RegistryAnswers:
+        return self._connect()
+
+    def serve_worker(self) -> None:
+        """Wait as a worker may: briefly for an answer, and long for an id that the registry may still learn."""
+        self._patience_seconds, self._wait_seconds = PATIENCE_SECONDS, _WAIT_SECONDS
+
+    def require(self) -> None:
+        """Raise StartupError if the address is not that of a registry, or the login is refused.
+
+        Raises:
+            TryAgainError: the registry does not answer.
+        """
+        try:
+            self._answers.probe()
+        except TryAgainError as error:
+            if error.alert:
+                raise StartupError(str(error)) from None
+            raise
 
     def schema(self, schema_id: SchemaId, kind: SchemaKind) -> WrittenSchema:
         """Return the schema, as `Schemas` says."""
@@ -175,23 +200,9 @@ class SchemaRegistry:
         return _outage(f"{text} yet; it is asked for again for {self._patience_seconds:.0f} s", "unknown-schema")
 
 
-def schema_registry(options: RegistryOptions, *, patience_seconds: float = PATIENCE_SECONDS) -> SchemaRegistry:
-    """Return the registry of the configuration. Raises StartupError if the client refuses a property."""
-    return SchemaRegistry(RegistryAnswers(options), patience_seconds=patience_seconds)
-
-
-def require_registry(options: RegistryOptions) -> None:
-    """Raise StartupError if the address is not that of a registry or the login is refused.
-
-    Raises:
-        TryAgainError: the registry does not answer.
-    """
-    try:
-        RegistryAnswers(options).probe()
-    except TryAgainError as error:
-        if error.alert:
-            raise StartupError(str(error)) from None
-        raise
+def schema_registry(options: RegistryOptions) -> SchemaRegistry:
+    """Return the registry of the configuration, which is not asked yet."""
+    return SchemaRegistry(lambda: RegistryAnswers(options))
 
 
 def _outage(text: str, reason: str, *, alert: bool = False) -> TryAgainError:

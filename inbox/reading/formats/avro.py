@@ -38,7 +38,9 @@ class AvroFormat:
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
         """Decode framed bytes, as `RecordFormat` says."""
         frame = unframed(data, headers, self._header)
-        return Decoded(row=self._compiled.get(frame.schema_id)(frame.data), schema_id=frame.schema_id)
+        return Decoded(
+            row=self._compiled.get(frame.schema_id)(frame.data), schema_id=frame.schema_id, behind_id=frame.data
+        )
 
 
 class AvroFile:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from inbox.events import Header
+from inbox.events import Header, decoded
 from inbox.reading.schemas import SchemaId
+from inbox.reading.values import as_json, as_python
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +17,59 @@ class Decoded:
         document: JSON in UTF-8, or None.
         row: the values of `inbox.reading.values`; None where `document` has them.
         schema_id: the id by which the record names its schema, or None.
+        behind_id: the bytes behind the schema id, or None if all of them are. A producer that is deployed again
+            may have another id, and writes the same bytes behind it.
     """
 
     document: bytes | None = None
     row: Any = None
     schema_id: SchemaId | None = None
+    behind_id: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedRow:
+    """The decoded value of an event, for its handler."""
+
+    row: Any
+
+    def data(self) -> Any:
+        """Return the row with Python's types for times."""
+        return as_python(self.row)
+
+    def json(self) -> Any:
+        """Return the row as JSON has it."""
+        return as_json(self.row)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedDocument:
+    """The JSON of an event behind its schema id, for its handler."""
+
+    document: bytes
+
+    def data(self) -> Any:
+        """Return the decoded document."""
+        return decoded(self.document)
+
+    def json(self) -> Any:
+        """Return the decoded document."""
+        return decoded(self.document)
+
+
+@dataclass(frozen=True, slots=True)
+class RawValue:
+    """The bytes of an event, for its handler."""
+
+    value: bytes | None
+
+    def data(self) -> Any:
+        """Return the bytes."""
+        return self.value
+
+    def json(self) -> Any:
+        """Decode the bytes as JSON."""
+        return decoded(self.value)
 
 
 class RecordFormat(Protocol):

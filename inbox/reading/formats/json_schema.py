@@ -32,7 +32,7 @@ class JsonSchemaFormat:
         frame = unframed(data, headers, self._header)
         if self._checks is not None:
             self._checks.get(frame.schema_id)(decoded(frame.data))
-        return Decoded(document=frame.data, schema_id=frame.schema_id)
+        return Decoded(document=frame.data, schema_id=frame.schema_id, behind_id=frame.data)
 
 
 class JsonSchemaFile:

@@ -28,7 +28,7 @@ class ProtobufFormat:
         frame = unframed(data, headers, self._header, with_path=True)
         messages = self._compiled.get(frame.schema_id)
         read = messages.at(frame.path) if self._message is None else messages.named(self._message)
-        return Decoded(row=read(frame.data), schema_id=frame.schema_id)
+        return Decoded(row=read(frame.data), schema_id=frame.schema_id, behind_id=frame.data)
 
 
 class ProtobufFile:

@@ -9,6 +9,7 @@ from inbox.settings.librdkafka import KNOWN, LOGIN_IN_URL, canonical, is_secret
 from inbox.settings.librdkafka_values import wrong_value
 from inbox.settings.problems import Path, hint, quote, show_path
 from inbox.settings.rules.envelopes import review_envelope
+from inbox.settings.rules.formats import review_format, review_registry
 from inbox.settings.rules.route_conflicts import review_conflicts
 from inbox.settings.rules.routes import review_route
 from inbox.settings.sources import FLAG
@@ -25,10 +26,12 @@ def review(subject: Review, needed: frozenset[str]) -> None:
     """Note every problem that shows only when settings are seen together."""
     _review_needs(subject, needed)
     _review_kafka(subject)
+    review_registry(subject)
     for index, route in enumerate(subject.document.routes):
         review_route(subject, ("routes", index), route)
         review_conflicts(subject, ("routes", index), route)
         review_envelope(subject, ("routes", index), route)
+        review_format(subject, ("routes", index), route)
     _review_route_names(subject)
     _review_copies(subject)
     _review_once_compacted(subject)

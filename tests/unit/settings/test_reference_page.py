@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inbox.kafka.options import DEFAULTS, GUARDED, PRODUCER_DEFAULTS, PRODUCER_GUARDED
+from inbox.kafka.registry.options import KNOWN as REGISTRY_PROPERTIES
 from inbox.settings import Settings
 from inbox.settings.document import Document, keys_at
 
@@ -29,13 +30,18 @@ def test_the_errors_are_the_real_ones(refuse: Refuse) -> None:
     assert said == shown.rstrip("\n")
 
 
-@pytest.mark.parametrize("section", [name for name in Document.model_fields if name != "kafka"])
+@pytest.mark.parametrize("section", [name for name in Document.model_fields if name not in {"kafka", "registry"}])
 def test_every_key_is_described(section: str) -> None:
     keys = [*keys_at((section,)), *(keys_at(("routes", 0, "table")) if section == "routes" else ())]
 
     assert keys
     for key in keys:
         assert f"`{key}`" in PAGE or f"[{section}.{key}]" in PAGE
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY_PROPERTIES))
+def test_every_property_of_the_registry_is_described(name: str) -> None:
+    assert f"`{name}`" in PAGE
 
 
 @pytest.mark.parametrize(("name", "given"), sorted([*GUARDED.items(), *PRODUCER_GUARDED.items()]))

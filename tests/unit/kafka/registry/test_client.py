@@ -8,7 +8,7 @@ import pytest
 from inbox.errors import StartupError, TryAgainError
 from inbox.kafka.registry.client import RegistryAnswers, UnknownSchemaError
 from inbox.kafka.registry.options import RegistryOptions
-from inbox.kafka.registry.schemas import require_registry
+from inbox.kafka.registry.schemas import schema_registry
 from inbox.reading.schemas import MOST_REFERENCES, Reference, SchemaError, SchemaKind
 from tests.support.registry_stub import Answer, RegistryStub, refusal, registry_stub, schema_answer
 
@@ -42,10 +42,20 @@ def test_a_schema_is_found_by_its_guid(stub: RegistryStub, registry: RegistryAns
     assert registry.schema(guid, AVRO).text == '"int"'
 
 
-def test_protobuf_is_asked_for_as_descriptors(stub: RegistryStub, registry: RegistryAnswers) -> None:
+def test_protobuf_that_was_registered_as_text_is_asked_for_as_descriptors(
+    stub: RegistryStub, registry: RegistryAnswers
+) -> None:
+    stub.answers["/schemas/ids/7"] = schema_answer('syntax = "proto3";', "PROTOBUF")
+    stub.answers["/schemas/ids/7?format=serialized"] = schema_answer("AAAA", "PROTOBUF")
+    assert registry.schema(7, SchemaKind.PROTOBUF).text == "AAAA"
+
+
+def test_protobuf_that_was_registered_as_descriptors_is_taken_as_it_is(
+    stub: RegistryStub, registry: RegistryAnswers
+) -> None:
     stub.answers["/schemas/ids/7"] = schema_answer("AAAA", "PROTOBUF")
-    registry.schema(7, SchemaKind.PROTOBUF)
-    assert stub.asked == ["/schemas/ids/7?format=serialized"]
+    assert registry.schema(7, SchemaKind.PROTOBUF).text == "AAAA"
+    assert stub.asked == ["/schemas/ids/7"]
 
 
 def reference(name: str, subject: str) -> dict[str, object]:
@@ -147,9 +157,9 @@ def test_the_newest_schema_of_a_subject_has_its_version(stub: RegistryStub, regi
 
 def test_a_start_needs_the_address_of_a_registry(stub: RegistryStub) -> None:
     stub.answers["/schemas/types"] = (200, b'["AVRO"]')
-    require_registry(options(stub.url))
+    schema_registry(options(stub.url)).require()
     with pytest.raises(StartupError, match=r"check the path of \[registry\] url"):
-        require_registry(options(f"{stub.url}/wrong"))
+        schema_registry(options(f"{stub.url}/wrong")).require()
 
 
 def test_a_property_that_the_client_refuses_is_named_without_its_value() -> None:

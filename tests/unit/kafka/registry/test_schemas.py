@@ -34,6 +34,10 @@ class Answers:
         return self.answer
 
 
+def connected(answers: Answers) -> Callable[[], RegistryAnswers]:
+    return lambda: cast("RegistryAnswers", answers)
+
+
 @pytest.fixture
 def answers() -> Iterator[Answers]:
     made = Answers()
@@ -57,7 +61,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def registry(answers: Answers, clock: Clock) -> SchemaRegistry:
-    return SchemaRegistry(cast("RegistryAnswers", answers), wait_seconds=5, clock=clock)
+    return SchemaRegistry(connected(answers), patience_seconds=60, wait_seconds=5, clock=clock)
 
 
 def test_a_schema_is_fetched_once(answers: Answers, registry: SchemaRegistry) -> None:
@@ -66,7 +70,7 @@ def test_a_schema_is_fetched_once(answers: Answers, registry: SchemaRegistry) ->
 
 
 def test_a_slow_registry_is_an_outage_and_its_answer_is_used_when_it_comes(answers: Answers, clock: Clock) -> None:
-    registry = SchemaRegistry(cast("RegistryAnswers", answers), wait_seconds=0.01, clock=clock)
+    registry = SchemaRegistry(connected(answers), wait_seconds=0.01, clock=clock)
     answers.gate.clear()
     for _ in range(3):
         with pytest.raises(TryAgainError, match="has not answered yet"):
@@ -147,7 +151,7 @@ def test_an_id_that_becomes_known_is_used(answers: Answers, registry: SchemaRegi
 
 
 def test_a_command_that_cannot_wait_blames_the_event_at_once(answers: Answers, clock: Clock) -> None:
-    registry = SchemaRegistry(cast("RegistryAnswers", answers), patience_seconds=0, clock=clock)
+    registry = SchemaRegistry(connected(answers), clock=clock)
     answers.answer = UnknownSchemaError()
     with pytest.raises(EventError, match="knows no schema 7; register"):
         registry.schema(7, AVRO)

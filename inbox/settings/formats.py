@@ -1,0 +1,59 @@
+"""The formats of the routes, with the registry and the schemas of files."""
+
+from pathlib import Path
+
+from inbox.errors import EventError, StartupError
+from inbox.kafka.registry.options import RegistryOptions
+from inbox.kafka.registry.schemas import SchemaRegistry, schema_registry
+from inbox.reading.formats.protobuf import require_protobuf, schema_of_descriptor_set
+from inbox.reading.options import Format, FormatOptions
+from inbox.reading.schemas import LARGEST_SCHEMA, SchemaKind, WrittenSchema
+from inbox.settings.document import Document, RouteSection
+
+_KINDS = {Format.AVRO: SchemaKind.AVRO, Format.JSON_SCHEMA: SchemaKind.JSON}
+
+
+def registry_options(document: Document) -> RegistryOptions | None:
+    """Return the properties of `[registry]`, or None without it."""
+    return RegistryOptions(properties=document.registry) if document.registry else None
+
+
+def registry_of(options: RegistryOptions | None) -> SchemaRegistry | None:
+    """Return the registry that all routes share, or None without one. It is not asked yet."""
+    return None if options is None else schema_registry(options)
+
+
+def format_options(route: RouteSection, registry: SchemaRegistry | None, cwd: Path) -> FormatOptions:
+    """Return the format of a route.
+
+    Raises:
+        StartupError: the schema file cannot be read.
+    """
+    return FormatOptions(
+        value=route.format,
+        key=route.key_format,
+        message=route.message,
+        schema=None if route.schema_file is None else _schema_of_file(cwd / route.schema_file, route),
+        validate=bool(route.validate_),
+        schemas=registry,
+    )
+
+
+def _schema_of_file(file: Path, route: RouteSection) -> WrittenSchema:
+    name = str(route.schema_file)
+    try:
+        if file.stat().st_size > LARGEST_SCHEMA:
+            raise StartupError(f"schema_file {name} is larger than {LARGEST_SCHEMA} bytes")
+        data = file.read_bytes()
+    except OSError as error:
+        raise StartupError(f"schema_file {name} cannot be read: {error.strerror}") from None
+    if route.format is Format.PROTOBUF:
+        require_protobuf()
+        try:
+            return schema_of_descriptor_set(data, name)
+        except EventError as error:
+            raise StartupError(f"schema_file {error}") from None
+    try:
+        return WrittenSchema(_KINDS[route.format], data.decode(), (), name)
+    except UnicodeDecodeError:
+        raise StartupError(f"schema_file {name} is not UTF-8 text") from None

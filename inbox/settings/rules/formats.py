@@ -1,0 +1,80 @@
+"""The rules on formats: what goes with which format, and what `[registry]` takes."""
+
+from inbox.kafka.registry.options import KNOWN, NUMBERS
+from inbox.reading.options import Envelope, Format, KeyFormat
+from inbox.settings.document import RouteSection
+from inbox.settings.librdkafka import LOGIN_IN_URL, is_secret
+from inbox.settings.problems import Path, hint, quote
+from inbox.settings.validation import Review
+
+_WITH_FILES = frozenset({Format.AVRO, Format.PROTOBUF, Format.JSON_SCHEMA})
+_KEYS_OF_REGISTRY = frozenset({KeyFormat.AVRO, KeyFormat.PROTOBUF})
+_SCHEMES = ("http://", "https://")
+
+
+def review_registry(review: Review) -> None:
+    """Note what is wrong with `[registry]`."""
+    registry = review.document.registry
+    for name, value in registry.items():
+        path = ("registry", name)
+        if name not in KNOWN:
+            review.blame(path, f"the registry's client has no such property{hint(name, KNOWN)}")
+        elif not is_secret(name) and LOGIN_IN_URL.search(value):
+            review.blame(path, 'holds a password; give a URL without one, and set "basic.auth.user.info"')
+        elif name in NUMBERS and not _is_number(value):
+            review.blame(path, f"expected a number, not {quote(value)}")
+        elif name == "url" and not value.startswith(_SCHEMES):
+            review.blame(path, f"expected http://... or https://..., not {quote(value)}")
+    if registry and "url" not in registry and not review.is_broken(("registry", "url")):
+        review.blame(("registry", "url"), "missing, while [registry] is there")
+
+
+def review_format(review: Review, path: Path, route: RouteSection) -> None:
+    """Note what does not go with the format of a route."""
+    if review.is_broken((*path, "format")):
+        return
+    if route.message is not None and route.format is not Format.PROTOBUF:
+        review.blame((*path, "message"), f'names a Protobuf message, and format is "{route.format}"; leave it out')
+    if route.validate_ is not None and route.format is not Format.JSON_SCHEMA:
+        review.blame((*path, "validate"), f'is for format "json-schema", and format is "{route.format}"; leave it out')
+    if route.schema_file is not None and route.format not in _WITH_FILES:
+        review.blame(
+            (*path, "schema_file"),
+            f'is for the formats avro, protobuf and json-schema, and format is "{route.format}"; leave it out',
+        )
+    _review_need_of_registry(review, path, route)
+    if route.format is Format.RAW:
+        _review_raw(review, path, route)
+    if route.envelope is not Envelope.NONE and route.format is not Format.JSON:
+        review.blame((*path, "envelope"), f'"{route.envelope}" is read from format "json" alone in this version')
+
+
+def _review_need_of_registry(review: Review, path: Path, route: RouteSection) -> None:
+    has_registry = bool(review.document.registry) or review.is_broken(("registry",))
+    in_records = route.format in _WITH_FILES and route.schema_file is None
+    if route.format is Format.JSON_SCHEMA and not route.validate_:
+        in_records = False
+    if in_records and not has_registry:
+        review.blame((*path, "format"), f'"{route.format}" needs a schema; set [registry] url, or schema_file here')
+    if route.key_format in _KEYS_OF_REGISTRY and not has_registry:
+        review.blame((*path, "key_format"), f'"{route.key_format}" needs a schema; set [registry] url')
+
+
+def _review_raw(review: Review, path: Path, route: RouteSection) -> None:
+    for key, rule in {"event_id": route.event_id, "event_type": route.event_type}.items():
+        if rule is not None and rule.startswith("value:"):
+            review.blame((*path, key), f'{quote(rule)} looks into the value, which format "raw" leaves undecoded')
+    columns = (route.table.columns if route.table else None) or {}
+    for column, source in columns.items():
+        if isinstance(source, str) and source.startswith("/"):
+            review.blame(
+                (*path, "table", "columns", column),
+                f'{quote(source)} looks into the value, which format "raw" leaves undecoded; "$value" is all of it',
+            )
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return float(value) >= 0
+    except ValueError:
+        return False
