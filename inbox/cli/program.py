@@ -20,39 +20,60 @@ from inbox.errors import InboxError
 from inbox.process.exit_codes import FAILURE, INTERRUPTED, exit_code
 from inbox.telemetry import configure_logging, hide_in_every_line
 
-_MODULES = {
-    "adopt": "adopt",
-    "audit": "audit",
-    "check": "check",
-    "dead-letters": "dead_letters",
-    "demo": "dev",
-    "dev": "dev",
-    "migrate": "migrate",
-    "outbox": "outbox",
-    "prune": "prune",
-    "relay": "relay",
-    "replay": "replay",
-    "resume": "resume",
-    "run": "run",
-    "status": "status",
+_SECTIONS = {
+    "First steps": {
+        "demo": "Show what goes wrong without an inbox, and what does not with one.",
+        "dev": "Start a real Kafka and a real PostgreSQL on this machine.",
+        "migrate": "Create the inbox's own tables, or bring them up to date.",
+        "check": "Report everything that stands in the way of a start.",
+    },
+    "Run": {
+        "run": "Take events from Kafka into the database.",
+        "relay": "Send the outbox of this database to Kafka.",
+    },
+    "Look": {
+        "status": "Show how far each partition is, and what is parked.",
+        "audit": "Read the topics again and account for every offset.",
+    },
+    "Act": {
+        "dead-letters": "Inspect, retry or discard the events that failed.",
+        "replay": "Process a range of events again, while the sink runs.",
+        "resume": "Continue after a halt (exit code 4).",
+        "adopt": "Make claims for what another consumer applied before.",
+        "prune": "Remove what is past its retention.",
+        "outbox": "Print what Debezium needs to publish the outbox.",
+    },
 }
-"""The module of each command."""
+"""The commands with one line of help each, so that `inbox --help` imports none of them."""
+
+_COMMANDS = {name: line for section in _SECTIONS.values() for name, line in section.items()}
+_OTHER_MODULES = {"demo": "dev", "dead-letters": "dead_letters"}
+"""The modules of commands whose names are not those of their modules."""
 
 
 class _Program(click.Group):
     """A group that imports a command when it is asked for: all commands together are 40 MB that no sink needs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_MODULES)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _MODULES:
+        if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"inbox.cli.commands.{_MODULES[cmd_name]}")
+        module = import_module(f"inbox.cli.commands.{_OTHER_MODULES.get(cmd_name, cmd_name)}")
         return cast(click.Command, getattr(module, cmd_name.replace("-", "_")))
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, commands in _SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl(list(commands.items()))
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(
+    cls=_Program,
+    epilog="New here? Try `inbox demo`, then read `inbox COMMAND --help`.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="inbox")
 def program() -> None:
     """Take committed Kafka events into PostgreSQL effectively once."""

@@ -1,5 +1,8 @@
 """What every command has in common, without any server."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -69,3 +72,12 @@ def test_each_sentence_of_an_error_stands_under_the_name_of_the_program() -> Non
 
 def test_lines_that_belong_to_the_one_above_stay_below_it() -> None:
     assert said("2 problems:\n  one\n  two") == "inbox: 2 problems:\n  one\n  two"
+
+
+def test_the_overview_names_every_command_once_and_imports_none() -> None:
+    code = "import sys; from inbox.cli.program import program; program(['--help'], standalone_mode=False);"
+    code += "print([name for name in sys.modules if name.startswith('inbox.cli.commands.')])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.endswith("[]\n")
+    named = re.findall(r"^  ([a-z][a-z-]+)  ", printed, re.MULTILINE)
+    assert sorted(named) == sorted({path[0] for path in commands(program)})
