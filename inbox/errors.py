@@ -153,7 +153,7 @@ def error_text(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception as failure:  # noqa: BLE001 - whatever that class does
-        return f"{type(error).__name__} (its text cannot be had: {type(failure).__name__})"
+        return f"{type(error).__name__} (its text is not available: {type(failure).__name__})"
     if isinstance(error, Exception):
         return text or type(error).__name__
     # The 0 of a SystemExit says nothing without the class name.

@@ -229,7 +229,7 @@ def decoded(value: bytes | None) -> Any:
     try:
         return parse(value)
     except DocumentError as error:
-        raise EventError(f"the value is no JSON: {error}") from None
+        raise EventError(f"the value is not valid JSON: {error}") from None
 
 
 def as_base64(value: bytes | None) -> str | None:

@@ -31,9 +31,9 @@ def selection_options(*, everything: str) -> Callable[[Command], Command]:
             click.option("--all", "everything", is_flag=True, help=everything),
             click.option("--topic", metavar="TOPIC", help="Those from this topic."),
             click.option("--route", metavar="NAME", help="Those of this route."),
-            click.option("--key", metavar="KEY", callback=_key, help="Those of this key, as the list shows it."),
-            click.option("--error", metavar="TEXT", help="Those whose error holds this text, in any case."),
-            click.option("--older-than", metavar="1h", callback=_age, help="Those parked longer ago than this."),
+            click.option("--key", metavar="KEY", callback=_key, help="Dead letters of this key, as the list shows it."),
+            click.option("--error", metavar="TEXT", help="Dead letters whose error contains this text, ignoring case."),
+            click.option("--older-than", metavar="1h", callback=_age, help="Dead letters parked longer ago than this."),
         ]
         decorated: Any = with_selection
         for option in reversed(options):

@@ -14,7 +14,7 @@ from inbox.store.inbox.replays import Replay, ReplayState
 _LOOK_SECONDS = 0.5
 _STILL_SECONDS = 15.0
 
-NOTHING_MOVES = "nothing moves yet; see that the sink runs: `inbox status` shows the owners"
+NOTHING_MOVES = "nothing moves yet; check that the sink runs: `inbox status` shows the owners"
 
 
 @contextmanager

@@ -203,7 +203,7 @@ class BrokerNews:
             error.args = (f"{error}; last heard: {self._last.str()}",)
         elif self._all_down and not self._encrypted:
             error.args = (
-                f"{error}; they close the connection without a word, as brokers do that expect TLS; "
+                f"{error}; they close the connection without an answer, as brokers that expect TLS do; "
                 "check [kafka] security.protocol",
             )
         return error

@@ -22,7 +22,7 @@ class KafkaConsequence(Enum):
     """The reaction of a running sink, in the words of docs/reference/errors.md."""
 
     WAIT = "waits"
-    ALERT = "waits, and calls for a person"
+    ALERT = "waits, and needs an operator"
     HALT = "stops with exit 4"
 
 
@@ -53,7 +53,7 @@ _NO_TOPIC = KafkaErrorMeaning(
     "the topic or partition is gone",
     KafkaConsequence.ALERT,
     "topic",
-    "restore it; a recreated topic halts, see `inbox resume`",
+    "restore it (a recreated topic stops the sink: see `inbox resume`)",
 )
 _LOG_GONE = KafkaErrorMeaning(
     "the log no longer has the offset that the ledger expects",

@@ -182,7 +182,9 @@ class KafkaOutage:
         if self._count(_GROUP, there=self.steady or not coordinator) >= _TICKS_WITHOUT_GROUP:
             self._lose(
                 _GROUP,
-                _waits(f"the group was not put together for {_TICKS_WITHOUT_GROUP} s; look at its members", "group"),
+                _waits(
+                    f"the group did not complete a rebalance for {_TICKS_WITHOUT_GROUP} s; look at its members", "group"
+                ),
             )
         if self.steady:
             self._back(_GROUP)
@@ -193,7 +195,7 @@ class KafkaOutage:
             component = Component(ComponentKind.LEADER, *partition)
             led = seen.get("leader", 0) >= 0
             if self._count(component, there=led or not brokers) >= _TICKS_WITHOUT_LEADER:
-                self._lose(component, _waits(f"{partition} has no leader; see that its brokers run", "leader"))
+                self._lose(component, _waits(f"{partition} has no leader; check that its brokers run", "leader"))
             elif led:
                 self._back(component)
 

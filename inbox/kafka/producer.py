@@ -252,7 +252,7 @@ class TransactionalProducer(EventProducer):
             return waits(error, doing)
         return TryAgainError(
             f"{doing}: another relay began transactions under {self._transactional_id} ({error.name()}); nothing to do "
-            "if it took this one's place, but a relay of another outbox needs an [outbox] transactional_id of its own",
+            "if it replaced this one, but a relay of another outbox needs an [outbox] transactional_id of its own",
             away="kafka",
             reason="fenced",
             alert=True,

@@ -50,7 +50,7 @@ def judged(terms: TopicLimits, *, batch_bytes: int, largest_bytes: int) -> list[
         text = f"{name} wants {needed} in-sync replicas and has {copies}; lower min.insync.replicas or add replicas"
         remarks.append(Remark(True, text))
     elif copies == 1:
-        text = f"{name} has one replica, whose disk is all there is of an event; 3 replicas, min.insync.replicas=2"
+        text = f"{name} has one replica, so an event is on one disk alone; 3 replicas, min.insync.replicas=2"
         remarks.append(Remark(False, text))
     elif needed == 1:
         text = f"{name} acknowledges what one replica has, so acks=all may lose an event; set min.insync.replicas=2"
@@ -59,7 +59,7 @@ def judged(terms: TopicLimits, *, batch_bytes: int, largest_bytes: int) -> list[
         text = f"{name} takes nothing while one of its {copies} brokers is away; set min.insync.replicas={copies - 1}"
         remarks.append(Remark(False, text))
     if "compact" in terms.cleanup_policy:
-        text = f"{name} is compacted: who reads it later, or replays, misses events; set cleanup.policy=delete"
+        text = f"{name} is compacted: a later reader, or a replay, misses events; set cleanup.policy=delete"
         remarks.append(Remark(False, text))
     if terms.max_message_bytes < batch_bytes:
         text = (

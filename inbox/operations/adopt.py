@@ -143,8 +143,8 @@ def _route(settings: Settings, request: Request) -> Route:
     route = routes[request.route]
     if route.event_id == "coordinates":
         raise StartupError(
-            f'route {route.name} has event_id = "coordinates": no column holds where an event was; start behind what '
-            'was applied instead, with [sink] start = "group" or a time'
+            f'route {route.name} has event_id = "coordinates": no column holds the coordinates of an event; '
+            'start behind what was applied instead, with [sink] start = "group" or a time'
         )
     return route
 

@@ -13,7 +13,7 @@ def write_private(path: Path, content: bytes) -> None:
             else may have put it there.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise OSError(None, "it is a link, or no regular file; name another file")
+        raise OSError(None, "it is a link, or not a regular file; name another file")
     descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

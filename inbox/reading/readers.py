@@ -171,4 +171,4 @@ def _row_of(event: CloudEvent) -> Any:
     try:
         return parse(event.data)
     except DocumentError as error:
-        raise EventError(f"the data of the CloudEvent is no JSON: {error}") from None
+        raise EventError(f"the data of the CloudEvent is not valid JSON: {error}") from None

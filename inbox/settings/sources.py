@@ -177,7 +177,7 @@ def _secrets(environ: Mapping[str, str], cwd: FilePath, problems: Problems) -> I
 
 def _secret(file: FilePath, problems: Problems) -> str | None:
     if file.exists() and not file.is_file():
-        problems.add(f"secret file {file.name}", "is no regular file")
+        problems.add(f"secret file {file.name}", "is not a regular file")
         return None
     try:
         return file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")

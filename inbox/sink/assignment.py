@@ -239,7 +239,7 @@ class Assignment:
         if each.takeovers >= _TAKEOVERS_BEFORE_HALT:
             raise HaltError(
                 f"{ledger_row.address} is taken away again and again by {ledger_row.owner} "
-                "while Kafka assigns it here; see that no other sink uses this schema with a group of its own"
+                "while Kafka assigns it here; check that no other sink uses this schema with a group of its own"
             )
         each.phase = Phase.WITHHELD
         each.withheld_until = now + self._reclaim_seconds

@@ -507,7 +507,7 @@ class Worker:
         left = [at for at, end in self._ends.items() if self.progress.next_offsets.get(at, -1) < end]
         if left and all(partition in self._pauses.partitions for partition in left):
             raise HaltError(
-                f"{', '.join(map(str, left))} cannot be brought to the end: too many dead letters within an hour "
+                f"{', '.join(map(str, left))} cannot be completed: too many dead letters within an hour "
                 "([failures] halt_above). They are kept, and all other events are settled. See `inbox dead-letters "
                 "list`, remove the cause, then `inbox dead-letters retry`, or start again with a higher halt_above"
             )

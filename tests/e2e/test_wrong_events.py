@@ -61,10 +61,10 @@ def run_sink(
     [
         (GOOD, None, "no event id: the record has no header event_id"),
         (GOOD, b"\xff\xfe", "header event_id is not valid UTF-8"),
-        (b'{"number": 1, "note": "\xff"}', b"a", "the value is no JSON that PostgreSQL takes (22021)"),
-        (b'{"number": 1, "note": "a\\u0000b"}', b"a", "the value is no JSON that PostgreSQL takes (22P05)"),
+        (b'{"number": 1, "note": "\xff"}', b"a", "the value is not JSON that PostgreSQL accepts (22021)"),
+        (b'{"number": 1, "note": "a\\u0000b"}', b"a", "the value is not JSON that PostgreSQL accepts (22P05)"),
         (b'{"number": 99999999999, "note": "n"}', b"a", 'column "number" from /number: a value that cannot be integer'),
-        (b"no json", b"a", "the value is no JSON that PostgreSQL takes (22P02)"),
+        (b"no json", b"a", "the value is not JSON that PostgreSQL accepts (22P02)"),
     ],
     ids=["no id", "an id that is no text", "invalid UTF-8", "NUL in text", "a number too large", "no JSON"],
 )

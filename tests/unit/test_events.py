@@ -103,7 +103,7 @@ def test_a_null_value_is_no_json() -> None:
 
 @pytest.mark.parametrize("value", [b"", b"{", b"secret", b'{"a": NaN}', b'"\xff"', b"[1,]"])
 def test_what_is_no_json_is_refused_without_showing_it(value: bytes) -> None:
-    with pytest.raises(EventError, match=r"the value is no JSON: .* at character") as refused:
+    with pytest.raises(EventError, match=r"the value is not valid JSON: .* at character") as refused:
         decoded(value)
     assert "secret" not in str(refused.value)
     assert refused.value.__cause__ is None

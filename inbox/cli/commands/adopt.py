@@ -19,7 +19,7 @@ from inbox.process.exit_codes import DONE
 @config_option
 @properties_option
 @click.option("--route", required=True, metavar="NAME", help="The route whose events these are.")
-@click.option("--table", required=True, metavar="TABLE", help="The table, or a view, with its schema if need be.")
+@click.option("--table", required=True, metavar="TABLE", help="The table, or a view, with its schema if needed.")
 @click.option("--event-id-column", required=True, metavar="COLUMN", help="The column that holds the event ids.")
 @click.option("--topic", metavar="TOPIC", help="The topic that the events are from, if the route has several.")
 @click.option("--source", metavar="TEXT", help="The events' ce_source, if their ids are unique within that.")
@@ -74,7 +74,9 @@ def _lines(found: Adoption) -> list[str]:
     if rows.nulls:
         lines.append(f"  {rows.nulls} rows have none (null): their events are applied if they come")
     if rows.empty:
-        lines.append(f"  {rows.empty} rows have an empty text, which is no id: their events are applied if they come")
+        lines.append(
+            f"  {rows.empty} rows have an empty text, which is not an id: their events are applied if they come"
+        )
     if found.duplicates:
         lines.append(f"  {found.duplicates} rows have the id of another row")
     if found.claimed:

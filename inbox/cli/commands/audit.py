@@ -48,14 +48,14 @@ def _endings(_: click.Context, __: click.Parameter, text: str | None) -> frozens
     "checkpoint",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Keep the place in FILE, and continue from there if it exists; it is removed at the end.",
+    help="Keep the position in FILE, and continue from there if it exists; it is removed at the end.",
 )
 @click.option(
     "--list",
     "listed",
     metavar="ENDING[,ENDING]",
     callback=_endings,
-    help="Print each offset that ended so, a JSON object a line, and last what --json prints.",
+    help="Print each offset with such an ending, one JSON object per line, then what --json prints.",
 )
 @click.option(
     "--quick",

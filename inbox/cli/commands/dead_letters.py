@@ -55,9 +55,9 @@ def dead_letters() -> None:
 
 @dead_letters.command("list", epilog=example("inbox dead-letters list --topic orders --older-than 1h"))
 @config_option
-@selection_options(everything="Those that were retried or discarded too.")
+@selection_options(everything="Include those that were retried or discarded.")
 @click.option("--payload", is_flag=True, help="With key, value and headers as they came; with --json only.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def list_(config: Path | None, selection: Selection, everything: bool, payload: bool, as_json: bool) -> int:
     """List dead letters in the order of their keys: the open ones, or those with the IDs."""
     if payload and not as_json:

@@ -19,13 +19,15 @@ from inbox.store.schema.migrate import migration_sql
 )
 @config_option
 @json_option
-@click.option("--check", is_flag=True, help="Change nothing; tell what would run, with exit code 1 if anything.")
+@click.option(
+    "--check", is_flag=True, help="Change nothing; print what would run, and exit with 1 if there is anything."
+)
 @click.option("--sql", is_flag=True, help="Change nothing; print the SQL from an empty database. Needs no database.")
 @click.option(
     "--to",
     default="head",
     metavar="REVISION",
-    help="Stop at this revision; an older one, or base, is gone back to. With --sql also FROM:TO.",
+    help="Stop at this revision; an older one, or base, is a downgrade. With --sql also FROM:TO.",
 )
 @click.option("--roles", is_flag=True, help="Change nothing; print the SQL for roles with the least rights.")
 def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str, roles: bool) -> int:

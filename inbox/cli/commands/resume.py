@@ -26,8 +26,8 @@ from inbox.process.exit_codes import DONE
 @click.option("--topic", required=True, metavar="T[:P,P]", help="The topic, or some of its partitions.")
 @click.option("--from-offset", type=click.IntRange(min=0), metavar="N", help="Continue at this offset.")
 @click.option("--from-earliest", is_flag=True, help="Continue at the log start.")
-@click.option("--new-topic", is_flag=True, help="What is there now is another topic: take it from its log start.")
-@click.option("--accept-loss", is_flag=True, help="What the plan says is lost or may come twice is accepted.")
+@click.option("--new-topic", is_flag=True, help="The topic was replaced: continue at the log start of the new one.")
+@click.option("--accept-loss", is_flag=True, help="Accept what the plan says is lost or may come twice.")
 @click.option("--execute", is_flag=True, help="Do it; without this only the plan is shown.")
 @click.option(
     "--by", metavar="NAME", help="Who does it, for requested_by; default: the OS user, host and database user."

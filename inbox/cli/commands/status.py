@@ -17,7 +17,7 @@ from inbox.process.shutdown import Stop, stopped_by_signals
 @click.command(epilog=example("inbox status --json | jq .totals\ninbox status --watch"))
 @config_option
 @properties_option
-@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh it until Ctrl-C.")
 @click.option(
     "--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, metavar="SECONDS", help="How often."
 )

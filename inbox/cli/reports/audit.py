@@ -161,7 +161,7 @@ def quick_lines(parts: Sequence[QuickPart]) -> list[str]:
     """Return a line for each fault, or one line that says that ledger and history agree."""
     if faults := [fault for part in parts for fault in part.faults]:
         return faults
-    return ["the ledger and its history agree; whether the log and the claims do, `inbox audit` tells"]
+    return ["the ledger and its history agree; run `inbox audit` to check the log and the claims too"]
 
 
 def _table(*numbers: str) -> PlainTable:

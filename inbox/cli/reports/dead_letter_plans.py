@@ -41,7 +41,7 @@ def retry_plan_lines(unit: UnitPlan) -> list[str]:
     chosen = sum(each.selected for each in unit.letters)
     notes = [f"{_waiting(unit)} of them waiting behind the first"] if _waiting(unit) else []
     if chosen < len(unit.letters):
-        notes.append(f"{chosen} meant, the others because no event may overtake an earlier one of its key")
+        notes.append(f"{chosen} selected, the others because no event may overtake an earlier one of its key")
     if claimed := sum(each.claimed for each in unit.letters):
         notes.append(f"{claimed} already claimed: nothing is applied twice")
     return [f"would apply {_what(unit)}" + "".join(f"; {note}" for note in notes)]

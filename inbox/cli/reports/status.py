@@ -116,7 +116,7 @@ def summary(found: Status) -> str:
     if found.last_replay is not None:
         text += f"\n{_replay(found.last_replay)}"
     if found.same_id_other_payload:
-        text += f"\n{found.same_id_other_payload} events bore the id of an applied event with another payload"
+        text += f"\n{found.same_id_other_payload} events had the id of an applied event with another payload"
     if found.horizon is not None:
         text += f"\nduplicates are recognised back to {timestamp(found.horizon)}"
     if found.last_prune is not None:

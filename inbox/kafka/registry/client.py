@@ -99,7 +99,7 @@ class RegistryAnswers:
             known = next((f'; set format = "{_FORMATS[each]}"' for each in SchemaKind if each == is_kind), "")
             raise SchemaError(f'{name} is of type {is_kind[:20]}, and the route has format = "{_FORMATS[kind]}"{known}')
         if not isinstance(schema.schema_str, str):
-            raise self._outage("answers without a schema", "garbage", "see what answers there")
+            raise self._outage("answers without a schema", "garbage", "check what answers there")
         references = _References(self, kind, name)
         references.follow(schema, 0, len(schema.schema_str))
         return WrittenSchema(kind, schema.schema_str, tuple(references.found.values()), name)
@@ -119,7 +119,7 @@ class RegistryAnswers:
         except SchemaRegistryError as error:
             raise self._refused(error.http_status_code, error.error_code) from None
         except OAuthTokenError:
-            raise self._outage("cannot be asked: no OAuth token could be had", "login", _PROPERTIES) from None
+            raise self._outage("cannot be asked: no OAuth token could be obtained", "login", _PROPERTIES) from None
         except _AnswerTooLargeError:
             raise SchemaError(f"{self.name} answered with more than {_LARGEST_ANSWER} bytes") from None
         except Exception as error:  # noqa: BLE001 - the client documents none: an answer that it cannot read
@@ -133,7 +133,9 @@ class RegistryAnswers:
         if status == 403:
             return self._outage("refuses access (403)", "right", "grant this login READ on its subjects")
         if status == 404:
-            return self._outage("answers 404 as no registry does", "path", "check the path of [registry] url")
+            return self._outage(
+                "answers 404 in a way that no registry does", "path", "check the path of [registry] url"
+            )
         if status in (408, 429) or status >= 500:
             return TryAgainError(f"{self.name} answers {status}", away="registry", reason="server")
         return self._outage(f"answers {status}", "refused", "see its log")
@@ -145,10 +147,10 @@ class RegistryAnswers:
             if "CERTIFICATE" in str(error) or "SSL" in str(error):
                 return self._outage("has a certificate that is not trusted", "tls", "check [registry] ssl.ca.location")
             return TryAgainError(f"{self.name} does not answer ({kind})", away="registry", reason="unreachable")
-        return self._outage(f"answers what no registry does ({kind})", "garbage", "see what answers there")
+        return self._outage(f"sends an answer that is not a registry's ({kind})", "garbage", "check what answers there")
 
     def _outage(self, says: str, reason: str, remedy: str) -> TryAgainError:
-        """Return an outage that calls for a person."""
+        """Return an outage that needs an operator."""
         return TryAgainError(f"{self.name} {says}; {remedy}", away="registry", reason=reason, alert=True)
 
 

@@ -23,9 +23,9 @@ def as_json(of: Mapping[str, Any], parts: Sequence[PartitionAudit]) -> dict[str,
 def from_json(of: Mapping[str, Any], document: Any) -> list[PartitionAudit]:
     """Return the audit that the JSON describes. Raises ForeignPlaceError."""
     if not isinstance(document, dict) or document.get("inbox_audit") != _FORM:
-        raise ForeignCheckpointError("it is not the place of an audit")
+        raise ForeignCheckpointError("it is not the checkpoint of an audit")
     if document["of"] != dict(of):
-        raise ForeignCheckpointError(f"it is the place of another audit: {document['of']}")
+        raise ForeignCheckpointError(f"it is the checkpoint of another audit: {document['of']}")
     return [_part(each) for each in document["partitions"]]
 
 

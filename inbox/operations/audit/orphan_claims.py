@@ -88,8 +88,8 @@ class OrphanSearch:
             return self._cluster.compacted(sorted(topics))
         except InboxError as error:
             notices.append(
-                f"whether {', '.join(sorted(topics))} is compacted is not known, so a claim at an offset without a "
-                f"record is not known: {error}"
+                f"it is unknown whether {', '.join(sorted(topics))} is compacted, so claims at offsets without a "
+                f"record cannot be judged: {error}"
             )
             return topics
 

@@ -162,8 +162,8 @@ class _SinkChecks(Checks):
                 self.cluster().compacted([name])
             except StartupError:
                 problems.append(
-                    f"this user lacks DESCRIBE_CONFIGS on topic {name}, so a gap in its log is taken for compaction "
-                    "and passed over; grant it (kafka-acls --operation DescribeConfigs)"
+                    f"this user lacks DESCRIBE_CONFIGS on topic {name}, so a gap in its log is assumed to be "
+                    "compaction, and accepted; grant it (kafka-acls --operation DescribeConfigs)"
                 )
             except (InboxError, SkippedCheckError):
                 return

@@ -72,8 +72,8 @@ def plan_retry(settings: Settings, selection: Selection) -> Plan:
     here = {route.name for route in settings.routes}
     if absent := sorted({each.first.route for each in plan.units} - here):
         raise StartupError(
-            f"the configuration has no route {', '.join(absent)}, whose dead letters are meant; restore it, or choose "
-            "others with --route, or discard them"
+            f"the configuration has no route {', '.join(absent)}, whose dead letters were selected; restore it, "
+            "or choose others with --route, or discard them"
         )
     return plan
 

@@ -240,7 +240,7 @@ def _refusal(
     if start < log_start:
         return (
             f"{at}: offset {start} is below the log start {log_start}: those events are no longer in Kafka; give "
-            "--from-earliest to go as far back as there is"
+            "--from-earliest to go back to the earliest available offset"
         )
     if start > stands:
         return (
@@ -250,7 +250,7 @@ def _refusal(
     if until > stands:
         return (
             f"{at}: the end {until} is ahead of the ledger, which stands at {stands}: what follows is settled as it "
-            "comes; leave the end out to go over all up to there"
+            "comes; leave the end out to replay everything up to there"
         )
     if request.mode is Mode.SHADOW or start >= until:
         return None

@@ -33,4 +33,4 @@ def outbox_status(database: DatabaseOptions, outbox: OutboxOptions) -> OutboxSta
                 return OutboxStatus(outbox.relay, slot=replication_slot(connection, capture_of(database).name))
             return OutboxStatus(outbox.relay, waiting=pending_events(connection, database.schema, outbox))
     except InboxError as error:
-        return f"no word of the outbox: {error}"
+        return f"the outbox could not be read: {error}"

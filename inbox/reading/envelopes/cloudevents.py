@@ -75,7 +75,7 @@ def _binary(value: bytes | None, headers: Mapping[str, bytes | None], content_ty
     }
     if not attributes:
         raise EventError(
-            "no CloudEvent: the record has neither headers ce_... (binary mode) nor a content-type "
+            "not a CloudEvent: the record has neither headers ce_... (binary mode) nor a content-type "
             f"{_STRUCTURED}+json (structured mode)"
         )
     if content_type is not None:
@@ -91,7 +91,7 @@ def _structured(value: bytes | None, media_type: str) -> CloudEvent:
         )
     document = decoded(value)
     if not isinstance(document, dict):
-        raise EventError("a CloudEvent in structured mode whose value is no object")
+        raise EventError("a CloudEvent in structured mode whose value is not an object")
     if document.get("data") is not None and document.get("data_base64") is not None:
         raise EventError('the CloudEvent has both "data" and "data_base64"; expected one of them')
     attributes = {

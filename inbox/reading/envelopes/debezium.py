@@ -50,7 +50,7 @@ def change_of(document: Any, truncates: Truncates) -> Change | None:
         EventError: the document is no change event, or one that the route does not take.
     """
     if not isinstance(document, dict):
-        raise EventError(f"the value is no object; {_EXPECTED}")
+        raise EventError(f"the value is not an object; {_EXPECTED}")
     op = document.get("op")
     if op == "m":
         return None

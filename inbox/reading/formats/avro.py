@@ -91,7 +91,7 @@ def _reader(read_one: Callable[..., Any], schema: Any, name: str) -> Read:
             raise SchemaError(f"the value does not fit {name}: {_reason(error)}") from None
         if buffer.tell() != len(data):
             left = len(data) - buffer.tell()
-            raise SchemaError(f"the value does not fit {name}: {left} bytes are left behind it; see what wrote it")
+            raise SchemaError(f"the value does not fit {name}: {left} bytes follow it; check its producer")
         return row
 
     return read

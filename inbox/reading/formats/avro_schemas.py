@@ -115,7 +115,7 @@ class PreparedSchema:
                 return self._names[full]
             if full in self._referred:
                 return self._definition(*self._referred[full], depth)
-        raise self._invalid(f'the type "{name}" is nowhere defined')
+        raise self._invalid(f'the type "{name}" is not defined')
 
     def _definition(self, schema: Mapping[str, Any], namespace: str, depth: int) -> Any:
         name, inner = self._full_name(schema, namespace)

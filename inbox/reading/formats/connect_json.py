@@ -88,7 +88,7 @@ class ConnectJson:
         try:
             document = parse(data)
         except DocumentError as error:
-            raise EventError(f"the {self._part} is no JSON: {error}") from None
+            raise EventError(f"the {self._part} is not valid JSON: {error}") from None
         schema, payload = self._parts(document)
         key = _schema_bytes(data) or orjson.dumps(schema)
         known = self._schemas.get(key)
@@ -185,7 +185,7 @@ def _exactly(document: bytes) -> Any:
         parse(document)
         return json.loads(document, parse_float=Decimal, parse_int=_whole)
     except DocumentError as error:
-        raise EventError(f"the value is no JSON: {error}") from None
+        raise EventError(f"the value is not valid JSON: {error}") from None
     except RecursionError:
         raise EventError("the value nests too deep for numbers that keep their digits") from None
 

@@ -70,7 +70,7 @@ class Messages:
         names = [self._file.package] if self._file.package else []
         for index in path:
             if not 0 <= index < len(among):
-                raise SchemaError(f"{self._name} has no message at the record's path {list(path)}; see what wrote it")
+                raise SchemaError(f"{self._name} has no message at the record's path {list(path)}; check its producer")
             names.append(among[index].name)
             among = among[index].nested_type
         return ".".join(names)

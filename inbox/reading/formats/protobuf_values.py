@@ -80,7 +80,7 @@ class Converters:
         try:
             found = self.of_message(descriptor)(GetMessageClass(descriptor).FromString(message.value))
         except DecodeError:
-            raise SchemaError("an Any in the value is not of the type that it names; see what wrote it") from None
+            raise SchemaError("an Any in the value is not of the type that it names; check its producer") from None
         return {"@type": message.type_url, **(found if isinstance(found, dict) else {"value": found})}
 
 

@@ -74,7 +74,7 @@ def _review_kafka(subject: Review) -> None:
             subject.blame(
                 path,
                 "makes every command that reads it run native code or a shell command of its own; give it as "
-                f"-X {name}=... where the process is started, so that only who starts it decides",
+                f"-X {name}=... where the process is started, so that only the person who starts it decides",
             )
         elif not is_secret(name) and LOGIN_IN_URL.search(value):
             subject.blame(path, "holds a password, which librdkafka shows in its errors; give a URL without one")

@@ -94,7 +94,7 @@ class CrashPoisonTracker:
         parts = [each for each in batch.partitions.values() if each.records]
         if self.losses.together(tuple(EventAddress(route_id, each.partition_id, each.first_offset) for each in parts)):
             again = SmallerBatchError(
-                f"{error}; so it was when the same events were tried before, so each is tried alone now",
+                f"{error}; it was also lost when the same events were tried before, so each is now tried alone",
                 away=error.away,
                 reason=error.reason,
             )

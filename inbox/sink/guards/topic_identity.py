@@ -89,7 +89,7 @@ class BrokerTopicIdentity:
         ids = list(ids)
         if gone := sorted({address.topic for address, _ in ids if address.topic not in views}):
             raise TryAgainError(
-                f"topic {', '.join(gone)} is gone; restore it; a recreated topic halts, see `inbox resume`",
+                f"topic {', '.join(gone)} is gone; restore it (a recreated topic stops the sink: see `inbox resume`)",
                 away="kafka",
                 reason="topic",
                 alert=True,

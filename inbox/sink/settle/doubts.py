@@ -220,7 +220,9 @@ class Doubts:
             reason = doubt.error.reason
         where = address_of(self._events.records[doubt.index])
         many = (
-            f"{doubt.in_a_row} events in a row fail so" if doubt.in_a_row > 1 else "nothing shows that it is its fault"
+            f"{doubt.in_a_row} events in a row fail in this way"
+            if doubt.in_a_row > 1
+            else "nothing shows that it is its fault"
         )
         text = f'{doubt.error}; route "{self._route.name}" waits at {where}: {many}; {_ADVICE}'
         return UnprovenError(text, away="database", reason=reason, alert=True)

@@ -152,7 +152,11 @@ class Settler:
         lingering = self._await_owners(partitions)
         ledger_rows = self._ledger.acquire(self._connection, partitions, self._owner)
         for session in lingering:
-            log().warning("session-ended", pid=session.pid, reason="its worker lost the partitions and did not let go")
+            log().warning(
+                "session-ended",
+                pid=session.pid,
+                reason="its worker lost the partitions and did not end its transaction",
+            )
             self._ledger.end_session(self._connection, session)
         found = {ledger_row.address for ledger_row in ledger_rows}
         if added := [partition for partition in partitions if partition not in found]:
@@ -416,7 +420,7 @@ class Settler:
         if lost and self._ledger.revisions(self._connection).routes != self._routes_revision:
             raise HaltError(
                 "a newer deployment of this sink changed the set of routes; this worker stops, so that no event "
-                "passes the new routes by: roll the deployment out to all workers"
+                "skips the new routes: roll the deployment out to all workers"
             )
         return frozenset(each.address for each in batch.partitions.values() if each.partition_id in lost)
 

@@ -60,14 +60,14 @@ class AdoptableTable:
     def _require(self, table: sql.Identifier, name: str, column: str) -> None:
         types = {row[0]: row[1:] for row in self._connection.execute(_COLUMNS, (table.as_string(),))}
         if not types:
-            raise StartupError(f'the table "{name}" does not exist; correct --table, with its schema if need be')
+            raise StartupError(f'the table "{name}" does not exist; correct --table, with its schema if needed')
         if column not in types:
             raise StartupError(f'the table "{name}" has no column "{column}"; it has {", ".join(types)}')
         base, declared = types[column]
         if base not in _TYPES:
             raise StartupError(
                 f'column "{column}" of table "{name}" is of type {declared}; an event id is a uuid, a text or a whole '
-                "number, so make a view that has it as one, and name that"
+                "number, so create a view that casts the column to one of these, and pass the view as --table"
             )
 
     def ids(self, at_once: int) -> Iterator[list[str]]:

@@ -123,7 +123,7 @@ class Register:
                 raise StartupError(
                     f'the schema "{self._schema}" has a route "{route.name}" that this configuration lacks: another '
                     "sink's, or one that was renamed or removed; give each sink a schema of its own, or name it in "
-                    "[sink] retired_routes if it should go"
+                    "[sink] retired_routes if it was removed on purpose"
                 )
             if ours is not None and ours.event_id != route.event_id:
                 raise StartupError(

@@ -103,7 +103,7 @@ class ExternalTableShape:
         index = sql.SQL("CREATE INDEX CONCURRENTLY ON {} ({}, {}) WHERE {} = {}").format(
             self.identifier, *map(sql.Identifier, (created_at, event_id, status)), sql.Literal(NEW)
         )
-        return [f"the table {self.name} has no index of what waits, so every look reads all of it; {index.as_string()}"]
+        return [f"the table {self.name} has no index of what waits, so every read scans all of it; {index.as_string()}"]
 
 
 def external_shape_of(connection: Connection, existing: ExternalTableOptions) -> ExternalTableShape:
@@ -121,7 +121,7 @@ def external_shape_of(connection: Connection, existing: ExternalTableOptions) ->
         raise StartupError(f'the table "{existing.table}" does not exist; create it, or correct [outbox] table')
     schema, name, kind = found
     if kind not in ("r", "p"):
-        raise StartupError(f'"{existing.table}" is no table; name the table itself in [outbox] table')
+        raise StartupError(f'"{existing.table}" is not a table; name the table itself in [outbox] table')
     there = {
         row[0]: ExternalColumn(row[0], TypeName(row[1], row[2]), *row[3:])
         for row in connection.execute(_COLUMNS, (table,))
@@ -177,7 +177,7 @@ def _problems(
     status = there.get(existing.columns.status)
     if status is not None and not _holds_status(status):
         yield (
-            f'column "{status.name}" of table "{table}" is {status.declared}, which cannot say both {NEW} and {SENT}; '
+            f'column "{status.name}" of table "{table}" is {status.declared}, which cannot hold both {NEW} and {SENT}; '
             "name another one in [outbox.columns], or change it"
         )
     event_id = existing.columns.event_id

@@ -85,7 +85,7 @@ class Publisher:
     def _next_id(self, outbox: Outbox) -> UUID:
         if self._incoming is None:
             raise EventError(
-                "a batch handler publishes without event_id, and among many events none gives it one; pass an id "
+                "a batch handler publishes without event_id, which cannot be derived from many events; pass an id "
                 "that is the same at every try, such as a uuid5 of the id of the event that it comes from"
             )
         self._published += 1
@@ -110,9 +110,9 @@ def required_json(payload: str | bytes) -> str:
         encoded = payload.encode() if isinstance(payload, str) else payload
         parse(encoded)
     except UnicodeEncodeError:
-        raise EventError("the payload to publish is no JSON: it holds a lone surrogate") from None
+        raise EventError("the payload to publish is not valid JSON: it holds a lone surrogate") from None
     except DocumentError as error:
-        raise EventError(f"the payload to publish is no JSON: {error}") from None
+        raise EventError(f"the payload to publish is not valid JSON: {error}") from None
     return encoded.decode()
 
 

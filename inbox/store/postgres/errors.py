@@ -22,7 +22,7 @@ class Consequence(Enum):
     PARK = "parks the event"
     WAIT = "waits"
     FEWER = "tries again with fewer events at a time"
-    ALERT = "waits, and calls for a person"
+    ALERT = "waits, and needs an operator"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ MEANINGS: Mapping[str, ErrorMeaning] = {
         "an object is not in the state for it", Consequence.ALERT, "statement", "see what was changed in the database"
     ),
     "55006": ErrorMeaning("an object is in use", Consequence.WAIT, "lock"),
-    "55P03": ErrorMeaning("a lock was not had in time", Consequence.WAIT, "lock"),
+    "55P03": ErrorMeaning("a lock was not acquired in time", Consequence.WAIT, "lock"),
     "57": ErrorMeaning("the server shuts down, crashed, or starts up", Consequence.WAIT, "connection"),
     "57014": ErrorMeaning("cancelled, or slower than statement_timeout", Consequence.FEWER, "timeout"),
     "57P04": ErrorMeaning("the database was dropped", Consequence.ALERT, "login", "create the database again"),

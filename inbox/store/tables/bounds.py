@@ -8,7 +8,7 @@ from inbox.store.tables.columns import Column
 from inbox.store.tables.parameters import TableEvents, input_of
 
 
-def require_bounded(values: Sequence[bytes | None], what: str = "the value is no JSON") -> None:
+def require_bounded(values: Sequence[bytes | None], what: str = "the value is not valid JSON") -> None:
     """Raise EventError where one of the documents exceeds a bound."""
     documents = list(filter(None, values))
     if not any_may_exceed(documents):

@@ -122,7 +122,7 @@ class Search:
             return EventError(meaning)
         meaning = self._statements.meanings[len(passed)]
         if not passed and self._sent.removes(event.records[0]):
-            meaning = "the key of a tombstone is no JSON that PostgreSQL takes"
+            meaning = "the key of a tombstone is not JSON that PostgreSQL accepts"
         error = EventError(f"{meaning} ({state})")
         error.refusal = failed.refusal
         return error

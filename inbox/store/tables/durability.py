@@ -74,7 +74,7 @@ def advice_on_target(connection: Connection, table: str) -> Iterator[str]:
     if is_view or by_rule:
         yield (
             f"{table} is a view or has a rule DO INSTEAD: what that does with an event is not seen, and the event "
-            "counts as applied; see to it that it writes each row, to logged tables of this database"
+            "counts as applied; make sure that it writes each row, to logged tables of this database"
         )
 
 

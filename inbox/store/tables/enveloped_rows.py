@@ -51,7 +51,7 @@ def row_to_remove(record: ReadRecord, paths: Sequence[Sequence[str]]) -> tuple[b
         return record.document, record.member.encode()
     names = ", ".join("/" + "/".join(path) for path in paths)
     raise EventError(
-        f"the delete names no row: the record's key is no JSON object with {names}, and the change has no "
+        f"the delete names no row: the record's key is not a JSON object with {names}, and the change has no "
         '"before"; write the key with JsonConverter, or set REPLICA IDENTITY FULL on the source table'
     )
 

@@ -385,7 +385,7 @@ class Statements:
             The statement, and for each of its rows what its failure means.
         """
         tried: list[sql.Composable] = [sql.SQL("e")]
-        meanings = ["the value is no JSON that PostgreSQL takes"]
+        meanings = ["the value is not JSON that PostgreSQL accepts"]
         for column, source in self._columns:
             tried.append(strict(column, expression(column, source, decoded=self._decodes)))
             meanings.append(cannot_be(column, source))

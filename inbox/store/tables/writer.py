@@ -341,7 +341,7 @@ class _Sent:
         else:
             value = record.value()
         if self.decodes and not is_text(value):
-            raise EventError("the value is no JSON that PostgreSQL takes (22021)")
+            raise EventError("the value is not JSON that PostgreSQL accepts (22021)")
         if self.reads_json:
             require_bounded((value,))
         return value

@@ -87,7 +87,7 @@ def test_a_view_or_a_rule_that_redirects_is_an_advice(sink: Sink, inbox: Inbox, 
 
     assert result.code == 0
     [problem] = problems(result)["what a crash may lose"]
-    assert "see to it that it writes each row, to logged tables of this database" in problem
+    assert "make sure that it writes each row, to logged tables of this database" in problem
 
 
 def test_a_server_that_flushes_nothing_is_an_advice() -> None:

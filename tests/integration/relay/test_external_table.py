@@ -204,12 +204,12 @@ def test_migrate_makes_nothing_but_the_leases(stage: ExistingStage) -> None:
         ("SELECT 1", {"type": "kind"}, 'no column "kind", only event_id, type, payload, status, created_at; say in'),
         ("ALTER TABLE public.events_out ALTER created_at TYPE date", {}, "is date, and as created_at it has to be"),
         ("ALTER TABLE public.events_out ALTER payload TYPE int USING 1", {}, "is integer, and as payload it has to be"),
-        ("SELECT 1", {"status": "created_at"}, "cannot say both NEW and SENT"),
+        ("SELECT 1", {"status": "created_at"}, "cannot hold both NEW and SENT"),
         ("ALTER TABLE public.events_out DROP CONSTRAINT events_out_pkey", {}, "no unique index on event_id"),
         (
             "ALTER TABLE public.events_out RENAME TO t; CREATE VIEW public.events_out AS SELECT * FROM t",
             {},
-            "is no table; name the table itself",
+            "is not a table; name the table itself",
         ),
     ],
 )

@@ -147,7 +147,7 @@ def test_autocommit_without_a_transaction_is_refused(stage: Stage) -> None:
         ({"payload": 7}, "payload to publish is of type int"),
         ({"payload": {"a": object()}}, "cannot be written as JSON"),
         ({"payload": {"a": float("inf")}}, "cannot be written as JSON: NaN and Infinity are not JSON"),
-        ({"payload": "no json"}, "the payload to publish is no JSON"),
+        ({"payload": "no json"}, "the payload to publish is not valid JSON"),
         ({"event_id": "7"}, "event_id of an event to publish is of type str"),
         ({"traceparent": b"00"}, "traceparent of an event to publish is of type bytes"),
     ],

@@ -188,7 +188,7 @@ def test_a_wrong_way_into_kafka_is_told_and_how_to_mend_it(
 @pytest.mark.parametrize(
     ("way", "said"),
     [
-        pytest.param(plain("TLS"), "as brokers do that expect TLS; check .kafka. security.protocol", id="plain to TLS"),
+        pytest.param(plain("TLS"), "as brokers that expect TLS do; check .kafka. security.protocol", id="plain to TLS"),
         # "connecting to a PLAINTEXT broker listener?" follows, unless the broker's end was closed another way.
         pytest.param(tls("PLAINTEXT"), "SSL connection closed by peer.*in state SSL_HANDSHAKE", id="TLS to plain"),
     ],

@@ -124,8 +124,8 @@ CASES = [
     Case("a header's name of 30 KB", of(b"1"), APPLIED, headers=(("n" * 30_000, b""),)),
     Case("50,000 headers", of(b"1"), APPLIED, headers=(("", b""),) * 50_000),
     Case("NUL", of(b'"\\u0000"'), "NUL"),
-    Case("a lone surrogate", of(b'"\\ud800"'), "the value is no JSON"),
-    Case("bytes that are no UTF-8", of(b'"\xff"'), "the value is no JSON"),
+    Case("a lone surrogate", of(b'"\\ud800"'), "the value is not valid JSON"),
+    Case("bytes that are no UTF-8", of(b'"\xff"'), "the value is not valid JSON"),
     Case("the last one", of(b"1"), APPLIED),
 ]
 

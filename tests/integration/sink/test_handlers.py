@@ -545,7 +545,7 @@ class OwnBaseError(BaseException):
         (BaseExceptionGroup("several", [SystemExit(1)]), "several (1 sub-exception)"),
         (StartupError("the shop's settings are missing"), "the shop's settings are missing"),
         (inbox.InboxError("nothing of the four"), "nothing of the four"),
-        (UnspeakableError(), "UnspeakableError (its text cannot be had: RuntimeError)"),
+        (UnspeakableError(), "UnspeakableError (its text is not available: RuntimeError)"),
     ],
 )
 def test_whatever_a_handler_raises_is_its_events_and_the_sink_stays(

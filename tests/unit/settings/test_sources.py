@@ -267,8 +267,8 @@ def test_a_secret_file_that_would_hold_the_sink_up_is_refused(refuse: Refuse, tm
 
     said = refuse(environ={"INBOX_SECRETS_DIR": "secrets"})
 
-    assert "secret file database__url: is no regular file" in said
-    assert "secret file kafka__sasl_password: is no regular file" in said
+    assert "secret file database__url: is not a regular file" in said
+    assert "secret file kafka__sasl_password: is not a regular file" in said
 
 
 def test_a_secrets_directory_that_is_absent_is_an_error(refuse: Refuse) -> None:

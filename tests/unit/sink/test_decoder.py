@@ -95,7 +95,7 @@ def test_a_value_that_is_no_json_is_refused_by_those_that_need_it() -> None:
     columns = sorted_by(routes, record(headers=headers(ONE), value=b"{"))
     assert refusals(columns["a"]) == {}
     assert list(columns["b"].refused) == [0]
-    assert refusals(columns["b"])[0].startswith("the value is no JSON")
+    assert refusals(columns["b"])[0].startswith("the value is not valid JSON")
 
 
 def test_the_id_may_be_in_the_value() -> None:

@@ -151,7 +151,7 @@ def test_a_route_that_the_configuration_lacks_is_told(parked: Sink, letters: Let
     parked.configure(HANDLER_ROUTE.replace("[[routes]]", '[[routes]]\nname = "renamed"'))
     result = letters("retry", "--all")
     assert result.code == 3
-    assert "the configuration has no route handler, whose dead letters are meant" in result.err
+    assert "the configuration has no route handler, whose dead letters were selected" in result.err
 
 
 # Scripts.
@@ -208,7 +208,7 @@ def test_status_counts_events_that_bear_the_id_of_another(parked: Sink, capsys: 
     assert parked.command("status", "--json") == 0
     assert json.loads(capsys.readouterr().out)["same_id_other_payload"] == 1
     parked.command("status")
-    assert "1 events bore the id of an applied event with another payload" in capsys.readouterr().out
+    assert "1 events had the id of an applied event with another payload" in capsys.readouterr().out
     parked.command("dead-letters", "list", "--error", "with another payload")
     assert f"its event id was applied before, from {parked.topic}[0]@2, with another payload" in capsys.readouterr().out
 

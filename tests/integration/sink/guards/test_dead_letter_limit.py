@@ -82,7 +82,7 @@ def test_until_the_end_a_paused_partition_stops_with_4_and_the_others_are_settle
     two.send(on(1, 20))
     for _ in range(2):
         assert two.command("run", "--until-end") == 4
-        assert f"{two.topic}[0] cannot be brought to the end: too many dead letters" in capsys.readouterr().err
+        assert f"{two.topic}[0] cannot be completed: too many dead letters" in capsys.readouterr().err
         assert applied(two) == [20]
         assert two.next_offsets() == {0: 4, 1: 1}
         assert len(two.dead_letters()) == 4

@@ -124,7 +124,7 @@ def test_a_route_that_the_configuration_lacks_is_refused(bind: Bind, refused: Ca
     bind(ROUTE, BILL)
     text = refused(ROUTE)
     assert text.startswith('the schema "inbox" has a route "bill" that this configuration lacks')
-    assert text.endswith("or name it in [sink] retired_routes if it should go")
+    assert text.endswith("or name it in [sink] retired_routes if it was removed on purpose")
 
 
 def test_a_renamed_route_is_refused(bind: Bind, refused: Callable[..., str]) -> None:

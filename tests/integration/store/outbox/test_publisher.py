@@ -253,9 +253,9 @@ def test_a_json_payload_is_stored_as_it_was_given(desk: Desk, payload: Any, stor
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"payload": "no json"}, "the payload to publish is no JSON: "),
-        ({"payload": '{"a": "\\u0000"}'}, "the payload to publish is no JSON: a text in it holds NUL"),
-        ({"payload": '{"a": "\ud800"}'}, "the payload to publish is no JSON: it holds a lone surrogate"),
+        ({"payload": "no json"}, "the payload to publish is not valid JSON: "),
+        ({"payload": '{"a": "\\u0000"}'}, "the payload to publish is not valid JSON: a text in it holds NUL"),
+        ({"payload": '{"a": "\ud800"}'}, "the payload to publish is not valid JSON: it holds a lone surrogate"),
         ({"payload": {"a": float("nan")}}, "cannot be written as JSON: NaN and Infinity are not JSON"),
         ({"payload": b"\xff"}, "not valid UTF-8"),
         ({"payload": {"at": object()}}, "cannot be written as JSON: Type is not JSON serializable: object"),

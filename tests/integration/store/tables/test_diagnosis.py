@@ -95,7 +95,7 @@ def test_a_constraint_of_the_table_is_told_by_its_name(route: MakeRoute) -> None
 
 def test_a_value_that_is_no_json_is_told_as_such(route: MakeRoute) -> None:
     text = route("k text, a integer", {"k": "$key", "a": "/a"}).refusal(record(key=b"k", value=b"hunter2"))
-    assert "no JSON" in text
+    assert "not JSON" in text
     assert "column" not in text
 
 
@@ -126,8 +126,8 @@ def test_all_bad_events_of_a_batch_are_found_each_with_its_own_error(route: Make
     it = route("a integer, b text, c numeric(4,2)", {"a": "/a", "b": "$key", "c": "/c"})
     bad = {
         0: (of({"a": "x"}), 'column "a" from /a: a value that cannot be integer (22P02)'),
-        1: (record(value=b"{"), "the value is no JSON that PostgreSQL takes (22P02)"),
-        7: (record(value=b"\xff"), "the value is no JSON that PostgreSQL takes (22021)"),
+        1: (record(value=b"{"), "the value is not JSON that PostgreSQL accepts (22P02)"),
+        7: (record(value=b"\xff"), "the value is not JSON that PostgreSQL accepts (22021)"),
         300: (of({"a": 1}, key=b"\xff"), 'column "b" from $key: a value that cannot be text (22021)'),
         301: (of({"c": 1000}), 'column "c" from /c: a value that cannot be numeric(4,2) (22003)'),
         599: (of({"a": "x"}), 'column "a" from /a: a value that cannot be integer (22P02)'),

@@ -142,7 +142,7 @@ def test_a_delete_takes_the_payload_of_a_key_with_a_schema(enveloped: MakeEnvelo
 def test_a_delete_that_names_no_row_says_what_was_expected(enveloped: MakeEnveloped) -> None:
     it = enveloped()
     assert it.refusal(changed("d", key=b"x", before=None)).startswith(
-        "the delete names no row: the record's key is no JSON object with /id"
+        "the delete names no row: the record's key is not a JSON object with /id"
     )
 
 

@@ -194,7 +194,7 @@ def test_all_readers_of_a_document_agree(readers: Readers) -> None:
         if found is None:
             assert event_id == NO_ID
             assert refusal is not None
-            assert refusal.startswith("the value is no JSON: ")
+            assert refusal.startswith("the value is not valid JSON: ")
             return
         text = text_of_id(found[0], found[1], document)
         assert event_id == (as_id(text, namespace_of("orders")) if text else NO_ID)

@@ -52,7 +52,7 @@ def test_a_truncate_follows_the_setting() -> None:
 @pytest.mark.parametrize(
     ("document", "text"),
     [
-        ([1], "no object; expected a Debezium change event"),
+        ([1], "not an object; expected a Debezium change event"),
         ({"id": 1}, 'has no "op"; expected .* ExtractNewRecordState'),
         (change("x"), 'unknown "op"; expected c, r, u, d, t or m'),
         ({**change("c"), "op": 7}, 'unknown "op"'),

@@ -187,7 +187,7 @@ ORDER = {
         (ORDER, b"\x02\x10ab", "it is shorter than its schema"),
         (ORDER, b"", "it is shorter than its schema"),
         ("string", b"\x09abc", "it is shorter than its schema"),
-        (ORDER, b"\x02\x02ab", "1 bytes are left behind it"),
+        (ORDER, b"\x02\x02ab", "1 bytes follow it"),
         ("string", b"\x02\xff", "a text in it is not UTF-8"),
         (["null", "int"], b"\x08", "an index in it is beyond the union or the enum"),
         ({"type": "enum", "name": "E", "symbols": ["A"]}, b"\x08", "an index in it is beyond the union or the enum"),
@@ -214,7 +214,7 @@ def nested(levels: int) -> Any:
 @pytest.mark.parametrize(
     ("schema", "says"),
     [
-        ("Unknown", 'the type "Unknown" is nowhere defined'),
+        ("Unknown", 'the type "Unknown" is not defined'),
         ({"type": "record", "name": "R"}, 'a named type has no "fields"'),
         ({"type": "record", "fields": []}, "a named type has no name"),
         ({"type": "fixed", "name": "F", "size": -1}, "has no size"),
@@ -286,7 +286,7 @@ def test_an_invalid_schema_is_compiled_once_and_refused_each_time() -> None:
     schemas = MemorySchemas({1: avro("Unknown")})
     route = AvroFormat(schemas, header=VALUE_HEADER)
     for _ in range(2):
-        with pytest.raises(SchemaError, match="nowhere defined"):
+        with pytest.raises(SchemaError, match="is not defined"):
             route.decode(framed(1, b"\x08"), [])
     assert schemas.asked == [1]
 

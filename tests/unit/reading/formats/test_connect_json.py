@@ -260,7 +260,7 @@ def test_a_member_beside_schema_and_payload_is_refused() -> None:
 def test_what_is_not_json_is_refused(data: bytes) -> None:
     reader = ConnectJson()
     assert reader.payload(record({"type": "int32"}, 1)) == 1
-    with pytest.raises(EventError, match="the value is no JSON"):
+    with pytest.raises(EventError, match="the value is not valid JSON"):
         reader.payload(data)
 
 

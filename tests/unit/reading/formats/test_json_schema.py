@@ -35,7 +35,7 @@ def test_a_document_that_breaks_a_rule_is_refused_without_showing_it(document: b
 
 
 def test_bytes_that_are_not_json_are_refused() -> None:
-    with pytest.raises(EventError, match="the value is no JSON"):
+    with pytest.raises(EventError, match="the value is not valid JSON"):
         decode(ORDER, b"{")
 
 
