@@ -46,8 +46,8 @@ format: $(STAMP) ## let ruff correct what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The formats with a registry: the image has them, and the tests use them.
-FORMATS := --extra avro --extra json-schema --extra protobuf
+# The formats with a registry, and conditions: the image has them, and the tests use them.
+FORMATS := --extra avro --extra cel --extra json-schema --extra protobuf
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header
 
 lock: ## write the requirements locks (needs uv)

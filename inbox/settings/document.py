@@ -105,6 +105,7 @@ class RouteSection(Section):
     message: Label | None = None
     schema_file: Label | None = None
     validate_: Annotated[bool, PlainValidator(syntax.boolean)] | None = Field(None, alias="validate")
+    when: Annotated[str, PlainValidator(syntax.condition)] | None = None
     handler: Label | None = None
     table: TableSection | None = None
 

@@ -190,6 +190,7 @@ def _route(section: RouteSection, options: FormatOptions) -> Route:
         event_id=section.event_id,
         event_type=section.event_type or ("header:type" if types and not typed else None),
         types=types,
+        when=section.when,
         envelope=section.envelope,
         truncates=section.truncates,
         format=options,

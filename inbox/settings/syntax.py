@@ -116,6 +116,13 @@ def event_type(value: object) -> str:
     raise UnfitError(f"{' or '.join(_EVENT_TYPE_CHOICES)}{_pointer_advice(value)}", choices=_EVENT_TYPE_CHOICES)
 
 
+def condition(value: object) -> str:
+    """Return the value as the text of a condition; the rules of a route compile it."""
+    if not isinstance(value, str) or not value.strip():
+        raise UnfitError("a condition in CEL such as 'value.amount > 100'")
+    return value
+
+
 def column_source(value: object) -> str:
     """Return the value as the source of a column.
 

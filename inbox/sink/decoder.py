@@ -9,6 +9,7 @@ from uuid import UUID
 
 from inbox.errors import EventError, TryAgainError
 from inbox.events import Header, Record, decoded
+from inbox.reading.conditions import Condition
 from inbox.reading.options import Envelope, ReadOptions
 from inbox.reading.readers import Read, reader_of
 from inbox.sink.batch import NO_ID, RouteEvents
@@ -55,6 +56,7 @@ class _Reader:
     id_needs_reading: bool
     type_in_envelope: bool
     tombstones: Tombstones | None
+    when: Condition | None
 
 
 PairedEvents = Sequence[tuple[_Reader, RouteEvents]]
@@ -78,7 +80,13 @@ class TopicDecoder:
         self._readers = [_reader(route, topic, topic_id) for route in routes if topic in route.topics]
         self._may_wait = any(route.format.needs_registry for route in routes)
         self._needs_document = any(
-            reader.read is None and (reader.type_needs_document or reader.id_needs_document) for reader in self._readers
+            reader.read is None
+            and (
+                reader.type_needs_document
+                or reader.id_needs_document
+                or (reader.when is not None and reader.when.needs_value)
+            )
+            for reader in self._readers
         )
 
     def of(self, topic_id: UUID | None) -> "TopicDecoder":
@@ -180,6 +188,9 @@ def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[He
         if reader.types and event_type not in reader.types:
             events.filtered += 1
             return
+        if reader.when is not None and not _holds(reader.when, document, record, headers, event_type):
+            events.filtered += 1
+            return
         if reader.tombstones is not None and record.value() is None:
             if reader.tombstones is Tombstones.IGNORE:
                 events.filtered += 1
@@ -221,6 +232,9 @@ def _give_read(reader: _Reader, events: RouteEvents, record: Record, headers: li
             if reader.types and event_type not in reader.types:
                 events.filtered += 1
                 return
+        if reader.when is not None and not _holds(reader.when, row, record, headers, event_type):
+            events.filtered += 1
+            return
         if reader.tombstones is not None and reading.record.deletes:
             if reader.tombstones is Tombstones.IGNORE:
                 events.filtered += 1
@@ -234,6 +248,15 @@ def _give_read(reader: _Reader, events: RouteEvents, record: Record, headers: li
     events.ids.append(event_id)
     events.types.append(event_type)
     events.records.append(record)
+
+
+def _holds(when: Condition, value: Any, record: Record, headers: list[Header], event_type: str | None) -> bool:
+    """Return whether an event meets the condition of its route; `value` may be the error of decoding it."""
+    if isinstance(value, EventError):
+        if when.needs_value:
+            raise value
+        value = None
+    return when.holds(value, record.key(), headers, event_type, record.topic())
 
 
 def _document(record: Record) -> Any:
@@ -264,6 +287,7 @@ def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
         id_needs_reading=needs_reading(route.event_id, route.envelope),
         type_in_envelope=route.envelope is Envelope.CLOUDEVENTS and route.event_type is None,
         tombstones=tombstones,
+        when=None if route.when is None else Condition(route.when),
     )
 
 
@@ -272,7 +296,7 @@ def _read_options(route: Route) -> ReadOptions:
     handles = isinstance(route.target, HandlerTarget)
     sources = () if isinstance(route.target, HandlerTarget) else route.target.columns.values()
     reads_row = any(source.startswith("/") for source in sources)
-    by_value = needs_document(route.event_type) or needs_document(route.event_id)
+    by_value = needs_document(route.event_type) or needs_document(route.event_id) or route.when is not None
     return ReadOptions(
         format=route.format,
         envelope=route.envelope,

@@ -24,6 +24,7 @@ class Route:
         event_type: `header:NAME` or `value:/json/pointer`, or None if no type is read.
         types: the types that the route takes; empty for every type.
         format: the format of values and keys, with the schema if it is in a file.
+        when: the condition on an event that the route takes, in CEL.
         truncates: the treatment of a truncate in Debezium's envelope.
     """
 
@@ -34,6 +35,7 @@ class Route:
     event_type: str | None = None
     types: frozenset[str] = frozenset()
     format: FormatOptions = PLAIN_JSON
+    when: str | None = None
     envelope: Envelope = Envelope.NONE
     truncates: Truncates = Truncates.ERROR
 

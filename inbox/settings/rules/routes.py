@@ -1,5 +1,7 @@
 """The rules within one route: keys that need, exclude or name each other."""
 
+from inbox.errors import StartupError
+from inbox.reading.conditions import Condition
 from inbox.settings.document import RouteSection, TableSection
 from inbox.settings.problems import Path, hint, quote
 from inbox.settings.validation import Review
@@ -14,8 +16,18 @@ def review_route(review: Review, path: Path, route: RouteSection) -> None:
     _review_target(review, path, route)
     if route.types == []:
         review.blame((*path, "types"), "is empty; leave it out to take every type")
+    _review_condition(review, path, route)
     if route.table is not None:
         _review_table(review, (*path, "table"), route.table)
+
+
+def _review_condition(review: Review, path: Path, route: RouteSection) -> None:
+    if route.when is None:
+        return
+    try:
+        Condition(route.when)
+    except StartupError as error:
+        review.blame((*path, "when"), str(error))
 
 
 def _review_topics(review: Review, path: Path, route: RouteSection) -> None:
