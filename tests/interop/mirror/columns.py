@@ -35,6 +35,11 @@ class MirrorColumn:
     options: str = ""
 
     @property
+    def compared(self) -> str:
+        """Return the expression whose texts are compared: jsonb has no negative zero, so -0 counts as 0."""
+        return f'"{self.name}" + 0' if self.type in ("double precision", "real") else f'"{self.name}"'
+
+    @property
     def source(self) -> str:
         """Return the right side of the column's line in `[routes.table.columns]`."""
         return f'{{ from = "/{self.name}", {self.options} }}' if self.options else f'"/{self.name}"'
