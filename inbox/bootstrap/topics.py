@@ -1,6 +1,6 @@
 """The comparison of the ledger with the log: it finds topics, compares logs and sets the first offsets."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,11 +9,12 @@ from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, Tr
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.log.stretch import readable_from
+from inbox.reading.options import Truncates
 from inbox.settings import Settings
 from inbox.sink.guards.log_check import mismatches, truncated
 from inbox.sink.guards.log_check import resume_command as resume_command
 from inbox.sink.guards.log_comparison import Comparable, read_comparable
-from inbox.sink.routes import Route, StartPoint
+from inbox.sink.routes import HandlerTarget, Route, StartPoint
 from inbox.store.inbox.ledger import KnownPartition, Ledger
 from inbox.store.inbox.registration import Register, Registration, RouteIdentity, SinkIdentity
 from inbox.store.postgres.connection import Connection, connect
@@ -25,7 +26,23 @@ def find_topics(cluster: Cluster, routes: Sequence[Route]) -> Mapping[str, Topic
     found = cluster.topics(wanted)
     if absent := [topic for topic in wanted if topic not in found]:
         raise StartupError(no_topic(", ".join(absent)))
+    if problems := list(unordered_truncates(routes, found)):
+        raise StartupError("\n".join(problems))
     return found
+
+
+def unordered_truncates(routes: Sequence[Route], topics: Mapping[str, TopicView]) -> Iterator[str]:
+    """Yield a sentence for each route whose truncates may pass the changes around them: a truncate has no key."""
+    for route in routes:
+        if route.truncates is not Truncates.APPLY or isinstance(route.target, HandlerTarget):
+            continue
+        for name in route.topics:
+            if name in topics and len(topics[name].partitions) > 1:
+                yield (
+                    f'route {route.name}: truncates = "apply" needs a topic with one partition, and {name} has '
+                    f"{len(topics[name].partitions)}: a truncate comes without a key, in any of them, and would remove "
+                    "rows of later changes; set truncates to ignore or error"
+                )
 
 
 def wanted_topics(routes: Sequence[Route]) -> list[str]:

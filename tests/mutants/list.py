@@ -27,6 +27,9 @@ RESOLVED = "tests/unit/sink/settle/test_resolved.py"
 INTAKE = "tests/unit/sink/test_accumulator.py"
 UNREADABLE = "tests/integration/sink/test_unreadable.py"
 MISTAKES = "tests/integration/sink/test_handler_mistakes.py"
+DEBEZIUM = "tests/unit/reading/envelopes/test_debezium.py"
+DECODED = "tests/unit/sink/test_decoder_envelopes.py"
+ENVELOPES = "tests/integration/store/tables/test_envelopes.py"
 CONNECT_JSON = "tests/unit/reading/formats/test_connect_json.py"
 RELEASED = "tests/integration/sink/settle/test_released.py"
 DURABILITY = "tests/integration/cli/test_durability.py"
@@ -99,6 +102,51 @@ MUTANTS = [
         "    return Blame.DATABASE if seen.probe is Probe.REFUSED and seen.repeatable else Blame.EVENT\n",
         "    return Blame.EVENT if guess is Guess.EVENT else Blame.DATABASE\n",
         (f"{EVIDENCE}::test_what_fails_for_every_event_is_an_outage",),
+    ),
+    Mutant(
+        "an update writes the row before it",
+        "inbox/reading/envelopes/debezium.py",
+        '"u": "after"',
+        '"u": "before"',
+        (
+            f"{DEBEZIUM}::test_a_create_a_read_and_an_update_write_after",
+            f"{ENVELOPES}::test_the_row_after_a_change_is_written_with_every_digit",
+        ),
+    ),
+    Mutant(
+        "a logical message is a change",
+        "inbox/reading/envelopes/debezium.py",
+        '    if op == "m":\n        return None\n',
+        "",
+        (f"{DEBEZIUM}::test_a_logical_message_writes_nothing",),
+    ),
+    Mutant(
+        "the tombstone behind a delete is an event",
+        "inbox/reading/readers.py",
+        "    if value is None:  # the tombstone that Debezium sends behind a delete, for compaction\n",
+        "    if value is not None and not value:\n",
+        (f"{DECODED}::test_the_tombstone_behind_a_delete_and_a_logical_message_are_filtered",),
+    ),
+    Mutant(
+        "the id of a change forgets its place in the log",
+        "inbox/reading/envelopes/debezium_position.py",
+        "for name in (*_TABLE, *fields)",
+        "for name in _TABLE",
+        (f"{DECODED}::test_a_change_that_a_connector_repeats_has_its_id_and_its_payload_again",),
+    ),
+    Mutant(
+        "the times of reading are a part of the payload",
+        "inbox/sink/settle/claims.py",
+        "    if isinstance(record, ReadRecord) and record.content is not None:\n",
+        "    if False:\n",
+        (f"{DECODED}::test_a_change_that_a_connector_repeats_has_its_id_and_its_payload_again",),
+    ),
+    Mutant(
+        "a truncate removes the rows behind it too",
+        "inbox/store/tables/writer.py",
+        "        empties = self._sent.empties(events)\n",
+        "        empties = False\n",
+        (f"{ENVELOPES}::test_a_truncate_removes_what_was_there_before_it_alone",),
     ),
     Mutant(
         "the scale of a decimal is dropped",

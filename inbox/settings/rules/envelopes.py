@@ -27,6 +27,12 @@ def review_envelope(review: Review, path: Path, route: RouteSection) -> None:
 
 
 def _review_truncates(review: Review, path: Path, route: RouteSection) -> None:
+    if len(route.topics or ()) > 1:
+        review.blame(
+            (*path, "truncates"),
+            '"apply" deletes all rows of the table, also those that come from the other topics of the route; give '
+            "each topic a route and a table of its own",
+        )
     if review.is_broken_within((*path, "table")) or route.tombstones is Tombstones.DELETE:
         return
     review.blame(

@@ -110,3 +110,9 @@ def test_an_envelope_that_nobody_sends_is_refused(
     text = refuse(f"{small}[outbox]\n{lines}\n")
     assert f"outbox.{place} (inbox.toml): " in text
     assert said in text
+
+
+def test_a_table_of_several_topics_applies_no_truncate(refuse: Refuse, small: str, table: str) -> None:
+    lines = DEBEZIUM + 'truncates = "apply"\n'
+    text = refuse(small + in_envelope(table, lines).replace('topic = "orders"', 'topics = ["orders", "others"]'))
+    assert "also those that come from the other topics of the route" in text
