@@ -19,17 +19,35 @@ def empties_table(record: Record) -> bool:
     return isinstance(record, ReadRecord) and record.truncates
 
 
-def row_to_write(record: ReadRecord) -> tuple[bytes | None, bytes | None]:
+def is_partial(record: Record) -> bool:
+    """Return whether the envelope leaves values of the row out."""
+    return isinstance(record, ReadRecord) and bool(record.absent)
+
+
+def absent_members(record: Record) -> bytes | None:
+    """Return the members that the envelope leaves out, as a JSON array; None without any."""
+    return write(list(record.absent)).encode() if isinstance(record, ReadRecord) and record.absent else None
+
+
+def unknown_row() -> EventError:
+    """Return the error of an event that leaves out a value that the table does not have."""
+    return EventError(
+        "the connector did not send a large value that the change left as it was, and the table has no row with this "
+        "key that has it; take a new snapshot, or set REPLICA IDENTITY FULL on the source table"
+    )
+
+
+def row_to_write(record: ReadRecord, *, whole: bool) -> tuple[bytes | None, bytes | None]:
     """Return the document that holds the row, and the member of it that is the row, if not the whole document is.
 
     Raises:
-        EventError: the envelope leaves values of the row out.
+        EventError: the envelope leaves values of the row out, and `whole` rows are needed.
     """
-    if record.absent:
+    if record.absent and whole:
         names = ", ".join(f'"{name}"' for name in record.absent)
         raise EventError(
-            f"the connector did not send {names}, whose large value the change left as it was; set REPLICA IDENTITY "
-            "FULL on the source table, and take a new snapshot"
+            f"the connector did not send {names}, whose large value the change left as it was, and this mode writes "
+            "whole rows; set REPLICA IDENTITY FULL on the source table, or use mode upsert, merge or update"
         )
     return record.document, None if record.member is None else record.member.encode()
 

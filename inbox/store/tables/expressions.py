@@ -90,6 +90,14 @@ def absence(source: str) -> sql.Composable | None:
     return sql.SQL("(CASE WHEN {} THEN true ELSE {} END)").format(sql.SQL(" OR ").join(odd), missing)
 
 
+def left_out(source: str) -> sql.Composable | None:
+    """Return the condition that the envelope of an event `e` leaves the value at `source` out."""
+    if not source.startswith("/"):
+        return None
+    member = sql.Literal(pointer_path(source)[0])
+    return sql.SQL("coalesce(pg_catalog.jsonb_exists(e.absent, {}), false)").format(member)
+
+
 def pointer_path(pointer: str) -> list[str]:
     """Return the steps of a JSON pointer (RFC 6901): `/a~1b/0` is ["a/b", "0"]."""
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]

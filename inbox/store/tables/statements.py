@@ -16,7 +16,7 @@ from inbox.store.tables.changes.absences import absences_of
 from inbox.store.tables.changes.existing import IS_NEW, LOCKED, PLACE, ROWS, change, change_before, same_row
 from inbox.store.tables.changes.marks import MARK, Marks
 from inbox.store.tables.columns import Column
-from inbox.store.tables.expressions import as_stored, expression, strict
+from inbox.store.tables.expressions import as_stored, expression, is_whole_document, strict
 from inbox.store.tables.parameters import Input
 from inbox.store.tables.shape import TableShape
 
@@ -27,11 +27,17 @@ _DEAD, _GONE, _LACKS = (sql.Identifier(f"inbox {name}") for name in ("dead", "go
 _FAILING = sql.SQL("pg_catalog.left({}::pg_catalog.text, 0)::integer{}")
 """An expression that fails: an empty text is not a number."""
 
-_IN_MEMBER = sql.SQL(
+_IN_MEMBER: LiteralString = (
     "CASE WHEN u.member IS NULL THEN u.document::pg_catalog.jsonb"
-    " ELSE u.document::pg_catalog.jsonb OPERATOR(pg_catalog.->) u.member END AS document"
+    " ELSE u.document::pg_catalog.jsonb OPERATOR(pg_catalog.->) u.member END"
 )
 """The row of an event in an envelope: the whole document, or a member of it."""
+
+_WITHOUT: LiteralString = (
+    "CASE WHEN u.absent IS NULL THEN {row} ELSE ({row}) OPERATOR(pg_catalog.-)"
+    " ARRAY(SELECT pg_catalog.jsonb_array_elements_text(u.absent::pg_catalog.jsonb)) END"
+)
+"""The row without the members that the envelope marks as left out."""
 
 _MARK = re.compile("\x01([0-9a-z_]+)\x01")
 
@@ -53,7 +59,9 @@ class Statements:
         *,
         decodes: bool,
         marks: Marks | None = None,
+        partial: bool = False,
     ) -> None:
+        """Compose the statements; `partial` are those for events whose envelope leaves values out."""
         self._shape = shape
         self._marks = marks
         self._target = target
@@ -61,11 +69,12 @@ class Statements:
         self._inputs = inputs
         self._decodes = decodes
         self._in_envelopes = target.envelope is not Envelope.NONE
+        self._leaves_out = target.envelope is Envelope.DEBEZIUM
         self._table = shape.table
         self._written = [*target.columns, *([marks.column.name] if marks else [])]
         self._names = [sql.Identifier(name) for name in self._written]
         self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
-        self._absences = absences_of(target.mode, target.key, columns, shape)
+        self._absences = absences_of(target.mode, target.key, columns, shape, partial=partial)
         self._lacking: dict[Sequence[bool], bytes] = {}
         # An event may leave a column to one before it, so the last event of a row does not decide alone.
         folds = not (shape.refuses or self._absences or self._conditions(target.key))
@@ -74,6 +83,7 @@ class Statements:
         self.write_new = self._insert(self._rows(), new=True, folds=folds)
         self.always_in_rounds = (shape.refuses or bool(self._absences)) and self._folds
         self.rounds = self._number_rounds() if self.always_in_rounds or marks else None
+        self.unknown_rows = self._unknown_rows() if partial and target.mode is TableMode.UPSERT else None
         self.evaluate = self._evaluate()
         self.explain, self.meanings = self._explain()
         self.words = {
@@ -101,9 +111,12 @@ class Statements:
 
     def probe(self, column: Column, source: str) -> bytes:
         """Return the statement that evaluates one column alone."""
-        return _finished(
-            sql.SQL("SELECT {} FROM {}").format(expression(column, source, decoded=self._decodes), self._events())
-        )
+        return _finished(sql.SQL("SELECT {} FROM {}").format(self._expression(column, source), self._events()))
+
+    def _expression(self, column: Column, source: str) -> sql.Composable:
+        # In an envelope `e.document` is the row, and not the whole value.
+        decoded = self._decodes and not (self._in_envelopes and is_whole_document(column, source))
+        return expression(column, source, decoded=decoded)
 
     def _value(self, column: Column, source: str) -> sql.Composable:
         """Return the value of a column; keys and versions as the table stores them, so that events compare as rows do.
@@ -111,7 +124,7 @@ class Statements:
         A NULL key fails even where the table itself accepts it: such rows would be folded into one,
         and no later event could find it.
         """
-        value = expression(column, source, decoded=self._decodes)
+        value = self._expression(column, source)
         if column.name in self._target.key or column.name == self._target.version:
             value = as_stored(column, value)
         removes = self._target.tombstones.removes
@@ -143,12 +156,35 @@ class Statements:
         selected: list[sql.Composable] = [sql.SQL("u.") + sql.Identifier(name) for name in names]
         if self._decodes:
             names += ["document", *(["member"] if self._in_envelopes else [])]
-            selected.append(_IN_MEMBER if self._in_envelopes else sql.SQL("u.document::pg_catalog.jsonb AS document"))
+            selected.append(self._row_of_document())
+            if self._leaves_out:
+                names.append("absent")
+                selected.append(sql.SQL("u.absent::pg_catalog.jsonb AS absent"))
         # OFFSET 0 keeps the planner from copying the cast into every column's expression.
         return sql.SQL("(SELECT {} FROM unnest({}) AS u ({}) OFFSET 0) AS e").format(
             sql.SQL(", ").join(selected),
             sql.SQL(", ").join(sql.SQL("\x01{}\x01").format(sql.SQL(name)) for name in names),
             sql.SQL(", ").join(map(sql.Identifier, names)),
+        )
+
+    def _row_of_document(self) -> sql.Composable:
+        if not self._in_envelopes:
+            return sql.SQL("u.document::pg_catalog.jsonb AS document")
+        row = sql.SQL(_IN_MEMBER)
+        return sql.SQL("{} AS document").format(sql.SQL(_WITHOUT).format(row=row) if self._leaves_out else row)
+
+    def _unknown_rows(self) -> bytes:
+        """Return the query that finds an event without a value for a column, and without a row that has one."""
+        return _finished(
+            sql.SQL(
+                "SELECT s.{} FROM ({}) AS s WHERE ({}) AND NOT EXISTS (SELECT FROM {} AS t WHERE {}) LIMIT 1"
+            ).format(
+                _PLACE,
+                self._rows(),
+                self._absences.any(),
+                self._table,
+                same_row(self._shape, self._target.key, "s"),
+            )
         )
 
     def _insert(
@@ -387,7 +423,7 @@ class Statements:
         tried: list[sql.Composable] = [sql.SQL("e")]
         meanings = ["the value is not JSON that PostgreSQL accepts"]
         for column, source in self._columns:
-            tried.append(strict(column, expression(column, source, decoded=self._decodes)))
+            tried.append(strict(column, self._expression(column, source)))
             meanings.append(cannot_be(column, source))
         for column, source in self._columns:
             if column.name in self._target.key:

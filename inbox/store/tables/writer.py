@@ -18,7 +18,7 @@ from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainEr
 from inbox.events import Record
 from inbox.reading.options import Envelope
 from inbox.reading.read_record import ReadRecord
-from inbox.store.options import TableTarget
+from inbox.store.options import TableMode, TableTarget
 from inbox.store.postgres import arrays
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import translating_errors
@@ -26,12 +26,23 @@ from inbox.store.tables.bounds import JsonInputs, require_bounded
 from inbox.store.tables.changes.marks import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.diagnosis import Diagnosis, Search
-from inbox.store.tables.enveloped_rows import empties_table, removes, row_to_remove, row_to_write
+from inbox.store.tables.enveloped_rows import (
+    absent_members,
+    empties_table,
+    is_partial,
+    removes,
+    row_to_remove,
+    row_to_write,
+    unknown_row,
+)
 from inbox.store.tables.expressions import is_whole_document, pointer_path
 from inbox.store.tables.lookup import located
 from inbox.store.tables.parameters import TableEvents, input_of, inputs_of, is_text
 from inbox.store.tables.shape import Look, TableShape, look_at, shape_of, version_in
 from inbox.store.tables.statements import Statements, cannot_be
+
+_TAKES_PARTIAL_ROWS = (TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE)
+"""The modes that may leave columns of a row as they are."""
 
 _NOBODY = TableEvents((), (), ())
 
@@ -64,6 +75,11 @@ class TableWriter:
             if not source.startswith("/") and (each := input_of(column, source)).kind == "text"
         ]
         self._shape, self._sent, self._statements = shape, sent, statements
+        self._partial = statements
+        if sent.takes_partial_rows and target.mode is not TableMode.MERGE:
+            self._partial = Statements(
+                target, sources, sent.inputs, shape, decodes=sent.decodes, marks=marks, partial=True
+            )
         self._search = Search(statements, texts, sent)
 
     def look(self, connection: Connection) -> Look:
@@ -117,8 +133,17 @@ class TableWriter:
             self.send(connection, events, new=True)
             return
         for run in self._runs(events):
-            for part, lacking in self._rounds(connection, run):
-                self.send(connection, part, lacking=lacking)
+            statements = self._partial if self._sent.has_partial_rows(run) else self._statements
+            for part, lacking in self._rounds(connection, run, statements):
+                if statements.unknown_rows is not None:
+                    self._require_rows(connection, part, statements.unknown_rows)
+                self._send(connection, part, statements, lacking=lacking)
+
+    def _require_rows(self, connection: Connection, events: TableEvents, query: bytes) -> None:
+        """Raise EventError where an event leaves a value out that no row has."""
+        with connection.users_path():
+            if connection.execute(query, self._sent.parameters(events)).fetchone() is not None:
+                raise unknown_row()
 
     def send(
         self,
@@ -127,14 +152,26 @@ class TableWriter:
         *,
         new: bool = False,
         distinct: bool = False,
-        lacking: Sequence[bool] | None = None,
     ) -> None:
         """Write as `write`, but in one statement.
 
         This is cheaper. It may fail where rows are expected to be `new`, or each to come once
-        (`distinct`). `lacking` is what all the events lack, as the statement `rounds` says it.
+        (`distinct`).
         """
-        parameters, statements = self._sent.parameters(events), self._statements
+        self._send(connection, events, self._statements, new=new, distinct=distinct)
+
+    def _send(
+        self,
+        connection: Connection,
+        events: TableEvents,
+        statements: Statements,
+        *,
+        new: bool = False,
+        distinct: bool = False,
+        lacking: Sequence[bool] | None = None,
+    ) -> None:
+        """Write in one statement; `lacking` is what all the events lack, as the statement `rounds` says it."""
+        parameters = self._sent.parameters(events)
         with connection.users_path():
             if self._sent.empties(events):
                 connection.execute(statements.empty)
@@ -157,7 +194,7 @@ class TableWriter:
 
     def has_rounds(self, events: TableEvents) -> bool:
         """Return whether events of one row may need more than one statement, which `send` does not find out."""
-        if self._sent.empties(events):
+        if self._sent.empties(events) or self._sent.has_partial_rows(events):
             return True
         return self._statements.rounds is not None and self._sent.has_deletes(events)
 
@@ -183,7 +220,7 @@ class TableWriter:
             start = stop
 
     def _rounds(
-        self, connection: Connection, events: TableEvents
+        self, connection: Connection, events: TableEvents, statements: Statements
     ) -> Iterator[tuple[TableEvents, Sequence[bool] | None]]:
         """Yield the events that one statement can write, in order, and what all of them lack where that matters.
 
@@ -194,7 +231,7 @@ class TableWriter:
         if self._sent.empties(events):
             yield events, None
             return
-        statements, deletes = self._statements, self._sent.has_deletes(events)
+        deletes = self._sent.has_deletes(events)
         needed = statements.always_in_rounds or (statements.rounds is not None and deletes)
         alone = len(events.records) < 2 and not statements.splits
         if statements.rounds is None or not needed or alone:
@@ -273,7 +310,9 @@ class _Sent:
 
     def __init__(self, target: TableTarget, sources: Sequence[tuple[Column, str]], marks: Marks | None = None) -> None:
         self.decodes = any(source.startswith("/") for _, source in sources)
-        beside = [each for each in sources if not (self.decodes and is_whole_document(*each))]
+        # In an envelope `e.document` is the row, and not the whole value.
+        is_row = self.decodes and target.envelope is Envelope.NONE
+        beside = [each for each in sources if not (is_row and is_whole_document(*each))]
         self.inputs = inputs_of([*beside, *(marks.sources if marks else [])])
         self.reads_json = self.decodes or any(
             source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
@@ -281,6 +320,7 @@ class _Sent:
         self._documents = JsonInputs(sources)
         self._deletes = target.tombstones.removes
         self._in_envelopes = target.envelope is not Envelope.NONE
+        self.takes_partial_rows = target.envelope is Envelope.DEBEZIUM and target.mode in _TAKES_PARTIAL_ROWS
         self._key_pointers = [
             source for column, source in sources if column.name in target.key and source.startswith("/")
         ]
@@ -299,6 +339,10 @@ class _Sent:
         """Return whether one of the events removes all rows."""
         return self._in_envelopes and any(map(empties_table, events.records))
 
+    def has_partial_rows(self, events: TableEvents) -> bool:
+        """Return whether an event leaves values of its row out, and the route can write that."""
+        return self.takes_partial_rows and any(map(is_partial, events.records))
+
     def has_rows(self, events: TableEvents) -> bool:
         return not all(map(self.removes, events.records))
 
@@ -309,6 +353,7 @@ class _Sent:
             rows = [self._row(record) for record in events.records]
             values: list[bytes | None] = [document for document, _ in rows]
             parameters["member"] = arrays.texts([member for _, member in rows])
+            parameters["absent"] = arrays.texts(list(map(absent_members, events.records)))
         else:
             values = [record.value() for record in events.records]
             if self._deletes and None in values:
@@ -351,7 +396,7 @@ class _Sent:
         if not isinstance(record, ReadRecord):
             return record.value(), None
         if not (record.deletes and self._deletes):
-            return row_to_write(record)
+            return row_to_write(record, whole=not self.takes_partial_rows)
         if record.document is None or not self._key_pointers:
             return self._key_document(record), None
         return row_to_remove(record, [pointer_path(pointer) for pointer in self._key_pointers])

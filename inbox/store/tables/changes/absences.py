@@ -9,7 +9,7 @@ from psycopg import sql
 from inbox.store.options import TableMode
 from inbox.store.tables.changes.existing import ROWS
 from inbox.store.tables.columns import Column
-from inbox.store.tables.expressions import absence
+from inbox.store.tables.expressions import absence, left_out
 from inbox.store.tables.shape import TableShape
 
 _FAILS_AS_REPEATED = sql.SQL("(SELECT true FROM pg_catalog.generate_series(1, 2))")
@@ -76,15 +76,18 @@ class Absences:
 
 
 def absences_of(
-    mode: TableMode, key: Sequence[str], columns: Sequence[tuple[Column, str]], shape: TableShape
+    mode: TableMode, key: Sequence[str], columns: Sequence[tuple[Column, str]], shape: TableShape, *, partial: bool
 ) -> Absences:
-    """Return the columns that an event of the route may leave as they are."""
-    if mode is not TableMode.MERGE:
+    """Return the columns that an event of the route may leave as they are.
+
+    In mode `merge` those are the columns without a member. If `partial`, they are those that the
+    envelope marks as left out.
+    """
+    if mode is not TableMode.MERGE and not partial:
         return Absences()
+    find = absence if mode is TableMode.MERGE else left_out
     conditions = {
-        column.name: when
-        for column, source in columns
-        if column.name not in key and (when := absence(source)) is not None
+        column.name: when for column, source in columns if column.name not in key and (when := find(source)) is not None
     }
     by_key = not shape.changes_rows and (len(key) == 1 or not any(map(shape.comparing.has_own, key)))
     filled = [column.name for column, _ in columns if column.name in conditions and column.has_default]

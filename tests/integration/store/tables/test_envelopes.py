@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inbox.events import Header, Record
+from inbox.reading.envelopes.debezium import UNAVAILABLE
 from inbox.reading.options import Envelope, Truncates
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route as SinkRoute
@@ -174,3 +175,43 @@ def test_the_tombstone_of_a_cloud_event_deletes_its_row(enveloped: MakeEnveloped
     it.write(record(value=json.dumps(row(1)).encode(), headers=headers))
     it.write(record(key=b"1", value=None))
     assert it.route.rows() == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("mode", [TableMode.UPSERT, TableMode.MERGE])
+@pytest.mark.parametrize("extra", ["", " DEFAULT 'd'", " NOT NULL"])
+def test_a_value_that_the_connector_could_not_read_leaves_its_column(
+    enveloped: MakeEnveloped, together: bool, mode: TableMode, extra: str
+) -> None:
+    declared = f"id bigint PRIMARY KEY, name text{extra}, amount numeric"
+    it = enveloped(declared=declared, mode=mode)
+    records = [
+        changed("c", row(1, "large", "1"), key=key(1), lsn=1),
+        changed("u", row(1, UNAVAILABLE, "2"), key=key(1), lsn=2),
+        changed("c", row(2, "other", "1"), key=key(2), lsn=3),
+        changed("u", row(2, "larger", "2"), key=key(2), lsn=4),
+        changed("u", row(2, UNAVAILABLE, None), key=key(2), lsn=5),
+        changed("d", row(3), key=key(3), lsn=6),
+    ]
+    for part in [records] if together else [[each] for each in records]:
+        it.write(*part)
+    assert it.route.texts("id || name || coalesce(amount, 0)") == ["1large2", "2larger0"]
+
+
+def test_a_value_that_neither_the_connector_nor_the_table_has_is_refused(enveloped: MakeEnveloped) -> None:
+    it = enveloped()
+    assert "the table has no row with this key" in it.refusal(changed("u", row(1, UNAVAILABLE)))
+
+
+@pytest.mark.parametrize(("mode", "more"), [(TableMode.INSERT, {}), (TableMode.NEWEST, {"version": "amount"})])
+def test_a_mode_that_writes_whole_rows_refuses_a_part_of_one(
+    enveloped: MakeEnveloped, mode: TableMode, more: dict[str, Any]
+) -> None:
+    it = enveloped(mode=mode, tombstones=Tombstones.ERROR, **more)
+    assert 'did not send "name"' in it.refusal(changed("u", row(1, UNAVAILABLE)))
+
+
+def test_the_whole_value_is_the_change_itself(enveloped: MakeEnveloped) -> None:
+    it = enveloped(declared="id bigint PRIMARY KEY, whole jsonb", columns={"id": "/id", "whole": "$value"})
+    it.write(changed("c", row(1), key=key(1)))
+    assert it.route.texts("whole ->> 'op'") == ["c"]
