@@ -1,0 +1,30 @@
+"""Databases for tests, each for one."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+
+class Databases:
+    """The databases that tests create on one server."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
+
+    @contextmanager
+    def one(self) -> Iterator[str]:
+        """Yield the URL of an empty database; drop it afterwards, with all connections to it."""
+        name = f"inbox_test_{secrets.token_hex(5)}"
+        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield urlsplit(self._server_url)._replace(path=f"/{name}").geturl()
+        finally:
+            self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _run(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
+            connection.execute(statement)
