@@ -4,10 +4,11 @@ Every key may be absent here, and no key knows another. The command decides what
 `inbox.settings.rules` has the rules that join keys.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
 
 from inbox.failure_policy import FailureLimits, Order, SameId
 from inbox.reading.options import Envelope, Format, KeyFormat, Truncates
@@ -16,15 +17,20 @@ from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
 from inbox.sink.routes import SinkOptions, StartPoint
 from inbox.store.options import (
+    Constant,
     DatabaseOptions,
     ExternalTableColumns,
     OutboxEnvelope,
     OutboxOptions,
     OutboxPayload,
+    Reading,
     RelayKind,
     TableMode,
     Tombstones,
 )
+
+MOST_DIGITS = 1000
+"""The most digits on either side of the point that a precision of `numeric` declares."""
 
 
 def _secret_url(value: object) -> SecretStr:
@@ -42,7 +48,6 @@ def _property(value: object) -> str:
 Topic = Annotated[str, PlainValidator(syntax.topic)]
 Label = Annotated[str, PlainValidator(syntax.label)]
 ColumnName = Annotated[str, PlainValidator(syntax.column_name)]
-ColumnSource = Annotated[str, PlainValidator(syntax.column_source)]
 
 
 class Section(BaseModel):
@@ -77,6 +82,23 @@ class DatabaseSection(Section):
     statement_timeout: Annotated[timedelta, PlainValidator(units.duration("0s", "1d"))] | None = None
 
 
+class ColumnSection(Section):
+    """A column in `[routes.table.columns]`; a text there stands for `from` alone."""
+
+    from_: Annotated[str, PlainValidator(syntax.column_source)] | None = Field(None, alias="from")
+    as_: Annotated[Reading, PlainValidator(syntax.one_of(Reading))] | None = Field(None, alias="as")
+    scale: Annotated[int, PlainValidator(units.count(-MOST_DIGITS, MOST_DIGITS))] | None = None
+    value: Annotated[Constant, PlainValidator(syntax.constant)] | None = None
+    default: Annotated[Constant, PlainValidator(syntax.constant)] | None = None
+    required: Annotated[bool, PlainValidator(syntax.yes_or_no)] = False
+
+
+def _column(value: object) -> object:
+    if isinstance(value, dict):
+        return value
+    return {"from": syntax.column_source(value)}
+
+
 class TableSection(Section):
     """The section `[routes.table]`."""
 
@@ -86,7 +108,7 @@ class TableSection(Section):
     version: ColumnName | None = None
     tombstones: Annotated[Tombstones, PlainValidator(syntax.one_of(Tombstones))] = Tombstones.ERROR
     deleted: ColumnName | None = None
-    columns: dict[ColumnName, ColumnSource] | None = None
+    columns: dict[ColumnName, Annotated[ColumnSection, BeforeValidator(_column)]] | None = None
 
 
 class RouteSection(Section):
@@ -198,10 +220,13 @@ class Document(Section):
 
 def keys_at(path: Path) -> tuple[str, ...]:
     """Return the keys that may stand in the table at this place, or none if the user chooses the names."""
-    model: type[Section] | None = Document
+    at: object = Document
     for part in path:
         if isinstance(part, str):
-            model = _section_under(model, part)
+            at = _under(at, part)
+    if _first(at, lambda each: get_origin(each) is dict) is not None:
+        return ()
+    model = _first(at, _is_section)
     return _keys(model) if model else ()
 
 
@@ -224,12 +249,24 @@ def _keys(model: type[Section]) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
-def _section_under(model: type[Section] | None, key: str) -> type[Section] | None:
-    field = next((f for name, f in model.model_fields.items() if key == (f.alias or name)), None) if model else None
-    return _section_in(field.annotation) if field else None
+def _under(at: object, key: str) -> object:
+    """Return the type of what stands under a key: of a section, or of a table in which the user chooses the names."""
+    if isinstance(at, type) and issubclass(at, Section):
+        return next((f.annotation for name, f in at.model_fields.items() if key == (f.alias or name)), None)
+    named = _first(at, lambda each: get_origin(each) is dict)
+    if named is not None:
+        return _first(get_args(named)[1], _is_section)
+    found = _first(at, _is_section)
+    return None if found is None else _under(found, key)
 
 
-def _section_in(annotation: object) -> type[Section] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
+def _is_section(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _first(annotation: object, wanted: Callable[[object], bool]) -> Any:
+    """Return the first type within an annotation that is wanted."""
+    if wanted(annotation):
         return annotation
-    return next((found for inner in get_args(annotation) if (found := _section_in(inner))), None)
+    inner = (_first(each, wanted) for each in get_args(annotation))
+    return next((found for found in inner if found is not None), None)

@@ -10,11 +10,12 @@ from inbox.kafka.options import GUARDED, PRODUCER_GUARDED, KafkaOptions
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.kafka.registry.schemas import SchemaRegistry
 from inbox.reading.options import Envelope, FormatOptions
-from inbox.settings.document import Document, OutboxSection, RouteSection, TableSection
+from inbox.settings.document import ColumnSection, Document, OutboxSection, RouteSection, TableSection
 from inbox.settings.formats import format_options, registry_of, registry_options
 from inbox.settings.librdkafka import canonical
 from inbox.sink.routes import HandlerTarget, Route, SinkOptions
 from inbox.store.options import (
+    ColumnSource,
     DatabaseOptions,
     ExternalTableColumns,
     ExternalTableOptions,
@@ -202,12 +203,23 @@ def _table(route: RouteSection, section: TableSection) -> TableTarget:
     return TableTarget(
         name=_needed(section.name),
         mode=mode,
-        columns=_needed(section.columns),
+        columns={name: _column(column) for name, column in _needed(section.columns).items()},
         key=tuple(section.key or ()),
         version=section.version if mode is TableMode.NEWEST else None,
         tombstones=route.tombstones,
         deleted=section.deleted,
         envelope=route.envelope,
+    )
+
+
+def _column(section: ColumnSection) -> ColumnSource:
+    return ColumnSource(
+        source=section.from_,
+        reading=section.as_,
+        scale=section.scale,
+        value=section.value,
+        default=section.default,
+        required=section.required,
     )
 
 

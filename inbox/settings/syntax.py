@@ -1,14 +1,18 @@
 """The small languages inside settings: names, the places of an event's id and type, the sources of a column."""
 
+import math
 import re
 from collections.abc import Callable
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import TypeVar
 
 from inbox.settings.problems import UnfitError
+from inbox.store.options import Constant
 
 COLUMN_VARIABLES = (
     "$key",
+    "$key:/json/pointer",
     "$value",
     "$header:NAME",
     "$topic",
@@ -131,15 +135,35 @@ def column_source(value: object) -> str:
     if isinstance(value, str):
         if value.startswith("$header:") and value != "$header:":
             return value
-        if value in COLUMN_VARIABLES:
+        if value in COLUMN_VARIABLES and ":" not in value:
             return value
-        if is_pointer(value):
+        if is_pointer(value.removeprefix("$key:")):
             return value
     choices = COLUMN_VARIABLES if isinstance(value, str) and value.startswith("$") else ()
     advice = _pointer_advice(value) if not choices else ""
     raise UnfitError(
         f'a JSON pointer such as "/customer/name", or one of {", ".join(COLUMN_VARIABLES)}{advice}', choices
     )
+
+
+def constant(value: object) -> Constant:
+    """Return a value as it would stand in a JSON document: a date or a time is its ISO 8601 text."""
+    if isinstance(value, dict):
+        return {str(name): constant(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [constant(each) for each in value]
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise UnfitError('a value such as "EU", 5 or true (a number that is none in JSON as a text: "NaN")')
+
+
+def yes_or_no(value: object) -> bool:
+    """Return true or false."""
+    if not isinstance(value, bool):
+        raise UnfitError("true or false")
+    return value
 
 
 def is_pointer(text: str) -> bool:

@@ -1,8 +1,10 @@
 """The parts of the configuration that the store needs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -115,18 +117,78 @@ class Tombstones(StrEnum):
         return self in (Tombstones.DELETE, Tombstones.MARK)
 
 
+class Reading(StrEnum):
+    """The way in which a value is read before it becomes one of its column's type: `as` of a column."""
+
+    EPOCH_S = "epoch-s"
+    EPOCH_MS = "epoch-ms"
+    EPOCH_US = "epoch-us"
+    EPOCH_NS = "epoch-ns"
+    EPOCH_DAYS = "epoch-days"
+    TIME_MS = "time-ms"
+    TIME_US = "time-us"
+    TIME_NS = "time-ns"
+    BASE64 = "base64"
+    HEX = "hex"
+    DECIMAL_BYTES = "decimal-bytes"
+    JSON = "json"
+    TEXT = "text"
+
+
+Constant = str | int | float | bool | list[Any] | dict[str, Any]
+"""A value of the configuration, as it would stand in a JSON document: times are ISO 8601 texts."""
+
+_IN_JSON = re.compile(r"(?:(\$[a-z]+):)?(/.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ColumnSource:
+    """The source of a column, and the way in which its value is read.
+
+    Attributes:
+        source: a JSON pointer into the row (`/customer/name`), one into another document of the event
+            (`$key:/id`), or one of `$key`, `$value`, `$header:NAME`, `$topic`, `$partition`, `$offset`,
+            `$timestamp`, `$event_id`, `$type`. None for a constant.
+        reading: `as`; None for the meaning that the value has by itself.
+        scale: the digits behind the point of `decimal-bytes`.
+        value: the constant.
+        default: the column's value where the source has none, or null.
+        required: whether an event without a value at its source is refused.
+    """
+
+    source: str | None = None
+    reading: Reading | None = None
+    scale: int | None = None
+    value: Constant | None = None
+    default: Constant | None = None
+    required: bool = False
+
+    def __str__(self) -> str:
+        return "a constant" if self.source is None else self.source
+
+    @property
+    def pointer(self) -> str | None:
+        """Return the pointer into a document of the event; None for a source that is no part of one."""
+        found = _IN_JSON.fullmatch(self.source or "")
+        return found[2] if found else None
+
+    @property
+    def document(self) -> str | None:
+        """Return the document into which the pointer leads: `$value`, or another one such as `$key`."""
+        found = _IN_JSON.fullmatch(self.source or "")
+        return (found[1] or "$value") if found else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class TableTarget:
-    """`[routes.table]`: the table that a route writes into.
+    """`[routes.table]`: the table that a route writes into; `columns` has the source of each column.
 
-    `columns` maps a column to its source: a JSON pointer into the value (`/customer/name`) or one of
-    `$key`, `$value`, `$header:NAME`, `$topic`, `$partition`, `$offset`, `$timestamp`, `$event_id`, `$type`.
     `deleted` is the column in which `Tombstones.MARK` says that a row was deleted.
     """
 
     name: str
     mode: TableMode
-    columns: Mapping[str, str]
+    columns: Mapping[str, ColumnSource]
     key: tuple[str, ...] = ()
     version: str | None = None
     tombstones: Tombstones = Tombstones.ERROR

@@ -20,6 +20,7 @@ from inbox.store.tables.writer import TableWriter
 from tests.benchmarks.orders import COLUMNS, value
 from tests.benchmarks.processes import usage
 from tests.support.records import record
+from tests.support.store.sources import sources
 
 BATCH = 5000
 
@@ -52,7 +53,7 @@ def write(database_url: str, events: int) -> tuple[float, float]:
         name="public.orders",
         mode=TableMode.UPSERT,
         key=("order_id",),
-        columns={name: f"/{name}" for name in COLUMNS},
+        columns=sources({name: f"/{name}" for name in COLUMNS}),
     )
     writer, processed = TableWriter(connection, target), ClaimStore("inbox")
     transaction = BatchTransaction(connection, handlers=False)

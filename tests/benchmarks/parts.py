@@ -37,10 +37,14 @@ from tests.benchmarks.orders import COLUMNS, PARTITIONS, TABLE, TABLE_ROUTE, fil
 from tests.benchmarks.processes import usage
 from tests.benchmarks.throughput import database, migrated
 from tests.support.kafka_topics import create_topic
+from tests.support.store.sources import sources
 
 PART, AT_ONCE = 1000, 2000
 TARGET = TableTarget(
-    name="public.orders", mode=TableMode.UPSERT, key=("order_id",), columns={name: f"/{name}" for name in COLUMNS}
+    name="public.orders",
+    mode=TableMode.UPSERT,
+    key=("order_id",),
+    columns=sources({name: f"/{name}" for name in COLUMNS}),
 )
 TABLE_IN_PUBLIC = TABLE.replace("TABLE orders", "TABLE public.orders")
 """The sink's own statements look up no name there."""

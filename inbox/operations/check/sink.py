@@ -19,6 +19,7 @@ from inbox.operations.check.outbox import check_capture_topics, check_existing, 
 from inbox.operations.check.role_advice import advice_on_retention, advice_on_role
 from inbox.settings import Settings
 from inbox.sink.guards.log_comparison import read_comparable
+from inbox.sink.routes import Route
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.inbox.registration import Register
 from inbox.store.options import RelayKind, TableTarget
@@ -58,6 +59,7 @@ class _SinkChecks(Checks):
         self._settings = settings
         self._migrated = False
         self._topics: dict[str, TopicView] = {}
+        self._units: list[str] = []
 
     def run(self) -> None:
         settings = self._settings
@@ -74,7 +76,8 @@ class _SinkChecks(Checks):
         if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
             self.ask("change data capture", self._find_capture)
         for route, target in table_routes(settings.routes):
-            self.ask(f"table of route {route.name}", partial(self._find_table, target))
+            self.ask(f"table of route {route.name}", partial(self._find_table, route, target))
+        self.advise("units of times", self._units)
         self.find_brokers()
         for topic in wanted_topics(settings.routes):
             self.ask(f"topic {topic}", partial(self._find_topic, topic))
@@ -142,8 +145,9 @@ class _SinkChecks(Checks):
             raise SkippedCheckError("the schema holds no outbox of this version")
         require_capture(connection, self._settings.database)
 
-    def _find_table(self, target: TableTarget) -> None:
-        TableWriter(self.database(), target)
+    def _find_table(self, route: Route, target: TableTarget) -> None:
+        writer = TableWriter(self.database(), target)
+        self._units += [f"route {route.name}: {line}" for line in writer.advice()]
 
     def _find_topic(self, name: str) -> None:
         found = self.cluster().topics([name])

@@ -65,11 +65,12 @@ def _review_raw(review: Review, path: Path, route: RouteSection) -> None:
         if rule is not None and rule.startswith("value:"):
             review.blame((*path, key), f'{quote(rule)} looks into the value, which format "raw" leaves undecoded')
     columns = (route.table.columns if route.table else None) or {}
-    for column, source in columns.items():
-        if isinstance(source, str) and source.startswith("/"):
+    for name, column in columns.items():
+        if column.from_ is not None and column.from_.startswith("/"):
             review.blame(
-                (*path, "table", "columns", column),
-                f'{quote(source)} looks into the value, which format "raw" leaves undecoded; "$value" is all of it',
+                (*path, "table", "columns", name),
+                f'{quote(column.from_)} looks into the value, which format "raw" leaves undecoded; '
+                '"$value" is all of it',
             )
 
 

@@ -42,7 +42,7 @@ def _review_types(review: Review, path: Path, route: RouteSection, table: TableS
 def _review_deletes(review: Review, path: Path, route: RouteSection, table: TableSection) -> None:
     where = (*path, "table", "tombstones")
     for column in table.key or ():
-        source = (table.columns or {}).get(column)
+        source = _source(table, column)
         if source in _OF_THE_RECORD_ALONE:
             review.blame(
                 where,
@@ -58,10 +58,15 @@ def _review_deletes(review: Review, path: Path, route: RouteSection, table: Tabl
         )
 
 
+def _source(table: TableSection, column: str) -> str | None:
+    found = (table.columns or {}).get(column)
+    return found.from_ if found else None
+
+
 def _review_one_event_per_row(review: Review, path: Path, route: RouteSection, table: TableSection) -> None:
     if route.event_id != "key" or table.mode is None or table.mode not in _OVERWRITING:
         return
-    sources = {(table.columns or {}).get(column) for column in table.key or ()}
+    sources = {_source(table, column) for column in table.key or ()}
     if sources and sources <= _OF_THE_RECORD_KEY:
         review.blame(
             (*path, "event_id"),

@@ -4,6 +4,7 @@ from inbox.errors import StartupError
 from inbox.reading.conditions import Condition
 from inbox.settings.document import RouteSection, TableSection
 from inbox.settings.problems import Path, hint, quote
+from inbox.settings.rules.columns import review_column
 from inbox.settings.validation import Review
 from inbox.store.options import TableMode, Tombstones
 
@@ -54,6 +55,9 @@ def _review_table(review: Review, path: Path, table: TableSection) -> None:
             review.blame((*path, key), "missing" + (f"; expected {_modes()}" if key == "mode" else ""))
     if table.columns == {} and not review.is_broken_within((*path, "columns")):
         review.blame((*path, "columns"), "is empty; expected at least one column")
+    for name, column in (table.columns or {}).items():
+        if not review.is_broken_within((*path, "columns", name)):
+            review_column(review, (*path, "columns", name), column)
     if table.mode is not None:
         _review_key(review, path, table, table.mode)
         if table.mode is TableMode.NEWEST:  # other modes ignore it, so it may stay

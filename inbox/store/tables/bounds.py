@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from inbox.document_bounds import any_may_exceed, excess
 from inbox.errors import EventError
+from inbox.store.options import ColumnSource
 from inbox.store.tables.columns import Column
-from inbox.store.tables.parameters import TableEvents, input_of
+from inbox.store.tables.parameters import TableEvents, document_of, input_of
 
 
 def require_bounded(values: Sequence[bytes | None], what: str = "the value is not valid JSON") -> None:
@@ -21,12 +22,15 @@ def require_bounded(values: Sequence[bytes | None], what: str = "the value is no
 class JsonInputs:
     """The keys and headers from which columns of a JSON type are built."""
 
-    def __init__(self, sources: Sequence[tuple[Column, str]]) -> None:
+    def __init__(self, sources: Sequence[tuple[Column, ColumnSource]]) -> None:
         self._inputs = [
-            (f'column "{column.name}" from {source}', input_of(column, source))
+            (f'column "{column.name}" from {source}', found)
             for column, source in sources
-            if column.base.name in ("json", "jsonb") and not source.startswith("/") and source != "$value"
+            if column.base.name in ("json", "jsonb") and source.source != "$value"
+            if (found := input_of(column, source)) is not None
         ]
+        keys = (document_of(source) for _, source in sources)
+        self._inputs += [("the key is not JSON", found) for found in keys if found is not None][:1]
 
     def require_bounded(self, events: TableEvents) -> None:
         """Raise EventError where one of the keys or headers exceeds a bound."""

@@ -9,10 +9,13 @@ import psycopg
 
 from inbox.errors import EventError, Guess, InboxError, forget_frames
 from inbox.events import Record
+from inbox.reading.read_record import ReadRecord
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import translating_errors
+from inbox.store.tables.casts.refusals import Refusal
+from inbox.store.tables.casts.wording import numbers_at
 from inbox.store.tables.enveloped_rows import empties_table
-from inbox.store.tables.expressions import WORD_FOUND
+from inbox.store.tables.expressions import pointer_path
 from inbox.store.tables.parameters import Input, TableEvents, is_text
 from inbox.store.tables.statements import Statements
 
@@ -118,13 +121,26 @@ class Search:
         if failed is None:
             return None
         state = failed.__cause__.sqlstate if isinstance(failed.__cause__, psycopg.Error) else None
-        if state == WORD_FOUND and (meaning := self._statements.words.get(len(passed))) is not None:
-            return EventError(meaning)
+        if (reason := self._statements.reasons.get(len(passed), {}).get(state or "")) is not None:
+            return self._reasoned(EventError(reason), event.records[0], len(passed), state)
         meaning = self._statements.meanings[len(passed)]
         if not passed and self._sent.removes(event.records[0]):
             meaning = "the key of a tombstone is not JSON that PostgreSQL accepts"
         error = EventError(f"{meaning} ({state})")
         error.refusal = failed.refusal
+        return error
+
+    def _reasoned(self, error: EventError, record: Record, row: int, state: str | None) -> EventError:
+        """Return the error with the number that has no unit as a note, which is kept with the payload."""
+        source = self._statements.source_of(row)
+        path = pointer_path(source.pointer or "")
+        if source.document == "$key":
+            document = record.key()
+        else:
+            document = self._sent.document(record)
+            path = [record.member, *path] if isinstance(record, ReadRecord) and record.member else path
+        if state == Refusal.NO_UNIT and document and (numbers := numbers_at(document, path)) is not None:
+            error.add_note(f"the number {numbers} has no unit")
         return error
 
     def _stream(

@@ -5,33 +5,19 @@ schema. Constructs for which PostgreSQL looks up an operator by a name without a
 used: CASE with a value, NULLIF, IN, IS DISTINCT FROM.
 """
 
+import json
 import re
-from collections.abc import Sequence
 from typing import LiteralString, cast
 
 from psycopg import sql
 
+from inbox.store.options import ColumnSource, Constant, Reading
+from inbox.store.tables.casts import times
+from inbox.store.tables.casts.binary import decimal_of, from_encoded
+from inbox.store.tables.casts.fragments import cast_to, is_of, text_of, texts_of, when
+from inbox.store.tables.casts.refusals import Refusal, failing
 from inbox.store.tables.columns import Column, TypeName
 from inbox.store.tables.parameters import input_of
-
-_TIMES = {"timestamptz", "timestamp", "date"}
-_OF_THE_CLOCK = _TIMES | {"time", "timetz"}
-
-_WORD = "(^|[^a-z])(now|today|tomorrow|yesterday|allballs)($|[^a-z])"
-"""The words that PostgreSQL reads from its clock, alone or beside a time of day (manual, section 8.5.1.4).
-
-A word ends where its letters do (`ParseDateTime` in datetime.c). allballs is of their kind, and no
-producer writes it.
-"""
-
-_IN_A_WORD = ("%o%", "%s%", "%O%", "%S%")
-"""Letters of which each word has one, and ISO 8601 none: a search for them costs less than one for the words."""
-
-_PLAIN_TIMES = ("20__-__-__T__:__:__.___Z", "20__-__-__T__:__:__Z", "20__-__-__", "19__-__-__")
-"""The forms that most producers write. No word fits between their letters and signs, and no JSON number matches one."""
-
-WORD_FOUND = "22012"
-"""The SQLSTATE by which such a word fails: division by zero, which no conversion of a value raises."""
 
 _LONGEST = {"name": 63, "char": 1}
 """The most bytes of types that both a cast and an assignment cut silently."""
@@ -39,16 +25,21 @@ _LONGEST = {"name": 63, "char": 1}
 _CUT_BY_A_CAST = {"varchar", "bpchar", "bit", "varbit"}
 """Types whose explicit cast to a length cuts silently where an assignment refuses (PostgreSQL manual, section 8.3)."""
 
+_JSON = ("json", "jsonb")
+
 _LOOKS_LIKE_AN_INDEX = re.compile(r"\s*[+-]?[0-9]+\s*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 
+DOCUMENTS: dict[str, LiteralString] = {"$value": "document", "$key": "key_document"}
+"""The columns of the row `e` that hold documents, as jsonb, by the source whose pointers lead into them."""
 
-def expression(column: Column, source: str, *, decoded: bool) -> sql.Composable:
+
+def expression(column: Column, source: ColumnSource, *, decoded: bool) -> sql.Composable:
     """Return the value at `source` of an event as the column's type, over the row `e`.
 
     `decoded`: the row has `e.document`.
     """
-    value = _from_json(column, source) if source.startswith("/") else _from_input(column, source, decoded=decoded)
+    value = _filled(column, source, decoded=decoded)
     if not column.is_domain:
         return value
     return sql.SQL("{}::{}").format(_within_length(column, value), column.type.sql)
@@ -74,14 +65,15 @@ def as_stored(column: Column, value: sql.Composable) -> sql.Composable:
     return sql.SQL("({}) COLLATE {}").format(stored, sql.Identifier(*column.collation))
 
 
-def absence(source: str) -> sql.Composable | None:
+def absence(source: ColumnSource) -> sql.Composable | None:
     """Return the condition that an event `e` has no value at `source`, not even null; None where that cannot be."""
-    if not source.startswith("/"):
+    if source.pointer is None or source.required:
         return None
-    path = pointer_path(source)
-    missing = sql.SQL("e.document OPERATOR(pg_catalog.#>) {} IS NULL").format(_texts(path))
+    path = pointer_path(source.pointer)
+    document = sql.SQL("e.") + sql.Identifier(DOCUMENTS[source.document or ""])
+    missing = sql.SQL("{} OPERATOR(pg_catalog.#>) {} IS NULL").format(document, texts_of(path))
     odd = [
-        _is(sql.SQL("e.document OPERATOR(pg_catalog.#>) {}").format(_texts(path[:index])), "array")
+        is_of(sql.SQL("{} OPERATOR(pg_catalog.#>) {}").format(document, texts_of(path[:index])), "array")
         for index, step in enumerate(path)
         if _is_no_index(step)
     ]
@@ -90,17 +82,35 @@ def absence(source: str) -> sql.Composable | None:
     return sql.SQL("(CASE WHEN {} THEN true ELSE {} END)").format(sql.SQL(" OR ").join(odd), missing)
 
 
-def left_out(source: str) -> sql.Composable | None:
+def left_out(source: ColumnSource) -> sql.Composable | None:
     """Return the condition that the envelope of an event `e` leaves the value at `source` out."""
-    if not source.startswith("/"):
+    if source.document != "$value":
         return None
-    member = sql.Literal(pointer_path(source)[0])
+    member = sql.Literal(pointer_path(source.pointer or "")[0])
     return sql.SQL("coalesce(pg_catalog.jsonb_exists(e.absent, {}), false)").format(member)
 
 
 def pointer_path(pointer: str) -> list[str]:
     """Return the steps of a JSON pointer (RFC 6901): `/a~1b/0` is ["a/b", "0"]."""
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
+
+
+def constant(column: Column, value: Constant) -> sql.Composable:
+    """Return a value of the configuration as the column's base type, as if a document had it."""
+    node = sql.SQL("{}::pg_catalog.jsonb").format(sql.Literal(json.dumps(value, ensure_ascii=False)))
+    text = sql.SQL("({} OPERATOR(pg_catalog.#>>) {})").format(node, texts_of([]))
+    return _of_json(column.base, column.element, ColumnSource(), node, text, holds_times=column.holds_times)
+
+
+def _filled(column: Column, source: ColumnSource, *, decoded: bool) -> sql.Composable:
+    """Return the value at the source, or what the configuration has in its place."""
+    if source.value is not None:
+        return constant(column, source.value)
+    from_json = source.pointer is not None
+    value = _from_json(column, source) if from_json else _from_input(column, source, decoded=decoded)
+    if source.default is None:
+        return value
+    return sql.SQL("coalesce({}, {})").format(value, constant(column, source.default))
 
 
 def _within_length(column: Column, value: sql.Composable) -> sql.Composable:
@@ -111,21 +121,23 @@ def _within_length(column: Column, value: sql.Composable) -> sql.Composable:
     )
 
 
-def _from_json(column: Column, pointer: str) -> sql.Composable:
-    """Return the value at `pointer` in the jsonb `e.document`; JSON null is NULL."""
-    path = pointer_path(pointer)
+def _from_json(column: Column, source: ColumnSource) -> sql.Composable:
+    """Return the value at a pointer into one of the documents; JSON null is NULL."""
+    path = pointer_path(source.pointer or "")
+    document = sql.SQL("e.") + sql.Identifier(DOCUMENTS[source.document or ""])
     # A single member's name is cheaper than a path, which the server parses for each row.
     if len(path) == 1 and not _LOOKS_LIKE_AN_INDEX.fullmatch(path[0]):
-        ways, step = (sql.SQL("->"), sql.SQL("->>")), _text(path[0])
+        ways, step = (sql.SQL("->"), sql.SQL("->>")), text_of(path[0])
     else:
-        ways, step = (sql.SQL("#>"), sql.SQL("#>>")), _texts(path)
-    node, text = (sql.SQL("(e.document OPERATOR(pg_catalog.{}) {})").format(way, step) for way in ways)
-    value = _of_json(column.base, column.element, node, text, holds_times=column.holds_times)
+        ways, step = (sql.SQL("#>"), sql.SQL("#>>")), texts_of(path)
+    node, text = (sql.SQL("({} OPERATOR(pg_catalog.{}) {})").format(document, way, step) for way in ways)
+    value = _of_json(column.base, column.element, source, node, text, holds_times=column.holds_times)
     if not (odd := [index for index, step in enumerate(path) if _is_no_index(step)]):
         return value
     # PostgreSQL takes such a step as an index in any case, from the end if it is negative.
     is_array = sql.SQL(" OR ").join(
-        _is(sql.SQL("e.document OPERATOR(pg_catalog.#>) {}").format(_texts(path[:index])), "array") for index in odd
+        is_of(sql.SQL("{} OPERATOR(pg_catalog.#>) {}").format(document, texts_of(path[:index])), "array")
+        for index in odd
     )
     return sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(is_array, value)
 
@@ -135,127 +147,113 @@ def _is_no_index(step: str) -> bool:
 
 
 def _of_json(
-    kind: TypeName, element: TypeName | None, node: sql.Composable, text: sql.Composable, *, holds_times: bool
+    kind: TypeName,
+    element: TypeName | None,
+    source: ColumnSource,
+    node: sql.Composable,
+    text: sql.Composable,
+    *,
+    holds_times: bool,
 ) -> sql.Composable:
-    if kind.name in ("json", "jsonb"):
-        return sql.SQL("(CASE WHEN {} THEN NULL ELSE {} END)::{}").format(_is(node, "null"), node, kind.sql)
-    if element is not None:
-        each, its_text = sql.SQL("x.value"), sql.SQL("(x.value OPERATOR(pg_catalog.#>>) {})").format(_texts([]))
-        one = _of_json(element, None, each, its_text, holds_times=holds_times)
+    if kind.name in _JSON:
+        return _json_of_json(kind, source.reading, node, text)
+    if element is not None and source.reading is not Reading.TEXT:
+        each, its_text = sql.SQL("x.value"), sql.SQL("(x.value OPERATOR(pg_catalog.#>>) {})").format(texts_of([]))
+        one = _of_json(element, None, source, each, its_text, holds_times=holds_times)
         elements = sql.SQL("ARRAY(SELECT {} FROM pg_catalog.jsonb_array_elements({}) AS x (value))").format(one, node)
-        return _when(node, "array", elements, _of_text(kind, text, holds_times=holds_times))
-    if kind.name in _TIMES:
-        milliseconds = _from_milliseconds(kind, sql.SQL("({}::numeric)").format(text))
-        other = _when(node, "number", milliseconds, _of_text(kind, text, holds_times=True))
-        return _unless_plain(kind, text, other)
+        return when(is_of(node, "array"), elements, _of_text(kind, text, holds_times=holds_times))
+    if source.reading is Reading.JSON:
+        return cast_to(
+            kind, sql.SQL("CASE WHEN {} THEN NULL ELSE {}::pg_catalog.text END").format(is_of(node, "null"), node)
+        )
+    if source.reading is not None and source.reading is not Reading.TEXT:
+        return _read(kind, source, text)
+    if kind.name in times.TIMES:
+        no_unit = failing(Refusal.NO_UNIT, kind, text)
+        other = when(is_of(node, "number"), no_unit, times.checked(kind, text))
+        return times.from_text(kind, text, otherwise=other)
     if kind.name == "bytea":
-        return sql.SQL("pg_catalog.decode({}, 'base64')").format(text)
+        return _bytes(source, text)
     return _of_text(kind, text, holds_times=holds_times)
 
 
-def is_whole_document(column: Column, source: str) -> bool:
+def _json_of_json(
+    kind: TypeName, reading: Reading | None, node: sql.Composable, text: sql.Composable
+) -> sql.Composable:
+    """Return a part of a document as JSON; with `json` a string is JSON itself, with `text` all becomes a string."""
+    if reading is Reading.TEXT:
+        return cast_to(kind, sql.SQL("pg_catalog.to_jsonb({})").format(text))
+    if reading is Reading.JSON:
+        node = when(is_of(node, "string"), sql.SQL("{}::pg_catalog.jsonb").format(text), node)
+    return sql.SQL("(CASE WHEN {} THEN NULL ELSE {} END)::{}").format(is_of(node, "null"), node, kind.sql)
+
+
+def _read(kind: TypeName, source: ColumnSource, text: sql.Composable) -> sql.Composable:
+    """Return a text or a number as `as` says."""
+    match source.reading:
+        case Reading.BASE64 | Reading.HEX as reading:
+            return from_encoded(reading, text)
+        case Reading.DECIMAL_BYTES:
+            return decimal_of(kind, source.scale or 0, text)
+        case reading:
+            return times.from_number(kind, cast(Reading, reading), text)
+
+
+def _bytes(source: ColumnSource, text: sql.Composable) -> sql.Composable:
+    if source.reading is Reading.TEXT:
+        return sql.SQL("pg_catalog.convert_to({}, 'UTF8')").format(text)
+    return from_encoded(Reading.BASE64, text)
+
+
+def is_whole_document(column: Column, source: ColumnSource) -> bool:
     """Return whether the column is `e.document`, where that exists."""
-    return source == "$value" and column.base.name == "jsonb"
+    return source == ColumnSource("$value") and column.base.name == "jsonb"
 
 
-def _from_input(column: Column, source: str, *, decoded: bool) -> sql.Composable:
+def _from_input(column: Column, source: ColumnSource, *, decoded: bool) -> sql.Composable:
     """Return a value that came beside the JSON."""
     if decoded and is_whole_document(column, source):
         return sql.SQL("e.document")
-    name, kind = input_of(column, source)[:2]
-    value = sql.SQL("e.") + sql.Identifier(name)
-    if kind == "milliseconds" and column.base.name in _TIMES:
+    found = input_of(column, source)
+    if found is None:
+        raise AssertionError(f"{source} is no input")
+    value = sql.SQL("e.") + sql.Identifier(found.name)
+    if found.kind == "milliseconds" and column.base.name in times.MOMENTS:
         # In bigint, which costs a third of numeric.
         days, rest = (
             sql.SQL("{} OPERATOR(pg_catalog.{}) 86400000").format(value, each) for each in (sql.SQL("/"), sql.SQL("%"))
         )
-        return _moment(column.base, days, rest)
-    if kind == "bytea" and column.base.name == "bytea":
+        return times.moment(column.base, days, rest, sql.SQL("millisecond"))
+    if found.kind == "bytea":
         return value
+    if source.reading not in (None, Reading.JSON, Reading.TEXT):
+        return _read(column.base, source, value)
+    if column.base.name in _JSON and source.reading is Reading.TEXT:
+        return cast_to(column.base, sql.SQL("pg_catalog.to_jsonb({})").format(value))
     if column.base.name == "json":
         # Only `json` accepts texts and numbers that are not valid JSON for jsonb and for handlers.
         as_jsonb = (
-            sql.SQL("e.document") if decoded and source == "$value" else sql.SQL("{}::pg_catalog.jsonb").format(value)
+            sql.SQL("e.document")
+            if decoded and source.source == "$value"
+            else sql.SQL("{}::pg_catalog.jsonb").format(value)
         )
-        return sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(as_jsonb, _cast(column.base, value))
-    if kind == "text":
-        checked = _of_text(column.base, value, holds_times=column.holds_times)
-        return _unless_plain(column.base, value, checked) if column.base.name in _TIMES else checked
-    return _cast(column.base, value)
+        return sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(as_jsonb, cast_to(column.base, value))
+    return (
+        _of_text(column.base, value, holds_times=column.holds_times)
+        if found.kind == "text"
+        else (cast_to(column.base, value))
+    )
 
 
 def _of_text(kind: TypeName, text: sql.Composable, *, holds_times: bool) -> sql.Composable:
     """Return a text as a value of the type; fail where the value would differ from what the text says."""
-    value = _cast(kind, text)
+    value = cast_to(kind, text)
     if kind.schema == "pg_catalog" and kind.name in _LONGEST:
         too_long = sql.SQL("pg_catalog.octet_length({}) OPERATOR(pg_catalog.>) {}").format(
             text, sql.Literal(_LONGEST[kind.name])
         )
-        failing = _cast(kind, sql.SQL("pg_catalog.left({}, 0)::integer::pg_catalog.text").format(text))
-        return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(too_long, failing, value)
-    if not holds_times:
-        return value
-    # In the text of an array, a range or a row, quotes and backslashes may occur within a word.
-    bare = text if kind.name in _OF_THE_CLOCK else _bare(text)
-    failing = _cast(kind, _DIVISION_BY_ZERO.format(text))
-    found = _MATCHES.format(bare, _texts(_IN_A_WORD), _text(_WORD))
-    return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(found, failing, value)
-
-
-_DIVISION_BY_ZERO = sql.SQL("(1 OPERATOR(pg_catalog./) pg_catalog.length(pg_catalog.left({}, 0)))::pg_catalog.text")
-_MATCHES = sql.SQL(
-    '{0} COLLATE pg_catalog."C" OPERATOR(pg_catalog.~~) ANY ({1})'
-    ' AND {0} COLLATE pg_catalog."C" OPERATOR(pg_catalog.~*) {2}'
-)
-_IS_PLAIN = sql.SQL('{} COLLATE pg_catalog."C" OPERATOR(pg_catalog.~~) ANY ({})')
-
-
-def _unless_plain(kind: TypeName, text: sql.Composable, otherwise: sql.Composable) -> sql.Composable:
-    """Return a time in one of the usual forms without a further check; `otherwise` for any other text."""
-    plain = _IS_PLAIN.format(text, _texts(_PLAIN_TIMES))
-    return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(plain, _cast(kind, text), otherwise)
-
-
-def _bare(text: sql.Composable) -> sql.Composable:
-    return sql.SQL("pg_catalog.translate({}, {}, '')").format(text, sql.Literal('"\\'))
-
-
-def _cast(kind: TypeName, value: sql.Composable) -> sql.Composable:
-    return sql.SQL("{}::{}").format(value, kind.sql)
-
-
-def _from_milliseconds(kind: TypeName, value: sql.Composable) -> sql.Composable:
-    """Return the moment that is this many milliseconds, a `numeric`, after 1970."""
-    days = sql.SQL("pg_catalog.div({}, 86400000)").format(value)
-    return _moment(kind, days, sql.SQL("pg_catalog.round(pg_catalog.mod({}, 86400000), 3)").format(value))
-
-
-def _moment(kind: TypeName, days: sql.Composable, milliseconds: sql.Composable) -> sql.Composable:
-    """Return the moment so many whole days, and milliseconds of a day, after 1970, exact to the microsecond.
-
-    `to_timestamp` and the factor of an interval are double precision. That holds each of the two
-    numbers exactly, but not the microseconds from 1970 to the year 9999.
-    """
-    moment = sql.SQL(
-        "(timestamp 'epoch' OPERATOR(pg_catalog.+) (({})::double precision OPERATOR(pg_catalog.*) interval '1 day')"
-        " OPERATOR(pg_catalog.+) (({})::double precision OPERATOR(pg_catalog.*) interval '1 millisecond'))"
-    ).format(days, milliseconds)
-    if kind.name == "timestamptz":
-        return sql.SQL("({} AT TIME ZONE 'UTC')").format(moment)
-    return sql.SQL("{}::{}").format(moment, kind.sql)
-
-
-def _when(node: sql.Composable, kind: str, then: sql.Composable, otherwise: sql.Composable) -> sql.Composable:
-    return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(_is(node, kind), then, otherwise)
-
-
-def _is(node: sql.Composable, kind: str) -> sql.Composable:
-    return sql.SQL("pg_catalog.jsonb_typeof({}) OPERATOR(pg_catalog.=) {}").format(node, _text(kind))
-
-
-def _text(value: str) -> sql.Composable:
-    return sql.SQL("{}::pg_catalog.text").format(sql.Literal(value))
-
-
-def _texts(values: Sequence[str]) -> sql.Composable:
-    return sql.SQL("ARRAY[{}]::pg_catalog.text[]").format(sql.SQL(", ").join(map(sql.Literal, values)))
+        failed = cast_to(kind, sql.SQL("pg_catalog.left({}, 0)::integer::pg_catalog.text").format(text))
+        return when(too_long, failed, value)
+    if kind.name in times.TIMES:
+        return times.from_text(kind, text)
+    return times.without_clock(kind, text, value) if holds_times else value

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, LiteralString, NamedTuple, cast
 
 from inbox.events import Record, last_header, record_milliseconds
+from inbox.store.options import ColumnSource, Reading
 from inbox.store.postgres import arrays
 from inbox.store.tables.columns import Column
 
@@ -34,14 +35,25 @@ class Input(NamedTuple):
         return self.pack(self.values(events))
 
 
-def inputs_of(columns: Iterable[tuple[Column, str]]) -> list[Input]:
-    """Return the inputs of all sources that are not JSON pointers, each once."""
-    found = [input_of(column, source) for column, source in columns if not source.startswith("/")]
-    return list({each.name: each for each in found}.values())
+def inputs_of(columns: Iterable[tuple[Column, ColumnSource]]) -> list[Input]:
+    """Return the inputs of all sources that are neither JSON pointers nor constants, each once."""
+    found = (input_of(column, source) or document_of(source) for column, source in columns)
+    return list({each.name: each for each in found if each is not None}.values())
 
 
-def input_of(column: Column, source: str) -> Input:
-    binary = column.base.name == "bytea"
+def document_of(source: ColumnSource) -> Input | None:
+    """Return the input that holds the document of a pointer; None for the value, which is sent by itself."""
+    return _KEY_TEXT if source.document == "$key" else None
+
+
+def input_of(column: Column, source: ColumnSource) -> Input | None:
+    """Return the input of a source; None where it has none of its own, as a part of a document has none."""
+    if source.source is None or source.pointer is not None:
+        return None
+    return _input(source.source, binary=column.base.name == "bytea" and source.reading in (None, Reading.TEXT))
+
+
+def _input(source: str, *, binary: bool) -> Input:
     if source.startswith("$header:"):
         return _header(source.removeprefix("$header:"), binary=binary)
     if source == "$value":
@@ -83,3 +95,4 @@ _PLAIN: dict[str, Input] = {
     "$event_id": Input("event_id", "uuid", lambda e: e.ids, arrays.uuids),
     "$type": Input("type", "text", lambda e: [None if t is None else t.encode() for t in e.types], arrays.texts),
 }
+_KEY_TEXT = _input("$key", binary=False)

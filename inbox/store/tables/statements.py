@@ -11,7 +11,9 @@ from typing import LiteralString, cast
 from psycopg import sql
 
 from inbox.reading.options import Envelope
-from inbox.store.options import TableMode, TableTarget
+from inbox.store.options import ColumnSource, TableMode, TableTarget
+from inbox.store.tables.casts.refusals import Refusal, failing
+from inbox.store.tables.casts.wording import cannot_be, reasons
 from inbox.store.tables.changes.absences import absences_of
 from inbox.store.tables.changes.existing import IS_NEW, LOCKED, PLACE, ROWS, change, change_before, same_row
 from inbox.store.tables.changes.marks import MARK, Marks
@@ -53,7 +55,7 @@ class Statements:
     def __init__(
         self,
         target: TableTarget,
-        columns: Sequence[tuple[Column, str]],
+        columns: Sequence[tuple[Column, ColumnSource]],
         inputs: Sequence[Input],
         shape: TableShape,
         *,
@@ -70,6 +72,7 @@ class Statements:
         self._decodes = decodes
         self._in_envelopes = target.envelope is not Envelope.NONE
         self._leaves_out = target.envelope is Envelope.DEBEZIUM
+        self._reads_key = any(source.document == "$key" for _, source in columns)
         self._table = shape.table
         self._written = [*target.columns, *([marks.column.name] if marks else [])]
         self._names = [sql.Identifier(name) for name in self._written]
@@ -86,12 +89,9 @@ class Statements:
         self.unknown_rows = self._unknown_rows() if partial and target.mode is TableMode.UPSERT else None
         self.evaluate = self._evaluate()
         self.explain, self.meanings = self._explain()
-        self.words = {
-            place: cannot_be_a_word(column, source)
-            for place, (column, source) in enumerate(columns, start=1)
-            if column.holds_times
-        }
-        """The message for a time that is one of PostgreSQL's words for the clock, by the row of `explain`."""
+        self._first = 2 if self._reads_key else 1
+        self.reasons = {place: reasons(*each) for place, each in enumerate(columns, start=self._first)}
+        """The messages of a column for the reasons that its expression finds, by the row of `explain`."""
         if target.tombstones.removes:
             self.remove = self._delete() if marks is None else self._mark(marks)
             self.empty = _finished(sql.SQL("DELETE FROM {}").format(self._table))
@@ -109,16 +109,30 @@ class Statements:
         """Return whether events that lack different columns need different statements."""
         return bool(self._absences.split)
 
-    def probe(self, column: Column, source: str) -> bytes:
+    def source_of(self, row: int) -> ColumnSource:
+        """Return the source of the column that a row of `explain` is about."""
+        return self._columns[row - self._first][1]
+
+    def probe(self, column: Column, source: ColumnSource) -> bytes:
         """Return the statement that evaluates one column alone."""
         return _finished(sql.SQL("SELECT {} FROM {}").format(self._expression(column, source), self._events()))
 
-    def _expression(self, column: Column, source: str) -> sql.Composable:
+    def _expression(self, column: Column, source: ColumnSource) -> sql.Composable:
         # In an envelope `e.document` is the row, and not the whole value.
         decoded = self._decodes and not (self._in_envelopes and is_whole_document(column, source))
         return expression(column, source, decoded=decoded)
 
-    def _value(self, column: Column, source: str) -> sql.Composable:
+    def _required(
+        self, column: Column, source: ColumnSource, value: sql.Composable, *, dead: bool = False
+    ) -> sql.Composable:
+        """Return the value; fail where it is NULL and the column requires one, except for a tombstone."""
+        if not source.required:
+            return value
+        missing = failing(Refusal.MISSING, column.type, sql.SQL("e.place::pg_catalog.text"))
+        unless_dead = sql.SQL("CASE WHEN e.dead OPERATOR(pg_catalog.=) 0 THEN {} END").format(missing)
+        return sql.SQL("coalesce({}, {})").format(value, unless_dead if dead else missing)
+
+    def _value(self, column: Column, source: ColumnSource, *, dead: bool = False) -> sql.Composable:
         """Return the value of a column; keys and versions as the table stores them, so that events compare as rows do.
 
         A NULL key fails even where the table itself accepts it: such rows would be folded into one,
@@ -127,20 +141,19 @@ class Statements:
         value = self._expression(column, source)
         if column.name in self._target.key or column.name == self._target.version:
             value = as_stored(column, value)
+        value = self._required(column, source, value, dead=dead)
         removes = self._target.tombstones.removes
         if column.name not in self._target.key or (column.not_null and not removes):
             return value
-        failing = _FAILING.format(sql.SQL("e.place"), sql.SQL("::pg_catalog.text::{}").format(column.type.sql))
-        return sql.SQL("coalesce({}, {})").format(value, failing)
+        nothing = _FAILING.format(sql.SQL("e.place"), sql.SQL("::pg_catalog.text::{}").format(column.type.sql))
+        return sql.SQL("coalesce({}, {})").format(value, nothing)
 
     def _rows(self, *, dead: bool = False, strictly: bool = False) -> sql.Composable:
         """Return the batch as rows of the table's columns, with each event's index."""
         values = [
-            sql.SQL("{} AS {}").format(
-                strict(column, self._value(column, source)) if strictly else self._value(column, source),
-                sql.Identifier(column.name),
-            )
+            sql.SQL("{} AS {}").format(strict(column, value) if strictly else value, sql.Identifier(column.name))
             for column, source in self._columns
+            for value in [self._value(column, source, dead=dead)]
         ]
         values.append(sql.SQL("e.place AS {}").format(_PLACE))
         values += self._absences.flags()
@@ -160,6 +173,8 @@ class Statements:
             if self._leaves_out:
                 names.append("absent")
                 selected.append(sql.SQL("u.absent::pg_catalog.jsonb AS absent"))
+        if self._reads_key:
+            selected.append(sql.SQL("u.key_text::pg_catalog.jsonb AS key_document"))
         # OFFSET 0 keeps the planner from copying the cast into every column's expression.
         return sql.SQL("(SELECT {} FROM unnest({}) AS u ({}) OFFSET 0) AS e").format(
             sql.SQL(", ").join(selected),
@@ -400,7 +415,9 @@ class Statements:
         It fails at a value that its column cannot take.
         """
         values = [
-            sql.SQL("{} AS {}").format(strict(column, self._value(column, source)), sql.Identifier(column.name))
+            sql.SQL("{} AS {}").format(
+                strict(column, self._value(column, source, dead=True)), sql.Identifier(column.name)
+            )
             for column, source in self._columns
         ]
         rows = sql.SQL("SELECT {}, e.dead AS {} FROM {}").format(
@@ -420,28 +437,21 @@ class Statements:
         Returns:
             The statement, and for each of its rows what its failure means.
         """
-        tried: list[sql.Composable] = [sql.SQL("e")]
+        tried: list[sql.Composable] = [sql.SQL("e.document" if self._decodes else "e.place")]
         meanings = ["the value is not JSON that PostgreSQL accepts"]
+        if self._reads_key:
+            tried.append(sql.SQL("e.key_document"))
+            meanings.append("the key is not JSON that PostgreSQL accepts")
         for column, source in self._columns:
-            tried.append(strict(column, self._expression(column, source)))
+            tried.append(strict(column, self._required(column, source, self._expression(column, source), dead=True)))
             meanings.append(cannot_be(column, source))
         for column, source in self._columns:
             if column.name in self._target.key:
-                tried.append(self._value(column, source))
+                tried.append(self._value(column, source, dead=True))
                 meanings.append(f'column "{column.name}" from {source}: nothing, where the row\'s key needs a value')
-        selects = [sql.SQL("SELECT pg_catalog.num_nonnulls({}) FROM {}").format(each, self._events()) for each in tried]
+        events = self._events(dead=True)
+        selects = [sql.SQL("SELECT pg_catalog.num_nonnulls({}) FROM {}").format(each, events) for each in tried]
         return _finished(sql.SQL(" UNION ALL ").join(selects)), meanings
-
-
-def cannot_be(column: Column, source: str) -> str:
-    return f'column "{column.name}" from {source}: a value that cannot be {column.declared}'
-
-
-def cannot_be_a_word(column: Column, source: str) -> str:
-    return (
-        f'column "{column.name}" from {source}: a word for a time (now, today, tomorrow, yesterday or allballs), which '
-        "would be another time at every reading; send the time itself"
-    )
 
 
 def _finished(statement: sql.Composable) -> bytes:

@@ -18,11 +18,13 @@ from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainEr
 from inbox.events import Record
 from inbox.reading.options import Envelope
 from inbox.reading.read_record import ReadRecord
-from inbox.store.options import TableMode, TableTarget
+from inbox.store.options import ColumnSource, TableMode, TableTarget
 from inbox.store.postgres import arrays
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import translating_errors
 from inbox.store.tables.bounds import JsonInputs, require_bounded
+from inbox.store.tables.casts.fit import advice_on_units, misreadings
+from inbox.store.tables.casts.wording import cannot_be
 from inbox.store.tables.changes.marks import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.diagnosis import Diagnosis, Search
@@ -37,9 +39,9 @@ from inbox.store.tables.enveloped_rows import (
 )
 from inbox.store.tables.expressions import is_whole_document, pointer_path
 from inbox.store.tables.lookup import located
-from inbox.store.tables.parameters import TableEvents, input_of, inputs_of, is_text
+from inbox.store.tables.parameters import TableEvents, document_of, input_of, inputs_of, is_text
 from inbox.store.tables.shape import Look, TableShape, look_at, shape_of, version_in
-from inbox.store.tables.statements import Statements, cannot_be
+from inbox.store.tables.statements import Statements
 
 _TAKES_PARTIAL_ROWS = (TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE)
 """The modes that may leave columns of a row as they are."""
@@ -72,7 +74,12 @@ class TableWriter:
         texts = [
             (each, cannot_be(column, source))
             for column, source in sources
-            if not source.startswith("/") and (each := input_of(column, source)).kind == "text"
+            if (each := input_of(column, source)) is not None and each.kind == "text"
+        ]
+        texts += [
+            (each, "the key is not JSON that PostgreSQL accepts")
+            for _, source in sources
+            if (each := document_of(source)) is not None
         ]
         self._shape, self._sent, self._statements = shape, sent, statements
         self._partial = statements
@@ -81,6 +88,10 @@ class TableWriter:
                 target, sources, sent.inputs, shape, decodes=sent.decodes, marks=marks, partial=True
             )
         self._search = Search(statements, texts, sent)
+
+    def advice(self) -> list[str]:
+        """Return a line for each column that would refuse a number for want of a unit."""
+        return list(advice_on_units((self._shape.columns[name], each) for name, each in self._target.columns.items()))
 
     def look(self, connection: Connection) -> Look:
         """Ask, after a write in a pipeline, for the version that `require_as_written` judges."""
@@ -284,12 +295,13 @@ class TableWriter:
 def _require_casts(
     connection: Connection,
     target: TableTarget,
-    sources: Sequence[tuple[Column, str]],
+    sources: Sequence[tuple[Column, ColumnSource]],
     statements: Statements,
     sent: "_Sent",
 ) -> None:
     """Raise StartupError for a missing cast. PostgreSQL looks for casts before the first row, so no row is needed."""
-    problems = []
+    if problems := list(misreadings(target.name, sources)):
+        raise StartupError("\n".join(problems))
     for column, source in sources:
         try:
             with translating_errors(), connection.transaction():
@@ -308,24 +320,30 @@ def _require_casts(
 class _Sent:
     """The inputs that go to the server with the events of one route."""
 
-    def __init__(self, target: TableTarget, sources: Sequence[tuple[Column, str]], marks: Marks | None = None) -> None:
-        self.decodes = any(source.startswith("/") for _, source in sources)
+    def __init__(
+        self, target: TableTarget, sources: Sequence[tuple[Column, ColumnSource]], marks: Marks | None = None
+    ) -> None:
+        self.decodes = any(source.document == "$value" for _, source in sources)
         # In an envelope `e.document` is the row, and not the whole value.
         is_row = self.decodes and target.envelope is Envelope.NONE
         beside = [each for each in sources if not (is_row and is_whole_document(*each))]
         self.inputs = inputs_of([*beside, *(marks.sources if marks else [])])
         self.reads_json = self.decodes or any(
-            source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
+            source.source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
         )
         self._documents = JsonInputs(sources)
         self._deletes = target.tombstones.removes
         self._in_envelopes = target.envelope is not Envelope.NONE
         self.takes_partial_rows = target.envelope is Envelope.DEBEZIUM and target.mode in _TAKES_PARTIAL_ROWS
         self._key_pointers = [
-            source for column, source in sources if column.name in target.key and source.startswith("/")
+            source.pointer or ""
+            for column, source in sources
+            if column.name in target.key and source.document == "$value"
         ]
         self._reads_key_as_text = bool(self._key_pointers) or any(
-            source == "$key" and column.base.name != "bytea" for column, source in sources if column.name in target.key
+            source.source == "$key" and column.base.name != "bytea"
+            for column, source in sources
+            if column.name in target.key
         )
 
     def has_deletes(self, events: TableEvents) -> bool:

@@ -23,6 +23,7 @@ from tests.integration.cli.test_check import as_user, problems
 from tests.integration.sink.conftest import offer  # noqa: F401 - a fixture
 from tests.support.kafka_topics import idempotent_producer, unique_name
 from tests.support.records import record
+from tests.support.store.sources import sources
 
 Inbox = Callable[..., Result]
 
@@ -50,16 +51,16 @@ INSERT INTO shop.parents VALUES (1);
 
 COLUMNS = {"id": "/id", "amount": "/amount"}
 TARGETS = {
-    "append": TableTarget(name="shop.appended", mode=TableMode.APPEND, columns=COLUMNS),
-    "insert": TableTarget(name="shop.inserted", mode=TableMode.INSERT, columns=COLUMNS, key=("id",)),
+    "append": TableTarget(name="shop.appended", mode=TableMode.APPEND, columns=sources(COLUMNS)),
+    "insert": TableTarget(name="shop.inserted", mode=TableMode.INSERT, columns=sources(COLUMNS), key=("id",)),
     "upsert": TableTarget(
-        name="shop.upserted", mode=TableMode.UPSERT, columns={**COLUMNS, "parent": "/parent"}, key=("id",)
+        name="shop.upserted", mode=TableMode.UPSERT, columns=sources({**COLUMNS, "parent": "/parent"}), key=("id",)
     ),
     "newest": TableTarget(
-        name="shop.newest", mode=TableMode.NEWEST, columns={**COLUMNS, "at": "/at"}, key=("id",), version="at"
+        name="shop.newest", mode=TableMode.NEWEST, columns=sources({**COLUMNS, "at": "/at"}), key=("id",), version="at"
     ),
     "delete": TableTarget(
-        name="shop.deleted", mode=TableMode.UPSERT, columns=COLUMNS, key=("id",), tombstones=Tombstones.DELETE
+        name="shop.deleted", mode=TableMode.UPSERT, columns=sources(COLUMNS), key=("id",), tombstones=Tombstones.DELETE
     ),
     "update": TableTarget(name="shop.updated", mode=TableMode.UPDATE, columns=COLUMNS, key=("id",)),
     "merge": TableTarget(name="shop.merged", mode=TableMode.MERGE, columns=COLUMNS, key=("id",)),
@@ -89,7 +90,11 @@ TARGETS = {
         deleted="deleted_at",
     ),
     "delete-keys": TableTarget(
-        name="shop.parents", mode=TableMode.INSERT, columns={"id": "/id"}, key=("id",), tombstones=Tombstones.DELETE
+        name="shop.parents",
+        mode=TableMode.INSERT,
+        columns=sources({"id": "/id"}),
+        key=("id",),
+        tombstones=Tombstones.DELETE,
     ),
 }
 EVENT = {"id": 1, "amount": 5, "parent": 1, "at": 3}

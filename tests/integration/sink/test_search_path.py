@@ -34,7 +34,7 @@ id = "/id"
 version = "/version"
 body = "/body"
 tags = "/tags"
-at = "/at"
+at = { from = "/at", as = "epoch-ms" }
 taken_at = "$timestamp"
 raw = "/raw"
 amount = "/list/0"

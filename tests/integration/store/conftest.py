@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from inbox.events import TopicPartition
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.inbox.registration import Register, Registration, RouteIdentity, SinkIdentity
-from inbox.store.options import DatabaseOptions
+from inbox.store.options import ColumnSource, DatabaseOptions
 from inbox.store.postgres import session_settings
 from inbox.store.postgres.connection import Connection, connect
 from tests.support.store.table_routes import MakeRoute, Route
@@ -79,7 +79,7 @@ def ledger_(connection: Connection, bind: Bind) -> Ledger:
 def route_(connection: Connection) -> MakeRoute:
     """Creates the table `t` with the given columns, and a route over it."""
 
-    def make(declared: str, columns: Mapping[str, str], **changes: Any) -> Route:
+    def make(declared: str, columns: Mapping[str, str | ColumnSource], **changes: Any) -> Route:
         connection.execute(f"CREATE TABLE t ({declared})".encode())
         return Route(connection, columns, **changes)
 

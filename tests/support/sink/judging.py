@@ -23,6 +23,7 @@ from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.tables.writer import TableWriter
 from tests.support.records import record
+from tests.support.store.sources import sources
 
 ROUTE_ID, PARTITION_ID = 1, 1
 
@@ -121,6 +122,7 @@ def table_route(connection: Connection, create: str, *, careful: bool = False, *
     """
     connection.execute(create.encode(), prepare=False)
     target = {"mode": TableMode.APPEND, "columns": {"id": "/id", "amount": "/amount"}, **target}
+    target["columns"] = sources(target["columns"])
     writer = TableWriter(connection, TableTarget(name="public.t", **target))
     return Judged(connection, TableEffect(writer), handlers=False, careful=careful)
 

@@ -5,6 +5,7 @@ to hold, and neither is derived from the other by the code under test.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from inbox.events import Record
-from inbox.store.options import TableMode
+from inbox.store.options import ColumnSource, Reading, TableMode
 from tests.support.records import record
 
 
@@ -29,19 +30,29 @@ class Leaf(NamedTuple):
 NOWHERE = Leaf(None, None)
 NULL = Leaf("null", None)
 
-COLUMNS: Mapping[str, tuple[str, str]] = {
-    "id": ("bigint", "/order/id"),
-    "amount": ("numeric", "/amount"),
-    "name": ("text", "/customer/na~1me"),
-    "flag": ("boolean", "/customer/~0flag"),
-    "at": ("timestamptz", "/at"),
-    "local": ("timestamp", "/times/1"),
-    "day": ("date", "/times/0"),
-    "tags": ("text[]", "/tags"),
-    "doc": ("jsonb", "/doc"),
-    "version": ("integer", "/version"),
+COLUMNS: Mapping[str, tuple[str, ColumnSource]] = {
+    "id": ("bigint", ColumnSource("/order/id")),
+    "amount": ("numeric", ColumnSource("/amount")),
+    "name": ("text", ColumnSource("/customer/na~1me")),
+    "flag": ("boolean", ColumnSource("/customer/~0flag")),
+    "at": ("timestamptz", ColumnSource("/at")),
+    "local": ("timestamp", ColumnSource("/times/1")),
+    "day": ("date", ColumnSource("/times/0")),
+    "tags": ("text[]", ColumnSource("/tags")),
+    "doc": ("jsonb", ColumnSource("/doc")),
+    "version": ("integer", ColumnSource("/version")),
+    "seconds": ("timestamptz", ColumnSource("/units/s", Reading.EPOCH_S)),
+    "millis": ("timestamptz", ColumnSource("/units/ms", Reading.EPOCH_MS)),
+    "micros": ("timestamp", ColumnSource("/units/us", Reading.EPOCH_US)),
+    "nanos": ("timestamptz", ColumnSource("/units/ns", Reading.EPOCH_NS)),
+    "day_number": ("date", ColumnSource("/units/days", Reading.EPOCH_DAYS)),
+    "clock": ("time", ColumnSource("/units/clock", Reading.TIME_US)),
+    "price": ("numeric", ColumnSource("/price", Reading.DECIMAL_BYTES, scale=2)),
+    "blob": ("bytea", ColumnSource("/blob", Reading.HEX)),
+    "region": ("text", ColumnSource(value="EU")),
+    "currency": ("text", ColumnSource("/currency", default="EUR")),
 }
-"""Column -> (type, JSON pointer); `times` is an array in the event."""
+"""Column -> (type, source); `times` is an array in the event."""
 
 
 def texts() -> st.SearchStrategy[str]:
@@ -73,17 +84,48 @@ names = texts().map(lambda text: Leaf(json.dumps(text), text)) | st.booleans().m
     lambda value: Leaf(json.dumps(value), json.dumps(value))
 )
 flags = st.booleans().map(lambda value: Leaf(json.dumps(value), value))
-instants = milliseconds.map(lambda value: Leaf(str(value), moment(value))) | st.builds(
+instants = st.builds(
     lambda value, hours: Leaf(json.dumps(moment(value).astimezone(tz=_zone(hours)).isoformat()), moment(value)),
     milliseconds,
     st.integers(-12, 12),
 )
-locals_ = milliseconds.map(lambda value: Leaf(str(value), moment(value).replace(tzinfo=None))) | milliseconds.map(
+locals_ = milliseconds.map(
     lambda value: Leaf(json.dumps(moment(value).replace(tzinfo=None).isoformat()), moment(value).replace(tzinfo=None))
 )
-days = milliseconds.map(lambda value: Leaf(str(value), moment(value).date())) | st.dates(
-    date(1900, 1, 1), date(2100, 1, 1)
-).map(lambda day: Leaf(json.dumps(day.isoformat()), day))
+dates = st.dates(date(1900, 1, 1), date(2100, 1, 1))
+days = dates.map(lambda day: Leaf(json.dumps(day.isoformat()), day))
+
+# Moments by their number in a unit, from the year 1 to 9999, and what Python makes of the same number.
+moments = st.datetimes(timezones=st.just(UTC))
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+seconds = moments.map(lambda at: Leaf(f"{Decimal(_microseconds(at)).scaleb(-6):f}", at))
+millis = moments.map(lambda at: Leaf(f'"{Decimal(_microseconds(at)).scaleb(-3):f}"', at))
+micros = moments.map(lambda at: Leaf(str(_microseconds(at)), at.replace(tzinfo=None)))
+nanos = st.builds(lambda at, rest: Leaf(str(_microseconds(at) * 1000 + rest), at), moments, st.integers(0, 999))
+day_numbers = dates.map(lambda day: Leaf(str(day.toordinal() - EPOCH.toordinal()), day))
+clocks = st.times().map(
+    lambda at: Leaf(str(((at.hour * 60 + at.minute) * 60 + at.second) * 10**6 + at.microsecond), at)
+)
+
+
+def _unscaled(number: int) -> Leaf:
+    """Return a number of hundredths as Kafka Connect's Decimal."""
+    content = number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)
+    return Leaf(json.dumps(b64encode(content).decode()), Decimal(number).scaleb(-2))
+
+
+prices = (st.integers(-(2**80), 2**80) | st.integers(-300, 300)).map(_unscaled)
+blobs = st.binary(max_size=6).map(lambda content: Leaf(json.dumps(content.hex()), content))
+currencies = st.sampled_from(["EUR", "USD", ""]).map(lambda text: Leaf(json.dumps(text), text))
+NO_CURRENCY = [Leaf(None, "EUR"), Leaf("null", "EUR")]
+
+CONFIGURED = {"region": "EU", "currency": "EUR"}
+"""The values that a new row has where its event has none: a constant and a default of the configuration."""
 tags = st.lists(st.none() | texts(), max_size=4).map(lambda values: Leaf(json.dumps(values), values))
 documents = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | texts(),
@@ -131,6 +173,7 @@ def value_of(leaves: Mapping[str, Leaf]) -> str:
     def of(*members: list[str]) -> str:
         return "{" + ", ".join(each for one in members for each in one) + "}"
 
+    units = {"s": "seconds", "ms": "millis", "us": "micros", "ns": "nanos", "days": "day_number", "clock": "clock"}
     times = [leaf.text for leaf in (leaves["day"], leaves["local"])]
     if times[1] is None:
         times.pop()
@@ -143,6 +186,10 @@ def value_of(leaves: Mapping[str, Leaf]) -> str:
         member("tags", leaves["tags"]),
         member("doc", leaves["doc"]),
         member("version", leaves["version"]),
+        [f'"units": {of(*(member(unit, leaves[name]) for unit, name in units.items()))}'],
+        member("price", leaves["price"]),
+        member("blob", leaves["blob"]),
+        member("currency", leaves["currency"]),
     )
 
 
@@ -164,6 +211,16 @@ def events(*, tombstones: bool = False) -> st.SearchStrategy[OneEvent]:
             "tags": maybe(tags),
             "doc": maybe(documents),
             "version": maybe(versions),
+            "seconds": maybe(seconds),
+            "millis": maybe(millis),
+            "micros": maybe(micros),
+            "nanos": maybe(nanos),
+            "day_number": maybe(day_numbers),
+            "clock": maybe(clocks),
+            "price": maybe(prices),
+            "blob": maybe(blobs),
+            "region": st.just(Leaf(None, "EU")),
+            "currency": st.sampled_from(NO_CURRENCY) | currencies,
         }
     ).map(lambda leaves: OneEvent(leaves["id"].expected, leaves))
     dead = st.integers(1, 4).map(lambda key: OneEvent(key, None))
@@ -200,7 +257,9 @@ class Model:
                 self._all.append(event.row())
             elif self._mode is TableMode.MERGE:
                 there = {} if event.key in self.marked else self._by_key.get(event.key, {})
-                self._write(event.key, {**dict.fromkeys(COLUMNS), **self._defaults, **there, **event.given()})
+                self._write(
+                    event.key, {**dict.fromkeys(COLUMNS), **CONFIGURED, **self._defaults, **there, **event.given()}
+                )
             else:
                 self._write(event.key, event.row())
 

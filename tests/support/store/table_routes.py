@@ -6,22 +6,23 @@ from typing import Any
 
 import pytest
 
-from inbox.errors import EventError
+from inbox.errors import EventError, InboxError
 from inbox.events import Record
-from inbox.store.options import TableMode, TableTarget
+from inbox.store.options import ColumnSource, TableMode, TableTarget
 from inbox.store.postgres.connection import Connection
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.writer import TableWriter
 from tests.support.records import record
+from tests.support.store.sources import sources
 
 
 class Route:
     """A table route over `t`, and a way to write to it."""
 
-    def __init__(self, connection: Connection, columns: Mapping[str, str], **changes: Any) -> None:
+    def __init__(self, connection: Connection, columns: Mapping[str, str | ColumnSource], **changes: Any) -> None:
         self.connection = connection
         changes = {"mode": TableMode.APPEND, "name": "public.t", **changes}
-        self.writer = TableWriter(connection, TableTarget(columns=columns, **changes))
+        self.writer = TableWriter(connection, TableTarget(columns=sources(columns), **changes))
 
     def write(self, *records: Record) -> None:
         with self.connection.transaction():
@@ -29,9 +30,13 @@ class Route:
 
     def refusal(self, one: Record) -> str:
         """Return the reason why an event cannot be written."""
+        return str(self.explained(one))
+
+    def explained(self, one: Record) -> InboxError:
+        """Return the error of an event that cannot be written."""
         with pytest.raises(EventError) as failed:
             self.write(one)
-        return str(self.writer.explain(self.connection, events_of(one), failed.value))
+        return self.writer.explain(self.connection, events_of(one), failed.value)
 
     def refused(self, *records: Record) -> list[int]:
         """Return the indices of the events, counted from 0, that can never be written."""

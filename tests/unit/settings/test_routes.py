@@ -7,7 +7,8 @@ import pytest
 from inbox.operations.check.id_advice import advice_on_keys
 from inbox.settings import Settings
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.options import ColumnSource, TableMode, TableTarget, Tombstones
+from tests.support.store.sources import sources
 
 Load = Callable[..., Settings]
 Refuse = Callable[..., str]
@@ -26,7 +27,7 @@ def test_a_table_route_is_named_by_its_table(load: Load, small: str, table_route
         target=TableTarget(
             name="public.orders",
             mode=TableMode.UPSERT,
-            columns={"order_id": "/order_id", "amount": "/amount"},
+            columns=sources({"order_id": "/order_id", "amount": "/amount"}),
             key=("order_id",),
             tombstones=Tombstones.ERROR,
         ),
@@ -182,7 +183,7 @@ def test_a_column_may_hold_each_variable_of_a_record(load: Load, small: str, tab
     target = load(small + table_route.replace("/amount", source)).routes[1].target
 
     assert isinstance(target, TableTarget)
-    assert target.columns["amount"] == source
+    assert target.columns["amount"] == ColumnSource(source)
 
 
 def test_a_column_that_was_refused_is_not_said_to_be_absent_as_well(

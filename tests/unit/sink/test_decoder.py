@@ -13,13 +13,14 @@ from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.store.options import TableMode, TableTarget, Tombstones
 from tests.support.records import record
+from tests.support.store.sources import sources
 
 HANDLER = HandlerTarget(entry_point="h")
 ONE, TWO = UUID(int=1), UUID(int=2)
 
 
 def table(tombstones: Tombstones) -> TableTarget:
-    return TableTarget(name="t", mode=TableMode.UPSERT, columns={"a": "/a"}, key=("a",), tombstones=tombstones)
+    return TableTarget(name="t", mode=TableMode.UPSERT, columns=sources({"a": "/a"}), key=("a",), tombstones=tombstones)
 
 
 def by_header(**changes: object) -> Route:

@@ -6,7 +6,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from inbox.store.options import TableMode
+from inbox.store.options import ColumnSource, TableMode
 from inbox.store.tables.changes.existing import ROWS
 from inbox.store.tables.columns import Column
 from inbox.store.tables.expressions import absence, left_out
@@ -76,7 +76,12 @@ class Absences:
 
 
 def absences_of(
-    mode: TableMode, key: Sequence[str], columns: Sequence[tuple[Column, str]], shape: TableShape, *, partial: bool
+    mode: TableMode,
+    key: Sequence[str],
+    columns: Sequence[tuple[Column, ColumnSource]],
+    shape: TableShape,
+    *,
+    partial: bool,
 ) -> Absences:
     """Return the columns that an event of the route may leave as they are.
 
@@ -90,7 +95,11 @@ def absences_of(
         column.name: when for column, source in columns if column.name not in key and (when := find(source)) is not None
     }
     by_key = not shape.changes_rows and (len(key) == 1 or not any(map(shape.comparing.has_own, key)))
-    filled = [column.name for column, _ in columns if column.name in conditions and column.has_default]
+    filled = [
+        column.name
+        for column, source in columns
+        if column.name in conditions and column.has_default and source.default is None
+    ]
     needed = any(column.not_null and not column.has_default for column, _ in columns if column.name in conditions)
     return Absences(
         conditions=conditions,

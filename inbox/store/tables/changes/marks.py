@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from inbox.store.options import ColumnSource
 from inbox.store.tables.changes.existing import change
 from inbox.store.tables.columns import Column
 from inbox.store.tables.expressions import expression
@@ -15,7 +16,7 @@ from inbox.store.tables.shape import TableShape
 
 MARK = sql.Identifier("inbox mark")
 
-TIMESTAMP = "$timestamp"
+TIMESTAMP = ColumnSource("$timestamp")
 """The source of the time of a deletion."""
 
 
@@ -30,7 +31,7 @@ class Marks:
         return self.column.base.name == "bool"
 
     @property
-    def sources(self) -> list[tuple[Column, str]]:
+    def sources(self) -> list[tuple[Column, ColumnSource]]:
         """Return the column with the source of the time of a deletion."""
         return [] if self._is_flag else [(self.column, TIMESTAMP)]
 

@@ -23,6 +23,7 @@ from inbox.store.postgres import session_settings
 from inbox.store.postgres.connection import Connection, connect
 from inbox.store.tables.writer import TableWriter
 from tests.support.sink.judging import Judged, One, handler_route, table_route
+from tests.support.store.sources import sources
 
 COLUMNS = {"id": "/id", "amount": "/amount", "note": "/note", "version": "/version"}
 PLAIN = "id int PRIMARY KEY, amount numeric, note text, version int"
@@ -104,7 +105,7 @@ def target(mode: TableMode) -> TableTarget:
     return TableTarget(
         name="public.t",
         mode=mode,
-        columns=COLUMNS,
+        columns=sources(COLUMNS),
         key=() if mode is TableMode.APPEND else ("id",),
         version="version" if mode is TableMode.NEWEST else None,
         tombstones=Tombstones.DELETE if deletes else Tombstones.ERROR,
@@ -173,7 +174,9 @@ def test_many_events_of_one_row_are_written_one_after_the_other_where_a_trigger_
     connection: Connection, careful: bool
 ) -> None:
     create = TABLES["a trigger that compares with the row before"]
-    route = table_route(connection, create, careful=careful, mode=TableMode.UPSERT, key=("id",), columns=COLUMNS)
+    route = table_route(
+        connection, create, careful=careful, mode=TableMode.UPSERT, key=("id",), columns=sources(COLUMNS)
+    )
     rising = [One(n, {"id": 1, "amount": n, "note": "a", "version": n}, key="1") for n in range(1, 41)]
     route.settle(One(100, {"id": 2, "amount": 1}))
     route.settle(*rising)

@@ -26,12 +26,13 @@ from inbox.store.postgres.connection import Connection, connect
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.tables.writer import TableWriter
 from tests.support.records import record
+from tests.support.store.sources import sources
 
 TARGET = TableTarget(
     name="public.rows",
     mode=TableMode.UPSERT,
     key=("id",),
-    columns={"id": "/id", "note": "/note", "other": "/other"},
+    columns=sources({"id": "/id", "note": "/note", "other": "/other"}),
 )
 ROUTE_ID, PARTITION_ID = 1, 1
 

@@ -14,6 +14,7 @@ from inbox.store.tables.columns import columns_of
 from inbox.store.tables.lookup import located
 from inbox.store.tables.shape import shape_of
 from inbox.store.tables.writer import TableWriter
+from tests.support.store.sources import sources
 from tests.support.store.table_routes import events_of, of
 
 NO_KEY: dict[str, Any] = {"mode": TableMode.APPEND}
@@ -22,7 +23,7 @@ BY_ID: dict[str, Any] = {"mode": TableMode.UPSERT, "key": ("id",)}
 
 def problems(connection: Connection, columns: dict[str, str], name: str = "public.t", **changes: Any) -> list[str]:
     try:
-        columns_of(connection, TableTarget(name=name, columns=columns, **changes), located(connection, name))
+        columns_of(connection, TableTarget(name=name, columns=sources(columns), **changes), located(connection, name))
     except StartupError as error:
         return str(error).splitlines()
     return []
@@ -146,7 +147,7 @@ def test_a_table_is_the_one_whose_name_postgresql_stores(connection: Connection,
     for each, kind in {name.lower(): "text", name: "bigint"}.items():
         table = sql.Identifier(schema, each)
         connection.execute(sql.SQL("CREATE TABLE {} (id bigint PRIMARY KEY, a {})").format(table, sql.SQL(kind)))
-    target = TableTarget(name=f"{schema}.{name}", columns={"id": "/id", "a": "/n"}, **BY_ID)
+    target = TableTarget(name=f"{schema}.{name}", columns=sources({"id": "/id", "a": "/n"}), **BY_ID)
 
     assert columns_of(connection, target, located(connection, target.name))["a"].declared == "bigint"
     writer = TableWriter(connection, target)
@@ -160,7 +161,7 @@ def test_a_tables_conditions_are_those_of_the_table_that_is_meant(connection: Co
     connection.execute(
         'CREATE TABLE orders (id bigint PRIMARY KEY, b int UNIQUE); CREATE TABLE "Orders" (id bigint PRIMARY KEY)'
     )
-    names = {name: TableTarget(name=name, columns={"id": "/id"}, **BY_ID) for name in ("orders", "Orders")}
+    names = {name: TableTarget(name=name, columns=sources({"id": "/id"}), **BY_ID) for name in ("orders", "Orders")}
 
     assert {name: shape_of(connection, target).refuses for name, target in names.items()} == {
         "orders": True,
@@ -171,7 +172,7 @@ def test_a_tables_conditions_are_those_of_the_table_that_is_meant(connection: Co
 @pytest.mark.parametrize("name", ["Orders", '"Orders"', "public.Orders", 'public."Orders"', '"public"."Orders"'])
 def test_a_name_may_stand_without_its_schema_and_in_quotes(connection: Connection, name: str) -> None:
     connection.execute('CREATE TABLE orders (id text PRIMARY KEY); CREATE TABLE "Orders" (id bigint PRIMARY KEY)')
-    target = TableTarget(name=name, columns={"id": "/id"}, **BY_ID)
+    target = TableTarget(name=name, columns=sources({"id": "/id"}), **BY_ID)
 
     assert columns_of(connection, target, located(connection, target.name))["id"].declared == "bigint"
 
@@ -198,7 +199,7 @@ def test_a_column_is_the_one_whose_name_postgresql_stores(connection: Connection
     )
     connection.execute(sql.SQL("CREATE TABLE t (id bigint PRIMARY KEY, {})").format(columns))
     more: dict[str, Any] = {"mode": TableMode.NEWEST, "key": ("id",), "version": name}
-    target = TableTarget(name="public.t", columns={"id": "/id", name: "/n"}, **more)
+    target = TableTarget(name="public.t", columns=sources({"id": "/id", name: "/n"}), **more)
     for number in (7, 8, 6):
         TableWriter(connection, target).write(connection, events_of(of({"id": 1, "n": number})))
 

@@ -45,7 +45,7 @@ def target(mode: TableMode, tombstones: Tombstones = Tombstones.ERROR, deleted: 
     return TableTarget(
         name="public.appended" if mode is TableMode.APPEND else "public.keyed",
         mode=mode,
-        columns={name: pointer for name, (_, pointer) in COLUMNS.items()},
+        columns={name: source for name, (_, source) in COLUMNS.items()},
         key=() if mode is TableMode.APPEND else ("id",),
         version="version" if mode is TableMode.NEWEST else None,
         tombstones=tombstones,

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from inbox.store.tables.expressions import _IN_A_WORD, _PLAIN_TIMES, _WORD
+from inbox.store.tables.casts.times import _IN_A_WORD, _PLAIN, _WORD
 
 WORDS = re.findall("[a-z]{3,}", _WORD.split("(")[2])
 
@@ -24,7 +24,7 @@ def test_there_are_five_words() -> None:
     assert WORDS == ["now", "today", "tomorrow", "yesterday", "allballs"]
 
 
-@pytest.mark.parametrize("pattern", _PLAIN_TIMES)
+@pytest.mark.parametrize("pattern", _PLAIN)
 @pytest.mark.parametrize("word", WORDS)
 def test_no_word_fits_into_a_plain_time(pattern: str, word: str) -> None:
     assert not [start for start in range(len(pattern)) if fits(word, pattern, start)]

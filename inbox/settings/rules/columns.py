@@ -1,0 +1,37 @@
+"""The rules within one column of a table route."""
+
+from inbox.settings.document import ColumnSection
+from inbox.settings.problems import Path
+from inbox.settings.validation import Review
+from inbox.store.options import Reading
+
+_OF_ITS_OWN_KIND = frozenset({"$topic", "$partition", "$offset", "$timestamp", "$event_id", "$type"})
+"""The sources that are read in one way alone."""
+
+
+def review_column(review: Review, path: Path, column: ColumnSection) -> None:
+    """Note which keys of a column exclude or need each other."""
+    if column.value is not None:
+        _review_constant(review, path, column)
+        return
+    if column.from_ is None:
+        review.blame(path, 'has neither from nor value; expected a source such as { from = "/amount" }, or a constant')
+        return
+    _review_reading(review, path, column)
+    if column.required and column.default is not None:
+        review.blame((*path, "required"), "there is a default, so that a value is never missing; keep one of the two")
+
+
+def _review_constant(review: Review, path: Path, column: ColumnSection) -> None:
+    for key in ("from", "as", "scale", "default", "required"):
+        if ("from_" if key == "from" else "as_" if key == "as" else key) in column.model_fields_set:
+            review.blame((*path, key), "value is there too, which makes the column a constant; keep one of the two")
+
+
+def _review_reading(review: Review, path: Path, column: ColumnSection) -> None:
+    if column.as_ is not None and column.from_ in _OF_ITS_OWN_KIND:
+        review.blame((*path, "as"), f"{column.from_} has a type and a unit of its own; leave as out")
+    if column.as_ is Reading.DECIMAL_BYTES and column.scale is None and not review.is_broken((*path, "scale")):
+        review.blame((*path, "scale"), "missing; decimal-bytes are digits alone, so say how many are behind the point")
+    if column.as_ is not Reading.DECIMAL_BYTES and column.scale is not None:
+        review.blame((*path, "scale"), 'only as = "decimal-bytes" has a scale; leave it out')

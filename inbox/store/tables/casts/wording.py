@@ -1,0 +1,62 @@
+"""Say why a column cannot take a value, without the value."""
+
+import json
+from collections.abc import Sequence
+
+from inbox.store.options import ColumnSource
+from inbox.store.tables.casts.refusals import Refusal
+from inbox.store.tables.casts.times import TIMES_OF_DAY
+from inbox.store.tables.columns import Column
+
+
+def cannot_be(column: Column, source: ColumnSource) -> str:
+    """Return the text for a value that PostgreSQL does not read as the column's type."""
+    reading = f' (as = "{source.reading}")' if source.reading else ""
+    return f"{_from(column, source)}: a value that cannot be {column.declared}{reading}"
+
+
+def reasons(column: Column, source: ColumnSource) -> dict[str, str]:
+    """Return the text for each reason that an expression itself finds, by SQLSTATE."""
+    return {
+        Refusal.MISSING.value: f"{_from(column, source)}: no value, which the column requires (required = true)",
+        **({Refusal.CLOCK_WORD.value: _clock_word(column, source)} if column.holds_times else {}),
+        Refusal.NO_UNIT.value: f"{_from(column, source)}: {_no_unit(column)}",
+    }
+
+
+def numbers_at(document: bytes, path: Sequence[str]) -> str | None:
+    """Return the number at a path into a document, for the payload of an error; in an array, its numbers."""
+    try:
+        found = json.loads(document, parse_int=_Number, parse_float=_Number)
+        for step in path:
+            found = found[int(step)] if isinstance(found, list) else found[step]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    numbers = [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, _Number)]
+    return ", ".join(numbers) or None
+
+
+class _Number(str):
+    """A number with the digits that the document has."""
+
+    __slots__ = ()
+
+
+def _clock_word(column: Column, source: ColumnSource) -> str:
+    return (
+        f"{_from(column, source)}: a word for a time (now, today, tomorrow, yesterday or allballs), which "
+        "would be another time at every reading; send the time itself"
+    )
+
+
+def _no_unit(column: Column) -> str:
+    kind = (column.element or column.base).name
+    if kind in TIMES_OF_DAY or kind == "interval":
+        return 'the number has no unit; set as = "time-us" (or time-ms, time-ns)'
+    if kind == "date":
+        return 'the number has no unit; set as = "epoch-days" (or epoch-s, epoch-ms, ...)'
+    return 'the number has no unit; set as = "epoch-ms" (or epoch-s, epoch-us, ...)'
+
+
+def _from(column: Column, source: ColumnSource) -> str:
+    return f'column "{column.name}" from {source}'
