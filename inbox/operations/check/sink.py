@@ -25,7 +25,7 @@ from inbox.store.inbox.registration import Register
 from inbox.store.options import RelayKind, TableTarget
 from inbox.store.postgres.connection import Connection
 from inbox.store.privileges.check import hidden_owners_remedy
-from inbox.store.schema.compatibility import require_current
+from inbox.store.schema.compatibility import current_revision, head_revision, require_current
 from inbox.store.tables.durability import advice_on_server, advice_on_target
 from inbox.store.tables.lookup import located
 from inbox.store.tables.search_path import open_schemas
@@ -69,7 +69,7 @@ class _SinkChecks(Checks):
             self.ask(f"handler of route {route.name}{source}", partial(load_handler, name))
         self.find_database()
         self.ask(f"schema {settings.database.schema}", self._find_schema)
-        self.ask("rights in the database", lambda: require_rights(self.database(), settings))
+        self.ask("rights in the database", self._find_rights)
         self._advise_on_search_path()
         self._advise_on_role()
         self._advise_on_durability()
@@ -103,6 +103,18 @@ class _SinkChecks(Checks):
         require_current(self.database(), self._settings.database.schema, self._settings.outbox)
         self._migrated = True
         require_logged(self.database(), self._settings.database.schema)
+
+    def _find_rights(self) -> None:
+        connection = self.database()
+        if not self._migrated and self._is_of_another_version(connection):
+            raise SkippedCheckError("the tables of the inbox are not of this version")
+        require_rights(connection, self._settings)
+
+    def _is_of_another_version(self, connection: Connection) -> bool:
+        try:
+            return current_revision(connection, self._settings.database.schema) not in (None, head_revision())
+        except InboxError:  # a right is missing, which the check of the rights reports
+            return False
 
     def _advise_on_search_path(self) -> None:
         try:

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
 from tests.integration.cli.conftest import Result, Sink
 from tests.support.databases import with_database
 from tests.support.kafka_topics import unique_name
@@ -73,6 +75,17 @@ def test_a_table_of_the_inbox_that_is_gone_is_named(sink: Sink, inbox: Inbox) ->
     assert problems(result)["rights in the database"] == [
         'the table "inbox"."replay_ranges" is gone; restore it from a backup'
     ]
+
+
+@pytest.mark.parametrize("revision", ["0001", "0004", "0005", "0007"])
+def test_a_schema_of_an_earlier_version_is_one_problem(sink: Sink, inbox: Inbox, revision: str) -> None:
+    assert inbox("migrate", "--to", revision, sink).code == 0
+
+    result = inbox("check", "--json", sink)
+
+    assert result.code == 1
+    (problem,) = [each["problems"] for each in json.loads(result.out)["checks"] if each["result"] == "failed"]
+    assert "run `inbox migrate`" in problem[0]
 
 
 def test_servers_that_are_away_leave_the_rest_unchecked(sink: Sink, inbox: Inbox) -> None:
