@@ -21,6 +21,9 @@ from inbox.reading.schemas import (
     WrittenSchema,
 )
 
+UNREACHABLE = "unreachable"
+"""The reason of an outage in which no answer came."""
+
 _LARGEST_ANSWER = 4 * LARGEST_SCHEMA
 _UNKNOWN = frozenset({40401, 40402, 40403})
 """The registry's own codes for an unknown subject, version or schema."""
@@ -146,7 +149,7 @@ class RegistryAnswers:
         if _is_transport(error):
             if "CERTIFICATE" in str(error) or "SSL" in str(error):
                 return self._outage("has a certificate that is not trusted", "tls", "check [registry] ssl.ca.location")
-            return TryAgainError(f"{self.name} does not answer ({kind})", away="registry", reason="unreachable")
+            return TryAgainError(f"{self.name} does not answer ({kind})", away="registry", reason=UNREACHABLE)
         return self._outage(f"sends an answer that is not a registry's ({kind})", "garbage", "check what answers there")
 
     def _outage(self, says: str, reason: str, remedy: str) -> TryAgainError:

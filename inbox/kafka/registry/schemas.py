@@ -16,7 +16,7 @@ from uuid import UUID
 
 from inbox.backoff import backoff
 from inbox.errors import EventError, StartupError, TryAgainError
-from inbox.kafka.registry.client import RegistryAnswers, UnknownSchemaError
+from inbox.kafka.registry.client import UNREACHABLE, RegistryAnswers, UnknownSchemaError
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.reading.schemas import SchemaId, SchemaKind, WrittenSchema
 
@@ -98,8 +98,7 @@ class SchemaRegistry:
         self._pending: dict[_Key, _Fetch] = {}
         self._unknown: OrderedDict[SchemaId, _Unknown] = OrderedDict()
         self._failures = 0
-        self._away_until = 0.0
-        self._away: TryAgainError | None = None
+        self._away: dict[_Key | None, tuple[float, TryAgainError]] = {}
 
     @cached_property
     def _answers(self) -> RegistryAnswers:
@@ -129,7 +128,7 @@ class SchemaRegistry:
             self._known.move_to_end(key)
             return found
         now = self._clock()
-        self._require_worth_asking(schema_id, now)
+        self._require_worth_asking(key, now)
         fetch = self._pending.get(key)
         is_new = fetch is None
         if fetch is None:
@@ -139,28 +138,31 @@ class SchemaRegistry:
         del self._pending[key]
         return self._learned(key, fetch)
 
-    def _require_worth_asking(self, schema_id: SchemaId, now: float) -> None:
-        if self._away is not None and now < self._away_until:
-            raise _again(self._away)
-        unknown = self._unknown.get(schema_id)
+    def _require_worth_asking(self, key: _Key, now: float) -> None:
+        """Raise the last error again for a moment; one that came without an answer holds for every schema."""
+        for concerned in (None, key):
+            until, error = self._away.get(concerned, (now, None))
+            if error is not None and now < until:
+                raise _again(error)
+        unknown = self._unknown.get(key[0])
         if unknown is not None and now < unknown.ask_at:
-            raise self._unknown_error(schema_id, unknown, now)
+            raise self._unknown_error(key[0], unknown, now)
 
     def _learned(self, key: _Key, fetch: _Fetch) -> WrittenSchema:
         try:
             schema = fetch.result()
         except UnknownSchemaError:
-            self._answered()
+            self._answered(key)
             raise self._note_unknown(key[0]) from None
         except TryAgainError as error:
             self._failures += 1
             pause = min(_LONGEST_PAUSE_SECONDS, backoff(self._failures, random.random()))  # noqa: S311 - jitter
-            self._away, self._away_until = error, self._clock() + pause
+            self._away[None if error.reason == UNREACHABLE else key] = (self._clock() + pause, error)
             raise
         except EventError:
-            self._answered()
+            self._answered(key)
             raise
-        self._answered()
+        self._answered(key)
         self._require_same(key, schema)
         self._unknown.pop(key[0], None)
         self._known[key] = schema
@@ -168,8 +170,12 @@ class SchemaRegistry:
             self._known.popitem(last=False)
         return schema
 
-    def _answered(self) -> None:
-        self._failures, self._away = 0, None
+    def _answered(self, key: _Key) -> None:
+        self._failures = 0
+        self._away.pop(None, None)
+        self._away.pop(key, None)
+        if len(self._away) > _MOST_UNKNOWN:
+            self._away.clear()
 
     def _require_same(self, key: _Key, schema: WrittenSchema) -> None:
         """Raise TryAgainError if the registry said something else under this id before: ids never change."""

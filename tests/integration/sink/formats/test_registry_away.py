@@ -1,0 +1,122 @@
+"""The registry away: no event is parked, what is known continues, and the partition waits where it must."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from inbox import Event, Transaction
+from inbox.errors import StartupError
+from tests.integration.sink.conftest import EFFECTS
+from tests.support.registry_stub import RegistryStub, refusal, schema_answer
+from tests.support.sink.running import Out, Sink
+from tests.support.waiting import eventually
+
+ROUTE = """
+[[routes]]
+topic = "TOPIC"
+handler = "handler"
+format = "avro"
+"""
+
+
+def framed(schema_id: int, data: bytes = b"\x08") -> bytes:
+    return b"\x00" + schema_id.to_bytes(4, "big") + data
+
+
+@pytest.fixture
+def partitions() -> int:
+    return 1
+
+
+@pytest.fixture
+def avro_sink(make_sink: Callable[..., Sink], partitions: int, offer: Callable[..., None], stub: RegistryStub) -> Sink:
+    """A sink whose handler notes each event; schema 1 is known to the registry."""
+
+    def apply(event: Event, tx: Transaction) -> None:
+        tx.execute("INSERT INTO effects (event, key) VALUES (%s, %s)", (event.id.int, str(event.data)))
+
+    offer(handler=apply)
+    sink = make_sink(partitions=partitions)
+    sink.configure(ROUTE, rest=f'[registry]\nurl = "{stub.url}"\ntimeout = 2')
+    sink.sql(EFFECTS)
+    stub.answers["/schemas/ids/1"] = schema_answer('"int"')
+    return sink
+
+
+def effects(sink: Sink) -> list[int]:
+    return sink.column("SELECT event FROM effects ORDER BY position")
+
+
+@pytest.mark.parametrize("answer", [refusal(503, 50301), refusal(401, 40101), (200, b"<html>"), refusal(404)])
+def test_an_event_waits_for_its_schema_behind_what_was_settled(
+    avro_sink: Sink, stub: RegistryStub, answer: tuple[int, bytes]
+) -> None:
+    stub.answers["/schemas/ids/2"] = answer
+    avro_sink.send(Out(1, framed(1)), Out(2, framed(2)), Out(3, framed(1)))
+    with capture_logs() as logs, avro_sink.running():
+        avro_sink.eventually_settled(1)
+        asked = len(stub.asked)
+        eventually(lambda: len(stub.asked) > asked + 1, what="further tries")
+        assert effects(avro_sink) == [1]
+        stub.answers["/schemas/ids/2"] = schema_answer('"int"')
+        back = time.monotonic()
+        avro_sink.eventually_settled(3)
+        assert time.monotonic() - back < 10
+        eventually(lambda: any(line["event"] == "outage-over" for line in logs), what="the end of the outage")
+    assert effects(avro_sink) == [1, 2, 3]
+    assert avro_sink.dead_letters() == []
+    assert [line["away"] for line in logs if line["event"] == "outage"] == ["registry"]
+    assert [line["away"] for line in logs if line["event"] == "outage-over"] == ["registry"]
+
+
+@pytest.mark.parametrize("partitions", [2])
+def test_other_partitions_continue_while_one_waits(avro_sink: Sink, stub: RegistryStub) -> None:
+    stub.answers["/schemas/ids/2"] = refusal(503, 50301)
+    avro_sink.send(Out(1, framed(2), partition=0))
+    with avro_sink.running():
+        eventually(lambda: any("/2" in path for path in stub.asked), what="the question for schema 2")
+        for number in range(10, 15):
+            avro_sink.send(Out(number, framed(1), partition=1))
+            avro_sink.eventually_settled(number - 9, partition=1)
+        stub.answers["/schemas/ids/2"] = schema_answer('"int"')
+        avro_sink.eventually_settled(1, partition=0)
+    assert avro_sink.dead_letters() == []
+
+
+def test_an_unknown_id_is_parked_after_its_time_and_the_next_event_applied(
+    avro_sink: Sink, stub: RegistryStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inbox.kafka.registry.schemas.PATIENCE_SECONDS", 3.0)
+    avro_sink.send(Out(1, framed(77)), Out(2, framed(1)))
+    avro_sink.run()
+    assert avro_sink.dead_letters() == [(0, "parked")]
+    assert "knows no schema 77; register the schema, then retry the event" in avro_sink.dead_letter_errors()[0]
+    assert effects(avro_sink) == [2]
+    stub.answers["/schemas/ids/77"] = schema_answer('"int"')
+    assert avro_sink.command("dead-letters", "retry", "--all", "--execute") == 0
+    assert effects(avro_sink) == [2, 1]
+
+
+def test_a_value_that_does_not_fit_its_schema_is_parked(avro_sink: Sink) -> None:
+    avro_sink.send(Out(1, framed(1, b"")), Out(2, b'{"a": 1}'), Out(3, framed(1)))
+    avro_sink.run()
+    assert effects(avro_sink) == [3]
+    assert [error.partition(";")[0] for error in avro_sink.dead_letter_errors()] == [
+        "the value does not fit schema 1: it is shorter than its schema",
+        "the data begins with byte 123, and a schema id begins with byte 0 or 1",
+    ]
+
+
+def test_a_redeployed_producer_with_another_id_is_a_duplicate(avro_sink: Sink, stub: RegistryStub) -> None:
+    stub.answers["/schemas/ids/2"] = schema_answer('"int"')
+    avro_sink.send(Out(1, framed(1)), Out(1, framed(2)))
+    avro_sink.run()
+    assert avro_sink.endings() == {"applied": 1, "duplicate": 1}
+
+
+def test_a_start_with_the_address_of_something_else_is_refused(avro_sink: Sink, stub: RegistryStub) -> None:
+    del stub.answers["/schemas/types"]
+    with pytest.raises(StartupError, match=r"check the path of \[registry\] url"):
+        avro_sink.run()
