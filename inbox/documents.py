@@ -237,3 +237,8 @@ def _floats(value: Any) -> Iterator[float]:
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             yield from _floats(getattr(value, field.name, None))
+
+
+def pointer_steps(pointer: str) -> tuple[str, ...]:
+    """Return the unescaped steps of a JSON pointer (RFC 6901): `/a~1b/0` is ("a/b", "0")."""
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])

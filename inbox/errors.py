@@ -14,6 +14,8 @@ InboxError
 Being fenced is an answer, not an error, so it is a return value.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -146,6 +148,19 @@ class UnreadableError(HaltError):
         self.at = at
         self.offset = offset
         self.gap = gap
+
+
+@contextmanager
+def refusals_as_outages(*, away: str, reason: str) -> Iterator[None]:
+    """Raise TryAgainError where a server refuses what a start needs: after the start this is an outage like any other.
+
+    Raises:
+        TryAgainError: the body raised StartupError.
+    """
+    try:
+        yield
+    except StartupError as error:
+        raise TryAgainError(str(error), away=away, reason=reason, alert=True) from error
 
 
 def error_text(error: BaseException) -> str:

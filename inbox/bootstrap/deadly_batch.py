@@ -8,15 +8,12 @@ from inbox.kafka.log.crash_probe import Deadly, find_deadly
 from inbox.settings import Settings
 from inbox.sink.guards.log_check import resume_command
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.postgres.connection import Connection
 
 _ONE_BATCH = "1"
 """The bytes of an answer. A sink that asks for so few settles what stands before a damaged batch, and may end there."""
 
 
-def refuse_deadly_batch(
-    connection: Connection, settings: Settings, cluster: Cluster, topics: Mapping[str, TopicView]
-) -> None:
+def refuse_deadly_batch(ledger: Ledger, settings: Settings, cluster: Cluster, topics: Mapping[str, TopicView]) -> None:
     """Raise if librdkafka ends the process when it reads a partition that the last owner did not advance.
 
     The log is read ahead in another process, wherever the last owner settled nothing although there
@@ -28,7 +25,7 @@ def refuse_deadly_batch(
     if settings.kafka.properties.get("max.partition.fetch.bytes") == _ONE_BATCH:
         return
     here = {address for view in topics.values() for address in view.addresses()}
-    unmoved = Ledger(settings.database.schema).unmoved(connection, sorted(topics))
+    unmoved = ledger.unmoved(sorted(topics))
     ends = cluster.stable_ends([at for at in unmoved if at in here])
     positions = {at: unmoved[at] for at, end in ends.items() if unmoved[at] < end}
     if positions and (found := find_deadly(settings.kafka, positions, ends, batch_bytes=settings.sink.batch_bytes)):

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from os import getpid
 
 from inbox.bootstrap.retry import StopSignal, retry_until, run_until_stopped
-from inbox.errors import StartupError, TryAgainError
+from inbox.errors import StartupError, refusals_as_outages
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.producer import EventProducer, TransactionalProducer
 from inbox.relay.cloud_events import CloudEventsProducer
@@ -128,7 +128,7 @@ def connected(settings: RelaySettings, *, alone: bool = False) -> Connection:
 
     `alone`: connect to a session that is shared with nobody.
     """
-    try:
+    with refusals_as_outages(away="database", reason="login"):
         connection = connect(settings.database, application_name="inbox relay")
         try:
             if alone:
@@ -137,8 +137,6 @@ def connected(settings: RelaySettings, *, alone: bool = False) -> Connection:
             connection.close()
             raise
         return connection
-    except StartupError as error:
-        raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
 
 
 class ExternalTableSession:
@@ -188,10 +186,8 @@ def _shape_now(connection: Connection, existing: ExternalTableOptions) -> Extern
 
     A table that no longer fits is an outage to a running relay: it may be fixed in the meantime.
     """
-    try:
+    with refusals_as_outages(away="database", reason="misfit"):
         return external_shape_of(connection, existing)
-    except StartupError as error:
-        raise TryAgainError(str(error), away="database", reason="misfit", alert=True) from error
 
 
 def boottime_clock() -> Callable[[], float]:

@@ -1,6 +1,7 @@
 """Bind the routes of the configuration to their handlers and tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from inbox.handlers import LoadedHandler
 from inbox.settings import Settings
@@ -10,6 +11,7 @@ from inbox.sink.settle.context import BoundRoute
 from inbox.sink.settle.effects import Effect, HandlerEffect, TableEffect
 from inbox.store.options import TableTarget
 from inbox.store.outbox.publisher import Outbox
+from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.tables.writer import TableWriter
 
 
@@ -25,23 +27,26 @@ def table_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, TableTarget]]
             yield route, route.target
 
 
-def bind_route(
-    route: Route,
-    route_id: int,
-    settings: Settings,
-    handlers: Mapping[str, LoadedHandler],
-    writers: Mapping[str, TableWriter],
-    calls: Calls,
-) -> BoundRoute:
-    """Return a route bound to its handler or its writer, which is looked up by the route's name."""
-    loaded = handlers.get(route.name)
-    effect: Effect = (
-        TableEffect(writers[route.name]) if loaded is None else HandlerEffect(loaded, _outbox(route, settings), calls)
-    )
-    return BoundRoute(route.name, route_id, effect, handlers=loaded is not None)
+@dataclass(frozen=True)
+class RouteTargets:
+    """The handlers and the writers of tables that a start found, by route name."""
 
+    settings: Settings
+    handlers: Mapping[str, LoadedHandler]
+    writers: Mapping[str, TableWriter]
 
-def _outbox(route: Route, settings: Settings) -> Outbox | None:
-    if settings.outbox is None or settings.outbox.existing is not None:
-        return None
-    return Outbox(settings.database.schema, settings.outbox, sink=settings.sink.name, route=route.name)
+    def bind(self, route: Route, route_id: int, session: HandlerSession, calls: Calls) -> BoundRoute:
+        """Return the route, ready to apply events in this session."""
+        handler = self.handlers.get(route.name)
+        effect: Effect
+        if handler is None:
+            effect = TableEffect(session.connection, self.writers[route.name])
+        else:
+            effect = HandlerEffect(session, handler, self._outbox(route), calls)
+        return BoundRoute(route.name, route_id, effect, handlers=handler is not None)
+
+    def _outbox(self, route: Route) -> Outbox | None:
+        settings = self.settings
+        if settings.outbox is None or settings.outbox.existing is not None:
+            return None
+        return Outbox(settings.database.schema, settings.outbox, sink=settings.sink.name, route=route.name)

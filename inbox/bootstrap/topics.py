@@ -5,7 +5,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
-from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError, UnreadableError
+from inbox.errors import (
+    HaltError,
+    InboxError,
+    LostPlaceError,
+    StartupError,
+    TryAgainError,
+    UnreadableError,
+    refusals_as_outages,
+)
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.log.stretch import readable_from
@@ -16,8 +24,9 @@ from inbox.sink.guards.log_check import resume_command as resume_command
 from inbox.sink.guards.log_comparison import Comparable, read_comparable
 from inbox.sink.routes import HandlerTarget, Route, StartPoint
 from inbox.store.inbox.ledger import KnownPartition, Ledger
-from inbox.store.inbox.registration import Register, Registration, RouteIdentity, SinkIdentity
-from inbox.store.postgres.connection import Connection, connect
+from inbox.store.inbox.registration import Registration, RouteIdentity, SinkIdentity
+from inbox.store.postgres.connection import connect
+from inbox.store.store import Store
 
 
 def find_topics(cluster: Cluster, routes: Sequence[Route]) -> Mapping[str, TopicView]:
@@ -67,22 +76,21 @@ def sink_identity(settings: Settings, cluster_id: str) -> SinkIdentity:
 
 
 def register_sink(
-    connection: Connection, settings: Settings, cluster: Cluster, cluster_id: str, topics: Mapping[str, TopicView]
+    store: Store, settings: Settings, cluster: Cluster, cluster_id: str, topics: Mapping[str, TopicView]
 ) -> Registration:
     """Bind the schema to this sink, and give every partition its first offset."""
-    ledger = Ledger(settings.database.schema)
 
-    def add_partitions(locked: Connection) -> None:
-        found = read_comparable(cluster, cluster_id, sorted(topics), lambda names: ledger.known(locked, names))
+    def add_partitions() -> None:
+        found = read_comparable(cluster, cluster_id, sorted(topics), store.ledger.known)
         if absent := sorted(set(topics) - set(found)):
             raise StartupError(no_topic(", ".join(absent)))
         for each in found.values():
-            ledger.add(locked, cluster_id, each.log.topic_id, first_offsets(each, cluster, settings.sink.start))
+            store.ledger.add(cluster_id, each.log.topic_id, first_offsets(each, cluster, settings.sink.start))
 
-    return Register(settings.database.schema).bind(connection, sink_identity(settings, cluster_id), add_partitions)
+    return store.register.bind(sink_identity(settings, cluster_id), add_partitions)
 
 
-def introduce(connection: Connection, schema: str, cluster: Cluster, partitions: Sequence[TopicPartition]) -> None:
+def introduce(ledger: Ledger, cluster: Cluster, partitions: Sequence[TopicPartition]) -> None:
     """Give partitions that were added while the sink runs the log start as their first offset.
 
     Any later offset would lose their first events.
@@ -92,12 +100,9 @@ def introduce(connection: Connection, schema: str, cluster: Cluster, partitions:
             any other.
         HaltError: the topic is no longer the one that the ledger speaks of.
     """
-    ledger = Ledger(schema)
-    try:
+    with refusals_as_outages(away="kafka", reason="refused"):
         cluster_id, topics = cluster.cluster_id(), sorted({partition.topic for partition in partitions})
-        found = read_comparable(cluster, cluster_id, topics, lambda names: ledger.known(connection, names))
-    except StartupError as error:
-        raise TryAgainError(str(error), away="kafka", reason="refused", alert=True) from error
+        found = read_comparable(cluster, cluster_id, topics, ledger.known)
     for each in found.values():
         _refuse_other_log(each)
     if unknown := [at for at in partitions if at.topic not in found or at not in found[at.topic].log.starts]:
@@ -106,7 +111,7 @@ def introduce(connection: Connection, schema: str, cluster: Cluster, partitions:
         )
     for each in found.values():
         here = {address: each.log.starts[address] for address in partitions if address in each.log.starts}
-        ledger.add(connection, cluster_id, each.log.topic_id, here)
+        ledger.add(cluster_id, each.log.topic_id, here)
 
 
 def first_offsets(found: Comparable, cluster: Cluster, start: StartPoint | datetime) -> dict[TopicPartition, int]:
@@ -255,4 +260,4 @@ class Explanation:
     def _known(self, topics: Collection[str]) -> Sequence[KnownPartition]:
         database = self._settings.database
         with closing(connect(database, application_name="inbox halting")) as connection:
-            return Ledger(database.schema).known(connection, list(topics))
+            return Ledger(connection, database.schema).known(list(topics))

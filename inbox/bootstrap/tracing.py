@@ -7,22 +7,27 @@ conventions for messaging.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from inbox.events import Event, Record, TopicPartition
+from inbox.errors import OrderHaltError
+from inbox.events import Event, Record
 from inbox.handlers import LoadedHandler, Transaction
 from inbox.sink.batch import Batch
-from inbox.sink.settle.settler import SettledBatch
-from inbox.sink.writer import BatchSettler
-from inbox.store.inbox.ledger import LedgerRow
+from inbox.sink.guards.guard import Guard
+from inbox.sink.guards.row_waits import RowMissingError
+from inbox.sink.outcome import BatchOutcome
+from inbox.store.inbox.claims import GenerationChanged
 from inbox.telemetry import log
 from inbox.trace_context import TraceParent, trace_parent
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Link, Span
+
+_ANSWERS = (GenerationChanged, OrderHaltError, RowMissingError)
+"""The exceptions that end a transaction and are no failure of it."""
 
 _ASKS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 MOST_LINKS = 128
@@ -36,9 +41,9 @@ class Tracing:
         self._provider = provider
         self._tracer = provider.get_tracer("inbox")
 
-    def settlers(self, open_settler: Callable[[], BatchSettler]) -> Callable[[], BatchSettler]:
-        """Return an opener of settlers that make a span for every batch."""
-        return lambda: _TracedSettler(open_settler(), self)
+    def guard(self) -> Guard:
+        """Return a guard that makes a span for every transaction of a batch."""
+        return _TracingGuard(self)
 
     def handlers(self, handlers: Mapping[str, LoadedHandler]) -> Mapping[str, LoadedHandler]:
         """Return the same handlers, with a span below the batch's for each call."""
@@ -98,28 +103,29 @@ class Tracing:
                 raise
 
 
-class _TracedSettler:
-    def __init__(self, settler: BatchSettler, tracing: Tracing) -> None:
-        self._settler = settler
+class _TracingGuard(Guard):
+    """The span of one transaction after another, around all that the other guards do."""
+
+    def __init__(self, tracing: Tracing) -> None:
         self._tracing = tracing
+        self._open = ExitStack()
+        self._span: Span
 
-    def settle(self, batch: Batch, on_started: Callable[[], None]) -> SettledBatch:
-        with self._tracing.batch(batch) as span:
-            settled = self._settler.settle(batch, on_started)
-            span.set_attribute("inbox.fenced", bool(settled.fenced))
-            return settled
+    def begin(self, batch: Batch) -> None:
+        self._span = self._open.enter_context(self._tracing.batch(batch))
 
-    def acquire(self, partitions: Sequence[TopicPartition]) -> list[LedgerRow]:
-        return self._settler.acquire(partitions)
+    def committed(self, outcome: BatchOutcome) -> None:
+        self._end(fenced=False)
 
-    def read_ledger(self, topics: Sequence[str]) -> list[LedgerRow]:
-        return self._settler.read_ledger(topics)
+    def rolled_back(self, error: BaseException | None) -> None:
+        if error is None or isinstance(error, _ANSWERS):
+            self._end(fenced=error is None)
+        else:
+            self._open.__exit__(type(error), error, error.__traceback__)
 
-    def resolve(self, batch: Batch) -> SettledBatch | None:
-        return self._settler.resolve(batch)
-
-    def close(self) -> None:
-        self._settler.close()
+    def _end(self, *, fenced: bool) -> None:
+        self._span.set_attribute("inbox.fenced", fenced)
+        self._open.close()
 
 
 @contextmanager

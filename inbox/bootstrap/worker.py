@@ -3,7 +3,7 @@ long as one connection."""
 
 import secrets
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from os import getpid
@@ -11,10 +11,10 @@ from os import getpid
 from inbox.bootstrap.deadly_batch import refuse_deadly_batch
 from inbox.bootstrap.permissions import require_kafka_rights, require_rights
 from inbox.bootstrap.retry import StopSignal, retry_until, run_until_stopped
-from inbox.bootstrap.routes import bind_route, handler_routes, table_routes
+from inbox.bootstrap.routes import RouteTargets, handler_routes, table_routes
 from inbox.bootstrap.topics import Explanation, find_topics, introduce, register_sink
 from inbox.bootstrap.tracing import Tracing
-from inbox.errors import StartupError, TryAgainError
+from inbox.errors import StartupError, refusals_as_outages
 from inbox.events import TopicPartition
 from inbox.handlers import LoadedHandler, load_handler
 from inbox.kafka.cluster import Cluster, TopicView
@@ -25,30 +25,39 @@ from inbox.settings import Settings
 from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.decoder import TopicDecoder
-from inbox.sink.guards.crash_poison import CrashPoisonTracker
+from inbox.sink.guards.crash_poison import CrashPoisonGuard, CrashPoisonTracker
+from inbox.sink.guards.dead_letter_limit import LetterLimit
+from inbox.sink.guards.guard import Guards
 from inbox.sink.guards.handler_calls import WatchedCalls
+from inbox.sink.guards.other_payloads import OtherPayloads
+from inbox.sink.guards.parked_by_hand import HandParked
+from inbox.sink.guards.replay_progress import ReplayProgress
 from inbox.sink.guards.row_waits import RowWaits
 from inbox.sink.guards.row_watch import RowWatch
 from inbox.sink.guards.time_limit import TimeLimit
-from inbox.sink.guards.topic_identity import BrokerTopicIdentity
+from inbox.sink.guards.topic_identity import TopicIdentityGuard
 from inbox.sink.routes import Route
-from inbox.sink.settle.context import BoundRoute
-from inbox.sink.settle.evidence import Evidence
-from inbox.sink.settle.parked_keys import ParkedKeys
-from inbox.sink.settle.settler import Settler
+from inbox.sink.settle.context import BoundRoute, SettleContext
+from inbox.sink.settle.dead_lettering import DeadLetterWriter
+from inbox.sink.settle.fault.evidence import Evidence
+from inbox.sink.settle.ownership import Ownership
+from inbox.sink.settle.parked_keys import ParkedKeys, ParkedKeysGuard
+from inbox.sink.settle.routes import Routes
+from inbox.sink.settle.settler import Settler, WorkerIdentity
 from inbox.sink.worker import Worker
-from inbox.sink.writer import BatchSettler, Writer
+from inbox.sink.writer import Writer
 from inbox.store.inbox.dead_letters import MOST_PARKED_KEYS
 from inbox.store.inbox.handler_calls import HandlerCallNotes
-from inbox.store.inbox.ledger import Ledger
 from inbox.store.inbox.registration import Registration
 from inbox.store.outbox.dead_letter_copies import LetterCopies
+from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.postgres.pooler import require_sessions
 from inbox.store.privileges.check import hidden_owners_remedy
 from inbox.store.privileges.sink import OF_SINK
 from inbox.store.schema.compatibility import require_current
+from inbox.store.store import Store
 from inbox.store.tables.durability import losable_of_schema
 from inbox.store.tables.writer import TableWriter
 from inbox.telemetry import log
@@ -83,6 +92,7 @@ def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> StartupS
     connection = connect(settings.database)
     with closing(connection), startup_errors("preparing the database"):
         require_current(connection, settings.database.schema, settings.outbox)
+        store = Store(connection, settings.database.schema)
         require_rights(connection, settings)
         require_logged(connection, settings.database.schema)
         if handlers:
@@ -94,15 +104,15 @@ def _find(settings: Settings, handlers: Mapping[str, LoadedHandler]) -> StartupS
         if (schemas := settings.needed_schemas) is not None:
             schemas.require()
         require_kafka_rights(cluster, topics)
-        registration = register_sink(connection, settings, cluster, cluster_id, topics)
-        refuse_deadly_batch(connection, settings, cluster, topics)
-        _warn_of_hidden_owners(connection, settings, sorted(topics))
+        registration = register_sink(store, settings, cluster, cluster_id, topics)
+        refuse_deadly_batch(store.ledger, settings, cluster, topics)
+        _warn_of_hidden_owners(store, sorted(topics))
     return StartupState(handlers, writers, cluster, topics, registration)
 
 
-def _warn_of_hidden_owners(connection: Connection, settings: Settings, topics: Sequence[str]) -> None:
-    if roles := Ledger(settings.database.schema).hidden_owners(connection, topics):
-        log().warning("owners-hidden", roles=roles, remedy=hidden_owners_remedy(connection, roles))
+def _warn_of_hidden_owners(store: Store, topics: Sequence[str]) -> None:
+    if roles := store.ledger.hidden_owners(topics):
+        log().warning("owners-hidden", roles=roles, remedy=hidden_owners_remedy(store.connection, roles))
 
 
 def make_worker(settings: Settings, ready: StartupState, *, until_end: bool, tracing: Tracing | None = None) -> Worker:
@@ -122,10 +132,9 @@ def make_worker(settings: Settings, ready: StartupState, *, until_end: bool, tra
     if tracing is not None:
         ready = replace(ready, handlers=tracing.handlers(ready.handlers))
     gaps = Gaps(settings.kafka, ready.cluster, once_compacted=sink.once_compacted, at_a_time_seconds=AT_A_TIME_SECONDS)
-    open_settler: Callable[[], BatchSettler] = SettlerFactory(settings, ready, owner, time_limit).open
     return Worker(
         GroupConsumer(settings.kafka, batch_bytes=sink.batch_bytes),
-        Writer(open_settler if tracing is None else tracing.settlers(open_settler)),
+        Writer(SettlerFactory(settings, ready, owner, time_limit, tracing).open),
         assignment,
         BatchAccumulator(
             decoders,
@@ -150,74 +159,111 @@ def require_logged(connection: Connection, schema: str) -> None:
 class SettlerFactory:
     """An opener of settlers, one after the other as connections break, with the state that outlives them."""
 
-    def __init__(self, settings: Settings, ready: StartupState, owner: str, time_limit: TimeLimit) -> None:
+    def __init__(
+        self, settings: Settings, ready: StartupState, owner: str, time_limit: TimeLimit, tracing: Tracing | None
+    ) -> None:
         self._settings = settings
         self._ready = ready
-        self._owner = owner
+        self._identity = WorkerIdentity(owner, ready.registration.routes_revision)
+        self._targets = RouteTargets(settings, ready.handlers, ready.writers)
         self._time_limit = time_limit
+        self._tracing = [] if tracing is None else [tracing.guard()]
         self._parked_keys = ParkedKeys(MOST_PARKED_KEYS)
         self._row_waits = RowWaits(settings.failures.wait_for_rows.total_seconds())
-        self._topic_identity = BrokerTopicIdentity(ready.cluster, Explanation(settings, ready.cluster).of_topics)
+        self._topic_identity = TopicIdentityGuard(ready.cluster, Explanation(settings, ready.cluster).of_topics)
         self._evidence = Evidence()
         self._crash_poison = CrashPoisonTracker(
-            HandlerCallNotes(settings.database.schema, owner),
-            self._connect,
+            lambda: self._notes(self._connect()),
             young_events=settings.sink.batch_events,
             attempts=settings.failures.attempts,
         )
 
     def open(self) -> Settler:
         """Open a settler on a new connection. Raises TryAgainError while that does not work."""
-        connection = self._connect()
+        store = Store(self._connect(), self._settings.database.schema)
         try:
-            return self._settler(connection)
+            return self._settler(store)
         except BaseException:
-            connection.close()
+            store.close()
             raise
 
     def _connect(self) -> Connection:
-        try:
+        with refusals_as_outages(away="database", reason="login"):
             return connect(
                 self._settings.database,
                 application_name=f"kafka-inbox {self._settings.sink.name}",
                 longest_call_seconds=self._settings.failures.handler_timeout.total_seconds(),
             )
-        except StartupError as error:
-            raise TryAgainError(str(error), away="database", reason="login", alert=True) from error
 
-    def _settler(self, connection: Connection) -> Settler:
-        settings, registration = self._settings, self._ready.registration
-        return Settler(
-            connection,
-            HandlerSession(connection),
-            [self._bound(route, registration.route_ids[route.name]) for route in settings.routes],
-            schema=settings.database.schema,
-            owner=self._owner,
-            routes_revision=registration.routes_revision,
-            limits=settings.failures,
-            parked_keys=self._parked_keys,
-            crash_poison=self._crash_poison,
+    def _notes(self, connection: Connection) -> HandlerCallNotes:
+        return HandlerCallNotes(connection, self._settings.database.schema, self._identity.owner)
+
+    def _settler(self, store: Store) -> Settler:
+        settings, limits = self._settings, self._settings.failures
+        session = HandlerSession(store.connection)
+        routes = [self._bound(route, session) for route in settings.routes]
+        handlers = any(route.handlers for route in routes)
+        transaction = BatchTransaction(store.connection, handlers=handlers)
+        parked_keys = ParkedKeysGuard(self._parked_keys, store.dead_letters, limits.order)
+        letter_limit = LetterLimit(store.dead_letters, limits.halt_above)
+        hand_parked = HandParked(store.dead_letters)
+        # In each phase the guards act in this order. The brokers' answer is awaited last before the fence.
+        guards = Guards(
+            *self._tracing,
+            parked_keys,
+            CrashPoisonGuard(self._crash_poison, self._notes(store.connection), handlers=handlers),
+            letter_limit,
+            hand_parked,
+            self._topic_identity,
+            ReplayProgress(store),
+            OtherPayloads(store.ledger),
+            self._evidence,
+        )
+        context = SettleContext(
+            store.connection,
+            session,
+            transaction,
+            store.claims,
+            limits,
+            row_waits=self._row_waits,
             evidence=self._evidence,
-            introduce=self._introduce,
-            takeover_seconds=settings.database.takeover_timeout_seconds,
-            topic_identity=self._topic_identity,
-            row_watch=RowWatch(
-                self._row_waits, settings.database.schema, sorted(self._ready.topics), self._ready.cluster.stable_ends
+        )
+        return Settler(
+            store,
+            transaction,
+            self._identity,
+            routes=Routes(
+                context, routes, crash_poison=self._crash_poison, hand_parked=hand_parked, parked_keys=parked_keys
             ),
-            copies=_copies(settings, registration.route_ids),
+            parking=DeadLetterWriter(store.dead_letters, self._copies(store)),
+            ownership=Ownership(
+                store,
+                self._identity.owner,
+                guards,
+                letter_limit,
+                parked_keys,
+                introduce=self._introduce,
+                takeover_seconds=settings.database.takeover_timeout_seconds,
+            ),
+            guards=guards,
+            row_watch=RowWatch(
+                self._row_waits, store.ledger, sorted(self._ready.topics), self._ready.cluster.stable_ends
+            ),
         )
 
-    def _bound(self, route: Route, route_id: int) -> BoundRoute:
+    def _bound(self, route: Route, session: HandlerSession) -> BoundRoute:
+        route_id = self._ready.registration.route_ids[route.name]
         calls = WatchedCalls(route_id, self._time_limit, self._crash_poison)
-        return bind_route(route, route_id, self._settings, self._ready.handlers, self._ready.writers, calls)
+        return self._targets.bind(route, route_id, session, calls)
 
-    def _introduce(self, connection: Connection, partitions: Sequence[TopicPartition]) -> None:
-        introduce(connection, self._settings.database.schema, self._ready.cluster, partitions)
+    def _introduce(self, store: Store, partitions: Sequence[TopicPartition]) -> None:
+        introduce(store.ledger, self._ready.cluster, partitions)
 
-
-def _copies(settings: Settings, route_ids: Mapping[str, int]) -> LetterCopies | None:
-    topic = settings.failures.copy_to
-    if settings.outbox is None or topic is None:
-        return None
-    names = {route_id: name for name, route_id in route_ids.items()}
-    return LetterCopies(settings.database.schema, settings.outbox, sink=settings.sink.name, topic=topic, routes=names)
+    def _copies(self, store: Store) -> LetterCopies | None:
+        settings, topic = self._settings, self._settings.failures.copy_to
+        if settings.outbox is None or topic is None:
+            return None
+        names = {route_id: name for name, route_id in self._ready.registration.route_ids.items()}
+        return LetterCopies(
+            store.connection, store.schema, settings.outbox, sink=settings.sink.name, topic=topic, routes=names
+        )

@@ -14,11 +14,10 @@ from inbox.settings import Settings
 from inbox.sink.event_id import as_id, namespace_of
 from inbox.sink.routes import Route
 from inbox.store.inbox.adoption import AdoptableTable, RowCount
-from inbox.store.inbox.audit_queries import AuditQueries
-from inbox.store.inbox.claims import ADOPTED, Claims, ClaimStore
-from inbox.store.postgres.connection import Connection, connect, startup_errors
+from inbox.store.inbox.claims import ADOPTED, Claims
+from inbox.store.postgres.connection import connect
 from inbox.store.postgres.session_settings import UNHURRIED
-from inbox.store.schema.compatibility import require_current
+from inbox.store.store import Store, open_store
 
 _IDS_AT_ONCE = 5000
 """The claims of one transaction. An interrupted adoption that is run again passes over claims that exist."""
@@ -79,61 +78,47 @@ def adopt(settings: Settings, request: Request, *, execute: bool, watch: Watch) 
     route = _route(settings, request)
     namespace = namespace_of(request.source or _topic(route, request))
     reading = connect(settings.database, application_name="inbox adopt", settings=UNHURRIED)
-    writing = connect(settings.database, application_name="inbox adopt")
-    with closing(reading), closing(writing), startup_errors("adopting"):
-        require_current(writing, settings.database.schema)
+    with closing(reading), open_store(settings.database, command="adopt", doing="adopting") as store:
         table = AdoptableTable(reading, request.table, request.column)
         rows = table.count()
-        route_id = _registered(settings, writing, route) if execute else _known(settings, writing, route)
-        claimer = _Claimer(writing, settings.database.schema, route_id, execute=execute)
+        route_id = _registered(settings, store, route) if execute else store.audit().routes().get(route.name)
         done = claimed = 0
         for texts in table.ids(_IDS_AT_ONCE):
             ids = list(dict.fromkeys(as_id(text, namespace) for text in texts))
-            claimed += claimer.claimed_before(ids)
+            claimed += _claimed_before(store, route_id, ids, execute=execute)
             done += len(ids)
             watch(done, rows.rows - rows.nulls - rows.empty)
     return Adoption(request=request, rows=rows, ids=done, claimed=claimed, executed=execute)
 
 
-class _Claimer:
-    """A claimer of ids, which without `execute` only counts those that have a claim.
+def _claimed_before(store: Store, route_id: int | None, ids: Sequence[bytes], *, execute: bool) -> int:
+    """Return how many of the ids have a claim; with `execute` claim the others.
 
     `route_id` is None if no sink has started yet.
     """
+    if route_id is None:
+        return 0
+    if not execute:
+        return store.claims.count_claimed(route_id, ids)
+    nowhere = [0] * len(ids)
+    claims = Claims(ids, nowhere, [bytes(8)] * len(ids), [ADOPTED] * len(ids))
+    return store.claims.in_current_generation(lambda: _claim(store, route_id, claims))
 
-    def __init__(self, connection: Connection, schema: str, route_id: int | None, *, execute: bool) -> None:
-        self._connection = connection
-        self._processed = ClaimStore(schema)
-        self._route_id = route_id
-        self._execute = execute
 
-    def claimed_before(self, ids: Sequence[bytes]) -> int:
-        if self._route_id is None:
-            return 0
-        if not self._execute:
-            return self._processed.count_claimed(self._connection, self._route_id, ids)
-        nowhere = [0] * len(ids)
-        claims = Claims(ids, nowhere, [bytes(8)] * len(ids), [ADOPTED] * len(ids))
-        while (claimed := self._claim(self._route_id, claims)) is None:
-            pass
-        return claimed
-
-    def _claim(self, route_id: int, claims: Claims) -> int | None:
-        """Claim the ids and return how many were new, or None if nothing was claimed.
-
-        Nothing is claimed if another generation took over in the meantime.
-        """
-        self._connection.begin()
-        try:
-            self._processed.follow(self._connection)
-            claimed = len(self._processed.claim(self._connection, route_id, claims))
-            stands = self._processed.is_of_youngest(self._connection)
-            self._connection.execute("COMMIT" if stands else "ROLLBACK")
-        except BaseException:
-            if not self._connection.closed:
-                self._connection.rollback()
-            raise
-        return claimed if stands else None
+def _claim(store: Store, route_id: int, claims: Claims) -> int:
+    """Claim the ids in one transaction, and return how many had a claim."""
+    connection = store.connection
+    connection.begin()
+    try:
+        store.claims.follow()
+        claimed = len(store.claims.claim(route_id, claims))
+        store.claims.require_current()
+        connection.execute("COMMIT")
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
+    return claimed
 
 
 def _route(settings: Settings, request: Request) -> Route:
@@ -161,11 +146,7 @@ def _topic(route: Route, request: Request) -> str:
     return topic
 
 
-def _known(settings: Settings, connection: Connection, route: Route) -> int | None:
-    return AuditQueries(connection, settings.database.schema, bits=0).routes().get(route.name)
-
-
-def _registered(settings: Settings, connection: Connection, route: Route) -> int:
+def _registered(settings: Settings, store: Store, route: Route) -> int:
     cluster = Cluster(settings.kafka)
     topics = find_topics(cluster, settings.routes)
-    return register_sink(connection, settings, cluster, cluster.cluster_id(), topics).route_ids[route.name]
+    return register_sink(store, settings, cluster, cluster.cluster_id(), topics).route_ids[route.name]

@@ -71,9 +71,9 @@ class DatabaseMetrics:
             self._stop()
             return
         with snapshot(connection):
-            found = DeadLetters(self._options.schema).count_by_state(connection)
-            HORIZON_SECONDS.set(Generations(self._options.schema).horizon_seconds(connection))
-            last_round = Retention(self._options.schema).last_round(connection)
+            found = DeadLetters(connection, self._options.schema).count_by_state()
+            HORIZON_SECONDS.set(Generations(connection, self._options.schema).horizon_seconds())
+            last_round = Retention(connection, self._options.schema).last_round()
             LAST_PRUNE.set(math.nan if last_round is None else last_round.at.timestamp())
         for state in _OPEN:
             DEAD_LETTERS.labels(state.value).set(found.get(state, 0))

@@ -9,7 +9,7 @@ from hashlib import sha1
 from typing import Any, cast
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from inbox.documents import NAME_DIGITS, as_name
+from inbox.documents import NAME_DIGITS, as_name, pointer_steps
 from inbox.errors import EventError
 from inbox.events import Header, Record, TopicPartition, address, address_of, last_header
 from inbox.reading.options import Envelope
@@ -105,11 +105,6 @@ def needs_reading(rule: str, envelope: Envelope) -> bool:
     """Return whether the rule reads what a reader found, so that it fails for a record that was not read."""
     in_envelope = rule == "debezium" or (rule == "auto" and envelope is Envelope.CLOUDEVENTS)
     return in_envelope or needs_document(rule)
-
-
-def pointer_steps(pointer: str) -> tuple[str, ...]:
-    """Return the unescaped steps of a JSON pointer (RFC 6901)."""
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
 
 
 def look_up(document: Any, path: Sequence[str]) -> Any:

@@ -4,12 +4,10 @@ A turn has this order: collect the writer's answer, give the writer its next job
 take records.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inbox.backoff import backoff
 from inbox.errors import (
     HaltError,
     InboxError,
@@ -23,15 +21,16 @@ from inbox.errors import (
     forget_frames,
 )
 from inbox.events import Settlement, TopicPartition
-from inbox.failpoints import Failpoint, failpoint
 from inbox.kafka.consumer import GroupConsumer, RebalanceListener
 from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.batch import Batch
 from inbox.sink.guards.time_limit import TimeLimit
+from inbox.sink.offset_commits import OffsetCommits
+from inbox.sink.outcome import SettledBatch
+from inbox.sink.retry_state import RetryState
 from inbox.sink.schema_waits import SchemaWaits
-from inbox.sink.settle.blame import HANDFUL
-from inbox.sink.settle.settler import SettledBatch
+from inbox.sink.settle.fault.blame import HANDFUL
 from inbox.sink.writer import Acquire, JobResult, ReadLedger, Settle, Writer
 from inbox.store.inbox.ledger import LedgerRow
 from inbox.telemetry import (
@@ -40,9 +39,7 @@ from inbox.telemetry import (
     END_TO_END_SECONDS,
     EVENTS,
     FENCED,
-    LAG,
     PAUSED,
-    RETRIES,
     Outage,
     Pauses,
     log,
@@ -50,8 +47,6 @@ from inbox.telemetry import (
 
 _POLL_SECONDS = 0.1
 _LEDGER_SECONDS = 1.0
-_COMMIT_SECONDS = 0.5
-_REMIND_SECONDS = 60.0
 _SLOW_SECONDS = 1.0
 _DRAIN_SECONDS = 20.0
 _REVOKE_SECONDS = 5.0
@@ -108,20 +103,14 @@ class Worker:
         self._explain = explain
         self._clock = clock
         self._stopping = False
-        self._retry: Settle | None = None
-        self._last: JobResult | None = None
-        self._failures = 0
+        self._retry = RetryState(consumer.outage, clock)
+        self._commits = OffsetCommits(consumer, assignment, clock)
         self._schema_waits = SchemaWaits(assignment, Outage(clock))
-        self._unproven: dict[TopicPartition, int] = {}
-        self._outage = Outage(clock)
+        self._last: JobResult | None = None
         self._pauses = Pauses()
         self._halt: OrderHaltError | None = None
-        self._retry_at = 0.0
         self._submitted_at = 0.0
         self._ledger_read_at = clock()
-        self._committed_at = 0.0
-        self._remind_at = 0.0
-        self._to_commit: dict[TopicPartition, int] = {}
         self._paused = False
         self.progress = WorkerProgress()
 
@@ -146,7 +135,7 @@ class Worker:
         except (LostPlaceError, UnreadableError) as error:
             raise self._explain(error) from error
         finally:
-            self._outage.close()
+            self._retry.close()
             self._schema_waits.close()
             try:
                 self._writer.close(wait_seconds=_REVOKE_SECONDS)
@@ -166,7 +155,7 @@ class Worker:
         self._give_work()
         self._place()
         self._poll()
-        if self._clock() - self._committed_at >= _COMMIT_SECONDS:
+        if self._commits.is_due:
             self._commit()
 
     # What the writer answered.
@@ -182,8 +171,9 @@ class Worker:
             raise outcome.error
         else:
             self._accept(outcome)
-            if not self._still_unproven():
-                self._recovered()
+            if not self._retry.still_unproven(self._assignment.partitions, self.progress.next_offsets):
+                self._retry.recovered()
+                self.progress.waiting_for = None
             self._pauses.now(self._assignment.paused())
             awaiting = self._assignment.awaiting()
             PAUSED.labels("missing_row").set(sum(each not in self._schema_waits for each in awaiting))
@@ -200,8 +190,7 @@ class Worker:
     def _accept_batch(self, batch: Batch, settled: SettledBatch) -> None:
         if settled.fenced:
             self._fenced(settled.fenced)
-            rest = batch.without(list(settled.fenced))
-            self._retry = Settle(rest) if rest else None
+            self._retry.keep(batch.without(list(settled.fenced)))
             return
         if settled.rows_missing:
             self._halt = settled.halt or self._halt
@@ -212,8 +201,7 @@ class Worker:
             after = batch.partitions[address].after
             self._assignment.settled(address, after)
             self._schema_waits.settled(address, after)
-            if address in self._assignment.partitions:
-                self._to_commit[address] = after
+            self._commits.add(address, after)
             self.progress.next_offsets[address] = after
             self.progress.settlement.add(settlement)
             for ending, count in settlement.by_ending().items():
@@ -256,15 +244,14 @@ class Worker:
         """Settle the other partitions of the batch now, and these up to their events. Nothing of the batch moved."""
         self._ask_again([at for at, offset in missing.items() if self._assignment.await_row(at, offset)])
         self._hold(self._assignment.halt_at_rows(self._clock()))
-        rest = batch.without(list(missing))
-        self._retry = Settle(rest) if rest else None
+        self._retry.keep(batch.without(list(missing)))
 
     def _halt_if_all_else_is_settled(self) -> None:
         """Stop at an event that failed under `order = "halt"`, once everything else is settled.
 
         Everything else is what lies before the event, and the rest of its batch.
         """
-        if self._halt is None or self._retry is not None:
+        if self._halt is None or self._retry.has_batch:
             return
         held = [self._assignment.partitions[at] for at in self._assignment.awaiting()]
         if (self._halt.partition_id, self._halt.offset) in [(each.partition_id, each.row_at) for each in held]:
@@ -284,38 +271,23 @@ class Worker:
     # Outages.
 
     def _wait_after(self, outcome: JobResult, error: TryAgainError) -> None:
-        self._failures += 1
-        self._report_outage(error)
-        RETRIES.labels(error.reason).inc()
+        self._retry.failed(error)
         self.progress.waiting_for = error_text(error)
-        self._retry_at = self._clock() + backoff(self._failures, random.random())  # noqa: S311 - jitter
-        if isinstance(outcome.job, Settle) and isinstance(error, UnprovenError):
-            self._accumulator.limit.at_least(HANDFUL)
-            self._unproven = {address: part.before for address, part in outcome.job.batch.partitions.items()}
-            self._ask_again(list(outcome.job.batch.partitions))
-        elif isinstance(outcome.job, Settle) and isinstance(error, SmallerBatchError):
-            self._go_back(outcome.job.batch, one_by_one=error.one_by_one)
-        elif isinstance(outcome.job, Settle):
-            kept = outcome.job.batch.without(self._not_mine(outcome.job.batch))
-            self._retry = Settle(kept, doubtful=True) if kept else None
+        if isinstance(outcome.job, Settle):
+            self._settle_again(outcome.job.batch, error)
         forget_frames(error)
 
-    def _still_unproven(self) -> bool:
-        """Return whether failed events are still to be judged beside events that came meanwhile."""
-        mine, settled = self._assignment.partitions, self.progress.next_offsets
-        self._unproven = {
-            address: before
-            for address, before in self._unproven.items()
-            if address in mine and settled.get(address, before) <= before
-        }
-        return bool(self._unproven)
-
-    def _report_outage(self, error: TryAgainError) -> None:
-        """Report an outage. The consumer reports those of Kafka, because it sees most of them: one outage, not two."""
-        if error.away == "kafka":
-            self._consumer.outage.unanswered(error)
+    def _settle_again(self, batch: Batch, error: TryAgainError) -> None:
+        """Settle the batch again after the pause: as it is, or from records that are read again."""
+        if isinstance(error, UnprovenError):
+            self._accumulator.limit.at_least(HANDFUL)
+            self._retry.unproven(batch)
+            self._ask_again(list(batch.partitions))
+        elif isinstance(error, SmallerBatchError):
+            self._go_back(batch, one_by_one=error.one_by_one)
         else:
-            self._outage.seen(error)
+            gone = [address for address in batch.partitions if address not in self._assignment.partitions]
+            self._retry.keep(batch.without(gone), doubtful=True)
 
     def _go_back(self, batch: Batch, *, one_by_one: bool) -> None:
         """Take the same offsets again from the ledger's next offset, fewer at a time."""
@@ -338,29 +310,20 @@ class Worker:
         """
         for partition, error in list(self._accumulator.stops.items()):
             if isinstance(error, TryAgainError):
-                self._report_outage(error)
+                self._retry.report(error)
                 self._ask_again([partition])
             elif not self._unsettled:
                 raise error
 
     @property
     def _unsettled(self) -> bool:
-        return bool(self._writer.busy or self._retry is not None or self._accumulator.batch)
-
-    def _not_mine(self, batch: Batch) -> list[TopicPartition]:
-        return [address for address in batch.partitions if address not in self._assignment.partitions]
-
-    def _recovered(self) -> None:
-        self._outage.over()
-        self._consumer.outage.answered()
-        self.progress.waiting_for = None
-        self._failures = 0
+        return bool(self._writer.busy or self._retry.has_batch or self._accumulator.batch)
 
     # What the writer does next.
 
     def _give_work(self) -> None:
         now = self._clock()
-        if self._writer.busy or (self._failures and now < self._retry_at):
+        if self._writer.busy or not self._retry.is_pause_over():
             return
         job = self._next_job(now)
         if job is not None:
@@ -371,9 +334,8 @@ class Worker:
         self._last = None
 
     def _next_job(self, now: float) -> Acquire | ReadLedger | Settle | None:
-        if self._retry is not None:
-            job, self._retry = self._retry, None
-            return job
+        if (again := self._retry.take()) is not None:
+            return again
         self._assignment.try_rows(now)
         if to_acquire := self._assignment.to_acquire(now):
             return Acquire(to_acquire)
@@ -392,7 +354,7 @@ class Worker:
         for partition, offset, leader_epoch in self._assignment.to_place():
             if self._consumer.seek(partition, offset, leader_epoch):
                 self._assignment.placed(partition)
-                self._remind_at = 0.0
+                self._commits.remind_soon()
                 if self._paused:
                     self._consumer.pause([partition])
 
@@ -423,10 +385,9 @@ class Worker:
             self._writer.wait(0.05)
 
     def _waits_long(self) -> bool:
-        if self._unproven and not self._accumulator.stops and self._retry is None and self._clock() >= self._retry_at:
-            # The next try includes the records that came meanwhile.
-            return self._writer.busy and self._clock() - self._submitted_at > _SLOW_SECONDS
-        if self._failures or self._retry is not None or self._accumulator.stops:
+        # The next try of unproven events includes the records that came meanwhile.
+        proving = self._retry.is_unproven and self._retry.is_pause_over()
+        if self._retry.has_batch or self._accumulator.stops or (self._retry.fails and not proving):
             return True
         return self._writer.busy and self._clock() - self._submitted_at > _SLOW_SECONDS
 
@@ -443,29 +404,9 @@ class Worker:
             self._paused = False
 
     def _commit(self) -> None:
-        self._committed_at = self._clock()
+        self._commits.commit()
         self.progress.joined = self.progress.joined or self._consumer.outage.steady
-        if self._to_commit:
-            self._consumer.commit(self._to_commit)
-            self._to_commit = {}
-            failpoint(Failpoint.TOLD)
-        if self._committed_at >= self._remind_at:
-            self._remind()
-        self.progress.lag = sum(self._show_lag(partition) for partition in self._assignment.all_active())
-
-    def _remind(self) -> None:
-        """Commit the settled offsets to Kafka again: a tool may have reset the group's offsets, or they expired."""
-        self._remind_at = self._committed_at + _REMIND_SECONDS
-        if settled := self._assignment.settled_offsets():
-            self._consumer.commit(settled)
-
-    def _show_lag(self, partition: TopicPartition) -> int:
-        end, settled = self._consumer.end_seen(partition), self.progress.next_offsets.get(partition)
-        if end is None or settled is None:
-            return 0
-        lag = max(0, end - settled)
-        LAG.labels(partition.topic, str(partition.partition)).set(lag)
-        return lag
+        self.progress.lag = self._commits.show_lag(self.progress.next_offsets)
 
     # Rebalances, called from within the consumer.
 
@@ -492,12 +433,8 @@ class Worker:
         self._assignment.revoked(partitions)
         self._schema_waits.forget(partitions)
         self._accumulator.drop(partitions)
-        if self._retry is not None:
-            kept = self._retry.batch.without(partitions)
-            self._retry = Settle(kept, doubtful=self._retry.doubtful) if kept else None
-        for partition in partitions:
-            self._to_commit.pop(partition, None)
-            LAG.remove(partition.topic, str(partition.partition))
+        self._retry.drop(partitions)
+        self._commits.drop(partitions)
 
     # The end.
 
@@ -522,6 +459,4 @@ class Worker:
                 self._collect()
             except InboxError as error:
                 log().warning("batch-abandoned", reason=str(error))
-        if self._to_commit:
-            self._consumer.commit(self._to_commit, wait=True)
-            self._to_commit = {}
+        self._commits.commit_last()

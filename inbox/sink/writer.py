@@ -10,7 +10,7 @@ from inbox.errors import EventError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.failpoints import Failpoint, failpoint
 from inbox.sink.batch import Batch
-from inbox.sink.settle.settler import SettledBatch
+from inbox.sink.outcome import SettledBatch
 from inbox.store.inbox.ledger import LedgerRow
 
 _SWITCH_SECONDS = 0.0005

@@ -59,14 +59,14 @@ def pile_up(connection: Connection, kind: Kind, counts: Sequence[int]) -> float:
 
     The sink has started there before, and is in its first generation.
     """
-    generations, filters, seconds = Generations("inbox"), GenerationFilters("inbox"), 0.0
+    generations, filters, seconds = Generations(connection, "inbox"), GenerationFilters(connection, "inbox"), 0.0
     connection.execute("SET statement_timeout = 0")
     for number, count in enumerate(counts):
         add(connection, kind, number, count, ago=sum(counts[number + 1 :]))
         if number < len(counts) - 1:
-            generations.switch(connection, number)
+            generations.switch(number)
             began = time.perf_counter()
-            filters.build(connection, number)
+            filters.build(number)
             seconds += time.perf_counter() - began
     return seconds
 

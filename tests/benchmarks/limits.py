@@ -55,14 +55,14 @@ def write(database_url: str, events: int) -> tuple[float, float]:
         key=("order_id",),
         columns=sources({name: f"/{name}" for name in COLUMNS}),
     )
-    writer, processed = TableWriter(connection, target), ClaimStore("inbox")
+    writer, processed = TableWriter(connection, target), ClaimStore(connection, "inbox")
     transaction = BatchTransaction(connection, handlers=False)
     seconds = cpu = 0.0
     for claims, effects in _batches(events):
         started, cpu_started = time.perf_counter(), time.process_time()
         transaction.begin()
         with transaction.pipeline():
-            processed.send_new(connection, 1, claims)
+            processed.send_new(1, claims)
             writer.write(connection, effects, new=True)
         transaction.commit()
         seconds += time.perf_counter() - started

@@ -122,12 +122,12 @@ def events_of(events: RouteBatch) -> TableEvents:
 
 def of_server(connection: Connection, events: RouteBatch, writer: TableWriter) -> Parts:
     """A transaction for each five parts."""
-    processed, sent = ClaimStore("inbox"), writer._sent
+    processed, sent = ClaimStore(connection, "inbox"), writer._sent
     evaluate = writer._statements.evaluate
     steps: dict[str, Callable[[RouteBatch], object]] = {
-        "its claim": lambda part: processed.send_new(connection, 1, claims_of(part)),
+        "its claim": lambda part: processed.send_new(1, claims_of(part)),
         "its claim with care (ON CONFLICT, and which were duplicates)": lambda part: processed.claim(
-            connection, 1, claims_of(part)
+            1, claims_of(part)
         ),
         "its value becomes jsonb": lambda part: connection.execute(CAST, sent.parameters(events_of(part))),
         "the columns, jsonb included": lambda part: connection.execute(evaluate, sent.parameters(events_of(part))),

@@ -97,7 +97,7 @@ MUTANTS = [
     ),
     Mutant(
         "an outage is parked because of its code",
-        "inbox/sink/settle/blame.py",
+        "inbox/sink/settle/fault/blame.py",
         "    if guess is not Guess.EVENT or seen.in_a_row >= HANDFUL:\n        return Blame.DATABASE\n"
         "    return Blame.DATABASE if seen.probe is Probe.REFUSED and seen.repeatable else Blame.EVENT\n",
         "    return Blame.EVENT if guess is Guess.EVENT else Blame.DATABASE\n",
@@ -178,7 +178,7 @@ MUTANTS = [
     ),
     Mutant(
         "a lone failure blocks for ever because of its code",
-        "inbox/sink/settle/blame.py",
+        "inbox/sink/settle/fault/blame.py",
         "    if seen.passed or seen.probe is Probe.PASSED:\n        return Blame.EVENT\n",
         "    if guess is not Guess.EVENT:\n        return Blame.DATABASE\n"
         "    if seen.passed or seen.probe is Probe.PASSED:\n        return Blame.EVENT\n",
@@ -187,8 +187,7 @@ MUTANTS = [
     Mutant(
         "events are parked by a shape that their table no longer has",
         "inbox/sink/settle/slow_path.py",
-        "            self._route.effect.require_unchanged(self._context.connection)\n"
-        "            self._doubts.weigh()\n",
+        "            self._route.effect.require_unchanged()\n            self._doubts.weigh()\n",
         "            self._doubts.weigh()\n",
         (f"{EVIDENCE}::test_a_wider_column_takes_what_comes_without_a_restart",),
     ),
@@ -232,8 +231,8 @@ MUTANTS = [
     Mutant(
         "a filter is built in as many snapshots as pieces",
         "inbox/store/inbox/claim_filters.py",
-        "        with snapshot(connection):\n            row =",
-        "        with transaction(connection):\n            row =",
+        "        with snapshot(self._connection):\n            row =",
+        "        with transaction(self._connection):\n            row =",
         (f"{FILTERS}::test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it",),
     ),
     Mutant(
@@ -267,7 +266,7 @@ MUTANTS = [
     Mutant(
         "the claims go before the horizon is raised",
         "inbox/operations/retention/prune.py",
-        "            if not self._generations.raise_horizon(self._connection, each.number):\n",
+        "            if not self._generations.raise_horizon(each.number):\n",
         "            if False:\n",
         (f"{PRUNING}::test_the_horizon_is_raised_before_the_claims_go",),
     ),
@@ -371,21 +370,21 @@ MUTANTS = [
     ),
     Mutant(
         "a COMMIT in doubt: a raised epoch is overlooked",
-        "inbox/sink/settle/settler.py",
+        "inbox/sink/outcome.py",
         "if row is None or row.owner_epoch != part.owner_epoch:",
         "if row is None:",
         (f"{RESOLVED}::test_a_raised_epoch_fences_wherever_the_ledger_stands",),
     ),
     Mutant(
         "a COMMIT in doubt: a ledger that stands elsewhere is taken for the batch's",
-        "inbox/sink/settle/settler.py",
+        "inbox/sink/outcome.py",
         "        elif row.next_offset != part.before:\n",
         "        elif False:\n",
         (f"{RESOLVED}::test_a_ledger_that_stands_elsewhere_fences_the_batch",),
     ),
     Mutant(
         "a COMMIT in doubt: what is in the ledger is settled again",
-        "inbox/sink/settle/settler.py",
+        "inbox/sink/outcome.py",
         "        elif row.next_offset == part.after:\n            done.append(address)\n",
         "",
         (f"{RESOLVED}::test_a_ledger_that_stands_behind_the_batch_has_it",),
@@ -395,7 +394,7 @@ MUTANTS = [
         "inbox/sink/worker.py",
         "            return Settle(self._accumulator.drain())\n",
         "            batch = self._accumulator.drain()\n"
-        "            self._to_commit.update({address: part.after for address, part in batch.partitions.items()})\n"
+        "            _ = [self._commits.add(address, part.after) for address, part in batch.partitions.items()]\n"
         "            return Settle(batch)\n",
         (f"{TRANSACTION}::test_kafka_is_told_of_a_batch_only_after_its_commit",),
     ),
@@ -451,8 +450,8 @@ MUTANTS = [
     Mutant(
         "later events of a key that a part of a pipeline parked are sent at once",
         "inbox/sink/settle/fast_path.py",
-        "if settling.untroubled_from(start) else (start, None)",
-        "if settling.untroubled_from(0) or start else (start, None)",
+        "if self._work.is_untroubled_from(start) else (start, None)",
+        "if self._work.is_untroubled_from(0) or start else (start, None)",
         (f"{FLIGHTS}::test_later_events_of_a_parked_key_wait_though_they_are_of_another_part",),
     ),
     Mutant(
@@ -535,14 +534,14 @@ MUTANTS = [
     Mutant(
         "nobody asks whose log it is before the COMMIT",
         "inbox/sink/settle/settler.py",
-        "            verify()\n",
+        "            self._guards.before_fence(outcome)\n",
         "",
         (f"{IDENTITY}::test_a_topic_made_anew_and_longer_than_before_is_never_read_as_the_old_one",),
     ),
     Mutant(
         "the transaction of a stopped worker is waited for without end",
-        "inbox/sink/settle/settler.py",
-        "            self._ledger.end_session(self._connection, session)\n",
+        "inbox/sink/settle/ownership.py",
+        "            self._ledger.end_session(session)\n",
         "",
         (
             "tests/e2e/test_workers_lost.py::"
@@ -574,8 +573,8 @@ MUTANTS = [
     ),
     Mutant(
         "dead letters are not kept",
-        "inbox/sink/settle/settler.py",
-        "        self._dead_letters.park(self._connection, letters)\n",
+        "inbox/sink/settle/dead_lettering.py",
+        "        self._dead_letters.park(letters)\n",
         "",
         (f"{EVENTS}::test_without_order_later_events_of_a_parked_key_go_on",),
     ),
@@ -589,8 +588,9 @@ MUTANTS = [
     Mutant(
         "what brought a partition above halt_above is lost",
         "inbox/sink/settle/settler.py",
-        "            too_many = self._park(letters)\n",
-        "            if too_many := self._park(letters):\n                raise HaltError(str(too_many))\n",
+        "            self._guards.after_fence(outcome)\n",
+        "            self._guards.after_fence(outcome)\n"
+        "            if outcome.too_many_letters:\n                raise HaltError(str(outcome))\n",
         (f"{LETTER_LIMIT}::test_what_was_found_is_kept_and_the_other_partition_goes_on",),
     ),
     Mutant(
@@ -1040,6 +1040,30 @@ MUTANTS = [
         "(traceparent := sent_traceparent(row.traceparent)) is not None",
         "(traceparent := row.traceparent) is not None",
         (f"{RELAY}::test_a_traceparent_of_another_form_is_not_sent",),
+    ),
+    Mutant(
+        "a switch of generations before the claims goes unnoticed",
+        "inbox/store/inbox/claims.py",
+        "        if self.generation != before:\n",
+        "        if False:\n",
+        (
+            "tests/integration/store/inbox/test_current_generation.py"
+            "::test_a_transaction_runs_again_in_the_generation_that_took_over",
+        ),
+    ),
+    Mutant(
+        "a replay that reached its end goes on",
+        "inbox/sink/guards/replay_progress.py",
+        "            if part.after >= replay.until_offset:\n",
+        "            if False:\n",
+        (f"{REPLAY}::test_a_sink_that_runs_goes_back_and_forward_by_itself",),
+    ),
+    Mutant(
+        "conflicting payloads are not counted in the ledger",
+        "inbox/sink/guards/other_payloads.py",
+        "                self._ledger.count_other_payloads(partition_id, count)\n",
+        "                pass\n",
+        (f"{EVENTS}::test_one_id_with_another_payload_is_parked",),
     ),
     Mutant(
         "a limit that a handler sets holds the sink",

@@ -17,10 +17,8 @@ from inbox.settings import Settings
 from inbox.sink.guards.log_check import mismatches
 from inbox.sink.guards.log_comparison import read_comparable
 from inbox.store.inbox.audit_queries import AuditQueries, Bounds, ForeignClaim
-from inbox.store.inbox.ledger import Ledger
-from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors
-from inbox.store.postgres.session_settings import UNHURRIED
-from inbox.store.schema.compatibility import require_current
+from inbox.store.postgres.connection import snapshot
+from inbox.store.store import Store, open_store
 
 _BATCH_BYTES = 32 * 1024 * 1024
 
@@ -95,12 +93,8 @@ def audit(
         HaltError: the log is not the one that the ledger speaks of.
         TryAgainError: the database or the brokers do not answer.
     """
-    schema = settings.database.schema
-    connection = connect(settings.database, application_name="inbox audit", settings=UNHURRIED)
-    with closing(connection), startup_errors("auditing"):
-        require_current(connection, schema)
-        reads = AuditQueries(connection, schema, bits=CHUNK_BITS)
-        session = _AuditSession(settings, connection, reads, listing)
+    with open_store(settings.database, command="audit", doing="auditing", unhurried=True) as store:
+        session = _AuditSession(settings, store, store.audit(bits=CHUNK_BITS), listing)
         found = earlier or Audit(parts=session.parts(request))
         session.refuse_other_logs({part.address.topic for part in found.parts})
         with closing(session.reader()) as reader, _seldom_collected(watch) as seen:
@@ -133,12 +127,10 @@ def _seldom_collected(watch: Watch) -> Iterator[Watch]:
 class _AuditSession:
     """The connections and lookups with which one audit works."""
 
-    def __init__(
-        self, settings: Settings, connection: Connection, reads: AuditQueries, listing: Listing | None
-    ) -> None:
+    def __init__(self, settings: Settings, store: Store, reads: AuditQueries, listing: Listing | None) -> None:
         self._listing = listing
         self._settings = settings
-        self._connection = connection
+        self._store = store
         self._reads = reads
         self._cluster = Cluster(settings.kafka)
         known = reads.routes()
@@ -182,10 +174,7 @@ class _AuditSession:
 
     def refuse_other_logs(self, topics: set[str]) -> None:
         cluster_id = self._cluster.cluster_id()
-        ledger = Ledger(self._settings.database.schema)
-        found = read_comparable(
-            self._cluster, cluster_id, sorted(topics), lambda names: ledger.known(self._connection, names)
-        )
+        found = read_comparable(self._cluster, cluster_id, sorted(topics), self._store.ledger.known)
         if absent := topics - set(found):
             raise StartupError(f"the cluster has no topic {', '.join(sorted(absent))}; correct [kafka] or [[routes]]")
         for each in found.values():
@@ -207,7 +196,7 @@ class _AuditSession:
         for part in left:
             routes = self._audited(part, owed)
             auditor = PartitionAuditor(
-                part, routes, self._reads, lambda: snapshot(self._connection), claims, self._listing
+                part, routes, self._reads, lambda: snapshot(self._store.connection), claims, self._listing
             )
             self._read(part, auditor, reader, found, watch)
         self._find_orphans(found.parts, reader, found.notices)

@@ -1,7 +1,6 @@
 """The work of `inbox audit --quick`: it compares the ledger with its history, without Kafka and the claims."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 from inbox.events import Settlement, TopicPartition
@@ -9,10 +8,8 @@ from inbox.operations.audit.accounting import CHUNK_BITS
 from inbox.operations.audit.audit import Request, chosen_partitions
 from inbox.operations.audit.history import faults
 from inbox.settings import Settings
-from inbox.store.inbox.audit_queries import AuditQueries
-from inbox.store.postgres.connection import connect, snapshot, startup_errors
-from inbox.store.postgres.session_settings import UNHURRIED
-from inbox.store.schema.compatibility import require_current
+from inbox.store.postgres.connection import snapshot
+from inbox.store.store import open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,20 +31,20 @@ def quick_audit(settings: Settings, request: Request) -> list[QuickPart]:
         StartupError: there is no schema, or it is of another version.
         TryAgainError: the database does not answer.
     """
-    connection = connect(settings.database, application_name="inbox audit", settings=UNHURRIED)
-    with closing(connection), startup_errors("auditing"):
-        require_current(connection, settings.database.schema)
-        reads = AuditQueries(connection, settings.database.schema, bits=CHUNK_BITS)
-        with snapshot(connection):
-            meant = {each.address for each in chosen_partitions(request, reads.bounds())}
-            return [
-                QuickPart(
-                    address=history.address,
-                    from_offset=history.from_offset,
-                    until_offset=history.until_offset,
-                    total=history.total,
-                    faults=faults(history),
-                )
-                for history in reads.histories()
-                if history.address in meant
-            ]
+    with (
+        open_store(settings.database, command="audit", doing="auditing", unhurried=True) as store,
+        snapshot(store.connection),
+    ):
+        reads = store.audit(bits=CHUNK_BITS)
+        meant = {each.address for each in chosen_partitions(request, reads.bounds())}
+        return [
+            QuickPart(
+                address=history.address,
+                from_offset=history.from_offset,
+                until_offset=history.until_offset,
+                total=history.total,
+                faults=faults(history),
+            )
+            for history in reads.histories()
+            if history.address in meant
+        ]

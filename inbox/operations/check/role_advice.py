@@ -21,7 +21,7 @@ def advice_on_role(connection: Connection, schema: str) -> list[str]:
 
 def advice_on_retention(connection: Connection, schema: str, limits: RetentionLimits) -> list[str]:
     """Return a sentence for each setting that the owner of the schema overrules."""
-    kept = Retention(schema).kept(connection)
+    kept = Retention(connection, schema).kept()
     return [
         f"[retention] {name} is shorter than the {getattr(kept, name)} that the owner of the schema keeps, which "
         "stands; to shorten it, run what `inbox migrate --roles` prints with this configuration"

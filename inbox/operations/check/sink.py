@@ -21,11 +21,11 @@ from inbox.settings import Settings
 from inbox.sink.guards.log_comparison import read_comparable
 from inbox.sink.routes import Route
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.inbox.registration import Register
 from inbox.store.options import RelayKind, TableTarget
 from inbox.store.postgres.connection import Connection
 from inbox.store.privileges.check import hidden_owners_remedy
 from inbox.store.schema.compatibility import current_revision, head_revision, require_current
+from inbox.store.store import Store
 from inbox.store.tables.durability import advice_on_server, advice_on_target
 from inbox.store.tables.lookup import located
 from inbox.store.tables.search_path import open_schemas
@@ -195,7 +195,7 @@ class _SinkChecks(Checks):
             return
         connection, topics = self.database(), wanted_topics(self._settings.routes)
         try:
-            roles = Ledger(self._settings.database.schema).hidden_owners(connection, topics)
+            roles = Ledger(connection, self._settings.database.schema).hidden_owners(topics)
         except InboxError:
             return  # the next question reports it
         if roles:
@@ -220,12 +220,10 @@ class _SinkChecks(Checks):
 
     def _misfits(self, connection: Connection, cluster: Cluster) -> Iterator[str]:
         """Yield an error text if the ledger belongs to another sink, and for each topic with another log."""
-        schema, settings = self._settings.database.schema, self._settings
+        settings, store = self._settings, Store(connection, self._settings.database.schema)
         identity = sink_identity(settings, self.cluster_id)
-        questions: list[Callable[[], object]] = [lambda: Register(schema).review(connection, identity)]
-        found = read_comparable(
-            cluster, self.cluster_id, sorted(self._topics), lambda names: Ledger(schema).known(connection, names)
-        )
+        questions: list[Callable[[], object]] = [lambda: store.register.review(identity)]
+        found = read_comparable(cluster, self.cluster_id, sorted(self._topics), store.ledger.known)
         questions += [partial(first_offsets, each, cluster, settings.sink.start) for each in found.values()]
         for question in questions:
             try:

@@ -15,11 +15,11 @@ from inbox.settings import Settings
 from inbox.sink.batch import NO_ID
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.guards.parked_by_hand import ParkedByHandError
-from inbox.store.inbox.audit_queries import AuditQueries
-from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, State
-from inbox.store.inbox.ledger import Ledger, LedgerRow
+from inbox.store.inbox.dead_letters import DeadLetter, State
+from inbox.store.inbox.ledger import LedgerRow
 from inbox.store.postgres.connection import Connection, connect, startup_errors, transaction
 from inbox.store.schema.compatibility import require_current
+from inbox.store.store import Store
 
 _BATCH_BYTES = 1 << 20
 _BROKER_SECONDS = 15.0
@@ -82,13 +82,10 @@ class _ParkingReader:
     """A reader of the ledger and the log for one request."""
 
     def __init__(self, connection: Connection, settings: Settings, request: ParkRequest) -> None:
-        self._connection = connection
         self._settings = settings
         self._request = request
-        schema = settings.database.schema
-        self._ledger = Ledger(schema)
-        self._dead_letters = DeadLetters(schema)
-        self._reads = AuditQueries(connection, schema, bits=0)
+        self._store = Store(connection, settings.database.schema)
+        self._reads = self._store.audit()
 
     def letters(self, by: str) -> list[tuple[str, DeadLetter]]:
         """Return the dead letters to write, by route."""
@@ -126,17 +123,17 @@ class _ParkingReader:
 
     def park(self, letters: Sequence[tuple[str, DeadLetter]]) -> None:
         """Write the dead letters under the ledger's lock."""
-        with transaction(self._connection):
-            self._ledger.lock(self._connection, letters[0][1].partition_id)
+        with transaction(self._store.connection):
+            self._store.ledger.lock(letters[0][1].partition_id)
             self._unsettled()
             self._refuse_parked(letters)
-            self._dead_letters.park(self._connection, [letter for _, letter in letters])
-            self._ledger.raise_epoch(self._connection, letters[0][1].partition_id)
+            self._store.dead_letters.park([letter for _, letter in letters])
+            self._store.ledger.raise_epoch(letters[0][1].partition_id)
 
     def _unsettled(self) -> LedgerRow:
         """Return the partition's row, whose next offset is at or before the event."""
         request = self._request
-        rows = self._ledger.read(self._connection, [request.at.topic])
+        rows = self._store.ledger.read([request.at.topic])
         row = next((row for row in rows if row.address == request.at), None)
         if row is None:
             raise _RefusedError(f"the ledger does not know {request.at}; `inbox status` lists its partitions")

@@ -1,7 +1,7 @@
 """The reading of dead letters and the plans for them. Nothing here changes a dead letter."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,8 +12,8 @@ from inbox.settings import Settings
 from inbox.store.inbox.dead_letter_queries import AffectedLetter, DeadLetterQueries, Letter, Selection
 from inbox.store.inbox.dead_letters import OPEN, State
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors
-from inbox.store.schema.compatibility import require_current
+from inbox.store.postgres.connection import snapshot
+from inbox.store.store import open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +51,9 @@ def read_letters(
         StartupError: there is no schema, or it is of another version.
         TryAgainError: the database does not answer.
     """
-    letters = DeadLetterQueries(options.schema)
-    with _reading(options) as connection:
-        ids = letters.select(connection, selection, tuple(State) if resolved_too else OPEN)
-        yield from letters.read(connection, ids, whole=whole)
+    with _reading(options) as letters:
+        ids = letters.select(selection, tuple(State) if resolved_too else OPEN)
+        yield from letters.read(ids, whole=whole)
 
 
 def plan_retry(settings: Settings, selection: Selection) -> Plan:
@@ -90,11 +89,10 @@ def plan_discard(options: DatabaseOptions, selection: Selection) -> Plan:
 def _plan(
     options: DatabaseOptions, selection: Selection, units: Callable[[Sequence[AffectedLetter]], Iterator[UnitPlan]]
 ) -> Plan:
-    letters = DeadLetterQueries(options.schema)
-    with _reading(options) as connection:
-        chosen = letters.select(connection, selection, OPEN)
-        named = list(letters.read(connection, selection.ids or (), whole=False))
-        concerned = letters.affected(connection, chosen)
+    with _reading(options) as letters:
+        chosen = letters.select(selection, OPEN)
+        named = list(letters.read(selection.ids or (), whole=False))
+        concerned = letters.affected(chosen)
     planned = [unit for group in _keys(concerned) for unit in units(group)]
     known = {letter.dead_letter_id for letter in named}
     return Plan(
@@ -136,9 +134,9 @@ def _unit(letters: Sequence[AffectedLetter], key: bytes | None) -> Unit:
 
 
 @contextmanager
-def _reading(options: DatabaseOptions) -> Iterator[Connection]:
-    connection = connect(options, application_name="inbox dead-letters")
-    with closing(connection), startup_errors("reading the dead letters"):
-        require_current(connection, options.schema)
-        with snapshot(connection):
-            yield connection
+def _reading(options: DatabaseOptions) -> Iterator[DeadLetterQueries]:
+    with (
+        open_store(options, command="dead-letters", doing="reading the dead letters") as store,
+        snapshot(store.connection),
+    ):
+        yield store.dead_letter_queries

@@ -1,13 +1,13 @@
 """The retry and the discard of dead letters beside a running sink."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from typing import TypeVar
 
 from inbox.bootstrap.permissions import require_rights
 from inbox.bootstrap.retry import retry_until
-from inbox.bootstrap.routes import bind_route, handler_routes, table_routes
+from inbox.bootstrap.routes import RouteTargets, handler_routes, table_routes
 from inbox.bootstrap.topics import sink_identity
 from inbox.failure_policy import FailureLimits
 from inbox.handlers import load_handler
@@ -16,11 +16,10 @@ from inbox.operations.dead_letters.retry import LetterResolver, Retried, Unit
 from inbox.operations.operator import current_operator
 from inbox.settings import Settings
 from inbox.sink.guards.handler_calls import UnwatchedCalls
-from inbox.sink.settle.context import BoundRoute
-from inbox.store.inbox.registration import Register
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import Connection, connect, is_usable, startup_errors
+from inbox.store.postgres.connection import connect, is_usable, startup_errors
 from inbox.store.postgres.handler_session import HandlerSession
+from inbox.store.store import Store
 from inbox.store.tables.writer import TableWriter
 
 _Answer = TypeVar("_Answer")
@@ -39,13 +38,15 @@ def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[U
     """
     routes = {route.name: route for route in settings.routes}
     with closing(_ReconnectingResolver(settings.database, settings.failures, by)) as resolver:
-        bound = bind_routes(
-            settings, resolver.connect(), {each.first.route: each.first.route_id for each in plan.units}
-        )
+        targets = find_targets(settings, resolver.store(), {each.first.route for each in plan.units})
+        calls, at_most = UnwatchedCalls(), settings.sink.batch_events
 
         def retry_one(unit: Unit, name: str) -> Retried:
-            at_most = settings.sink.batch_events
-            return resolver.ask(lambda resolver: resolver.retry(unit, routes[name], bound[name], at_most=at_most))
+            def apply(resolver: LetterResolver) -> Retried:
+                bound = targets.bind(routes[name], unit.route_id, resolver.session, calls)
+                return resolver.retry(unit, routes[name], bound, at_most=at_most)
+
+            return resolver.ask(apply)
 
         for each in plan.units:
             yield each, retry_one(each.unit, each.first.route)
@@ -75,23 +76,23 @@ class _ReconnectingResolver:
         self._options = options
         self._limits = limits
         self._by = by
-        self._connection: Connection | None = None
+        self._store: Store | None = None
         self._resolver: LetterResolver | None = None
 
-    def connect(self) -> Connection:
-        if self._connection is None or not is_usable(self._connection):
+    def store(self) -> Store:
+        if self._store is None or not is_usable(self._store.connection):
             self.close()
-            self._connection = connect(
+            connection = connect(
                 self._options,
                 application_name="inbox dead-letters",
                 longest_call_seconds=self._limits.handler_timeout.total_seconds(),
             )
-            self._resolver = None
-        return self._connection
+            self._store, self._resolver = Store(connection, self._options.schema), None
+        return self._store
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        if self._store is not None:
+            self._store.close()
 
     def ask(self, action: Callable[[LetterResolver], _Answer]) -> _Answer:
         """Return the resolver's answer, asking again during an outage.
@@ -101,29 +102,19 @@ class _ReconnectingResolver:
         return retry_until(lambda: action(self._open()), _PATIENCE_SECONDS, threading.Event())
 
     def _open(self) -> LetterResolver:
-        connection = self.connect()
+        store = self.store()
         if self._resolver is None:
-            self._resolver = LetterResolver(
-                connection,
-                HandlerSession(connection),
-                schema=self._options.schema,
-                limits=self._limits,
-                by=self._by or current_operator(connection),
-            )
+            by = self._by or current_operator(store.connection)
+            self._resolver = LetterResolver(store, HandlerSession(store.connection), limits=self._limits, by=by)
         return self._resolver
 
 
-def bind_routes(settings: Settings, connection: Connection, wanted: Mapping[str, int]) -> Mapping[str, BoundRoute]:
-    """Return the routes of these names bound to their handlers or tables.
-
-    Each has the id that its dead letters name.
-    """
+def find_targets(settings: Settings, store: Store, wanted: Collection[str]) -> RouteTargets:
+    """Return the handlers and the writers of tables of the routes with these names."""
     routes = [route for route in settings.routes if route.name in wanted]
     handlers = {route.name: load_handler(name) for route, name in handler_routes(routes)}
     with startup_errors("preparing the routes"):
-        register = Register(settings.database.schema)
-        register.review(connection, sink_identity(settings, register.bound_cluster(connection)))
-        require_rights(connection, settings)
-        writers = {route.name: TableWriter(connection, target) for route, target in table_routes(routes)}
-    calls = UnwatchedCalls()
-    return {route.name: bind_route(route, wanted[route.name], settings, handlers, writers, calls) for route in routes}
+        store.register.review(sink_identity(settings, store.register.bound_cluster()))
+        require_rights(store.connection, settings)
+        writers = {route.name: TableWriter(store.connection, target) for route, target in table_routes(routes)}
+    return RouteTargets(settings, handlers, writers)

@@ -17,15 +17,14 @@ from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
 from inbox.sink.settle.claims import payload_hash
 from inbox.sink.settle.context import BoundRoute, SettleContext
-from inbox.sink.settle.slow_path import RouteSettling
-from inbox.store.inbox.claims import Claims, ClaimStore
-from inbox.store.inbox.dead_letter_queries import DeadLetterQueries, Letter
-from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, EventTooLargeError, State
+from inbox.sink.settle.route import settle_carefully
+from inbox.store.inbox.claims import Claims
+from inbox.store.inbox.dead_letter_queries import Letter
+from inbox.store.inbox.dead_letters import DeadLetter, EventTooLargeError, State
 from inbox.store.inbox.error_texts import shown
-from inbox.store.inbox.ledger import Ledger
 from inbox.store.postgres.batch_transaction import BatchTransaction
-from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.handler_session import HandlerSession
+from inbox.store.store import Store
 from inbox.store.tables.enveloped_rows import empties_table
 
 _T = TypeVar("_T")
@@ -68,19 +67,15 @@ class Retried:
 class LetterResolver:
     """A resolver of dead letters on one connection. `by` is the person who does so."""
 
-    def __init__(
-        self, connection: Connection, session: HandlerSession, *, schema: str, limits: FailureLimits, by: str
-    ) -> None:
-        self._connection = connection
-        self._ledger = Ledger(schema)
-        self._letters = DeadLetterQueries(schema)
-        self._dead_letters = DeadLetters(schema)
-        self._claim_store = ClaimStore(schema)
+    def __init__(self, store: Store, session: HandlerSession, *, limits: FailureLimits, by: str) -> None:
+        self.session = session
+        self._store = store
+        self._letters = store.dead_letter_queries
         self._by = by
         # Always with savepoints: a failed attempt must not give up the lock on the ledger.
-        self._transaction = BatchTransaction(connection, handlers=True)
+        self._transaction = BatchTransaction(store.connection, handlers=True)
         ordered = replace(limits, order=Order.KEY)
-        self._context = SettleContext(connection, session, self._transaction, self._claim_store, ordered)
+        self._context = SettleContext(store.connection, session, self._transaction, store.claims, ordered)
 
     def retry(self, unit: Unit, route: Route, bound: BoundRoute, *, at_most: int) -> Retried:
         """Apply the open dead letters of the unit in order, up to the first that fails again.
@@ -124,34 +119,36 @@ class LetterResolver:
         return done, more and not done.failed
 
     def _locked(self, unit: Unit, action: Callable[[], _T]) -> _T:
-        while True:
-            self._transaction.begin()
-            try:
-                self._ledger.lock(self._connection, unit.partition_id)
-                self._claim_store.follow(self._connection)
-                done = action()
-                self._transaction.check_unbroken(self._ledger.raise_epoch(self._connection, unit.partition_id))
-                # From now on the claims hold off a switch to another generation, so an earlier switch is seen.
-                if self._claim_store.is_of_youngest(self._connection):
-                    self._transaction.commit()
-                    return done
-                self._transaction.rollback()
-            except BaseException:
-                self._transaction.rollback()
-                raise
+        """Do the action in one transaction, under the lock of the unit's partition, and raise the owner epoch."""
+        return self._store.claims.in_current_generation(lambda: self._locked_once(unit, action))
+
+    def _locked_once(self, unit: Unit, action: Callable[[], _T]) -> _T:
+        ledger, claims = self._store.ledger, self._store.claims
+        self._transaction.begin()
+        try:
+            ledger.lock(unit.partition_id)
+            claims.follow()
+            done = action()
+            self._transaction.check_unbroken(ledger.raise_epoch(unit.partition_id))
+            claims.require_current()
+            self._transaction.commit()
+        except BaseException:
+            self._transaction.rollback()
+            raise
+        return done
 
     def _read(self, unit: Unit, at_most: int) -> tuple[list[Letter], bool]:
         if unit.key is None:
-            return list(self._letters.still_open(self._connection, unit.ids)), False
-        return self._letters.open_of_key(self._connection, unit.route_id, unit.partition_id, unit.key, limit=at_most)
+            return list(self._letters.still_open(unit.ids)), False
+        return self._letters.open_of_key(unit.route_id, unit.partition_id, unit.key, limit=at_most)
 
     def _apply(self, letters: Sequence[Letter], route: Route, bound: BoundRoute) -> Retried:
         route_batch = _events_of(letters, route)
-        result = RouteSettling(self._context, bound, route_batch, {}).run()
+        result = settle_carefully(self._context, bound, route_batch, {})
         aside = {letter.record.offset(): letter for letter in result.letters}
         failed = self._note_failures(letters, aside)
         resolved = [letter.dead_letter_id for letter in letters if letter.record.offset() not in aside]
-        self._letters.resolve(self._connection, resolved, State.RETRIED, self._by)
+        self._letters.resolve(resolved, State.RETRIED, self._by)
         duplicate, filtered = result.duplicates.total(), len(letters) - len(route_batch)
         return Retried(
             applied=len(resolved) - duplicate - filtered,
@@ -166,7 +163,7 @@ class LetterResolver:
         for letter in letters:
             again = aside.get(letter.record.offset())
             if again is not None and again.state is State.PARKED:
-                self._dead_letters.fail_again(self._connection, letter.dead_letter_id, again)
+                self._store.dead_letters.fail_again(letter.dead_letter_id, again)
                 failed.append((letter.dead_letter_id, shown(again.error)))
         return failed
 
@@ -174,14 +171,14 @@ class LetterResolver:
         ids: list[int] = []
         known: list[tuple[bytes, int, bytes, int]] = []
         # One after the other: together they may not fit into memory.
-        for letter in self._letters.still_open(self._connection, unit.ids):
+        for letter in self._letters.still_open(unit.ids):
             ids.append(letter.dead_letter_id)
             if letter.event_id is not None:
                 record = letter.record
                 known.append((letter.event_id, record.offset(), payload_hash(record), letter.partition_id))
         if known:
-            self._claim_store.claim(self._connection, unit.route_id, Claims(*map(list, zip(*known, strict=True))))
-        self._letters.resolve(self._connection, ids, State.DISCARDED, self._by)
+            self._store.claims.claim(unit.route_id, Claims(*map(list, zip(*known, strict=True))))
+        self._letters.resolve(ids, State.DISCARDED, self._by)
         return len(ids)
 
 

@@ -16,10 +16,8 @@ from inbox.settings import Settings
 from inbox.sink.batch import RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
-from inbox.store.inbox.audit_queries import AuditQueries
-from inbox.store.inbox.claims import ClaimStore
 from inbox.store.inbox.dead_letters import OPEN
-from inbox.store.postgres.connection import Connection
+from inbox.store.store import Store
 
 _BATCH_BYTES = 32 * 1024 * 1024
 _TIMES_SECONDS = 5.0
@@ -52,9 +50,7 @@ class Counted:
     since: Mapping[TopicPartition, datetime]
 
 
-def count(
-    settings: Settings, connection: Connection, steps: Sequence[Step], *, route: str | None, seconds: float
-) -> Counted:
+def count(settings: Settings, store: Store, steps: Sequence[Step], *, route: str | None, seconds: float) -> Counted:
     """Read the ranges, one after the other, for at most so many seconds in all.
 
     Ranges that the brokers do not give in time are left out.
@@ -66,7 +62,7 @@ def count(
     with closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, patience_seconds=seconds, gaps=gaps)) as reader:
         starts = {step.address: step.from_offset for step in steps}
         since = reader.first_times(starts, seconds=_TIMES_SECONDS)
-        counter = _Counter(connection, settings.database.schema, routes)
+        counter = _Counter(store, routes)
         try:
             for step in steps:
                 if (found := counter.count(step, reader, lambda: time.monotonic() > deadline)) is None:
@@ -78,10 +74,9 @@ def count(
 
 
 class _Counter:
-    def __init__(self, connection: Connection, schema: str, routes: Sequence[Route]) -> None:
-        self._connection = connection
-        self._claims = ClaimStore(schema)
-        self._reads = AuditQueries(connection, schema, bits=0)
+    def __init__(self, store: Store, routes: Sequence[Route]) -> None:
+        self._claims = store.claims
+        self._reads = store.audit()
         self._routes = routes
         self._ids = self._reads.routes()
 
@@ -115,7 +110,7 @@ class _Counter:
         self, found: Count, partition_id: int, route_id: int, events: RouteEvents, dead: Collection[int]
     ) -> None:
         ids = [event_id for index, event_id in enumerate(events.ids) if index not in events.refused]
-        claims = self._claims.places_of(self._connection, route_id, ids)
+        claims = self._claims.places_of(route_id, ids)
         seen: set[bytes] = set()
         for index, (event_id, record) in enumerate(zip(events.ids, events.records, strict=True)):
             claim = claims.get(event_id) if index not in events.refused else None

@@ -1,7 +1,6 @@
 """The work of `inbox replay`: it sends the ledger back while the sink runs, and reports the outcome."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 from inbox.events import TopicPartition
@@ -12,13 +11,11 @@ from inbox.operations.replay.preview import Counted, count
 from inbox.settings import Settings
 from inbox.sink.guards.log_check import LogView
 from inbox.sink.guards.log_comparison import read_comparable
-from inbox.store.inbox.audit_queries import AuditQueries
-from inbox.store.inbox.generations import Generations
-from inbox.store.inbox.ledger import KnownPartition, Ledger
-from inbox.store.inbox.replays import Replay, Replays, ReplayState
+from inbox.store.inbox.ledger import KnownPartition
+from inbox.store.inbox.replays import Replay, ReplayState
 from inbox.store.options import DatabaseOptions
-from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors, transaction
-from inbox.store.schema.compatibility import require_current
+from inbox.store.postgres.connection import snapshot, transaction
+from inbox.store.store import Store, open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,35 +39,32 @@ def replay(settings: Settings, request: Request, *, execute: bool, by: str | Non
         StartupError: there is no schema, or nobody may read the topics.
         TryAgainError: the database or the brokers do not answer.
     """
-    connection = connect(settings.database, application_name="inbox replay")
-    with closing(connection), startup_errors("planning the replay"):
-        require_current(connection, settings.database.schema, settings.outbox)
-        session = _ReplaySession(connection, settings, request)
+    with open_store(settings.database, command="replay", doing="planning the replay", outbox=settings.outbox) as store:
+        session = _ReplaySession(store, settings, request)
         session.read_logs()
         planned = plan(request, session.facts())
-        counted = count(settings, connection, planned.steps, route=request.route, seconds=count_seconds)
+        counted = count(settings, store, planned.steps, route=request.route, seconds=count_seconds)
         if not execute or planned.refusals:
             return Outcome(plan=planned, counted=counted)
         # Again, because counting takes time; and before the lock, so that nobody waits for brokers while holding it.
         session.read_logs()
-        with transaction(connection):
-            session.replays.lock(connection, request.topics)
+        with transaction(store.connection):
+            session.replays.lock(request.topics)
             planned = plan(request, session.facts_locked())
-            replay_id = None if planned.refusals else session.begin(planned, by or current_operator(connection))
+            replay_id = None if planned.refusals else session.begin(planned, by or current_operator(store.connection))
         return Outcome(plan=planned, counted=counted, replay_id=replay_id)
 
 
 class _ReplaySession:
     """The accessors with which one replay looks at the sink and changes it."""
 
-    def __init__(self, connection: Connection, settings: Settings, request: Request) -> None:
-        self._connection = connection
+    def __init__(self, store: Store, settings: Settings, request: Request) -> None:
         self._request = request
         self._routes = {route.name: route.topics for route in settings.routes}
-        self._registered = AuditQueries(connection, settings.database.schema, bits=0).routes()
-        self._ledger = Ledger(settings.database.schema)
-        self.replays = Replays(settings.database.schema)
-        self._generations = Generations(settings.database.schema)
+        self._registered = store.audit().routes()
+        self._ledger = store.ledger
+        self.replays = store.replays
+        self._generations = store.generations
         self._cluster = Cluster(settings.kafka)
         self._rows: Sequence[KnownPartition] = ()
         self._logs: Mapping[str, LogView] = {}
@@ -105,20 +99,18 @@ class _ReplaySession:
             registered=self._registered,
             from_times=self._from_times,
             until_times=self._until_times,
-            running=self.replays.running(self._connection, topics),
+            running=self.replays.running(topics),
             horizons={
-                each.partition_id: each.offset
-                for each in self._generations.horizons(self._connection)
-                if each.offset is not None
+                each.partition_id: each.offset for each in self._generations.horizons() if each.offset is not None
             },
         )
 
     def begin(self, planned: Plan, by: str) -> int:
         ranges, request = [step.range for step in planned.steps], self._request
-        return self.replays.begin(self._connection, ranges, mode=request.mode, route=request.route, requested_by=by)
+        return self.replays.begin(ranges, mode=request.mode, route=request.route, requested_by=by)
 
     def _read_ledger(self, topics: Sequence[str]) -> Sequence[KnownPartition]:
-        self._rows = self._ledger.known(self._connection, topics)
+        self._rows = self._ledger.known(topics)
         return self._rows
 
     def _at(self, bound: object) -> Mapping[TopicPartition, int]:
@@ -134,11 +126,11 @@ def read_replays(options: DatabaseOptions, replay_id: int | None = None) -> list
         StartupError: there is no schema, or it is of another version.
         TryAgainError: the database does not answer.
     """
-    connection = connect(options, application_name="inbox replay")
-    with closing(connection), startup_errors("reading the replays"):
-        require_current(connection, options.schema)
-        with snapshot(connection):
-            return Replays(options.schema).read(connection, replay_id)
+    with (
+        open_store(options, command="replay", doing="reading the replays") as store,
+        snapshot(store.connection),
+    ):
+        return store.replays.read(replay_id)
 
 
 def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
@@ -149,13 +141,11 @@ def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
     Raises:
         StartupError, TryAgainError: as `read_replays`.
     """
-    replays = Replays(options.schema)
-    connection = connect(options, application_name="inbox replay")
-    with closing(connection), startup_errors("ending the replay"):
-        require_current(connection, options.schema)
-        with transaction(connection):
-            replays.lock(connection, replays.topics_of(connection, replay_id))
-            for found in replays.read(connection, replay_id):
+    with open_store(options, command="replay", doing="ending the replay") as store:
+        replays = store.replays
+        with transaction(store.connection):
+            replays.lock(replays.topics_of(replay_id))
+            for found in replays.read(replay_id):
                 left = [each.partition_id for each in found.ranges if each.state is ReplayState.RUNNING]
-                replays.end(connection, replay_id, left, ReplayState.CANCELLED)
-        return next(iter(replays.read(connection, replay_id)), None)
+                replays.end(replay_id, left, ReplayState.CANCELLED)
+        return next(iter(replays.read(replay_id)), None)

@@ -6,15 +6,16 @@ from contextlib import closing
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.log.gaps import Gaps
 from inbox.kafka.log.reader import LogReader
-from inbox.operations.dead_letters.resolve import bind_routes
+from inbox.operations.dead_letters.resolve import find_targets
 from inbox.operations.replay.plan import Plan, Step
 from inbox.operations.replay.trial import RouteTrial, Shadow
 from inbox.settings import Settings
 from inbox.sink.decoder import TopicDecoder
+from inbox.sink.guards.handler_calls import UnwatchedCalls
 from inbox.sink.routes import Route
-from inbox.store.inbox.audit_queries import AuditQueries
 from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.postgres.handler_session import HandlerSession
+from inbox.store.store import Store
 
 _BATCH_BYTES = 16 * 1024 * 1024
 _AT_ONCE = 500
@@ -29,20 +30,20 @@ def shadow(settings: Settings, planned: Plan, *, route: str | None) -> Sequence[
         TryAgainError: the database or the brokers do not answer.
         HaltError: a handler ended the transaction, or the log cannot be read.
     """
-    schema, cluster = settings.database.schema, Cluster(settings.kafka)
+    cluster = Cluster(settings.kafka)
     gaps = Gaps(settings.kafka, cluster, once_compacted=settings.sink.once_compacted)
     with (
-        closing(_connected(settings)) as connection,
+        closing(Store(_connected(settings), settings.database.schema)) as store,
         closing(LogReader(settings.kafka, batch_bytes=_BATCH_BYTES, gaps=gaps)) as reader,
     ):
         with startup_errors("preparing the routes"):
-            ids = AuditQueries(connection, schema, bits=0).routes()
+            ids = store.audit().routes()
         topics = {step.address.topic for step in planned.steps}
         routes = [each for each in settings.routes if _concerned(each, topics, route) and each.name in ids]
-        bound = bind_routes(settings, connection, {each.name: ids[each.name] for each in routes})
-        trial = Shadow(
-            connection, HandlerSession(connection), list(bound.values()), schema=schema, limits=settings.failures
-        )
+        targets = find_targets(settings, store, {each.name for each in routes})
+        session, calls = HandlerSession(store.connection), UnwatchedCalls()
+        bound = [targets.bind(each, ids[each.name], session, calls) for each in routes]
+        trial = Shadow(store, session, bound, limits=settings.failures)
         for step in planned.steps:
             _try(trial, step, reader, routes)
     return list(trial.found.values())

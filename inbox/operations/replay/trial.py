@@ -8,8 +8,7 @@ from inbox.failure_policy import FailureLimits, Order
 from inbox.sink.batch import NO_ID, Batch, PartitionBatch, RouteBatch
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.settle.context import BoundRoute, SettleContext
-from inbox.sink.settle.slow_path import RouteSettling
-from inbox.store.inbox.audit_queries import AuditQueries
+from inbox.sink.settle.route import settle_carefully
 from inbox.store.inbox.claims import Claims, ClaimStore
 from inbox.store.inbox.dead_letters import OPEN
 from inbox.store.inbox.error_texts import shown
@@ -17,6 +16,7 @@ from inbox.store.inbox.ledger import KnownPartition
 from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.handler_session import HandlerSession
+from inbox.store.store import Store
 
 _EXAMPLES = 10
 
@@ -49,24 +49,24 @@ class _ClaimsAsTheyAre(ClaimStore):
     An event whose own record was applied is tried. A duplicate of another event is not.
     """
 
-    def __init__(self, schema: str) -> None:
-        super().__init__(schema)
+    def __init__(self, connection: Connection, schema: str) -> None:
+        super().__init__(connection, schema)
         self._claimed: dict[bytes, tuple[int, int]] = {}
         self._first: dict[bytes, tuple[int, int]] = {}
         self.applied: set[int] = set()
 
-    def look_up(self, connection: Connection, route_id: int, events: RouteBatch) -> None:
+    def look_up(self, route_id: int, events: RouteBatch) -> None:
         """Learn which of these events took effect, and of which partition's offsets that was."""
-        self._claimed = self.places_of(connection, route_id, [each for each in events.ids if each != NO_ID])
+        self._claimed = self.places_of(route_id, [each for each in events.ids if each != NO_ID])
         self._first = {}
         rows = zip(events.ids, events.partition_ids, events.records, strict=True)
         found = [(event_id, (partition_id, record.offset())) for event_id, partition_id, record in rows]
         self.applied = {at[1] for event_id, at in found if self._claimed.get(event_id) == at}
 
-    def claim_new(self, connection: Connection, route_id: int, claims: Claims) -> bool:
-        return not self.claim(connection, route_id, claims)
+    def claim_new(self, route_id: int, claims: Claims) -> bool:
+        return not self.claim(route_id, claims)
 
-    def claim(self, connection: Connection, route_id: int, claims: Claims) -> list[int]:
+    def claim(self, route_id: int, claims: Claims) -> list[int]:
         duplicates = []
         for index, (event_id, offset, partition_id) in enumerate(
             zip(claims.ids, claims.offsets, claims.partition_ids, strict=True)
@@ -76,7 +76,7 @@ class _ClaimsAsTheyAre(ClaimStore):
                 duplicates.append(index)
         return duplicates
 
-    def withdraw(self, connection: Connection, route_id: int, ids: Sequence[bytes]) -> None:
+    def withdraw(self, route_id: int, ids: Sequence[bytes]) -> None:
         """Do nothing: there is no claim to take back."""
 
 
@@ -84,22 +84,15 @@ class Shadow:
     """A trial of events on one connection."""
 
     def __init__(
-        self,
-        connection: Connection,
-        session: HandlerSession,
-        routes: Sequence[BoundRoute],
-        *,
-        schema: str,
-        limits: FailureLimits,
+        self, store: Store, session: HandlerSession, routes: Sequence[BoundRoute], *, limits: FailureLimits
     ) -> None:
-        self._connection = connection
         self._routes = routes
-        self._claims = _ClaimsAsTheyAre(schema)
-        self._letters = AuditQueries(connection, schema, bits=0)
-        self._transaction = BatchTransaction(connection, handlers=True)
+        self._claims = _ClaimsAsTheyAre(store.connection, store.schema)
+        self._letters = store.audit()
+        self._transaction = BatchTransaction(store.connection, handlers=True)
         # Each event is judged by itself: nothing waits behind one that fails here.
         limits = replace(limits, order=Order.NONE)
-        self._context = SettleContext(connection, session, self._transaction, self._claims, limits, trial=True)
+        self._context = SettleContext(store.connection, session, self._transaction, self._claims, limits, trial=True)
         self.found = {route.name: RouteTrial(route=route.name) for route in routes}
 
     def try_out(self, known: KnownPartition, decoder: TopicDecoder, records: Sequence[Record]) -> None:
@@ -125,8 +118,8 @@ class Shadow:
     def _try(self, route: BoundRoute, part: PartitionBatch, dead: Collection[int]) -> None:
         events, found = Batch({part.address: part}).of_route(route.name), self.found[route.name]
         found.filtered += part.routes[route.name].filtered
-        self._claims.look_up(self._connection, route.route_id, events)
-        result = RouteSettling(self._context, route, events, {}).run()
+        self._claims.look_up(route.route_id, events)
+        result = settle_carefully(self._context, route, events, {})
         failed = {letter.record.offset(): shown(letter.error) for letter in result.letters}
         duplicate = result.duplicates.total()
         found.failed += len(failed)

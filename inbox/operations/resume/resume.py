@@ -1,7 +1,6 @@
 """The work of `inbox resume`: it binds the ledger to the log as it is now, and records what that cost."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 from inbox.errors import StartupError
@@ -14,10 +13,9 @@ from inbox.settings import Settings
 from inbox.sink.event_id import coordinates_id
 from inbox.sink.guards.log_check import LogView, is_another_topic
 from inbox.sink.guards.log_comparison import read_comparable
-from inbox.store.inbox.ledger import KnownPartition, Ledger
-from inbox.store.inbox.resumptions import Resumptions
-from inbox.store.postgres.connection import Connection, connect, startup_errors, transaction
-from inbox.store.schema.compatibility import require_current
+from inbox.store.inbox.ledger import KnownPartition
+from inbox.store.postgres.connection import transaction
+from inbox.store.store import Store, open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,35 +41,32 @@ def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: 
         StartupError: there is no schema, or nobody may read the topic.
         TryAgainError: the database or the brokers do not answer.
     """
-    connection = connect(settings.database, application_name="inbox resume")
-    with closing(connection), startup_errors("resuming"):
-        require_current(connection, settings.database.schema, settings.outbox)
-        session = _ResumeSession(connection, settings, request)
+    with open_store(settings.database, command="resume", doing="resuming", outbox=settings.outbox) as store:
+        session = _ResumeSession(store, settings, request)
         if not execute:
             return Resumption(steps=plan(request, session.facts()), executed=False)
-        with transaction(connection):
-            session.resumptions.lock(connection, request.topic)
+        with transaction(store.connection):
+            session.resumptions.lock(request.topic)
             found = Resumption(steps=plan(request, session.facts()), executed=True)
             if found.costs and not accept_loss:
                 return Resumption(steps=found.steps, executed=False)
-            return session.carry_out(found, by or current_operator(connection))
+            return session.carry_out(found, by or current_operator(store.connection))
 
 
 class _ResumeSession:
     """The accessors with which one resume looks at the sink and changes it."""
 
-    def __init__(self, connection: Connection, settings: Settings, request: Request) -> None:
-        self._connection = connection
+    def __init__(self, store: Store, settings: Settings, request: Request) -> None:
         self._settings = settings
         self._topic = request.topic
-        self._ledger = Ledger(settings.database.schema)
-        self.resumptions = Resumptions(settings.database.schema)
+        self._ledger = store.ledger
+        self.resumptions = store.resumptions
 
     def facts(self) -> Facts:
-        if not self._known([self._topic]):
+        if not self._ledger.known([self._topic]):
             raise RefusedError(f"the ledger has no topic {self._topic}; see `inbox status` for those that it has")
         cluster = Cluster(self._settings.kafka)
-        found = read_comparable(cluster, cluster.cluster_id(), [self._topic], self._known)
+        found = read_comparable(cluster, cluster.cluster_id(), [self._topic], self._ledger.known)
         if self._topic not in found:
             raise StartupError(f"the cluster has no topic {self._topic}; create it first")
         known, log = found[self._topic]
@@ -79,18 +74,15 @@ class _ResumeSession:
             known=known,
             log=log,
             agrees_until=truncation_points(self._settings.kafka, _validated_places(known, log)),
-            open_letters=self.resumptions.open_letters(self._connection, [each.partition_id for each in known]),
+            open_letters=self.resumptions.open_letters([each.partition_id for each in known]),
         )
-
-    def _known(self, topics: Sequence[str]) -> list[KnownPartition]:
-        return self._ledger.known(self._connection, topics)
 
     def carry_out(self, found: Resumption, by: str) -> Resumption:
         for step in found.steps:
-            self.resumptions.continue_at(self._connection, step.successor, requested_by=by)
+            self.resumptions.continue_at(step.successor, requested_by=by)
             self._forget_coordinates(step)
         cluster_id = found.steps[0].successor.cluster_id
-        elsewhere = self.resumptions.bind_cluster(self._connection, cluster_id)
+        elsewhere = self.resumptions.bind_cluster(cluster_id)
         return Resumption(steps=found.steps, executed=True, elsewhere=elsewhere)
 
     def _forget_coordinates(self, step: Step) -> None:
@@ -103,7 +95,7 @@ class _ResumeSession:
         if not successor.another_log or first is None or before.topic_id != successor.topic_id:
             return
         ids = (coordinates_id(before.address, before.topic_id, each) for each in range(first, before.next_offset))
-        self.resumptions.forget_claims(self._connection, before.partition_id, ids)
+        self.resumptions.forget_claims(before.partition_id, ids)
 
 
 def _validated_places(known: Sequence[KnownPartition], log: LogView) -> dict[TopicPartition, tuple[int, int]]:

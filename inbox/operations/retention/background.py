@@ -31,7 +31,7 @@ def pruning(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOp
 
     def round_(connection: Connection, over: threading.Event) -> None:
         ours = outbox if outbox is not None and outbox.existing is None else None
-        if ours is not None and not outbox_retention(connection, database.schema, ours).may_forget(connection):
+        if ours is not None and not outbox_retention(connection, database.schema, ours).may_forget():
             ours = None  # its relay may prune it, and does
         Pruner(connection, database.schema, limits, outbox=ours, over=over).round()
 
@@ -81,7 +81,7 @@ def pruning_outbox(
         retention = outbox_retention(connection, database.schema, outbox)
         own_table = "outbox_relay" if outbox.existing is None else "relay_leases"
         with pruning_alone(connection, database.schema, own_table):
-            if gone := forget_all(connection, retention.forget, older_than, over):
+            if gone := forget_all(retention.forget, older_than, over):
                 log().info("pruned", outbox=gone)
 
     return in_the_background(database, older_than, round_)

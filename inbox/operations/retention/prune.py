@@ -115,15 +115,15 @@ class Pruner:
         self._schema = schema
         self._limits = limits
         self._outbox = outbox
-        self._generations = Generations(schema)
-        self._filters = GenerationFilters(schema)
-        self._retention = Retention(schema)
+        self._generations = Generations(connection, schema)
+        self._filters = GenerationFilters(connection, schema)
+        self._retention = Retention(connection, schema)
         self._over = over or threading.Event()
 
     def round(self) -> Pruned:
         """Do one round. Raises as `prune`."""
         with pruning_alone(self._connection, self._schema):
-            self._limits = in_effect(self._limits, self._retention.kept(self._connection))
+            self._limits = in_effect(self._limits, self._retention.kept())
             done = Pruned()
             self._drop(done)
             self._take_turns(done)
@@ -132,7 +132,7 @@ class Pruner:
             done.dead_letters = self._all_of(self._retention.forget_letters, letters_retention(self._limits))
             done.outbox = self._forget_outbox()
             if not done.waits_for and not self._over.is_set():
-                self._retention.note_round(self._connection)
+                self._retention.note_round()
         if done.anything:
             log().info(
                 "pruned",
@@ -157,31 +157,31 @@ class Pruner:
         The horizon goes first, so that no replay begins that would need the claims. If a running
         replay needs them, the generation stays.
         """
-        for each in expired(self._generations.read(self._connection), self._limits.claims):
-            if not self._generations.raise_horizon(self._connection, each.number):
+        for each in expired(self._generations.read(), self._limits.claims):
+            if not self._generations.raise_horizon(each.number):
                 done.waits_for.append("a partition goes again over offsets whose claims are past retention")
                 return
-            claims = self._generations.size(self._connection, each.number)
-            if not self._patiently(partial(self._generations.drop, self._connection, each.number)):
+            claims = self._generations.size(each.number)
+            if not self._patiently(partial(self._generations.drop, each.number)):
                 done.waits_for.append("a long transaction reads the claims that are past retention")
                 return
             done.claims += claims
 
     def _take_turns(self, done: Pruned) -> None:
-        generations = self._generations.read(self._connection)
+        generations = self._generations.read()
         if not may_switch(generations, self._limits.claims):
             return
         number = generations[-1].number
-        if not self._patiently(partial(self._generations.switch, self._connection, number)):
+        if not self._patiently(partial(self._generations.switch, number)):
             done.waits_for.append("a long batch holds the youngest claims")
 
     def _build_filters(self) -> None:
-        for each in self._generations.read(self._connection):
+        for each in self._generations.read():
             if each.closed_at is not None and each.filter_bits is None:
-                self._filters.build(self._connection, each.number)
+                self._filters.build(each.number)
 
-    def _all_of(self, forget: Callable[[Connection, timedelta], int], older_than: timedelta) -> int:
-        return forget_all(self._connection, forget, older_than, self._over)
+    def _all_of(self, forget: Callable[[timedelta], int], older_than: timedelta) -> int:
+        return forget_all(forget, older_than, self._over)
 
     def _patiently(self, action: Callable[[], None]) -> bool:
         """Try the action several times, to find a moment between the batches; return whether it succeeded.
@@ -215,14 +215,13 @@ def may_switch(generations: Sequence[Generation], retention: timedelta) -> bool:
 
 
 def forget_all(
-    connection: Connection,
-    forget: Callable[[Connection, timedelta], int],
+    forget: Callable[[timedelta], int],
     older_than: timedelta,
     over: threading.Event,
 ) -> int:
     """Remove portion by portion, until none is left or `over` is set; return how many went."""
     total = 0
-    while (rows := forget(connection, older_than)) and not over.is_set():
+    while (rows := forget(older_than)) and not over.is_set():
         total += rows
     return total
 
@@ -236,17 +235,17 @@ def _opened(database: DatabaseOptions, outbox: OutboxOptions | None) -> Iterator
 
 
 def _plan(connection: Connection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None) -> PrunePlan:
-    generations, retention = Generations(schema), Retention(schema)
-    limits = in_effect(limits, retention.kept(connection))
-    gone = expired(generations.read(connection), limits.claims)
-    horizons = generations.horizons(connection)
-    to_come = generations.horizons_to_come(connection, gone[-1].number) if gone else {}
+    generations, retention = Generations(connection, schema), Retention(connection, schema)
+    limits = in_effect(limits, retention.kept())
+    gone = expired(generations.read(), limits.claims)
+    horizons = generations.horizons()
+    to_come = generations.horizons_to_come(gone[-1].number) if gone else {}
     before = newest([each.time for each in horizons])
     return PrunePlan(
-        claims=sum(generations.size(connection, each.number) for each in gone),
+        claims=sum(generations.size(each.number) for each in gone),
         claims_until=gone[-1].closed_at if gone else None,
-        progress=retention.old_progress(connection, limits.progress),
-        dead_letters=retention.old_letters(connection, letters_retention(limits)),
+        progress=retention.old_progress(limits.progress),
+        dead_letters=retention.old_letters(letters_retention(limits)),
         outbox=_old_in_outbox(connection, schema, limits, outbox),
         horizon_before=before,
         horizon_after=newest([before, gone[-1].closed_at if gone else None]),
@@ -262,12 +261,12 @@ def _old_in_outbox(
 ) -> ExpiredRows:
     if outbox is None or limits.outbox is None or not _may_prune_outbox(connection, schema, outbox):
         return ExpiredRows(0, None)
-    return outbox_retention(connection, schema, outbox).old(connection, limits.outbox)
+    return outbox_retention(connection, schema, outbox).old(limits.outbox)
 
 
 def _may_prune_outbox(connection: Connection, schema: str, outbox: OutboxOptions) -> bool:
     """Return whether this role may prune the outbox. If the relay has its own role, the sink's may not."""
-    return outbox_retention(connection, schema, outbox).may_forget(connection)
+    return outbox_retention(connection, schema, outbox).may_forget()
 
 
 def _reach(horizon: Horizon, to_come: int | None) -> Reach:

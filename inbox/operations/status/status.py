@@ -12,13 +12,12 @@ from inbox.kafka.log.reader import LogReader
 from inbox.operations.status.outbox import OutboxStatus, outbox_status
 from inbox.settings import Settings
 from inbox.sink.guards.log_check import is_another_topic
-from inbox.store.inbox.dead_letters import DeadLetters, State
-from inbox.store.inbox.generations import Generations
-from inbox.store.inbox.ledger import Ledger, PartitionStatus
-from inbox.store.inbox.replays import Replay, Replays
+from inbox.store.inbox.dead_letters import State
+from inbox.store.inbox.ledger import PartitionStatus
+from inbox.store.inbox.replays import Replay
 from inbox.store.inbox.retention import PruneRound, Retention
-from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors
-from inbox.store.schema.compatibility import require_current
+from inbox.store.postgres.connection import snapshot
+from inbox.store.store import Store, open_store
 
 _BROKER_SECONDS = 3.0
 _RATE_WITHIN = timedelta(minutes=5)
@@ -105,9 +104,8 @@ def read_status(settings: Settings) -> Status:
         TryAgainError: the database does not answer.
     """
     schema = settings.database.schema
-    connection = connect(settings.database, application_name="inbox status")
-    with closing(connection), startup_errors("reading the ledger"):
-        ledger = _read(connection, schema, settings.failures.halt_above)
+    with open_store(settings.database, command="status", doing="reading the ledger") as store:
+        ledger = _read(store, settings.failures.halt_above)
     current = [row for row in ledger.rows if not row.set_aside]
     logs = _look_at_logs(settings, current)
     outbox = outbox_status(settings.database, settings.outbox) if settings.outbox is not None else None
@@ -169,19 +167,18 @@ def _row(row: PartitionStatus, ledger: _LedgerFacts, logs: _LogFacts) -> Partiti
     )
 
 
-def _read(connection: Connection, schema: str, halt_above: int) -> _LedgerFacts:
-    require_current(connection, schema)
-    ledger, dead_letters = Ledger(schema), DeadLetters(schema)
-    with snapshot(connection):
-        rows = ledger.status(connection)
+def _read(store: Store, halt_above: int) -> _LedgerFacts:
+    ledger, dead_letters = store.ledger, store.dead_letters
+    with snapshot(store.connection):
+        rows = ledger.status()
         return _LedgerFacts(
             rows,
-            ledger.rates(connection, _RATE_WITHIN),
-            dead_letters.count_by_state(connection),
-            Replays(schema).newest(connection),
-            Generations(schema).horizon(connection),
-            dead_letters.parked_above(connection, [row.partition_id for row in rows], halt_above),
-            Retention(schema).last_round(connection),
+            ledger.rates(_RATE_WITHIN),
+            dead_letters.count_by_state(),
+            store.replays.newest(),
+            store.generations.horizon(),
+            dead_letters.parked_above([row.partition_id for row in rows], halt_above),
+            Retention(store.connection, store.schema).last_round(),
         )
 
 

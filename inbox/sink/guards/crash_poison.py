@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from inbox.errors import EventError, SmallerBatchError, TryAgainError
 from inbox.sink.batch import Batch, RouteBatch
 from inbox.sink.guards.connection_losses import EventAddress, Losses
+from inbox.sink.guards.guard import Guard
 from inbox.sink.guards.note_window import NoteWindow
+from inbox.sink.outcome import BatchOutcome
 from inbox.store.inbox.handler_calls import Deaths, HandlerCallNotes
-from inbox.store.postgres.connection import Connection
 
 _NOBODY = range(0)
 
@@ -30,7 +31,7 @@ class CrashPoisonTracker:
     """The crash poison that one worker knows. It outlives a lost connection.
 
     Args:
-        connect: opens the connection for notes, which is separate from the batch's connection.
+        open_notes: opens the connection for notes, which is separate from the batch's connection.
         young_events: how many events of a partition are noted after it was acquired; no batch held
             more.
         attempts: how often an event may end a process, lose the connection or be slow alone.
@@ -38,21 +39,19 @@ class CrashPoisonTracker:
 
     def __init__(
         self,
-        handling: HandlerCallNotes,
-        connect: Callable[[], Connection],
+        open_notes: Callable[[], HandlerCallNotes],
         *,
         young_events: int,
         attempts: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._handling = handling
-        self._connect = connect
+        self._open_notes = open_notes
         self._young_events = young_events
         self._attempts = attempts
         self._clock = clock
         # If one death is enough, the note must name the single event.
         self._window = NoteWindow(exact=attempts == 1)
-        self._notes: Connection | None = None
+        self._notes: HandlerCallNotes | None = None
         self._young: dict[int, int] = {}
         self._noted: set[int] = set()
         self._suspected: dict[tuple[int, int], range] = {}
@@ -60,9 +59,9 @@ class CrashPoisonTracker:
         self._given_up: dict[EventAddress, tuple[EventError, int]] = {}
         self.losses = Losses()
 
-    def acquired(self, connection: Connection, partition_ids: Sequence[int]) -> None:
+    def acquired(self, notes: HandlerCallNotes, partition_ids: Sequence[int]) -> None:
         """Count the notes that previous owners left when their process ended."""
-        for found in self._handling.count_deaths(connection, partition_ids):
+        for found in notes.count_deaths(partition_ids):
             self._count(found)
         if self._young_events:
             self._young.update(dict.fromkeys(partition_ids, self._young_events))
@@ -154,10 +153,10 @@ class CrashPoisonTracker:
 
     def _note(self, route_id: int, partition_id: int, offsets: range) -> None:
         if self._notes is None:
-            self._notes = self._connect()
-            self._handling.prepare(self._notes)
+            self._notes = self._open_notes()
+            self._notes.prepare()
         began = self._clock()
-        self._handling.start_call(self._notes, route_id, partition_id, offsets)
+        self._notes.start_call(route_id, partition_id, offsets)
         self._noted.add(partition_id)
         self._window.noted((route_id, partition_id), offsets, began, self._clock())
 
@@ -165,12 +164,12 @@ class CrashPoisonTracker:
         """Note that the handler returned, so that the notes name no event any more."""
         if self._notes is not None and self._noted:
             self._window.finish_call()
-            self._handling.finish_call(self._notes)
+            self._notes.finish_call()
 
-    def forget_settled(self, connection: Connection, batch: Batch) -> None:
+    def forget_settled(self, notes: HandlerCallNotes, batch: Batch) -> None:
         """Delete the notes of settled events. It runs in the batch's transaction, before the fence."""
         if self._noted:
-            self._handling.forget(connection, {each.partition_id: each.after for each in batch.partitions.values()})
+            notes.forget({each.partition_id: each.after for each in batch.partitions.values()})
 
     def settled(self, batch: Batch) -> None:
         """Record that the batch was committed, which counts towards the end of its partitions' young time."""
@@ -192,3 +191,30 @@ class CrashPoisonTracker:
         self._noted.clear()
         if notes is not None:
             notes.close()
+
+
+class CrashPoisonGuard(Guard):
+    """The crash poison of a worker, beside the batches of one connection.
+
+    Args:
+        notes: reads and deletes notes on the batches' connection.
+        handlers: whether a route has a handler; only its calls are noted.
+    """
+
+    def __init__(self, crash_poison: CrashPoisonTracker, notes: HandlerCallNotes, *, handlers: bool) -> None:
+        self._crash_poison = crash_poison
+        self._notes = notes
+        self._handlers = handlers
+
+    def acquired(self, partition_ids: Sequence[int]) -> None:
+        if self._handlers:
+            self._crash_poison.acquired(self._notes, partition_ids)
+
+    def before_fence(self, outcome: BatchOutcome) -> None:
+        self._crash_poison.forget_settled(self._notes, outcome.batch)
+
+    def committed(self, outcome: BatchOutcome) -> None:
+        self._crash_poison.settled(outcome.batch)
+
+    def close(self) -> None:
+        self._crash_poison.close()

@@ -4,19 +4,19 @@ Their dead letters are in the table while the ledger is still before them. The c
 owner epoch, so that the owner acquires the partition again and reads these dead letters.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from inbox.errors import EventError
-from inbox.sink.batch import RouteBatch
+from inbox.sink.batch import Batch, RouteBatch
+from inbox.sink.guards.guard import Guard
 from inbox.store.inbox.dead_letters import DeadLetters
-from inbox.store.postgres.connection import Connection
 
 
 class ParkedByHandError(EventError):
     """The error of an event that a person decided not to try."""
 
 
-class HandParked:
+class HandParked(Guard):
     """The events parked by hand that one connection knows, by partition id."""
 
     def __init__(self, dead_letters: DeadLetters) -> None:
@@ -24,17 +24,18 @@ class HandParked:
         self._by_partition: dict[int, dict[tuple[int, int], str]] = {}
         self._any = False
 
-    def read(self, connection: Connection, partition_ids: Sequence[int]) -> None:
+    def acquired(self, partition_ids: Sequence[int]) -> None:
         """Read the dead letters of these partitions whose offsets were never settled."""
         self._by_partition.update({partition_id: {} for partition_id in partition_ids})
-        for letter in self._dead_letters.parked_ahead(connection, partition_ids, ParkedByHandError.__name__):
+        for letter in self._dead_letters.parked_ahead(partition_ids, ParkedByHandError.__name__):
             self._by_partition[letter.partition_id][letter.route_id, letter.kafka_offset] = letter.error
         self._any = any(self._by_partition.values())
 
-    def know(self, connection: Connection, partition_ids: Iterable[int]) -> None:
-        """Read the partitions among these that were not read on this connection."""
-        if unknown := [each for each in partition_ids if each not in self._by_partition]:
-            self.read(connection, unknown)
+    def begin(self, batch: Batch) -> None:
+        """Read the partitions of the batch that were not read on this connection."""
+        ids = [each.partition_id for each in batch.partitions.values()]
+        if unknown := [each for each in ids if each not in self._by_partition]:
+            self.acquired(unknown)
 
     def mark(self, route_id: int, events: RouteBatch) -> None:
         """Refuse the events of the route's batch that were parked by hand."""

@@ -7,7 +7,6 @@ from inbox.errors import InboxError, TryAgainError
 from inbox.events import TopicPartition, address
 from inbox.sink.guards.row_waits import RowMissingError, RowWaits
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.postgres.connection import Connection
 from inbox.telemetry import log
 
 Ends = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
@@ -21,24 +20,24 @@ class RowWatch:
     `waits` outlives a connection. `ends` asks the brokers for the ends of the logs.
     """
 
-    def __init__(self, waits: RowWaits, schema: str, topics: Sequence[str], ends: Ends) -> None:
+    def __init__(self, waits: RowWaits, ledger: Ledger, topics: Sequence[str], ends: Ends) -> None:
         self.waits = waits
-        self._ledger = Ledger(schema)
+        self._ledger = ledger
         self._topics = topics
         self._ends = ends
         self._told_at: dict[int, float] = {}
 
-    def observe(self, connection: Connection) -> None:
+    def observe(self) -> None:
         """Read the ledger's progress if any partition waits."""
         if self.waits:
-            rows = self._ledger.read(connection, self._topics)
+            rows = self._ledger.read(self._topics)
             self.waits.observe({row.partition_id: row.next_offset for row in rows})
 
-    def begin(self, connection: Connection, missing: RowMissingError) -> None:
+    def begin(self, missing: RowMissingError) -> None:
         """Begin a wait, unless the partition already waits at this event."""
         if self.waits.waits_at(missing.partition_id, missing.offset):
             return
-        rows = {row.address: row for row in self._ledger.read(connection, self._topics)}
+        rows = {row.address: row for row in self._ledger.read(self._topics)}
         ends = {rows[at].partition_id: end for at, end in self._ends_of(list(rows)).items()}
         settled = {row.partition_id: row.next_offset for row in rows.values()}
         self.waits.begin(missing.partition_id, missing.offset, ends, settled)

@@ -9,45 +9,23 @@ committed.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
 from uuid import UUID
 
-from inbox.errors import HaltError, InboxError, StartupError, TryAgainError
+from inbox.errors import HaltError, InboxError, TryAgainError, refusals_as_outages
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster, TopicsAnswer, TopicView
 from inbox.sink.batch import Batch
+from inbox.sink.guards.guard import Guard
 from inbox.sink.guards.log_check import is_another_topic
+from inbox.sink.outcome import BatchOutcome
 from inbox.store.inbox.ledger import LedgerRow
-
-Found = TypeVar("Found")
 
 _ANSWER_SECONDS = 5.0
 _IDLE_CHECK_SECONDS = 5.0
 
 
-class TopicIdentityGuard(Protocol):
-    """The check that fetched records belong to the topic that the ledger knows: `BrokerTopicIdentity`, or a no-op."""
-
-    def start_check(self, batch: Batch) -> Callable[[], None]:
-        """Ask the brokers about the batch's topics.
-
-        Returns:
-            A function that returns if the batch may be committed. It raises HaltError if a log is
-            not the one that the ledger knows, and TryAgainError if the brokers do not answer.
-        """
-        ...
-
-    def check_idle(self, ledger_rows: Sequence[LedgerRow]) -> None:
-        """Check the topics of an idle sink now and then, without waiting for the answer.
-
-        Raises:
-            HaltError: a log is not the one that the ledger knows.
-        """
-        ...
-
-
-class BrokerTopicIdentity:
-    """The check that asks the brokers. `explain` returns, with all figures, what is wrong with topics, or None."""
+class TopicIdentityGuard(Guard):
+    """The guard that asks the brokers. `explain` returns, with all figures, what is wrong with topics, or None."""
 
     def __init__(
         self,
@@ -60,19 +38,32 @@ class BrokerTopicIdentity:
         self._clock = clock
         self._checked_at = clock()
         self._asked: TopicsAnswer | None = None
+        self._of_batch: TopicsAnswer | None = None
 
-    def start_check(self, batch: Batch) -> Callable[[], None]:
-        answer = self._cluster.ask_topics(sorted({address.topic for address in batch.partitions}))
-        ids = [(part.address, part.topic_id) for part in batch.partitions.values()]
+    def begin(self, batch: Batch) -> None:
+        """Ask the brokers about the batch's topics; they answer while the database works."""
+        self._of_batch = self._cluster.ask_topics(sorted({address.topic for address in batch.partitions}))
 
-        def verify() -> None:
-            with_ids = _refusals_as_outages(lambda: answer.result(_ANSWER_SECONDS))
-            self._compare(ids, with_ids)
-            _refusals_as_outages(lambda: self._compare_ends(batch, with_ids))
+    def before_fence(self, outcome: BatchOutcome) -> None:
+        """Return if the batch may be committed.
 
-        return verify
+        Raises:
+            HaltError: a log is not the one that the ledger knows.
+            TryAgainError: the brokers do not answer.
+        """
+        answer, self._of_batch = self._of_batch, None
+        assert answer is not None  # noqa: S101 - `begin` asked
+        with refusals_as_outages(away="kafka", reason="refused"):
+            views = answer.result(_ANSWER_SECONDS)
+            self._compare([(part.address, part.topic_id) for part in outcome.batch.partitions.values()], views)
+            self._compare_ends(outcome.batch, views)
 
     def check_idle(self, ledger_rows: Sequence[LedgerRow]) -> None:
+        """Check the topics of an idle sink now and then, without waiting for the answer.
+
+        Raises:
+            HaltError: a log is not the one that the ledger knows.
+        """
         if self._asked is None:
             if ledger_rows and self._clock() - self._checked_at >= _IDLE_CHECK_SECONDS:
                 self._asked = self._cluster.ask_topics(sorted({ledger_row.address.topic for ledger_row in ledger_rows}))
@@ -119,11 +110,3 @@ class BrokerTopicIdentity:
 
 def _differs(of_row: UUID | None, view: TopicView) -> bool:
     return is_another_topic(of_row, view.topic_id)
-
-
-def _refusals_as_outages(question: Callable[[], Found]) -> Found:
-    """Raise TryAgainError if the brokers refuse: after the start a refusal is an outage."""
-    try:
-        return question()
-    except StartupError as error:
-        raise TryAgainError(str(error), away="kafka", reason="refused", alert=True) from error

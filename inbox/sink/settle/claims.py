@@ -61,16 +61,16 @@ class Claiming:
 
     def _claimed_before(self, claims: Claims) -> list[int]:
         """Claim the new events; return the indexes of the others."""
-        claim_store, connection, route_id = self._context.claim_store, self._context.connection, self._route.route_id
+        claims_store, route_id = self._context.claims, self._route.route_id
         optimism = self._optimism
         if optimism.expects_success:
-            if claim_store.claim_new(connection, route_id, claims):
+            if claims_store.claim_new(route_id, claims):
                 optimism.succeeded()
                 return []
             optimism.failed()
             self._context.transaction.undo_attempt()
             self._context.transaction.start_attempt()
-        duplicates = claim_store.claim(connection, route_id, claims)
+        duplicates = claims_store.claim(route_id, claims)
         optimism.observed(success=not duplicates)
         return duplicates
 
@@ -79,16 +79,14 @@ class Claiming:
         left = set(duplicates)
         for replay_id, indexes in events.forced().items():
             left.update(indexes)
-            again = self._context.claim_store.claim_again(
-                self._context.connection, self._route.route_id, claims.only(indexes), replay_id
-            )
+            again = self._context.claims.claim_again(self._route.route_id, claims.only(indexes), replay_id)
             left.difference_update(indexes[at] for at in again)
         return sorted(left)
 
     def _other_payloads(self, events: RouteBatch, claims: Claims, duplicates: Sequence[int]) -> dict[int, EventError]:
         """Return, by index, the errors of duplicates that are different events under one id."""
         ids = [events.ids[index] for index in duplicates]
-        earlier = self._context.claim_store.claims_of(self._context.connection, self._route.route_id, ids)
+        earlier = self._context.claims.claims_of(self._route.route_id, ids)
         conflicts: dict[int, EventError] = {}
         for index in duplicates:
             claim, here = earlier.get(events.ids[index]), address_of(events.records[index])

@@ -1,15 +1,14 @@
-"""Hold what the settling of a route's events works with, and its result."""
+"""Hold what the settling of a route's events works with."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from inbox.failure_policy import FailureLimits
 from inbox.sink.guards.row_waits import RowWaits
 from inbox.sink.settle.effects import Effect
-from inbox.sink.settle.evidence import Evidence
+from inbox.sink.settle.fault.evidence import Evidence
 from inbox.sink.settle.optimism import Optimism
 from inbox.store.inbox.claims import ClaimStore
-from inbox.store.inbox.dead_letters import DeadLetter
 from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.handler_session import HandlerSession
@@ -50,24 +49,10 @@ class SettleContext:
     connection: Connection
     session: HandlerSession
     transaction: BatchTransaction
-    claim_store: ClaimStore
+    claims: ClaimStore
     limits: FailureLimits
     trial: bool = False
     row_waits: RowWaits | None = None
     evidence: Evidence = field(default_factory=lambda: Evidence(judges=False))
     optimism: defaultdict[int, RouteOptimism] = field(default_factory=lambda: defaultdict(RouteOptimism))
     """The guesses by route id."""
-
-
-@dataclass(slots=True)
-class RouteResult:
-    """The events of a route that were not applied; the counts are by partition id.
-
-    `other_payloads` counts the events among `duplicates` or `set_aside` whose id was applied before
-    with another payload.
-    """
-
-    letters: list[DeadLetter] = field(default_factory=list)
-    duplicates: Counter[int] = field(default_factory=Counter)
-    set_aside: Counter[int] = field(default_factory=Counter)
-    other_payloads: Counter[int] = field(default_factory=Counter)

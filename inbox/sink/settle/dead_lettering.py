@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from inbox.errors import EventError, OrderHaltError
 from inbox.events import address_of
+from inbox.failpoints import Failpoint, failpoint
 from inbox.failure_policy import Order
 from inbox.sink.batch import NO_ID, RouteBatch
 from inbox.sink.guards.parked_by_hand import ParkedByHandError
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.parked_keys import HeldKeys
-from inbox.store.inbox.dead_letters import DeadLetter, State, held_key
+from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, State, held_key
 from inbox.store.inbox.error_texts import shown
+from inbox.store.outbox.dead_letter_copies import LetterCopies
 from inbox.telemetry import log
 
 
@@ -117,3 +119,20 @@ class DeadLettering:
                 offset=letter.record.offset(),
             )
         log().warning("event-parked", route=self._route.name, address=where, attempts=letter.attempts, error=reason)
+
+
+class DeadLetterWriter:
+    """The writer of dead letters, on one connection; `copies` also publishes them through the outbox, if given."""
+
+    def __init__(self, dead_letters: DeadLetters, copies: LetterCopies | None = None) -> None:
+        self._dead_letters = dead_letters
+        self._copies = copies
+
+    def park(self, letters: Sequence[DeadLetter]) -> None:
+        """Write the dead letters, in the transaction of their batch."""
+        if not letters:
+            return
+        self._dead_letters.park(letters)
+        if self._copies is not None:
+            self._copies.add(letters)
+        failpoint(Failpoint.PARKED)

@@ -1,7 +1,6 @@
 """Apply claimed events, through a handler or into a table."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,7 +40,7 @@ class AttemptFailed(Exception):  # noqa: N818 - an answer on its way up, not an 
 class Effect(Protocol):
     """The interface of a route's work: a handler or a table."""
 
-    def apply(self, connection: Connection, session: HandlerSession, events: RouteBatch) -> None:
+    def apply(self, events: RouteBatch) -> None:
         """Apply the events of the route's batch.
 
         Raises:
@@ -51,23 +50,23 @@ class Effect(Protocol):
         """
         ...
 
-    def find(self, connection: Connection, events: RouteBatch) -> Diagnosis:
+    def find(self, events: RouteBatch) -> Diagnosis:
         """Return the events that fail by themselves, if they can be found without trying parts."""
         ...
 
-    def explain(self, connection: Connection, events: RouteBatch, error: BaseException) -> BaseException:
+    def explain(self, events: RouteBatch, error: BaseException) -> BaseException:
         """Return the error of a batch of one event, as precise as can be determined."""
         ...
 
-    def require_unchanged(self, connection: Connection) -> None:
+    def require_unchanged(self) -> None:
         """Raise TryAgainError if the table changed its shape since the events were tried."""
         ...
 
-    def prepare(self, connection: Connection) -> None:
+    def prepare(self) -> None:
         """Restore the session before the first event of a batch, because other routes may have changed it."""
         ...
 
-    def require_as_written(self, connection: Connection, look: Look | None = None) -> None:
+    def require_as_written(self, look: Look | None = None) -> None:
         """Check the effects after the last event.
 
         Args:
@@ -80,20 +79,21 @@ class Effect(Protocol):
 
 
 class TableEffect:
-    """The effect of a table route: one statement writes all events."""
+    """The effect of a table route on one connection: one statement writes all events."""
 
-    def __init__(self, writer: TableWriter) -> None:
+    def __init__(self, connection: Connection, writer: TableWriter) -> None:
+        self._connection = connection
         self._writer = writer
 
-    def apply(self, connection: Connection, session: HandlerSession, events: RouteBatch) -> None:
+    def apply(self, events: RouteBatch) -> None:
         try:
-            self._writer.write(connection, TableEvents(events.ids, events.types, events.records))
+            self._writer.write(self._connection, TableEvents(events.ids, events.types, events.records))
         except InboxError as error:
             if not is_of_one_event(error):
                 raise
             raise AttemptFailed(error, None, certain=True) from error
 
-    def send(self, connection: Connection, events: RouteBatch, *, new: bool, distinct: bool) -> None:
+    def send(self, events: RouteBatch, *, new: bool, distinct: bool) -> None:
         """Send the statement in a pipeline; a later statement collects the answer.
 
         Args:
@@ -104,7 +104,8 @@ class TableEffect:
             EventError: an earlier statement of the pipeline failed because of an event.
             TryAgainError: an outage.
         """
-        self._writer.send(connection, TableEvents(events.ids, events.types, events.records), new=new, distinct=distinct)
+        sent = TableEvents(events.ids, events.types, events.records)
+        self._writer.send(self._connection, sent, new=new, distinct=distinct)
 
     @property
     def writes_in_rounds(self) -> bool:
@@ -115,39 +116,39 @@ class TableEffect:
         """Return whether these events cannot be written by one statement, because one might be skipped."""
         return self._writer.has_rounds(TableEvents(events.ids, events.types, events.records))
 
-    def find(self, connection: Connection, events: RouteBatch) -> Diagnosis:
-        return self._writer.find(connection, TableEvents(events.ids, events.types, events.records))
+    def find(self, events: RouteBatch) -> Diagnosis:
+        return self._writer.find(self._connection, TableEvents(events.ids, events.types, events.records))
 
-    def explain(self, connection: Connection, events: RouteBatch, error: BaseException) -> BaseException:
+    def explain(self, events: RouteBatch, error: BaseException) -> BaseException:
         if not isinstance(error, InboxError):
             return error
-        return self._writer.explain(connection, TableEvents(events.ids, events.types, events.records), error)
+        return self._writer.explain(self._connection, TableEvents(events.ids, events.types, events.records), error)
 
-    def require_unchanged(self, connection: Connection) -> None:
-        self._writer.require_unchanged(connection)
+    def require_unchanged(self) -> None:
+        self._writer.require_unchanged(self._connection)
 
-    def prepare(self, connection: Connection) -> None:
-        connection.restate()
+    def prepare(self) -> None:
+        self._connection.restate()
 
-    def look(self, connection: Connection) -> Look:
+    def look(self) -> Look:
         """Send a query in the pipeline for the state of the table that `require_as_written` judges."""
-        return self._writer.look(connection)
+        return self._writer.look(self._connection)
 
-    def require_as_written(self, connection: Connection, look: Look | None = None) -> None:
-        self._writer.require_as_written(connection, look)
+    def require_as_written(self, look: Look | None = None) -> None:
+        self._writer.require_as_written(self._connection, look)
 
 
 class HandlerEffect:
-    """The effect of a handler route: one call for each event, or one for all."""
+    """The effect of a handler route in one session: one call for each event, or one for all."""
 
-    def __init__(self, handler: LoadedHandler, outbox: Outbox | None, calls: Calls) -> None:
+    def __init__(self, session: HandlerSession, handler: LoadedHandler, outbox: Outbox | None, calls: Calls) -> None:
+        self._session = session
         self._handler = handler
         self._outbox = outbox
         self._calls = calls
-        self._session: HandlerSession | None = None
 
-    def apply(self, connection: Connection, session: HandlerSession, events: RouteBatch) -> None:
-        self._session = session
+    def apply(self, events: RouteBatch) -> None:
+        session = self._session
         publisher = Publisher(session, self._outbox)
         transaction = Transaction(session, publisher)
         try:
@@ -165,22 +166,22 @@ class HandlerEffect:
         if session.failure is not None:
             _raise_failure(session.failure)
 
-    def find(self, connection: Connection, events: RouteBatch) -> Diagnosis:
+    def find(self, events: RouteBatch) -> Diagnosis:
         return Diagnosis()
 
-    def explain(self, connection: Connection, events: RouteBatch, error: BaseException) -> BaseException:
+    def explain(self, events: RouteBatch, error: BaseException) -> BaseException:
         """Return an error that blames the event's values or the statement, if the database can tell."""
-        if not isinstance(error, TryAgainError) or self._session is None:
+        if not isinstance(error, TryAgainError):
             return error
         return self._session.blamed(error)
 
-    def require_unchanged(self, connection: Connection) -> None:
+    def require_unchanged(self) -> None:
         """Do nothing: a handler depends on no known table shape."""
 
-    def prepare(self, connection: Connection) -> None:
+    def prepare(self) -> None:
         """Do nothing: the handlers of a batch share the session and see each other's changes to it."""
 
-    def require_as_written(self, connection: Connection, look: Look | None = None) -> None:
+    def require_as_written(self, look: Look | None = None) -> None:
         """Do nothing: only the handler knows its effects."""
 
     def _call_with_each(self, transaction: Transaction, publisher: Publisher, events: RouteBatch) -> None:
@@ -248,6 +249,3 @@ def _raise_failure(failure: InboxError) -> None:
     if is_of_one_event(failure):
         raise AttemptFailed(failure, None, certain=True) from failure
     raise failure
-
-
-EffectFactory = Callable[[Connection], Effect]

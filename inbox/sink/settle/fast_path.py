@@ -13,10 +13,8 @@ from inbox.errors import InboxError, forget_frames
 from inbox.failpoints import Failpoint, failpoint
 from inbox.sink.batch import RouteBatch
 from inbox.sink.settle.claims import claims_of
-from inbox.sink.settle.context import BoundRoute, RouteResult, SettleContext
 from inbox.sink.settle.effects import TableEffect
-from inbox.sink.settle.parked_keys import HeldKeys
-from inbox.sink.settle.slow_path import LARGEST_PART, RouteSettling
+from inbox.sink.settle.work import LARGEST_PART, RouteWork
 from inbox.store.inbox.claims import ClaimedBeforeError, PendingLookups, any_found, are_unique
 from inbox.store.postgres.errors import (
     is_cardinality_violation,
@@ -30,70 +28,21 @@ _FIRST_PART, _PART = 250, 1000
 """The events of one statement. The first part is smaller, because the server is idle while it is prepared."""
 
 
-def settle_route(
-    context: SettleContext, route: BoundRoute, events: RouteBatch, held: HeldKeys, on_started: Callable[[], None]
-) -> RouteResult:
-    """Settle all events of a route's batch, optimistically as far as they are likely to be new and to apply.
+class FastPath:
+    """The pipelines that claim and apply the events of a table route.
 
-    `on_started` is called once the server has more work left than the client.
-
-    Raises:
-        TryAgainError: an outage.
-        HaltError: an event fails and order = "halt".
-    """
-    settling = RouteSettling(context, route, events, held)
-    try:
-        return _settled(settling, context, route, events, on_started)
-    except BaseException:
-        settling.abandon()
-        raise
-
-
-def _settled(
-    settling: RouteSettling,
-    context: SettleContext,
-    route: BoundRoute,
-    events: RouteBatch,
-    on_started: Callable[[], None],
-) -> RouteResult:
-    if not isinstance(route.effect, TableEffect):
-        on_started()
-        return settling.run()
-    route.effect.prepare(context.connection)
-    fast_path, start = _FastPath(context, route.route_id, route.effect, events, on_started), 0
-    while start < len(events):
-        done, failed = fast_path.run(start) if settling.untroubled_from(start) else (start, None)
-        settling.applied(range(start, done))
-        on_started()
-        if failed is not None:
-            fast_path.learn(failed, failures=settling.settle_failed(failed))
-            start = failed.stop
-        else:
-            start = done if done > start else settling.settle_from(start)
-    return settling.end(fast_path.look)
-
-
-class _FastPath:
-    """The pipelines that claim and apply the events of a route's batch.
-
-    `look` is the state of the table behind the last event of the route's batch, or None unless the last
-    pipeline succeeded as a whole.
+    `on_started` is called once the server has more work left than the client. `look` is the state of
+    the table behind the last event of the route's batch, or None unless the last pipeline succeeded as a
+    whole.
     """
 
-    def __init__(
-        self,
-        context: SettleContext,
-        route_id: int,
-        effect: TableEffect,
-        events: RouteBatch,
-        on_started: Callable[[], None],
-    ) -> None:
-        self._context = context
-        self._route_id = route_id
+    def __init__(self, work: RouteWork, effect: TableEffect, on_started: Callable[[], None]) -> None:
+        self._context = work.context
+        self._work = work
         self._effect = effect
-        self._events = events
+        self._events = work.events
         self._on_started = on_started
-        self._optimism = context.optimism[route_id]
+        self._optimism = work.optimism
         self._failed_before = -LARGEST_PART
         self.look: Look | None = None
 
@@ -104,6 +53,12 @@ class _FastPath:
             The index behind the applied events, and the part there if one of its events fails by
             itself.
         """
+        stop, failed = self._run(start) if self._work.is_untroubled_from(start) else (start, None)
+        if stop > start:
+            self._work.doubts.passed(range(start, stop))
+        return stop, failed
+
+    def _run(self, start: int) -> tuple[int, range | None]:
         parts, done, optimism = self._expected(start), start, self._optimism
         while parts:
             new_rows, distinct = optimism.rows.expects_success, optimism.distinct.expects_success
@@ -111,7 +66,7 @@ class _FastPath:
             done, parts = parts[stand - 1].stop if stand else done, parts[stand:]
             if error is None:
                 self._succeeded(new_rows=new_rows, distinct=distinct)
-            elif self._context.claim_store.is_claim_conflict(error):
+            elif self._context.claims.is_claim_conflict(error):
                 optimism.claims.failed()
                 break
             elif new_rows and is_unique_violation(error):
@@ -134,7 +89,7 @@ class _FastPath:
             return []
         return _parts(start, len(self._events)) if are_unique(self._events.ids[start:]) else []
 
-    def learn(self, failed: range, *, failures: int) -> None:
+    def note_failures(self, failed: range, failures: int) -> None:
         """Record how many events of the failed part failed by themselves; one among many predicts nothing."""
         if failures > 1 or failed.start - self._failed_before < LARGEST_PART:
             self._optimism.effects.failed()
@@ -154,7 +109,7 @@ class _FastPath:
                     if number:
                         # Not after the first part: the server would finish it before the second is ready.
                         self._on_started()
-                look = self._effect.look(self._context.connection)
+                look = self._effect.look()
                 self._on_started()
             transaction.check_deferred()
             stand = len(parts)
@@ -182,9 +137,9 @@ class _FastPath:
         self._context.transaction.end_attempt()
 
     def _send_part(self, part: RouteBatch, *, new_rows: bool, distinct: bool) -> PendingLookups:
-        asked = self._context.claim_store.send_new(self._context.connection, self._route_id, claims_of(part))
+        asked = self._context.claims.send_new(self._work.route.route_id, claims_of(part))
         failpoint(Failpoint.CLAIMED)
-        self._effect.send(self._context.connection, part, new=new_rows, distinct=distinct)
+        self._effect.send(part, new=new_rows, distinct=distinct)
         return asked
 
     def _succeeded(self, *, new_rows: bool, distinct: bool) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from inbox.failure_policy import Order
 from inbox.sink.batch import RouteBatch
+from inbox.sink.guards.guard import Guard
+from inbox.sink.outcome import BatchOutcome
 from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, held_key
-from inbox.store.postgres.connection import Connection
 from inbox.telemetry import log
 
 HeldKeys = Mapping[int, Mapping[bytes, int]]
@@ -27,19 +29,19 @@ class ParkedKeys:
         self._kept: dict[tuple[int, int], dict[bytes, int]] = {}
         self._left_to_database: set[int] = set()
 
-    def read(self, connection: Connection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> None:
+    def read(self, dead_letters: DeadLetters, partition_ids: Collection[int]) -> None:
         """Read the keys of these partitions in place of what was known of them."""
         self._forget(partition_ids)
         self._left_to_database.difference_update(partition_ids)
-        if not self._take(connection, dead_letters, partition_ids):
+        if not self._take(dead_letters, partition_ids):
             for partition_id in partition_ids:
-                if not self._take(connection, dead_letters, [partition_id]):
+                if not self._take(dead_letters, [partition_id]):
                     self._leave_to_database(partition_id)
 
-    def _take(self, connection: Connection, dead_letters: DeadLetters, partition_ids: Collection[int]) -> bool:
+    def _take(self, dead_letters: DeadLetters, partition_ids: Collection[int]) -> bool:
         """Read the keys of these partitions; return False if they are too many to keep."""
         room = self._most - self._count()
-        found = dead_letters.parked_keys(connection, list(partition_ids), at_most=room + 1)
+        found = dead_letters.parked_keys(list(partition_ids), at_most=room + 1)
         if sum(map(len, found.values())) > room:
             return False
         self._kept.update(found)
@@ -51,20 +53,20 @@ class ParkedKeys:
             if (raw := letter.record.key()) is not None:
                 self._note(letter.route_id, letter.partition_id, held_key(raw), letter.holds_from)
 
-    def of(self, connection: Connection, dead_letters: DeadLetters, route_id: int, events: RouteBatch) -> HeldKeys:
+    def of(self, dead_letters: DeadLetters, route_id: int, events: RouteBatch) -> HeldKeys:
         """Return the parked keys that matter for a route's batch, read in the transaction that settles it."""
         self._shrink()
         if self._left_to_database:
-            self._ask(connection, dead_letters, route_id, events)
+            self._ask(dead_letters, route_id, events)
         return {scope[1]: keys for scope, keys in self._kept.items() if scope[0] == route_id and keys}
 
-    def _ask(self, connection: Connection, dead_letters: DeadLetters, route_id: int, events: RouteBatch) -> None:
+    def _ask(self, dead_letters: DeadLetters, route_id: int, events: RouteBatch) -> None:
         unknown: dict[int, set[bytes]] = {}
         for partition_id, record in zip(events.partition_ids, events.records, strict=True):
             if partition_id in self._left_to_database and (key := record.key()) is not None:
                 unknown.setdefault(partition_id, set()).add(key)
         for partition_id, keys in unknown.items():
-            for held, since in dead_letters.parked_among(connection, route_id, partition_id, keys).items():
+            for held, since in dead_letters.parked_among(route_id, partition_id, keys).items():
                 self._note(route_id, partition_id, held, since)
 
     def _note(self, route_id: int, partition_id: int, key: bytes, since: int) -> None:
@@ -93,3 +95,24 @@ class ParkedKeys:
     def _forget(self, partition_ids: Collection[int]) -> None:
         for scope in [scope for scope in self._kept if scope[1] in partition_ids]:
             del self._kept[scope]
+
+
+class ParkedKeysGuard(Guard):
+    """The parked keys of a worker, kept up to date beside the batches of one connection, if `order` is by key."""
+
+    def __init__(self, parked_keys: ParkedKeys, dead_letters: DeadLetters, order: Order) -> None:
+        self._parked_keys = parked_keys
+        self._dead_letters = dead_letters
+        self._by_key = order is Order.KEY
+
+    def acquired(self, partition_ids: Sequence[int]) -> None:
+        if self._by_key:
+            self._parked_keys.read(self._dead_letters, partition_ids)
+
+    def held(self, route_id: int, events: RouteBatch) -> HeldKeys:
+        """Return the parked keys that matter for a route's batch, read in the transaction that settles it."""
+        return self._parked_keys.of(self._dead_letters, route_id, events) if self._by_key else {}
+
+    def committed(self, outcome: BatchOutcome) -> None:
+        if self._by_key:
+            self._parked_keys.remember(outcome.letters)

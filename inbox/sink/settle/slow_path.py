@@ -1,4 +1,4 @@
-"""Settle the events of one route in one batch: all together first, and apart where some of them fail."""
+"""Settle a route's events with care: all together first, and apart where some of them fail."""
 
 import time
 from bisect import bisect_left
@@ -6,24 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from inbox.errors import EventError, InboxError, SmallerBatchError, forget_frames
+from inbox.errors import EventError, InboxError, SmallerBatchError
 from inbox.failpoints import Failpoint, failpoint
 from inbox.failure_policy import FailureDecision, SameId, after_failure, pause_before_attempt
-from inbox.sink.batch import RouteBatch
 from inbox.sink.guards.row_waits import RowMissingError
 from inbox.sink.settle.bisect import Isolation
 from inbox.sink.settle.claims import Claiming, SameIdOtherPayloadError
-from inbox.sink.settle.context import BoundRoute, RouteResult, SettleContext
-from inbox.sink.settle.dead_lettering import DeadLettering
-from inbox.sink.settle.doubts import Doubts
 from inbox.sink.settle.effects import AttemptFailed
-from inbox.sink.settle.parked_keys import HeldKeys
+from inbox.sink.settle.work import LARGEST_PART, RouteWork
 from inbox.store.inbox.dead_letters import DeadLetter
 from inbox.store.postgres.errors import is_foreign_key_violation, is_of_one_event
-from inbox.store.tables.shape import Look
-
-LARGEST_PART = 2500
-"""The most events that are tried together. The first failure among them undoes all of them."""
 
 
 class _SameIdOtherPayload(Exception):  # noqa: N818 - an answer on its way up
@@ -72,76 +64,30 @@ class _Part:
     """That failure, until the events at fault are searched: its frames hold the whole batch."""
 
 
-class RouteSettling:
+class SlowPath:
     """The settling of a route's batch, part by part, until each event is applied or set aside.
 
     A part is claimed and tried as a whole. If it fails, its events are applied in groups, and a
     failed group is undone alone. The claims of the events that are set aside are withdrawn.
     """
 
-    def __init__(self, attempts: SettleContext, route: BoundRoute, events: RouteBatch, held: HeldKeys) -> None:
-        self._context = attempts
-        self._route = route
-        self._events = events
-        self._aside = DeadLettering(attempts, route, events, held)
-        self._claiming = Claiming(attempts, route)
-        self._doubts = Doubts(attempts, route, events)
+    def __init__(self, work: RouteWork) -> None:
+        self._work = work
+        self._context = work.context
+        self._route = work.route
+        self._events = work.events
+        self._aside = work.aside
+        self._doubts = work.doubts
+        self._claiming = Claiming(work.context, work.route)
         self._any_failed = False
         self._conflicts: set[int] = set()
-        self._tries: Counter[int] = Counter(events.tries)
+        self._tries: Counter[int] = Counter(work.events.tries)
         self._paused = 0.0
-        self._optimism = attempts.optimism[route.route_id].effects
-        self.result = RouteResult()
-
-    def untroubled_from(self, start: int) -> bool:
-        """Return whether no event from this index on is known to be set aside or tried again."""
-        events = self._events
-        if events.replays or events.tries or self._doubts.tries_apart:
-            return False
-        return not self._aside.any_of(range(start, len(events)))
-
-    def run(self) -> RouteResult:
-        """Settle every event of the route's batch.
-
-        Raises:
-            TryAgainError: an outage.
-            HaltError: an event fails and order = "halt".
-        """
-        start = 0
-        self._route.effect.prepare(self._context.connection)
-        while start < len(self._events):
-            start = self.settle_from(start)
-        return self.end()
-
-    def abandon(self) -> None:
-        """Let go of what the errors of a batch that is rolled back hold."""
-        self._doubts.abandon()
-        for error in self._aside.refused.values():
-            forget_frames(error)
-
-    def applied(self, indexes: range) -> None:
-        """Record that the fast path applied these events."""
-        if indexes:
-            self._doubts.passed(indexes)
-
-    def end(self, look: Look | None = None) -> RouteResult:
-        """Check the effects after the last event is settled, and return the result.
-
-        Args:
-            look: the state of the table after the last event, if the fast path applied that event.
-
-        Raises:
-            TryAgainError: the effects may not be what the events say.
-        """
-        if self._events.records:
-            self._route.effect.require_as_written(self._context.connection, look)
-        self._doubts.remember()
-        return self.result
 
     def settle_from(self, start: int) -> int:
         """Settle the next part; return the index behind it."""
         indexes = range(start, min(start + LARGEST_PART, len(self._events)))
-        self._optimism.observed(success=self._settle(indexes).stood)
+        self._work.optimism.effects.observed(success=self._settle(indexes).stood)
         return indexes.stop
 
     def settle_failed(self, indexes: range) -> int:
@@ -167,8 +113,8 @@ class RouteSettling:
                 break
         self._conflicts.clear()
         self._weigh()
-        self.result.duplicates.update(self._events.partition_ids[index] for index in part.duplicates)
-        self.result.other_payloads.update(self._events.partition_ids[index] for index in part.other_payloads)
+        self._work.result.duplicates.update(self._events.partition_ids[index] for index in part.duplicates)
+        self._work.result.other_payloads.update(self._events.partition_ids[index] for index in part.other_payloads)
         self._set_aside([letter for _, letter in sorted(part.letters.items())])
         return part
 
@@ -179,7 +125,7 @@ class RouteSettling:
         """
         if self._any_failed:
             self._any_failed = False
-            self._route.effect.require_unchanged(self._context.connection)
+            self._route.effect.require_unchanged()
             self._doubts.weigh()
 
     def _attempt(self, part: _Part, *, whole: bool) -> None:
@@ -216,7 +162,7 @@ class RouteSettling:
             return
         events = self._events if len(indexes) == len(self._events) else self._events.only(indexes)
         try:
-            self._route.effect.apply(self._context.connection, self._context.session, events)
+            self._route.effect.apply(events)
         except AttemptFailed as failed:
             if failed.at is not None:
                 failed.at = indexes[failed.at]
@@ -240,8 +186,8 @@ class RouteSettling:
             else:
                 isolation.stood()
         self._let_wait(part)
-        self._context.claim_store.withdraw(
-            self._context.connection, self._route.route_id, [self._events.ids[p] for p in part.new if p in part.letters]
+        self._context.claims.withdraw(
+            self._route.route_id, [self._events.ids[p] for p in part.new if p in part.letters]
         )
 
     def _let_wait(self, part: _Part) -> None:
@@ -279,7 +225,7 @@ class RouteSettling:
         if self._doubts.tries_apart:
             isolation.alone(range(len(part.new)))
             return
-        found = self._route.effect.find(self._context.connection, self._events.only(part.new))
+        found = self._route.effect.find(self._events.only(part.new))
         for at, error in found.refused.items():
             index = part.new[at]
             part.failed.add(index)
@@ -294,9 +240,7 @@ class RouteSettling:
 
     def _explained(self, index: int, failed: AttemptFailed) -> AttemptFailed:
         if failed.certain:
-            failed.error = self._route.effect.explain(
-                self._context.connection, self._events.only([index]), failed.error
-            )
+            failed.error = self._route.effect.explain(self._events.only([index]), failed.error)
         return failed
 
     def _sort(self, indexes: Sequence[int], part: _Part) -> Sequence[int]:
@@ -323,9 +267,9 @@ class RouteSettling:
     def _set_aside(self, letters: Sequence[DeadLetter]) -> None:
         self._aside.park(letters)
         for letter in letters:
-            self.result.set_aside[letter.partition_id] += 1
-            self.result.other_payloads[letter.partition_id] += isinstance(letter.error, SameIdOtherPayloadError)
-        self.result.letters += letters
+            self._work.result.set_aside[letter.partition_id] += 1
+            self._work.result.other_payloads[letter.partition_id] += isinstance(letter.error, SameIdOtherPayloadError)
+        self._work.result.letters += letters
 
     def _check(self, deferred: Callable[[], None]) -> None:
         try:

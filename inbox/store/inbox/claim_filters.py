@@ -49,50 +49,53 @@ class OlderClaims:
 class GenerationFilters:
     """The filters of closed generations: builds, stores and reads them."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
         self._sql = statements("generation_filters", schema)
         self._schema = schema
-        self._generations = Generations(schema)
+        self._generations = Generations(connection, schema)
 
-    def build(self, connection: Connection, number: int) -> None:
+    def build(self, number: int) -> None:
         """Build the filter of a generation that takes no new claims, so that a missing id is found cheaply.
 
         Generations are built in turn. The ids are read in one snapshot, because a replay may move a
         claim within the table meanwhile.
         """
         first = first_of_filter(number)
-        with snapshot(connection):
-            row = connection.execute(of_generation(self._sql["blocks"], table_of(number))).fetchone()
+        with snapshot(self._connection):
+            row = self._connection.execute(of_generation(self._sql["blocks"], table_of(number))).fetchone()
             blocks = row[0] if row else 0
-            stored = _powers(self._generations.read(connection)).get(first, 0)
+            stored = _powers(self._generations.read()).get(first, 0)
             built = _empty_filter(max(stored, bits_for(blocks * _CLAIMS_A_BLOCK)))
             if stored:
-                self._merge(connection, built, first, stored)
+                self._merge(built, first, stored)
             for start in range(0, blocks, _BLOCKS_AT_ONCE):
-                built.add(self._ids(connection, number, start, start + _BLOCKS_AT_ONCE))
-        with transaction(connection):
-            self._store(connection, first, built)
+                built.add(self._ids(number, start, start + _BLOCKS_AT_ONCE))
+        with transaction(self._connection):
+            self._store(first, built)
             parameters = {"first": first, "generation": number, "filter_bits": built.power}
-            connection.execute(self._sql["note_filter"], parameters)
+            self._connection.execute(self._sql["note_filter"], parameters)
 
-    def _ids(self, connection: Connection, number: int, first: int, end: int) -> bytes:
+    def _ids(self, number: int, first: int, end: int) -> bytes:
         parameters = {"first": f"({first},0)", "end": f"({end},0)"}
-        row = connection.execute(of_generation(self._sql["ids"], table_of(number)), parameters, binary=True).fetchone()
+        row = self._connection.execute(
+            of_generation(self._sql["ids"], table_of(number)), parameters, binary=True
+        ).fetchone()
         return row[0] or b"" if row else b""
 
-    def _store(self, connection: Connection, first: int, built: "BloomFilter") -> None:
-        connection.execute(self._sql["forget_filter"], {"generation": first})
+    def _store(self, first: int, built: "BloomFilter") -> None:
+        self._connection.execute(self._sql["forget_filter"], {"generation": first})
         for block, bits in built.blocks():
-            connection.execute(self._sql["add_block"], {"generation": first, "block": block, "bits": bits})
+            self._connection.execute(self._sql["add_block"], {"generation": first, "block": block, "bits": bits})
 
-    def older(self, connection: Connection, known: OlderClaims) -> OlderClaims:
+    def older(self, known: OlderClaims) -> OlderClaims:
         """Return what is known of the ids in all generations but the youngest, up to the first without a filter.
 
         Takes over the memory of `known`, which must not be used afterwards, even if this fails.
         Reads only the filters that changed, unless one of them is gone.
         """
-        with snapshot(connection):
-            generations = self._generations.read(connection)
+        with snapshot(self._connection):
+            generations = self._generations.read()
             filtered = list(takewhile(lambda each: each.filter_bits is not None, generations))
             oldest = generations[0].number
             until = filtered[-1].number + 1 if filtered else oldest
@@ -106,13 +109,13 @@ class GenerationFilters:
                 together.clear()
             for first, power in powers.items():
                 if not goes_on or first + FILTERED_TOGETHER > known.until:
-                    self._merge(connection, together, first, power)
+                    self._merge(together, first, power)
             return OlderClaims(together, since=oldest, until=until)
 
-    def _merge(self, connection: Connection, together: "BloomFilter", first: int, power: int) -> None:
+    def _merge(self, together: "BloomFilter", first: int, power: int) -> None:
         """Add the filter block by block, so that no second copy of it is in memory."""
         size = 0
-        for block, bits in connection.cursor(binary=True).stream(self._sql["filter"], {"generation": first}):
+        for block, bits in self._connection.cursor(binary=True).stream(self._sql["filter"], {"generation": first}):
             together.merge(block, bits, power)
             size += len(bits)
         if 8 * size != 2**power:

@@ -82,10 +82,11 @@ class AffectedLetter(NamedTuple):
 class DeadLetterQueries:
     """The reads of `dead_letters` for people, and the changes of state; the caller has the transaction."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
         self._sql = statements("dead_letters", schema)
 
-    def select(self, connection: Connection, selection: Selection, states: Sequence[State]) -> list[int]:
+    def select(self, selection: Selection, states: Sequence[State]) -> list[int]:
         """Return the ids of the selected dead letters, in the order of route, partition, key and offset."""
         parameters = {
             "states": [state.value for state in states],
@@ -96,22 +97,22 @@ class DeadLetterQueries:
             "error": selection.error,
             "older_than": selection.older_than,
         }
-        return [row[0] for row in connection.execute(self._sql["selected"], parameters)]
+        return [row[0] for row in self._connection.execute(self._sql["selected"], parameters)]
 
-    def read(self, connection: Connection, ids: Sequence[int], *, whole: bool) -> Iterator[Letter]:
+    def read(self, ids: Sequence[int], *, whole: bool) -> Iterator[Letter]:
         """Yield the dead letters in the order of the ids, with a bounded number of bytes in memory.
 
         Ids without a dead letter are skipped.
         """
         for start in range(0, len(ids), _AT_ONCE):
-            for part in self._parts(connection, ids[start : start + _AT_ONCE], whole=whole):
-                yield from map(_letter, connection.execute(self._sql["letters"], {"ids": part, "whole": whole}))
+            for part in self._parts(ids[start : start + _AT_ONCE], whole=whole):
+                yield from map(_letter, self._connection.execute(self._sql["letters"], {"ids": part, "whole": whole}))
 
-    def _parts(self, connection: Connection, ids: Sequence[int], *, whole: bool) -> Iterator[list[int]]:
+    def _parts(self, ids: Sequence[int], *, whole: bool) -> Iterator[list[int]]:
         """Yield the ids in parts whose dead letters fit into memory together."""
         part: list[int] = []
         total = 0
-        for dead_letter_id, size in connection.execute(self._sql["sizes"], {"ids": list(ids), "whole": whole}):
+        for dead_letter_id, size in self._connection.execute(self._sql["sizes"], {"ids": list(ids), "whole": whole}):
             if part and total + size > _BYTES_AT_ONCE:
                 yield part
                 part, total = [], 0
@@ -120,33 +121,31 @@ class DeadLetterQueries:
         if part:
             yield part
 
-    def affected(self, connection: Connection, ids: Sequence[int]) -> list[AffectedLetter]:
+    def affected(self, ids: Sequence[int]) -> list[AffectedLetter]:
         """Return the dead letters that a retry or discard of these ids concerns, in the order of `select`."""
-        rows = connection.execute(self._sql["concerned"], {"ids": list(ids)})
+        rows = self._connection.execute(self._sql["concerned"], {"ids": list(ids)})
         return [
             AffectedLetter(r[0], State(r[1]), r[2], r[3], r[4], TopicPartition(r[5], r[6]), r[7], r[8], r[9], r[10])
             for r in rows
         ]
 
-    def open_of_key(
-        self, connection: Connection, route_id: int, partition_id: int, key: bytes, *, limit: int
-    ) -> tuple[list[Letter], bool]:
+    def open_of_key(self, route_id: int, partition_id: int, key: bytes, *, limit: int) -> tuple[list[Letter], bool]:
         """Return the first open dead letters of a key, whole and in the order of offsets.
 
         The bool says whether there are more than `limit`.
         """
         parameters = {"route_id": route_id, "partition_id": partition_id, "key": key, "limit": limit + 1}
-        ids = [row[0] for row in connection.execute(self._sql["open_of_key"], parameters)]
-        part = next(self._parts(connection, ids[:limit], whole=True), [])
-        return list(self.read(connection, part, whole=True)), len(part) < len(ids)
+        ids = [row[0] for row in self._connection.execute(self._sql["open_of_key"], parameters)]
+        part = next(self._parts(ids[:limit], whole=True), [])
+        return list(self.read(part, whole=True)), len(part) < len(ids)
 
-    def still_open(self, connection: Connection, ids: Sequence[int]) -> Iterator[Letter]:
+    def still_open(self, ids: Sequence[int]) -> Iterator[Letter]:
         """Yield the dead letters that nobody resolved, whole and in the order of their offsets."""
-        found = [row[0] for row in connection.execute(self._sql["still_open"], {"ids": list(ids)})]
-        return self.read(connection, found, whole=True)
+        found = [row[0] for row in self._connection.execute(self._sql["still_open"], {"ids": list(ids)})]
+        return self.read(found, whole=True)
 
-    def resolve(self, connection: Connection, ids: Sequence[int], state: State, by: str) -> None:
-        connection.execute(self._sql["resolve"], {"ids": list(ids), "state": state.value, "by": by})
+    def resolve(self, ids: Sequence[int], state: State, by: str) -> None:
+        self._connection.execute(self._sql["resolve"], {"ids": list(ids), "state": state.value, "by": by})
 
 
 def _letter(row: tuple[Any, ...]) -> Letter:

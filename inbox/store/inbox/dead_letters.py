@@ -89,28 +89,27 @@ class ParkedAhead(NamedTuple):
 class DeadLetters:
     """The reads and writes of `dead_letters`; the caller has the transaction."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
         self._sql = statements("dead_letters", schema)
 
-    def park(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    def park(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
-            connection.execute(self._sql["park"], _row(letter, storable_in(connection)))
+            self._connection.execute(self._sql["park"], _row(letter, storable_in(self._connection)))
 
-    def fail_again(self, connection: Connection, dead_letter_id: int, letter: DeadLetter) -> None:
+    def fail_again(self, dead_letter_id: int, letter: DeadLetter) -> None:
         """Record that a retry failed: store the new error, and add its tries to the earlier ones."""
-        row = _row(letter, storable_in(connection))
+        row = _row(letter, storable_in(self._connection))
         changes = {name: row[name] for name in ("error_class", "error", "error_detail", "attempts")}
-        connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
+        self._connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
 
-    def resolve_applied(
-        self, connection: Connection, partition_id: int, from_offset: int, until_offset: int, by: str
-    ) -> None:
+    def resolve_applied(self, partition_id: int, from_offset: int, until_offset: int, by: str) -> None:
         """Resolve what a replay applied, after its claims: from `from_offset` up to, not including, `until_offset`."""
         at = {"partition_id": partition_id, "from_offset": from_offset, "until_offset": until_offset}
-        connection.execute(self._sql["resolve_applied"], {**at, "by": by})
+        self._connection.execute(self._sql["resolve_applied"], {**at, "by": by})
 
     def parked_keys(
-        self, connection: Connection, partition_ids: Sequence[int], *, at_most: int = MOST_PARKED_KEYS + 1
+        self, partition_ids: Sequence[int], *, at_most: int = MOST_PARKED_KEYS + 1
     ) -> dict[tuple[int, int], dict[bytes, int]]:
         """Read the keys of open dead letters in the form of `held_key`, with the offset from which their events wait.
 
@@ -123,13 +122,11 @@ class DeadLetters:
             "at_most": at_most,
         }
         keys: dict[tuple[int, int], dict[bytes, int]] = {}
-        for route_id, partition_id, key, first in connection.execute(self._sql["parked_keys"], parameters):
+        for route_id, partition_id, key, first in self._connection.execute(self._sql["parked_keys"], parameters):
             keys.setdefault((route_id, partition_id), {})[bytes(key)] = first
         return keys
 
-    def parked_among(
-        self, connection: Connection, route_id: int, partition_id: int, keys: Collection[bytes]
-    ) -> dict[bytes, int]:
+    def parked_among(self, route_id: int, partition_id: int, keys: Collection[bytes]) -> dict[bytes, int]:
         """Read as `parked_keys`, for one route and partition and for these keys alone."""
         parameters = {
             "route_id": route_id,
@@ -138,23 +135,23 @@ class DeadLetters:
             "short": _SHORT_KEY_BYTES,
             "too_large": EventTooLargeError.__name__,
         }
-        return {bytes(key): first for key, first in connection.execute(self._sql["parked_among"], parameters)}
+        return {bytes(key): first for key, first in self._connection.execute(self._sql["parked_among"], parameters)}
 
-    def parked_ahead(self, connection: Connection, partition_ids: Sequence[int], error_class: str) -> list[ParkedAhead]:
+    def parked_ahead(self, partition_ids: Sequence[int], error_class: str) -> list[ParkedAhead]:
         """Return the dead letters of this error class at or past the reached offset of these partitions."""
         parameters = {"partition_ids": list(partition_ids), "error_class": error_class}
-        return [ParkedAhead(*row) for row in connection.execute(self._sql["parked_ahead"], parameters)]
+        return [ParkedAhead(*row) for row in self._connection.execute(self._sql["parked_ahead"], parameters)]
 
-    def parked_above(self, connection: Connection, partition_ids: Sequence[int], limit: int) -> frozenset[int]:
+    def parked_above(self, partition_ids: Sequence[int], limit: int) -> frozenset[int]:
         """Return the partitions in which more than `limit` events were parked within an hour and still are.
 
         Events that wait behind a parked event do not count.
         """
         parameters = {"partition_ids": list(partition_ids), "limit": limit}
-        return frozenset(row[0] for row in connection.execute(self._sql["parked_above"], parameters))
+        return frozenset(row[0] for row in self._connection.execute(self._sql["parked_above"], parameters))
 
-    def count_by_state(self, connection: Connection) -> dict[State, int]:
-        rows = connection.execute(self._sql["count_by_state"])
+    def count_by_state(self) -> dict[State, int]:
+        rows = self._connection.execute(self._sql["count_by_state"])
         return {State(state): count for state, count in rows}
 
 

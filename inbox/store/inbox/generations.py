@@ -58,52 +58,53 @@ class Horizon:
 class Generations:
     """The reads and writes of the generations; each method that writes is a transaction of its own."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
         self._sql = statements("generations", schema)
 
-    def read(self, connection: Connection) -> list[Generation]:
+    def read(self) -> list[Generation]:
         """Return the generations, the oldest first."""
         return [
             Generation(number=row[0], opened_at=row[1], closed_at=row[2], filter_bits=row[3], now=row[4])
-            for row in connection.execute(self._sql["generations"])
+            for row in self._connection.execute(self._sql["generations"])
         ]
 
-    def size(self, connection: Connection, number: int) -> int:
+    def size(self, number: int) -> int:
         """Return the number of claims in a generation."""
-        row = connection.execute(of_generation(self._sql["size"], table_of(number))).fetchone()
+        row = self._connection.execute(of_generation(self._sql["size"], table_of(number))).fetchone()
         return int(row[0]) if row else 0
 
-    def switch(self, connection: Connection, number: int) -> None:
+    def switch(self, number: int) -> None:
         """Direct new claims to the next generation, once every batch with claims in this one has ended.
 
         Raises:
             TryAgainError: a batch took too long; nothing has changed.
         """
-        with transaction(connection):
-            _wait_briefly(connection)
-            connection.execute(self._sql["switch"], {"generation": number})
+        with transaction(self._connection):
+            self._wait_briefly()
+            self._connection.execute(self._sql["switch"], {"generation": number})
 
-    def raise_horizon(self, connection: Connection, number: int) -> bool:
+    def raise_horizon(self, number: int) -> bool:
         """Refuse from now on replays that would need the claims of this generation.
 
         Returns:
             False where such a replay is in progress: the claims have to stay.
         """
-        row = connection.execute(self._sql["raise_horizon"], {"generation": number}).fetchone()
+        row = self._connection.execute(self._sql["raise_horizon"], {"generation": number}).fetchone()
         return bool(row and row[0])
 
-    def drop(self, connection: Connection, number: int) -> None:
+    def drop(self, number: int) -> None:
         """Remove all claims of a generation, after `raise_horizon`; its table is free for another generation.
 
         Raises:
             TryAgainError: another session reads them for too long; nothing has changed.
         """
-        with transaction(connection):
-            _wait_briefly(connection)
+        with transaction(self._connection):
+            self._wait_briefly()
             parameters = {"generation": number, "filters_from": first_of_filter(number + 1)}
-            connection.execute(self._sql["drop"], parameters)
+            self._connection.execute(self._sql["drop"], parameters)
 
-    def horizons(self, connection: Connection) -> list[Horizon]:
+    def horizons(self) -> list[Horizon]:
         """Return the horizon of each current partition; those that a resume left behind are skipped.
 
         Claims are removed after the horizon was raised, also under a snapshot that was taken
@@ -112,26 +113,25 @@ class Generations:
         """
         return [
             Horizon(partition_id=row[0], address=TopicPartition(row[1], row[2]), offset=row[3], time=row[4])
-            for row in connection.execute(self._sql["horizons"])
+            for row in self._connection.execute(self._sql["horizons"])
         ]
 
-    def horizon(self, connection: Connection) -> datetime | None:
+    def horizon(self) -> datetime | None:
         """Return the latest horizon: ids last seen since then are recognised in every partition; None if all are."""
-        return max((each.time for each in self.horizons(connection) if each.time is not None), default=None)
+        return max((each.time for each in self.horizons() if each.time is not None), default=None)
 
-    def horizon_seconds(self, connection: Connection) -> float:
+    def horizon_seconds(self) -> float:
         """Return the age of the horizon in seconds; infinite where every id is recognised."""
-        row = connection.execute(self._sql["horizon_seconds"]).fetchone()
+        row = self._connection.execute(self._sql["horizon_seconds"]).fetchone()
         return float(row[0]) if row and row[0] is not None else math.inf
 
-    def horizons_to_come(self, connection: Connection, number: int) -> Mapping[int, int]:
+    def horizons_to_come(self, number: int) -> Mapping[int, int]:
         """Return the horizons that `raise_horizon` would set, by partition id."""
-        return dict(connection.execute(self._sql["horizons_to_come"], {"generation": number}).fetchall())
+        return dict(self._connection.execute(self._sql["horizons_to_come"], {"generation": number}).fetchall())
 
-
-def _wait_briefly(connection: Connection) -> None:
-    """Limit the wait for the table's lock: every batch that begins meanwhile waits behind this request."""
-    connection.execute("SET LOCAL lock_timeout = '1s'")
+    def _wait_briefly(self) -> None:
+        """Limit the wait for the table's lock: every batch that begins meanwhile waits behind this request."""
+        self._connection.execute("SET LOCAL lock_timeout = '1s'")
 
 
 def first_of_filter(number: int) -> int:

@@ -23,36 +23,37 @@ class Deaths(NamedTuple):
 class HandlerCallNotes:
     """The reads and writes of `handling` for one owner."""
 
-    def __init__(self, schema: str, owner: str) -> None:
+    def __init__(self, connection: Connection, schema: str, owner: str) -> None:
+        self._connection = connection
         self._sql = statements("handling", schema)
         self._owner = owner
 
-    def count_deaths(self, connection: Connection, partition_ids: Sequence[int]) -> list[Deaths]:
+    def count_deaths(self, partition_ids: Sequence[int]) -> list[Deaths]:
         """Count, once each, the notes left by earlier owners' ended processes, and return all deaths found."""
         parameters = {"partition_ids": list(partition_ids), "owner": self._owner}
-        connection.execute(self._sql["deaths"], parameters)
+        self._connection.execute(self._sql["deaths"], parameters)
         return [
             Deaths(route_id, partition_id, range(first, until), deaths)
-            for route_id, partition_id, first, until, deaths in connection.execute(self._sql["found"], parameters)
+            for route_id, partition_id, first, until, deaths in self._connection.execute(self._sql["found"], parameters)
         ]
 
-    def prepare(self, connection: Connection) -> None:
+    def prepare(self) -> None:
         """Prepare the connection: a note has to outlive this process, not the server, so it does not wait for the disk.
 
         Behind a pooler no session shows whether the process lives. The lock of an open transaction
         does: the server ends that transaction when the process is gone.
         """
-        connection.pin_also({"synchronous_commit": "off"})
-        if connection.is_pooled and (alive := holding(connection, _ALIVE, self._owner)) is not None:
-            connection.keep(alive)
+        self._connection.pin_also({"synchronous_commit": "off"})
+        if self._connection.is_pooled and (alive := holding(self._connection, _ALIVE, self._owner)) is not None:
+            self._connection.keep(alive)
 
-    def start_call(self, connection: Connection, route_id: int, partition_id: int, offsets: range) -> None:
+    def start_call(self, route_id: int, partition_id: int, offsets: range) -> None:
         """Note that the handler has these events.
 
         `connection` is not that of the batch, so the note commits immediately.
         """
-        connection.check_companions()
-        connection.execute(
+        self._connection.check_companions()
+        self._connection.execute(
             self._sql["in_hand"],
             {
                 "route_id": route_id,
@@ -60,17 +61,21 @@ class HandlerCallNotes:
                 "kafka_offset": offsets.start,
                 "until_offset": offsets.stop,
                 "owner": self._owner,
-                "alone": not connection.is_pooled,
+                "alone": not self._connection.is_pooled,
             },
         )
 
-    def finish_call(self, connection: Connection) -> None:
+    def finish_call(self) -> None:
         """Note that the handler returned, with whatever result."""
-        connection.execute(self._sql["put_down"], {"owner": self._owner})
+        self._connection.execute(self._sql["put_down"], {"owner": self._owner})
 
-    def forget(self, connection: Connection, afters: Mapping[int, int]) -> None:
+    def forget(self, afters: Mapping[int, int]) -> None:
         """Forget notes below these offsets, by partition id, which are settled; runs in the batch's own transaction."""
-        connection.execute(
+        self._connection.execute(
             self._sql["forget"],
             {"partition_ids": arrays.int4s(list(afters)), "afters": arrays.int8s(list(afters.values()))},
         )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -116,11 +116,12 @@ WHERE pid = %(pid)s AND backend_start = %(started)s AND xact_start IS NOT NULL
 class Ledger:
     """The reads and writes of `partitions`; the caller has the transaction."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
         self._sql = statements("partitions", schema)
 
-    def known(self, connection: Connection, topics: Sequence[str]) -> list[KnownPartition]:
-        rows = connection.execute(self._sql["known_partitions"], {"topics": list(topics)})
+    def known(self, topics: Sequence[str]) -> list[KnownPartition]:
+        rows = self._connection.execute(self._sql["known_partitions"], {"topics": list(topics)})
         return [
             KnownPartition(
                 partition_id=row[0],
@@ -133,17 +134,15 @@ class Ledger:
             for row in rows
         ]
 
-    def unmoved(self, connection: Connection, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    def unmoved(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
         """Return the next offsets of partitions in which the last owner settled nothing."""
-        rows = connection.execute(self._sql["unmoved"], {"topics": list(topics)})
+        rows = self._connection.execute(self._sql["unmoved"], {"topics": list(topics)})
         return {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
 
-    def add(
-        self, connection: Connection, cluster_id: str, topic_id: UUID | None, starts: Mapping[TopicPartition, int]
-    ) -> None:
+    def add(self, cluster_id: str, topic_id: UUID | None, starts: Mapping[TopicPartition, int]) -> None:
         """Add partitions seen for the first time; one that another worker added meanwhile keeps its start."""
         for address, offset in sorted(starts.items()):
-            connection.execute(
+            self._connection.execute(
                 self._sql["add_partition"],
                 {
                     "cluster_id": cluster_id,
@@ -154,46 +153,43 @@ class Ledger:
                 },
             )
 
-    def acquire(self, connection: Connection, partitions: Sequence[TopicPartition], owner: str) -> list[LedgerRow]:
+    def acquire(self, partitions: Sequence[TopicPartition], owner: str) -> list[LedgerRow]:
         """Raise the owner epoch of each partition, which fences every earlier owner from now on."""
         parameters: dict[str, Any] = {
             "topics": [p.topic for p in partitions],
             "partitions": [p.partition for p in partitions],
             "owner": owner,
-            "alone": not connection.is_pooled,
+            "alone": not self._connection.is_pooled,
         }
-        return [_ledger_row(row) for row in connection.execute(self._sql["acquire"], parameters)]
+        return [_ledger_row(row) for row in self._connection.execute(self._sql["acquire"], parameters)]
 
-    def record_session(self, connection: Connection, owner: str) -> None:
+    def record_session(self, owner: str) -> None:
         """Record this session as the owner's, after the previous one was lost; behind a pooler it has none."""
-        connection.execute(self._sql["sign"], {"owner": owner, "alone": not connection.is_pooled})
+        self._connection.execute(self._sql["sign"], {"owner": owner, "alone": not self._connection.is_pooled})
 
-    def open_sessions(
-        self, connection: Connection, partitions: Sequence[TopicPartition], owner: str
-    ) -> list[OpenSession]:
+    def open_sessions(self, partitions: Sequence[TopicPartition], owner: str) -> list[OpenSession]:
         """Return the sessions of these partitions' other owners that are in a transaction now."""
         parameters = {
             "topics": [p.topic for p in partitions],
             "partitions": [p.partition for p in partitions],
             "owner": owner,
         }
-        return [OpenSession(*row) for row in connection.execute(self._sql["open_sessions"], parameters)]
+        return [OpenSession(*row) for row in self._connection.execute(self._sql["open_sessions"], parameters)]
 
-    def hidden_owners(self, connection: Connection, topics: Sequence[str]) -> list[str]:
+    def hidden_owners(self, topics: Sequence[str]) -> list[str]:
         """Return the roles of other active owners whose sessions this connection's role may not see or end."""
-        rows = connection.execute(self._sql["hidden_owners"], {"topics": list(topics)})
+        rows = self._connection.execute(self._sql["hidden_owners"], {"topics": list(topics)})
         return [row[0] for row in rows]
 
-    def end_session(self, connection: Connection, session: OpenSession) -> None:
+    def end_session(self, session: OpenSession) -> None:
         """End the session, which rolls back its transaction and frees its locks (PostgreSQL manual, 9.28.2)."""
-        connection.execute(_END_SESSION, session._asdict())
+        self._connection.execute(_END_SESSION, session._asdict())
 
-    def read(self, connection: Connection, topics: Sequence[str]) -> list[LedgerRow]:
-        return [_ledger_row(row) for row in connection.execute(self._sql["look"], {"topics": list(topics)})]
+    def read(self, topics: Sequence[str]) -> list[LedgerRow]:
+        return [_ledger_row(row) for row in self._connection.execute(self._sql["look"], {"topics": list(topics)})]
 
     def fence(
         self,
-        connection: Connection,
         advances: Sequence[OffsetAdvance],
         *,
         owner: str,
@@ -222,30 +218,30 @@ class Ledger:
             "generation": generation,
             "leader_epochs": arrays.int4s([a.leader_epoch for a in advances]),
         }
-        rows = connection.execute(self._sql["fence"], parameters).fetchall()
+        rows = self._connection.execute(self._sql["fence"], parameters).fetchall()
         return frozenset(row[0] for row in rows), rows[0][1] if rows else None
 
-    def lock(self, connection: Connection, partition_id: int) -> None:
+    def lock(self, partition_id: int) -> None:
         """Lock the partition: nothing of it is settled or acquired before the transaction ends."""
-        connection.execute(self._sql["lock"], {"partition_id": partition_id})
+        self._connection.execute(self._sql["lock"], {"partition_id": partition_id})
 
-    def raise_epoch(self, connection: Connection, partition_id: int) -> str | None:
+    def raise_epoch(self, partition_id: int) -> str | None:
         """Raise the epoch, which fences the owner's current work; the owner acquires the partition again.
 
         Returns:
             The transaction id, as `fence`.
         """
-        row = connection.execute(self._sql["raise_epoch"], {"partition_id": partition_id}).fetchone()
+        row = self._connection.execute(self._sql["raise_epoch"], {"partition_id": partition_id}).fetchone()
         return row[0] if row else None
 
-    def count_other_payloads(self, connection: Connection, partition_id: int, count: int) -> None:
-        connection.execute(self._sql["count_other_payloads"], {"partition_id": partition_id, "count": count})
+    def count_other_payloads(self, partition_id: int, count: int) -> None:
+        self._connection.execute(self._sql["count_other_payloads"], {"partition_id": partition_id, "count": count})
 
-    def revisions(self, connection: Connection) -> Revisions:
-        row = connection.execute(self._sql["revisions"]).fetchone()
+    def revisions(self) -> Revisions:
+        row = self._connection.execute(self._sql["revisions"]).fetchone()
         return Revisions(*row) if row else Revisions(-1, -1)
 
-    def status(self, connection: Connection) -> list[PartitionStatus]:
+    def status(self) -> list[PartitionStatus]:
         return [
             PartitionStatus(
                 address=TopicPartition(row[0], row[1]),
@@ -258,12 +254,12 @@ class Ledger:
                 partition_id=row[11],
                 topic_id=row[12],
             )
-            for row in connection.execute(self._sql["status"])
+            for row in self._connection.execute(self._sql["status"])
         ]
 
-    def rates(self, connection: Connection, within: timedelta) -> dict[TopicPartition, float]:
+    def rates(self, within: timedelta) -> dict[TopicPartition, float]:
         """Return offsets settled per second, for the partitions that settled any in this time."""
-        rows = connection.execute(self._sql["rates"], {"within": within})
+        rows = self._connection.execute(self._sql["rates"], {"within": within})
         return {TopicPartition(topic, partition): float(rate) for topic, partition, rate in rows}
 
 

@@ -45,56 +45,55 @@ class _KnownRoute(NamedTuple):
 class Register:
     """A register that binds a schema to a sink, for one starting worker at a time."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
         self._schema = schema
         self._sql = statements("partitions", schema)
 
-    def bind(
-        self, connection: Connection, sink: SinkIdentity, add_partitions: Callable[[Connection], None]
-    ) -> Registration:
+    def bind(self, sink: SinkIdentity, add_partitions: Callable[[], None]) -> Registration:
         """Check or take the schema, record the routes, and add partitions seen first, in one locked transaction.
 
         Raises:
             StartupError: the schema belongs to another sink, or to this one with other routes.
             HaltError: the schema belongs to another Kafka cluster.
         """
-        with transaction(connection):
-            connection.execute(self._sql["create_sink"], {"name": sink.name, "group_id": sink.group_id})
-            revision = self._check_sink(connection, sink)
-            known = self._known_routes(connection)
+        with transaction(self._connection):
+            self._connection.execute(self._sql["create_sink"], {"name": sink.name, "group_id": sink.group_id})
+            revision = self._check_sink(sink)
+            known = self._known_routes()
             self._refuse_foreign(sink, known)
             if self._differs(sink, known):
-                connection.execute(self._sql["fence_all"])
-                self._note_routes(connection, sink, known)
-                raised = connection.execute(self._sql["raise_routes_revision"]).fetchone()
+                self._connection.execute(self._sql["fence_all"])
+                self._note_routes(sink, known)
+                raised = self._connection.execute(self._sql["raise_routes_revision"]).fetchone()
                 revision = raised[0] if raised else revision
-            add_partitions(connection)
-            ids = {route.name: route.route_id for route in self._known_routes(connection)}
+            add_partitions()
+            ids = {route.name: route.route_id for route in self._known_routes()}
         return Registration({route.name: ids[route.name] for route in sink.routes}, revision)
 
-    def review(self, connection: Connection, sink: SinkIdentity) -> None:
+    def review(self, sink: SinkIdentity) -> None:
         """Raise the errors of `bind` without changing anything.
 
         Raises:
             StartupError: as `bind`.
         """
-        if (row := connection.execute(self._sql["sink"]).fetchone()) is not None:
+        if (row := self._connection.execute(self._sql["sink"]).fetchone()) is not None:
             self._refuse_other_sink(row, sink)
-        self._refuse_foreign(sink, self._known_routes(connection))
+        self._refuse_foreign(sink, self._known_routes())
 
-    def bound_cluster(self, connection: Connection) -> str:
+    def bound_cluster(self) -> str:
         """Return the Kafka cluster that the schema belongs to; "" where no sink has started on it."""
-        row = connection.execute(self._sql["sink"]).fetchone()
+        row = self._connection.execute(self._sql["sink"]).fetchone()
         return row[2] or "" if row else ""
 
-    def _check_sink(self, connection: Connection, sink: SinkIdentity) -> int:
-        row = connection.execute(self._sql["lock_sink"]).fetchone()
+    def _check_sink(self, sink: SinkIdentity) -> int:
+        row = self._connection.execute(self._sql["lock_sink"]).fetchone()
         if row is None:
             raise StartupError(f'the schema "{self._schema}" lost its row in sink; run `inbox check`')
         self._refuse_other_sink(row, sink)
         _, _, cluster_id, revision = row
         if cluster_id is None:
-            connection.execute(self._sql["bind_cluster"], {"cluster_id": sink.cluster_id})
+            self._connection.execute(self._sql["bind_cluster"], {"cluster_id": sink.cluster_id})
         return int(revision)
 
     def _refuse_other_sink(self, row: tuple[Any, ...], sink: SinkIdentity) -> None:
@@ -111,8 +110,8 @@ class Register:
                 "decide for each topic with `inbox resume --topic TOPIC --new-topic --accept-loss`"
             )
 
-    def _known_routes(self, connection: Connection) -> list[_KnownRoute]:
-        rows = connection.execute(self._sql["routes"])
+    def _known_routes(self) -> list[_KnownRoute]:
+        rows = self._connection.execute(self._sql["routes"])
         return [_KnownRoute(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows]
 
     def _refuse_foreign(self, sink: SinkIdentity, known: Sequence[_KnownRoute]) -> None:
@@ -140,25 +139,25 @@ class Register:
             route.name in back or noted.get(route.name) != sorted(route.topics) for route in sink.routes
         )
 
-    def _note_routes(self, connection: Connection, sink: SinkIdentity, known: Sequence[_KnownRoute]) -> None:
+    def _note_routes(self, sink: SinkIdentity, known: Sequence[_KnownRoute]) -> None:
         by_name = {route.name: route for route in known}
         for route in sink.routes:
             earlier = by_name.get(route.name)
             if earlier is not None and earlier.retired:
-                connection.execute(self._sql["revive_route"], {"route_id": earlier.route_id})
+                self._connection.execute(self._sql["revive_route"], {"route_id": earlier.route_id})
             if earlier is None or sorted(earlier.topics) != sorted(route.topics):
-                self._note_route(connection, route, earlier)
+                self._note_route(route, earlier)
         for name in sink.retired_routes:
             if name in by_name and not by_name[name].retired:
-                connection.execute(self._sql["retire_route"], {"route_id": by_name[name].route_id})
+                self._connection.execute(self._sql["retire_route"], {"route_id": by_name[name].route_id})
 
-    def _note_route(self, connection: Connection, route: RouteIdentity, earlier: _KnownRoute | None) -> None:
+    def _note_route(self, route: RouteIdentity, earlier: _KnownRoute | None) -> None:
         topics = sorted(route.topics)
         if earlier is None:
             added = {"name": route.name, "topics": topics, "identity": route.event_id}
-            row = connection.execute(self._sql["add_route"], added).fetchone()
+            row = self._connection.execute(self._sql["add_route"], added).fetchone()
             route_id = row[0] if row else 0
         else:
             route_id = earlier.route_id
-            connection.execute(self._sql["change_route_topics"], {"route_id": route_id, "topics": topics})
-        connection.execute(self._sql["start_route"], {"route_id": route_id, "topics": topics})
+            self._connection.execute(self._sql["change_route_topics"], {"route_id": route_id, "topics": topics})
+        self._connection.execute(self._sql["start_route"], {"route_id": route_id, "topics": topics})

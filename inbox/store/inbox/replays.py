@@ -78,70 +78,69 @@ class Replay:
 class Replays:
     """The reads and writes of `replays` and `replay_ranges`; the caller has the transaction."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
         self._sql = statements("replays", schema)
 
-    def active(self, connection: Connection, partition_ids: Sequence[int]) -> Mapping[int, ActiveReplay]:
+    def active(self, partition_ids: Sequence[int]) -> Mapping[int, ActiveReplay]:
         """Return the replays in progress on these partitions, by partition id."""
-        rows = connection.execute(self._sql["active"], {"partition_ids": list(partition_ids)})
+        rows = self._connection.execute(self._sql["active"], {"partition_ids": list(partition_ids)})
         return {row[0]: ActiveReplay(*row[1:]) for row in rows}
 
-    def lock(self, connection: Connection, topics: Sequence[str]) -> None:
+    def lock(self, topics: Sequence[str]) -> None:
         """Lock the topics: nothing of them is settled or acquired before the transaction ends."""
-        connection.execute(self._sql["lock_partitions"], {"topics": list(topics)})
+        self._connection.execute(self._sql["lock_partitions"], {"topics": list(topics)})
 
-    def begin(
-        self, connection: Connection, ranges: Iterable[Range], *, mode: Mode, route: str | None, requested_by: str
-    ) -> int:
+    def begin(self, ranges: Iterable[Range], *, mode: Mode, route: str | None, requested_by: str) -> int:
         """Move the ledger back to the start of each range, and fence the owners; the partitions are locked.
 
         Returns:
             The replay's id.
         """
         asked = {"mode": mode.value, "route": route, "requested_by": requested_by}
-        replay_id: int = connection.execute(self._sql["begin"], asked).fetchall()[0][0]
+        replay_id: int = self._connection.execute(self._sql["begin"], asked).fetchall()[0][0]
         for each in ranges:
-            connection.execute(self._sql["go_back"], {"replay_id": replay_id, **each._asdict()})
+            self._connection.execute(self._sql["go_back"], {"replay_id": replay_id, **each._asdict()})
         return replay_id
 
-    def note(self, connection: Connection, replay_id: int, advance: OffsetAdvance) -> None:
+    def note(self, replay_id: int, advance: OffsetAdvance) -> None:
         """Count what a batch settled again; the ledger's own counts cover only the first time."""
         endings = {ending.value: count for ending, count in advance.settlement.by_ending().items()}
         at = {"replay_id": replay_id, "partition_id": advance.partition_id, "after": advance.after}
-        connection.execute(self._sql["note"], {**at, **endings})
+        self._connection.execute(self._sql["note"], {**at, **endings})
 
-    def end(self, connection: Connection, replay_id: int, partition_ids: Iterable[int], state: ReplayState) -> None:
+    def end(self, replay_id: int, partition_ids: Iterable[int], state: ReplayState) -> None:
         """Let the ledger continue from its earlier offset, in locked partitions; their owners are fenced."""
-        connection.execute(self._sql["lock"], {"replay_id": replay_id})
+        self._connection.execute(self._sql["lock"], {"replay_id": replay_id})
         for partition_id in partition_ids:
             ended = {"replay_id": replay_id, "partition_id": partition_id, "state": state.value}
-            connection.execute(self._sql["end_range"], ended)
-        connection.execute(self._sql["end_replay"], {"replay_id": replay_id})
+            self._connection.execute(self._sql["end_range"], ended)
+        self._connection.execute(self._sql["end_replay"], {"replay_id": replay_id})
 
-    def supersede(self, connection: Connection, partition_id: int) -> None:
+    def supersede(self, partition_id: int) -> None:
         """End a replay of this partition, wherever the ledger is."""
-        for (replay_id,) in connection.execute(self._sql["supersede"], {"partition_id": partition_id}).fetchall():
-            connection.execute(self._sql["lock"], {"replay_id": replay_id})
-            connection.execute(self._sql["end_replay"], {"replay_id": replay_id})
+        for (replay_id,) in self._connection.execute(self._sql["supersede"], {"partition_id": partition_id}).fetchall():
+            self._connection.execute(self._sql["lock"], {"replay_id": replay_id})
+            self._connection.execute(self._sql["end_replay"], {"replay_id": replay_id})
 
-    def running(self, connection: Connection, topics: Sequence[str]) -> Mapping[int, RunningRange]:
+    def running(self, topics: Sequence[str]) -> Mapping[int, RunningRange]:
         """Return the ranges in progress in these topics, by partition id."""
-        rows = connection.execute(self._sql["running"], {"topics": list(topics)})
+        rows = self._connection.execute(self._sql["running"], {"topics": list(topics)})
         return {row[0]: RunningRange(*row) for row in rows}
 
-    def topics_of(self, connection: Connection, replay_id: int) -> list[str]:
-        return [row[0] for row in connection.execute(self._sql["topics_of"], {"replay_id": replay_id})]
+    def topics_of(self, replay_id: int) -> list[str]:
+        return [row[0] for row in self._connection.execute(self._sql["topics_of"], {"replay_id": replay_id})]
 
-    def newest(self, connection: Connection) -> Replay | None:
+    def newest(self) -> Replay | None:
         """Return the replay that was requested last."""
-        row = connection.execute(self._sql["newest"]).fetchone()
-        return self.read(connection, row[0])[-1] if row and row[0] is not None else None
+        row = self._connection.execute(self._sql["newest"]).fetchone()
+        return self.read(row[0])[-1] if row and row[0] is not None else None
 
-    def read(self, connection: Connection, replay_id: int | None = None) -> list[Replay]:
+    def read(self, replay_id: int | None = None) -> list[Replay]:
         """Return all replays, the newest last, or the replay with this id."""
         found: dict[int, Replay] = {}
         ranges: dict[int, list[ReplayedRange]] = {}
-        for row in connection.execute(self._sql["replays"], {"replay_id": replay_id}):
+        for row in self._connection.execute(self._sql["replays"], {"replay_id": replay_id}):
             of_replay = ranges.setdefault(row[0], [])
             of_replay.append(
                 ReplayedRange(

@@ -32,31 +32,32 @@ class Successor:
 class Resumptions:
     """The writes of one resume; the caller has the transaction."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
         self._sql = statements("resumptions", schema)
-        self._replays = Replays(schema)
+        self._replays = Replays(connection, schema)
 
-    def lock(self, connection: Connection, topic: str) -> None:
+    def lock(self, topic: str) -> None:
         """Lock the topic: nothing of it is settled or acquired before the transaction ends."""
-        connection.execute(self._sql["lock_topic"], {"topic": topic})
+        self._connection.execute(self._sql["lock_topic"], {"topic": topic})
 
-    def open_letters(self, connection: Connection, partition_ids: Sequence[int]) -> dict[int, int]:
+    def open_letters(self, partition_ids: Sequence[int]) -> dict[int, int]:
         """Return the number of dead letters that are neither retried nor discarded, for partitions that have any."""
-        rows = connection.execute(self._sql["open_letters"], {"partition_ids": list(partition_ids)})
+        rows = self._connection.execute(self._sql["open_letters"], {"partition_ids": list(partition_ids)})
         return dict(rows)
 
-    def continue_at(self, connection: Connection, successor: Successor, *, requested_by: str) -> None:
+    def continue_at(self, successor: Successor, *, requested_by: str) -> None:
         """Bind the partition to its current log, and record that."""
         before = successor.before
         partition_id = before.partition_id
-        self._replays.supersede(connection, partition_id)
+        self._replays.supersede(partition_id)
         if successor.another_log:
-            connection.execute(self._sql["set_aside"], {"partition_id": partition_id})
-            partition_id = self._succeed(connection, successor)
+            self._connection.execute(self._sql["set_aside"], {"partition_id": partition_id})
+            partition_id = self._succeed(successor)
         else:
             moved = {"to_offset": successor.to_offset, "topic_id": successor.topic_id, "partition_id": partition_id}
-            connection.execute(self._sql["move"], moved)
-        connection.execute(
+            self._connection.execute(self._sql["move"], moved)
+        self._connection.execute(
             self._sql["note"],
             {
                 "partition_id": partition_id,
@@ -71,7 +72,7 @@ class Resumptions:
             },
         )
 
-    def _succeed(self, connection: Connection, successor: Successor) -> int:
+    def _succeed(self, successor: Successor) -> int:
         before = successor.before
         if successor.to_offset is None:
             return before.partition_id
@@ -82,20 +83,21 @@ class Resumptions:
             "to_offset": successor.to_offset,
             "partition_id": before.partition_id,
         }
-        row = connection.execute(self._sql["succeed"], parameters).fetchone()
+        row = self._connection.execute(self._sql["succeed"], parameters).fetchone()
         return int(row[0]) if row else before.partition_id
 
-    def forget_claims(self, connection: Connection, partition_id: int, ids: Iterable[bytes]) -> None:
+    def forget_claims(self, partition_id: int, ids: Iterable[bytes]) -> None:
         """Delete the claims of events that no longer exist, because other events will have their ids."""
         remaining = iter(ids)
         while some := list(islice(remaining, _IDS_AT_ONCE)):
-            connection.execute(self._sql["forget_claims"], {"ids": arrays.uuids(some), "partition_id": partition_id})
+            parameters = {"ids": arrays.uuids(some), "partition_id": partition_id}
+            self._connection.execute(self._sql["forget_claims"], parameters)
 
-    def bind_cluster(self, connection: Connection, cluster_id: str) -> list[str]:
+    def bind_cluster(self, cluster_id: str) -> list[str]:
         """Let the sink start on this cluster once all its topics belong to it.
 
         Returns:
             The topics that still belong to another cluster.
         """
-        connection.execute(self._sql["bind_cluster"], {"cluster_id": cluster_id})
-        return [row[0] for row in connection.execute(self._sql["topics_elsewhere"], {"cluster_id": cluster_id})]
+        self._connection.execute(self._sql["bind_cluster"], {"cluster_id": cluster_id})
+        return [row[0] for row in self._connection.execute(self._sql["topics_elsewhere"], {"cluster_id": cluster_id})]

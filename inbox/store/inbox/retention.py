@@ -40,35 +40,36 @@ class PruneRound(NamedTuple):
 class Retention:
     """The reads and deletions of rows past a time; each deletion is one portion in a transaction of its own."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, connection: Connection, schema: str) -> None:
+        self._connection = connection
         self._sql = statements("retention", schema)
 
-    def old_progress(self, connection: Connection, older_than: timedelta) -> ExpiredRows:
-        return old_rows(connection, self._sql["old_progress"], older_than)
+    def old_progress(self, older_than: timedelta) -> ExpiredRows:
+        return old_rows(self._connection, self._sql["old_progress"], older_than)
 
-    def forget_progress(self, connection: Connection, older_than: timedelta) -> int:
+    def forget_progress(self, older_than: timedelta) -> int:
         """Delete a portion of the history, and return the number of rows; 0 once none is left."""
-        return _forgotten(connection, self._sql["forget_progress"], older_than)
+        return _forgotten(self._connection, self._sql["forget_progress"], older_than)
 
-    def old_letters(self, connection: Connection, older_than: timedelta) -> ExpiredRows:
-        return old_rows(connection, self._sql["old_letters"], older_than)
+    def old_letters(self, older_than: timedelta) -> ExpiredRows:
+        return old_rows(self._connection, self._sql["old_letters"], older_than)
 
-    def forget_letters(self, connection: Connection, older_than: timedelta) -> int:
+    def forget_letters(self, older_than: timedelta) -> int:
         """Delete a portion of resolved dead letters, and return their number; 0 once none is left."""
-        return _forgotten(connection, self._sql["forget_letters"], older_than)
+        return _forgotten(self._connection, self._sql["forget_letters"], older_than)
 
-    def note_round(self, connection: Connection) -> None:
+    def note_round(self) -> None:
         """Record that a whole round ended now."""
-        connection.execute(self._sql["note_round"])
+        self._connection.execute(self._sql["note_round"])
 
-    def last_round(self, connection: Connection) -> PruneRound | None:
+    def last_round(self) -> PruneRound | None:
         """Return the last round; None where somebody removed the row."""
-        row = connection.execute(self._sql["last_round"]).fetchone()
+        row = self._connection.execute(self._sql["last_round"]).fetchone()
         return PruneRound(*row) if row else None
 
-    def kept(self, connection: Connection) -> KeptPeriods | None:
+    def kept(self) -> KeptPeriods | None:
         """Return what the owner keeps; None where `inbox migrate --roles` has not set it."""
-        row = connection.execute(self._sql["kept"]).fetchone()
+        row = self._connection.execute(self._sql["kept"]).fetchone()
         return KeptPeriods(*row) if row else None
 
 

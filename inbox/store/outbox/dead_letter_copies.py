@@ -22,16 +22,24 @@ class LetterCopies:
     """
 
     def __init__(
-        self, schema: str, options: OutboxOptions, *, sink: str, topic: str, routes: Mapping[int, str]
+        self,
+        connection: Connection,
+        schema: str,
+        options: OutboxOptions,
+        *,
+        sink: str,
+        topic: str,
+        routes: Mapping[int, str],
     ) -> None:
+        self._connection = connection
         self._insert = statements("outbox", schema)["publish"]
         self._sink = sink
         self._topic = topic
         self._routes = routes
         self._outboxes = {route_id: Outbox(schema, options, sink=sink, route=name) for route_id, name in routes.items()}
 
-    def add(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
-        storable = storable_in(connection)
+    def add(self, letters: Sequence[DeadLetter]) -> None:
+        storable = storable_in(self._connection)
         for letter in letters:
             outbox = self._outboxes[letter.route_id]
             row = {
@@ -41,7 +49,7 @@ class LetterCopies:
                 "type": EVENT_TYPE,
                 "payload": outbox.stored(self._payload(letter, storable)),
             }
-            connection.execute(self._insert, row)
+            self._connection.execute(self._insert, row)
 
     def _payload(self, letter: DeadLetter, storable: Storable) -> dict[str, Any]:
         record = letter.record

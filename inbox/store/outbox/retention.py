@@ -32,12 +32,12 @@ _MAY: LiteralString = "SELECT has_table_privilege(to_regclass(%s), 'DELETE')"
 class OutboxRetention(Protocol):
     """The retention of one kind of outbox."""
 
-    def old(self, connection: Connection, older_than: timedelta) -> ExpiredRows: ...
-    def forget(self, connection: Connection, older_than: timedelta) -> int:
+    def old(self, older_than: timedelta) -> ExpiredRows: ...
+    def forget(self, older_than: timedelta) -> int:
         """Delete one portion, in a transaction of its own, and return the number of events; 0 once none is left."""
         ...
 
-    def may_forget(self, connection: Connection) -> bool:
+    def may_forget(self) -> bool:
         """Return whether the role has the right to delete."""
         ...
 
@@ -45,25 +45,26 @@ class OutboxRetention(Protocol):
 def outbox_retention(connection: Connection, schema: str, outbox: OutboxOptions) -> OutboxRetention:
     """Return the retention of the outbox; raise StartupError where a table of the user's does not fit."""
     if outbox.existing is not None:
-        return _ExternalTable(external_shape_of(connection, outbox.existing))
-    return _OwnOutbox(schema, marked=outbox.relay is RelayKind.INBOX)
+        return _ExternalTable(connection, external_shape_of(connection, outbox.existing))
+    return _OwnOutbox(connection, schema, marked=outbox.relay is RelayKind.INBOX)
 
 
 class _OwnOutbox:
     """The retention of the outbox that `inbox migrate` creates."""
 
-    def __init__(self, schema: str, *, marked: bool) -> None:
+    def __init__(self, connection: Connection, schema: str, *, marked: bool) -> None:
+        self._connection = connection
         self._tables = [sql.Identifier(schema, table).as_string() for table in ("outbox", "outbox_sent")]
         self._old, self._forget = _own_statements(schema, marked=marked)
 
-    def old(self, connection: Connection, older_than: timedelta) -> ExpiredRows:
-        return old_rows(connection, self._old, older_than)
+    def old(self, older_than: timedelta) -> ExpiredRows:
+        return old_rows(self._connection, self._old, older_than)
 
-    def forget(self, connection: Connection, older_than: timedelta) -> int:
-        return forget_rows(connection, self._forget, older_than)
+    def forget(self, older_than: timedelta) -> int:
+        return forget_rows(self._connection, self._forget, older_than)
 
-    def may_forget(self, connection: Connection) -> bool:
-        return all(_may(connection, table) for table in self._tables)
+    def may_forget(self) -> bool:
+        return all(_may(self._connection, table) for table in self._tables)
 
 
 def _own_statements(schema: str, *, marked: bool) -> tuple[bytes, bytes]:
@@ -74,7 +75,8 @@ def _own_statements(schema: str, *, marked: bool) -> tuple[bytes, bytes]:
 class _ExternalTable:
     """The retention of a table of the user's: SENT rows, by the time they were sent where that is recorded."""
 
-    def __init__(self, shape: ExternalTableShape) -> None:
+    def __init__(self, connection: Connection, shape: ExternalTableShape) -> None:
+        self._connection = connection
         times = [shape.column(ours) for ours in ("created_at", "sent_at") if ours in shape.columns]
         is_old = [_IS_OLD.format(each) for each in times]
         is_sent, gone = shape.has_status(SENT, "gone"), sql.SQL("gone.{}").format(shape.column("event_id"))
@@ -89,17 +91,17 @@ class _ExternalTable:
         self._old, self._forget = _OLD.format(**parts), _FORGET.format(**parts)
         self._name = shape.name
 
-    def old(self, connection: Connection, older_than: timedelta) -> ExpiredRows:
-        row = connection.execute(self._old, {"older_than": older_than}).fetchone()
+    def old(self, older_than: timedelta) -> ExpiredRows:
+        row = self._connection.execute(self._old, {"older_than": older_than}).fetchone()
         return ExpiredRows(*row) if row else ExpiredRows(0, None)
 
-    def forget(self, connection: Connection, older_than: timedelta) -> int:
-        with transaction(connection), connection.users_path():
-            forgotten = connection.execute(self._forget, {"older_than": older_than, "limit": AT_ONCE})
+    def forget(self, older_than: timedelta) -> int:
+        with transaction(self._connection), self._connection.users_path():
+            forgotten = self._connection.execute(self._forget, {"older_than": older_than, "limit": AT_ONCE})
         return forgotten.rowcount
 
-    def may_forget(self, connection: Connection) -> bool:
-        return _may(connection, self._name)
+    def may_forget(self) -> bool:
+        return _may(self._connection, self._name)
 
 
 def _may(connection: Connection, table: str) -> bool:

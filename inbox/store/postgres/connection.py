@@ -1,11 +1,10 @@
 """The connection to PostgreSQL: one per worker, opened again after it broke."""
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, LiteralString, Self, cast
 
 import psycopg
@@ -18,6 +17,7 @@ from inbox.store.options import DatabaseOptions
 from inbox.store.postgres import arrays, session_settings
 from inbox.store.postgres.errors import translate, translate_at_startup, translating_errors
 from inbox.store.postgres.forks import keep_from_children
+from inbox.store.postgres.transaction_control import Kind, control_of, refused
 
 _UNLESS_SET: dict[str, Any] = {
     "connect_timeout": 10,
@@ -27,13 +27,6 @@ _UNLESS_SET: dict[str, Any] = {
     "tcp_user_timeout": 30_000,
 }
 """A connection that hangs without a reset is closed after half a minute (libpq, "Parameter Key Words")."""
-
-_ENDS_TRANSACTION = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
-    r"(begin|start|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction|prepare)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-"""Savepoints are not included, because they nest. PREPARE alone ends nothing, but outlives the transaction."""
 
 
 class Ends(Enum):
@@ -293,14 +286,12 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         if self.ends is not Ends.REFUSED:
             return
         text = query if isinstance(query, str | bytes) else query.as_string(self)  # type: ignore[union-attr]
-        control = _control(text if isinstance(text, str) else text.decode(errors="replace"))
-        if control == "PREPARE":
-            self._prepared_by_command = True
-        elif control is not None:
-            raise EventError(
-                f"the handler executed {control}; the sink begins and ends its transactions itself, "
-                "so remove the statement"
-            )
+        control = control_of(text if isinstance(text, str) else text.decode(errors="replace"))
+        if control is None or control.kind is Kind.NESTS:
+            return
+        if control.kind is Kind.ENDS:
+            raise refused(control)
+        self._prepared_by_command = True
 
     def commit(self) -> None:
         if self._lets_end("commit()"):
@@ -345,13 +336,6 @@ def _of_what_failed() -> Iterator[None]:
         if isinstance(failed := error.__context__, psycopg.Error):
             raise failed from None
         raise
-
-
-@lru_cache(maxsize=1024)
-def _control(query: str) -> str | None:
-    """Return the word by which a statement begins or ends a transaction; None for other statements."""
-    found = _ENDS_TRANSACTION.match(query)
-    return None if found is None else found[1].upper()
 
 
 def connect(

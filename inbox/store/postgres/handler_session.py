@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import psycopg
@@ -14,16 +13,12 @@ from inbox.store.postgres.connection import Connection, Ends
 from inbox.store.postgres.error_wording import described
 from inbox.store.postgres.errors import ABOUT_TYPES, translate, translating_errors
 from inbox.store.postgres.pipeline import Parameters, Pipeline, Statement
+from inbox.store.postgres.transaction_control import Kind, control_of, refused
 
 if TYPE_CHECKING:
     import sqlalchemy
     from sqlalchemy import Engine
     from sqlalchemy.engine import ExceptionContext
-
-_TRANSACTION_CONTROL = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(begin|start|commit|end|abort|rollback|savepoint|release|prepare\s+transaction)\b",
-    re.IGNORECASE | re.DOTALL,
-)
 
 _OF_ROLES = re.compile(r"\b(role|authorization)\b", re.IGNORECASE)
 """A pattern that every statement to take another role matches; others that match cost a round trip."""
@@ -65,7 +60,7 @@ class HandlerSession:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = self._connection = connection
         self._pipeline = Pipeline(connection)
         self._engine: Engine | None = None
         self._sqlalchemy: sqlalchemy.Connection | None = None
@@ -286,12 +281,9 @@ class HandlerSession:
             self._connection.ends = Ends.ALLOWED
 
 
-@lru_cache(maxsize=1024)
 def _admitted(query: str) -> LiteralString:
-    """Return the handler's own text; raise EventError if it would end or begin a transaction."""
-    if (control := _TRANSACTION_CONTROL.match(query)) is not None:
-        raise EventError(
-            f"the handler executed {control[1].upper()}; the sink begins and ends its transactions itself, "
-            "so remove the statement"
-        )
+    """Return the handler's own text; raise EventError if it would end or begin a transaction or a savepoint."""
+    control = control_of(query)
+    if control is not None and control.kind is not Kind.PREPARES:
+        raise refused(control)
     return cast(LiteralString, query)

@@ -189,8 +189,8 @@ def test_a_shared_session_is_nobodys_to_end(pooled: Sink, pooler: PgBouncer) -> 
         pooled.eventually_settled(1)
         assert pooled.column("SELECT owner_pid FROM inbox.partitions") == [None]
         with closing(connect(options(pooler, pooled))) as connection:
-            partitions = [part.address for part in Ledger("inbox").known(connection, [pooled.topic])]
-            assert Ledger("inbox").open_sessions(connection, partitions, "another") == []
+            partitions = [part.address for part in Ledger(connection, "inbox").known([pooled.topic])]
+            assert Ledger(connection, "inbox").open_sessions(partitions, "another") == []
 
 
 def test_a_worker_behind_the_pooler_is_alive_until_its_process_ends(pooled: Sink, pooler: PgBouncer) -> None:
@@ -199,17 +199,17 @@ def test_a_worker_behind_the_pooler_is_alive_until_its_process_ends(pooled: Sink
     [[partition_id]] = pooled.sql("SELECT partition_id FROM inbox.partitions")
     [[route_id]] = pooled.sql("SELECT route_id FROM inbox.routes WHERE name = 'handler'")
     with closing(connect(options(pooler, pooled))) as notes:
-        handling = HandlerCallNotes("inbox", "old")
-        handling.prepare(notes)
-        handling.start_call(notes, route_id, partition_id, range(10, 11))
+        handling = HandlerCallNotes(notes, "inbox", "old")
+        handling.prepare()
+        handling.start_call(route_id, partition_id, range(10, 11))
         with closing(connect(options(pooler, pooled))) as new:
-            assert HandlerCallNotes("inbox", "new").count_deaths(new, [partition_id]) == []
+            assert HandlerCallNotes(new, "inbox", "new").count_deaths([partition_id]) == []
         with closing(connect(DatabaseOptions(url=SecretStr(pooled.database_url)))) as direct:
-            assert HandlerCallNotes("inbox", "new").count_deaths(direct, [partition_id]) == []
+            assert HandlerCallNotes(direct, "inbox", "new").count_deaths([partition_id]) == []
     locks = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database "
     eventually(lambda: not pooled.sql(locks + "WHERE datname = current_database())"), what="the end of its lock")
     with closing(connect(options(pooler, pooled))) as new:
-        [found] = HandlerCallNotes("inbox", "new").count_deaths(new, [partition_id])
+        [found] = HandlerCallNotes(new, "inbox", "new").count_deaths([partition_id])
     assert (found.offsets, found.deaths) == (range(10, 11), 1)
 
 

@@ -62,12 +62,12 @@ def test_an_advisory_lock_does_not_stop_pruning_and_the_round_is_noted(
     roles: Roles, stranger: psycopg.Connection
 ) -> None:
     migrated(roles)
-    retention = Retention(roles.schema)
     stranger.execute(LOCK, (advisory_key("prune", roles.schema),))
     with as_sink(roles) as connection:
-        before = retention.last_round(connection)
+        retention = Retention(connection, roles.schema)
+        before = retention.last_round()
         Pruner(connection, roles.schema, RetentionLimits()).round()
-        after = retention.last_round(connection)
+        after = retention.last_round()
     assert before is not None
     assert after is not None
     assert before.by is None
@@ -134,13 +134,13 @@ def test_an_advisory_lock_makes_no_dead_worker_alive(roles: Roles, stranger: psy
         "VALUES (1, 1, 50, 'the dead')"
     )
     alive = "SELECT pg_advisory_lock_shared(hashtextextended('kafka-inbox owner the dead', 0))"
-    handling = HandlerCallNotes(roles.schema, "another")
     with as_sink(roles) as worker, as_sink(roles) as connection:
+        handling = HandlerCallNotes(connection, roles.schema, "another")
         worker.execute(alive)
-        assert handling.count_deaths(connection, [1]) == []  # the owner, or one of its logins
+        assert handling.count_deaths([1]) == []  # the owner, or one of its logins
         worker.execute("SELECT pg_advisory_unlock_all()")
         stranger.execute(alive)
-        assert [each.deaths for each in handling.count_deaths(connection, [1])] == [1]
+        assert [each.deaths for each in handling.count_deaths([1])] == [1]
 
 
 def test_a_relay_whose_bell_is_held_does_not_sleep_and_a_forged_notification_only_wakes_it(

@@ -236,9 +236,9 @@ def test_where_debezium_publishes_the_sink_may_prune_the_outbox(roles: Roles, tm
     roles.apply()
     with connect(DatabaseOptions(url=SecretStr(roles.url(roles.runs)))) as connection:
         retention = outbox_retention(connection, roles.schema, DEBEZIUM)
-        assert not retention.may_forget(connection)
+        assert not retention.may_forget()
         roles.apply(DEBEZIUM)
-        assert retention.may_forget(connection)
+        assert retention.may_forget()
 
 
 def configuration(directory: Path, roles: Roles, user: str, topic: str, bootstrap_servers: str) -> Path:

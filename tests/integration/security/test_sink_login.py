@@ -200,14 +200,14 @@ def test_it_has_every_right_that_a_start_asks_for(seeded: Roles) -> None:
 
 
 def test_it_removes_no_dead_letter_that_the_owner_keeps_whatever_it_says_of_its_age(own: Roles) -> None:
-    retention = Retention(own.schema)
     with connect(DatabaseOptions(url=SecretStr(own.url(own.runs)))) as connection:
+        retention = Retention(connection, own.schema)
         table = f'"{own.schema}".dead_letters'
         connection.execute(
             f"UPDATE {table} SET state = 'discarded', resolved_at = now() - %s WHERE state = 'parked'",  # noqa: S608
             (AGES_AGO,),
         )
-        assert retention.forget_letters(connection, timedelta(0)) == 1  # the one that was resolved before
+        assert retention.forget_letters(timedelta(0)) == 1  # the one that was resolved before
         left = connection.execute(f"SELECT kafka_offset, resolved_at > now() - interval '1 day' FROM {table}")  # noqa: S608
         assert left.fetchall() == [(8, True)]
 
@@ -215,25 +215,25 @@ def test_it_removes_no_dead_letter_that_the_owner_keeps_whatever_it_says_of_its_
 def test_it_removes_no_history_that_the_owner_keeps_whatever_it_says_of_its_age(own: Roles) -> None:
     with connect(DatabaseOptions(url=SecretStr(own.url(own.runs)))) as connection:
         connection.execute(f'UPDATE "{own.schema}".progress SET until_time = now() - %s', (AGES_AGO,))  # noqa: S608
-        assert Retention(own.schema).forget_progress(connection, timedelta(0)) == 0
+        assert Retention(connection, own.schema).forget_progress(timedelta(0)) == 0
 
 
 def test_it_empties_no_claims_that_the_owner_keeps(own: Roles) -> None:
-    generations = Generations(own.schema)
     with connect(DatabaseOptions(url=SecretStr(own.url(own.runs)))) as connection:
+        generations = Generations(connection, own.schema)
         for number in range(15):
-            generations.switch(connection, number)
+            generations.switch(number)
         with pytest.raises(Exception, match="no table of claims is free"):
-            generations.switch(connection, 15)
-        assert generations.raise_horizon(connection, 0)
+            generations.switch(15)
+        assert generations.raise_horizon(0)
         with pytest.raises(Exception, match="the claims of generation 0 are kept"):
-            generations.drop(connection, 0)
+            generations.drop(0)
         own.sql(f"UPDATE \"{own.schema}\".generations SET closed_at = now() - interval '31 days' WHERE generation = 0")  # noqa: S608
         with pytest.raises(Exception, match="the claims of generation 0 are kept"):
-            generations.drop(connection, 0)  # the horizon is still below
-        assert generations.raise_horizon(connection, 0)
-        generations.drop(connection, 0)
-        assert generations.size(connection, 0) == 0
+            generations.drop(0)  # the horizon is still below
+        assert generations.raise_horizon(0)
+        generations.drop(0)
+        assert generations.size(0) == 0
 
 
 def test_it_withdraws_no_claim_of_another_transaction(own: Roles) -> None:
@@ -251,7 +251,7 @@ def test_it_withdraws_no_claim_of_another_transaction(own: Roles) -> None:
 def test_it_replaces_no_claim_by_one_of_another_payload(own: Roles) -> None:
     forged = "('00000000-0000-0000-0000-000000000001', 1, 7, 1, 1)"
     with connect(DatabaseOptions(url=SecretStr(own.url(own.runs)))) as connection:
-        Generations(own.schema).switch(connection, 0)
+        Generations(connection, own.schema).switch(0)
         connection.execute(
             f'INSERT INTO "{own.schema}".processed_1 (event_id, kafka_offset, payload_hash, partition_id, route_id) '  # noqa: S608
             f"VALUES {forged}".encode()
@@ -280,4 +280,4 @@ def test_a_sink_that_could_delete_claims_before_the_upgrade_still_prunes_after_i
         migrate(options)
         with connect(DatabaseOptions(url=SecretStr(made.url(made.runs)))) as connection:
             assert missing_rights(connection, made.schema, []) == []
-            assert Retention(made.schema).forget_letters(connection, timedelta(0)) == 0
+            assert Retention(connection, made.schema).forget_letters(timedelta(0)) == 0

@@ -61,7 +61,7 @@ def bind_(connection: Connection) -> Bind:
         sink = SinkIdentity(
             name=name, group_id=group_id, cluster_id=cluster_id, routes=routes or (ROUTE,), retired_routes=retired
         )
-        return Register("inbox").bind(on or connection, sink, lambda _: None)
+        return Register(on or connection, "inbox").bind(sink, lambda: None)
 
     return bind
 
@@ -70,8 +70,8 @@ def bind_(connection: Connection) -> Bind:
 def ledger_(connection: Connection, bind: Bind) -> Ledger:
     """The ledger of a bound schema: `orders` with three partitions, each expecting offset 10."""
     bind()
-    ledger = Ledger("inbox")
-    ledger.add(connection, "cluster-1", None, {P0: 10, P1: 10, P2: 10})
+    ledger = Ledger(connection, "inbox")
+    ledger.add("cluster-1", None, {P0: 10, P1: 10, P2: 10})
     return ledger
 
 

@@ -12,9 +12,8 @@ from inbox.sink.batch import RouteBatch
 from inbox.sink.guards.handler_calls import UnwatchedCalls
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.effects import Effect, HandlerEffect, TableEffect
-from inbox.sink.settle.evidence import Evidence
-from inbox.sink.settle.fast_path import settle_route
-from inbox.sink.settle.slow_path import RouteSettling
+from inbox.sink.settle.fault.evidence import Evidence
+from inbox.sink.settle.route import settle_carefully, settle_route
 from inbox.store.inbox.claims import ClaimStore
 from inbox.store.inbox.dead_letters import DeadLetter
 from inbox.store.options import TableMode, TableTarget
@@ -50,9 +49,10 @@ class Judged:
         handlers: bool,
         careful: bool = False,
         order: Order = Order.KEY,
+        session: HandlerSession | None = None,
     ) -> None:
         self.connection = connection
-        self._session = HandlerSession(connection)
+        self._session = session or HandlerSession(connection)
         self._transaction = BatchTransaction(connection, handlers=handlers)
         self._route = BoundRoute("route", ROUTE_ID, effect, handlers=handlers)
         self._careful = careful
@@ -66,7 +66,7 @@ class Judged:
         self.errors: dict[int, str] = {}
 
     def _new_attempts(self) -> SettleContext:
-        claim_store = ClaimStore("inbox")
+        claim_store = ClaimStore(self.connection, "inbox")
         return SettleContext(
             self.connection, self._session, self._transaction, claim_store, self.limits, evidence=self.evidence
         )
@@ -82,7 +82,7 @@ class Judged:
         self._transaction.begin()
         try:
             if self._careful:
-                result = RouteSettling(self._context, self._route, route_batch, self._held).run()
+                result = settle_carefully(self._context, self._route, route_batch, self._held)
             else:
                 result = settle_route(self._context, self._route, route_batch, self._held, lambda: None)
             self._transaction.commit()
@@ -124,9 +124,10 @@ def table_route(connection: Connection, create: str, *, careful: bool = False, *
     target = {"mode": TableMode.APPEND, "columns": {"id": "/id", "amount": "/amount"}, **target}
     target["columns"] = sources(target["columns"])
     writer = TableWriter(connection, TableTarget(name="public.t", **target))
-    return Judged(connection, TableEffect(writer), handlers=False, careful=careful)
+    return Judged(connection, TableEffect(connection, writer), handlers=False, careful=careful)
 
 
 def handler_route(connection: Connection, handler: Callable[[Event, Transaction], None]) -> Judged:
-    effect = HandlerEffect(LoadedHandler("handler", handler, batch=False), None, UnwatchedCalls())
-    return Judged(connection, effect, handlers=True)
+    session = HandlerSession(connection)
+    effect = HandlerEffect(session, LoadedHandler("handler", handler, batch=False), None, UnwatchedCalls())
+    return Judged(connection, effect, handlers=True, session=session)

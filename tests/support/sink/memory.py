@@ -13,7 +13,7 @@ from inbox.events import Record, Settlement, TopicPartition
 from inbox.kafka.consumer import Polled, RebalanceListener
 from inbox.kafka.outage import KafkaOutage
 from inbox.sink.batch import NO_ID, Batch
-from inbox.sink.settle.settler import SettledBatch, resolved
+from inbox.sink.outcome import SettledBatch, resolved
 from inbox.sink.writer import Acquire, Answer, Job, JobResult, ReadLedger
 from inbox.store.inbox.ledger import LedgerRow
 

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from inbox.store.inbox.claim_filters import OlderClaims
 from inbox.store.inbox.claims import Claims, ClaimStore
+from inbox.store.postgres.connection import Connection
 
 ROUTE = 1
 
@@ -18,8 +19,8 @@ def claims_of(*numbers: int, first_offset: int = 10, partition_id: int = 1) -> C
     )
 
 
-def in_generation(number: int, older: OlderClaims | None = None) -> ClaimStore:
-    processed = ClaimStore("inbox")
+def in_generation(connection: Connection, number: int, older: OlderClaims | None = None) -> ClaimStore:
+    processed = ClaimStore(connection, "inbox")
     processed.generation = number
     processed.older = older or OlderClaims()
     return processed

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inbox.documents import pointer_steps
 from inbox.errors import EventError
 from inbox.events import Header
 from inbox.sink.event_id import (
@@ -15,7 +16,6 @@ from inbox.sink.event_id import (
     look_up,
     namespace_of,
     needs_document,
-    pointer_steps,
     type_reader,
     uuid5_bytes,
 )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from inbox.events import TopicPartition
 from inbox.sink.batch import Batch
-from inbox.sink.settle.settler import SettledBatch
+from inbox.sink.outcome import SettledBatch
 from inbox.sink.writer import Settle, Writer
 from inbox.store.inbox.ledger import LedgerRow
 from tests.support.waiting import eventually

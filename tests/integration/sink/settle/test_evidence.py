@@ -11,7 +11,7 @@ from inbox.errors import TryAgainError, UnprovenError
 from inbox.events import Event
 from inbox.handlers import Transaction
 from inbox.sink.settle import fast_path
-from inbox.sink.settle.blame import HANDFUL
+from inbox.sink.settle.fault.blame import HANDFUL
 from inbox.store.options import DatabaseOptions, TableMode
 from inbox.store.postgres import session_settings
 from inbox.store.postgres.connection import Connection, connect

@@ -35,14 +35,14 @@ version = "/version"
 def flights(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each flight, whether it went well; parts of two events, so that each has several."""
     went: list[bool] = []
-    send = fast_path._FastPath._send
+    send = fast_path.FastPath._send
 
     def watched(*arguments: Any, **named: Any) -> tuple[int, EventError | None]:
         stand, error = send(*arguments, **named)
         went.append(error is None)
         return stand, error
 
-    monkeypatch.setattr(fast_path._FastPath, "_send", watched)
+    monkeypatch.setattr(fast_path.FastPath, "_send", watched)
     monkeypatch.setattr(fast_path, "_FIRST_PART", 1)
     monkeypatch.setattr(fast_path, "_PART", 2)
     return went
@@ -91,9 +91,9 @@ def test_a_flight_is_under_way_once_two_parts_are_sent_or_all_that_there_are(
     table: Table, flights: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened: list[list[str]] = []
-    fly, send = fast_path._FastPath._send, TableEffect.send
+    fly, send = fast_path.FastPath._send, TableEffect.send
 
-    def watched(flight: fast_path._FastPath, *arguments: Any, **named: Any) -> tuple[int, EventError | None]:
+    def watched(flight: fast_path.FastPath, *arguments: Any, **named: Any) -> tuple[int, EventError | None]:
         happened.append([])
         flight._on_started = lambda: happened[-1].append("under way")
         return fly(flight, *arguments, **named)
@@ -102,7 +102,7 @@ def test_a_flight_is_under_way_once_two_parts_are_sent_or_all_that_there_are(
         send(*arguments, **named)  # type: ignore[arg-type]
         happened[-1].append("sent")
 
-    monkeypatch.setattr(fast_path._FastPath, "_send", watched)
+    monkeypatch.setattr(fast_path.FastPath, "_send", watched)
     monkeypatch.setattr(TableEffect, "send", sent)
     sink = table()
     sink.send(*new(26))
@@ -133,7 +133,7 @@ def test_an_id_that_is_in_an_older_generation_is_a_duplicate(table: Table, fligh
     sink.send(*new(10))
     sink.run()
     with closing(connect(DatabaseOptions(url=SecretStr(sink.database_url)))) as connection:
-        Generations("inbox").switch(connection, 0)
+        Generations(connection, "inbox").switch(0)
     flights.clear()
     sink.send(*new(20, 11), row(3))
     sink.run()

@@ -117,7 +117,7 @@ def settled(
 ) -> tuple[list[Any], list[int], list[int]]:
     """The rows, the places of the events that are parked, and of those that wait."""
     connection.execute("TRUNCATE t")
-    effect = TableEffect(TableWriter(connection, target(mode)))
+    effect = TableEffect(connection, TableWriter(connection, target(mode)))
     route = Judged(connection, effect, handlers=False, careful=way.careful, order=order)
     first = next(_numbers)
     good = {"id": 99, "amount": 5, "note": "good", "version": 1}

@@ -12,11 +12,12 @@ from pydantic import SecretStr
 from inbox.errors import EventError
 from inbox.failure_policy import FailureLimits
 from inbox.sink.batch import RouteBatch
+from inbox.sink.outcome import RouteResult
 from inbox.sink.settle import fast_path
-from inbox.sink.settle.context import BoundRoute, RouteResult, SettleContext
+from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.effects import TableEffect
-from inbox.sink.settle.fast_path import settle_route
-from inbox.sink.settle.slow_path import RouteSettling
+from inbox.sink.settle.route import settle_route
+from inbox.sink.settle.slow_path import SlowPath
 from inbox.store.inbox.claims import ClaimStore
 from inbox.store.inbox.generations import Generations
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
@@ -62,26 +63,28 @@ class Route:
         self._offset = 0
         self._parked: dict[int, dict[bytes, int]] = {}
         self._transaction = BatchTransaction(connection, handlers=False)
-        self._route = BoundRoute("rows", ROUTE_ID, TableEffect(TableWriter(connection, TARGET)), handlers=False)
+        self._route = BoundRoute(
+            "rows", ROUTE_ID, TableEffect(connection, TableWriter(connection, TARGET)), handlers=False
+        )
         self._context = SettleContext(
-            connection, cast(HandlerSession, None), self._transaction, ClaimStore("inbox"), FailureLimits()
+            connection, cast(HandlerSession, None), self._transaction, ClaimStore(connection, "inbox"), FailureLimits()
         )
         self._watch(monkeypatch)
 
     def _watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        send, settle = fast_path._FastPath._send, RouteSettling._settle
+        send, settle = fast_path.FastPath._send, SlowPath._settle
 
         def sent(*arguments: Any, **named: Any) -> tuple[int, EventError | None]:
             stand, error = send(*arguments, **named)
             self.flights.append(error is None)
             return stand, error
 
-        def settled(settling: RouteSettling, places: range, **named: Any) -> Any:
+        def settled(settling: SlowPath, places: range, **named: Any) -> Any:
             self.careful.append(places)
             return settle(settling, places, **named)
 
-        monkeypatch.setattr(fast_path._FastPath, "_send", sent)
-        monkeypatch.setattr(RouteSettling, "_settle", settled)
+        monkeypatch.setattr(fast_path.FastPath, "_send", sent)
+        monkeypatch.setattr(SlowPath, "_settle", settled)
 
     def settle(self, *events: Event) -> RouteResult:
         """One batch, committed."""
@@ -104,8 +107,8 @@ class Route:
     def age(self) -> None:
         """What was claimed so far is in an older generation."""
         self.connection.execute("INSERT INTO inbox.sink (name, group_id) VALUES ('rows', 'rows')")
-        Generations("inbox").switch(self.connection, 0)
-        self._context.claim_store.generation = 1
+        Generations(self.connection, "inbox").switch(0)
+        self._context.claims.generation = 1
 
     def rows(self) -> list[int]:
         return [row for (row,) in self.connection.execute("SELECT id FROM rows ORDER BY id")]

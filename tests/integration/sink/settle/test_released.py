@@ -11,8 +11,9 @@ from inbox import EventError, TryAgainError
 from inbox.events import Event
 from inbox.handlers import Transaction
 from inbox.sink.batch import Batch, RouteBatch
-from inbox.sink.settle.settler import SettledBatch, Settler
-from inbox.sink.settle.slow_path import RouteSettling
+from inbox.sink.outcome import SettledBatch
+from inbox.sink.settle.settler import Settler
+from inbox.sink.settle.work import RouteWork
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually
 
@@ -44,7 +45,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         gc.set_debug(0)
-        found.update(type(each).__name__ for each in gc.garbage if isinstance(each, RouteBatch | RouteSettling))
+        found.update(type(each).__name__ for each in gc.garbage if isinstance(each, RouteBatch | RouteWork))
         gc.garbage.clear()
         found["batches"] += 1
         return settle(self, batch, on_started)

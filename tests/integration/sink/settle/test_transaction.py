@@ -208,7 +208,7 @@ def test_a_batch_under_which_another_generation_took_over_is_settled_in_that_one
 
     def take_over() -> None:
         with closing(connect(DatabaseOptions(url=SecretStr(appending.database_url)))) as connection:
-            Generations("inbox").switch(connection, 0)
+            Generations(connection, "inbox").switch(0)
 
     at(Failpoint.BEGUN, take_over)
     appending.run()

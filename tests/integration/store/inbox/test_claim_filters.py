@@ -14,9 +14,6 @@ from inbox.store.postgres.connection import Connection
 from tests.integration.store.conftest import Connect
 from tests.support.store.claims import ROUTE, claims_of, in_generation
 
-GENERATIONS = Generations("inbox")
-FILTERS = GenerationFilters("inbox")
-
 
 def stored(connection: Connection) -> set[int]:
     return {number for (number,) in connection.execute("SELECT DISTINCT generation FROM inbox.generation_filters")}
@@ -25,44 +22,44 @@ def stored(connection: Connection) -> set[int]:
 def test_what_a_filter_passes_over_has_no_claim(connection: Connection, ledger: Ledger) -> None:
     ids = [uuid4().bytes for _ in range(500)]
     claims = Claims(ids, range(500), [bytes(8)] * 500, [1] * 500)
-    in_generation(0).claim(connection, ROUTE, claims)
-    GENERATIONS.switch(connection, 0)
-    assert FILTERS.older(connection, OlderClaims()).until == 0
-    FILTERS.build(connection, 0)
-    in_generation(1).claim(connection, ROUTE, claims_of(5, 6, 7))
-    GENERATIONS.switch(connection, 1)
-    FILTERS.build(connection, 1)
-    older = FILTERS.older(connection, OlderClaims())
+    in_generation(connection, 0).claim(ROUTE, claims)
+    Generations(connection, "inbox").switch(0)
+    assert GenerationFilters(connection, "inbox").older(OlderClaims()).until == 0
+    GenerationFilters(connection, "inbox").build(0)
+    in_generation(connection, 1).claim(ROUTE, claims_of(5, 6, 7))
+    Generations(connection, "inbox").switch(1)
+    GenerationFilters(connection, "inbox").build(1)
+    older = GenerationFilters(connection, "inbox").older(OlderClaims())
     assert older.until == 2
     assert list(older.candidates(ids)) == ids
     assert set(older.candidates(claims_of(5, 6, 7).ids)) == set(claims_of(5, 6, 7).ids)
     assert len(older.candidates([uuid4().bytes for _ in range(2000)])) < 50
-    assert in_generation(2, older).claim(connection, ROUTE, claims) == list(range(500))
+    assert in_generation(connection, 2, older).claim(ROUTE, claims) == list(range(500))
 
 
 @pytest.mark.parametrize("filtered", [0, 1, 2, 3], ids="{} of 3 with a filter".format)
 def test_what_has_no_filter_yet_is_looked_up(connection: Connection, ledger: Ledger, filtered: int) -> None:
     older = OlderClaims()
     for number in range(3):
-        in_generation(number).claim(connection, ROUTE, claims_of(number))
-        GENERATIONS.switch(connection, number)
+        in_generation(connection, number).claim(ROUTE, claims_of(number))
+        Generations(connection, "inbox").switch(number)
         if number < filtered:
-            FILTERS.build(connection, number)
-            older = FILTERS.older(connection, older)
+            GenerationFilters(connection, "inbox").build(number)
+            older = GenerationFilters(connection, "inbox").older(older)
     assert older.until == filtered
-    assert in_generation(3, older).claim(connection, ROUTE, claims_of(0, 1, 2, 3)) == [0, 1, 2]
+    assert in_generation(connection, 3, older).claim(ROUTE, claims_of(0, 1, 2, 3)) == [0, 1, 2]
 
 
 def test_a_filter_grows_with_the_generations_that_share_it(connection: Connection, ledger: Ledger) -> None:
     many = [uuid4().bytes for _ in range(400)]
-    in_generation(0).claim(connection, ROUTE, claims_of(1))
-    GENERATIONS.switch(connection, 0)
-    FILTERS.build(connection, 0)
-    small = FILTERS.older(connection, OlderClaims())
-    in_generation(1).claim(connection, ROUTE, Claims(many, range(400), [bytes(8)] * 400, [1] * 400))
-    GENERATIONS.switch(connection, 1)
-    FILTERS.build(connection, 1)
-    large = FILTERS.older(connection, small)
+    in_generation(connection, 0).claim(ROUTE, claims_of(1))
+    Generations(connection, "inbox").switch(0)
+    GenerationFilters(connection, "inbox").build(0)
+    small = GenerationFilters(connection, "inbox").older(OlderClaims())
+    in_generation(connection, 1).claim(ROUTE, Claims(many, range(400), [bytes(8)] * 400, [1] * 400))
+    Generations(connection, "inbox").switch(1)
+    GenerationFilters(connection, "inbox").build(1)
+    large = GenerationFilters(connection, "inbox").older(small)
     assert large.filter is not None
     assert small.filter is not None
     assert large.filter.power > small.filter.power
@@ -73,28 +70,28 @@ def test_a_filter_grows_with_the_generations_that_share_it(connection: Connectio
 def test_a_filter_goes_with_the_last_generation_that_shares_it(connection: Connection, ledger: Ledger) -> None:
     known = OlderClaims()
     for number in range(FILTERED_TOGETHER + 1):
-        in_generation(number).claim(connection, ROUTE, claims_of(number))
-        GENERATIONS.switch(connection, number)
-        FILTERS.build(connection, number)
-        known = FILTERS.older(connection, known)
+        in_generation(connection, number).claim(ROUTE, claims_of(number))
+        Generations(connection, "inbox").switch(number)
+        GenerationFilters(connection, "inbox").build(number)
+        known = GenerationFilters(connection, "inbox").older(known)
     for number in range(FILTERED_TOGETHER):
         assert stored(connection) == {0, FILTERED_TOGETHER}
-        assert GENERATIONS.raise_horizon(connection, number)
-        GENERATIONS.drop(connection, number)
+        assert Generations(connection, "inbox").raise_horizon(number)
+        Generations(connection, "inbox").drop(number)
     assert stored(connection) == {FILTERED_TOGETHER}
     gone, left = claims_of(0).ids, claims_of(FILTERED_TOGETHER).ids
     assert list(known.candidates([*gone, *left])) == [*gone, *left]
-    assert list(FILTERS.older(connection, known).candidates([*gone, *left])) == left
+    assert list(GenerationFilters(connection, "inbox").older(known).candidates([*gone, *left])) == left
 
 
 def test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it(
     connection: Connection, open_connection: Connect, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = claims_of(*range(1, 322))
-    in_generation(0).claim(connection, ROUTE, many)
+    in_generation(connection, 0).claim(ROUTE, many)
     connection.execute("DELETE FROM inbox.processed WHERE ctid < '(0,50)'")
     connection.execute("VACUUM inbox.processed")
-    GENERATIONS.switch(connection, 0)
+    Generations(connection, "inbox").switch(0)
     monkeypatch.setattr("inbox.store.inbox.claim_filters._BLOCKS_AT_ONCE", 1)
     moved = UUID(int=150).bytes
     other, add = open_connection(), BloomFilter.add
@@ -105,44 +102,46 @@ def test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it(
 
     def move_then_add(self: BloomFilter, ids: bytes) -> None:
         claims = many.only([many.ids.index(moved)])
-        in_generation(1).claim_again(other, ROUTE, claims, replay_id=7)
+        in_generation(other, 1).claim_again(ROUTE, claims, replay_id=7)
         add(self, ids)
 
     assert block() == 1
     monkeypatch.setattr(BloomFilter, "add", move_then_add)
-    FILTERS.build(connection, 0)
+    GenerationFilters(connection, "inbox").build(0)
     assert block() == 0
-    assert list(FILTERS.older(connection, OlderClaims()).candidates([moved])) == [moved]
+    assert list(GenerationFilters(connection, "inbox").older(OlderClaims()).candidates([moved])) == [moved]
 
 
 def test_a_stored_filter_of_which_a_part_is_missing_is_not_believed(connection: Connection, ledger: Ledger) -> None:
-    in_generation(0).claim(connection, ROUTE, claims_of(1))
-    GENERATIONS.switch(connection, 0)
-    FILTERS.build(connection, 0)
+    in_generation(connection, 0).claim(ROUTE, claims_of(1))
+    Generations(connection, "inbox").switch(0)
+    GenerationFilters(connection, "inbox").build(0)
     connection.execute("UPDATE inbox.generation_filters SET bits = substring(bits FOR 4096)")
     with pytest.raises(HaltError, match=r"has 4,096 bytes of 8,192: set filter_bits .* to NULL from generation 0 to 3"):
-        FILTERS.older(connection, OlderClaims())
+        GenerationFilters(connection, "inbox").older(OlderClaims())
     connection.execute("UPDATE inbox.generations SET filter_bits = NULL WHERE generation BETWEEN 0 AND 3")
-    FILTERS.build(connection, 0)
-    assert list(FILTERS.older(connection, OlderClaims()).candidates(claims_of(1).ids)) == list(claims_of(1).ids)
+    GenerationFilters(connection, "inbox").build(0)
+    assert list(GenerationFilters(connection, "inbox").older(OlderClaims()).candidates(claims_of(1).ids)) == list(
+        claims_of(1).ids
+    )
 
 
 def test_nothing_is_known_once_filters_could_not_be_read(connection: Connection, ledger: Ledger) -> None:
-    processed = in_generation(0)
+    processed = in_generation(connection, 0)
     for number in range(FILTERED_TOGETHER + 1):
         processed.generation = number
-        processed.claim(connection, ROUTE, claims_of(number))
-        GENERATIONS.switch(connection, number)
-        FILTERS.build(connection, number)
-    processed.follow(connection)
-    processed.learn_older(connection)
+        processed.claim(ROUTE, claims_of(number))
+        Generations(connection, "inbox").switch(number)
+        GenerationFilters(connection, "inbox").build(number)
+    processed.follow()
+    processed.learn_older()
     for number in range(FILTERED_TOGETHER):
-        assert GENERATIONS.raise_horizon(connection, number)
-        GENERATIONS.drop(connection, number)
+        assert Generations(connection, "inbox").raise_horizon(number)
+        Generations(connection, "inbox").drop(number)
     connection.execute("DELETE FROM inbox.generation_filters")
     with pytest.raises(HaltError):
-        processed.learn_older(connection)
-    assert processed.claim(connection, ROUTE, claims_of(FILTERED_TOGETHER, 100)) == [0]
+        processed.learn_older()
+    assert processed.claim(ROUTE, claims_of(FILTERED_TOGETHER, 100)) == [0]
 
 
 @pytest.mark.parametrize(("claims", "power"), [(0, 16), (1_024, 19), (1_000_000, 28), (20_000_000, 29), (10**9, 29)])

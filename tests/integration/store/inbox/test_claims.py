@@ -28,9 +28,9 @@ def claims_of(*numbers: int, first_offset: int = 0, partition_id: int = 1) -> Cl
 
 
 @pytest.fixture(name="processed")
-def processed_(ledger: Ledger) -> ClaimStore:
+def processed_(connection: Connection, ledger: Ledger) -> ClaimStore:
     """The claims of a bound schema."""
-    return ClaimStore("inbox")
+    return ClaimStore(connection, "inbox")
 
 
 def claimed(connection: Connection, route_id: int = ROUTE) -> list[int]:
@@ -39,12 +39,12 @@ def claimed(connection: Connection, route_id: int = ROUTE) -> list[int]:
 
 
 def test_new_events_are_claimed(connection: Connection, processed: ClaimStore) -> None:
-    assert processed.claim(connection, ROUTE, claims_of(3, 1, 2)) == []
+    assert processed.claim(ROUTE, claims_of(3, 1, 2)) == []
     assert claimed(connection) == [1, 2, 3]
 
 
 def test_a_claim_keeps_where_its_event_is_and_what_it_held(connection: Connection, processed: ClaimStore) -> None:
-    processed.claim(connection, ROUTE, Claims([UUID(int=7).bytes], [42], [b"\xff" * 8], [2]))
+    processed.claim(ROUTE, Claims([UUID(int=7).bytes], [42], [b"\xff" * 8], [2]))
     row = connection.execute(
         "SELECT event_id, route_id, partition_id, kafka_offset, payload_hash FROM inbox.processed"
     ).fetchone()
@@ -52,61 +52,61 @@ def test_a_claim_keeps_where_its_event_is_and_what_it_held(connection: Connectio
 
 
 def test_duplicates_are_told_by_their_places(connection: Connection, processed: ClaimStore) -> None:
-    processed.claim(connection, ROUTE, claims_of(2, 4))
-    assert processed.claim(connection, ROUTE, claims_of(1, 2, 3, 4, 5, first_offset=100)) == [1, 3]
+    processed.claim(ROUTE, claims_of(2, 4))
+    assert processed.claim(ROUTE, claims_of(1, 2, 3, 4, 5, first_offset=100)) == [1, 3]
 
 
 def test_a_duplicate_leaves_the_first_claim_as_it_was(connection: Connection, processed: ClaimStore) -> None:
-    processed.claim(connection, ROUTE, claims_of(2, first_offset=10))
-    processed.claim(connection, ROUTE, claims_of(2, first_offset=99))
+    processed.claim(ROUTE, claims_of(2, first_offset=10))
+    processed.claim(ROUTE, claims_of(2, first_offset=99))
     assert connection.execute("SELECT kafka_offset FROM inbox.processed").fetchall() == [(10,)]
 
 
 def test_of_equal_ids_in_a_batch_the_first_wins(connection: Connection, processed: ClaimStore) -> None:
-    assert processed.claim(connection, ROUTE, claims_of(5, 1, 5, 1, 5)) == [2, 3, 4]
+    assert processed.claim(ROUTE, claims_of(5, 1, 5, 1, 5)) == [2, 3, 4]
     rows = connection.execute("SELECT kafka_offset FROM inbox.processed ORDER BY kafka_offset").fetchall()
     assert rows == [(0,), (1,)]
 
 
 def test_the_same_records_again_are_duplicates(connection: Connection, processed: ClaimStore) -> None:
     """A redelivery has the coordinates of the claim itself."""
-    processed.claim(connection, ROUTE, claims_of(1, 2))
-    assert processed.claim(connection, ROUTE, claims_of(1, 2)) == [0, 1]
+    processed.claim(ROUTE, claims_of(1, 2))
+    assert processed.claim(ROUTE, claims_of(1, 2)) == [0, 1]
 
 
 def test_what_is_new_can_be_claimed_without_a_look(connection: Connection, processed: ClaimStore) -> None:
-    processed.claim(connection, ROUTE, claims_of(2))
-    assert processed.claim_new(connection, ROUTE, claims_of(3, 1, first_offset=10))
-    assert processed.claim_new(connection, OTHER_ROUTE, claims_of(2))
+    processed.claim(ROUTE, claims_of(2))
+    assert processed.claim_new(ROUTE, claims_of(3, 1, first_offset=10))
+    assert processed.claim_new(OTHER_ROUTE, claims_of(2))
     assert claimed(connection) == [1, 2, 3]
-    assert processed.claim(connection, ROUTE, claims_of(3, 1, first_offset=20)) == [0, 1]
+    assert processed.claim(ROUTE, claims_of(3, 1, first_offset=20)) == [0, 1]
 
 
 @pytest.mark.parametrize("numbers", [(1, 2), (3, 4, 3)], ids=["claimed before", "twice"])
 def test_what_is_not_new_is_not_claimed_without_a_look(
     connection: Connection, processed: ClaimStore, numbers: Sequence[int]
 ) -> None:
-    processed.claim(connection, ROUTE, claims_of(2))
+    processed.claim(ROUTE, claims_of(2))
     connection.execute("BEGIN")
-    assert not processed.claim_new(connection, ROUTE, claims_of(*numbers, first_offset=10))
+    assert not processed.claim_new(ROUTE, claims_of(*numbers, first_offset=10))
     connection.execute("ROLLBACK")
     assert claimed(connection) == [2]
 
 
 def test_each_route_has_claims_of_its_own(connection: Connection, processed: ClaimStore) -> None:
-    processed.claim(connection, ROUTE, claims_of(1))
-    assert processed.claim(connection, OTHER_ROUTE, claims_of(1)) == []
+    processed.claim(ROUTE, claims_of(1))
+    assert processed.claim(OTHER_ROUTE, claims_of(1)) == []
     assert claimed(connection, OTHER_ROUTE) == [1]
 
 
 def test_one_id_in_two_partitions_is_one_event(connection: Connection, processed: ClaimStore) -> None:
     first, second = claims_of(1, partition_id=1), claims_of(1, partition_id=2)
     both = Claims(*([*a, *b] for a, b in zip(first, second, strict=True)))
-    assert processed.claim(connection, ROUTE, both) == [1]
+    assert processed.claim(ROUTE, both) == [1]
 
 
 def test_no_events_claim_nothing(connection: Connection, processed: ClaimStore) -> None:
-    assert processed.claim(connection, ROUTE, claims_of()) == []
+    assert processed.claim(ROUTE, claims_of()) == []
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -123,20 +123,20 @@ def test_claims_are_a_set_of_ids(
                 if number in seen:
                     expected.append(place)
                 seen.add(number)
-            assert processed.claim(connection, ROUTE, claims_of(*batch, first_offset=offset)) == expected
+            assert processed.claim(ROUTE, claims_of(*batch, first_offset=offset)) == expected
             offset += len(batch)
         assert claimed(connection) == sorted(seen)
 
 
 def test_earlier_claims_say_where_their_events_are(connection: Connection, processed: ClaimStore) -> None:
-    processed.claim(connection, ROUTE, claims_of(1, 2, first_offset=40, partition_id=2))
-    found = processed.claims_of(connection, ROUTE, [UUID(int=2).bytes, UUID(int=9).bytes])
+    processed.claim(ROUTE, claims_of(1, 2, first_offset=40, partition_id=2))
+    found = processed.claims_of(ROUTE, [UUID(int=2).bytes, UUID(int=9).bytes])
     assert found == {UUID(int=2).bytes: EarlierClaim("orders[1]@41", (42).to_bytes(8, "big"))}
 
 
 def test_earlier_claims_are_those_of_the_route(connection: Connection, processed: ClaimStore) -> None:
-    processed.claim(connection, ROUTE, claims_of(1))
-    assert processed.claims_of(connection, OTHER_ROUTE, [UUID(int=1).bytes]) == {}
+    processed.claim(ROUTE, claims_of(1))
+    assert processed.claims_of(OTHER_ROUTE, [UUID(int=1).bytes]) == {}
 
 
 @pytest.mark.parametrize(("end", "duplicates"), [("COMMIT", [1]), ("ROLLBACK", [])])
@@ -145,9 +145,9 @@ def test_a_claim_waits_for_another_transaction_with_the_same_id(
 ) -> None:
     zombie = open_connection()
     zombie.execute("BEGIN")
-    processed.claim(zombie, ROUTE, claims_of(2))
+    ClaimStore(zombie, "inbox").claim(ROUTE, claims_of(2))
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(processed.claim, connection, ROUTE, claims_of(1, 2, 3, first_offset=10))
+        answer = pool.submit(processed.claim, ROUTE, claims_of(1, 2, 3, first_offset=10))
         until_it_waits(open_connection(), connection)
         zombie.execute(end)
         assert answer.result(timeout=10) == duplicates
@@ -160,27 +160,27 @@ def replayed(connection: Connection) -> list[tuple[int, int | None]]:
 
 
 def test_a_replay_claims_again_what_stands_there_and_each_once(connection: Connection, processed: ClaimStore) -> None:
-    processed.claim(connection, ROUTE, claims_of(1, 2, 3))
-    assert sorted(processed.claim_again(connection, ROUTE, claims_of(1, 2), 7)) == [0, 1]
-    assert sorted(processed.claim_again(connection, ROUTE, claims_of(1, 2, 3), 7)) == [2]
-    assert sorted(processed.claim_again(connection, ROUTE, claims_of(1), 8)) == [0]
+    processed.claim(ROUTE, claims_of(1, 2, 3))
+    assert sorted(processed.claim_again(ROUTE, claims_of(1, 2), 7)) == [0, 1]
+    assert sorted(processed.claim_again(ROUTE, claims_of(1, 2, 3), 7)) == [2]
+    assert sorted(processed.claim_again(ROUTE, claims_of(1), 8)) == [0]
     assert replayed(connection) == [(1, 8), (2, 7), (3, 7)]
 
 
 def test_a_replay_claims_nothing_again_that_was_a_duplicate_from_elsewhere(
     connection: Connection, processed: ClaimStore
 ) -> None:
-    processed.claim(connection, ROUTE, claims_of(1, 2))
-    assert processed.claim_again(connection, ROUTE, claims_of(1, 2, first_offset=100), 7) == []
-    assert processed.claim_again(connection, ROUTE, claims_of(1, 2, partition_id=2), 7) == []
-    assert processed.claim_again(connection, OTHER_ROUTE, claims_of(1, 2), 7) == []
+    processed.claim(ROUTE, claims_of(1, 2))
+    assert processed.claim_again(ROUTE, claims_of(1, 2, first_offset=100), 7) == []
+    assert processed.claim_again(ROUTE, claims_of(1, 2, partition_id=2), 7) == []
+    assert processed.claim_again(OTHER_ROUTE, claims_of(1, 2), 7) == []
     assert replayed(connection) == [(1, None), (2, None)]
 
 
 def test_an_adopted_claim_gets_its_place_from_the_replay_and_is_claimed_again_once(
     connection: Connection, processed: ClaimStore
 ) -> None:
-    processed.claim(connection, ROUTE, claims_of(1, partition_id=0))
-    assert processed.claim_again(connection, ROUTE, claims_of(1, 1, first_offset=40), 7) in ([0], [1])
-    assert processed.claim_again(connection, ROUTE, claims_of(1, 1, first_offset=40), 7) == []
-    assert processed.places_of(connection, ROUTE, [UUID(int=1).bytes])[UUID(int=1).bytes][0] == 1
+    processed.claim(ROUTE, claims_of(1, partition_id=0))
+    assert processed.claim_again(ROUTE, claims_of(1, 1, first_offset=40), 7) in ([0], [1])
+    assert processed.claim_again(ROUTE, claims_of(1, 1, first_offset=40), 7) == []
+    assert processed.places_of(ROUTE, [UUID(int=1).bytes])[UUID(int=1).bytes][0] == 1

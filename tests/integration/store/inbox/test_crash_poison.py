@@ -52,17 +52,19 @@ class Lives:
         self._count += 1
         # On a clock that ticks whenever it is read, a note names about twenty events.
         crash_poison = CrashPoisonTracker(
-            HandlerCallNotes("inbox", f"life {self._count}"),
-            self._note_connection,
+            lambda: self._handling(self._note_connection()),
             young_events=5000,
             attempts=attempts,
             clock=lambda: next(self._ticks) / 1000,
         )
-        crash_poison.acquired(self._connection, [PARTITION])
+        crash_poison.acquired(self._handling(self._connection), [PARTITION])
         records: list[Record] = [record(offset) for offset in range(3000)]
         events = RouteBatch([b""] * 3000, [None] * 3000, records, [PARTITION] * 3000)
         crash_poison.mark(ROUTE, events)
         return crash_poison, dict(events.tries)
+
+    def _handling(self, connection: Connection) -> HandlerCallNotes:
+        return HandlerCallNotes(connection, "inbox", f"life {self._count}")
 
     def _note_connection(self) -> Connection:
         self._notes = self._open()

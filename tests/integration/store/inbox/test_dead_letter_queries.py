@@ -17,9 +17,9 @@ from tests.support.records import record
 
 
 @pytest.fixture(name="letters")
-def letters_(ledger: Ledger) -> DeadLetterQueries:
+def letters_(connection: Connection, ledger: Ledger) -> DeadLetterQueries:
     """The letters of a bound schema."""
-    return DeadLetterQueries("inbox")
+    return DeadLetterQueries(connection, "inbox")
 
 
 def park(connection: Connection, *records: Record, **changes: Any) -> None:
@@ -33,12 +33,12 @@ def park(connection: Connection, *records: Record, **changes: Any) -> None:
         "state": State.PARKED,
     }
     letters = [DeadLetter(record=each, **(given | changes)) for each in records]
-    DeadLetters("inbox").park(connection, letters)
+    DeadLetters(connection, "inbox").park(letters)
 
 
 def read(connection: Connection, letters: DeadLetterQueries, selection: Selection | None = None) -> Sequence[Letter]:
-    ids = letters.select(connection, selection or Selection(), tuple(State))
-    return list(letters.read(connection, ids, whole=True))
+    ids = letters.select(selection or Selection(), tuple(State))
+    return list(letters.read(ids, whole=True))
 
 
 def offsets(connection: Connection, letters: DeadLetterQueries, selection: Selection) -> list[int]:
@@ -81,7 +81,7 @@ def test_a_record_is_read_again_as_it_came(
 
 def test_a_payload_is_read_only_where_it_is_wanted(connection: Connection, letters: DeadLetterQueries) -> None:
     park(connection, record(1, value=b"v", headers=[("a", b"h")]))
-    [letter] = letters.read(connection, [1], whole=False)
+    [letter] = letters.read([1], whole=False)
     assert (letter.record.value(), letter.record.headers()) == (None, None)
 
 
@@ -121,7 +121,7 @@ def test_every_given_condition_has_to_fit(
 def test_only_letters_of_the_states_are_selected(connection: Connection, letters: DeadLetterQueries) -> None:
     for offset, state in enumerate(State):
         park(connection, record(offset, key=b"a"), state=state)
-    assert letters.select(connection, Selection(), OPEN) == [1, 2]
+    assert letters.select(Selection(), OPEN) == [1, 2]
 
 
 def test_what_is_concerned_are_the_open_letters_of_the_same_keys(
@@ -130,14 +130,14 @@ def test_what_is_concerned_are_the_open_letters_of_the_same_keys(
     park(connection, record(1, key=b"a"), record(2, key=b"a"), record(3, key=b"b"), record(4), record(5))
     park(connection, record(6, key=b"a"), state=State.RETRIED)
     park(connection, record(7, key=b"a", partition=1), partition_id=2)
-    concerned = letters.affected(connection, [2, 4, 6])
+    concerned = letters.affected([2, 4, 6])
     assert [(each.kafka_offset, each.selected) for each in concerned] == [(1, False), (2, True), (4, True)]
 
 
 def test_a_key_of_any_length_is_found(connection: Connection, letters: DeadLetterQueries) -> None:
     long = b"k" * 100_000
     park(connection, record(1, key=long), record(2, key=long), record(3, key=long + b"!"))
-    found, more = letters.open_of_key(connection, 1, 1, long, limit=10)
+    found, more = letters.open_of_key(1, 1, long, limit=10)
     assert ([letter.record.offset() for letter in found], more) == ([1, 2], False)
 
 
@@ -147,11 +147,11 @@ def test_no_more_letters_are_read_at_once_than_fit_into_memory(
     monkeypatch.setattr("inbox.store.inbox.dead_letter_queries._BYTES_AT_ONCE", 3000)
     values = [1000, 1000, 1000, 5000, 10, 10]
     park(connection, *(record(at, key=b"k", value=bytes(size)) for at, size in enumerate(values)))
-    found, more = letters.open_of_key(connection, 1, 1, b"k", limit=10)
+    found, more = letters.open_of_key(1, 1, b"k", limit=10)
     assert ([letter.record.offset() for letter in found], more) == ([0, 1], True)
-    found, more = letters.open_of_key(connection, 1, 1, b"k", limit=1)
+    found, more = letters.open_of_key(1, 1, b"k", limit=1)
     assert ([letter.record.offset() for letter in found], more) == ([0], True)
-    ids = letters.select(connection, Selection(), OPEN)
-    assert [len(part) for part in letters._parts(connection, ids, whole=True)] == [2, 1, 1, 2]
-    assert [letter.record.offset() for letter in letters.read(connection, ids, whole=True)] == list(range(6))
-    assert [len(part) for part in letters._parts(connection, ids, whole=False)] == [6]
+    ids = letters.select(Selection(), OPEN)
+    assert [len(part) for part in letters._parts(ids, whole=True)] == [2, 1, 1, 2]
+    assert [letter.record.offset() for letter in letters.read(ids, whole=True)] == list(range(6))
+    assert [len(part) for part in letters._parts(ids, whole=False)] == [6]

@@ -14,8 +14,6 @@ from tests.integration.store.conftest import P0, P1, Connect
 from tests.support.store.claims import ROUTE, claims_of, in_generation
 from tests.support.store.locks import until_it_waits
 
-GENERATIONS = Generations("inbox")
-
 
 def places(connection: Connection) -> list[tuple[str, int]]:
     """Each claim's table and id."""
@@ -26,16 +24,17 @@ def places(connection: Connection) -> list[tuple[str, int]]:
 class Batch:
     """A transaction that claims and fences, as a worker's in a generation that it believes to be the youngest."""
 
-    def __init__(self, connection: Connection, ledger: Ledger, owner: str, generation: int = 0) -> None:
-        self._connection, self._ledger, self._owner = connection, ledger, owner
+    def __init__(self, connection: Connection, owner: str, generation: int = 0) -> None:
+        self._connection, self._owner = connection, owner
+        self._ledger = Ledger(connection, "inbox")
         self._generation = generation
         partition = P0 if owner == "first" else P1
-        (self._held,) = ledger.acquire(connection, [partition], owner)
+        (self._held,) = self._ledger.acquire([partition], owner)
 
     def claim(self, *numbers: int) -> list[int]:
         self._connection.execute("BEGIN")
         claims = claims_of(*numbers, partition_id=self._held.partition_id)
-        return in_generation(self._generation).claim(self._connection, ROUTE, claims)
+        return in_generation(self._connection, self._generation).claim(ROUTE, claims)
 
     def end(self) -> bool:
         """Whether it was committed."""
@@ -43,9 +42,7 @@ class Batch:
         advance = OffsetAdvance(
             held.partition_id, held.owner_epoch, held.next_offset, held.next_offset + 1, Settlement(1)
         )
-        moved, _ = self._ledger.fence(
-            self._connection, [advance], owner=self._owner, routes_revision=1, generation=self._generation
-        )
+        moved, _ = self._ledger.fence([advance], owner=self._owner, routes_revision=1, generation=self._generation)
         self._connection.execute("COMMIT" if moved else "ROLLBACK")
         return bool(moved)
 
@@ -57,34 +54,34 @@ def prune_connection_(open_connection: Connect) -> Connection:
 
 def test_new_claims_go_into_the_youngest_and_older_ones_are_found(connection: Connection, ledger: Ledger) -> None:
     for number in range(GENERATION_SLOTS):
-        assert in_generation(number).claim(connection, ROUTE, claims_of(number)) == []
+        assert in_generation(connection, number).claim(ROUTE, claims_of(number)) == []
         if number < GENERATION_SLOTS - 1:
-            GENERATIONS.switch(connection, number)
-    youngest = in_generation(GENERATION_SLOTS - 1)
-    assert youngest.claim(connection, ROUTE, claims_of(0, 1, 77, 2, 3, 15)) == [0, 1, 3, 4, 5]
-    assert youngest.claim(connection, 2, claims_of(0)) == []
+            Generations(connection, "inbox").switch(number)
+    youngest = in_generation(connection, GENERATION_SLOTS - 1)
+    assert youngest.claim(ROUTE, claims_of(0, 1, 77, 2, 3, 15)) == [0, 1, 3, 4, 5]
+    assert youngest.claim(2, claims_of(0)) == []
 
 
 def test_before_a_sink_has_started_no_generation_takes_over(connection: Connection) -> None:
-    GENERATIONS.switch(connection, 0)
-    assert [each.number for each in GENERATIONS.read(connection)] == [0]
+    Generations(connection, "inbox").switch(0)
+    assert [each.number for each in Generations(connection, "inbox").read()] == [0]
 
 
 def test_an_id_that_comes_again_from_elsewhere_is_kept_with_the_youngest(
     connection: Connection, ledger: Ledger
 ) -> None:
-    in_generation(0).claim(connection, ROUTE, claims_of(1, 2))
-    GENERATIONS.switch(connection, 0)
-    assert in_generation(1).claim(connection, ROUTE, claims_of(2, first_offset=90)) == [0]
+    in_generation(connection, 0).claim(ROUTE, claims_of(1, 2))
+    Generations(connection, "inbox").switch(0)
+    assert in_generation(connection, 1).claim(ROUTE, claims_of(2, first_offset=90)) == [0]
     assert places(connection) == [("processed", 1), ("processed_1", 2)]
     # It is the same claim: of the record that took effect.
     assert connection.execute("SELECT kafka_offset FROM inbox.processed_1").fetchall() == [(11,)]
 
 
 def test_what_a_replay_brings_again_stays_where_it_is(connection: Connection, ledger: Ledger) -> None:
-    in_generation(0).claim(connection, ROUTE, claims_of(1, 2))
-    GENERATIONS.switch(connection, 0)
-    assert in_generation(1).claim(connection, ROUTE, claims_of(1, 2)) == [0, 1]
+    in_generation(connection, 0).claim(ROUTE, claims_of(1, 2))
+    Generations(connection, "inbox").switch(0)
+    assert in_generation(connection, 1).claim(ROUTE, claims_of(1, 2)) == [0, 1]
     assert places(connection) == [("processed", 1), ("processed", 2)]
 
 
@@ -96,13 +93,13 @@ def test_a_switch_waits_for_a_batch_with_claims(
     connection: Connection, open_connection: Connect, prune_connection: Connection, ledger: Ledger, end: str
 ) -> None:
     connection.execute("BEGIN")
-    in_generation(0).claim(connection, ROUTE, claims_of(1))
+    in_generation(connection, 0).claim(ROUTE, claims_of(1))
     with ThreadPoolExecutor(1) as pool:
-        switch = pool.submit(GENERATIONS.switch, prune_connection, 0)
+        switch = pool.submit(Generations(prune_connection, "inbox").switch, 0)
         until_it_waits(open_connection(), prune_connection)
         connection.execute(end)
         switch.result(timeout=10)
-    found = in_generation(1).claim(connection, ROUTE, claims_of(1, first_offset=50))
+    found = in_generation(connection, 1).claim(ROUTE, claims_of(1, first_offset=50))
     assert found == ([0] if end == "COMMIT" else [])
 
 
@@ -110,15 +107,15 @@ def test_a_switch_gives_up_while_a_batch_takes_its_time(
     connection: Connection, prune_connection: Connection, ledger: Ledger
 ) -> None:
     connection.execute("BEGIN")
-    in_generation(0).claim(connection, ROUTE, claims_of(1))
+    in_generation(connection, 0).claim(ROUTE, claims_of(1))
     with pytest.raises(TryAgainError):
-        GENERATIONS.switch(prune_connection, 0)
-    assert ledger.revisions(prune_connection).generation == 0
+        Generations(prune_connection, "inbox").switch(0)
+    assert Ledger(prune_connection, "inbox").revisions().generation == 0
 
 
 def test_a_batch_of_the_generation_before_is_fenced(connection: Connection, ledger: Ledger) -> None:
-    batch = Batch(connection, ledger, "first")
-    GENERATIONS.switch(connection, 0)
+    batch = Batch(connection, "first")
+    Generations(connection, "inbox").switch(0)
     batch.claim(1)
     assert not batch.end()
     assert places(connection) == []
@@ -133,16 +130,16 @@ def test_two_workers_with_one_id_around_a_switch_get_it_once(
     first_claims: bool,
 ) -> None:
     other = open_connection()
-    first = Batch(connection, ledger, "first", generation=0)
+    first = Batch(connection, "first", generation=0)
     if first_claims:
         assert first.claim(1) == []
     with ThreadPoolExecutor(2) as pool:
-        switch = pool.submit(GENERATIONS.switch, prune_connection, 0)
+        switch = pool.submit(Generations(prune_connection, "inbox").switch, 0)
         if first_claims:
             until_it_waits(open_connection(), prune_connection)
             assert first.end()
         switch.result(timeout=10)
-        second = Batch(other, ledger, "second", generation=1)
+        second = Batch(other, "second", generation=1)
         assert second.claim(1) == ([0] if first_claims else [])
         if not first_claims:
             # The first does not know of the switch yet: nothing makes it wait for the other's claim, but its fence.
@@ -155,13 +152,13 @@ def test_two_workers_with_one_id_around_a_switch_get_it_once(
 def test_two_workers_that_renew_one_claim_keep_one(
     connection: Connection, open_connection: Connect, ledger: Ledger
 ) -> None:
-    in_generation(0).claim(connection, ROUTE, claims_of(1))
-    GENERATIONS.switch(connection, 0)
+    in_generation(connection, 0).claim(ROUTE, claims_of(1))
+    Generations(connection, "inbox").switch(0)
     other = open_connection()
     connection.execute("BEGIN")
-    assert in_generation(1).claim(connection, ROUTE, claims_of(1, first_offset=50)) == [0]
+    assert in_generation(connection, 1).claim(ROUTE, claims_of(1, first_offset=50)) == [0]
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(in_generation(1).claim, other, ROUTE, claims_of(1, first_offset=60))
+        answer = pool.submit(in_generation(other, 1).claim, ROUTE, claims_of(1, first_offset=60))
         until_it_waits(open_connection(), other)
         connection.execute("COMMIT")
         assert answer.result(timeout=10) == [0]
@@ -171,55 +168,56 @@ def test_two_workers_that_renew_one_claim_keep_one(
 # The horizon, and the end of a generation.
 
 
-def settle(connection: Connection, ledger: Ledger, after: int, generation: int = 0) -> None:
-    (held,) = ledger.acquire(connection, [P0], "me")
+def settle(connection: Connection, after: int, generation: int = 0) -> None:
+    ledger = Ledger(connection, "inbox")
+    (held,) = ledger.acquire([P0], "me")
     advance = OffsetAdvance(held.partition_id, held.owner_epoch, held.next_offset, after, Settlement(1))
-    assert ledger.fence(connection, [advance], owner="me", routes_revision=1, generation=generation)[0]
+    assert ledger.fence([advance], owner="me", routes_revision=1, generation=generation)[0]
 
 
 def horizon_of_p0(connection: Connection) -> int | None:
-    return next(each.offset for each in GENERATIONS.horizons(connection) if each.address == P0)
+    return next(each.offset for each in Generations(connection, "inbox").horizons() if each.address == P0)
 
 
 def test_a_generation_goes_with_its_claims_and_its_table_is_used_again(connection: Connection, ledger: Ledger) -> None:
-    in_generation(0).claim(connection, ROUTE, claims_of(1))
+    in_generation(connection, 0).claim(ROUTE, claims_of(1))
     for number in range(GENERATION_SLOTS - 1):
-        GENERATIONS.switch(connection, number)
-    assert GENERATIONS.raise_horizon(connection, 0)
-    GENERATIONS.drop(connection, 0)
-    assert [each.number for each in GENERATIONS.read(connection)] == list(range(1, GENERATION_SLOTS))
-    GENERATIONS.switch(connection, GENERATION_SLOTS - 1)
-    assert in_generation(GENERATION_SLOTS).claim(connection, ROUTE, claims_of(1)) == []
+        Generations(connection, "inbox").switch(number)
+    assert Generations(connection, "inbox").raise_horizon(0)
+    Generations(connection, "inbox").drop(0)
+    assert [each.number for each in Generations(connection, "inbox").read()] == list(range(1, GENERATION_SLOTS))
+    Generations(connection, "inbox").switch(GENERATION_SLOTS - 1)
+    assert in_generation(connection, GENERATION_SLOTS).claim(ROUTE, claims_of(1)) == []
     assert places(connection) == [("processed", 1)]
 
 
 def test_the_horizon_is_where_the_partition_was_when_the_generation_was_closed(
     connection: Connection, ledger: Ledger
 ) -> None:
-    settle(connection, ledger, 40)
-    GENERATIONS.switch(connection, 0)
-    settle(connection, ledger, 60, generation=1)
+    settle(connection, 40)
+    Generations(connection, "inbox").switch(0)
+    settle(connection, 60, generation=1)
     assert horizon_of_p0(connection) is None
-    assert GENERATIONS.raise_horizon(connection, 0)
+    assert Generations(connection, "inbox").raise_horizon(0)
     assert horizon_of_p0(connection) == 40
 
 
 def test_the_horizon_is_not_raised_over_a_replay_under_way(connection: Connection, ledger: Ledger) -> None:
-    settle(connection, ledger, 40)
-    GENERATIONS.switch(connection, 0)
+    settle(connection, 40)
+    Generations(connection, "inbox").switch(0)
     connection.execute("UPDATE inbox.partitions SET next_offset = 20 WHERE partition = 0")
-    assert not GENERATIONS.raise_horizon(connection, 0)
+    assert not Generations(connection, "inbox").raise_horizon(0)
     assert horizon_of_p0(connection) is None
     connection.execute("UPDATE inbox.partitions SET next_offset = 40 WHERE partition = 0")
-    assert GENERATIONS.raise_horizon(connection, 0)
+    assert Generations(connection, "inbox").raise_horizon(0)
 
 
 def test_a_generation_that_somebody_reads_stays(
     connection: Connection, prune_connection: Connection, ledger: Ledger
 ) -> None:
-    GENERATIONS.switch(connection, 0)
+    Generations(connection, "inbox").switch(0)
     connection.execute("BEGIN")
     connection.execute("SELECT count(*) FROM inbox.processed")
     with pytest.raises(TryAgainError):
-        GENERATIONS.drop(prune_connection, 0)
-    assert [each.number for each in GENERATIONS.read(prune_connection)] == [0, 1]
+        Generations(prune_connection, "inbox").drop(0)
+    assert [each.number for each in Generations(prune_connection, "inbox").read()] == [0, 1]

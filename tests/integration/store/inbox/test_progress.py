@@ -28,14 +28,14 @@ def rows(connection: Connection, partition_id: int = 1) -> list[Row]:
     return connection.execute(ROWS, (partition_id,)).fetchall()
 
 
-def fence(connection: Connection, ledger: Ledger, held: LedgerRow, after: int, settlement: Settlement) -> bool:
+def fence(connection: Connection, held: LedgerRow, after: int, settlement: Settlement) -> bool:
     advance = OffsetAdvance(held.partition_id, held.owner_epoch, held.next_offset, after, settlement)
-    moved, _ = ledger.fence(connection, [advance], owner="me", routes_revision=1)
+    moved, _ = Ledger(connection, "inbox").fence([advance], owner="me", routes_revision=1)
     return bool(moved)
 
 
-def hold(connection: Connection, ledger: Ledger, partition: TopicPartition = P0) -> LedgerRow:
-    (held,) = ledger.acquire(connection, [partition], "me")
+def hold(connection: Connection, partition: TopicPartition = P0) -> LedgerRow:
+    (held,) = Ledger(connection, "inbox").acquire([partition], "me")
     return held
 
 
@@ -51,45 +51,45 @@ def replay(connection: Connection, offset: int, partition_id: int = 1) -> None:
 
 
 def test_batches_of_one_minute_extend_one_row(connection: Connection, ledger: Ledger) -> None:
-    held = hold(connection, ledger)
-    fence(connection, ledger, held, 15, Settlement(1, 2, 1, 1))
-    fence(connection, ledger, held._replace(next_offset=15), 20, Settlement(10, 20, 10, 10))
+    held = hold(connection)
+    fence(connection, held, 15, Settlement(1, 2, 1, 1))
+    fence(connection, held._replace(next_offset=15), 20, Settlement(10, 20, 10, 10))
     assert rows(connection) == [(10, 20, 11, 22, 11, 11)]
 
 
 def test_a_row_older_than_a_minute_is_followed_by_another(connection: Connection, ledger: Ledger) -> None:
-    held = hold(connection, ledger)
-    fence(connection, ledger, held, 15, Settlement(applied=5))
+    held = hold(connection)
+    fence(connection, held, 15, Settlement(applied=5))
     pass_a_minute(connection)
-    fence(connection, ledger, held._replace(next_offset=15), 20, Settlement(applied=5))
-    fence(connection, ledger, held._replace(next_offset=20), 21, Settlement(filtered=1))
+    fence(connection, held._replace(next_offset=15), 20, Settlement(applied=5))
+    fence(connection, held._replace(next_offset=20), 21, Settlement(filtered=1))
     assert rows(connection) == [(10, 15, 5, 0, 0, 0), (15, 21, 5, 0, 1, 0)]
 
 
 def test_a_row_says_from_when_to_when(connection: Connection, ledger: Ledger) -> None:
-    held = hold(connection, ledger)
-    fence(connection, ledger, held, 15, Settlement(applied=5))
-    fence(connection, ledger, held._replace(next_offset=15), 20, Settlement(applied=5))
+    held = hold(connection)
+    fence(connection, held, 15, Settlement(applied=5))
+    fence(connection, held._replace(next_offset=15), 20, Settlement(applied=5))
     query = "SELECT from_time < until_time, until_time <= clock_timestamp() FROM inbox.progress"
     assert connection.execute(query).fetchall() == [(True, True)]
 
 
 def test_what_is_fenced_off_leaves_no_progress(connection: Connection, ledger: Ledger) -> None:
-    held = hold(connection, ledger)
-    hold(connection, ledger)
-    assert not fence(connection, ledger, held, 15, Settlement(applied=5))
+    held = hold(connection)
+    hold(connection)
+    assert not fence(connection, held, 15, Settlement(applied=5))
     assert rows(connection) == []
 
 
 def test_what_is_settled_again_counts_no_second_time(connection: Connection, ledger: Ledger) -> None:
-    fence(connection, ledger, hold(connection, ledger), 15, Settlement(applied=5))
+    fence(connection, hold(connection), 15, Settlement(applied=5))
     replay(connection, 12)
-    held = hold(connection, ledger)
+    held = hold(connection)
     assert (held.next_offset, held.reached_offset) == (12, 15)
-    fence(connection, ledger, held, 15, Settlement(duplicate=3))
-    fence(connection, ledger, held._replace(next_offset=15), 16, Settlement(applied=1))
+    fence(connection, held, 15, Settlement(duplicate=3))
+    fence(connection, held._replace(next_offset=15), 16, Settlement(applied=1))
     assert rows(connection) == [(10, 16, 6, 0, 0, 0)]
-    assert {each.address: each.settlement for each in ledger.status(connection)}[P0] == Settlement(applied=6)
+    assert {each.address: each.settlement for each in ledger.status()}[P0] == Settlement(applied=6)
 
 
 @pytest.mark.parametrize(
@@ -99,24 +99,24 @@ def test_what_is_settled_again_counts_no_second_time(connection: Connection, led
 def test_a_resume_has_a_row_of_its_own_for_what_it_passes_over(
     connection: Connection, ledger: Ledger, to_offset: int, expected: list[Row]
 ) -> None:
-    fence(connection, ledger, hold(connection, ledger), 15, Settlement(applied=5))
-    resume(connection, ledger, to_offset)
-    held = hold(connection, ledger)
-    fence(connection, ledger, held, held.next_offset + 1, Settlement(applied=1))
+    fence(connection, hold(connection), 15, Settlement(applied=5))
+    resume(connection, to_offset)
+    held = hold(connection)
+    fence(connection, held, held.next_offset + 1, Settlement(applied=1))
     assert rows(connection) == expected
 
 
 def test_a_resume_into_another_log_begins_anew(connection: Connection, ledger: Ledger) -> None:
-    fence(connection, ledger, hold(connection, ledger), 15, Settlement(applied=5))
-    resume(connection, ledger, 3, another_log=True)
-    held = hold(connection, ledger)
-    fence(connection, ledger, held, 4, Settlement(applied=1))
+    fence(connection, hold(connection), 15, Settlement(applied=5))
+    resume(connection, 3, another_log=True)
+    held = hold(connection)
+    fence(connection, held, 4, Settlement(applied=1))
     assert rows(connection) == [(10, 15, 5, 0, 0, 0)]
     assert rows(connection, held.partition_id) == [(3, 4, 1, 0, 0, 0)]
 
 
-def resume(connection: Connection, ledger: Ledger, to_offset: int, *, another_log: bool = False) -> None:
-    before: KnownPartition = next(each for each in ledger.known(connection, ["orders"]) if each.address == P0)
+def resume(connection: Connection, to_offset: int, *, another_log: bool = False) -> None:
+    before: KnownPartition = next(each for each in Ledger(connection, "inbox").known(["orders"]) if each.address == P0)
     successor = Successor(
         before=before,
         cluster_id="cluster-1",
@@ -125,7 +125,7 @@ def resume(connection: Connection, ledger: Ledger, to_offset: int, *, another_lo
         another_log=another_log,
         consequence="a test",
     )
-    Resumptions("inbox").continue_at(connection, successor, requested_by="a test")
+    Resumptions(connection, "inbox").continue_at(successor, requested_by="a test")
 
 
 @dataclass
@@ -156,7 +156,7 @@ class Happenings(RuleBasedStateMachine):
 
     @rule(partition=PARTITIONS)
     def is_acquired(self, partition: TopicPartition) -> None:
-        self.held[partition] = hold(self.connection, self.ledger, partition)
+        self.held[partition] = hold(self.connection, partition)
         assert self.held[partition].reached_offset == self.places[partition].reached
 
     @rule(partition=PARTITIONS, count=st.integers(1, 9), stands=st.booleans())
@@ -169,7 +169,7 @@ class Happenings(RuleBasedStateMachine):
         after = min(after, border) if held.next_offset < border else after
         settlement = Settlement(applied=after - held.next_offset)
         self.connection.execute("SAVEPOINT batch")
-        moved = fence(self.connection, self.ledger, held, after, settlement)
+        moved = fence(self.connection, held, after, settlement)
         if not stands:
             self.connection.execute("ROLLBACK TO batch")
             return
@@ -189,7 +189,7 @@ class Happenings(RuleBasedStateMachine):
 
     @rule(to_offset=st.integers(0, 60))
     def is_resumed(self, to_offset: int) -> None:
-        resume(self.connection, self.ledger, to_offset)
+        resume(self.connection, to_offset)
         place = self.places[P0]
         place.next_offset, place.reached = to_offset, max(place.reached, to_offset)
 
@@ -207,7 +207,7 @@ class Happenings(RuleBasedStateMachine):
 
     @invariant()
     def endings_count_once(self) -> None:
-        counted = {each.address: each.settlement for each in self.ledger.status(self.connection)}
+        counted = {each.address: each.settlement for each in self.ledger.status()}
         for partition, place in self.places.items():
             found = rows(self.connection, place.partition_id)
             assert Settlement(*(sum(row[n] for row in found) for n in range(2, 6))) == place.counted

@@ -21,8 +21,6 @@ from tests.integration.store.conftest import P0, Connect
 
 LIMITS = RetentionLimits()
 A_SHARE, A_RETENTION = timedelta(days=2), timedelta(days=30)
-GENERATIONS = Generations("inbox")
-FILTERS = GenerationFilters("inbox")
 
 LETTER = """
 INSERT INTO inbox.dead_letters (route_id, partition_id, kafka_offset, error_class, error, state, resolved_at)
@@ -45,21 +43,21 @@ def prune(connection: Connection) -> tuple[int, int, int]:
 
 
 def numbers(connection: Connection) -> list[int]:
-    return [each.number for each in GENERATIONS.read(connection)]
+    return [each.number for each in Generations(connection, "inbox").read()]
 
 
-def claim(connection: Connection, ledger: Ledger, event_id: int, offset: int) -> bool:
+def claim(connection: Connection, event_id: int, offset: int) -> bool:
     """Whether the event was new; it is settled at that offset."""
-    processed = ClaimStore("inbox")
-    processed.generation = ledger.revisions(connection).generation
-    (held,) = ledger.acquire(connection, [P0], "me")
+    ledger, processed = Ledger(connection, "inbox"), ClaimStore(connection, "inbox")
+    processed.generation = ledger.revisions().generation
+    (held,) = ledger.acquire([P0], "me")
     with connection.transaction():
         claims = Claims([event_id.to_bytes(16, "big")], [offset], [bytes(8)], [held.partition_id])
-        duplicates = processed.claim(connection, 1, claims)
+        duplicates = processed.claim(1, claims)
         advance = OffsetAdvance(
             held.partition_id, held.owner_epoch, held.next_offset, offset + 1, Settlement(applied=1)
         )
-        moved, _ = ledger.fence(connection, [advance], owner="me", routes_revision=1, generation=processed.generation)
+        moved, _ = ledger.fence([advance], owner="me", routes_revision=1, generation=processed.generation)
     assert moved
     return not duplicates
 
@@ -73,18 +71,18 @@ def test_another_generation_takes_over_after_a_fifteenth_of_the_retention(
     pass_time(connection, timedelta(days=1))
     prune(connection)
     assert numbers(connection) == [0, 1]
-    assert FILTERS.older(connection, OlderClaims()).until == 1
+    assert GenerationFilters(connection, "inbox").older(OlderClaims()).until == 1
 
 
 def test_an_id_is_recognised_for_the_retention_and_forgotten_with_its_generation(
     connection: Connection, ledger: Ledger
 ) -> None:
-    claim(connection, ledger, 7, 10)
+    claim(connection, 7, 10)
     for _ in range(15):
         pass_time(connection, A_SHARE)
         assert prune(connection) == (0, 0, 0)
     assert numbers(connection) == list(range(16))
-    assert not claim(connection, ledger, 7, 11)
+    assert not claim(connection, 7, 11)
     pass_time(connection, A_SHARE)
     # The claim is in the youngest now, since its id was just seen; the first generation goes without it.
     assert prune(connection)[0] == 0
@@ -92,13 +90,13 @@ def test_an_id_is_recognised_for_the_retention_and_forgotten_with_its_generation
     for _ in range(16):
         pass_time(connection, A_SHARE)
         prune(connection)
-    assert claim(connection, ledger, 7, 12)
+    assert claim(connection, 7, 12)
 
 
 def test_the_horizon_is_raised_before_the_claims_go(
     connection: Connection, open_connection: Connect, ledger: Ledger
 ) -> None:
-    claim(connection, ledger, 7, 10)
+    claim(connection, 7, 10)
     pass_time(connection, A_SHARE)
     prune(connection)
     pass_time(connection, A_RETENTION)
@@ -109,37 +107,37 @@ def test_the_horizon_is_raised_before_the_claims_go(
     stopped.set()
     with pytest.raises(TryAgainError):
         Pruner(connection, "inbox", LIMITS, over=stopped).round()
-    assert [each.offset for each in GENERATIONS.horizons(connection)] == [11, 10, 10]
-    assert GENERATIONS.size(connection, 0) == 1
+    assert [each.offset for each in Generations(connection, "inbox").horizons()] == [11, 10, 10]
+    assert Generations(connection, "inbox").size(0) == 1
     reader.execute("COMMIT")
     # What was interrupted continues.
     assert prune(connection)[0] == 1
 
 
 def test_claims_stay_while_a_replay_wants_them(connection: Connection, ledger: Ledger) -> None:
-    claim(connection, ledger, 7, 10)
+    claim(connection, 7, 10)
     pass_time(connection, A_SHARE)
     prune(connection)
     pass_time(connection, A_RETENTION)
     connection.execute("UPDATE inbox.partitions SET next_offset = 10 WHERE partition = 0")
     done = Pruner(connection, "inbox", LIMITS).round()
     assert (done.claims, len(done.waits_for)) == (0, 1)
-    assert GENERATIONS.horizon(connection) is None
+    assert Generations(connection, "inbox").horizon() is None
 
 
 def test_with_no_table_free_the_youngest_takes_on(connection: Connection, ledger: Ledger) -> None:
     for number in range(GENERATION_SLOTS - 1):
-        GENERATIONS.switch(connection, number)
+        Generations(connection, "inbox").switch(number)
     connection.execute("UPDATE inbox.generations SET opened_at = opened_at - interval '20 days' WHERE generation = 15")
     prune(connection)
     assert numbers(connection) == list(range(GENERATION_SLOTS))
 
 
 def test_old_history_goes_and_what_is_left_tiles(connection: Connection, ledger: Ledger) -> None:
-    claim(connection, ledger, 1, 10)
+    claim(connection, 1, 10)
     pass_time(connection, timedelta(days=91))
     connection.execute("UPDATE inbox.partitions SET progress_since = progress_since - interval '91 days'")
-    claim(connection, ledger, 2, 11)
+    claim(connection, 2, 11)
     assert prune(connection)[1] == 1
     rows = connection.execute("SELECT from_offset, until_offset FROM inbox.progress").fetchall()
     assert rows == [(11, 12)]
@@ -162,7 +160,7 @@ def test_one_prunes_at_a_time(connection: Connection, open_connection: Connect, 
 def test_a_plan_tells_what_would_go_and_changes_nothing(
     connection: Connection, ledger: Ledger, database_options: DatabaseOptions
 ) -> None:
-    claim(connection, ledger, 7, 10)
+    claim(connection, 7, 10)
     pass_time(connection, A_SHARE)
     prune(connection)
     pass_time(connection, A_RETENTION)
@@ -171,17 +169,17 @@ def test_a_plan_tells_what_would_go_and_changes_nothing(
     assert next((each.address, each.before, each.after) for each in plan.reaches) == (P0, None, 11)
     assert plan.horizon_before is None
     assert plan.horizon_after == plan.claims_until
-    assert GENERATIONS.size(connection, 0) == 1
+    assert Generations(connection, "inbox").size(0) == 1
 
 
 def test_tables_stay_as_large_as_they_are_from_cycle_to_cycle(connection: Connection, ledger: Ledger) -> None:
     sizes = []
     for cycle in range(2 * GENERATION_SLOTS):
-        number = ledger.revisions(connection).generation
-        processed = ClaimStore("inbox")
+        number = ledger.revisions().generation
+        processed = ClaimStore(connection, "inbox")
         processed.generation = number
         ids = [(cycle * 10_000 + n).to_bytes(16, "little") for n in range(2_000)]
-        processed.claim(connection, 1, Claims(ids, range(2_000), [bytes(8)] * 2_000, [1] * 2_000))
+        processed.claim(1, Claims(ids, range(2_000), [bytes(8)] * 2_000, [1] * 2_000))
         pass_time(connection, A_SHARE)
         prune(connection)
         # Without the maps that an autovacuum adds whenever it comes by.

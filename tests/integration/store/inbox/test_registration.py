@@ -27,7 +27,7 @@ def refused_(bind: Bind, connection: Connection) -> Callable[..., str]:
         retired = named.pop("retired", ())
         sink = SinkIdentity(**named, routes=routes or (ROUTE,), retired_routes=retired)
         with pytest.raises((StartupError, HaltError)) as reviewed:
-            Register("inbox").review(connection, sink)
+            Register(connection, "inbox").review(sink)
         assert str(reviewed.value) == str(error.value)
         return str(error.value)
 
@@ -55,9 +55,9 @@ def test_a_second_start_changes_nothing(bind: Bind) -> None:
 
 
 def test_a_start_of_the_same_routes_fences_nobody(connection: Connection, bind: Bind, ledger: Ledger) -> None:
-    (held,) = ledger.acquire(connection, [P0], "me")
+    (held,) = ledger.acquire([P0], "me")
     bind()
-    assert {h.owner_epoch for h in ledger.read(connection, ["orders"]) if h.address == P0} == {held.owner_epoch}
+    assert {h.owner_epoch for h in ledger.read(["orders"]) if h.address == P0} == {held.owner_epoch}
 
 
 def test_another_sinks_schema_is_refused(bind: Bind, refused: Callable[..., str]) -> None:
@@ -155,7 +155,7 @@ def test_retiring_a_route_that_never_was_changes_nothing(bind: Bind) -> None:
 def test_a_new_partition_is_not_owed_to_a_retired_route(connection: Connection, bind: Bind) -> None:
     bind(ROUTE, BILL)
     bind(ROUTE, retired=("bill",))
-    Ledger("inbox").add(connection, "cluster-1", None, {P0: 10})
+    Ledger(connection, "inbox").add("cluster-1", None, {P0: 10})
     assert starts(connection) == {("reserve", 0): 10}
 
 
@@ -171,7 +171,7 @@ def test_a_route_that_comes_back_does_not_owe_what_passed_while_it_was_retired(
     connection: Connection, bind: Bind
 ) -> None:
     bind(ROUTE, BILL)
-    Ledger("inbox").add(connection, "cluster-1", None, {P0: 10})
+    Ledger(connection, "inbox").add("cluster-1", None, {P0: 10})
     bind(ROUTE, retired=("bill",))
     connection.execute("UPDATE inbox.partitions SET next_offset = 25, reached_offset = 25")
     bind(ROUTE, BILL)
@@ -189,19 +189,19 @@ def test_partitions_are_added_under_the_same_lock(connection: Connection, bind: 
     sink = SinkIdentity(
         name="inventory", group_id="inventory", cluster_id="cluster-1", routes=(ROUTE,), retired_routes=()
     )
-    Register("inbox").bind(connection, sink, lambda on: Ledger("inbox").add(on, "cluster-1", None, {P0: 7}))
+    Register(connection, "inbox").bind(sink, lambda: Ledger(connection, "inbox").add("cluster-1", None, {P0: 7}))
     assert starts(connection) == {("reserve", 0): 7}
 
 
 def test_partitions_that_cannot_be_added_undo_the_binding(connection: Connection, bind: Bind) -> None:
-    def fail(_: Connection) -> None:
+    def fail() -> None:
         raise StartupError("the topic is not there")
 
     sink = SinkIdentity(
         name="inventory", group_id="inventory", cluster_id="cluster-1", routes=(ROUTE,), retired_routes=()
     )
     with pytest.raises(StartupError, match="the topic is not there"):
-        Register("inbox").bind(connection, sink, fail)
+        Register(connection, "inbox").bind(sink, fail)
     assert connection.execute("SELECT count(*) FROM inbox.sink").fetchone() == (0,)
     assert connection.execute("SELECT count(*) FROM inbox.routes").fetchone() == (0,)
 

@@ -16,20 +16,30 @@ from inbox.failure_policy import FailureLimits
 from inbox.handlers import LoadedHandler, Transaction
 from inbox.sink.batch import Batch, PartitionBatch, RouteEvents
 from inbox.sink.guards.crash_poison import CrashPoisonTracker
+from inbox.sink.guards.dead_letter_limit import LetterLimit
+from inbox.sink.guards.guard import Guards
 from inbox.sink.guards.handler_calls import WatchedCalls
+from inbox.sink.guards.parked_by_hand import HandParked
+from inbox.sink.guards.row_waits import RowWaits
+from inbox.sink.guards.row_watch import RowWatch
 from inbox.sink.guards.time_limit import TimeLimit
-from inbox.sink.settle.context import BoundRoute
+from inbox.sink.settle.context import BoundRoute, SettleContext
+from inbox.sink.settle.dead_lettering import DeadLetterWriter
 from inbox.sink.settle.effects import HandlerEffect
-from inbox.sink.settle.parked_keys import ParkedKeys
-from inbox.sink.settle.settler import Settler
+from inbox.sink.settle.ownership import Ownership
+from inbox.sink.settle.parked_keys import ParkedKeys, ParkedKeysGuard
+from inbox.sink.settle.routes import Routes
+from inbox.sink.settle.settler import Settler, WorkerIdentity
 from inbox.store.inbox.handler_calls import HandlerCallNotes
-from inbox.store.inbox.ledger import Ledger, LedgerRow
+from inbox.store.inbox.ledger import Ledger
 from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
 from inbox.store.outbox.publisher import Outbox
+from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.connection import Connection, connect
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.privileges.check import missing_rights
 from inbox.store.schema.migrate import migrate
+from inbox.store.store import Store
 from tests.integration.store.conftest import P0, Bind
 from tests.support.records import record
 
@@ -37,16 +47,6 @@ JSON, BYTEA = OutboxOptions(), OutboxOptions(payload=OutboxPayload.BYTEA)
 EVENT, OTHER = UUID(int=1), UUID(int=2)
 
 Handle = Callable[[Any, Transaction], None]
-
-
-class Trusting:
-    """Takes every log for the ledger's."""
-
-    def start_check(self, batch: Batch) -> Callable[[], None]:
-        return lambda: None
-
-    def check_idle(self, holdings: Sequence[LedgerRow]) -> None:
-        """Nothing to see."""
 
 
 class Desk:
@@ -58,19 +58,19 @@ class Desk:
         self._outbox = outbox
         self._registration = bind()
         self._parked = ParkedKeys(1000)
-        Ledger("inbox").add(connection, "cluster-1", None, {P0: 0})
+        Ledger(connection, "inbox").add("cluster-1", None, {P0: 0})
 
     def settle(self, handle: Handle, *ids: UUID, batch: bool = False, sink: str = "inventory") -> None:
         outbox = Outbox("inbox", self._outbox, sink=sink, route="reserve") if self._outbox else None
         route_id = self._registration.route_ids["reserve"]
         # Nothing is young here, so that a batch handler gets its batch.
         crash_poison = CrashPoisonTracker(
-            HandlerCallNotes("inbox", "me"), lambda: self._connection, young_events=0, attempts=1
+            lambda: HandlerCallNotes(self._connection, "inbox", "me"), young_events=0, attempts=1
         )
-        effect = HandlerEffect(
-            LoadedHandler("reserve", handle, batch), outbox, WatchedCalls(route_id, TimeLimit(60), crash_poison)
-        )
-        settler = self._settler(BoundRoute("reserve", route_id, effect, handlers=True), crash_poison)
+        session = HandlerSession(self._connection)
+        calls = WatchedCalls(route_id, TimeLimit(60), crash_poison)
+        effect = HandlerEffect(session, LoadedHandler("reserve", handle, batch), outbox, calls)
+        settler = self._settler(session, BoundRoute("reserve", route_id, effect, handlers=True), crash_poison)
         (holding,) = settler.acquire([P0])
         start = holding.next_offset
         records = [record(start + place) for place in range(len(ids))]
@@ -81,20 +81,28 @@ class Desk:
         settled = settler.settle(Batch({P0: part}))
         assert not settled.fenced
 
-    def _settler(self, route: BoundRoute, crash_poison: CrashPoisonTracker) -> Settler:
+    def _settler(self, session: HandlerSession, route: BoundRoute, crash_poison: CrashPoisonTracker) -> Settler:
+        """A settler that takes every log for the ledger's."""
+        store, limits = Store(self._connection, "inbox"), FailureLimits(attempts=1)
+        transaction = BatchTransaction(self._connection, handlers=True)
+        parked_keys = ParkedKeysGuard(self._parked, store.dead_letters, limits.order)
+        letter_limit = LetterLimit(store.dead_letters, limits.halt_above)
+        hand_parked = HandParked(store.dead_letters)
+        guards = Guards(parked_keys, letter_limit, hand_parked)
+        context = SettleContext(self._connection, session, transaction, store.claims, limits)
         return Settler(
-            self._connection,
-            HandlerSession(self._connection),
-            [route],
-            schema="inbox",
-            owner="me",
-            routes_revision=self._registration.routes_revision,
-            limits=FailureLimits(attempts=1),
-            parked_keys=self._parked,
-            crash_poison=crash_poison,
-            introduce=lambda *_: None,
-            takeover_seconds=0,
-            topic_identity=Trusting(),
+            store,
+            transaction,
+            WorkerIdentity("me", self._registration.routes_revision),
+            routes=Routes(
+                context, [route], crash_poison=crash_poison, hand_parked=hand_parked, parked_keys=parked_keys
+            ),
+            parking=DeadLetterWriter(store.dead_letters),
+            ownership=Ownership(
+                store, "me", guards, letter_limit, parked_keys, introduce=lambda *_: None, takeover_seconds=0
+            ),
+            guards=guards,
+            row_watch=RowWatch(RowWaits(0), store.ledger, ["orders"], lambda _: {}),
         )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

@@ -135,7 +135,7 @@ def test_it_goes_in_portions(
     monkeypatch.setattr(retention, "AT_ONCE", 1)
     monkeypatch.setattr("inbox.store.outbox.retention.AT_ONCE", 1)
 
-    assert outbox_retention(connection, "inbox", outbox).forget(connection, timedelta(days=7)) == 1
+    assert outbox_retention(connection, "inbox", outbox).forget(timedelta(days=7)) == 1
     assert forget(connection, outbox) == (3 if outbox is DEBEZIUM else 1)
 
 

@@ -67,12 +67,12 @@ def test_an_owner_of_another_login_is_seen_to_be_hidden_until_a_right_is_granted
 ) -> None:
     old, new = logins
     owner, other = as_(old), as_(new)
-    ledger.acquire(owner, [P0], "old")
-    assert ledger.hidden_owners(owner, ["orders"]) == []
-    assert ledger.hidden_owners(other, ["orders"]) == [old]
+    Ledger(owner, "inbox").acquire([P0], "old")
+    assert Ledger(owner, "inbox").hidden_owners(["orders"]) == []
+    assert Ledger(other, "inbox").hidden_owners(["orders"]) == [old]
     assert f"GRANT {old} TO {new}" in hidden_owners_remedy(other, [old])
     grant(old, new)
-    assert ledger.hidden_owners(as_(new), ["orders"]) == []
+    assert Ledger(as_(new), "inbox").hidden_owners(["orders"]) == []
 
 
 def test_the_statistics_alone_do_not_suffice_and_a_refused_end_is_no_error(
@@ -80,29 +80,29 @@ def test_the_statistics_alone_do_not_suffice_and_a_refused_end_is_no_error(
 ) -> None:
     old, new = logins
     owner = as_(old)
-    ledger.acquire(owner, [P0], "old")
+    Ledger(owner, "inbox").acquire([P0], "old")
     owner.begin()
     owner.execute("SELECT 1")
     grant("pg_read_all_stats", new)
     other = as_(new)
-    assert ledger.hidden_owners(other, ["orders"]) == [old]
-    [session] = ledger.open_sessions(other, [P0], "new")
-    ledger.end_session(other, session)
+    assert Ledger(other, "inbox").hidden_owners(["orders"]) == [old]
+    [session] = Ledger(other, "inbox").open_sessions([P0], "new")
+    Ledger(other, "inbox").end_session(session)
     owner.execute("SELECT 1")
     grant("pg_signal_backend", new)
     other = as_(new)
-    assert ledger.hidden_owners(other, ["orders"]) == []
-    [session] = ledger.open_sessions(other, [P0], "new")
-    ledger.end_session(other, session)
-    assert ledger.open_sessions(other, [P0], "new") == []
+    assert Ledger(other, "inbox").hidden_owners(["orders"]) == []
+    [session] = Ledger(other, "inbox").open_sessions([P0], "new")
+    Ledger(other, "inbox").end_session(session)
+    assert Ledger(other, "inbox").open_sessions([P0], "new") == []
 
 
 def test_the_note_of_a_living_worker_of_another_login_is_no_death(logins: list[str], as_: As, ledger: Ledger) -> None:
     old, new = logins
     owner, other = as_(old), as_(new)
-    (held,) = ledger.acquire(owner, [P0], "old")
-    HandlerCallNotes("inbox", "old").start_call(owner, ROUTE, held.partition_id, range(10, 11))
-    assert HandlerCallNotes("inbox", "new").count_deaths(other, [held.partition_id]) == []
+    (held,) = Ledger(owner, "inbox").acquire([P0], "old")
+    HandlerCallNotes(owner, "inbox", "old").start_call(ROUTE, held.partition_id, range(10, 11))
+    assert HandlerCallNotes(other, "inbox", "new").count_deaths([held.partition_id]) == []
     owner.close()
 
 
@@ -111,13 +111,13 @@ def test_the_note_of_a_dead_worker_of_another_login_is_a_death(
 ) -> None:
     old, new = logins
     owner = as_(old)
-    (held,) = ledger.acquire(owner, [P0], "old")
-    HandlerCallNotes("inbox", "old").start_call(owner, ROUTE, held.partition_id, range(10, 11))
+    (held,) = Ledger(owner, "inbox").acquire([P0], "old")
+    HandlerCallNotes(owner, "inbox", "old").start_call(ROUTE, held.partition_id, range(10, 11))
     pid = owner.info.backend_pid
     owner.close()
     eventually(
         lambda: connection.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() is None,
         what="the end of the session",
     )
-    [found] = HandlerCallNotes("inbox", "new").count_deaths(as_(new), [held.partition_id])
+    [found] = HandlerCallNotes(as_(new), "inbox", "new").count_deaths([held.partition_id])
     assert (found.offsets, found.deaths) == (range(10, 11), 1)

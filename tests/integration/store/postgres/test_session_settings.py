@@ -141,14 +141,14 @@ def test_the_switch_of_generations_is_a_barrier_whatever_isolation_the_role_has(
 ) -> None:
     alter("ROLE", default_transaction_isolation=isolation)
     late, early, pruner = as_role(), as_role(), as_role()
-    (held,) = ledger.acquire(late, [P0], "late")
+    (held,) = Ledger(late, "inbox").acquire([P0], "late")
     late.begin()
     late.execute("SELECT pg_current_xact_id()")
-    Generations("inbox").switch(pruner, 0)
-    assert in_generation(1).claim(early, ROUTE, claims_of(7)) == []
-    in_generation(0).claim(late, ROUTE, claims_of(7, partition_id=held.partition_id))
+    Generations(pruner, "inbox").switch(0)
+    assert in_generation(early, 1).claim(ROUTE, claims_of(7)) == []
+    in_generation(late, 0).claim(ROUTE, claims_of(7, partition_id=held.partition_id))
     advance = OffsetAdvance(held.partition_id, held.owner_epoch, held.next_offset, held.next_offset + 1, Settlement(1))
-    moved, _ = ledger.fence(late, [advance], owner="late", routes_revision=1, generation=0)
+    moved, _ = Ledger(late, "inbox").fence([advance], owner="late", routes_revision=1, generation=0)
     late.execute("ROLLBACK")
     assert not moved
 

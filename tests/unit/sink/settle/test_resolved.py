@@ -6,7 +6,7 @@ import pytest
 
 from inbox.events import Settlement, TopicPartition
 from inbox.sink.batch import Batch, PartitionBatch
-from inbox.sink.settle.settler import SettledBatch, resolved
+from inbox.sink.outcome import SettledBatch, resolved
 from inbox.store.inbox.ledger import LedgerRow
 
 P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)

@@ -4,17 +4,17 @@ from inbox.errors import Guess, SmallerBatchError, TryAgainError, UnprovenError
 from inbox.events import address_of
 from inbox.sink.batch import Batch, RouteBatch
 from inbox.sink.guards.crash_poison import CrashPoisonTracker
-from inbox.sink.settle.blame import Blame, FailureCircumstances, Probe, blame
 from inbox.sink.settle.context import BoundRoute, SettleContext
-from inbox.sink.settle.doubts import Doubts
+from inbox.sink.settle.fault.blame import Blame, FailureCircumstances, Probe, blame
+from inbox.sink.settle.fault.doubts import Doubts
 from inbox.store.postgres.server import started_at
 
 
 class LoneEvents:
     """The judge of lone events. It works on the batch's connection, outside the batch's transaction."""
 
-    def __init__(self, context: SettleContext, crash_poison: CrashPoisonTracker) -> None:
-        self._context = context
+    def __init__(self, attempts: SettleContext, crash_poison: CrashPoisonTracker) -> None:
+        self._context = attempts
         self._crash_poison = crash_poison
 
     def weigh_slow(self, route: BoundRoute, events: RouteBatch, error: SmallerBatchError) -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from inbox.sink.batch import RouteBatch
+from inbox.sink.guards.guard import Guard
+from inbox.sink.outcome import BatchOutcome
 
 _TYPES = 8
 """The number of events kept for each route: the last one that applied of each of its latest types."""
 
 
-class Evidence:
+class Evidence(Guard):
     """The last events that applied and the distinct events that failed since, by route id.
 
     `judges` is False for a command: the person who watches it decides who is at fault.
@@ -56,6 +58,6 @@ class Evidence:
         """Return whether the route's events are tried one by one."""
         return route_id in self._apart
 
-    def settled(self, route_id: int) -> None:
-        """Record that a batch with events of the route was committed."""
-        self._apart.discard(route_id)
+    def committed(self, outcome: BatchOutcome) -> None:
+        """Try the events of all routes together again, because a batch was committed."""
+        self._apart.clear()

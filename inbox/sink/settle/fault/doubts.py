@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from inbox.errors import Guess, InboxError, Refusal, TryAgainError, UnprovenError, forget_frames
 from inbox.events import Record, address_of
 from inbox.sink.batch import RouteBatch
-from inbox.sink.settle.blame import HANDFUL, Blame, FailureCircumstances, Probe, blame
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.effects import AttemptFailed
+from inbox.sink.settle.fault.blame import HANDFUL, Blame, FailureCircumstances, Probe, blame
 from inbox.store.tables.enveloped_rows import removes
 
 _BEHIND = 64
@@ -49,11 +49,11 @@ class _Doubt:
 class Doubts:
     """The judge, within the transaction, of whether the failed events or the database is at fault."""
 
-    def __init__(self, context: SettleContext, route: BoundRoute, events: RouteBatch) -> None:
-        self._context = context
+    def __init__(self, attempts: SettleContext, route: BoundRoute, events: RouteBatch) -> None:
+        self._context = attempts
         self._route = route
         self._events = events
-        self._evidence = context.evidence
+        self._evidence = attempts.evidence
         self._pending: dict[int, _Doubt] = {}
         self._passed: set[int] = set()
         self._statements: set[str] = set()
@@ -100,7 +100,7 @@ class Doubts:
         self._without_partition += refusal.guess is Guess.NO_PARTITION
         if len(self._pending) == HANDFUL and not self._passed:
             # If all events fail, this shows without trying the rest of a large batch.
-            self._route.effect.require_unchanged(self._context.connection)
+            self._route.effect.require_unchanged()
             self._weigh(self._pending[index], alike=1)
 
     def weigh(self) -> None:
@@ -201,7 +201,7 @@ class Doubts:
         transaction, found = self._context.transaction, Probe.PASSED
         transaction.start_probe()
         try:
-            self._route.effect.apply(self._context.connection, self._context.session, events)
+            self._route.effect.apply(events)
             transaction.check_deferred()
         except AttemptFailed as failed:
             found = _answer(failed.error)

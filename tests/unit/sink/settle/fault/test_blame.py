@@ -3,7 +3,7 @@
 import pytest
 
 from inbox.errors import Guess
-from inbox.sink.settle.blame import HANDFUL, Blame, FailureCircumstances, Probe, blame
+from inbox.sink.settle.fault.blame import HANDFUL, Blame, FailureCircumstances, Probe, blame
 
 EVENT, DATABASE = Blame.EVENT, Blame.DATABASE
 

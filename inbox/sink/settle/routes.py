@@ -1,0 +1,70 @@
+"""Settle the events of all routes in one batch, one route after another, and watch for events that strike alone."""
+
+from collections.abc import Callable, Sequence
+
+from inbox.errors import SmallerBatchError, TryAgainError
+from inbox.sink.batch import Batch
+from inbox.sink.guards.crash_poison import CrashPoisonTracker
+from inbox.sink.guards.parked_by_hand import HandParked
+from inbox.sink.outcome import RouteResult
+from inbox.sink.settle.context import BoundRoute, SettleContext
+from inbox.sink.settle.fault.lone_events import LoneEvents
+from inbox.sink.settle.parked_keys import ParkedKeysGuard
+from inbox.sink.settle.route import settle_route
+from inbox.store.postgres.errors import is_connection_loss
+
+
+class Routes:
+    """The routes of a sink on one connection, in the order in which their events are settled."""
+
+    def __init__(
+        self,
+        context: SettleContext,
+        routes: Sequence[BoundRoute],
+        *,
+        crash_poison: CrashPoisonTracker,
+        hand_parked: HandParked,
+        parked_keys: ParkedKeysGuard,
+    ) -> None:
+        self._context = context
+        self._routes = list(routes)
+        self._crash_poison = crash_poison
+        self._hand_parked = hand_parked
+        self._parked_keys = parked_keys
+        self._lone = LoneEvents(context, crash_poison)
+
+    def __len__(self) -> int:
+        return len(self._routes)
+
+    def control(self, batch: Batch) -> None:
+        """Check that the connection lasts without the batch's only event, if it was lost with this event before."""
+        if (suspect := self._crash_poison.lost_with(batch)) is not None:
+            self._lone.control(next(each for each in self._routes if each.route_id == suspect.route_id), batch)
+
+    def claim_and_apply(self, batch: Batch, on_started: Callable[[], None]) -> dict[str, RouteResult]:
+        """Claim the events of each route and apply the new ones; return, by route name, what was not applied."""
+        return {route.name: self._settle(route, batch, on_started) for route in self._routes}
+
+    def _settle(self, route: BoundRoute, batch: Batch, on_started: Callable[[], None]) -> RouteResult:
+        events = batch.of_route(route.name)
+        self._crash_poison.mark(route.route_id, events)
+        self._hand_parked.mark(route.route_id, events)
+        held = self._parked_keys.held(route.route_id, events)
+        try:
+            return settle_route(self._context, route, events, held, on_started)
+        except SmallerBatchError as error:
+            if batch.records == 1:
+                self._lone.weigh_slow(route, events, error)
+                self._crash_poison.failed_alone(route.route_id, batch, error)
+            raise
+        except TryAgainError as error:
+            if is_connection_loss(error):
+                self._crash_poison.lost(route.route_id, batch, error)
+            raise
+
+    def move_last(self, name: str) -> bool:
+        """Move the route behind all others, from this batch on; return whether its place changed."""
+        if self._routes[-1].name == name:
+            return False
+        self._routes.sort(key=lambda each: each.name == name)
+        return True
