@@ -21,6 +21,7 @@ class ReadRecord:
         document: JSON in UTF-8.
         member: the member of `document` that is the row; None if the whole document is.
         row: the decoded row; None for a row that is in `document`, and for one without a value.
+        key_row: of a decoded row that is removed: the decoded key, which names it.
         deletes: whether the event removes the row instead of writing it.
         truncates: whether the event removes all rows.
         absent: the members of the row that the envelope marks as left out, so that their columns stay as they are.
@@ -35,6 +36,7 @@ class ReadRecord:
     document: bytes | None = None
     member: str | None = None
     row: Any = None
+    key_row: Any = None
     deletes: bool = False
     truncates: bool = False
     absent: tuple[str, ...] = ()
@@ -86,7 +88,7 @@ def event_of(record: Record, event_id: bytes, event_type: str | None) -> Event:
     return replace(
         event,
         op=about.get("$op"),
-        row=as_python(record.row) if record.whole is None else None,
+        row=as_python(record.row),
         before=as_python(about.get("$before")),
         schema_id=record.schema_id,
         content=record.whole,

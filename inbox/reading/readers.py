@@ -9,17 +9,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from inbox.documents import DocumentError, parse, write
+from inbox.documents import DocumentError, parse
 from inbox.errors import EventError, StartupError
 from inbox.events import Header, Record, decoded
 from inbox.reading.envelopes.cloudevents import CloudEvent, cloud_event_of, is_tombstone
 from inbox.reading.envelopes.debezium import Change, change_of
 from inbox.reading.envelopes.debezium_position import position_of
-from inbox.reading.formats.decoded import DecodedDocument, DecodedRow, RawValue, RecordFormat
-from inbox.reading.formats.of_route import value_decoder
+from inbox.reading.formats.decoded import Decoded, DecodedDocument, DecodedRow, RawValue, RecordFormat
+from inbox.reading.formats.of_route import key_decoder, value_decoder
 from inbox.reading.options import Envelope, Format, ReadOptions
 from inbox.reading.read_record import ReadRecord
-from inbox.reading.values import as_json
 
 
 class Reading(NamedTuple):
@@ -43,42 +42,68 @@ def reader_of(options: ReadOptions) -> Read | None:
     Raises:
         StartupError: a package, the registry or a usable schema is missing.
     """
+    decoders = _decoders(options)
     match options.envelope:
         case Envelope.NONE:
-            return _format_reader(options)
+            return _format_reader(options, decoders)
         case Envelope.DEBEZIUM:
-            return lambda record, _: _read_change(record, options)
+            return lambda record, headers: _read_change(record, headers, options, decoders)
         case Envelope.CLOUDEVENTS:
             return lambda record, headers: _read_cloud_event(record, headers, options)
 
 
-def _format_reader(options: ReadOptions) -> Read | None:
+class _Decoders(NamedTuple):
+    """The decoders of a route's values and keys; None for JSON, texts and raw bytes."""
+
+    values: RecordFormat | None
+    keys: RecordFormat | None
+
+    def value(self, record: Record, headers: list[Header]) -> Decoded:
+        """Return the decoded value: nothing for a tombstone, and for JSON the bytes as they are."""
+        value = record.value()
+        if value is None:
+            return Decoded()
+        return Decoded(document=value) if self.values is None else self.values.decode(value, headers)
+
+    def key_row(self, record: Record, headers: list[Header]) -> Any:
+        """Return the decoded key; None where it has no format, or there is none."""
+        key = record.key()
+        return None if self.keys is None or key is None else self.keys.decode(key, headers).row
+
+
+def _decoders(options: ReadOptions) -> _Decoders:
     try:
-        decoder = value_decoder(options.format)
+        # A handler receives the bytes of its keys.
+        keys = None if options.keeps_row else key_decoder(options.format)
+        return _Decoders(value_decoder(options.format), keys)
     except EventError as error:  # the schema of a file
         raise StartupError(str(error)) from None
-    if decoder is not None:
+
+
+def _format_reader(options: ReadOptions, decoders: _Decoders) -> Read | None:
+    if decoders.values is not None:
         read = _read_row if options.format.value.has_decoded_rows else _read_document
-        return lambda record, headers: read(record, headers, options, decoder)
+        return lambda record, headers: read(record, headers, options, decoders)
     if options.format.value is Format.RAW and options.keeps_row:
         return lambda record, _: Reading(ReadRecord(record, whole=RawValue(record.value())), None)
     return None
 
 
-def _tombstone(record: Record, options: ReadOptions) -> Reading:
-    return Reading(ReadRecord(record, deletes=True, whole=DecodedRow(None) if options.keeps_row else None), None)
+def _tombstone(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> Reading:
+    key_row = decoders.key_row(record, headers)
+    whole = DecodedRow(None) if options.keeps_row else None
+    return Reading(ReadRecord(record, key_row=key_row, deletes=True, whole=whole), None)
 
 
-def _read_row(record: Record, headers: list[Header], options: ReadOptions, decoder: RecordFormat) -> Reading:
-    """Return the record with its decoded row."""
-    value = record.value()
-    if value is None:
-        return _tombstone(record, options)
-    found = decoder.decode(value, headers)
+def _read_row(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> Reading:
+    """Return the record with its decoded row; one that is null in its format removes the row, as a tombstone does."""
+    found = decoders.value(record, headers)
+    if found.row is None:
+        return _tombstone(record, headers, options, decoders)
     kept = options.keeps_row
     read = ReadRecord(
         record,
-        document=None if kept else write(as_json(found.row)).encode(),
+        row=None if kept else found.row,
         content=found.behind_id,
         schema_id=found.schema_id,
         whole=DecodedRow(found.row) if kept else None,
@@ -86,12 +111,11 @@ def _read_row(record: Record, headers: list[Header], options: ReadOptions, decod
     return Reading(read, found.row)
 
 
-def _read_document(record: Record, headers: list[Header], options: ReadOptions, decoder: RecordFormat) -> Reading:
+def _read_document(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> Reading:
     """Return the record with its JSON, which is decoded here only if an id or a type needs that."""
-    value = record.value()
-    if value is None:
-        return _tombstone(record, options)
-    found = decoder.decode(value, headers)
+    if record.value() is None:
+        return _tombstone(record, headers, options, decoders)
+    found = decoders.value(record, headers)
     document = found.document or b""
     read = ReadRecord(
         record,
@@ -103,30 +127,37 @@ def _read_document(record: Record, headers: list[Header], options: ReadOptions, 
     return Reading(read, decoded(document) if options.by_value else None)
 
 
-def _read_change(record: Record, options: ReadOptions) -> Reading | None:
-    value = record.value()
-    if value is None:  # the tombstone that Debezium sends behind a delete, for compaction
+def _read_change(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> Reading | None:
+    found = decoders.value(record, headers)
+    if found == Decoded():  # the tombstone that Debezium sends behind a delete, for compaction
         return None
-    change = change_of(decoded(value), options.truncates)
+    in_document = found.document is not None
+    change = change_of(decoded(found.document) if in_document else found.row, options.truncates)
     if change is None:
         return None
     document, op, member = change.document, change.op, change.member
     about = {"$op": op, "$ts": document.get("ts_ms")}
     if options.keeps_row:
         about["$before"] = document.get("before")
-    found = ReadRecord(
+    deletes = op == "d"
+    # The row before a delete may name the row to remove.
+    keeps_row = not deletes if options.keeps_row else not in_document
+    read = ReadRecord(
         record,
-        document=value,
-        member=member,
-        row=change.row if options.keeps_row and op != "d" else None,
-        deletes=op == "d",
+        document=found.document,
+        member=member if in_document else None,
+        row=change.row if keeps_row else None,
+        key_row=decoders.key_row(record, headers) if deletes else None,
+        deletes=deletes,
         truncates=op == "t",
         absent=change.absent,
         about=about,
         identity=position_of(document.get("source"), op) if options.by_position else None,
         content=_content(change) if options.by_position else None,
+        schema_id=found.schema_id,
+        whole=DecodedRow(found.row) if options.keeps_row and not in_document else None,
     )
-    return Reading(found, change.row)
+    return Reading(read, change.row)
 
 
 def _content(change: Change) -> bytes:

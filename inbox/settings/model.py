@@ -209,6 +209,7 @@ def _table(route: RouteSection, section: TableSection) -> TableTarget:
         tombstones=route.tombstones,
         deleted=section.deleted,
         envelope=route.envelope,
+        decoded=route.format.has_decoded_rows,
     )
 
 

@@ -183,6 +183,7 @@ class ColumnSource:
 class TableTarget:
     """`[routes.table]`: the table that a route writes into; `columns` has the source of each column.
 
+    `decoded`: the rows are decoded values, of which the client makes the columns.
     `deleted` is the column in which `Tombstones.MARK` says that a row was deleted.
     """
 
@@ -194,3 +195,4 @@ class TableTarget:
     tombstones: Tombstones = Tombstones.ERROR
     deleted: str | None = None
     envelope: Envelope = Envelope.NONE
+    decoded: bool = False

@@ -101,6 +101,8 @@ def unavailable_in(row: Mapping[str, Any]) -> tuple[str, ...]:
 def _is_unavailable(value: Any) -> bool:
     if isinstance(value, str):
         return value in _TEXTS
+    if isinstance(value, bytes):
+        return value == _BYTES
     if isinstance(value, list):
         return value == _NUMBERS or (len(value) == 1 and isinstance(value[0], str) and value[0] in _ELEMENTS)
     return isinstance(value, dict) and len(value) == 1 and value.get(UNAVAILABLE) == UNAVAILABLE

@@ -69,7 +69,7 @@ def _struct(schema: dict[str, Any], depth: int) -> Convert:
             for name, kind in plain:
                 each = find(name)
                 if type(each) is not kind and each is not None:
-                    converts[name](each)
+                    value[name] = converts[name](each)
             for name, of in others:
                 each = find(name)
                 if each is not None:

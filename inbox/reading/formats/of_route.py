@@ -1,12 +1,9 @@
 """Make the decoder of a route's values or keys from its options."""
 
-from collections.abc import Sequence
-
 from inbox.errors import StartupError
-from inbox.events import Header
 from inbox.reading.formats.avro import AvroFile, AvroFormat
 from inbox.reading.formats.connect_json import ConnectJson
-from inbox.reading.formats.decoded import Decoded, RecordFormat
+from inbox.reading.formats.decoded import RecordFormat
 from inbox.reading.formats.framing import KEY_HEADER, VALUE_HEADER
 from inbox.reading.formats.json_schema import JsonSchemaFile, JsonSchemaFormat
 from inbox.reading.formats.protobuf import ProtobufFile, ProtobufFormat
@@ -23,7 +20,7 @@ def value_decoder(options: FormatOptions) -> RecordFormat | None:
     """
     schema, schemas, of = options.schema, options.schemas, options.value
     if of is Format.CONNECT_JSON:
-        return _ConnectJson("value")
+        return ConnectJson("value")
     if of is Format.AVRO:
         return AvroFile(schema) if schema else AvroFormat(_needed(schemas, of), header=VALUE_HEADER)
     if of is Format.PROTOBUF:
@@ -42,23 +39,12 @@ def key_decoder(options: FormatOptions) -> RecordFormat | None:
     """Return the decoder of the keys, or None if they are text, JSON or raw bytes. Raises as `value_decoder` does."""
     schemas, of = options.schemas, options.key
     if of is KeyFormat.CONNECT_JSON:
-        return _ConnectJson("key")
+        return ConnectJson("key")
     if of is KeyFormat.AVRO:
         return AvroFormat(_needed(schemas, of), header=KEY_HEADER)
     if of is KeyFormat.PROTOBUF:
         return ProtobufFormat(_needed(schemas, of), header=KEY_HEADER)
     return None
-
-
-class _ConnectJson:
-    """Kafka Connect's JSON, whose records bring their schema along."""
-
-    def __init__(self, part: str) -> None:
-        self._format = ConnectJson(part)
-
-    def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
-        """Decode bytes, as `RecordFormat` says."""
-        return Decoded(row=self._format.decode(data))
 
 
 def _needed(schemas: Schemas | None, of: Format | KeyFormat) -> Schemas:

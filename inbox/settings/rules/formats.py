@@ -45,8 +45,9 @@ def review_format(review: Review, path: Path, route: RouteSection) -> None:
     _review_need_of_registry(review, path, route)
     if route.format is Format.RAW:
         _review_raw(review, path, route)
-    if route.envelope is not Envelope.NONE and route.format is not Format.JSON:
-        review.blame((*path, "envelope"), f'"{route.envelope}" is read from format "json" alone in this version')
+    unread = {Envelope.DEBEZIUM: {Format.RAW}, Envelope.CLOUDEVENTS: {*Format} - {Format.JSON}}
+    if route.format in unread.get(route.envelope, ()):
+        review.blame((*path, "envelope"), f'"{route.envelope}" is not read from format "{route.format}"')
 
 
 def _review_need_of_registry(review: Review, path: Path, route: RouteSection) -> None:

@@ -15,8 +15,9 @@ from psycopg.adapt import AdaptersMap, Dumper
 _EMPTY = Struct(">iiI")
 _DIMENSION = Struct(">iiIii")
 _NULL = b"\xff\xff\xff\xff"
+_pack_double = Struct(">d").pack
 
-_BYTEA, _INT8, _INT4, _TEXT, _UUID = 17, 20, 23, 25, 2950
+_BOOL, _BYTEA, _INT8, _INT4, _TEXT, _FLOAT8, _DATE, _TIMESTAMPTZ, _UUID = 16, 17, 20, 23, 25, 701, 1082, 1184, 2950
 
 
 class PackedArray:
@@ -43,6 +44,22 @@ class Int4s(PackedArray):
 
 class Texts(PackedArray):
     oid = 1009
+
+
+class Bools(PackedArray):
+    oid = 1000
+
+
+class Float8s(PackedArray):
+    oid = 1022
+
+
+class Dates(PackedArray):
+    oid = 1182
+
+
+class Timestamptzs(PackedArray):
+    oid = 1185
 
 
 class Byteas(PackedArray):
@@ -76,6 +93,29 @@ def byteas(values: Sequence[bytes | None]) -> Byteas:
     return Byteas(_varying(values, _BYTEA))
 
 
+def bools(values: Sequence[bool | None]) -> Bools:
+    return Bools(_items([None if value is None else b"\x01" if value else b"\x00" for value in values], _BOOL, 1))
+
+
+def float8s(values: Sequence[float | None]) -> Float8s:
+    return Float8s(_items([None if value is None else _pack_double(value) for value in values], _FLOAT8, 8))
+
+
+def dates(values: Sequence[int | None]) -> Dates:
+    """Pack dates, in days since 2000."""
+    return Dates(_numbers(values, _DATE, 4))
+
+
+def timestamptzs(values: Sequence[int | None]) -> Timestamptzs:
+    """Pack points in time, in microseconds since 2000."""
+    return Timestamptzs(_numbers(values, _TIMESTAMPTZ, 8))
+
+
+def nullable_uuids(values: Sequence[bytes | None]) -> Uuids:
+    """Pack UUIDs of 16 bytes each, some of which may be missing."""
+    return Uuids(_items(values, _UUID, 16))
+
+
 def _header(count: int, oid: int, *, nulls: bool = False) -> bytes:
     return _DIMENSION.pack(1, int(nulls), oid, count, 1) if count else _EMPTY.pack(0, 0, oid)
 
@@ -90,6 +130,14 @@ def _numbers(values: Sequence[int | None], oid: int, size: int) -> bytes:
         items = [_NULL if value is None else length + value.to_bytes(size, "big", signed=True) for value in values]
         return _header(len(values), oid, nulls=True) + b"".join(items)
     return _fixed([value.to_bytes(size, "big", signed=True) for value in values if value is not None], oid, length)
+
+
+def _items(values: Sequence[bytes | None], oid: int, size: int) -> bytes:
+    length = size.to_bytes(4, "big")
+    if None in values:
+        items = [_NULL if value is None else length + value for value in values]
+        return _header(len(values), oid, nulls=True) + b"".join(items)
+    return _fixed(values, oid, length)  # type: ignore[arg-type]
 
 
 def _varying(values: Sequence[bytes | None], oid: int) -> bytes:
@@ -111,6 +159,6 @@ class _PackedDumper(Dumper):
 
 def register(adapters: AdaptersMap) -> None:
     """Register packed arrays with `adapters`, so that psycopg sends them unchanged."""
-    for kind in (Uuids, Int8s, Int4s, Texts, Byteas):
+    for kind in (Uuids, Int8s, Int4s, Texts, Byteas, Bools, Float8s, Dates, Timestamptzs):
         dumper = type(f"{kind.__name__}Dumper", (_PackedDumper,), {"oid": kind.oid})
         adapters.register_dumper(kind, dumper)

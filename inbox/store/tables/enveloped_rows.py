@@ -6,7 +6,9 @@ from typing import Any
 from inbox.documents import DocumentError, parse, write
 from inbox.errors import EventError
 from inbox.events import Record
+from inbox.reading.options import Envelope
 from inbox.reading.read_record import ReadRecord
+from inbox.store.options import TableMode, TableTarget
 
 
 def removes(record: Record) -> bool:
@@ -17,6 +19,15 @@ def removes(record: Record) -> bool:
 def empties_table(record: Record) -> bool:
     """Return whether the event removes all rows."""
     return isinstance(record, ReadRecord) and record.truncates
+
+
+_TAKES_PARTIAL_ROWS = (TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE)
+"""The modes that may leave columns of a row as they are."""
+
+
+def takes_partial_rows(target: TableTarget) -> bool:
+    """Return whether the route writes rows whose envelope leaves values out."""
+    return target.envelope is Envelope.DEBEZIUM and target.mode in _TAKES_PARTIAL_ROWS
 
 
 def is_partial(record: Record) -> bool:

@@ -17,6 +17,7 @@ from inbox.store.tables.casts.binary import decimal_of, from_encoded
 from inbox.store.tables.casts.fragments import cast_to, is_of, text_of, texts_of, when
 from inbox.store.tables.casts.refusals import Refusal, failing
 from inbox.store.tables.columns import Column, TypeName
+from inbox.store.tables.decoded.expressions import from_row
 from inbox.store.tables.parameters import input_of
 
 _LONGEST = {"name": 63, "char": 1}
@@ -37,7 +38,7 @@ DOCUMENTS: dict[str, LiteralString] = {"$value": "document", "$key": "key_docume
 def expression(column: Column, source: ColumnSource, *, decoded: bool) -> sql.Composable:
     """Return the value at `source` of an event as the column's type, over the row `e`.
 
-    `decoded`: the row has `e.document`.
+    `decoded`: the row has `e.document`. A pointer's column is made in the client where it has none.
     """
     value = _filled(column, source, decoded=decoded)
     if not column.is_domain:
@@ -106,8 +107,12 @@ def _filled(column: Column, source: ColumnSource, *, decoded: bool) -> sql.Compo
     """Return the value at the source, or what the configuration has in its place."""
     if source.value is not None:
         return constant(column, source.value)
-    from_json = source.pointer is not None
-    value = _from_json(column, source) if from_json else _from_input(column, source, decoded=decoded)
+    if source.document == "$value" and not decoded:
+        value = from_row(column, _of_text)
+    elif source.pointer is not None:
+        value = _from_json(column, source)
+    else:
+        value = _from_input(column, source, decoded=decoded)
     if source.default is None:
         return value
     return sql.SQL("coalesce({}, {})").format(value, constant(column, source.default))

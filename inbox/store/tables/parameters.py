@@ -1,6 +1,7 @@
 """The parameters of a table route's batch: one array for each input from which columns are built."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, LiteralString, NamedTuple, cast
 
 from inbox.events import Record, last_header, record_milliseconds
@@ -77,6 +78,18 @@ def is_text(value: bytes | None) -> bool:
         return "\x00" not in value.decode()
     except UnicodeDecodeError:
         return False
+
+
+@lru_cache(maxsize=4)
+def counted(count: int) -> arrays.Int4s:
+    """Return the numbers from 0; cached, because most parts need the same."""
+    return arrays.int4s(range(count))
+
+
+@lru_cache(maxsize=4)
+def zeros(count: int) -> arrays.Int4s:
+    """Return so many zeros; cached too."""
+    return arrays.int4s([0] * count)
 
 
 def _of_bytes(name: LiteralString, read: Callable[[Record], bytes | None], *, binary: bool) -> Input:

@@ -77,7 +77,7 @@ class Statements:
         self._written = [*target.columns, *([marks.column.name] if marks else [])]
         self._names = [sql.Identifier(name) for name in self._written]
         self._keys = sql.SQL(", ").join(map(sql.Identifier, target.key))
-        self._absences = absences_of(target.mode, target.key, columns, shape, partial=partial)
+        self._absences = absences_of(target.mode, target.key, columns, shape, partial=partial, decodes=decodes)
         self._lacking: dict[Sequence[bool], bytes] = {}
         # An event may leave a column to one before it, so the last event of a row does not decide alone.
         folds = not (shape.refuses or self._absences or self._conditions(target.key))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import Any, Union
 
 import orjson
 import psycopg
@@ -27,6 +27,7 @@ from inbox.store.tables.casts.fit import advice_on_units, misreadings
 from inbox.store.tables.casts.wording import cannot_be
 from inbox.store.tables.changes.marks import Marks
 from inbox.store.tables.columns import Column
+from inbox.store.tables.decoded.sent import DecodedSent
 from inbox.store.tables.diagnosis import Diagnosis, Search
 from inbox.store.tables.enveloped_rows import (
     absent_members,
@@ -35,6 +36,7 @@ from inbox.store.tables.enveloped_rows import (
     removes,
     row_to_remove,
     row_to_write,
+    takes_partial_rows,
     unknown_row,
 )
 from inbox.store.tables.expressions import is_whole_document, pointer_path
@@ -42,9 +44,6 @@ from inbox.store.tables.lookup import located
 from inbox.store.tables.parameters import TableEvents, document_of, input_of, inputs_of, is_text
 from inbox.store.tables.shape import Look, TableShape, look_at, shape_of, version_in
 from inbox.store.tables.statements import Statements
-
-_TAKES_PARTIAL_ROWS = (TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE)
-"""The modes that may leave columns of a row as they are."""
 
 _NOBODY = TableEvents((), (), ())
 
@@ -68,7 +67,7 @@ class TableWriter:
         target = self._target
         sources = [(shape.columns[name], source) for name, source in target.columns.items()]
         marks = Marks(shape.columns[target.deleted]) if target.deleted else None
-        sent = _Sent(target, sources, marks)
+        sent: Sent = DecodedSent(target, sources, marks) if target.decoded else _Sent(target, sources, marks)
         statements = Statements(target, sources, sent.inputs, shape, decodes=sent.decodes, marks=marks)
         _require_casts(connection, target, sources, statements, sent)
         texts = [
@@ -297,7 +296,7 @@ def _require_casts(
     target: TableTarget,
     sources: Sequence[tuple[Column, ColumnSource]],
     statements: Statements,
-    sent: "_Sent",
+    sent: "Sent",
 ) -> None:
     """Raise StartupError for a missing cast. PostgreSQL looks for casts before the first row, so no row is needed."""
     if problems := list(misreadings(target.name, sources)):
@@ -317,6 +316,9 @@ def _require_casts(
         raise StartupError("\n".join(problems))
 
 
+Sent = Union["_Sent", DecodedSent]
+
+
 class _Sent:
     """The inputs that go to the server with the events of one route."""
 
@@ -334,7 +336,7 @@ class _Sent:
         self._documents = JsonInputs(sources)
         self._deletes = target.tombstones.removes
         self._in_envelopes = target.envelope is not Envelope.NONE
-        self.takes_partial_rows = target.envelope is Envelope.DEBEZIUM and target.mode in _TAKES_PARTIAL_ROWS
+        self.takes_partial_rows = takes_partial_rows(target)
         self._key_pointers = [
             source.pointer or ""
             for column, source in sources

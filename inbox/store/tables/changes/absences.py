@@ -9,6 +9,7 @@ from psycopg import sql
 from inbox.store.options import ColumnSource, TableMode
 from inbox.store.tables.changes.existing import ROWS
 from inbox.store.tables.columns import Column
+from inbox.store.tables.decoded.expressions import absence_from_row
 from inbox.store.tables.expressions import absence, left_out
 from inbox.store.tables.shape import TableShape
 
@@ -82,15 +83,16 @@ def absences_of(
     shape: TableShape,
     *,
     partial: bool,
+    decodes: bool,
 ) -> Absences:
     """Return the columns that an event of the route may leave as they are.
 
     In mode `merge` those are the columns without a member. If `partial`, they are those that the
-    envelope marks as left out.
+    envelope marks as left out. `decodes`: the event has `e.document`.
     """
     if mode is not TableMode.MERGE and not partial:
         return Absences()
-    find = absence if mode is TableMode.MERGE else left_out
+    find = (absence if mode is TableMode.MERGE else left_out) if decodes else absence_from_row
     conditions = {
         column.name: when for column, source in columns if column.name not in key and (when := find(source)) is not None
     }

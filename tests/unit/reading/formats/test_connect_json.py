@@ -113,6 +113,11 @@ def test_a_decimal_that_is_a_number_keeps_its_digits(number: str) -> None:
         assert str(row["price"]) == str(Decimal(number))
 
 
+def test_a_member_that_json_writes_in_another_way_has_the_type_of_its_schema() -> None:
+    row = decoded(struct(a=schema("double"), b=schema("double")), {"a": 1, "b": "-Infinity"})
+    assert [(type(each), each) for each in row.values()] == [(float, 1.0), (float, -math.inf)]
+
+
 def test_a_null_and_an_absent_member_are_told_apart() -> None:
     assert decoded(struct(a=schema("int32"), b=schema("int32")), {"a": None}) == {"a": None}
 

@@ -1,0 +1,81 @@
+"""Pack the values of a column whose types are all the same into one of PostgreSQL's binary arrays.
+
+The server then has nothing to parse. Which packing fits is decided once for each batch, from the set of
+types that it has, not for each value.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from inbox.reading.values import INFINITE, Bits, Date, Json, Timestamp
+from inbox.store.postgres import arrays
+from inbox.store.tables.columns import TypeName
+
+Pack = Callable[[Sequence[Any]], arrays.PackedArray]
+
+_DAYS_TO_2000 = 10_957
+_MICROSECONDS_TO_2000 = _DAYS_TO_2000 * 86_400_000_000
+_LAST_DATE, _LAST_MOMENT = (1 << 31) - 1, (1 << 63) - 1
+"""PostgreSQL's `infinity`, as it is sent; `-infinity` is the lowest number."""
+
+
+def _texts(values: Sequence[str | None]) -> arrays.PackedArray:
+    return arrays.texts([None if value is None else value.encode() for value in values])
+
+
+def _decimals(values: Sequence[Decimal | None]) -> arrays.PackedArray:
+    # PostgreSQL reads Python's own text too, whatever its exponent.
+    return arrays.texts([None if value is None else str(value).encode() for value in values])
+
+
+def _uuids(values: Sequence[UUID | None]) -> arrays.PackedArray:
+    return arrays.nullable_uuids([None if value is None else value.bytes for value in values])
+
+
+def _dates(values: Sequence[Date | None]) -> arrays.PackedArray:
+    return arrays.dates([None if value is None else _day(value.days) for value in values])
+
+
+def _day(days: int) -> int:
+    if -INFINITE < days < INFINITE:
+        return days - _DAYS_TO_2000
+    return _LAST_DATE if days > 0 else ~_LAST_DATE
+
+
+def _moments(values: Sequence[Timestamp | None]) -> arrays.PackedArray:
+    return arrays.timestamptzs([None if value is None else _moment(value.nanoseconds) for value in values])
+
+
+def _moment(nanoseconds: int) -> int:
+    if -INFINITE < nanoseconds < INFINITE:
+        return nanoseconds // 1000 - _MICROSECONDS_TO_2000
+    return _LAST_MOMENT if nanoseconds > 0 else ~_LAST_MOMENT
+
+
+_NUMBERS: Mapping[type, Pack] = {int: arrays.int8s}
+_FLOATS: Mapping[type, Pack] = {float: arrays.float8s}
+_STRINGS: Mapping[type, Pack] = {str: _texts, Json: _texts, Bits: _texts}
+
+_MOMENTS: Mapping[type, Pack] = {Timestamp: _moments}
+
+_PACKED: dict[str, Mapping[type, Pack]] = {
+    **dict.fromkeys(("int2", "int4", "int8"), _NUMBERS),
+    "numeric": {int: arrays.int8s, Decimal: _decimals},
+    **dict.fromkeys(("float4", "float8"), _FLOATS),
+    "bool": {bool: arrays.bools},
+    **dict.fromkeys(("text", "varchar", "bpchar"), _STRINGS),
+    "bytea": {bytes: arrays.byteas},
+    "uuid": {UUID: _uuids, str: _texts},
+    "date": {Date: _dates},
+    **dict.fromkeys(("timestamptz", "timestamp"), _MOMENTS),
+}
+
+
+def packings(kind: TypeName) -> Mapping[type, Pack]:
+    """Return the packings that a type has, by the Python type of the values. They take None as well.
+
+    A packing raises OverflowError for a number that does not fit.
+    """
+    return _PACKED.get(kind.name, {}) if kind.schema == "pg_catalog" else {}

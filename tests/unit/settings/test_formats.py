@@ -1,0 +1,30 @@
+"""What a route may say about the formats of its values and keys."""
+
+from collections.abc import Callable
+
+from inbox.reading.options import Format, KeyFormat
+from inbox.settings import Settings
+from inbox.store.options import TableTarget
+
+Load = Callable[..., Settings]
+Refuse = Callable[..., str]
+
+
+def test_a_route_names_its_formats_for_the_decoder_and_the_table(load: Load, small: str, table_route: str) -> None:
+    lines = '[[routes]]\nformat = "connect-json"\nkey_format = "connect-json"\n'
+    route = load(small + table_route.replace("[[routes]]\n", lines, 1)).routes[1]
+    assert isinstance(route.target, TableTarget)
+    assert (route.format.value, route.format.key) == (Format.CONNECT_JSON, KeyFormat.CONNECT_JSON)
+    assert route.target.decoded
+
+
+def test_json_is_decoded_by_the_database_and_keys_are_texts(load: Load, small: str, table_route: str) -> None:
+    route = load(small + table_route).routes[1]
+    assert isinstance(route.target, TableTarget)
+    assert (route.format.value, route.format.key) == (Format.JSON, KeyFormat.TEXT)
+    assert not route.target.decoded
+
+
+def test_connect_json_is_no_format_of_cloud_events(refuse: Refuse, small: str) -> None:
+    refused = refuse(small + 'format = "connect-json"\nenvelope = "cloudevents"\n')
+    assert 'routes[0].envelope (inbox.toml): "cloudevents" is not read from format "connect-json"' in refused
