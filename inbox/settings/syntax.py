@@ -21,6 +21,11 @@ COLUMN_VARIABLES = (
     "$timestamp",
     "$event_id",
     "$type",
+    "$op",
+    "$ts",
+    "$before:/json/pointer",
+    "$source:/json/pointer",
+    "$ce:NAME",
 )
 """The sources of a column beside a JSON pointer into the value."""
 
@@ -28,6 +33,8 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 
 _SINK_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_ATTRIBUTE = re.compile(r"\$ce:[a-z0-9]{1,100}")
+_OTHER_DOCUMENT = re.compile(r"\A\$(?:key|before|source):")
 _SCHEMA = re.compile(r"[^\W\d][\w$]*")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+", re.DOTALL)
 _IDENTIFIER_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL cuts longer names without an error
@@ -135,9 +142,11 @@ def column_source(value: object) -> str:
     if isinstance(value, str):
         if value.startswith("$header:") and value != "$header:":
             return value
+        if _ATTRIBUTE.fullmatch(value):
+            return value
         if value in COLUMN_VARIABLES and ":" not in value:
             return value
-        if is_pointer(value.removeprefix("$key:")):
+        if is_pointer(_OTHER_DOCUMENT.sub("", value)):
             return value
     choices = COLUMN_VARIABLES if isinstance(value, str) and value.startswith("$") else ()
     advice = _pointer_advice(value) if not choices else ""

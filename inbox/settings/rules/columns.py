@@ -5,7 +5,7 @@ from inbox.settings.problems import Path
 from inbox.settings.validation import Review
 from inbox.store.options import Reading
 
-_OF_ITS_OWN_KIND = frozenset({"$topic", "$partition", "$offset", "$timestamp", "$event_id", "$type"})
+_OF_ITS_OWN_KIND = frozenset({"$topic", "$partition", "$offset", "$timestamp", "$event_id", "$type", "$op", "$ts"})
 """The sources that are read in one way alone."""
 
 

@@ -6,11 +6,18 @@ from inbox.settings.problems import Path
 from inbox.settings.validation import Review
 from inbox.store.options import Tombstones
 
+_NEEDED = {
+    **dict.fromkeys(("$op", "$ts", "$before:", "$source:"), Envelope.DEBEZIUM),
+    "$ce:": Envelope.CLOUDEVENTS,
+}
+"""The envelope that has a source, by the source's beginning."""
+
 
 def review_envelope(review: Review, path: Path, route: RouteSection) -> None:
     """Note what does not fit the route's envelope."""
     if review.is_broken((*path, "envelope")):
         return
+    _review_sources(review, path, route)
     is_debezium = route.envelope is Envelope.DEBEZIUM
     if is_debezium and "event_id" not in route.model_fields_set and not review.is_broken((*path, "event_id")):
         review.blame(
@@ -24,6 +31,17 @@ def review_envelope(review: Review, path: Path, route: RouteSection) -> None:
         review.blame((*path, "truncates"), 'has an effect only with envelope = "debezium"; add that, or leave it out')
     elif route.truncates is Truncates.APPLY and route.table is not None:
         _review_truncates(review, path, route)
+
+
+def _review_sources(review: Review, path: Path, route: RouteSection) -> None:
+    """Note each column whose source only another envelope has."""
+    for name, column in ((route.table and route.table.columns) or {}).items():
+        needed = next((each for starts, each in _NEEDED.items() if (column.from_ or "").startswith(starts)), None)
+        where = (*path, "table", "columns", name)
+        if needed is not None and route.envelope is not needed and not review.is_broken_within(where):
+            review.blame(
+                where, f'{column.from_} is a source of envelope = "{needed}"; set that, or choose another source'
+            )
 
 
 def _review_truncates(review: Review, path: Path, route: RouteSection) -> None:

@@ -6,7 +6,7 @@ from inbox.settings.problems import Path, quote
 from inbox.settings.validation import Review
 from inbox.store.options import TableMode, Tombstones
 
-_OF_THE_RECORD_ALONE = frozenset({"$offset", "$timestamp", "$event_id", "$value"})
+_OF_THE_RECORD_ALONE = frozenset({"$offset", "$timestamp", "$event_id", "$value", "$op", "$ts"})
 """The variables that a tombstone does not share with the event that wrote its row."""
 
 _OF_THE_RECORD_KEY = frozenset({"$key", "$topic", "$partition"})

@@ -31,7 +31,12 @@ _JSON = ("json", "jsonb")
 _LOOKS_LIKE_AN_INDEX = re.compile(r"\s*[+-]?[0-9]+\s*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 
-DOCUMENTS: dict[str, LiteralString] = {"$value": "document", "$key": "key_document"}
+DOCUMENTS: dict[str, LiteralString] = {
+    "$value": "document",
+    "$key": "key_document",
+    "$before": "before_document",
+    "$source": "source_document",
+}
 """The columns of the row `e` that hold documents, as jsonb, by the source whose pointers lead into them."""
 
 

@@ -1,13 +1,16 @@
 """The parameters of a table route's batch: one array for each input from which columns are built."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, LiteralString, NamedTuple, cast
 
 from inbox.events import Record, last_header, record_milliseconds
+from inbox.reading.read_record import ReadRecord
 from inbox.store.options import ColumnSource, Reading
 from inbox.store.postgres import arrays
 from inbox.store.tables.columns import Column
+
+_BIGINT = 2**63
 
 
 class TableEvents(NamedTuple):
@@ -44,7 +47,7 @@ def inputs_of(columns: Iterable[tuple[Column, ColumnSource]]) -> list[Input]:
 
 def document_of(source: ColumnSource) -> Input | None:
     """Return the input that holds the document of a pointer; None for the value, which is sent by itself."""
-    return _KEY_TEXT if source.document == "$key" else None
+    return _DOCUMENT_TEXTS.get(source.document or "")
 
 
 def input_of(column: Column, source: ColumnSource) -> Input | None:
@@ -57,6 +60,8 @@ def input_of(column: Column, source: ColumnSource) -> Input | None:
 def _input(source: str, *, binary: bool) -> Input:
     if source.startswith("$header:"):
         return _header(source.removeprefix("$header:"), binary=binary)
+    if source.startswith("$ce:"):
+        return _attribute(source, binary=binary)
     if source == "$value":
         return _of_bytes("value", lambda record: record.value(), binary=binary)
     if source == "$key":
@@ -68,6 +73,24 @@ def _header(name: str, *, binary: bool) -> Input:
     # Hexadecimal, because a header's name may contain any character and a parameter's name may not.
     parameter = cast(LiteralString, f"header_{name.encode().hex()}")
     return _of_bytes(parameter, lambda record: last_header(record.headers() or (), name), binary=binary)
+
+
+def _attribute(source: str, *, binary: bool) -> Input:
+    parameter = cast(LiteralString, f"attribute_{source.encode().hex()}")
+    return _of_bytes(parameter, lambda record: _encoded(_about(record).get(source)), binary=binary)
+
+
+def _about(record: Record) -> Mapping[str, Any]:
+    """Return what the envelope says beside the row."""
+    return record.about or {} if isinstance(record, ReadRecord) else {}
+
+
+def _encoded(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+def _milliseconds(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BIGINT else None
 
 
 def is_text(value: bytes | None) -> bool:
@@ -105,7 +128,14 @@ _PLAIN: dict[str, Input] = {
     "$timestamp": Input(
         "timestamp", "milliseconds", lambda e: [record_milliseconds(r) for r in e.records], arrays.int8s
     ),
+    "$op": Input("op", "text", lambda e: [_encoded(_about(r).get("$op")) for r in e.records], arrays.texts),
+    "$ts": Input(
+        "ts", "milliseconds", lambda e: [_milliseconds(_about(r).get("$ts")) for r in e.records], arrays.int8s
+    ),
     "$event_id": Input("event_id", "uuid", lambda e: e.ids, arrays.uuids),
     "$type": Input("type", "text", lambda e: [None if t is None else t.encode() for t in e.types], arrays.texts),
 }
-_KEY_TEXT = _input("$key", binary=False)
+_CHANGE_TEXT = _of_bytes(
+    "change", lambda record: record.document if isinstance(record, ReadRecord) else None, binary=False
+)
+_DOCUMENT_TEXTS = {"$key": _input("$key", binary=False), "$before": _CHANGE_TEXT, "$source": _CHANGE_TEXT}

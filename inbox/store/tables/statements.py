@@ -18,7 +18,7 @@ from inbox.store.tables.changes.absences import absences_of
 from inbox.store.tables.changes.existing import IS_NEW, LOCKED, PLACE, ROWS, change, change_before, same_row
 from inbox.store.tables.changes.marks import MARK, Marks
 from inbox.store.tables.columns import Column
-from inbox.store.tables.expressions import as_stored, expression, is_whole_document, strict
+from inbox.store.tables.expressions import DOCUMENTS, as_stored, expression, is_whole_document, strict
 from inbox.store.tables.parameters import Input
 from inbox.store.tables.shape import TableShape
 
@@ -73,6 +73,7 @@ class Statements:
         self._in_envelopes = target.envelope is not Envelope.NONE
         self._leaves_out = target.envelope is Envelope.DEBEZIUM
         self._reads_key = any(source.document == "$key" for _, source in columns)
+        self._of_change = sorted({source.document or "" for _, source in columns} & {"$before", "$source"})
         self._table = shape.table
         self._written = [*target.columns, *([marks.column.name] if marks else [])]
         self._names = [sql.Identifier(name) for name in self._written]
@@ -175,6 +176,12 @@ class Statements:
                 selected.append(sql.SQL("u.absent::pg_catalog.jsonb AS absent"))
         if self._reads_key:
             selected.append(sql.SQL("u.key_text::pg_catalog.jsonb AS key_document"))
+        selected += [
+            sql.SQL("(u.change_text::pg_catalog.jsonb OPERATOR(pg_catalog.->) {}) AS {}").format(
+                sql.Literal(document.removeprefix("$")), sql.Identifier(DOCUMENTS[document])
+            )
+            for document in self._of_change
+        ]
         # OFFSET 0 keeps the planner from copying the cast into every column's expression.
         return sql.SQL("(SELECT {} FROM unnest({}) AS u ({}) OFFSET 0) AS e").format(
             sql.SQL(", ").join(selected),

@@ -116,3 +116,28 @@ def test_a_table_of_several_topics_applies_no_truncate(refuse: Refuse, small: st
     lines = DEBEZIUM + 'truncates = "apply"\n'
     text = refuse(small + in_envelope(table, lines).replace('topic = "orders"', 'topics = ["orders", "others"]'))
     assert "also those that come from the other topics of the route" in text
+
+
+@pytest.mark.parametrize("source", ["$op", "$ts", "$before:/amount", "$source:/lsn"])
+def test_a_column_may_hold_what_debezium_says_beside_the_row(load: Load, small: str, table: str, source: str) -> None:
+    target = load(small + in_envelope(table, DEBEZIUM).replace("/amount", source)).routes[1].target
+    assert isinstance(target, TableTarget)
+    assert target.columns["amount"].source == source
+
+
+@pytest.mark.parametrize(
+    ("lines", "source", "said"),
+    [
+        ("", "$op", '$op is a source of envelope = "debezium"'),
+        ("", "$source:/lsn", '$source:/lsn is a source of envelope = "debezium"'),
+        (DEBEZIUM, "$ce:subject", '$ce:subject is a source of envelope = "cloudevents"'),
+        (DEBEZIUM, "$source:lsn", "expected a JSON pointer"),
+        ('envelope = "cloudevents"\n', "$ce:Subject", "expected a JSON pointer"),
+    ],
+)
+def test_a_source_that_the_envelope_does_not_have_is_refused(
+    refuse: Refuse, small: str, table: str, lines: str, source: str, said: str
+) -> None:
+    text = refuse(small + in_envelope(table, lines).replace("/amount", source))
+    assert "routes[1].table.columns.amount (inbox.toml): " in text
+    assert said in text

@@ -14,11 +14,13 @@ from inbox.sink.batch import NO_ID, RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.settle.claims import payload_hash
-from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.options import ColumnSource, TableMode, TableTarget, Tombstones
 from tests.support.changes import change, changed
 from tests.support.records import record
 
-TABLE = TableTarget(name="t", mode=TableMode.UPSERT, columns={"id": "/id"}, key=("id",), tombstones=Tombstones.DELETE)
+TABLE = TableTarget(
+    name="t", mode=TableMode.UPSERT, columns={"id": ColumnSource("/id")}, key=("id",), tombstones=Tombstones.DELETE
+)
 DEBEZIUM = Route(name="r", topics=("orders",), target=TABLE, event_id="debezium", envelope=Envelope.DEBEZIUM)
 CLOUDEVENTS = Route(name="r", topics=("orders",), target=TABLE, envelope=Envelope.CLOUDEVENTS)
 HANDLER = HandlerTarget(entry_point="h")

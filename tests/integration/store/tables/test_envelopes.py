@@ -12,9 +12,10 @@ from inbox.reading.envelopes.debezium import UNAVAILABLE
 from inbox.reading.options import Envelope, Truncates
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route as SinkRoute
-from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.options import ColumnSource, Reading, TableMode, TableTarget, Tombstones
 from tests.support.changes import change, changed, moved
 from tests.support.records import record
+from tests.support.store.sources import sources
 from tests.support.store.table_routes import MakeRoute, Route
 
 DECLARED = "id bigint PRIMARY KEY, name text, amount numeric"
@@ -58,7 +59,8 @@ def enveloped_(route: MakeRoute) -> MakeEnveloped:
         options: dict[str, Any] = {
             "mode": TableMode.UPSERT, "key": ("id",), "tombstones": Tombstones.DELETE, "envelope": envelope, **changes
         }  # fmt: skip
-        return Enveloped(route(declared, columns, **options), TableTarget(name="t", columns=columns, **options))
+        target = TableTarget(name="t", columns=sources(columns), **options)
+        return Enveloped(route(declared, columns, **options), target)
 
     return make
 
@@ -215,3 +217,42 @@ def test_the_whole_value_is_the_change_itself(enveloped: MakeEnveloped) -> None:
     it = enveloped(declared="id bigint PRIMARY KEY, whole jsonb", columns={"id": "/id", "whole": "$value"})
     it.write(changed("c", row(1), key=key(1)))
     assert it.route.texts("whole ->> 'op'") == ["c"]
+
+
+def test_the_sources_of_a_change_are_columns(enveloped: MakeEnveloped) -> None:
+    it = enveloped(
+        declared="id bigint PRIMARY KEY, op text, read_at timestamptz, was numeric, lsn bigint, made_at timestamptz",
+        columns={
+            "id": "/id", "op": "$op", "read_at": "$ts", "was": "$before:/amount", "lsn": "$source:/lsn",
+            "made_at": ColumnSource("$source:/ts_ms", reading=Reading.EPOCH_MS),
+        },
+    )  # fmt: skip
+    digits = "1.10000000000000000000000000000000000000001"
+    value = change("u", lsn=77, ts_ms=1500, before=row(1, amount="WAS"), after=row(1))
+    it.write(record(key=key(1), value=value.replace(b'"WAS"', digits.encode())))
+    assert it.route.texts("op || ' ' || read_at || ' ' || was || ' ' || lsn || ' ' || made_at") == [
+        f"u 1970-01-01 00:00:01.5+00 {digits} 77 1970-01-01 00:00:00.004+00"
+    ]
+
+
+def test_the_newest_change_by_its_place_in_the_log_wins(enveloped: MakeEnveloped) -> None:
+    it = enveloped(
+        declared="id bigint PRIMARY KEY, name text, lsn bigint",
+        columns={"id": "/id", "name": "/name", "lsn": "$source:/lsn"},
+        mode=TableMode.NEWEST, version="lsn", tombstones=Tombstones.ERROR,
+    )  # fmt: skip
+    it.write(changed("u", row(1, "b"), key=key(1), lsn=9), changed("u", row(1, "a"), key=key(1), lsn=3))
+    it.write(changed("u", row(1, "c"), key=key(1), lsn=8))
+    assert it.route.rows() == [(1, "b", 9)]
+
+
+def test_the_attributes_of_a_cloud_event_are_columns(enveloped: MakeEnveloped) -> None:
+    it = enveloped(
+        Envelope.CLOUDEVENTS,
+        declared="id bigint PRIMARY KEY, subject text, at timestamptz, missing text",
+        columns={"id": "/id", "subject": "$ce:subject", "at": "$ce:time", "missing": "$ce:dataschema"},
+    )
+    whole = {"specversion": "1.0", "id": "2", "source": "s", "type": "T", "subject": "bücher"}
+    value = json.dumps({**whole, "time": "2026-01-02T03:04:05Z", "data": row(1)}).encode()
+    it.write(record(value=value, headers=[("content-type", b"application/cloudevents+json")]))
+    assert it.route.texts("subject || ' ' || at || coalesce(missing, '!')") == ["bücher 2026-01-02 03:04:05+00!"]
