@@ -28,7 +28,7 @@ _FUNCTIONS = frozenset({
 _NAME = re.compile(r"[A-Za-z]\w*")
 
 
-class _Program(Protocol):
+class _Condition(Protocol):
     def execute(self, context: dict[str, Any]) -> Any: ...
 
     def variables(self) -> Sequence[str]: ...
@@ -95,12 +95,12 @@ _KINDS: Mapping[type[BaseException], str] = {
 
 
 @lru_cache(maxsize=256)
-def _compiled(text: str) -> _Program:
+def _compiled(text: str) -> _Condition:
     try:
         import cel
     except ImportError:
         raise StartupError('a condition needs CEL; pip install "kafka-inbox[cel]"') from None
-    compile_: Callable[[str], _Program] = cel.compile
+    compile_: Callable[[str], _Condition] = cel.compile
     try:
         return compile_(text)
     except (ValueError, RuntimeError) as error:

@@ -21,7 +21,7 @@ from inbox.reading.options import Envelope, Format, ReadOptions
 from inbox.reading.read_record import ReadRecord
 
 
-class Reading(NamedTuple):
+class ReadResult(NamedTuple):
     """A record as it was read.
 
     `row` is the decoded row, in which a `value:` pointer looks, or None where nothing needs it; `type` is
@@ -33,7 +33,7 @@ class Reading(NamedTuple):
     type: str | None = None
 
 
-Read = Callable[[Record, list[Header]], Reading | None]
+Read = Callable[[Record, list[Header]], ReadResult | None]
 
 
 def reader_of(options: ReadOptions) -> Read | None:
@@ -85,17 +85,17 @@ def _format_reader(options: ReadOptions, decoders: _Decoders) -> Read | None:
         read = _read_row if options.format.value.has_decoded_rows else _read_document
         return lambda record, headers: read(record, headers, options, decoders)
     if options.format.value is Format.RAW and options.keeps_row:
-        return lambda record, _: Reading(ReadRecord(record, whole=RawValue(record.value())), None)
+        return lambda record, _: ReadResult(ReadRecord(record, whole=RawValue(record.value())), None)
     return None
 
 
-def _tombstone(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> Reading:
+def _tombstone(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> ReadResult:
     key_row = decoders.key_row(record, headers)
     whole = DecodedRow(None) if options.keeps_row else None
-    return Reading(ReadRecord(record, key_row=key_row, deletes=True, whole=whole), None)
+    return ReadResult(ReadRecord(record, key_row=key_row, deletes=True, whole=whole), None)
 
 
-def _read_row(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> Reading:
+def _read_row(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> ReadResult:
     """Return the record with its decoded row; one that is null in its format removes the row, as a tombstone does."""
     found = decoders.value(record, headers)
     if found.row is None:
@@ -108,10 +108,10 @@ def _read_row(record: Record, headers: list[Header], options: ReadOptions, decod
         schema_id=found.schema_id,
         whole=DecodedRow(found.row) if kept else None,
     )
-    return Reading(read, found.row)
+    return ReadResult(read, found.row)
 
 
-def _read_document(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> Reading:
+def _read_document(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> ReadResult:
     """Return the record with its JSON, which is decoded here only if an id or a type needs that."""
     if record.value() is None:
         return _tombstone(record, headers, options, decoders)
@@ -124,10 +124,10 @@ def _read_document(record: Record, headers: list[Header], options: ReadOptions, 
         schema_id=found.schema_id,
         whole=DecodedDocument(document) if options.keeps_row else None,
     )
-    return Reading(read, decoded(document) if options.by_value else None)
+    return ReadResult(read, decoded(document) if options.by_value else None)
 
 
-def _read_change(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> Reading | None:
+def _read_change(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> ReadResult | None:
     found = decoders.value(record, headers)
     if found == Decoded():  # the tombstone that Debezium sends behind a delete, for compaction
         return None
@@ -157,7 +157,7 @@ def _read_change(record: Record, headers: list[Header], options: ReadOptions, de
         schema_id=found.schema_id,
         whole=DecodedRow(found.row) if options.keeps_row and not in_document else None,
     )
-    return Reading(read, change.row)
+    return ReadResult(read, change.row)
 
 
 def _content(change: Change) -> bytes:
@@ -169,14 +169,14 @@ def _content(change: Change) -> bytes:
         return repr(said).encode()
 
 
-def _read_cloud_event(record: Record, headers: list[Header], options: ReadOptions) -> Reading | None:
+def _read_cloud_event(record: Record, headers: list[Header], options: ReadOptions) -> ReadResult | None:
     value = record.value()
     if is_tombstone(value, headers):
-        return Reading(ReadRecord(record, deletes=True, about={}), None)
+        return ReadResult(ReadRecord(record, deletes=True, about={}), None)
     event = cloud_event_of(value, headers)
     about = {f"$ce:{name}": text for name, text in event.attributes.items()}
     if value is None:
-        return Reading(ReadRecord(record, deletes=True, about=about), None, about.get("$ce:type"))
+        return ReadResult(ReadRecord(record, deletes=True, about=about), None, about.get("$ce:type"))
     if not event.is_json and options.needs_row and not options.keeps_row:
         raise EventError(
             "the data of the CloudEvent is not JSON, as its datacontenttype says, and this route reads members of it"
@@ -190,7 +190,7 @@ def _read_cloud_event(record: Record, headers: list[Header], options: ReadOption
         row=row if options.keeps_row else None,
         about=about,
     )
-    return Reading(found, row, about["$ce:type"])
+    return ReadResult(found, row, about["$ce:type"])
 
 
 def _row_of(event: CloudEvent) -> Any:

@@ -106,7 +106,7 @@ def test_the_values_know_every_setting_of_the_program() -> None:
     config = SCHEMA["properties"]["config"]["properties"]
 
     assert set(config) == set(keys_at(())) - WRITTEN_BY_THE_CHART, "write it into helm/inbox/values.schema.json"
-    for section in set(config) - {"kafka", "routes"}:
+    for section in set(config) - {"kafka", "registry", "routes"}:
         assert set(config[section]["properties"]) == set(keys_at((section,))), f"write it into the schema: {section}"
     route = config["routes"]["items"]["properties"]
     assert set(route) == set(keys_at(("routes", 0)))

@@ -33,12 +33,14 @@
 {{- if or (regexMatch "://[^/@]*:.*@" $url) (regexMatch "(?i)(password|client_secret|scram_(client|server)_key)\\s*=" $url) }}
 {{- fail "config.database.url holds a password, and a ConfigMap is no place for it; put the URL under the key database__url into the Secret of secrets.existingSecret" }}
 {{- end }}
-{{- range $name, $value := default dict .Values.config.kafka }}
+{{- range $section := list "kafka" "registry" }}
+{{- range $name, $value := default dict (index $.Values.config $section) }}
 {{- if and (ne $name "sasl.oauthbearer.token.endpoint.url") (regexMatch "(?i)(password|passphrase|secret|user.info|token|jaas|\\.pem$|^sasl.oauthbearer.(config|extensions)$)" $name) }}
-{{- fail (printf "config.kafka.%q is a secret, and a ConfigMap is no place for it; put it under the key kafka__%s into the Secret of secrets.existingSecret" $name (replace "." "_" $name)) }}
+{{- fail (printf "config.%s.%q is a secret, and a ConfigMap is no place for it; put it under the key %s__%s into the Secret of secrets.existingSecret" $section $name $section (replace "." "_" $name)) }}
 {{- end }}
 {{- if regexMatch "://[^/@]*:.*@" (toString $value) }}
-{{- fail (printf "config.kafka.%q holds a password, and a ConfigMap is no place for it; give a URL without one" $name) }}
+{{- fail (printf "config.%s.%q holds a password, and a ConfigMap is no place for it; give a URL without one" $section $name) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- range .Values.workload.extraArgs }}

@@ -12,7 +12,7 @@ from inbox.events import Record
 from inbox.reading.read_record import ReadRecord
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import translating_errors
-from inbox.store.tables.casts.refusals import Refusal
+from inbox.store.tables.casts.refusals import CastRefusal
 from inbox.store.tables.casts.wording import numbers_at
 from inbox.store.tables.enveloped_rows import empties_table
 from inbox.store.tables.expressions import pointer_path
@@ -139,7 +139,7 @@ class Search:
         else:
             document = self._sent.document(record)
             path = [record.member, *path] if isinstance(record, ReadRecord) and record.member else path
-        if state == Refusal.NO_UNIT and document and (numbers := numbers_at(document, path)) is not None:
+        if state == CastRefusal.NO_UNIT and document and (numbers := numbers_at(document, path)) is not None:
             error.add_note(f"the number {numbers} has no unit")
         return error
 

@@ -15,7 +15,7 @@ from inbox.store.options import ColumnSource, Constant, Reading
 from inbox.store.tables.casts import times
 from inbox.store.tables.casts.binary import decimal_of, from_encoded
 from inbox.store.tables.casts.fragments import cast_to, is_of, text_of, texts_of, when
-from inbox.store.tables.casts.refusals import Refusal, failing
+from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.columns import Column, TypeName
 from inbox.store.tables.decoded.expressions import from_row
 from inbox.store.tables.parameters import input_of
@@ -179,7 +179,7 @@ def _of_json(
     if source.reading is not None and source.reading is not Reading.TEXT:
         return _read(kind, source, text)
     if kind.name in times.TIMES:
-        no_unit = failing(Refusal.NO_UNIT, kind, text)
+        no_unit = failing(CastRefusal.NO_UNIT, kind, text)
         other = when(is_of(node, "number"), no_unit, times.checked(kind, text))
         return times.from_text(kind, text, otherwise=other)
     if kind.name == "bytea":

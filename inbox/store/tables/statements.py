@@ -12,7 +12,7 @@ from psycopg import sql
 
 from inbox.reading.options import Envelope
 from inbox.store.options import ColumnSource, TableMode, TableTarget
-from inbox.store.tables.casts.refusals import Refusal, failing
+from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.casts.wording import cannot_be, reasons
 from inbox.store.tables.changes.absences import absences_of
 from inbox.store.tables.changes.existing import IS_NEW, LOCKED, PLACE, ROWS, change, change_before, same_row
@@ -129,7 +129,7 @@ class Statements:
         """Return the value; fail where it is NULL and the column requires one, except for a tombstone."""
         if not source.required:
             return value
-        missing = failing(Refusal.MISSING, column.type, sql.SQL("e.place::pg_catalog.text"))
+        missing = failing(CastRefusal.MISSING, column.type, sql.SQL("e.place::pg_catalog.text"))
         unless_dead = sql.SQL("CASE WHEN e.dead OPERATOR(pg_catalog.=) 0 THEN {} END").format(missing)
         return sql.SQL("coalesce({}, {})").format(value, unless_dead if dead else missing)
 

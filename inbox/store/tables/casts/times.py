@@ -4,7 +4,7 @@ from psycopg import sql
 
 from inbox.store.options import Reading
 from inbox.store.tables.casts.fragments import cast_to, is_like, matches, text_of, when
-from inbox.store.tables.casts.refusals import Refusal, failing
+from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.columns import TypeName
 
 MOMENTS = frozenset({"timestamptz", "timestamp", "date"})
@@ -59,7 +59,7 @@ def checked(kind: TypeName, text: sql.Composable) -> sql.Composable:
     digits = sql.SQL("NOT {} AND {}").format(is_like(text, ["%:%"]), matches(text, _DIGITS))
     if kind.name in MOMENTS:
         digits = sql.SQL("{} AND NOT {}").format(digits, is_like(text, [_DAY_OF_DIGITS]))
-    no_unit = failing(Refusal.NO_UNIT, kind, text)
+    no_unit = failing(CastRefusal.NO_UNIT, kind, text)
     return when(digits, no_unit, without_clock(kind, text, _in_the_zone(kind, _to_microseconds(text))))
 
 
@@ -68,7 +68,7 @@ def without_clock(kind: TypeName, text: sql.Composable, value: sql.Composable) -
     # In the text of an array, a range or a row, quotes and backslashes may occur within a word.
     bare = text if kind.name in TIMES else sql.SQL("pg_catalog.translate({}, {}, '')").format(text, sql.Literal('"\\'))
     found = sql.SQL("{} AND {}").format(is_like(bare, _IN_A_WORD), matches(bare, _WORD, any_case=True))
-    return when(found, failing(Refusal.CLOCK_WORD, kind, text), value)
+    return when(found, failing(CastRefusal.CLOCK_WORD, kind, text), value)
 
 
 def _to_microseconds(text: sql.Composable) -> sql.Composable:

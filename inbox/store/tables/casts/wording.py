@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from inbox.store.options import ColumnSource
-from inbox.store.tables.casts.refusals import Refusal
+from inbox.store.tables.casts.refusals import CastRefusal
 from inbox.store.tables.casts.times import TIMES_OF_DAY
 from inbox.store.tables.columns import Column
 
@@ -18,9 +18,9 @@ def cannot_be(column: Column, source: ColumnSource) -> str:
 def reasons(column: Column, source: ColumnSource) -> dict[str, str]:
     """Return the text for each reason that an expression itself finds, by SQLSTATE."""
     return {
-        Refusal.MISSING.value: f"{_from(column, source)}: no value, which the column requires (required = true)",
-        **({Refusal.CLOCK_WORD.value: _clock_word(column, source)} if column.holds_times else {}),
-        Refusal.NO_UNIT.value: f"{_from(column, source)}: {_no_unit(column)}",
+        CastRefusal.MISSING.value: f"{_from(column, source)}: no value, which the column requires (required = true)",
+        **({CastRefusal.CLOCK_WORD.value: _clock_word(column, source)} if column.holds_times else {}),
+        CastRefusal.NO_UNIT.value: f"{_from(column, source)}: {_no_unit(column)}",
     }
 
 

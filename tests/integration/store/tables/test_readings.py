@@ -9,7 +9,7 @@ from psycopg import sql
 
 from inbox.errors import EventError, StartupError
 from inbox.store.options import ColumnSource, Reading, TableMode, Tombstones
-from inbox.store.tables.casts.refusals import Refusal, failing
+from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.columns import TypeName
 from tests.support.records import record
 from tests.support.store.table_routes import MakeRoute, of
@@ -261,7 +261,7 @@ def test_a_key_that_is_no_json_is_a_dead_letter_where_a_member_of_it_is_needed(r
 def test_the_states_of_our_refusals_are_those_that_postgresql_raises(route: MakeRoute) -> None:
     """Each expression fails as it says: nothing else would tell the reasons apart."""
     connection = route("a text", {"a": "/a"}).connection
-    for reason in Refusal:
+    for reason in CastRefusal:
         query = sql.SQL("SELECT {} FROM (SELECT 'x'::text AS x OFFSET 0) AS s").format(
             failing(reason, TypeName("pg_catalog", "date"), sql.SQL("s.x"))
         )
