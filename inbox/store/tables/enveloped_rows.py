@@ -16,6 +16,11 @@ def removes(record: Record) -> bool:
     return record.deletes if isinstance(record, ReadRecord) else record.value() is None
 
 
+def json_of(record: Record) -> bytes | None:
+    """Return the JSON of a value: behind its schema id, if it has one."""
+    return record.document if isinstance(record, ReadRecord) and record.document is not None else record.value()
+
+
 def empties_table(record: Record) -> bool:
     """Return whether the event removes all rows."""
     return isinstance(record, ReadRecord) and record.truncates

@@ -33,6 +33,7 @@ from inbox.store.tables.enveloped_rows import (
     absent_members,
     empties_table,
     is_partial,
+    json_of,
     removes,
     row_to_remove,
     row_to_write,
@@ -375,9 +376,9 @@ class _Sent:
             parameters["member"] = arrays.texts([member for _, member in rows])
             parameters["absent"] = arrays.texts(list(map(absent_members, events.records)))
         else:
-            values = [record.value() for record in events.records]
+            values = [json_of(record) for record in events.records]
             if self._deletes and None in values:
-                values = [self._key_document(r) if r.value() is None else r.value() for r in events.records]
+                values = [self._key_document(r) if r.value() is None else json_of(r) for r in events.records]
         if self.has_deletes(events):
             parameters["dead"] = arrays.int4s([int(self.removes(record)) for record in events.records])
         else:
@@ -404,7 +405,7 @@ class _Sent:
         elif record.value() is None and self._deletes:
             return self._key_document(record)
         else:
-            value = record.value()
+            value = json_of(record)
         if self.decodes and not is_text(value):
             raise EventError("the value is not JSON that PostgreSQL accepts (22021)")
         if self.reads_json:

@@ -120,3 +120,14 @@ def test_a_start_with_the_address_of_something_else_is_refused(avro_sink: Sink, 
     del stub.answers["/schemas/types"]
     with pytest.raises(StartupError, match=r"check the path of \[registry\] url"):
         avro_sink.run()
+
+
+def test_300_schemas_in_one_topic_are_asked_for_once_each(avro_sink: Sink, stub: RegistryStub) -> None:
+    for number in range(100, 400):
+        fields = [{"name": f"f{number}", "type": "int"}]
+        stub.answers[f"/schemas/ids/{number}"] = schema_answer({"type": "record", "name": "R", "fields": fields})
+    avro_sink.send(*(Out(number, framed(number)) for number in [*range(100, 400), *range(100, 400)]))
+    avro_sink.run()
+    assert avro_sink.endings() == {"applied": 300, "duplicate": 300}
+    assert sorted(avro_sink.column("SELECT key FROM effects")) == sorted(str({f"f{n}": 4}) for n in range(100, 400))
+    assert len([path for path in stub.asked if "/ids/" in path]) == 300
