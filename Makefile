@@ -198,8 +198,9 @@ $(TOOLS)/.installed: Makefile
 	@$(TOOLS)/bin/python -m pip --quiet --disable-pip-version-check install cyclonedx-bom==7.5.0 pip-audit==2.10.1
 	@touch $@
 
-# Fails where PyPI's advisories cannot be had.
+# Fails with one line where PyPI's advisories cannot be had.
 audit-dependencies: $(TOOLS)/.installed ## known vulnerabilities in what is installed
+	@$(TOOLS)/bin/python -m tests.support.advisories \
 	$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.run.lock
 
 sbom: $(TOOLS)/.installed ## dist/sbom.cdx.json, in CycloneDX

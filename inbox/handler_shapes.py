@@ -2,14 +2,17 @@
 
 A handler that did not run is never a success. A call of an `async def` function or of a generator
 function runs nothing: it returns an object, and the function's body runs only when that object is
-awaited or iterated.
+awaited or iterated. So do `map` and `filter`. A future that is not done may run when the transaction
+is over.
 """
 
 import inspect
 import os
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import suppress
 from functools import partial
+from itertools import starmap
 from typing import Any, NoReturn
 
 from inbox.errors import InboxError
@@ -114,12 +117,18 @@ def _takes_two(target: Callable[..., Any]) -> bool:
 def _refuse_unfinished(result: object) -> None:
     # `@contextmanager` hides a generator in `gen`.
     for each in (result, getattr(result, "gen", None)):
-        if isinstance(each, Awaitable | Generator | AsyncGenerator):
+        if isinstance(each, Awaitable | Generator | AsyncGenerator | map | filter | starmap) or _is_elsewhere(each):
             _close(each)
             raise UnfinishedHandlerError(
                 f"the handler returned an object of type {type(result).__name__}, so it did not run to its "
                 f"end; {_WAY_OUT}"
             )
+
+
+def _is_elsewhere(result: object) -> bool:
+    """Return whether another thread or process still has to run it. Nobody has made one before the module is loaded."""
+    futures = sys.modules.get("concurrent.futures")
+    return futures is not None and isinstance(result, futures.Future) and not result.done()
 
 
 def _close(unfinished: object) -> None:

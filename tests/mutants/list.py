@@ -31,6 +31,7 @@ DEBEZIUM = "tests/unit/reading/envelopes/test_debezium.py"
 DECODED = "tests/unit/sink/test_decoder_envelopes.py"
 ENVELOPES = "tests/integration/store/tables/test_envelopes.py"
 CONNECT_JSON = "tests/unit/reading/formats/test_connect_json.py"
+MARKED = "tests/integration/security/test_marked_secret.py::test_no_way_to_fail_shows_what_is_in_an_event"
 RELEASED = "tests/integration/sink/settle/test_released.py"
 DURABILITY = "tests/integration/cli/test_durability.py"
 
@@ -189,7 +190,7 @@ MUTANTS = [
         "inbox/sink/settle/slow_path.py",
         "            self._route.effect.require_unchanged()\n            self._doubts.weigh()\n",
         "            self._doubts.weigh()\n",
-        (f"{EVIDENCE}::test_a_wider_column_takes_what_comes_without_a_restart",),
+        (f"{EVIDENCE}::test_events_are_judged_by_the_shape_that_the_table_has",),
     ),
     Mutant(
         "a search that fails stops the worker",
@@ -1073,5 +1074,26 @@ MUTANTS = [
         (
             "tests/integration/sink/settle/test_slow_statements.py::test_a_limit_that_a_handler_sets_is_none_of_the_sinks",
         ),
+    ),
+    Mutant(
+        "a value of an event reaches a line of the log",
+        "inbox/sink/settle/dead_lettering.py",
+        "attempts=letter.attempts, error=reason)",
+        'attempts=letter.attempts, error=f"{reason} {letter.record.value()!r}")',
+        (MARKED,),
+    ),
+    Mutant(
+        "a value of an event becomes a label of a metric",
+        "inbox/sink/retry_state.py",
+        "        RETRIES.labels(error.reason).inc()\n",
+        "        RETRIES.labels(repr(error.__cause__)).inc()\n",
+        (MARKED,),
+    ),
+    Mutant(
+        "a value of an event reaches the column of errors",
+        "inbox/store/inbox/dead_letters.py",
+        '"error": _bounded(shown(letter.error), storable)',
+        '"error": _bounded(f"{shown(letter.error)} {kept(letter.error)}", storable)',
+        (MARKED,),
     ),
 ]

@@ -323,8 +323,13 @@ def test_a_parked_key_waits_no_more_once_it_is_resolved(
         assert sink.command("dead-letters", "discard", "--all", "--key", "1", "--execute") == 0
         sink.send(Out(12, "good", key="1"), Out(13, "good", key="2"))
         sink.eventually_settled(8)
-    assert effects(sink) == [12]
-    assert sink.dead_letters()[-2:] == [(5, "discarded"), (7, "waiting")]
+        assert effects(sink) == [12]
+        assert sink.dead_letters()[-2:] == [(5, "discarded"), (7, "waiting")]
+        # Nothing is read of a partition without any parked key.
+        assert sink.command("dead-letters", "discard", "--all", "--execute") == 0
+        sink.send(Out(14, "good", key="2"))
+        sink.eventually_settled(9)
+    assert effects(sink) == [12, 14]
 
 
 def test_without_order_later_events_of_a_parked_key_go_on(handled_by: Callable[..., Sink]) -> None:

@@ -1,7 +1,9 @@
 """Handlers: what they are given, and what becomes of an event whose handler fails."""
 
 import asyncio
+import concurrent.futures
 import gc
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
@@ -465,8 +467,25 @@ def lazily(event: Event, tx: Transaction) -> Iterator[None]:
     yield
 
 
+def mapped(event: Event, tx: Transaction) -> object:
+    return map(apply, [event], [tx])
+
+
+def filtered(event: Event, tx: Transaction) -> object:
+    return filter(lambda each: apply(each, tx) is None, [event])
+
+
+def starred(event: Event, tx: Transaction) -> object:
+    return itertools.starmap(apply, [(event, tx)])
+
+
+def elsewhere(event: Event, tx: Transaction) -> object:
+    """A future that nobody has begun to run."""
+    return concurrent.futures.Future[None]()
+
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("unfinished", [in_the_background, lazily])
+@pytest.mark.parametrize("unfinished", [in_the_background, lazily, mapped, filtered, starred, elsewhere])
 def test_an_event_whose_handler_returns_what_has_not_run_is_tried_and_parked(
     handled_by: HandledBy, unfinished: Callable[[Event, Transaction], object]
 ) -> None:
