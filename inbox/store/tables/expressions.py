@@ -14,7 +14,7 @@ from psycopg import sql
 from inbox.store.options import ColumnSource, Constant, Reading
 from inbox.store.tables.casts import times
 from inbox.store.tables.casts.binary import decimal_of, from_encoded
-from inbox.store.tables.casts.fragments import cast_to, is_of, text_of, texts_of, when
+from inbox.store.tables.casts.fragments import cast_to, is_of, matches, text_of, texts_of, when
 from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.columns import Column, TypeName
 from inbox.store.tables.decoded.expressions import from_row
@@ -27,6 +27,18 @@ _CUT_BY_A_CAST = {"varchar", "bpchar", "bit", "varbit"}
 """Types whose explicit cast to a length cuts silently where an assignment refuses (PostgreSQL manual, section 8.3)."""
 
 _JSON = ("json", "jsonb")
+
+_TRANSACTIONS = {"xid": 9, "cid": 9, "xid8": 19}
+"""Types with the most digits that each of their numbers may have."""
+
+_RANGES = ("int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange")
+_SHAPES = ("point", "line", "lseg", "box", "path", "polygon", "circle")
+_MADE_OF_TEXT = frozenset(
+    {"bytea", "bit", "varbit", "inet", "cidr", "macaddr", "macaddr8", "xml", "tsvector", "tsquery", "jsonpath"}
+    | set(_SHAPES)
+    | {name.replace("range", of) for name in _RANGES for of in ("range", "multirange")}
+)
+"""The types for which the text of a JSON number, boolean, object or array might mean something else."""
 
 _LOOKS_LIKE_AN_INDEX = re.compile(r"\s*[+-]?[0-9]+\s*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
@@ -168,10 +180,10 @@ def _of_json(
     if kind.name in _JSON:
         return _json_of_json(kind, source.reading, node, text)
     if element is not None and source.reading is not Reading.TEXT:
-        each, its_text = sql.SQL("x.value"), sql.SQL("(x.value OPERATOR(pg_catalog.#>>) {})").format(texts_of([]))
+        each, its_text = sql.SQL("x1.value"), sql.SQL("(x1.value OPERATOR(pg_catalog.#>>) {})").format(texts_of([]))
         one = _of_json(element, None, source, each, its_text, holds_times=holds_times)
-        elements = sql.SQL("ARRAY(SELECT {} FROM pg_catalog.jsonb_array_elements({}) AS x (value))").format(one, node)
-        return when(is_of(node, "array"), elements, _of_text(kind, text, holds_times=holds_times))
+        elements = _elements(one, node) if element.name in _JSON else _nested(one, node)
+        return when(is_of(node, "array"), elements, _of_string(kind, node, text, holds_times=holds_times))
     if source.reading is Reading.JSON:
         return cast_to(
             kind, sql.SQL("CASE WHEN {} THEN NULL ELSE {}::pg_catalog.text END").format(is_of(node, "null"), node)
@@ -182,9 +194,46 @@ def _of_json(
         no_unit = failing(CastRefusal.NO_UNIT, kind, text)
         other = when(is_of(node, "number"), no_unit, times.checked(kind, text))
         return times.from_text(kind, text, otherwise=other)
-    if kind.name == "bytea":
-        return _bytes(source, text)
+    if kind.name in _MADE_OF_TEXT:
+        value = _bytes(source, text) if kind.name == "bytea" else _of_text(kind, text, holds_times=holds_times)
+        return value if source.reading is Reading.TEXT else _of_string(kind, node, text, value=value)
     return _of_text(kind, text, holds_times=holds_times)
+
+
+def _elements(one: sql.Composable, node: sql.Composable, dimensions: int = 1) -> sql.Composable:
+    """Return the array of a JSON array of so many dimensions; `one` is the value of the element `x1`."""
+    inner = sql.Identifier(f"x{dimensions}")
+    each = one if dimensions == 1 else _elements(one, inner + sql.SQL(".value"), dimensions - 1)
+    return sql.SQL("ARRAY(SELECT {} FROM pg_catalog.jsonb_array_elements({}) AS {} (value))").format(each, node, inner)
+
+
+def _nested(one: sql.Composable, node: sql.Composable) -> sql.Composable:
+    """Return the array of a JSON array, whose first elements say how many dimensions it has, up to three."""
+    second, third = (
+        is_of(sql.SQL("({} OPERATOR(pg_catalog.#>) {})").format(node, texts_of(path)), "array")
+        for path in (["0"], ["0", "0"])
+    )
+    deep = when(third, _elements(one, node, 3), _elements(one, node, 2))
+    return when(second, deep, _elements(one, node))
+
+
+def _of_string(
+    kind: TypeName,
+    node: sql.Composable,
+    text: sql.Composable,
+    *,
+    value: sql.Composable | None = None,
+    holds_times: bool = False,
+) -> sql.Composable:
+    """Return the value of a JSON text; fail for every other kind, which PostgreSQL might read as something else.
+
+    `[1, 5]` is a range to it, `{}` an empty array, and `true` are three bytes in base64.
+    """
+    others = sql.SQL("pg_catalog.jsonb_typeof({}) OPERATOR(pg_catalog.=) ANY ({})").format(
+        node, texts_of(["number", "boolean", "object", "array"])
+    )
+    value = value or _of_text(kind, text, holds_times=holds_times)
+    return when(others, failing(CastRefusal.WRONG_KIND, kind, text), value)
 
 
 def _json_of_json(
@@ -266,4 +315,9 @@ def _of_text(kind: TypeName, text: sql.Composable, *, holds_times: bool) -> sql.
         return when(too_long, failed, value)
     if kind.name in times.TIMES:
         return times.from_text(kind, text)
-    return times.without_clock(kind, text, value) if holds_times else value
+    if kind.name in _TRANSACTIONS:
+        # Their input functions read any text as a number, perhaps 0.
+        is_whole = matches(text, f"^[0-9]{{1,{_TRANSACTIONS[kind.name]}}}$")
+        failed = sql.SQL("pg_catalog.left({}, 0)::integer::pg_catalog.text").format(text)
+        return cast_to(kind, sql.SQL("({})").format(when(is_whole, text, failed)))
+    return times.of_several(kind, text, value) if holds_times else value

@@ -22,12 +22,19 @@ producer writes it.
 _IN_A_WORD = ("%o%", "%s%", "%O%", "%S%")
 """Letters of which each word has one, and ISO 8601 none: a search for them costs less than one for the words."""
 
-_PLAIN = ("20__-__-__T__:__:__.___Z", "20__-__-__T__:__:__Z", "20__-__-__", "19__-__-__")
+_PLAIN_DAYS = ("20__-__-__", "19__-__-__")
+_PLAIN = ("20__-__-__T__:__:__.___Z", "20__-__-__T__:__:__Z", *_PLAIN_DAYS)
 """The forms that most producers write. No word fits between their letters and signs, and no JSON number matches one."""
 
 _DIGITS = r"^\s*[-+]?[0-9]*[.,]?[0-9]*([eE][-+]?[0-9]+)?\s*$"
 _DAY_OF_DIGITS = "________"
 """Eight digits are a day in ISO 8601 (20260131); PostgreSQL reads other numbers of digits in ways of its own."""
+
+_ZONE = r"(z|[a-z]{3,5}|[-+][0-9]{1,2}(:?[0-9]{2}){0,2})"
+_ZONED = rf"{_ZONE}\s*$"
+_OF_A_DAY = rf"^\s*T?[0-9]{{1,2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]*)?)?\s*([ap]m)?\s*{_ZONE}?\s*$"
+_WITHOUT_ZONE = frozenset({"tsrange", "tsmultirange", "_timestamp", "_time"})
+_ZONE_WITHIN = r":[0-9]{2}([.][0-9]+)?\s*(z|[a-z]{3,5}|[-+][0-9])"
 
 _FINE = "[.][0-9]{7}"
 _CUT = "([.][0-9]{6})[0-9]+"
@@ -51,7 +58,10 @@ OF_A_DAY = frozenset(each for each in Reading if each.value.startswith("time-"))
 def from_text(kind: TypeName, text: sql.Composable, *, otherwise: sql.Composable | None = None) -> sql.Composable:
     """Return the date or time of a text; `otherwise` is that of a text in none of the usual forms."""
     rest = otherwise or checked(kind, text)
-    return when(is_like(text, _PLAIN), cast_to(kind, text), rest) if kind.name in MOMENTS else rest
+    if kind.name not in MOMENTS:
+        return rest
+    plain = _PLAIN_DAYS if kind.name == "date" else _PLAIN
+    return when(is_like(text, plain), cast_to(kind, text), rest)
 
 
 def checked(kind: TypeName, text: sql.Composable) -> sql.Composable:
@@ -61,6 +71,14 @@ def checked(kind: TypeName, text: sql.Composable) -> sql.Composable:
         digits = sql.SQL("{} AND NOT {}").format(digits, is_like(text, [_DAY_OF_DIGITS]))
     no_unit = failing(CastRefusal.NO_UNIT, kind, text)
     return when(digits, no_unit, without_clock(kind, text, _in_the_zone(kind, _to_microseconds(text))))
+
+
+def of_several(kind: TypeName, text: sql.Composable, value: sql.Composable) -> sql.Composable:
+    """Return `value`, made of the text of an array, a range or a row; fail where its times lose a zone."""
+    kept = without_clock(kind, text, value)
+    if kind.name not in _WITHOUT_ZONE:
+        return kept
+    return when(matches(text, _ZONE_WITHIN, any_case=True), failing(CastRefusal.LOSES, kind, text), kept)
 
 
 def without_clock(kind: TypeName, text: sql.Composable, value: sql.Composable) -> sql.Composable:
@@ -78,10 +96,28 @@ def _to_microseconds(text: sql.Composable) -> sql.Composable:
 
 
 def _in_the_zone(kind: TypeName, text: sql.Composable) -> sql.Composable:
-    """Return the value in the session's zone, UTC: a cast to `timestamp` alone drops the zone of a text."""
-    if kind.name != "timestamp":
-        return cast_to(kind, sql.SQL("({})").format(text))
-    return cast_to(kind, sql.SQL("({})::pg_catalog.timestamptz").format(text))
+    """Return the value in the session's zone, UTC; fail where the type would drop a part of the text.
+
+    A cast to `timestamp` or `time` alone drops the zone of a text, one to `date` the time of day,
+    and one to `time` or `timetz` the date.
+    """
+    as_moment = sql.SQL("({})::pg_catalog.timestamptz").format(text)
+    plain = cast_to(kind, sql.SQL("({})").format(text))
+    loses = failing(CastRefusal.LOSES, kind, text)
+    match kind.name:
+        case "timestamp":
+            return cast_to(kind, as_moment)
+        case "date":
+            day = sql.SQL("({}::pg_catalog.timestamp)").format(as_moment)
+            is_midnight = sql.SQL("{}::time OPERATOR(pg_catalog.=) time '00:00'").format(day)
+            return when(is_like(text, ["%:%", "%T%"]), when(is_midnight, cast_to(kind, day), loses), plain)
+        case "time":
+            in_utc = sql.SQL("((({})::pg_catalog.timetz AT TIME ZONE 'UTC')::time)").format(text)
+            value = when(matches(text, _ZONED, any_case=True), in_utc, plain)
+            return when(matches(text, _OF_A_DAY, any_case=True), value, loses)
+        case "timetz":
+            return when(matches(text, _OF_A_DAY, any_case=True), plain, loses)
+    return plain
 
 
 def from_number(kind: TypeName, reading: Reading, text: sql.Composable) -> sql.Composable:

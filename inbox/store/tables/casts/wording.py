@@ -21,6 +21,10 @@ def reasons(column: Column, source: ColumnSource) -> dict[str, str]:
         CastRefusal.MISSING.value: f"{_from(column, source)}: no value, which the column requires (required = true)",
         **({CastRefusal.CLOCK_WORD.value: _clock_word(column, source)} if column.holds_times else {}),
         CastRefusal.NO_UNIT.value: f"{_from(column, source)}: {_no_unit(column)}",
+        CastRefusal.LOSES.value: f"{_from(column, source)}: {_loses(column)}",
+        CastRefusal.WRONG_KIND.value: (
+            f"{_from(column, source)}: {column.declared} is made of a JSON text, and this is another kind of value"
+        ),
     }
 
 
@@ -56,6 +60,14 @@ def _no_unit(column: Column) -> str:
     if kind == "date":
         return 'the number has no unit; set as = "epoch-days" (or epoch-s, epoch-ms, ...)'
     return 'the number has no unit; set as = "epoch-ms" (or epoch-s, epoch-us, ...)'
+
+
+def _loses(column: Column) -> str:
+    if (column.element or column.base).name == "date":
+        return "a time of day other than midnight in UTC, which a date cannot hold; send the day, or use a timestamptz"
+    if (column.element or column.base).name in ("timestamp", "tsrange", "tsmultirange"):
+        return "a time with a zone, which the type would drop; send it in UTC, without a zone"
+    return "not a time of day alone, such as 10:00:00; send it without a date"
 
 
 def _from(column: Column, source: ColumnSource) -> str:
