@@ -39,10 +39,9 @@ class MirrorColumn:
         """Return the expression whose texts are compared: jsonb has no negative zero, so -0 counts as 0."""
         return f'"{self.name}" + 0' if self.type in ("double precision", "real") else f'"{self.name}"'
 
-    @property
-    def source(self) -> str:
-        """Return the right side of the column's line in `[routes.table.columns]`."""
-        return f'{{ from = "/{self.name}", {self.options} }}' if self.options else f'"/{self.name}"'
+    def source(self, *, schema: bool) -> str:
+        """Return the right side of the column's line in `[routes.table.columns]`; a schema says what `as` would."""
+        return f'"/{self.name}"' if schema or not self.options else f'{{ from = "/{self.name}", {self.options} }}'
 
     def value(self, chance: Chance) -> str | None:
         """Return a value of the column: NULL, a hard one, or any."""
@@ -109,3 +108,52 @@ TEN = (
     MirrorColumn("tags", "text[]", ("{}", "{NULL}", '{"",NULL,"a,b","{}"}', "{null}"), lambda chance: "{a,b}"),
 )  # fmt: skip
 """Types whose JSON without a schema says all of the value."""
+
+
+def _one_of(*values: str) -> Callable[[Chance], str]:
+    return lambda chance: chance.choice(values)
+
+
+def _date(chance: Chance) -> str:
+    return _moment(chance)[:10]
+
+
+def _document(chance: Chance) -> str:
+    return f'{{"a": [{chance.randint(0, 99)}, 1.50, null], "ä": {{"b": "c"}}}}'
+
+
+WIDE = (
+    *TEN,
+    MirrorColumn("whole", "integer", ("-2147483648", "2147483647"), _whole(32)),
+    MirrorColumn("single", "real", ("NaN", "Infinity", "-Infinity", "3.4028235e38", "1e-45", "0.1"), _one_of("1.5", "0.3")),
+    MirrorColumn("price", "numeric(12,2)", ("0.00", "-9999999999.99", "NaN"), lambda chance: f"{chance.randint(0, 10**6)}.10"),
+    MirrorColumn("cash", "money", ("$0.00", "-$92,233,720,368,547,758.08"), _one_of("$1.10", "-$3.00")),
+    MirrorColumn("name", "varchar(20)", HARD_TEXT[:4], lambda chance: _text(chance)[:20]),
+    MirrorColumn("code", "char(5)", ("a", "abcde", ""), _one_of("ab", "ä")),
+    MirrorColumn("day", "date", ("0001-01-01", "9999-12-31", "1970-01-01", "1969-12-31"), _date, 'as = "epoch-days"'),
+    MirrorColumn(
+        "local", "timestamp", ("0001-01-01 00:00:00", "9999-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999"),
+        _moment, 'as = "epoch-us"',
+    ),
+    MirrorColumn(
+        "moment", "timestamptz", ("0001-01-01 00:00:00Z", "9999-12-31 23:59:59.999999Z", "2026-03-29 01:30:00+01"),
+        lambda chance: _moment(chance) + "Z",
+    ),
+    MirrorColumn("clock", "time", ("00:00:00", "23:59:59.999999"), _time, 'as = "time-us"'),
+    MirrorColumn("zoned", "timetz", ("00:00:00Z", "23:59:59.999999Z"), lambda chance: _time(chance) + "Z"),
+    MirrorColumn(
+        "span", "interval", ("0", "1 year 2 mons 3 days 04:05:06.789", "-1 mons +1 day", "-00:00:00.000001"),
+        _one_of("1 day", "36:00:00"),
+    ),
+    MirrorColumn("document", "jsonb", ("{}", "[]", "null", '"text"', "1.10", '{"a": 1e-20}'), _document, 'as = "json"'),
+    MirrorColumn("plain", "json", ("{}", "[]", '{"b":  1, "a": 2, "a": 3}'), _document, 'as = "json"'),
+    MirrorColumn("address", "inet", ("::1", "10.0.0.1/8", "255.255.255.255"), _one_of("192.168.1.5")),
+    MirrorColumn("net", "cidr", ("10.0.0.0/8", "::/0"), _one_of("192.168.1.0/24")),
+    MirrorColumn("device", "macaddr", ("08:00:2b:01:02:03",), _one_of("00:00:00:00:00:00")),
+    MirrorColumn("numbers", "integer[]", ("{}", "{NULL}", "{-2147483648,2147483647,NULL}"), _one_of("{1,2}")),
+    MirrorColumn("longs", "bigint[]", ("{}", "{9223372036854775807}"), _one_of("{9007199254740993}")),
+    MirrorColumn("flags", "boolean[]", ("{}", "{t,f,NULL}"), _one_of("{t}")),
+    MirrorColumn("span_of", "int4range", ("empty", "[1,5)", "(,)"), _one_of("[2,7)")),
+    MirrorColumn("page", "xml", ("<a/>", "<a>ä &amp; b</a>"), _one_of("<b c='d'/>")),
+)  # fmt: skip
+"""The types of PostgreSQL that Debezium maps to one value; the times have their units in the schema, or in `as`."""
