@@ -62,14 +62,17 @@ clean: ## remove the environments and what tools left
 
 ##@ Test
 
-.PHONY: test interop chart-tools
+.PHONY: test interop mirror chart-tools
 
 # The chart's tools are built before: a build in the middle takes the cores from tests that measure time.
 test: $(STAMP) chart-tools ## all tests, on a real Kafka and PostgreSQL
 	$(BIN)/python -m pytest $(PARALLEL) --durations 20 --durations-min 1
 
-interop: $(STAMP) ## Debezium publishes the outbox, beside the relay
+interop: $(STAMP) ## Debezium publishes the outbox, beside the relay, and a table is mirrored
 	$(BIN)/python -m pytest tests/interop -rP
+
+mirror: $(STAMP) ## a table that Debezium captures is rebuilt, at full size
+	MIRROR_OPERATIONS=50000 $(BIN)/python -m pytest tests/interop/test_mirror.py -rP
 
 ##@ Prove
 

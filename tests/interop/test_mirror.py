@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from inbox.dev.backends import Servers
 from tests.interop.capture import connect_worker
-from tests.interop.mirror.columns import TEN, MirrorColumn
+from tests.interop.mirror.columns import WIDE, MirrorColumn
 from tests.interop.mirror.source import Operations
 from tests.support.kafka_topics import create_topic, unique_name
 from tests.support.sinks import write_configuration
@@ -25,6 +25,7 @@ ROUTE = """
 [[routes]]
 name = "mirror"
 topic = "{topic}"
+{format}
 envelope = "debezium"
 event_id = "debezium"
 truncates = "apply"
@@ -43,10 +44,9 @@ CONNECTOR = {
     "table.include.list": "public.source",
     "skipped.operations": "none",
     "decimal.handling.mode": "string",
+    "interval.handling.mode": "string",
     "key.converter": "org.apache.kafka.connect.json.JsonConverter",
-    "key.converter.schemas.enable": "false",
     "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-    "value.converter.schemas.enable": "false",
 }
 DIFFERENCE = """
 WITH source AS (SELECT id, ROW({compared})::text AS texts FROM public.source),
@@ -60,8 +60,10 @@ UNION ALL
 class Mirror:
     """The two tables in one database, the connector and the sink between them."""
 
-    def __init__(self, url: str, bootstrap_servers: str, directory: Path, columns: Sequence[MirrorColumn]) -> None:
-        self.url, self.columns = url, columns
+    def __init__(
+        self, url: str, bootstrap_servers: str, directory: Path, columns: Sequence[MirrorColumn], *, schema: bool
+    ) -> None:
+        self.url, self.columns, self._schema = url, columns, schema
         self.prefix = unique_name("mirror")
         self.topic = create_topic(bootstrap_servers, f"{self.prefix}.public.source")
         declared = ", ".join(["id bigint PRIMARY KEY", *(f'"{c.name}" {c.type}' for c in columns)])
@@ -72,7 +74,11 @@ class Mirror:
             directory / "inbox.toml",
             database_url=url,
             bootstrap_servers=bootstrap_servers,
-            routes=ROUTE.format(topic=self.topic, columns="\n".join(f"{c.name} = {c.source}" for c in columns)),
+            routes=ROUTE.format(
+                topic=self.topic,
+                format='format = "connect-json"\nkey_format = "connect-json"' if schema else "",
+                columns="\n".join(f"{each.name} = {each.source(schema=schema)}" for each in columns),
+            ),
             name=self.prefix,
         )
         self._log = (directory / "run.log").open("ab")
@@ -83,6 +89,8 @@ class Mirror:
         at = conninfo_to_dict(self.url)
         return {
             **CONNECTOR,
+            "key.converter.schemas.enable": str(self._schema).lower(),
+            "value.converter.schemas.enable": str(self._schema).lower(),
             "topic.prefix": self.prefix,
             "slot.name": self.prefix,
             "publication.name": self.prefix,
@@ -143,18 +151,23 @@ class Mirror:
 
 
 @contextmanager
-def mirror(url: str, bootstrap_servers: str, directory: Path, columns: Sequence[MirrorColumn]) -> Iterator[Mirror]:
-    made = Mirror(url, bootstrap_servers, directory, columns)
+def mirror(
+    url: str, bootstrap_servers: str, directory: Path, columns: Sequence[MirrorColumn], *, schema: bool
+) -> Iterator[Mirror]:
+    made = Mirror(url, bootstrap_servers, directory, columns, schema=schema)
     try:
         yield made
     finally:
         made.close()
 
 
-@pytest.mark.timeout(1800)
-def test_a_captured_table_is_rebuilt_value_for_value(servers: Servers, tmp_path: Path, database_url: str) -> None:
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("schema", [False, True], ids=["without schema", "with schema"])
+def test_a_captured_table_is_rebuilt_value_for_value(
+    servers: Servers, tmp_path: Path, database_url: str, schema: bool
+) -> None:
     with (
-        mirror(database_url, servers.bootstrap_servers, tmp_path, TEN) as it,
+        mirror(database_url, servers.bootstrap_servers, tmp_path, WIDE, schema=schema) as it,
         connect_worker(servers.bootstrap_servers, {}, offset_flush_interval_ms="1000") as connect,
     ):
         connect.start()

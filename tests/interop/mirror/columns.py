@@ -125,8 +125,12 @@ def _document(chance: Chance) -> str:
 WIDE = (
     *TEN,
     MirrorColumn("whole", "integer", ("-2147483648", "2147483647"), _whole(32)),
-    MirrorColumn("single", "real", ("NaN", "Infinity", "-Infinity", "3.4028235e38", "1e-45", "0.1"), _one_of("1.5", "0.3")),
-    MirrorColumn("price", "numeric(12,2)", ("0.00", "-9999999999.99", "NaN"), lambda chance: f"{chance.randint(0, 10**6)}.10"),
+    MirrorColumn(
+        "single", "real", ("NaN", "Infinity", "-Infinity", "3.4028235e38", "1e-45", "0.1"), _one_of("1.5", "0.3")
+    ),
+    MirrorColumn(
+        "price", "numeric(12,2)", ("0.00", "-9999999999.99", "NaN"), lambda chance: f"{chance.randint(0, 10**6)}.10"
+    ),
     MirrorColumn("cash", "money", ("$0.00", "-$92,233,720,368,547,758.08"), _one_of("$1.10", "-$3.00")),
     MirrorColumn("name", "varchar(20)", HARD_TEXT[:4], lambda chance: _text(chance)[:20]),
     MirrorColumn("code", "char(5)", ("a", "abcde", ""), _one_of("ab", "ä")),
