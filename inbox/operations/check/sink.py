@@ -7,7 +7,7 @@ from functools import partial
 from inbox.bootstrap.permissions import require_kafka_rights, require_rights
 from inbox.bootstrap.routes import handler_routes, table_routes
 from inbox.bootstrap.static_member import advice_on_instance
-from inbox.bootstrap.topics import first_offsets, no_topic, sink_identity, wanted_topics
+from inbox.bootstrap.topics import first_offsets, no_topic, sink_identity, unordered_truncates, wanted_topics
 from inbox.bootstrap.worker import require_logged
 from inbox.errors import InboxError, StartupError
 from inbox.handlers import load_handler, offered_by
@@ -81,6 +81,8 @@ class _SinkChecks(Checks):
         self.find_brokers()
         for topic in wanted_topics(settings.routes):
             self.ask(f"topic {topic}", partial(self._find_topic, topic))
+        if problems := list(unordered_truncates(settings.routes, self._topics)):
+            self.findings.append(CheckResult("order of truncates", Verdict.FAILED, problems))
         self.ask("rights in Kafka", lambda: require_kafka_rights(self.cluster(), self._topics))
         self.advise_on_transport()
         self._advise_on_gaps()

@@ -131,7 +131,7 @@ WIDE = (
     MirrorColumn(
         "price", "numeric(12,2)", ("0.00", "-9999999999.99", "NaN"), lambda chance: f"{chance.randint(0, 10**6)}.10"
     ),
-    MirrorColumn("cash", "money", ("$0.00", "-$92,233,720,368,547,758.08"), _one_of("$1.10", "-$3.00")),
+    MirrorColumn("cash", "money", ("$0.00", "-$1,234.50"), _one_of("$1.10", "-$3.00")),
     MirrorColumn("name", "varchar(20)", HARD_TEXT[:4], lambda chance: _text(chance)[:20]),
     MirrorColumn("code", "char(5)", ("a", "abcde", ""), _one_of("ab", "ä")),
     MirrorColumn("day", "date", ("0001-01-01", "9999-12-31", "1970-01-01", "1969-12-31"), _date, 'as = "epoch-days"'),
