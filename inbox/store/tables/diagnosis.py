@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import psycopg
 
+from inbox.documents import pointer_steps
 from inbox.errors import EventError, Guess, InboxError, forget_frames
 from inbox.events import Record
 from inbox.reading.read_record import ReadRecord
@@ -15,7 +16,6 @@ from inbox.store.postgres.errors import translating_errors
 from inbox.store.tables.casts.refusals import CastRefusal
 from inbox.store.tables.casts.wording import numbers_at
 from inbox.store.tables.enveloped_rows import empties_table
-from inbox.store.tables.expressions import pointer_path
 from inbox.store.tables.parameters import Input, TableEvents, is_text
 from inbox.store.tables.statements import Statements
 
@@ -133,12 +133,12 @@ class Search:
     def _reasoned(self, error: EventError, record: Record, row: int, state: str | None) -> EventError:
         """Return the error with the number that has no unit as a note, which is kept with the payload."""
         source = self._statements.source_of(row)
-        path = pointer_path(source.pointer or "")
+        path = pointer_steps(source.pointer or "")
         if source.document == "$key":
             document = record.key()
         else:
             document = self._sent.document(record)
-            path = [record.member, *path] if isinstance(record, ReadRecord) and record.member else path
+            path = (record.member, *path) if isinstance(record, ReadRecord) and record.member else path
         if state == CastRefusal.NO_UNIT and document and (numbers := numbers_at(document, path)) is not None:
             error.add_note(f"the number {numbers} has no unit")
         return error

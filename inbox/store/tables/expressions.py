@@ -11,6 +11,7 @@ from typing import LiteralString, cast
 
 from psycopg import sql
 
+from inbox.documents import pointer_steps
 from inbox.store.options import ColumnSource, Constant, Reading
 from inbox.store.tables.casts import times
 from inbox.store.tables.casts.binary import decimal_of, from_encoded
@@ -87,7 +88,7 @@ def absence(source: ColumnSource) -> sql.Composable | None:
     """Return the condition that an event `e` has no value at `source`, not even null; None where that cannot be."""
     if source.pointer is None or source.required:
         return None
-    path = pointer_path(source.pointer)
+    path = pointer_steps(source.pointer)
     document = sql.SQL("e.") + sql.Identifier(DOCUMENTS[source.document or ""])
     missing = sql.SQL("{} OPERATOR(pg_catalog.#>) {} IS NULL").format(document, texts_of(path))
     odd = [
@@ -104,13 +105,8 @@ def left_out(source: ColumnSource) -> sql.Composable | None:
     """Return the condition that the envelope of an event `e` leaves the value at `source` out."""
     if source.document != "$value":
         return None
-    member = sql.Literal(pointer_path(source.pointer or "")[0])
+    member = sql.Literal(pointer_steps(source.pointer or "")[0])
     return sql.SQL("coalesce(pg_catalog.jsonb_exists(e.absent, {}), false)").format(member)
-
-
-def pointer_path(pointer: str) -> list[str]:
-    """Return the steps of a JSON pointer (RFC 6901): `/a~1b/0` is ["a/b", "0"]."""
-    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
 def constant(column: Column, value: Constant) -> sql.Composable:
@@ -145,7 +141,7 @@ def _within_length(column: Column, value: sql.Composable) -> sql.Composable:
 
 def _from_json(column: Column, source: ColumnSource) -> sql.Composable:
     """Return the value at a pointer into one of the documents; JSON null is NULL."""
-    path = pointer_path(source.pointer or "")
+    path = pointer_steps(source.pointer or "")
     document = sql.SQL("e.") + sql.Identifier(DOCUMENTS[source.document or ""])
     # A single member's name is cheaper than a path, which the server parses for each row.
     if len(path) == 1 and not _LOOKS_LIKE_AN_INDEX.fullmatch(path[0]):

@@ -13,7 +13,7 @@ from typing import Any, Union
 import orjson
 import psycopg
 
-from inbox.documents import DocumentError, parse
+from inbox.documents import DocumentError, parse, pointer_steps
 from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainError
 from inbox.events import Record
 from inbox.reading.options import Envelope
@@ -40,7 +40,7 @@ from inbox.store.tables.enveloped_rows import (
     takes_partial_rows,
     unknown_row,
 )
-from inbox.store.tables.expressions import is_whole_document, pointer_path
+from inbox.store.tables.expressions import is_whole_document
 from inbox.store.tables.lookup import located
 from inbox.store.tables.parameters import TableEvents, document_of, input_of, inputs_of, is_text
 from inbox.store.tables.shape import Look, TableShape, look_at, shape_of, version_in
@@ -420,7 +420,7 @@ class _Sent:
             return row_to_write(record, whole=not self.takes_partial_rows)
         if record.document is None or not self._key_pointers:
             return self._key_document(record), None
-        return row_to_remove(record, [pointer_path(pointer) for pointer in self._key_pointers])
+        return row_to_remove(record, [pointer_steps(pointer) for pointer in self._key_pointers])
 
     def _key_document(self, record: Record) -> bytes:
         """Return the record key of a tombstone, in the shape in which values carry it."""
@@ -438,7 +438,7 @@ class _Sent:
             return key
         if len(self._key_pointers) > 1:
             raise EventError("the key of a tombstone has to be a JSON object where the row's key has several columns")
-        return _nested(pointer_path(self._key_pointers[0]), named)
+        return _nested(pointer_steps(self._key_pointers[0]), named)
 
 
 @lru_cache(maxsize=4)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from inbox.documents import pointer_steps
 from inbox.errors import EventError
 from inbox.store.options import ColumnSource
 from inbox.store.postgres import arrays
@@ -13,7 +14,6 @@ from inbox.store.tables.decoded.pointers import ABSENT, finder
 from inbox.store.tables.decoded.readings import application
 from inbox.store.tables.decoded.texts import array_text, taken, text_of
 from inbox.store.tables.decoded.wording import ContradictionError, RefusedValueError
-from inbox.store.tables.expressions import pointer_path
 
 _NULL = type(None)
 
@@ -30,7 +30,7 @@ class DecodedColumn:
         self.name, self.absence = parameter_of(column), absence_parameter_of(source)
         self._column = column
         self._source = source
-        path = pointer_path(source.pointer or "")
+        path = pointer_steps(source.pointer or "")
         self.find = finder(path)
         self.member = path[0]
         self._find_or_absent = finder(path, ABSENT)

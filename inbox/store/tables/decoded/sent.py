@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from inbox.documents import pointer_steps
 from inbox.errors import EventError
 from inbox.events import Record
 from inbox.reading.read_record import ReadRecord
@@ -15,7 +16,6 @@ from inbox.store.tables.columns import Column
 from inbox.store.tables.decoded.column import DecodedColumn
 from inbox.store.tables.decoded.rows import DecodedRows
 from inbox.store.tables.enveloped_rows import empties_table, is_partial, removes, takes_partial_rows
-from inbox.store.tables.expressions import pointer_path
 from inbox.store.tables.parameters import Input, TableEvents, counted, inputs_of, zeros
 
 
@@ -36,7 +36,7 @@ class DecodedSent:
         self.takes_partial_rows = takes_partial_rows(target)
         self._partial = self._columns if self._merges or self.takes_partial_rows else []
         self._rows = DecodedRows(
-            [pointer_path(source.pointer or "") for column, source in of_rows if column.name in target.key],
+            [pointer_steps(source.pointer or "") for column, source in of_rows if column.name in target.key],
             deletes=self._deletes,
             partial=self.takes_partial_rows,
         )
