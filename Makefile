@@ -122,7 +122,7 @@ mutants: $(STAMP) ## break the delivery path; a test sees each
 
 ##@ Measure
 
-.PHONY: bench bench-latency bench-growth bench-parts bench-crcs bench-memory bench-fairness bench-relay
+.PHONY: bench bench-latency bench-growth bench-parts bench-rows bench-crcs bench-memory bench-fairness bench-relay
 
 # What this sink is compared with, and the plot, need packages that it does not.
 $(PEERS)/.installed: tests/benchmarks/peers.lock
@@ -144,6 +144,9 @@ bench-growth: $(STAMP) ## what an event costs over 20 million claims
 
 bench-parts: $(STAMP) ## where an event's microseconds go
 	$(BIN)/python -m tests.benchmarks.parts
+
+bench-rows: $(STAMP) ## what decoded rows cost beside JSON that PostgreSQL decodes
+	$(BIN)/python -m tests.benchmarks.rows
 
 bench-crcs: $(STAMP) ## what check.crcs costs librdkafka
 	$(BIN)/python -m tests.benchmarks.crcs

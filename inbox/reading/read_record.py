@@ -8,9 +8,11 @@ from inbox.reading.schemas import SchemaId
 from inbox.reading.values import as_python
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ReadRecord:
     """A record whose value is in a format or an envelope that a route had to read.
+
+    Nobody changes one after it was made. It is not frozen, because that doubles the time to make it.
 
     It is a record as well: its key, value and headers are those that Kafka holds, so that a dead letter
     keeps them byte for byte. What the route writes is either in `document`, JSON text that the

@@ -3,6 +3,7 @@
 from binascii import a2b_base64
 from decimal import Decimal
 from math import isinf
+from operator import itemgetter
 from typing import Any
 
 from inbox.reading.formats.logical_types import LOGICAL_TYPES
@@ -59,6 +60,9 @@ def _struct(schema: dict[str, Any], depth: int) -> Convert:
     # Most fields are as JSON has them: a look at their type is all that they need.
     plain = [(name, _PLAIN[convert]) for name, convert in converts.items() if convert in _PLAIN]
     others = [(name, convert) for name, convert in converts.items() if convert not in _PLAIN]
+    names, kinds = converts.keys(), tuple(kind for _, kind in plain)
+    # One look at all of them, where all are there and none is null.
+    pick = itemgetter(*(name for name, _ in plain)) if len(plain) > 1 else None
 
     def convert(value: Any) -> Any:
         if type(value) is not dict:
@@ -66,10 +70,11 @@ def _struct(schema: dict[str, Any], depth: int) -> Convert:
         name = ""
         find = value.get
         try:
-            for name, kind in plain:
-                each = find(name)
-                if type(each) is not kind and each is not None:
-                    value[name] = converts[name](each)
+            if pick is None or value.keys() != names or tuple(map(type, pick(value))) != kinds:
+                for name, kind in plain:
+                    each = find(name)
+                    if type(each) is not kind and each is not None:
+                        value[name] = converts[name](each)
             for name, of in others:
                 each = find(name)
                 if each is not None:
@@ -77,7 +82,7 @@ def _struct(schema: dict[str, Any], depth: int) -> Convert:
         except MisfitError as error:
             error.path.insert(0, name)
             raise
-        if len(value) > len(converts) or not value.keys() <= converts.keys():
+        if len(value) > len(names) or not value.keys() <= names:
             # A member that the schema does not have is not in the payload either, as in Kafka Connect.
             return {name: each for name, each in value.items() if name in converts}
         return value

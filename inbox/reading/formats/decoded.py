@@ -9,9 +9,11 @@ from inbox.reading.schemas import SchemaId
 from inbox.reading.values import as_json, as_python
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decoded:
     """Decoded bytes: either JSON text that the database decodes, or a decoded row.
+
+    Not frozen, because that doubles the time to make one.
 
     Attributes:
         document: JSON in UTF-8, or None.

@@ -1,0 +1,190 @@
+"""What decoded rows cost beside JSON text that PostgreSQL decodes: the same orders, into the same table.
+
+The client's parts are timed by this thread's CPU, from the record to the arrays that are sent; the server's by
+the CPU of the backend, in transactions of a batch, on a table that begins empty. Kafka, claims and the ledger
+cost the same for both and are not in the figures.
+"""
+
+import argparse
+import gc
+import json
+import statistics
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import SecretStr
+
+from inbox.dev.backends import servers
+from inbox.events import KeptRecord, Record
+from inbox.reading.options import PLAIN_JSON, Format, FormatOptions
+from inbox.sink.decoder import TopicDecoder
+from inbox.sink.routes import Route
+from inbox.store.options import ColumnSource, DatabaseOptions, Reading, TableMode, TableTarget
+from inbox.store.postgres.connection import Connection, connect
+from inbox.store.tables.parameters import TableEvents
+from inbox.store.tables.writer import TableWriter
+from tests.benchmarks.parts import _of_backend, _timed
+from tests.benchmarks.throughput import database
+
+PART, PER_TRANSACTION = 1000, 5
+
+TABLE = """
+CREATE TABLE public.orders (
+    order_id bigint PRIMARY KEY, customer text, amount numeric, quantity integer, paid boolean,
+    weight double precision, day date, placed_at timestamp, updated_at timestamptz, note text
+)
+"""
+EMPTY = ["DROP TABLE IF EXISTS public.orders", TABLE, "CHECKPOINT"]
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _field(name: str, kind: str, logical: str | None = None, **parameters: str) -> dict[str, Any]:
+    named = {} if logical is None else {"name": logical, "version": 1}
+    return {
+        "type": kind,
+        "optional": True,
+        **named,
+        **({"parameters": parameters} if parameters else {}),
+        "field": name,
+    }
+
+
+SCHEMA = {
+    "type": "struct",
+    "fields": [
+        _field("order_id", "int64"),
+        _field("customer", "string"),
+        _field("amount", "bytes", "org.apache.kafka.connect.data.Decimal", scale="2"),
+        _field("quantity", "int32"),
+        _field("paid", "boolean"),
+        _field("weight", "double"),
+        _field("day", "int32", "io.debezium.time.Date"),
+        _field("placed_at", "int64", "io.debezium.time.MicroTimestamp"),
+        _field("updated_at", "string", "io.debezium.time.ZonedTimestamp"),
+        _field("note", "string"),
+    ],
+    "optional": False,
+    "name": "shop.public.orders.Value",
+}
+COLUMNS = [field["field"] for field in SCHEMA["fields"]]  # type: ignore[attr-defined]
+PREFIX = f'{{"schema":{json.dumps(SCHEMA, separators=(",", ":"))},"payload":'.encode()
+
+
+def _order(number: int) -> dict[str, Any]:
+    at = START + timedelta(microseconds=number * 1_000_003)
+    return {
+        "order_id": number,
+        "customer": f"customer {number % 9973}",
+        "amount": (number % 100_000) * 100 + 50,
+        "quantity": number % 7,
+        "paid": number % 2 == 0,
+        "weight": number * 0.37,
+        "day": at,
+        "placed_at": at,
+        "updated_at": f"{at:%Y-%m-%dT%H:%M:%S.%f}Z",
+        "note": "x" * 100,
+    }
+
+
+def in_texts(number: int) -> bytes:
+    """Return an order as a producer of JSON writes it: times in ISO 8601, the amount as a text."""
+    order, at = _order(number), START + timedelta(microseconds=number * 1_000_003)
+    said = {"amount": f"{order['amount'] / 100:.2f}", "day": f"{at:%Y-%m-%d}", "placed_at": order["updated_at"]}
+    return json.dumps({**order, **said}, separators=(",", ":")).encode()
+
+
+def in_numbers(number: int) -> bytes:
+    """Return an order as JsonConverter writes it: times as numbers, the amount as unscaled bytes."""
+    order, at = _order(number), START + timedelta(microseconds=number * 1_000_003)
+    said = {
+        "amount": b64encode(order["amount"].to_bytes(5, "big", signed=True)).decode(),
+        "day": (at - datetime(1970, 1, 1, tzinfo=UTC)).days,
+        "placed_at": (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1),
+    }
+    return json.dumps({**order, **said}, separators=(",", ":")).encode()
+
+
+def with_schema(number: int) -> bytes:
+    return PREFIX + in_numbers(number) + b"}"
+
+
+BARE = {name: ColumnSource(f"/{name}") for name in COLUMNS}
+UNITS = {
+    **BARE,
+    "amount": ColumnSource("/amount", reading=Reading.DECIMAL_BYTES, scale=2),
+    "day": ColumnSource("/day", reading=Reading.EPOCH_DAYS),
+    "placed_at": ColumnSource("/placed_at", reading=Reading.EPOCH_US),
+}
+
+WAYS: dict[str, tuple[Callable[[int], bytes], FormatOptions, dict[str, ColumnSource]]] = {
+    "json, times and decimals as texts": (in_texts, PLAIN_JSON, BARE),
+    "json, times and decimals by `as`": (in_numbers, PLAIN_JSON, UNITS),
+    "connect-json, decoded rows": (with_schema, FormatOptions(value=Format.CONNECT_JSON), BARE),
+}
+
+
+def _events(records: Sequence[Record], route: Route) -> list[TableEvents]:
+    decoder = TopicDecoder("orders", None, [route])
+    columns = decoder.new_columns()
+    for record in records:
+        decoder.add(record, columns.values())
+    [found] = columns.values()
+    assert not found.refused, next(iter(found.refused.values()))
+    whole = TableEvents(found.ids, found.types, found.records)
+    return [whole.part(start, start + PART) for start in range(0, len(records), PART)]
+
+
+def measure(connection: Connection, way: str, events: int) -> tuple[float, float, float]:
+    """Return the microseconds of CPU per event: to read it, to make its arrays, and of the server to write it."""
+    encode, options, sources = WAYS[way]
+    target = TableTarget(
+        name="public.orders",
+        mode=TableMode.UPSERT,
+        key=("order_id",),
+        columns=sources,
+        decoded=options.value.has_decoded_rows,
+    )
+    route = Route(name="orders", topics=("orders",), target=target, event_id="coordinates", format=options)
+    records: list[Record] = [
+        KeptRecord(("orders", 0, number), None, encode(number), [], (1, 1_767_225_600_000), epoch=0)
+        for number in range(events)
+    ]
+    for statement in EMPTY:
+        connection.execute(statement.encode())
+    writer = TableWriter(connection, target)
+    gc.collect()
+    gc.freeze()
+    parts: list[TableEvents] = []
+    reading = _timed(lambda: parts.extend(_events(records, route)))
+    making = _timed(lambda: [writer._sent.parameters(part) for part in parts])
+    writing = _of_backend(connection, parts, lambda part: writer.write(connection, part))  # type: ignore[arg-type]
+    row = connection.execute(
+        "SELECT count(*) FROM public.orders WHERE amount IS NOT NULL AND day IS NOT NULL"
+    ).fetchone()
+    assert row == (events,), row
+    gc.unfreeze()
+    return reading / events * 1e6, making / events * 1e6, writing / events * 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with servers(progress=print) as running, database(running) as url:
+        print(f"{running.description}; microseconds of CPU per event, {arguments.events:,} orders of 10 columns")
+        with closing(connect(DatabaseOptions(url=SecretStr(url)))) as connection:
+            found: dict[str, list[tuple[float, float, float]]] = {way: [] for way in WAYS}
+            for _ in range(arguments.rounds):
+                for way in WAYS:
+                    found[way].append(measure(connection, way, arguments.events))
+        for way, runs in found.items():
+            reading, making, writing = (statistics.median(column) for column in zip(*runs, strict=True))
+            print(f"  client {reading:5.2f} + {making:5.2f}   server {writing:6.2f}   {way}")
+
+
+if __name__ == "__main__":
+    main()
