@@ -21,14 +21,16 @@ from typing import Any
 import psycopg
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from psycopg import sql
 
 from inbox.cli.program import result_of
 from inbox.dev.ports import free_port
+from inbox.outbox import publish
 from tests.conftest import MakeTopic
 from tests.e2e.launcher import ROOT, environment
 from tests.support import raw_headers
-from tests.support.kafka_topics import CLIENT, idempotent_producer, read_committed
+from tests.support.kafka_topics import CLIENT, admin, idempotent_producer, read_committed
 from tests.support.marked import COLUMNS, DIES, RAISED, ROWS, STATEMENTS, TABLES
 from tests.support.pages import get
 from tests.support.sinks import offer_handlers, write_configuration
@@ -185,12 +187,15 @@ class Marked:
         self._note(arguments, returned, out, err, code=code, marks_in_plans=marks_in_plans)
         return out
 
-    def ask(self, *arguments: str, code: int | None = 0, marks_in_plans: bool = False) -> None:
+    def ask(self, *arguments: str, code: int | None = 0, marks_in_plans: bool = False, typed: bool = False) -> None:
         """Run a command that calls no handler, in this process, which takes less time."""
         self._capture.readouterr()
         returned = result_of([*arguments, "--config", str(self._config)])
         said = self._capture.readouterr()
-        self._note(arguments, returned, said.out, said.err, code=code, marks_in_plans=marks_in_plans)
+        # Whoever typed a mark may see it.
+        out, err = (each.replace(MARK, "") if typed else each for each in said)
+        arguments = tuple(each.replace(MARK, "") for each in arguments)
+        self._note(arguments, returned, out, err, code=code, marks_in_plans=marks_in_plans)
 
     def _note(
         self, arguments: Sequence[str], returned: int, out: str, err: str, *, code: int | None, marks_in_plans: bool
@@ -388,6 +393,68 @@ def relay_all(marked: Marked) -> None:
         marked.heard.by("copies beside what they copy", json.dumps(copy))
 
 
+FORCED = """
+SELECT sum(applied)::int, sum(dead_lettered)::int FROM inbox.replay_ranges JOIN inbox.replays USING (replay_id)
+WHERE mode = 'force'
+"""
+
+
+def replay_by_force(marked: Marked) -> None:
+    """Let events that failed take effect once more, which they cannot, and those that applied too."""
+    topic = marked.topics["handled"]
+    planned = ("replay", "--topic", topic, "--from-earliest", "--until-offset", "12", "--mode", "force")
+    marked.command(*planned)
+    marked.command(*planned, "--execute", "--json", code=None)
+    marked.command("run", "--until-end")
+    for more in ([], ["--json"]):
+        marked.ask("replay", "list", *more)
+    assert marked.rows("SELECT count(*) FROM inbox.replays WHERE mode = 'force'") == [(1,)]
+    [(applied, parked)] = marked.rows(FORCED)
+    assert applied > 0 < parked
+
+
+def adopt_marked(marked: Marked) -> None:
+    """Adopt a column whose ids are marked, one that holds none, and one whose values the view cannot even show."""
+    with psycopg.connect(marked.database_url) as connection:
+        connection.execute("CREATE TABLE earlier (id text, note text)")
+        connection.execute("INSERT INTO earlier VALUES (%s, %s), (%s, NULL), ('', %s)", (MARK, MARK, f"{MARK}-2", MARK))
+        connection.execute("CREATE VIEW odd AS SELECT note::int AS id FROM earlier WHERE note IS NOT NULL")
+    for more in (["--json"], ["--execute"], ["--execute", "--json"]):
+        adopted = ("adopt", "--route", "handled", "--table", "public.earlier", "--event-id-column", "id")
+        marked.ask(*adopted, *more)
+    marked.ask("adopt", "--route", "handled", "--table", "public.odd", "--event-id-column", "id", code=None)
+    marked.ask(
+        "adopt", "--route", "handled", "--table", "public.earlier", "--event-id-column", MARK, code=3, typed=True
+    )
+
+
+def relay_what_cannot_be_sent(marked: Marked) -> None:
+    """Rows for a topic that takes none so large, and for one that there is not, are tried again and again."""
+    small = marked.topics["handled"]
+    marked.rows("DELETE FROM inbox.outbox RETURNING 1")
+    limit = ConfigResource(ResourceType.TOPIC, small)
+    limit.add_incremental_config(ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET))
+    client = admin(marked.bootstrap_servers)
+    client.incremental_alter_configs([limit])[limit].result(20)
+    for topic in (small, f"absent_{marked.name}"):
+        with psycopg.connect(marked.database_url) as connection:
+            publish(connection, topic=topic, type=TYPE, key=KEY, payload=[MARK] * 200, traceparent=MARK)
+        process = marked.start("relay", INBOX_HTTP__LISTEN=f"127.0.0.1:{marked.port}")
+        said = ""
+        try:
+            eventually(lambda: "inbox_relay" in get(marked.port, "metrics")[1], what="the relay's metrics")
+            eventually(lambda: get(marked.port, "ready")[0] == 503, within=60, what="a relay that cannot send")
+            said = "".join(get(marked.port, path)[1] for path in ("metrics", "ready", "live"))
+            marked.ask("status", "--json")
+        finally:
+            process.stop()
+            _, out, err = process.end()
+            marked.heard.by(f"relay to {topic}: stdout", out)
+            marked.heard.by(f"relay to {topic}: stderr", err)
+            marked.heard.by(f"relay to {topic}: metrics and probes", said)
+        marked.rows("DELETE FROM inbox.outbox RETURNING 1")
+
+
 def search_tables(marked: Marked) -> None:
     columns = marked.rows(
         "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'inbox'"
@@ -429,6 +496,9 @@ def test_no_way_to_fail_shows_what_is_in_an_event(marked: Marked) -> None:
     ask_all(marked)
     halt_and_die(marked)
     relay_all(marked)
+    replay_by_force(marked)
+    adopt_marked(marked)
     search_tables(marked)
+    relay_what_cannot_be_sent(marked)
     search_group(marked)
     assert marked.heard.with_a_mark(MARKS) == []
