@@ -50,7 +50,7 @@ class WorkerRunner:
             self.run_once(rotation.settings, partial(_watching, rotation, outdated))
             if self._stop.is_set() or not outdated.is_set():
                 return
-            self._health.begin_anew()
+            self._health.restart()
 
     def run_once(self, settings: Settings, watching: Watching = lambda _: nullcontext()) -> None:
         """Run one worker until it is stopped, inside the context that `watching` makes for it."""

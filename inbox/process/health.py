@@ -41,7 +41,7 @@ class Health:
         """
         self._progress = progress
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         """Record that the worker has ended and another is being made."""
         self._progress = None
 

@@ -108,7 +108,7 @@ class SlowPath:
                 self._aside.refused.update(conflict.indexes)
                 self._conflicts.update(conflict.indexes)
             except _FirstOfIdSetAside:
-                self._conflicts_anew()
+                self._forget_conflicts()
             else:
                 break
         self._conflicts.clear()
@@ -319,7 +319,7 @@ class SlowPath:
         if waits.may_wait(partition_id, offset):
             raise RowMissingError(self._route.name, partition_id, offset)
 
-    def _conflicts_anew(self) -> None:
+    def _forget_conflicts(self) -> None:
         """Forget the conflicting payloads found so far, so that they are determined again.
 
         The first event with an id may have been set aside.
