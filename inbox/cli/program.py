@@ -26,6 +26,7 @@ _SECTIONS = {
         "dev": "Start a real Kafka and a real PostgreSQL on this machine.",
         "migrate": "Create the inbox's own tables, or bring them up to date.",
         "check": "Report everything that stands in the way of a start.",
+        "schema": "Print the JSON Schema of inbox.toml, for editors.",
     },
     "Run": {
         "run": "Take events from Kafka into the database.",

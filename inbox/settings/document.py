@@ -45,6 +45,8 @@ def _property(value: object) -> str:
     return str(value)
 
 
+syntax.taking({"type": ["string", "integer", "boolean"]}, _property)
+
 Topic = Annotated[str, PlainValidator(syntax.topic)]
 Label = Annotated[str, PlainValidator(syntax.label)]
 ColumnName = Annotated[str, PlainValidator(syntax.column_name)]
@@ -108,7 +110,10 @@ class TableSection(Section):
     version: ColumnName | None = None
     tombstones: Annotated[Tombstones, PlainValidator(syntax.one_of(Tombstones))] = Tombstones.ERROR
     deleted: ColumnName | None = None
-    columns: dict[ColumnName, Annotated[ColumnSection, BeforeValidator(_column)]] | None = None
+    columns: (
+        dict[ColumnName, Annotated[ColumnSection, BeforeValidator(_column, json_schema_input_type=str | ColumnSection)]]
+        | None
+    ) = None
 
 
 class RouteSection(Section):

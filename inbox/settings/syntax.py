@@ -30,6 +30,7 @@ COLUMN_VARIABLES = (
 """The sources of a column beside a JSON pointer into the value."""
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+_Read = TypeVar("_Read")
 
 _SINK_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -42,6 +43,12 @@ _EVENT_ID_CHOICES = ("auto", "header:NAME", "key", "value:/json/pointer", "coord
 _EVENT_TYPE_CHOICES = ("header:NAME", "value:/json/pointer")
 
 
+def taking(schema: dict[str, object], read: Callable[[object], _Read]) -> Callable[[object], _Read]:
+    """Return the reader with the JSON Schema of what it takes, where its result does not say that."""
+    setattr(read, "takes", schema)  # noqa: B010 - functions have no such attribute for type checkers
+    return read
+
+
 def one_of(choices: type[_Choice]) -> Callable[[object], _Choice]:
     """Return a reader of one of a few words."""
     words = [choice.value for choice in choices]
@@ -51,7 +58,7 @@ def one_of(choices: type[_Choice]) -> Callable[[object], _Choice]:
             raise UnfitError(" or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words), choices=words)
         return choices(value)
 
-    return read
+    return taking({"enum": words}, read)
 
 
 def boolean(value: object) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from inbox.settings.problems import UnfitError
+from inbox.settings.syntax import taking
 from inbox.sink.routes import StartPoint
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -54,7 +55,7 @@ def size(lowest: str, highest: str) -> Callable[[object], int]:
             )
         return count
 
-    return read
+    return taking({"type": ["integer", "string"]}, read)
 
 
 def count(lowest: int, highest: int | None = None) -> Callable[[object], int]:
@@ -67,7 +68,8 @@ def count(lowest: int, highest: int | None = None) -> Callable[[object], int]:
             raise UnfitError(f"a whole number {bounds}")
         return number
 
-    return read
+    upper = {} if highest is None else {"maximum": highest}
+    return taking({"type": "integer", "minimum": lowest, **upper}, read)
 
 
 def start_point(value: object) -> StartPoint | datetime:

@@ -1,0 +1,20 @@
+"""The command `inbox schema`: it describes the configuration file for editors."""
+
+import click
+
+from inbox.cli.options import example
+from inbox.cli.output import print_json
+from inbox.process.exit_codes import DONE
+
+
+@click.command(epilog=example("inbox schema > inbox.schema.json"))
+def schema() -> int:
+    """Print the JSON Schema of inbox.toml, with which an editor completes and checks it.
+
+    The line `#:schema ./inbox.schema.json` at the top of inbox.toml names the file to an editor that uses
+    Taplo (Even Better TOML). Needs no configuration and no server.
+    """
+    from inbox.settings.json_schema import json_schema
+
+    print_json(json_schema(), indented=True)
+    return DONE
