@@ -45,6 +45,7 @@ def review_format(review: Review, path: Path, route: RouteSection) -> None:
     _review_need_of_registry(review, path, route)
     if route.format is Format.RAW:
         _review_raw(review, path, route)
+    _review_documents(review, path, route)
     unread = {Envelope.DEBEZIUM: {Format.RAW}, Envelope.CLOUDEVENTS: {*Format} - {Format.JSON}}
     if route.format in unread.get(route.envelope, ()):
         review.blame((*path, "envelope"), f'"{route.envelope}" is not read from format "{route.format}"')
@@ -59,6 +60,18 @@ def _review_need_of_registry(review: Review, path: Path, route: RouteSection) ->
         review.blame((*path, "format"), f'"{route.format}" needs a schema; set [registry] url, or schema_file here')
     if route.key_format in _KEYS_OF_REGISTRY and not has_registry:
         review.blame((*path, "key_format"), f'"{route.key_format}" needs a schema; set [registry] url')
+
+
+def _review_documents(review: Review, path: Path, route: RouteSection) -> None:
+    """Note columns that look into a document which this version decodes only as JSON: they would all be NULL."""
+    keys_decoded = route.key_format not in (KeyFormat.TEXT, KeyFormat.JSON, KeyFormat.RAW)
+    for name, column in ((route.table.columns if route.table else None) or {}).items():
+        source = column.from_ or ""
+        where = (*path, "table", "columns", name)
+        if source.startswith("$key:") and keys_decoded:
+            review.blame(where, f'{quote(source)} is read from a key in JSON, and key_format is "{route.key_format}"')
+        elif source.startswith(("$before:", "$source:")) and route.format.has_decoded_rows:
+            review.blame(where, f'{quote(source)} is read from format "json", and format is "{route.format}"')
 
 
 def _review_raw(review: Review, path: Path, route: RouteSection) -> None:

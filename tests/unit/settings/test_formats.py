@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from inbox.reading.options import Format, KeyFormat
 from inbox.settings import Settings
 from inbox.store.options import TableTarget
@@ -28,3 +30,22 @@ def test_json_is_decoded_by_the_database_and_keys_are_texts(load: Load, small: s
 def test_connect_json_is_no_format_of_cloud_events(refuse: Refuse, small: str) -> None:
     refused = refuse(small + 'format = "connect-json"\nenvelope = "cloudevents"\n')
     assert 'routes[0].envelope (inbox.toml): "cloudevents" is not read from format "connect-json"' in refused
+
+
+@pytest.mark.parametrize(
+    ("lines", "source", "expected"),
+    [
+        ('key_format = "connect-json"', "$key:/id", '"$key:/id" is read from a key in JSON'),
+        (
+            'format = "connect-json"\nenvelope = "debezium"\nevent_id = "debezium"',
+            "$source:/lsn",
+            '"$source:/lsn" is read from format "json"',
+        ),
+    ],
+)
+def test_a_column_that_would_always_be_null_is_refused(
+    refuse: Refuse, small: str, table_route: str, lines: str, source: str, expected: str
+) -> None:
+    route = "\n".join(line for line in table_route.split("\n") if not ("event_id" in lines and "event_id =" in line))
+    text = route.replace("[[routes]]\n", f"[[routes]]\n{lines}\n", 1)
+    assert expected in refuse(small + text.rstrip() + f'\nextra = "{source}"\n')
