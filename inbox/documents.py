@@ -35,6 +35,7 @@ _INT_LIMIT = 10**_INT_DIGITS
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?[0-9][0-9.eE+-]*', re.DOTALL)
 _NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _QUOTE = ord('"')
 
 
@@ -64,6 +65,11 @@ def parse(document: bytes) -> Any:
     if b"\\" in document and _NUL.search(document) is not None:
         raise DocumentError("a text in it holds NUL (\\u0000), which PostgreSQL cannot keep")
     return found
+
+
+def without_nul(document: bytes) -> bytes:
+    """Return the document without the escapes of NUL in its texts."""
+    return _ESCAPED_NUL.sub(rb"\1", document) if b"\\u0000" in document else document
 
 
 def as_name(number: int) -> str | None:

@@ -20,9 +20,11 @@ from inbox.store.options import (
     Constant,
     DatabaseOptions,
     ExternalTableColumns,
+    Nul,
     OutboxEnvelope,
     OutboxOptions,
     OutboxPayload,
+    Overriding,
     Reading,
     RelayKind,
     TableMode,
@@ -110,6 +112,8 @@ class TableSection(Section):
     version: ColumnName | None = None
     tombstones: Annotated[Tombstones, PlainValidator(syntax.one_of(Tombstones))] = Tombstones.ERROR
     deleted: ColumnName | None = None
+    overriding: Annotated[Overriding, PlainValidator(syntax.one_of(Overriding))] | None = None
+    nul: Annotated[Nul, PlainValidator(syntax.one_of(Nul))] = Nul.REFUSE
     columns: (
         dict[ColumnName, Annotated[ColumnSection, BeforeValidator(_column, json_schema_input_type=str | ColumnSection)]]
         | None

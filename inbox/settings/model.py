@@ -208,6 +208,8 @@ def _table(route: RouteSection, section: TableSection) -> TableTarget:
         version=section.version if mode is TableMode.NEWEST else None,
         tombstones=route.tombstones,
         deleted=section.deleted,
+        overriding=section.overriding,
+        nul=section.nul,
         envelope=route.envelope,
         decoded=route.format.has_decoded_rows,
     )

@@ -179,12 +179,26 @@ class ColumnSource:
         return (found[1] or "$value") if found else None
 
 
+class Overriding(StrEnum):
+    """The values that a route writes although the database would make them itself."""
+
+    SYSTEM = "system"
+
+
+class Nul(StrEnum):
+    """The treatment of the character NUL in a text, which no text of PostgreSQL can hold."""
+
+    REFUSE = "refuse"
+    REMOVE = "remove"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TableTarget:
     """`[routes.table]`: the table that a route writes into; `columns` has the source of each column.
 
     `decoded`: the rows are decoded values, of which the client makes the columns.
-    `deleted` is the column in which `Tombstones.MARK` says that a row was deleted.
+    `deleted` is the column in which `Tombstones.MARK` says that a row was deleted. `overriding` lets
+    the route write an identity column that is GENERATED ALWAYS.
     """
 
     name: str
@@ -194,5 +208,7 @@ class TableTarget:
     version: str | None = None
     tombstones: Tombstones = Tombstones.ERROR
     deleted: str | None = None
+    overriding: Overriding | None = None
+    nul: Nul = Nul.REFUSE
     envelope: Envelope = Envelope.NONE
     decoded: bool = False

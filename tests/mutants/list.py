@@ -49,6 +49,8 @@ PINNED = "tests/integration/store/postgres/test_session_settings.py"
 POOLED_HANDLERS = "tests/integration/pooler/test_handlers.py"
 POOLED = "tests/integration/pooler/test_commands.py"
 
+READINGS = "tests/integration/store/tables/test_readings.py"
+
 PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
 GUARDS_SQL = "inbox/store/schema/guards/0007.sql"
 SINK_LOGIN = "tests/integration/security/test_sink_login.py"
@@ -1095,5 +1097,33 @@ MUTANTS = [
         '"error": _bounded(shown(letter.error), storable)',
         '"error": _bounded(f"{shown(letter.error)} {kept(letter.error)}", storable)',
         (MARKED,),
+    ),
+    Mutant(
+        "milliseconds and microseconds are taken for each other",
+        "inbox/store/tables/casts/times.py",
+        '    Reading.EPOCH_MS: "1000",\n    Reading.EPOCH_US: "1",\n',
+        '    Reading.EPOCH_MS: "1",\n    Reading.EPOCH_US: "1000",\n',
+        (f"{READINGS}::test_each_unit_is_exact_to_the_microsecond",),
+    ),
+    Mutant(
+        "a default is a constant",
+        "inbox/store/tables/expressions.py",
+        'sql.SQL("coalesce({}, {})").format(value, constant(column, source.default))',
+        'sql.SQL("coalesce({1}, {0})").format(value, constant(column, source.default))',
+        (f"{READINGS}::test_constants_and_defaults_are_values_of_their_columns",),
+    ),
+    Mutant(
+        "a number without a unit is a time",
+        "inbox/store/tables/expressions.py",
+        'other = when(is_of(node, "number"), no_unit, times.checked(kind, text))',
+        "other = times.checked(kind, text)",
+        (f"{READINGS}::test_a_number_without_a_unit_is_no_time",),
+    ),
+    Mutant(
+        "a JSON array is a range",
+        "inbox/store/tables/expressions.py",
+        "return when(others, failing(CastRefusal.WRONG_KIND, kind, text), value)",
+        "return value",
+        ("tests/integration/store/tables/test_matrix.py",),
     ),
 ]

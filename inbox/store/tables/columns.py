@@ -34,7 +34,8 @@ SELECT a.attname, n.nspname, t.typname, format_type(a.atttypid, a.atttypmod), t.
     bn.nspname, b.typname, bases.modifier, en.nspname, e.typname,
     EXISTS (SELECT FROM parts WHERE parts.attname = a.attname AND part = ANY (
         '{date,time,timetz,timestamp,timestamptz}'::regtype[])) AS holds_times,
-    CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ARRAY[cn.nspname, c.collname]::text[] END
+    CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ARRAY[cn.nspname, c.collname]::text[] END,
+    a.attidentity = 'a' AS always_identity
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace
 JOIN bases USING (attname)
@@ -115,6 +116,7 @@ class Column:
     element: TypeName | None
     holds_times: bool
     collation: tuple[str, ...] | None = None
+    is_always_identity: bool = False
 
 
 def columns_of(connection: Connection, target: TableTarget, found: sql.Identifier) -> dict[str, Column]:
@@ -161,7 +163,7 @@ def checks_of(connection: Connection, target: TableTarget, found: sql.Identifier
 
 def _column(row: tuple[Any, ...]) -> Column:
     name, schema, type_name, declared, is_domain, not_null, filled, computed, has_default = row[:9]
-    base_schema, base_name, modifier, element_schema, element_name, holds_times, collation = row[9:]
+    base_schema, base_name, modifier, element_schema, element_name, holds_times, collation, always = row[9:]
     return Column(
         name=name,
         type=TypeName(schema, type_name),
@@ -176,6 +178,26 @@ def _column(row: tuple[Any, ...]) -> Column:
         element=TypeName(element_schema, element_name) if element_name else None,
         holds_times=holds_times,
         collation=tuple(collation) if collation else None,
+        is_always_identity=always,
+    )
+
+
+def _is_computed(target: TableTarget, column: Column) -> bool:
+    """Return whether the route cannot write the column; no statement changes an identity, so it is for new rows."""
+    if not column.is_always_identity or target.overriding is None:
+        return column.computed
+    return target.mode is not TableMode.APPEND and column.name not in target.key
+
+
+def _of_computed(target: TableTarget, column: Column) -> str:
+    what = f'column "{column.name}" of table "{target.name}"'
+    if not column.is_always_identity:
+        return f"{what} is computed by the database; leave it out of the columns"
+    if target.overriding is not None:
+        return f"{what} is GENERATED ALWAYS AS IDENTITY, which no existing row changes; make it part of the key"
+    return (
+        f"{what} is computed by the database (GENERATED ALWAYS AS IDENTITY); leave it out of the columns, or set "
+        '[routes.table] overriding = "system" to write the values of events into it'
     )
 
 
@@ -187,9 +209,9 @@ def _problems(target: TableTarget, found: dict[str, Column], keys: list[frozense
         if name not in found
     ]
     problems += [
-        f'column "{name}" of table "{target.name}" is computed by the database; leave it out of the columns'
+        _of_computed(target, found[name])
         for name in target.columns
-        if name in found and found[name].computed
+        if name in found and _is_computed(target, found[name])
     ]
     if target.mode is not TableMode.UPDATE:
         problems += [

@@ -221,10 +221,11 @@ class Statements:
             return self._update(rows, folds=folds)
         columns = sql.SQL(", ").join(sql.Identifier(each) for each in self._written if each not in (left_out or ()))
         asks = bool(self._absences) and not new
-        statement = sql.SQL("{}INSERT INTO {} ({}) SELECT {}{} FROM {} AS r WHERE {} AND {} {} {}").format(
+        statement = sql.SQL("{}INSERT INTO {} ({}) {}SELECT {}{} FROM {} AS r WHERE {} AND {} {} {}").format(
             self._before(rows) if asks else sql.SQL(""),
             self._table,
             columns,
+            sql.SQL("OVERRIDING SYSTEM VALUE " if self._target.overriding else ""),
             self._distinct() if folds else sql.SQL(""),
             columns,
             ROWS if asks else sql.SQL("({})").format(rows),

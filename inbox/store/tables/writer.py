@@ -13,12 +13,12 @@ from typing import Any, Union
 import orjson
 import psycopg
 
-from inbox.documents import DocumentError, parse, pointer_steps
+from inbox.documents import DocumentError, parse, pointer_steps, without_nul
 from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainError
 from inbox.events import Record
 from inbox.reading.options import Envelope
 from inbox.reading.read_record import ReadRecord
-from inbox.store.options import ColumnSource, TableMode, TableTarget
+from inbox.store.options import ColumnSource, Nul, TableMode, TableTarget
 from inbox.store.postgres import arrays
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import translating_errors
@@ -335,6 +335,7 @@ class _Sent:
             source.source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
         )
         self._documents = JsonInputs(sources)
+        self._removes_nul = target.nul is Nul.REMOVE
         self._deletes = target.tombstones.removes
         self._in_envelopes = target.envelope is not Envelope.NONE
         self.takes_partial_rows = takes_partial_rows(target)
@@ -383,6 +384,8 @@ class _Sent:
             parameters["dead"] = arrays.int4s([int(self.removes(record)) for record in events.records])
         else:
             parameters["dead"] = _zeros(len(values))
+        if self._removes_nul:
+            values = [None if value is None else without_nul(value) for value in values]
         if self.reads_json:
             require_bounded(values)
         self._documents.require_bounded(events)
@@ -406,6 +409,8 @@ class _Sent:
             return self._key_document(record)
         else:
             value = json_of(record)
+        if self._removes_nul and value is not None:
+            value = without_nul(value)
         if self.decodes and not is_text(value):
             raise EventError("the value is not JSON that PostgreSQL accepts (22021)")
         if self.reads_json:

@@ -59,11 +59,8 @@ def test_a_dropped_column_is_not_there(connection: Connection) -> None:
     assert len(problems(connection, {"a": "/a"}, **NO_KEY)) == 1
 
 
-@pytest.mark.parametrize(
-    "declared", ["bigint GENERATED ALWAYS AS (id * 2) STORED", "bigint GENERATED ALWAYS AS IDENTITY"]
-)
-def test_a_column_that_the_database_computes_takes_no_source(connection: Connection, declared: str) -> None:
-    create(connection, f"id bigint, a {declared}")
+def test_a_column_that_the_database_computes_takes_no_source(connection: Connection) -> None:
+    create(connection, "id bigint, a bigint GENERATED ALWAYS AS (id * 2) STORED")
     assert problems(connection, {"id": "/id", "a": "/a"}, **NO_KEY) == [
         'column "a" of table "public.t" is computed by the database; leave it out of the columns'
     ]

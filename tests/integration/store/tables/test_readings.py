@@ -8,7 +8,7 @@ import pytest
 from psycopg import sql
 
 from inbox.errors import EventError, StartupError
-from inbox.store.options import ColumnSource, Reading, TableMode, Tombstones
+from inbox.store.options import ColumnSource, Nul, Overriding, Reading, TableMode, Tombstones
 from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.columns import TypeName
 from tests.support.records import record
@@ -237,6 +237,49 @@ def test_a_tombstone_needs_no_required_member(route: MakeRoute) -> None:
 
     assert it.rows() == [(2, "y"), (3, "z")]
     assert it.refused(record(2, key=b"1", value=None), of({"id": 3})) == [1]
+
+
+# Identity columns, and NUL.
+
+
+def test_an_identity_that_is_always_generated_needs_a_word(route: MakeRoute) -> None:
+    identity = "id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text"
+    columns: dict[str, str | ColumnSource] = {"id": "/id", "a": "/a"}
+    more = {"mode": TableMode.UPSERT, "key": ("id",)}
+    with pytest.raises(StartupError, match=r'set .routes.table. overriding = "system" to write the values of events'):
+        route(identity, columns, **more)
+
+
+def test_events_decide_an_identity_that_is_always_generated(route: MakeRoute) -> None:
+    it = route(
+        "id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text",
+        {"id": "/id", "a": "/a"},
+        mode=TableMode.UPSERT,
+        key=("id",),
+        overriding=Overriding.SYSTEM,
+    )
+    it.write(of({"id": 7, "a": "x"}), of({"id": 9, "a": "y"}))
+    it.write(of({"id": 7, "a": "z"}))
+
+    assert it.rows() == [(7, "z"), (9, "y")]
+
+
+def test_no_statement_changes_the_identity_of_a_row(route: MakeRoute) -> None:
+    with pytest.raises(StartupError, match="which no existing row changes; make it part of the key"):
+        route(
+            "id integer PRIMARY KEY, n integer GENERATED ALWAYS AS IDENTITY",
+            {"id": "/id", "n": "/n"},
+            mode=TableMode.UPSERT,
+            key=("id",),
+            overriding=Overriding.SYSTEM,
+        )
+
+
+def test_nul_is_removed_where_that_is_configured(route: MakeRoute) -> None:
+    it = route("a text, b jsonb", {"a": "/a", "b": "/b"}, nul=Nul.REMOVE)
+    it.write(record(value=rb'{"a": "x\u0000\u0000y\\u0000", "b": {"c": ["\u0000"]}}'))
+
+    assert it.rows() == [("xy\\u0000", {"c": [""]})]
 
 
 # Members of the key.
