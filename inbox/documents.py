@@ -62,7 +62,7 @@ def parse(document: bytes) -> Any:
     else:
         if not plain and has_hard_number(document):
             found = _parsed_exactly(document, None)
-    if b"\\" in document and _NUL.search(document) is not None:
+    if b"\\u0000" in document and _NUL.search(document) is not None:
         raise DocumentError("a text in it holds NUL (\\u0000), which PostgreSQL cannot keep")
     return found
 

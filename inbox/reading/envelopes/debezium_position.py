@@ -44,7 +44,8 @@ def position_of(source: Any, op: str) -> str:
     if not isinstance(source, dict):
         raise EventError('no event id: the change event has no object "source", which event_id = "debezium" reads')
     fields = _of_snapshot(source) if op == "r" else _of_change(source)
-    return "\n".join([op, *(f"{name}={source[name]}" for name in (*_TABLE, *fields) if source.get(name) is not None)])
+    get = source.get
+    return "\n".join([op, *[f"{name}={value}" for name in (*_TABLE, *fields) if (value := get(name)) is not None]])
 
 
 def _of_snapshot(source: Mapping[str, Any]) -> tuple[str, ...]:
