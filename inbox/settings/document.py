@@ -114,6 +114,8 @@ class TableSection(Section):
     deleted: ColumnName | None = None
     overriding: Annotated[Overriding, PlainValidator(syntax.one_of(Overriding))] | None = None
     nul: Annotated[Nul, PlainValidator(syntax.one_of(Nul))] = Nul.REFUSE
+    for_each: Annotated[str, PlainValidator(syntax.pointer)] | None = None
+    replaces: list[ColumnName] | None = None
     columns: (
         dict[ColumnName, Annotated[ColumnSection, BeforeValidator(_column, json_schema_input_type=str | ColumnSection)]]
         | None

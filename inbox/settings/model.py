@@ -210,6 +210,8 @@ def _table(route: RouteSection, section: TableSection) -> TableTarget:
         deleted=section.deleted,
         overriding=section.overriding,
         nul=section.nul,
+        for_each=section.for_each,
+        replaces=tuple(section.replaces or ()),
         envelope=route.envelope,
         decoded=route.format.has_decoded_rows,
     )

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from inbox.settings.problems import UnfitError
-from inbox.store.options import Constant
+from inbox.store.options import INDEX, Constant
 
 COLUMN_VARIABLES = (
     "$key",
@@ -151,7 +151,9 @@ def column_source(value: object) -> str:
             return value
         if _ATTRIBUTE.fullmatch(value):
             return value
-        if value in COLUMN_VARIABLES and ":" not in value:
+        if value == INDEX or (value in COLUMN_VARIABLES and ":" not in value):
+            return value
+        if value.startswith("$event:") and is_pointer(value.removeprefix("$event:")):
             return value
         if is_pointer(_OTHER_DOCUMENT.sub("", value)):
             return value
@@ -179,6 +181,13 @@ def yes_or_no(value: object) -> bool:
     """Return true or false."""
     if not isinstance(value, bool):
         raise UnfitError("true or false")
+    return value
+
+
+def pointer(value: object) -> str:
+    """Return the value as a JSON pointer to a part of a document."""
+    if not isinstance(value, str) or not is_pointer(value):
+        raise UnfitError(f'a JSON pointer such as "/lines"{_pointer_advice(value)}')
     return value
 
 

@@ -138,6 +138,9 @@ class Reading(StrEnum):
 Constant = str | int | float | bool | list[Any] | dict[str, Any]
 """A value of the configuration, as it would stand in a JSON document: times are ISO 8601 texts."""
 
+INDEX = "$index"
+"""The source of an element's position, with `for_each`."""
+
 _IN_JSON = re.compile(r"(?:(\$[a-z]+):)?(/.*)", re.DOTALL)
 
 
@@ -199,6 +202,9 @@ class TableTarget:
     `decoded`: the rows are decoded values, of which the client makes the columns.
     `deleted` is the column in which `Tombstones.MARK` says that a row was deleted. `overriding` lets
     the route write an identity column that is GENERATED ALWAYS.
+    With `for_each`, the pointer of an array, each of its elements is a row, and the pointers lead into
+    the element; `$event:/x` leads into the whole value, and `$index` is the element's position.
+    `replaces` are columns of the key: other rows with the event's values in them are deleted.
     """
 
     name: str
@@ -210,5 +216,7 @@ class TableTarget:
     deleted: str | None = None
     overriding: Overriding | None = None
     nul: Nul = Nul.REFUSE
+    for_each: str | None = None
+    replaces: tuple[str, ...] = ()
     envelope: Envelope = Envelope.NONE
     decoded: bool = False

@@ -7,6 +7,7 @@ PROCESSED = "tests/integration/store/inbox/test_claims.py"
 AT_ONCE = "tests/integration/sink/settle/test_fast_path.py"
 FLIGHTS = "tests/integration/sink/settle/test_parts.py"
 PROGRESS = "tests/integration/store/inbox/test_progress.py"
+ELEMENTS = "tests/integration/store/tables/test_elements.py"
 MERGE = "tests/integration/store/tables/test_merge.py"
 FILTERS = "tests/integration/store/inbox/test_claim_filters.py"
 GENERATIONS = "tests/integration/store/inbox/test_generations.py"
@@ -76,6 +77,13 @@ MUTANTS = [
         "if column.name not in key and (when := find(source)) is not None\n",
         "if column.name not in key and (when := find(source)) is None\n",
         (f"{MERGE}::test_null_is_written_and_an_absent_member_is_left",),
+    ),
+    Mutant(
+        "the rows that an event no longer has stay",
+        "inbox/store/tables/writer.py",
+        "                connection.execute(statements.replace, parameters)\n",
+        "",
+        (f"{ELEMENTS}::test_replaces_deletes_what_the_event_no_longer_has",),
     ),
     Mutant(
         "a merge writes what the events had before",

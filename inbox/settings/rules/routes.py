@@ -2,9 +2,11 @@
 
 from inbox.errors import StartupError
 from inbox.reading.conditions import Condition
+from inbox.reading.options import Envelope, Format
 from inbox.settings.document import RouteSection, TableSection
 from inbox.settings.problems import Path, hint, quote
 from inbox.settings.rules.columns import review_column
+from inbox.settings.rules.elements import review_elements
 from inbox.settings.validation import Review
 from inbox.store.options import TableMode, Tombstones
 
@@ -20,6 +22,16 @@ def review_route(review: Review, path: Path, route: RouteSection) -> None:
     _review_condition(review, path, route)
     if route.table is not None:
         _review_table(review, (*path, "table"), route.table)
+        review_elements(review, (*path, "table"), route.table, _without_elements(route))
+
+
+def _without_elements(route: RouteSection) -> str | None:
+    """Return the reason why `for_each` cannot read the route's values."""
+    if route.envelope is Envelope.DEBEZIUM:
+        return "a change of Debezium's is of one row; leave for_each out"
+    if route.format not in (Format.JSON, Format.JSON_SCHEMA):
+        return f'reads elements of JSON documents, not of format "{route.format.value}"'
+    return None
 
 
 def _review_condition(review: Review, path: Path, route: RouteSection) -> None:

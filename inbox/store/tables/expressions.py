@@ -12,7 +12,7 @@ from typing import LiteralString, cast
 from psycopg import sql
 
 from inbox.documents import pointer_steps
-from inbox.store.options import ColumnSource, Constant, Reading
+from inbox.store.options import INDEX, ColumnSource, Constant, Reading
 from inbox.store.tables.casts import times
 from inbox.store.tables.casts.binary import decimal_of, from_encoded
 from inbox.store.tables.casts.fragments import cast_to, is_of, matches, text_of, texts_of, when
@@ -49,6 +49,7 @@ DOCUMENTS: dict[str, LiteralString] = {
     "$key": "key_document",
     "$before": "before_document",
     "$source": "source_document",
+    "$event": "event",
 }
 """The columns of the row `e` that hold documents, as jsonb, by the source whose pointers lead into them."""
 
@@ -267,6 +268,8 @@ def is_whole_document(column: Column, source: ColumnSource) -> bool:
 
 def _from_input(column: Column, source: ColumnSource, *, decoded: bool) -> sql.Composable:
     """Return a value that came beside the JSON."""
+    if source.source == INDEX:
+        return cast_to(column.base, sql.SQL("e.index"))
     if decoded and is_whole_document(column, source):
         return sql.SQL("e.document")
     found = input_of(column, source)

@@ -6,7 +6,7 @@ from typing import Any, LiteralString, NamedTuple, cast
 
 from inbox.events import Record, last_header, record_milliseconds
 from inbox.reading.read_record import ReadRecord
-from inbox.store.options import ColumnSource, Reading
+from inbox.store.options import INDEX, ColumnSource, Reading
 from inbox.store.postgres import arrays
 from inbox.store.tables.columns import Column
 
@@ -52,9 +52,9 @@ def document_of(source: ColumnSource) -> Input | None:
 
 def input_of(column: Column, source: ColumnSource) -> Input | None:
     """Return the input of a source; None where it has none of its own, as a part of a document has none."""
-    if source.source is None or source.pointer is not None:
+    if source.source in (None, INDEX) or source.pointer is not None:
         return None
-    return _input(source.source, binary=column.base.name == "bytea" and source.reading in (None, Reading.TEXT))
+    return _input(source.source or "", binary=column.base.name == "bytea" and source.reading in (None, Reading.TEXT))
 
 
 def _input(source: str, *, binary: bool) -> Input:

@@ -116,7 +116,7 @@ def _rights_of(target: TableTarget) -> Mapping[str, Sequence[str]]:
         # To read EXCLUDED.x needs SELECT on x, and `newest` reads the version of the existing row.
         rights["SELECT"] = written
         rights["UPDATE"] = others
-    if target.tombstones is Tombstones.DELETE:
+    if target.tombstones is Tombstones.DELETE or target.replaces:
         # Rows are locked in the order of the key before they are deleted: FOR UPDATE needs UPDATE on any
         # column.
         rights.setdefault("SELECT", list(target.key))

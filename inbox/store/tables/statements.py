@@ -15,6 +15,7 @@ from inbox.store.options import ColumnSource, TableMode, TableTarget
 from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.casts.wording import cannot_be, reasons
 from inbox.store.tables.changes.absences import absences_of
+from inbox.store.tables.changes.elements import SHIFT, elements_of, has_array, replace
 from inbox.store.tables.changes.existing import IS_NEW, LOCKED, PLACE, ROWS, change, change_before, same_row
 from inbox.store.tables.changes.marks import MARK, Marks
 from inbox.store.tables.columns import Column
@@ -84,16 +85,19 @@ class Statements:
         folds = not (shape.refuses or self._absences or self._conditions(target.key))
         self.write_each = self._insert(self._rows(), folds=folds)
         self.write = self._insert(self._guarded()) if folds or self._guards else self.write_each
+        if target.for_each is not None and not shape.refuses:  # an event may have two elements of one row
+            self.write_each = self.write
         self.write_new = self._insert(self._rows(), new=True, folds=folds)
-        self.always_in_rounds = (shape.refuses or bool(self._absences)) and self._folds
+        self.always_in_rounds = bool(target.replaces) or (self._folds and (shape.refuses or bool(self._absences)))
         self.rounds = self._number_rounds() if self.always_in_rounds or marks else None
         self.unknown_rows = self._unknown_rows() if partial and target.mode is TableMode.UPSERT else None
         self.evaluate = self._evaluate()
         self.explain, self.meanings = self._explain()
-        self._first = 2 if self._reads_key else 1
+        self._first = 1 + self._reads_key + (target.for_each is not None)
         self.reasons = {place: reasons(*each) for place, each in enumerate(columns, start=self._first)}
         """The messages of a column for the reasons that its expression finds, by the row of `explain`."""
-        if target.tombstones.removes:
+        self.replace = self._replace() if target.replaces else None
+        if target.tombstones.removes and not target.replaces:
             self.remove = self._delete() if marks is None else self._mark(marks)
             self.empty = _finished(sql.SQL("DELETE FROM {}").format(self._table))
             self.write_after_deletes = self._insert(self._alive_after_deletes())
@@ -144,7 +148,8 @@ class Statements:
             value = as_stored(column, value)
         value = self._required(column, source, value, dead=dead)
         removes = self._target.tombstones.removes
-        if column.name not in self._target.key or (column.not_null and not removes):
+        replaces = column.name in self._target.replaces
+        if column.name not in self._target.key or (column.not_null and not removes and not replaces):
             return value
         nothing = _FAILING.format(sql.SQL("e.place"), sql.SQL("::pg_catalog.text::{}").format(column.type.sql))
         return sql.SQL("coalesce({}, {})").format(value, nothing)
@@ -164,8 +169,21 @@ class Statements:
             values.append(sql.SQL("e.dead AS {}").format(_DEAD))
         return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(values), self._events(dead=dead))
 
-    def _events(self, *, dead: bool = False) -> sql.Composable:
-        """Return the batch as rows: `e.document` as jsonb where a column needs it, the other inputs, and `e.place`."""
+    def _events(self, *, dead: bool = False, whole: bool = False) -> sql.Composable:
+        """Return the batch as rows: `e.document` as jsonb where a column needs it, the other inputs, and `e.place`.
+
+        With `for_each` these are the elements, or with `whole` the events.
+        """
+        pointer = self._target.for_each
+        if pointer is None:
+            return sql.SQL("({}) AS e").format(self._event_rows(dead=dead))
+        if whole:
+            rows = sql.SQL("(SELECT w.*, w.document AS event FROM ({}) AS w OFFSET 0) AS e")
+            return rows.format(self._event_rows(dead=dead))
+        inputs = [*(each.name for each in self._inputs), *(["dead"] if dead else [])]
+        return elements_of(sql.SQL("({}) AS w").format(self._event_rows(dead=dead)), inputs, pointer)
+
+    def _event_rows(self, *, dead: bool) -> sql.Composable:
         names: list[LiteralString] = [*(each.name for each in self._inputs), "place", *(["dead"] if dead else [])]
         selected: list[sql.Composable] = [sql.SQL("u.") + sql.Identifier(name) for name in names]
         if self._decodes:
@@ -183,7 +201,7 @@ class Statements:
             for document in self._of_change
         ]
         # OFFSET 0 keeps the planner from copying the cast into every column's expression.
-        return sql.SQL("(SELECT {} FROM unnest({}) AS u ({}) OFFSET 0) AS e").format(
+        return sql.SQL("SELECT {} FROM unnest({}) AS u ({}) OFFSET 0").format(
             sql.SQL(", ").join(selected),
             sql.SQL(", ").join(sql.SQL("\x01{}\x01").format(sql.SQL(name)) for name in names),
             sql.SQL(", ").join(map(sql.Identifier, names)),
@@ -402,13 +420,10 @@ class Statements:
 
         The third column says which columns of `split` the event lacks.
         """
-        keys = [(column, source) for column, source in self._columns if column.name in self._target.key]
-        values = [
-            sql.SQL("{} AS {}").format(self._value(column, source), sql.Identifier(column.name))
-            for column, source in keys
-        ]
+        if self._target.for_each is not None:
+            return self._number_elements()
         rows = sql.SQL("SELECT {}, {} AS {}, e.place AS {} FROM {}").format(
-            sql.SQL(", ").join(values), self._absences.pattern(), _LACKS, _PLACE, self._events()
+            self._named(self._target.key), self._absences.pattern(), _LACKS, _PLACE, self._events()
         )
         return _finished(
             sql.SQL(
@@ -416,6 +431,43 @@ class Statements:
                 " FROM ({rows}) AS r"
             ).format(place=_PLACE, keys=self._keys, rows=rows, lacks=_LACKS)
         )
+
+    def _number_elements(self) -> bytes:
+        """Return the statement for each event's index, and a number for each row that it writes.
+
+        With `replaces` it is one number: that of the rows which it replaces.
+        """
+        by_event = bool(self._target.replaces)
+        names = self._target.replaces or self._target.key
+        index: sql.Composable = sql.SQL("e.place")
+        if not by_event:
+            index = sql.SQL("e.place OPERATOR(pg_catalog.>>) ") + sql.Literal(SHIFT)
+        rows = sql.SQL("SELECT {}, {} AS {} FROM {}").format(
+            self._named(names), index, _PLACE, self._events(whole=by_event)
+        )
+        statement = sql.SQL("SELECT {}, pg_catalog.dense_rank() OVER (ORDER BY {}), NULL FROM ({}) AS r")
+        return _finished(statement.format(_PLACE, sql.SQL(", ").join(map(sql.Identifier, names)), rows))
+
+    def _named(self, names: Collection[str]) -> sql.Composable:
+        """Return the values of these columns, under their names."""
+        return sql.SQL(", ").join(
+            sql.SQL("{} AS {}").format(self._value(column, source), sql.Identifier(column.name))
+            for column, source in self._columns
+            if column.name in names
+        )
+
+    def _replace(self) -> bytes:
+        """Return the DELETE of the rows that the events no longer have; no two of them replace the same rows.
+
+        An event without the array, or with null, says nothing about its rows. A tombstone has none.
+        """
+        target = self._target
+        replaces = sql.SQL("(e.dead OPERATOR(pg_catalog.=) 1 OR {})").format(has_array(target.for_each or ""))
+        given = sql.SQL('SELECT {}, {} AS "inbox replaces" FROM {}').format(
+            self._named(target.replaces), replaces, self._events(dead=True, whole=True)
+        )
+        elements = sql.SQL("SELECT {} FROM {}").format(self._named(target.key), self._events())
+        return _finished(replace(self._shape, target.key, target.replaces, given, elements))
 
     def _evaluate(self) -> bytes:
         """Return the statement for each event's index, in order, and whether a condition refuses the event.
@@ -450,15 +502,24 @@ class Statements:
         if self._reads_key:
             tried.append(sql.SQL("e.key_document"))
             meanings.append("the key is not JSON that PostgreSQL accepts")
+        if self._target.for_each is not None:
+            tried.append(sql.SQL("e.document"))
+            meanings.append(f"for_each {self._target.for_each}: not an array of objects")
         for column, source in self._columns:
             tried.append(strict(column, self._required(column, source, self._expression(column, source), dead=True)))
             meanings.append(cannot_be(column, source))
+        before_keys, keys = len(tried), [column.name for column, _ in self._columns if column.name in self._target.key]
         for column, source in self._columns:
             if column.name in self._target.key:
                 tried.append(self._value(column, source, dead=True))
                 meanings.append(f'column "{column.name}" from {source}: nothing, where the row\'s key needs a value')
-        events = self._events(dead=True)
-        selects = [sql.SQL("SELECT pg_catalog.num_nonnulls({}) FROM {}").format(each, events) for each in tried]
+        events, whole = self._events(dead=True), self._events(dead=True, whole=True)
+        # One row for each thing, with `for_each` too.
+        each_once = sql.SQL("SELECT pg_catalog.max(pg_catalog.num_nonnulls({})) FROM {}")
+        before = 1 + self._reads_key  # what is asked of the whole event
+        of_events = {row for row, each in enumerate(keys, start=before_keys) if each in self._target.replaces}
+        of_events.update(range(before))
+        selects = [each_once.format(each, whole if row in of_events else events) for row, each in enumerate(tried)]
         return _finished(sql.SQL(" UNION ALL ").join(selects)), meanings
 
 

@@ -186,6 +186,9 @@ class TableWriter:
         with connection.users_path():
             if self._sent.empties(events):
                 connection.execute(statements.empty)
+            elif statements.replace is not None:
+                connection.execute(statements.replace, parameters)
+                connection.execute(statements.write, parameters)
             elif self._sent.has_deletes(events):
                 connection.execute(statements.remove, parameters)
                 if self._sent.has_rows(events):
@@ -248,6 +251,9 @@ class TableWriter:
         if statements.rounds is None or not needed or alone:
             yield events, None
             return
+        if self._target.for_each is not None:
+            yield from ((part, None) for part in self._rounds_of_elements(connection, statements.rounds, events))
+            return
         rounds: dict[tuple[int, tuple[bool, ...] | None], list[int]] = {}
         with connection.users_path():
             numbered = connection.execute(statements.rounds, self._sent.parameters(events)).fetchall()
@@ -258,11 +264,30 @@ class TableWriter:
         for (_, lacking), indexes in sorted(rounds.items(), key=lambda each: each[0][0]):
             yield events.only(sorted(indexes)) if len(rounds) > 1 else events, lacking
 
+    def _rounds_of_elements(self, connection: Connection, numbers: bytes, events: TableEvents) -> Iterator[TableEvents]:
+        """Yield the events in parts in which no two write, or replace, the same row; `numbers` finds these rows."""
+        with connection.users_path():
+            found = connection.execute(numbers, self._sent.parameters(events)).fetchall()
+        rows_of: dict[int, set[int]] = {}
+        for index, number, _ in found:
+            rows_of.setdefault(index, set()).add(number)
+        last: dict[int, int] = {}
+        rounds: dict[int, list[int]] = {}
+        for index in range(len(events.records)):
+            written = rows_of.get(index, set())
+            number = 1 + max((last.get(each, 0) for each in written), default=0)
+            last.update(dict.fromkeys(written, number))
+            rounds.setdefault(number, []).append(index)
+        for number in sorted(rounds):
+            yield events.only(rounds[number]) if len(rounds) > 1 else events
+
     def find(self, connection: Connection, events: TableEvents) -> Diagnosis:
         """Find the events that fail by themselves, at a fraction of an attempt's cost: nothing is written.
 
         A search that itself fails finds nothing.
         """
+        if self._target.for_each is not None:  # an event has several rows, so that their order names none
+            return Diagnosis()
         try:
             return self._search.find(connection, events)
         except InboxError as error:
@@ -326,9 +351,9 @@ class _Sent:
     def __init__(
         self, target: TableTarget, sources: Sequence[tuple[Column, ColumnSource]], marks: Marks | None = None
     ) -> None:
-        self.decodes = any(source.document == "$value" for _, source in sources)
+        self.decodes = target.for_each is not None or any(source.document == "$value" for _, source in sources)
         # In an envelope `e.document` is the row, and not the whole value.
-        is_row = self.decodes and target.envelope is Envelope.NONE
+        is_row = self.decodes and target.envelope is Envelope.NONE and target.for_each is None
         beside = [each for each in sources if not (is_row and is_whole_document(*each))]
         self.inputs = inputs_of([*beside, *(marks.sources if marks else [])])
         self.reads_json = self.decodes or any(
@@ -342,7 +367,7 @@ class _Sent:
         self._key_pointers = [
             source.pointer or ""
             for column, source in sources
-            if column.name in target.key and source.document == "$value"
+            if column.name in (target.replaces or target.key) and source.document in ("$value", "$event")
         ]
         self._reads_key_as_text = bool(self._key_pointers) or any(
             source.source == "$key" and column.base.name != "bytea"

@@ -21,6 +21,21 @@ a = "/a"
 b = "/b"
 """
 
+ELEMENTS = """
+[[routes]]
+name = "table"
+topic = "TOPIC"
+[routes.table]
+name = "public.rows"
+mode = "upsert"
+key = ["number", "line"]
+for_each = "/lines"
+replaces = ["number"]
+[routes.table.columns]
+number = "$event:/id"
+line = "/line"
+"""
+
 Table = Callable[..., Sink]
 
 
@@ -79,3 +94,19 @@ def test_a_row_is_marked_and_written_again(table: Table, at_once: bool) -> None:
         (3, 1, True),
     ]
     assert sink.endings() == {"applied": 8}
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one batch", "in batches"])
+def test_elements_are_rows_and_replace_those_of_their_event(sink: Sink, at_once: bool) -> None:
+    sink.sql("CREATE TABLE rows (number int, line int, PRIMARY KEY (number, line))")
+    sink.configure(ELEMENTS)
+    for number in range(20):
+        sink.send(Out(2 * number, {"id": number % 10, "lines": [{"line": line} for line in range(number % 4)]}))
+        if not at_once:
+            sink.run()
+    sink.send(Out(100, {"id": 3, "lines": [{"line": 1}, {"line": None}]}))
+    sink.run()
+
+    lines = [(number - 10, line) for number in range(10, 20) for line in range(number % 4)]
+    assert sorted(sink.sql("SELECT number, line FROM rows")) == lines
+    assert sink.endings() == {"applied": 20, "dead_lettered": 1}

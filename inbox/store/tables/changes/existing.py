@@ -107,9 +107,14 @@ def _parts(
         changes=sql.SQL(", ").join(
             sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in changes.items()
         ),
-        once=sql.SQL("true") if order is not None else sql.SQL(_ONCE).format(rows=ROWS, keys=keys),
+        once=sql.SQL("true") if order is not None else repeated(ROWS, key),
     )
     return locked, update
+
+
+def repeated(rows: sql.Identifier, columns: Sequence[str]) -> sql.Composable:
+    """Return a condition that fails with 21000 if two rows have the same values in the columns; else it is true."""
+    return sql.SQL(_ONCE).format(rows=rows, keys=sql.SQL(", ").join(map(sql.Identifier, columns)))
 
 
 def same_row(shape: TableShape, key: Sequence[str], other: str) -> sql.Composable:

@@ -1,0 +1,180 @@
+"""Routes with `for_each`: rows of an event's elements, and the rows that it no longer has."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inbox.errors import EventError
+from inbox.events import Record
+from inbox.store.options import TableMode, Tombstones
+from inbox.store.postgres.connection import Connection
+from tests.support.records import record
+from tests.support.store.table_routes import Route, of
+
+COLUMNS = {"order_id": "$event:/id", "number": "/no", "sku": "/sku", "position": "$index"}
+TABLE = "CREATE TABLE t (order_id int, number int, sku text, position int, PRIMARY KEY (order_id, number))"
+KEYED: dict[str, Any] = {"mode": TableMode.UPSERT, "key": ("order_id", "number"), "for_each": "/lines"}
+REPLACING: dict[str, Any] = {**KEYED, "replaces": ("order_id",)}
+TRIGGER = [
+    "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    "CREATE TRIGGER same BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION same()",
+]
+
+Make = Callable[..., Route]
+Lines = list[tuple[int, str]]
+
+
+@pytest.fixture(name="elements")
+def elements_(connection: Connection) -> Make:
+    """Makes a route with `for_each` over the table of an order's lines."""
+
+    def make(*more: str, **changes: Any) -> Route:
+        for statement in [TABLE, *more]:
+            connection.execute(statement.encode())
+        return Route(connection, COLUMNS, **{**KEYED, **changes})
+
+    return make
+
+
+def order(number: int, *lines: tuple[int, str]) -> Record:
+    return of({"id": number, "lines": [{"no": line, "sku": sku} for line, sku in lines]})
+
+
+def test_each_element_is_a_row(elements: Make) -> None:
+    route = elements()
+
+    route.write(order(1, (10, "a"), (20, "b")), order(2), of({"id": 3}), of({"id": 4, "lines": None}))
+
+    assert route.rows() == [(1, 10, "a", 0), (1, 20, "b", 1)]
+
+
+def test_a_later_event_and_a_later_element_decide(elements: Make) -> None:
+    route = elements()
+
+    route.write(order(1, (10, "a"), (20, "b")), order(1, (20, "c"), (20, "d")))
+
+    assert route.rows() == [(1, 10, "a", 0), (1, 20, "d", 1)]
+
+
+def test_append_writes_each_element_in_order(connection: Connection) -> None:
+    connection.execute(b"CREATE TABLE t (place serial, order_id int, number int, sku text, position int)")
+    route = Route(connection, COLUMNS, for_each="/lines")
+
+    route.write(order(1, (10, "a"), (20, "b")), order(2, (10, "c")))
+
+    assert route.rows() == [(1, 1, 10, "a", 0), (2, 1, 20, "b", 1), (3, 2, 10, "c", 0)]
+
+
+@pytest.mark.parametrize("more", [[], TRIGGER], ids=["", "with a trigger"])
+def test_replaces_deletes_what_the_event_no_longer_has(elements: Make, more: list[str]) -> None:
+    route = elements(*more, replaces=("order_id",))
+
+    route.write(order(1, (10, "a"), (20, "b")), order(2, (10, "c")), order(3, (10, "d")))
+    route.write(order(1, (20, "e"), (30, "f")), order(2), of({"id": 3}), order(1, (30, "g"), (40, "h")))
+
+    assert route.rows() == [(1, 30, "g", 0), (1, 40, "h", 1), (3, 10, "d", 0)]
+
+
+def test_a_tombstone_deletes_the_rows_of_its_event(elements: Make) -> None:
+    route = elements(replaces=("order_id",), tombstones=Tombstones.DELETE)
+
+    route.write(order(1, (10, "a")), order(2, (10, "b")), record(2, key=b"1", value=None), order(3, (10, "c")))
+    route.write(record(0, key=b'{"id": 3}', value=None), order(3, (20, "d")))
+
+    assert route.rows() == [(2, 10, "b", 0), (3, 20, "d", 0)]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"id": 1, "lines": {"no": 1}}, "for_each /lines: not an array of objects"),
+        ({"id": 1, "lines": "x"}, "for_each /lines: not an array of objects"),
+        ({"id": 1, "lines": [{"no": 1}, 5]}, "for_each /lines: not an array of objects"),
+        ({"id": 1, "lines": [{"no": 1}, {"no": "x"}]}, 'column "number" from /no: a value that cannot be integer'),
+        ({"id": 1, "lines": [{"no": 1}, {}]}, 'null value in column "number"'),
+        ({"lines": [{"no": 1}]}, 'column "order_id"'),
+    ],
+)
+@pytest.mark.parametrize("replaces", [(), ("order_id",)], ids=["", "replacing"])
+def test_an_event_is_written_as_a_whole_or_refused(
+    elements: Make, replaces: tuple[str, ...], document: Any, said: str
+) -> None:
+    route = elements(replaces=replaces)
+
+    assert said in route.refusal(of(document))
+    assert route.rows() == []
+
+
+def test_an_event_that_names_no_rows_to_replace_is_refused(elements: Make) -> None:
+    route = elements(replaces=("order_id",))
+
+    assert 'column "order_id" from $event:/id: nothing' in route.refusal(of({"lines": []}))
+
+
+def test_an_event_that_is_refused_deletes_nothing(elements: Make) -> None:
+    route = elements("ALTER TABLE t ADD CHECK (sku <> 'bad')", replaces=("order_id",))
+    route.write(order(1, (10, "a")))
+
+    with pytest.raises(EventError):
+        route.write(order(1, (20, "b"), (30, "bad")))
+
+    assert route.rows() == [(1, 10, "a", 0)]
+
+
+def lines() -> st.SearchStrategy[Lines]:
+    return st.lists(st.tuples(st.integers(1, 4), st.sampled_from("abc")), max_size=4)
+
+
+@pytest.mark.parametrize(
+    "more", [[], TRIGGER, ["ALTER TABLE t ALTER sku SET NOT NULL"]], ids=["", "trigger", "not null"]
+)
+@pytest.mark.parametrize("replaces", [(), ("order_id",)], ids=["", "replacing"])
+@pytest.mark.parametrize("mode", [TableMode.UPSERT, TableMode.INSERT, TableMode.UPDATE])
+def test_a_batch_is_what_its_events_are_one_by_one(
+    elements: Make, connection: Connection, mode: TableMode, replaces: tuple[str, ...], more: list[str]
+) -> None:
+    deletes = Tombstones.DELETE if replaces else Tombstones.ERROR
+    route = elements(*more, mode=mode, replaces=replaces, tombstones=deletes)
+    many = st.tuples(st.integers(1, 3), lines() | st.none() if replaces else lines())
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.lists(many, min_size=1, max_size=6))
+    def check(events: list[tuple[int, Lines | None]]) -> None:
+        if more and more is TRIGGER:  # the table may refuse a row that another element replaces
+            events = [(number, list(dict(found).items()) if found else found) for number, found in events]
+        records = [
+            record(
+                index,
+                key=json.dumps({"id": number}).encode(),
+                value=None if found is None else order(number, *found).value(),
+            )
+            for index, (number, found) in enumerate(events)
+        ]
+        results = []
+        for batches in ([records], [[each] for each in records]):
+            with connection.transaction(force_rollback=True):
+                connection.execute(b"INSERT INTO t VALUES (1, 1, 'z', 9), (2, 2, 'z', 9)")
+                for batch in batches:
+                    route.write(*batch)
+                results.append(sorted(route.rows()))
+        assert results[0] == results[1] == expected(mode, bool(replaces), events)
+
+    check()
+
+
+def expected(mode: TableMode, replaces: bool, events: list[tuple[int, Lines | None]]) -> list[tuple[Any, ...]]:
+    """Return the rows by a slow model."""
+    there = {(1, 1): ("z", 9), (2, 2): ("z", 9)}
+    for number, found in events:
+        if replaces:
+            kept = {(number, line) for line, _ in found or ()}
+            there = {key: row for key, row in there.items() if key[0] != number or key in kept}
+        for position, (line, sku) in enumerate(found or ()):
+            key = (number, line)
+            if mode is TableMode.UPSERT or (key in there) == (mode is TableMode.UPDATE):
+                there[key] = (sku, position)
+    return [(*key, *there[key]) for key in sorted(there)]
