@@ -196,9 +196,9 @@ def empty_database_url(servers: backends.Servers) -> Iterator[str]:
     drop_database(servers.database_url, name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def registry_url() -> Iterator[str]:
-    """The address of a schema registry, shared by the tests of this process."""
+    """The address of a schema registry; the tests that use it run in one process."""
     if named := os.environ.get("INBOX_TEST_REGISTRY"):
         yield named
         return

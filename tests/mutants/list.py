@@ -31,6 +31,9 @@ MISTAKES = "tests/integration/sink/test_handler_mistakes.py"
 DEBEZIUM = "tests/unit/reading/envelopes/test_debezium.py"
 DECODED = "tests/unit/sink/test_decoder_envelopes.py"
 ENVELOPES = "tests/integration/store/tables/test_envelopes.py"
+AVRO = "tests/unit/reading/formats/test_avro.py"
+FRAMING = "tests/unit/reading/formats/test_framing.py"
+REGISTRY = "tests/unit/kafka/registry/test_schemas.py"
 CONNECT_JSON = "tests/unit/reading/formats/test_connect_json.py"
 MARKED = "tests/integration/security/test_marked_secret.py::test_no_way_to_fail_shows_what_is_in_an_event"
 RELEASED = "tests/integration/sink/settle/test_released.py"
@@ -1075,6 +1078,41 @@ MUTANTS = [
         "                self._ledger.count_other_payloads(partition_id, count)\n",
         "                pass\n",
         (f"{EVENTS}::test_one_id_with_another_payload_is_parked",),
+    ),
+    Mutant(
+        "a schema is kept under the id of another one",
+        "inbox/reading/schemas.py",
+        "found = self._compiled.get(schema_id)",
+        "found = next(iter(self._compiled.values()), None)",
+        (f"{AVRO}::test_each_record_is_read_with_the_schema_that_wrote_it",),
+    ),
+    Mutant(
+        "the scale of an Avro decimal is dropped",
+        "inbox/reading/formats/avro.py",
+        '.scaleb(-writer["scale"], _EXACT)',
+        "",
+        (f"{AVRO}::test_a_type_becomes_its_exact_value",),
+    ),
+    Mutant(
+        "a union is read as its first type",
+        "inbox/reading/formats/avro_schemas.py",
+        "return [self._type(each, namespace, depth + 1) for each in schema]",
+        "return [self._type(schema[0], namespace, depth + 1)] * len(schema)",
+        (f"{AVRO}::test_a_union_takes_the_type_that_its_index_names",),
+    ),
+    Mutant(
+        "any byte counts as the beginning of a schema id",
+        "inbox/reading/formats/framing.py",
+        "if magic == _ID and len(data) >= 5:",
+        "if magic != _GUID and len(data) >= 5:",
+        (f"{FRAMING}::test_bytes_without_a_frame_are_refused",),
+    ),
+    Mutant(
+        "an event pays for a registry that is away",
+        "inbox/kafka/registry/schemas.py",
+        "        except TryAgainError as error:\n            self._failures += 1",
+        "        except TryAgainError as error:\n            raise EventError from error",
+        (f"{REGISTRY}::test_an_outage_is_an_outage_however_long_it_lasts",),
     ),
     Mutant(
         "a limit that a handler sets holds the sink",

@@ -121,6 +121,17 @@ class SchemaRegistry:
                 raise StartupError(str(error)) from None
             raise
 
+    def newest(self, subject: str, kind: SchemaKind) -> WrittenSchema | None:
+        """Return the newest schema of a subject, or None if there is no such subject.
+
+        Raises:
+            TryAgainError, SchemaError: as `schema`.
+        """
+        try:
+            return self._answers.newest(subject, kind).schema
+        except UnknownSchemaError:
+            return None
+
     def schema(self, schema_id: SchemaId, kind: SchemaKind) -> WrittenSchema:
         """Return the schema, as `Schemas` says."""
         key = schema_id, kind

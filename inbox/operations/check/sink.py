@@ -17,6 +17,7 @@ from inbox.operations.check.checks import CheckResult, Checks, SkippedCheckError
 from inbox.operations.check.id_advice import advice_on_keys
 from inbox.operations.check.outbox import check_capture_topics, check_existing, check_publishing, require_capture
 from inbox.operations.check.role_advice import advice_on_retention, advice_on_role
+from inbox.operations.check.schemas import require_fields
 from inbox.settings import Settings
 from inbox.sink.guards.log_comparison import read_comparable
 from inbox.sink.routes import Route
@@ -78,6 +79,7 @@ class _SinkChecks(Checks):
         for route, target in table_routes(settings.routes):
             self.ask(f"table of route {route.name}", partial(self._find_table, route, target))
         self.advise("units of times", self._units)
+        self._find_schemas()
         self.find_brokers()
         for topic in wanted_topics(settings.routes):
             self.ask(f"topic {topic}", partial(self._find_topic, topic))
@@ -96,6 +98,15 @@ class _SinkChecks(Checks):
             check_publishing(self, settings.database.schema, settings.kafka, settings.outbox, *copies)
         if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
             check_capture_topics(self, settings.database, settings.kafka, settings.outbox)
+
+    def _find_schemas(self) -> None:
+        registry = self._settings.needed_schemas
+        if registry is None:
+            return
+        self.ask("schema registry", registry.require)
+        for route in self._settings.routes:
+            if route.format.needs_registry:
+                self.ask(f"schemas of route {route.name}", partial(require_fields, route, registry))
 
     def reach_brokers(self) -> None:
         require_consumer(self._settings.kafka)

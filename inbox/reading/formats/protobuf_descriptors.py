@@ -65,6 +65,10 @@ class Messages:
                 f"{self._name} has no message {printable(message)}; it has {', '.join(map(printable, names)) or 'none'}"
             ) from None
 
+    def descriptor_of(self, message: str | None) -> "list[Descriptor]":
+        """Return the descriptor of the message, or of every message of the file that a record may have."""
+        return [self.descriptor(name) for name in ([message] if message else _names_in(self._file))]
+
     def _name_at(self, path: tuple[int, ...]) -> str:
         among: Sequence[DescriptorProto] = self._file.message_type
         names = [self._file.package] if self._file.package else []
