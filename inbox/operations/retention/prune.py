@@ -162,7 +162,7 @@ class Pruner:
                 done.waits_for.append("a partition goes again over offsets whose claims are past retention")
                 return
             claims = self._generations.size(each.number)
-            if not self._patiently(partial(self._generations.drop, each.number)):
+            if not self._retry_lock(partial(self._generations.drop, each.number)):
                 done.waits_for.append("a long transaction reads the claims that are past retention")
                 return
             done.claims += claims
@@ -172,7 +172,7 @@ class Pruner:
         if not may_switch(generations, self._limits.claims):
             return
         number = generations[-1].number
-        if not self._patiently(partial(self._generations.switch, number)):
+        if not self._retry_lock(partial(self._generations.switch, number)):
             done.waits_for.append("a long batch holds the youngest claims")
 
     def _build_filters(self) -> None:
@@ -183,7 +183,7 @@ class Pruner:
     def _all_of(self, forget: Callable[[timedelta], int], older_than: timedelta) -> int:
         return forget_all(forget, older_than, self._over)
 
-    def _patiently(self, action: Callable[[], None]) -> bool:
+    def _retry_lock(self, action: Callable[[], None]) -> bool:
         """Try the action several times, to find a moment between the batches; return whether it succeeded.
 
         Each try waits for a second at most, because batches wait with it.
