@@ -1170,6 +1170,6 @@ MUTANTS = [
         "inbox/store/tables/expressions.py",
         "return when(others, failing(CastRefusal.WRONG_KIND, kind, text), value)",
         "return value",
-        ("tests/integration/store/tables/test_matrix.py",),
+        ("tests/integration/store/tables/test_matrix.py::test_the_page_shows_what_every_cell_does",),
     ),
 ]
