@@ -78,6 +78,7 @@ class HandlerSession:
         """
         self.failure, self._failed_in_sqlalchemy = None, False
         self._statements.clear()
+        factories = self._connection.row_factory, self._connection.cursor_factory
         self._connection.ends = Ends.REFUSED
         try:
             self._send(self._connection.to_users_path)
@@ -88,6 +89,8 @@ class HandlerSession:
                 self._pipeline.sync_and_exit()
             self._forgive_what_a_savepoint_undid()
         finally:
+            # A handler that reaches for the driver's connection may have set others.
+            self._connection.row_factory, self._connection.cursor_factory = factories
             self._close()
         if self._connection.info.transaction_status == pq.TransactionStatus.INERROR:
             raise EventError("the handler left the transaction aborted; it has to let database errors through")

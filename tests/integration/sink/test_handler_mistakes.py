@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -195,6 +196,24 @@ def test_a_transaction_that_was_kept_is_over_with_its_event(handled_by: HandledB
         with pytest.raises(Exception, match="is over"):
             use()
     assert effects(sink) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def take_rows_for_dictionaries(tx: Transaction) -> None:
+    connection: Any = driver_connection(tx)
+    connection.row_factory = psycopg.rows.dict_row
+
+
+def take_another_cursor(tx: Transaction) -> None:
+    connection: Any = driver_connection(tx)
+    connection.cursor_factory = psycopg.ClientCursor
+
+
+@pytest.mark.parametrize("change", [take_rows_for_dictionaries, take_another_cursor])
+def test_what_a_handler_sets_on_the_drivers_connection_ends_with_it(handled_by: HandledBy, change: Mistake) -> None:
+    sink = handled_by(making(change))
+    run(sink)
+    assert effects(sink) == [1, 2, 3, 4, 5, 6, 7]
+    assert sink.endings() == {"applied": 7}
 
 
 @pytest.mark.parametrize("way", ["returns", "raises", "uses the transaction"])
