@@ -3,12 +3,13 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from inbox.dev.backends import Servers, servers
+from inbox.dev.local.registry import LocalRegistry
 from inbox.errors import StartupError
 
 CONFIGURATION = """\
@@ -33,7 +34,7 @@ url = {url}
 """
 
 
-def up(*, out: TextIO, config_path: Path | None = None) -> int:
+def up(*, out: TextIO, config_path: Path | None = None, registry: bool = False) -> int:
     """Start both servers, print their addresses, and wait for SIGINT or SIGTERM; return the exit code 0.
 
     The `inbox.toml` for them is written to `config_path`, readable by its owner alone and removed at the end,
@@ -50,9 +51,10 @@ def up(*, out: TextIO, config_path: Path | None = None) -> int:
         suppress(KeyboardInterrupt),
         _interrupted_by_sigterm(),
         servers(progress=say) as running,
-        _written(config_path, running),
+        _registry(say, wanted=registry) as registry_url,
+        _written(config_path, running, registry_url),
     ):
-        say(_announcement(running, config_path))
+        say(_announcement(running, config_path, registry_url))
         _wait_for_interrupt()
         say("stopping")
     return 0
@@ -62,13 +64,30 @@ def _already_there(path: Path) -> StartupError:
     return StartupError(f"{path} exists already; remove it or choose another with --config")
 
 
-def _announcement(running: Servers, config_path: Path | None) -> str:
+@contextmanager
+def _registry(say: Callable[[str], None], *, wanted: bool) -> Iterator[str | None]:
+    """Provide a schema registry while the context lasts; its address, or None if none is wanted."""
+    if not wanted:
+        yield None
+        return
+    server = LocalRegistry(progress=say)
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.close()
+
+
+def _announcement(running: Servers, config_path: Path | None, registry_url: str | None = None) -> str:
     return "\n".join(
         (
             running.description,
             f"bootstrap.servers  {running.bootstrap_servers}",
             f"database           {running.database_url}",
-            f"configuration      {config_path}" if config_path else f"\n# inbox.toml\n{configuration(running)}",
+            *([f"registry           {registry_url}"] if registry_url else []),
+            f"configuration      {config_path}"
+            if config_path
+            else f"\n# inbox.toml\n{configuration(running, registry_url)}",
             "running; Ctrl-C stops both and removes what they stored",
         )
     )
@@ -89,10 +108,14 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def configuration(running: Servers) -> str:
+def configuration(running: Servers, registry_url: str | None = None) -> str:
     """Return an `inbox.toml` for these servers."""
+    registry = f"\n[registry]\nurl = {_quoted(registry_url)}\n" if registry_url else ""
     # a TOML basic string and a JSON string are the same for what can stand in a URL or an address
-    return CONFIGURATION.format(url=_quoted(running.database_url), bootstrap_servers=_quoted(running.bootstrap_servers))
+    return (
+        CONFIGURATION.format(url=_quoted(running.database_url), bootstrap_servers=_quoted(running.bootstrap_servers))
+        + registry
+    )
 
 
 def _quoted(text: str) -> str:
@@ -101,7 +124,7 @@ def _quoted(text: str) -> str:
 
 
 @contextmanager
-def _written(path: Path | None, running: Servers) -> Iterator[None]:
+def _written(path: Path | None, running: Servers, registry_url: str | None) -> Iterator[None]:
     if path is None:
         yield
         return
@@ -113,7 +136,7 @@ def _written(path: Path | None, running: Servers) -> Iterator[None]:
         raise StartupError(f"{path} could not be written: {error.strerror}; choose another with --config") from error
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(configuration(running))
+            file.write(configuration(running, registry_url))
         yield
     finally:
         path.unlink(missing_ok=True)

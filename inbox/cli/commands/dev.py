@@ -24,12 +24,13 @@ def dev() -> None:
     metavar="FILE",
     help="Write the configuration for the two servers there, and remove it at the end; default: print it.",
 )
-def up(config: Path | None) -> int:
+@click.option("--registry", is_flag=True, help="Start a schema registry as well (159 MB, fetched once).")
+def up(config: Path | None, registry: bool) -> int:
     """Start a real Kafka and a real PostgreSQL, until Ctrl-C."""
     with _extra():
         from inbox.dev.up import up as start
 
-        return start(out=sys.stdout, config_path=config)
+        return start(out=sys.stdout, config_path=config, registry=registry)
 
 
 @click.command(epilog=example("inbox demo --keep"))

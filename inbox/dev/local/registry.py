@@ -38,7 +38,9 @@ class LocalRegistry(LocalServer):
         return Supervised("registry")
 
     def _launch(self, process: Supervised) -> None:
-        address = (f"-Dquarkus.http.host={LOOPBACK}", f"-Dquarkus.http.port={self.port}")
+        address: tuple[str, ...] = (f"-Dquarkus.http.host={LOOPBACK}", f"-Dquarkus.http.port={self.port}")
+        # Its management interface would take a fixed port.
+        address += (f"-Dquarkus.management.host={LOOPBACK}", "-Dquarkus.management.port=0")
         process.start([str(java()), *_OPTIONS, *address, "-jar", str(self._program / "quarkus-run.jar")])
 
     def _await(self) -> None:
