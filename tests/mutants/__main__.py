@@ -17,7 +17,7 @@ from tests.mutants.list import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
 TESTS_FAILED = 1
-TIMEOUT_SECONDS = 240
+TIMEOUT_SECONDS = 600
 KILLED, SURVIVED, HUNG = "killed", "SURVIVED", "HUNG"
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "build", "dist")
 
