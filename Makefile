@@ -122,7 +122,7 @@ mutants: $(STAMP) ## break the delivery path; a test sees each
 
 ##@ Measure
 
-.PHONY: bench bench-latency bench-growth bench-parts bench-rows bench-crcs bench-memory bench-fairness bench-relay
+.PHONY: bench bench-latency bench-growth bench-parts bench-rows bench-crcs bench-memory bench-fairness bench-modes bench-relay
 
 # What this sink is compared with, and the plot, need packages that it does not.
 $(PEERS)/.installed: tests/benchmarks/peers.lock
@@ -150,6 +150,9 @@ bench-rows: $(STAMP) ## what decoded rows cost beside JSON that PostgreSQL decod
 
 bench-crcs: $(STAMP) ## what check.crcs costs librdkafka
 	$(BIN)/python -m tests.benchmarks.crcs
+
+bench-modes: $(STAMP) ## what the modes of a table cost beside upsert
+	$(BIN)/python -m tests.benchmarks.modes
 
 bench-memory: $(STAMP) ## memory, held to what the docs promise
 	$(BIN)/python -m tests.benchmarks.memory
