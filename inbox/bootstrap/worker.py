@@ -37,15 +37,15 @@ from inbox.sink.guards.row_watch import RowWatch
 from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.guards.topic_identity import TopicIdentityGuard
 from inbox.sink.routes import Route
+from inbox.sink.settle.all_routes import Routes
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.dead_lettering import DeadLetterWriter
 from inbox.sink.settle.fault.evidence import Evidence
 from inbox.sink.settle.ownership import Ownership
 from inbox.sink.settle.parked_keys import ParkedKeys, ParkedKeysGuard
-from inbox.sink.settle.routes import Routes
 from inbox.sink.settle.settler import Settler, WorkerIdentity
 from inbox.sink.worker import Worker
-from inbox.sink.writer import Writer
+from inbox.sink.writer_thread import Writer
 from inbox.store.inbox.dead_letters import MOST_PARKED_KEYS
 from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.registration import Registration

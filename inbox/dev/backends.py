@@ -18,7 +18,7 @@ from inbox.dev.kafka_settings import KAFKA_VERSION
 from inbox.dev.local.kafka import LocalKafka, silent
 from inbox.dev.local.postgres import LocalPostgres
 from inbox.dev.local.postgres_binaries import PostgresBinaries, machine_binaries, pypi_binaries
-from inbox.dev.named import NamedDatabase, NamedKafka
+from inbox.dev.named_servers import NamedDatabase, NamedKafka
 from inbox.errors import StartupError
 
 Kind = Literal["environment", "docker", "local", "pypi"]

@@ -8,7 +8,7 @@ from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.outage import KafkaOutage
 from inbox.sink.batch import Batch
-from inbox.sink.writer import Settle
+from inbox.sink.writer_thread import Settle
 from inbox.telemetry import RETRIES, Outage
 
 

@@ -31,7 +31,7 @@ from inbox.sink.outcome import SettledBatch
 from inbox.sink.retry_state import RetryState
 from inbox.sink.schema_waits import SchemaWaits
 from inbox.sink.settle.fault.blame import HANDFUL
-from inbox.sink.writer import Acquire, JobResult, ReadLedger, Settle, Writer
+from inbox.sink.writer_thread import Acquire, JobResult, ReadLedger, Settle, Writer
 from inbox.store.inbox.ledger import LedgerRow
 from inbox.telemetry import (
     BATCH_EVENTS,

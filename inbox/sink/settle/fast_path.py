@@ -14,7 +14,7 @@ from inbox.failpoints import Failpoint, failpoint
 from inbox.sink.batch import RouteBatch
 from inbox.sink.settle.claims import claims_of
 from inbox.sink.settle.effects import TableEffect
-from inbox.sink.settle.work import LARGEST_PART, RouteWork
+from inbox.sink.settle.route_work import LARGEST_PART, RouteWork
 from inbox.store.inbox.claims import ClaimedBeforeError, PendingLookups, any_found, are_unique
 from inbox.store.postgres.errors import (
     is_cardinality_violation,

@@ -11,8 +11,8 @@ from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.effects import TableEffect
 from inbox.sink.settle.fast_path import FastPath
 from inbox.sink.settle.parked_keys import HeldKeys
+from inbox.sink.settle.route_work import RouteWork
 from inbox.sink.settle.slow_path import SlowPath
-from inbox.sink.settle.work import RouteWork
 
 
 def settle_route(

@@ -25,9 +25,9 @@ from inbox.sink.guards.guard import Guard
 from inbox.sink.guards.row_waits import RowMissingError
 from inbox.sink.guards.row_watch import RowWatch
 from inbox.sink.outcome import BatchOutcome, SettledBatch, address_of_id, addresses_of
+from inbox.sink.settle.all_routes import Routes
 from inbox.sink.settle.dead_lettering import DeadLetterWriter
 from inbox.sink.settle.ownership import Ownership
-from inbox.sink.settle.routes import Routes
 from inbox.store.inbox.claims import GenerationChanged
 from inbox.store.inbox.ledger import LedgerRow, missing
 from inbox.store.postgres.batch_transaction import BatchTransaction

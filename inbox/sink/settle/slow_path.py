@@ -13,7 +13,7 @@ from inbox.sink.guards.row_waits import RowMissingError
 from inbox.sink.settle.bisect import Isolation
 from inbox.sink.settle.claims import Claiming, SameIdOtherPayloadError
 from inbox.sink.settle.effects import AttemptFailed
-from inbox.sink.settle.work import LARGEST_PART, RouteWork
+from inbox.sink.settle.route_work import LARGEST_PART, RouteWork
 from inbox.store.inbox.dead_letters import DeadLetter
 from inbox.store.postgres.errors import is_foreign_key_violation, is_of_one_event
 

@@ -17,7 +17,7 @@ from inbox.store.tables.casts.wording import cannot_be, reasons
 from inbox.store.tables.changes.absences import absences_of
 from inbox.store.tables.changes.elements import SHIFT, elements_of, has_array, replace
 from inbox.store.tables.changes.existing import IS_NEW, LOCKED, PLACE, ROWS, change, change_before, same_row
-from inbox.store.tables.changes.marks import MARK, Marks
+from inbox.store.tables.changes.soft_deletes import MARK, Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.expressions import DOCUMENTS, as_stored, expression, is_whole_document, strict
 from inbox.store.tables.parameters import Input

@@ -25,9 +25,9 @@ from inbox.store.postgres.errors import translating_errors
 from inbox.store.tables.bounds import JsonInputs, require_bounded
 from inbox.store.tables.casts.fit import advice_on_units, misreadings
 from inbox.store.tables.casts.wording import cannot_be
-from inbox.store.tables.changes.marks import Marks
+from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
-from inbox.store.tables.decoded.sent import DecodedSent
+from inbox.store.tables.decoded.sent_inputs import DecodedSent
 from inbox.store.tables.diagnosis import Diagnosis, Search
 from inbox.store.tables.enveloped_rows import (
     absent_members,

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 import inbox
 from inbox import Event, EventError, HaltError, StartupError, Transaction, TryAgainError
 from inbox.bootstrap.tracing import Tracing
-from inbox.sink.writer import Writer
+from inbox.sink.writer_thread import Writer
 from tests.integration.sink.conftest import EFFECTS
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually

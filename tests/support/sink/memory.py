@@ -14,7 +14,7 @@ from inbox.kafka.consumer import Polled, RebalanceListener
 from inbox.kafka.outage import KafkaOutage
 from inbox.sink.batch import NO_ID, Batch
 from inbox.sink.outcome import SettledBatch, resolved
-from inbox.sink.writer import Acquire, Answer, Job, JobResult, ReadLedger
+from inbox.sink.writer_thread import Acquire, Answer, Job, JobResult, ReadLedger
 from inbox.store.inbox.ledger import LedgerRow
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from inbox.dev import backends, containers
 from inbox.dev.local.postgres_binaries import PostgresBinaries
-from inbox.dev.named import NamedDatabase
+from inbox.dev.named_servers import NamedDatabase
 from inbox.errors import StartupError
 
 LOCAL = PostgresBinaries(directory=Path("/nowhere"), version="15.2", origin="local binaries")

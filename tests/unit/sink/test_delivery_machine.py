@@ -22,7 +22,7 @@ from inbox.sink.decoder import TopicDecoder
 from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.worker import Worker
-from inbox.sink.writer import JobResult, ReadLedger, Settle
+from inbox.sink.writer_thread import JobResult, ReadLedger, Settle
 from inbox.telemetry import PAUSED
 from tests.support.records import record
 from tests.support.sink.memory import Fate, Log, MemoryConsumer, MemorySettler, Row, SteppedWriter, Store, id_of

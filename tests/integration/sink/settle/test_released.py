@@ -12,8 +12,8 @@ from inbox.events import Event
 from inbox.handlers import Transaction
 from inbox.sink.batch import Batch, RouteBatch
 from inbox.sink.outcome import SettledBatch
+from inbox.sink.settle.route_work import RouteWork
 from inbox.sink.settle.settler import Settler
-from inbox.sink.settle.work import RouteWork
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually
 

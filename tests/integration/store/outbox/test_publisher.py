@@ -23,12 +23,12 @@ from inbox.sink.guards.parked_by_hand import HandParked
 from inbox.sink.guards.row_waits import RowWaits
 from inbox.sink.guards.row_watch import RowWatch
 from inbox.sink.guards.time_limit import TimeLimit
+from inbox.sink.settle.all_routes import Routes
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.dead_lettering import DeadLetterWriter
 from inbox.sink.settle.effects import HandlerEffect
 from inbox.sink.settle.ownership import Ownership
 from inbox.sink.settle.parked_keys import ParkedKeys, ParkedKeysGuard
-from inbox.sink.settle.routes import Routes
 from inbox.sink.settle.settler import Settler, WorkerIdentity
 from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.ledger import Ledger

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from inbox.events import TopicPartition
 from inbox.sink.batch import Batch
 from inbox.sink.outcome import SettledBatch
-from inbox.sink.writer import Settle, Writer
+from inbox.sink.writer_thread import Settle, Writer
 from inbox.store.inbox.ledger import LedgerRow
 from tests.support.waiting import eventually
 

@@ -11,7 +11,7 @@ from inbox.reading.read_record import ReadRecord
 from inbox.store.options import ColumnSource, TableMode, TableTarget
 from inbox.store.postgres import arrays
 from inbox.store.tables.bounds import JsonInputs, require_bounded
-from inbox.store.tables.changes.marks import Marks
+from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.decoded.column import DecodedColumn
 from inbox.store.tables.decoded.rows import DecodedRows
