@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from inbox.dev.backends import Servers
 from tests.interop.capture import connect_worker
-from tests.interop.mirror.columns import WIDE, MirrorColumn
+from tests.interop.mirror.columns import MirrorColumn, columns
 from tests.interop.mirror.source import Operations
 from tests.support.kafka_topics import create_topic, unique_name
 from tests.support.sinks import write_configuration
@@ -167,7 +167,7 @@ def test_a_captured_table_is_rebuilt_value_for_value(
     servers: Servers, tmp_path: Path, database_url: str, schema: bool
 ) -> None:
     with (
-        mirror(database_url, servers.bootstrap_servers, tmp_path, WIDE, schema=schema) as it,
+        mirror(database_url, servers.bootstrap_servers, tmp_path, columns(schema=schema), schema=schema) as it,
         connect_worker(servers.bootstrap_servers, {}, offset_flush_interval_ms="1000") as connect,
     ):
         connect.start()

@@ -3,7 +3,7 @@
 import random
 import string
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Chance = random.Random
 
@@ -162,3 +162,16 @@ WIDE = (
     MirrorColumn("page", "xml", ("<a/>", "<a>ä &amp; b</a>"), _one_of("<b c='d'/>")),
 )  # fmt: skip
 """The types of PostgreSQL that Debezium maps to one value; the times have their units in the schema, or in `as`."""
+
+NEED_SCHEMA = {"document": ("null",), "plain": ('{"b":  1, "a": 2, "a": 3}',)}
+"""Values that a record without a schema does not keep: a null of jsonb, and the spaces and repeated names of json."""
+
+
+def columns(*, schema: bool) -> list[MirrorColumn]:
+    """Return the columns of a mirror, with the values that its records keep."""
+    if schema:
+        return list(WIDE)
+    return [
+        replace(each, hard=[value for value in each.hard if value not in NEED_SCHEMA.get(each.name, ())])
+        for each in WIDE
+    ]
