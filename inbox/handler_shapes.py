@@ -125,7 +125,7 @@ def _refuse_unfinished(result: object) -> None:
             )
 
 
-def _is_elsewhere(result: object) -> bool:
+def _is_elsewhere(result: Any) -> bool:
     """Return whether another thread or process still has to run it. Nobody has made one before the module is loaded."""
     futures = sys.modules.get("concurrent.futures")
     return futures is not None and isinstance(result, futures.Future) and not result.done()

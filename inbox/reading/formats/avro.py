@@ -75,7 +75,7 @@ def compile_avro(written: WrittenSchema) -> Read:
         schema = parse_schema(prepared.schema)
     except (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, RecursionError) as error:
         raise SchemaError(f"{written.name} cannot be used: {type(error).__name__}") from None
-    module = in_python if prepared.recursive else in_c
+    module: Any = in_python if prepared.recursive else in_c
     module.LOGICAL_READERS.update(_LOGICAL_READERS)
     return _reader(module.schemaless_reader, schema, written.name)
 

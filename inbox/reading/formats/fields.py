@@ -113,8 +113,9 @@ def _in_message(descriptor: Any, path: Sequence[str]) -> None:
         raise Missing(list(descriptor.fields_by_name), len(path))
     rest = path[1:]
     if field.is_repeated and rest:
-        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
-        field, rest = (field.message_type.fields_by_name["value"] if is_map else field), rest[1:]
+        message, rest = field.message_type, rest[1:]
+        if message is not None and message.GetOptions().map_entry:
+            field = message.fields_by_name["value"]
     if rest and field.message_type is None:
         raise Missing((), len(rest))
     if rest:

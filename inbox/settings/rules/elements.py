@@ -28,6 +28,12 @@ def _without_elements(table: TableSection) -> Iterator[tuple[tuple[str, ...], st
             yield ("columns", name), f"{source} is there only with for_each; expected a pointer into the value"
 
 
+_NEVER_REPLACES = {
+    TableMode.APPEND: "has no key by which a row is found again",
+    TableMode.NEWEST: "keeps newer rows, which an older event that comes late would delete",
+}
+
+
 def _with_elements(table: TableSection) -> Iterator[tuple[tuple[str, ...], str]]:
     if table.mode is TableMode.MERGE:
         yield ("for_each",), 'mode "merge" reads partial events, not elements; expected mode upsert'
@@ -42,11 +48,7 @@ def _with_elements(table: TableSection) -> Iterator[tuple[tuple[str, ...], str]]
 def _replacing(table: TableSection, replaces: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     if not replaces:
         yield ("replaces",), "is empty; expected columns of the key that the rows of an event share"
-    if table.mode in (TableMode.APPEND, TableMode.NEWEST):
-        why = {
-            TableMode.APPEND: "has no key by which a row is found again",
-            TableMode.NEWEST: "keeps newer rows, which an older event that comes late would delete",
-        }[table.mode]
+    if table.mode is not None and (why := _NEVER_REPLACES.get(table.mode)) is not None:
         yield ("replaces",), f'mode "{table.mode.value}" {why}; expected mode upsert, or leave replaces out'
     for name in replaces:
         column = (table.columns or {}).get(name)

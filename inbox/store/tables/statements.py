@@ -184,10 +184,15 @@ class Statements:
         return elements_of(sql.SQL("({}) AS w").format(self._event_rows(dead=dead)), inputs, pointer)
 
     def _event_rows(self, *, dead: bool) -> sql.Composable:
-        names: list[LiteralString] = [*(each.name for each in self._inputs), "place", *(["dead"] if dead else [])]
+        names: list[LiteralString] = [each.name for each in self._inputs]
+        names.append("place")
+        if dead:
+            names.append("dead")
         selected: list[sql.Composable] = [sql.SQL("u.") + sql.Identifier(name) for name in names]
         if self._decodes:
-            names += ["document", *(["member"] if self._in_envelopes else [])]
+            names.append("document")
+            if self._in_envelopes:
+                names.append("member")
             selected.append(self._row_of_document())
             if self._leaves_out:
                 names.append("absent")

@@ -1,5 +1,7 @@
 """Dates and times: from texts, which mean the same at every reading, and from numbers, which need a unit."""
 
+from typing import LiteralString
+
 from psycopg import sql
 
 from inbox.store.options import Reading
@@ -39,7 +41,7 @@ _ZONE_WITHIN = r":[0-9]{2}([.][0-9]+)?\s*(z|[a-z]{3,5}|[-+][0-9])"
 _FINE = "[.][0-9]{7}"
 _CUT = "([.][0-9]{6})[0-9]+"
 
-_MICROSECONDS = {
+_MICROSECONDS: dict[Reading, LiteralString] = {
     Reading.EPOCH_S: "1000000",
     Reading.EPOCH_MS: "1000",
     Reading.EPOCH_US: "1",

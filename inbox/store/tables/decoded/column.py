@@ -1,7 +1,7 @@
 """A column that is made in the client from decoded rows."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 from inbox.documents import pointer_steps
 from inbox.errors import EventError
@@ -27,7 +27,8 @@ class DecodedColumn:
     """
 
     def __init__(self, column: Column, source: ColumnSource) -> None:
-        self.name, self.absence = parameter_of(column), absence_parameter_of(source)
+        self.name: LiteralString = parameter_of(column)
+        self.absence: LiteralString = absence_parameter_of(source)
         self._column = column
         self._source = source
         path = pointer_steps(source.pointer or "")
