@@ -180,7 +180,8 @@ class Statements:
         if whole:
             rows = sql.SQL("(SELECT w.*, w.document AS event FROM ({}) AS w OFFSET 0) AS e")
             return rows.format(self._event_rows(dead=dead))
-        inputs = [*(each.name for each in self._inputs), *(["dead"] if dead else [])]
+        of_key = ["key_document"] if self._reads_key else []
+        inputs = [*(each.name for each in self._inputs), *of_key, *(["dead"] if dead else [])]
         return elements_of(sql.SQL("({}) AS w").format(self._event_rows(dead=dead)), inputs, pointer)
 
     def _event_rows(self, *, dead: bool) -> sql.Composable:

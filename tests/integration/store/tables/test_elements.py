@@ -88,6 +88,17 @@ def test_a_tombstone_deletes_the_rows_of_its_event(elements: Make) -> None:
     assert route.rows() == [(2, 10, "b", 0), (3, 20, "d", 0)]
 
 
+@pytest.mark.parametrize("replaces", [(), ("order_id",)], ids=["", "replacing"])
+def test_a_member_of_the_key_is_that_of_each_element(connection: Connection, replaces: tuple[str, ...]) -> None:
+    connection.execute(TABLE.encode())
+    route = Route(connection, {**COLUMNS, "order_id": "$key:/id"}, replaces=replaces, **KEYED)
+
+    route.write(of({"lines": [{"no": 10, "sku": "a"}, {"no": 20, "sku": "b"}]}, key=b'{"id": 7}'))
+
+    assert route.rows() == [(7, 10, "a", 0), (7, 20, "b", 1)]
+    assert "the key is not JSON" in route.refusal(of({"lines": []}, key=b"{"))
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
