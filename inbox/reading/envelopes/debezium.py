@@ -15,6 +15,9 @@ from inbox.reading.options import Truncates
 UNAVAILABLE = "__debezium_unavailable_value"
 """The placeholder for a value that the connector could not read (`unavailable.value.placeholder`)."""
 
+_LEAVING_OUT = ("u", "c")
+"""The operations whose row may lack a large value: a changed primary key arrives as a delete and a create."""
+
 _ROW_OF = {"c": "after", "r": "after", "u": "after", "d": "before"}
 _BYTES = UNAVAILABLE.encode()
 _TEXTS = frozenset({UNAVAILABLE, b64encode(_BYTES).decode(), f'{{"{UNAVAILABLE}":"{UNAVAILABLE}"}}'})
@@ -64,7 +67,7 @@ def change_of(document: Any, truncates: Truncates) -> Change | None:
         if member == "before" and row is None:
             return Change("d", None, None, (), document)
         raise EventError(f'the change event of operation "{op}" has no object "{member}"; {_EXPECTED}')
-    return Change(op, member, row, unavailable_in(row) if op == "u" else (), document)
+    return Change(op, member, row, unavailable_in(row) if op in _LEAVING_OUT else (), document)
 
 
 def _truncation(document: Mapping[str, Any], truncates: Truncates) -> Change | None:

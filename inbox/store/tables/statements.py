@@ -223,13 +223,14 @@ class Statements:
         """Return the query that finds an event without a value for a column, and without a row that has one."""
         return _finished(
             sql.SQL(
-                "SELECT s.{} FROM ({}) AS s WHERE ({}) AND NOT EXISTS (SELECT FROM {} AS t WHERE {}) LIMIT 1"
+                "SELECT s.{} FROM ({}) AS s WHERE ({}) AND NOT EXISTS (SELECT FROM {} AS t WHERE {} AND {}) LIMIT 1"
             ).format(
                 _PLACE,
                 self._rows(),
                 self._absences.any(),
                 self._table,
                 same_row(self._shape, self._target.key, "s"),
+                self._unmarked(),
             )
         )
 

@@ -200,9 +200,16 @@ def test_a_value_that_the_connector_could_not_read_leaves_its_column(
     assert it.route.texts("id || name || coalesce(amount, 0)") == ["1large2", "2larger0"]
 
 
-def test_a_value_that_neither_the_connector_nor_the_table_has_is_refused(enveloped: MakeEnveloped) -> None:
+@pytest.mark.parametrize("op", ["u", "c"])
+def test_a_value_that_neither_the_connector_nor_the_table_has_is_refused(enveloped: MakeEnveloped, op: str) -> None:
     it = enveloped()
-    assert "the table has no row with this key" in it.refusal(changed("u", row(1, UNAVAILABLE)))
+    assert "the table has no row with this key" in it.refusal(changed(op, row(1, UNAVAILABLE)))
+
+
+def test_a_row_that_is_marked_as_deleted_has_no_value_to_keep(enveloped: MakeEnveloped) -> None:
+    it = enveloped(declared=f"{DECLARED}, gone boolean", tombstones=Tombstones.MARK, deleted="gone")
+    it.write(changed("c", row(1, "large"), key=key(1)), changed("d", row(1), key=key(1), lsn=2))
+    assert "the table has no row with this key" in it.refusal(changed("u", row(1, UNAVAILABLE), lsn=3))
 
 
 @pytest.mark.parametrize(("mode", "more"), [(TableMode.INSERT, {}), (TableMode.NEWEST, {"version": "amount"})])

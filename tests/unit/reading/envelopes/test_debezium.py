@@ -67,7 +67,8 @@ def test_a_document_that_is_no_change_event_is_refused_with_what_was_expected(do
         change_of(document, ERROR)
 
 
-def test_the_values_that_the_connector_could_not_read_are_found_in_each_shape() -> None:
+@pytest.mark.parametrize("op", ["u", "c"])
+def test_the_values_that_the_connector_could_not_read_are_found_in_each_shape(op: str) -> None:
     row = {
         "text": UNAVAILABLE,
         "bytea": "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==",
@@ -84,6 +85,6 @@ def test_the_values_that_the_connector_could_not_read_are_found_in_each_shape() 
     }
     expected = ("text", "bytea", "texts", "numbers", "uuids", "hstore", "hstore as json")
     assert unavailable_in(row) == expected
-    found = change_of(change("u", after=row), ERROR)
+    found = change_of(change(op, after=row), ERROR)
     assert found is not None
     assert found.absent == expected
