@@ -126,18 +126,29 @@ def from_number(kind: TypeName, reading: Reading, text: sql.Composable) -> sql.C
     """Return the date or time of a number in a unit; digits beyond the microsecond are cut off, into the past."""
     number = sql.SQL("({}::numeric OPERATOR(pg_catalog.*) {})").format(text, sql.SQL(_MICROSECONDS[reading]))
     if kind.name == "interval":
-        return sql.SQL(
-            "(pg_catalog.trunc({})::double precision OPERATOR(pg_catalog.*) interval '1 microsecond')"
-        ).format(number)
+        return _span(sql.SQL("pg_catalog.trunc({})").format(number))
     if kind.name == "date" and reading is Reading.EPOCH_DAYS:
+        # Of NaN `numeric` says that it does not support the cast, which is what it says of an altered table.
         return sql.SQL(
-            "('epoch'::pg_catalog.date OPERATOR(pg_catalog.+) pg_catalog.floor({}::numeric)::integer)"
+            "('epoch'::pg_catalog.date OPERATOR(pg_catalog.+) pg_catalog.floor({}::numeric)::double precision::integer)"
         ).format(text)
     whole = sql.SQL("pg_catalog.floor({})").format(number)
     if reading in OF_A_DAY:
         return _time_of_day(kind, whole)
     days, rest = (sql.SQL("pg_catalog.{}({}, 86400000000)").format(sql.SQL(each), whole) for each in ("div", "mod"))
     return moment(kind, days, rest, sql.SQL("microsecond"))
+
+
+def _span(microseconds: sql.Composable) -> sql.Composable:
+    """Return the interval of whole microseconds, exact where `double precision` alone is not (285 years)."""
+    hours, rest = (
+        sql.SQL("pg_catalog.{}({}, 3600000000)::double precision").format(sql.SQL(each), microseconds)
+        for each in ("div", "mod")
+    )
+    return sql.SQL(
+        "(({} OPERATOR(pg_catalog.*) interval '1 hour') OPERATOR(pg_catalog.+)"
+        " ({} OPERATOR(pg_catalog.*) interval '1 microsecond'))"
+    ).format(hours, rest)
 
 
 def moment(kind: TypeName, days: sql.Composable, rest: sql.Composable, unit: sql.SQL) -> sql.Composable:
