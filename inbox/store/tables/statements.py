@@ -124,7 +124,10 @@ class Statements:
 
     def _expression(self, column: Column, source: ColumnSource) -> sql.Composable:
         # In an envelope `e.document` is the row, and not the whole value.
-        decoded = self._decodes and not (self._in_envelopes and is_whole_document(column, source))
+        whole = is_whole_document(column, source)
+        if whole and self._target.for_each is not None and not self._in_envelopes:
+            return sql.SQL("e.event::{}").format(column.type.sql)  # there `e.document` is the element
+        decoded = self._decodes and not (self._in_envelopes and whole)
         return expression(column, source, decoded=decoded)
 
     def _required(

@@ -88,6 +88,16 @@ def test_a_tombstone_deletes_the_rows_of_its_event(elements: Make) -> None:
     assert route.rows() == [(2, 10, "b", 0), (3, 20, "d", 0)]
 
 
+def test_the_whole_value_is_that_of_the_event(connection: Connection) -> None:
+    connection.execute(b"CREATE TABLE t (number int, kept jsonb, written json)")
+    route = Route(connection, {"number": "/no", "kept": "$value", "written": "$value"}, for_each="/lines")
+
+    route.write(of({"lines": [{"no": 10}]}))
+
+    whole = {"lines": [{"no": 10}]}
+    assert route.rows() == [(10, whole, whole)]
+
+
 @pytest.mark.parametrize("replaces", [(), ("order_id",)], ids=["", "replacing"])
 def test_a_member_of_the_key_is_that_of_each_element(connection: Connection, replaces: tuple[str, ...]) -> None:
     connection.execute(TABLE.encode())
