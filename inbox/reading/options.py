@@ -26,6 +26,11 @@ class Format(StrEnum):
         """Return whether values are decoded here; those of the other formats are JSON that the database decodes."""
         return self in (Format.CONNECT_JSON, Format.AVRO, Format.PROTOBUF)
 
+    @property
+    def is_binary(self) -> bool:
+        """Return whether a value is no JSON text."""
+        return self in (Format.AVRO, Format.PROTOBUF)
+
 
 class KeyFormat(StrEnum):
     """The format in which the keys of a route are written."""

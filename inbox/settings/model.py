@@ -214,6 +214,7 @@ def _table(route: RouteSection, section: TableSection) -> TableTarget:
         replaces=tuple(section.replaces or ()),
         envelope=route.envelope,
         decoded=route.format.has_decoded_rows,
+        binary=route.format.is_binary,
     )
 
 

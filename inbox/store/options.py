@@ -141,6 +141,9 @@ Constant = str | int | float | bool | list[Any] | dict[str, Any]
 INDEX = "$index"
 """The source of an element's position, with `for_each`."""
 
+VALUE_AS_JSON = "$value as JSON"
+"""The source of a column that takes a whole decoded row as JSON."""
+
 _IN_JSON = re.compile(r"(?:(\$[a-z]+):)?(/.*)", re.DOTALL)
 
 
@@ -172,12 +175,16 @@ class ColumnSource:
     @property
     def pointer(self) -> str | None:
         """Return the pointer into a document of the event; None for a source that is no part of one."""
+        if self.source == VALUE_AS_JSON:
+            return ""
         found = _IN_JSON.fullmatch(self.source or "")
         return found[2] if found else None
 
     @property
     def document(self) -> str | None:
         """Return the document into which the pointer leads: `$value`, or another one such as `$key`."""
+        if self.source == VALUE_AS_JSON:
+            return "$value"
         found = _IN_JSON.fullmatch(self.source or "")
         return (found[1] or "$value") if found else None
 
@@ -199,7 +206,7 @@ class Nul(StrEnum):
 class TableTarget:
     """`[routes.table]`: the table that a route writes into; `columns` has the source of each column.
 
-    `decoded`: the rows are decoded values, of which the client makes the columns.
+    `decoded`: the rows are decoded values, of which the client makes the columns. `binary`: the values are no JSON.
     `deleted` is the column in which `Tombstones.MARK` says that a row was deleted. `overriding` lets
     the route write an identity column that is GENERATED ALWAYS.
     With `for_each`, the pointer of an array, each of its elements is a row, and the pointers lead into
@@ -220,3 +227,4 @@ class TableTarget:
     replaces: tuple[str, ...] = ()
     envelope: Envelope = Envelope.NONE
     decoded: bool = False
+    binary: bool = False

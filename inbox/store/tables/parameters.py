@@ -63,10 +63,17 @@ def _input(source: str, *, binary: bool) -> Input:
     if source.startswith("$ce:"):
         return _attribute(source, binary=binary)
     if source == "$value":
-        return _of_bytes("value", lambda record: record.value(), binary=binary)
+        return _of_bytes("value", (lambda record: record.value()) if binary else _text_of_value, binary=binary)
     if source == "$key":
         return _of_bytes("key", lambda record: record.key(), binary=binary)
     return _PLAIN[source]
+
+
+def _text_of_value(record: Record) -> bytes | None:
+    """Return the value without the schema id that is before JSON."""
+    if isinstance(record, ReadRecord) and record.schema_id is not None and record.document is not None:
+        return record.document
+    return record.value()
 
 
 def _header(name: str, *, binary: bool) -> Input:

@@ -28,6 +28,7 @@ from inbox.store.tables.casts.wording import cannot_be
 from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.decoded.sent_inputs import DecodedSent
+from inbox.store.tables.decoded.whole_values import sources_of
 from inbox.store.tables.diagnosis import Diagnosis, Search
 from inbox.store.tables.enveloped_rows import (
     absent_members,
@@ -66,7 +67,7 @@ class TableWriter:
     def _adopt(self, connection: Connection, shape: TableShape) -> None:
         """Compose the statements for a table of this shape; raise StartupError where it does not fit the route."""
         target = self._target
-        sources = [(shape.columns[name], source) for name, source in target.columns.items()]
+        sources = sources_of(target, shape.columns)
         marks = Marks(shape.columns[target.deleted]) if target.deleted else None
         sent: Sent = DecodedSent(target, sources, marks) if target.decoded else _Sent(target, sources, marks)
         statements = Statements(target, sources, sent.inputs, shape, decodes=sent.decodes, marks=marks)

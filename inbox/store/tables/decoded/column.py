@@ -33,7 +33,7 @@ class DecodedColumn:
         self._source = source
         path = pointer_steps(source.pointer or "")
         self.find = finder(path)
-        self.member = path[0]
+        self.member = path[0] if path else ""
         self._find_or_absent = finder(path, ABSENT)
         kind = column.element or column.base
         self._is_array = column.element is not None

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 
+from inbox.errors import StartupError
 from tests.integration.sink.formats.conftest import Serialize, sent
 from tests.support.sink.running import Out, Sink
 
@@ -29,10 +30,14 @@ mode = "{mode}"
 
 @pytest.fixture
 def table(sink: Sink, registry_url: str) -> Callable[..., None]:
-    """Makes the table and the route: `table("avro", id="int", amount="numeric")`; a column has its own pointer."""
+    """Makes the table and the route: `table("avro", id="int", amount="numeric")`.
+
+    A column has its own pointer; one whose name begins with `whole` has the whole value.
+    """
 
     def make(format_: str, mode: str = "append", key: str = "", more: str = "", **columns: str) -> None:
-        lines = "\n".join(f'{name} = "/{name}"' for name in columns)
+        sources = {name: "$value" if name.startswith("whole") else f"/{name}" for name in columns}
+        lines = "\n".join(f'{name} = "{source}"' for name, source in sources.items())
         keys = f'key = ["{key}"]' if key else ""
         route = ROUTE.format(format=format_, more=more, mode=mode, key=keys, columns=lines)
         sink.configure(route, rest=f'[registry]\nurl = "{registry_url}"')
@@ -124,6 +129,58 @@ def test_a_recursive_type_and_references_become_documents(
     sent(sink, avro_of(schema)({"node": {"next": {"next": None}}}))
     sink.run()
     assert sink.column("SELECT node FROM orders") == [{"next": {"next": None}}]
+
+
+def test_a_whole_value_in_avro_is_bytes_or_json_by_its_column(
+    sink: Sink, table: Callable[..., None], avro_of: Callable[[str], Serialize]
+) -> None:
+    table("avro", id="int", whole_b="jsonb", whole_j="json", whole_bytes="bytea")
+    serialize = avro_of(record(id="int", amount=logical("bytes", "decimal", precision=30, scale=2), ratio="double"))
+    value = serialize({"id": 1, "amount": Decimal("12345678901234567890.10"), "ratio": float("nan")})
+    sent(sink, value)
+    sink.run()
+    assert sink.dead_letter_errors() == []
+    text = '{"id":1,"amount":12345678901234567890.10,"ratio":"NaN"}'
+    assert sink.sql("SELECT whole_b = whole_j::jsonb, whole_j::text, whole_bytes FROM orders") == [(True, text, value)]
+
+
+def test_a_whole_value_that_json_cannot_express_is_a_dead_letter_alone(
+    sink: Sink, table: Callable[..., None], avro_of: Callable[[str], Serialize]
+) -> None:
+    table("avro", id="int", whole="jsonb")
+    serialize = avro_of(record(id="int", name="string"))
+    sent(sink, serialize({"id": 1, "name": "a\0"}), serialize({"id": 2, "name": "b"}))
+    sink.run()
+    assert sink.column("SELECT id FROM orders") == [2]
+    assert "a text in it holds NUL" in sink.dead_letter_errors()[0]
+
+
+def test_a_whole_value_in_protobuf_is_json(
+    sink: Sink, table: Callable[..., None], protobuf_of: Callable[[Any], Serialize], order_class: Any
+) -> None:
+    table("protobuf", whole="jsonb")
+    sent(sink, protobuf_of(order_class)(order_class(id=2**63 - 1, name="x")))
+    sink.run()
+    assert sink.column("SELECT whole ->> 'id' FROM orders") == [str(2**63 - 1)]
+
+
+def test_a_text_column_of_a_whole_value_in_avro_is_refused_at_the_start(sink: Sink, table: Callable[..., None]) -> None:
+    table("avro", whole="text")
+    with pytest.raises(StartupError, match="make the column bytea, json or jsonb"):
+        sink.run()
+
+
+def test_a_whole_value_with_a_json_schema_has_no_schema_id(
+    sink: Sink, table: Callable[..., None], json_of: Callable[[str], Serialize]
+) -> None:
+    table("json-schema", id="int", whole="text", whole_j="json", whole_b="jsonb")
+    schema = json.dumps({"title": "Order", "type": "object", "properties": {"id": {"type": "integer"}}})
+    sent(sink, json_of(schema)({"id": 1}))
+    sink.run()
+    assert sink.dead_letter_errors() == []
+    assert sink.sql("SELECT whole::jsonb = whole_b AND whole_j::jsonb = whole_b, whole_b FROM orders") == [
+        (True, {"id": 1})
+    ]
 
 
 def test_an_upsert_and_its_tombstone(
