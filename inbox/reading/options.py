@@ -69,6 +69,11 @@ class FormatOptions:
             by_value = False
         return by_value or self.key in (KeyFormat.AVRO, KeyFormat.PROTOBUF)
 
+    @property
+    def is_read_here(self) -> bool:
+        """Return whether values or keys need a decoder, and so perhaps a package or a schema."""
+        return self.value.has_schema_ids or self.key in (KeyFormat.AVRO, KeyFormat.PROTOBUF)
+
 
 PLAIN_JSON = FormatOptions()
 """The format of a route that says nothing of it."""

@@ -18,6 +18,7 @@ from inbox.operations.check.id_advice import advice_on_keys
 from inbox.operations.check.outbox import check_capture_topics, check_existing, check_publishing, require_capture
 from inbox.operations.check.role_advice import advice_on_retention, advice_on_role
 from inbox.operations.check.schemas import require_fields
+from inbox.reading.formats.of_route import require_decoders
 from inbox.settings import Settings
 from inbox.sink.guards.log_comparison import read_comparable
 from inbox.sink.routes import Route
@@ -100,6 +101,9 @@ class _SinkChecks(Checks):
             check_capture_topics(self, settings.database, settings.kafka, settings.outbox)
 
     def _find_schemas(self) -> None:
+        for route in self._settings.routes:
+            if route.format.is_read_here:
+                self.ask(f"format of route {route.name}", partial(require_decoders, route.format))
         registry = self._settings.needed_schemas
         if registry is None:
             return

@@ -1,6 +1,6 @@
 """Make the decoder of a route's values or keys from its options."""
 
-from inbox.errors import StartupError
+from inbox.errors import EventError, StartupError
 from inbox.reading.formats.avro import AvroFile, AvroFormat
 from inbox.reading.formats.connect_json import ConnectJson
 from inbox.reading.formats.decoded import RecordFormat
@@ -45,6 +45,15 @@ def key_decoder(options: FormatOptions) -> RecordFormat | None:
     if of is KeyFormat.PROTOBUF:
         return ProtobufFormat(_needed(schemas, of), header=KEY_HEADER)
     return None
+
+
+def require_decoders(options: FormatOptions) -> None:
+    """Raise StartupError if a package, the registry or a usable schema file is missing."""
+    try:
+        value_decoder(options)
+        key_decoder(options)
+    except EventError as error:  # the schema of a file
+        raise StartupError(str(error)) from None
 
 
 def _needed(schemas: Schemas | None, of: Format | KeyFormat) -> Schemas:

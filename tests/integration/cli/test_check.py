@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -211,3 +212,17 @@ def test_a_route_whose_tombstones_would_be_filtered_is_refused(sink: Sink, inbox
         refused = inbox(command, sink)
         assert refused.code == 3
         assert "a tombstone has no value, so it has no type at /type either" in refused.err
+
+
+def test_a_schema_file_that_cannot_be_used_fails(sink: Sink, inbox: Inbox, tmp_path: Path) -> None:
+    file = tmp_path / "order.avsc"
+    file.write_text('{"type": "recrd", "name": "Order"}')
+    with_schema = f'[[routes]]\nformat = "avro"\nschema_file = "{file}"\n'
+    sink.config.write_text(sink.config.read_text().replace("[[routes]]\n", with_schema, 1))
+
+    result = inbox("check", "--json", sink)
+
+    assert result.code == 1
+    assert problems(result)["format of route public.orders"] == [
+        f'{file} cannot be used: the type "recrd" is not defined'
+    ]
