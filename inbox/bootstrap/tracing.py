@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, Span
 
 _ANSWERS = (GenerationChanged, OrderHaltError, RowMissingError)
-"""The exceptions that end a transaction and are no failure of it."""
+"""The exceptions that end a transaction without being its failure."""
 
 _ASKS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 MOST_LINKS = 128

@@ -40,7 +40,7 @@ class Condition:
     """A condition of a route, compiled.
 
     Raises on construction:
-        StartupError: the extra is missing, or the text is no condition.
+        StartupError: the extra is missing, or the text is not a condition.
     """
 
     def __init__(self, text: str) -> None:
@@ -48,7 +48,7 @@ class Condition:
         bound = set(_BOUND.findall(text))
         names = set(self._program.variables())
         if unknown := sorted(names - bound - set(VARIABLES)):
-            raise StartupError(f"unknown variable {unknown[0]}; there are {', '.join(VARIABLES)}")
+            raise StartupError(f"unknown variable {unknown[0]}; the variables are {', '.join(VARIABLES)}")
         called = [name for name in self._program.functions() if _NAME.fullmatch(name)]
         if missing := sorted(set(called) - _FUNCTIONS):
             raise StartupError(f"unknown function {missing[0]}")
@@ -105,7 +105,7 @@ def _compiled(text: str) -> _Condition:
         return compile_(text)
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).rpartition("ERROR: <input>:")[2].split())
-        raise StartupError(f"is no condition in CEL: {reason[:200]}") from None
+        raise StartupError(f"is not a condition in CEL: {reason[:200]}") from None
 
 
 def _text(value: bytes | None) -> str | bytes | None:

@@ -120,7 +120,7 @@ def as_json(value: Any) -> Any:
     become the texts that Protobuf and Kafka Connect give them.
 
     Raises:
-        DocumentError: a text that should be a JSON document is none.
+        DocumentError: a text that should be a JSON document is not valid.
     """
     kind = type(value)
     if kind is dict:

@@ -174,7 +174,7 @@ def constant(value: object) -> Constant:
         return value.isoformat()
     if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise UnfitError('a value such as "EU", 5 or true (a number that is none in JSON as a text: "NaN")')
+    raise UnfitError('a value such as "EU", 5 or true (write NaN and the infinities as texts: "NaN")')
 
 
 def yes_or_no(value: object) -> bool:

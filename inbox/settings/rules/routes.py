@@ -28,9 +28,9 @@ def review_route(review: Review, path: Path, route: RouteSection) -> None:
 def _without_elements(route: RouteSection) -> str | None:
     """Return the reason why `for_each` cannot read the route's values."""
     if route.envelope is Envelope.DEBEZIUM:
-        return "a change of Debezium's is of one row; leave for_each out"
+        return "a change event of Debezium has one row; leave for_each out"
     if route.format not in (Format.JSON, Format.JSON_SCHEMA):
-        return f'reads elements of JSON documents, not of format "{route.format.value}"'
+        return f'reads elements from format json or json-schema, and format is "{route.format}"; leave for_each out'
     return None
 
 
@@ -123,7 +123,7 @@ def _review_update(review: Review, path: Path, table: TableSection) -> None:
     if table.mode is not TableMode.UPDATE or not table.columns or not table.key:
         return
     if set(table.columns) <= set(table.key):
-        review.blame((*path, "columns"), 'mode "update" changes the columns outside the key, and there is none')
+        review.blame((*path, "columns"), 'mode "update" changes the columns outside the key; add one of them')
 
 
 def _review_deleted(review: Review, path: Path, table: TableSection) -> None:

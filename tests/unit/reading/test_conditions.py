@@ -72,8 +72,8 @@ def test_what_cannot_be_decided_is_an_error_without_values(text: str, said: str)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("value.a ==", "is no condition in CEL: 1:11"),
-        ("(" * 20_000, "is no condition in CEL"),
+        ("value.a ==", "is not a condition in CEL: 1:11"),
+        ("(" * 20_000, "is not a condition in CEL"),
         ("values.a == 1", "unknown variable values"),
         ("length(value) == 1", "unknown function length"),
     ],

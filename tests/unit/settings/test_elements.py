@@ -60,4 +60,4 @@ def test_what_cannot_work_with_elements_is_refused(
 def test_a_change_of_debezium_has_no_elements(refuse: Refuse, small: str) -> None:
     text = ROUTE.replace('topic = "orders"', 'topic = "orders"\nenvelope = "debezium"')
 
-    assert "a change of Debezium's is of one row" in refuse(small + text)
+    assert "a change event of Debezium has one row" in refuse(small + text)

@@ -18,7 +18,7 @@ _DECIMAL = """(SELECT pg_catalog.round(
         THEN 256::numeric OPERATOR(pg_catalog.^) pg_catalog.octet_length(b.bytes)::numeric ELSE 0 END, 0)
     OPERATOR(pg_catalog.*) {factor}::numeric
 FROM (SELECT pg_catalog.decode({text}, 'base64') AS bytes OFFSET 0) AS b)"""
-"""`get_byte` refuses index 0 of no bytes, so that an empty text is no number."""
+"""`get_byte` refuses index 0 of an empty value, so that an empty text fails."""
 
 
 def from_encoded(reading: Reading, text: sql.Composable) -> sql.Composable:

@@ -27,9 +27,9 @@ class Absences:
     those of the events without the column's member (a hash table, made once), and writes the row's
     own value there, as ON CONFLICT has locked it.
 
-    `split` are the columns for which that is no way: a new row takes the column's default, which
+    `split` are the columns for which that does not work: a new row takes the column's default, which
     PostgreSQL gives only to a column that the INSERT leaves out; or a trigger may change the key
-    first. Events that lack different columns of these go in different statements.
+    first. Events that lack different columns of `split` go in different statements.
     """
 
     conditions: Mapping[str, sql.Composable] = field(default_factory=dict)

@@ -65,7 +65,7 @@ def _in_unit(reading: Reading, kind: TypeName) -> Apply:
         if kind.name == "interval":
             return Interval(0, 0, nanoseconds)
         if not 0 <= nanoseconds <= DAY:
-            raise RefusedValueError("a number that is no time of a day in its unit")
+            raise RefusedValueError("a number that is not a time of day in its unit")
         return TimeOfDay(nanoseconds)
 
     return apply
@@ -83,7 +83,7 @@ def _times(value: Any, unit: int, reading: Reading) -> int:
         if not isfinite(number) or abs(number.adjusted()) > _MOST_DIGITS:
             raise RefusedValueError("a number beyond every time")
     except InvalidOperation:
-        raise RefusedValueError(f'a text that is no number, which as = "{reading}" needs') from None
+        raise RefusedValueError(f'a text that is not a number, which as = "{reading}" needs') from None
     numerator, denominator = number.as_integer_ratio()
     return numerator * unit // denominator
 
@@ -111,7 +111,7 @@ def _decimal(value: Any, scale: int) -> Decimal:
     if type(value) is not bytes:
         raise _contradiction(value, Reading.DECIMAL_BYTES)
     if not value:
-        raise RefusedValueError("no bytes, which are no number")
+        raise RefusedValueError("an empty value, which has no digits")
     return decimal_of(value, scale)
 
 

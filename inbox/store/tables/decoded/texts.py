@@ -86,7 +86,7 @@ def _json_text_kept(value: Json) -> str:
     try:
         parse(text.encode())
     except DocumentError as error:
-        raise RefusedValueError(f"a text that is no JSON: {error}") from None
+        raise RefusedValueError(f"a text that is not JSON: {error}") from None
     return text
 
 
@@ -115,9 +115,9 @@ def _hstore_of_json(value: Json) -> str:
     try:
         found = parse(value.encode())
     except DocumentError as error:
-        raise RefusedValueError(f"a text that is no JSON: {error}") from None
+        raise RefusedValueError(f"a text that is not JSON: {error}") from None
     if type(found) is not dict:
-        raise RefusedValueError("a JSON document that is no object")
+        raise RefusedValueError("a JSON document that is not an object")
     return _hstore(found)
 
 
