@@ -157,8 +157,13 @@ class _PackedDumper(Dumper):
         return obj.packed
 
 
+_DUMPERS = {
+    kind: type(f"{kind.__name__}Dumper", (_PackedDumper,), {"oid": kind.oid})
+    for kind in (Uuids, Int8s, Int4s, Texts, Byteas, Bools, Float8s, Dates, Timestamptzs)
+}
+
+
 def register(adapters: AdaptersMap) -> None:
     """Register packed arrays with `adapters`, so that psycopg sends them unchanged."""
-    for kind in (Uuids, Int8s, Int4s, Texts, Byteas, Bools, Float8s, Dates, Timestamptzs):
-        dumper = type(f"{kind.__name__}Dumper", (_PackedDumper,), {"oid": kind.oid})
+    for kind, dumper in _DUMPERS.items():
         adapters.register_dumper(kind, dumper)

@@ -10,6 +10,7 @@ from typing import Any, LiteralString, Self, cast
 import psycopg
 from psycopg import Transaction, pq
 from psycopg.abc import Params, Query
+from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from inbox.errors import EventError, InboxError, StartupError, TryAgainError
@@ -27,6 +28,10 @@ _UNLESS_SET: dict[str, Any] = {
     "tcp_user_timeout": 30_000,
 }
 """A connection that hangs without a reset is closed after half a minute (libpq, "Parameter Key Words")."""
+
+
+_PSYCOPGS_OWN = AdaptersMap(psycopg.adapters)
+"""A copy from before any handler's package was imported, which may register others for the whole process."""
 
 
 class Ends(Enum):
@@ -58,6 +63,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     _reads_to_the_end = False
     _begins_itself = True
 
+    lends_adapters = False
+    """True while handlers run: what they register on the connection is theirs."""
+    _own_adapters: AdaptersMap | None = None
+    _handlers_adapters: AdaptersMap | None = None
+
     _companions: tuple["Connection", ...] = ()
     _took_session = False
     _wanted: Mapping[str, str] = {}
@@ -66,6 +76,17 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """How long a statement may take, and who says so; None without a limit."""
     another: Callable[[], "Connection"]
     """Opens another connection with the same parameters."""
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """Return the adapters of handlers while they run, else the sink's own, in which nobody registers others."""
+        if self.lends_adapters:
+            self._handlers_adapters = self._handlers_adapters or AdaptersMap(psycopg.adapters)
+            return self._handlers_adapters
+        if self._own_adapters is None:
+            self._own_adapters = AdaptersMap(_PSYCOPGS_OWN)
+            arrays.register(self._own_adapters)
+        return self._own_adapters
 
     def pin(self, limits: session_settings.Limits, settings: Mapping[str, str], *, read_only: bool) -> None:
         """Pin the settings of all statements on this connection.
@@ -368,7 +389,6 @@ def connect(
         connect, options, application_name=application_name, longest_call_seconds=longest_call_seconds
     )
     try:
-        arrays.register(connection.adapters)
         limits = session_settings.Limits(longest_call_seconds, options.statement_timeout_seconds)
         connection.pin(limits, settings or {}, read_only=read_only)
     except InboxError:

@@ -82,7 +82,9 @@ class HandlerSession:
         self._connection.ends = Ends.REFUSED
         try:
             self._send(self._connection.to_users_path)
+            self._connection.lends_adapters = True
             yield
+            self._connection.lends_adapters = False
             for statement in self._connection.to_own_state:
                 self._send(statement)
             with self._noting():
@@ -90,6 +92,7 @@ class HandlerSession:
             self._forgive_what_a_savepoint_undid()
         finally:
             # A handler that reaches for the driver's connection may have set others.
+            self._connection.lends_adapters = False
             self._connection.row_factory, self._connection.cursor_factory = factories
             self._close()
         if self._connection.info.transaction_status == pq.TransactionStatus.INERROR:

@@ -208,12 +208,30 @@ def take_another_cursor(tx: Transaction) -> None:
     connection.cursor_factory = psycopg.ClientCursor
 
 
-@pytest.mark.parametrize("change", [take_rows_for_dictionaries, take_another_cursor])
+def read_numbers_as_texts(tx: Transaction) -> None:
+    connection: Any = driver_connection(tx)
+    for kind in ("int2", "int4", "int8", "bool", "uuid", "text"):
+        connection.adapters.register_loader(kind, psycopg.types.string.ByteaBinaryLoader)
+
+
+@pytest.mark.parametrize("change", [take_rows_for_dictionaries, take_another_cursor, read_numbers_as_texts])
 def test_what_a_handler_sets_on_the_drivers_connection_ends_with_it(handled_by: HandledBy, change: Mistake) -> None:
     sink = handled_by(making(change))
     run(sink)
     assert effects(sink) == [1, 2, 3, 4, 5, 6, 7]
     assert sink.endings() == {"applied": 7}
+
+
+def test_what_a_handler_registers_is_there_for_the_next_handler(handled_by: HandledBy) -> None:
+    found: list[Any] = []
+
+    def read_as_bytes(tx: Transaction) -> None:
+        connection: Any = driver_connection(tx)
+        connection.adapters.register_loader("int4", psycopg.types.string.ByteaLoader)
+        found.append(connection.execute("SELECT 1").fetchone()[0])
+
+    run(handled_by(making(read_as_bytes)))
+    assert found == [b"1"]
 
 
 @pytest.mark.parametrize("way", ["returns", "raises", "uses the transaction"])
