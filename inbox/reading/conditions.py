@@ -2,7 +2,7 @@
 
 The implementation is `cel` in Rust (extra `cel`), imported where a route has a condition. The
 language has no loops but those over the elements of a value, and its regular expressions take
-linear time.
+linear time. Where the time grows faster than the elements, as within loops in loops, they are bounded.
 """
 
 import re
@@ -17,6 +17,12 @@ VARIABLES = ("value", "key", "headers", "type", "topic")
 
 _BOUND = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*([A-Za-z_]\w*)\s*,")
 """A name that a macro binds to each element: `x` in `lines.exists(x, x.sku == "a")`."""
+
+_LOOPS = re.compile(
+    r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\.\s*(all|exists|exists_one|map|filter)\s*\(|([()])""", re.DOTALL
+)
+_MOST_STEPS = 1_000_000
+"""The most steps that the loops of a condition may take together: less than a second."""
 
 _FUNCTIONS = frozenset({
     "has", "size", "contains", "startsWith", "endsWith", "matches", "string", "int", "uint", "double",
@@ -53,6 +59,8 @@ class Condition:
         if missing := sorted(set(called) - _FUNCTIONS):
             raise StartupError(f"unknown function {missing[0]}")
         self.needs_value = "value" in names
+        power = _power(text)
+        self._most_elements = round(_MOST_STEPS ** (1 / power)) if power > 1 else None
 
     def holds(
         self, value: Any, key: bytes | None, headers: Sequence[Header], event_type: str | None, topic: str
@@ -62,6 +70,8 @@ class Condition:
         Raises:
             EventError: the condition cannot be evaluated, or its result is no boolean.
         """
+        if self._most_elements is not None:
+            _require_few((value, headers), self._most_elements)
         context = {
             "value": value,
             "key": _text(key),
@@ -92,6 +102,37 @@ _KINDS: Mapping[type[BaseException], str] = {
     ZeroDivisionError: "a division by zero",
     OverflowError: "a number beyond 64 bits",
 }
+
+
+def _power(text: str) -> int:
+    """Return the power of the number of elements with which the time of a condition grows.
+
+    The loops that lie in each other count, and `map` and `filter` copy the list that they make for each element.
+    """
+    most, inside = 0, [0]
+    for literal, loop, bracket in _LOOPS.findall(text):
+        if loop:
+            inside.append(inside[-1] + (2 if loop in ("map", "filter") else 1))
+            most = max(most, inside[-1])
+        elif bracket == "(":
+            inside.append(inside[-1])
+        elif not literal and len(inside) > 1:
+            inside.pop()
+    return most
+
+
+def _require_few(value: Any, most: int) -> None:
+    """Raise EventError if an array or an object has more elements, or a text that may be split more characters."""
+    found = [value]
+    while found:
+        each = found.pop()
+        if isinstance(each, dict | list | tuple):
+            if len(each) > most:
+                raise EventError(
+                    f"the condition (when) has loops that take at most {most} elements, and an array or object of the "
+                    "event has more; use exists or all alone, or let a handler decide"
+                )
+            found.extend(each.values() if isinstance(each, dict) else each)
 
 
 @lru_cache(maxsize=256)

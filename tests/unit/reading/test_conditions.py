@@ -92,3 +92,24 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cel", None)
     with pytest.raises(StartupError, match=r'pip install "kafka-inbox\[cel\]"'):
         Condition("value.not_compiled_before == 1")
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        ("value.b.map(x, x + 1).exists(x, x == 0)", 1000),
+        ("value.b.exists(x, value.b.exists(y, x == y + 5000))", 1000),
+        ("value.b.exists(x, value.b.filter(y, y == x).size() == 9)", 100),
+        ('value.b.exists(x, x == 0 && ")" != "(" && value.b.all(y, y < 0))', 1000),
+    ],
+)
+def test_loops_whose_time_grows_faster_than_their_elements_take_few(text: str, most: int) -> None:
+    condition = Condition(text)
+    assert condition.holds({"b": list(range(1, most + 1))}, None, (), None, "t") is False
+    with pytest.raises(EventError, match=f"loops that take at most {most} elements"):
+        condition.holds({"b": list(range(1, most + 2))}, None, (), None, "t")
+
+
+def test_a_loop_alone_takes_what_a_document_may_have() -> None:
+    condition = Condition("value.b.exists(x, x == -1) || value.b.all(x, x < 0)")
+    assert not condition.holds({"b": list(range(200_000))}, None, (), None, "t")
