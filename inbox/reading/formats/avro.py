@@ -72,19 +72,48 @@ def compile_avro(written: WrittenSchema) -> Read:
 
     prepared = PreparedSchema(written)
     try:
-        schema = parse_schema(prepared.schema)
+        # Within a record, because fastavro parses every other schema again for each value.
+        whole = {"type": "record", "name": "whole", "fields": [{"name": "value", "type": prepared.schema}]}
+        schema = parse_schema(whole)
     except (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, RecursionError) as error:
         raise SchemaError(f"{written.name} cannot be used: {type(error).__name__}") from None
     module: Any = in_python if prepared.recursive else in_c
     module.LOGICAL_READERS.update(_LOGICAL_READERS)
-    return _reader(module.schemaless_reader, schema, written.name)
+    return _reader(module.schemaless_reader, _indexed_from_start(schema), written.name)
+
+
+class _FromStart(list[Any]):
+    """The branches of a union or the symbols of an enum, which a negative index does not count from the end."""
+
+    def __getitem__(self, index: Any) -> Any:
+        if index < 0:
+            raise IndexError
+        return super().__getitem__(index)
+
+    def __len__(self) -> int:
+        """Return 0: the reader in C adds the length to a negative index before it asks for the item."""
+        return 0
+
+
+def _indexed_from_start(schema: Any) -> Any:
+    """Return the parsed schema with such lists, also within the types that fastavro keeps by their names."""
+    if isinstance(schema, list):
+        return _FromStart(map(_indexed_from_start, schema))
+    if isinstance(schema, dict):
+        for name, part in schema.items():
+            if name == "fields":
+                for field in part:
+                    field["type"] = _indexed_from_start(field["type"])
+            elif isinstance(part, dict | list):
+                schema[name] = _indexed_from_start(part)
+    return schema
 
 
 def _reader(read_one: Callable[..., Any], schema: Any, name: str) -> Read:
     def read(data: bytes) -> Any:
         buffer = BytesIO(data)
         try:
-            row = read_one(buffer, schema, None)
+            row = read_one(buffer, schema, None)["value"]
         except EventError as error:
             raise SchemaError(f"the value does not fit {name}: {error}") from None
         except Exception as error:  # noqa: BLE001 - fastavro documents no errors: these bytes caused it

@@ -31,6 +31,8 @@ _LOGICAL = {
 }
 MOST_DIGITS = 131_072
 _LARGEST_SCALE = 16_383
+_MOST_WITHOUT_BYTES = 100
+"""The most values that one type may have which take no bytes: nulls, and records of nothing else."""
 
 
 class PreparedSchema:
@@ -47,6 +49,7 @@ class PreparedSchema:
         self._names: dict[str, str] = {}
         self._open: set[str] = set()
         self._without_bytes: set[str] = set()
+        self._bytes_free: dict[str, int] = {}
         self._nodes = 0
         self._referred: dict[str, tuple[Any, str]] = {}
         self.recursive = False
@@ -134,6 +137,9 @@ class PreparedSchema:
         self._open.discard(name)
         if all(self._may_be_empty(field["type"]) for field in fields):
             self._without_bytes.add(short)
+        self._bytes_free[short] = sum(self._count_without_bytes(field["type"]) for field in fields)
+        if self._bytes_free[short] > _MOST_WITHOUT_BYTES:
+            raise self._invalid(f'the record "{name}" has more than {_MOST_WITHOUT_BYTES} values that take no bytes')
         return {"type": "record", "name": short, "fields": fields}
 
     def _field(self, field: Any, namespace: str, depth: int) -> Any:
@@ -205,6 +211,12 @@ class PreparedSchema:
         if schema["type"] == "fixed":
             return bool(schema["size"] == 0)
         return schema["type"] == "record" and schema["name"] in self._without_bytes
+
+    def _count_without_bytes(self, schema: Any) -> int:
+        """Return how many values that take no bytes each value of the type has: a short value may not grow large."""
+        name = schema["name"] if isinstance(schema, dict) and "name" in schema else schema
+        within = self._bytes_free.get(name, 0) if isinstance(name, str) else 0
+        return within + self._may_be_empty(schema)
 
     def _count(self, depth: int) -> None:
         self._nodes += 1

@@ -5,7 +5,8 @@ writes it first, so a record that begins with the bytes of a known schema needs 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -74,13 +75,10 @@ class ConnectJson:
         if not data.startswith(_BEGINNING):
             return None
         # A quote within a text is escaped, so this is the name of a member: of the record, or of a schema's default.
-        at = data.find(_MIDDLE)
-        while at >= 0:
-            schema = data[len(_BEGINNING) : at]
+        for schema in _beginnings(data):
             if (found := self._schemas.pop(schema, None)) is not None:
                 self._schemas[schema] = found
                 return found
-            at = data.find(_MIDDLE, at + 1)
         return None
 
     def _payload_of_new(self, data: bytes) -> Any:
@@ -153,6 +151,9 @@ class ConnectJson:
             raise EventError(f"the {self._part} does not fit its own schema: {error}") from None
 
 
+_MOST_LOOKS = 8
+"""The most members named payload that are tried. A struct's default may have such a member too."""
+
 _NOT_ALONE = object()
 _NUL = b"\\u0000"
 _SMALL = 64 * 1024
@@ -167,16 +168,24 @@ def _schema_bytes(data: bytes) -> bytes | None:
     """Return the bytes of the schema in a record that JsonConverter wrote; None for other JSON."""
     if not data.startswith(_BEGINNING):
         return None
-    at = data.find(_MIDDLE)
-    while at >= 0:
-        schema = data[len(_BEGINNING) : at]
-        try:
+    for schema in _beginnings(data):
+        with suppress(orjson.JSONDecodeError):
             orjson.loads(schema)
-        except orjson.JSONDecodeError:
-            at = data.find(_MIDDLE, at + 1)
-        else:
             return schema
     return None
+
+
+def _beginnings(data: bytes) -> Iterator[bytes]:
+    """Yield what may be the schema: what stands before the first few members named payload.
+
+    Each look reads the record up to there, so that thousands of looks would take minutes.
+    """
+    at = -1
+    for _ in range(_MOST_LOOKS):
+        at = data.find(_MIDDLE, at + 1)
+        if at < 0:
+            return
+        yield data[len(_BEGINNING) : at]
 
 
 def _exactly(document: bytes) -> Any:

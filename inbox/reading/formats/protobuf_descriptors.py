@@ -84,7 +84,7 @@ class Messages:
         from google.protobuf.message_factory import GetMessageClass
 
         descriptor = self.descriptor(message)
-        message_class, convert = GetMessageClass(descriptor), self._converters.of_message(descriptor)
+        message_class, convert = GetMessageClass(descriptor), self._converters.whole(descriptor)
         name = f"{descriptor.full_name} of {self._name}"
 
         def read(data: bytes) -> Any:

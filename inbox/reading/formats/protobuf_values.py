@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
+from inbox.document_bounds import MOST_COMMAS
 from inbox.reading.schemas import SchemaError
 from inbox.reading.values import Interval, Timestamp
 
@@ -32,6 +33,17 @@ class Converters:
     def __init__(self, pool: "DescriptorPool") -> None:
         self._pool = pool
         self._known: dict[str, Convert] = {}
+        self._budget = _Budget()
+
+    def whole(self, descriptor: "Descriptor") -> Convert:
+        """Return the conversion of a whole value, which is bounded."""
+        convert, budget = self.of_message(descriptor), self._budget
+
+        def of_value(message: Any) -> Any:
+            budget.left = MOST_COMMAS
+            return convert(message)
+
+        return of_value
 
     def of_message(self, descriptor: "Descriptor") -> Convert:
         """Return the conversion of a message, which may contain itself."""
@@ -40,7 +52,7 @@ class Converters:
             return special
         if name not in self._known:
             steps: list[_Step] = []
-            self._known[name] = _row_of(steps)
+            self._known[name] = _row_of(steps, self._budget)
             steps += [self._step(field) for field in descriptor.fields]
         return self._known[name]
 
@@ -84,6 +96,15 @@ class Converters:
         return {"@type": message.type_url, **(found if isinstance(found, dict) else {"value": found})}
 
 
+class _Budget:
+    """The fields that one value may still have. A message of 2 bytes has every field of its type, with its default."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MOST_COMMAS
+
+
 class _Step:
     """The reading of one field."""
 
@@ -95,8 +116,11 @@ class _Step:
         self.convert = convert
 
 
-def _row_of(steps: list[_Step]) -> Convert:
+def _row_of(steps: list[_Step], budget: _Budget) -> Convert:
     def convert(message: Any) -> dict[str, Any]:
+        budget.left -= len(steps)
+        if budget.left < 0:
+            raise SchemaError(f"the value has more than {MOST_COMMAS} fields in its messages; send fewer in each event")
         row = {}
         for step in steps:
             if not step.has_presence or message.HasField(step.name):

@@ -202,6 +202,38 @@ def test_a_value_that_does_not_fit_its_schema_is_refused_without_showing_it(
         compile_avro(avro(schema))(data)
 
 
+@pytest.mark.parametrize("recursive", [False, True], ids=["in C", "in Python"])
+@pytest.mark.parametrize("around", [False, True], ids=["alone", "in a record"])
+@pytest.mark.parametrize("index", [b"\x01", b"\x03", b"\xff" * 9 + b"\x01"], ids=["-1", "-2", "-2^63"])
+@pytest.mark.parametrize("of", [["int", "null"], {"type": "enum", "name": "E", "symbols": ["A", "B"]}])
+def test_a_negative_index_is_refused_and_not_counted_from_the_end(
+    of: Any, index: bytes, around: bool, recursive: bool
+) -> None:
+    schema, before = of, b""
+    if recursive:
+        link = {"type": "record", "name": "L", "fields": [{"name": "next", "type": ["null", "L"]}]}
+        schema, before = record(link, of), b"\x00"
+    elif around:
+        schema = record(of)
+    with pytest.raises(SchemaError, match="an index in it is beyond the union or the enum"):
+        compile_avro(avro(schema))(before + index)
+
+
+def record(*kinds: Any) -> dict[str, Any]:
+    fields = [{"name": f"f{at}", "type": each} for at, each in enumerate(kinds)]
+    return {"type": "record", "name": "R", "fields": fields}
+
+
+def test_a_schema_whose_values_grow_from_no_bytes_is_refused() -> None:
+    doubled: dict[str, Any] = {"type": "record", "name": "t0", "fields": []}
+    for at in range(1, 40):
+        fields = [{"name": "a", "type": doubled}, {"name": "b", "type": f"t{at - 1}"}]
+        doubled = {"type": "record", "name": f"t{at}", "fields": fields}
+    for schema in (doubled, {"type": "array", "items": record("int", *["null"] * 1000)}):
+        with pytest.raises(SchemaError, match="more than 100 values that take no bytes"):
+            compile_avro(avro(schema))
+
+
 def test_a_decimal_that_postgresql_cannot_keep_is_refused_before_it_is_converted() -> None:
     with pytest.raises(SchemaError, match="more than 131072 digits"):
         read(BYTES_DECIMAL, b"\x7f" + b"\xff" * 1_000_000)

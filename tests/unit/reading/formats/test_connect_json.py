@@ -272,3 +272,13 @@ def test_what_is_not_json_is_refused(data: bytes) -> None:
 def test_an_error_names_the_key() -> None:
     with pytest.raises(EventError, match="the key is JSON without a schema"):
         ConnectJson("key").payload(b"42")
+
+
+def test_a_record_with_thousands_of_payloads_is_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr(
+        connect_json.orjson, "loads", lambda data, of=connect_json.orjson.loads: (looks.append(1), of(data))[1]
+    )
+    of = '{"type":"struct","fields":[]' + ',"payload":0' * 20_000 + "}"
+    assert ConnectJson().payload(f'{{"schema":{of},"payload":{{}}}}'.encode()) == {}
+    assert len(looks) < 20

@@ -6,7 +6,7 @@ import pytest
 
 from inbox.errors import EventError
 from inbox.reading.formats.framing import VALUE_HEADER
-from inbox.reading.formats.json_schema import JsonSchemaFile, JsonSchemaFormat
+from inbox.reading.formats.json_schema import JsonSchemaFile, JsonSchemaFormat, compile_check
 from inbox.reading.schemas import SchemaError
 from tests.support.schemas import MemorySchemas, json_schema
 
@@ -72,3 +72,11 @@ def test_a_schema_file_checks_plain_json() -> None:
     assert route.decode(b'{"amount": 1}', []).document == b'{"amount": 1}'
     with pytest.raises(SchemaError, match="does not fit"):
         route.decode(b"{}", [])
+
+
+def test_unique_items_are_compared_in_one_pass_as_json_says() -> None:
+    check = compile_check(json_schema({"uniqueItems": True}))
+    check([*({"a": [at]} for at in range(20_000)), 1, True, "1", [1], ["bool", 1], [[1]], None])
+    for one, other in ((1, 1.0), ({"a": 1, "b": 2}, {"b": 2.0, "a": 1}), ([[]], [[]]), (False, False)):
+        with pytest.raises(SchemaError, match='rule "uniqueItems"'):
+            check([one, 7, other])

@@ -144,6 +144,19 @@ def test_a_map_has_texts_as_names(file: FileDescriptorProto, order: Any, key: st
     assert read(file, "shop.Order", lambda message: message.x.update({given: 2**60})) == {"x": {name: 2**60}}
 
 
+def test_a_short_value_that_stands_for_a_million_fields_is_refused(file: FileDescriptorProto, order: Any) -> None:
+    add(order, "lines", ".shop.Line", repeated=True)
+    line = file.message_type.add(name="Line")
+    for at in range(50):
+        add(line, f"x{at}", "int32")
+    reader = Messages(protobuf(file)).named("shop.Order")
+    assert len(reader(b"\x0a\x00" * 5_000)["lines"]) == 5_000
+    for _ in range(2):
+        with pytest.raises(SchemaError, match="more than 500000 fields"):
+            reader(b"\x0a\x00" * 20_000)
+    assert len(reader(b"\x0a\x00" * 9_000)["lines"]) == 9_000
+
+
 def test_a_recursive_message_is_read_and_too_deep_a_value_refused(file: FileDescriptorProto, order: Any) -> None:
     add(order, "next", ".shop.Order")
     reader = Messages(protobuf(file)).named("shop.Order")
