@@ -62,12 +62,12 @@ TARGETS = {
     "delete": TableTarget(
         name="shop.deleted", mode=TableMode.UPSERT, columns=sources(COLUMNS), key=("id",), tombstones=Tombstones.DELETE
     ),
-    "update": TableTarget(name="shop.updated", mode=TableMode.UPDATE, columns=COLUMNS, key=("id",)),
-    "merge": TableTarget(name="shop.merged", mode=TableMode.MERGE, columns=COLUMNS, key=("id",)),
+    "update": TableTarget(name="shop.updated", mode=TableMode.UPDATE, columns=sources(COLUMNS), key=("id",)),
+    "merge": TableTarget(name="shop.merged", mode=TableMode.MERGE, columns=sources(COLUMNS), key=("id",)),
     "mark": TableTarget(
         name="shop.marked",
         mode=TableMode.UPSERT,
-        columns=COLUMNS,
+        columns=sources(COLUMNS),
         key=("id",),
         tombstones=Tombstones.MARK,
         deleted="deleted_at",
@@ -75,7 +75,7 @@ TARGETS = {
     "mark-inserted": TableTarget(
         name="shop.marked",
         mode=TableMode.INSERT,
-        columns=COLUMNS,
+        columns=sources(COLUMNS),
         key=("id",),
         tombstones=Tombstones.MARK,
         deleted="deleted_at",
@@ -83,7 +83,7 @@ TARGETS = {
     "mark-newest": TableTarget(
         name="shop.marked",
         mode=TableMode.NEWEST,
-        columns={**COLUMNS, "at": "/at"},
+        columns=sources({**COLUMNS, "at": "/at"}),
         key=("id",),
         version="at",
         tombstones=Tombstones.MARK,

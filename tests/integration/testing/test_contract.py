@@ -59,9 +59,10 @@ def contract(servers: Servers, directory: Path, handler: str, *, only: str = "")
 @pytest.mark.timeout(300)
 @pytest.mark.long
 def test_a_handler_that_keeps_to_its_transaction_passes(servers: Servers, tmp_path: Path) -> None:
-    done = contract(servers, tmp_path, "right")
+    # Of the kills two, one on each side of the COMMIT: `tests.e2e.test_sigkill` has every step.
+    done = contract(servers, tmp_path, "right", only="not a_kill_at_any_step or claimed or committed")
     assert done.returncode == 0, done.stdout
-    assert "13 passed" in done.stdout
+    assert "8 passed" in done.stdout
 
 
 @pytest.mark.parametrize("handler", CAUGHT)
