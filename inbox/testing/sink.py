@@ -173,7 +173,7 @@ class SinkUnderTest:
         return self._log.read_text(errors="replace")[-3000:] if self._log.exists() else ""
 
     def close(self) -> None:
-        """Delete the topics, without waiting until all brokers have forgotten them: their names are never used again."""
+        """Delete the topics, without waiting until all brokers have forgotten them: no name is used twice."""
         for future in self._admin.delete_topics(list(self.topics.values())).values():
             future.result(20)
 

@@ -1,5 +1,7 @@
 """The rules on formats: what goes with which format, and what `[registry]` takes."""
 
+from urllib.parse import urlsplit
+
 from inbox.kafka.registry.options import KNOWN, NUMBERS
 from inbox.reading.options import Envelope, Format, KeyFormat
 from inbox.settings.document import RouteSection
@@ -21,12 +23,23 @@ def review_registry(review: Review) -> None:
             review.blame(path, f"the registry's client has no such property{hint(name, KNOWN)}")
         elif not is_secret(name) and LOGIN_IN_URL.search(value):
             review.blame(path, 'holds a password; give a URL without one, and set "basic.auth.user.info"')
+        elif name == "url" and any(map(_says_more_than_an_address, value.split(","))):
+            review.blame(
+                path,
+                "holds a user name or a query, which may be a secret; give the address alone, and set "
+                '"basic.auth.user.info" or "bearer.auth.token"',
+            )
         elif name in NUMBERS and not _is_number(value):
             review.blame(path, f"expected a number, not {quote(value)}")
         elif name == "url" and not value.startswith(_SCHEMES):
             review.blame(path, f"expected http://... or https://..., not {quote(value)}")
     if registry and "url" not in registry and not review.is_broken(("registry", "url")):
         review.blame(("registry", "url"), "missing, while [registry] is there")
+
+
+def _says_more_than_an_address(url: str) -> bool:
+    parts = urlsplit(url)
+    return "@" in parts.netloc or bool(parts.query or parts.fragment)
 
 
 def review_format(review: Review, path: Path, route: RouteSection) -> None:

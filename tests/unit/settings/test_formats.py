@@ -49,3 +49,14 @@ def test_a_column_that_would_always_be_null_is_refused(
     route = "\n".join(line for line in table_route.split("\n") if not ("event_id" in lines and "event_id =" in line))
     text = route.replace("[[routes]]\n", f"[[routes]]\n{lines}\n", 1)
     assert expected in refuse(small + text.rstrip() + f'\nextra = "{source}"\n')
+
+
+@pytest.mark.parametrize(
+    "url", ["https://tok-3n@registry:8081", "https://registry:8081/?token=s3", "https://a:8081,https://b:8081#x"]
+)
+def test_an_address_of_the_registry_that_may_hold_a_secret_is_refused_without_showing_it(
+    refuse: Refuse, small: str, url: str
+) -> None:
+    refused = refuse(small + f'[registry]\nurl = "{url}"\n')
+    assert "registry.url (inbox.toml): holds a user name or a query, which may be a secret" in refused
+    assert not any(secret in refused for secret in ("tok-3n", "s3", "#x"))
