@@ -45,7 +45,7 @@ def contract(servers: Servers, directory: Path, handler: str, *, only: str = "")
     (directory / "test_handler.py").write_text(TESTS.format(handler=handler, outbox=handler == "publishes_at_random"))
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("INBOX_", "PYTEST_"))}
     environ |= {"INBOX_TEST_KAFKA": servers.bootstrap_servers, "INBOX_TEST_DATABASE": servers.database_url}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "inbox.testing.plugin", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     return subprocess.run(
         [*command, *(["-k", only] if only else []), str(directory)],
         cwd=directory,
