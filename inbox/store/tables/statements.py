@@ -247,7 +247,10 @@ class Statements:
         """
         if self._target.mode is TableMode.UPDATE:
             return self._update(rows, folds=folds)
-        columns = sql.SQL(", ").join(sql.Identifier(each) for each in self._written if each not in (left_out or ()))
+        # A column that the INSERT leaves out takes the table's default; one with a default of the route takes that.
+        own = {column.name for column, source in self._columns if source.default is not None}
+        omitted = set(left_out or ()) - own
+        columns = sql.SQL(", ").join(sql.Identifier(each) for each in self._written if each not in omitted)
         asks = bool(self._absences) and not new
         statement = sql.SQL("{}INSERT INTO {} ({}) {}SELECT {}{} FROM {} AS r WHERE {} AND {} {} {}").format(
             self._before(rows) if asks else sql.SQL(""),
