@@ -50,7 +50,7 @@ class SettledBatch:
 
 @dataclass(slots=True)
 class BatchOutcome:
-    """What the transaction of a batch has found so far.
+    """The findings of a batch's transaction so far.
 
     Attributes:
         results: what was not applied, by route name; complete before anything is parked.

@@ -1,4 +1,4 @@
-"""What every handler has to withstand, as a class of tests to inherit from."""
+"""A class of tests to inherit from: it does to a handler what the sink will do to it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -109,7 +109,7 @@ class HandlerContract:
     def test_a_kill_at_any_step_changes_nothing(
         self, applied: SinkUnderTest, make: Callable[..., SinkUnderTest], step: str
     ) -> None:
-        """What a killed transaction did is undone, and done again by the next start."""
+        """A killed transaction is undone, and the next start does its work again."""
         sink = make()
         self._produce(sink)
         sink.kill(at=step)
@@ -148,7 +148,7 @@ class HandlerContract:
         _require(same, lambda: "a replay published other events; publish the same ones, in the same order, each time")
 
     def test_the_handler_opens_no_connection_of_its_own(self, applied: SinkUnderTest) -> None:
-        """What another connection does is not undone with the transaction: it happens at least once."""
+        """The transaction cannot undo the work of another connection, which happens at least once."""
         opened = applied.connections_of_handlers()
         _require(not opened, lambda: f"the handler opened {opened[0]}; use tx, or publish to the outbox")
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a value or its schema while it is decoded, and the type of a conversion."""
+"""The errors of a value or a schema that cannot be decoded, and the type of a conversion."""
 
 from collections.abc import Callable
 from typing import Any

@@ -42,7 +42,7 @@ class Guard:
 
 
 class Guards(Guard):
-    """All guards of a transaction, in their order."""
+    """The guards of a transaction, in their order."""
 
     def __init__(self, *guards: Guard) -> None:
         self._guards = guards

@@ -37,7 +37,7 @@ from inbox.telemetry import log
 
 @dataclass(frozen=True)
 class WorkerIdentity:
-    """What the fence knows a worker by: its name as an owner, and the set of routes that it started with."""
+    """The identity of a worker for the fence: its name as an owner, and the set of routes that it started with."""
 
     owner: str
     routes_revision: int

@@ -1,1 +1,1 @@
-"""Who is at fault for a failure: the event, or the database."""
+"""Decide what is at fault for a failure: the event, or the database."""
