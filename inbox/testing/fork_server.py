@@ -13,8 +13,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 # The program imports these when it is asked for the command.
 import inbox.cli.commands.audit
@@ -42,19 +42,29 @@ def serve() -> None:
 
 def _run(order: dict[str, Any], server: int) -> None:
     """Become the command, in the child; never return."""
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
-    faulthandler.enable()
-    _end_with(server)
+    prepare_child(order["log"], server)
     if order["kill"] is not None:
         failpoints.arm(_killer(**order["kill"]))
     if order["connections"] is not None:
         note_connections_of_handlers(order["connections"])
     os.environ.update(order["environment"])
     sys.path[:0] = order["path"]
-    sys.argv = ["inbox", *order["arguments"]]
+    become_command(order["arguments"])
+
+
+def prepare_child(log: str, server: int) -> None:
+    """Send the output of this forked process to the log, and end the process with the one that ordered it."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    faulthandler.enable()  # a run that hangs is ended by SIGABRT
+    _end_with(server)
+
+
+def become_command(arguments: Sequence[str]) -> NoReturn:
+    """Run `inbox` with the arguments, and exit with its code."""
+    sys.argv = ["inbox", *arguments]
     code: object = 1
     try:
         inbox_command()

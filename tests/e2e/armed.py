@@ -8,7 +8,6 @@ On stdin one order a line, as JSON: {"arguments": [...], "log": FILE, "kill": nu
 exit code (-9: killed).
 """
 
-import faulthandler
 import itertools
 import json
 import os
@@ -19,10 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import inbox.cli.commands.run
-import inbox.cli.run_worker  # noqa: F401 - the program imports both when it is asked to run
 from inbox import failpoints
-from inbox.cli import main as inbox_command
+from inbox.testing.fork_server import become_command, prepare_child
 
 
 def serve() -> None:
@@ -39,24 +36,10 @@ def serve() -> None:
 
 def run(order: dict[str, Any], server: int) -> None:
     """In the child: becomes the command, and never returns."""
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
-    faulthandler.enable()  # a run that hangs is ended by SIGABRT
-    end_with(server)
+    prepare_child(order["log"], server)
     if order["kill"] is not None:
         failpoints.arm(killer(**order["kill"]))
-    sys.argv = ["inbox", *order["arguments"]]
-    code: object = 0
-    try:
-        code = inbox_command()
-    except SystemExit as end:
-        code = end.code
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else int(code is not None))
+    become_command(order["arguments"])
 
 
 def killer(at: str, hit: int, after: float) -> Callable[[failpoints.Failpoint], None]:
@@ -76,17 +59,6 @@ def killer(at: str, hit: int, after: float) -> Callable[[failpoints.Failpoint], 
 def kill_after(seconds: float) -> None:
     time.sleep(seconds)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def end_with(server: int) -> None:
-    """No run outlives the test that ordered it."""
-
-    def watch() -> None:
-        while os.getppid() == server:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":
