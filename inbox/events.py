@@ -273,8 +273,8 @@ def milliseconds_until(time: datetime) -> int:
     return max(0, -((_EPOCH - time) // _MILLISECOND))
 
 
-def event_from(record: Record, event_id: bytes, event_type: str | None) -> Event:
-    """Return the event of a record, as a handler sees it; `event_id` is 16 bytes."""
+def event_from(record: Record, event_id: bytes, event_type: str | None, **read: Any) -> Event:
+    """Return the event of a record, as a handler sees it; `event_id` is 16 bytes, `read` what its route has read."""
     return Event(
         id=UUID(bytes=event_id),
         type=event_type,
@@ -285,6 +285,7 @@ def event_from(record: Record, event_id: bytes, event_type: str | None) -> Event
         key=record.key(),
         value=record.value(),
         headers=tuple(record.headers() or ()),
+        **read,
     )
 
 

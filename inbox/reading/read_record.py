@@ -1,6 +1,6 @@
 """A record together with what a route has read from its value."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from inbox.events import Content, Event, Header, Record, event_from
@@ -83,12 +83,13 @@ class ReadRecord:
 
 def event_of(record: Record, event_id: bytes, event_type: str | None) -> Event:
     """Return the event of a record, as a handler sees it, with what was read from an envelope; the id is 16 bytes."""
-    event = event_from(record, event_id, event_type)
     if not isinstance(record, ReadRecord):
-        return event
+        return event_from(record, event_id, event_type)
     about = record.about or {}
-    return replace(
-        event,
+    return event_from(
+        record.record,
+        event_id,
+        event_type,
         op=about.get("$op"),
         row=as_python(record.row),
         before=as_python(about.get("$before")),
