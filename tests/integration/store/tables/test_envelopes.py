@@ -10,11 +10,10 @@ import pytest
 from inbox.events import Header, Record
 from inbox.reading.envelopes.debezium import UNAVAILABLE
 from inbox.reading.options import Envelope, Truncates
-from inbox.sink.decoder import TopicDecoder
-from inbox.sink.routes import Route as SinkRoute
 from inbox.store.options import ColumnSource, Reading, TableMode, TableTarget, Tombstones
 from tests.support.changes import change, changed, moved
 from tests.support.records import record
+from tests.support.store.read_routes import ReadRoute
 from tests.support.store.sources import sources
 from tests.support.store.table_routes import MakeRoute, Route
 
@@ -22,26 +21,11 @@ DECLARED = "id bigint PRIMARY KEY, name text, amount numeric"
 COLUMNS = {"id": "/id", "name": "/name", "amount": "/amount"}
 
 
-class Enveloped:
+class Enveloped(ReadRoute):
     """A table route over `t` whose records come in an envelope."""
 
     def __init__(self, route: Route, target: TableTarget, truncates: Truncates = Truncates.APPLY) -> None:
-        self.route = route
-        rule = "debezium" if target.envelope is Envelope.DEBEZIUM else "auto"
-        sink_route = SinkRoute(
-            name="r", topics=("orders",), target=target, event_id=rule, envelope=target.envelope, truncates=truncates
-        )
-        self._decoder = TopicDecoder("orders", None, [sink_route])
-
-    def read(self, *records: Record) -> list[Record]:
-        columns = self._decoder.new_columns()
-        for each in records:
-            self._decoder.add(each, columns.values())
-        assert not columns["r"].refused, columns["r"].refused
-        return columns["r"].records
-
-    def write(self, *records: Record) -> None:
-        self.route.write(*self.read(*records))
+        super().__init__(route, target, "auto", truncates=truncates)
 
     def refusal(self, one: Record) -> str:
         return self.route.refusal(self.read(one)[0])
