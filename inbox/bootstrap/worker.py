@@ -44,7 +44,7 @@ from inbox.sink.settle.fault.evidence import Evidence
 from inbox.sink.settle.ownership import Ownership
 from inbox.sink.settle.parked_keys import ParkedKeys, ParkedKeysGuard
 from inbox.sink.settle.settler import Settler, WorkerIdentity
-from inbox.sink.worker import Worker
+from inbox.sink.worker.loop import Worker
 from inbox.sink.writer_thread import Writer
 from inbox.store.inbox.dead_letters import MOST_PARKED_KEYS
 from inbox.store.inbox.handler_calls import HandlerCallNotes

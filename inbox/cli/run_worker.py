@@ -15,7 +15,7 @@ from inbox.process.health import Health
 from inbox.process.secret_rotation import SecretRotation
 from inbox.process.shutdown import Stop
 from inbox.settings import Settings
-from inbox.sink.worker import Worker
+from inbox.sink.worker.loop import Worker
 
 Watching = Callable[[Worker], AbstractContextManager[None]]
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from inbox.printable import printable
 from inbox.process.health import waits_for
-from inbox.sink.worker import WorkerProgress
+from inbox.sink.worker.progress import WorkerProgress
 from inbox.telemetry import configure_logging
 
 _REFRESH_PER_SECOND = 4

@@ -405,10 +405,10 @@ MUTANTS = [
     ),
     Mutant(
         "Kafka is told before the COMMIT",
-        "inbox/sink/worker.py",
-        "            return Settle(self._accumulator.drain())\n",
-        "            batch = self._accumulator.drain()\n"
-        "            _ = [self._commits.add(address, part.after) for address, part in batch.partitions.items()]\n"
+        "inbox/sink/worker/next_job.py",
+        "            return Settle(context.accumulator.drain())\n",
+        "            batch = context.accumulator.drain()\n"
+        "            _ = [context.commits.add(address, part.after) for address, part in batch.partitions.items()]\n"
         "            return Settle(batch)\n",
         (f"{TRANSACTION}::test_kafka_is_told_of_a_batch_only_after_its_commit",),
     ),
@@ -1043,8 +1043,8 @@ MUTANTS = [
     ),
     Mutant(
         "each try of an outage holds its batch",
-        "inbox/sink/worker.py",
-        "        forget_frames(error)\n",
+        "inbox/sink/worker/failed_jobs.py",
+        "    forget_frames(error)\n",
         "",
         (f"{RELEASED}::test_an_outage_holds_no_batch",),
     ),
@@ -1132,7 +1132,7 @@ MUTANTS = [
     ),
     Mutant(
         "a value of an event becomes a label of a metric",
-        "inbox/sink/retry_state.py",
+        "inbox/sink/worker/retry_state.py",
         "        RETRIES.labels(error.reason).inc()\n",
         "        RETRIES.labels(repr(error.__cause__)).inc()\n",
         (MARKED,),

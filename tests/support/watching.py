@@ -9,7 +9,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from inbox.process.health import Health
-from inbox.sink.worker import Worker
+from inbox.sink.worker.loop import Worker
 from inbox.telemetry import REGISTRY
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import WITHIN_SECONDS, eventually

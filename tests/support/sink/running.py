@@ -16,7 +16,7 @@ from inbox.bootstrap.tracing import Tracing
 from inbox.bootstrap.worker import make_worker, prepare
 from inbox.cli.program import result_of
 from inbox.settings import Settings, load_settings
-from inbox.sink.worker import Worker
+from inbox.sink.worker.loop import Worker
 from tests.support.sinks import write_configuration
 from tests.support.waiting import WITHIN_SECONDS, eventually
 

@@ -15,13 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from inbox.errors import TryAgainError
 from inbox.events import Header, Record, TopicPartition, last_header
-from inbox.kafka.consumer import RebalanceListener
 from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.sink.worker import Worker
+from inbox.sink.worker.loop import Worker
 from inbox.sink.writer_thread import JobResult, ReadLedger, Settle
 from inbox.telemetry import PAUSED
 from tests.support.records import record
@@ -75,8 +74,7 @@ class Delivery(RuleBasedStateMachine):
             TimeLimit(60),
             clock=lambda: self.now,
         )
-        listener = RebalanceListener(worker._on_assigned, worker._on_revoked, worker._assignment_lost)
-        consumer.subscribe(["orders"], listener)
+        consumer.subscribe(["orders"], worker._rebalances.listener)
         return Member(worker, consumer, writer)
 
     def hand_out(self, partition: TopicPartition, member: Member) -> None:
@@ -260,11 +258,11 @@ def test_an_answer_that_comes_as_a_worker_leaves_is_no_outage_for_ever() -> None
 
     def leave() -> None:
         member.writer._outcome = failed
-        member.worker._on_revoked(PARTITIONS)
+        member.worker._rebalances.revoked(PARTITIONS)
 
     member.consumer.close = leave  # type: ignore[method-assign]
     member.worker.stop()
-    member.worker._consumer.subscribe = lambda *_: None  # type: ignore[method-assign]
+    member.worker._context.consumer.subscribe = lambda *_: None  # type: ignore[method-assign]
     member.worker._drain = lambda: None  # type: ignore[method-assign]
     member.worker.run()
     assert PAUSED.labels("database")._value.get() == 0

@@ -1,0 +1,44 @@
+"""Choose what the writer does next: settle, acquire partitions, or read the ledger."""
+
+from collections.abc import Sequence
+
+from inbox.sink.worker.context import WorkerContext
+from inbox.sink.writer_thread import Acquire, Job, ReadLedger, Settle
+
+LEDGER_SECONDS = 1.0
+"""How old the ledger as it was read may be, as long as it may change without this worker."""
+
+
+class JobChooser:
+    """The order in which a worker gives jobs to its writer.
+
+    Args:
+        idle_seconds: how old the ledger as it was read may be while there is nothing to settle.
+    """
+
+    def __init__(self, context: WorkerContext, topics: Sequence[str], *, idle_seconds: float) -> None:
+        self._context = context
+        self._topics = topics
+        self._idle_seconds = idle_seconds
+
+    def choose(self, now: float) -> Job | None:
+        """Return the next job, if there is one."""
+        context = self._context
+        if (again := context.retry.take()) is not None:
+            return again
+        context.assignment.try_rows(now)
+        if to_acquire := context.assignment.to_acquire(now):
+            return Acquire(to_acquire)
+        if self._must_read_ledger(now):
+            return ReadLedger(self._topics)
+        if context.accumulator.batch:
+            return Settle(context.accumulator.drain())
+        if now - context.ledger_read_at >= self._idle_seconds:
+            return ReadLedger(self._topics)
+        return None
+
+    def _must_read_ledger(self, now: float) -> bool:
+        """Return whether the ledger is to be read before more is settled: a partition waits for what it says."""
+        assignment = self._context.assignment
+        held = assignment.paused() or assignment.awaiting()
+        return assignment.needs_refresh() or (bool(held) and now - self._context.ledger_read_at >= LEDGER_SECONDS)
