@@ -95,6 +95,7 @@ class ColumnSection(Section):
     value: Annotated[Constant, PlainValidator(syntax.constant)] | None = None
     default: Annotated[Constant, PlainValidator(syntax.constant)] | None = None
     required: Annotated[bool, PlainValidator(syntax.yes_or_no)] = False
+    skip: Annotated[bool, PlainValidator(syntax.yes_or_no)] = False
 
 
 def _column(value: object) -> object:
@@ -116,6 +117,7 @@ class TableSection(Section):
     nul: Annotated[Nul, PlainValidator(syntax.one_of(Nul))] = Nul.REFUSE
     for_each: Annotated[str, PlainValidator(syntax.pointer)] | None = None
     replaces: list[ColumnName] | None = None
+    columns_by_name: Annotated[bool, PlainValidator(syntax.boolean)] = False
     columns: (
         dict[ColumnName, Annotated[ColumnSection, BeforeValidator(_column, json_schema_input_type=str | ColumnSection)]]
         | None

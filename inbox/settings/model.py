@@ -200,10 +200,13 @@ def _route(section: RouteSection, options: FormatOptions) -> Route:
 
 def _table(route: RouteSection, section: TableSection) -> TableTarget:
     mode = _needed(section.mode)
+    columns = (section.columns or {}) if section.columns_by_name else _needed(section.columns)
     return TableTarget(
         name=_needed(section.name),
         mode=mode,
-        columns={name: _column(column) for name, column in _needed(section.columns).items()},
+        columns={name: _column(column) for name, column in columns.items() if not column.skip},
+        by_name=section.columns_by_name,
+        skipped=frozenset(name for name, column in columns.items() if column.skip),
         key=tuple(section.key or ()),
         version=section.version if mode is TableMode.NEWEST else None,
         tombstones=route.tombstones,

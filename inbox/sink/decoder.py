@@ -295,7 +295,8 @@ def _read_options(route: Route) -> ReadOptions:
     """Return how the route's values are read; a table's columns are read from the row by their pointers."""
     handles = isinstance(route.target, HandlerTarget)
     sources = () if isinstance(route.target, HandlerTarget) else route.target.columns.values()
-    reads_row = any(source.document == "$value" for source in sources)
+    by_name = not isinstance(route.target, HandlerTarget) and route.target.by_name
+    reads_row = by_name or any(source.document == "$value" for source in sources)
     by_value = needs_document(route.event_type) or needs_document(route.event_id) or route.when is not None
     return ReadOptions(
         format=route.format,

@@ -160,6 +160,7 @@ class ColumnSource:
         value: the constant.
         default: the column's value where the source has none, or null.
         required: whether an event without a value at its source is refused.
+        or_default: whether the column's own default, if it has one, stands in for an absent or null value.
     """
 
     source: str | None = None
@@ -168,6 +169,7 @@ class ColumnSource:
     value: Constant | None = None
     default: Constant | None = None
     required: bool = False
+    or_default: bool = False
 
     def __str__(self) -> str:
         return "a constant" if self.source is None else self.source
@@ -212,6 +214,8 @@ class TableTarget:
     With `for_each`, the pointer of an array, each of its elements is a row, and the pointers lead into
     the element; `$event:/x` leads into the whole value, and `$index` is the element's position.
     `replaces` are columns of the key: other rows with the event's values in them are deleted.
+    `by_name`: each column of the table that `columns` does not name is filled from the member of its
+    name, except for those in `skipped`.
     """
 
     name: str
@@ -225,6 +229,8 @@ class TableTarget:
     nul: Nul = Nul.REFUSE
     for_each: str | None = None
     replaces: tuple[str, ...] = ()
+    by_name: bool = False
+    skipped: frozenset[str] = frozenset()
     envelope: Envelope = Envelope.NONE
     decoded: bool = False
     binary: bool = False

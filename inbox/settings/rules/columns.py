@@ -9,8 +9,11 @@ _OF_ITS_OWN_KIND = frozenset({"$topic", "$partition", "$offset", "$timestamp", "
 """The sources that are read in one way alone."""
 
 
-def review_column(review: Review, path: Path, column: ColumnSection) -> None:
+def review_column(review: Review, path: Path, column: ColumnSection, *, by_name: bool) -> None:
     """Note which keys of a column exclude or need each other."""
+    if column.skip:
+        _review_skip(review, path, column, by_name=by_name)
+        return
     if column.value is not None:
         _review_constant(review, path, column)
         return
@@ -20,6 +23,15 @@ def review_column(review: Review, path: Path, column: ColumnSection) -> None:
     _review_reading(review, path, column)
     if column.required and column.default is not None:
         review.blame((*path, "required"), "there is a default, so that a value is never missing; keep one of the two")
+
+
+def _review_skip(review: Review, path: Path, column: ColumnSection, *, by_name: bool) -> None:
+    if not by_name:
+        review.blame(
+            (*path, "skip"), "only columns_by_name fills a column that is not listed; leave the column out instead"
+        )
+    if column.model_fields_set != {"skip"}:
+        review.blame((*path, "skip"), "leaves the column to the database; keep it alone, or leave it out")
 
 
 def _review_constant(review: Review, path: Path, column: ColumnSection) -> None:

@@ -52,7 +52,8 @@ def _replacing(table: TableSection, replaces: list[str]) -> Iterator[tuple[tuple
         yield ("replaces",), f'mode "{table.mode.value}" {why}; expected mode upsert, or leave replaces out'
     for name in replaces:
         column = (table.columns or {}).get(name)
-        source = (column.from_ if column else None) or ""
+        by_name = column is None and table.columns_by_name
+        source = f"/{name}" if by_name else (column.from_ if column else None) or ""
         if name not in (table.key or ()):
             yield ("replaces",), f"{quote(name)} is not in the key, so that another event may have the same row"
         elif source.startswith("/") or source == INDEX:

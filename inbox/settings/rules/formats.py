@@ -91,6 +91,11 @@ def _review_raw(review: Review, path: Path, route: RouteSection) -> None:
     for key, rule in {"event_id": route.event_id, "event_type": route.event_type}.items():
         if rule is not None and rule.startswith("value:"):
             review.blame((*path, key), f'{quote(rule)} looks into the value, which format "raw" leaves undecoded')
+    if route.table is not None and route.table.columns_by_name:
+        review.blame(
+            (*path, "table", "columns_by_name"),
+            'reads members of the value, which format "raw" leaves undecoded; list the columns',
+        )
     columns = (route.table.columns if route.table else None) or {}
     for name, column in columns.items():
         if column.from_ is not None and column.from_.startswith("/"):

@@ -62,14 +62,15 @@ def _review_target(review: Review, path: Path, route: RouteSection) -> None:
 
 
 def _review_table(review: Review, path: Path, table: TableSection) -> None:
-    for key, value in {"name": table.name, "mode": table.mode, "columns": table.columns}.items():
+    columns = {} if table.columns_by_name else table.columns
+    for key, value in {"name": table.name, "mode": table.mode, "columns": columns}.items():
         if value is None and not review.is_broken((*path, key)):
             review.blame((*path, key), "missing" + (f"; expected {_modes()}" if key == "mode" else ""))
-    if table.columns == {} and not review.is_broken_within((*path, "columns")):
+    if table.columns == {} and not table.columns_by_name and not review.is_broken_within((*path, "columns")):
         review.blame((*path, "columns"), "is empty; expected at least one column")
     for name, column in (table.columns or {}).items():
         if not review.is_broken_within((*path, "columns", name)):
-            review_column(review, (*path, "columns", name), column)
+            review_column(review, (*path, "columns", name), column, by_name=table.columns_by_name)
     if table.mode is not None:
         _review_key(review, path, table, table.mode)
         if table.mode is TableMode.NEWEST:  # other modes ignore it, so it may stay
@@ -142,7 +143,12 @@ def _review_deleted(review: Review, path: Path, table: TableSection) -> None:
 
 def _review_column(review: Review, path: Path, where: Path, table: TableSection, column: str) -> None:
     columns = (*path, "columns")
-    if table.columns is None or column in table.columns or review.is_broken((*columns, column)):
+    if review.is_broken((*columns, column)):
+        return
+    found = (table.columns or {}).get(column)
+    if found is not None and found.skip:
+        review.blame(where, f"{quote(column)} is skipped under columns; leave skip out there")
+    if table.columns is None or found is not None or table.columns_by_name:
         return
     review.blame(where, f"{quote(column)} is not one of the columns{hint(column, table.columns)}")
 

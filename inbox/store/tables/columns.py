@@ -35,8 +35,9 @@ SELECT a.attname, n.nspname, t.typname, format_type(a.atttypid, a.atttypmod), t.
     EXISTS (SELECT FROM parts WHERE parts.attname = a.attname AND part = ANY (
         '{date,time,timetz,timestamp,timestamptz}'::regtype[])) AS holds_times,
     CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ARRAY[cn.nspname, c.collname]::text[] END,
-    a.attidentity = 'a' AS always_identity
-FROM pg_attribute a
+    a.attidentity <> '' AS identity,
+    CASE WHEN a.attgenerated = '' THEN pg_get_expr(f.adbin, f.adrelid) END AS own_default
+FROM pg_attribute a LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace
 JOIN bases USING (attname)
 JOIN pg_type b ON b.oid = bases.base AND b.typtype <> 'd' JOIN pg_namespace bn ON bn.oid = b.typnamespace
@@ -100,7 +101,8 @@ class Column:
     type. `modifier` is the length or precision of `base`. `element` is the element type of an
     array. `holds_times`: its values are dates or times, or contain some, as arrays, ranges and
     composite types may. `has_default`: a new row that is given no value takes the table's or the
-    domain's. `collation`: schema and name, where it differs from that of the type.
+    domain's. `default` is that of the table, as SQL in which all but PostgreSQL's own names have a
+    schema. `collation`: schema and name, where it differs from that of the type.
     """
 
     name: str
@@ -116,27 +118,34 @@ class Column:
     element: TypeName | None
     holds_times: bool
     collation: tuple[str, ...] | None = None
-    is_always_identity: bool = False
+    is_identity: bool = False
+    default: LiteralString | None = None
+
+    @property
+    def is_always_identity(self) -> bool:
+        """Return whether it is GENERATED ALWAYS AS IDENTITY."""
+        return self.is_identity and self.computed
 
 
-def columns_of(connection: Connection, target: TableTarget, found: sql.Identifier) -> dict[str, Column]:
-    """Return the columns of the table that was found, by name.
+def columns_of(connection: Connection, found: sql.Identifier) -> dict[str, Column]:
+    """Return the columns of a table by name, in their order; none where it does not exist."""
+    return {row[0]: _column(row) for row in connection.execute(_COLUMNS, {"table": found.as_string()})}
 
-    Raises:
-        StartupError: one line with all that does not fit: table, columns, keys.
+
+def require_fit(connection: Connection, target: TableTarget, found: sql.Identifier, columns: dict[str, Column]) -> None:
+    """Raise StartupError with one line for all that does not fit the route: table, columns, keys.
+
+    `columns` are those of the table that was found.
     """
     table = found.as_string()
-    rows = connection.execute(_COLUMNS, {"table": table}).fetchall()
-    if not rows:
+    if not columns:
         advice = f"create it, or correct [routes.table] name{_alike(connection, target)}"
         raise StartupError(f'the table "{target.name}" does not exist; {advice}')
-    columns = {row[0]: _column(row) for row in rows}
     keys = [frozenset(row[0]) for row in connection.execute(_UNIQUE_KEYS, (table,))]
     [(rules,)] = connection.execute(_RULES, (table,)).fetchall()
     problems = _problems(target, columns, keys) + _problems_of_rules(target, rules or ())
     if problems := [*problems, *losable(connection, table)]:
         raise StartupError("\n".join(problems))
-    return columns
 
 
 def _problems_of_rules(target: TableTarget, rules: Collection[str]) -> list[str]:
@@ -163,7 +172,8 @@ def checks_of(connection: Connection, target: TableTarget, found: sql.Identifier
 
 def _column(row: tuple[Any, ...]) -> Column:
     name, schema, type_name, declared, is_domain, not_null, filled, computed, has_default = row[:9]
-    base_schema, base_name, modifier, element_schema, element_name, holds_times, collation, always = row[9:]
+    base_schema, base_name, modifier, element_schema, element_name, holds_times, collation = row[9:16]
+    is_identity, default = row[16:]
     return Column(
         name=name,
         type=TypeName(schema, type_name),
@@ -178,7 +188,8 @@ def _column(row: tuple[Any, ...]) -> Column:
         element=TypeName(element_schema, element_name) if element_name else None,
         holds_times=holds_times,
         collation=tuple(collation) if collation else None,
-        is_always_identity=always,
+        is_identity=is_identity,
+        default=default,
     )
 
 
@@ -202,7 +213,8 @@ def _of_computed(target: TableTarget, column: Column) -> str:
 
 
 def _problems(target: TableTarget, found: dict[str, Column], keys: list[frozenset[str]]) -> list[str]:
-    named = [*target.columns, *([target.deleted] if target.deleted else [])]
+    compared = [*target.key, *([target.version] if target.version else [])]
+    named = dict.fromkeys([*target.columns, *compared, *([target.deleted] if target.deleted else [])])
     problems = [
         f'the table "{target.name}" has no column "{name}"; it has {", ".join(found)}'
         for name in named

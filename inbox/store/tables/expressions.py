@@ -127,9 +127,12 @@ def _filled(column: Column, source: ColumnSource, *, decoded: bool) -> sql.Compo
         value = _from_json(column, source)
     else:
         value = _from_input(column, source, decoded=decoded)
-    if source.default is None:
-        return value
-    return sql.SQL("coalesce({}, {})").format(value, constant(column, source.default))
+    if source.default is not None:
+        return sql.SQL("coalesce({}, {})").format(value, constant(column, source.default))
+    if source.or_default and column.default is not None:
+        own = cast_to(column.base, sql.SQL("({})").format(sql.SQL(column.default)))
+        return sql.SQL("coalesce({}, {})").format(value, own)
+    return value
 
 
 def _within_length(column: Column, value: sql.Composable) -> sql.Composable:

@@ -12,7 +12,9 @@ from psycopg import sql
 
 from inbox.store.options import TableMode, TableTarget, Tombstones
 from inbox.store.postgres.connection import Connection
+from inbox.store.tables.columns import columns_of
 from inbox.store.tables.lookup import located_parts
+from inbox.store.tables.members.by_name import resolved
 from inbox.store.tables.names import resolvable
 
 _OF_SCHEMA: LiteralString = "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s"
@@ -75,7 +77,8 @@ def lacking_of_target(connection: Connection, target: TableTarget, role: str) ->
     table = connection.execute(_RELATION, {"schema": schema[-1] if schema else None, "table": name}).fetchone()
     if table is None:
         return
-    given = {"table": table[0], "columns": list(target.columns)}
+    target = resolved(target, columns_of(connection, sql.Identifier(*schema, name)))
+    given = {"table": table[0], "columns": [each for each, source in target.columns.items() if not source.or_default]}
     shown = resolvable(target.name)
     rights = _rights_of(target)
     for right, columns in rights.items():

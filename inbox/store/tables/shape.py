@@ -11,9 +11,10 @@ from inbox.errors import InboxError
 from inbox.store.options import TableTarget
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import translating_errors
-from inbox.store.tables.columns import Column, checks_of, columns_of
+from inbox.store.tables.columns import Column, checks_of, columns_of, require_fit
 from inbox.store.tables.comparison import Comparing
 from inbox.store.tables.lookup import located
+from inbox.store.tables.members.by_name import resolved
 from inbox.store.tables.search_path import open_schemas
 
 _REFUSES: LiteralString = """
@@ -51,6 +52,7 @@ class TableShape:
     """A table as the catalog describes it.
 
     Attributes:
+        target: that of the route, with a source for each column that it fills.
         table: its name with its schema.
         checks: the CHECK constraints that can be evaluated on an event's columns alone.
         refuses: something beyond NOT NULL and `checks` can refuse a row, so that only writing it shows whether.
@@ -58,6 +60,7 @@ class TableShape:
         changes_rows: a trigger may change a row before it is inserted.
     """
 
+    target: TableTarget
     table: sql.Identifier
     columns: Mapping[str, Column]
     comparing: Comparing
@@ -74,7 +77,9 @@ def shape_of(connection: Connection, target: TableTarget) -> TableShape:
         StartupError: the table does not fit the route.
     """
     table = located(connection, target.name)
-    columns = columns_of(connection, target, table)
+    columns = columns_of(connection, table)
+    target = resolved(target, columns)
+    require_fit(connection, target, table, columns)
     # PostgreSQL prints a condition without the schemas of what it calls: where others may create, it might
     # call theirs.
     conditions_here = [] if open_schemas(connection) else checks_of(connection, target, table)
@@ -86,6 +91,7 @@ def shape_of(connection: Connection, target: TableTarget) -> TableShape:
     refuses, in_order, conditions, changes_rows = row or (True, True, 0, True)
     compared = [*target.key, *([target.version] if target.version else [])]
     return TableShape(
+        target=target,
         table=table,
         columns=columns,
         comparing=Comparing(connection, table, compared),

@@ -58,7 +58,7 @@ class TableWriter:
     """
 
     def __init__(self, connection: Connection, target: TableTarget) -> None:
-        self._target = target
+        self._configured = target
         # The version is read before the shape: if the table is altered between the two, the next look
         # finds that.
         self._version = version_in(look_at(connection, located(connection, target.name)))
@@ -66,7 +66,7 @@ class TableWriter:
 
     def _adopt(self, connection: Connection, shape: TableShape) -> None:
         """Compose the statements for a table of this shape; raise StartupError where it does not fit the route."""
-        target = self._target
+        target = shape.target
         sources = sources_of(target, shape.columns)
         marks = Marks(shape.columns[target.deleted]) if target.deleted else None
         sent: Sent = DecodedSent(target, sources, marks) if target.decoded else _Sent(target, sources, marks)
@@ -82,7 +82,7 @@ class TableWriter:
             for _, source in sources
             if (each := document_of(source)) is not None
         ]
-        self._shape, self._sent, self._statements = shape, sent, statements
+        self._target, self._shape, self._sent, self._statements = target, shape, sent, statements
         self._partial = statements
         if sent.takes_partial_rows and target.mode is not TableMode.MERGE:
             self._partial = Statements(
@@ -125,7 +125,7 @@ class TableWriter:
             TryAgainError: the shape has changed, so that the events are to be tried again, or no longer fits the route.
         """
         try:
-            shape = shape_of(connection, self._target)
+            shape = shape_of(connection, self._configured)
             if shape == self._shape:
                 return
             self._adopt(connection, shape)

@@ -10,7 +10,7 @@ from inbox.store.inbox.adoption import AdoptableTable
 from inbox.store.options import TableMode, TableTarget
 from inbox.store.postgres.connection import Connection
 from inbox.store.privileges.check import missing_rights
-from inbox.store.tables.columns import columns_of
+from inbox.store.tables.columns import columns_of, require_fit
 from inbox.store.tables.lookup import located
 from inbox.store.tables.shape import shape_of
 from inbox.store.tables.writer import TableWriter
@@ -22,8 +22,10 @@ BY_ID: dict[str, Any] = {"mode": TableMode.UPSERT, "key": ("id",)}
 
 
 def problems(connection: Connection, columns: dict[str, str], name: str = "public.t", **changes: Any) -> list[str]:
+    found = located(connection, name)
+    target = TableTarget(name=name, columns=sources(columns), **changes)
     try:
-        columns_of(connection, TableTarget(name=name, columns=sources(columns), **changes), located(connection, name))
+        require_fit(connection, target, found, columns_of(connection, found))
     except StartupError as error:
         return str(error).splitlines()
     return []
@@ -146,7 +148,7 @@ def test_a_table_is_the_one_whose_name_postgresql_stores(connection: Connection,
         connection.execute(sql.SQL("CREATE TABLE {} (id bigint PRIMARY KEY, a {})").format(table, sql.SQL(kind)))
     target = TableTarget(name=f"{schema}.{name}", columns=sources({"id": "/id", "a": "/n"}), **BY_ID)
 
-    assert columns_of(connection, target, located(connection, target.name))["a"].declared == "bigint"
+    assert columns_of(connection, located(connection, target.name))["a"].declared == "bigint"
     writer = TableWriter(connection, target)
     writer.write(connection, events_of(of({"id": 1, "n": 7})))
     rows = connection.execute(sql.SQL("SELECT id, a FROM {}").format(sql.Identifier(schema, name))).fetchall()
@@ -171,7 +173,7 @@ def test_a_name_may_stand_without_its_schema_and_in_quotes(connection: Connectio
     connection.execute('CREATE TABLE orders (id text PRIMARY KEY); CREATE TABLE "Orders" (id bigint PRIMARY KEY)')
     target = TableTarget(name=name, columns=sources({"id": "/id"}), **BY_ID)
 
-    assert columns_of(connection, target, located(connection, target.name))["id"].declared == "bigint"
+    assert columns_of(connection, located(connection, target.name))["id"].declared == "bigint"
 
 
 def test_a_dot_in_quotes_is_part_of_a_name(connection: Connection) -> None:
