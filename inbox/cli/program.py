@@ -34,6 +34,7 @@ _SECTIONS = {
     },
     "Look": {
         "status": "Show how far each partition is, and what is parked.",
+        "history": "List what people changed by commands, and when.",
         "audit": "Read the topics again and account for every offset.",
     },
     "Act": {
@@ -48,7 +49,7 @@ _SECTIONS = {
 """The commands with one line of help each, so that `inbox --help` imports none of them."""
 
 _COMMANDS = {name: line for section in _SECTIONS.values() for name, line in section.items()}
-_OTHER_MODULES = {"demo": "dev", "dead-letters": "dead_letters"}
+_OTHER_MODULES = {"demo": "dev", "dead-letters": "dead_letters", "history": "control.history"}
 """The modules of commands whose names are not those of their modules."""
 
 

@@ -3,13 +3,15 @@
 The ids come from a table of the user's.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from inbox.bootstrap.topics import find_topics, register_sink
 from inbox.errors import StartupError
 from inbox.kafka.cluster import Cluster
+from inbox.operations.actions import Action, recorded
 from inbox.settings import Settings
 from inbox.sink.event_id import as_id, namespace_of
 from inbox.sink.routes import Route
@@ -83,12 +85,30 @@ def adopt(settings: Settings, request: Request, *, execute: bool, watch: Watch) 
         rows = table.count()
         route_id = _registered(settings, store, route) if execute else store.audit().routes().get(route.name)
         done = claimed = 0
-        for texts in table.ids(_IDS_AT_ONCE):
-            ids = list(dict.fromkeys(as_id(text, namespace) for text in texts))
-            claimed += _claimed_before(store, route_id, ids, execute=execute)
-            done += len(ids)
-            watch(done, rows.rows - rows.nulls - rows.empty)
+        with _recorded(store, request, execute=execute) as result:
+            for texts in table.ids(_IDS_AT_ONCE):
+                ids = list(dict.fromkeys(as_id(text, namespace) for text in texts))
+                claimed += _claimed_before(store, route_id, ids, execute=execute)
+                done += len(ids)
+                result.update(ids=done, claimed=claimed, adopted=done - claimed)
+                watch(done, rows.rows - rows.nulls - rows.empty)
     return Adoption(request=request, rows=rows, ids=done, claimed=claimed, executed=execute)
+
+
+@contextmanager
+def _recorded(store: Store, request: Request, *, execute: bool) -> Iterator[dict[str, Any]]:
+    if not execute:
+        yield {}
+        return
+    plan = {
+        "route": request.route,
+        "table": request.table,
+        "event_id_column": request.column,
+        "topic": request.topic,
+        "source": request.source,
+    }
+    with recorded(lambda: store, Action(command="adopt", plan=plan)) as result:
+        yield result
 
 
 def _claimed_before(store: Store, route_id: int | None, ids: Sequence[bytes], *, execute: bool) -> int:

@@ -6,11 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from inbox.bootstrap.retry import retry_until
+from inbox.operations.actions import Action, record_action
 from inbox.settings import DatabaseSettings
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.schema.migrate import migrate, pending
 from inbox.store.schema.revisions import RevisionStep
+from inbox.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,18 @@ def bring_up_to_date(settings: DatabaseSettings, *, to: str = "head") -> Migrati
     """
     _reached(settings.database).close()
     steps = migrate(settings.database, to=to, outbox=settings.outbox)
+    if steps:
+        _record(settings.database, to, steps)
     return Migration(settings.database.schema, steps, applied=True)
+
+
+def _record(options: DatabaseOptions, to: str, steps: Sequence[RevisionStep]) -> None:
+    """Record the migration where its last revision has the table for that."""
+    with closing(connect(options, application_name="inbox migrate")) as connection:
+        store = Store(connection, options.schema)
+        if store.actions.is_there():
+            taken = [{"from": step.before, "to": step.after} for step in steps]
+            record_action(store, Action(command="migrate", plan={"to": to}), {"steps": taken})
 
 
 def look_ahead(settings: DatabaseSettings, *, to: str = "head") -> Migration:

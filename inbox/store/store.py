@@ -6,6 +6,7 @@ from functools import cached_property
 
 from inbox.store.inbox.audit_queries import AuditQueries
 from inbox.store.inbox.claims import ClaimStore
+from inbox.store.inbox.control.actions import Actions
 from inbox.store.inbox.dead_letter_queries import DeadLetterQueries
 from inbox.store.inbox.dead_letters import DeadLetters
 from inbox.store.inbox.generations import Generations
@@ -57,6 +58,10 @@ class Store:
     @cached_property
     def resumptions(self) -> Resumptions:
         return Resumptions(self.connection, self.schema)
+
+    @cached_property
+    def actions(self) -> Actions:
+        return Actions(self.connection, self.schema)
 
     def audit(self, *, bits: int = 0) -> AuditQueries:
         """Return the reads of an audit, in chunks of `2 ** bits` offsets."""

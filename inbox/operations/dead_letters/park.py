@@ -10,6 +10,7 @@ from inbox.errors import LostPlaceError
 from inbox.events import Record, TopicPartition, address
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.log.reader import LogReader
+from inbox.operations.actions import Action, record_action
 from inbox.operations.operator import current_operator
 from inbox.settings import Settings
 from inbox.sink.batch import NO_ID
@@ -69,10 +70,10 @@ def park(settings: Settings, request: ParkRequest, *, execute: bool, by: str | N
             with startup_errors("planning what to park"):
                 require_current(connection, settings.database.schema, settings.outbox)
                 clerk = _ParkingReader(connection, settings, request)
-                letters = clerk.letters(by or current_operator(connection))
+                letters = clerk.letters(by := by or current_operator(connection))
             if execute:
                 # After a deadlock with the sink, which takes its locks in another order, parking is tried again.
-                retry_until(lambda: clerk.park(letters), _PATIENCE_SECONDS, threading.Event())
+                retry_until(lambda: clerk.park(letters, by), _PATIENCE_SECONDS, threading.Event())
         except _RefusedError as refusal:
             return Parking(request=request, refusal=str(refusal))
     return Parking(request=request, letters=letters, executed=execute)
@@ -121,7 +122,7 @@ class _ParkingReader:
         self._refuse_parked(letters)
         return letters
 
-    def park(self, letters: Sequence[tuple[str, DeadLetter]]) -> None:
+    def park(self, letters: Sequence[tuple[str, DeadLetter]], by: str) -> None:
         """Write the dead letters under the ledger's lock."""
         with transaction(self._store.connection):
             self._store.ledger.lock(letters[0][1].partition_id)
@@ -129,6 +130,18 @@ class _ParkingReader:
             self._refuse_parked(letters)
             self._store.dead_letters.park([letter for _, letter in letters])
             self._store.ledger.raise_epoch(letters[0][1].partition_id)
+            record_action(self._store, self._action(by), {"routes": [name for name, _ in letters]})
+
+    def _action(self, by: str) -> Action:
+        request = self._request
+        plan = {
+            "topic": request.at.topic,
+            "partition": request.at.partition,
+            "offset": request.offset,
+            "route": request.route,
+            "reason": request.reason,
+        }
+        return Action(command="dead-letters park", plan=plan, by=by)
 
     def _unsettled(self) -> LedgerRow:
         """Return the partition's row, whose next offset is at or before the event."""

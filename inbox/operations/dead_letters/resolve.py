@@ -1,9 +1,9 @@
 """The retry and the discard of dead letters beside a running sink."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from inbox.bootstrap.permissions import require_rights
 from inbox.bootstrap.retry import retry_until
@@ -11,6 +11,7 @@ from inbox.bootstrap.routes import RouteTargets, handler_routes, table_routes
 from inbox.bootstrap.topics import sink_identity
 from inbox.failure_policy import FailureLimits
 from inbox.handlers import load_handler
+from inbox.operations.actions import Action, recorded
 from inbox.operations.dead_letters.plan import Plan, UnitPlan
 from inbox.operations.dead_letters.retry import LetterResolver, Retried, Unit
 from inbox.operations.operator import current_operator
@@ -24,6 +25,7 @@ from inbox.store.tables.writer import TableWriter
 
 _Answer = TypeVar("_Answer")
 
+_RECORDED_IDS = 100
 _PATIENCE_SECONDS = 60.0
 """The time for which an outage, or a deadlock with the sink (whose lock order differs), is waited out."""
 
@@ -48,8 +50,18 @@ def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[U
 
             return resolver.ask(apply)
 
-        for each in plan.units:
-            yield each, retry_one(each.unit, each.first.route)
+        with recorded(resolver.store, Action(command="dead-letters retry", plan=_recorded_plan(plan), by=by)) as result:
+            for each in plan.units:
+                outcome = retry_one(each.unit, each.first.route)
+                _add_counts(
+                    result,
+                    keys=1,
+                    applied=outcome.applied,
+                    duplicate=outcome.duplicate,
+                    filtered=outcome.filtered,
+                    failed=len(outcome.failed),
+                )
+                yield each, outcome
 
 
 def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, int]]:
@@ -65,8 +77,28 @@ def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator
         def discard_one(unit: Unit) -> int:
             return resolver.ask(lambda resolver: resolver.discard(unit))
 
-        for each in plan.units:
-            yield each, discard_one(each.unit)
+        action = Action(command="dead-letters discard", plan=_recorded_plan(plan), by=by)
+        with recorded(resolver.store, action) as result:
+            for each in plan.units:
+                discarded = discard_one(each.unit)
+                _add_counts(result, discarded=discarded)
+                yield each, discarded
+
+
+def _recorded_plan(plan: Plan) -> Mapping[str, Any]:
+    """Return the plan as `actions` records it, with the first ids."""
+    letters = [letter.dead_letter_id for each in plan.units for letter in each.letters]
+    return {
+        "letters": len(letters),
+        "keys": len(plan.units),
+        "routes": sorted({each.first.route for each in plan.units}),
+        "first_ids": letters[:_RECORDED_IDS],
+    }
+
+
+def _add_counts(result: dict[str, Any], **counts: int) -> None:
+    for name, count in counts.items():
+        result[name] = result.get(name, 0) + count
 
 
 class _ReconnectingResolver:

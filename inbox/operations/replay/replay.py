@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
+from inbox.operations.actions import Action, record_action
 from inbox.operations.operator import current_operator
 from inbox.operations.replay.plan import AtTime, Facts, Plan, Request, plan
 from inbox.operations.replay.preview import Counted, count
@@ -52,7 +53,22 @@ def replay(settings: Settings, request: Request, *, execute: bool, by: str | Non
             session.replays.lock(request.topics)
             planned = plan(request, session.facts_locked())
             replay_id = None if planned.refusals else session.begin(planned, by or current_operator(store.connection))
+            if replay_id is not None:
+                record_action(store, _action(request, planned, by), {"replay_id": replay_id})
         return Outcome(plan=planned, counted=counted, replay_id=replay_id)
+
+
+def _action(request: Request, planned: Plan, by: str | None) -> Action:
+    ranges = [
+        {
+            "topic": step.address.topic,
+            "partition": step.address.partition,
+            "from_offset": step.range.from_offset,
+            "until_offset": step.range.until_offset,
+        }
+        for step in planned.steps
+    ]
+    return Action(command="replay", plan={"mode": request.mode.value, "route": request.route, "ranges": ranges}, by=by)
 
 
 class _ReplaySession:
@@ -148,4 +164,6 @@ def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
             for found in replays.read(replay_id):
                 left = [each.partition_id for each in found.ranges if each.state is ReplayState.RUNNING]
                 replays.end(replay_id, left, ReplayState.CANCELLED)
+                action = Action(command="replay cancel", plan={"replay_id": replay_id})
+                record_action(store, action, {"partitions": len(left)})
         return next(iter(replays.read(replay_id)), None)

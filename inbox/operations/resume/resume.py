@@ -7,6 +7,7 @@ from inbox.errors import StartupError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.log.truncation import truncation_points
+from inbox.operations.actions import Action, record_action
 from inbox.operations.operator import current_operator
 from inbox.operations.resume.plan import Facts, RefusedError, Request, Step, plan
 from inbox.settings import Settings
@@ -50,7 +51,22 @@ def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: 
             found = Resumption(steps=plan(request, session.facts()), executed=True)
             if found.costs and not accept_loss:
                 return Resumption(steps=found.steps, executed=False)
+            record_action(store, _action(request, found, by), {"partitions": len(found.steps)})
             return session.carry_out(found, by or current_operator(store.connection))
+
+
+def _action(request: Request, found: Resumption, by: str | None) -> Action:
+    steps = [
+        {
+            "topic": request.topic,
+            "partition": step.address.partition,
+            "from_offset": step.successor.before.next_offset,
+            "to_offset": step.successor.to_offset,
+            "consequence": step.successor.consequence,
+        }
+        for step in found.steps
+    ]
+    return Action(command="resume", plan={"new_topic": request.new_topic, "partitions": steps}, by=by)
 
 
 class _ResumeSession:

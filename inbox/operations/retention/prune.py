@@ -14,6 +14,7 @@ from functools import partial
 
 from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
+from inbox.operations.actions import Action, recorded
 from inbox.operations.retention_periods import SHARES, in_effect, letters_retention
 from inbox.settings import RetentionLimits
 from inbox.store.inbox.claim_filters import GenerationFilters
@@ -26,6 +27,7 @@ from inbox.store.postgres.connection import Connection, connect, snapshot, start
 from inbox.store.postgres.session_settings import UNHURRIED
 from inbox.store.schema.compatibility import require_current
 from inbox.store.schema.names import GENERATION_SLOTS
+from inbox.store.store import Store
 from inbox.telemetry import log
 
 _TRIES = 20
@@ -96,7 +98,13 @@ def prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOpti
         TryAgainError: as `plan_prune`; what was removed so far stays removed.
     """
     with _opened(database, outbox) as connection, startup_errors("pruning"):
-        return Pruner(connection, database.schema, limits, outbox=outbox).round()
+        store = Store(connection, database.schema)
+        with recorded(lambda: store, Action(command="prune", plan={})) as result:
+            done = Pruner(connection, database.schema, limits, outbox=outbox).round()
+            result.update(
+                claims=done.claims, progress=done.progress, dead_letters=done.dead_letters, outbox=done.outbox
+            )
+            return done
 
 
 class Pruner:

@@ -83,6 +83,7 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
             "requested_by",
         ),
     ),
+    "actions": (_SELECT, _columns("INSERT", "requested_by command plan"), _columns("UPDATE", "result ended_at")),
     VERSION_TABLE: (_SELECT,),
 }
 

@@ -62,6 +62,7 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _replay_ranges(tables)
     _retention(tables)
     _pruning(tables)
+    _actions(tables)
     event.listen(tables, "after_create", _guard)
     if outbox is not None and outbox.existing is not None:
         add_relay_leases(tables)
@@ -356,6 +357,21 @@ def _pruning(tables: MetaData) -> None:
         now("pruned_at"),
         Column("pruned_by", Text),
         CheckConstraint("singleton", name="singleton"),
+    )
+
+
+def _actions(tables: MetaData) -> None:
+    Table(
+        "actions",
+        tables,
+        Column("action_id", BigInteger, Identity(always=True), primary_key=True),
+        Column("requested_by", Text, nullable=False),
+        Column("database_user", Text, nullable=False, server_default=text("session_user")),
+        Column("command", Text, nullable=False),
+        Column("plan", JSONB, nullable=False),
+        Column("result", JSONB),
+        now("created_at"),
+        Column("ended_at", DateTime(timezone=True)),
     )
 
 

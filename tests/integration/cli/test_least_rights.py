@@ -286,6 +286,7 @@ COMMANDS: list[list[str]] = [
     ["run", "--until-end"],
     ["replay", "--topic", "TOPIC", "--from-earliest", "--route", "handled", "--mode", "shadow", "--execute"],
     ["replay", "list"],
+    ["history"],
     ["adopt", "--route", "insert", "--table", "shop.inserted", "--event-id-column", "id", "--execute"],
     ["prune"],
     ["prune", "--execute"],
@@ -322,6 +323,10 @@ def test_every_command_runs_as_a_role_with_exactly_what_check_asks_for(
             REFUSED.clear()
         done = inbox(*(part.replace("TOPIC", sink.topic) for part in command), sink)
         assert done.code == 0, (command, done)
+    recorded = [command for (command,) in sink.sql("SELECT DISTINCT command FROM inbox.actions ORDER BY 1")]
+    assert recorded == [
+        *("adopt", "dead-letters discard", "dead-letters retry", "migrate", "prune", "replay", "resume")
+    ]
 
 
 def test_the_rights_of_the_sink_are_those_of_every_table_that_the_schema_has(sink: Sink) -> None:

@@ -113,6 +113,15 @@ IMPOSSIBLE = {
     "delete a range of a replay": "DELETE FROM inbox.replay_ranges",
     "delete the record of a resume": "DELETE FROM inbox.resumptions",
     "rewrite the record of a resume": "UPDATE inbox.resumptions SET requested_by = 'bob'",
+    "delete what people did": "DELETE FROM inbox.actions",
+    "say that another did it": "UPDATE inbox.actions SET requested_by = 'bob'",
+    "say that it was another command": "UPDATE inbox.actions SET command = 'prune', plan = '{}'",
+    "say when it was done": (
+        "INSERT INTO inbox.actions (requested_by, command, plan, created_at) VALUES ('ann', 'prune', '{}', now())"
+    ),
+    "say that another login did it": (
+        "INSERT INTO inbox.actions (requested_by, command, plan, database_user) VALUES ('ann', 'prune', '{}', 'dba')"
+    ),
     "rename a route": "UPDATE inbox.routes SET name = 'other'",
     "change the rule of ids": "UPDATE inbox.routes SET identity = 'key'",
     "take the schema for another sink": "UPDATE inbox.sink SET name = 'other'",
@@ -180,6 +189,10 @@ POSSIBLE = {
         " VALUES (1, 1, 70, 'E', 'no', 'parked')"
     ),
     "say that an error was another one": "UPDATE inbox.dead_letters SET error = 'another'",
+    "note an action under another name, or another result of one": (
+        "INSERT INTO inbox.actions (requested_by, command, plan) VALUES ('somebody', 'prune', '{}');"
+        "UPDATE inbox.actions SET result = '{}', ended_at = now()"
+    ),
     "owe less to a route": "UPDATE inbox.route_starts SET from_offset = 50",
     "retire a route": "UPDATE inbox.routes SET retired_at = now()",
     "stop every worker": "UPDATE inbox.partitions SET owner_epoch = owner_epoch + 1000",

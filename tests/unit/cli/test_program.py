@@ -43,7 +43,7 @@ def test_every_command_that_needs_a_configuration_takes_one(path: tuple[str, ...
     assert takes is (path not in {("demo",), ("schema",)})
 
 
-WITHOUT_KAFKA = {"demo", "dev up", "schema", "migrate", "prune", "replay list", "replay cancel"} | {
+WITHOUT_KAFKA = {"demo", "dev up", "schema", "migrate", "prune", "replay list", "replay cancel", "history"} | {
     f"dead-letters {name}" for name in ("list", "show", "discard")
 }
 

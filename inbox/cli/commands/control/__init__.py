@@ -1,0 +1,1 @@
+"""The commands that steer a running sink, and the one that lists what was done."""

@@ -1,0 +1,34 @@
+"""The command `inbox history`: who changed what, and when."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from inbox.cli.arguments import moment
+from inbox.cli.options import config_option, database_settings, example, json_option
+from inbox.cli.output import print_json, print_text
+from inbox.cli.reports.history import action_json, actions_table
+from inbox.cli.tables import print_table
+from inbox.operations.actions import read_actions
+
+_MOST = 100_000
+
+
+@click.command(epilog=example("inbox history\ninbox history --since 8h --json"))
+@config_option
+@click.option("--last", default=20, type=click.IntRange(1, _MOST), metavar="N", help="At most so many; default: 20.")
+@click.option("--since", metavar="T", callback=moment, help="Those from a time on, or from so long ago on: 8h.")
+@json_option
+def history(config: Path | None, last: int, since: datetime | None, as_json: bool) -> None:
+    """List what people changed by commands: who, when, what was planned, and the result; the newest last.
+
+    Every command that changes anything leaves its line here, also one that failed or was interrupted.
+    """
+    found = read_actions(database_settings(config).database, last=last, since=since)
+    if as_json:
+        print_json({"actions": [action_json(each) for each in found]})
+    elif found:
+        print_table(actions_table(found))
+    else:
+        print_text("nobody has changed anything by a command" + (" since then" if since else " yet"))

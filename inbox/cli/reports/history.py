@@ -1,0 +1,53 @@
+"""The report of what people changed by commands."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inbox.cli.output import timestamp
+from inbox.cli.tables import PlainTable
+from inbox.store.inbox.control.actions import ActionRow
+
+_SHOWN_ITEMS = 3
+
+
+def action_json(action: ActionRow) -> dict[str, Any]:
+    """Return an action as `--json` prints it."""
+    return {
+        "id": action.action_id,
+        "requested_by": action.requested_by,
+        "database_user": action.database_user,
+        "command": action.command,
+        "plan": action.plan,
+        "result": action.result,
+        "created_at": timestamp(action.created_at),
+        "ended_at": timestamp(action.ended_at),
+    }
+
+
+def actions_table(actions: Sequence[ActionRow]) -> PlainTable:
+    """Return a row for each action, with plan and result in a few words."""
+    table = PlainTable()
+    table.add_columns("when", "who", "command", "plan", "result")
+    for action in actions:
+        table.add_row(
+            action.created_at.strftime("%Y-%m-%d %H:%M:%S"),
+            action.requested_by,
+            action.command,
+            in_words(action.plan),
+            "not ended" if action.result is None else in_words(action.result),
+        )
+    return table
+
+
+def in_words(document: Mapping[str, Any]) -> str:
+    """Return names with values; a list shows its first items and the number of the others, and null is left out."""
+    return ", ".join(f"{name} {_value(value)}" for name, value in document.items() if value is not None)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"({in_words(value)})"
+    if isinstance(value, list):
+        more = f" and {len(value) - _SHOWN_ITEMS} more" if len(value) > _SHOWN_ITEMS else ""
+        return " ".join(map(_value, value[:_SHOWN_ITEMS])) + more
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,70 @@
+"""The record that each command which changes anything leaves: who did what, when, and with which result.
+
+A plan and a result hold counts, names, offsets and ids, and never a key, a value, a header, the text
+of an error or a setting: people read them without the right to see payloads.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from inbox.errors import TryAgainError
+from inbox.operations.operator import current_operator
+from inbox.store.inbox.control.actions import ActionRow
+from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.connection import snapshot
+from inbox.store.store import Store, open_store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """A command that is carried out: its name as typed, its plan, and who gave it (None: the operator at hand)."""
+
+    command: str
+    plan: Mapping[str, Any]
+    by: str | None = None
+
+
+def record_action(store: Store, action: Action, result: Mapping[str, Any]) -> int:
+    """Record an action and its result in the caller's transaction, which holds the change; return the action's id."""
+    action_id = _begin(store, action)
+    store.actions.end(action_id, result)
+    return action_id
+
+
+@contextmanager
+def recorded(store: Callable[[], Store], action: Action) -> Iterator[dict[str, Any]]:
+    """Record an action of several transactions: the plan before the first of them, the result after the last.
+
+    The caller fills the result that it is given as the work proceeds. If the work ends with an error,
+    the result so far is recorded, with the kind of the error as `ended_by`. `store` returns one with a
+    usable connection.
+    """
+    action_id = _begin(store(), action)
+    result: dict[str, Any] = {}
+    try:
+        yield result
+    except BaseException as error:
+        # The error that ended the work is the one to raise.
+        with suppress(TryAgainError):
+            store().actions.end(action_id, {**result, "ended_by": type(error).__name__})
+        raise
+    store().actions.end(action_id, result)
+
+
+def read_actions(options: DatabaseOptions, *, last: int, since: datetime | None = None) -> list[ActionRow]:
+    """Return the newest actions, the newest last.
+
+    Raises:
+        StartupError: there is no schema, or it is of another version.
+        TryAgainError: the database does not answer.
+    """
+    with open_store(options, command="history", doing="reading the history") as store, snapshot(store.connection):
+        return store.actions.last(last, since=since)
+
+
+def _begin(store: Store, action: Action) -> int:
+    by = action.by or current_operator(store.connection)
+    return store.actions.begin(action.command, action.plan, requested_by=by)
