@@ -2,6 +2,7 @@
 
 import logging
 import math
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -74,6 +75,14 @@ OUTBOX_PENDING = Gauge(
 )
 OUTBOX_PENDING.set(math.nan)
 RELAY_EVENTS = Counter("inbox_relay_events", "Events of the outbox that Kafka has taken.", registry=REGISTRY)
+BUILD = Gauge(
+    "inbox_build_info", "1, with the versions of this process.", ["version", "librdkafka", "python"], registry=REGISTRY
+)
+
+
+def show_build(version: str, librdkafka: str) -> None:
+    """Set `inbox_build_info` to the versions of this process."""
+    BUILD.labels(version, librdkafka, platform.python_version()).set(1)
 
 
 _in_every_line: dict[str, object] = {}

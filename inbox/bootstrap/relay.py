@@ -9,6 +9,8 @@ from contextlib import ExitStack, closing
 from os import getpid
 
 from inbox.bootstrap.retry import StopSignal, retry_until, run_until_stopped
+from inbox.bootstrap.tracing.relay import TracedProducer
+from inbox.bootstrap.tracing.spans import Spans
 from inbox.errors import StartupError, refusals_as_outages
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.producer import EventProducer, TransactionalProducer
@@ -51,9 +53,12 @@ def prepare_relay(settings: RelaySettings, stop: StopSignal) -> bool:
     return found is not None
 
 
-def make_relay(settings: RelaySettings, *, until_empty: bool, transactional: bool = False) -> Relay:
+def make_relay(
+    settings: RelaySettings, *, until_empty: bool, transactional: bool = False, spans: Spans | None = None
+) -> Relay:
+    """Return a relay, ready to run. With `spans` it records what it sends in them."""
     holder = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
-    producer = _producer_maker(settings, transactional=transactional)
+    producer = _producer_maker(settings, spans, transactional=transactional)
     existing = settings.outbox.existing
     open_session: Callable[[], RelaySession] = (
         (lambda: OutboxSession(settings, holder, producer))
@@ -83,13 +88,16 @@ class OutboxSession:
         self._connections.close()
 
 
-def _producer_maker(settings: RelaySettings, *, transactional: bool) -> MakeProducer:
+def _producer_maker(settings: RelaySettings, spans: Spans | None, *, transactional: bool) -> MakeProducer:
     kafka, outbox = settings.kafka, settings.outbox
 
     def make(delivered: Delivered) -> Producer:
-        if transactional:
-            return TransactionalProducer(kafka, outbox.transactional_id, delivered)
-        return EventProducer(kafka, delivered)
+        producer = (
+            TransactionalProducer(kafka, outbox.transactional_id, delivered)
+            if transactional
+            else EventProducer(kafka, delivered)
+        )
+        return producer if spans is None else TracedProducer(spans, producer)
 
     if outbox.envelope is OutboxEnvelope.NONE:
         return make

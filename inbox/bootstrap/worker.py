@@ -13,7 +13,7 @@ from inbox.bootstrap.permissions import require_kafka_rights, require_rights
 from inbox.bootstrap.retry import StopSignal, retry_until, run_until_stopped
 from inbox.bootstrap.routes import RouteTargets, handler_routes, table_routes
 from inbox.bootstrap.topics import Explanation, find_topics, introduce, register_sink
-from inbox.bootstrap.tracing import Tracing
+from inbox.bootstrap.tracing.sink import SinkTracing
 from inbox.errors import StartupError, refusals_as_outages
 from inbox.events import TopicPartition
 from inbox.handlers import LoadedHandler, load_handler
@@ -115,7 +115,9 @@ def _warn_of_hidden_owners(store: Store, topics: Sequence[str]) -> None:
         log().warning("owners-hidden", roles=roles, remedy=hidden_owners_remedy(store.connection, roles))
 
 
-def make_worker(settings: Settings, ready: StartupState, *, until_end: bool, tracing: Tracing | None = None) -> Worker:
+def make_worker(
+    settings: Settings, ready: StartupState, *, until_end: bool, tracing: SinkTracing | None = None
+) -> Worker:
     """Return one member of the group, ready to run. With `tracing` it records its work in spans."""
     owner = f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(8)}"
     session_ms = settings.kafka.properties.get("session.timeout.ms", DEFAULTS["session.timeout.ms"][0])
@@ -160,7 +162,7 @@ class SettlerFactory:
     """An opener of settlers, one after the other as connections break, with the state that outlives them."""
 
     def __init__(
-        self, settings: Settings, ready: StartupState, owner: str, time_limit: TimeLimit, tracing: Tracing | None
+        self, settings: Settings, ready: StartupState, owner: str, time_limit: TimeLimit, tracing: SinkTracing | None
     ) -> None:
         self._settings = settings
         self._ready = ready

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from threading import Event
 
-from inbox.bootstrap.tracing import Tracing
+from inbox.bootstrap.tracing.sink import SinkTracing
+from inbox.bootstrap.tracing.spans import Spans
 from inbox.bootstrap.worker import make_worker, prepare
 from inbox.cli.status_line import LiveLine, shown
 from inbox.operations.retention.background import pruning
@@ -31,11 +32,9 @@ def _watching(rotation: SecretRotation, outdated: Event, worker: Worker) -> Abst
 class WorkerRunner:
     """The work of this process: one worker, or one after the other."""
 
-    def __init__(
-        self, stop: Stop, health: Health, tracing: Tracing | None, *, until_end: bool, line_wanted: bool
-    ) -> None:
+    def __init__(self, stop: Stop, health: Health, spans: Spans | None, *, until_end: bool, line_wanted: bool) -> None:
         self._stop = stop
-        self._tracing = tracing
+        self._spans = spans
         self._health = health
         self._until_end = until_end
         self._line_wanted = line_wanted
@@ -59,7 +58,8 @@ class WorkerRunner:
             ready = prepare(settings, self._stop)
             if ready is None:
                 return
-            worker = make_worker(settings, ready, until_end=self._until_end, tracing=self._tracing)
+            tracing = None if self._spans is None else SinkTracing(self._spans, settings.kafka.group_id)
+            worker = make_worker(settings, ready, until_end=self._until_end, tracing=tracing)
             self._health.watch(worker.progress)
             line.progress = worker.progress
             self._stop.then(worker.stop)

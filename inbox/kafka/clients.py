@@ -4,11 +4,16 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, libversion
 
 from inbox.errors import StartupError
 
 Client = TypeVar("Client")
+
+
+def librdkafka_version() -> str:
+    """Return the version of librdkafka that this process uses, as `2.12.1`."""
+    return libversion()[0]
 
 
 def made(make: Callable[[], Client]) -> Client:

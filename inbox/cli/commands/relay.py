@@ -1,17 +1,23 @@
 """The command `inbox relay`: it publishes the outbox to Kafka."""
 
+import os
 from pathlib import Path
 
 import click
 
+from inbox import __version__
 from inbox.bootstrap.relay import make_relay, prepare_relay
+from inbox.bootstrap.tracing.spans import traced
 from inbox.cli.options import config_option, example, properties_option, relay_settings
+from inbox.kafka.clients import librdkafka_version
 from inbox.operations.retention.background import pruning_outbox
 from inbox.process.exit_codes import DONE
 from inbox.process.gc_tuning import freeze_startup_objects
 from inbox.process.health import Health
 from inbox.process.http import serving
+from inbox.process.otlp_metrics import exporting
 from inbox.process.shutdown import Stop, stopped_by_signals
+from inbox.telemetry import show_build
 
 
 @click.command(epilog=example("inbox relay --config inbox.toml -X bootstrap.servers=kafka:9092"))
@@ -31,10 +37,16 @@ def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_em
     """
     settings = relay_settings(config, properties)
     stop, health = Stop(), Health()
-    with stopped_by_signals(stop), serving(settings.http_listen, health):
+    show_build(__version__, librdkafka_version())
+    with (
+        stopped_by_signals(stop),
+        serving(settings.http_listen, health),
+        exporting(os.environ),
+        traced(os.environ) as spans,
+    ):
         if not prepare_relay(settings, stop):
             return DONE
-        made = make_relay(settings, until_empty=until_empty, transactional=transactional)
+        made = make_relay(settings, until_empty=until_empty, transactional=transactional, spans=spans)
         health.watch(made.progress)
         stop.then(made.stop)
         freeze_startup_objects()

@@ -8,6 +8,7 @@ from threading import Event
 
 import click
 
+from inbox import __version__
 from inbox.bootstrap.static_member import refuse_shared_instance
 from inbox.cli.options import config_option, example, properties_option, settings_reader, sink_settings
 from inbox.operations.check.id_advice import advice_on_keys
@@ -15,11 +16,12 @@ from inbox.process.aggregated_metrics import AggregatedMetrics
 from inbox.process.exit_codes import DONE
 from inbox.process.health import Health
 from inbox.process.http import serving
+from inbox.process.otlp_metrics import exporting
 from inbox.process.secret_rotation import SecretRotation
 from inbox.process.shutdown import Stop, stopped_by_signals
 from inbox.process.supervisor import end_with_supervisor, reporting, supervise, worker_command
 from inbox.process.worker_pool import WorkerPool
-from inbox.telemetry import log, log_with
+from inbox.telemetry import log, log_with, show_build
 
 
 @click.command(epilog=example("inbox run --config inbox.toml -X bootstrap.servers=kafka:9092"))
@@ -70,13 +72,17 @@ def run(
 
 def _work(rotation: SecretRotation, stop: Stop, reports: int | None, *, until_end: bool, line_wanted: bool) -> None:
     # Imported here: the worker's code is more than half of the memory, and a supervisor does without it.
-    from inbox.bootstrap.tracing import traced
+    from inbox.bootstrap.tracing.spans import traced
     from inbox.cli.run_worker import WorkerRunner
+    from inbox.kafka.clients import librdkafka_version
 
     health = Health()
+    show_build(__version__, librdkafka_version())
     listen = rotation.settings.http_listen if reports is None else None
-    with serving(listen, health), reporting(reports, health), traced(os.environ) as tracing:
-        work = WorkerRunner(stop, health, tracing, until_end=until_end, line_wanted=line_wanted)
+    # The supervisor exports the metrics of its workers, in one sum.
+    environ = os.environ if reports is None else {}
+    with serving(listen, health), exporting(environ), reporting(reports, health), traced(os.environ) as spans:
+        work = WorkerRunner(stop, health, spans, until_end=until_end, line_wanted=line_wanted)
         if reports is None:
             work.run(rotation)
         else:  # the supervisor looks after the secrets
@@ -85,5 +91,9 @@ def _work(rotation: SecretRotation, stop: Stop, reports: int | None, *, until_en
 
 def _supervise(command: Sequence[str], workers: int, rotation: SecretRotation, stop: Stop, *, until_end: bool) -> int:
     metrics, outdated = AggregatedMetrics(workers), Event()
-    with serving(rotation.settings.http_listen, metrics, metrics), rotation.watching(outdated.set):
+    with (
+        serving(rotation.settings.http_listen, metrics, metrics),
+        exporting(os.environ, metrics),
+        rotation.watching(outdated.set),
+    ):
         return supervise(command, WorkerPool(workers, until_end=until_end), metrics, stop, outdated)

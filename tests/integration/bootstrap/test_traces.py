@@ -3,16 +3,22 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from structlog.testing import capture_logs
 
 import inbox
 from inbox import Event, EventError, Transaction
-from inbox.bootstrap.tracing import MOST_LINKS, Tracing, configured
+from inbox.bootstrap.tracing import span_data
+from inbox.bootstrap.tracing.sink import SinkTracing
+from inbox.bootstrap.tracing.span_data import MOST_LINKS
+from inbox.bootstrap.tracing.spans import Spans, configured
 from tests.support.sink.running import Out, Sink
 
 HandledBy = Callable[..., Sink]
@@ -30,10 +36,16 @@ class Traces:
         self._exporter = InMemorySpanExporter()
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracing = Tracing(provider)
+        self.spans = Spans(provider)
+        self.tracing = SinkTracing(self.spans, "a-group")
 
-    def named(self, name: str) -> list[ReadableSpan]:
-        return [span for span in self._exporter.get_finished_spans() if span.name == name]
+    def of(self, operation: str) -> list[ReadableSpan]:
+        finished = self._exporter.get_finished_spans()
+        return [span for span in finished if attributes(span)[span_data.OPERATION_NAME] == operation]
+
+
+def attributes(span: ReadableSpan) -> Mapping[str, Any]:
+    return dict(span.attributes or {})
 
 
 @pytest.fixture
@@ -52,13 +64,40 @@ def test_a_batch_is_linked_to_its_events_traces_and_handlers_are_below_it(
     sink.send(Out(1, headers=traceparent(1)), Out(2, headers=traceparent(2)), Out(3), Out(4, headers=traceparent(2)))
     sink.run(tracing=traces.tracing)
 
-    batches = [span for span in traces.named("settle batch") if span.links]
+    batches = [span for span in traces.of("settle") if span.links]
     assert sorted({trace for span in batches for trace in linked(span)}) == [1, 2]
-    handled = traces.named("handle handler")
+    handled = traces.of("process")
     assert [linked(span) for span in handled] == [[1], [2], [], [2]]
-    spans = {span.context.span_id for span in traces.named("settle batch") if span.context}
+    spans = {span.context.span_id for span in traces.of("settle") if span.context}
     assert all(span.parent is not None and span.parent.span_id in spans for span in handled)
-    assert dict(handled[0].attributes or {})["messaging.destination.name"] == sink.topic
+    assert {span.name for span in batches} == {f"settle {sink.topic}"}
+    assert handled[0].name == f"process {sink.topic}"
+
+
+def test_a_handler_s_span_says_which_event_it_takes_by_the_conventions(handled_by: HandledBy, traces: Traces) -> None:
+    sink = handled_by(lambda event, tx: None)
+    sink.send(Out(1), Out(2, value=None))
+    sink.run(tracing=traces.tracing)
+    first, second = (attributes(span) for span in traces.of("process"))
+    assert first == {
+        "messaging.system": "kafka",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.consumer.group.name": "a-group",
+        "messaging.destination.name": sink.topic,
+        "messaging.destination.partition.id": "0",
+        "messaging.kafka.offset": 0,
+        "messaging.message.id": str(UUID(int=1)),
+        "inbox.route": "handler",
+        "inbox.handler": "handler",
+    }
+    assert second[span_data.TOMBSTONE] is True
+
+
+def test_the_attributes_are_those_of_the_conventions() -> None:
+    known = {value for name, value in vars(messaging_attributes).items() if name.startswith("MESSAGING_")}
+    used = {value for name, value in vars(span_data).items() if name.isupper() and isinstance(value, str)}
+    assert used <= known
 
 
 def test_an_error_is_told_by_its_class_alone(handled_by: HandledBy, traces: Traces) -> None:
@@ -69,8 +108,8 @@ def test_an_error_is_told_by_its_class_alone(handled_by: HandledBy, traces: Trac
     sink.send(Out(1))
     sink.run(tracing=traces.tracing)
 
-    span = traces.named("handle handler")[0]
-    assert (span.attributes or {})["error.type"] == "EventError"
+    span = traces.of("process")[0]
+    assert attributes(span)["error.type"] == "EventError"
     assert SECRET not in span.to_json()
 
 
@@ -82,14 +121,14 @@ def test_a_batch_handler_is_one_span(handled_by: HandledBy, traces: Traces) -> N
     sink = handled_by(take)
     sink.send(*(Out(number) for number in range(1, 4)))
     sink.run(tracing=traces.tracing)
-    assert sum((span.attributes or {})["messaging.batch.message_count"] for span in traces.named("handle handler")) == 3
+    assert sum(attributes(span)["messaging.batch.message_count"] for span in traces.of("process")) == 3
 
 
 def test_a_large_batch_has_a_bounded_number_of_links(handled_by: HandledBy, traces: Traces) -> None:
     sink = handled_by(lambda event, tx: None)
     sink.send(*(Out(number, headers=traceparent(number)) for number in range(1, 400)))
     sink.run(tracing=traces.tracing)
-    assert max(len(span.links) for span in traces.named("settle batch")) == MOST_LINKS
+    assert max(len(span.links) for span in traces.of("settle")) == MOST_LINKS
 
 
 @pytest.mark.parametrize(
@@ -105,9 +144,9 @@ def test_nothing_is_traced_unless_asked_for(environ: Mapping[str, str]) -> None:
 
 
 def test_the_variables_turn_it_on() -> None:
-    tracing = configured({"OTEL_TRACES_EXPORTER": "console"})
-    assert tracing is not None
-    tracing.close()
+    spans = configured({"OTEL_TRACES_EXPORTER": "console"})
+    assert spans is not None
+    spans.close()
 
 
 def test_a_missing_package_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,5 +179,5 @@ def test_a_header_that_is_no_trace_context_is_passed_over_in_silence(
     sink.send(Out(1, headers=headers), Out(2, headers={**traceparent(2), "tracestate": "a=" + "b" * 65536}))
     sink.run(tracing=traces.tracing)
 
-    assert sorted(trace for span in traces.named("settle batch") for trace in linked(span)) == [2]
+    assert sorted(trace for span in traces.of("settle") for trace in linked(span)) == [2]
     assert not caplog.records

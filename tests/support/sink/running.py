@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from confluent_kafka import Producer
 
-from inbox.bootstrap.tracing import Tracing
+from inbox.bootstrap.tracing.sink import SinkTracing
 from inbox.bootstrap.worker import make_worker, prepare
 from inbox.cli.program import result_of
 from inbox.settings import Settings, load_settings
@@ -80,13 +80,13 @@ class Sink:
     def settings(self) -> Settings:
         return load_settings(config=self._file, flags={}, environ={}, cwd=self._directory)
 
-    def worker(self, *, until_end: bool = False, tracing: Tracing | None = None) -> Worker:
+    def worker(self, *, until_end: bool = False, tracing: SinkTracing | None = None) -> Worker:
         settings = self.settings()
         ready = prepare(settings, threading.Event())
         assert ready is not None
         return make_worker(settings, ready, until_end=until_end, tracing=tracing)
 
-    def run(self, *, tracing: Tracing | None = None) -> None:
+    def run(self, *, tracing: SinkTracing | None = None) -> None:
         """Run until the end of the log; raise the error that stops the sink."""
         self.worker(until_end=True, tracing=tracing).run()
 
