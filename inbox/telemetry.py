@@ -15,7 +15,7 @@ from inbox.printable import printable
 
 REGISTRY = CollectorRegistry()
 
-EVENTS = Counter("inbox_events", "Events settled, by ending.", ["topic", "ending"], registry=REGISTRY)
+EVENTS = Counter("inbox_events", "Events settled, by ending.", ["topic", "route", "ending"], registry=REGISTRY)
 LAG = Gauge("inbox_lag", "Last stable offset minus next_offset.", ["topic", "partition"], registry=REGISTRY)
 OPEN_TRANSACTION_SECONDS = Gauge(
     "inbox_open_transaction_seconds",

@@ -31,6 +31,8 @@ class SettledBatch:
 
     Attributes:
         settlements: the endings of each partition that moved in the ledger.
+        by_route: the same endings by partition and route name, for the metrics; empty after a COMMIT
+            whose outcome the ledger had to say.
         fenced: the partitions that the fence refused: their owner, owner epoch or next offset
             changed.
         elsewhere: the moved partitions that continue at another offset, because a replay ended.
@@ -41,6 +43,7 @@ class SettledBatch:
     """
 
     settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
+    by_route: Mapping[tuple[TopicPartition, str], Settlement] = field(default_factory=dict)
     fenced: frozenset[TopicPartition] = frozenset()
     elsewhere: frozenset[TopicPartition] = frozenset()
     too_many_letters: frozenset[TopicPartition] = frozenset()
@@ -81,32 +84,44 @@ class BatchOutcome:
                 each.owner_epoch,
                 each.before,
                 each.after,
-                self._settlement(each),
+                _sum(self._settlements(each).values()),
                 each.leader_epoch,
             )
             for each in self.batch.partitions.values()
         ]
         return self.advances
 
-    def _settlement(self, part: PartitionBatch) -> Settlement:
-        total = Settlement()
+    def _settlements(self, part: PartitionBatch) -> Mapping[str, Settlement]:
+        found = {}
         for route, result in self.results.items():
             events = part.events_of(route)
             if events is None:
                 continue
             duplicate = result.duplicates[part.partition_id]
             parked = result.set_aside[part.partition_id]
-            total.add(Settlement(len(events.ids) - duplicate - parked, duplicate, events.filtered, parked))
-        return total
+            found[route] = Settlement(len(events.ids) - duplicate - parked, duplicate, events.filtered, parked)
+        return found
 
     def settled(self) -> SettledBatch:
         """Return the outcome after COMMIT."""
         addresses = {each.partition_id: each.address for each in self.batch.partitions.values()}
         return SettledBatch(
             settlements={addresses[each.partition_id]: each.settlement for each in self.advances},
+            by_route={
+                (part.address, route): settlement
+                for part in self.batch.partitions.values()
+                for route, settlement in self._settlements(part).items()
+            },
             elsewhere=self.elsewhere,
             too_many_letters=addresses_of(self.batch, self.too_many_letters),
         )
+
+
+def _sum(settlements: Iterable[Settlement]) -> Settlement:
+    total = Settlement()
+    for settlement in settlements:
+        total.add(settlement)
+    return total
 
 
 def address_of_id(batch: Batch, partition_id: int) -> TopicPartition:

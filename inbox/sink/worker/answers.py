@@ -88,6 +88,7 @@ class WriterAnswers:
             self._halt_if_all_else_is_settled()
             return
         self._advance(batch, settled)
+        count_events(settled.by_route)
         if settled.elsewhere:
             self._context.ask_again(settled.elsewhere)
         self._context.hold(self._assignment.pause(settled.too_many_letters))
@@ -104,7 +105,6 @@ class WriterAnswers:
             context.commits.add(address, after)
             context.progress.next_offsets[address] = after
             context.progress.settlement.add(settlement)
-            count_events(address, settlement)
 
     def _observe(self, batch: Batch) -> None:
         progress = self._context.progress

@@ -1,17 +1,19 @@
 """Observe the size and the times of a settled batch for the metrics."""
 
 import time
+from collections.abc import Mapping
 
 from inbox.events import Settlement, TopicPartition
 from inbox.sink.batch import Batch
 from inbox.telemetry import BATCH_EVENTS, BATCH_SECONDS, END_TO_END_SECONDS, EVENTS
 
 
-def count_events(address: TopicPartition, settlement: Settlement) -> None:
-    """Count the settled events of one partition by how they ended."""
-    for ending, count in settlement.by_ending().items():
-        if count:
-            EVENTS.labels(address.topic, ending.value).inc(count)
+def count_events(by_route: Mapping[tuple[TopicPartition, str], Settlement]) -> None:
+    """Count the settled events of each route by how they ended."""
+    for (address, route), settlement in by_route.items():
+        for ending, count in settlement.by_ending().items():
+            if count:
+                EVENTS.labels(address.topic, route, ending.value).inc(count)
 
 
 def observe_batch(batch: Batch, seconds: float) -> None:

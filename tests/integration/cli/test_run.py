@@ -172,7 +172,7 @@ def test_the_probes_tell_how_it_is(sink: Sink, start: Start) -> None:
     eventually(lambda: get(port, "ready") == (200, "ok\n"), within=20, what="readiness")
     assert get(port, "live") == (200, "ok\n")
     sink.produce(10)
-    counted = f'inbox_events_total{{ending="applied",topic="{sink.topic}"}} 10.0'
+    counted = f'inbox_events_total{{ending="applied",route="public.orders",topic="{sink.topic}"}} 10.0'
     eventually(lambda: counted in get(port, "metrics")[1], within=20, what="10 events in the metrics")
     assert get(port, "elsewhere") == (404, "there are /live, /ready and /metrics\n")
 
@@ -232,7 +232,7 @@ def lines_of(port: int, name: str) -> list[str]:
 
 
 def applied(port: int, sink: Sink) -> float:
-    name = f'inbox_events_total{{ending="applied",topic="{sink.topic}"}} '
+    name = f'inbox_events_total{{ending="applied",route="public.orders",topic="{sink.topic}"}} '
     return sum(float(line[len(name) :]) for line in lines_of(port, name))
 
 
