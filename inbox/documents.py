@@ -52,6 +52,14 @@ def parse(document: bytes) -> Any:
     Raises:
         DocumentError: the document is not valid.
     """
+    found = _parsed(document)
+    if b"\\u0000" in document and _NUL.search(document) is not None:
+        raise DocumentError("a text in it holds NUL (\\u0000), which PostgreSQL cannot keep")
+    return found
+
+
+def _parsed(document: bytes) -> Any:
+    """Read a document as `parse` does, whose texts may hold NUL."""
     plain = is_plain(document)
     if not plain and (beyond := excess(document)) is not None:
         raise DocumentError(beyond)
@@ -62,14 +70,19 @@ def parse(document: bytes) -> Any:
     else:
         if not plain and has_hard_number(document):
             found = _parsed_exactly(document, None)
-    if b"\\u0000" in document and _NUL.search(document) is not None:
-        raise DocumentError("a text in it holds NUL (\\u0000), which PostgreSQL cannot keep")
     return found
 
 
 def without_nul(document: bytes) -> bytes:
-    """Return the document without the escapes of NUL in its texts."""
-    return _ESCAPED_NUL.sub(rb"\1", document) if b"\\u0000" in document else document
+    """Return the document without the character NUL in its texts, and otherwise byte for byte.
+
+    Raises:
+        DocumentError: the document is not valid even where texts may hold NUL.
+    """
+    if b"\\u0000" not in document:
+        return document
+    _parsed(document)  # so that an escape is within a text
+    return _ESCAPED_NUL.sub(rb"\1", document)
 
 
 def as_name(number: int) -> str | None:

@@ -51,6 +51,7 @@ class FormatOptions:
         message: the full name of the Protobuf message; None if each record says which one it is.
         schema: the schema of all values, from a file; None if each record names its own in the registry.
         validate: whether JSON is checked against its schema.
+        removes_nul: whether NUL is removed from the texts of values.
         schemas: the registry; None if there is none.
     """
 
@@ -59,6 +60,7 @@ class FormatOptions:
     message: str | None = None
     schema: WrittenSchema | None = None
     validate: bool = False
+    removes_nul: bool = False
     schemas: Schemas | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -77,6 +79,13 @@ class FormatOptions:
 
 PLAIN_JSON = FormatOptions()
 """The format of a route that says nothing of it."""
+
+
+class Nul(StrEnum):
+    """The treatment of the character NUL in a text, which no text of PostgreSQL can hold."""
+
+    REFUSE = "refuse"
+    REMOVE = "remove"
 
 
 class Envelope(StrEnum):

@@ -30,6 +30,7 @@ class ReadRecord:
         about: what the envelope says beside the row, by source: `$op`, `$ts`, `$before`, `$ce:subject`.
         identity: the text from which an id is made that the envelope gives; None where it gives none.
         content: what two deliveries of the event have in common; None if that is the value.
+        text: the value as a text, where that is not all of its bytes, or is without their NUL; None if it is.
         schema_id: the id by which the record names its schema in a registry, or None.
         whole: the decoded value for a handler; None if the value is JSON.
     """
@@ -45,6 +46,7 @@ class ReadRecord:
     about: Any = None
     identity: str | None = None
     content: bytes | None = None
+    text: bytes | None = None
     schema_id: SchemaId | None = None
     whole: Content | None = None
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from inbox.documents import DocumentError, parse
+from inbox.documents import DocumentError, parse, without_nul
 from inbox.errors import EventError, StartupError
 from inbox.events import Header, Record, decoded
 from inbox.reading.envelopes.cloudevents import CloudEvent, cloud_event_of, is_tombstone
@@ -120,6 +120,7 @@ def _read_document(record: Record, headers: list[Header], options: ReadOptions, 
     read = ReadRecord(
         record,
         document=document,
+        text=document,
         content=found.behind_id,
         schema_id=found.schema_id,
         whole=DecodedDocument(document) if options.keeps_row else None,
@@ -145,6 +146,7 @@ def _read_change(record: Record, headers: list[Header], options: ReadOptions, de
     read = ReadRecord(
         record,
         document=found.document,
+        text=found.document,
         member=member if in_document else None,
         row=change.row if keeps_row else None,
         key_row=decoders.key_row(record, headers) if deletes else None,
@@ -173,7 +175,10 @@ def _read_cloud_event(record: Record, headers: list[Header], options: ReadOption
     value = record.value()
     if is_tombstone(value, headers):
         return ReadResult(ReadRecord(record, deletes=True, about={}), None)
+    value = _cleaned(value, options)
     event = cloud_event_of(value, headers)
+    if event.data is not None and event.is_json:
+        event = event._replace(data=_cleaned(event.data, options))
     about = {f"$ce:{name}": text for name, text in event.attributes.items()}
     if value is None:
         return ReadResult(ReadRecord(record, deletes=True, about=about), None, about.get("$ce:type"))
@@ -186,11 +191,22 @@ def _read_cloud_event(record: Record, headers: list[Header], options: ReadOption
     found = ReadRecord(
         record,
         document=value if in_document else event.data,
+        text=value,
         member="data" if in_document else None,
         row=row if options.keeps_row else None,
         about=about,
     )
     return ReadResult(found, row, about["$ce:type"])
+
+
+def _cleaned(value: bytes | None, options: ReadOptions) -> bytes | None:
+    """Return JSON without NUL if the route wants that; other bytes are returned as they are."""
+    if value is None or not options.format.removes_nul:
+        return value
+    try:
+        return without_nul(value)
+    except DocumentError:
+        return value
 
 
 def _row_of(event: CloudEvent) -> Any:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
 
 from inbox.failure_policy import FailureLimits, Order, SameId
-from inbox.reading.options import Envelope, Format, KeyFormat, Truncates
+from inbox.reading.options import Envelope, Format, KeyFormat, Nul, Truncates
 from inbox.settings import syntax, units
 from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
@@ -20,7 +20,6 @@ from inbox.store.options import (
     Constant,
     DatabaseOptions,
     ExternalTableColumns,
-    Nul,
     OutboxEnvelope,
     OutboxOptions,
     OutboxPayload,

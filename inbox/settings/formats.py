@@ -6,7 +6,7 @@ from inbox.errors import EventError, StartupError
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.kafka.registry.schemas import SchemaRegistry, schema_registry
 from inbox.reading.formats.protobuf import require_protobuf, schema_of_descriptor_set
-from inbox.reading.options import Format, FormatOptions
+from inbox.reading.options import Format, FormatOptions, Nul
 from inbox.reading.schemas import LARGEST_SCHEMA, SchemaKind, WrittenSchema
 from inbox.settings.document import Document, RouteSection
 
@@ -35,6 +35,7 @@ def format_options(route: RouteSection, registry: SchemaRegistry | None, cwd: Pa
         message=route.message,
         schema=None if route.schema_file is None else _schema_of_file(cwd / route.schema_file, route),
         validate=bool(route.validate_),
+        removes_nul=route.table is not None and route.table.nul is Nul.REMOVE,
         schemas=registry,
     )
 

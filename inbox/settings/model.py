@@ -212,7 +212,6 @@ def _table(route: RouteSection, section: TableSection) -> TableTarget:
         tombstones=route.tombstones,
         deleted=section.deleted,
         overriding=section.overriding,
-        nul=section.nul,
         for_each=section.for_each,
         replaces=tuple(section.replaces or ()),
         envelope=route.envelope,

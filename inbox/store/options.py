@@ -197,13 +197,6 @@ class Overriding(StrEnum):
     SYSTEM = "system"
 
 
-class Nul(StrEnum):
-    """The treatment of the character NUL in a text, which no text of PostgreSQL can hold."""
-
-    REFUSE = "refuse"
-    REMOVE = "remove"
-
-
 @dataclass(frozen=True, kw_only=True)
 class TableTarget:
     """`[routes.table]`: the table that a route writes into; `columns` has the source of each column.
@@ -226,7 +219,6 @@ class TableTarget:
     tombstones: Tombstones = Tombstones.ERROR
     deleted: str | None = None
     overriding: Overriding | None = None
-    nul: Nul = Nul.REFUSE
     for_each: str | None = None
     replaces: tuple[str, ...] = ()
     by_name: bool = False

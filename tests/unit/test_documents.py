@@ -21,7 +21,7 @@ from inbox.document_bounds import (
     has_hard_number,
     is_plain,
 )
-from inbox.documents import DocumentError, parse, whole_number_text, write
+from inbox.documents import DocumentError, parse, whole_number_text, without_nul, write
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 digits = st.integers(15, 25).flatmap(lambda count: st.text("0123456789", min_size=count, max_size=count))
@@ -334,3 +334,22 @@ def test_a_whole_number_that_numeric_cannot_hold_is_not_written() -> None:
 
 def test_null_is_null() -> None:
     assert write({"a": None, "b": 1.5, "c": "null"}) == '{"a":null,"b":1.5,"c":"null"}'
+
+
+@pytest.mark.parametrize(
+    ("document", "without"),
+    [
+        (rb'{"a\u0000": "\u0000x\u0000\u0000"}', b'{"a": "x"}'),
+        (rb'["\\u0000", "\\\u0000", 1.50]', rb'["\\u0000", "\\", 1.50]'),
+    ],
+)
+def test_nul_is_taken_out_of_texts_alone(document: bytes, without: bytes) -> None:
+    assert without_nul(document) == without
+
+
+@pytest.mark.parametrize(
+    "document", [rb'{"a": 1\u0000}', rb'["\u0000"', rb'["\ud83d\u0000\ude00"]', b'["\xff\\u0000"]']
+)
+def test_what_is_no_json_with_nul_is_none_without_it(document: bytes) -> None:
+    with pytest.raises(DocumentError):
+        without_nul(document)

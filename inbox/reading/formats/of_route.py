@@ -7,17 +7,25 @@ from inbox.reading.formats.decoded import RecordFormat
 from inbox.reading.formats.framing import KEY_HEADER, VALUE_HEADER
 from inbox.reading.formats.json_schema import JsonSchemaFile, JsonSchemaFormat
 from inbox.reading.formats.protobuf import ProtobufFile, ProtobufFormat
+from inbox.reading.nul import WithoutNul
 from inbox.reading.options import Format, FormatOptions, KeyFormat
 from inbox.reading.schemas import Schemas
 
 
 def value_decoder(options: FormatOptions) -> RecordFormat | None:
-    """Return the decoder of the values, or None if they are JSON or raw bytes.
+    """Return the decoder of the values, or None if they are JSON or raw bytes that are taken as they are.
 
     Raises:
         StartupError: a package or the registry is missing.
         SchemaError: the schema file cannot be used.
     """
+    found = _value_decoder(options)
+    if not options.removes_nul or options.value is Format.RAW:
+        return found
+    return WithoutNul(found, options.value, framed=options.value is Format.JSON_SCHEMA and options.schema is None)
+
+
+def _value_decoder(options: FormatOptions) -> RecordFormat | None:
     schema, schemas, of = options.schema, options.schemas, options.value
     if of is Format.CONNECT_JSON:
         return ConnectJson("value")

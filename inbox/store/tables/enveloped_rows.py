@@ -1,9 +1,9 @@
 """Find the rows of events that a route took out of their envelopes: those to write, and those to remove."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from inbox.documents import DocumentError, parse, write
+from inbox.documents import DocumentError, parse, pointer_steps, write
 from inbox.errors import EventError
 from inbox.events import Record
 from inbox.reading.options import Envelope
@@ -35,14 +35,20 @@ def takes_partial_rows(target: TableTarget) -> bool:
     return target.envelope is Envelope.DEBEZIUM and target.mode in _TAKES_PARTIAL_ROWS
 
 
-def is_partial(record: Record) -> bool:
-    """Return whether the envelope leaves values of the row out."""
-    return isinstance(record, ReadRecord) and bool(record.absent)
-
-
 def absent_members(record: Record) -> bytes | None:
     """Return the members that the envelope leaves out, as a JSON array; None without any."""
     return write(list(record.absent)).encode() if isinstance(record, ReadRecord) and record.absent else None
+
+
+def members_of(target: TableTarget) -> frozenset[str]:
+    """Return the members of the row that fill columns, of which an event may leave some out."""
+    sources = (source for source in target.columns.values() if source.document == "$value")
+    return frozenset(pointer_steps(source.pointer or "")[0] for source in sources if source.pointer)
+
+
+def leaves_out(record: Record, members: Collection[str]) -> bool:
+    """Return whether the envelope leaves one of these members of the row out."""
+    return isinstance(record, ReadRecord) and any(name in members for name in record.absent)
 
 
 def unknown_row() -> EventError:
@@ -53,18 +59,18 @@ def unknown_row() -> EventError:
     )
 
 
-def row_to_write(record: ReadRecord, *, whole: bool) -> tuple[bytes | None, bytes | None]:
-    """Return the document that holds the row, and the member of it that is the row, if not the whole document is.
-
-    Raises:
-        EventError: the envelope leaves values of the row out, and `whole` rows are needed.
-    """
-    if record.absent and whole:
-        names = ", ".join(f'"{name}"' for name in record.absent)
+def require_sent(record: ReadRecord, members: Collection[str]) -> None:
+    """Raise EventError if the envelope leaves one of these members of the row out."""
+    if unsent := [name for name in record.absent if name in members]:
+        names = ", ".join(f'"{name}"' for name in unsent)
         raise EventError(
             f"the connector did not send {names}, whose large value the change left as it was, and this mode writes "
             "whole rows; set REPLICA IDENTITY FULL on the source table, or use mode upsert, merge or update"
         )
+
+
+def row_to_write(record: ReadRecord) -> tuple[bytes | None, bytes | None]:
+    """Return the document that holds the row, and the member of it that is the row, if not the whole document is."""
     return record.document, None if record.member is None else record.member.encode()
 
 

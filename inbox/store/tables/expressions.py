@@ -87,7 +87,7 @@ def as_stored(column: Column, value: sql.Composable) -> sql.Composable:
 
 def absence(source: ColumnSource) -> sql.Composable | None:
     """Return the condition that an event `e` has no value at `source`, not even null; None where that cannot be."""
-    if source.pointer is None or source.required:
+    if source.pointer is None:
         return None
     path = pointer_steps(source.pointer)
     document = sql.SQL("e.") + sql.Identifier(DOCUMENTS[source.document or ""])

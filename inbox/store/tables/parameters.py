@@ -70,9 +70,9 @@ def _input(source: str, *, binary: bool) -> Input:
 
 
 def _text_of_value(record: Record) -> bytes | None:
-    """Return the value without the schema id that is before JSON."""
-    if isinstance(record, ReadRecord) and record.schema_id is not None and record.document is not None:
-        return record.document
+    """Return the value as a text: without the schema id that is before JSON, and perhaps without NUL."""
+    if isinstance(record, ReadRecord) and record.text is not None:
+        return record.text
     return record.value()
 
 

@@ -19,7 +19,9 @@ from inbox.store.tables.changes.elements import SHIFT, elements_of, has_array, r
 from inbox.store.tables.changes.existing import IS_NEW, LOCKED, PLACE, ROWS, change, change_before, same_row
 from inbox.store.tables.changes.soft_deletes import MARK, Marks
 from inbox.store.tables.columns import Column
-from inbox.store.tables.expressions import DOCUMENTS, as_stored, expression, is_whole_document, strict
+from inbox.store.tables.decoded.expressions import absence_from_row
+from inbox.store.tables.enveloped_rows import takes_partial_rows
+from inbox.store.tables.expressions import DOCUMENTS, as_stored, expression, is_whole_document, left_out, strict
 from inbox.store.tables.parameters import Input
 from inbox.store.tables.shape import TableShape
 
@@ -90,7 +92,9 @@ class Statements:
         self.write_new = self._insert(self._rows(), new=True, folds=folds)
         self.always_in_rounds = bool(target.replaces) or (self._folds and (shape.refuses or bool(self._absences)))
         self.rounds = self._number_rounds() if self.always_in_rounds or marks else None
-        self.unknown_rows = self._unknown_rows() if partial and target.mode is TableMode.UPSERT else None
+        self.unknown_rows = None
+        if takes_partial_rows(target) and target.mode is not TableMode.UPDATE:
+            self.unknown_rows = self._unknown_rows()
         self.evaluate = self._evaluate()
         self.explain, self.meanings = self._explain()
         self._first = 1 + self._reads_key + (target.for_each is not None)
@@ -133,12 +137,23 @@ class Statements:
     def _required(
         self, column: Column, source: ColumnSource, value: sql.Composable, *, dead: bool = False
     ) -> sql.Composable:
-        """Return the value; fail where it is NULL and the column requires one, except for a tombstone."""
+        """Return the value; fail where it is NULL and the column requires one.
+
+        A tombstone has none, and neither has an event whose envelope leaves the value out.
+        """
         if not source.required:
             return value
         missing = failing(CastRefusal.MISSING, column.type, sql.SQL("e.place::pg_catalog.text"))
+        if (unsent := self._left_out(source)) is not None:
+            missing = sql.SQL("CASE WHEN NOT {} THEN {} END").format(unsent, missing)
         unless_dead = sql.SQL("CASE WHEN e.dead OPERATOR(pg_catalog.=) 0 THEN {} END").format(missing)
         return sql.SQL("coalesce({}, {})").format(value, unless_dead if dead else missing)
+
+    def _left_out(self, source: ColumnSource) -> sql.Composable | None:
+        """Return the condition that an envelope leaves a value out which the row then keeps; None if it cannot."""
+        if not takes_partial_rows(self._target):
+            return None
+        return left_out(source) if self._decodes else absence_from_row(source)
 
     def _value(self, column: Column, source: ColumnSource, *, dead: bool = False) -> sql.Composable:
         """Return the value of a column; keys and versions as the table stores them, so that events compare as rows do.
@@ -223,17 +238,11 @@ class Statements:
         return sql.SQL("{} AS document").format(sql.SQL(_WITHOUT).format(row=row) if self._leaves_out else row)
 
     def _unknown_rows(self) -> bytes:
-        """Return the query that finds an event without a value for a column, and without a row that has one."""
+        """Return the query that finds an event without a row."""
+        events = sql.SQL("SELECT {} FROM {}").format(self._named(self._target.key), self._events())
         return _finished(
-            sql.SQL(
-                "SELECT s.{} FROM ({}) AS s WHERE ({}) AND NOT EXISTS (SELECT FROM {} AS t WHERE {} AND {}) LIMIT 1"
-            ).format(
-                _PLACE,
-                self._rows(),
-                self._absences.any(),
-                self._table,
-                same_row(self._shape, self._target.key, "s"),
-                self._unmarked(),
+            sql.SQL("SELECT FROM ({}) AS s WHERE NOT EXISTS (SELECT FROM {} AS t WHERE {} AND {}) LIMIT 1").format(
+                events, self._table, same_row(self._shape, self._target.key, "s"), self._unmarked()
             )
         )
 

@@ -13,12 +13,12 @@ from typing import Any, Union
 import orjson
 import psycopg
 
-from inbox.documents import DocumentError, parse, pointer_steps, without_nul
+from inbox.documents import DocumentError, parse, pointer_steps
 from inbox.errors import EventError, Guess, InboxError, StartupError, TryAgainError
 from inbox.events import Record
 from inbox.reading.options import Envelope
 from inbox.reading.read_record import ReadRecord
-from inbox.store.options import ColumnSource, Nul, TableMode, TableTarget
+from inbox.store.options import ColumnSource, TableTarget
 from inbox.store.postgres import arrays
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import translating_errors
@@ -33,9 +33,11 @@ from inbox.store.tables.diagnosis import Diagnosis, Search
 from inbox.store.tables.enveloped_rows import (
     absent_members,
     empties_table,
-    is_partial,
     json_of,
+    leaves_out,
+    members_of,
     removes,
+    require_sent,
     row_to_remove,
     row_to_write,
     takes_partial_rows,
@@ -84,7 +86,7 @@ class TableWriter:
         ]
         self._target, self._shape, self._sent, self._statements = target, shape, sent, statements
         self._partial = statements
-        if sent.takes_partial_rows and target.mode is not TableMode.MERGE:
+        if sent.takes_partial_rows:
             self._partial = Statements(
                 target, sources, sent.inputs, shape, decodes=sent.decodes, marks=marks, partial=True
             )
@@ -147,14 +149,17 @@ class TableWriter:
         for run in self._runs(events):
             statements = self._partial if self._sent.has_partial_rows(run) else self._statements
             for part, lacking in self._rounds(connection, run, statements):
-                if statements.unknown_rows is not None:
-                    self._require_rows(connection, part, statements.unknown_rows)
+                self._require_rows(connection, part)
                 self._send(connection, part, statements, lacking=lacking)
 
-    def _require_rows(self, connection: Connection, events: TableEvents, query: bytes) -> None:
+    def _require_rows(self, connection: Connection, events: TableEvents) -> None:
         """Raise EventError where an event leaves a value out that no row has."""
+        query = self._statements.unknown_rows
+        if query is None or not self._sent.has_partial_rows(events):
+            return
+        partial = events.only([at for at, record in enumerate(events.records) if self._sent.leaves_out(record)])
         with connection.users_path():
-            if connection.execute(query, self._sent.parameters(events)).fetchone() is not None:
+            if connection.execute(query, self._sent.parameters(partial)).fetchone() is not None:
                 raise unknown_row()
 
     def send(
@@ -361,10 +366,10 @@ class _Sent:
             source.source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
         )
         self._documents = JsonInputs(sources)
-        self._removes_nul = target.nul is Nul.REMOVE
         self._deletes = target.tombstones.removes
         self._in_envelopes = target.envelope is not Envelope.NONE
         self.takes_partial_rows = takes_partial_rows(target)
+        self._members = members_of(target)
         self._key_pointers = [
             source.pointer or ""
             for column, source in sources
@@ -389,7 +394,11 @@ class _Sent:
 
     def has_partial_rows(self, events: TableEvents) -> bool:
         """Return whether an event leaves values of its row out, and the route can write that."""
-        return self.takes_partial_rows and any(map(is_partial, events.records))
+        return self.takes_partial_rows and any(map(self.leaves_out, events.records))
+
+    def leaves_out(self, record: Record) -> bool:
+        """Return whether the event leaves out a value that fills a column."""
+        return leaves_out(record, self._members)
 
     def has_rows(self, events: TableEvents) -> bool:
         return not all(map(self.removes, events.records))
@@ -410,8 +419,6 @@ class _Sent:
             parameters["dead"] = arrays.int4s([int(self.removes(record)) for record in events.records])
         else:
             parameters["dead"] = _zeros(len(values))
-        if self._removes_nul:
-            values = [None if value is None else without_nul(value) for value in values]
         if self.reads_json:
             require_bounded(values)
         self._documents.require_bounded(events)
@@ -435,8 +442,6 @@ class _Sent:
             return self._key_document(record)
         else:
             value = json_of(record)
-        if self._removes_nul and value is not None:
-            value = without_nul(value)
         if self.decodes and not is_text(value):
             raise EventError("the value is not JSON that PostgreSQL accepts (22021)")
         if self.reads_json:
@@ -448,7 +453,9 @@ class _Sent:
         if not isinstance(record, ReadRecord):
             return record.value(), None
         if not (record.deletes and self._deletes):
-            return row_to_write(record, whole=not self.takes_partial_rows)
+            if record.absent and not self.takes_partial_rows:
+                require_sent(record, self._members)
+            return row_to_write(record)
         if record.document is None or not self._key_pointers:
             return self._key_document(record), None
         return row_to_remove(record, [pointer_steps(pointer) for pointer in self._key_pointers])

@@ -1,7 +1,10 @@
 """Records in a format with a schema become events whose rows are decoded."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
+
+import pytest
 
 from inbox.events import Record
 from inbox.reading.options import Envelope, Format, FormatOptions, KeyFormat
@@ -35,6 +38,27 @@ def events(*records: Record, **changes: Any) -> RouteEvents:
     for each in records:
         decoder.add(each, columns.values())
     return columns["r"]
+
+
+@pytest.mark.parametrize("rule", ["value:/id", "coordinates"])
+def test_nul_is_removed_before_a_value_is_read(rule: str) -> None:
+    removing = replace(CONNECT, removes_nul=True)
+    names = struct(id=schema("string"), kept=schema("string", "io.debezium.data.Json"))
+    one = record(0, value=connect_record(names, {"id": "a\x00b", "kept": r'{"c": "\u0000"}'}))
+    [read] = events(one, format=removing, event_id=rule).records
+    assert isinstance(read, ReadRecord)
+    assert read.row == {"id": "ab", "kept": '{"c": ""}'}
+    assert len(events(one, event_id=rule).refused) == 1
+
+
+def test_nul_is_removed_before_an_id_and_a_condition_are_read() -> None:
+    plain = FormatOptions(removes_nul=True)
+    target = replace(TABLE, decoded=False)
+    one = record(0, value=rb'{"id": "a\u0000b"}')
+    read = events(one, format=plain, target=target, event_id="value:/id", when='value.id == "ab"')
+    assert (len(read.records), read.refused, read.filtered) == (1, {}, 0)
+    wrong = record(0, value=rb'{"id": 1\u0000}')
+    assert "not valid JSON" in str(events(wrong, format=plain, target=target).refused[0])
 
 
 def value(payload: Any) -> Record:

@@ -56,10 +56,6 @@ class Absences:
         lacking = sql.SQL(" OR ").join(_flag(name) for name in self.split)
         return sql.SQL("CASE WHEN {} THEN {} ELSE true END").format(lacking, _FAILS_AS_REPEATED)
 
-    def any(self) -> sql.Composable:
-        """Return the condition that a row lacks any column."""
-        return sql.SQL(" OR ").join(map(_flag, self.conditions)) if self.conditions else sql.SQL("false")
-
     def in_row(self, name: str) -> sql.Composable | None:
         """Return the condition that the row `s` lacks the column; None where that cannot be."""
         return sql.SQL("s.{}").format(_flag(name)) if name in self.conditions else None
@@ -90,11 +86,11 @@ def absences_of(
     In mode `merge` those are the columns without a member. If `partial`, they are those that the
     envelope marks as left out. `decodes`: the event has `e.document`.
     """
-    if mode is not TableMode.MERGE and not partial:
-        return Absences()
-    find = (absence if mode is TableMode.MERGE else left_out) if decodes else absence_from_row
     conditions = {
-        column.name: when for column, source in columns if column.name not in key and (when := find(source)) is not None
+        column.name: when
+        for column, source in columns
+        if column.name not in key
+        if (when := _condition(mode, source, partial=partial, decodes=decodes)) is not None
     }
     by_key = not shape.changes_rows and (len(key) == 1 or not any(map(shape.comparing.has_own, key)))
     filled = [
@@ -108,6 +104,16 @@ def absences_of(
         split=filled if by_key else list(conditions),
         changes_first=needed or shape.refuses or bool(shape.checks),
     )
+
+
+def _condition(mode: TableMode, source: ColumnSource, *, partial: bool, decodes: bool) -> sql.Composable | None:
+    """Return the condition that an event leaves a column of this source as it is; a required one has to be there."""
+    leaves = mode is TableMode.MERGE and not source.required
+    if not leaves and not partial:
+        return None
+    if not decodes:
+        return absence_from_row(source)
+    return absence(source) if leaves else left_out(source)
 
 
 def _flag(name: str) -> sql.Identifier:

@@ -24,6 +24,7 @@ class DecodedColumn:
     Attributes:
         name, absence: the names of its parameters in the statement.
         member: the member of the row in which the pointer leads.
+        is_required: whether an event without a value is refused.
     """
 
     def __init__(self, column: Column, source: ColumnSource) -> None:
@@ -34,6 +35,7 @@ class DecodedColumn:
         path = pointer_steps(source.pointer or "")
         self.find = finder(path)
         self.member = path[0] if path else ""
+        self.is_required = source.required
         self._find_or_absent = finder(path, ABSENT)
         kind = column.element or column.base
         self._is_array = column.element is not None

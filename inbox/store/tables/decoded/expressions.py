@@ -21,8 +21,9 @@ def parameter_of(column: Column) -> LiteralString:
 
 
 def absence_parameter_of(source: ColumnSource) -> LiteralString:
-    """Return the name of the input that says of each event whether it lacks what is at a pointer."""
-    return cast(LiteralString, f"absent_{str(source).encode().hex()}")
+    """Return the name of the input that says of each event whether it leaves a column with this source as it is."""
+    kind = "left_out" if source.required else "absent"
+    return cast(LiteralString, f"{kind}_{str(source).encode().hex()}")
 
 
 def from_row(column: Column, of_text: Callable[..., sql.Composable]) -> sql.Composable:
@@ -42,7 +43,7 @@ def from_row(column: Column, of_text: Callable[..., sql.Composable]) -> sql.Comp
 
 
 def absence_from_row(source: ColumnSource) -> sql.Composable | None:
-    """Return the condition that an event lacks the value at a source, as its input says; None where that cannot be."""
-    if source.document != "$value" or source.required:
+    """Return the condition that an event leaves a column as it is, as its input says; None where that cannot be."""
+    if source.document != "$value":
         return None
     return sql.SQL("(e.{})").format(sql.Identifier(absence_parameter_of(source)))

@@ -1,6 +1,6 @@
 """The decoded rows of events: those to write, and those that name a row to remove."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from inbox.documents import DocumentError, parse
@@ -8,7 +8,7 @@ from inbox.errors import EventError
 from inbox.events import Record
 from inbox.reading.read_record import ReadRecord
 from inbox.store.tables.decoded.pointers import Find, finder
-from inbox.store.tables.enveloped_rows import row_to_write
+from inbox.store.tables.enveloped_rows import require_sent
 
 
 class DecodedRows:
@@ -17,11 +17,11 @@ class DecodedRows:
     Args:
         key_paths: the steps of the pointers from which the columns of the table's key are made.
         deletes: whether events may remove rows.
-        partial: whether an envelope may leave values of a row out.
+        needed: the members of a row that an envelope must not leave out.
     """
 
-    def __init__(self, key_paths: Sequence[Sequence[str]], *, deletes: bool, partial: bool = False) -> None:
-        self._partial = partial
+    def __init__(self, key_paths: Sequence[Sequence[str]], *, deletes: bool, needed: Collection[str] = ()) -> None:
+        self._needed = needed
         self._key_paths = key_paths
         self._finders: list[Find] = [finder(path) for path in key_paths]
         self._deletes = deletes
@@ -54,8 +54,7 @@ class DecodedRows:
 
     def _incomplete(self, record: ReadRecord) -> Any:
         """Return a row without the values that the connector could not read; their columns stay as they are."""
-        if not self._partial:
-            row_to_write(record, whole=True)
+        require_sent(record, self._needed)
         return {name: value for name, value in record.row.items() if name not in record.absent}
 
     def _row_to_remove(self, record: ReadRecord) -> Any:

@@ -15,7 +15,7 @@ from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.decoded.column import DecodedColumn
 from inbox.store.tables.decoded.rows import DecodedRows
-from inbox.store.tables.enveloped_rows import empties_table, is_partial, removes, takes_partial_rows
+from inbox.store.tables.enveloped_rows import empties_table, leaves_out, members_of, removes, takes_partial_rows
 from inbox.store.tables.parameters import Input, TableEvents, counted, inputs_of, zeros
 
 
@@ -34,11 +34,12 @@ class DecodedSent:
         self._deletes = target.tombstones.removes
         self._merges = target.mode is TableMode.MERGE
         self.takes_partial_rows = takes_partial_rows(target)
+        self._members = members_of(target)
         self._partial = self._columns if self._merges or self.takes_partial_rows else []
         self._rows = DecodedRows(
             [pointer_steps(source.pointer or "") for column, source in of_rows if column.name in target.key],
             deletes=self._deletes,
-            partial=self.takes_partial_rows,
+            needed=() if self.takes_partial_rows else members_of(target),
         )
         self._documents = JsonInputs(sources)
         self._reads_json = any(
@@ -58,13 +59,17 @@ class DecodedSent:
 
     def _absences(self, column: DecodedColumn, records: Sequence[Record]) -> list[bool]:
         """Return for each event whether it leaves the column as it is: by its envelope, or in `merge` by itself."""
-        if self._merges:
+        if self._merges and not column.is_required:
             return column.absences(self._rows.of(records))
         return [isinstance(record, ReadRecord) and column.member in record.absent for record in records]
 
     def has_partial_rows(self, events: TableEvents) -> bool:
         """Return whether an event leaves values of its row out, and the route can write that."""
-        return self.takes_partial_rows and any(map(is_partial, events.records))
+        return self.takes_partial_rows and any(map(self.leaves_out, events.records))
+
+    def leaves_out(self, record: Record) -> bool:
+        """Return whether the event leaves out a value that fills a column."""
+        return leaves_out(record, self._members)
 
     def has_deletes(self, events: TableEvents) -> bool:
         return self._deletes and any(map(removes, events.records))

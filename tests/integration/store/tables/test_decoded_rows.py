@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from inbox.events import Record
+from inbox.reading.envelopes.debezium import UNAVAILABLE
 from inbox.reading.options import Envelope
-from inbox.store.options import TableMode
+from inbox.store.options import ColumnSource, TableMode
 from tests.support.records import record
 from tests.support.store.decoded_routes import UPSERT, DecodedRoute, typed
 from tests.support.store.table_routes import MakeRoute
@@ -280,12 +281,27 @@ def test_a_value_that_the_connector_could_not_read_leaves_its_column(decoded: Ma
     columns = {"id": "/id", "name": "/name"}
     declared = "id bigint PRIMARY KEY, name text"
     made = decoded(declared, columns, envelope=Envelope.DEBEZIUM, mode=mode, key=("id",))
-    unavailable = changed("u", 2, after={"id": 1, "name": "__debezium_unavailable_value"})
+    unavailable = changed("u", 2, after={"id": 1, "name": UNAVAILABLE})
     made.write(changed("c", 1, after={"id": 1, "name": "long"}), unavailable, changed("c", 3, after={"id": 2}))
     assert made.route.rows() == [(1, "long"), (2, None)]
 
 
+@pytest.mark.parametrize("mode", [TableMode.MERGE, TableMode.UPSERT])
+def test_a_value_that_was_left_out_is_not_missing(decoded: MakeDecoded, mode: TableMode) -> None:
+    columns = {"id": "/id", "name": ColumnSource("/name", required=True)}
+    declared = "id bigint PRIMARY KEY, name text NOT NULL"
+    made = decoded(declared, columns, envelope=Envelope.DEBEZIUM, mode=mode, key=("id",))
+    made.write(changed("c", 1, after={"id": 1, "name": "long"}))
+    made.write(changed("u", 2, after={"id": 1, "name": UNAVAILABLE}))
+    assert made.route.rows() == [(1, "long")]
+    without, unknown = made.read(
+        changed("u", 3, after={"id": 1}), changed("u", 4, after={"id": 2, "name": UNAVAILABLE})
+    )
+    assert "which the column requires" in made.route.refusal(without)
+    assert "the table has no row with this key" in made.route.refusal(unknown)
+
+
 def test_a_mode_that_writes_whole_rows_refuses_a_value_that_the_connector_could_not_read(decoded: MakeDecoded) -> None:
     made = decoded("id bigint, name text", {"id": "/id", "name": "/name"}, envelope=Envelope.DEBEZIUM)
-    [one] = made.read(changed("u", 2, after={"id": 1, "name": "__debezium_unavailable_value"}))
+    [one] = made.read(changed("u", 2, after={"id": 1, "name": UNAVAILABLE}))
     assert 'the connector did not send "name"' in made.route.refusal(one)

@@ -184,10 +184,38 @@ def test_a_value_that_the_connector_could_not_read_leaves_its_column(
     assert it.route.texts("id || name || coalesce(amount, 0)") == ["1large2", "2larger0"]
 
 
+@pytest.mark.parametrize("mode", [TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_required_value_that_the_connector_could_not_read_leaves_its_column(
+    enveloped: MakeEnveloped, mode: TableMode, together: bool
+) -> None:
+    columns = {**COLUMNS, "name": ColumnSource("/name", required=True)}
+    it = enveloped(columns=columns, declared="id bigint PRIMARY KEY, name text NOT NULL, amount numeric", mode=mode)
+    it.route.connection.execute(b"INSERT INTO t VALUES (1, 'large', 1)")
+    records = [
+        changed("u", row(1, UNAVAILABLE, "2"), key=key(1), lsn=2), changed("u", row(1, UNAVAILABLE, "3"), lsn=3)
+    ]  # fmt: skip
+    for part in [records] if together else [[each] for each in records]:
+        it.write(*part)
+    assert it.route.texts("name || amount") == ["large3"]
+    assert 'column "name" from /name: no value' in it.refusal(changed("u", {"id": 1, "name": None}, lsn=4))
+
+
+@pytest.mark.parametrize("mode", [TableMode.UPSERT, TableMode.MERGE])
 @pytest.mark.parametrize("op", ["u", "c"])
-def test_a_value_that_neither_the_connector_nor_the_table_has_is_refused(enveloped: MakeEnveloped, op: str) -> None:
-    it = enveloped()
+def test_a_value_that_neither_the_connector_nor_the_table_has_is_refused(
+    enveloped: MakeEnveloped, op: str, mode: TableMode
+) -> None:
+    it = enveloped(declared=f"{DECLARED}, CHECK (name <> '')", mode=mode)
     assert "the table has no row with this key" in it.refusal(changed(op, row(1, UNAVAILABLE)))
+    assert it.route.rows() == []
+
+
+@pytest.mark.parametrize("mode", [TableMode.UPSERT, TableMode.MERGE, TableMode.INSERT])
+def test_a_value_that_no_column_takes_may_be_left_out(enveloped: MakeEnveloped, mode: TableMode) -> None:
+    it = enveloped(columns={"id": "/id", "amount": "/amount"}, mode=mode)
+    it.write(changed("u", row(1, UNAVAILABLE, "2")))
+    assert it.route.texts("id || ' ' || amount") == ["1 2"]
 
 
 def test_a_row_that_is_marked_as_deleted_has_no_value_to_keep(enveloped: MakeEnveloped) -> None:

@@ -8,10 +8,14 @@ import pytest
 from psycopg import sql
 
 from inbox.errors import EventError, StartupError
-from inbox.store.options import ColumnSource, Nul, Overriding, Reading, TableMode, Tombstones
+from inbox.events import Header
+from inbox.reading.options import Envelope, FormatOptions
+from inbox.store.options import ColumnSource, Overriding, Reading, TableMode, TableTarget, Tombstones
 from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.columns import TypeName
 from tests.support.records import record
+from tests.support.store.read_routes import ReadRoute
+from tests.support.store.sources import sources
 from tests.support.store.table_routes import MakeRoute, of
 
 
@@ -278,11 +282,18 @@ def test_no_statement_changes_the_identity_of_a_row(route: MakeRoute) -> None:
         )
 
 
-def test_nul_is_removed_where_that_is_configured(route: MakeRoute) -> None:
-    it = route("a text, b jsonb", {"a": "/a", "b": "/b"}, nul=Nul.REMOVE)
-    it.write(record(value=rb'{"a": "x\u0000\u0000y\\u0000", "b": {"c": ["\u0000"]}}'))
+@pytest.mark.parametrize("envelope", [Envelope.NONE, Envelope.CLOUDEVENTS])
+def test_nul_is_removed_where_that_is_configured(route: MakeRoute, envelope: Envelope) -> None:
+    columns = {"a": "/a", "b": "/b", "c": "$value", "d": "$value", "e": "/b"}
+    declared = "a text, b jsonb, c json, d text, e json"
+    target = TableTarget(name="t", mode=TableMode.APPEND, columns=sources(columns), envelope=envelope)
+    it = ReadRoute(route(declared, columns, envelope=envelope), target, "auto", format=FormatOptions(removes_nul=True))
+    headers: list[Header] = [("ce_specversion", b"1.0"), ("ce_source", b"s"), ("ce_type", b"T"), ("ce_id", b"1")]
+    it.write(record(value=rb'{"a": "x\u0000\u0000y\\u0000", "b": {"c": ["\u0000"]}}', headers=headers))
 
-    assert it.rows() == [("xy\\u0000", {"c": [""]})]
+    written = r'{"a": "xy\\u0000", "b": {"c": [""]}}'
+    assert it.route.texts("c") == it.route.texts("d") == [written]
+    assert it.route.texts("a || b || e") == [r'xy\u0000{"c": [""]}{"c": [""]}']
 
 
 # Members of the key.
