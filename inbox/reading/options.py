@@ -113,6 +113,7 @@ class ReadOptions:
         needs_row: whether the id, the type or a column is read from the row.
         by_value: whether the id or the type is read from the row.
         by_position: whether the event's id is made of the source position.
+        key_pointers: the pointers into the row by which a table's row is found, if an event may remove one.
     """
 
     format: FormatOptions = PLAIN_JSON
@@ -122,3 +123,4 @@ class ReadOptions:
     needs_row: bool = True
     by_value: bool = False
     by_position: bool = False
+    key_pointers: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ class ReadRecord:
         row: the decoded row; None for a row that is in `document`, and for one without a value.
         key_row: of a decoded row that is removed: the decoded key, which names it.
         deletes: whether the event removes the row instead of writing it.
+        before: the decoded row before an update that gave it another key; None for any other event.
         truncates: whether the event removes all rows.
         absent: the members of the row that the envelope marks as left out, so that their columns stay as they are.
         about: what the envelope says beside the row, by source: `$op`, `$ts`, `$before`, `$ce:subject`.
@@ -41,6 +42,7 @@ class ReadRecord:
     row: Any = None
     key_row: Any = None
     deletes: bool = False
+    before: Any = None
     truncates: bool = False
     absent: tuple[str, ...] = ()
     about: Any = None

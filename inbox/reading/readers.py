@@ -4,12 +4,12 @@ A reader returns the record with what it read, or None for a record that the rou
 raises `EventError` for one that it cannot read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
-from inbox.documents import DocumentError, parse, without_nul
+from inbox.documents import DocumentError, parse, pointer_steps, without_nul
 from inbox.errors import EventError, StartupError
 from inbox.events import Header, Record, decoded
 from inbox.reading.envelopes.cloudevents import CloudEvent, cloud_event_of, is_tombstone
@@ -18,6 +18,7 @@ from inbox.reading.envelopes.debezium_position import position_of
 from inbox.reading.formats.decoded import Decoded, DecodedDocument, DecodedRow, RawValue, RecordFormat
 from inbox.reading.formats.of_route import key_decoder, value_decoder
 from inbox.reading.options import Envelope, Format, ReadOptions
+from inbox.reading.pointers import finder
 from inbox.reading.read_record import ReadRecord
 
 
@@ -47,7 +48,8 @@ def reader_of(options: ReadOptions) -> Read | None:
         case Envelope.NONE:
             return _format_reader(options, decoders)
         case Envelope.DEBEZIUM:
-            return lambda record, headers: _read_change(record, headers, options, decoders)
+            moves = _moves(options.key_pointers)
+            return lambda record, headers: _read_change(record, headers, options, decoders, moves)
         case Envelope.CLOUDEVENTS:
             return lambda record, headers: _read_cloud_event(record, headers, options)
 
@@ -128,7 +130,30 @@ def _read_document(record: Record, headers: list[Header], options: ReadOptions, 
     return ReadResult(read, decoded(document) if options.by_value else None)
 
 
-def _read_change(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> ReadResult | None:
+def _moves(pointers: Sequence[str]) -> Callable[[Any, Any], bool]:
+    """Return the test whether an update gave its row another key, by the rows before and after it.
+
+    The connector makes a delete and a create of an update that changes the record's key. The key at
+    these pointers may be another one.
+    """
+    finders = [finder(pointer_steps(pointer)) for pointer in pointers]
+
+    def moves(before: Any, after: Any) -> bool:
+        if not finders or not isinstance(before, dict):
+            return False
+        keys = [(find(before), find(after)) for find in finders]
+        return all(old is not None for old, _ in keys) and any(old != new for old, new in keys)
+
+    return moves
+
+
+def _read_change(
+    record: Record,
+    headers: list[Header],
+    options: ReadOptions,
+    decoders: _Decoders,
+    moves: Callable[[Any, Any], bool],
+) -> ReadResult | None:
     found = decoders.value(record, headers)
     if found == Decoded():  # the tombstone that Debezium sends behind a delete, for compaction
         return None
@@ -141,6 +166,7 @@ def _read_change(record: Record, headers: list[Header], options: ReadOptions, de
     if options.keeps_row:
         about["$before"] = document.get("before")
     deletes = op == "d"
+    before = document.get("before") if op == "u" else None
     # The row before a delete may name the row to remove.
     keeps_row = not deletes if options.keeps_row else not in_document
     read = ReadRecord(
@@ -151,6 +177,7 @@ def _read_change(record: Record, headers: list[Header], options: ReadOptions, de
         row=change.row if keeps_row else None,
         key_row=decoders.key_row(record, headers) if deletes else None,
         deletes=deletes,
+        before=before if before is not None and moves(before, change.row) else None,
         truncates=op == "t",
         absent=change.absent,
         about=about,

@@ -17,7 +17,7 @@ from inbox.sink.event_id import Identify, ReadType, identifier, needs_document, 
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.too_large import cut
 from inbox.store.inbox.dead_letters import EventTooLargeError
-from inbox.store.options import Tombstones
+from inbox.store.options import TableTarget, Tombstones
 
 _TOMBSTONE = EventError(
     "a tombstone (null value), which this route does not expect; set [routes.table] tombstones to delete or ignore"
@@ -306,4 +306,13 @@ def _read_options(route: Route) -> ReadOptions:
         needs_row=handles or reads_row or by_value,
         by_value=by_value,
         by_position=route.event_id == "debezium",
+        key_pointers=() if isinstance(route.target, HandlerTarget) else _key_pointers(route.target),
     )
+
+
+def _key_pointers(target: TableTarget) -> tuple[str, ...]:
+    """Return the pointers into the row that find a table's row; none if an update removes no row."""
+    sources = [target.columns[name] for name in target.key]
+    if not target.tombstones.removes:
+        return ()
+    return tuple(source.pointer for source in sources if source.pointer is not None and source.document == "$value")

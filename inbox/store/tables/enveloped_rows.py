@@ -1,6 +1,7 @@
 """Find the rows of events that a route took out of their envelopes: those to write, and those to remove."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from inbox.documents import DocumentError, parse, pointer_steps, write
@@ -38,6 +39,17 @@ def takes_partial_rows(target: TableTarget) -> bool:
 def absent_members(record: Record) -> bytes | None:
     """Return the members that the envelope leaves out, as a JSON array; None without any."""
     return write(list(record.absent)).encode() if isinstance(record, ReadRecord) and record.absent else None
+
+
+def moves_row(record: Record) -> bool:
+    """Return whether the event is an update that gave its row another key."""
+    return isinstance(record, ReadRecord) and record.before is not None
+
+
+def removal_of_old(record: ReadRecord) -> ReadRecord:
+    """Return the event that removes the row which an update left, because it gave the row another key."""
+    member = None if record.member is None else "before"
+    return replace(record, deletes=True, member=member, row=record.before, key_row=record.before, absent=())
 
 
 def members_of(target: TableTarget) -> frozenset[str]:
@@ -84,6 +96,8 @@ def row_to_remove(record: ReadRecord, paths: Sequence[Sequence[str]]) -> tuple[b
     Raises:
         EventError: neither names the row.
     """
+    if record.before is not None and record.document is not None:
+        return record.document, b"before"
     key, document = _key_object(record.key())
     if document is not None and all(_found(key, path) is not None for path in paths):
         return document, None

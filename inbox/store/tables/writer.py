@@ -36,6 +36,8 @@ from inbox.store.tables.enveloped_rows import (
     json_of,
     leaves_out,
     members_of,
+    moves_row,
+    removal_of_old,
     removes,
     require_sent,
     row_to_remove,
@@ -146,7 +148,7 @@ class TableWriter:
         if new and not self.has_rounds(events):
             self.send(connection, events, new=True)
             return
-        for run in self._runs(events):
+        for run in self._runs(_with_removals(events)):
             statements = self._partial if self._sent.has_partial_rows(run) else self._statements
             for part, lacking in self._rounds(connection, run, statements):
                 self._require_rows(connection, part)
@@ -214,7 +216,7 @@ class TableWriter:
 
     def has_rounds(self, events: TableEvents) -> bool:
         """Return whether events of one row may need more than one statement, which `send` does not find out."""
-        if self._sent.empties(events) or self._sent.has_partial_rows(events):
+        if self._sent.empties(events) or self._sent.has_partial_rows(events) or any(map(moves_row, events.records)):
             return True
         return self._statements.rounds is not None and self._sent.has_deletes(events)
 
@@ -477,6 +479,19 @@ class _Sent:
         if len(self._key_pointers) > 1:
             raise EventError("the key of a tombstone has to be a JSON object where the row's key has several columns")
         return _nested(pointer_steps(self._key_pointers[0]), named)
+
+
+def _with_removals(events: TableEvents) -> TableEvents:
+    """Return the events with a removal before each update that gave its row another key."""
+    if not any(map(moves_row, events.records)):
+        return events
+    indexes = [index for index, record in enumerate(events.records) for _ in range(1 + moves_row(record))]
+    given = events.only(indexes)
+    records = [
+        removal_of_old(record) if isinstance(record, ReadRecord) and indexes[at : at + 2] == [index, index] else record
+        for at, (index, record) in enumerate(zip(indexes, given.records, strict=True))
+    ]
+    return given._replace(records=records)
 
 
 @lru_cache(maxsize=4)

@@ -5,12 +5,12 @@ from typing import Any, LiteralString
 
 from inbox.documents import pointer_steps
 from inbox.errors import EventError
+from inbox.reading.pointers import ABSENT, finder
 from inbox.store.options import ColumnSource
 from inbox.store.postgres import arrays
 from inbox.store.tables.columns import Column
 from inbox.store.tables.decoded.expressions import absence_parameter_of, parameter_of
 from inbox.store.tables.decoded.packing import packings
-from inbox.store.tables.decoded.pointers import ABSENT, finder
 from inbox.store.tables.decoded.readings import application
 from inbox.store.tables.decoded.texts import array_text, taken, text_of
 from inbox.store.tables.decoded.wording import ContradictionError, RefusedValueError

@@ -6,8 +6,8 @@ from typing import Any
 from inbox.documents import DocumentError, parse
 from inbox.errors import EventError
 from inbox.events import Record
+from inbox.reading.pointers import Find, finder
 from inbox.reading.read_record import ReadRecord
-from inbox.store.tables.decoded.pointers import Find, finder
 from inbox.store.tables.enveloped_rows import require_sent
 
 

@@ -286,6 +286,14 @@ def test_a_value_that_the_connector_could_not_read_leaves_its_column(decoded: Ma
     assert made.route.rows() == [(1, "long"), (2, None)]
 
 
+def test_an_update_that_changes_another_key_than_the_records_takes_its_row_along(decoded: MakeDecoded) -> None:
+    columns = {"id": "/id", "name": "/name"}
+    made = decoded("id bigint PRIMARY KEY, name text", columns, envelope=Envelope.DEBEZIUM, **UPSERT)
+    moved = changed("u", 2, before={"id": 1}, after={"id": 5, "name": "a"}, key={"id": 5})
+    made.write(changed("c", 1, after={"id": 1, "name": "a"}), moved)
+    assert made.route.rows() == [(5, "a")]
+
+
 @pytest.mark.parametrize("mode", [TableMode.MERGE, TableMode.UPSERT])
 def test_a_value_that_was_left_out_is_not_missing(decoded: MakeDecoded, mode: TableMode) -> None:
     columns = {"id": "/id", "name": ColumnSource("/name", required=True)}

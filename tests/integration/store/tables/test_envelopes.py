@@ -89,6 +89,27 @@ def test_a_changed_key_takes_its_row_along(enveloped: MakeEnveloped) -> None:
     assert [each[:2] for each in it.route.rows()] == [(5, "a")]
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("tombstones", [Tombstones.DELETE, Tombstones.MARK, Tombstones.IGNORE])
+def test_an_update_that_changes_another_key_than_the_records_takes_its_row_along(
+    enveloped: MakeEnveloped, together: bool, tombstones: Tombstones
+) -> None:
+    marks = {"deleted": "gone"} if tombstones is Tombstones.MARK else {}
+    it = enveloped(declared=f"{DECLARED}, gone boolean", tombstones=tombstones, **marks)
+    records = [
+        changed("c", row(1, "a"), key=b'{"name":"a"}', lsn=1),
+        changed("u", row(5, "a"), before={"id": 1, "name": None}, key=b'{"name":"a"}', lsn=2),
+        changed("u", row(5, "b"), before=row(5, "a"), key=b'{"name":"b"}', lsn=3),
+        changed("u", row(1, "c"), before=row(5, "b"), key=b'{"name":"b"}', lsn=4),
+        changed("u", row(6, "c"), before=row(1, "c"), key=b'{"name":"b"}', lsn=5),
+    ]
+    for part in [records] if together else [[each] for each in records]:
+        it.write(*part)
+    left = {Tombstones.DELETE: [(6, "c")], Tombstones.MARK: [(6, "c")]}
+    rows = [each[:2] for each in it.route.rows() if not each[3]]
+    assert rows == left.get(tombstones, [(1, "c"), (5, "b"), (6, "c")])
+
+
 def test_a_truncate_removes_what_was_there_before_it_alone(enveloped: MakeEnveloped) -> None:
     it = enveloped()
     it.write(changed("c", row(1), key=key(1), lsn=1))

@@ -1,4 +1,4 @@
-"""Follow JSON pointers into decoded rows."""
+"""Follow JSON pointers into decoded values."""
 
 import re
 from collections.abc import Callable, Sequence
