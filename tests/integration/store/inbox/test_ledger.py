@@ -12,6 +12,7 @@ from inbox.store.inbox.registration import RouteIdentity
 from inbox.store.postgres.connection import Connection
 from tests.integration.store.conftest import P0, P1, P2, Bind, Connect
 from tests.support.store.locks import until_it_waits
+from tests.support.waiting import eventually
 
 NOTHING = Settlement()
 
@@ -245,7 +246,8 @@ def test_the_open_transaction_of_an_owner_before_is_found_and_can_be_ended(
     ledger.end_session(session)
     with pytest.raises(TryAgainError):
         stopped.execute("SELECT 1")
-    assert ledger.open_sessions([P0], "me") == []
+    # The client learns of the end before the server has forgotten the session.
+    eventually(lambda: ledger.open_sessions([P0], "me") == [], what="the end of the session")
 
 
 def test_a_session_at_rest_holds_nothing_up(connection: Connection, open_connection: Connect, ledger: Ledger) -> None:
