@@ -6,6 +6,7 @@ InboxError
 ├─ TryAgainError   an outage, not the event's fault: roll back, pause, back off; never a dead letter
 │  ├─ SmallerBatchError   the same events may succeed with fewer at a time
 │  └─ UnprovenError       the same events are judged again, beside those that came meanwhile
+│     └─ UnconfirmedError   immediately, because the database may have changed between two tries
 └─ HaltError       continuing could lose or repeat an event: exit 4
    ├─ OrderHaltError   because an event cannot be applied and order = "halt"
    ├─ LostPlaceError   because the log no longer has what the ledger expects
@@ -102,6 +103,10 @@ class SmallerBatchError(TryAgainError):
 
 class UnprovenError(TryAgainError):
     """A failure of events with nothing to show that they are at fault. They are tried again beside later events."""
+
+
+class UnconfirmedError(UnprovenError):
+    """A failure beside successes that may be of another state of the database. The batch is settled once more."""
 
 
 class HaltError(InboxError):

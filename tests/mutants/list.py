@@ -23,6 +23,7 @@ REPLAY = "tests/integration/operations/replay/test_replay.py"
 RESUME = "tests/integration/operations/resume/test_resume.py"
 SUSPECTS = "tests/integration/store/inbox/test_crash_poison.py"
 EVIDENCE = "tests/integration/sink/settle/test_evidence.py"
+ONE_STATE = "tests/integration/sink/settle/test_one_state.py"
 AUDIT = "tests/integration/operations/audit/test_audit.py"
 RESOLVED = "tests/unit/sink/settle/test_resolved.py"
 INTAKE = "tests/unit/sink/test_accumulator.py"
@@ -197,6 +198,13 @@ MUTANTS = [
         "    if guess is not Guess.EVENT:\n        return Blame.DATABASE\n"
         "    if seen.passed or seen.probe is Probe.PASSED:\n        return Blame.EVENT\n",
         (f"{EVIDENCE}::test_an_event_that_fails_while_others_pass_is_parked_alone",),
+    ),
+    Mutant(
+        "a success is evidence about a failure of another state of the database",
+        "inbox/sink/settle/fault/doubts.py",
+        "            self._confirm(compared)\n",
+        "            pass\n",
+        (f"{ONE_STATE}::test_a_partition_that_is_created_between_two_tries_parks_no_event",),
     ),
     Mutant(
         "events are parked by a shape that their table no longer has",

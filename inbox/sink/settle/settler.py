@@ -17,7 +17,7 @@ them. A failure before COMMIT rolls everything back. After a COMMIT without an a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from inbox.errors import HaltError, OrderHaltError, forget_frames
+from inbox.errors import HaltError, OrderHaltError, UnconfirmedError, forget_frames
 from inbox.events import TopicPartition
 from inbox.failpoints import Failpoint, failpoint
 from inbox.sink.batch import Batch
@@ -81,13 +81,17 @@ class Settler:
         """
         self._row_watch.observe()
         self._routes.control(batch)
-        tries_left = len(self._routes)
+        tries_left, confirms = len(self._routes), True
         while True:
             try:
                 return self._store.claims.in_current_generation(lambda: self._settle_once(batch, on_started))
             except OrderHaltError as error:
                 at = address_of_id(batch, error.partition_id)
                 return SettledBatch(rows_missing={at: error.offset}, halt=error)
+            except UnconfirmedError:
+                if not confirms:
+                    raise
+                confirms = False
             except RowMissingError as missing_row:
                 # A later route of this batch may bring the row. The new order also holds for the next batches.
                 tries_left -= 1

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from inbox.errors import UnconfirmedError
 from inbox.events import Event
 from inbox.failure_policy import FailureLimits, Order
 from inbox.handlers import LoadedHandler, Transaction
@@ -61,6 +62,7 @@ class Judged:
         self._context = self._new_attempts()
         self._held: dict[int, dict[bytes, int]] = {}
         self._offset = 0
+        self.confirmed = 0
         self.parked: list[int] = []
         self.waiting: list[int] = []
         self.errors: dict[int, str] = {}
@@ -72,7 +74,14 @@ class Judged:
         )
 
     def settle(self, *events: One) -> None:
-        """Settle and commit one batch; if that fails, the next batch begins at the same offset."""
+        """Settle and commit one batch as a settler does; if that fails, the next batch begins at the same offset."""
+        try:
+            self._settle_once(events)
+        except UnconfirmedError:
+            self.confirmed += 1
+            self._settle_once(events)
+
+    def _settle_once(self, events: Sequence[One]) -> None:
         route_batch = RouteBatch()
         for place, event in enumerate(events):
             route_batch.ids.append(UUID(int=event.number).bytes)

@@ -4,12 +4,21 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inbox.errors import Guess, InboxError, Refusal, TryAgainError, UnprovenError, forget_frames
+from inbox.errors import (
+    Guess,
+    InboxError,
+    Refusal,
+    TryAgainError,
+    UnconfirmedError,
+    UnprovenError,
+    forget_frames,
+)
 from inbox.events import Record, address_of
 from inbox.sink.batch import RouteBatch
 from inbox.sink.settle.context import BoundRoute, SettleContext
-from inbox.sink.settle.effects import AttemptFailed
 from inbox.sink.settle.fault.blame import HANDFUL, Blame, FailureCircumstances, Probe, blame
+from inbox.sink.settle.fault.probes import EventProbes
+from inbox.sink.settle.fault.try_order import TryOrder
 from inbox.store.tables.enveloped_rows import removes
 
 _BEHIND = 64
@@ -20,11 +29,6 @@ _LARGEST_KEPT = 256 * 1024
 
 _LOOKED_BACK = 16
 """The number of events among which the last one with a value is searched."""
-
-_OTHER_ROWS = ("23503", "23505", "23P01", "P0002")
-"""The SQLSTATEs that an event which applied before can meet because its own rows exist. They prove
-nothing.
-"""
 
 _DOES_NOT_FIT = ("42", "3F")
 """The SQLSTATE classes for a missing object. The success of another statement is no evidence then."""
@@ -54,6 +58,8 @@ class Doubts:
         self._route = route
         self._events = events
         self._evidence = attempts.evidence
+        self._probes = EventProbes(attempts, route, events)
+        self._order = TryOrder()
         self._pending: dict[int, _Doubt] = {}
         self._passed: set[int] = set()
         self._statements: set[str] = set()
@@ -75,8 +81,7 @@ class Doubts:
         self._last = last
         self._passed.update(indexes)
         self._evidence.passed(self._route.route_id)
-        if self._route.handlers:
-            self._statements |= self._context.session.statements
+        self._note_pass()
 
     def remember(self) -> None:
         """Keep the last event that applied, to compare the next failure with it."""
@@ -94,7 +99,8 @@ class Doubts:
         refusal = error.refusal if isinstance(error, InboxError) else None
         if refusal is None or refusal.guess is Guess.VALUE or not isinstance(error, InboxError):
             return
-        statements = frozenset(self._context.session.statements) if self._route.handlers else frozenset()
+        statements = self._executed()
+        self._order.failed(index)
         in_a_row = self._evidence.failed(self._route.route_id, self._events.only([index]))
         self._pending[index] = _Doubt(index, error, refusal, statements, in_a_row)
         self._without_partition += refusal.guess is Guess.NO_PARTITION
@@ -109,8 +115,10 @@ class Doubts:
         Raises:
             UnprovenError: nothing shows that the fault is an event's.
         """
-        for index in sorted(self._pending):
-            self._weigh(self._pending[index], alike=self._without_partition)
+        doubts = [self._pending[index] for index in sorted(self._pending)]
+        compared = [doubt for doubt in doubts if self._weigh(doubt, alike=self._without_partition)]
+        if self._evidence.judges:
+            self._confirm(compared)
         self._pending.clear()
 
     def abandon(self) -> None:
@@ -119,9 +127,10 @@ class Doubts:
             forget_frames(doubt.error)
         self._pending.clear()
 
-    def _weigh(self, doubt: _Doubt, *, alike: int) -> None:
+    def _weigh(self, doubt: _Doubt, *, alike: int) -> bool:
+        """Return whether the event is at fault because others passed, and not by the guess alone."""
         if not self._evidence.judges and not isinstance(doubt.error, TryAgainError):
-            return
+            return False
         passed = self._passed_beside(doubt)
         asks = not passed and self._may_change(doubt)
         probe = self._probe(doubt) if asks else Probe.UNKNOWN
@@ -133,6 +142,62 @@ class Doubts:
         )
         if blame(doubt.refusal.guess, seen) is Blame.DATABASE:
             raise self._outage(doubt)
+        return bool(passed) or probe is Probe.PASSED
+
+    def _confirm(self, doubts: Sequence[_Doubt]) -> None:
+        """Try the events once more that failed while others passed: the database may have changed in between.
+
+        Raises:
+            UnconfirmedError: the failures and the successes may be of two states of the database.
+        """
+        new = [doubt for doubt in doubts if not self._evidence.is_suspected(self._route.route_id, self._at(doubt))]
+        if any(not self._order.passed_since(doubt.index, self._compared(doubt)) for doubt in new):
+            self._pass_again(new[-1])
+        unproven = [doubt for doubt in new if not self._fails_again(doubt)]
+        if unproven:
+            self._evidence.suspect(self._route.route_id, map(self._at, unproven))
+            raise UnconfirmedError(
+                f"{self._text(unproven[0])}: the database may have changed since",
+                away="database",
+                reason=unproven[0].refusal.reason,
+                alert=True,
+            )
+
+    def _fails_again(self, doubt: _Doubt) -> bool:
+        """Return whether the event failed before and after others passed."""
+        if not self._order.passed_since(doubt.index, self._compared(doubt)):
+            return False
+        if self._probes.try_out(self._events.only([doubt.index])) is Probe.PASSED:
+            return False
+        self._order.failed(doubt.index)
+        return self._order.is_proven(doubt.index, self._compared(doubt))
+
+    def _pass_again(self, doubt: _Doubt) -> None:
+        """Let an event pass behind the last failure: one that applied before, or one behind the failed event."""
+        if doubt.refusal.guess is not Guess.NO_PARTITION:
+            last = [] if self._last is None else [self._events.only([self._last])]
+            for event in (*self._probes.known(doubt.index), *last):
+                if self._probes.try_out(event) is Probe.PASSED:
+                    self._note_pass()
+                    return
+        self._look_behind(doubt)
+
+    def _note_pass(self) -> None:
+        """Record that the events tried last applied."""
+        statements = self._executed()
+        self._statements |= statements
+        self._order.passed(statements)
+
+    def _executed(self) -> frozenset[str]:
+        """Return the statements that the handlers executed in the last try."""
+        return frozenset(self._context.session.statements) if self._route.handlers else frozenset()
+
+    def _compared(self, doubt: _Doubt) -> frozenset[str]:
+        """Return the statements of which a success is evidence about the failure; none if any success is."""
+        return doubt.statements if self._needs_same_statement(doubt) else frozenset()
+
+    def _at(self, doubt: _Doubt) -> tuple[int, int]:
+        return self._events.partition_ids[doubt.index], self._events.records[doubt.index].offset()
 
     def _may_change(self, doubt: _Doubt) -> bool:
         """Return whether a probe can change the decision; a handler is not called without need."""
@@ -163,20 +228,13 @@ class Doubts:
         if doubt.refusal.guess is Guess.NO_PARTITION:
             return Probe.UNKNOWN
         if doubt.refusal not in self._probed:
-            found = self.probe_known(doubt.index)
+            found = self._probes.try_known(doubt.index)
             if found is Probe.PASSED and self._needs_same_statement(doubt):
-                same = doubt.statements <= self._context.session.statements
-                found = Probe.PASSED if same else Probe.UNKNOWN
+                found = Probe.PASSED if doubt.statements <= self._executed() else Probe.UNKNOWN
+            if found is Probe.PASSED:
+                self._order.passed(self._executed())
             self._probed[doubt.refusal] = found
         return self._probed[doubt.refusal]
-
-    def probe_known(self, index: int) -> Probe:
-        """Try the known good events that match the one at this index, until one applies; return the result."""
-        found = Probe.UNKNOWN
-        for event in self._evidence.known_good(self._route.route_id, self._events.types[index]):
-            if (found := self._try_out(event)) is Probe.PASSED:
-                break
-        return found
 
     def _look_behind(self, doubt: _Doubt) -> None:
         """Try later events of the route's batch: up to 64 of them together, otherwise the last one alone."""
@@ -186,53 +244,26 @@ class Doubts:
         later = range(doubt.index + 1, len(self._events))
         behind = [index for index in later if index not in self._pending and self._shows(index)]
         for indexes in (behind[:_BEHIND], behind[-1:]):
-            if indexes and self._try_out(self._events.only(indexes)) is Probe.PASSED:
+            if indexes and self._probes.try_out(self._events.only(indexes)) is Probe.PASSED:
                 self._passed.update(indexes)
-                if self._route.handlers:
-                    self._statements |= self._context.session.statements
+                self._note_pass()
                 return
-
-    def _try_out(self, events: RouteBatch) -> Probe:
-        """Apply events and roll them back; return the result.
-
-        Raises:
-            TryAgainError: the connection is lost.
-        """
-        transaction, found = self._context.transaction, Probe.PASSED
-        transaction.start_probe()
-        try:
-            self._route.effect.apply(events)
-            transaction.check_deferred()
-        except AttemptFailed as failed:
-            found = _answer(failed.error)
-        except TryAgainError as error:
-            found = _answer(error)
-        except InboxError as error:
-            if error.refusal is None:
-                raise
-            found = _answer(error)
-        transaction.undo_probe()
-        return found
 
     def _outage(self, doubt: _Doubt) -> UnprovenError:
         reason = doubt.refusal.reason
         if isinstance(doubt.error, TryAgainError):
             reason = doubt.error.reason
-        where = address_of(self._events.records[doubt.index])
         many = (
             f"{doubt.in_a_row} events in a row fail in this way"
             if doubt.in_a_row > 1
             else "nothing shows that it is its fault"
         )
-        text = f'{doubt.error}; route "{self._route.name}" waits at {where}: {many}; {_ADVICE}'
-        return UnprovenError(text, away="database", reason=reason, alert=True)
+        return UnprovenError(f"{self._text(doubt)}: {many}; {_ADVICE}", away="database", reason=reason, alert=True)
+
+    def _text(self, doubt: _Doubt) -> str:
+        return f'{doubt.error}; route "{self._route.name}" waits at {address_of(self._events.records[doubt.index])}'
 
 
 def _size_of(record: Record) -> int:
     headers = record.headers() or []
     return len(record.value() or b"") + len(record.key() or b"") + sum(len(value or b"") for _, value in headers)
-
-
-def _answer(error: BaseException) -> Probe:
-    refusal = error.refusal if isinstance(error, InboxError) else None
-    return Probe.UNKNOWN if refusal is None or refusal.state in _OTHER_ROWS else Probe.REFUSED

@@ -1,6 +1,6 @@
 """Remember how the events of a worker's routes fared, beyond the loss of a connection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from inbox.sink.batch import RouteBatch
 from inbox.sink.guards.guard import Guard
@@ -20,6 +20,7 @@ class Evidence(Guard):
         self.judges = judges
         self._applied: dict[int, dict[str | None, RouteBatch]] = {}
         self._failing: dict[int, set[tuple[int, int]]] = {}
+        self._suspected: dict[int, set[tuple[int, int]]] = {}
         self._apart: set[int] = set()
 
     def applied(self, route_id: int, event: RouteBatch) -> None:
@@ -46,6 +47,14 @@ class Evidence(Guard):
         latest = list(known.values())[-1:]
         return [known[event_type], *latest] if event_type in known else latest
 
+    def suspect(self, route_id: int, events: Iterable[tuple[int, int]]) -> None:
+        """Remember, until a batch is committed, events that failed beside others, by partition id and offset."""
+        self._suspected.setdefault(route_id, set()).update(events)
+
+    def is_suspected(self, route_id: int, event: tuple[int, int]) -> bool:
+        """Return whether the event failed beside others when it was settled before."""
+        return event in self._suspected.get(route_id, ())
+
     def try_apart(self, route_id: int) -> None:
         """Try the route's events one by one from now on, until a batch is committed.
 
@@ -61,3 +70,4 @@ class Evidence(Guard):
     def committed(self, outcome: BatchOutcome) -> None:
         """Try the events of all routes together again, because a batch was committed."""
         self._apart.clear()
+        self._suspected.clear()

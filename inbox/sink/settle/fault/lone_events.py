@@ -6,7 +6,7 @@ from inbox.sink.batch import Batch, RouteBatch
 from inbox.sink.guards.crash_poison import CrashPoisonTracker
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.fault.blame import Blame, FailureCircumstances, Probe, blame
-from inbox.sink.settle.fault.doubts import Doubts
+from inbox.sink.settle.fault.probes import EventProbes
 from inbox.store.postgres.server import started_at
 
 
@@ -25,7 +25,7 @@ class LoneEvents:
             # The server ended the session because it waited for the client: this event is at fault.
             return
         transaction.begin()
-        found = Doubts(self._context, route, events).probe_known(0)
+        found = EventProbes(self._context, route, events).try_known(0)
         transaction.rollback()
         if found is Probe.PASSED:
             return
@@ -54,7 +54,7 @@ class LoneEvents:
         events = batch.of_route(route.name)
         try:
             self._context.transaction.begin()
-            found = Doubts(self._context, route, events).probe_known(0)
+            found = EventProbes(self._context, route, events).try_known(0)
             server_start = started_at(self._context.connection)
             self._context.transaction.rollback()
         except TryAgainError:
