@@ -158,7 +158,7 @@ MUTANTS = [
     ),
     Mutant(
         "a truncate removes the rows behind it too",
-        "inbox/store/tables/writer.py",
+        "inbox/store/tables/writing/rounds.py",
         "        empties = self._sent.empties(events)\n",
         "        empties = False\n",
         (f"{ENVELOPES}::test_a_truncate_removes_what_was_there_before_it_alone",),

@@ -11,13 +11,15 @@ from inbox.documents import pointer_steps
 from inbox.errors import EventError, Guess, InboxError, forget_frames
 from inbox.events import Record
 from inbox.reading.read_record import ReadRecord
+from inbox.store.options import ColumnSource
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import translating_errors
 from inbox.store.tables.casts.refusals import CastRefusal
-from inbox.store.tables.casts.wording import numbers_at
+from inbox.store.tables.casts.wording import cannot_be, numbers_at
+from inbox.store.tables.columns import Column
 from inbox.store.tables.enveloped_rows import empties_table
-from inbox.store.tables.parameters import Input, TableEvents, is_text
-from inbox.store.tables.statements import Statements
+from inbox.store.tables.parameters import Input, TableEvents, document_of, input_of, is_text
+from inbox.store.tables.statements.statements import Statements
 
 _STRETCH = 256
 """The number of events that are evaluated together after one was found: the next may be near."""
@@ -50,11 +52,13 @@ class Diagnosis:
 
 
 class Search:
-    """A search among the events of one route; `texts` are the inputs that are sent as text, each with its column."""
+    """A search among the events of one route."""
 
-    def __init__(self, statements: Statements, texts: Sequence[tuple[Input, str]], sent: SentInputs) -> None:
+    def __init__(
+        self, statements: Statements, sources: Sequence[tuple[Column, ColumnSource]], sent: SentInputs
+    ) -> None:
         self._statements = statements
-        self._texts = texts
+        self._texts = _texts_of(sources)
         self._sent = sent
 
     def find(self, connection: Connection, events: TableEvents) -> Diagnosis:
@@ -157,6 +161,17 @@ class Search:
             forget_frames(error)
             return rows, error
         return rows, None
+
+
+def _texts_of(sources: Sequence[tuple[Column, ColumnSource]]) -> list[tuple[Input, str]]:
+    """Return the inputs that are sent as text, each with what its failure means."""
+    texts = [
+        (each, cannot_be(column, source))
+        for column, source in sources
+        if (each := input_of(column, source)) is not None and each.kind == "text"
+    ]
+    keys = (document_of(source) for _, source in sources)
+    return texts + [(each, "the key is not JSON that PostgreSQL accepts") for each in keys if each is not None]
 
 
 def _is_certain(error: EventError) -> bool:
