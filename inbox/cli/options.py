@@ -13,10 +13,12 @@ from inbox.kafka.registry.options import RegistryOptions
 from inbox.settings import (
     DatabaseSettings,
     RelaySettings,
+    ServerSettings,
     Settings,
     load_any_settings,
     load_database_settings,
     load_relay_settings,
+    load_server_settings,
     load_settings,
 )
 from inbox.settings.librdkafka import LOGIN_IN_URL, is_secret, spelt_in_variables
@@ -133,6 +135,20 @@ def database_settings(config: Path | None) -> DatabaseSettings:
     """
     settings = load_database_settings(config=config, flags={}, environ=_environ(), cwd=Path.cwd())
     _learn(settings.database)
+    return settings
+
+
+def server_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = ()) -> ServerSettings:
+    """Load the part of the configuration for commands that look at topics before there is a route.
+
+    Raises:
+        StartupError: as `sink_settings`.
+    """
+    settings = load_server_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
+    if settings.database is not None:
+        _learn(settings.database, settings.kafka, settings.registry)
+    else:
+        of_command().learn_servers(settings.kafka, settings.registry)
     return settings
 
 

@@ -24,6 +24,7 @@ _SECTIONS = {
     "First steps": {
         "demo": "Show what goes wrong without an inbox, and what does not with one.",
         "dev": "Start a real Kafka and a real PostgreSQL on this machine.",
+        "new": "Make a table and a route for a topic.",
         "migrate": "Create the inbox's own tables, or bring them up to date.",
         "check": "Report everything that stands in the way of a start.",
         "schema": "Print the JSON Schema of inbox.toml, for editors.",

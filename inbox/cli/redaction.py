@@ -47,6 +47,10 @@ class Secrets:
         self.learn_value(url)
         for given in _values(url):
             self.learn_value(given)
+        self.learn_servers(kafka, registry)
+
+    def learn_servers(self, kafka: KafkaOptions | None, registry: RegistryOptions | None) -> None:
+        """Remember the secrets of the brokers and of the registry."""
         if kafka is not None:
             self._public.add(kafka.group_id)
             for name, value in kafka.properties.items():

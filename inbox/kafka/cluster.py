@@ -81,6 +81,11 @@ class Cluster:
         self._admin.poll(0)  # unserved callbacks of librdkafka would pile up while the brokers are away
         return TopicsAnswer(self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout))
 
+    def topic_names(self) -> list[str]:
+        """Return the names of the topics that this user may see, without Kafka's own."""
+        listed = self._admin.list_topics(timeout=self._timeout)
+        return sorted(name for name in listed.topics if not name.startswith("__"))
+
     def missing_rights(self, topics: Sequence[str]) -> list[str]:
         """Return a sentence for each right that this user certainly lacks.
 

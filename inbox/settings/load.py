@@ -4,22 +4,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inbox.settings.document import Document
+from inbox.settings.environment import CONFIG
 from inbox.settings.model import (
     DatabaseSettings,
     RelaySettings,
+    ServerSettings,
     Settings,
     database_settings,
     relay_settings,
+    server_settings,
     sink_settings,
 )
 from inbox.settings.problems import Problems
 from inbox.settings.rules.combined import review
-from inbox.settings.sources import gather
+from inbox.settings.sources import DEFAULT_FILE, gather
 from inbox.settings.validation import read
 
 _SINK = frozenset({"sink", "database", "kafka", "routes"})
 _RELAY = frozenset({"database", "kafka", "outbox"})
 _DATABASE = frozenset({"database"})
+_SERVERS = frozenset({"kafka"})
 
 
 def load_settings(*, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -66,6 +70,22 @@ def load_any_settings(
     if isinstance(found, Document) and found.sink.name is None and not found.routes:
         return relay_settings(found)
     return load_settings(config=config, flags=flags, environ=environ, cwd=cwd)
+
+
+def load_server_settings(
+    *, config: Path | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: Path
+) -> ServerSettings:
+    """Load the configuration of commands that look at topics before there is a route, which need only `[kafka]`.
+
+    Everything else in the sources is checked as well.
+
+    Raises:
+        StartupError: as `load_settings`.
+    """
+    found = _load(config, flags, environ, cwd, _SERVERS)
+    file = cwd / (config or environ.get(CONFIG) or DEFAULT_FILE)
+    del environ, flags
+    return server_settings(_sound(found), file)
 
 
 def load_database_settings(

@@ -50,6 +50,22 @@ class DatabaseSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """The settings of a command that looks at topics before there is a route.
+
+    Attributes:
+        database: None where the sources name no database.
+        file: the configuration file, which need not exist.
+    """
+
+    database: DatabaseOptions | None
+    kafka: KafkaOptions
+    file: Path
+    registry: RegistryOptions | None = None
+    schemas: SchemaRegistry | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RelaySettings:
     """The settings of the relay and of the connector.
 
@@ -100,6 +116,18 @@ def relay_settings(document: Document) -> RelaySettings:
         outbox=_needed(_outbox(document.outbox)),
         http_listen=document.http.listen if document.http else None,
         retention=_retention(document),
+    )
+
+
+def server_settings(document: Document, file: Path) -> ServerSettings:
+    """Return the settings of the servers from a document without problems."""
+    registry = registry_options(document)
+    return ServerSettings(
+        database=None if document.database.url is None else _database(document),
+        kafka=_kafka(document),
+        file=file,
+        registry=registry,
+        schemas=registry_of(registry),
     )
 
 

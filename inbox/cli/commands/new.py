@@ -1,0 +1,102 @@
+"""The command `inbox new`: from a topic to a table and a route."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from inbox.cli.options import config_option, example, json_option, properties_option, server_settings
+from inbox.cli.output import notice, print_json, print_text
+from inbox.errors import StartupError
+from inbox.process.exit_codes import DONE
+
+
+@click.group()
+def new() -> None:
+    """Begin with a topic, and get a table and a route that fit it."""
+
+
+@new.command(
+    epilog=example(
+        "inbox new route --topic orders\n"
+        "inbox new route --topic orders --only table | psql inventory\n"
+        "inbox new route --topic orders --only route >> inbox.toml\n"
+        "inbox new route --topic orders --execute && inbox check"
+    )
+)
+@config_option
+@properties_option
+@click.option("--topic", required=True, metavar="T", help="The topic.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="How many events to look at: the oldest and the newest of each partition.",
+)
+@click.option("--subject", metavar="S", help="Take the columns from the newest schema of this subject.")
+@click.option("--table", metavar="NAME", help="The table; default: public, and the topic's name.")
+@click.option("--only", type=click.Choice(["table", "route"]), help="Print the SQL alone, or the TOML alone.")
+@click.option("--execute", is_flag=True, help="Create the table, and append the route to the configuration.")
+@json_option
+def route(
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    topic: str,
+    sample: int,
+    subject: str | None,
+    table: str | None,
+    only: str | None,
+    execute: bool,
+    as_json: bool,
+) -> int:
+    """Print a CREATE TABLE and a [[routes]] block for a topic.
+
+    The columns, their types and units, the key, the format and the envelope come from a sample of the
+    events. No value is printed. What is not certain stands in comments. The output is SQL, with the
+    route in SQL comments, so that it can be piped into psql as a whole. Needs only [kafka] and, for
+    --execute, [database] url.
+    """
+    from inbox.operations.new_route.propose import Request, propose, require_new
+    from inbox.operations.new_route.propose import execute as write
+
+    settings = server_settings(config, properties)
+    found = propose(settings, Request(topic=topic, sample=sample, subject=subject, table=table))
+    require_new(settings, found.proposal.table)
+    if execute:
+        if settings.database is None:
+            raise StartupError("database.url: missing; --execute creates the table there")
+        write(settings.database, settings.file, found)
+    if as_json:
+        print_json(
+            {
+                "topic": topic,
+                "table": found.proposal.table,
+                "sampled": found.sampled,
+                "unreadable": found.unreadable,
+                "sql": found.table_sql,
+                "route": found.route_toml,
+                "executed": execute,
+            }
+        )
+        return DONE
+    looked = f"looked at {found.sampled} of {found.total} events of topic {topic}"
+    if only == "table":
+        print_text(found.table_sql)
+    elif only == "route":
+        print_text(found.route_toml, nl=False)
+    else:
+        print_text(_both(looked, found.table_sql, found.route_toml))
+    if execute:
+        notice(f"created {found.proposal.table} and added the route to {settings.file}; next: inbox check")
+    elif sys.stdout.isatty() or only:
+        notice(f"{looked}; nothing was changed; add --execute to create the table and the route")
+    return DONE
+
+
+def _both(looked: str, sql: str, route_toml: str) -> str:
+    """Return SQL with the route in comments."""
+    lines = [f"-- {looked}", sql, "", "-- The route, for the end of inbox.toml (without the dashes):"]
+    lines += [f"-- {line}".rstrip() for line in route_toml.rstrip().splitlines()]
+    return "\n".join(lines)

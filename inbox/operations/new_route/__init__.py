@@ -1,0 +1,1 @@
+"""Propose a table and a route for a topic: `inbox new route`."""

@@ -1,0 +1,170 @@
+"""Look at a topic, propose a table and a route, and write both where that was asked for."""
+
+import tomllib
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from inbox.errors import EventError, InboxError, StartupError
+from inbox.operations.new_route.proposal import Proposal, proposal_of
+from inbox.operations.new_route.text import route_text, table_text
+from inbox.operations.private_file import write_private
+from inbox.operations.samples.log_sample import sample_of
+from inbox.operations.samples.reading import SampleReader
+from inbox.operations.samples.schema_members import members_of_schema
+from inbox.operations.samples.shape import KindOf, shape_of, shape_of_schema
+from inbox.reading.options import FormatOptions
+from inbox.reading.schemas import SchemaId, SchemaKind, Schemas, WrittenSchema
+from inbox.settings.model import ServerSettings
+from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.connection import connect, startup_errors
+from inbox.store.tables.ddl.creation import create, owner_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        sample: how many records to read.
+        subject: the subject of the registry whose newest schema has the columns; None for the sample alone.
+        table: the table's name, if it is not the topic's.
+    """
+
+    topic: str
+    sample: int
+    subject: str | None = None
+    table: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposed:
+    """A proposal as text.
+
+    Attributes:
+        table_sql: the CREATE TABLE.
+        route_toml: the block `[[routes]]`.
+        sampled, unreadable: how many events were looked at, and how many of them could not be read.
+        total: how many offsets the log has.
+    """
+
+    proposal: Proposal
+    table_sql: str
+    route_toml: str
+    sampled: int
+    unreadable: int
+    total: int
+
+
+def propose(settings: ServerSettings, request: Request) -> Proposed:
+    """Return a table and a route for the topic.
+
+    Raises:
+        StartupError: the topic is unknown or empty, or its records are nothing that a route reads.
+        TryAgainError: a server does not answer.
+    """
+    kafka = replace(settings.kafka, group_id=settings.kafka.group_id or "kafka-inbox")
+    sample = sample_of(kafka, request.topic, request.sample)
+    schema = _newest(settings, request.subject) if request.subject else None
+    kind_of = kinds_in(settings.schemas)
+    shape = shape_of_schema(schema) if schema else shape_of(request.topic, sample.records, kind_of)
+    options = FormatOptions(value=shape.format, key=shape.key_format, schemas=settings.schemas)
+    reader = SampleReader(options, shape.envelope)
+    events = reader.events(sample.records)
+    of_schema = members_of_schema(schema) if schema else {}
+    proposal = proposal_of(request.topic, request.table, shape, events, of_schema)
+    if reader.unreadable:
+        note = f"{reader.unreadable} of {len(sample.records)} events cannot be read so, and become dead letters"
+        proposal = replace(proposal, notes=[*proposal.notes, note])
+    return Proposed(
+        proposal=proposal,
+        table_sql=table_text(proposal),
+        route_toml=route_text(proposal),
+        sampled=len(sample.records),
+        unreadable=reader.unreadable,
+        total=sample.total,
+    )
+
+
+def _newest(settings: ServerSettings, subject: str) -> WrittenSchema:
+    """Return the newest schema of a subject, in any language."""
+    if settings.schemas is None:
+        raise StartupError("--subject names a subject of a schema registry; set [registry] url")
+    for kind in SchemaKind:
+        try:
+            if (found := settings.schemas.newest(subject, kind)) is None:
+                raise StartupError(f'the registry has no subject "{subject}"; correct --subject, or leave it out')
+        except EventError:
+            continue
+        return found
+    raise StartupError(f'the newest schema of subject "{subject}" cannot be used')
+
+
+def kinds_in(schemas: Schemas | None) -> KindOf:
+    """Return the function that asks a registry in which language a schema is."""
+
+    def kind_of(schema_id: SchemaId) -> SchemaKind | None:
+        for kind in SchemaKind:
+            try:
+                if schemas is not None:
+                    schemas.schema(schema_id, kind)
+                    return kind
+            except EventError:
+                continue
+        return None
+
+    return kind_of
+
+
+def existing_owner(settings: ServerSettings, table: str) -> str | None:
+    """Return the owner of a table that exists already; None where it does not, or where no database can be asked."""
+    if settings.database is None:
+        return None
+    try:
+        with closing(connect(settings.database, read_only=True)) as connection:
+            return owner_of(connection, table)
+    except InboxError:
+        return None
+
+
+def require_new(settings: ServerSettings, table: str) -> None:
+    """Raise StartupError if the table exists already."""
+    if (owner := existing_owner(settings, table)) is not None:
+        raise StartupError(
+            f'the table "{table}" exists already and belongs to {owner}; name another one with --table, or keep it: '
+            "write the route with columns_by_name = true, and see what it lacks with inbox table plan"
+        )
+
+
+def execute(database: DatabaseOptions, file: Path, found: Proposed) -> None:
+    """Create the table and append the route to the configuration, or do neither.
+
+    Raises:
+        StartupError: the table exists, the role may not create it, or the file takes no such block.
+    """
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    extended = f"{text.rstrip()}\n\n{found.route_toml}" if text.strip() else found.route_toml
+    _require_new_route(text, extended, file, found.proposal.table)
+    with closing(connect(database)) as connection, startup_errors("creating the table"):
+        create(connection, found.table_sql, lambda: _write(file, extended))
+
+
+def _require_new_route(text: str, extended: str, file: Path, name: str) -> None:
+    try:
+        routes = tomllib.loads(text).get("routes", [])
+        tomllib.loads(extended)
+    except (tomllib.TOMLDecodeError, TypeError):
+        raise StartupError(f"{file} takes no block [[routes]] at its end; add what is printed by hand") from None
+    names = [each.get("name") or each.get("handler") or each.get("table", {}).get("name") for each in routes]
+    if name in names:
+        raise StartupError(f'{file} has a route named "{name}" already; choose another table with --table')
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        mode = file.stat().st_mode if file.exists() else None
+        write_private(file, text.encode())
+        if mode is not None:
+            file.chmod(mode)
+    except OSError as error:
+        raise StartupError(f"{file} cannot be written: {error.strerror}; no table was created") from None
