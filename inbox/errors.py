@@ -46,6 +46,19 @@ class Refusal:
     constraint: str | None = None
 
 
+class FailureKind(Enum):
+    """The kind of a dead letter's cause, one of few, for metrics and for `[failures] retry_on`."""
+
+    HANDLER = "handler"
+    CONSTRAINT = "constraint"
+    VALUE = "value"
+    RAISED = "raised"
+    STATEMENT = "statement"
+    EVENT = "event"
+    PROCESS = "process"
+    BY_HAND = "by_hand"
+
+
 class InboxError(Exception):
     """The root of the project's errors; raise one of the four below it.
 
@@ -64,7 +77,14 @@ class StartupError(InboxError):
 
 
 class EventError(InboxError):
-    """The error of an event that can never succeed. Handlers may raise it to park the event immediately."""
+    """The error of an event that can never succeed. Handlers may raise it to park the event immediately.
+
+    Attributes:
+        failure_kind: the kind of the cause, where neither a SQLSTATE nor the code that raised the error
+            tells it.
+    """
+
+    failure_kind: FailureKind | None = None
 
 
 class TryAgainError(InboxError):

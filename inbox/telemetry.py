@@ -40,6 +40,7 @@ END_TO_END_SECONDS = Histogram(
 DEAD_LETTERS = Gauge(
     "inbox_dead_letters", "Open dead letters, parked or waiting behind one.", ["state"], registry=REGISTRY
 )
+PARKED_BY_KIND = Gauge("inbox_parked", "Parked events by the kind of their cause.", ["kind"], registry=REGISTRY)
 SAME_ID_OTHER_PAYLOAD = Counter(
     "inbox_same_id_other_payload",
     "Events whose id was applied before with another payload, parked or counted as duplicates.",

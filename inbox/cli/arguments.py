@@ -22,7 +22,7 @@ def selection_options(*, everything: str) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @wraps(command)
         def with_selection(*, ids: tuple[int, ...], **given: Any) -> Any:
-            names = ("topic", "route", "key", "error", "older_than")
+            names = ("topic", "route", "key", "error", "cause", "older_than")
             filters = {name: given.pop(name) for name in names}
             return command(selection=Selection(ids=ids or None, **filters), **given)
 
@@ -33,6 +33,7 @@ def selection_options(*, everything: str) -> Callable[[Command], Command]:
             click.option("--route", metavar="NAME", help="Those of this route."),
             click.option("--key", metavar="KEY", callback=_key, help="Dead letters of this key, as the list shows it."),
             click.option("--error", metavar="TEXT", help="Dead letters whose error contains this text, ignoring case."),
+            click.option("--cause", metavar="CAUSE", help="Dead letters of this cause, as `causes` shows its id."),
             click.option("--older-than", metavar="1h", callback=_age, help="Dead letters parked longer ago than this."),
         ]
         decorated: Any = with_selection

@@ -5,18 +5,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
-from inbox.errors import InboxError, StartupError
-from inbox.store.inbox.dead_letters import DeadLetters, State
+from inbox.errors import FailureKind, InboxError, StartupError
+from inbox.store.inbox.dead_letters import UNKNOWN_KIND, DeadLetters, State
 from inbox.store.inbox.generations import Generations
 from inbox.store.inbox.retention import Retention
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.postgres.connection import Connection, connect, snapshot
 from inbox.store.postgres.errors import translating_errors
 from inbox.store.schema.compatibility import refuse_newer
-from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS, LAST_PRUNE
+from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS, LAST_PRUNE, PARKED_BY_KIND
 
 _EVERY_SECONDS = 15.0
 _OPEN = (State.PARKED, State.WAITING)
+_KINDS = (*(kind.value for kind in FailureKind), UNKNOWN_KIND)
 
 
 class DatabaseMetrics:
@@ -71,9 +72,12 @@ class DatabaseMetrics:
             self._stop()
             return
         with snapshot(connection):
-            found = DeadLetters(connection, self._options.schema).count_by_state()
+            letters = DeadLetters(connection, self._options.schema)
+            found, kinds = letters.count_by_state(), letters.count_by_kind()
             HORIZON_SECONDS.set(Generations(connection, self._options.schema).horizon_seconds())
             last_round = Retention(connection, self._options.schema).last_round()
             LAST_PRUNE.set(math.nan if last_round is None else last_round.at.timestamp())
         for state in _OPEN:
             DEAD_LETTERS.labels(state.value).set(found.get(state, 0))
+        for kind in _KINDS:
+            PARKED_BY_KIND.labels(kind).set(kinds.get(kind, 0))

@@ -17,6 +17,7 @@ from inbox.cli.options import (
     sink_settings,
 )
 from inbox.cli.output import notice, print_json, print_lines, print_text
+from inbox.cli.reports.causes import causes_json, causes_lines
 from inbox.cli.reports.dead_letter_plans import (
     discard_plan_lines,
     discarded_lines,
@@ -32,7 +33,7 @@ from inbox.cli.tables import print_table
 from inbox.events import TopicPartition
 from inbox.operations.dead_letters.park import ParkRequest
 from inbox.operations.dead_letters.park import park as park_event
-from inbox.operations.dead_letters.plan import Plan, UnitPlan, plan_discard, plan_retry, read_letters
+from inbox.operations.dead_letters.plan import Plan, UnitPlan, plan_discard, plan_retry, read_causes, read_letters
 from inbox.operations.dead_letters.resolve import discard as discard_planned
 from inbox.operations.dead_letters.resolve import retry as retry_planned
 from inbox.operations.dead_letters.retry import Retried
@@ -82,6 +83,23 @@ def _print_people(letters: Sequence[Letter]) -> set[int]:
     else:
         print_text("no dead letter fits")
     return {letter.dead_letter_id for letter in letters}
+
+
+@dead_letters.command(epilog=example("inbox dead-letters causes\ninbox dead-letters causes --json"))
+@config_option
+@json_option
+def causes(config: Path | None, as_json: bool) -> int:
+    """Group the parked events by what they failed with, the most frequent cause first.
+
+    Ids, numbers and quoted parts of an error do not tell causes apart. `list`, `retry` and `discard` take a cause's
+    id as --cause.
+    """
+    found = read_causes(database_settings(config).database)
+    if as_json:
+        print_json(causes_json(found))
+    else:
+        print_lines(causes_lines(found))
+    return DONE
 
 
 @dead_letters.command(epilog=example("inbox dead-letters show 17 --payload"))

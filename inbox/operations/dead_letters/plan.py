@@ -9,7 +9,7 @@ from inbox.errors import StartupError
 from inbox.failure_policy import Order
 from inbox.operations.dead_letters.retry import Unit
 from inbox.settings import Settings
-from inbox.store.inbox.dead_letter_queries import AffectedLetter, DeadLetterQueries, Letter, Selection
+from inbox.store.inbox.dead_letter_queries import AffectedLetter, Cause, DeadLetterQueries, Letter, Selection
 from inbox.store.inbox.dead_letters import OPEN, State
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import snapshot
@@ -54,6 +54,16 @@ def read_letters(
     with _reading(options) as letters:
         ids = letters.select(selection, tuple(State) if resolved_too else OPEN)
         yield from letters.read(ids, whole=whole)
+
+
+def read_causes(options: DatabaseOptions) -> list[Cause]:
+    """Return the causes of the parked events as of one moment, the most frequent first.
+
+    Raises:
+        StartupError, TryAgainError: as `read_letters`.
+    """
+    with _reading(options) as letters:
+        return letters.causes()
 
 
 def plan_retry(settings: Settings, selection: Selection) -> Plan:

@@ -21,7 +21,7 @@ from inbox.sink.settle.route import settle_carefully
 from inbox.store.inbox.claims import Claims
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import DeadLetter, EventTooLargeError, State
-from inbox.store.inbox.error_texts import shown
+from inbox.store.inbox.failures.error_texts import shown
 from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.store import Store

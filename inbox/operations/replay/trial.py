@@ -11,7 +11,7 @@ from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.route import settle_carefully
 from inbox.store.inbox.claims import Claims, ClaimStore
 from inbox.store.inbox.dead_letters import OPEN
-from inbox.store.inbox.error_texts import shown
+from inbox.store.inbox.failures.error_texts import shown
 from inbox.store.inbox.ledger import KnownPartition
 from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.connection import Connection

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from inbox.errors import EventError, SmallerBatchError, TryAgainError
+from inbox.errors import EventError, FailureKind, SmallerBatchError, TryAgainError
 from inbox.sink.batch import Batch, RouteBatch
 from inbox.sink.guards.connection_losses import EventAddress, Losses
 from inbox.sink.guards.guard import Guard
@@ -20,6 +20,13 @@ from inbox.sink.outcome import BatchOutcome
 from inbox.store.inbox.handler_calls import Deaths, HandlerCallNotes
 
 _NOBODY = range(0)
+
+
+def _refusal(text: str) -> EventError:
+    """Return the error of an event that leaves no exception behind when it is tried."""
+    error = EventError(text)
+    error.failure_kind = FailureKind.PROCESS
+    return error
 
 
 def _lone_event(route_id: int, batch: Batch) -> EventAddress:
@@ -71,7 +78,7 @@ class CrashPoisonTracker:
         if len(found.offsets) > 1:
             return
         if found.deaths >= self._attempts:
-            error = EventError(f"the process ended {found.deaths} times while its handler processed this event")
+            error = _refusal(f"the process ended {found.deaths} times while its handler processed this event")
             self._given_up[EventAddress(found.route_id, found.partition_id, found.offsets.start)] = error, found.deaths
 
     def failed_alone(self, route_id: int, batch: Batch, error: SmallerBatchError) -> None:
@@ -79,7 +86,7 @@ class CrashPoisonTracker:
         event = _lone_event(route_id, batch)
         self._alone[event] += 1
         if self._alone[event] >= self._attempts:
-            self._given_up[event] = EventError(f"it failed alone, again and again: {error}"), self._alone[event]
+            self._given_up[event] = _refusal(f"it failed alone, again and again: {error}"), self._alone[event]
 
     def lost(self, route_id: int, batch: Batch, error: TryAgainError) -> None:
         """Record that the connection was lost while events of this route were tried.
@@ -110,7 +117,7 @@ class CrashPoisonTracker:
 
     def give_up(self, route_id: int, batch: Batch) -> None:
         """Refuse the event of a batch of a single record from now on."""
-        error = EventError(
+        error = _refusal(
             f"the connection to the database was lost {self._attempts} times in a row while this event was tried "
             "alone, and not in between; see the server's log"
         )

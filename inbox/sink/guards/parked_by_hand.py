@@ -6,7 +6,7 @@ owner epoch, so that the owner acquires the partition again and reads these dead
 
 from collections.abc import Sequence
 
-from inbox.errors import EventError
+from inbox.errors import EventError, FailureKind
 from inbox.sink.batch import Batch, RouteBatch
 from inbox.sink.guards.guard import Guard
 from inbox.store.inbox.dead_letters import DeadLetters
@@ -14,6 +14,8 @@ from inbox.store.inbox.dead_letters import DeadLetters
 
 class ParkedByHandError(EventError):
     """The error of an event that a person decided not to try."""
+
+    failure_kind = FailureKind.BY_HAND
 
 
 class HandParked(Guard):

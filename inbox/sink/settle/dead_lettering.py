@@ -11,7 +11,7 @@ from inbox.sink.guards.parked_by_hand import ParkedByHandError
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.parked_keys import HeldKeys
 from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, State, held_key
-from inbox.store.inbox.error_texts import shown
+from inbox.store.inbox.failures.error_texts import shown
 from inbox.store.outbox.dead_letter_copies import LetterCopies
 from inbox.telemetry import log
 

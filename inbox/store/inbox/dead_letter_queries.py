@@ -2,14 +2,15 @@
 
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from inbox.events import Header, KeptRecord, TopicPartition, address, timestamp_at
 from inbox.store.inbox.dead_letters import State
-from inbox.store.inbox.error_texts import parted
+from inbox.store.inbox.failures.causes import CauseText, cause_id, cause_text
+from inbox.store.inbox.failures.error_texts import parted
 from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
 
@@ -26,6 +27,7 @@ class Selection:
     route: str | None = None
     key: bytes | None = None
     error: str | None = None
+    cause: str | None = None
     older_than: timedelta | None = None
 
 
@@ -53,8 +55,41 @@ class Letter:
     resolved_at: datetime | None
     resolved_by: str | None
     record: KeptRecord
+    cause: str | None = None
     error_detail: str | None = None
     has_detail: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """The parked events of one route that failed alike; `example` is the first of them.
+
+    `kind` is None if an earlier version parked them. `keys` counts no key as one key.
+    """
+
+    cause: str
+    kind: str | None
+    route: str
+    error_class: str
+    described: CauseText
+    parked: int
+    keys: int
+    first: datetime
+    last: datetime
+    topics: tuple[str, ...]
+    example: int
+
+    def with_earlier(self, earlier: "Cause") -> "Cause":
+        """Return the cause together with the events of it that an earlier version parked."""
+        return replace(
+            self,
+            parked=self.parked + earlier.parked,
+            keys=self.keys + earlier.keys,
+            first=min(self.first, earlier.first),
+            last=max(self.last, earlier.last),
+            topics=tuple(sorted({*self.topics, *earlier.topics})),
+            example=min(self.example, earlier.example),
+        )
 
 
 class AffectedLetter(NamedTuple):
@@ -88,6 +123,7 @@ class DeadLetterQueries:
 
     def select(self, selection: Selection, states: Sequence[State]) -> list[int]:
         """Return the ids of the selected dead letters, in the order of route, partition, key and offset."""
+        earlier = () if selection.cause is None else self._of_earlier_versions(selection.cause)
         parameters = {
             "states": [state.value for state in states],
             "ids": None if selection.ids is None else list(selection.ids),
@@ -95,9 +131,36 @@ class DeadLetterQueries:
             "route": selection.route,
             "key": selection.key,
             "error": selection.error,
+            "cause": selection.cause,
+            "of_earlier_versions": list(earlier),
             "older_than": selection.older_than,
         }
         return [row[0] for row in self._connection.execute(self._sql["selected"], parameters)]
+
+    def causes(self) -> list[Cause]:
+        """Return the causes of all parked events, the most frequent first."""
+        found = {row[0]: _cause(row) for row in self._connection.execute(self._sql["causes"])}
+        for cause in self._causes_of_earlier_versions():
+            same = found.get(cause.cause)
+            found[cause.cause] = cause if same is None else same.with_earlier(cause)
+        return sorted(found.values(), key=lambda cause: (-cause.parked, cause.example))
+
+    def _causes_of_earlier_versions(self) -> Iterator[Cause]:
+        parked: dict[str, list[tuple[Any, ...]]] = {}
+        for row in self._connection.execute(self._sql["without_cause"]):
+            parked.setdefault(cause_id(row[1], row[6], row[7]), []).append(row)
+        for cause, rows in parked.items():
+            first = rows[0]
+            keys, topics = len({(row[4], row[5]) for row in rows}), sorted({row[3] for row in rows})
+            times = [row[8] for row in rows]
+            yield _cause(
+                (cause, None, first[2], first[6], first[7], len(rows), keys, min(times), max(times), topics, first[0])
+            )
+
+    def _of_earlier_versions(self, cause: str) -> list[int]:
+        """Return the ids of the parked events of the cause that a version before causes parked."""
+        rows = self._connection.execute(self._sql["without_cause"])
+        return [row[0] for row in rows if cause_id(row[1], row[6], row[7]) == cause]
 
     def read(self, ids: Sequence[int], *, whole: bool) -> Iterator[Letter]:
         """Yield the dead letters in the order of the ids, with a bounded number of bytes in memory.
@@ -148,8 +211,24 @@ class DeadLetterQueries:
         self._connection.execute(self._sql["resolve"], {"ids": list(ids), "state": state.value, "by": by})
 
 
+def _cause(row: tuple[Any, ...]) -> Cause:
+    return Cause(
+        cause=row[0],
+        kind=row[1],
+        route=row[2],
+        error_class=row[3],
+        described=cause_text(parted(row[4])[0]),
+        parked=row[5],
+        keys=row[6],
+        first=row[7],
+        last=row[8],
+        topics=tuple(row[9]),
+        example=row[10],
+    )
+
+
 def _letter(row: tuple[Any, ...]) -> Letter:
-    key, value, headers = row[12], row[20], row[21] or []
+    key, value, headers = row[12], row[21], row[22] or []
     error, cut = parted(row[14])
     return Letter(
         dead_letter_id=row[0],
@@ -170,8 +249,9 @@ def _letter(row: tuple[Any, ...]) -> Letter:
         record=KeptRecord(
             (row[5], row[7], row[8]), key, value, [_header(each) for each in headers], timestamp_at(row[9])
         ),
-        error_detail=cut if row[22] is None else row[22],
-        has_detail=row[23] or cut is not None,
+        cause=row[20] or (cause_id(row[2], row[13], row[14]) if row[1] == State.PARKED else None),
+        error_detail=cut if row[23] is None else row[23],
+        has_detail=row[24] or cut is not None,
     )
 
 

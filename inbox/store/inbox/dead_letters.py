@@ -1,6 +1,6 @@
 """The dead letters: events that were set aside, kept whole."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha512
@@ -11,7 +11,8 @@ import orjson
 
 from inbox.errors import EventError
 from inbox.events import Record, as_base64, record_milliseconds, record_time
-from inbox.store.inbox.error_texts import kept, shown
+from inbox.store.inbox.failures.causes import cause_id, kind_of
+from inbox.store.inbox.failures.error_texts import kept, shown
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.storable_text import Storable, storable_in
 from inbox.store.sql import statements
@@ -32,6 +33,9 @@ OPEN = (State.PARKED, State.WAITING)
 
 MOST_PARKED_KEYS = 250_000
 """The number of keys that a worker keeps; they take 50 MB."""
+
+UNKNOWN_KIND = "unknown"
+"""The kind of the cause of what a version before causes parked."""
 
 _SHORT_KEY_BYTES = 64
 
@@ -100,7 +104,8 @@ class DeadLetters:
     def fail_again(self, dead_letter_id: int, letter: DeadLetter) -> None:
         """Record that a retry failed: store the new error, and add its tries to the earlier ones."""
         row = _row(letter, storable_in(self._connection))
-        changes = {name: row[name] for name in ("error_class", "error", "error_detail", "attempts")}
+        names = ("error_class", "error", "error_detail", "cause", "cause_kind", "attempts")
+        changes = {name: row[name] for name in names}
         self._connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
 
     def resolve_applied(self, partition_id: int, from_offset: int, until_offset: int, by: str) -> None:
@@ -154,6 +159,10 @@ class DeadLetters:
         rows = self._connection.execute(self._sql["count_by_state"])
         return {State(state): count for state, count in rows}
 
+    def count_by_kind(self) -> dict[str, int]:
+        """Return the number of parked events by the kind of their cause, UNKNOWN_KIND for earlier versions."""
+        return {kind or UNKNOWN_KIND: count for kind, count in self._connection.execute(self._sql["count_by_kind"])}
+
 
 def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
     record, columns = letter.record, described(letter, storable)
@@ -168,9 +177,18 @@ def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
         "key": record.key(),
         "value": record.value(),
         **columns,
+        **_cause(letter, columns),
         "headers": orjson.dumps(columns["headers"]).decode(),
         "error_detail": None if (detail := kept(letter.error)) is None else _bounded(detail, storable),
     }
+
+
+def _cause(letter: DeadLetter, columns: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the cause as columns. An event that waits behind another one has none."""
+    if letter.state is not State.PARKED:
+        return {"cause": None, "cause_kind": None}
+    cause = cause_id(letter.route_id, columns["error_class"], columns["error"])
+    return {"cause": cause, "cause_kind": kind_of(letter.error, columns["error"]).value}
 
 
 def described(letter: DeadLetter, storable: Storable) -> dict[str, Any]:

@@ -241,6 +241,8 @@ def _dead_letters(tables: MetaData) -> None:
         Column("resolved_by", Text),
         Column("replay_id", Integer),
         Column("error_detail", Text),
+        Column("cause", Text),
+        Column("cause_kind", Text),
         UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
         # Retry reads the open dead letters of a partition and route in order; closed ones only accumulate.
@@ -251,6 +253,7 @@ def _dead_letters(tables: MetaData) -> None:
             "dead_letter_id",
             postgresql_where=text("state IN ('parked', 'waiting')"),
         ),
+        Index("dead_letters_open_cause", "cause", postgresql_where=text("state IN ('parked', 'waiting')")),
         # The events of one key, by its hash, because a key may be longer than a B-tree accepts.
         Index(
             "dead_letters_open_key",

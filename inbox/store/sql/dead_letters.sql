@@ -5,22 +5,23 @@
 -- again (a replay of an event without a claim) is open again, as the worker that parks it expects.
 INSERT INTO {schema}.dead_letters AS d (
     event_id, route_id, partition_id, kafka_offset, kafka_timestamp, kafka_milliseconds, type,
-    key, value, headers, error_class, error, error_detail, attempts, state, replay_id
+    key, value, headers, error_class, error, error_detail, cause, cause_kind, attempts, state, replay_id
 ) VALUES (
     %(event_id)s, %(route_id)s, %(partition_id)s, %(kafka_offset)s, %(kafka_timestamp)s, %(kafka_milliseconds)s,
-    %(type)s, %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(error_detail)s, %(attempts)s,
-    %(state)s, %(replay_id)s
+    %(type)s, %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(error_detail)s,
+    %(cause)s, %(cause_kind)s, %(attempts)s, %(state)s, %(replay_id)s
 )
 ON CONFLICT (route_id, partition_id, kafka_offset) DO UPDATE
 SET state = excluded.state, error_class = excluded.error_class, error = excluded.error,
-    error_detail = excluded.error_detail, attempts = d.attempts + excluded.attempts, replay_id = excluded.replay_id,
+    error_detail = excluded.error_detail, cause = excluded.cause, cause_kind = excluded.cause_kind,
+    attempts = d.attempts + excluded.attempts, replay_id = excluded.replay_id,
     updated_at = now(), resolved_at = NULL, resolved_by = NULL
 WHERE d.state IN ('retried', 'discarded');
 
 -- name: fail_again
 UPDATE {schema}.dead_letters
 SET state = 'parked', error_class = %(error_class)s, error = %(error)s, error_detail = %(error_detail)s,
-    attempts = attempts + %(attempts)s, updated_at = now()
+    cause = %(cause)s, cause_kind = %(cause_kind)s, attempts = attempts + %(attempts)s, updated_at = now()
 WHERE dead_letter_id = %(dead_letter_id)s;
 
 -- name: selected
@@ -39,14 +40,45 @@ WHERE d.state = ANY (%(states)s)
         %(error)s::text IS NULL OR strpos(lower(d.error), lower(%(error)s::text)) > 0
         OR strpos(lower(d.error_detail), lower(%(error)s::text)) > 0
     )
+    AND (
+        %(cause)s::text IS NULL OR d.cause = %(cause)s
+        OR d.dead_letter_id = ANY (%(of_earlier_versions)s::bigint[])
+    )
     AND (%(older_than)s::interval IS NULL OR d.created_at < now() - %(older_than)s::interval)
 ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
+
+-- name: causes
+-- The parked events by cause, and of each cause the event that was parked first.
+SELECT c.cause, c.kind, r.name, e.error_class, e.error, c.parked, c.keys, c.first, c.last, c.topics, c.example
+FROM (
+    SELECT d.cause, min(d.cause_kind) AS kind, min(d.route_id) AS route_id, count(*) AS parked,
+        count(DISTINCT (d.partition_id, d.key)) AS keys,
+        min(d.created_at) AS first, max(d.created_at) AS last,
+        array_agg(DISTINCT split_part(p.topic, '#', 1)) AS topics, min(d.dead_letter_id) AS example
+    FROM {schema}.dead_letters AS d
+    JOIN {schema}.partitions AS p USING (partition_id)
+    WHERE d.state = 'parked' AND d.cause IS NOT NULL
+    GROUP BY d.cause
+) AS c
+JOIN {schema}.dead_letters AS e ON e.dead_letter_id = c.example
+JOIN {schema}.routes AS r ON r.route_id = c.route_id
+ORDER BY c.parked DESC, c.example;
+
+-- name: without_cause
+-- What a version before causes parked.
+SELECT d.dead_letter_id, d.route_id, r.name, split_part(p.topic, '#', 1), d.partition_id, d.key,
+    d.error_class, d.error, d.created_at
+FROM {schema}.dead_letters AS d
+JOIN {schema}.routes AS r USING (route_id)
+JOIN {schema}.partitions AS p USING (partition_id)
+WHERE d.state = 'parked' AND d.cause IS NULL
+ORDER BY d.dead_letter_id;
 
 -- name: letters
 -- In the order of the given ids; content that may be large or secret is read only on request.
 SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part(p.topic, '#', 1), p.topic_id, p.partition,
     d.kafka_offset, d.kafka_milliseconds, d.event_id, d.type, d.key, d.error_class, d.error, d.attempts,
-    d.created_at, d.updated_at, d.resolved_at, d.resolved_by,
+    d.created_at, d.updated_at, d.resolved_at, d.resolved_by, d.cause,
     CASE WHEN %(whole)s THEN d.value END, CASE WHEN %(whole)s THEN d.headers END,
     CASE WHEN %(whole)s THEN d.error_detail END, d.error_detail IS NOT NULL
 FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (dead_letter_id, place)
@@ -173,3 +205,6 @@ WHERE counted.parked > %(limit)s;
 
 -- name: count_by_state
 SELECT state, count(*) FROM {schema}.dead_letters WHERE state IN ('parked', 'waiting') GROUP BY state;
+
+-- name: count_by_kind
+SELECT cause_kind, count(*) FROM {schema}.dead_letters WHERE state = 'parked' GROUP BY cause_kind;

@@ -41,6 +41,74 @@ def ids(sink: Sink) -> list[int]:
     return sink.column("SELECT dead_letter_id FROM inbox.dead_letters ORDER BY kafka_offset")
 
 
+# Causes.
+
+
+def cause_of(sink: Sink, offset: int) -> str:
+    return str(sink.sql("SELECT cause FROM inbox.dead_letters WHERE kafka_offset = %s", [offset])[0][0])
+
+
+def test_causes_groups_what_failed_alike(parked: Sink, letters: Letters) -> None:
+    [cause] = objects(letters("causes", "--json"))[0]["causes"]
+    first = ids(parked)[0]
+    assert {name: cause[name] for name in ("kind", "route", "error", "parked", "keys", "topics", "example")} == {
+        "kind": "handler",
+        "route": "handler",
+        "error": "number # is refused",
+        "parked": 2,
+        "keys": 2,
+        "topics": [parked.topic],
+        "example": first,
+    }
+    assert cause["next"] == f"inbox dead-letters retry --cause {cause['cause']}"
+    text = letters("causes").out
+    assert "2 parked events, 1 cause" in text
+    assert f"inbox dead-letters show {first}" in text
+    assert cause["next"] in text
+
+
+def test_what_an_earlier_version_parked_has_a_cause_too(parked: Sink, letters: Letters) -> None:
+    cause = cause_of(parked, 0)
+    parked.sql("UPDATE inbox.dead_letters SET cause = NULL, cause_kind = NULL WHERE kafka_offset = 4")
+    [found] = objects(letters("causes", "--json"))[0]["causes"]
+    assert (found["cause"], found["parked"]) == (cause, 2)
+    assert [each["offset"] for each in objects(letters("list", "--cause", cause, "--json"))] == [0, 4]
+
+
+def test_a_cause_selects_what_a_discard_gives_up(parked: Sink, fussy: Fussy, letters: Letters) -> None:
+    parked.sql("UPDATE inbox.dead_letters SET cause = 'another' WHERE kafka_offset = 4")
+    assert letters("discard", "--cause", cause_of(parked, 0), "--execute").code == 0
+    assert parked.dead_letters() == [(0, "discarded"), (1, "waiting"), (3, "waiting"), (4, "parked")]
+
+
+def test_a_retry_that_fails_with_another_error_has_another_cause(parked: Sink, fussy: Fussy, letters: Letters) -> None:
+    before = cause_of(parked, 0)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    fussy.refused = _Failing(fail)
+    assert letters("retry", "--cause", before, "--execute").code == 1
+    assert cause_of(parked, 0) != before
+    assert letters("list", "--cause", before).out.strip() == "no dead letter fits"
+
+
+class _Failing(set[int]):
+    """A set that calls a function when it is asked for a member."""
+
+    def __init__(self, action: Callable[..., None]) -> None:
+        self._action = action
+
+    def __contains__(self, number: object) -> bool:
+        self._action(number)
+        return False
+
+
+def test_no_parked_event_has_no_cause(parked: Sink, letters: Letters) -> None:
+    letters("discard", "--all", "--execute")
+    assert letters("causes").out.strip() == "no event is parked"
+
+
 # Listing and showing.
 
 
@@ -56,7 +124,7 @@ def test_the_list_is_a_json_object_a_line_in_the_order_of_keys(parked: Sink, let
     ]
     assert list(found[0]) == [
         *("id", "state", "route", "topic", "partition", "offset", "timestamp", "event_id", "type", "key"),
-        *("error_class", "error", "attempts", "created_at", "updated_at", "resolved_at", "resolved_by"),
+        *("error_class", "error", "cause", "attempts", "created_at", "updated_at", "resolved_at", "resolved_by"),
     ]
     assert found[0]["error"] == "number 1 is refused"
     assert found[0]["topic"] == parked.topic

@@ -7,7 +7,7 @@ from sqlalchemy.exc import StatementError
 
 from inbox.errors import EventError
 from inbox.handler_shapes import UnfinishedHandlerError
-from inbox.store.inbox.error_texts import kept, parted, shown
+from inbox.store.inbox.failures.error_texts import kept, parted, shown
 
 SECRET = "geheim"
 

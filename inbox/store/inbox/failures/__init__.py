@@ -1,0 +1,1 @@
+"""What is kept of a failure: the texts of its error, and its cause."""
