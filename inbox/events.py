@@ -85,6 +85,16 @@ class KeptRecord:
         return self.epoch
 
 
+@dataclass(frozen=True, slots=True)
+class EditedRecord(KeptRecord):
+    """A kept record whose value or headers a person replaced.
+
+    `claim_hash` is the hash of what came, by which the claim recognises the producer's duplicates.
+    """
+
+    claim_hash: bytes = b""
+
+
 class TopicPartition(NamedTuple):
     """The address of a partition; it prints as `orders[3]`."""
 

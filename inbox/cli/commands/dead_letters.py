@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -21,6 +21,8 @@ from inbox.cli.reports.causes import causes_json, causes_lines
 from inbox.cli.reports.dead_letter_plans import (
     discard_plan_lines,
     discarded_lines,
+    edited_json,
+    edited_lines,
     parking_json,
     parking_lines,
     plan_json,
@@ -30,7 +32,9 @@ from inbox.cli.reports.dead_letter_plans import (
 )
 from inbox.cli.reports.dead_letters import letter_json, letter_lines, letters_table
 from inbox.cli.tables import print_table
-from inbox.events import TopicPartition
+from inbox.events import Header, TopicPartition
+from inbox.operations.dead_letters.edit import EditRequest
+from inbox.operations.dead_letters.edit import edit as edit_letter
 from inbox.operations.dead_letters.park import ParkRequest
 from inbox.operations.dead_letters.park import park as park_event
 from inbox.operations.dead_letters.plan import Plan, UnitPlan, plan_discard, plan_retry, read_causes, read_letters
@@ -183,6 +187,61 @@ def discard(
     if as_json:
         print_json(plan_json(plan, "discard", outcomes))
     return _end(plan, planned=discard_plan_lines, executed=outcomes is not None, as_json=as_json)
+
+
+@dead_letters.command(
+    epilog=example(
+        "inbox dead-letters edit 17 --value fixed.json\n"
+        "inbox dead-letters edit 17 --value fixed.json --execute --by 'Ada, ticket 4711'"
+    )
+)
+@config_option
+@properties_option
+@click.argument("dead_letter_id", metavar="ID", type=int)
+@click.option(
+    "--value", "file", metavar="FILE", type=click.File("rb"), help="The new value, byte for byte; - is stdin."
+)
+@click.option("--header", "headers", metavar="K=V", multiple=True, help="In place of all headers of this name.")
+@_execute_options
+@json_option
+def edit(
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    dead_letter_id: int,
+    file: IO[bytes] | None,
+    headers: tuple[str, ...],
+    execute: bool,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Replace the value or headers of a dead letter that is open, and keep what came beside them.
+
+    Without --execute it shows what a retry would do with the new value, in a transaction that is rolled back. The
+    event keeps its id. `retry` applies it afterwards.
+    """
+    if file is None and not headers:
+        raise click.UsageError("give --value FILE or --header K=V")
+    request = EditRequest(
+        dead_letter_id=dead_letter_id,
+        value=None if file is None else file.read(),
+        headers=tuple(_header(text) for text in headers),
+    )
+    edited = edit_letter(sink_settings(config, properties), request, execute=execute, by=by)
+    if as_json:
+        print_json(edited_json(edited, dead_letter_id))
+    else:
+        print_lines(edited_lines(edited))
+    if edited.refusal is not None:
+        notice(f"{edited.refusal}; nothing was changed")
+        return FAILURE
+    return DONE
+
+
+def _header(text: str) -> Header:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter("expected K=V, as in type=OrderCreated", param_hint="--header")
+    return name, value.encode(errors="surrogateescape")
 
 
 @dead_letters.command(

@@ -5,9 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from inbox.cli.arguments import readable_key
+from inbox.operations.dead_letters.edit import Edited
 from inbox.operations.dead_letters.park import Parking
 from inbox.operations.dead_letters.plan import Plan, UnitPlan
 from inbox.operations.dead_letters.retry import Retried
+from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import State
 
 
@@ -67,6 +69,41 @@ def retried_lines(unit: UnitPlan, outcome: Retried) -> list[str]:
 def discarded_lines(unit: UnitPlan, count: int) -> list[str]:
     """Return lines that say what a discard did with a key."""
     return [f"{_where(unit)}: {count} given up{_behind(unit)}"]
+
+
+def edited_json(edited: Edited, dead_letter_id: int) -> dict[str, Any]:
+    """Return what an edit did, or what a retry of the edited dead letter would do, as JSON."""
+    after = edited.after
+    return {
+        "action": "edit",
+        "executed": edited.executed,
+        "id": dead_letter_id,
+        "trial": None if after is None else {"state": after.state.value, "error": _error_after(after)},
+        "refusal": edited.refusal,
+    }
+
+
+def edited_lines(edited: Edited) -> list[str]:
+    """Return what an edit did, or what a retry of the edited dead letter would do, as lines.
+
+    A refusal is reported separately.
+    """
+    letter, after = edited.letter, edited.after
+    if letter is None or edited.refusal is not None:
+        return []
+    name = f"dead letter {letter.dead_letter_id}"
+    if edited.executed:
+        return [f"{name} is edited, what came is kept; `inbox dead-letters retry {letter.dead_letter_id}` is next"]
+    nothing = "tried and rolled back: nothing was changed; add --execute to edit it"
+    if after is None or after.state is State.WAITING:
+        return [f"{name} would still wait behind an earlier event of its key", nothing]
+    if after.state is State.PARKED:
+        return [f"{name} would fail again: {(_error_after(after) or '').partition(chr(10))[0]}", nothing]
+    return [f"{name} would be applied, or found to be a duplicate", nothing]
+
+
+def _error_after(after: Letter) -> str | None:
+    return after.error if after.state is State.PARKED else None
 
 
 def parking_json(parking: Parking) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from inbox.cli.arguments import readable_key
 from inbox.cli.output import timestamp
 from inbox.cli.tables import PlainTable
-from inbox.events import address_of, as_base64, record_time
+from inbox.events import Record, address_of, as_base64, record_time
 from inbox.printable import printable
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import EventTooLargeError
@@ -36,6 +36,8 @@ def letter_json(letter: Letter, *, payload: bool) -> dict[str, Any]:
         "updated_at": timestamp(letter.updated_at),
         "resolved_at": timestamp(letter.resolved_at),
         "resolved_by": letter.resolved_by,
+        "edited_at": timestamp(letter.edited_at),
+        "edited_by": letter.edited_by,
     }
     return {**shown, "payload": _payload(letter)} if payload else shown
 
@@ -70,6 +72,8 @@ def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
         "last changed": timestamp(letter.updated_at),
         "resolved": f"{timestamp(letter.resolved_at)} by {letter.resolved_by}" if letter.resolved_at else None,
     }
+    if letter.edited_at is not None:
+        fields["edited"] = f"{timestamp(letter.edited_at)} by {letter.edited_by}"
     lines = [f"{name + ':':<13} {'none' if text is None else printable(text)}" for name, text in fields.items()]
     lines += _error_lines(letter)
     if payload:
@@ -115,18 +119,28 @@ def _event_id(letter: Letter) -> str | None:
 
 def _payload(letter: Letter) -> dict[str, Any]:
     record = letter.record
+    original = letter.original
     return {
         "key": as_base64(record.key()),
         "value": as_base64(record.value()),
-        "headers": [[name, as_base64(value)] for name, value in record.headers() or ()],
+        "headers": _headers_json(record),
         "error_detail": letter.error_detail,
+        **(
+            {"original": {"value": as_base64(original.value()), "headers": _headers_json(original)}} if original else {}
+        ),
     }
 
 
+def _headers_json(record: Record) -> list[list[str | None]]:
+    return [[name, as_base64(value)] for name, value in record.headers() or ()]
+
+
 def _payload_lines(letter: Letter) -> list[str]:
+    original = [] if letter.original is None else [f"value that came: {_shown(letter.original.value())}"]
     headers = [f"header {printable(name)}: {_shown(value)}" for name, value in letter.record.headers() or ()]
-    value = "in the log only" if letter.error_class == EventTooLargeError.__name__ else _shown(letter.record.value())
-    return [*headers, f"key: {_shown(letter.record.key())}", f"value: {value}"]
+    in_log = letter.error_class == EventTooLargeError.__name__ and letter.original is None
+    value = "in the log only" if in_log else _shown(letter.record.value())
+    return [*headers, f"key: {_shown(letter.record.key())}", f"value: {value}", *original]
 
 
 def _shown(value: bytes | None) -> str:

@@ -41,6 +41,13 @@ class Events:
     without_id: list[int] = field(default_factory=list)
     filtered: list[int] = field(default_factory=list)
 
+    def identify(self, offset: int, event_id: bytes) -> None:
+        """Give an id to an event whose record has none."""
+        if offset in self.without_id:
+            self.without_id.remove(offset)
+            self.ids.append(event_id)
+            self.offsets.append(offset)
+
     def expected(self, except_at: Collection[int]) -> ClaimSum:
         """Return the sum of claims if every event has its own, except those at the given offsets."""
         prints = [

@@ -96,7 +96,16 @@ class PartitionAuditor:
             self._begin()
             yield end
 
+    def _identify(self) -> None:
+        """Give events without an id the one with which a person edited them."""
+        names = {each.route_id: each.route.name for each in self._routes}
+        offsets = {offset for name in names.values() for offset in self._open[name].without_id}
+        if offsets:
+            for route_id, offset, event_id in self._reads.identified(self._part.partition_id, names, offsets):
+                self._open[names[route_id]].identify(offset, event_id)
+
     def _count(self, start: int, end: int) -> None:
+        self._identify()
         letters = self._letters(start, end)
         one_by_one = [each for each in self._routes if not self._as_expected(each, letters, start, end)]
         if not one_by_one:

@@ -7,12 +7,13 @@ reads the new list when it acquires the partition.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 from inbox.errors import EventError, SmallerBatchError
+from inbox.events import EditedRecord, Header, Record
 from inbox.failure_policy import FailureLimits, Order
-from inbox.sink.batch import RouteBatch
+from inbox.sink.batch import NO_ID, RouteBatch, RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
 from inbox.sink.settle.claims import payload_hash
@@ -64,6 +65,16 @@ class Retried:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """The value and the headers that a dead letter gets, and the id, if it has none."""
+
+    dead_letter_id: int
+    value: bytes | None
+    headers: Sequence[Header]
+    event_id: bytes | None = None
+
+
 class LetterResolver:
     """A resolver of dead letters on one connection. `by` is the person who does so."""
 
@@ -110,6 +121,32 @@ class LetterResolver:
         """
         return self._locked(unit, lambda: self._give_up(unit))
 
+    def edit(self, unit: Unit, edit: Edit) -> None:
+        """Replace value and headers of a dead letter that is still open.
+
+        Raises:
+            TryAgainError: as `retry`.
+        """
+        self._locked(unit, lambda: self._edit(edit))
+
+    def try_edit(self, unit: Unit, edit: Edit, route: Route, bound: BoundRoute, *, at_most: int) -> Letter | None:
+        """Return what would become of the dead letter if it was edited and retried. All of it is rolled back.
+
+        Raises:
+            TryAgainError, HaltError: as `retry`.
+        """
+
+        def apply() -> Letter | None:
+            self._edit(edit)
+            letters, _ = self._read(unit, at_most)
+            self._apply(letters, route, bound)
+            return next(self._letters.read([edit.dead_letter_id], whole=False), None)
+
+        return self._locked(unit, apply, trial=True)
+
+    def _edit(self, edit: Edit) -> None:
+        self._letters.edit(edit.dead_letter_id, edit.value, edit.headers, edit.event_id, self._by)
+
     def _retry_some(self, unit: Unit, route: Route, bound: BoundRoute, at_most: int) -> tuple[Retried, bool]:
         def apply() -> tuple[Retried, bool]:
             letters, more = self._read(unit, at_most)
@@ -118,17 +155,23 @@ class LetterResolver:
         done, more = self._locked(unit, apply)
         return done, more and not done.failed
 
-    def _locked(self, unit: Unit, action: Callable[[], _T]) -> _T:
-        """Do the action in one transaction, under the lock of the unit's partition, and raise the owner epoch."""
-        return self._store.claims.in_current_generation(lambda: self._locked_once(unit, action))
+    def _locked(self, unit: Unit, action: Callable[[], _T], *, trial: bool = False) -> _T:
+        """Do the action in one transaction, under the lock of the unit's partition, and raise the owner epoch.
 
-    def _locked_once(self, unit: Unit, action: Callable[[], _T]) -> _T:
+        A trial is rolled back.
+        """
+        return self._store.claims.in_current_generation(lambda: self._locked_once(unit, action, trial=trial))
+
+    def _locked_once(self, unit: Unit, action: Callable[[], _T], *, trial: bool) -> _T:
         ledger, claims = self._store.ledger, self._store.claims
         self._transaction.begin()
         try:
             ledger.lock(unit.partition_id)
             claims.follow()
             done = action()
+            if trial:
+                self._transaction.rollback()
+                return done
             self._transaction.check_unbroken(ledger.raise_epoch(unit.partition_id))
             claims.require_current()
             self._transaction.commit()
@@ -182,6 +225,33 @@ class LetterResolver:
         return len(ids)
 
 
+def _decoded(letter: Letter, route: Route, record: Record) -> RouteEvents:
+    """Return what the route, as it is configured now, makes of the record: one event or none."""
+    topic = record.topic()
+    decoder = TopicDecoder(topic, letter.topic_id, [replace(route, topics=(topic,))])
+    events_by_route = decoder.new_columns()
+    decoder.add(record, events_by_route.values())
+    return events_by_route[route.name]
+
+
+def id_of(letter: Letter, route: Route, value: bytes | None, headers: Sequence[Header]) -> bytes | None:
+    """Return the event id that the dead letter would have with this value and these headers, or None."""
+    record = replace(letter.record, kept_value=value, kept_headers=list(headers))
+    ids = _decoded(letter, route, record).ids
+    return ids[0] if ids and ids[0] != NO_ID else None
+
+
+def _record_to_apply(letter: Letter, route: Route) -> Record:
+    """Return the record. The claim of an edited one has the hash of what came: its duplicates come like that."""
+    record, original = letter.record, letter.original
+    if original is None:
+        return record
+    came = _decoded(letter, route, original)
+    claim_hash = payload_hash(came.records[0] if came.ids else original)
+    kept = {each.name: getattr(record, each.name) for each in fields(record)}
+    return EditedRecord(**kept, claim_hash=claim_hash)
+
+
 def _events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
     """Return the events that the route, as it is configured now, makes of the dead letters.
 
@@ -189,15 +259,11 @@ def _events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
     """
     route_batch = RouteBatch()
     for letter in letters:
-        topic = letter.record.topic()
-        decoder = TopicDecoder(topic, letter.topic_id, [replace(route, topics=(topic,))])
-        events_by_route = decoder.new_columns()
-        decoder.add(letter.record, events_by_route.values())
-        events = events_by_route[route.name]
+        events = _decoded(letter, route, _record_to_apply(letter, route))
         if not events.ids:
             continue
         refusal = events.refused.get(0)
-        if letter.error_class == EventTooLargeError.__name__:
+        if letter.error_class == EventTooLargeError.__name__ and letter.original is None:
             refusal = EventTooLargeError(letter.error)
         if empties_table(events.records[0]):
             refusal = EventError(

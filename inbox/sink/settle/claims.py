@@ -6,7 +6,7 @@ from typing import NamedTuple
 import xxhash
 
 from inbox.errors import EventError
-from inbox.events import Record, address_of
+from inbox.events import EditedRecord, Record, address_of
 from inbox.failpoints import Failpoint, failpoint
 from inbox.reading.read_record import ReadRecord
 from inbox.sink.batch import RouteBatch
@@ -17,6 +17,9 @@ from inbox.telemetry import log
 
 def payload_hash(record: Record) -> bytes:
     """Return the hash by which a claim tells a duplicate from another event with the same id."""
+    came = record.record if isinstance(record, ReadRecord) else record
+    if isinstance(came, EditedRecord):
+        return came.claim_hash
     if isinstance(record, ReadRecord) and record.content is not None:
         return xxhash.xxh3_64_digest(record.content)
     return xxhash.xxh3_64_digest(record.value() or b"")

@@ -230,6 +230,14 @@ class AuditQueries:
         rows = self._connection.execute(self._sql["letters"], parameters)
         return [UnresolvedLetter(route_id, offset, State(state)) for route_id, offset, state in rows]
 
+    def identified(
+        self, partition_id: int, route_ids: Collection[int], offsets: Collection[int]
+    ) -> list[tuple[int, int, bytes]]:
+        """Return route, offset and id of the events at these offsets to which an edit gave an id."""
+        parameters = {"partition_id": partition_id, "route_ids": list(route_ids), "offsets": list(offsets)}
+        rows = self._connection.execute(self._sql["identified"], parameters)
+        return [(route_id, offset, event_id.bytes) for route_id, offset, event_id in rows]
+
     def given_up(self, partition_id: int) -> list[range]:
         """Return the offsets that a resume passed over."""
         rows = self._connection.execute(self._sql["given_up"], {"partition_id": partition_id})

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from inbox.events import Header, KeptRecord, TopicPartition, address, timestamp_at
+import orjson
+
+from inbox.events import Header, KeptRecord, TopicPartition, address, as_base64, timestamp_at
 from inbox.store.inbox.dead_letters import State
 from inbox.store.inbox.failures.causes import CauseText, cause_id, cause_text
 from inbox.store.inbox.failures.error_texts import parted
@@ -35,6 +37,8 @@ class Selection:
 class Letter:
     """A row of `dead_letters`; payload is read only on request.
 
+    `original` is the record as it came, if a person edited it.
+
     Payload is the record's value and headers, and `error_detail`; `has_detail` says whether the
     error has a detail.
     """
@@ -58,6 +62,9 @@ class Letter:
     cause: str | None = None
     error_detail: str | None = None
     has_detail: bool = False
+    edited_at: datetime | None = None
+    edited_by: str | None = None
+    original: KeptRecord | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +214,22 @@ class DeadLetterQueries:
         found = [row[0] for row in self._connection.execute(self._sql["still_open"], {"ids": list(ids)})]
         return self.read(found, whole=True)
 
+    def edit(
+        self, dead_letter_id: int, value: bytes | None, headers: Sequence[Header], event_id: bytes | None, by: str
+    ) -> None:
+        """Replace value and headers of an open dead letter, and keep what came beside them.
+
+        It gets the event id if it has none.
+        """
+        parameters = {
+            "dead_letter_id": dead_letter_id,
+            "event_id": None if event_id is None else UUID(bytes=event_id),
+            "value": value,
+            "headers": orjson.dumps([(name, as_base64(each)) for name, each in headers]).decode(),
+            "by": by,
+        }
+        self._connection.execute(self._sql["edit"], parameters)
+
     def resolve(self, ids: Sequence[int], state: State, by: str) -> None:
         self._connection.execute(self._sql["resolve"], {"ids": list(ids), "state": state.value, "by": by})
 
@@ -228,8 +251,11 @@ def _cause(row: tuple[Any, ...]) -> Cause:
 
 
 def _letter(row: tuple[Any, ...]) -> Letter:
-    key, value, headers = row[12], row[21], row[22] or []
     error, cut = parted(row[14])
+    record = KeptRecord((row[5], row[7], row[8]), row[12], row[21], _headers(row[22]), timestamp_at(row[9]))
+    original = None
+    if row[25] is not None:
+        original = replace(record, kept_value=row[27], kept_headers=_headers(row[28]))
     return Letter(
         dead_letter_id=row[0],
         state=State(row[1]),
@@ -246,13 +272,18 @@ def _letter(row: tuple[Any, ...]) -> Letter:
         updated_at=row[17],
         resolved_at=row[18],
         resolved_by=row[19],
-        record=KeptRecord(
-            (row[5], row[7], row[8]), key, value, [_header(each) for each in headers], timestamp_at(row[9])
-        ),
+        record=record,
         cause=row[20] or (cause_id(row[2], row[13], row[14]) if row[1] == State.PARKED else None),
         error_detail=cut if row[23] is None else row[23],
         has_detail=row[24] or cut is not None,
+        edited_at=row[25],
+        edited_by=row[26],
+        original=original,
     )
+
+
+def _headers(pairs: list[Any] | None) -> list[Header]:
+    return [_header(pair) for pair in pairs or []]
 
 
 def _header(pair: list[Any]) -> Header:

@@ -243,6 +243,10 @@ def _dead_letters(tables: MetaData) -> None:
         Column("error_detail", Text),
         Column("cause", Text),
         Column("cause_kind", Text),
+        Column("original_value", LargeBinary),
+        Column("original_headers", JSONB),
+        Column("edited_at", DateTime(timezone=True)),
+        Column("edited_by", Text),
         UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
         # Retry reads the open dead letters of a partition and route in order; closed ones only accumulate.

@@ -63,6 +63,12 @@ SELECT route_id, kafka_offset, state FROM {schema}.dead_letters
 WHERE route_id = ANY (%(route_ids)s::smallint[]) AND partition_id = %(partition_id)s
     AND kafka_offset >= %(from_offset)s AND kafka_offset < %(until_offset)s AND state <> 'retried';
 
+-- name: identified
+-- The ids that a person gave to events whose records have none.
+SELECT route_id, kafka_offset, event_id FROM {schema}.dead_letters
+WHERE route_id = ANY (%(route_ids)s::smallint[]) AND partition_id = %(partition_id)s
+    AND kafka_offset = ANY (%(offsets)s::bigint[]) AND edited_at IS NOT NULL AND event_id IS NOT NULL;
+
 -- name: given_up
 -- The offsets that a resume passed over in the same log.
 SELECT from_offset, to_offset FROM {schema}.resumptions

@@ -80,7 +80,9 @@ SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part
     d.kafka_offset, d.kafka_milliseconds, d.event_id, d.type, d.key, d.error_class, d.error, d.attempts,
     d.created_at, d.updated_at, d.resolved_at, d.resolved_by, d.cause,
     CASE WHEN %(whole)s THEN d.value END, CASE WHEN %(whole)s THEN d.headers END,
-    CASE WHEN %(whole)s THEN d.error_detail END, d.error_detail IS NOT NULL
+    CASE WHEN %(whole)s THEN d.error_detail END, d.error_detail IS NOT NULL,
+    d.edited_at, d.edited_by,
+    CASE WHEN %(whole)s THEN d.original_value END, CASE WHEN %(whole)s THEN d.original_headers END
 FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (dead_letter_id, place)
 JOIN {schema}.dead_letters AS d USING (dead_letter_id)
 JOIN {schema}.routes AS r USING (route_id)
@@ -93,6 +95,7 @@ SELECT d.dead_letter_id, coalesce(octet_length(d.key), 0) + octet_length(d.error
     + CASE WHEN %(whole)s
         THEN coalesce(octet_length(d.value), 0) + octet_length(d.headers::text)
             + coalesce(octet_length(d.error_detail), 0)
+            + coalesce(octet_length(d.original_value), 0) + coalesce(octet_length(d.original_headers::text), 0)
         ELSE 0
     END
 FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (dead_letter_id, place)
@@ -136,6 +139,14 @@ ORDER BY kafka_offset LIMIT %(limit)s;
 SELECT dead_letter_id FROM {schema}.dead_letters
 WHERE dead_letter_id = ANY (%(ids)s::bigint[]) AND state IN ('parked', 'waiting')
 ORDER BY kafka_offset;
+
+-- name: edit
+-- The first edit keeps what came; later ones leave it. An id that came stays.
+UPDATE {schema}.dead_letters
+SET original_value = CASE WHEN edited_at IS NULL THEN value ELSE original_value END,
+    original_headers = CASE WHEN edited_at IS NULL THEN headers ELSE original_headers END,
+    event_id = coalesce(event_id, %(event_id)s), value = %(value)s, headers = %(headers)s, edited_at = now(), edited_by = %(by)s, updated_at = now()
+WHERE dead_letter_id = %(dead_letter_id)s AND state IN ('parked', 'waiting');
 
 -- name: resolve
 UPDATE {schema}.dead_letters

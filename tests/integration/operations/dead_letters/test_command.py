@@ -124,7 +124,18 @@ def test_the_list_is_a_json_object_a_line_in_the_order_of_keys(parked: Sink, let
     ]
     assert list(found[0]) == [
         *("id", "state", "route", "topic", "partition", "offset", "timestamp", "event_id", "type", "key"),
-        *("error_class", "error", "cause", "attempts", "created_at", "updated_at", "resolved_at", "resolved_by"),
+        *(
+            "error_class",
+            "error",
+            "cause",
+            "attempts",
+            "created_at",
+            "updated_at",
+            "resolved_at",
+            "resolved_by",
+            "edited_at",
+            "edited_by",
+        ),
     ]
     assert found[0]["error"] == "number 1 is refused"
     assert found[0]["topic"] == parked.topic
