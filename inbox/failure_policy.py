@@ -1,8 +1,19 @@
 """Decide what happens to an event that failed, by `[failures]`. No clock, no I/O."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from inbox.errors import FailureKind
+
+
+class RetriedKind(StrEnum):
+    """A kind of cause that may pass with time, as a `FailureKind`. A value that no column takes never passes."""
+
+    HANDLER = "handler"
+    CONSTRAINT = "constraint"
+    RAISED = "raised"
 
 
 class Order(StrEnum):
@@ -31,6 +42,8 @@ class FailureLimits:
             partition is paused.
         wait_for_rows: how long an event waits for a row that another event may bring.
         copy_to: the topic that gets a copy of each dead letter, or None.
+        retry_after: the times after which the running sink tries a parked event again by itself.
+        retry_on: the kinds of causes for which it does.
     """
 
     attempts: int = 5
@@ -40,6 +53,8 @@ class FailureLimits:
     wait_for_rows: timedelta = timedelta(seconds=30)
     same_id_other_payload: SameId = SameId.PARK
     copy_to: str | None = None
+    retry_after: Sequence[timedelta] = ()
+    retry_on: Sequence[RetriedKind] = (RetriedKind.HANDLER, RetriedKind.CONSTRAINT)
 
 
 class FailureDecision(StrEnum):
@@ -56,6 +71,20 @@ def after_failure(*, certain: bool, attempts: int, limits: FailureLimits) -> Fai
     the `attempts`-th time.
     """
     return FailureDecision.PARK if certain or attempts >= limits.attempts else FailureDecision.AGAIN
+
+
+def retry_delay(retries: int, kind: FailureKind, limits: FailureLimits, jitter: float) -> timedelta | None:
+    """Return the time until a parked event is tried again by itself, or None if it is not.
+
+    `retries` tries were made before. `jitter`, from 0 to 1, spreads events that were parked together: no try is
+    earlier than `retry_after` says, and none is later by more than a tenth of it.
+    """
+    if kind.value not in limits.retry_on or retries >= len(limits.retry_after):
+        return None
+    return limits.retry_after[retries] * (1 + _LONGEST_JITTER * jitter)
+
+
+_LONGEST_JITTER = 0.1
 
 
 def pause_before_attempt(attempts: int, paused: float) -> float:

@@ -41,6 +41,9 @@ DEAD_LETTERS = Gauge(
     "inbox_dead_letters", "Open dead letters, parked or waiting behind one.", ["state"], registry=REGISTRY
 )
 PARKED_BY_KIND = Gauge("inbox_parked", "Parked events by the kind of their cause.", ["kind"], registry=REGISTRY)
+AUTOMATIC_RETRIES = Counter(
+    "inbox_automatic_retries", "Parked events that the sink tried again by itself.", ["outcome"], registry=REGISTRY
+)
 SAME_ID_OTHER_PAYLOAD = Counter(
     "inbox_same_id_other_payload",
     "Events whose id was applied before with another payload, parked or counted as duplicates.",

@@ -28,7 +28,7 @@ from inbox.sink.decoder import TopicDecoder
 from inbox.sink.guards.crash_poison import CrashPoisonGuard, CrashPoisonTracker
 from inbox.sink.guards.dead_letter_limit import LetterLimit
 from inbox.sink.guards.guard import Guards
-from inbox.sink.guards.handler_calls import WatchedCalls
+from inbox.sink.guards.handler_calls import LimitedCalls, WatchedCalls
 from inbox.sink.guards.other_payloads import OtherPayloads
 from inbox.sink.guards.parked_by_hand import HandParked
 from inbox.sink.guards.replay_progress import ReplayProgress
@@ -36,6 +36,8 @@ from inbox.sink.guards.row_waits import RowWaits
 from inbox.sink.guards.row_watch import RowWatch
 from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.guards.topic_identity import TopicIdentityGuard
+from inbox.sink.letters.due import DueLetters
+from inbox.sink.letters.resolver import LetterResolver
 from inbox.sink.routes import Route
 from inbox.sink.settle.all_routes import Routes
 from inbox.sink.settle.context import BoundRoute, SettleContext
@@ -149,6 +151,7 @@ def make_worker(
         time_limit,
         ends=ready.cluster.stable_ends(addresses) if until_end else None,
         explain=Explanation(settings, ready.cluster).of_halt,
+        retries_letters=bool(settings.failures.retry_after),
     )
 
 
@@ -237,7 +240,7 @@ class SettlerFactory:
             routes=Routes(
                 context, routes, crash_poison=self._crash_poison, hand_parked=hand_parked, parked_keys=parked_keys
             ),
-            parking=DeadLetterWriter(store.dead_letters, self._copies(store)),
+            parking=DeadLetterWriter(store.dead_letters, limits, self._copies(store)),
             ownership=Ownership(
                 store,
                 self._identity.owner,
@@ -251,6 +254,22 @@ class SettlerFactory:
             row_watch=RowWatch(
                 self._row_waits, store.ledger, sorted(self._ready.topics), self._ready.cluster.stable_ends
             ),
+            retry_letters=self._due_letters(store, session, parked_keys).retry,
+        )
+
+    def _due_letters(self, store: Store, session: HandlerSession, parked_keys: ParkedKeysGuard) -> DueLetters:
+        settings, calls = self._settings, LimitedCalls(self._time_limit)
+        route_ids = self._ready.registration.route_ids
+        bound = ((route, self._targets.bind(route, route_ids[route.name], session, calls)) for route in settings.routes)
+        return DueLetters(
+            store.dead_letters,
+            LetterResolver(
+                store, session, limits=settings.failures, by="[failures] retry_after", owner=self._identity.owner
+            ),
+            {each[1].route_id: each for each in bound},
+            parked_keys,
+            limits=settings.failures,
+            at_most=settings.sink.batch_events,
         )
 
     def _bound(self, route: Route, session: HandlerSession) -> BoundRoute:

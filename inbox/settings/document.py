@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
 
-from inbox.failure_policy import FailureLimits, Order, SameId
+from inbox.failure_policy import FailureLimits, Order, RetriedKind, SameId
 from inbox.reading.options import Envelope, Format, KeyFormat, Nul, Truncates
 from inbox.settings import syntax, units
 from inbox.settings.database_url import database_url
@@ -172,6 +172,8 @@ class FailuresSection(Section):
         FailureLimits.same_id_other_payload
     )
     copy_to: Topic | None = None
+    retry_after: list[Annotated[timedelta, PlainValidator(units.duration("1s", "30d"))]] = []
+    retry_on: list[Annotated[RetriedKind, PlainValidator(syntax.one_of(RetriedKind))]] = list(FailureLimits.retry_on)
 
 
 class RetentionSection(Section):

@@ -51,6 +51,13 @@ class SettledBatch:
     halt: OrderHaltError | None = None
 
 
+@dataclass(frozen=True)
+class LettersTried:
+    """The outcome of tries that the sink makes by itself: whether more are due."""
+
+    more: bool
+
+
 @dataclass(slots=True)
 class BatchOutcome:
     """The findings of a batch's transaction so far.

@@ -10,7 +10,7 @@ from inbox.errors import EventError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.failpoints import Failpoint, failpoint
 from inbox.sink.batch import Batch
-from inbox.sink.outcome import SettledBatch
+from inbox.sink.outcome import LettersTried, SettledBatch
 from inbox.store.inbox.ledger import LedgerRow
 
 _SWITCH_SECONDS = 0.0005
@@ -41,8 +41,15 @@ class Settle:
     doubtful: bool = False
 
 
-Job = Acquire | ReadLedger | Settle
-Answer = list[LedgerRow] | SettledBatch
+@dataclass(frozen=True)
+class RetryLetters:
+    """A job: try the parked events of the partitions again whose time has come, for a short time."""
+
+    partition_ids: Sequence[int]
+
+
+Job = Acquire | ReadLedger | Settle | RetryLetters
+Answer = list[LedgerRow] | SettledBatch | LettersTried
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class BatchSettler(Protocol):
         """Settle the batch; call `on_started` once the database has more work left than the client."""
         ...
 
+    def retry_letters(self, partition_ids: Sequence[int]) -> LettersTried: ...
     def resolve(self, batch: Batch) -> SettledBatch | None: ...
     def close(self) -> None: ...
 
@@ -185,5 +193,7 @@ def _answer(settler: BatchSettler, job: Job, on_started: Callable[[], None]) -> 
             return ledger_rows
         case ReadLedger(topics):
             return settler.read_ledger(topics)
+        case RetryLetters(partition_ids):
+            return settler.retry_letters(partition_ids)
         case Settle(batch, doubtful):
             return (settler.resolve(batch) if doubtful else None) or settler.settle(batch, on_started)

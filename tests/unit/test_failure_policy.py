@@ -1,9 +1,20 @@
 """What becomes of an event that failed, without clock and I/O."""
 
+from datetime import timedelta
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inbox.failure_policy import LONGEST_PAUSES, FailureDecision, FailureLimits, after_failure, pause_before_attempt
+from inbox.errors import FailureKind
+from inbox.failure_policy import (
+    LONGEST_PAUSES,
+    FailureDecision,
+    FailureLimits,
+    after_failure,
+    pause_before_attempt,
+    retry_delay,
+)
 
 
 @given(attempts=st.integers(1, 1000), limit=st.integers(1, 1000))
@@ -29,3 +40,24 @@ def test_however_many_events_fail_the_pauses_of_a_batch_are_bounded(attempts: li
     for tries in attempts:
         paused += pause_before_attempt(tries, paused)
     assert paused <= LONGEST_PAUSES + 1e-9
+
+
+RETRIES = FailureLimits(retry_after=(timedelta(minutes=1), timedelta(minutes=10)))
+
+
+@given(jitter=st.floats(0, 1))
+def test_a_retry_is_never_early_and_at_most_a_tenth_late(jitter: float) -> None:
+    for retries, planned in enumerate(RETRIES.retry_after):
+        delay = retry_delay(retries, FailureKind.HANDLER, RETRIES, jitter)
+        assert delay is not None
+        assert planned <= delay <= planned * 1.1
+
+
+def test_after_the_last_retry_there_is_none() -> None:
+    assert retry_delay(2, FailureKind.HANDLER, RETRIES, 0) is None
+    assert retry_delay(0, FailureKind.HANDLER, FailureLimits(), 0) is None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.value not in FailureLimits.retry_on])
+def test_only_the_kinds_that_may_pass_are_retried(kind: FailureKind) -> None:
+    assert retry_delay(0, kind, RETRIES, 0) is None

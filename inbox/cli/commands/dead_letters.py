@@ -40,8 +40,8 @@ from inbox.operations.dead_letters.park import park as park_event
 from inbox.operations.dead_letters.plan import Plan, UnitPlan, plan_discard, plan_retry, read_causes, read_letters
 from inbox.operations.dead_letters.resolve import discard as discard_planned
 from inbox.operations.dead_letters.resolve import retry as retry_planned
-from inbox.operations.dead_letters.retry import Retried
 from inbox.process.exit_codes import DONE, FAILURE
+from inbox.sink.letters.resolver import Retried
 from inbox.store.inbox.dead_letter_queries import Letter, Selection
 
 

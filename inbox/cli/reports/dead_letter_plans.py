@@ -8,7 +8,7 @@ from inbox.cli.arguments import readable_key
 from inbox.operations.dead_letters.edit import Edited
 from inbox.operations.dead_letters.park import Parking
 from inbox.operations.dead_letters.plan import Plan, UnitPlan
-from inbox.operations.dead_letters.retry import Retried
+from inbox.sink.letters.resolver import Retried
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import State
 

@@ -9,10 +9,11 @@ from inbox.events import Header
 from inbox.failure_policy import Order
 from inbox.operations.dead_letters.plan import read_letters
 from inbox.operations.dead_letters.resolve import find_targets
-from inbox.operations.dead_letters.retry import Edit, LetterResolver, Unit, id_of
 from inbox.operations.operator import current_operator
 from inbox.settings import Settings
 from inbox.sink.guards.handler_calls import UnwatchedCalls
+from inbox.sink.letters.events import id_of
+from inbox.sink.letters.resolver import Edit, LetterResolver, Unit
 from inbox.sink.routes import Route
 from inbox.store.inbox.dead_letter_queries import Letter, Selection
 from inbox.store.inbox.dead_letters import OPEN

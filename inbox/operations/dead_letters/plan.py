@@ -7,8 +7,8 @@ from itertools import groupby
 
 from inbox.errors import StartupError
 from inbox.failure_policy import Order
-from inbox.operations.dead_letters.retry import Unit
 from inbox.settings import Settings
+from inbox.sink.letters.resolver import Unit
 from inbox.store.inbox.dead_letter_queries import AffectedLetter, Cause, DeadLetterQueries, Letter, Selection
 from inbox.store.inbox.dead_letters import OPEN, State
 from inbox.store.options import DatabaseOptions

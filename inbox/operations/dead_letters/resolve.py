@@ -13,10 +13,10 @@ from inbox.failure_policy import FailureLimits
 from inbox.handlers import load_handler
 from inbox.operations.actions import Action, recorded
 from inbox.operations.dead_letters.plan import Plan, UnitPlan
-from inbox.operations.dead_letters.retry import LetterResolver, Retried, Unit
 from inbox.operations.operator import current_operator
 from inbox.settings import Settings
 from inbox.sink.guards.handler_calls import UnwatchedCalls
+from inbox.sink.letters.resolver import LetterResolver, Retried, Unit
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import connect, is_usable, startup_errors
 from inbox.store.postgres.handler_session import HandlerSession

@@ -63,6 +63,25 @@ class WatchedCalls:
         return self._limit
 
 
+class LimitedCalls:
+    """The handler calls for dead letters that a running sink tries by itself: limited in time, and not noted."""
+
+    def __init__(self, limit: TimeLimit) -> None:
+        self._limit = limit
+
+    def one_by_one(self, partition_ids: Iterable[int]) -> bool:
+        return False
+
+    def attempt(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def call(self, partition_id: int, offset: int) -> AbstractContextManager[None]:
+        return self._limit
+
+    def call_with_all(self, partition_id: int, offsets: range) -> AbstractContextManager[None]:
+        return self._limit
+
+
 class UnwatchedCalls:
     """The handler calls of a command that a person watches: neither noted nor limited."""
 

@@ -1,11 +1,12 @@
 """Decide which events of a route are set aside: refused ones, and those behind a parked event of their key."""
 
 from collections.abc import Mapping, Sequence
+from random import random
 
 from inbox.errors import EventError, OrderHaltError
 from inbox.events import address_of
 from inbox.failpoints import Failpoint, failpoint
-from inbox.failure_policy import Order
+from inbox.failure_policy import FailureLimits, Order, retry_delay
 from inbox.sink.batch import NO_ID, RouteBatch
 from inbox.sink.guards.parked_by_hand import ParkedByHandError
 from inbox.sink.settle.context import BoundRoute, SettleContext
@@ -124,15 +125,16 @@ class DeadLettering:
 class DeadLetterWriter:
     """The writer of dead letters, on one connection; `copies` also publishes them through the outbox, if given."""
 
-    def __init__(self, dead_letters: DeadLetters, copies: LetterCopies | None = None) -> None:
+    def __init__(self, dead_letters: DeadLetters, limits: FailureLimits, copies: LetterCopies | None = None) -> None:
         self._dead_letters = dead_letters
+        self._limits = limits
         self._copies = copies
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         """Write the dead letters, in the transaction of their batch."""
         if not letters:
             return
-        self._dead_letters.park(letters)
+        self._dead_letters.park(letters, lambda kind: retry_delay(0, kind, self._limits, random()))  # noqa: S311 - jitter
         if self._copies is not None:
             self._copies.add(letters)
         failpoint(Failpoint.PARKED)

@@ -38,6 +38,11 @@ class ParkedKeys:
                 if not self._take(dead_letters, [partition_id]):
                     self._leave_to_database(partition_id)
 
+    def distrust(self, partition_ids: Collection[int]) -> None:
+        """Forget the keys of these partitions, and ask the database for those of each batch until they are read."""
+        self._forget(partition_ids)
+        self._left_to_database.update(partition_ids)
+
     def _take(self, dead_letters: DeadLetters, partition_ids: Collection[int]) -> bool:
         """Read the keys of these partitions; return False if they are too many to keep."""
         room = self._most - self._count()
@@ -108,6 +113,11 @@ class ParkedKeysGuard(Guard):
     def acquired(self, partition_ids: Sequence[int]) -> None:
         if self._by_key:
             self._parked_keys.read(self._dead_letters, partition_ids)
+
+    def distrust(self, partition_ids: Sequence[int]) -> None:
+        """Rely on nothing that is known of these partitions until they are acquired, or read, again."""
+        if self._by_key:
+            self._parked_keys.distrust(partition_ids)
 
     def held(self, route_id: int, events: RouteBatch) -> HeldKeys:
         """Return the parked keys that matter for a route's batch, read in the transaction that settles it."""

@@ -24,7 +24,7 @@ from inbox.sink.batch import Batch
 from inbox.sink.guards.guard import Guard
 from inbox.sink.guards.row_waits import RowMissingError
 from inbox.sink.guards.row_watch import RowWatch
-from inbox.sink.outcome import BatchOutcome, SettledBatch, address_of_id, addresses_of
+from inbox.sink.outcome import BatchOutcome, LettersTried, SettledBatch, address_of_id, addresses_of
 from inbox.sink.settle.all_routes import Routes
 from inbox.sink.settle.dead_lettering import DeadLetterWriter
 from inbox.sink.settle.ownership import Ownership
@@ -57,6 +57,7 @@ class Settler:
         ownership: Ownership,
         guards: Guard,
         row_watch: RowWatch,
+        retry_letters: Callable[[Sequence[int]], LettersTried],
     ) -> None:
         self._store = store
         self._transaction = transaction
@@ -66,6 +67,7 @@ class Settler:
         self._ownership = ownership
         self._guards = guards
         self._row_watch = row_watch
+        self._retry_letters = retry_letters
         store.claims.follow()
 
     def settle(self, batch: Batch, on_started: Callable[[], None] = lambda: None) -> SettledBatch:
@@ -180,6 +182,15 @@ class Settler:
             HaltError: a log is not the one that the ledger knows.
         """
         return self._ownership.read_ledger(topics)
+
+    def retry_letters(self, partition_ids: Sequence[int]) -> LettersTried:
+        """Try the parked events of these partitions again whose time has come, for a short time.
+
+        Raises:
+            TryAgainError: the connection was lost.
+            HaltError: a handler ended the transaction.
+        """
+        return self._retry_letters(partition_ids)
 
     def resolve(self, batch: Batch) -> SettledBatch | None:
         """Return what the ledger says of a batch whose COMMIT was not answered.

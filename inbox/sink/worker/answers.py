@@ -5,13 +5,19 @@ from collections.abc import Mapping, Sequence
 from inbox.errors import OrderHaltError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.sink.batch import Batch
-from inbox.sink.outcome import SettledBatch
+from inbox.sink.outcome import LettersTried, SettledBatch
 from inbox.sink.worker.context import WorkerContext
 from inbox.sink.worker.failed_jobs import wait_after
 from inbox.sink.worker.metrics import count_events, observe_batch
-from inbox.sink.writer_thread import Acquire, JobResult, ReadLedger, Settle
+from inbox.sink.writer_thread import Acquire, JobResult, ReadLedger, RetryLetters, Settle
 from inbox.store.inbox.ledger import LedgerRow
 from inbox.telemetry import FENCED, PAUSED, Pauses, log
+
+LETTERS_SECONDS = 1.0
+"""The time between two looks for parked events whose time has come."""
+
+_BETWEEN_TRIES = 0.05
+"""The time for batches between two tries of parked events while more are due."""
 
 
 class WriterAnswers:
@@ -67,6 +73,8 @@ class WriterAnswers:
                 self._accept_batch(batch, settled)
             case Acquire(), list() as ledger_rows:
                 self._assignment.acquired(ledger_rows)
+            case RetryLetters(), LettersTried(more):
+                self._context.letters_due_at = self._context.clock() + (_BETWEEN_TRIES if more else LETTERS_SECONDS)
             case ReadLedger(), list() as ledger_rows:
                 self._accept_ledger(ledger_rows)
 

@@ -21,6 +21,7 @@ class WorkerContext:
 
     Attributes:
         submitted_at: when the writer got its last job, in seconds by the clock.
+        letters_due_at: when parked events are next tried again, in seconds by the clock; None if they never are.
         ledger_read_at: when the ledger was last read, in seconds by the clock.
     """
 
@@ -31,6 +32,7 @@ class WorkerContext:
     clock: Callable[[], float]
     progress: WorkerProgress = field(default_factory=WorkerProgress)
     submitted_at: float = 0.0
+    letters_due_at: float | None = None
 
     def __post_init__(self) -> None:
         self.retry = RetryState(self.consumer.outage, self.clock)

@@ -32,6 +32,7 @@ class Worker:
         ends: the offsets at which the worker stops once the ledger has reached all of them, if
             given.
         explain: adds to a halt what a person must know.
+        retries_letters: whether parked events are tried again by themselves.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class Worker:
         *,
         ends: Mapping[TopicPartition, int] | None = None,
         explain: Callable[[LostPlaceError | UnreadableError], HaltError] = lambda error: error,
+        retries_letters: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._context = context = WorkerContext(consumer, writer, assignment, accumulator, clock)
+        context.letters_due_at = clock() if retries_letters else None
         self._topics = topics
         self._time_limit = time_limit
         self._ends = dict(ends) if ends is not None else None

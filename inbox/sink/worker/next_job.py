@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from inbox.sink.worker.context import WorkerContext
-from inbox.sink.writer_thread import Acquire, Job, ReadLedger, Settle
+from inbox.sink.writer_thread import Acquire, Job, ReadLedger, RetryLetters, Settle
 
 LEDGER_SECONDS = 1.0
 """How old the ledger as it was read may be, as long as it may change without this worker."""
@@ -31,11 +31,23 @@ class JobChooser:
             return Acquire(to_acquire)
         if self._must_read_ledger(now):
             return ReadLedger(self._topics)
+        if (letters := self._letters_to_retry(now)) is not None:
+            return letters
         if context.accumulator.batch:
             return Settle(context.accumulator.drain())
         if now - context.ledger_read_at >= self._idle_seconds:
             return ReadLedger(self._topics)
         return None
+
+    def _letters_to_retry(self, now: float) -> RetryLetters | None:
+        """Return the job to try parked events again, if it is time to look for them."""
+        context = self._context
+        if context.letters_due_at is None or now < context.letters_due_at:
+            return None
+        assignment = context.assignment
+        mine = [assignment.partitions[at].partition_id for at in (*assignment.all_active(), *assignment.paused())]
+        context.letters_due_at = now + LEDGER_SECONDS
+        return RetryLetters(mine) if mine else None
 
     def _must_read_ledger(self, now: float) -> bool:
         """Return whether the ledger is to be read before more is settled: a partition waits for what it says."""

@@ -1,7 +1,8 @@
 """The dead letters: events that were set aside, kept whole."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha512
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import orjson
 
-from inbox.errors import EventError
+from inbox.errors import EventError, FailureKind
 from inbox.events import Record, as_base64, record_milliseconds, record_time
 from inbox.store.inbox.failures.causes import cause_id, kind_of
 from inbox.store.inbox.failures.error_texts import kept, shown
@@ -90,6 +91,20 @@ class ParkedAhead(NamedTuple):
     error: str
 
 
+class DueLetter(NamedTuple):
+    """A parked event whose try by itself is due; `retries` were made before."""
+
+    dead_letter_id: int
+    route_id: int
+    partition_id: int
+    key: bytes | None
+    kind: FailureKind
+    retries: int
+
+
+RetryIn = Callable[[FailureKind], timedelta | None]
+
+
 class DeadLetters:
     """The reads and writes of `dead_letters`; the caller has the transaction."""
 
@@ -97,16 +112,37 @@ class DeadLetters:
         self._connection = connection
         self._sql = statements("dead_letters", schema)
 
-    def park(self, letters: Sequence[DeadLetter]) -> None:
+    def park(self, letters: Sequence[DeadLetter], retry_in: RetryIn = lambda _: None) -> None:
+        """Write the dead letters; `retry_in` says for a kind of cause after which time a try by itself is due."""
         for letter in letters:
-            self._connection.execute(self._sql["park"], _row(letter, storable_in(self._connection)))
+            self._connection.execute(self._sql["park"], _row(letter, storable_in(self._connection), retry_in))
 
-    def fail_again(self, dead_letter_id: int, letter: DeadLetter) -> None:
-        """Record that a retry failed: store the new error, and add its tries to the earlier ones."""
-        row = _row(letter, storable_in(self._connection))
-        names = ("error_class", "error", "error_detail", "cause", "cause_kind", "attempts")
+    def fail_again(self, dead_letter_id: int, letter: DeadLetter, retry_in: RetryIn) -> None:
+        """Record that a retry failed: store the new error, and add its tries to the earlier ones.
+
+        When the next try by itself is due stays as it was, unless the kind of the cause now permits none.
+        """
+        row = _row(letter, storable_in(self._connection), retry_in)
+        names = ("error_class", "error", "error_detail", "cause", "cause_kind", "attempts", "retry_in")
         changes = {name: row[name] for name in names}
         self._connection.execute(self._sql["fail_again"], {"dead_letter_id": dead_letter_id, **changes})
+
+    def due(
+        self, partition_ids: Sequence[int], route_ids: Sequence[int], *, any_order: bool, limit: int
+    ) -> list[DueLetter]:
+        """Return the parked events whose try by itself is due, each the first of its key unless `any_order`."""
+        parameters = {
+            "partition_ids": list(partition_ids),
+            "route_ids": list(route_ids),
+            "any_order": any_order,
+            "limit": limit,
+        }
+        rows = self._connection.execute(self._sql["due"], parameters)
+        return [DueLetter(row[0], row[1], row[2], row[3], FailureKind(row[4]), row[5]) for row in rows]
+
+    def postpone(self, dead_letter_ids: Sequence[int], delays: Sequence[timedelta | None]) -> None:
+        """Count a try by itself, and set when the next one is due: after the delay, or never."""
+        self._connection.execute(self._sql["postpone"], {"ids": list(dead_letter_ids), "delays": list(delays)})
 
     def resolve_applied(self, partition_id: int, from_offset: int, until_offset: int, by: str) -> None:
         """Resolve what a replay applied, after its claims: from `from_offset` up to, not including, `until_offset`."""
@@ -164,7 +200,7 @@ class DeadLetters:
         return {kind or UNKNOWN_KIND: count for kind, count in self._connection.execute(self._sql["count_by_kind"])}
 
 
-def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
+def _row(letter: DeadLetter, storable: Storable, retry_in: RetryIn) -> dict[str, Any]:
     record, columns = letter.record, described(letter, storable)
     return {
         "event_id": UUID(bytes=letter.event_id) if letter.event_id else None,
@@ -177,18 +213,21 @@ def _row(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
         "key": record.key(),
         "value": record.value(),
         **columns,
-        **_cause(letter, columns),
+        **_cause(letter, columns, retry_in),
         "headers": orjson.dumps(columns["headers"]).decode(),
         "error_detail": None if (detail := kept(letter.error)) is None else _bounded(detail, storable),
     }
 
 
-def _cause(letter: DeadLetter, columns: Mapping[str, Any]) -> dict[str, str | None]:
+def _cause(letter: DeadLetter, columns: Mapping[str, Any], retry_in: RetryIn) -> dict[str, Any]:
     """Return the cause as columns. An event that waits behind another one has none."""
     if letter.state is not State.PARKED:
-        return {"cause": None, "cause_kind": None}
-    cause = cause_id(letter.route_id, columns["error_class"], columns["error"])
-    return {"cause": cause, "cause_kind": kind_of(letter.error, columns["error"]).value}
+        return {"cause": None, "cause_kind": None, "retry_in": None}
+    cause, kind = (
+        cause_id(letter.route_id, columns["error_class"], columns["error"]),
+        kind_of(letter.error, columns["error"]),
+    )
+    return {"cause": cause, "cause_kind": kind.value, "retry_in": retry_in(kind)}
 
 
 def described(letter: DeadLetter, storable: Storable) -> dict[str, Any]:

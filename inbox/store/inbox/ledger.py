@@ -225,6 +225,16 @@ class Ledger:
         """Lock the partition: nothing of it is settled or acquired before the transaction ends."""
         self._connection.execute(self._sql["lock"], {"partition_id": partition_id})
 
+    def lock_owned(self, partition_id: int, owner: str) -> str | None:
+        """Lock the partition as `lock` if this worker owns it.
+
+        Returns:
+            The transaction id, as `fence`; None if another worker owns the partition.
+        """
+        at = {"partition_id": partition_id, "owner": owner}
+        row = self._connection.execute(self._sql["lock_owned"], at).fetchone()
+        return row[0] if row else None
+
     def raise_epoch(self, partition_id: int) -> str | None:
         """Raise the epoch, which fences the owner's current work; the owner acquires the partition again.
 

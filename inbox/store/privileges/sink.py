@@ -62,12 +62,12 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
         _columns(
             "INSERT",
             "event_id route_id partition_id kafka_offset kafka_timestamp kafka_milliseconds type key value headers "
-            "error_class error error_detail cause cause_kind attempts state replay_id",
+            "error_class error error_detail cause cause_kind attempts state replay_id retry_at",
         ),
         _columns(
             "UPDATE",
             "error_class error error_detail cause cause_kind attempts state updated_at resolved_at resolved_by "
-            "replay_id",
+            "replay_id retries retry_at",
         ),
     ),
     "handling": (_SELECT, _INSERT, _UPDATE, _DELETE),

@@ -247,6 +247,8 @@ def _dead_letters(tables: MetaData) -> None:
         Column("original_headers", JSONB),
         Column("edited_at", DateTime(timezone=True)),
         Column("edited_by", Text),
+        Column("retries", Integer, nullable=False, server_default=text("0")),
+        Column("retry_at", DateTime(timezone=True)),
         UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
         # Retry reads the open dead letters of a partition and route in order; closed ones only accumulate.
@@ -256,6 +258,12 @@ def _dead_letters(tables: MetaData) -> None:
             "route_id",
             "dead_letter_id",
             postgresql_where=text("state IN ('parked', 'waiting')"),
+        ),
+        Index(
+            "dead_letters_due",
+            "partition_id",
+            "retry_at",
+            postgresql_where=text("state = 'parked' AND retry_at IS NOT NULL"),
         ),
         Index("dead_letters_open_cause", "cause", postgresql_where=text("state IN ('parked', 'waiting')")),
         # The events of one key, by its hash, because a key may be longer than a B-tree accepts.

@@ -5,24 +5,55 @@
 -- again (a replay of an event without a claim) is open again, as the worker that parks it expects.
 INSERT INTO {schema}.dead_letters AS d (
     event_id, route_id, partition_id, kafka_offset, kafka_timestamp, kafka_milliseconds, type,
-    key, value, headers, error_class, error, error_detail, cause, cause_kind, attempts, state, replay_id
+    key, value, headers, error_class, error, error_detail, cause, cause_kind, attempts, state,
+    replay_id, retry_at
 ) VALUES (
     %(event_id)s, %(route_id)s, %(partition_id)s, %(kafka_offset)s, %(kafka_timestamp)s, %(kafka_milliseconds)s,
     %(type)s, %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(error_detail)s,
-    %(cause)s, %(cause_kind)s, %(attempts)s, %(state)s, %(replay_id)s
+    %(cause)s, %(cause_kind)s, %(attempts)s, %(state)s, %(replay_id)s,
+    now() + %(retry_in)s::interval
 )
 ON CONFLICT (route_id, partition_id, kafka_offset) DO UPDATE
 SET state = excluded.state, error_class = excluded.error_class, error = excluded.error,
     error_detail = excluded.error_detail, cause = excluded.cause, cause_kind = excluded.cause_kind,
     attempts = d.attempts + excluded.attempts, replay_id = excluded.replay_id,
+    retries = 0, retry_at = excluded.retry_at,
     updated_at = now(), resolved_at = NULL, resolved_by = NULL
 WHERE d.state IN ('retried', 'discarded');
 
 -- name: fail_again
 UPDATE {schema}.dead_letters
 SET state = 'parked', error_class = %(error_class)s, error = %(error)s, error_detail = %(error_detail)s,
-    cause = %(cause)s, cause_kind = %(cause_kind)s, attempts = attempts + %(attempts)s, updated_at = now()
+    cause = %(cause)s, cause_kind = %(cause_kind)s, attempts = attempts + %(attempts)s, updated_at = now(),
+    retry_at = CASE
+        WHEN %(retry_in)s::interval IS NULL THEN NULL
+        WHEN state = 'waiting' THEN now() + %(retry_in)s::interval
+        ELSE retry_at
+    END
 WHERE dead_letter_id = %(dead_letter_id)s;
+
+-- name: due
+-- An event whose key has an earlier open one waits for that, whatever its own time.
+SELECT d.dead_letter_id, d.route_id, d.partition_id, d.key, d.cause_kind, d.retries
+FROM {schema}.dead_letters AS d
+JOIN {schema}.partitions AS p USING (partition_id)
+WHERE d.partition_id = ANY (%(partition_ids)s) AND d.route_id = ANY (%(route_ids)s::smallint[])
+    AND d.state = 'parked' AND d.retry_at <= now()
+    AND d.kafka_offset < p.reached_offset
+    AND (
+        d.key IS NULL OR %(any_order)s OR NOT EXISTS (
+            SELECT FROM {schema}.dead_letters AS e
+            WHERE e.route_id = d.route_id AND e.partition_id = d.partition_id AND e.key = d.key
+                AND e.kafka_offset < d.kafka_offset AND e.state IN ('parked', 'waiting')
+        )
+    )
+ORDER BY d.partition_id, d.retry_at LIMIT %(limit)s;
+
+-- name: postpone
+UPDATE {schema}.dead_letters AS d
+SET retries = d.retries + 1, retry_at = now() + wanted.delay
+FROM unnest(%(ids)s::bigint[], %(delays)s::interval[]) AS wanted (dead_letter_id, delay)
+WHERE d.dead_letter_id = wanted.dead_letter_id AND d.state = 'parked';
 
 -- name: selected
 -- The dead letters that a person selects, in the order in which they would be applied. A row of the ledger that a

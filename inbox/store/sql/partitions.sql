@@ -178,6 +178,11 @@ SELECT partition_id, pg_current_xact_id()::text FROM moved;
 -- still to come.
 SELECT partition_id FROM {schema}.partitions WHERE partition_id = %(partition_id)s FOR NO KEY UPDATE;
 
+-- name: lock_owned
+-- As lock, as long as this worker owns the partition; the transaction's id shows that it is the same one.
+SELECT pg_current_xact_id()::text FROM {schema}.partitions
+WHERE partition_id = %(partition_id)s AND owner = %(owner)s FOR NO KEY UPDATE;
+
 -- name: raise_epoch
 -- The owner stays; the work that it does with its earlier knowledge is fenced.
 UPDATE {schema}.partitions SET owner_epoch = owner_epoch + 1 WHERE partition_id = %(partition_id)s

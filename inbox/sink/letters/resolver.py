@@ -1,32 +1,33 @@
 """The resolution of dead letters while the sink runs: applied in order after all, or given up.
 
 Each key of a route and partition has one transaction. It first locks the partition's row of the
-ledger, so that no batch of the partition commits between what is read here and what is done. It
-ends by raising the owner epoch: a worker that settled by the old list of parked keys is fenced, and
-reads the new list when it acquires the partition.
+ledger, so that no batch of the partition commits between what is read here and what is done. A
+command ends by raising the owner epoch: a worker that settled by the old list of parked keys is
+fenced, and reads the new list when it acquires the partition. The worker that owns the partition
+locks the row only as long as it does, and reads its own list again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from random import random
 from typing import TypeVar
 
-from inbox.errors import EventError, SmallerBatchError
-from inbox.events import EditedRecord, Header, Record
-from inbox.failure_policy import FailureLimits, Order
-from inbox.sink.batch import NO_ID, RouteBatch, RouteEvents
-from inbox.sink.decoder import TopicDecoder
+from inbox.errors import FailureKind, SmallerBatchError
+from inbox.events import Header
+from inbox.failure_policy import FailureLimits, Order, retry_delay
+from inbox.sink.letters.events import events_of
 from inbox.sink.routes import Route
 from inbox.sink.settle.claims import payload_hash
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.route import settle_carefully
 from inbox.store.inbox.claims import Claims
 from inbox.store.inbox.dead_letter_queries import Letter
-from inbox.store.inbox.dead_letters import DeadLetter, EventTooLargeError, State
+from inbox.store.inbox.dead_letters import DeadLetter, State
 from inbox.store.inbox.failures.error_texts import shown
 from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.store import Store
-from inbox.store.tables.enveloped_rows import empties_table
 
 _T = TypeVar("_T")
 
@@ -75,14 +76,25 @@ class Edit:
     event_id: bytes | None = None
 
 
-class LetterResolver:
-    """A resolver of dead letters on one connection. `by` is the person who does so."""
+class NotOwnedError(Exception):
+    """The partition has another owner now, so that nothing of it was changed."""
 
-    def __init__(self, store: Store, session: HandlerSession, *, limits: FailureLimits, by: str) -> None:
+
+class LetterResolver:
+    """A resolver of dead letters on one connection. `by` is the person who does so.
+
+    `owner` is the token of the worker that resolves dead letters of its own partitions, or None for a command.
+    """
+
+    def __init__(
+        self, store: Store, session: HandlerSession, *, limits: FailureLimits, by: str, owner: str | None = None
+    ) -> None:
         self.session = session
         self._store = store
         self._letters = store.dead_letter_queries
         self._by = by
+        self._owner = owner
+        self._limits = limits
         # Always with savepoints: a failed attempt must not give up the lock on the ledger.
         self._transaction = BatchTransaction(store.connection, handlers=True)
         ordered = replace(limits, order=Order.KEY)
@@ -144,6 +156,14 @@ class LetterResolver:
 
         return self._locked(unit, apply, trial=True)
 
+    def postpone(self, unit: Unit, dead_letter_ids: Sequence[int], delays: Sequence[timedelta | None]) -> None:
+        """Count a try of these dead letters before it is made, and set when the next one is due.
+
+        Raises:
+            NotOwnedError, TryAgainError: nothing was counted.
+        """
+        self._locked(unit, lambda: self._store.dead_letters.postpone(dead_letter_ids, delays))
+
     def _edit(self, edit: Edit) -> None:
         self._letters.edit(edit.dead_letter_id, edit.value, edit.headers, edit.event_id, self._by)
 
@@ -163,16 +183,16 @@ class LetterResolver:
         return self._store.claims.in_current_generation(lambda: self._locked_once(unit, action, trial=trial))
 
     def _locked_once(self, unit: Unit, action: Callable[[], _T], *, trial: bool) -> _T:
-        ledger, claims = self._store.ledger, self._store.claims
+        claims = self._store.claims
         self._transaction.begin()
         try:
-            ledger.lock(unit.partition_id)
+            self._lock(unit.partition_id)
             claims.follow()
             done = action()
             if trial:
                 self._transaction.rollback()
                 return done
-            self._transaction.check_unbroken(ledger.raise_epoch(unit.partition_id))
+            self._transaction.check_unbroken(self._fence(unit.partition_id))
             claims.require_current()
             self._transaction.commit()
         except BaseException:
@@ -180,13 +200,25 @@ class LetterResolver:
             raise
         return done
 
+    def _lock(self, partition_id: int) -> None:
+        if self._owner is None:
+            self._store.ledger.lock(partition_id)
+        elif self._store.ledger.lock_owned(partition_id, self._owner) is None:
+            raise NotOwnedError
+
+    def _fence(self, partition_id: int) -> str | None:
+        """Fence the work by older knowledge, or require that the worker still owns; return the transaction's id."""
+        if self._owner is None:
+            return self._store.ledger.raise_epoch(partition_id)
+        return self._store.ledger.lock_owned(partition_id, self._owner)
+
     def _read(self, unit: Unit, at_most: int) -> tuple[list[Letter], bool]:
         if unit.key is None:
             return list(self._letters.still_open(unit.ids)), False
         return self._letters.open_of_key(unit.route_id, unit.partition_id, unit.key, limit=at_most)
 
     def _apply(self, letters: Sequence[Letter], route: Route, bound: BoundRoute) -> Retried:
-        route_batch = _events_of(letters, route)
+        route_batch = events_of(letters, route)
         result = settle_carefully(self._context, bound, route_batch, {})
         aside = {letter.record.offset(): letter for letter in result.letters}
         failed = self._note_failures(letters, aside)
@@ -206,9 +238,12 @@ class LetterResolver:
         for letter in letters:
             again = aside.get(letter.record.offset())
             if again is not None and again.state is State.PARKED:
-                self._store.dead_letters.fail_again(letter.dead_letter_id, again)
+                self._store.dead_letters.fail_again(letter.dead_letter_id, again, self._first_delay)
                 failed.append((letter.dead_letter_id, shown(again.error)))
         return failed
+
+    def _first_delay(self, kind: FailureKind) -> timedelta | None:
+        return retry_delay(0, kind, self._limits, random())  # noqa: S311 - jitter
 
     def _give_up(self, unit: Unit) -> int:
         ids: list[int] = []
@@ -223,58 +258,3 @@ class LetterResolver:
             self._store.claims.claim(unit.route_id, Claims(*map(list, zip(*known, strict=True))))
         self._letters.resolve(ids, State.DISCARDED, self._by)
         return len(ids)
-
-
-def _decoded(letter: Letter, route: Route, record: Record) -> RouteEvents:
-    """Return what the route, as it is configured now, makes of the record: one event or none."""
-    topic = record.topic()
-    decoder = TopicDecoder(topic, letter.topic_id, [replace(route, topics=(topic,))])
-    events_by_route = decoder.new_columns()
-    decoder.add(record, events_by_route.values())
-    return events_by_route[route.name]
-
-
-def id_of(letter: Letter, route: Route, value: bytes | None, headers: Sequence[Header]) -> bytes | None:
-    """Return the event id that the dead letter would have with this value and these headers, or None."""
-    record = replace(letter.record, kept_value=value, kept_headers=list(headers))
-    ids = _decoded(letter, route, record).ids
-    return ids[0] if ids and ids[0] != NO_ID else None
-
-
-def _record_to_apply(letter: Letter, route: Route) -> Record:
-    """Return the record. The claim of an edited one has the hash of what came: its duplicates come like that."""
-    record, original = letter.record, letter.original
-    if original is None:
-        return record
-    came = _decoded(letter, route, original)
-    claim_hash = payload_hash(came.records[0] if came.ids else original)
-    kept = {each.name: getattr(record, each.name) for each in fields(record)}
-    return EditedRecord(**kept, claim_hash=claim_hash)
-
-
-def _events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
-    """Return the events that the route, as it is configured now, makes of the dead letters.
-
-    Dead letters that the route passes over are left out.
-    """
-    route_batch = RouteBatch()
-    for letter in letters:
-        events = _decoded(letter, route, _record_to_apply(letter, route))
-        if not events.ids:
-            continue
-        refusal = events.refused.get(0)
-        if letter.error_class == EventTooLargeError.__name__ and letter.original is None:
-            refusal = EventTooLargeError(letter.error)
-        if empties_table(events.records[0]):
-            refusal = EventError(
-                "a truncate cannot be applied behind the events that followed it, whose rows it would remove; "
-                "discard it, and remove the rows by hand"
-            )
-        if refusal is not None:
-            route_batch.refused[len(route_batch)] = refusal
-        # The duplicates have the id with which the event was parked.
-        route_batch.ids.append(letter.event_id or events.ids[0])
-        route_batch.types.append(events.types[0])
-        route_batch.records.append(events.records[0])
-        route_batch.partition_ids.append(letter.partition_id)
-    return route_batch

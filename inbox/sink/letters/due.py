@@ -1,0 +1,118 @@
+"""Try parked events again by themselves: those of the worker's own partitions, when their time has come.
+
+A try is counted in a transaction of its own before it is made. So an event that ends the process does so
+once for each time in `[failures] retry_after`, and a try that a crash cut short is not repeated.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from random import random
+
+from inbox.errors import TryAgainError
+from inbox.failure_policy import FailureLimits, Order, retry_delay
+from inbox.sink.letters.resolver import LetterResolver, NotOwnedError, Retried, Unit
+from inbox.sink.outcome import LettersTried
+from inbox.sink.routes import Route
+from inbox.sink.settle.context import BoundRoute
+from inbox.sink.settle.parked_keys import ParkedKeysGuard
+from inbox.store.inbox.dead_letters import DeadLetters, DueLetter
+from inbox.store.postgres.errors import is_connection_loss
+from inbox.telemetry import AUTOMATIC_RETRIES, log
+
+_AT_ONCE = 10
+_SECONDS = 0.25
+"""The time after which batches have their turn again."""
+
+
+class DueLetters:
+    """The parked events whose time has come, on one connection.
+
+    Args:
+        routes: the routes by id, as they are configured and as they are bound to this connection.
+        parked_keys: learns the parked keys of a partition again after each try.
+    """
+
+    def __init__(
+        self,
+        dead_letters: DeadLetters,
+        resolver: LetterResolver,
+        routes: dict[int, tuple[Route, BoundRoute]],
+        parked_keys: ParkedKeysGuard,
+        *,
+        limits: FailureLimits,
+        at_most: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._dead_letters = dead_letters
+        self._resolver = resolver
+        self._routes = routes
+        self._parked_keys = parked_keys
+        self._limits = limits
+        self._at_most = at_most
+        self._clock = clock
+
+    def retry(self, partition_ids: Sequence[int]) -> LettersTried:
+        """Try what is due in these partitions, for a short time.
+
+        Raises:
+            TryAgainError: the connection was lost.
+            HaltError: a handler ended the transaction.
+        """
+        until, any_order, tried = self._clock() + _SECONDS, self._limits.order is Order.NONE, set[int]()
+        more = False
+        while (due := self._due(partition_ids, any_order=any_order)) and not more:
+            # Until they are read again, nobody relies on them: a COMMIT without an answer may have changed them.
+            self._parked_keys.distrust([due[0].partition_id])
+            tried.add(due[0].partition_id)
+            try:
+                self._retry(due, any_order=any_order)
+            except NotOwnedError:
+                break
+            more = self._clock() >= until
+        self._parked_keys.acquired(sorted(tried))
+        return LettersTried(more=more)
+
+    def _due(self, partition_ids: Sequence[int], *, any_order: bool) -> list[DueLetter]:
+        """Return some that are due, of one partition."""
+        due = self._dead_letters.due(partition_ids, list(self._routes), any_order=any_order, limit=_AT_ONCE)
+        return [each for each in due if each.partition_id == due[0].partition_id]
+
+    def _retry(self, due: Sequence[DueLetter], *, any_order: bool) -> None:
+        units = [_unit(each, any_order=any_order) for each in due]
+        delays = [retry_delay(each.retries + 1, each.kind, self._limits, random()) for each in due]  # noqa: S311 - jitter
+        self._resolver.postpone(units[0], [each.dead_letter_id for each in due], delays)
+        for each, unit in zip(due, units, strict=True):
+            self._retry_one(each, unit)
+
+    def _retry_one(self, letter: DueLetter, unit: Unit) -> None:
+        route, bound = self._routes[letter.route_id]
+        try:
+            outcome = self._resolver.retry(unit, route, bound, at_most=self._at_most)
+        except TryAgainError as error:
+            if is_connection_loss(error):
+                raise
+            AUTOMATIC_RETRIES.labels("put_off").inc()
+            log().warning("retry-put-off", dead_letter=letter.dead_letter_id, route=route.name, error=str(error))
+            return
+        self._note(letter, route, outcome)
+
+    def _note(self, letter: DueLetter, route: Route, outcome: Retried) -> None:
+        AUTOMATIC_RETRIES.labels("failed" if outcome.failed else "done").inc()
+        log().info(
+            "letter-retried",
+            dead_letter=letter.dead_letter_id,
+            route=route.name,
+            retry=letter.retries + 1,
+            applied=outcome.applied,
+            failed=len(outcome.failed),
+            still_waiting=outcome.waiting,
+        )
+
+
+def _unit(letter: DueLetter, *, any_order: bool) -> Unit:
+    return Unit(
+        route_id=letter.route_id,
+        partition_id=letter.partition_id,
+        key=None if any_order else letter.key,
+        ids=(letter.dead_letter_id,),
+    )

@@ -1,0 +1,69 @@
+"""Read the events of dead letters again, as their route is configured now."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+from inbox.errors import EventError
+from inbox.events import EditedRecord, Header, Record
+from inbox.sink.batch import NO_ID, RouteBatch, RouteEvents
+from inbox.sink.decoder import TopicDecoder
+from inbox.sink.routes import Route
+from inbox.sink.settle.claims import payload_hash
+from inbox.store.inbox.dead_letter_queries import Letter
+from inbox.store.inbox.dead_letters import EventTooLargeError
+from inbox.store.tables.enveloped_rows import empties_table
+
+
+def _decoded(letter: Letter, route: Route, record: Record) -> RouteEvents:
+    """Return what the route, as it is configured now, makes of the record: one event or none."""
+    topic = record.topic()
+    decoder = TopicDecoder(topic, letter.topic_id, [replace(route, topics=(topic,))])
+    events_by_route = decoder.new_columns()
+    decoder.add(record, events_by_route.values())
+    return events_by_route[route.name]
+
+
+def id_of(letter: Letter, route: Route, value: bytes | None, headers: Sequence[Header]) -> bytes | None:
+    """Return the event id that the dead letter would have with this value and these headers, or None."""
+    record = replace(letter.record, kept_value=value, kept_headers=list(headers))
+    ids = _decoded(letter, route, record).ids
+    return ids[0] if ids and ids[0] != NO_ID else None
+
+
+def _record_to_apply(letter: Letter, route: Route) -> Record:
+    """Return the record. The claim of an edited one has the hash of what came: its duplicates come like that."""
+    record, original = letter.record, letter.original
+    if original is None:
+        return record
+    came = _decoded(letter, route, original)
+    claim_hash = payload_hash(came.records[0] if came.ids else original)
+    kept = {each.name: getattr(record, each.name) for each in fields(record)}
+    return EditedRecord(**kept, claim_hash=claim_hash)
+
+
+def events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
+    """Return the events that the route, as it is configured now, makes of the dead letters.
+
+    Dead letters that the route passes over are left out.
+    """
+    route_batch = RouteBatch()
+    for letter in letters:
+        events = _decoded(letter, route, _record_to_apply(letter, route))
+        if not events.ids:
+            continue
+        refusal = events.refused.get(0)
+        if letter.error_class == EventTooLargeError.__name__ and letter.original is None:
+            refusal = EventTooLargeError(letter.error)
+        if empties_table(events.records[0]):
+            refusal = EventError(
+                "a truncate cannot be applied behind the events that followed it, whose rows it would remove; "
+                "discard it, and remove the rows by hand"
+            )
+        if refusal is not None:
+            route_batch.refused[len(route_batch)] = refusal
+        # The duplicates have the id with which the event was parked.
+        route_batch.ids.append(letter.event_id or events.ids[0])
+        route_batch.types.append(events.types[0])
+        route_batch.records.append(events.records[0])
+        route_batch.partition_ids.append(letter.partition_id)
+    return route_batch
