@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from inbox.bootstrap.retry import retry_until
 from inbox.events import Header
 from inbox.failure_policy import Order
+from inbox.operations.actions import Action, recorded
 from inbox.operations.dead_letters.plan import read_letters
 from inbox.operations.dead_letters.resolve import find_targets
 from inbox.operations.operator import current_operator
@@ -70,7 +71,8 @@ def edit(settings: Settings, request: EditRequest, *, execute: bool, by: str | N
         route = next(route for route in settings.routes if route.name == letter.route)
         unit, change = _unit(settings, letter), _edit(request, letter, route)
         if execute:
-            retry_until(lambda: resolver.edit(unit, change), _PATIENCE_SECONDS, threading.Event())
+            with recorded(lambda: store, _action(request, letter, by)):
+                retry_until(lambda: resolver.edit(unit, change), _PATIENCE_SECONDS, threading.Event())
             return Edited(letter=letter, executed=True)
         bound = find_targets(settings, store, {route.name}).bind(
             route, letter.route_id, resolver.session, UnwatchedCalls()
@@ -81,6 +83,12 @@ def edit(settings: Settings, request: EditRequest, *, execute: bool, by: str | N
             threading.Event(),
         )
     return Edited(letter=letter, after=after)
+
+
+def _action(request: EditRequest, letter: Letter, by: str) -> Action:
+    replaced = [*(["value"] if request.value is not None else []), *(["headers"] if request.headers else [])]
+    plan = {"letters": 1, "routes": [letter.route], "first_ids": [letter.dead_letter_id], "replaced": replaced}
+    return Action(command="dead-letters edit", plan=plan, by=by)
 
 
 def _refusal(settings: Settings, request: EditRequest, letter: Letter | None) -> str | None:

@@ -59,6 +59,9 @@ def test_without_execute_the_new_value_is_tried_and_rolled_back(
 def test_the_first_value_is_kept_beside_the_new_one(parked: Sink, edit: Edit) -> None:
     assert edit(0, {"n": 6}, "--execute", "--by", "ada") == 0
     assert kept(parked, 0) == (b'{"n": 6}', b'{"n": 1}', "ada")
+    assert parked.sql("SELECT command, requested_by, plan -> 'first_ids' FROM inbox.actions") == [
+        ("dead-letters edit", "ada", [1])
+    ]
     assert edit(0, {"n": 7}, "--execute", "--by", "bob") == 0
     assert kept(parked, 0) == (b'{"n": 7}', b'{"n": 1}', "bob")
 
