@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 import inbox
 from inbox import Event, EventError, HaltError, StartupError, Transaction, TryAgainError
-from inbox.bootstrap.tracing import Tracing
+from inbox.bootstrap.tracing.sink import SinkTracing
+from inbox.bootstrap.tracing.spans import Spans
 from inbox.sink.writer_thread import Writer
 from tests.integration.sink.conftest import EFFECTS
 from tests.support.sink.running import Out, Sink
@@ -524,7 +525,7 @@ def test_a_batch_handler_that_returns_what_has_not_run_parks_its_events(handled_
 def test_a_result_that_has_not_run_is_seen_below_a_trace_too(handled_by: HandledBy) -> None:
     sink = handled_by(lambda event, tx: in_the_background(event, tx), rest="[failures]\nattempts = 1")
     sink.send(Out(1))
-    sink.run(tracing=Tracing(TracerProvider()))
+    sink.run(tracing=SinkTracing(Spans(TracerProvider()), "a-group"))
     assert sink.endings() == {"dead_lettered": 1}
 
 
