@@ -1,6 +1,7 @@
 """Create databases for tests from a template, each for one test."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -32,6 +33,14 @@ def drop_database(server_url: str, name: str) -> None:
     """Drop a database with all connections to it."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def keep_databases_in(directory: Path, server_url: str) -> None:
+    """Let the server keep the files of every database that is created from now on in this directory of its account."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE TABLESPACE memory LOCATION {}").format(str(directory)))
+        # A new database is in the tablespace of the one that it is copied from.
+        connection.execute("ALTER DATABASE template1 SET TABLESPACE memory")
 
 
 class Copies:

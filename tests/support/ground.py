@@ -20,8 +20,9 @@ from inbox.dev import backends
 from inbox.errors import StartupError
 from inbox.store.options import DatabaseOptions
 from inbox.store.schema.migrate import migrate
-from tests.support.databases import create_database, drop_database
+from tests.support.databases import create_database, drop_database, keep_databases_in
 from tests.support.kafka_topics import unique_name
+from tests.support.memory_files import memory_for_databases
 
 _WAITING_AT_ONCE = 64
 
@@ -42,7 +43,9 @@ def prepare_template(url: str) -> None:
 @contextmanager
 def laid(say: Callable[[str], None]) -> Iterator[Ground]:
     """Provide started servers and a migrated template while the context lasts. Raises StartupError."""
-    with backends.servers(progress=say) as servers:
+    with memory_for_databases() as memory, backends.servers(progress=say) as servers:
+        if memory is not None:
+            keep_databases_in(memory, servers.database_url)
         name = unique_name("template")
         prepare_template(create_database(servers.database_url, name))
         yield Ground(servers, name)

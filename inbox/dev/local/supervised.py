@@ -33,11 +33,11 @@ class Supervised:
     The watchdog ends the server and removes the directory as soon as the write end of its pipe is closed
     everywhere. Python opens that end not inheritable, so started programs never get it, and a fork of this
     process closes its copy immediately. A fork made by C code that bypasses `os.fork` would keep the server
-    alive.
+    alive. `parent` is where the directory is made, by default among the temporary files.
     """
 
-    def __init__(self, name: str, *, stop_signal: signal.Signals = signal.SIGTERM) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix=f"kafka-inbox-{name}-"))
+    def __init__(self, name: str, *, stop_signal: signal.Signals = signal.SIGTERM, parent: Path | None = None) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix=f"kafka-inbox-{name}-", dir=parent))
         self.log = self.directory / "server.log"
         self._stop_signal = stop_signal
         self._lock = threading.Lock()
