@@ -14,8 +14,14 @@ from inbox.bootstrap.tracing.spans import Spans
 from inbox.errors import StartupError, refusals_as_outages
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.producer import EventProducer, TransactionalProducer
+from inbox.kafka.registry.client import RegistryAnswers
+from inbox.kafka.registry.schemas import schema_registry
+from inbox.kafka.registry.subjects import SubjectSchemas
+from inbox.reading.formats.json_schema import require_jsonschema
 from inbox.relay.cloud_events import CloudEventsProducer
 from inbox.relay.external_table_term import ExternalTableTerm
+from inbox.relay.formats.encoding import EncodingProducer, PayloadEncoder
+from inbox.relay.formats.options import EncodingOptions, OutboxFormat
 from inbox.relay.in_flight import Delivered, Producer
 from inbox.relay.lease import SECONDS, Lease
 from inbox.relay.relay import Relay, RelaySession
@@ -90,6 +96,7 @@ class OutboxSession:
 
 def _producer_maker(settings: RelaySettings, spans: Spans | None, *, transactional: bool) -> MakeProducer:
     kafka, outbox = settings.kafka, settings.outbox
+    encoder = None if settings.encoding is None else payload_encoder(settings.encoding)
 
     def make(delivered: Delivered) -> Producer:
         producer = (
@@ -99,9 +106,31 @@ def _producer_maker(settings: RelaySettings, spans: Spans | None, *, transaction
         )
         return producer if spans is None else TracedProducer(spans, producer)
 
+    if encoder is not None:
+        return lambda delivered: EncodingProducer(make(delivered), encoder)
     if outbox.envelope is OutboxEnvelope.NONE:
         return make
     return lambda delivered: CloudEventsProducer(make(delivered), outbox.source, _content_type(outbox))
+
+
+def subject_schemas(options: EncodingOptions) -> SubjectSchemas:
+    """Return the schemas of the registry, which is not asked yet."""
+    return SubjectSchemas(
+        lambda: RegistryAnswers(options.registry), options.format.kind, files=options.files, register=options.register
+    )
+
+
+def payload_encoder(options: EncodingOptions) -> PayloadEncoder:
+    """Return the encoder of a relay. Raises StartupError if a package is missing."""
+    if options.format is OutboxFormat.JSON_SCHEMA:
+        require_jsonschema('[outbox] format = "json-schema"')
+    return PayloadEncoder(options, subject_schemas(options))
+
+
+def require_registry(options: EncodingOptions) -> None:
+    """Raise StartupError if the address is not that of a registry, or TryAgainError if it does not answer."""
+    payload_encoder(options)
+    schema_registry(options.registry).require()
 
 
 def _content_type(outbox: OutboxOptions) -> str | None:
@@ -117,6 +146,8 @@ def _find(settings: RelaySettings) -> bool:
         require_outbox(connection, settings.database.schema, settings.outbox)
         require_relay_rights(connection, settings)
         Cluster(settings.kafka).cluster_id()
+        if settings.encoding is not None:
+            require_registry(settings.encoding)
     return True
 
 

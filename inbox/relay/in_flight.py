@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
+from inbox.errors import TryAgainError
 from inbox.trace_context import sent_traceparent
 
 IN_FLIGHT_BYTES = 16 << 20
@@ -72,6 +73,8 @@ class InFlightRows(Generic[R]):
         self._note = note
         self._next_token = 0
         self._alone = False
+        self._is_refused = False
+        self._is_written = False  # the open transaction has rows
         self._producer = make_producer(self._delivered)
 
     def __len__(self) -> int:
@@ -92,19 +95,35 @@ class InFlightRows(Generic[R]):
             self.bytes += row.size
 
     def send(self) -> None:
-        """Send the waiting rows until one has to wait for those in flight."""
+        """Send the waiting rows until one has to wait for those in flight.
+
+        A row that cannot be sent raises its error once those before it are delivered.
+        """
+        if self._is_refused and (self.in_flight or self._is_written):
+            return
+        self._is_refused = False
         if self.waiting and self.in_transactions and not self.is_open:
             self._producer.begin()
             self.is_open = True
+        try:
+            self._send_waiting()
+        except TryAgainError:
+            if not (self.in_flight or self._is_written):
+                raise
+            self._is_refused = True
+
+    def _send_waiting(self) -> None:
         waiting, in_flight, send = self.waiting, self.in_flight, self._producer.send
         while waiting and self._may_send_now(waiting[0]):
-            row = waiting.popleft()
+            row = waiting[0]
             headers: Headers = [("event_id", row.event_id), ("type", row.type)]
             if (traceparent := sent_traceparent(row.traceparent)) is not None:
                 headers.append(("traceparent", traceparent))
             token = self._next_token = self._next_token + 1
-            in_flight[token] = row
             send(token, row.topic, row.key, row.value, headers)
+            waiting.popleft()
+            in_flight[token] = row
+            self._is_written = self.is_open
 
     def poll(self, seconds: float) -> None:
         """Handle delivery reports, waiting at most `seconds` for the first; end a transaction after its last report."""
@@ -116,9 +135,9 @@ class InFlightRows(Generic[R]):
         self._producer.discard()
 
     def _end_transaction(self) -> None:
-        if self.is_open and not len(self):
+        if self.is_open and not self.in_flight and (not self.waiting or self._is_refused):
             self._producer.commit()
-            self.is_open = False
+            self.is_open = self._is_written = False
 
     def _may_send_now(self, row: R) -> bool:
         if self._alone and self.in_flight:

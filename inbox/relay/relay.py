@@ -73,7 +73,7 @@ class Relay:
         self._lease = Lease()
         self._outage = Outage()
         self._failures = 0
-        self._waiting_for_kafka = False
+        self._holds_rows = False
         self._active_epoch: int | None = None
         self._stopped = False
         self.progress = RelayProgress()
@@ -161,26 +161,26 @@ class Relay:
     def _nothing_is_held(self, term: RelayTerm) -> bool:
         """Return whether no row waits for what failed.
 
-        An idle turn after an outage of Kafka may not have seen all rows, so all are swept then.
+        An idle turn after an outage of Kafka or the registry may not have seen all rows, so all are swept then.
         """
-        return not self._waiting_for_kafka or term.sweep_all()
+        return not self._holds_rows or term.sweep_all()
 
     def _stand_by(self) -> None:
         """Stand by while another relay is active: it now sends, and reports, what failed here."""
-        self._active_epoch, self._failures, self._waiting_for_kafka = None, 0, False
+        self._active_epoch, self._failures, self._holds_rows = None, 0, False
         self._outage.given_up()
         self.progress.waiting_for = None
         OUTBOX_PENDING.set(math.nan)
         self._pause(TRY_EVERY_SECONDS)
 
     def _went_well(self) -> None:
-        self._failures, self._waiting_for_kafka = 0, False
+        self._failures, self._holds_rows = 0, False
         self._outage.over()
         self.progress.waiting_for = None
 
     def _wait_out(self, error: TryAgainError) -> None:
         self._failures += 1
-        self._waiting_for_kafka = error.away == "kafka"
+        self._holds_rows = error.away in ("kafka", "registry")
         self._outage.seen(error)
         self.progress.waiting_for = str(error)
         self._pause(backoff(self._failures, random.random()))  # noqa: S311 - jitter

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from inbox.failure_policy import FailureLimits, Order, RetriedKind, SameId
 from inbox.reading.options import Envelope, Format, KeyFormat, Nul, Truncates
+from inbox.relay.formats.options import OutboxFormat, SubjectNaming
 from inbox.settings import syntax, units
 from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
@@ -213,6 +214,10 @@ class OutboxSection(Section):
     transactional_id: Label = OutboxOptions.transactional_id
     envelope: Annotated[OutboxEnvelope, PlainValidator(syntax.one_of(OutboxEnvelope))] = OutboxOptions.envelope
     source: Label = OutboxOptions.source
+    format: Annotated[OutboxFormat, PlainValidator(syntax.one_of(OutboxFormat))] = OutboxFormat.JSON
+    subject: Annotated[SubjectNaming, PlainValidator(syntax.one_of(SubjectNaming))] = SubjectNaming.TOPIC
+    register_: Annotated[bool, PlainValidator(syntax.yes_or_no)] = Field(False, alias="register")
+    schemas: dict[Label, Label] | None = None
     table: Annotated[str, PlainValidator(syntax.table_name)] | None = None
     topic: Topic | None = None
     columns: OutboxColumnsSection | None = None
@@ -255,7 +260,9 @@ def scalar_paths() -> tuple[tuple[str, str], ...]:
     )
 
 
-FILE_ONLY = frozenset({("sink", "retired_routes"), ("sink", "once_compacted"), ("outbox", "columns")})
+FILE_ONLY = frozenset(
+    {("sink", "retired_routes"), ("sink", "once_compacted"), ("outbox", "columns"), ("outbox", "schemas")}
+)
 """The settings that are lists or tables, and so are read from the file alone."""
 
 

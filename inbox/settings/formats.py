@@ -8,6 +8,7 @@ from inbox.kafka.registry.schemas import SchemaRegistry, schema_registry
 from inbox.reading.formats.protobuf import require_protobuf, schema_of_descriptor_set
 from inbox.reading.options import Format, FormatOptions, Nul
 from inbox.reading.schemas import LARGEST_SCHEMA, SchemaKind, WrittenSchema
+from inbox.relay.formats.options import EncodingOptions, OutboxFormat
 from inbox.settings.document import Document, RouteSection
 
 _KINDS = {Format.AVRO: SchemaKind.AVRO, Format.JSON_SCHEMA: SchemaKind.JSON}
@@ -33,28 +34,49 @@ def format_options(route: RouteSection, registry: SchemaRegistry | None, cwd: Pa
         value=route.format,
         key=route.key_format,
         message=route.message,
-        schema=None if route.schema_file is None else _schema_of_file(cwd / route.schema_file, route),
+        schema=None if route.schema_file is None else _schema_of_file(cwd, route.schema_file, route.format),
         validate=bool(route.validate_),
         removes_nul=route.table is not None and route.table.nul is Nul.REMOVE,
         schemas=registry,
     )
 
 
-def _schema_of_file(file: Path, route: RouteSection) -> WrittenSchema:
-    name = str(route.schema_file)
+def encoding_options(document: Document, cwd: Path) -> EncodingOptions | None:
+    """Return the schemas with which the relay sends; None if it sends payloads as they are.
+
+    Raises:
+        StartupError: a schema file cannot be read.
+    """
+    section, registry = document.outbox, registry_options(document)
+    if section is None or section.format is OutboxFormat.JSON or registry is None:
+        return None
+    form = Format(section.format.value)
+    copies = document.failures.copy_to
+    return EncodingOptions(
+        format=section.format,
+        registry=registry,
+        naming=section.subject,
+        register=section.register_,
+        files={subject: _schema_of_file(cwd, file, form) for subject, file in (section.schemas or {}).items()},
+        plain_topics=frozenset([copies] if copies else []),
+    )
+
+
+def _schema_of_file(cwd: Path, name: str, form: Format) -> WrittenSchema:
+    file = cwd / name
     try:
         if file.stat().st_size > LARGEST_SCHEMA:
             raise StartupError(f"schema_file {name} is larger than {LARGEST_SCHEMA} bytes")
         data = file.read_bytes()
     except OSError as error:
         raise StartupError(f"schema_file {name} cannot be read: {error.strerror}") from None
-    if route.format is Format.PROTOBUF:
+    if form is Format.PROTOBUF:
         require_protobuf()
         try:
             return schema_of_descriptor_set(data, name)
         except EventError as error:
             raise StartupError(f"schema_file {error}") from None
     try:
-        return WrittenSchema(_KINDS[route.format], data.decode(), (), name)
+        return WrittenSchema(_KINDS[form], data.decode(), (), name)
     except UnicodeDecodeError:
         raise StartupError(f"schema_file {name} is not UTF-8 text") from None

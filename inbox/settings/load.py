@@ -53,7 +53,7 @@ def load_relay_settings(
     """
     found = _load(config, flags, environ, cwd, _RELAY)
     del environ, flags
-    return relay_settings(_sound(found))
+    return relay_settings(_sound(found), cwd)
 
 
 def load_any_settings(
@@ -68,7 +68,7 @@ def load_any_settings(
     """
     found = _load(config, flags, environ, cwd, _RELAY)
     if isinstance(found, Document) and found.sink.name is None and not found.routes:
-        return relay_settings(found)
+        return relay_settings(found, cwd)
     return load_settings(config=config, flags=flags, environ=environ, cwd=cwd)
 
 

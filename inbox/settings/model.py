@@ -10,8 +10,9 @@ from inbox.kafka.options import GUARDED, PRODUCER_GUARDED, KafkaOptions
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.kafka.registry.schemas import SchemaRegistry
 from inbox.reading.options import Envelope, FormatOptions
+from inbox.relay.formats.options import EncodingOptions
 from inbox.settings.document import ColumnSection, Document, OutboxSection, RouteSection, TableSection
-from inbox.settings.formats import format_options, registry_of, registry_options
+from inbox.settings.formats import encoding_options, format_options, registry_of, registry_options
 from inbox.settings.librdkafka import canonical
 from inbox.sink.routes import HandlerTarget, Route, SinkOptions
 from inbox.store.options import (
@@ -78,6 +79,7 @@ class RelaySettings:
     outbox: OutboxOptions
     http_listen: tuple[str, int] | None
     retention: RetentionLimits = RetentionLimits()
+    encoding: EncodingOptions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ class Settings:
     retention: RetentionLimits
     http_listen: tuple[str, int] | None
     outbox: OutboxOptions | None
+    encoding: EncodingOptions | None = None
     registry: RegistryOptions | None = None
     schemas: SchemaRegistry | None = field(default=None, repr=False, compare=False)
 
@@ -108,14 +111,15 @@ def database_settings(document: Document) -> DatabaseSettings:
     )
 
 
-def relay_settings(document: Document) -> RelaySettings:
-    """Return the relay's settings from a document without problems."""
+def relay_settings(document: Document, cwd: Path) -> RelaySettings:
+    """Return the relay's settings from a document without problems; schema files are read from below `cwd`."""
     return RelaySettings(
         database=_database(document),
         kafka=_kafka(document),
         outbox=_needed(_outbox(document.outbox)),
         http_listen=document.http.listen if document.http else None,
         retention=_retention(document),
+        encoding=encoding_options(document, cwd),
     )
 
 
@@ -153,6 +157,7 @@ def sink_settings(document: Document, cwd: Path) -> Settings:
         retention=_retention(document),
         http_listen=document.http.listen if document.http else None,
         outbox=_outbox(document.outbox),
+        encoding=encoding_options(document, cwd),
         registry=registry,
         schemas=schemas,
     )

@@ -44,6 +44,10 @@ def registry_stub() -> Iterator[RegistryStub]:
     stub = RegistryStub()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.do_GET()
+
         def do_GET(self) -> None:
             status, body = stub.answer(self.path)
             self.send_response(status)

@@ -37,7 +37,7 @@ class UnknownSchemaError(Exception):
 
 
 class NewestSchema(NamedTuple):
-    """The newest schema of a subject."""
+    """A schema of a subject: the newest, or that of a file; `version` is 0 where the registry does not say it."""
 
     schema: WrittenSchema
     version: int
@@ -71,6 +71,18 @@ class RegistryAnswers:
         found = self._in_its_form(kind, lambda form: self._client.get_latest_version(subject, fmt=form))
         written = self._written(found.schema, kind, f"{subject} version {found.version}")
         return NewestSchema(written, found.version, found.schema_id)
+
+    def registered(self, subject: str, schema: WrittenSchema) -> NewestSchema:
+        """Register a schema under a subject, which changes nothing if it is there; raise as `schema` does."""
+        given = _as_given(schema)
+        schema_id = self._ask(lambda: self._client.register_schema(subject, given))
+        return NewestSchema(schema, 0, schema_id)
+
+    def looked_up(self, subject: str, schema: WrittenSchema) -> NewestSchema:
+        """Find a schema that is registered under a subject; raise as `schema` does."""
+        given = _as_given(schema)
+        found = self._ask(lambda: self._client.lookup_schema(subject, given))
+        return NewestSchema(schema, found.version, found.schema_id)
 
     def probe(self) -> None:
         """Raise TryAgainError if nothing answers as a registry does; `alert` is set if waiting does not help."""
@@ -139,6 +151,9 @@ class RegistryAnswers:
             return self._outage(
                 "answers 404 in a way that no registry does", "path", "check the path of [registry] url"
             )
+        if status in (409, 422):
+            says = "is not compatible with those before" if status == 409 else "is not valid"
+            return self._outage(f"refuses a schema because it {says} ({status})", "refused", "fix the schema")
         if status in (408, 429) or status >= 500:
             return TryAgainError(f"{self.name} answers {status}", away="registry", reason="server")
         return self._outage(f"answers {status}", "refused", "see its log")
@@ -196,6 +211,13 @@ class _AnswerTooLargeError(Exception):
     """The registry sends more than any schema has."""
 
 
+def _as_given(schema: WrittenSchema) -> Any:
+    """Return a schema of a file as the client takes it."""
+    from confluent_kafka.schema_registry import Schema
+
+    return Schema(schema.text, schema.kind.value)
+
+
 def _is_base64(schema: Any) -> bool:
     """Return whether the text of a schema may be serialized descriptors; a .proto file has a space in it."""
     text = getattr(schema, "schema_str", None)
@@ -210,7 +232,7 @@ def _client(options: RegistryOptions) -> Any:
             f'a schema registry needs {error.name}; pip install "kafka-inbox[avro]" (or [protobuf], [json-schema])'
         ) from None
     try:
-        client = SchemaRegistryClient(options.for_client())
+        client = SchemaRegistryClient.new_client(options.for_client())
     except (TypeError, ValueError, OSError) as error:
         raise StartupError(f"[registry] {error}; correct it") from None
     with_session = getattr(client, "_rest_client", None)

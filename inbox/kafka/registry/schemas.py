@@ -6,7 +6,6 @@ and the next fetch waits a moment.
 """
 
 import random
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from uuid import UUID
 from inbox.backoff import backoff
 from inbox.errors import EventError, StartupError, TryAgainError
 from inbox.kafka.registry.client import UNREACHABLE, RegistryAnswers, UnknownSchemaError
+from inbox.kafka.registry.fetch import Fetch
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.reading.schemas import SchemaId, SchemaKind, WrittenSchema
 
@@ -32,36 +32,6 @@ _MOST_SCHEMAS = 2000
 _MOST_UNKNOWN = 10_000
 
 _Key = tuple[SchemaId, SchemaKind]
-
-
-class _Fetch:
-    """A fetch on a daemon thread, which does not keep the process alive."""
-
-    def __init__(self, fetch: Callable[[], WrittenSchema]) -> None:
-        self._fetch = fetch
-        self._done = threading.Event()
-        self._schema: WrittenSchema | None = None
-        self._error: BaseException | None = None
-        threading.Thread(target=self._run, name="inbox-registry", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            self._schema = self._fetch()
-        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
-            self._error = error
-        self._done.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Return whether the fetch is done, after at most this time."""
-        return self._done.wait(seconds)
-
-    def result(self) -> WrittenSchema:
-        """Return the schema, or raise what the fetch raised."""
-        if self._error is not None:
-            raise self._error
-        if self._schema is None:
-            raise AssertionError("the fetch is not done")
-        return self._schema
 
 
 @dataclass(slots=True)
@@ -95,7 +65,7 @@ class SchemaRegistry:
         self._clock = clock
         self._known: OrderedDict[_Key, WrittenSchema] = OrderedDict()
         self._digests: OrderedDict[_Key, int] = OrderedDict()
-        self._pending: dict[_Key, _Fetch] = {}
+        self._pending: dict[_Key, Fetch[WrittenSchema]] = {}
         self._unknown: OrderedDict[SchemaId, _Unknown] = OrderedDict()
         self._failures = 0
         self._away: dict[_Key | None, tuple[float, TryAgainError]] = {}
@@ -143,7 +113,7 @@ class SchemaRegistry:
         fetch = self._pending.get(key)
         is_new = fetch is None
         if fetch is None:
-            fetch = self._pending[key] = _Fetch(lambda: self._answers.schema(schema_id, kind))
+            fetch = self._pending[key] = Fetch(lambda: self._answers.schema(schema_id, kind))
         if not fetch.wait(self._wait_seconds if is_new else 0.01):
             raise _outage(f"{self._answers.name} has not answered yet; schemas that are known work meanwhile", "slow")
         del self._pending[key]
@@ -159,7 +129,7 @@ class SchemaRegistry:
         if unknown is not None and now < unknown.ask_at:
             raise self._unknown_error(key[0], unknown, now)
 
-    def _learned(self, key: _Key, fetch: _Fetch) -> WrittenSchema:
+    def _learned(self, key: _Key, fetch: Fetch[WrittenSchema]) -> WrittenSchema:
         try:
             schema = fetch.result()
         except UnknownSchemaError:

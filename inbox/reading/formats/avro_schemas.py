@@ -1,8 +1,8 @@
 """Prepare an Avro schema for decoding: every name resolved, bounded, and with the logical types of this project.
 
 Names become short ones of our own, because values do not hold names. What decoding does not need
-(defaults, aliases, documentation) is left out. A logical type that does not fit its type is ignored,
-as the specification says.
+(defaults, aliases, documentation) is left out; writing needs the defaults. A logical type that does
+not fit its type is ignored, as the specification says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,9 +43,10 @@ class PreparedSchema:
         recursive: whether a type contains itself, so that values may nest without bound.
     """
 
-    def __init__(self, written: WrittenSchema) -> None:
+    def __init__(self, written: WrittenSchema, *, keeps_defaults: bool = False) -> None:
         require_bounded(written)
         self._written = written
+        self._keeps_defaults = keeps_defaults
         self._names: dict[str, str] = {}
         self._open: set[str] = set()
         self._without_bytes: set[str] = set()
@@ -146,7 +147,10 @@ class PreparedSchema:
         if not isinstance(field, dict) or not isinstance(field.get("name"), str):
             raise self._invalid("a field has no name")
         # Some generators write the logical type beside the field's type; the specification ignores it there.
-        return {"name": field["name"], "type": self._type(field.get("type"), namespace, depth + 1)}
+        prepared = {"name": field["name"], "type": self._type(field.get("type"), namespace, depth + 1)}
+        if self._keeps_defaults and "default" in field:
+            prepared["default"] = field["default"]
+        return prepared
 
     def _array(self, schema: Mapping[str, Any], namespace: str, depth: int) -> Any:
         items = self._type(schema.get("items"), namespace, depth + 1)

@@ -49,12 +49,12 @@ class JsonSchemaFile:
         return Decoded(document=data)
 
 
-def require_jsonschema() -> None:
+def require_jsonschema(needing: str = "validate = true") -> None:
     """Raise StartupError if the extra is not installed."""
     try:
         import jsonschema  # noqa: F401 - an extra
     except ImportError:
-        raise StartupError('validate = true needs jsonschema; pip install "kafka-inbox[json-schema]"') from None
+        raise StartupError(f'{needing} needs jsonschema; pip install "kafka-inbox[json-schema]"') from None
 
 
 def compile_check(written: WrittenSchema) -> Check:

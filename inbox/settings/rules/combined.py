@@ -10,6 +10,7 @@ from inbox.settings.librdkafka_values import wrong_value
 from inbox.settings.problems import Path, hint, quote, show_path
 from inbox.settings.rules.envelopes import review_envelope
 from inbox.settings.rules.formats import review_format, review_registry
+from inbox.settings.rules.outbox_format import review_outbox_format
 from inbox.settings.rules.route_conflicts import review_conflicts
 from inbox.settings.rules.routes import review_route
 from inbox.settings.sources import FLAG
@@ -143,6 +144,7 @@ def _review_copies(subject: Review) -> None:
 def review_outbox(subject: Review, section: OutboxSection) -> None:
     """Note what does not fit the outbox's table, which is an external table if `table` names it."""
     _review_outbox_envelope(subject, section)
+    review_outbox_format(subject, section)
     if section.table is None:
         if not subject.is_broken((*_PATH, "table")):
             _review_own(subject, section)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from inbox.bootstrap.relay import make_relay
 from inbox.kafka.options import KafkaOptions
+from inbox.relay.formats.options import EncodingOptions
 from inbox.settings import RelaySettings
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.schema.migrate import migrate
@@ -33,6 +34,7 @@ class Stage:
     topic: str
     properties: dict[str, str] = field(default_factory=dict)
     outbox: OutboxOptions = field(default_factory=OutboxOptions)
+    encoding: EncodingOptions | None = None
     lease = "inbox.outbox_relay"
 
     @property
@@ -45,6 +47,7 @@ class Stage:
             ),
             outbox=self.outbox,
             http_listen=None,
+            encoding=self.encoding,
         )
 
     def migrate(self) -> None:
