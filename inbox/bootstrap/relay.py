@@ -129,7 +129,6 @@ def payload_encoder(options: EncodingOptions) -> PayloadEncoder:
 
 def require_registry(options: EncodingOptions) -> None:
     """Raise StartupError if the address is not that of a registry, or TryAgainError if it does not answer."""
-    payload_encoder(options)
     schema_registry(options.registry).require()
 
 
@@ -147,6 +146,7 @@ def _find(settings: RelaySettings) -> bool:
         require_relay_rights(connection, settings)
         Cluster(settings.kafka).cluster_id()
         if settings.encoding is not None:
+            payload_encoder(settings.encoding)
             require_registry(settings.encoding)
     return True
 

@@ -216,7 +216,7 @@ class OutboxSection(Section):
     source: Label = OutboxOptions.source
     format: Annotated[OutboxFormat, PlainValidator(syntax.one_of(OutboxFormat))] = OutboxFormat.JSON
     subject: Annotated[SubjectNaming, PlainValidator(syntax.one_of(SubjectNaming))] = SubjectNaming.TOPIC
-    register_: Annotated[bool, PlainValidator(syntax.yes_or_no)] = Field(False, alias="register")
+    register_: Annotated[bool, PlainValidator(syntax.flag)] = Field(False, alias="register")
     schemas: dict[Label, Label] | None = None
     table: Annotated[str, PlainValidator(syntax.table_name)] | None = None
     topic: Topic | None = None

@@ -177,6 +177,11 @@ def constant(value: object) -> Constant:
     raise UnfitError('a value such as "EU", 5 or true (write NaN and the infinities as texts: "NaN")')
 
 
+def flag(value: object) -> bool:
+    """Return true or false, which a variable writes as a text."""
+    return boolean({"true": True, "false": False}.get(value, value) if isinstance(value, str) else value)
+
+
 def yes_or_no(value: object) -> bool:
     """Return true or false."""
     if not isinstance(value, bool):

@@ -153,7 +153,9 @@ class RegistryAnswers:
             )
         if status in (409, 422):
             says = "is not compatible with those before" if status == 409 else "is not valid"
-            return self._outage(f"refuses a schema because it {says} ({status})", "refused", "fix the schema")
+            return self._outage(
+                f"refuses a schema because it {says} ({status})", "refused", "fix the schema, or see its log"
+            )
         if status in (408, 429) or status >= 500:
             return TryAgainError(f"{self.name} answers {status}", away="registry", reason="server")
         return self._outage(f"answers {status}", "refused", "see its log")

@@ -9,6 +9,7 @@ from inbox.kafka.options import KafkaOptions
 from inbox.kafka.producer import EventProducer
 from inbox.kafka.topic_limits import PublishingTopics, UnknownLimitsError, batch_bytes, judged
 from inbox.operations.check.checks import BROKER_SECONDS, CheckResult, Checks, SkippedCheckError, Verdict
+from inbox.operations.check.outbox_schemas import check_encoding
 from inbox.operations.debezium_connector import capture_of, heartbeat_topic
 from inbox.settings import RelaySettings
 from inbox.store.options import DatabaseOptions, OutboxOptions, RelayKind
@@ -35,7 +36,8 @@ def check_relay(settings: RelaySettings) -> list[CheckResult]:
         if captured:
             check_capture_topics(checks, settings.database, settings.kafka, settings.outbox)
         else:
-            check_publishing(checks, settings.database.schema, settings.kafka, settings.outbox)
+            topics = check_publishing(checks, settings.database.schema, settings.kafka, settings.outbox)
+            check_encoding(checks, settings.encoding, topics)
     return checks.findings
 
 
@@ -52,10 +54,12 @@ def check_existing(checks: Checks, outbox: OutboxOptions) -> None:
     checks.ask(subject, question)
 
 
-def check_publishing(checks: Checks, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str) -> None:
-    """Check the producer, and each topic that is named or for which events wait."""
+def check_publishing(
+    checks: Checks, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str
+) -> list[str]:
+    """Check the producer, and each topic that is named or for which events wait; return these."""
     checks.ask("producer", lambda: EventProducer(kafka, lambda *_: None).discard())
-    _check_topics(checks, schema, kafka, outbox, *topics)
+    return _check_topics(checks, schema, kafka, outbox, *topics)
 
 
 def check_capture_topics(checks: Checks, database: DatabaseOptions, kafka: KafkaOptions, outbox: OutboxOptions) -> None:
@@ -67,7 +71,7 @@ def check_capture_topics(checks: Checks, database: DatabaseOptions, kafka: Kafka
     _check_topics(checks, database.schema, kafka, outbox)
 
 
-def _check_topics(checks: Checks, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str) -> None:
+def _check_topics(checks: Checks, schema: str, kafka: KafkaOptions, outbox: OutboxOptions, *topics: str) -> list[str]:
     found: dict[str, int] = dict.fromkeys(topics, 0)
 
     def question() -> None:
@@ -80,6 +84,7 @@ def _check_topics(checks: Checks, schema: str, kafka: KafkaOptions, outbox: Outb
     for topic, largest in sorted(found.items()):
         subject = f"publishing to {topic}"
         checks.ask(subject, partial(_judge, checks, subject, topic, largest, kafka, ours=ours))
+    return sorted(found)
 
 
 def _require_this_version(connection: Connection, schema: str, outbox: OutboxOptions) -> None:

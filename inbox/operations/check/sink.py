@@ -16,6 +16,7 @@ from inbox.kafka.consumer import require_consumer
 from inbox.operations.check.checks import CheckResult, Checks, SkippedCheckError, Verdict
 from inbox.operations.check.id_advice import advice_on_keys
 from inbox.operations.check.outbox import check_capture_topics, check_existing, check_publishing, require_capture
+from inbox.operations.check.outbox_schemas import check_encoding
 from inbox.operations.check.role_advice import advice_on_retention, advice_on_role
 from inbox.operations.check.schemas import require_fields
 from inbox.reading.formats.of_route import require_decoders
@@ -96,7 +97,8 @@ class _SinkChecks(Checks):
         if settings.outbox is not None and settings.outbox.relay is RelayKind.INBOX:
             copies = [settings.failures.copy_to] if settings.failures.copy_to else []
             check_existing(self, settings.outbox)
-            check_publishing(self, settings.database.schema, settings.kafka, settings.outbox, *copies)
+            topics = check_publishing(self, settings.database.schema, settings.kafka, settings.outbox, *copies)
+            check_encoding(self, settings.encoding, topics)
         if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
             check_capture_topics(self, settings.database, settings.kafka, settings.outbox)
 

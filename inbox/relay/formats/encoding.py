@@ -39,7 +39,6 @@ class PayloadEncoder:
         self._options = options
         self._schemas = schemas
         self._writers: dict[str, _Writer] = {}
-        self._compile = compile_avro if options.format is OutboxFormat.AVRO else _checked_json
 
     def encode(self, topic: str, event_type: str, payload: bytes) -> bytes:
         """Return a payload behind its schema id.
@@ -72,7 +71,7 @@ class PayloadEncoder:
     def _writer(self, subject: str) -> _Writer:
         try:
             schema, version, schema_id = self._schemas.schema(subject)
-            write = self._compile(schema)
+            write = writer_of(self._options.format, schema)
         except SchemaError as error:
             self._schemas.doubt(subject)
             raise TryAgainError(
@@ -83,6 +82,11 @@ class PayloadEncoder:
         name = f"{subject} version {version}" if version else f"{schema.name} of {subject}"
         made = self._writers[subject] = _Writer(b"\0" + schema_id.to_bytes(4, "big"), write, name)
         return made
+
+
+def writer_of(form: OutboxFormat, schema: WrittenSchema) -> Write:
+    """Return a writer of JSON documents in a schema. Raises SchemaError if the schema is not valid."""
+    return compile_avro(schema) if form is OutboxFormat.AVRO else _checked_json(schema)
 
 
 def _checked_json(schema: WrittenSchema) -> Write:

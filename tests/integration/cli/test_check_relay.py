@@ -10,6 +10,7 @@ from inbox.store.options import ExternalTableColumns, ExternalTableOptions, Outb
 from tests.integration.cli.conftest import Result
 from tests.integration.relay.conftest import Stage, make_stage, stage  # noqa: F401 - fixtures
 from tests.integration.relay.test_relay import UUID, insert
+from tests.support.registry_stub import refusal, registry_stub, schema_answer
 
 Inbox = Callable[..., Result]
 
@@ -18,11 +19,12 @@ Inbox = Callable[..., Result]
 def check_(tmp_path: Path, stage: Stage, inbox: Inbox) -> Callable[..., dict[str, tuple[str, list[str]]]]:  # noqa: F811
     """Checks a configuration of a relay alone: what was found, by what was looked at."""
 
-    def check(kafka: str = "", outbox: str = "") -> dict[str, tuple[str, list[str]]]:
+    def check(kafka: str = "", outbox: str = "", registry: str = "") -> dict[str, tuple[str, list[str]]]:
         config = tmp_path / "relay.toml"
         config.write_text(
             f'[database]\nurl = "{stage.database_url}"\n[outbox]\n{outbox}\n'
             f'[kafka]\n"bootstrap.servers" = "{stage.bootstrap_servers}"\n{kafka}\n'
+            f"{registry}"
         )
         result = inbox("check", "--config", str(config), "--json")
         document = json.loads(result.out)
@@ -92,3 +94,26 @@ def test_a_table_of_the_users_is_looked_at_and_what_is_only_slow_is_an_advice(
     assert "CREATE INDEX CONCURRENTLY" in found["table public.events_out"][1][0]
     assert found[f"publishing to {stage.topic}"][0] == "advice"
     assert {result for result, _ in found.values()} == {"ok", "advice"}
+
+
+def test_the_subjects_of_the_topics_are_looked_up(
+    check: Callable[..., dict[str, tuple[str, list[str]]]],
+    stage: Stage,  # noqa: F811
+) -> None:
+    stage.publish("1")
+    with registry_stub() as stub:
+        stub.answers["/schemas/types"] = (200, b'["AVRO"]')
+        stub.otherwise = refusal(404, 40401)
+        registry = f'[registry]\nurl = "{stub.url}"\n'
+
+        missing = check(outbox='format = "avro"', registry=registry)
+        stub.answers[f"/subjects/{stage.topic}-value/versions/latest"] = schema_answer(
+            '"int"', subject="s", version=1, id=7
+        )
+        found = check(outbox='format = "avro"', registry=registry)
+
+    subject = f"schema of {stage.topic}-value"
+    assert missing["schema registry of the outbox"][0] == "ok"
+    assert missing[subject][0] == "failed"
+    assert f"has no subject {stage.topic}-value; register its schema" in missing[subject][1][0]
+    assert found[subject][0] == "ok"

@@ -1,4 +1,4 @@
-"""The relay sends Avro and JSON Schema that a sink of the same registry reads; a row that does not fit holds the rest."""
+"""The relay sends Avro and JSON Schema that a sink can read; a row that does not fit holds the rest."""
 
 import json
 from collections.abc import Callable
@@ -34,6 +34,9 @@ ORDER = avro(
     },
     name="order.avsc",
 )
+DRAFT = "http://json-schema.org/draft-07/schema#"
+"""Apicurio takes a schema without `$schema` and without properties for no JSON Schema."""
+
 Encoded = Callable[..., Stage]
 
 
@@ -87,7 +90,7 @@ def test_without_register_the_newest_schema_of_the_subject_is_used(encoded: Enco
 
 
 def test_json_keeps_its_bytes_behind_the_id(encoded: Encoded) -> None:
-    stage = encoded(json_schema({"type": "object", "required": ["id"]}))
+    stage = encoded(json_schema({"$schema": DRAFT, "type": "object", "required": ["id"]}))
     stage.publish('{"id":  1.50}')
     with relaying(stage, until_empty=True):
         pass
