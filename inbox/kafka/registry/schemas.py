@@ -27,6 +27,8 @@ _WAIT_SECONDS = 2.0
 _WAIT_OF_COMMANDS_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 3.0
 _ASK_UNKNOWN_SECONDS = 1.0
+_SHORTEST_PATIENCE_SECONDS = 1.0
+_FORGET_SECONDS = 600.0
 _ASK_MISSING_SECONDS = 30.0
 _MOST_SCHEMAS = 2000
 _MOST_UNKNOWN = 10_000
@@ -36,10 +38,44 @@ _Key = tuple[SchemaId, SchemaKind]
 
 @dataclass(slots=True)
 class _Unknown:
-    """An id that the registry does not know: since when, and when it is asked for again."""
+    """An id that the registry does not know: since when, for how long it may learn it, and when it is asked again."""
 
     since: float
+    patience: float
     ask_at: float
+    is_counted: bool = False
+
+    def is_given_up(self, now: float) -> bool:
+        """Return whether the registry had its time."""
+        return now - self.since >= self.patience
+
+
+class _Patience:
+    """The time that an unknown id is waited for.
+
+    Each id that stays unknown halves the time of those after it, down to nothing: a thousand of them
+    may not hold a partition for hours. An id that becomes known in its time, or ten minutes without an
+    unknown one, restores the time.
+    """
+
+    def __init__(self) -> None:
+        self._given_up = 0
+        self._at = 0.0
+
+    def seconds(self, most: float, now: float) -> float:
+        """Return the time for a new unknown id."""
+        if now - self._at >= _FORGET_SECONDS:
+            self._given_up = 0
+        left = float(most * 0.5**self._given_up)
+        return left if left >= _SHORTEST_PATIENCE_SECONDS else 0.0
+
+    def gave_up(self, now: float) -> None:
+        """Note that an id stayed unknown."""
+        self._given_up, self._at = self._given_up + 1, now
+
+    def was_right(self) -> None:
+        """Note that an unknown id became known."""
+        self._given_up = 0
 
 
 class SchemaRegistry:
@@ -67,6 +103,7 @@ class SchemaRegistry:
         self._digests: OrderedDict[_Key, int] = OrderedDict()
         self._pending: dict[_Key, Fetch[WrittenSchema]] = {}
         self._unknown: OrderedDict[SchemaId, _Unknown] = OrderedDict()
+        self._patience = _Patience()
         self._failures = 0
         self._away: dict[_Key | None, tuple[float, TryAgainError]] = {}
 
@@ -145,7 +182,8 @@ class SchemaRegistry:
             raise
         self._answered(key)
         self._require_same(key, schema)
-        self._unknown.pop(key[0], None)
+        if self._unknown.pop(key[0], None) is not None:
+            self._patience.was_right()
         self._known[key] = schema
         if len(self._known) > _MOST_SCHEMAS:
             self._known.popitem(last=False)
@@ -173,18 +211,23 @@ class SchemaRegistry:
 
     def _note_unknown(self, schema_id: SchemaId) -> EventError | TryAgainError:
         now = self._clock()
-        unknown = self._unknown.setdefault(schema_id, _Unknown(now, now))
-        is_over = now - unknown.since >= self._patience_seconds
-        unknown.ask_at = now + (_ASK_MISSING_SECONDS if is_over else _ASK_UNKNOWN_SECONDS)
+        unknown = self._unknown.get(schema_id)
+        if unknown is None:
+            unknown = _Unknown(now, self._patience.seconds(self._patience_seconds, now), now)
+            self._unknown[schema_id] = unknown
+        unknown.ask_at = now + (_ASK_MISSING_SECONDS if unknown.is_given_up(now) else _ASK_UNKNOWN_SECONDS)
         if len(self._unknown) > _MOST_UNKNOWN:
             self._unknown.popitem(last=False)
         return self._unknown_error(schema_id, unknown, now)
 
     def _unknown_error(self, schema_id: SchemaId, unknown: _Unknown, now: float) -> EventError | TryAgainError:
         text = f"{self._answers.name} knows no schema {_shown(schema_id)}"
-        if now - unknown.since >= self._patience_seconds:
+        if unknown.is_given_up(now):
+            if not unknown.is_counted:
+                unknown.is_counted = True
+                self._patience.gave_up(now)
             return EventError(f"{text}; register the schema, then retry the event")
-        return _outage(f"{text} yet; it is asked for again for {self._patience_seconds:.0f} s", "unknown-schema")
+        return _outage(f"{text} yet; it is asked for again for {unknown.patience:.0f} s", "unknown-schema")
 
 
 def schema_registry(options: RegistryOptions) -> SchemaRegistry:

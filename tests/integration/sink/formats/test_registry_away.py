@@ -99,6 +99,16 @@ def test_an_unknown_id_is_parked_after_its_time_and_the_next_event_applied(
     assert effects(avro_sink) == [2, 1]
 
 
+def test_many_unknown_ids_are_parked_soon_and_their_neighbours_applied(
+    avro_sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inbox.kafka.registry.schemas.PATIENCE_SECONDS", 2.0)
+    for number in range(1, 101):
+        avro_sink.send(Out(number, framed(1000 + number)), Out(500 + number, framed(1)))
+    avro_sink.run()
+    assert avro_sink.endings() == {"applied": 100, "dead_lettered": 100}
+
+
 def test_a_value_that_does_not_fit_its_schema_is_parked(avro_sink: Sink) -> None:
     avro_sink.send(Out(1, framed(1, b"")), Out(2, b'{"a": 1}'), Out(3, framed(1)))
     avro_sink.run()

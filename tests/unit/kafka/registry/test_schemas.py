@@ -150,6 +150,51 @@ def test_an_id_that_becomes_known_is_used(answers: Answers, registry: SchemaRegi
     assert registry.schema(7, AVRO).text == '"int"'
 
 
+def test_a_thousand_unknown_ids_are_waited_for_two_minutes_together(
+    answers: Answers, registry: SchemaRegistry, clock: Clock
+) -> None:
+    answers.answer = UnknownSchemaError()
+    for schema_id in range(1000):
+        wait_until_parked(registry, schema_id, clock)
+    assert 60 < clock.now < 125
+
+
+def wait_until_parked(registry: SchemaRegistry, schema_id: int, clock: Clock) -> None:
+    while True:
+        try:
+            registry.schema(schema_id, AVRO)
+        except TryAgainError:
+            clock.now += 0.5
+        except EventError:
+            return
+
+
+def test_unknown_ids_are_waited_for_a_whole_minute_again_after_one_became_known(
+    answers: Answers, registry: SchemaRegistry, clock: Clock
+) -> None:
+    answers.answer = UnknownSchemaError()
+    for schema_id in range(1, 11):
+        wait_until_parked(registry, schema_id, clock)
+    answers.answer = avro("int")
+    clock.now += 31
+    registry.schema(10, AVRO)
+    answers.answer = UnknownSchemaError()
+    with pytest.raises(TryAgainError, match="it is asked for again for 60 s"):
+        registry.schema(11, AVRO)
+
+
+def test_unknown_ids_are_waited_for_a_whole_minute_again_after_ten_quiet_ones(
+    answers: Answers, registry: SchemaRegistry, clock: Clock
+) -> None:
+    answers.answer = UnknownSchemaError()
+    wait_until_parked(registry, 1, clock)
+    with pytest.raises(TryAgainError, match="it is asked for again for 30 s"):
+        registry.schema(2, AVRO)
+    clock.now += 600
+    with pytest.raises(TryAgainError, match="it is asked for again for 60 s"):
+        registry.schema(3, AVRO)
+
+
 def test_a_command_that_cannot_wait_blames_the_event_at_once(answers: Answers, clock: Clock) -> None:
     registry = SchemaRegistry(connected(answers), clock=clock)
     answers.answer = UnknownSchemaError()
