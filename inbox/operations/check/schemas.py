@@ -1,48 +1,107 @@
-"""The check of a route's pointers against the newest schema of each subject."""
+"""The check of a route's pointers and columns against its schema file, or the newest schema of each subject."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from inbox.documents import pointer_steps
 from inbox.errors import StartupError
 from inbox.kafka.registry.schemas import SchemaRegistry
-from inbox.reading.formats.fields import unknown_field
+from inbox.reading.formats.fields import Fields
 from inbox.reading.options import Envelope, Format
-from inbox.reading.schemas import SchemaError, SchemaKind
+from inbox.reading.schemas import SchemaError, SchemaKind, WrittenSchema
 from inbox.sink.routes import HandlerTarget, Route
+from inbox.store.options import ColumnSource
+from inbox.store.tables.writer import TableWriter
 
-_KINDS = {Format.AVRO: SchemaKind.AVRO, Format.PROTOBUF: SchemaKind.PROTOBUF}
+_KINDS = {Format.AVRO: SchemaKind.AVRO, Format.PROTOBUF: SchemaKind.PROTOBUF, Format.JSON_SCHEMA: SchemaKind.JSON}
 
 
-def require_fields(route: Route, registry: SchemaRegistry) -> None:
-    """Raise StartupError with a line for each pointer that the newest schemas of the route's topics do not have.
+def has_schema(route: Route) -> bool:
+    """Return whether the values of a route have a schema, in a registry or in a file."""
+    return route.format.value in _KINDS
+
+
+class _Pointer(NamedTuple):
+    """A pointer of the route into the value: what it is for, as it is written, and its steps in the whole value."""
+
+    what: str
+    text: str
+    path: list[str]
+    column: str | None = None
+
+
+def compare_schemas(route: Route, registry: SchemaRegistry | None, writer: TableWriter | None) -> list[str]:
+    """Return advice on the route's columns; `writer` is that of its table, None if there is none or it does not fit.
 
     A topic without the subject TOPIC-value is passed over: its producers may name subjects in another way.
+
+    Raises:
+        StartupError: with a line for each pointer that a schema does not have, and each column that
+            cannot take what is there.
     """
-    kind = _KINDS.get(route.format.value)
-    if kind is None or route.format.schema is not None or route.envelope is not Envelope.NONE:
-        return
     problems: list[str] = []
-    for topic in route.topics:
-        try:
-            schema = registry.newest(f"{topic}-value", kind)
-            if schema is None:
-                continue
-            for what, pointer in _pointers(route):
-                if (wrong := unknown_field(schema, pointer_steps(pointer), route.format.message)) is not None:
-                    problems.append(f"{what} from {pointer}: {wrong}")
-        except SchemaError as error:
-            problems.append(str(error))
+    advice: list[str] = []
+    try:
+        for schema in _schemas(route, registry):
+            _compare(route, Fields(schema, route.format.message), writer, problems, advice)
+    except SchemaError as error:
+        problems.append(str(error))
     if problems:
-        raise StartupError("\n".join(problems))
+        raise StartupError("\n".join(dict.fromkeys(problems)))
+    return list(dict.fromkeys(advice))
 
 
-def _pointers(route: Route) -> Iterator[tuple[str, str]]:
-    """Yield each pointer of the route into the value, with what it is for."""
+def _schemas(route: Route, registry: SchemaRegistry | None) -> Iterator[WrittenSchema]:
+    kind = _KINDS.get(route.format.value)
+    if kind is None:
+        return
+    if route.format.schema is not None:
+        yield route.format.schema
+    elif registry is not None:
+        for topic in route.topics:
+            schema = registry.newest(f"{topic}-value", kind)
+            if schema is not None:
+                yield schema
+
+
+def _compare(route: Route, fields: Fields, writer: TableWriter | None, problems: list[str], advice: list[str]) -> None:
+    types: dict[str, frozenset[type]] = {}
+    for each in _pointers(route, writer, _row_of(route, fields)):
+        problem, found = fields.find(each.path)
+        if problem is not None:
+            problems.append(f"{each.what} from {each.text}: {problem}")
+        elif each.column is not None and found is not None:
+            types[each.column] = found
+    for certain, line in [] if writer is None else writer.unfit(types):
+        (problems if certain else advice).append(line)
+
+
+def _row_of(route: Route, fields: Fields) -> list[str]:
+    """Return the steps to the row: in Debezium's envelope it is the member `after`."""
+    return ["after"] if route.envelope is Envelope.DEBEZIUM and fields.has(["after"]) else []
+
+
+def _pointers(route: Route, writer: TableWriter | None, row: list[str]) -> Iterator[_Pointer]:
     for name, rule in (("event_id", route.event_id), ("event_type", route.event_type)):
         if rule is not None and rule.startswith("value:"):
-            yield name, rule.removeprefix("value:")
-    if isinstance(route.target, HandlerTarget):
+            pointer = rule.removeprefix("value:")
+            yield _Pointer(name, pointer, [*row, *pointer_steps(pointer)])
+    target = route.target
+    if isinstance(target, HandlerTarget):
         return
-    for column, source in route.target.columns.items():
-        if source.source is not None and source.source.startswith("/"):
-            yield f'column "{column}"', source.source
+    element = [*row, *pointer_steps(target.for_each), "0"] if target.for_each is not None else row
+    if target.for_each is not None:
+        yield _Pointer("for_each", target.for_each, element[:-1])
+    sources = target.columns if writer is None else writer.columns
+    for column, source in sources.items():
+        yield from _of_column(column, source, element, row)
+
+
+def _of_column(column: str, source: ColumnSource, element: list[str], row: list[str]) -> Iterator[_Pointer]:
+    text, pointer = source.source, source.pointer
+    if text is None or pointer is None:
+        return
+    if text.startswith("/"):
+        yield _Pointer(f'column "{column}"', text, [*element, *pointer_steps(pointer)], column)
+    elif source.document == "$event":
+        yield _Pointer(f'column "{column}"', text, [*row, *pointer_steps(pointer)], column)

@@ -13,12 +13,13 @@ from inbox.errors import InboxError, StartupError
 from inbox.handlers import load_handler, offered_by
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer import require_consumer
+from inbox.kafka.registry.schemas import SchemaRegistry
 from inbox.operations.check.checks import CheckResult, Checks, SkippedCheckError, Verdict
 from inbox.operations.check.id_advice import advice_on_keys
 from inbox.operations.check.outbox import check_capture_topics, check_existing, check_publishing, require_capture
 from inbox.operations.check.outbox_schemas import check_encoding
 from inbox.operations.check.role_advice import advice_on_retention, advice_on_role
-from inbox.operations.check.schemas import require_fields
+from inbox.operations.check.schemas import compare_schemas, has_schema
 from inbox.reading.formats.of_route import require_decoders
 from inbox.settings import Settings
 from inbox.sink.guards.log_comparison import read_comparable
@@ -63,6 +64,7 @@ class _SinkChecks(Checks):
         self._migrated = False
         self._topics: dict[str, TopicView] = {}
         self._units: list[str] = []
+        self._writers: dict[str, TableWriter] = {}
 
     def run(self) -> None:
         settings = self._settings
@@ -106,13 +108,17 @@ class _SinkChecks(Checks):
         for route in self._settings.routes:
             if route.format.is_read_here:
                 self.ask(f"format of route {route.name}", partial(require_decoders, route.format))
-        registry = self._settings.needed_schemas
-        if registry is None:
-            return
-        self.ask("schema registry", registry.require)
-        for route in self._settings.routes:
-            if route.format.needs_registry:
-                self.ask(f"schemas of route {route.name}", partial(require_fields, route, registry))
+        with_schemas = [route for route in self._settings.routes if has_schema(route)]
+        registry = self._settings.schemas
+        if registry is not None and (with_schemas or self._settings.needed_schemas is not None):
+            self.ask("schema registry", registry.require)
+        for route in with_schemas:
+            if registry is not None or route.format.schema is not None:
+                self.ask(f"schemas of route {route.name}", partial(self._compare_schemas, route, registry))
+
+    def _compare_schemas(self, route: Route, registry: SchemaRegistry | None) -> None:
+        if advice := compare_schemas(route, registry, self._writers.get(route.name)):
+            self.findings.append(CheckResult(f"schemas of route {route.name}", Verdict.ADVICE, advice))
 
     def reach_brokers(self) -> None:
         require_consumer(self._settings.kafka)
@@ -177,7 +183,7 @@ class _SinkChecks(Checks):
         require_capture(connection, self._settings.database)
 
     def _find_table(self, route: Route, target: TableTarget) -> None:
-        writer = TableWriter(self.database(), target)
+        writer = self._writers[route.name] = TableWriter(self.database(), target)
         self._units += [f"route {route.name}: {line}" for line in writer.advice()]
 
     def _find_topic(self, name: str) -> None:

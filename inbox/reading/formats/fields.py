@@ -1,10 +1,13 @@
-"""Find out whether a schema has what a pointer looks for, before any event comes."""
+"""Find out before any event comes what a schema has where a pointer looks."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
+from inbox.reading.formats import field_types
 from inbox.reading.formats.avro_schemas import PreparedSchema
+from inbox.reading.formats.json_fields import JsonFields
+from inbox.reading.formats.missing import MissingError
 from inbox.reading.formats.protobuf_descriptors import Messages
 from inbox.reading.schemas import SchemaKind, WrittenSchema
 
@@ -13,38 +16,58 @@ _OPEN = frozenset(
 )
 
 
-class Missing(Exception):  # noqa: N818 - an answer on its way up
-    """A step of a pointer that the schema does not have.
+class FoundField(NamedTuple):
+    """The field at which a pointer looks.
 
-    `known` are the names beside it, and `left` is the number of steps from it to the end.
+    Attributes:
+        problem: what is wrong with the pointer, with the name that is near; None if nothing is.
+        types: the Python types that its values may have, without that of null; None if they may have any.
     """
 
-    def __init__(self, known: Sequence[str], left: int) -> None:
-        super().__init__()
-        self.known = known
-        self.left = left
+    problem: str | None
+    types: frozenset[type] | None
 
 
-def unknown_field(schema: WrittenSchema, path: Sequence[str], message: str | None = None) -> str | None:
-    """Return what is wrong with a pointer into values of this schema, with the name that is near; None if nothing is.
+class Fields:
+    """The fields of a schema. Raises SchemaError if the schema is not valid."""
 
-    Raises:
-        SchemaError: the schema is not valid.
-    """
-    try:
+    def __init__(self, schema: WrittenSchema, message: str | None = None) -> None:
+        self._schema = schema
+        self._root: Any
         if schema.kind is SchemaKind.AVRO:
-            prepared = PreparedSchema(schema).schema
-            _in_avro(prepared, path, _definitions(prepared))
+            self._root = PreparedSchema(schema).schema
+            self._named = _definitions(self._root)
         elif schema.kind is SchemaKind.PROTOBUF:
-            _in_protobuf(Messages(schema).descriptor_of(message), path)
-    except Missing as missing:
+            self._root = Messages(schema).descriptor_of(message)
+        else:
+            self._root = JsonFields(schema)
+
+    def has(self, path: Sequence[str]) -> bool:
+        """Return whether the schema has what a pointer looks for."""
+        return self.find(path).problem is None
+
+    def find(self, path: Sequence[str]) -> FoundField:
+        """Return what is at a pointer."""
+        try:
+            return FoundField(None, self._types(path))
+        except MissingError as missing:
+            return FoundField(self._problem(path, missing), None)
+
+    def _types(self, path: Sequence[str]) -> frozenset[type] | None:
+        if self._schema.kind is SchemaKind.AVRO:
+            return field_types.of_avro(_in_avro(self._root, path, self._named), self._named)
+        if self._schema.kind is SchemaKind.PROTOBUF:
+            return field_types.of_protobuf(_in_protobuf(self._root, path))
+        found: frozenset[type] | None = self._root.types(path)
+        return found
+
+    def _problem(self, path: Sequence[str], missing: MissingError) -> str:
         at = len(path) - missing.left
         near = get_close_matches(path[at], missing.known, n=1)
         if not near:
-            return f"{schema.name} has no such field"
+            return f"{self._schema.name} has no such field"
         shown = "/".join([*path[:at], near[0], *path[at + 1 :]])
-        return f"{schema.name} has no such field; did you mean /{shown}?"
-    return None
+        return f"{self._schema.name} has no such field; did you mean /{shown}?"
 
 
 def _definitions(schema: Any) -> Mapping[str, Any]:
@@ -62,61 +85,68 @@ def _definitions(schema: Any) -> Mapping[str, Any]:
     return found
 
 
-def _in_avro(schema: Any, path: Sequence[str], named: Mapping[str, Any]) -> None:
+def _in_avro(schema: Any, path: Sequence[str], named: Mapping[str, Any]) -> list[Any]:
+    """Return the types that may be at the pointer."""
     if not path:
-        return
+        return [schema]
     schema = named.get(schema, schema) if isinstance(schema, str) else schema
     if isinstance(schema, list):
-        _in_any(schema, path, named)
-        return
+        return _in_any(schema, path, named)
     kind = schema["type"] if isinstance(schema, dict) else schema
     if kind == "record":
         fields = {field["name"]: field["type"] for field in schema["fields"]}
         if path[0] not in fields:
-            raise Missing(list(fields), len(path))
-        _in_avro(fields[path[0]], path[1:], named)
-    elif kind == "array" and path[0].isdigit():
-        _in_avro(schema["items"], path[1:], named)
-    elif kind == "map":
-        _in_avro(schema["values"], path[1:], named)
-    else:
-        raise Missing((), len(path))
+            raise MissingError(list(fields), len(path))
+        return _in_avro(fields[path[0]], path[1:], named)
+    if kind == "array" and path[0].isdigit():
+        return _in_avro(schema["items"], path[1:], named)
+    if kind == "map":
+        return _in_avro(schema["values"], path[1:], named)
+    raise MissingError((), len(path))
 
 
-def _in_any(union: Sequence[Any], path: Sequence[str], named: Mapping[str, Any]) -> None:
+def _in_any(union: Sequence[Any], path: Sequence[str], named: Mapping[str, Any]) -> list[Any]:
     """Accept a pointer that one type of the union has."""
-    known, left = list[str](), len(path)
+    found, known, left = list[Any](), list[str](), len(path)
     for each in union:
         try:
-            return _in_avro(each, path, named)
-        except Missing as missing:
+            found += _in_avro(each, path, named)
+        except MissingError as missing:
             known, left = [*known, *missing.known], min(left, missing.left)
-    raise Missing(known, left)
+    if not found:
+        raise MissingError(known, left)
+    return found
 
 
-def _in_protobuf(descriptors: Sequence[Any], path: Sequence[str]) -> None:
-    """Accept a pointer that one of the messages has."""
-    known, left = list[str](), len(path)
+def _in_protobuf(descriptors: Sequence[Any], path: Sequence[str]) -> list[Any]:
+    """Accept a pointer that one of the messages has; return what they have there."""
+    found, known, left = list[Any](), list[str](), len(path)
     for descriptor in descriptors:
         try:
-            return _in_message(descriptor, path)
-        except Missing as missing:
+            found.append(_in_message(descriptor, path))
+        except MissingError as missing:
             known, left = [*known, *missing.known], min(left, missing.left)
-    raise Missing(known, left)
+    if not found:
+        raise MissingError(known, left)
+    return found
 
 
-def _in_message(descriptor: Any, path: Sequence[str]) -> None:
-    if not path or descriptor.full_name in _OPEN:
-        return
+def _in_message(descriptor: Any, path: Sequence[str]) -> field_types.ProtobufPlace | None:
+    """Return what a message has at a pointer; None for anything."""
+    if not path:
+        return field_types.ProtobufPlace(descriptor, None)
+    if descriptor.full_name in _OPEN:
+        return None
     field = descriptor.fields_by_name.get(path[0])
     if field is None:
-        raise Missing(list(descriptor.fields_by_name), len(path))
-    rest = path[1:]
+        raise MissingError(list(descriptor.fields_by_name), len(path))
+    rest, is_element = path[1:], False
     if field.is_repeated and rest:
-        message, rest = field.message_type, rest[1:]
+        message, rest, is_element = field.message_type, rest[1:], True
         if message is not None and message.GetOptions().map_entry:
             field = message.fields_by_name["value"]
     if rest and field.message_type is None:
-        raise Missing((), len(rest))
+        raise MissingError((), len(rest))
     if rest:
-        _in_message(field.message_type, rest)
+        return _in_message(field.message_type, rest)
+    return field_types.ProtobufPlace(field.message_type, field, is_list=field.is_repeated and not is_element)

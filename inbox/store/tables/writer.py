@@ -4,14 +4,15 @@ The values go to the server as they came, and PostgreSQL extracts the columns. N
 Python, every digit of a decimal is kept, and a value has the meaning that PostgreSQL gives it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from inbox.errors import Guess, InboxError, StartupError, TryAgainError
-from inbox.store.options import TableTarget
+from inbox.store.options import ColumnSource, TableTarget
 from inbox.store.postgres.connection import Connection
 from inbox.store.tables.casts.fit import advice_on_units
 from inbox.store.tables.changes.soft_deletes import Marks
+from inbox.store.tables.decoded.unfit import lines as unfit_lines
 from inbox.store.tables.decoded.whole_values import sources_of
 from inbox.store.tables.diagnosis import Diagnosis, Search
 from inbox.store.tables.enveloped_rows import moves_row, unknown_row
@@ -58,6 +59,16 @@ class TableWriter:
     def advice(self) -> list[str]:
         """Return a line for each column that would refuse a number for want of a unit."""
         return list(advice_on_units((self._shape.columns[name], each) for name, each in self._target.columns.items()))
+
+    @property
+    def columns(self) -> Mapping[str, ColumnSource]:
+        """Return the source of each column that the route fills, as the table is now."""
+        return self._target.columns
+
+    def unfit(self, types: Mapping[str, frozenset[type]]) -> list[tuple[bool, str]]:
+        """Return a line for each column that cannot take values of its types, and whether that is certain."""
+        columns = ((self._shape.columns[name], each) for name, each in self._target.columns.items())
+        return list(unfit_lines(columns, types, decoded=self._target.decoded))
 
     def look(self, connection: Connection) -> Look:
         """Ask, after a write in a pipeline, for the version that `require_as_written` judges."""

@@ -168,7 +168,7 @@ def text_of(taken: Taken, value: Any) -> str:
         RefusedValueError: the type takes no such values, or not this one.
     """
     if (text := taken.get(type(value))) is None:
-        raise RefusedValueError(refusal(taken, value))
+        raise RefusedValueError(refusal(taken, type(value)))
     return text(value)
 
 

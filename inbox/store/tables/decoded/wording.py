@@ -53,12 +53,16 @@ _COLUMNS: dict[type, str] = {
 
 def word_for(value: Any) -> str:
     """Return what an error calls a value of this type."""
-    return _WORDS.get(type(value), "a value")
+    return word_of(type(value))
 
 
-def refusal(taken: Collection[type], value: Any) -> str:
-    """Return why a type that takes some Python types does not take a value, and what to do."""
-    kind = type(value)
+def word_of(kind: type) -> str:
+    """Return what an error calls the values of a type."""
+    return _WORDS.get(kind, "a value")
+
+
+def refusal(taken: Collection[type], kind: type) -> str:
+    """Return why a type that takes some Python types does not take another, and what to do."""
     if kind in (int, float, Decimal) and (Timestamp in taken or TimeOfDay in taken):
         unit = "epoch-ms" if Timestamp in taken else "time-us"
         return f'a number without a unit; set as = "{unit}" (or another unit), or give its schema a logical type'
@@ -66,4 +70,4 @@ def refusal(taken: Collection[type], value: Any) -> str:
         return 'a text; set as = "base64" (or hex, text), or make the column text'
     if kind in (dict, list):
         return f"{_WORDS[kind]}; point to a part of it, or make the column jsonb"
-    return f"{word_for(value)}; make the column {_COLUMNS.get(kind, 'text')}"
+    return f"{word_of(kind)}; make the column {_COLUMNS.get(kind, 'text')}"

@@ -1,0 +1,78 @@
+"""Find what a JSON Schema says of a place, where it says that plainly.
+
+Only `type`, `properties`, `items` and references within the schema are followed. Whatever else a
+schema has may allow more, so a place beyond it may hold anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from inbox.reading.formats.missing import MissingError
+from inbox.reading.schemas import DEEPEST, SchemaError, WrittenSchema
+
+_TYPES: Mapping[str, frozenset[type]] = {
+    "string": frozenset({str}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, float, Decimal}),
+    "boolean": frozenset({bool}),
+    "array": frozenset({list}),
+    "object": frozenset({dict}),
+    "null": frozenset(),
+}
+_BEYOND = frozenset({"$dynamicRef", "allOf", "anyOf", "oneOf", "if", "then", "else", "patternProperties", "extends"})
+
+
+class JsonFields:
+    """The places of a JSON Schema. Raises SchemaError if it is not valid."""
+
+    def __init__(self, schema: WrittenSchema) -> None:
+        try:
+            self._root: Any = orjson.loads(schema.text)
+        except orjson.JSONDecodeError as error:
+            raise SchemaError(f"{schema.name} is not JSON: {error.msg}") from None
+
+    def types(self, path: Sequence[str]) -> frozenset[type] | None:
+        """Return the types of the values at a pointer, without that of null; None for any.
+
+        Raises:
+            MissingError: the schema names its members, and no such one.
+        """
+        schema = self._root
+        for at, step in enumerate(path):
+            schema = self._resolved(schema)
+            if not isinstance(schema, dict) or _BEYOND & schema.keys():
+                return None
+            members = schema.get("properties")
+            if not isinstance(members, dict):
+                return None
+            if step not in members:
+                if schema.get("additionalProperties", True) is not False:
+                    return None
+                raise MissingError(list(members), len(path) - at)
+            schema = members[step]
+        return self._declared(self._resolved(schema))
+
+    def _declared(self, schema: Any) -> frozenset[type] | None:
+        if not isinstance(schema, dict) or _BEYOND & schema.keys():
+            return None
+        declared = schema.get("type")
+        kinds: list[Any] = declared if isinstance(declared, list) else [declared]
+        if not all(isinstance(each, str) and each in _TYPES for each in kinds):
+            return None
+        return frozenset[type]().union(*(_TYPES[each] for each in kinds))
+
+    def _resolved(self, schema: Any) -> Any:
+        """Follow references within the schema; one that leads elsewhere may allow anything."""
+        for _ in range(DEEPEST):
+            if not isinstance(schema, dict) or "$ref" not in schema:
+                return schema
+            reference = schema["$ref"]
+            if not isinstance(reference, str) or not reference.startswith("#/"):
+                return None
+            schema = self._root
+            for step in reference[2:].split("/"):
+                schema = schema.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(schema, dict) else None
+        return None
