@@ -13,13 +13,21 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
+from google.protobuf import timestamp_pb2
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message_factory import GetMessageClass
 from pydantic import SecretStr
 
 from inbox.dev.backends import servers
 from inbox.events import KeptRecord, Record
 from inbox.reading.options import PLAIN_JSON, Format, FormatOptions
+from inbox.reading.schemas import Reference, SchemaId, SchemaKind, WrittenSchema
+from inbox.relay.formats.avro import compile_avro
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
 from inbox.store.options import ColumnSource, DatabaseOptions, Reading, TableMode, TableTarget
@@ -119,10 +127,93 @@ UNITS = {
     "placed_at": ColumnSource("/placed_at", reading=Reading.EPOCH_US),
 }
 
+AVRO = WrittenSchema(
+    SchemaKind.AVRO,
+    json.dumps(
+        {
+            "type": "record",
+            "name": "Order",
+            "fields": [
+                {"name": "order_id", "type": "long"},
+                {"name": "customer", "type": "string"},
+                {"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}},
+                {"name": "quantity", "type": "int"},
+                {"name": "paid", "type": "boolean"},
+                {"name": "weight", "type": "double"},
+                {"name": "day", "type": {"type": "int", "logicalType": "date"}},
+                {"name": "placed_at", "type": {"type": "long", "logicalType": "local-timestamp-micros"}},
+                {"name": "updated_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+                {"name": "note", "type": ["null", "string"]},
+            ],
+        }
+    ),
+)
+
+
+def _protobuf() -> FileDescriptorProto:
+    file = FileDescriptorProto(name="order.proto", package="shop", syntax="proto3")
+    file.dependency.append("google/protobuf/timestamp.proto")
+    message, field = file.message_type.add(name="Order"), FieldDescriptorProto
+    kinds = {"order_id": field.TYPE_INT64, "customer": field.TYPE_STRING, "amount": field.TYPE_STRING}
+    kinds |= {"quantity": field.TYPE_INT32, "paid": field.TYPE_BOOL, "weight": field.TYPE_DOUBLE}
+    kinds |= {"day": field.TYPE_STRING}
+    for number, (name, kind) in enumerate(kinds.items(), 1):
+        message.field.add(name=name, number=number, type=kind, label=1)
+    for number, name in ((8, "placed_at"), (9, "updated_at")):
+        message.field.add(
+            name=name, number=number, type=field.TYPE_MESSAGE, label=1, type_name=".google.protobuf.Timestamp"
+        )
+    message.field.add(name="note", number=10, type=field.TYPE_STRING, label=1)
+    return file
+
+
+class _Schemas:
+    """A registry in memory with one schema of each kind."""
+
+    def __init__(self) -> None:
+        timestamp = timestamp_pb2.DESCRIPTOR.serialized_pb
+        reference = Reference("google/protobuf/timestamp.proto", b64encode(timestamp).decode())
+        text = b64encode(_protobuf().SerializeToString()).decode()
+        self._known = {
+            SchemaKind.AVRO: AVRO,
+            SchemaKind.PROTOBUF: WrittenSchema(SchemaKind.PROTOBUF, text, (reference,)),
+        }
+
+    def schema(self, schema_id: SchemaId, kind: SchemaKind) -> WrittenSchema:
+        return self._known[kind]
+
+
+SCHEMAS = _Schemas()
+_write_avro = compile_avro(AVRO)
+
+
+def in_avro(number: int) -> bytes:
+    """Return an order in Avro, with logical types."""
+    document = json.loads(in_texts(number))
+    document["placed_at"] = document["placed_at"].removesuffix("Z")
+    return b"\0\0\0\0\7" + _write_avro(json.dumps(document).encode())
+
+
+@cache
+def _message_class() -> Any:
+    pool = DescriptorPool()
+    pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(_protobuf())
+    return GetMessageClass(pool.FindMessageTypeByName("shop.Order"))
+
+
+def in_protobuf(number: int) -> bytes:
+    """Return an order in Protobuf."""
+    document = json.loads(in_texts(number))
+    return b"\0\0\0\0\7\0" + ParseDict(document, _message_class()()).SerializeToString()
+
+
 WAYS: dict[str, tuple[Callable[[int], bytes], FormatOptions, dict[str, ColumnSource]]] = {
     "json, times and decimals as texts": (in_texts, PLAIN_JSON, BARE),
     "json, times and decimals by `as`": (in_numbers, PLAIN_JSON, UNITS),
     "connect-json, decoded rows": (with_schema, FormatOptions(value=Format.CONNECT_JSON), BARE),
+    "avro": (in_avro, FormatOptions(value=Format.AVRO, schemas=SCHEMAS), BARE),
+    "protobuf": (in_protobuf, FormatOptions(value=Format.PROTOBUF, schemas=SCHEMAS), BARE),
 }
 
 
