@@ -97,6 +97,8 @@ class CompiledSchemas(Generic[_Compiled]):
         self._compile = compile_schema
         self._capacity = capacity
         self._compiled: OrderedDict[SchemaId, _Compiled | SchemaError] = OrderedDict()
+        self._newest_id: SchemaId | None = None
+        self._newest: _Compiled | None = None
 
     def __len__(self) -> int:
         return len(self._compiled)
@@ -108,6 +110,8 @@ class CompiledSchemas(Generic[_Compiled]):
             TryAgainError, EventError: as `Schemas.schema`.
             SchemaError: the schema is not valid.
         """
+        if schema_id == self._newest_id and self._newest is not None:
+            return self._newest
         found = self._compiled.get(schema_id)
         if found is None:
             found = self._compiled[schema_id] = self._compile_new(schema_id)
@@ -117,6 +121,7 @@ class CompiledSchemas(Generic[_Compiled]):
             self._compiled.move_to_end(schema_id)
         if isinstance(found, SchemaError):
             raise SchemaError(*found.args)
+        self._newest_id, self._newest = schema_id, found
         return found
 
     def _compile_new(self, schema_id: SchemaId) -> _Compiled | SchemaError:

@@ -24,7 +24,7 @@ from inbox.reading.days import clock_text, day_text
 INFINITE = 1 << 100
 """The days or nanoseconds that stand for PostgreSQL's `infinity`; with a minus sign for `-infinity`."""
 
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """A context that rounds nothing: that of the thread keeps 28 digits."""
 
 _MOST_ZEROS = 1000
@@ -78,7 +78,7 @@ class Bits(str):
 
 def decimal_of(unscaled: bytes, scale: int) -> Decimal:
     """Return the decimal whose digits are `unscaled`, a big-endian number in two's complement."""
-    return _EXACT.scaleb(Decimal(int.from_bytes(unscaled, "big", signed=True)), -scale)
+    return EXACT.scaleb(Decimal(int.from_bytes(unscaled, "big", signed=True)), -scale)
 
 
 def as_text(value: Any) -> str:

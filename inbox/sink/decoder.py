@@ -78,7 +78,8 @@ class TopicDecoder:
         self._largest_event = largest_event
         self.topic_id = topic_id
         self._readers = [_reader(route, topic, topic_id) for route in routes if topic in route.topics]
-        self._may_wait = any(route.format.needs_registry for route in routes)
+        # A single route adds nothing before its schema is there.
+        self._may_wait = len(self._readers) > 1 and any(route.format.needs_registry for route in routes)
         self._needs_document = any(
             reader.read is None
             and (

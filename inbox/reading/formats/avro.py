@@ -14,6 +14,7 @@ from uuid import UUID
 
 from inbox.errors import EventError, StartupError
 from inbox.events import Header
+from inbox.reading.formats.avro_program import program_of
 from inbox.reading.formats.avro_schemas import MOST_DIGITS, PREFIX, PreparedSchema
 from inbox.reading.formats.decoded import Decoded
 from inbox.reading.formats.framing import unframed
@@ -38,9 +39,8 @@ class AvroFormat:
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
         """Decode framed bytes, as `RecordFormat` says."""
         frame = unframed(data, headers, self._header)
-        return Decoded(
-            row=self._compiled.get(frame.schema_id)(frame.data), schema_id=frame.schema_id, behind_id=frame.data
-        )
+        row = self._compiled.get(frame.schema_id)(frame.data)
+        return Decoded(None, row, frame.schema_id, frame.data)
 
 
 class AvroFile:
@@ -79,7 +79,21 @@ def compile_avro(written: WrittenSchema) -> Read:
         raise SchemaError(f"{written.name} cannot be used: {type(error).__name__}") from None
     module: Any = in_python if prepared.recursive else in_c
     module.LOGICAL_READERS.update(_LOGICAL_READERS)
-    return _reader(module.schemaless_reader, _indexed_from_start(schema), written.name)
+    general = _reader(module.schemaless_reader, _indexed_from_start(schema), written.name)
+    program = None if prepared.recursive else program_of(prepared.schema)
+    return general if program is None else _with_program(program, general)
+
+
+def _with_program(program: Read, general: Read) -> Read:
+    """Return a reader by the program of the schema; what it cannot read, the general reader reads or refuses."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return program(data)
+        except Exception:  # noqa: BLE001 - whatever it is, the general reader says it
+            return general(data)
+
+    return read
 
 
 class _FromStart(list[Any]):
