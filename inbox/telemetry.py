@@ -57,6 +57,9 @@ PAUSED = Gauge(
     ["reason"],
     registry=REGISTRY,
 )
+HELD = Gauge(
+    "inbox_held", "Partitions of the topic that an operator holds, by `inbox hold`.", ["topic"], registry=REGISTRY
+)
 OF_PARTITIONS = frozenset({"dead_letters", "missing_row"})
 """The reasons of `inbox_paused` that concern only some partitions, while the sink works on the others."""
 WORKER_RESTARTS = Counter(

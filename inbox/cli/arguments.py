@@ -34,7 +34,7 @@ def selection_options(*, everything: str) -> Callable[[Command], Command]:
             click.option("--key", metavar="KEY", callback=_key, help="Dead letters of this key, as the list shows it."),
             click.option("--error", metavar="TEXT", help="Dead letters whose error contains this text, ignoring case."),
             click.option("--cause", metavar="CAUSE", help="Dead letters of this cause, as `causes` shows its id."),
-            click.option("--older-than", metavar="1h", callback=_age, help="Dead letters parked longer ago than this."),
+            click.option("--older-than", metavar="1h", callback=age, help="Dead letters parked longer ago than this."),
         ]
         decorated: Any = with_selection
         for option in reversed(options):
@@ -80,7 +80,8 @@ def _key(_: click.Context, __: click.Parameter, given: str | None) -> bytes | No
         raise click.BadParameter(r"after \x come the bytes of the key in hexadecimal, as the list shows it") from None
 
 
-def _age(_: click.Context, __: click.Parameter, given: str | None) -> timedelta | None:
+def age(_: click.Context, __: click.Parameter, given: str | None) -> timedelta | None:
+    """Return the duration that a text such as `2h` stands for."""
     if given is None:
         return None
     try:

@@ -40,6 +40,8 @@ _SECTIONS = {
     },
     "Act": {
         "dead-letters": "Inspect, retry or discard the events that failed.",
+        "hold": "Take nothing more from some topics, until a release.",
+        "release": "End a hold.",
         "replay": "Process a range of events again, while the sink runs.",
         "resume": "Continue after a halt (exit code 4).",
         "adopt": "Make claims for what another consumer applied before.",
@@ -50,7 +52,13 @@ _SECTIONS = {
 """The commands with one line of help each, so that `inbox --help` imports none of them."""
 
 _COMMANDS = {name: line for section in _SECTIONS.values() for name, line in section.items()}
-_OTHER_MODULES = {"demo": "dev", "dead-letters": "dead_letters", "history": "control.history"}
+_OTHER_MODULES = {
+    "demo": "dev",
+    "dead-letters": "dead_letters",
+    "history": "control.history",
+    "hold": "control.hold",
+    "release": "control.hold",
+}
 """The modules of commands whose names are not those of their modules."""
 
 

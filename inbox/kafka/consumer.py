@@ -37,6 +37,7 @@ _ASK_AGAIN_SECONDS = 5.0
 _TOPIC_SECONDS = 1.0
 _PLACED_WITHIN_SECONDS = 30.0
 _END_SECONDS = 8.0
+_ASK_END_SECONDS = 0.5
 _MOST_FETCHED = 50 << 20
 _FETCHES = 16
 """The number of fetch answers that have as many bytes as a batch."""
@@ -316,6 +317,20 @@ class GroupConsumer:
     def end_seen(self, partition: TopicPartition) -> int | None:
         """Return the last stable offset as of the last fetch; None before the first fetch."""
         _, end = self._consumer.get_watermark_offsets(KafkaPartition(*partition), cached=True)
+        return end if end >= 0 else None
+
+    def ask_end(self, partition: TopicPartition) -> int | None:
+        """Ask the broker for the last stable offset, which nothing fetches for a paused partition.
+
+        Returns:
+            None if the broker does not answer soon.
+        """
+        if self.outage.brokers_away:
+            return None
+        try:
+            _, end = self._consumer.get_watermark_offsets(KafkaPartition(*partition), timeout=_ASK_END_SECONDS)
+        except KafkaException:
+            return None
         return end if end >= 0 else None
 
     def close(self) -> None:

@@ -6,7 +6,8 @@
        │   a replay, a retry or a discard raised the epoch <───┤
        └── after a while <── WITHHELD: another is the owner <──┘
 
-    PLACING and ACTIVE become PAUSED while the partition has too many dead letters. ACTIVE becomes
+    PLACING and ACTIVE become PAUSED while the partition has too many dead letters, and HELD while a
+    person holds it. ACTIVE becomes
     AWAITING at an event that misses a row: what is before the event is settled first, and what is
     behind it is taken after a while.
 
@@ -37,7 +38,18 @@ class Phase(Enum):
     ACTIVE = "active"
     WITHHELD = "withheld"
     PAUSED = "paused"
+    HELD = "held"
     AWAITING = "awaiting"
+
+
+_STANDING = (Phase.PAUSED, Phase.HELD, Phase.AWAITING)
+"""The phases in which nothing of a partition is under way, so that the ledger may be followed at any time."""
+
+
+def _where_placed(row: LedgerRow) -> Phase:
+    if row.too_many_letters:
+        return Phase.PAUSED
+    return Phase.HELD if row.held else Phase.PLACING
 
 
 @dataclass(slots=True)
@@ -128,12 +140,15 @@ class Assignment:
             if each is None:
                 continue
             found_elsewhere = ledger_row.owner_epoch != each.owner_epoch or ledger_row.next_offset != each.settled
-            sees_moves = each.phase in (Phase.PAUSED, Phase.AWAITING) or (idle and each.phase is Phase.ACTIVE)
+            sees_moves = each.phase in _STANDING or (idle and each.phase is Phase.ACTIVE)
             if each.phase is Phase.LOOKING or (sees_moves and found_elsewhere):
                 self._take_over(each, ledger_row, now)
                 moved.append(ledger_row.address)
-            elif each.phase is Phase.PAUSED:
+            elif each.phase in (Phase.PAUSED, Phase.HELD):
                 self._place(each, ledger_row)
+            elif ledger_row.held and each.phase in (Phase.PLACING, Phase.ACTIVE):
+                each.phase = Phase.HELD
+                moved.append(ledger_row.address)
         return moved
 
     def to_place(self) -> list[tuple[TopicPartition, int, int | None]]:
@@ -209,6 +224,14 @@ class Assignment:
         """Return the partitions that have too many dead letters."""
         return self._in(Phase.PAUSED)
 
+    def held(self) -> list[TopicPartition]:
+        """Return the partitions that a person holds."""
+        return self._in(Phase.HELD)
+
+    def not_held(self) -> set[TopicPartition]:
+        """Return the partitions that no person holds."""
+        return {partition for partition, each in self.partitions.items() if each.phase is not Phase.HELD}
+
     def all_active(self) -> list[TopicPartition]:
         """Return the partitions whose records may be taken."""
         return self._in(Phase.ACTIVE)
@@ -254,7 +277,7 @@ class Assignment:
             each.phase = Phase.ASKING
 
     def _place(self, each: Assigned, ledger_row: LedgerRow) -> None:
-        each.phase = Phase.PAUSED if ledger_row.too_many_letters else Phase.PLACING
+        each.phase = _where_placed(ledger_row)
         each.partition_id = ledger_row.partition_id
         each.owner_epoch = ledger_row.owner_epoch
         each.topic_id = ledger_row.topic_id

@@ -20,6 +20,7 @@ PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/operations/dead_letters/test_retry.py"
 LETTER_LIMIT = "tests/integration/sink/guards/test_dead_letter_limit.py"
 REPLAY = "tests/integration/operations/replay/test_replay.py"
+HOLD = "tests/integration/operations/holding/test_hold.py"
 RESUME = "tests/integration/operations/resume/test_resume.py"
 SUSPECTS = "tests/integration/store/inbox/test_crash_poison.py"
 EVIDENCE = "tests/integration/sink/settle/test_evidence.py"
@@ -75,6 +76,20 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "a hold is forgotten by a restart",
+        "inbox/sink/settle/ownership.py",
+        "        return self._with_holds(\n            [\n",
+        "        return list(\n            [\n",
+        (f"{HOLD}::test_a_hold_outlives_a_restart",),
+    ),
+    Mutant(
+        "a busy worker does not look for holds",
+        "inbox/sink/worker/next_job.py",
+        "_BUSY_SECONDS = 2.0\n",
+        "_BUSY_SECONDS = 3600.0\n",
+        ("tests/unit/sink/test_next_job.py::test_batches_follow_each_other_and_the_ledger_is_read_in_between",),
+    ),
     Mutant(
         "a member that is absent is null in mode merge",
         "inbox/store/tables/changes/absences.py",

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
-from inbox.cli.output import notice, print_json, print_text
-from inbox.cli.reports.status import document, partitions_table, summary
+from inbox.cli.output import notice, print_json, print_lines, print_text
+from inbox.cli.reports.status import document, holds_lines, partitions_table, summary
 from inbox.cli.reports.status_watch import watch_status
 from inbox.cli.tables import print_table
 from inbox.operations.status.status import read_status
@@ -41,6 +41,7 @@ def status(
     if as_json:
         print_json(document(found))
     else:
+        print_lines(holds_lines(found))
         print_table(partitions_table(found))
         print_text(summary(found))
     return DONE

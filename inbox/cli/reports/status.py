@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from inbox.cli.output import timestamp
+from inbox.cli.reports.holds import in_force_json, in_force_lines
 from inbox.cli.reports.replay import replay_json
 from inbox.cli.tables import PlainTable
 from inbox.operations.status.outbox import OutboxStatus
@@ -19,6 +20,7 @@ def document(found: Status) -> dict[str, Any]:
     return {
         "sink": found.sink,
         "schema": found.schema,
+        "holds": [in_force_json(each) for each in found.holds],
         "partitions": [_partition(row) for row in found.partitions],
         "totals": {ending.value: count for ending, count in found.totals.by_ending().items()},
         "dead_letters": {"parked": found.parked, "waiting": found.waiting},
@@ -56,10 +58,16 @@ def _partition(row: PartitionRow) -> dict[str, Any]:
         "rate": round(row.rate, 1),
         "oldest_unsettled_at": timestamp(row.oldest_unsettled_at),
         "paused": "dead_letters" if row.paused else None,
+        "held": row.held,
         "high_watermark": row.high_watermark,
         "held_back": row.held_back,
         "open_transaction_since": timestamp(row.open_transaction_since),
     }
+
+
+def holds_lines(found: Status) -> list[str]:
+    """Return a line for each hold in force, which stand above everything else."""
+    return list(in_force_lines(found.holds))
 
 
 def partitions_table(found: Status) -> PlainTable:

@@ -7,9 +7,9 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from inbox.cli.output import notice, print_json, print_text
+from inbox.cli.output import notice, print_json, print_lines, print_text
 from inbox.cli.redaction import of_command
-from inbox.cli.reports.status import document, partitions_table, summary
+from inbox.cli.reports.status import document, holds_lines, partitions_table, summary
 from inbox.cli.tables import print_table
 from inbox.errors import TryAgainError
 from inbox.operations.status.status import Status
@@ -51,6 +51,7 @@ def _print_each(look: Callable[[], Status], stop: Stop, interval_seconds: float,
             if as_json:
                 print_json(document(found))
             else:
+                print_lines(holds_lines(found))
                 print_table(partitions_table(found))
                 print_text(summary(found))
             sys.stdout.flush()
@@ -61,6 +62,7 @@ def _screen(found: Status | None, trouble: str) -> Group:
     troubles = [trouble] if trouble else list(found.notices) if found else []
     parts: list[RenderableType] = []
     if found is not None:
-        parts = [partitions_table(found).table, Text(printable_lines(summary(found)))]
+        held = [Text(printable_lines(line), style="yellow") for line in holds_lines(found)]
+        parts = [*held, partitions_table(found).table, Text(printable_lines(summary(found)))]
     parts += [Text(printable_lines(text), style="yellow") for text in troubles]
     return Group(*parts, Text("Ctrl-C ends", style="dim"))

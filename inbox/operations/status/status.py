@@ -12,6 +12,7 @@ from inbox.kafka.log.reader import LogReader
 from inbox.operations.status.outbox import OutboxStatus, outbox_status
 from inbox.settings import Settings
 from inbox.sink.guards.log_check import is_another_topic
+from inbox.store.inbox.control.holds import Hold, are_held
 from inbox.store.inbox.dead_letters import State
 from inbox.store.inbox.ledger import PartitionStatus
 from inbox.store.inbox.replays import Replay
@@ -30,7 +31,8 @@ class PartitionRow:
 
     `rate` is in offsets a second over the last minutes. `oldest_unsettled_at` is the timestamp of
     the record that is settled next, None if there is none or it was not reported. `paused`: the
-    partition has more dead letters within an hour than `[failures] halt_above`.
+    partition has more dead letters within an hour than `[failures] halt_above`. `held`: a person
+    holds it.
 
     `high_watermark` is the end of the log, including what an open transaction holds back after
     `end_offset`. `open_transaction_since` is the timestamp of that transaction's first record.
@@ -41,6 +43,7 @@ class PartitionRow:
     rate: float = 0.0
     oldest_unsettled_at: datetime | None = None
     paused: bool = False
+    held: bool = False
     high_watermark: int | None = None
     open_transaction_since: datetime | None = None
 
@@ -74,6 +77,7 @@ class Status:
     outbox: OutboxStatus | None
     notices: Sequence[str]
     last_prune: PruneRound | None = None
+    holds: Sequence[Hold] = ()
 
     @property
     def lag(self) -> int | None:
@@ -123,6 +127,7 @@ def read_status(settings: Settings) -> Status:
         same_id_other_payload=sum(row.same_id_other_payload for row in ledger.rows),
         horizon=ledger.horizon,
         last_prune=ledger.last_prune,
+        holds=ledger.holds,
         last_replay=ledger.last_replay,
         outbox=outbox if isinstance(outbox, OutboxStatus) else None,
         notices=[*logs.notices, *([outbox] if isinstance(outbox, str) else [])],
@@ -138,6 +143,7 @@ class _LedgerFacts:
     horizon: datetime | None
     paused: Collection[int]
     last_prune: PruneRound | None
+    holds: Sequence[Hold]
 
 
 @dataclass(frozen=True)
@@ -162,6 +168,7 @@ def _row(row: PartitionStatus, ledger: _LedgerFacts, logs: _LogFacts) -> Partiti
         rate=ledger.rates.get(row.address, 0.0),
         oldest_unsettled_at=logs.times.get(row.address),
         paused=row.partition_id in ledger.paused,
+        held=are_held(ledger.holds, row.address),
         high_watermark=logs.watermarks.get(row.address),
         open_transaction_since=logs.open_since.get(row.address),
     )
@@ -179,6 +186,7 @@ def _read(store: Store, halt_above: int) -> _LedgerFacts:
             store.generations.horizon(),
             dead_letters.parked_above([row.partition_id for row in rows], halt_above),
             Retention(store.connection, store.schema).last_round(),
+            store.holds.in_force(),
         )
 
 

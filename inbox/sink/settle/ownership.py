@@ -10,6 +10,7 @@ from inbox.sink.guards.dead_letter_limit import LetterLimit
 from inbox.sink.guards.guard import Guard
 from inbox.sink.outcome import SettledBatch, addresses_of, resolved
 from inbox.sink.settle.parked_keys import ParkedKeysGuard
+from inbox.store.inbox.control.holds import are_held
 from inbox.store.inbox.ledger import LedgerRow, OpenSession
 from inbox.store.privileges.check import hidden_owners_remedy
 from inbox.store.store import Store
@@ -69,9 +70,16 @@ class Ownership:
         partition_ids = [ledger_row.partition_id for ledger_row in ledger_rows]
         self._guards.acquired(partition_ids)
         active = self._store.replays.active(partition_ids)
-        return [
-            self._marked(ledger_row)._replace(replay=active.get(ledger_row.partition_id)) for ledger_row in ledger_rows
-        ]
+        return self._with_holds(
+            [
+                self._marked(ledger_row)._replace(replay=active.get(ledger_row.partition_id))
+                for ledger_row in ledger_rows
+            ]
+        )
+
+    def _with_holds(self, rows: list[LedgerRow]) -> list[LedgerRow]:
+        holds = self._store.holds.in_force()
+        return [row._replace(held=are_held(holds, row.address)) for row in rows] if holds else rows
 
     def _marked(self, row: LedgerRow) -> LedgerRow:
         return row._replace(too_many_letters=self._letter_limit.is_above(row.partition_id))
@@ -103,7 +111,7 @@ class Ownership:
         self._guards.check_idle(ledger_rows)
         mine = [row.partition_id for row in ledger_rows if row.owner == self._owner]
         above = self._letter_limit.still_above(mine)
-        return [row._replace(too_many_letters=row.partition_id in above) for row in ledger_rows]
+        return self._with_holds([row._replace(too_many_letters=row.partition_id in above) for row in ledger_rows])
 
     def resolve(self, batch: Batch) -> SettledBatch | None:
         """Return what the ledger says of a batch whose COMMIT was not answered.

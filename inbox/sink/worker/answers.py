@@ -8,6 +8,7 @@ from inbox.sink.batch import Batch
 from inbox.sink.outcome import LettersTried, SettledBatch
 from inbox.sink.worker.context import WorkerContext
 from inbox.sink.worker.failed_jobs import wait_after
+from inbox.sink.worker.held_report import HeldReport
 from inbox.sink.worker.metrics import count_events, observe_batch
 from inbox.sink.writer_thread import Acquire, JobResult, ReadLedger, RetryLetters, Settle
 from inbox.store.inbox.ledger import LedgerRow
@@ -30,6 +31,7 @@ class WriterAnswers:
         self._last: JobResult | None = None
         self._halt: OrderHaltError | None = None
         self.pauses = Pauses()
+        self._holds = HeldReport()
 
     def collect(self) -> None:
         """Follow the writer's answer, if it has one.
@@ -56,14 +58,16 @@ class WriterAnswers:
     def close(self) -> None:
         """Report that nothing is paused any more."""
         self.pauses.now([])
+        self._holds.close()
         PAUSED.labels("missing_row").set(0)
 
     def _show_state(self) -> None:
         progress = self._context.progress
-        if not self._retry.still_unproven(self._assignment.partitions, progress.next_offsets):
+        if not self._retry.still_unproven(self._assignment.not_held(), progress.next_offsets):
             self._retry.recovered()
             progress.waiting_for = None
         self.pauses.now(self._assignment.paused())
+        self._holds.now(self._assignment.held())
         awaiting = self._assignment.awaiting()
         PAUSED.labels("missing_row").set(sum(each not in self._context.schema_waits for each in awaiting))
 

@@ -7,6 +7,8 @@ from inbox.sink.writer_thread import Acquire, Job, ReadLedger, RetryLetters, Set
 
 LEDGER_SECONDS = 1.0
 """How old the ledger as it was read may be, as long as it may change without this worker."""
+_BUSY_SECONDS = 2.0
+"""How old it may be while batches follow each other: a hold is taken within this time and one batch."""
 
 
 class JobChooser:
@@ -52,5 +54,6 @@ class JobChooser:
     def _must_read_ledger(self, now: float) -> bool:
         """Return whether the ledger is to be read before more is settled: a partition waits for what it says."""
         assignment = self._context.assignment
-        held = assignment.paused() or assignment.awaiting()
-        return assignment.needs_refresh() or (bool(held) and now - self._context.ledger_read_at >= LEDGER_SECONDS)
+        waits = assignment.paused() or assignment.awaiting() or assignment.held()
+        seconds = LEDGER_SECONDS if waits else _BUSY_SECONDS
+        return assignment.needs_refresh() or now - self._context.ledger_read_at >= seconds

@@ -6,6 +6,7 @@ from inbox.events import TopicPartition
 from inbox.failpoints import Failpoint, failpoint
 from inbox.kafka.consumer import GroupConsumer
 from inbox.sink.assignment import Assignment
+from inbox.sink.worker.held_ends import HeldEnds
 from inbox.telemetry import LAG
 
 _COMMIT_SECONDS = 0.5
@@ -22,6 +23,7 @@ class OffsetCommits:
         self._pending: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
         self._remind_at = 0.0
+        self._held_ends = HeldEnds(consumer, clock)
 
     def add(self, partition: TopicPartition, offset: int) -> None:
         """Commit this offset next, if the partition is still this worker's."""
@@ -66,11 +68,15 @@ class OffsetCommits:
             self._pending = {}
 
     def show_lag(self, settled: Mapping[TopicPartition, int]) -> int:
-        """Publish the lag of each active partition as a metric; return the sum. `settled` are the ledger's offsets."""
-        return sum(self._lag(partition, settled.get(partition)) for partition in self._assignment.all_active())
+        """Publish the lag of each partition that is active or held as a metric; return the sum.
 
-    def _lag(self, partition: TopicPartition, settled: int | None) -> int:
-        end = self._consumer.end_seen(partition)
+        `settled` are the ledger's offsets.
+        """
+        seen = {partition: self._consumer.end_seen(partition) for partition in self._assignment.all_active()}
+        ends = {**seen, **self._held_ends.of(self._assignment.held())}
+        return sum(self._lag(partition, end, settled.get(partition)) for partition, end in ends.items())
+
+    def _lag(self, partition: TopicPartition, end: int | None, settled: int | None) -> int:
         if end is None or settled is None:
             return 0
         lag = max(0, end - settled)

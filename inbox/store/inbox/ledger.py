@@ -31,7 +31,7 @@ class LedgerRow(NamedTuple):
     `reached_offset` is the furthest that `next_offset` ever was. A replay settles again what lies
     below it. `replay` is known only for an acquired partition. `too_many_letters`: the partition
     has more than `[failures] halt_above` dead letters within an hour; known only for this owner's
-    partitions.
+    partitions. `held`: a person holds it.
     """
 
     partition_id: int
@@ -44,6 +44,7 @@ class LedgerRow(NamedTuple):
     reached_offset: int = 0
     replay: ActiveReplay | None = None
     too_many_letters: bool = False
+    held: bool = False
 
 
 class Revisions(NamedTuple):

@@ -86,6 +86,11 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
         ),
     ),
     "actions": (_SELECT, _columns("INSERT", "requested_by command plan"), _columns("UPDATE", "result ended_at")),
+    "holds": (
+        _SELECT,
+        _columns("INSERT", "route topic partitions reason requested_by held_until"),
+        _columns("UPDATE", "released_at released_by"),
+    ),
     VERSION_TABLE: (_SELECT,),
 }
 

@@ -63,6 +63,7 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _retention(tables)
     _pruning(tables)
     _actions(tables)
+    _holds(tables)
     event.listen(tables, "after_create", _guard)
     if outbox is not None and outbox.existing is not None:
         add_relay_leases(tables)
@@ -387,6 +388,25 @@ def _actions(tables: MetaData) -> None:
         Column("result", JSONB),
         now("created_at"),
         Column("ended_at", DateTime(timezone=True)),
+    )
+
+
+def _holds(tables: MetaData) -> None:
+    Table(
+        "holds",
+        tables,
+        Column("hold_id", BigInteger, Identity(always=True), primary_key=True),
+        Column("route", Text),
+        Column("topic", Text, nullable=False),
+        Column("partitions", ARRAY(Integer)),
+        Column("reason", Text, nullable=False),
+        Column("requested_by", Text, nullable=False),
+        now("created_at"),
+        Column("held_until", DateTime(timezone=True)),
+        Column("released_at", DateTime(timezone=True)),
+        Column("released_by", Text),
+        # Every worker asks for the holds in force every few seconds, among all that ever were.
+        Index("holds_in_force", "hold_id", postgresql_where=text("released_at IS NULL")),
     )
 
 

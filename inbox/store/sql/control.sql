@@ -16,3 +16,19 @@ FROM (
     ORDER BY action_id DESC LIMIT %(limit)s
 ) AS newest
 ORDER BY action_id;
+
+-- name: hold
+INSERT INTO {schema}.holds (route, topic, partitions, reason, requested_by, held_until)
+VALUES (%(route)s, %(topic)s, %(partitions)s, %(reason)s, %(requested_by)s, now() + %(seconds)s * interval '1 second')
+RETURNING hold_id;
+
+-- name: holds_in_force
+-- A hold with a time ends by itself, by the clock of this server.
+SELECT hold_id, route, topic, partitions, reason, requested_by, created_at, held_until
+FROM {schema}.holds
+WHERE released_at IS NULL AND (held_until IS NULL OR held_until > now()) ORDER BY hold_id;
+
+-- name: release
+UPDATE {schema}.holds SET released_at = now(), released_by = %(released_by)s
+WHERE hold_id = ANY (%(hold_ids)s) AND released_at IS NULL AND (held_until IS NULL OR held_until > now())
+RETURNING hold_id;

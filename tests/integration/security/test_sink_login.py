@@ -122,6 +122,9 @@ IMPOSSIBLE = {
     "say that another login did it": (
         "INSERT INTO inbox.actions (requested_by, command, plan, database_user) VALUES ('ann', 'prune', '{}', 'dba')"
     ),
+    "delete a hold": "DELETE FROM inbox.holds",
+    "say that another held it": "UPDATE inbox.holds SET requested_by = 'bob', reason = 'other'",
+    "hold for longer than was said": "UPDATE inbox.holds SET held_until = NULL",
     "rename a route": "UPDATE inbox.routes SET name = 'other'",
     "change the rule of ids": "UPDATE inbox.routes SET identity = 'key'",
     "take the schema for another sink": "UPDATE inbox.sink SET name = 'other'",
@@ -192,6 +195,10 @@ POSSIBLE = {
     "note an action under another name, or another result of one": (
         "INSERT INTO inbox.actions (requested_by, command, plan) VALUES ('somebody', 'prune', '{}');"
         "UPDATE inbox.actions SET result = '{}', ended_at = now()"
+    ),
+    "hold a topic, and release it": (
+        "INSERT INTO inbox.holds (topic, reason, requested_by) VALUES ('orders', 'why', 'somebody');"
+        "UPDATE inbox.holds SET released_at = now(), released_by = 'somebody'"
     ),
     "owe less to a route": "UPDATE inbox.route_starts SET from_offset = 50",
     "retire a route": "UPDATE inbox.routes SET retired_at = now()",

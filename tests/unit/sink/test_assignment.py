@@ -211,3 +211,24 @@ def test_a_replay_or_a_retry_of_a_partition_that_is_held_at_a_row_is_seen(assign
     assignment.halt_at_rows(0.0)
     assert assignment.refreshed([ledger_row(epoch=2)], 0.0, idle=False) == [P0]
     assert assignment.to_acquire(0.0) == [P0]
+
+
+def test_a_held_partition_is_not_taken_from_and_continues_where_the_ledger_is_when_it_is_released() -> None:
+    assignment = Assignment("me", reclaim_seconds=45.0)
+    assignment.assigned([P0])
+    assignment.acquired([ledger_row()._replace(held=True)])
+    assert assignment.to_place() == []
+    assert assignment.held() == [P0]
+    assignment.refreshed([ledger_row()], 0.0, idle=True)
+    assert assignment.to_place() == [(P0, 10, None)]
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_an_active_partition_that_is_held_is_let_go_of(idle: bool) -> None:
+    assignment = Assignment("me", reclaim_seconds=45.0)
+    assignment.assigned([P0])
+    assignment.acquired([ledger_row()])
+    assignment.placed(P0)
+    assert assignment.refreshed([ledger_row()._replace(held=True)], 0.0, idle=idle) == [P0]
+    assert assignment.all_active() == []
+    assert assignment.not_held() == set()
