@@ -51,6 +51,7 @@ class FormatOptions:
         message: the full name of the Protobuf message; None if each record says which one it is.
         schema: the schema of all values, from a file; None if each record names its own in the registry.
         validate: whether JSON is checked against its schema.
+        as_documents: whether decoded values become JSON, whose elements the database finds.
         removes_nul: whether NUL is removed from the texts of values.
         schemas: the registry; None if there is none.
     """
@@ -61,6 +62,7 @@ class FormatOptions:
     schema: WrittenSchema | None = None
     validate: bool = False
     removes_nul: bool = False
+    as_documents: bool = False
     schemas: Schemas | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -84,7 +84,8 @@ def _decoders(options: ReadOptions) -> _Decoders:
 
 def _format_reader(options: ReadOptions, decoders: _Decoders) -> Read | None:
     if decoders.values is not None:
-        read = _read_row if options.format.value.has_decoded_rows else _read_document
+        is_decoded = options.format.value.has_decoded_rows and not options.format.as_documents
+        read = _read_row if is_decoded else _read_document
         return lambda record, headers: read(record, headers, options, decoders)
     if options.format.value is Format.RAW and options.keeps_row:
         return lambda record, _: ReadResult(ReadRecord(record, whole=RawValue(record.value())), None)
@@ -115,10 +116,10 @@ def _read_row(record: Record, headers: list[Header], options: ReadOptions, decod
 
 def _read_document(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> ReadResult:
     """Return the record with its JSON, which is decoded here only if an id or a type needs that."""
-    if record.value() is None:
-        return _tombstone(record, headers, options, decoders)
     found = decoders.value(record, headers)
-    document = found.document or b""
+    if found.document is None:
+        return _tombstone(record, headers, options, decoders)
+    document = found.document
     read = ReadRecord(
         record,
         document=document,

@@ -18,6 +18,7 @@ from inbox.settings.database_url import database_url
 from inbox.settings.problems import Path, UnfitError
 from inbox.sink.routes import SinkOptions, StartPoint
 from inbox.store.options import (
+    Absent,
     Constant,
     DatabaseOptions,
     ExternalTableColumns,
@@ -95,6 +96,7 @@ class ColumnSection(Section):
     value: Annotated[Constant, PlainValidator(syntax.constant)] | None = None
     default: Annotated[Constant, PlainValidator(syntax.constant)] | None = None
     required: Annotated[bool, PlainValidator(syntax.yes_or_no)] = False
+    absent: Annotated[Absent, PlainValidator(syntax.one_of(Absent))] = Absent.NULL
     skip: Annotated[bool, PlainValidator(syntax.yes_or_no)] = False
 
 
@@ -156,6 +158,8 @@ class RouteSection(Section):
             return Tombstones.ERROR
         cannot = (None, TableMode.APPEND, TableMode.NEWEST)
         by_itself = self.envelope is Envelope.DEBEZIUM and self.table.mode not in cannot
+        if self.table.for_each is not None and not self.table.replaces:
+            by_itself = False  # a delete names none of the rows of its elements
         if by_itself and "tombstones" not in self.table.model_fields_set:
             return Tombstones.DELETE
         return self.table.tombstones

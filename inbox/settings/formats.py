@@ -36,6 +36,7 @@ def format_options(route: RouteSection, registry: SchemaRegistry | None, cwd: Pa
         message=route.message,
         schema=None if route.schema_file is None else _schema_of_file(cwd, route.schema_file, route.format),
         validate=bool(route.validate_),
+        as_documents=route.format.has_decoded_rows and route.table is not None and route.table.for_each is not None,
         removes_nul=route.table is not None and route.table.nul is Nul.REMOVE,
         schemas=registry,
     )

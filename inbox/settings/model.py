@@ -16,6 +16,7 @@ from inbox.settings.formats import encoding_options, format_options, registry_of
 from inbox.settings.librdkafka import canonical
 from inbox.sink.routes import HandlerTarget, Route, SinkOptions
 from inbox.store.options import (
+    Absent,
     ColumnSource,
     DatabaseOptions,
     ExternalTableColumns,
@@ -248,8 +249,8 @@ def _table(route: RouteSection, section: TableSection) -> TableTarget:
         for_each=section.for_each,
         replaces=tuple(section.replaces or ()),
         envelope=route.envelope,
-        decoded=route.format.has_decoded_rows,
-        binary=route.format.is_binary,
+        decoded=route.format.has_decoded_rows and section.for_each is None,
+        binary=route.format.is_binary and section.for_each is None,
     )
 
 
@@ -261,6 +262,7 @@ def _column(section: ColumnSection) -> ColumnSource:
         value=section.value,
         default=section.default,
         required=section.required,
+        leaves=section.absent is Absent.DEFAULT,
     )
 
 

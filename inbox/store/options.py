@@ -135,6 +135,13 @@ class Reading(StrEnum):
     TEXT = "text"
 
 
+class Absent(StrEnum):
+    """What an absent member does to its column: `absent` of a column."""
+
+    NULL = "null"
+    DEFAULT = "default"
+
+
 Constant = str | int | float | bool | list[Any] | dict[str, Any]
 """A value of the configuration, as it would stand in a JSON document: times are ISO 8601 texts."""
 
@@ -160,6 +167,8 @@ class ColumnSource:
         value: the constant.
         default: the column's value where the source has none, or null.
         required: whether an event without a value at its source is refused.
+        leaves: whether an absent member leaves the column to the table: its default in a new row, what it holds in
+            an existing one.
         or_default: whether the column's own default, if it has one, stands in for an absent or null value.
     """
 
@@ -170,6 +179,7 @@ class ColumnSource:
     default: Constant | None = None
     required: bool = False
     or_default: bool = False
+    leaves: bool = False
 
     def __str__(self) -> str:
         return "a constant" if self.source is None else self.source

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from inbox.documents import DocumentError, write
+from inbox.errors import EventError
 from inbox.events import Header, decoded
 from inbox.reading.schemas import SchemaId
 from inbox.reading.values import as_json, as_python
@@ -85,3 +87,28 @@ class RecordFormat(Protocol):
             TryAgainError: the registry does not answer.
         """
         ...
+
+
+class AsDocument:
+    """A format whose decoded values become JSON, as `as_json` writes them."""
+
+    def __init__(self, inner: RecordFormat) -> None:
+        self._inner = inner
+
+    def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
+        """Decode bytes, as `RecordFormat` says."""
+        found = self._inner.decode(data, headers)
+        document = None if found.row is None else json_of(found.row)
+        return Decoded(document, schema_id=found.schema_id, behind_id=found.behind_id)
+
+
+def json_of(row: Any) -> bytes:
+    """Return a decoded value as JSON.
+
+    Raises:
+        EventError: JSON cannot express it.
+    """
+    try:
+        return write(as_json(row)).encode()
+    except DocumentError as error:
+        raise EventError(f"the value cannot be written as JSON: {error}") from None

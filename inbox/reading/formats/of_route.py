@@ -3,7 +3,7 @@
 from inbox.errors import EventError, StartupError
 from inbox.reading.formats.avro import AvroFile, AvroFormat
 from inbox.reading.formats.connect_json import ConnectJson
-from inbox.reading.formats.decoded import RecordFormat
+from inbox.reading.formats.decoded import AsDocument, RecordFormat
 from inbox.reading.formats.framing import KEY_HEADER, VALUE_HEADER
 from inbox.reading.formats.json_schema import JsonSchemaFile, JsonSchemaFormat
 from inbox.reading.formats.protobuf import ProtobufFile, ProtobufFormat
@@ -20,9 +20,10 @@ def value_decoder(options: FormatOptions) -> RecordFormat | None:
         SchemaError: the schema file cannot be used.
     """
     found = _value_decoder(options)
-    if not options.removes_nul or options.value is Format.RAW:
-        return found
-    return WithoutNul(found, options.value, framed=options.value is Format.JSON_SCHEMA and options.schema is None)
+    if options.removes_nul and options.value is not Format.RAW:
+        framed = options.value is Format.JSON_SCHEMA and options.schema is None
+        found = WithoutNul(found, options.value, framed=framed)
+    return AsDocument(found) if options.as_documents and found is not None else found
 
 
 def _value_decoder(options: FormatOptions) -> RecordFormat | None:

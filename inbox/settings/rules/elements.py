@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from inbox.settings.document import TableSection
 from inbox.settings.problems import Path, quote
 from inbox.settings.validation import Review
-from inbox.store.options import INDEX, TableMode, Tombstones
+from inbox.store.options import INDEX, TableMode
 
 
 def review_elements(review: Review, path: Path, table: TableSection, unfit: str | None) -> None:
@@ -35,11 +35,7 @@ _NEVER_REPLACES = {
 
 
 def _with_elements(table: TableSection) -> Iterator[tuple[tuple[str, ...], str]]:
-    if table.mode is TableMode.MERGE:
-        yield ("for_each",), 'mode "merge" reads partial events, not elements; expected mode upsert'
-    if table.tombstones is Tombstones.MARK:
-        yield ("tombstones",), "with for_each an event has several rows, which are not marked; expected delete"
-    if table.tombstones is Tombstones.DELETE and not table.replaces:
+    if table.tombstones.removes and not table.replaces:
         yield ("tombstones",), "with for_each a tombstone names no row; name the columns that it has in replaces"
     if table.replaces is not None:
         yield from _replacing(table, table.replaces)

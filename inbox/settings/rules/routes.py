@@ -2,10 +2,10 @@
 
 from inbox.errors import StartupError
 from inbox.reading.conditions import Condition
-from inbox.reading.options import Envelope, Format
+from inbox.reading.options import Format
 from inbox.settings.document import RouteSection, TableSection
 from inbox.settings.problems import Path, hint, quote
-from inbox.settings.rules.columns import review_column
+from inbox.settings.rules.columns import review_column, review_left
 from inbox.settings.rules.elements import review_elements
 from inbox.settings.validation import Review
 from inbox.store.options import TableMode, Tombstones
@@ -27,10 +27,8 @@ def review_route(review: Review, path: Path, route: RouteSection) -> None:
 
 def _without_elements(route: RouteSection) -> str | None:
     """Return the reason why `for_each` cannot read the route's values."""
-    if route.envelope is Envelope.DEBEZIUM:
-        return "a change event of Debezium has one row; leave for_each out"
-    if route.format not in (Format.JSON, Format.JSON_SCHEMA):
-        return f'reads elements from format json or json-schema, and format is "{route.format}"; leave for_each out'
+    if route.format is Format.RAW:
+        return 'looks into the value, which format "raw" leaves undecoded; leave for_each out'
     return None
 
 
@@ -77,6 +75,7 @@ def _review_table(review: Review, path: Path, table: TableSection) -> None:
             _review_version(review, path, table)
         _review_tombstones(review, path, table.mode, table.tombstones)
         _review_update(review, path, table)
+        review_left(review, path, table)
     _review_deleted(review, path, table)
 
 

@@ -36,7 +36,8 @@ SELECT a.attname, n.nspname, t.typname, format_type(a.atttypid, a.atttypmod), t.
         '{date,time,timetz,timestamp,timestamptz}'::regtype[])) AS holds_times,
     CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ARRAY[cn.nspname, c.collname]::text[] END,
     a.attidentity <> '' AS identity,
-    CASE WHEN a.attgenerated = '' THEN pg_get_expr(f.adbin, f.adrelid) END AS own_default
+    CASE WHEN a.attgenerated = '' THEN coalesce(
+        pg_get_expr(f.adbin, f.adrelid), pg_get_expr(t.typdefaultbin, 0)) END AS own_default
 FROM pg_attribute a LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace
 JOIN bases USING (attname)

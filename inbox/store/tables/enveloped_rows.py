@@ -7,6 +7,7 @@ from typing import Any
 from inbox.documents import DocumentError, parse, pointer_steps, write
 from inbox.errors import EventError
 from inbox.events import Record
+from inbox.reading.formats.decoded import json_of as json_of_row
 from inbox.reading.options import Envelope
 from inbox.reading.read_record import ReadRecord
 from inbox.store.options import TableMode, TableTarget
@@ -22,6 +23,13 @@ def json_of(record: Record) -> bytes | None:
     return record.document if isinstance(record, ReadRecord) and record.document is not None else record.value()
 
 
+def key_of(record: Record) -> bytes | None:
+    """Return the record's key, as JSON where the route has decoded it."""
+    if isinstance(record, ReadRecord) and record.key_row is not None:
+        return json_of_row(record.key_row)
+    return record.key()
+
+
 def empties_table(record: Record) -> bool:
     """Return whether the event removes all rows."""
     return isinstance(record, ReadRecord) and record.truncates
@@ -33,7 +41,8 @@ _TAKES_PARTIAL_ROWS = (TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE)
 
 def takes_partial_rows(target: TableTarget) -> bool:
     """Return whether the route writes rows whose envelope leaves values out."""
-    return target.envelope is Envelope.DEBEZIUM and target.mode in _TAKES_PARTIAL_ROWS
+    is_possible = target.mode in _TAKES_PARTIAL_ROWS and target.for_each is None
+    return target.envelope is Envelope.DEBEZIUM and is_possible
 
 
 def absent_members(record: Record) -> bytes | None:
@@ -54,7 +63,8 @@ def removal_of_old(record: ReadRecord) -> ReadRecord:
 
 def members_of(target: TableTarget) -> frozenset[str]:
     """Return the members of the row that fill columns, of which an event may leave some out."""
-    sources = (source for source in target.columns.values() if source.document == "$value")
+    row = "$value" if target.for_each is None else "$event"
+    sources = (source for source in target.columns.values() if source.document == row)
     return frozenset(pointer_steps(source.pointer or "")[0] for source in sources if source.pointer)
 
 
@@ -98,7 +108,7 @@ def row_to_remove(record: ReadRecord, paths: Sequence[Sequence[str]]) -> tuple[b
     """
     if record.before is not None and record.document is not None:
         return record.document, b"before"
-    key, document = _key_object(record.key())
+    key, document = _key_object(record)
     if document is not None and all(_found(key, path) is not None for path in paths):
         return document, None
     if record.document is not None and record.member is not None:
@@ -110,8 +120,11 @@ def row_to_remove(record: ReadRecord, paths: Sequence[Sequence[str]]) -> tuple[b
     )
 
 
-def _key_object(key: bytes | None) -> tuple[Any, bytes | None]:
+def _key_object(record: ReadRecord) -> tuple[Any, bytes | None]:
     """Return the record's key, decoded and as JSON; of one with a schema, as JsonConverter writes it, the payload."""
+    if record.key_row is not None:
+        return record.key_row, json_of_row(record.key_row)
+    key = record.key()
     if key is None or not key.lstrip().startswith(b"{"):
         return None, None
     try:

@@ -18,7 +18,7 @@ from inbox.store.tables.casts.binary import decimal_of, from_encoded
 from inbox.store.tables.casts.fragments import cast_to, is_of, matches, text_of, texts_of, when
 from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.columns import Column, TypeName
-from inbox.store.tables.decoded.expressions import from_row
+from inbox.store.tables.decoded.expressions import absence_from_row, from_row
 from inbox.store.tables.parameters import input_of
 
 _LONGEST = {"name": 63, "char": 1}
@@ -132,6 +132,10 @@ def _filled(column: Column, source: ColumnSource, *, decoded: bool) -> sql.Compo
     if source.or_default and column.default is not None:
         own = cast_to(column.base, sql.SQL("({})").format(sql.SQL(column.default)))
         return sql.SQL("coalesce({}, {})").format(value, own)
+    if source.leaves and column.default is not None and source.document is not None:
+        own = cast_to(column.base, sql.SQL("({})").format(sql.SQL(column.default)))
+        missing = absence(source) if decoded or source.document != "$value" else absence_from_row(source)
+        return value if missing is None else when(missing, own, value)
     return value
 
 

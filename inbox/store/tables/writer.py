@@ -6,6 +6,7 @@ Python, every digit of a decimal is kept, and a value has the meaning that Postg
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from inbox.errors import Guess, InboxError, StartupError, TryAgainError
 from inbox.store.options import ColumnSource, TableTarget
@@ -124,7 +125,7 @@ class TableWriter:
             statements = self._partial if self._sent.has_partial_rows(run) else self._statements
             for part, lacking in self._rounds.rounds(connection, run, statements):
                 self._require_rows(connection, part)
-                self._send(connection, part, statements, lacking=lacking)
+                self._send(connection, part, statements, lacking=lacking, by_element=True)
 
     def _require_rows(self, connection: Connection, events: TableEvents) -> None:
         """Raise EventError where an event leaves a value out that no row has."""
@@ -160,15 +161,21 @@ class TableWriter:
         new: bool = False,
         distinct: bool = False,
         lacking: Sequence[bool] | None = None,
+        by_element: bool = False,
     ) -> None:
-        """Write in one statement; `lacking` is what all the events lack, as the statement `rounds` says it."""
+        """Write in one statement; `lacking` is what all the events lack, as the statement `rounds` says it.
+
+        `by_element`: in one statement for each round of elements.
+        """
         parameters = self._sent.parameters(events)
         with connection.users_path():
             if self._sent.empties(events):
                 connection.execute(statements.empty)
             elif statements.replace is not None:
                 connection.execute(statements.replace, parameters)
-                connection.execute(statements.write, parameters)
+                _write_elements(connection, statements, parameters, by_element=by_element)
+            elif by_element and statements.element_rounds is not None:
+                _write_elements(connection, statements, parameters, by_element=True)
             elif self._sent.has_deletes(events):
                 connection.execute(statements.remove, parameters)
                 if self._sent.has_rows(events):
@@ -226,3 +233,17 @@ class TableWriter:
         elif refusal.guess is Guess.VALUE and refusal.state.startswith("22"):
             failure.refusal = replace(refusal, guess=Guess.EVENT)
         return failure
+
+
+def _write_elements(
+    connection: Connection, statements: Statements, parameters: dict[str, Any], *, by_element: bool
+) -> None:
+    """Write the elements of events: together, or those of one row after each other where they may be partial."""
+    if not by_element or statements.element_rounds is None:
+        connection.execute(statements.write, parameters)
+        return
+    rounds: dict[tuple[int, tuple[bool, ...]], list[int]] = {}
+    for place, number, lacks in connection.execute(statements.element_rounds, parameters).fetchall():
+        rounds.setdefault((number, tuple(lacks)), []).append(place)
+    for (_, lacking), places in sorted(rounds.items(), key=lambda each: each[0][0]):
+        connection.execute(statements.write_lacking(lacking), {**parameters, "elements": places})

@@ -1,5 +1,7 @@
 """The columns of a table route: a source as a text, or a table that says more."""
 
+import re
+
 import pytest
 
 from inbox.store.options import ColumnSource, Reading, TableTarget
@@ -26,6 +28,8 @@ def column(load: Load, small: str, table_route: str, written: str) -> ColumnSour
         ("{ value = { a = [1, 2026-01-31] } }", ColumnSource(value={"a": [1, "2026-01-31"]})),
         ('{ from = "/a", default = 0 }', ColumnSource("/a", default=0)),
         ('{ from = "/a", required = true }', ColumnSource("/a", required=True)),
+        ('{ from = "/a", absent = "default" }', ColumnSource("/a", leaves=True)),
+        ('{ from = "/a", absent = "null" }', ColumnSource("/a")),
     ],
 )
 def test_a_column_is_a_source_or_a_table(
@@ -56,6 +60,10 @@ def test_a_column_is_a_source_or_a_table(
         ),
         ('{ from = "/a", default = 5, required = true }', "amount.required (inbox.toml): there is a default"),
         ('{ from = "/a", required = "yes" }', 'amount.required (inbox.toml): expected true or false, not "yes"'),
+        ('{ from = "/a", absent = "keep" }', 'amount.absent (inbox.toml): expected null or default, not "keep"'),
+        ('{ from = "$key", absent = "default" }', "amount.absent (inbox.toml): only a member of the value or the row"),
+        ('{ from = "/a", absent = "default", default = 1 }', "there is a default for absent members too"),
+        ('{ from = "/a", absent = "default", required = true }', "the column is required, so that its member is never"),
         ("{ value = nan }", 'amount.value (inbox.toml): expected a value such as "EU", 5 or true'),
         ("5", "amount (inbox.toml): expected a JSON pointer"),
     ],
@@ -67,3 +75,22 @@ def test_a_wrong_column_is_one_clear_line(
 
     assert text in found
     assert len(found.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "column", "text"),
+    [
+        ("merge", "amount", 'absent (inbox.toml): mode "merge" leaves the column of every absent member as it is'),
+        ("newest", "amount", 'absent (inbox.toml): mode "newest" writes whole rows'),
+        ("upsert", "order_id", "absent (inbox.toml): the column is in the key"),
+    ],
+)
+def test_a_column_is_left_to_the_table_where_that_can_be(
+    refuse: Refuse, small: str, table_route: str, mode: str, column: str, text: str
+) -> None:
+    route = re.sub(
+        rf"^{column} = .*$", f'{column} = {{ from = "/{column}", absent = "default" }}', table_route, flags=re.M
+    )
+    found = refuse(small + re.sub('mode = "[a-z]+"', f'mode = "{mode}"', route))
+
+    assert text in found

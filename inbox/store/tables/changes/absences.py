@@ -83,8 +83,9 @@ def absences_of(
 ) -> Absences:
     """Return the columns that an event of the route may leave as they are.
 
-    In mode `merge` those are the columns without a member. If `partial`, they are those that the
-    envelope marks as left out. `decodes`: the event has `e.document`.
+    In mode `merge` those are the columns without a member, and in the modes `upsert` and `update` those of
+    them that are left to the table. If `partial`, they are those that the envelope marks as left
+    out. `decodes`: the event has `e.document`.
     """
     conditions = {
         column.name: when
@@ -96,7 +97,7 @@ def absences_of(
     filled = [
         column.name
         for column, source in columns
-        if column.name in conditions and column.has_default and source.default is None
+        if column.name in conditions and column.has_default and source.default is None and not source.leaves
     ]
     needed = any(column.not_null and not column.has_default for column, _ in columns if column.name in conditions)
     return Absences(
@@ -109,6 +110,7 @@ def absences_of(
 def _condition(mode: TableMode, source: ColumnSource, *, partial: bool, decodes: bool) -> sql.Composable | None:
     """Return the condition that an event leaves a column of this source as it is; a required one has to be there."""
     leaves = mode is TableMode.MERGE and not source.required
+    leaves = leaves or (source.leaves and mode in (TableMode.UPSERT, TableMode.UPDATE))
     if not leaves and not partial:
         return None
     if not decodes:

@@ -24,18 +24,17 @@ class DecodedColumn:
     Attributes:
         name, absence: the names of its parameters in the statement.
         member: the member of the row in which the pointer leads.
-        is_required: whether an event without a value is refused.
+        source: that of the column.
     """
 
     def __init__(self, column: Column, source: ColumnSource) -> None:
         self.name: LiteralString = parameter_of(column)
         self.absence: LiteralString = absence_parameter_of(source)
         self._column = column
-        self._source = source
+        self.source = source
         path = pointer_steps(source.pointer or "")
         self.find = finder(path)
         self.member = path[0] if path else ""
-        self.is_required = source.required
         self._find_or_absent = finder(path, ABSENT)
         kind = column.element or column.base
         self._is_array = column.element is not None
@@ -109,4 +108,4 @@ class DecodedColumn:
 
     def _refusal(self, error: RefusedValueError) -> EventError:
         takes = "" if isinstance(error, ContradictionError) else f"{self._column.declared} cannot take "
-        return EventError(f'column "{self._column.name}" from {self._source}: {takes}{error}')
+        return EventError(f'column "{self._column.name}" from {self.source}: {takes}{error}')

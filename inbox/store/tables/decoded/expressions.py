@@ -22,7 +22,7 @@ def parameter_of(column: Column) -> LiteralString:
 
 def absence_parameter_of(source: ColumnSource) -> LiteralString:
     """Return the name of the input that says of each event whether it leaves a column with this source as it is."""
-    kind = "left_out" if source.required else "absent"
+    kind = "left_to_table" if source.leaves else "left_out" if source.required else "absent"
     return cast(LiteralString, f"{kind}_{str(source).encode().hex()}")
 
 

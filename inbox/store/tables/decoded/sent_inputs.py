@@ -35,7 +35,8 @@ class DecodedSent:
         self._merges = target.mode is TableMode.MERGE
         self.takes_partial_rows = takes_partial_rows(target)
         self._members = members_of(target)
-        self._partial = self._columns if self._merges or self.takes_partial_rows else []
+        every = self._merges or self.takes_partial_rows
+        self._partial = [each for each in self._columns if every or each.source.leaves]
         self._rows = DecodedRows(
             [pointer_steps(source.pointer or "") for column, source in of_rows if column.name in target.key],
             deletes=self._deletes,
@@ -59,7 +60,7 @@ class DecodedSent:
 
     def _absences(self, column: DecodedColumn, records: Sequence[Record]) -> list[bool]:
         """Return for each event whether it leaves the column as it is: by its envelope, or in `merge` by itself."""
-        if self._merges and not column.is_required:
+        if column.source.leaves or (self._merges and not column.source.required):
             return column.absences(self._rows.of(records))
         return [isinstance(record, ReadRecord) and column.member in record.absent for record in records]
 

@@ -61,14 +61,16 @@ class Deletes:
         ).format(dead=DEAD, place=PLACE, keys=self._keys, gone=_GONE, rows=self._conditions.guarded_alive())
 
     def replace(self) -> bytes:
-        """Return the DELETE of the rows that the events no longer have; no two of them replace the same rows.
+        """Return the DELETE, or the mark, of the rows that the events no longer have; no two of them replace the same rows.
 
         An event without the array, or with null, says nothing about its rows. A tombstone has none.
         """
         target = self._target
-        replaces = sql.SQL("(e.dead OPERATOR(pg_catalog.=) 1 OR {})").format(has_array(target.for_each or ""))
-        given = sql.SQL('SELECT {}, {} AS "inbox replaces" FROM {}').format(
-            self._rows.named(target.replaces), replaces, self._rows.events(dead=True, whole=True)
+        replaces = sql.SQL("(e.dead OPERATOR(pg_catalog.=) 1 OR {})").format(has_array(self._rows.elements))
+        marks = self._rows.marks
+        mark = sql.SQL("") if marks is None else sql.SQL(", {} AS {}").format(marks.of_event(), MARK)
+        given = sql.SQL('SELECT {}, {} AS "inbox replaces"{} FROM {}').format(
+            self._rows.named(target.replaces), replaces, mark, self._rows.events(dead=True, whole=True)
         )
         elements = sql.SQL("SELECT {} FROM {}").format(self._rows.named(target.key), self._rows.events())
-        return finished(replace_rows(self._shape, target.key, target.replaces, given, elements))
+        return finished(replace_rows(self._shape, target.key, target.replaces, given, elements, marks))

@@ -17,6 +17,11 @@ def number_rounds(rows: BatchRows) -> bytes:
     """
     if rows.target.for_each is not None:
         return _number_elements(rows)
+    return number_rows(rows)
+
+
+def number_rows(rows: BatchRows) -> bytes:
+    """Return the statement as `number_rounds` does; with `for_each` for each element and its place."""
     events = sql.SQL("SELECT {}, {} AS {}, e.place AS {} FROM {}").format(
         rows.named(rows.target.key), rows.absences.pattern(), _LACKS, PLACE, rows.events()
     )

@@ -13,7 +13,7 @@ from inbox.reading.options import Envelope
 from inbox.store.options import ColumnSource, TableMode, TableTarget
 from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.changes.absences import Absences
-from inbox.store.tables.changes.elements import elements_of
+from inbox.store.tables.changes.elements import Elements, elements_of
 from inbox.store.tables.changes.existing import PLACE
 from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
@@ -74,6 +74,7 @@ class BatchRows:
         self.reads_key = any(source.document == "$key" for _, source in columns)
         self._in_envelopes = target.envelope is not Envelope.NONE
         self._leaves_out = target.envelope is Envelope.DEBEZIUM
+        self.elements = Elements(pointer=target.for_each or "", of_texts=self._leaves_out)
         self._of_change = sorted({source.document or "" for _, source in columns} & {"$before", "$source"})
 
     @property
@@ -158,15 +159,15 @@ class BatchRows:
 
         With `for_each` these are the elements, or with `whole` the events.
         """
-        pointer = self.target.for_each
-        if pointer is None:
+        if self.target.for_each is None:
             return sql.SQL("({}) AS e").format(self._event_rows(dead=dead))
         if whole:
             rows = sql.SQL("(SELECT w.*, w.document AS event FROM ({}) AS w OFFSET 0) AS e")
             return rows.format(self._event_rows(dead=dead))
         of_key = ["key_document"] if self.reads_key else []
         inputs = [*(each.name for each in self.inputs), *of_key, *(["dead"] if dead else [])]
-        return elements_of(sql.SQL("({}) AS w").format(self._event_rows(dead=dead)), inputs, pointer)
+        events = sql.SQL("({}) AS w").format(self._event_rows(dead=dead))
+        return elements_of(events, inputs, self.elements, chosen=bool(self.absences))
 
     def _event_rows(self, *, dead: bool) -> sql.Composable:
         names: list[LiteralString] = [each.name for each in self.inputs]

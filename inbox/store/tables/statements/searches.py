@@ -71,7 +71,8 @@ def _documents(rows: BatchRows) -> list[_Tried]:
     if rows.reads_key:
         tried.append(_Tried(sql.SQL("e.key_document"), "the key is not JSON that PostgreSQL accepts", of_event=True))
     if rows.target.for_each is not None:
-        tried.append(_Tried(sql.SQL("e.document"), f"for_each {rows.target.for_each}: not an array of objects"))
+        what = "an array of objects, or its JSON text" if rows.elements.of_texts else "an array of objects"
+        tried.append(_Tried(sql.SQL("e.document"), f"for_each {rows.target.for_each}: not {what}"))
     return tried
 
 

@@ -17,7 +17,7 @@ from inbox.store.tables.statements import searches
 from inbox.store.tables.statements.deletes import Deletes
 from inbox.store.tables.statements.finished import finished
 from inbox.store.tables.statements.inserts import Inserts
-from inbox.store.tables.statements.rounds import number_rounds
+from inbox.store.tables.statements.rounds import number_rounds, number_rows
 from inbox.store.tables.statements.row_conditions import RowConditions
 from inbox.store.tables.statements.rows import BatchRows
 
@@ -50,7 +50,10 @@ class Statements:
         self._compose_writes()
         once = self._rows.takes_a_row_once
         self.always_in_rounds = bool(target.replaces) or (once and (shape.refuses or bool(absences)))
-        self.rounds = number_rounds(self._rows) if self.always_in_rounds or marks else None
+        self.element_rounds = number_rows(self._rows) if target.for_each is not None and absences else None
+        """The statement by whose rounds elements are written, one after the other where they have one row."""
+        by_element = self.element_rounds is not None and not target.replaces
+        self.rounds = number_rounds(self._rows) if (self.always_in_rounds or marks) and not by_element else None
         self.unknown_rows = None
         if takes_partial_rows(target) and target.mode is not TableMode.UPDATE:
             self.unknown_rows = self._unknown_rows()
@@ -76,9 +79,9 @@ class Statements:
         target, marks = self._rows.target, self._rows.marks
         deletes = Deletes(self._rows, self._conditions)
         self.replace = deletes.replace() if target.replaces else None
+        self.empty = finished(sql.SQL("DELETE FROM {}").format(self._rows.shape.table))
         if target.tombstones.removes and not target.replaces:
             self.remove = deletes.delete() if marks is None else deletes.mark(marks)
-            self.empty = finished(sql.SQL("DELETE FROM {}").format(self._rows.shape.table))
             self.write_after_deletes = self._inserts.insert(deletes.alive_after_deletes())
 
     def write_lacking(self, pattern: Sequence[bool]) -> bytes:

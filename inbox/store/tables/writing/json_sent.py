@@ -19,6 +19,7 @@ from inbox.store.tables.enveloped_rows import (
     absent_members,
     empties_table,
     json_of,
+    key_of,
     leaves_out,
     members_of,
     removes,
@@ -104,6 +105,7 @@ class JsonSent:
         self._documents.require_bounded(events)
         if self.decodes:
             parameters["document"] = arrays.texts(values)
+        parameters["elements"] = None  # all of them
         return parameters
 
     def _documents_in_envelopes(self, events: TableEvents, parameters: dict[str, Any]) -> list[bytes | None]:
@@ -155,7 +157,7 @@ class JsonSent:
 
     def _key_document(self, record: Record) -> bytes:
         """Return the record key of a tombstone, in the shape in which values carry it."""
-        key = record.key()
+        key = key_of(record)
         if key is None:
             raise EventError("a tombstone without a key names no row to delete")
         if not self._reads_key_as_text:

@@ -1,7 +1,10 @@
 """Routes with `for_each`: rows of an event's elements, and the rows that it no longer has."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,10 +13,17 @@ from hypothesis import strategies as st
 
 from inbox.errors import EventError
 from inbox.events import Record
+from inbox.reading.envelopes.debezium import UNAVAILABLE
+from inbox.reading.options import Envelope, Format, FormatOptions, KeyFormat, Truncates
 from inbox.store.options import TableMode, Tombstones
 from inbox.store.postgres.connection import Connection
+from tests.support.changes import changed
 from tests.support.records import record
+from tests.support.store.decoded_routes import typed
+from tests.support.store.read_routes import ReadRoute
 from tests.support.store.table_routes import Route, of
+from tests.unit.reading.formats.connect import decimal, schema, struct
+from tests.unit.reading.formats.connect import record as connect_record
 
 COLUMNS = {"order_id": "$event:/id", "number": "/no", "sku": "/sku", "position": "$index"}
 TABLE = "CREATE TABLE t (order_id int, number int, sku text, position int, PRIMARY KEY (order_id, number))"
@@ -35,7 +45,7 @@ def elements_(connection: Connection) -> Make:
     def make(*more: str, **changes: Any) -> Route:
         for statement in [TABLE, *more]:
             connection.execute(statement.encode())
-        return Route(connection, COLUMNS, **{**KEYED, **changes})
+        return Route(connection, changes.pop("columns", COLUMNS), **{**KEYED, **changes})
 
     return make
 
@@ -144,6 +154,100 @@ def test_an_event_that_is_refused_deletes_nothing(elements: Make) -> None:
         route.write(order(1, (20, "b"), (30, "bad")))
 
     assert route.rows() == [(1, 10, "a", 0)]
+
+
+@pytest.mark.parametrize("more", [[], TRIGGER, ["ALTER TABLE t ALTER position SET NOT NULL"]], ids=["", "trigger", ""])
+def test_elements_merge_one_after_the_other(elements: Make, more: list[str]) -> None:
+    columns = {"order_id": "$event:/id", "number": "/no", "sku": "/sku", "position": "/at"}
+    route = elements("ALTER TABLE t ALTER position SET DEFAULT 7", *more, columns=columns, mode=TableMode.MERGE)
+
+    route.write(
+        of({"id": 1, "lines": [{"no": 10, "sku": "a"}, {"no": 10, "at": 1}, {"no": 20, "sku": None}, {"no": 30}]}),
+        of({"id": 1, "lines": [{"no": 10, "sku": "b"}, {"no": 20, "at": 2}]}),
+    )
+
+    assert route.rows() == [(1, 10, "b", 1), (1, 20, None, 2), (1, 30, None, 7)]
+
+
+def test_merged_elements_replace_what_the_event_no_longer_has(elements: Make) -> None:
+    columns = {"order_id": "$event:/id", "number": "/no", "sku": "/sku", "position": "/at"}
+    route = elements(columns=columns, mode=TableMode.MERGE, replaces=("order_id",), tombstones=Tombstones.DELETE)
+
+    route.write(order(1, (10, "a"), (20, "b")), order(2, (10, "c")), of({"id": 1, "lines": [{"no": 20, "at": 5}]}))
+
+    assert route.rows() == [(1, 20, "b", 5), (2, 10, "c", None)]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("mode", [TableMode.UPSERT, TableMode.MERGE, TableMode.INSERT])
+def test_rows_that_an_event_no_longer_has_are_marked(elements: Make, mode: TableMode, together: bool) -> None:
+    route = elements(
+        "ALTER TABLE t ADD gone timestamptz",
+        mode=mode, replaces=("order_id",), tombstones=Tombstones.MARK, deleted="gone",
+    )  # fmt: skip
+    events = [
+        order(1, (10, "a"), (20, "b")), order(2, (10, "c")), order(1, (20, "b"), (30, "d")),
+        record(3, key=b'{"id": 2}', value=None), order(3, (10, "e")), order(3), order(3, (10, "f")),
+    ]  # fmt: skip
+
+    for part in [events] if together else [[each] for each in events]:
+        route.write(*part)
+
+    assert [(*row[:3], row[4] is None) for row in route.rows()] == [
+        (1, 10, "a", False), (1, 20, "b", True), (1, 30, "d", True), (2, 10, "c", False), (3, 10, "f", True)
+    ]  # fmt: skip
+
+
+CHANGED: dict[str, Any] = {**REPLACING, "tombstones": Tombstones.DELETE, "envelope": Envelope.DEBEZIUM}
+
+
+@pytest.mark.parametrize("write", [lambda lines: lines, json.dumps], ids=["array", "JSON text"])
+def test_a_row_of_debezium_has_elements(elements: Make, write: Callable[[Any], Any]) -> None:
+    it = read_by(elements(**CHANGED))
+
+    def row(number: int, *lines: tuple[int, str]) -> dict[str, Any]:
+        return {"id": number, "lines": write([{"no": line, "sku": sku} for line, sku in lines])}
+
+    it.write(
+        changed("c", row(1, (10, "a"), (20, "b")), key=b'{"id":1}', lsn=1),
+        changed("c", row(2, (10, "c")), key=b'{"id":2}', lsn=2),
+        changed("u", row(1, (20, "d")), key=b'{"id":1}', lsn=3),
+        changed("d", {"id": 2}, key=b'{"id":2}', lsn=4),
+        changed("u", {"id": 1, "lines": UNAVAILABLE}, key=b'{"id":1}', lsn=5),
+    )
+
+    assert it.route.rows() == [(1, 20, "d", 0)]
+    [wrong] = it.read(changed("u", {"id": 1, "lines": "x"}, lsn=6))
+    assert "for_each /lines: not an array of objects, or its JSON text" in it.route.refusal(wrong)
+    [unsent] = it.read(changed("u", {"id": UNAVAILABLE, "lines": []}, lsn=6))
+    assert 'the connector did not send "id"' in it.route.refusal(unsent)
+
+
+def test_decoded_values_have_elements(connection: Connection) -> None:
+    connection.execute(b"CREATE TABLE t (id int, day date, amount numeric(38,20), whole jsonb, PRIMARY KEY (id, day))")
+    columns = {"id": "$event:/id", "day": "/day", "amount": "/amount", "whole": "$value"}
+    changes: dict[str, Any] = {
+        "mode": TableMode.UPSERT, "key": ("id", "day"), "for_each": "/lines", "replaces": ("id",),
+        "tombstones": Tombstones.DELETE,
+    }  # fmt: skip
+    reads = FormatOptions(value=Format.CONNECT_JSON, key=KeyFormat.CONNECT_JSON, as_documents=True)
+    route = Route(connection, columns, **changes)
+    it = ReadRoute(route, route.writer._target, "coordinates", format=reads)
+    line = struct(day=schema("int32", "io.debezium.time.Date"), amount=decimal(20))
+    value = struct(id=schema("int32"), lines={"type": "array", "items": line, "optional": True})
+    lines = [{"day": 1, "amount": b64encode(b"\x01").decode()}, {"day": 2, "amount": None}]
+    key = connect_record(struct(id=schema("int32")), {"id": 2})
+
+    it.write(typed(value, {"id": 1, "lines": lines}), typed(value, {"id": 2, "lines": lines}, 1))
+    it.write(typed(value, {"id": 1, "lines": lines[:1]}, 2), record(3, key=key, value=None))
+
+    whole = {"id": 1, "lines": [{"day": "1970-01-02", "amount": 1e-20}]}
+    assert route.rows() == [(1, date(1970, 1, 2), Decimal("1e-20"), whole)]
+
+
+def read_by(route: Route) -> ReadRoute:
+    """Return the route with what reads its records."""
+    return ReadRoute(route, route.writer._target, "auto", truncates=Truncates.APPLY)
 
 
 def lines() -> st.SearchStrategy[Lines]:

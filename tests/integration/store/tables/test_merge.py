@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from inbox.store.options import TableMode
+from inbox.store.options import ColumnSource, TableMode
 from inbox.store.postgres.connection import Connection
+from tests.support.store.decoded_routes import DecodedRoute, typed
 from tests.support.store.locks import until_it_waits
 from tests.support.store.table_routes import Route, of
+from tests.unit.reading.formats.connect import schema, struct
 
 Connect = Callable[[], Connection]
 
@@ -28,7 +30,9 @@ def merging_(connection: Connection) -> Make:
     def make(*create: str, **changes: Any) -> Route:
         for statement in create or (PLAIN,):
             connection.execute(statement.encode())
-        return Route(connection, COLUMNS, **{"mode": TableMode.MERGE, "key": ("id",), **changes})
+        return Route(
+            connection, changes.pop("columns", COLUMNS), **{"mode": TableMode.MERGE, "key": ("id",), **changes}
+        )
 
     return make
 
@@ -75,6 +79,58 @@ def test_a_key_of_two_columns_finds_its_row(merging: Make) -> None:
     route.write(of({"id": 1, "a": "x"}), of({"id": 1, "a": "y", "nested": {"b": None}}))
 
     assert route.rows() == [(1, "x", 1), (1, "y", None)]
+
+
+LEFT = {"id": "/id", "a": ColumnSource("/a", leaves=True), "b": ColumnSource("/nested/b", leaves=True)}
+
+
+@pytest.mark.parametrize(
+    ("mode", "rows"),
+    [
+        (TableMode.APPEND, [(1, 1, 8), (1, 7, None), (2, 7, 8)]),
+        (TableMode.INSERT, [(1, 1, 8), (2, 7, 8)]),
+        (TableMode.UPSERT, [(1, 1, None), (2, 7, 8)]),
+        (TableMode.UPDATE, []),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_column_is_left_to_the_table_where_that_is_configured(
+    connection: Connection, mode: TableMode, rows: list[tuple[Any, ...]], together: bool
+) -> None:
+    unique = "" if mode is TableMode.APPEND else "PRIMARY KEY"
+    connection.execute(b"CREATE DOMAIN public.eight AS int DEFAULT 8")
+    connection.execute(f"CREATE TABLE t (id int {unique}, a int NOT NULL DEFAULT 7, b public.eight)".encode())
+    route = Route(connection, LEFT, mode=mode, key=() if mode is TableMode.APPEND else ("id",))
+
+    events = [of({"id": 1, "a": 1}), of({"id": 1, "nested": {"b": None}}), of({"id": 2})]
+    for part in [events] if together else [[each] for each in events]:
+        route.write(*part)
+
+    assert sorted(route.rows(), key=lambda row: row[0]) == rows
+
+
+def test_an_update_keeps_the_columns_that_are_left_to_the_table(merging: Make) -> None:
+    route = merging(columns=LEFT, mode=TableMode.UPDATE)
+    route.connection.execute(b"INSERT INTO t VALUES (1, 5, 6)")
+
+    route.write(of({"id": 1, "a": 1}), of({"id": 1, "nested": {"b": None}}))
+
+    assert route.rows() == [(1, 1, None, None)]
+
+
+@pytest.mark.parametrize("mode", [TableMode.UPSERT, TableMode.APPEND])
+def test_a_column_of_decoded_rows_is_left_to_the_table(connection: Connection, mode: TableMode) -> None:
+    connection.execute(b"CREATE TABLE t (id int PRIMARY KEY, a int DEFAULT 7)")
+    columns = {"id": "/id", "a": ColumnSource("/a", leaves=True)}
+    route = Route(connection, columns, mode=mode, decoded=True, key=("id",) if mode is TableMode.UPSERT else ())
+    it = DecodedRoute(route, route.writer._target)
+    row = struct(id=schema("int32"), a=schema("int32"))
+
+    it.write(typed(row, {"id": 1}), typed(row, {"id": 2, "a": None}), typed(row, {"id": 3, "a": 3}))
+    if mode is TableMode.UPSERT:
+        it.write(typed(row, {"id": 3}))
+
+    assert route.rows() == [(1, 7), (2, None), (3, 3)]
 
 
 @pytest.mark.parametrize(
