@@ -61,7 +61,7 @@ class Deletes:
         ).format(dead=DEAD, place=PLACE, keys=self._keys, gone=_GONE, rows=self._conditions.guarded_alive())
 
     def replace(self) -> bytes:
-        """Return the DELETE, or the mark, of the rows that the events no longer have; no two of them replace the same rows.
+        """Return the DELETE, or the mark, of rows that the events no longer have; no two of them replace the same rows.
 
         An event without the array, or with null, says nothing about its rows. A tombstone has none.
         """
