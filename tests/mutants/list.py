@@ -34,6 +34,7 @@ DEBEZIUM = "tests/unit/reading/envelopes/test_debezium.py"
 DECODED = "tests/unit/sink/test_decoder_envelopes.py"
 ENVELOPES = "tests/integration/store/tables/test_envelopes.py"
 AVRO = "tests/unit/reading/formats/test_avro.py"
+AVRO_PROGRAM = "tests/unit/reading/formats/test_avro_program.py"
 FRAMING = "tests/unit/reading/formats/test_framing.py"
 REGISTRY = "tests/unit/kafka/registry/test_schemas.py"
 CONNECT_JSON = "tests/unit/reading/formats/test_connect_json.py"
@@ -1114,7 +1115,42 @@ MUTANTS = [
         "inbox/reading/formats/avro.py",
         '.scaleb(-writer["scale"], _EXACT)',
         "",
+        (f"{AVRO_PROGRAM}::test_the_program_reads_every_type_as_the_general_reader_does",),
+    ),
+    Mutant(
+        "the scale of an Avro decimal is dropped by the program of its schema",
+        "inbox/reading/formats/avro_program.py",
+        ".scaleb(-{int(schema['scale'])}, exact)",
+        "",
         (f"{AVRO}::test_a_type_becomes_its_exact_value",),
+    ),
+    Mutant(
+        "the program of a schema ignores the index of a union",
+        "inbox/reading/formats/avro_program.py",
+        "} b == {2 * index}:",
+        "} b >= {2 * index}:",
+        (f"{AVRO_PROGRAM}::test_the_program_reads_every_type_as_the_general_reader_does",),
+    ),
+    Mutant(
+        "the program of a schema does not look where a value ends",
+        "inbox/reading/formats/avro_program.py",
+        "    if p != len(d): raise E",
+        "    pass",
+        (f"{AVRO_PROGRAM}::test_of_damaged_values_the_program_reads_none_in_another_way",),
+    ),
+    Mutant(
+        "the schema that was used last is used for every id",
+        "inbox/reading/schemas.py",
+        "if schema_id == self._newest_id and self._newest is not None:",
+        "if self._newest is not None:",
+        (f"{AVRO}::test_each_record_is_read_with_the_schema_that_wrote_it",),
+    ),
+    Mutant(
+        "the relay sends what its schema does not have without it",
+        "inbox/relay/formats/avro.py",
+        "if known < len(value):",
+        "if False:",
+        ("tests/unit/relay/formats/test_avro.py::test_a_payload_that_does_not_fit_is_refused_and_not_shown",),
     ),
     Mutant(
         "a union is read as its first type",

@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -31,6 +32,8 @@ class RegistryStub:
     answers: dict[str, Answer | Callable[[], Answer]] = field(default_factory=dict)
     otherwise: Answer = field(default_factory=lambda: refusal(404))
     asked: list[str] = field(default_factory=list)
+    drip_seconds: float = 0.0
+    """The time between two bytes of an answer."""
 
     def answer(self, path: str) -> Answer:
         self.asked.append(path)
@@ -54,7 +57,17 @@ def registry_stub() -> Iterator[RegistryStub]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(OSError):
+                self._send(body)
+
+        def _send(self, body: bytes) -> None:
+            if not stub.drip_seconds:
+                self.wfile.write(body)
+                return
+            for byte in body:
+                time.sleep(stub.drip_seconds)
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
             return

@@ -4,6 +4,7 @@ Only answers are judged here, on whatever thread asks. confluent-kafka's client 
 registry is first used: only routes with one need its packages.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -25,6 +26,7 @@ UNREACHABLE = "unreachable"
 """The reason of an outage in which no answer came."""
 
 _LARGEST_ANSWER = 4 * LARGEST_SCHEMA
+_LONGEST_ANSWER_SECONDS = 20.0
 _UNKNOWN = frozenset({40401, 40402, 40403})
 """The registry's own codes for an unknown subject, version or schema."""
 
@@ -135,6 +137,12 @@ class RegistryAnswers:
             raise self._refused(error.http_status_code, error.error_code) from None
         except OAuthTokenError:
             raise self._outage("cannot be asked: no OAuth token could be obtained", "login", _PROPERTIES) from None
+        except _AnswerTooSlowError:
+            raise TryAgainError(
+                f"{self.name} sends an answer for longer than {_LONGEST_ANSWER_SECONDS:.0f} s",
+                away="registry",
+                reason="slow",
+            ) from None
         except _AnswerTooLargeError:
             raise SchemaError(f"{self.name} answered with more than {_LARGEST_ANSWER} bytes") from None
         except Exception as error:  # noqa: BLE001 - the client documents none: an answer that it cannot read
@@ -209,6 +217,10 @@ class _References:
             self.found[reference.name] = Reference(reference.name, other.schema_str)
 
 
+class _AnswerTooSlowError(Exception):
+    """The registry sends a part now and then, so that no time-out ends the wait."""
+
+
 class _AnswerTooLargeError(Exception):
     """The registry sends more than any schema has."""
 
@@ -246,8 +258,10 @@ def _client(options: RegistryOptions) -> Any:
 
 def _read_bounded(response: Any) -> None:
     """Read an answer up to the bound. A compressed one, which may grow without end, was not asked for."""
-    size, parts = 0, []
+    size, parts, deadline = 0, [], time.monotonic() + _LONGEST_ANSWER_SECONDS
     for part in response.iter_bytes():
+        if time.monotonic() > deadline:
+            raise _AnswerTooSlowError
         size += len(part)
         if size > _LARGEST_ANSWER:
             raise _AnswerTooLargeError

@@ -170,3 +170,15 @@ def test_a_property_that_the_client_refuses_is_named_without_its_value() -> None
 
 def test_secrets_are_not_in_the_repr() -> None:
     assert "hidden" not in repr(options("http://x", **{"basic.auth.user.info": "a:hidden"}))
+
+
+def test_an_answer_that_comes_byte_by_byte_is_an_outage(
+    stub: RegistryStub, registry: RegistryAnswers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inbox.kafka.registry.client._LONGEST_ANSWER_SECONDS", 0.1)
+    stub.answers["/schemas/ids/7"] = schema_answer('"int"')
+    stub.drip_seconds = 0.02
+    with pytest.raises(TryAgainError, match="sends an answer for longer than"):
+        registry.schema(7, AVRO)
+    stub.drip_seconds = 0
+    assert registry.schema(7, AVRO).text == '"int"'
