@@ -11,6 +11,7 @@ from pathlib import Path
 
 from inbox.dev.backends import Servers
 from tests.benchmarks.connect import JdbcSink, jdbc_worker
+from tests.benchmarks.formats import in_avro, in_protobuf, route_in
 from tests.benchmarks.orders import TABLE_ROUTE, value, value_with_schema
 from tests.benchmarks.throughput import INBOX, migrated
 from tests.support.sinks import offer_handlers
@@ -65,6 +66,17 @@ def sink(route: str, *, workers: int = 1) -> Start:
         command = [*INBOX, "run", "--workers", str(workers), "--config", str(config)]
         with _process(command, ground.directory, environ) as pid:
             yield [pid]
+
+    return start
+
+
+def sink_in(form: str) -> Start:
+    """`inbox run` of a route in a format with a registry."""
+
+    @contextmanager
+    def start(ground: Ground) -> Iterator[Sequence[int]]:
+        with route_in(form) as route, sink(route)(ground) as pids:
+            yield pids
 
     return start
 
@@ -133,6 +145,8 @@ CONTENDERS = [
     Contender(OURS, sink(TABLE_ROUTE)),
     Contender(f"{OURS}, 2 workers", sink(TABLE_ROUTE, workers=2), 2.0, joined=_TWO_JOINED),
     Contender(f"{OURS}, 4 workers", sink(TABLE_ROUTE, workers=4), 2.0, joined=_FOUR_JOINED),
+    Contender(f"{OURS}, Avro", sink_in("avro"), encode=in_avro),
+    Contender(f"{OURS}, Protobuf", sink_in("protobuf"), encode=in_protobuf),
     Contender("kafka-inbox, handler per event", sink(_PER_EVENT), 0.4),
     Contender("kafka-inbox, handler per event, 2 workers", sink(_PER_EVENT, workers=2), 0.8, joined=_TWO_JOINED),
     Contender("kafka-inbox, handler per batch", sink(_PER_BATCH), 0.4),
