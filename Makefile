@@ -76,7 +76,7 @@ mirror: $(STAMP) ## a table that Debezium captures is rebuilt, at full size
 
 ##@ Prove
 
-.PHONY: demo demo-outbox faults soak audit replay outbox outages scale fuzz mutants
+.PHONY: demo demo-outbox faults registry-away soak audit replay outbox outages scale fuzz mutants
 
 demo: $(STAMP) ## four guarantees, one traffic, the same crashes
 	$(BIN)/inbox demo
@@ -87,6 +87,10 @@ demo-outbox: $(STAMP) ## from one database to another, each part killed
 # FAULTS_SEED repeats a run.
 faults: $(STAMP) ## 120,000 events under more than 100 faults
 	$(BIN)/python -m pytest tests/faults/test_trial.py -s
+
+registry-away: $(STAMP) ## the registry away for AWAY_SECONDS (600) under load
+	REGISTRY_AWAY_SECONDS=$${AWAY_SECONDS:-600} $(BIN)/python -m pytest --timeout 3600 \
+		tests/integration/sink/formats/test_registry_away.py -k under_load
 
 # MINUTES is 60 unless set.
 soak: $(STAMP) ## faults for MINUTES (60), and 1,000 SIGKILLs

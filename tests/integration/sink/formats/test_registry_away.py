@@ -1,5 +1,6 @@
 """The registry away: no event is parked, what is known continues, and the partition waits where it must."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ from structlog.testing import capture_logs
 
 from inbox import Event, Transaction
 from inbox.errors import StartupError
+from inbox.telemetry import PAUSED
 from tests.integration.sink.conftest import EFFECTS
 from tests.support.registry_stub import RegistryStub, refusal, schema_answer
 from tests.support.sink.running import Out, Sink
@@ -141,3 +143,38 @@ def test_300_schemas_in_one_topic_are_asked_for_once_each(avro_sink: Sink, stub:
     assert avro_sink.endings() == {"applied": 300, "duplicate": 300}
     assert sorted(avro_sink.column("SELECT key FROM effects")) == sorted(str({f"f{n}": 4}) for n in range(100, 400))
     assert len([path for path in stub.asked if "/ids/" in path]) == 300
+
+
+AWAY_SECONDS = float(os.environ.get("REGISTRY_AWAY_SECONDS", "5"))
+"""The time for which the registry is away under load; `make registry-away` sets it to ten minutes."""
+
+
+@pytest.mark.long
+def test_the_registry_away_under_load_parks_nothing_and_the_rest_is_settled_within_10_seconds(
+    avro_sink: Sink, stub: RegistryStub
+) -> None:
+    answer, ids, sent = schema_answer('"int"'), iter(range(10, 100_000)), 0
+
+    def send() -> None:
+        nonlocal sent
+        schema_id = next(ids)
+        stub.answers[f"/schemas/ids/{schema_id}"] = lambda: refusal(503, 50301) if away else answer
+        avro_sink.send(*(Out(1000 + sent + number, framed(schema_id)) for number in range(50)))
+        sent += 50
+
+    away = False
+    with capture_logs() as logs, avro_sink.running():
+        send()
+        avro_sink.eventually_settled(sent)
+        away, until = True, time.monotonic() + AWAY_SECONDS
+        while time.monotonic() < until:
+            send()
+            time.sleep(0.2)
+        assert avro_sink.endings()["applied"] == 50
+        assert PAUSED.labels("registry")._value.get() > 0  # so that it is not ready
+        away, back = False, time.monotonic()
+        avro_sink.eventually_settled(sent)
+        assert time.monotonic() - back < 10
+    assert avro_sink.dead_letters() == []
+    assert len(effects(avro_sink)) == sent
+    assert [line["away"] for line in logs if line["event"] == "outage"] == ["registry"]
