@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from inbox.dev.backends import servers
 from inbox.events import KeptRecord, Record
-from inbox.reading.options import PLAIN_JSON, Format, FormatOptions
+from inbox.reading.options import PLAIN_JSON, Envelope, Format, FormatOptions
 from inbox.reading.schemas import Reference, SchemaId, SchemaKind, WrittenSchema
 from inbox.relay.formats.avro import compile_avro
 from inbox.sink.decoder import TopicDecoder
@@ -119,6 +119,22 @@ def with_schema(number: int) -> bytes:
     return PREFIX + in_numbers(number) + b"}"
 
 
+def in_a_change(number: int) -> bytes:
+    """Return an order as Debezium sends its update, with REPLICA IDENTITY DEFAULT."""
+    source = (
+        b'{"version":"3.3.1.Final","connector":"postgresql","name":"shop","ts_ms":1767225600000,"snapshot":"false",'
+        b'"db":"shop","sequence":"[\\"24023128\\",\\"24023128\\"]","ts_us":1767225600000000,'
+        b'"ts_ns":1767225600000000000,"schema":"public","table":"orders","txId":555,"lsn":%d,"xmin":null}' % number
+    )
+    return b'{"before":null,"after":%s,"source":%s,"transaction":null,"op":"u","ts_ms":1767225600001}' % (
+        in_texts(number),
+        source,
+    )
+
+
+AT = (1, 1_767_225_600_000)
+"""The timestamp of all records."""
+
 BARE = {name: ColumnSource(f"/{name}") for name in COLUMNS}
 UNITS = {
     **BARE,
@@ -211,6 +227,7 @@ def in_protobuf(number: int) -> bytes:
 WAYS: dict[str, tuple[Callable[[int], bytes], FormatOptions, dict[str, ColumnSource]]] = {
     "json, times and decimals as texts": (in_texts, PLAIN_JSON, BARE),
     "json, times and decimals by `as`": (in_numbers, PLAIN_JSON, UNITS),
+    "json in the envelope of Debezium": (in_a_change, PLAIN_JSON, BARE),
     "connect-json, decoded rows": (with_schema, FormatOptions(value=Format.CONNECT_JSON), BARE),
     "avro": (in_avro, FormatOptions(value=Format.AVRO, schemas=SCHEMAS), BARE),
     "protobuf": (in_protobuf, FormatOptions(value=Format.PROTOBUF, schemas=SCHEMAS), BARE),
@@ -231,16 +248,22 @@ def _events(records: Sequence[Record], route: Route) -> list[TableEvents]:
 def measure(connection: Connection, way: str, events: int) -> tuple[float, float, float]:
     """Return the microseconds of CPU per event: to read it, to make its arrays, and of the server to write it."""
     encode, options, sources = WAYS[way]
+    in_envelope = encode is in_a_change
+    envelope = Envelope.DEBEZIUM if in_envelope else Envelope.NONE
     target = TableTarget(
         name="public.orders",
         mode=TableMode.UPSERT,
         key=("order_id",),
         columns=sources,
         decoded=options.value.has_decoded_rows,
+        envelope=envelope,
     )
-    route = Route(name="orders", topics=("orders",), target=target, event_id="coordinates", format=options)
+    rule = "debezium" if in_envelope else "coordinates"
+    route = Route(name="orders", topics=("orders",), target=target, event_id=rule, format=options, envelope=envelope)
     records: list[Record] = [
-        KeptRecord(("orders", 0, number), None, encode(number), [], (1, 1_767_225_600_000), epoch=0)
+        KeptRecord(
+            ("orders", 0, number), b'{"order_id":%d}' % number, encode(number), [], (1, 1_767_225_600_000), epoch=0
+        )
         for number in range(events)
     ]
     for statement in EMPTY:

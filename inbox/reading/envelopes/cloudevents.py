@@ -3,7 +3,9 @@
 The Kafka protocol binding has two modes, and each record says which it is in. In binary mode the
 attributes are headers (`ce_id`, `ce_source`, ...), the content type of the data is the header
 `content-type`, and the value is the data. In structured mode that header begins with
-`application/cloudevents`, and the value holds the attributes and the data.
+`application/cloudevents`, and the value holds the attributes and the data. Debezium's
+`CloudEventsConverter` writes structured mode without the header, so a record without any of these
+headers is in structured mode if its value is an object with `specversion`.
 """
 
 from base64 import b64decode
@@ -19,6 +21,10 @@ _PREFIX = "ce_"
 _REQUIRED = ("id", "source", "type")
 _DATA = frozenset({"data", "data_base64"})
 _STRUCTURED, _BATCHED = "application/cloudevents", "application/cloudevents-batch"
+_NEITHER_MODE = (
+    f"not a CloudEvent: the record has neither headers ce_... (binary mode) nor a content-type {_STRUCTURED}+json "
+    "(structured mode), and its value is no CloudEvent by itself"
+)
 
 
 class CloudEvent(NamedTuple):
@@ -54,7 +60,7 @@ def cloud_event_of(value: bytes | None, headers: Sequence[Header]) -> CloudEvent
             f"a batch of CloudEvents ({_BATCHED}+json) in one record, which the Kafka binding does not have; "
             "send each event in a record of its own"
         )
-    if media_type.startswith(_STRUCTURED):
+    if media_type.startswith(_STRUCTURED) or (content_type is None and not _has_attributes(headers) and value):
         event = _structured(value, media_type)
     else:
         event = _binary(value, found, content_type)
@@ -64,7 +70,11 @@ def cloud_event_of(value: bytes | None, headers: Sequence[Header]) -> CloudEvent
 
 def is_tombstone(value: bytes | None, headers: Sequence[Header]) -> bool:
     """Return whether a record has neither data nor attributes in its headers."""
-    return value is None and not any(name.startswith(_PREFIX) for name, _ in headers)
+    return value is None and not _has_attributes(headers)
+
+
+def _has_attributes(headers: Sequence[Header]) -> bool:
+    return any(name.startswith(_PREFIX) for name, _ in headers)
 
 
 def _binary(value: bytes | None, headers: Mapping[str, bytes | None], content_type: str | None) -> CloudEvent:
@@ -74,17 +84,18 @@ def _binary(value: bytes | None, headers: Mapping[str, bytes | None], content_ty
         if name.startswith(_PREFIX) and (text := _text(given, name)) is not None
     }
     if not attributes:
-        raise EventError(
-            "not a CloudEvent: the record has neither headers ce_... (binary mode) nor a content-type "
-            f"{_STRUCTURED}+json (structured mode)"
-        )
+        raise EventError(_NEITHER_MODE)
     if content_type is not None:
         attributes["datacontenttype"] = content_type
     return CloudEvent(attributes, value, None)
 
 
 def _structured(value: bytes | None, media_type: str) -> CloudEvent:
-    if media_type not in (_STRUCTURED, _STRUCTURED + "+json"):
+    if not media_type:
+        document = _document(value)
+        if not isinstance(document, dict) or "specversion" not in document:
+            raise EventError(_NEITHER_MODE)
+    if media_type not in ("", _STRUCTURED, _STRUCTURED + "+json"):
         raise EventError(
             f"a CloudEvent in structured mode that is not JSON; expected content-type {_STRUCTURED}+json, "
             "or binary mode"
@@ -98,6 +109,13 @@ def _structured(value: bytes | None, media_type: str) -> CloudEvent:
         name: _attribute(name, given) for name, given in document.items() if name not in _DATA and given is not None
     }
     return CloudEvent(attributes, _bytes_of(document.get("data_base64")), document)
+
+
+def _document(value: bytes | None) -> Any:
+    try:
+        return decoded(value)
+    except EventError:
+        return None
 
 
 def _attribute(name: str, value: Any) -> str:

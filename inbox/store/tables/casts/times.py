@@ -53,6 +53,13 @@ _MICROSECONDS: dict[Reading, LiteralString] = {
 }
 """The microseconds of one of each unit."""
 
+INFINITE: dict[Reading, tuple[str, str]] = {
+    Reading.EPOCH_MS: ("9223372036825200", "-9223372036832400"),
+    Reading.EPOCH_US: ("9223372036825200000", "-9223372036832400000"),
+    Reading.EPOCH_DAYS: ("-2147472692", "-2147472691"),
+}
+"""The numbers that Debezium's connector for PostgreSQL sends for infinity and -infinity."""
+
 EPOCHS = frozenset(each for each in Reading if each.value.startswith("epoch-"))
 OF_A_DAY = frozenset(each for each in Reading if each.value.startswith("time-"))
 
@@ -129,14 +136,23 @@ def from_number(kind: TypeName, reading: Reading, text: sql.Composable) -> sql.C
         return _span(sql.SQL("pg_catalog.trunc({})").format(number))
     if kind.name == "date" and reading is Reading.EPOCH_DAYS:
         # Of NaN `numeric` says that it does not support the cast, which is what it says of an altered table.
-        return sql.SQL(
+        day = sql.SQL(
             "('epoch'::pg_catalog.date OPERATOR(pg_catalog.+) pg_catalog.floor({}::numeric)::double precision::integer)"
-        ).format(text)
+        )
+        return _or_infinite(kind, reading, text, day.format(text))
     whole = sql.SQL("pg_catalog.floor({})").format(number)
     if reading in OF_A_DAY:
         return _time_of_day(kind, whole)
     days, rest = (sql.SQL("pg_catalog.{}({}, 86400000000)").format(sql.SQL(each), whole) for each in ("div", "mod"))
-    return moment(kind, days, rest, sql.SQL("microsecond"))
+    return _or_infinite(kind, reading, text, moment(kind, days, rest, sql.SQL("microsecond")))
+
+
+def _or_infinite(kind: TypeName, reading: Reading, text: sql.Composable, value: sql.Composable) -> sql.Composable:
+    """Return the value of a number, or the infinity that it stands for."""
+    for number, word in zip(INFINITE.get(reading, ()), ("infinity", "-infinity"), strict=False):
+        is_it = sql.SQL("{} OPERATOR(pg_catalog.=) {}").format(text, text_of(number))
+        value = when(is_it, cast_to(kind, text_of(word)), value)
+    return value
 
 
 def _span(microseconds: sql.Composable) -> sql.Composable:

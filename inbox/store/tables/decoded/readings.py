@@ -11,7 +11,9 @@ from math import isfinite
 from typing import Any
 
 from inbox.reading.values import DAY, Date, Interval, Json, TimeOfDay, Timestamp, as_text, decimal_of
+from inbox.reading.values import INFINITE as INFINITE_NUMBER
 from inbox.store.options import Reading
+from inbox.store.tables.casts.times import INFINITE
 from inbox.store.tables.columns import TypeName
 from inbox.store.tables.decoded.wording import ContradictionError, RefusedValueError, word_for
 
@@ -55,8 +57,11 @@ def application(reading: Reading, scale: int | None, kind: TypeName) -> Apply:
 
 def _in_unit(reading: Reading, kind: TypeName) -> Apply:
     unit, of_a_day = _UNITS[reading], reading.value.startswith("time-")
+    infinities = dict(zip(map(int, INFINITE.get(reading, ())), (INFINITE_NUMBER, -INFINITE_NUMBER), strict=False))
 
     def apply(value: Any) -> Any:
+        if type(value) is int and (infinity := infinities.get(value)) is not None:
+            return Date(infinity) if kind.name == "date" else Timestamp(infinity)
         nanoseconds = _times(value, unit, reading)
         if reading is Reading.EPOCH_DAYS and kind.name == "date":
             return Date(nanoseconds // DAY)

@@ -10,6 +10,7 @@ from psycopg import sql
 from inbox.errors import EventError, StartupError
 from inbox.events import Header
 from inbox.reading.options import Envelope, FormatOptions
+from inbox.reading.read_record import ReadRecord
 from inbox.store.options import ColumnSource, Overriding, Reading, TableMode, TableTarget, Tombstones
 from inbox.store.tables.casts.refusals import CastRefusal, failing
 from inbox.store.tables.columns import TypeName
@@ -326,3 +327,22 @@ def test_the_states_of_our_refusals_are_those_that_postgresql_raises(route: Make
             connection.execute(query)
         assert failed.value.refusal is not None
         assert failed.value.refusal.state == reason.value
+
+
+@pytest.mark.parametrize(
+    ("kind", "reading", "numbers"),
+    [
+        ("date", Reading.EPOCH_DAYS, (-2147472692, -2147472691)),
+        ("timestamp", Reading.EPOCH_US, (9223372036825200000, -9223372036832400000)),
+        ("timestamptz", Reading.EPOCH_MS, (9223372036825200, -9223372036832400)),
+    ],
+)
+@pytest.mark.parametrize("decoded", [False, True])
+def test_the_numbers_that_stand_for_infinity_are_infinite(
+    route: MakeRoute, kind: str, reading: Reading, numbers: tuple[int, int], decoded: bool
+) -> None:
+    it = route(f"id int, a {kind}", {"id": "/id", "a": ColumnSource("/a", reading)}, decoded=decoded)
+    rows = [{"id": at, "a": number} for at, number in enumerate(numbers)]
+    it.write(*(ReadRecord(record(), row=row) if decoded else of(row) for row in rows))
+
+    assert it.texts("id || ' ' || a") == ["0 infinity", "1 -infinity"]

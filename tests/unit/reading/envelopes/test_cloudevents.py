@@ -93,3 +93,15 @@ def test_a_tombstone_has_no_attributes() -> None:
     assert is_tombstone(None, [("other", b"x")])
     assert not is_tombstone(None, BINARY)
     assert not is_tombstone(b"", [])
+
+
+def test_a_value_that_is_a_cloud_event_needs_no_header() -> None:
+    event = cloud_event_of(structured(data={"id": 1}), [("other", b"x")])
+    assert event.attributes == WHOLE
+    assert event.document is not None
+
+
+@pytest.mark.parametrize("value", [b"{}", b"[]", b"x", b'{"id": "7", "source": "/shop"}'])
+def test_another_value_without_headers_is_no_cloud_event(value: bytes) -> None:
+    with pytest.raises(EventError, match="its value is no CloudEvent by itself"):
+        cloud_event_of(value, [])
