@@ -261,3 +261,8 @@ def _floats(value: Any) -> Iterator[float]:
 def pointer_steps(pointer: str) -> tuple[str, ...]:
     """Return the unescaped steps of a JSON pointer (RFC 6901): `/a~1b/0` is ("a/b", "0")."""
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+
+
+def pointer_to(member: str) -> str:
+    """Return the JSON pointer to a member of a document."""
+    return "/" + member.replace("~", "~0").replace("/", "~1")

@@ -7,6 +7,7 @@ from operator import methodcaller
 from typing import Any
 from uuid import UUID
 
+from inbox.documents import pointer_to
 from inbox.errors import EventError, TryAgainError
 from inbox.events import Header, Record, decoded
 from inbox.reading.conditions import Condition
@@ -17,7 +18,7 @@ from inbox.sink.event_id import Identify, ReadType, identifier, needs_document, 
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.sink.too_large import cut
 from inbox.store.inbox.dead_letters import EventTooLargeError
-from inbox.store.options import TableTarget, Tombstones
+from inbox.store.options import ColumnSource, TableTarget, Tombstones
 
 _TOMBSTONE = EventError(
     "a tombstone (null value), which this route does not expect; set [routes.table] tombstones to delete or ignore"
@@ -313,7 +314,7 @@ def _read_options(route: Route) -> ReadOptions:
 
 def _key_pointers(target: TableTarget) -> tuple[str, ...]:
     """Return the pointers into the row that find a table's row; none if an update removes no row."""
-    sources = [target.columns[name] for name in target.key]
+    sources = [target.columns.get(name) or ColumnSource(pointer_to(name)) for name in target.key]
     if not target.tombstones.removes:
         return ()
     return tuple(source.pointer for source in sources if source.pointer is not None and source.document == "$value")

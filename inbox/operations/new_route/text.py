@@ -4,9 +4,9 @@ from typing import Any
 
 import tomlkit
 
+from inbox.documents import pointer_to
 from inbox.operations.new_route.proposal import Proposal
 from inbox.operations.samples.columns import ProposedColumn
-from inbox.operations.samples.identity import pointer_to
 from inbox.reading.options import Envelope, Format, KeyFormat
 from inbox.store.tables.ddl.creation import NewColumn, create_table
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inbox.documents import whole_number_text
+from inbox.documents import pointer_to, whole_number_text
 from inbox.events import Record
 from inbox.operations.samples.columns import snake_case
 from inbox.reading.options import Envelope
@@ -86,11 +86,6 @@ def event_id_of(events: Sequence[SampledEvent], envelope: Envelope) -> EventIdCh
         "no header or member is an id of the event, so its place in the log is; an event that its producer sends twice "
         "is applied twice",
     )
-
-
-def pointer_to(member: str) -> str:
-    """Return the JSON pointer to a member of a document."""
-    return "/" + member.replace("~", "~0").replace("/", "~1")
 
 
 def _names_of_object(events: Sequence[SampledEvent]) -> tuple[str, ...] | None:

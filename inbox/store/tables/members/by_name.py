@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from inbox.documents import pointer_to
 from inbox.store.options import ColumnSource, TableMode, TableTarget
 from inbox.store.tables.columns import Column
 
@@ -33,8 +34,3 @@ def _source(target: TableTarget, column: Column) -> ColumnSource:
         required=is_key,
         or_default=not is_key and column.default is not None and target.mode not in _LEAVES_OUT,
     )
-
-
-def pointer_to(member: str) -> str:
-    """Return the JSON pointer to a member of a document."""
-    return "/" + member.replace("~", "~0").replace("/", "~1")
