@@ -25,6 +25,7 @@ _SECTIONS = {
         "demo": "Show what goes wrong without an inbox, and what does not with one.",
         "dev": "Start a real Kafka and a real PostgreSQL on this machine.",
         "new": "Make a table and a route for a topic.",
+        "table": "Show what tables lack for their routes, and add it.",
         "migrate": "Create the inbox's own tables, or bring them up to date.",
         "check": "Report everything that stands in the way of a start.",
         "schema": "Print the JSON Schema of inbox.toml, for editors.",
@@ -53,6 +54,8 @@ _SECTIONS = {
 
 _COMMANDS = {name: line for section in _SECTIONS.values() for name, line in section.items()}
 _OTHER_MODULES = {
+    "new": "routes.new",
+    "table": "routes.table",
     "demo": "dev",
     "dead-letters": "dead_letters",
     "history": "control.history",

@@ -18,7 +18,7 @@ from inbox.reading.schemas import SchemaId, SchemaKind, Schemas, WrittenSchema
 from inbox.settings.model import ServerSettings
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import connect, startup_errors
-from inbox.store.tables.ddl.creation import create, owner_of
+from inbox.store.tables.ddl.creation import define, owner_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ def execute(database: DatabaseOptions, file: Path, found: Proposed) -> None:
     extended = f"{text.rstrip()}\n\n{found.route_toml}" if text.strip() else found.route_toml
     _require_new_route(text, extended, file, found.proposal.table)
     with closing(connect(database)) as connection, startup_errors("creating the table"):
-        create(connection, found.table_sql, lambda: _write(file, extended))
+        define(connection, [found.table_sql], lambda: _write(file, extended))
 
 
 def _require_new_route(text: str, extended: str, file: Path, name: str) -> None:

@@ -6,13 +6,15 @@ from typing import LiteralString
 
 from sqlalchemy.dialects import postgresql
 
+from inbox.errors import StartupError
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.errors import translating_errors
 from inbox.store.tables.lookup import located_parts
 from inbox.store.tables.names import parts_of
 
 _OWNER: LiteralString = """
-SELECT pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s
 """
 
@@ -58,9 +60,41 @@ def owner_of(connection: Connection, name: str) -> str | None:
     return row[0] if row else None
 
 
-def create(connection: Connection, statement: str, then: Callable[[], object]) -> None:
-    """Run a CREATE or ALTER on the user's search path and do something else, or neither of the two."""
+def define(connection: Connection, statements: Sequence[str], then: Callable[[], object] = lambda: None) -> None:
+    """Run each CREATE or ALTER on the user's search path and do something else, or nothing at all.
+
+    Somebody who waits for a lock on a table holds up all who come later, so a lock is awaited for 5 s.
+    """
     with translating_errors(), connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '5s'")
         with connection.users_path():
-            connection.execute(statement.encode())
+            for statement in statements:
+                connection.execute(statement.encode())
         then()
+
+
+def add_column(table: str, name: str, kind: str) -> str:
+    """Return the statement that adds a column which may be NULL."""
+    return f"ALTER TABLE {quoted_table(table)} ADD COLUMN {quoted(name)} {kind};"
+
+
+def change_type(table: str, name: str, kind: str, *, using: bool = False) -> str:
+    """Return the statement that gives a column another type; `using`: its values are converted by a cast."""
+    cast = f" USING {quoted(name)}::{kind}" if using else ""
+    return f"ALTER TABLE {quoted_table(table)} ALTER COLUMN {quoted(name)} TYPE {kind}{cast};"
+
+
+def drop_not_null(table: str, name: str) -> str:
+    """Return the statement that lets a column be NULL."""
+    return f"ALTER TABLE {quoted_table(table)} ALTER COLUMN {quoted(name)} DROP NOT NULL;"
+
+
+def require_owner(connection: Connection, name: str) -> None:
+    """Raise StartupError unless the role may alter the table."""
+    *schema, table = located_parts(connection, name)
+    row = connection.execute(_OWNER, {"schema": schema[-1] if schema else None, "table": table}).fetchone()
+    if row is not None and not row[1]:
+        raise StartupError(
+            f'the table "{name}" belongs to {row[0]}, and this role may not alter it; run the command with the '
+            "owner's login (INBOX_DATABASE__URL=...)"
+        )

@@ -1,0 +1,1 @@
+"""The commands that make and keep the tables of routes."""

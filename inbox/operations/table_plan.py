@@ -1,0 +1,90 @@
+"""Find what the tables of routes lack for their events, and add what loses nothing: `inbox table plan`.
+
+The owner of the tables runs it. The sink never alters a table.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from inbox.documents import pointer_steps
+from inbox.errors import StartupError
+from inbox.operations.samples.drift import Drift, drift_of
+from inbox.operations.samples.log_sample import sample_of
+from inbox.operations.samples.reading import SampleReader
+from inbox.settings import Settings
+from inbox.sink.routes import HandlerTarget, Route
+from inbox.store.options import TableTarget
+from inbox.store.postgres.connection import Connection, connect, startup_errors
+from inbox.store.tables.columns import columns_of
+from inbox.store.tables.ddl.creation import define, require_owner
+from inbox.store.tables.lookup import located
+from inbox.store.tables.members.by_name import resolved
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutePlan:
+    """What the table of a route lacks, and whether the additive part was carried out."""
+
+    route: str
+    table: str
+    sampled: int
+    drift: Drift
+    executed: bool
+
+
+def plan(settings: Settings, *, route: str | None, sample: int, execute: bool) -> list[RoutePlan]:
+    """Return a plan for each route with a table, or for the one that is named.
+
+    Raises:
+        StartupError: the route or its table does not exist, or with `execute` the role does not own the table.
+        TryAgainError: a server does not answer, or a lock on the table was not had within 5 s.
+    """
+    chosen = [(each, each.target) for each in settings.routes if not isinstance(each.target, HandlerTarget)]
+    if route is not None:
+        names = [each.name for each, _ in chosen]
+        if route not in names:
+            near = get_close_matches(route, names, n=1)
+            raise StartupError(
+                f'no route with a table is named "{route}"' + (f'; did you mean "{near[0]}"?' * bool(near))
+            )
+        chosen = [each for each in chosen if each[0].name == route]
+    connection = connect(settings.database, application_name="inbox table plan")
+    with closing(connection), startup_errors("altering the table"):
+        return [_plan(connection, settings, each, target, sample, execute=execute) for each, target in chosen]
+
+
+def _plan(
+    connection: Connection, settings: Settings, route: Route, target: TableTarget, sample: int, *, execute: bool
+) -> RoutePlan:
+    table = columns_of(connection, located(connection, target.name))
+    if not table:
+        raise StartupError(f'the table "{target.name}" does not exist; make one with inbox new route')
+    rows = _rows(settings, route, target, sample)
+    drift = drift_of(resolved(target, table), table, rows, typed=route.format.value.has_decoded_rows)
+    if execute and drift.additive:
+        require_owner(connection, target.name)
+        define(connection, [change.sql for change in drift.additive])
+    return RoutePlan(
+        route=route.name,
+        table=target.name,
+        sampled=len(rows),
+        drift=drift,
+        executed=execute and bool(drift.additive),
+    )
+
+
+def _rows(settings: Settings, route: Route, target: TableTarget, sample: int) -> Sequence[Mapping[str, Any]]:
+    """Return the rows of the route's events, or of their elements."""
+    rows: list[Any] = []
+    for topic in route.topics:
+        found = sample_of(settings.kafka, topic, sample // len(route.topics) or 1)
+        events = SampleReader(route.format, route.envelope).events(found.records)
+        rows += [event.row for event in events if event.row is not None]
+    for step in pointer_steps(target.for_each or ""):
+        rows = [row[step] for row in rows if isinstance(row, dict) and step in row]
+    if target.for_each is not None:
+        rows = [element for each in rows if isinstance(each, list) for element in each]
+    return [row for row in rows if isinstance(row, dict)]
