@@ -38,6 +38,7 @@ from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.guards.topic_identity import TopicIdentityGuard
 from inbox.sink.letters.due import DueLetters
 from inbox.sink.letters.resolver import LetterResolver
+from inbox.sink.pace import Pace, PacedSettler
 from inbox.sink.routes import Route
 from inbox.sink.settle.all_routes import Routes
 from inbox.sink.settle.context import BoundRoute, SettleContext
@@ -47,7 +48,7 @@ from inbox.sink.settle.ownership import Ownership
 from inbox.sink.settle.parked_keys import ParkedKeys, ParkedKeysGuard
 from inbox.sink.settle.settler import Settler, WorkerIdentity
 from inbox.sink.worker.loop import Worker
-from inbox.sink.writer_thread import Writer
+from inbox.sink.writer_thread import BatchSettler, Writer
 from inbox.store.inbox.dead_letters import MOST_PARKED_KEYS
 from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.registration import Registration
@@ -135,15 +136,16 @@ def make_worker(
     time_limit = TimeLimit(settings.failures.handler_timeout.total_seconds())
     if tracing is not None:
         ready = replace(ready, handlers=tracing.handlers(ready.handlers))
+    pace = None if sink.max_events_per_second is None else Pace(sink.max_events_per_second)
     gaps = Gaps(settings.kafka, ready.cluster, once_compacted=sink.once_compacted, at_a_time_seconds=AT_A_TIME_SECONDS)
     return Worker(
         GroupConsumer(settings.kafka, batch_bytes=sink.batch_bytes),
-        Writer(SettlerFactory(settings, ready, owner, time_limit, tracing).open),
+        Writer(SettlerFactory(settings, ready, owner, time_limit, tracing, pace).open),
         assignment,
         BatchAccumulator(
             decoders,
             assignment,
-            batch_events=sink.batch_events,
+            batch_events=sink.batch_events if pace is None else min(sink.batch_events, pace.batch_events),
             batch_bytes=sink.batch_bytes,
             require_reason=gaps.require_reason,
         ),
@@ -152,6 +154,7 @@ def make_worker(
         ends=ready.cluster.stable_ends(addresses) if until_end else None,
         explain=Explanation(settings, ready.cluster).of_halt,
         retries_letters=bool(settings.failures.retry_after),
+        pace=pace,
     )
 
 
@@ -165,13 +168,20 @@ class SettlerFactory:
     """An opener of settlers, one after the other as connections break, with the state that outlives them."""
 
     def __init__(
-        self, settings: Settings, ready: StartupState, owner: str, time_limit: TimeLimit, tracing: SinkTracing | None
+        self,
+        settings: Settings,
+        ready: StartupState,
+        owner: str,
+        time_limit: TimeLimit,
+        tracing: SinkTracing | None,
+        pace: Pace | None,
     ) -> None:
         self._settings = settings
         self._ready = ready
         self._identity = WorkerIdentity(owner, ready.registration.routes_revision)
         self._targets = RouteTargets(settings, ready.handlers, ready.writers)
         self._time_limit = time_limit
+        self._pace = pace
         self._tracing = [] if tracing is None else [tracing.guard()]
         self._parked_keys = ParkedKeys(MOST_PARKED_KEYS)
         self._row_waits = RowWaits(settings.failures.wait_for_rows.total_seconds())
@@ -183,11 +193,12 @@ class SettlerFactory:
             attempts=settings.failures.attempts,
         )
 
-    def open(self) -> Settler:
+    def open(self) -> BatchSettler:
         """Open a settler on a new connection. Raises TryAgainError while that does not work."""
         store = Store(self._connect(), self._settings.database.schema)
         try:
-            return self._settler(store)
+            settler = self._settler(store)
+            return settler if self._pace is None else PacedSettler(settler, store.budgets, self._pace)
         except BaseException:
             store.close()
             raise

@@ -69,6 +69,7 @@ class SinkSection(Section):
     batch_events: Annotated[int, PlainValidator(units.count(1, 100_000))] = SinkOptions.batch_events
     batch_bytes: Annotated[int, PlainValidator(units.size("1 KiB", "1 GiB"))] = SinkOptions.batch_bytes
     largest_event: Annotated[int, PlainValidator(units.size("1 KiB", "256 MiB"))] = SinkOptions.largest_event
+    max_events_per_second: Annotated[int, PlainValidator(units.count(1, 10_000_000))] | None = None
     retired_routes: list[Label] = []
     once_compacted: list[Topic] = []
 

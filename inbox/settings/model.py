@@ -148,6 +148,7 @@ def sink_settings(document: Document, cwd: Path) -> Settings:
             batch_events=sink.batch_events,
             batch_bytes=sink.batch_bytes,
             largest_event=sink.largest_event,
+            max_events_per_second=sink.max_events_per_second,
             retired_routes=tuple(sink.retired_routes),
             once_compacted=tuple(sink.once_compacted),
         ),

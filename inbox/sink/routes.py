@@ -56,6 +56,7 @@ class SinkOptions:
     Attributes:
         start: a StartPoint or an aware datetime.
         batch_bytes, largest_event: sizes in bytes.
+        max_events_per_second: the budget of all workers together; None: no limit.
         retired_routes: routes that were configured before and may be removed.
         once_compacted: topics with gaps that none of their current settings explains.
     """
@@ -65,5 +66,6 @@ class SinkOptions:
     batch_events: int = 5000
     batch_bytes: int = 16 * 1024 * 1024
     largest_event: int = 32 * 1024 * 1024
+    max_events_per_second: int | None = None
     retired_routes: tuple[str, ...] = ()
     once_compacted: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from functools import cached_property
 from inbox.store.inbox.audit_queries import AuditQueries
 from inbox.store.inbox.claims import ClaimStore
 from inbox.store.inbox.control.actions import Actions
+from inbox.store.inbox.control.budgets import Budgets
 from inbox.store.inbox.control.holds import Holds
 from inbox.store.inbox.dead_letter_queries import DeadLetterQueries
 from inbox.store.inbox.dead_letters import DeadLetters
@@ -67,6 +68,10 @@ class Store:
     @cached_property
     def holds(self) -> Holds:
         return Holds(self.connection, self.schema)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        return Budgets(self.connection, self.schema)
 
     def audit(self, *, bits: int = 0) -> AuditQueries:
         """Return the reads of an audit, in chunks of `2 ** bits` offsets."""

@@ -20,6 +20,7 @@ PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/operations/dead_letters/test_retry.py"
 LETTER_LIMIT = "tests/integration/sink/guards/test_dead_letter_limit.py"
 REPLAY = "tests/integration/operations/replay/test_replay.py"
+PACE = "tests/integration/sink/test_pace.py"
 HOLD = "tests/integration/operations/holding/test_hold.py"
 RESUME = "tests/integration/operations/resume/test_resume.py"
 SUSPECTS = "tests/integration/store/inbox/test_crash_poison.py"
@@ -77,6 +78,13 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "the budget of events counts each worker alone",
+        "inbox/sink/pace.py",
+        "budgets.take_turn(_BUDGET, events,",
+        'budgets.take_turn(f"{_BUDGET} {id(self)}", events,',
+        (f"{PACE}::test_workers_share_the_budget",),
+    ),
     Mutant(
         "a hold is forgotten by a restart",
         "inbox/sink/settle/ownership.py",

@@ -122,7 +122,8 @@ class WriterAnswers:
         progress = self._context.progress
         progress.records += batch.records
         progress.batch_records = batch.records or progress.batch_records
-        seconds = self._context.clock() - self._context.submitted_at
+        waited = 0.0 if self._context.pace is None else self._context.pace.waited_seconds
+        seconds = self._context.clock() - self._context.submitted_at - waited
         self._context.accumulator.limit.took(batch.records, seconds)
         observe_batch(batch, seconds)
 

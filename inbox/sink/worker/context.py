@@ -7,6 +7,7 @@ from inbox.events import TopicPartition
 from inbox.kafka.consumer import GroupConsumer
 from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
+from inbox.sink.pace import Pace
 from inbox.sink.schema_waits import SchemaWaits
 from inbox.sink.worker.offset_commits import OffsetCommits
 from inbox.sink.worker.progress import WorkerProgress
@@ -23,6 +24,7 @@ class WorkerContext:
         submitted_at: when the writer got its last job, in seconds by the clock.
         letters_due_at: when parked events are next tried again, in seconds by the clock; None if they never are.
         ledger_read_at: when the ledger was last read, in seconds by the clock.
+        pace: the wait for turns, if the sink has a budget of events a second.
     """
 
     consumer: GroupConsumer
@@ -33,6 +35,7 @@ class WorkerContext:
     progress: WorkerProgress = field(default_factory=WorkerProgress)
     submitted_at: float = 0.0
     letters_due_at: float | None = None
+    pace: Pace | None = None
 
     def __post_init__(self) -> None:
         self.retry = RetryState(self.consumer.outage, self.clock)
@@ -44,6 +47,11 @@ class WorkerContext:
     def has_unsettled(self) -> bool:
         """Return whether records that were taken are not settled yet."""
         return bool(self.writer.busy or self.retry.has_batch or self.accumulator.batch)
+
+    def hurry(self) -> None:
+        """Let the batch that waits for its turn go now."""
+        if self.pace is not None and self.writer.busy:
+            self.pace.hurry()
 
     def hold(self, partitions: Sequence[TopicPartition]) -> None:
         """Take nothing more from these partitions, and drop what was taken."""

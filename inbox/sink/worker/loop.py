@@ -13,6 +13,7 @@ from inbox.kafka.consumer import GroupConsumer
 from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.guards.time_limit import TimeLimit
+from inbox.sink.pace import Pace
 from inbox.sink.worker.answers import WriterAnswers
 from inbox.sink.worker.context import WorkerContext
 from inbox.sink.worker.next_job import LEDGER_SECONDS, JobChooser
@@ -33,6 +34,7 @@ class Worker:
             given.
         explain: adds to a halt what a person must know.
         retries_letters: whether parked events are tried again by themselves.
+        pace: the wait for turns, if the sink has a budget of events a second.
     """
 
     def __init__(
@@ -48,8 +50,9 @@ class Worker:
         explain: Callable[[LostPlaceError | UnreadableError], HaltError] = lambda error: error,
         retries_letters: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        pace: Pace | None = None,
     ) -> None:
-        self._context = context = WorkerContext(consumer, writer, assignment, accumulator, clock)
+        self._context = context = WorkerContext(consumer, writer, assignment, accumulator, clock, pace=pace)
         context.letters_due_at = clock() if retries_letters else None
         self._topics = topics
         self._time_limit = time_limit
@@ -143,6 +146,7 @@ class Worker:
     def _drain(self) -> None:
         """Finish the current batch, or leave its outcome to the ledger. Records that were only taken are dropped."""
         context = self._context
+        context.hurry()
         deadline = context.clock() + _DRAIN_SECONDS
         while context.writer.busy and context.clock() < deadline:
             context.writer.wait(0.1)

@@ -31,6 +31,7 @@ class Rebalances:
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Let the current batch finish, so that the next owner need not fence it. This may take a few seconds."""
         log().info("revoked", partitions=sorted(map(str, partitions)))
+        self._context.hurry()
         if self._context.writer.busy:
             self._context.writer.wait(REVOKE_SECONDS)
             self._collect()

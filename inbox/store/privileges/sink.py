@@ -91,6 +91,7 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
         _columns("INSERT", "route topic partitions reason requested_by held_until"),
         _columns("UPDATE", "released_at released_by"),
     ),
+    "pace": (_SELECT, _INSERT, _UPDATE),
     VERSION_TABLE: (_SELECT,),
 }
 

@@ -64,6 +64,7 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _pruning(tables)
     _actions(tables)
     _holds(tables)
+    Table("pace", tables, Column("budget", Text, primary_key=True), now("free_at"))
     event.listen(tables, "after_create", _guard)
     if outbox is not None and outbox.existing is not None:
         add_relay_leases(tables)

@@ -32,3 +32,12 @@ WHERE released_at IS NULL AND (held_until IS NULL OR held_until > now()) ORDER B
 UPDATE {schema}.holds SET released_at = now(), released_by = %(released_by)s
 WHERE hold_id = ANY (%(hold_ids)s) AND released_at IS NULL AND (held_until IS NULL OR held_until > now())
 RETURNING hold_id;
+
+-- name: take_turn
+-- One statement for all workers, one after the other: each takes its events from the time at which the budget is free
+-- again. A budget that was not used saves up half a second. A clock that was set back costs a minute at most.
+INSERT INTO {schema}.pace AS p (budget, free_at)
+VALUES (%(budget)s, clock_timestamp() + %(seconds)s * interval '1 second')
+ON CONFLICT (budget) DO UPDATE SET free_at = %(seconds)s * interval '1 second'
+    + least(greatest(p.free_at, clock_timestamp() - interval '0.5 seconds'), clock_timestamp() + interval '1 minute')
+RETURNING extract(epoch FROM p.free_at - clock_timestamp()) - %(seconds)s;

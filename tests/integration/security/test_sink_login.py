@@ -200,6 +200,9 @@ POSSIBLE = {
         "INSERT INTO inbox.holds (topic, reason, requested_by) VALUES ('orders', 'why', 'somebody');"
         "UPDATE inbox.holds SET released_at = now(), released_by = 'somebody'"
     ),
+    "say that a budget of events is spent": (
+        "INSERT INTO inbox.pace (budget, free_at) VALUES ('sink', now() + interval '1 day')"
+    ),
     "owe less to a route": "UPDATE inbox.route_starts SET from_offset = 50",
     "retire a route": "UPDATE inbox.routes SET retired_at = now()",
     "stop every worker": "UPDATE inbox.partitions SET owner_epoch = owner_epoch + 1000",
