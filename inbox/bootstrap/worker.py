@@ -197,8 +197,7 @@ class SettlerFactory:
         """Open a settler on a new connection. Raises TryAgainError while that does not work."""
         store = Store(self._connect(), self._settings.database.schema)
         try:
-            settler = self._settler(store)
-            return settler if self._pace is None else PacedSettler(settler, store.budgets, self._pace)
+            return PacedSettler(self._settler(store), store.budgets, self._pace)
         except BaseException:
             store.close()
             raise

@@ -1,5 +1,6 @@
 """The command line's syntax for a topic, partitions and dead letters, and the readable form of a key."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -11,6 +12,9 @@ from inbox.cli.options import Command
 from inbox.settings.problems import UnfitError
 from inbox.settings.units import duration, instant
 from inbox.store.inbox.dead_letter_queries import Selection
+
+_RATE = re.compile(r"([0-9]{1,8})/s")
+_MOST_PER_SECOND = 10_000_000
 
 
 def selection_options(*, everything: str) -> Callable[[Command], Command]:
@@ -88,6 +92,16 @@ def age(_: click.Context, __: click.Parameter, given: str | None) -> timedelta |
         return duration("0s", "36500d")(given)
     except UnfitError as error:
         raise click.BadParameter(f"expected {error.expected}") from None
+
+
+def rate(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
+    """Return the events a second that a text such as `2000/s` stands for."""
+    if given is None:
+        return None
+    found = _RATE.fullmatch(given.strip())
+    if found is None or not 1 <= int(found[1]) <= _MOST_PER_SECOND:
+        raise click.BadParameter(f"expected 1/s to {_MOST_PER_SECOND}/s, as in 2000/s")
+    return int(found[1])
 
 
 def where(text: str) -> tuple[str, tuple[int, ...] | None]:

@@ -16,7 +16,7 @@ that the ledger expects, or a later one if the log holds none in between (compac
 control records).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
@@ -39,10 +39,11 @@ class Phase(Enum):
     WITHHELD = "withheld"
     PAUSED = "paused"
     HELD = "held"
+    RESTING = "resting"
     AWAITING = "awaiting"
 
 
-_STANDING = (Phase.PAUSED, Phase.HELD, Phase.AWAITING)
+_STANDING = (Phase.PAUSED, Phase.HELD, Phase.AWAITING, Phase.RESTING)
 """The phases in which nothing of a partition is under way, so that the ledger may be followed at any time."""
 
 
@@ -50,6 +51,13 @@ def _where_placed(row: LedgerRow) -> Phase:
     if row.too_many_letters:
         return Phase.PAUSED
     return Phase.HELD if row.held else Phase.PLACING
+
+
+def _rest_edge(replay: ActiveReplay | None, next_offset: int) -> int | None:
+    """Return where a replay with a speed rests: after a quarter of a second's worth."""
+    if replay is None or replay.per_second is None:
+        return None
+    return next_offset + max(1, replay.per_second // 4)
 
 
 @dataclass(slots=True)
@@ -66,6 +74,7 @@ class Assigned:
         row_edge: the offset of the event that misses a row; batches end before it.
         row_at: the offset of the last event that missed a row.
         row_tries: how many times in a row the event at `row_at` missed its row.
+        rest_edge: the offset at which a replay with a speed rests; batches end before it.
     """
 
     phase: Phase = Phase.ASKING
@@ -82,6 +91,7 @@ class Assigned:
     row_edge: int | None = None
     row_at: int = -1
     row_tries: int = 0
+    rest_edge: int | None = None
 
 
 class Assignment:
@@ -170,8 +180,7 @@ class Assignment:
         found: dict[tuple[str, int], int] = {}
         for at, each in self.partitions.items():
             edges = [] if each.replay is None else [each.replay.until_offset]
-            if each.row_edge is not None:
-                edges.append(each.row_edge)
+            edges += [edge for edge in (each.row_edge, each.rest_edge) if edge is not None]
             if edges:
                 found[at] = min(edges)
         return found
@@ -199,10 +208,23 @@ class Assignment:
                 held.append(partition)
         return held
 
+    def rest(self, seconds: Mapping[TopicPartition, float], now: float) -> list[TopicPartition]:
+        """Let partitions of a replay with a speed rest once they settled their part of it; return them."""
+        resting = []
+        for partition, wait in seconds.items():
+            each = self.partitions.get(partition)
+            if each is None or each.phase is not Phase.ACTIVE:
+                continue
+            each.withheld_until = now + wait
+            if each.rest_edge is not None and each.settled >= each.rest_edge:
+                each.phase = Phase.RESTING
+                resting.append(partition)
+        return resting
+
     def try_rows(self, now: float) -> None:
-        """Try the partitions again that were held long enough."""
+        """Try the partitions again that were held, or rested, long enough."""
         for each in self.partitions.values():
-            if each.phase is Phase.AWAITING and now >= each.withheld_until:
+            if each.phase in (Phase.AWAITING, Phase.RESTING) and now >= each.withheld_until:
                 each.phase, each.row_edge = Phase.LOOKING, None
 
     def awaiting(self) -> list[TopicPartition]:
@@ -284,6 +306,7 @@ class Assignment:
         each.leader_epoch = ledger_row.leader_epoch
         each.taken = each.settled = ledger_row.next_offset
         each.reached = ledger_row.reached_offset
+        each.rest_edge = _rest_edge(each.replay, ledger_row.next_offset)
         if each.row_edge is not None and ledger_row.next_offset >= each.row_edge:
             each.row_edge = None
 

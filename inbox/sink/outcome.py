@@ -40,6 +40,7 @@ class SettledBatch:
         rows_missing: by partition, the offset of the event that misses a row or that caused `halt`.
         halt: the error of an event that cannot be applied under `order = "halt"`. The sink stops
             once everything else is settled.
+        rests: the moved partitions of a replay with a speed, each with the seconds until its next events.
     """
 
     settlements: Mapping[TopicPartition, Settlement] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class SettledBatch:
     too_many_letters: frozenset[TopicPartition] = frozenset()
     rows_missing: Mapping[TopicPartition, int] = field(default_factory=dict)
     halt: OrderHaltError | None = None
+    rests: Mapping[TopicPartition, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

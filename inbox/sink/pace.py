@@ -6,14 +6,16 @@ meanwhile. A turn costs one statement for a batch, and an idle worker takes none
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from inbox.events import TopicPartition
 from inbox.sink.batch import Batch
 from inbox.sink.outcome import LettersTried, SettledBatch
 from inbox.sink.writer_thread import BatchSettler
 from inbox.store.inbox.control.budgets import Budgets
-from inbox.store.inbox.ledger import LedgerRow
+from inbox.store.inbox.ledger import ActiveReplay, LedgerRow
 
 _BATCHES_PER_SECOND = 8
 _BUDGET = "sink"
@@ -37,7 +39,7 @@ class Pace:
 
     def await_turn(self, budgets: Budgets, events: int) -> None:
         """Take the turn of so many events, and wait for it."""
-        self.waited_seconds = budgets.take_turn(_BUDGET, events, per_second=self._per_second)
+        self.waited_seconds = max(0.0, budgets.take_turn(_BUDGET, events, per_second=self._per_second))
         if self.waited_seconds and self._hurried.wait(self.waited_seconds):
             self._hurried.clear()
 
@@ -47,9 +49,9 @@ class Pace:
 
 
 class PacedSettler:
-    """A settler whose batches wait for their turn."""
+    """A settler whose batches wait for their turn, and whose partitions rest after a part of a replay."""
 
-    def __init__(self, settler: BatchSettler, budgets: Budgets, pace: Pace) -> None:
+    def __init__(self, settler: BatchSettler, budgets: Budgets, pace: Pace | None) -> None:
         self._settler = settler
         self._budgets = budgets
         self._pace = pace
@@ -62,9 +64,28 @@ class PacedSettler:
 
     def settle(self, batch: Batch, on_started: Callable[[], None]) -> SettledBatch:
         """Settle the batch when it is its turn."""
-        if batch.records:
+        if self._pace is not None and batch.records:
             self._pace.await_turn(self._budgets, batch.records)
-        return self._settler.settle(batch, on_started)
+        settled = self._settler.settle(batch, on_started)
+        return replace(settled, rests=rests) if (rests := self._rests(batch, settled)) else settled
+
+    def _rests(self, batch: Batch, settled: SettledBatch) -> dict[TopicPartition, float]:
+        """Take the turns of what was settled of replays with a speed; return how long each partition rests."""
+        events: Counter[ActiveReplay] = Counter()
+        for at, part in batch.partitions.items():
+            if part.replay is not None and part.replay.per_second is not None and at in settled.settlements:
+                events[part.replay._replace(until_offset=0)] += part.records
+        seconds = {replay.replay_id: self._turn(replay, count) for replay, count in events.items()}
+        return {
+            at: seconds[part.replay.replay_id]
+            for at, part in batch.partitions.items()
+            if part.replay is not None and part.replay.replay_id in seconds and at in settled.settlements
+        }
+
+    def _turn(self, replay: ActiveReplay, events: int) -> float:
+        per_second = float(replay.per_second or 1)
+        turn = self._budgets.take_turn(f"replay {replay.replay_id}", events, per_second=per_second)
+        return turn + events / per_second
 
     def retry_letters(self, partition_ids: Sequence[int]) -> LettersTried:
         return self._settler.retry_letters(partition_ids)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from inbox.cli.arguments import moment, where
+from inbox.cli.arguments import moment, rate, where
 from inbox.cli.options import (
     Command,
     config_option,
@@ -116,6 +116,7 @@ def _listed(path: Path, group: str) -> Any:
 @_selection_options
 @click.option("--export", type=click.Path(path_type=Path), metavar="FILE", help="Write where it begins, in that form.")
 @click.option("--execute", is_flag=True, help="Do it; without this only the plan is shown.")
+@click.option("--rate", metavar="2000/s", callback=rate, help="At most so many events a second, over all workers.")
 @click.option("--wait", is_flag=True, help="With --execute: show how far it is, until it is settled.")
 @click.option(
     "--by", metavar="NAME", help="Who does it, for requested_by; default: the OS user, host and database user."
@@ -128,6 +129,7 @@ def replay(
     properties: tuple[tuple[str, str], ...],
     request: Callable[[str], Request],
     export: Path | None,
+    rate: int | None,
     execute: bool,
     wait: bool,
     by: str | None,
@@ -146,7 +148,7 @@ def replay(
     asked = request(settings.kafka.group_id)
     begins = execute and asked.mode is not Mode.SHADOW
     seconds = _COUNT_SECONDS_OF_EXECUTE if execute else _COUNT_SECONDS
-    outcome = replay_planned(settings, asked, execute=begins, by=by, count_seconds=seconds)
+    outcome = replay_planned(settings, asked, execute=begins, by=by, count_seconds=seconds, per_second=rate)
     if export is not None and not outcome.plan.refusals:
         _export(export, outcome)
     if asked.mode is Mode.SHADOW and execute and not outcome.plan.refusals:

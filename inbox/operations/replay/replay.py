@@ -31,10 +31,19 @@ class Outcome:
     replay_id: int | None = None
 
 
-def replay(settings: Settings, request: Request, *, execute: bool, by: str | None, count_seconds: float) -> Outcome:
+def replay(
+    settings: Settings,
+    request: Request,
+    *,
+    execute: bool,
+    by: str | None,
+    count_seconds: float,
+    per_second: int | None = None,
+) -> Outcome:
     """Plan a replay, and with `execute` begin it in one transaction.
 
-    For at most `count_seconds` the ranges are read, to report what is in them.
+    For at most `count_seconds` the ranges are read, to report what is in them. `per_second` is the
+    most events that all workers settle of the ranges together.
 
     Raises:
         StartupError: there is no schema, or nobody may read the topics.
@@ -52,13 +61,17 @@ def replay(settings: Settings, request: Request, *, execute: bool, by: str | Non
         with transaction(store.connection):
             session.replays.lock(request.topics)
             planned = plan(request, session.facts_locked())
-            replay_id = None if planned.refusals else session.begin(planned, by or current_operator(store.connection))
+            replay_id = (
+                None
+                if planned.refusals
+                else session.begin(planned, by or current_operator(store.connection), per_second)
+            )
             if replay_id is not None:
-                record_action(store, _action(request, planned, by), {"replay_id": replay_id})
+                record_action(store, _action(request, planned, by, per_second), {"replay_id": replay_id})
         return Outcome(plan=planned, counted=counted, replay_id=replay_id)
 
 
-def _action(request: Request, planned: Plan, by: str | None) -> Action:
+def _action(request: Request, planned: Plan, by: str | None, per_second: int | None) -> Action:
     ranges = [
         {
             "topic": step.address.topic,
@@ -68,7 +81,11 @@ def _action(request: Request, planned: Plan, by: str | None) -> Action:
         }
         for step in planned.steps
     ]
-    return Action(command="replay", plan={"mode": request.mode.value, "route": request.route, "ranges": ranges}, by=by)
+    return Action(
+        command="replay",
+        plan={"mode": request.mode.value, "route": request.route, "ranges": ranges, "per_second": per_second},
+        by=by,
+    )
 
 
 class _ReplaySession:
@@ -121,9 +138,11 @@ class _ReplaySession:
             },
         )
 
-    def begin(self, planned: Plan, by: str) -> int:
+    def begin(self, planned: Plan, by: str, per_second: int | None) -> int:
         ranges, request = [step.range for step in planned.steps], self._request
-        return self.replays.begin(ranges, mode=request.mode, route=request.route, requested_by=by)
+        return self.replays.begin(
+            ranges, mode=request.mode, route=request.route, requested_by=by, per_second=per_second
+        )
 
     def _read_ledger(self, topics: Sequence[str]) -> Sequence[KnownPartition]:
         self._rows = self._ledger.known(topics)

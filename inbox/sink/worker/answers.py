@@ -105,6 +105,7 @@ class WriterAnswers:
             self._context.ask_again(settled.elsewhere)
         self._context.hold(self._assignment.pause(settled.too_many_letters))
         self._context.hold_at_rows()
+        self._context.hold(self._assignment.rest(settled.rests, self._context.clock()))
         self._halt_if_all_else_is_settled()
         self._observe(batch)
 

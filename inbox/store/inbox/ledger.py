@@ -16,13 +16,14 @@ class ActiveReplay(NamedTuple):
     """A replay in progress on one partition, ending before `until_offset`.
 
     `route` is the name of the only route that is replayed; None for all. With `force` an event that
-    took effect is applied again.
+    took effect is applied again. `per_second` is the most events that all workers settle of it together.
     """
 
     replay_id: int
     until_offset: int
     route: str | None
     force: bool
+    per_second: int | None = None
 
 
 class LedgerRow(NamedTuple):

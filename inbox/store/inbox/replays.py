@@ -91,13 +91,21 @@ class Replays:
         """Lock the topics: nothing of them is settled or acquired before the transaction ends."""
         self._connection.execute(self._sql["lock_partitions"], {"topics": list(topics)})
 
-    def begin(self, ranges: Iterable[Range], *, mode: Mode, route: str | None, requested_by: str) -> int:
+    def begin(
+        self,
+        ranges: Iterable[Range],
+        *,
+        mode: Mode,
+        route: str | None,
+        requested_by: str,
+        per_second: int | None = None,
+    ) -> int:
         """Move the ledger back to the start of each range, and fence the owners; the partitions are locked.
 
         Returns:
             The replay's id.
         """
-        asked = {"mode": mode.value, "route": route, "requested_by": requested_by}
+        asked = {"mode": mode.value, "route": route, "requested_by": requested_by, "per_second": per_second}
         replay_id: int = self._connection.execute(self._sql["begin"], asked).fetchall()[0][0]
         for each in ranges:
             self._connection.execute(self._sql["go_back"], {"replay_id": replay_id, **each._asdict()})

@@ -71,7 +71,11 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
         ),
     ),
     "handling": (_SELECT, _INSERT, _UPDATE, _DELETE),
-    "replays": (_SELECT, _columns("INSERT", "mode route_id requested_by"), _columns("UPDATE", "state ended_at")),
+    "replays": (
+        _SELECT,
+        _columns("INSERT", "mode route_id requested_by per_second"),
+        _columns("UPDATE", "state ended_at"),
+    ),
     "replay_ranges": (
         _SELECT,
         _columns("INSERT", "replay_id partition_id from_offset until_offset next_offset ledger_offset ledger_epoch"),

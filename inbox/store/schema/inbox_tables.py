@@ -329,6 +329,7 @@ def _replays(tables: MetaData) -> None:
         Column("state", Text, nullable=False, server_default=text("'running'")),
         now("created_at"),
         Column("ended_at", DateTime(timezone=True)),
+        Column("per_second", Integer),
         CheckConstraint("mode IN ('skip-applied', 'force')", name="mode"),
         CheckConstraint(_REPLAY_STATES, name="state"),
     )

@@ -1,7 +1,7 @@
 -- The replays, and the ranges of each, one per partition at most.
 
 -- name: active
-SELECT r.partition_id, p.replay_id, r.until_offset, route.name, p.mode = 'force'
+SELECT r.partition_id, p.replay_id, r.until_offset, route.name, p.mode = 'force', p.per_second
 FROM {schema}.replay_ranges AS r
 JOIN {schema}.replays AS p USING (replay_id)
 LEFT JOIN {schema}.routes AS route USING (route_id)
@@ -13,8 +13,10 @@ WHERE r.partition_id = ANY (%(partition_ids)s) AND r.state = 'running';
 SELECT partition_id FROM {schema}.partitions WHERE topic = ANY (%(topics)s) ORDER BY partition_id FOR NO KEY UPDATE;
 
 -- name: begin
-INSERT INTO {schema}.replays (mode, route_id, requested_by)
-VALUES (%(mode)s, (SELECT route_id FROM {schema}.routes WHERE name = %(route)s), %(requested_by)s)
+INSERT INTO {schema}.replays (mode, route_id, requested_by, per_second)
+VALUES (
+    %(mode)s, (SELECT route_id FROM {schema}.routes WHERE name = %(route)s), %(requested_by)s, %(per_second)s
+)
 RETURNING replay_id;
 
 -- name: go_back

@@ -5,7 +5,7 @@ import pytest
 from inbox.errors import HaltError
 from inbox.events import TopicPartition
 from inbox.sink.assignment import Assignment, Phase
-from inbox.store.inbox.ledger import LedgerRow
+from inbox.store.inbox.ledger import ActiveReplay, LedgerRow
 
 P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
 
@@ -232,3 +232,22 @@ def test_an_active_partition_that_is_held_is_let_go_of(idle: bool) -> None:
     assert assignment.refreshed([ledger_row()._replace(held=True)], 0.0, idle=idle) == [P0]
     assert assignment.all_active() == []
     assert assignment.not_held() == set()
+
+
+def test_a_replay_with_a_speed_rests_after_its_part_until_its_turn() -> None:
+    assignment = Assignment("me", reclaim_seconds=45.0)
+    assignment.assigned([P0])
+    replay = ActiveReplay(3, 500, None, force=False, per_second=40)
+    assignment.acquired([ledger_row(offset=10)._replace(replay=replay)])
+    assignment.placed(P0)
+    assert assignment.edges() == {P0: 20}
+    assignment.settled(P0, 15)
+    assert assignment.rest({P0: 1.0}, 0.0) == []
+    assignment.settled(P0, 20)
+    assert assignment.rest({P0: 2.0}, 1.0) == [P0]
+    assignment.try_rows(2.9)
+    assert not assignment.needs_refresh()
+    assignment.try_rows(3.0)
+    assert assignment.refreshed([ledger_row(offset=20)], 3.0, idle=True) == [P0]
+    assert assignment.to_place() == [(P0, 20, None)]
+    assert assignment.partitions[P0].rest_edge == 30

@@ -12,7 +12,10 @@ class Budgets:
         self._sql = statements("control", schema)
 
     def take_turn(self, budget: str, events: int, *, per_second: float) -> float:
-        """Take so many events from a budget, and return the seconds until their turn, by the database's clock."""
+        """Take so many events from a budget, and return the seconds until their turn, by the database's clock.
+
+        Below 0: so long ago, half a second at most.
+        """
         asked = {"budget": budget, "seconds": events / per_second}
         row = self._connection.execute(self._sql["take_turn"], asked).fetchone()
-        return max(0.0, float(row[0])) if row else 0.0
+        return float(row[0]) if row else 0.0

@@ -10,7 +10,7 @@ import pytest
 from inbox.events import Event
 from inbox.failpoints import Failpoint
 from inbox.handlers import Transaction
-from tests.integration.sink.conftest import Fussy, numbered
+from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy, apply, numbered
 from tests.support.kafka_tools import consumer_groups
 from tests.support.sink.logs import delete_below, effects, make_anew
 from tests.support.sink.running import Out, Sink
@@ -365,3 +365,33 @@ class TestShadow:
         told = replay(handled, "--from-offset", "1", "--mode", "shadow", "--execute")
         assert told.code == 0
         assert "2 events: 1 would apply, 0 fail, 1 duplicates, 0 filtered" in told.out
+
+
+@pytest.mark.parametrize("wrong", ["0/s", "2000", "fast", "99999999/s"])
+def test_a_rate_that_is_none_is_refused(handled: Sink, replay: Replay, wrong: str) -> None:
+    refused = replay(handled, "--from-earliest", "--rate", wrong)
+    assert refused.code == 2
+    assert "as in 2000/s" in refused.err
+
+
+def test_a_replay_with_a_rate_takes_its_time_and_other_partitions_do_not_wait(
+    make_sink: Callable[..., Sink], offer: Callable[..., None]
+) -> None:
+    sink = make_sink(partitions=2)
+    offer(handler=apply)
+    sink.configure(HANDLER_ROUTE)
+    sink.sql(EFFECTS)
+    with sink.running():
+        sink.send(*(Out(number, {"n": number}) for number in range(1, 301)))
+        sink.eventually_settled(300)
+        arguments = ["--from-earliest", "--rate", "60/s", "--execute"]
+        assert sink.command("replay", "--topic", f"{sink.topic}:0", *arguments) == 0
+        eventually(lambda: sink.next_offsets()[0] < 300, what="the replay to begin")
+        sink.send(*(Out(number, {"n": number}, partition=1) for number in range(301, 401)))
+        sink.eventually_settled(100, partition=1)
+        assert not settled(sink)
+        eventually(lambda: settled(sink), within=60, what="the replay to end")
+    [(seconds,)] = sink.sql("SELECT extract(epoch FROM ended_at - created_at) FROM inbox.replays")
+    assert seconds >= 0.8 * 300 / 60
+    assert ranges(sink)[0][:4] == (0, 0, 300, 300)
+    assert sink.endings() == {"applied": 400}
