@@ -516,7 +516,7 @@ MUTANTS = [
     ),
     Mutant(
         "a statement is taken for prepared that was not executed",
-        "inbox/store/postgres/connection.py",
+        "inbox/store/postgres/pinned_connection.py",
         "            self._prepared.clear()\n",
         "",
         (f"{FLIGHTS}::test_what_a_failed_flight_did_not_prepare_is_not_taken_for_prepared",),

@@ -12,8 +12,8 @@ from inbox.errors import EventError, InboxError
 from inbox.store.postgres.connection import Connection, Ends
 from inbox.store.postgres.error_wording import described
 from inbox.store.postgres.errors import ABOUT_TYPES, translate, translating_errors
+from inbox.store.postgres.handlers.transaction_control import Kind, control_of, refused
 from inbox.store.postgres.pipeline import Parameters, Pipeline, Statement
-from inbox.store.postgres.transaction_control import Kind, control_of, refused
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -185,7 +185,7 @@ class HandlerSession:
     def _engine_at_last(self) -> "Engine":
         if self._engine is None:
             # Imported only here: a sink whose handlers do without SQLAlchemy saves 20 MB.
-            from inbox.store.postgres.sqlalchemy_engine import engine_over
+            from inbox.store.postgres.handlers.sqlalchemy_engine import engine_over
 
             self._engine = engine_over(self._connection, self._note_sqlalchemy, self._note_statement)
         return self._engine

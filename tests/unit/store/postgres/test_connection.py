@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from inbox.store.postgres.connection import _of_what_failed
+from inbox.store.postgres.pinned_connection import _of_what_failed
 
 
 def end_of_pipeline() -> None:

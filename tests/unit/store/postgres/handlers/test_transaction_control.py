@@ -2,7 +2,7 @@
 
 import pytest
 
-from inbox.store.postgres.transaction_control import Kind, control_of
+from inbox.store.postgres.handlers.transaction_control import Kind, control_of
 
 ENDS = ["BEGIN", "commit;", "/* a */ -- b\n ROLLBACK", "; ; END", "rollback work", "PREPARE TRANSACTION 'x'", "abort"]
 NESTS = ["SAVEPOINT a", "release a", "ROLLBACK TO a", "rollback work to savepoint a", "rollback transaction to a"]
