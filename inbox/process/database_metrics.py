@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from inbox.errors import FailureKind, InboxError, StartupError
-from inbox.store.inbox.dead_letters import UNKNOWN_KIND, DeadLetters, State
-from inbox.store.inbox.generations import Generations
-from inbox.store.inbox.retention import Retention
+from inbox.store.inbox.dead_letters import UNKNOWN_KIND, State
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.postgres.connection import Connection, connect, snapshot
 from inbox.store.postgres.errors import translating_errors
 from inbox.store.schema.compatibility import refuse_newer
+from inbox.store.store import Store
 from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS, LAST_PRUNE, PARKED_BY_KIND
 
 _EVERY_SECONDS = 15.0
@@ -72,10 +71,10 @@ class DatabaseMetrics:
             self._stop()
             return
         with snapshot(connection):
-            letters = DeadLetters(connection, self._options.schema)
-            found, kinds = letters.count_by_state(), letters.count_by_kind()
-            HORIZON_SECONDS.set(Generations(connection, self._options.schema).horizon_seconds())
-            last_round = Retention(connection, self._options.schema).last_round()
+            store = Store(connection, self._options.schema)
+            found, kinds = store.dead_letters.count_by_state(), store.dead_letters.count_by_kind()
+            HORIZON_SECONDS.set(store.horizons.age_seconds())
+            last_round = store.retention.last_round()
             LAST_PRUNE.set(math.nan if last_round is None else last_round.at.timestamp())
         for state in _OPEN:
             DEAD_LETTERS.labels(state.value).set(found.get(state, 0))

@@ -12,10 +12,12 @@ from inbox.store.inbox.control.holds import Holds
 from inbox.store.inbox.dead_letter_queries import DeadLetterQueries
 from inbox.store.inbox.dead_letters import DeadLetters
 from inbox.store.inbox.generations import Generations
+from inbox.store.inbox.horizon import Horizons
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.inbox.registration import Register
 from inbox.store.inbox.replays import Replays
 from inbox.store.inbox.resumptions import Resumptions
+from inbox.store.inbox.retention import Retention
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.postgres.session_settings import UNHURRIED
@@ -52,6 +54,14 @@ class Store:
     @cached_property
     def generations(self) -> Generations:
         return Generations(self.connection, self.schema)
+
+    @cached_property
+    def horizons(self) -> Horizons:
+        return Horizons(self.connection, self.schema)
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(self.connection, self.schema)
 
     @cached_property
     def register(self) -> Register:

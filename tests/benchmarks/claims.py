@@ -9,7 +9,7 @@ from typing import LiteralString, cast
 
 import psycopg
 
-from inbox.store.inbox.claim_filters import GenerationFilters
+from inbox.store.inbox.filters.claim_filters import GenerationFilters
 from inbox.store.inbox.generations import Generations
 from inbox.store.postgres.connection import Connection
 from inbox.store.schema.names import GENERATION_SLOTS, table_of

@@ -9,7 +9,7 @@ FLIGHTS = "tests/integration/sink/settle/test_parts.py"
 PROGRESS = "tests/integration/store/inbox/test_progress.py"
 ELEMENTS = "tests/integration/store/tables/test_elements.py"
 MERGE = "tests/integration/store/tables/test_merge.py"
-FILTERS = "tests/integration/store/inbox/test_claim_filters.py"
+FILTERS = "tests/integration/store/inbox/filters/test_claim_filters.py"
 GENERATIONS = "tests/integration/store/inbox/test_generations.py"
 PRUNING = "tests/integration/store/inbox/test_pruning.py"
 TRANSACTION = "tests/integration/sink/settle/test_transaction.py"
@@ -276,21 +276,21 @@ MUTANTS = [
     ),
     Mutant(
         "a filter is built in as many snapshots as pieces",
-        "inbox/store/inbox/claim_filters.py",
+        "inbox/store/inbox/filters/claim_filters.py",
         "        with snapshot(self._connection):\n            row =",
         "        with transaction(self._connection):\n            row =",
         (f"{FILTERS}::test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it",),
     ),
     Mutant(
         "a filter forgets the generations that share it",
-        "inbox/store/inbox/claim_filters.py",
+        "inbox/store/inbox/filters/claim_filters.py",
         "            if stored:\n",
         "            if False:\n",
         (f"{FILTERS}::test_what_a_filter_passes_over_has_no_claim",),
     ),
     Mutant(
         "of a filter that was read in part the whole is believed",
-        "inbox/store/inbox/claim_filters.py",
+        "inbox/store/inbox/filters/claim_filters.py",
         "        if 8 * size != 2**power:\n",
         "        if False:\n",
         (f"{FILTERS}::test_a_stored_filter_of_which_a_part_is_missing_is_not_believed",),

@@ -97,7 +97,7 @@ class _ReplaySession:
         self._registered = store.audit().routes()
         self._ledger = store.ledger
         self.replays = store.replays
-        self._generations = store.generations
+        self._horizons = store.horizons
         self._cluster = Cluster(settings.kafka)
         self._rows: Sequence[KnownPartition] = ()
         self._logs: Mapping[str, LogView] = {}
@@ -133,9 +133,7 @@ class _ReplaySession:
             from_times=self._from_times,
             until_times=self._until_times,
             running=self.replays.running(topics),
-            horizons={
-                each.partition_id: each.offset for each in self._generations.horizons() if each.offset is not None
-            },
+            horizons={each.partition_id: each.offset for each in self._horizons.read() if each.offset is not None},
         )
 
     def begin(self, planned: Plan, by: str, per_second: int | None) -> int:

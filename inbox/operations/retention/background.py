@@ -13,6 +13,7 @@ from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.outbox.retention import outbox_retention
 from inbox.store.postgres.connection import Connection, connect
 from inbox.store.postgres.session_settings import UNHURRIED
+from inbox.store.store import Store
 from inbox.telemetry import log
 
 _LONGEST_SECONDS, _SHORTEST_SECONDS = 600.0, 1.0
@@ -33,7 +34,7 @@ def pruning(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOp
         ours = outbox if outbox is not None and outbox.existing is None else None
         if ours is not None and not outbox_retention(connection, database.schema, ours).may_forget():
             ours = None  # its relay may prune it, and does
-        Pruner(connection, database.schema, limits, outbox=ours, over=over).round()
+        Pruner(Store(connection, database.schema), limits, outbox=ours, over=over).round()
 
     with in_the_background(database, shortest, round_):
         yield

@@ -6,8 +6,8 @@ was raised over it.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,21 +17,19 @@ from inbox.events import TopicPartition
 from inbox.operations.actions import Action, recorded
 from inbox.operations.retention_periods import SHARES, in_effect, letters_retention
 from inbox.settings import RetentionLimits
-from inbox.store.inbox.claim_filters import GenerationFilters
-from inbox.store.inbox.generations import Generation, Generations, Horizon
-from inbox.store.inbox.retention import ExpiredRows, Retention
+from inbox.store.inbox.filters.claim_filters import GenerationFilters
+from inbox.store.inbox.generations import Generation
+from inbox.store.inbox.horizon import Horizon
+from inbox.store.inbox.retention import ExpiredRows
 from inbox.store.locks.prune import pruning_alone
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.outbox.retention import outbox_retention
-from inbox.store.postgres.connection import Connection, connect, snapshot, startup_errors
-from inbox.store.postgres.session_settings import UNHURRIED
-from inbox.store.schema.compatibility import require_current
+from inbox.store.postgres.connection import snapshot, startup_errors
 from inbox.store.schema.names import GENERATION_SLOTS
-from inbox.store.store import Store
+from inbox.store.store import Store, open_store
 from inbox.telemetry import log
 
 _TRIES = 20
-_NAME = "inbox prune"
 _PAUSE_SECONDS = 0.5
 
 
@@ -86,8 +84,12 @@ def plan_prune(database: DatabaseOptions, limits: RetentionLimits, outbox: Outbo
         StartupError: there is no schema, or it is of another version.
         TryAgainError: the database does not answer.
     """
-    with _opened(database, outbox) as connection, startup_errors("reading what is old"), snapshot(connection):
-        return _plan(connection, database.schema, limits, outbox)
+    with (
+        _opened(database, outbox) as store,
+        startup_errors("reading what is old"),
+        snapshot(store.connection),
+    ):
+        return _plan(store, limits, outbox)
 
 
 def prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions | None = None) -> Pruned:
@@ -97,14 +99,14 @@ def prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOpti
         AnotherPrunesError: nothing was done, because another process prunes now.
         TryAgainError: as `plan_prune`; what was removed so far stays removed.
     """
-    with _opened(database, outbox) as connection, startup_errors("pruning"):
-        store = Store(connection, database.schema)
-        with recorded(lambda: store, Action(command="prune", plan={})) as result:
-            done = Pruner(connection, database.schema, limits, outbox=outbox).round()
-            result.update(
-                claims=done.claims, progress=done.progress, dead_letters=done.dead_letters, outbox=done.outbox
-            )
-            return done
+    with (
+        _opened(database, outbox) as store,
+        startup_errors("pruning"),
+        recorded(lambda: store, Action(command="prune", plan={})) as result,
+    ):
+        done = Pruner(store, limits, outbox=outbox).round()
+        result.update(claims=done.claims, progress=done.progress, dead_letters=done.dead_letters, outbox=done.outbox)
+        return done
 
 
 class Pruner:
@@ -112,25 +114,23 @@ class Pruner:
 
     def __init__(
         self,
-        connection: Connection,
-        schema: str,
+        store: Store,
         limits: RetentionLimits,
         *,
         outbox: OutboxOptions | None = None,
         over: threading.Event | None = None,
     ) -> None:
-        self._connection = connection
-        self._schema = schema
+        self._store = store
         self._limits = limits
         self._outbox = outbox
-        self._generations = Generations(connection, schema)
-        self._filters = GenerationFilters(connection, schema)
-        self._retention = Retention(connection, schema)
+        self._generations = store.generations
+        self._filters = GenerationFilters(store.connection, store.schema)
+        self._retention = store.retention
         self._over = over or threading.Event()
 
     def round(self) -> Pruned:
         """Do one round. Raises as `prune`."""
-        with pruning_alone(self._connection, self._schema):
+        with pruning_alone(self._store.connection, self._store.schema):
             self._limits = in_effect(self._limits, self._retention.kept())
             done = Pruned()
             self._drop(done)
@@ -154,10 +154,8 @@ class Pruner:
     def _forget_outbox(self) -> int:
         if self._outbox is None or self._limits.outbox is None:
             return 0
-        if not _may_prune_outbox(self._connection, self._schema, self._outbox):
-            return 0
-        retention = outbox_retention(self._connection, self._schema, self._outbox)
-        return self._all_of(retention.forget, self._limits.outbox)
+        retention = outbox_retention(self._store.connection, self._store.schema, self._outbox)
+        return self._all_of(retention.forget, self._limits.outbox) if retention.may_forget() else 0
 
     def _drop(self, done: Pruned) -> None:
         """Empty each expired generation after raising the horizon over it.
@@ -200,7 +198,7 @@ class Pruner:
             try:
                 action()
             except TryAgainError:
-                if self._connection.closed or self._over.wait(_PAUSE_SECONDS):
+                if self._store.connection.closed or self._over.wait(_PAUSE_SECONDS):
                     raise
             else:
                 return True
@@ -234,47 +232,39 @@ def forget_all(
     return total
 
 
-@contextmanager
-def _opened(database: DatabaseOptions, outbox: OutboxOptions | None) -> Iterator[Connection]:
-    with closing(connect(database, application_name=_NAME, settings=UNHURRIED)) as connection:
-        with startup_errors("reading the schema"):
-            require_current(connection, database.schema, outbox)
-        yield connection
+def _opened(database: DatabaseOptions, outbox: OutboxOptions | None) -> AbstractContextManager[Store]:
+    return open_store(database, command="prune", doing="reading the schema", outbox=outbox, unhurried=True)
 
 
-def _plan(connection: Connection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None) -> PrunePlan:
-    generations, retention = Generations(connection, schema), Retention(connection, schema)
+def _plan(store: Store, limits: RetentionLimits, outbox: OutboxOptions | None) -> PrunePlan:
+    generations, retention = store.generations, store.retention
     limits = in_effect(limits, retention.kept())
     gone = expired(generations.read(), limits.claims)
-    horizons = generations.horizons()
-    to_come = generations.horizons_to_come(gone[-1].number) if gone else {}
+    horizons = store.horizons.read()
+    to_come = store.horizons.to_come(gone[-1].number) if gone else {}
     before = newest([each.time for each in horizons])
     return PrunePlan(
         claims=sum(generations.size(each.number) for each in gone),
         claims_until=gone[-1].closed_at if gone else None,
         progress=retention.old_progress(limits.progress),
         dead_letters=retention.old_letters(letters_retention(limits)),
-        outbox=_old_in_outbox(connection, schema, limits, outbox),
+        outbox=_old_in_outbox(store, limits, outbox),
         horizon_before=before,
         horizon_after=newest([before, gone[-1].closed_at if gone else None]),
         reaches=[_reach(each, to_come.get(each.partition_id)) for each in horizons],
-        outbox_left=outbox is not None
-        and limits.outbox is not None
-        and not _may_prune_outbox(connection, schema, outbox),
+        outbox_left=outbox is not None and limits.outbox is not None and not _may_prune_outbox(store, outbox),
     )
 
 
-def _old_in_outbox(
-    connection: Connection, schema: str, limits: RetentionLimits, outbox: OutboxOptions | None
-) -> ExpiredRows:
-    if outbox is None or limits.outbox is None or not _may_prune_outbox(connection, schema, outbox):
+def _old_in_outbox(store: Store, limits: RetentionLimits, outbox: OutboxOptions | None) -> ExpiredRows:
+    if outbox is None or limits.outbox is None or not _may_prune_outbox(store, outbox):
         return ExpiredRows(0, None)
-    return outbox_retention(connection, schema, outbox).old(limits.outbox)
+    return outbox_retention(store.connection, store.schema, outbox).old(limits.outbox)
 
 
-def _may_prune_outbox(connection: Connection, schema: str, outbox: OutboxOptions) -> bool:
+def _may_prune_outbox(store: Store, outbox: OutboxOptions) -> bool:
     """Return whether this role may prune the outbox. If the relay has its own role, the sink's may not."""
-    return outbox_retention(connection, schema, outbox).may_forget()
+    return outbox_retention(store.connection, store.schema, outbox).may_forget()
 
 
 def _reach(horizon: Horizon, to_come: int | None) -> Reach:

@@ -183,7 +183,7 @@ def _read(store: Store, halt_above: int) -> _LedgerFacts:
             ledger.rates(_RATE_WITHIN),
             dead_letters.count_by_state(),
             store.replays.newest(),
-            store.generations.horizon(),
+            store.horizons.latest(),
             dead_letters.parked_above([row.partition_id for row in rows], halt_above),
             Retention(store.connection, store.schema).last_round(),
             store.holds.in_force(),

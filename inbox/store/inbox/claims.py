@@ -10,7 +10,7 @@ from psycopg import errors
 
 from inbox.errors import EventError, InboxError
 from inbox.events import address
-from inbox.store.inbox.claim_filters import GenerationFilters, OlderClaims
+from inbox.store.inbox.filters.claim_filters import GenerationFilters, OlderClaims
 from inbox.store.postgres import arrays
 from inbox.store.postgres.connection import Connection
 from inbox.store.schema.names import table_of

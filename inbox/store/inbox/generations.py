@@ -6,12 +6,9 @@ transaction that claims holds its table until COMMIT, and the switch to another 
 fenced (`fence` in partitions.sql).
 """
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from inbox.events import TopicPartition
 from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.schema.names import table_of
 from inbox.store.sql import of_generation, statements
@@ -40,19 +37,6 @@ class Generation:
     def may_go(self, retention: timedelta) -> bool:
         """Return whether every id in the generation was last seen before the retention."""
         return self.closed_at is not None and self.now - self.closed_at >= retention
-
-
-@dataclass(frozen=True, kw_only=True)
-class Horizon:
-    """The horizon of a partition: below `offset` claims were removed, and a replay would apply events again.
-
-    Both None: every event that was ever settled is recognised.
-    """
-
-    partition_id: int
-    address: TopicPartition
-    offset: int | None
-    time: datetime | None
 
 
 class Generations:
@@ -103,31 +87,6 @@ class Generations:
             self._wait_briefly()
             parameters = {"generation": number, "filters_from": first_of_filter(number + 1)}
             self._connection.execute(self._sql["drop"], parameters)
-
-    def horizons(self) -> list[Horizon]:
-        """Return the horizon of each current partition; those that a resume left behind are skipped.
-
-        Claims are removed after the horizon was raised, also under a snapshot that was taken
-        before. To compare claims with a horizon, read the horizon after the claims, in another
-        snapshot.
-        """
-        return [
-            Horizon(partition_id=row[0], address=TopicPartition(row[1], row[2]), offset=row[3], time=row[4])
-            for row in self._connection.execute(self._sql["horizons"])
-        ]
-
-    def horizon(self) -> datetime | None:
-        """Return the latest horizon: ids last seen since then are recognised in every partition; None if all are."""
-        return max((each.time for each in self.horizons() if each.time is not None), default=None)
-
-    def horizon_seconds(self) -> float:
-        """Return the age of the horizon in seconds; infinite where every id is recognised."""
-        row = self._connection.execute(self._sql["horizon_seconds"]).fetchone()
-        return float(row[0]) if row and row[0] is not None else math.inf
-
-    def horizons_to_come(self, number: int) -> Mapping[int, int]:
-        """Return the horizons that `raise_horizon` would set, by partition id."""
-        return dict(self._connection.execute(self._sql["horizons_to_come"], {"generation": number}).fetchall())
 
     def _wait_briefly(self) -> None:
         """Limit the wait for the table's lock: every batch that begins meanwhile waits behind this request."""

@@ -20,6 +20,7 @@ from inbox.store.outbox.relay_queries import Notifier
 from inbox.store.postgres.connection import Connection, connect
 from inbox.store.privileges.roles import roles_sql
 from inbox.store.schema.migrate import migrate
+from inbox.store.store import Store
 from tests.integration.security.test_roles import Roles, made_roles
 from tests.integration.security.test_sink_login import SEED
 from tests.support.kafka_topics import unique_name
@@ -66,7 +67,7 @@ def test_an_advisory_lock_does_not_stop_pruning_and_the_round_is_noted(
     with as_sink(roles) as connection:
         retention = Retention(connection, roles.schema)
         before = retention.last_round()
-        Pruner(connection, roles.schema, RetentionLimits()).round()
+        Pruner(Store(connection, roles.schema), RetentionLimits()).round()
         after = retention.last_round()
     assert before is not None
     assert after is not None

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from inbox.store.inbox.claim_filters import OlderClaims
 from inbox.store.inbox.claims import Claims, ClaimStore
+from inbox.store.inbox.filters.claim_filters import OlderClaims
 from inbox.store.postgres.connection import Connection
 
 ROUTE = 1

@@ -7,6 +7,7 @@ import pytest
 from inbox.errors import TryAgainError
 from inbox.events import Settlement
 from inbox.store.inbox.generations import Generations
+from inbox.store.inbox.horizon import Horizons
 from inbox.store.inbox.ledger import Ledger, OffsetAdvance
 from inbox.store.postgres.connection import Connection
 from inbox.store.schema.names import GENERATION_SLOTS
@@ -176,7 +177,7 @@ def settle(connection: Connection, after: int, generation: int = 0) -> None:
 
 
 def horizon_of_p0(connection: Connection) -> int | None:
-    return next(each.offset for each in Generations(connection, "inbox").horizons() if each.address == P0)
+    return next(each.offset for each in Horizons(connection, "inbox").read() if each.address == P0)
 
 
 def test_a_generation_goes_with_its_claims_and_its_table_is_used_again(connection: Connection, ledger: Ledger) -> None:

@@ -9,14 +9,16 @@ from inbox.errors import TryAgainError
 from inbox.events import Settlement
 from inbox.operations.retention.prune import Pruner, plan_prune
 from inbox.settings import RetentionLimits
-from inbox.store.inbox.claim_filters import GenerationFilters, OlderClaims
 from inbox.store.inbox.claims import Claims, ClaimStore
+from inbox.store.inbox.filters.claim_filters import GenerationFilters, OlderClaims
 from inbox.store.inbox.generations import Generations
+from inbox.store.inbox.horizon import Horizons
 from inbox.store.inbox.ledger import Ledger, OffsetAdvance
 from inbox.store.locks.prune import AnotherPrunesError, pruning_alone
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import Connection
 from inbox.store.schema.names import GENERATION_SLOTS
+from inbox.store.store import Store
 from tests.integration.store.conftest import P0, Connect
 
 LIMITS = RetentionLimits()
@@ -38,7 +40,7 @@ def pass_time(connection: Connection, time: timedelta) -> None:
 
 
 def prune(connection: Connection) -> tuple[int, int, int]:
-    done = Pruner(connection, "inbox", LIMITS).round()
+    done = Pruner(Store(connection, "inbox"), LIMITS).round()
     return done.claims, done.progress, done.dead_letters
 
 
@@ -106,8 +108,8 @@ def test_the_horizon_is_raised_before_the_claims_go(
     stopped = threading.Event()
     stopped.set()
     with pytest.raises(TryAgainError):
-        Pruner(connection, "inbox", LIMITS, over=stopped).round()
-    assert [each.offset for each in Generations(connection, "inbox").horizons()] == [11, 10, 10]
+        Pruner(Store(connection, "inbox"), LIMITS, over=stopped).round()
+    assert [each.offset for each in Horizons(connection, "inbox").read()] == [11, 10, 10]
     assert Generations(connection, "inbox").size(0) == 1
     reader.execute("COMMIT")
     # What was interrupted continues.
@@ -120,9 +122,9 @@ def test_claims_stay_while_a_replay_wants_them(connection: Connection, ledger: L
     prune(connection)
     pass_time(connection, A_RETENTION)
     connection.execute("UPDATE inbox.partitions SET next_offset = 10 WHERE partition = 0")
-    done = Pruner(connection, "inbox", LIMITS).round()
+    done = Pruner(Store(connection, "inbox"), LIMITS).round()
     assert (done.claims, len(done.waits_for)) == (0, 1)
-    assert Generations(connection, "inbox").horizon() is None
+    assert Horizons(connection, "inbox").latest() is None
 
 
 def test_with_no_table_free_the_youngest_takes_on(connection: Connection, ledger: Ledger) -> None:

@@ -17,6 +17,7 @@ from inbox.store.options import DatabaseOptions, ExternalTableColumns, ExternalT
 from inbox.store.outbox.retention import outbox_retention
 from inbox.store.postgres.connection import Connection
 from inbox.store.schema.migrate import migrate
+from inbox.store.store import Store
 from tests.integration.store.conftest import Connect
 from tests.support.waiting import eventually
 
@@ -75,7 +76,7 @@ def left(connection: Connection, table: str = "inbox.outbox") -> list[int]:
 
 
 def forget(connection: Connection, outbox: OutboxOptions, limits: RetentionLimits = LIMITS) -> int:
-    return Pruner(connection, "inbox", limits, outbox=outbox).round().outbox
+    return Pruner(Store(connection, "inbox"), limits, outbox=outbox).round().outbox
 
 
 def test_what_was_sent_long_ago_goes_with_its_mark(own: Connection) -> None:

@@ -5,9 +5,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from inbox.errors import HaltError
-from inbox.store.inbox.bloom_filter import BloomFilter
-from inbox.store.inbox.claim_filters import GenerationFilters, OlderClaims, bits_for
 from inbox.store.inbox.claims import Claims
+from inbox.store.inbox.filters.bloom_filter import BloomFilter
+from inbox.store.inbox.filters.claim_filters import GenerationFilters, OlderClaims, bits_for
 from inbox.store.inbox.generations import FILTERED_TOGETHER, Generations
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.postgres.connection import Connection
@@ -92,7 +92,7 @@ def test_a_claim_that_moves_within_its_table_while_the_filter_is_built_is_in_it(
     connection.execute("DELETE FROM inbox.processed WHERE ctid < '(0,50)'")
     connection.execute("VACUUM inbox.processed")
     Generations(connection, "inbox").switch(0)
-    monkeypatch.setattr("inbox.store.inbox.claim_filters._BLOCKS_AT_ONCE", 1)
+    monkeypatch.setattr("inbox.store.inbox.filters.claim_filters._BLOCKS_AT_ONCE", 1)
     moved = UUID(int=150).bytes
     other, add = open_connection(), BloomFilter.add
 

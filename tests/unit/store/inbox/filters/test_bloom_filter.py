@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from inbox.store.inbox.bloom_filter import BLOCK_BYTES, BloomFilter
+from inbox.store.inbox.filters.bloom_filter import BLOCK_BYTES, BloomFilter
 
 IN_BLOCKS = 25
 """The power of a filter that is stored in four pieces."""

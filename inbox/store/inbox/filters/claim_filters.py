@@ -16,7 +16,7 @@ from inbox.store.schema.names import GENERATION_SLOTS, table_of
 from inbox.store.sql import of_generation, statements
 
 if TYPE_CHECKING:
-    from inbox.store.inbox.bloom_filter import BloomFilter
+    from inbox.store.inbox.filters.bloom_filter import BloomFilter
 
 
 MOST_BITS = 29
@@ -136,7 +136,7 @@ def _empty_filter(power: int) -> "BloomFilter":
 
     Imported only here: a worker whose claims are all young does without numpy and saves 17 MB.
     """
-    from inbox.store.inbox.bloom_filter import BloomFilter
+    from inbox.store.inbox.filters.bloom_filter import BloomFilter
 
     return BloomFilter(power)
 
