@@ -179,3 +179,18 @@ def make_stage(database_url: str, bootstrap_servers: str, make_topic: MakeTopic)
 def stage(make_stage: MakeStage) -> Stage:
     """An empty outbox and a topic of one partition."""
     return make_stage()
+
+
+def values_with_a_late_commit(stage: Stage) -> list[str]:
+    """Relay rows of which one commits after later ones, and one is rolled back; return what is in Kafka."""
+    with relaying(stage), stage.connect() as slow, stage.connect() as undone:
+        stage.publish('"slow"', on=slow)
+        stage.publish('"undone"', on=undone)
+        stage.publish('"quick"')
+        stage.all_sent()
+        undone.rollback()
+        stage.publish('"next"')
+        stage.all_sent()
+        slow.commit()
+        stage.all_sent()
+        return stage.values()

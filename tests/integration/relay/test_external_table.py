@@ -9,7 +9,7 @@ from inbox.store.options import ExternalTableColumns, ExternalTableOptions, Outb
 from inbox.store.outbox.external_table_check import external_shape_of
 from inbox.store.postgres.connection import connect
 from inbox.telemetry import OUTBOX_PENDING
-from tests.integration.relay.conftest import read_all, relaying
+from tests.integration.relay.conftest import read_all, relaying, values_with_a_late_commit
 from tests.support.kafka_topics import create_topic
 from tests.support.relay.external_table import ExistingStage, MakeExistingStage, make_existing_stage  # noqa: F401 - a fixture
 from tests.support.waiting import eventually
@@ -103,18 +103,7 @@ def test_every_column_may_have_another_name_and_be_of_another_type(stage: Existi
 
 
 def test_a_slow_transactions_row_is_sent_after_later_ones_and_not_lost(stage: ExistingStage) -> None:
-    with relaying(stage), stage.connect() as slow, stage.connect() as undone:
-        stage.publish('"slow"', on=slow)
-        stage.publish('"undone"', on=undone)
-        stage.publish('"quick"')
-        stage.all_sent()
-        undone.rollback()
-        stage.publish('"next"')
-        stage.all_sent()
-        slow.commit()
-        stage.all_sent()
-
-        assert stage.values() == ['"quick"', '"next"', '"slow"']
+    assert values_with_a_late_commit(stage) == ['"quick"', '"next"', '"slow"']
 
 
 @MODES

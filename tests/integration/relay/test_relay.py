@@ -11,7 +11,7 @@ from confluent_kafka import Message
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from inbox.store.options import OutboxEnvelope, OutboxOptions, OutboxPayload
-from tests.integration.relay.conftest import MakeStage, Stage, relaying
+from tests.integration.relay.conftest import MakeStage, Stage, relaying, values_with_a_late_commit
 from tests.support.kafka_topics import admin, create_topic, unique_name
 from tests.support.waiting import eventually
 
@@ -143,18 +143,7 @@ def test_sent_says_where(stage: Stage) -> None:
 
 
 def test_a_row_that_commits_late_is_sent_and_one_rolled_back_is_not(stage: Stage) -> None:
-    with relaying(stage), stage.connect() as slow, stage.connect() as undone:
-        stage.publish('"slow"', on=slow)
-        stage.publish('"undone"', on=undone)
-        stage.publish('"quick"')
-        stage.all_sent()
-        undone.rollback()
-        stage.publish('"next"')
-        stage.all_sent()
-        slow.commit()
-        stage.all_sent()
-
-        assert stage.values() == ['"quick"', '"next"', '"slow"']
+    assert values_with_a_late_commit(stage) == ['"quick"', '"next"', '"slow"']
 
 
 def test_of_a_snapshot_the_lowest_position_goes_first(stage: Stage) -> None:
