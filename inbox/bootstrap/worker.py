@@ -245,7 +245,6 @@ class SettlerFactory:
         )
         return Settler(
             store,
-            transaction,
             self._identity,
             routes=Routes(
                 context, routes, crash_poison=self._crash_poison, hand_parked=hand_parked, parked_keys=parked_keys

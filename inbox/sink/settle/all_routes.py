@@ -27,6 +27,7 @@ class Routes:
         parked_keys: ParkedKeysGuard,
     ) -> None:
         self._context = context
+        self.transaction = context.transaction
         self._routes = list(routes)
         self._crash_poison = crash_poison
         self._hand_parked = hand_parked

@@ -30,7 +30,6 @@ from inbox.sink.settle.dead_lettering import DeadLetterWriter
 from inbox.sink.settle.ownership import Ownership
 from inbox.store.inbox.claims import GenerationChanged
 from inbox.store.inbox.ledger import LedgerRow, missing
-from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.store import Store
 from inbox.telemetry import log
 
@@ -49,7 +48,6 @@ class Settler:
     def __init__(
         self,
         store: Store,
-        transaction: BatchTransaction,
         identity: WorkerIdentity,
         *,
         routes: Routes,
@@ -60,7 +58,7 @@ class Settler:
         retry_letters: Callable[[Sequence[int]], LettersTried],
     ) -> None:
         self._store = store
-        self._transaction = transaction
+        self._transaction = routes.transaction
         self._identity = identity
         self._routes = routes
         self._parking = parking

@@ -23,6 +23,7 @@ from inbox.sink.guards.parked_by_hand import HandParked
 from inbox.sink.guards.row_waits import RowWaits
 from inbox.sink.guards.row_watch import RowWatch
 from inbox.sink.guards.time_limit import TimeLimit
+from inbox.sink.outcome import LettersTried
 from inbox.sink.settle.all_routes import Routes
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.dead_lettering import DeadLetterWriter
@@ -92,17 +93,17 @@ class Desk:
         context = SettleContext(self._connection, session, transaction, store.claims, limits)
         return Settler(
             store,
-            transaction,
             WorkerIdentity("me", self._registration.routes_revision),
             routes=Routes(
                 context, [route], crash_poison=crash_poison, hand_parked=hand_parked, parked_keys=parked_keys
             ),
-            parking=DeadLetterWriter(store.dead_letters),
+            parking=DeadLetterWriter(store.dead_letters, limits),
             ownership=Ownership(
                 store, "me", guards, letter_limit, parked_keys, introduce=lambda *_: None, takeover_seconds=0
             ),
             guards=guards,
             row_watch=RowWatch(RowWaits(0), store.ledger, ["orders"], lambda _: {}),
+            retry_letters=lambda _: LettersTried(more=False),
         )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
