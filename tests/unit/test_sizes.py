@@ -56,7 +56,7 @@ def test_the_promise_is_one_method_with_its_steps_in_order() -> None:
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("room", ["sink/settle", "sink/guards", "store/inbox"])
+@pytest.mark.parametrize("room", ["sink/settle", "sink/guards", "sink/worker", "store/inbox"])
 def test_a_connection_and_a_schema_are_bound_once(room: str) -> None:
     """Only a constructor takes them; every other method works on what it was built with."""
     handed = [

@@ -70,7 +70,7 @@ class Search:
             if index not in found.refused and not empties_table(record)
         ]
         with _looking(connection):
-            self._evaluate(connection, events.only(indexes), indexes, found)
+            _Evaluation(connection, self._statements, self._sent).evaluate(events.only(indexes), indexes, found)
         return found
 
     def explain(self, connection: Connection, event: TableEvents, failure: InboxError) -> InboxError:
@@ -80,7 +80,7 @@ class Search:
         if empties_table(event.records[0]):
             return failure
         with _looking(connection):
-            return self._explained(connection, event) or failure
+            return _Evaluation(connection, self._statements, self._sent).explained(event) or failure
 
     def _unsendable(self, events: TableEvents) -> dict[int, InboxError]:
         """Return the errors of events that are not text: they cannot be sent, and fail their whole statement."""
@@ -101,17 +101,26 @@ class Search:
             except EventError as error:
                 yield index, error
 
-    def _evaluate(self, connection: Connection, events: TableEvents, indexes: Sequence[int], found: Diagnosis) -> None:
+
+class _Evaluation:
+    """An evaluation of events on one connection, within `_looking`."""
+
+    def __init__(self, connection: Connection, statements: Statements, sent: SentInputs) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._sent = sent
+
+    def evaluate(self, events: TableEvents, indexes: Sequence[int], found: Diagnosis) -> None:
         """Evaluate the events in stretches, each up to the next that fails, where the server stops sending rows."""
         start, length = 0, len(indexes)
         while start < len(indexes):
             part = events.part(start, start + length)
-            passed, failed = self._stream(connection, self._statements.evaluate, part)
+            passed, failed = self._stream(self._statements.evaluate, part)
             found.candidates += [indexes[start + at] for at, (refused, _) in enumerate(passed) if refused]
             start, length = start + len(passed), length * 2
             if failed is None:
                 continue
-            error = self._explained(connection, part.only([len(passed)]))
+            error = self.explained(part.only([len(passed)]))
             if error is not None and _is_certain(error):
                 found.refused[indexes[start]] = error
             elif passed or error is not None:
@@ -120,8 +129,9 @@ class Search:
                 return
             start, length = start + 1, _STRETCH
 
-    def _explained(self, connection: Connection, event: TableEvents) -> EventError | None:
-        passed, failed = self._stream(connection, self._statements.explain, event)
+    def explained(self, event: TableEvents) -> EventError | None:
+        """Return what is wrong with a single event, with its column and source; None if nothing is found."""
+        passed, failed = self._stream(self._statements.explain, event)
         if failed is None:
             return None
         state = failed.__cause__.sqlstate if isinstance(failed.__cause__, psycopg.Error) else None
@@ -147,17 +157,16 @@ class Search:
             error.add_note(f"the number {numbers} has no unit")
         return error
 
-    def _stream(
-        self, connection: Connection, query: bytes, events: TableEvents
-    ) -> tuple[list[tuple[Any, ...]], EventError | None]:
+    def _stream(self, query: bytes, events: TableEvents) -> tuple[list[tuple[Any, ...]], EventError | None]:
         """Return the rows up to the first that fails, and its error."""
         rows: list[tuple[Any, ...]] = []
         try:
-            with translating_errors(), connection.reading_to_the_end(), connection.cursor() as cursor:
+            with translating_errors(), self._connection.reading_to_the_end(), self._connection.cursor() as cursor:
                 for row in cursor.stream(query, self._sent.parameters(events)):
                     rows.append(row)  # noqa: PERF402 - what came before the failure is kept
         except EventError as error:
-            connection.execute(f"ROLLBACK TO look; {connection.to_users_path}".encode(), prepare=False)
+            again = f"ROLLBACK TO look; {self._connection.to_users_path}"
+            self._connection.execute(again.encode(), prepare=False)
             forget_frames(error)
             return rows, error
         return rows, None
