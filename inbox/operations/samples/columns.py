@@ -12,6 +12,9 @@ MOST_COLUMNS = 400
 """The most columns of a proposed table: PostgreSQL takes 1600, fewer of wide types."""
 
 _NAME_BYTES = 63
+SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+"""The names of system columns, which no other column may have."""
+
 _TYPES: dict[ValueKind, str] = {
     ValueKind.BOOLEAN: "boolean",
     ValueKind.INTEGER: "bigint",
@@ -146,6 +149,7 @@ def snake_case(name: str) -> str:
 def _column_names(members: Collection[str]) -> Mapping[str, str]:
     """Return a name of its own for the column of each member, of at most 63 bytes."""
     wished = {member: _short(snake_case(member)) for member in members}
+    wished = {member: f"{name}_value" if name in SYSTEM_COLUMNS else name for member, name in wished.items()}
     twice = {name for name, count in Counter(wished.values()).items() if count > 1}
     names: dict[str, str] = {}
     for member, name in wished.items():

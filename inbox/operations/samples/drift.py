@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inbox.documents import pointer_steps
-from inbox.operations.samples.columns import columns_of
+from inbox.operations.samples.columns import SYSTEM_COLUMNS, columns_of
 from inbox.operations.samples.kinds import Member, ValueKind
 from inbox.store.options import ColumnSource, Reading, TableTarget
 from inbox.store.tables.columns import Column
@@ -103,7 +103,7 @@ class _Comparison:
         if not self._target.by_name:
             return
         for name, count in self._other_members.items():
-            if name not in self._table and len(name.encode()) <= 63:
+            if name not in {*self._table, *SYSTEM_COLUMNS} and len(name.encode()) <= 63:
                 why = f"{count} of {len(self._rows)} events have this member"
                 yield TableChange(self._add(name, self._type_of(self._member(name, [name]))), why)
 

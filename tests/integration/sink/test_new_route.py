@@ -35,6 +35,8 @@ def test_updates_and_deletes_of_rows_that_their_key_names(sink: Sink, take: Take
         "orderId": "a-1",
         "select": 1,
         "größe cm": 1.50,
+        "%s": True,
+        "xmin": 7,
         "amount": "9.90",
         "createdAt": 1_700_000_000_123,
         "lines": [{"sku": "x"}, {}],
@@ -49,11 +51,12 @@ def test_updates_and_deletes_of_rows_that_their_key_names(sink: Sink, take: Take
     )
 
     rows = sink.sql(
-        'SELECT order_id, "select", "größe_cm", amount, created_at::text, lines, note FROM rows ORDER BY order_id'
+        'SELECT order_id, "select", "größe_cm", "%%s", xmin_value, amount, created_at::text, lines, note'
+        " FROM rows ORDER BY order_id"
     )
     assert [tuple(map(str, row)) for row in rows] == [
-        ("a-1", "None", "None", "0.10", "None", "None", "None"),
-        ("a-3", "1", "1.5", "9.90", "2023-11-14 22:13:20.123+00", "[{'sku': 'x'}, {}]", "o'brien \\ %s"),
+        ("a-1", "None", "None", "None", "None", "0.10", "None", "None", "None"),
+        ("a-3", "1", "1.5", "True", "7", "9.90", "2023-11-14 22:13:20.123+00", "[{'sku': 'x'}, {}]", "o'brien \\ %s"),
     ]
 
 

@@ -119,6 +119,10 @@ def test_names_become_those_of_columns(name: str, expected: str) -> None:
     assert snake_case(name) == expected
 
 
+def test_no_column_has_the_name_of_a_system_column() -> None:
+    assert column([1], "ctid").name == "ctid_value"
+
+
 def test_no_two_members_share_a_column() -> None:
     rows = [{"orderId": 1, "order_id": 2, "x" * 70: 3, "x" * 71: 4}]
     names = [each.name for each in columns_of(members_of(rows, typed=False).values(), 1, typed=False)]
