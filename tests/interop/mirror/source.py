@@ -18,14 +18,21 @@ class Operations(threading.Thread):
     """Does so many operations on `public.source`, and stays at most `AHEAD` before what has arrived."""
 
     def __init__(
-        self, url: str, columns: Sequence[MirrorColumn], operations: int, arrived: Callable[[], int], *, seed: int = 21
+        self,
+        url: str,
+        columns: Sequence[MirrorColumn],
+        operations: int,
+        arrived: Callable[[], int],
+        *,
+        truncates: bool,
+        seed: int = 21,
     ) -> None:
         super().__init__(daemon=True)
         self.done = self.changes = 0
         self.failure: BaseException | None = None
         self._url, self._columns, self._operations, self._arrived = url, columns, operations, arrived
         self._chance = random.Random(seed)
-        self._truncated = False
+        self._truncated = not truncates
 
     def run(self) -> None:
         try:
