@@ -70,6 +70,8 @@ class Mirror:
         declared = ", ".join(["id bigint PRIMARY KEY", *(f'"{c.name}" {c.type}' for c in columns)])
         for table in ("source", "target"):
             self.sql(f"CREATE TABLE public.{table} ({declared})")
+        if form.whole_rows:
+            self.sql("ALTER TABLE public.source REPLICA IDENTITY FULL")
         self.sql(f"CREATE PUBLICATION {self.prefix} FOR TABLE public.source")
         self.config = write_configuration(
             directory / "inbox.toml",

@@ -20,6 +20,7 @@ class Form:
         row: the pointer to the row in what the route reads.
         key: the source of the key.
         truncates: truncates arrive.
+        whole_rows: a large value that an update left as it was has to be sent too (REPLICA IDENTITY FULL).
         most_operations: the most that a test does, or None.
         converters: those of the connector.
     """
@@ -30,6 +31,7 @@ class Form:
     row: str = ""
     key: str = "/id"
     truncates: bool = True
+    whole_rows: bool = False
     most_operations: int | None = None
     converters: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,6 +58,7 @@ CLOUD_EVENTS = Form(
     row="/after",
     key="$key:/id",
     truncates=False,
+    whole_rows=True,
     most_operations=500,
     converters={
         **_JSON,
