@@ -8,7 +8,7 @@ never start them.
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
@@ -21,6 +21,7 @@ from inbox.errors import StartupError
 from inbox.store.options import DatabaseOptions
 from inbox.store.schema.migrate import migrate
 from tests.support.databases import create_database, drop_database, keep_databases_in
+from tests.support.kafka_archive import make_archive
 from tests.support.kafka_topics import unique_name
 from tests.support.memory_files import memory_for_databases
 
@@ -43,6 +44,8 @@ def prepare_template(url: str) -> None:
 @contextmanager
 def laid(say: Callable[[str], None]) -> Iterator[Ground]:
     """Provide started servers and a migrated template while the context lasts. Raises StartupError."""
+    with suppress(StartupError):
+        make_archive()
     with memory_for_databases() as memory, backends.servers(progress=say) as servers:
         if memory is not None:
             keep_databases_in(memory, servers.database_url)

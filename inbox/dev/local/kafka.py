@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inbox.dev.kafka_settings import BROKER_SETTINGS, KAFKA_VERSION, as_properties, new_cluster_id
+from inbox.dev.local.kafka_archive import archive_options
 from inbox.dev.local.kafka_jars import kafka_jars
 from inbox.dev.local.server import START_WITHIN_SECONDS, LocalServer
 from inbox.dev.local.supervised import Supervised
@@ -76,7 +77,7 @@ class LocalKafka(LocalServer):
         self.cluster_id: str = joins.cluster_id if joins else new_cluster_id()
         self._joins = joins
         self._settings = settings or {}
-        self._jvm_options = [HEAP, *QUIET, *(QUICK_START if quick_start else ())]
+        self._jvm_options = [HEAP, *QUIET, *([*QUICK_START, *archive_options()] if quick_start else ())]
         self._further = further
         self._progress = progress
 
