@@ -43,7 +43,7 @@ class RouteTargets:
             effect = TableEffect(session.connection, self.writers[route.name])
         else:
             effect = HandlerEffect(session, handler, self._outbox(route), calls)
-        return BoundRoute(route.name, route_id, effect, handlers=handler is not None)
+        return BoundRoute(route.name, route_id, effect, handlers=handler is not None, keeps_claims=route.keeps_claims)
 
     def _outbox(self, route: Route) -> Outbox | None:
         settings = self.settings

@@ -46,6 +46,7 @@ from inbox.sink.settle.dead_lettering import DeadLetterWriter
 from inbox.sink.settle.fault.evidence import Evidence
 from inbox.sink.settle.ownership import Ownership
 from inbox.sink.settle.parked_keys import ParkedKeys, ParkedKeysGuard
+from inbox.sink.settle.settled_before import SettledBefore
 from inbox.sink.settle.settler import Settler, WorkerIdentity
 from inbox.sink.worker.loop import Worker
 from inbox.sink.writer_thread import BatchSettler, Writer
@@ -247,7 +248,12 @@ class SettlerFactory:
             store,
             self._identity,
             routes=Routes(
-                context, routes, crash_poison=self._crash_poison, hand_parked=hand_parked, parked_keys=parked_keys
+                context,
+                routes,
+                crash_poison=self._crash_poison,
+                hand_parked=hand_parked,
+                parked_keys=parked_keys,
+                settled_before=SettledBefore(store),
             ),
             parking=DeadLetterWriter(store.dead_letters, limits, self._copies(store)),
             ownership=Ownership(

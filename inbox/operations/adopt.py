@@ -146,10 +146,10 @@ def _route(settings: Settings, request: Request) -> Route:
     if request.route not in routes:
         raise StartupError(f"there is no route {request.route}; the configuration has {', '.join(routes)}")
     route = routes[request.route]
-    if route.event_id == "coordinates":
+    if not route.keeps_claims:
         raise StartupError(
-            f'route {route.name} has event_id = "coordinates": no column holds the coordinates of an event; '
-            'start behind what was applied instead, with [sink] start = "group" or a time'
+            f'route {route.name} has event_id = "coordinates": it keeps no claims, and no column holds the coordinates '
+            'of an event; start behind what was applied instead, with [sink] start = "group" or a time'
         )
     return route
 

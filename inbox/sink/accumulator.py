@@ -225,6 +225,7 @@ class BatchAccumulator:
             owner_epoch=each.owner_epoch,
             before=each.taken,
             after=each.taken,
+            again=each.taken < each.reached,
             routes=self._decoder(address.topic, each.topic_id).new_columns(),
             topic_id=each.topic_id,
             oldest_milliseconds=record_milliseconds(first) if first is not None else None,

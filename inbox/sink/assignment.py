@@ -67,8 +67,8 @@ class Assigned:
     Attributes:
         taken: the next offset to take into a batch.
         settled: the ledger's `next_offset` as last known.
-        reached: the offset below which everything was settled before, as of when the partition was
-            placed.
+        reached: the offset below which events may have been settled before, as of when the partition
+            was placed.
         leader_epoch: the epoch of the record before `settled`, as of when the partition was placed.
         replay: the replay in progress on the partition.
         row_edge: the offset of the event that misses a row; batches end before it.
@@ -305,7 +305,7 @@ class Assignment:
         each.topic_id = ledger_row.topic_id
         each.leader_epoch = ledger_row.leader_epoch
         each.taken = each.settled = ledger_row.next_offset
-        each.reached = ledger_row.reached_offset
+        each.reached = max(ledger_row.reached_offset, ledger_row.settled_until or 0)
         each.rest_edge = _rest_edge(each.replay, ledger_row.next_offset)
         if each.row_edge is not None and ledger_row.next_offset >= each.row_edge:
             each.row_edge = None

@@ -1,6 +1,6 @@
 """Hold the polled records as the transaction needs them: one part for each partition, with its events by route."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from uuid import UUID
@@ -32,8 +32,8 @@ class PartitionBatch:
     """The offsets of one partition that a batch settles: from `before` up to, not including, `after`.
 
     `topic_id` is the topic id of the ledger's row. `leader_epoch` is that of the record right
-    before `after`, or None if there is no record. `replay` is set if the offsets were settled
-    before and are settled again.
+    before `after`, or None if there is no record. `again`: the offsets, or some of them, were
+    settled before. `replay` is set if a replay settles them again.
     """
 
     address: TopicPartition
@@ -49,6 +49,7 @@ class PartitionBatch:
     topic_id: UUID | None = None
     leader_epoch: int | None = None
     replay: ActiveReplay | None = None
+    again: bool = False
 
     def events_of(self, route: str) -> RouteEvents | None:
         """Return the route's events, or None if the route takes none from here or the replay excludes the route."""
@@ -140,6 +141,15 @@ class RouteBatch:
         return RouteBatch(
             self.ids[part], self.types[part], self.records[part], self.partition_ids[part], replays=self.replays
         )
+
+    def left_out(self, indexes: Collection[int]) -> "RouteBatch":
+        """Return the route's batch without these events, before any of it was tried; `refused` is kept."""
+        if not indexes:
+            return self
+        kept = [index for index in range(len(self.ids)) if index not in indexes]
+        left = self.only(kept)
+        left.refused = {at: self.refused[index] for at, index in enumerate(kept) if index in self.refused}
+        return left
 
     def without(self, indexes: Sequence[int]) -> "RouteBatch":
         """Return the route's batch without the events at these indexes."""

@@ -16,13 +16,15 @@ class RouteResult:
     """The events of a route that were not applied; the counts are by partition id.
 
     `other_payloads` counts the events among `duplicates` or `set_aside` whose id was applied before
-    with another payload.
+    with another payload. `applied_again` are the offsets that a replay applied without claims, by
+    (route id, partition id).
     """
 
     letters: list[DeadLetter] = field(default_factory=list)
     duplicates: Counter[int] = field(default_factory=Counter)
     set_aside: Counter[int] = field(default_factory=Counter)
     other_payloads: Counter[int] = field(default_factory=Counter)
+    applied_again: Mapping[tuple[int, int], Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

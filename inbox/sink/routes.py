@@ -7,6 +7,9 @@ from enum import StrEnum
 from inbox.reading.options import PLAIN_JSON, Envelope, FormatOptions, Truncates
 from inbox.store.options import TableTarget
 
+WITHOUT_CLAIMS = "coordinates"
+"""The rule for event ids under which a route keeps no claims."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HandlerTarget:
@@ -38,6 +41,11 @@ class Route:
     when: str | None = None
     envelope: Envelope = Envelope.NONE
     truncates: Truncates = Truncates.ERROR
+
+    @property
+    def keeps_claims(self) -> bool:
+        """Return whether an event is recognised by its id; otherwise the ledger knows what was settled."""
+        return self.event_id != WITHOUT_CLAIMS
 
 
 class StartPoint(StrEnum):

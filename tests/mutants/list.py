@@ -19,6 +19,7 @@ IDENTITY = "tests/integration/sink/guards/test_topic_identity.py"
 PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/operations/dead_letters/test_retry.py"
 LETTER_LIMIT = "tests/integration/sink/guards/test_dead_letter_limit.py"
+WITHOUT_CLAIMS = "tests/integration/sink/test_routes_without_claims.py"
 REPLAY = "tests/integration/operations/replay/test_replay.py"
 PACE = "tests/integration/sink/test_pace.py"
 HOLD = "tests/integration/operations/holding/test_hold.py"
@@ -98,6 +99,44 @@ MUTANTS = [
         "_BUSY_SECONDS = 2.0\n",
         "_BUSY_SECONDS = 3600.0\n",
         ("tests/unit/sink/test_next_job.py::test_batches_follow_each_other_and_the_ledger_is_read_in_between",),
+    ),
+    Mutant(
+        "a route without claims ignores the ledger when records come again",
+        "inbox/sink/accumulator.py",
+        "            again=each.taken < each.reached,\n",
+        "",
+        (
+            f"{WITHOUT_CLAIMS}::test_a_ledger_that_was_set_back_by_hand_finds_duplicates",
+            f"{WITHOUT_CLAIMS}::test_a_resume_in_the_same_log_brings_duplicates_alone",
+        ),
+    ),
+    Mutant(
+        "skip-applied runs below the ledger on a route without claims",
+        "inbox/sink/settle/settled_before.py",
+        "                if record.offset() in settled[partition_id]:\n",
+        "                if record.offset() in settled[partition_id] and replay is None:\n",
+        (f"{WITHOUT_CLAIMS}::TestReplay::test_what_the_ledger_has_stays_as_it_is",),
+    ),
+    Mutant(
+        "what a replay settles for an added route without claims is not written down",
+        "inbox/sink/settle/settled_before.py",
+        "                self._ranges.add(part.partition_id, route.route_id, range(part.before, part.after))\n",
+        "                pass\n",
+        (f"{WITHOUT_CLAIMS}::TestAddedLater::test_a_second_replay_runs_nothing",),
+    ),
+    Mutant(
+        "a route without claims settled all that the ledger passed",
+        PARTITIONS_SQL,
+        "SELECT s.partition_id, s.route_id, s.from_offset, p.reached_offset\n",
+        "SELECT s.partition_id, s.route_id, 0, p.reached_offset\n",
+        (f"{WITHOUT_CLAIMS}::TestAddedLater::test_a_replay_from_the_start_runs_the_added_route_alone",),
+    ),
+    Mutant(
+        "a forced replay leaves the dead letter of what it applies open",
+        "inbox/sink/settle/all_routes.py",
+        "        result.applied_again = applied_again(route, left, result)\n",
+        "",
+        (f"{WITHOUT_CLAIMS}::TestDeadLetters::test_what_a_forced_replay_applies_is_a_dead_letter_no_more",),
     ),
     Mutant(
         "a member that is absent is null in mode merge",

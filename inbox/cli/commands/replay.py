@@ -76,7 +76,10 @@ def _selection_options(command: Command) -> Command:
 
 
 _FROM_FILE = "Begin at the offsets of this file, as kafka-consumer-groups --export writes it."
-_MODE = "skip-applied (default): run what lacks its claim; force: each event once more; shadow: try, and roll back."
+_MODE = (
+    "skip-applied (default): run what lacks its claim, or what the ledger does not have as settled on a route without "
+    "claims; force: each event once more; shadow: try, and roll back."
+)
 
 
 def _start(bounds: dict[str, Any], group: str, *, topic: str | None) -> Start:

@@ -61,7 +61,10 @@ def _partition(part: PartitionAudit) -> dict[str, Any]:
             {"route": each.route, "event_id": each.event_id, "offset": each.offset} for each in part.strays
         ],
         "mend": mending(part),
-        "routes": [{"route": name, **_account(account)} for name, account in part.routes.items()],
+        "routes": [
+            {"route": name, "by": "ledger" if account.by_ledger else "claims", **_account(account)}
+            for name, account in part.routes.items()
+        ],
     }
 
 
@@ -86,9 +89,19 @@ def table(found: Audit) -> PlainTable:
 
 def lines(found: Audit) -> list[str]:
     """Return a line for each fault with the way to fix it, or one line that says all is well."""
+    by_ledger = _by_ledger(found)
     if faults := [*(line for part in found.parts for line in _faults(part)), *_foreign_claims(found)]:
-        return faults
-    return ["OK: every offset is accounted for. (Later changes in your own tables are not checked.)"]
+        return [*faults, *by_ledger]
+    return ["OK: every offset is accounted for. (Later changes in your own tables are not checked.)", *by_ledger]
+
+
+def _by_ledger(found: Audit) -> list[str]:
+    """Return what an audit cannot show of routes without claims."""
+    names = sorted({name for part in found.parts for name, account in part.routes.items() if account.by_ledger})
+    if not names:
+        return []
+    why = 'event_id = "coordinates" keeps no claims to compare with the log'
+    return [f"by the ledger alone: route {', '.join(names)} ({why})"]
 
 
 def _faults(part: PartitionAudit) -> list[str]:
@@ -97,7 +110,8 @@ def _faults(part: PartitionAudit) -> list[str]:
         if account.missing:
             some = ", ".join(map(str, account.missing_offsets[:_SHOWN]))
             more = " ..." if account.missing > _SHOWN else ""
-            faults.append(f"{part.address}, route {route}: {account.missing} events have no claim: {some}{more}")
+            lack = "are not settled by the ledger" if account.by_ledger else "have no claim"
+            faults.append(f"{part.address}, route {route}: {account.missing} events {lack}: {some}{more}")
     if part.unread:
         faults.append(f"{part.address}: {_unread(part)}")
     if (command := mending(part)) is not None:

@@ -33,7 +33,10 @@ class OffsetAnswer(StrEnum):
 
 @dataclass(slots=True)
 class RouteAccount:
-    """The number of offsets by answer on one route. `adopted` of those applied have a claim from `inbox adopt`."""
+    """The number of offsets by answer on one route. `adopted` of those applied have a claim from `inbox adopt`.
+
+    `by_ledger`: the route keeps no claims, so the ledger alone was asked.
+    """
 
     applied: int = 0
     duplicate: int = 0
@@ -44,6 +47,7 @@ class RouteAccount:
     missing: int = 0
     adopted: int = 0
     missing_offsets: list[int] = field(default_factory=list)
+    by_ledger: bool = False
 
     def count(self, answer: OffsetAnswer, offsets: Sequence[int]) -> None:
         name = answer.value

@@ -17,6 +17,7 @@ from inbox.settings import Settings
 from inbox.sink.guards.log_check import mismatches
 from inbox.sink.guards.log_comparison import read_comparable
 from inbox.store.inbox.audit_queries import AuditQueries, Bounds, ForeignClaim
+from inbox.store.inbox.settled_ranges import Offsets
 from inbox.store.postgres.connection import snapshot
 from inbox.store.store import Store, open_store
 
@@ -193,8 +194,9 @@ class _AuditSession:
         left = [part for part in found.parts if not part.done]
         claims = self._reads.claims([(part.partition_id, part.at, part.until_offset) for part in left])
         owed = self._reads.route_starts([part.partition_id for part in left])
+        settled = self._store.settled_ranges.of([part.partition_id for part in left])
         for part in left:
-            routes = self._audited(part, owed)
+            routes = self._audited(part, owed, settled)
             auditor = PartitionAuditor(
                 part, routes, self._reads, lambda: snapshot(self._store.connection), claims, self._listing
             )
@@ -226,10 +228,18 @@ class _AuditSession:
             elif part is not None or request.topic is None:
                 found.add_foreign_claim(each)
 
-    def _audited(self, part: PartitionAudit, owed: Mapping[tuple[int, int], int]) -> list[AuditedRoute]:
+    def _audited(
+        self, part: PartitionAudit, owed: Mapping[tuple[int, int], int], settled: Mapping[tuple[int, int], Offsets]
+    ) -> list[AuditedRoute]:
         """Return the routes that take the partition's topic and that a started sink registered."""
+        at = {name: (part.partition_id, route_id) for name, route_id in self._route_ids.items()}
         return [
-            AuditedRoute(route, self._route_ids[route.name], owed.get((part.partition_id, self._route_ids[route.name])))
+            AuditedRoute(
+                route,
+                self._route_ids[route.name],
+                owed.get(at[route.name]),
+                None if route.keeps_claims else settled.get(at[route.name], Offsets()),
+            )
             for route in self._settings.routes
             if part.address.topic in route.topics and route.name in self._route_ids
         ]

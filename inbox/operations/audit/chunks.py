@@ -1,12 +1,13 @@
 """The comparison of one chunk of a log on one route: the claims that it expects, and an answer for each offset."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import NamedTuple
 
 from inbox.operations.audit.accounting import OffsetAnswer, Tally
 from inbox.store.inbox.audit_queries import Coordinates
+from inbox.store.inbox.settled_ranges import Offsets
 
 
 class ClaimSum(NamedTuple):
@@ -117,6 +118,18 @@ def one_by_one(
             tally.count(OffsetAnswer.DUPLICATE, [offset], claim.at)
     _count_unclaimed(unclaimed, around, tally)
     return ClaimSum(claims, total)
+
+
+def by_ledger(events: Events, settled: Offsets, around: Circumstances, tally: Tally) -> None:
+    """Count a chunk of a route without claims: what the ledger has as settled was applied, but for dead letters."""
+    tally.count(OffsetAnswer.FILTERED, [offset for offset in events.filtered if offset >= around.owes_from])
+    unsettled = []
+    for offset in sorted([*events.offsets, *events.without_id]):
+        if offset in settled and offset not in around.open_letters and offset not in around.discarded:
+            tally.account.applied += 1
+        else:
+            unsettled.append(offset)
+    _count_unclaimed(unsettled, replace(around, horizon=0), tally)
 
 
 def _count_unclaimed(offsets: Sequence[int], around: Circumstances, tally: Tally) -> None:

@@ -8,23 +8,36 @@ from uuid import UUID
 
 from inbox.events import Record
 from inbox.operations.audit.accounting import CHUNK_BITS, Listing, PartitionAudit, RouteAccount, Tally
-from inbox.operations.audit.chunks import Circumstances, ClaimPlace, ClaimSum, Events, all_claimed, one_by_one
+from inbox.operations.audit.chunks import (
+    Circumstances,
+    ClaimPlace,
+    ClaimSum,
+    Events,
+    all_claimed,
+    by_ledger,
+    one_by_one,
+)
 from inbox.sink.batch import NO_ID, RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
 from inbox.store.inbox.audit_queries import AuditQueries, ChunkOfClaims
 from inbox.store.inbox.dead_letters import OPEN, State
+from inbox.store.inbox.settled_ranges import Offsets
 
 Unlike = Mapping[int, ClaimPlace | None]
 
 
 @dataclass(frozen=True)
 class AuditedRoute:
-    """A route with its id. `owes_from` is None if it owes no ending to the partition."""
+    """A route with its id. `owes_from` is None if it owes no ending to the partition.
+
+    `settled` has what the route settled by the ledger, if it keeps no claims.
+    """
 
     route: Route
     route_id: int
     owes_from: int | None
+    settled: Offsets | None = None
 
 
 class PartitionAuditor:
@@ -54,6 +67,8 @@ class PartitionAuditor:
             )
             for each in routes
         }
+        for each in routes:
+            self._part.routes[each.route.name].by_ledger = each.settled is not None
         self._begin()
 
     def decode_as(self, topic_id: UUID | None) -> None:
@@ -143,6 +158,10 @@ class PartitionAuditor:
     ) -> bool:
         """Count the chunk as a whole if its claims are exactly those expected; return whether they are."""
         around, events = self._around(each, letters), self._open[each.route.name]
+        if each.settled is not None:
+            given_up = self._reads.given_up(self._part.partition_id)
+            by_ledger(events, each.settled, replace(around, given_up=given_up), self._tallies[each.route.name])
+            return True
         claims = self._claimed(each, start >> CHUNK_BITS)
         if end <= around.owes_from and not claims.claims:
             return True

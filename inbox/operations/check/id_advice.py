@@ -1,4 +1,4 @@
-"""The advice on `event_id = "key"`, which is right only if each event has a key of its own."""
+"""The advice on rules for event ids that are right for some producers only: `key` and `coordinates`."""
 
 from collections.abc import Collection
 
@@ -23,6 +23,18 @@ def advice_on_keys(settings: Settings, compacted: Collection[str] = ()) -> list[
         'header or the value, or set event_id = "coordinates"'
         for route in settings.routes
         if route.event_id == "key" and (sign := _sign_of_more(route, compacted))
+    ]
+
+
+def advice_on_coordinates(settings: Settings) -> list[str]:
+    """Return a sentence for each route without claims on which an event that was sent twice has two effects."""
+    return [
+        f'route {route.name}: with event_id = "coordinates" it keeps no claims; what Kafka or the sink deliver again '
+        "has no effect, but what its producer sends again under another offset is applied again. That is right "
+        "for change data capture, logs and metrics; if the producer repeats events, take the id from a header or the "
+        "value"
+        for route in settings.routes
+        if not route.keeps_claims and (isinstance(route.target, HandlerTarget) or route.target.mode is TableMode.APPEND)
     ]
 
 

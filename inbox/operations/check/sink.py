@@ -15,7 +15,7 @@ from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer import require_consumer
 from inbox.kafka.registry.schemas import SchemaRegistry
 from inbox.operations.check.checks import CheckResult, Checks, SkippedCheckError, Verdict
-from inbox.operations.check.id_advice import advice_on_keys
+from inbox.operations.check.id_advice import advice_on_coordinates, advice_on_keys
 from inbox.operations.check.outbox import check_capture_topics, check_existing, check_publishing, require_capture
 from inbox.operations.check.outbox_schemas import check_encoding
 from inbox.operations.check.role_advice import advice_on_retention, advice_on_role
@@ -232,7 +232,7 @@ class _SinkChecks(Checks):
             compacted = self.cluster().compacted(list(self._topics))
         except (InboxError, SkippedCheckError):
             compacted = set()
-        if advice := advice_on_keys(self._settings, compacted):
+        if advice := [*advice_on_keys(self._settings, compacted), *advice_on_coordinates(self._settings)]:
             self.findings.append(CheckResult("ids of events", Verdict.ADVICE, advice))
 
     def _compare_ledger(self) -> None:

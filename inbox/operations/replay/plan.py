@@ -76,7 +76,8 @@ class Facts:
 
     `routes` are the topics of each configured route, `registered` the routes with which the sink
     was started. `from_times` and `until_times` are the offsets that the brokers gave for times.
-    `running` and `horizons` go by partition id: the replay that runs on a partition now, and the
+    `without_claims` are the routes for which the ledger is the claim. `running` and `horizons` go by
+    partition id: the replay that runs on a partition now, and the
     offset below which claims may have been removed.
     """
 
@@ -88,6 +89,7 @@ class Facts:
     until_times: Mapping[TopicPartition, int] = field(default_factory=dict)
     running: Mapping[int, RunningRange] = field(default_factory=dict)
     horizons: Mapping[int, int] = field(default_factory=dict)
+    without_claims: Collection[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,10 +272,18 @@ def _overlap(known: KnownPartition, facts: Facts) -> str | None:
 
 def _below_horizon(known: KnownPartition, start: int, until: int, request: Request, facts: Facts) -> str | None:
     horizon = facts.horizons.get(known.partition_id, 0)
-    if request.mode is Mode.FORCE or start >= horizon:
+    if request.mode is Mode.FORCE or start >= horizon or not _needs_claims(known, request, facts):
         return None
     some = "" if horizon >= until else f"begin at {horizon}, or, "
     return (
         f"{known.address}: offset {start} is below the horizon {horizon}: claims of events before it were removed, so "
         f"those would take effect twice; {some}to apply all of them again, say so with --mode force"
     )
+
+
+def _needs_claims(known: KnownPartition, request: Request, facts: Facts) -> bool:
+    """Return whether the replay concerns a route that knows its earlier events by their claims."""
+    concerned = [
+        name for name, topics in facts.routes.items() if request.route in (None, name) and known.address.topic in topics
+    ]
+    return not concerned or any(name not in facts.without_claims for name in concerned)

@@ -17,6 +17,7 @@ from inbox.sink.batch import RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
 from inbox.store.inbox.dead_letters import OPEN
+from inbox.store.inbox.settled_ranges import Offsets
 from inbox.store.store import Store
 
 _BATCH_BYTES = 32 * 1024 * 1024
@@ -28,7 +29,7 @@ class Count:
     """The contents of a range: the number of records, and the states of their events summed over the routes.
 
     `applied` took effect from their own offset and `duplicate` from elsewhere. `dead_letters` are
-    open. `lacking` have no claim, and would run.
+    open. `lacking` have no claim, or were not settled on a route without claims, and would run.
     """
 
     records: int = 0
@@ -77,6 +78,8 @@ class _Counter:
     def __init__(self, store: Store, routes: Sequence[Route]) -> None:
         self._claims = store.claims
         self._reads = store.audit()
+        self._settled = store.settled_ranges
+        self._without_claims = {route.name for route in routes if not route.keeps_claims}
         self._routes = routes
         self._ids = self._reads.routes()
 
@@ -104,7 +107,22 @@ class _Counter:
             found.filtered += events.filtered
             if (route_id := self._ids.get(name)) is not None:
                 of_route = {offset for of, offset in dead if of == route_id}
+                if name in self._without_claims:
+                    self._add_by_ledger(found, step.known.partition_id, route_id, events, of_route)
+                    continue
                 self._add_route(found, step.known.partition_id, route_id, events, of_route)
+
+    def _add_by_ledger(
+        self, found: Count, partition_id: int, route_id: int, events: RouteEvents, dead: Collection[int]
+    ) -> None:
+        settled = self._settled.of([partition_id]).get((partition_id, route_id), Offsets())
+        for offset in (record.offset() for record in events.records):
+            if offset in dead:
+                found.dead_letters += 1
+            elif offset in settled:
+                found.applied += 1
+            else:
+                found.lacking += 1
 
     def _add_route(
         self, found: Count, partition_id: int, route_id: int, events: RouteEvents, dead: Collection[int]

@@ -94,6 +94,7 @@ class _ReplaySession:
     def __init__(self, store: Store, settings: Settings, request: Request) -> None:
         self._request = request
         self._routes = {route.name: route.topics for route in settings.routes}
+        self._without_claims = {route.name for route in settings.routes if not route.keeps_claims}
         self._registered = store.audit().routes()
         self._ledger = store.ledger
         self.replays = store.replays
@@ -134,6 +135,7 @@ class _ReplaySession:
             until_times=self._until_times,
             running=self.replays.running(topics),
             horizons={each.partition_id: each.offset for each in self._horizons.read() if each.offset is not None},
+            without_claims=self._without_claims,
         )
 
     def begin(self, planned: Plan, by: str, per_second: int | None) -> int:

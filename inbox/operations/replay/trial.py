@@ -13,6 +13,7 @@ from inbox.store.inbox.claims import Claims, ClaimStore
 from inbox.store.inbox.dead_letters import OPEN
 from inbox.store.inbox.failures.error_texts import shown
 from inbox.store.inbox.ledger import KnownPartition
+from inbox.store.inbox.settled_ranges import Offsets
 from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.handler_session import HandlerSession
@@ -53,15 +54,14 @@ class _ClaimsAsTheyAre(ClaimStore):
         super().__init__(connection, schema)
         self._claimed: dict[bytes, tuple[int, int]] = {}
         self._first: dict[bytes, tuple[int, int]] = {}
-        self.applied: set[int] = set()
 
-    def look_up(self, route_id: int, events: RouteBatch) -> None:
-        """Learn which of these events took effect, and of which partition's offsets that was."""
+    def look_up(self, route_id: int, events: RouteBatch) -> set[int]:
+        """Learn the claims of these events, and return the offsets of those that took effect from their own offset."""
         self._claimed = self.places_of(route_id, [each for each in events.ids if each != NO_ID])
         self._first = {}
         rows = zip(events.ids, events.partition_ids, events.records, strict=True)
         found = [(event_id, (partition_id, record.offset())) for event_id, partition_id, record in rows]
-        self.applied = {at[1] for event_id, at in found if self._claimed.get(event_id) == at}
+        return {at[1] for event_id, at in found if self._claimed.get(event_id) == at}
 
     def claim_new(self, route_id: int, claims: Claims) -> bool:
         return not self.claim(route_id, claims)
@@ -88,6 +88,7 @@ class Shadow:
     ) -> None:
         self._routes = routes
         self._claims = _ClaimsAsTheyAre(store.connection, store.schema)
+        self._settled = store.settled_ranges
         self._letters = store.audit()
         self._transaction = BatchTransaction(store.connection, handlers=True)
         # Each event is judged by itself: nothing waits behind one that fails here.
@@ -118,7 +119,7 @@ class Shadow:
     def _try(self, route: BoundRoute, part: PartitionBatch, dead: Collection[int]) -> None:
         events, found = Batch({part.address: part}).of_route(route.name), self.found[route.name]
         found.filtered += part.routes[route.name].filtered
-        self._claims.look_up(route.route_id, events)
+        applied = self._applied(route, part, events, dead)
         result = settle_carefully(self._context, route, events, {})
         failed = {letter.record.offset(): shown(letter.error) for letter in result.letters}
         duplicate = result.duplicates.total()
@@ -126,11 +127,22 @@ class Shadow:
         found.duplicate += duplicate
         found.applied += len(events) - len(failed) - duplicate
         found.passes_now += sum(1 for offset in dead if offset not in failed and _is_here(events, offset))
-        self._note_failures(found, part, failed)
+        self._note_failures(found, part, failed, applied)
 
-    def _note_failures(self, found: RouteTrial, part: PartitionBatch, failed: dict[int, str]) -> None:
+    def _applied(
+        self, route: BoundRoute, part: PartitionBatch, events: RouteBatch, dead: Collection[int]
+    ) -> Collection[int]:
+        """Return the offsets of the events that took effect."""
+        if route.keeps_claims:
+            return self._claims.look_up(route.route_id, events)
+        settled = self._settled.of([part.partition_id]).get((part.partition_id, route.route_id), Offsets())
+        return {at for each in events.records if (at := each.offset()) in settled and at not in dead}
+
+    def _note_failures(
+        self, found: RouteTrial, part: PartitionBatch, failed: dict[int, str], applied: Collection[int]
+    ) -> None:
         for offset, error in failed.items():
-            if offset in self._claims.applied:
+            if offset in applied:
                 found.fails_now += 1
                 if len(found.examples) < _EXAMPLES:
                     found.examples.append((address(*part.address, offset), error.partition("\n")[0]))

@@ -142,6 +142,7 @@ def _step(known: KnownPartition, request: Request, facts: Facts) -> Step:
         to_offset=to_offset,
         another_log=another,
         consequence="; ".join(texts),
+        same_below=_same_below(known, to_offset, facts) if another and not request.new_topic else 0,
     )
     start, end = log.starts.get(address), log.ends.get(address)
     return Step(
@@ -152,6 +153,13 @@ def _step(known: KnownPartition, request: Request, facts: Facts) -> Step:
         repeated=repeated,
         agrees_until=facts.agrees_until.get(address),
     )
+
+
+def _same_below(known: KnownPartition, to_offset: int | None, facts: Facts) -> int:
+    """Return the offset below which a truncated log has the records that were settled; 0 if this is not known."""
+    if to_offset is None or known.cluster_id != facts.log.cluster_id or known.topic_id != facts.log.topic_id:
+        return 0
+    return facts.agrees_until.get(known.address, to_offset)
 
 
 _Cost = tuple[int | None, int | None, list[str]]
@@ -168,7 +176,8 @@ def _in_the_same(known: KnownPartition, to_offset: int, facts: Facts) -> _Cost:
             again,
             [
                 f"{_range(to_offset, following)} come again: those that have their claims are duplicates, "
-                "those whose claims were pruned are applied again"
+                "those whose claims were pruned are applied again; on a route without claims all that it settled are "
+                "duplicates"
             ],
         )
     gone_until = min(max(start, following), to_offset)
@@ -202,7 +211,10 @@ def _in_truncated(known: KnownPartition, to_offset: int, agrees_until: int) -> _
     if to_offset > agrees_until:
         texts.append(f"{_range(agrees_until, to_offset)} as they are now are lost: they are passed over")
     elif to_offset < agrees_until:
-        texts.append(f"{_range(to_offset, agrees_until)} come again: those that have their claims are duplicates")
+        texts.append(
+            f"{_range(to_offset, agrees_until)} come again: those that have their claims are duplicates, and on a "
+            "route without claims all that it settled are"
+        )
     return max(0, to_offset - agrees_until), max(0, agrees_until - to_offset), texts
 
 

@@ -36,6 +36,7 @@ def review(subject: Review, needed: frozenset[str]) -> None:
     _review_route_names(subject)
     _review_copies(subject)
     _review_once_compacted(subject)
+    _review_same_id(subject)
     if subject.document.outbox is not None:
         review_outbox(subject, subject.document.outbox)
 
@@ -121,6 +122,19 @@ def _review_once_compacted(subject: Review) -> None:
     for name in subject.document.sink.once_compacted:
         if name not in read:
             subject.blame(("sink", "once_compacted"), f"no route reads {quote(name)}{hint(name, read)}")
+
+
+def _review_same_id(subject: Review) -> None:
+    """Note a wish that no route can fulfil: without claims nothing is known of the payload of an earlier event."""
+    routes = subject.document.routes
+    if not routes or subject.is_broken(("routes",)) or any(route.event_id != "coordinates" for route in routes):
+        return
+    if "same_id_other_payload" in subject.document.failures.model_fields_set:
+        subject.blame(
+            ("failures", "same_id_other_payload"),
+            'every route has event_id = "coordinates" and keeps no claims, so no two events have the same id and no '
+            "earlier payload is known; leave it out, or take the id of a route from a header or the value",
+        )
 
 
 def _review_copies(subject: Review) -> None:

@@ -21,8 +21,15 @@ class ReplayProgress(Guard):
                 continue
             by = f"replay {replay.replay_id}"
             self._dead_letters.resolve_applied(part.partition_id, part.before, part.after, by)
+            self._resolve_without_claims(outcome, part.partition_id, by)
             self._replays.note(replay.replay_id, advance)
             if part.after >= replay.until_offset:
                 self._replays.end(replay.replay_id, [part.partition_id], ReplayState.SETTLED)
                 ended.add(part.address)
         outcome.elsewhere = frozenset(ended)
+
+    def _resolve_without_claims(self, outcome: BatchOutcome, partition_id: int, by: str) -> None:
+        for result in outcome.results.values():
+            for (route_id, of_partition), offsets in result.applied_again.items():
+                if of_partition == partition_id:
+                    self._dead_letters.resolve_offsets(route_id, partition_id, offsets, by)

@@ -123,7 +123,7 @@ class LetterResolver:
     def discard(self, unit: Unit) -> int:
         """Give up the dead letters of the unit that are still open.
 
-        Their claims keep a producer's duplicates out.
+        Their claims keep a producer's duplicates out; a route without claims makes none here either.
 
         Returns:
             How many were given up.
@@ -254,7 +254,7 @@ class LetterResolver:
             if letter.event_id is not None:
                 record = letter.record
                 known.append((letter.event_id, record.offset(), payload_hash(record), letter.partition_id))
-        if known:
+        if known and unit.route_id not in self._store.settled_ranges.routes():
             self._store.claims.claim(unit.route_id, Claims(*map(list, zip(*known, strict=True))))
         self._letters.resolve(ids, State.DISCARDED, self._by)
         return len(ids)

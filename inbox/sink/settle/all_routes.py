@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from inbox.errors import SmallerBatchError, TryAgainError
-from inbox.sink.batch import Batch
+from inbox.sink.batch import Batch, RouteBatch
 from inbox.sink.guards.crash_poison import CrashPoisonTracker
 from inbox.sink.guards.parked_by_hand import HandParked
 from inbox.sink.outcome import RouteResult
@@ -11,6 +11,7 @@ from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.fault.lone_events import LoneEvents
 from inbox.sink.settle.parked_keys import ParkedKeysGuard
 from inbox.sink.settle.route import settle_route
+from inbox.sink.settle.settled_before import SettledBefore, applied_again
 from inbox.store.postgres.errors import is_connection_loss
 
 
@@ -25,9 +26,11 @@ class Routes:
         crash_poison: CrashPoisonTracker,
         hand_parked: HandParked,
         parked_keys: ParkedKeysGuard,
+        settled_before: SettledBefore,
     ) -> None:
         self._context = context
         self.transaction = context.transaction
+        self._settled_before = settled_before
         self._routes = list(routes)
         self._crash_poison = crash_poison
         self._hand_parked = hand_parked
@@ -48,6 +51,17 @@ class Routes:
 
     def _settle(self, route: BoundRoute, batch: Batch, on_started: Callable[[], None]) -> RouteResult:
         events = batch.of_route(route.name)
+        if route.keeps_claims:
+            return self._settle_events(route, batch, events, on_started)
+        left, duplicates = self._settled_before.leave_out(route, batch, events)
+        result = self._settle_events(route, batch, left, on_started)
+        result.duplicates.update(duplicates)
+        result.applied_again = applied_again(route, left, result)
+        return result
+
+    def _settle_events(
+        self, route: BoundRoute, batch: Batch, events: RouteBatch, on_started: Callable[[], None]
+    ) -> RouteResult:
         self._crash_poison.mark(route.route_id, events)
         self._hand_parked.mark(route.route_id, events)
         held = self._parked_keys.held(route.route_id, events)

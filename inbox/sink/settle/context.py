@@ -16,12 +16,16 @@ from inbox.store.postgres.handler_session import HandlerSession
 
 @dataclass(frozen=True)
 class BoundRoute:
-    """A route as this run knows it: its name, its id in the database and its effect."""
+    """A route as this run knows it: its name, its id in the database and its effect.
+
+    Without `keeps_claims` the ledger alone says which events took effect.
+    """
 
     name: str
     route_id: int
     effect: Effect
     handlers: bool
+    keeps_claims: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class FastPath:
         self._events = work.events
         self._on_started = on_started
         self._optimism = work.optimism
+        self._keeps_claims = work.route.keeps_claims
         self._failed_before = -LARGEST_PART
         self.look: Look | None = None
 
@@ -83,11 +84,15 @@ class FastPath:
 
     def _expected(self, start: int) -> list[range]:
         """Return the parts that are expected to succeed."""
-        if not (self._optimism.claims.expects_success and self._optimism.effects.expects_success):
+        if not self._optimism.effects.expects_success:
+            return []
+        if self._keeps_claims and not self._optimism.claims.expects_success:
             return []
         if self._effect.has_rounds(self._events.between(start, len(self._events))):
             return []
-        return _parts(start, len(self._events)) if are_unique(self._events.ids[start:]) else []
+        if self._keeps_claims and not are_unique(self._events.ids[start:]):
+            return []
+        return _parts(start, len(self._events))
 
     def note_failures(self, failed: range, failures: int) -> None:
         """Record how many events of the failed part failed by themselves; one among many predicts nothing."""
@@ -137,7 +142,9 @@ class FastPath:
         self._context.transaction.end_attempt()
 
     def _send_part(self, part: RouteBatch, *, new_rows: bool, distinct: bool) -> PendingLookups:
-        asked = self._context.claims.send_new(self._work.route.route_id, claims_of(part))
+        asked: PendingLookups = ()
+        if self._keeps_claims:
+            asked = self._context.claims.send_new(self._work.route.route_id, claims_of(part))
         failpoint(Failpoint.CLAIMED)
         self._effect.send(part, new=new_rows, distinct=distinct)
         return asked

@@ -186,9 +186,9 @@ class SlowPath:
             else:
                 isolation.stood()
         self._let_wait(part)
-        self._context.claims.withdraw(
-            self._route.route_id, [self._events.ids[p] for p in part.new if p in part.letters]
-        )
+        if self._route.keeps_claims:
+            letters = [self._events.ids[p] for p in part.new if p in part.letters]
+            self._context.claims.withdraw(self._route.route_id, letters)
 
     def _let_wait(self, part: _Part) -> None:
         """Let a foreseen failure wait if an earlier event of its key failed when tried."""

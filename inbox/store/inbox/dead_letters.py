@@ -149,6 +149,19 @@ class DeadLetters:
         at = {"partition_id": partition_id, "from_offset": from_offset, "until_offset": until_offset}
         self._connection.execute(self._sql["resolve_applied"], {**at, "by": by})
 
+    def resolve_offsets(self, route_id: int, partition_id: int, offsets: Sequence[int], by: str) -> None:
+        """Resolve what a replay applied on a route without claims."""
+        at = {"route_id": route_id, "partition_id": partition_id, "offsets": list(offsets)}
+        self._connection.execute(self._sql["resolve_offsets"], {**at, "by": by})
+
+    def discarded(self, route_id: int, partition_id: int, from_offset: int, until_offset: int) -> list[int]:
+        """Return the offsets of discarded dead letters."""
+        at = {"route_id": route_id, "partition_id": partition_id}
+        rows = self._connection.execute(
+            self._sql["discarded"], {**at, "from_offset": from_offset, "until_offset": until_offset}
+        )
+        return [row[0] for row in rows]
+
     def parked_keys(
         self, partition_ids: Sequence[int], *, at_most: int = MOST_PARKED_KEYS + 1
     ) -> dict[tuple[int, int], dict[bytes, int]]:

@@ -30,9 +30,10 @@ class LedgerRow(NamedTuple):
     """A ledger row as its reader saw it; `topic_id` and `leader_epoch` are None where the brokers reported none.
 
     `reached_offset` is the furthest that `next_offset` ever was. A replay settles again what lies
-    below it. `replay` is known only for an acquired partition. `too_many_letters`: the partition
-    has more than `[failures] halt_above` dead letters within an hour; known only for this owner's
-    partitions. `held`: a person holds it.
+    below it. `settled_until` is the end of what routes without claims settled beside the ledger (a
+    truncated log may have it before it), or None. `replay` is known only for an acquired partition.
+    `too_many_letters`: the partition has more than `[failures] halt_above` dead letters within an
+    hour; known only for this owner's partitions. `held`: a person holds it.
     """
 
     partition_id: int
@@ -43,6 +44,7 @@ class LedgerRow(NamedTuple):
     topic_id: UUID | None = None
     leader_epoch: int | None = None
     reached_offset: int = 0
+    settled_until: int | None = None
     replay: ActiveReplay | None = None
     too_many_letters: bool = False
     held: bool = False

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from inbox.errors import HaltError, StartupError
+from inbox.store.inbox.settled_ranges import SettledRanges
 from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.sql import statements
 
@@ -49,6 +50,7 @@ class Register:
         self._connection = connection
         self._schema = schema
         self._sql = statements("partitions", schema)
+        self._settled = SettledRanges(connection, schema)
 
     def bind(self, sink: SinkIdentity, add_partitions: Callable[[], None]) -> Registration:
         """Check or take the schema, record the routes, and add partitions seen first, in one locked transaction.
@@ -149,6 +151,7 @@ class Register:
                 self._note_route(route, earlier)
         for name in sink.retired_routes:
             if name in by_name and not by_name[name].retired:
+                self._settled.end(by_name[name].route_id, by_name[name].topics)
                 self._connection.execute(self._sql["retire_route"], {"route_id": by_name[name].route_id})
 
     def _note_route(self, route: RouteIdentity, earlier: _KnownRoute | None) -> None:
@@ -159,5 +162,7 @@ class Register:
             route_id = row[0] if row else 0
         else:
             route_id = earlier.route_id
+            self._settled.end(route_id, sorted({*earlier.topics}.difference(topics)))
             self._connection.execute(self._sql["change_route_topics"], {"route_id": route_id, "topics": topics})
+            self._settled.begin_again(route_id, sorted({*topics}.difference(earlier.topics)))
         self._connection.execute(self._sql["start_route"], {"route_id": route_id, "topics": topics})

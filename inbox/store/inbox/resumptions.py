@@ -7,6 +7,7 @@ from uuid import UUID
 
 from inbox.store.inbox.ledger import KnownPartition
 from inbox.store.inbox.replays import Replays
+from inbox.store.inbox.settled_ranges import SettledRanges
 from inbox.store.postgres import arrays
 from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
@@ -18,7 +19,8 @@ _IDS_AT_ONCE = 10_000
 class Successor:
     """The offset at which a partition continues; `to_offset` is None where the cluster no longer has the partition.
 
-    `another_log`: the row's earlier offsets mean nothing in the current log.
+    `another_log`: the row's earlier offsets mean nothing in the current log, but for those below
+    `same_below`, which the log has as they were settled.
     """
 
     before: KnownPartition
@@ -27,6 +29,7 @@ class Successor:
     to_offset: int | None
     another_log: bool
     consequence: str
+    same_below: int = 0
 
 
 class Resumptions:
@@ -36,6 +39,7 @@ class Resumptions:
         self._connection = connection
         self._sql = statements("resumptions", schema)
         self._replays = Replays(connection, schema)
+        self._settled = SettledRanges(connection, schema)
 
     def lock(self, topic: str) -> None:
         """Lock the topic: nothing of it is settled or acquired before the transaction ends."""
@@ -54,7 +58,11 @@ class Resumptions:
         if successor.another_log:
             self._connection.execute(self._sql["set_aside"], {"partition_id": partition_id})
             partition_id = self._succeed(successor)
+            if successor.same_below and partition_id != before.partition_id:
+                self._settled.copy(before.partition_id, partition_id, below=successor.same_below)
         else:
+            if successor.to_offset is not None and successor.to_offset > before.next_offset:
+                self._settled.copy(partition_id, partition_id)
             moved = {"to_offset": successor.to_offset, "topic_id": successor.topic_id, "partition_id": partition_id}
             self._connection.execute(self._sql["move"], moved)
         self._connection.execute(

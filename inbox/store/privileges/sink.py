@@ -51,6 +51,7 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
         _columns("UPDATE", f"until_offset until_time {_COUNTS}"),
     ),
     "route_starts": (_SELECT, _INSERT, _columns("UPDATE", "from_offset")),
+    "settled_ranges": (_SELECT, _INSERT, _columns("UPDATE", "until_offset")),
     "processed": (_SELECT, _INSERT, _columns("UPDATE", "partition_id kafka_offset replay_id")),
     **{table_of(generation): (_SELECT, _INSERT) for generation in range(1, GENERATION_SLOTS)},
     "generations": (_SELECT, _columns("UPDATE", "filter_bits")),

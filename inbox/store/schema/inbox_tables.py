@@ -53,6 +53,7 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _partitions(tables)
     _progress(tables)
     _route_starts(tables)
+    _settled_ranges(tables)
     _processed(tables)
     _generations(tables)
     _dead_letters(tables)
@@ -160,6 +161,18 @@ def _route_starts(tables: MetaData) -> None:
         Column("route_id", _foreign(tables, "routes.route_id"), primary_key=True),
         Column("partition_id", _foreign(tables, "partitions.partition_id"), primary_key=True),
         Column("from_offset", BigInteger, nullable=False),
+    )
+
+
+def _settled_ranges(tables: MetaData) -> None:
+    Table(
+        "settled_ranges",
+        tables,
+        Column("route_id", _foreign(tables, "routes.route_id"), primary_key=True),
+        Column("partition_id", _foreign(tables, "partitions.partition_id"), primary_key=True),
+        Column("from_offset", BigInteger, primary_key=True, autoincrement=False),
+        Column("until_offset", BigInteger, nullable=False),
+        CheckConstraint("until_offset > from_offset", name="offsets"),
     )
 
 

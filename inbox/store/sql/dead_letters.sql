@@ -196,6 +196,18 @@ WHERE d.partition_id = %(partition_id)s AND d.kafka_offset >= %(from_offset)s AN
             AND c.partition_id = d.partition_id AND c.kafka_offset = d.kafka_offset
     );
 
+-- name: resolve_offsets
+-- As resolve_applied, on a route without claims: these offsets took effect.
+UPDATE {schema}.dead_letters
+SET state = 'retried', resolved_by = %(by)s, resolved_at = now(), updated_at = now()
+WHERE route_id = %(route_id)s AND partition_id = %(partition_id)s AND kafka_offset = ANY (%(offsets)s::bigint[])
+    AND state IN ('parked', 'waiting');
+
+-- name: discarded
+SELECT kafka_offset FROM {schema}.dead_letters
+WHERE route_id = %(route_id)s AND partition_id = %(partition_id)s AND state = 'discarded'
+    AND kafka_offset >= %(from_offset)s AND kafka_offset < %(until_offset)s;
+
 -- name: parked_keys
 -- Each key as a worker keeps it (held_key): a key may have as many bytes as an event, and there may be many. An
 -- event that is too large holds those behind it, but not itself (holds_from).

@@ -85,7 +85,8 @@ SET owner = %(owner)s,
 FROM wanted
 WHERE p.partition_id = wanted.partition_id
 RETURNING p.partition_id, p.topic, p.partition, p.next_offset, p.owner, p.owner_epoch, p.topic_id, p.leader_epoch,
-    p.reached_offset;
+    p.reached_offset,
+    (SELECT max(until_offset) FROM {schema}.settled_ranges AS s WHERE s.partition_id = p.partition_id);
 
 -- name: sign
 UPDATE {schema}.partitions
@@ -111,8 +112,9 @@ WHERE p.topic = ANY (%(topics)s) AND NOT pg_has_role(session.usesysid, 'USAGE')
 ORDER BY 1;
 
 -- name: look
-SELECT partition_id, topic, partition, next_offset, owner, owner_epoch, topic_id, leader_epoch, reached_offset
-FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
+SELECT partition_id, topic, partition, next_offset, owner, owner_epoch, topic_id, leader_epoch, reached_offset,
+    (SELECT max(until_offset) FROM {schema}.settled_ranges AS s WHERE s.partition_id = p.partition_id)
+FROM {schema}.partitions AS p WHERE topic = ANY (%(topics)s);
 
 -- name: fence
 -- The last statement before COMMIT: compare-and-set of every partition of the batch, in one order for all workers.
@@ -211,3 +213,49 @@ CROSS JOIN LATERAL (
 ) AS r
 WHERE r.until_time > now() - %(within)s::interval AND r.applied + r.duplicate + r.filtered + r.dead_lettered > 0
 GROUP BY 1, 2;
+
+-- name: since_start
+-- What routes without claims settled: by the ledger here, beside it in `settled_ranges`.
+SELECT s.partition_id, s.route_id, s.from_offset, p.reached_offset
+FROM {schema}.route_starts AS s
+JOIN {schema}.partitions AS p USING (partition_id)
+JOIN {schema}.routes AS r USING (route_id)
+WHERE s.partition_id = ANY (%(partition_ids)s) AND r.identity = 'coordinates' AND r.retired_at IS NULL
+    AND split_part(p.topic, '#', 1) = ANY (r.topics) AND s.from_offset < p.reached_offset;
+
+-- name: passed_over
+-- By a resume in the same log. What was settled of it nevertheless, before or later, is in `settled_ranges`.
+SELECT partition_id, from_offset, to_offset FROM {schema}.resumptions
+WHERE partition_id = ANY (%(partition_ids)s) AND to_offset > from_offset
+    AND from_topic_id IS NOT DISTINCT FROM to_topic_id AND from_cluster_id = to_cluster_id;
+
+-- name: settled_ranges
+SELECT partition_id, route_id, from_offset, until_offset
+FROM {schema}.settled_ranges WHERE partition_id = ANY (%(partition_ids)s);
+
+-- name: add_settled
+-- Batches settle one after the other: each extends the range that ends where it begins.
+WITH extended AS (
+    UPDATE {schema}.settled_ranges SET until_offset = greatest(until_offset, %(stop)s)
+    WHERE partition_id = %(partition_id)s AND route_id = %(route_id)s
+        AND from_offset <= %(start)s AND until_offset >= %(start)s
+    RETURNING 1
+)
+INSERT INTO {schema}.settled_ranges AS s (route_id, partition_id, from_offset, until_offset)
+SELECT %(route_id)s, %(partition_id)s, %(start)s, %(stop)s WHERE NOT EXISTS (SELECT FROM extended)
+ON CONFLICT (route_id, partition_id, from_offset) DO UPDATE
+SET until_offset = greatest(s.until_offset, excluded.until_offset);
+
+-- name: partitions_of_route
+SELECT partition_id FROM {schema}.route_starts JOIN {schema}.partitions USING (partition_id)
+WHERE route_id = %(route_id)s AND topic = ANY (%(topics)s);
+
+-- name: restart_route
+-- What the ledger passed while a route without claims did not take the topic is not settled by it.
+UPDATE {schema}.route_starts AS s SET from_offset = p.reached_offset
+FROM {schema}.partitions AS p, {schema}.routes AS r
+WHERE s.partition_id = p.partition_id AND s.route_id = r.route_id
+    AND r.route_id = %(route_id)s AND r.identity = 'coordinates' AND p.topic = ANY (%(topics)s);
+
+-- name: routes_without_claims
+SELECT route_id FROM {schema}.routes WHERE identity = 'coordinates';

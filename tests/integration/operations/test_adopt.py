@@ -146,7 +146,7 @@ def test_coordinates_are_in_no_column(sink: Sink, offer: Callable[..., None], ad
     sink.sql(EFFECTS)
     result = adopt(sink)
     assert result.code == 3
-    assert 'event_id = "coordinates": no column holds the coordinates of an event' in result.err
+    assert 'event_id = "coordinates": it keeps no claims, and no column holds the coordinates of an event' in result.err
 
 
 def test_people_read_what_would_be_done(moving: Sink, adopt: Adopt) -> None:

@@ -30,6 +30,7 @@ from inbox.sink.settle.dead_lettering import DeadLetterWriter
 from inbox.sink.settle.effects import HandlerEffect
 from inbox.sink.settle.ownership import Ownership
 from inbox.sink.settle.parked_keys import ParkedKeys, ParkedKeysGuard
+from inbox.sink.settle.settled_before import SettledBefore
 from inbox.sink.settle.settler import Settler, WorkerIdentity
 from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.ledger import Ledger
@@ -95,7 +96,12 @@ class Desk:
             store,
             WorkerIdentity("me", self._registration.routes_revision),
             routes=Routes(
-                context, [route], crash_poison=crash_poison, hand_parked=hand_parked, parked_keys=parked_keys
+                context,
+                [route],
+                crash_poison=crash_poison,
+                hand_parked=hand_parked,
+                parked_keys=parked_keys,
+                settled_before=SettledBefore(store),
             ),
             parking=DeadLetterWriter(store.dead_letters, limits),
             ownership=Ownership(

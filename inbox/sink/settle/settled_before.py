@@ -1,0 +1,81 @@
+"""Leave out the events that a route without claims settled before: the ledger knows their offsets."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from inbox.sink.batch import NO_ID, Batch, PartitionBatch, RouteBatch
+from inbox.sink.outcome import RouteResult
+from inbox.sink.settle.context import BoundRoute
+from inbox.store.inbox.settled_ranges import Offsets
+from inbox.store.store import Store
+
+
+class SettledBefore:
+    """The knowledge of the ledger about the offsets that a batch settles again, on one connection.
+
+    A batch usually has no such offsets, and then nothing is asked.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._ranges = store.settled_ranges
+        self._claims = store.claims
+        self._dead_letters = store.dead_letters
+
+    def leave_out(self, route: BoundRoute, batch: Batch, events: RouteBatch) -> tuple[RouteBatch, Counter[int]]:
+        """Return the events to try, and by partition id the number of those that the route settled before.
+
+        The offsets count as settled from now on: it belongs into the transaction of the batch.
+        """
+        parts = [part for part in batch.partitions.values() if part.again and part.events_of(route.name) is not None]
+        if not parts:
+            return events, Counter()
+        known = self._ranges.of([part.partition_id for part in parts])
+        settled = {part.partition_id: known.get((part.partition_id, route.route_id), Offsets()) for part in parts}
+        gone = self._settled(route, parts, events, settled)
+        for part in parts:
+            if not settled[part.partition_id].covers(range(part.before, part.after)):
+                self._ranges.add(part.partition_id, route.route_id, range(part.before, part.after))
+        return events.left_out(gone), Counter(events.partition_ids[index] for index in gone)
+
+    def _settled(
+        self,
+        route: BoundRoute,
+        parts: Sequence[PartitionBatch],
+        events: RouteBatch,
+        settled: Mapping[int, Offsets],
+    ) -> Collection[int]:
+        """Return the indexes of the events that are not to be tried."""
+        given_up = {
+            (part.partition_id, offset)
+            for part in parts
+            for offset in self._dead_letters.discarded(route.route_id, part.partition_id, part.before, part.after)
+        }
+        gone, unknown = set(), []
+        for index, (partition_id, record) in enumerate(zip(events.partition_ids, events.records, strict=True)):
+            if partition_id not in settled:
+                continue
+            replay = events.replays.get(partition_id)
+            if (partition_id, record.offset()) in given_up:
+                gone.add(index)
+            elif replay is None or not replay.force:
+                if record.offset() in settled[partition_id]:
+                    gone.add(index)
+                else:
+                    unknown.append(index)
+        return gone.union(self._claimed(route, events, unknown))
+
+    def _claimed(self, route: BoundRoute, events: RouteBatch, indexes: Sequence[int]) -> list[int]:
+        """Return the indexes of the events that have a claim of the time when the route kept claims."""
+        ids = [events.ids[index] for index in indexes if events.ids[index] != NO_ID]
+        claimed = self._claims.places_of(route.route_id, ids) if ids else {}
+        return [index for index in indexes if events.ids[index] in claimed]
+
+
+def applied_again(route: BoundRoute, events: RouteBatch, result: RouteResult) -> dict[tuple[int, int], list[int]]:
+    """Return the offsets that took effect, by (route id, partition id): their dead letters are resolved."""
+    aside = {(letter.partition_id, letter.record.offset()) for letter in result.letters}
+    applied: dict[tuple[int, int], list[int]] = {}
+    for partition_id, record in zip(events.partition_ids, events.records, strict=True):
+        if partition_id in events.replays and (partition_id, record.offset()) not in aside:
+            applied.setdefault((route.route_id, partition_id), []).append(record.offset())
+    return applied
