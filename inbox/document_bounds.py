@@ -96,7 +96,9 @@ def is_plain(document: bytes) -> bool:
     if len(document) > _SMALL:
         return False
     shape = document.translate(_SHAPE)
-    return _LONG_RUN not in shape and shape[:1] != b"0" and not _has_long_exponent(shape)
+    if _LONG_RUN in shape or shape[:1] == b"0":
+        return False
+    return _LONG_EXPONENT not in shape or not _has_long_exponent(shape)
 
 
 def has_hard_number(document: bytes) -> bool:

@@ -3,11 +3,11 @@
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
 from inbox.documents import DocumentError, parse
@@ -147,8 +147,28 @@ class Content(Protocol):
         ...
 
 
+class _OfRecord:
+    """The base of an event that takes most of its fields from its record, each when it is first asked for.
+
+    A handler looks at few of the fields, and to make all of them costs more than most handlers.
+    """
+
+    __slots__ = ("_source",)
+
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Return a field that is not there yet, and keep it."""
+            made = _FIELDS.get(name)
+            if made is None:
+                raise AttributeError(f"an event has no {name}")
+            value = made(*self._source)
+            object.__setattr__(self, name, value)
+            return value
+
+
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(_OfRecord):
     """A committed record with an identity, as a handler sees it.
 
     `timestamp` is the record's own (the producer's or the broker's) in UTC. It is None if the
@@ -285,18 +305,30 @@ def milliseconds_until(time: datetime) -> int:
 
 def event_from(record: Record, event_id: bytes, event_type: str | None, **read: Any) -> Event:
     """Return the event of a record, as a handler sees it; `event_id` is 16 bytes, `read` what its route has read."""
-    return Event(
-        id=UUID(bytes=event_id),
-        type=event_type,
-        topic=record.topic(),
-        partition=record.partition(),
-        offset=record.offset(),
-        timestamp=record_time(record),
-        key=record.key(),
-        value=record.value(),
-        headers=tuple(record.headers() or ()),
-        **read,
-    )
+    event = _new_event(Event)
+    _set_source(event, (record, event_id, event_type, read))
+    _set_value(event, record.value())
+    _set_content(event, read.get("content") if read else None)
+    return event
+
+
+_FIELDS: Mapping[str, Callable[[Record, bytes, str | None, Mapping[str, Any]], Any]] = {
+    "id": lambda record, event_id, event_type, read: UUID(bytes=event_id),
+    "type": lambda record, event_id, event_type, read: event_type,
+    "topic": lambda record, event_id, event_type, read: record.topic(),
+    "partition": lambda record, event_id, event_type, read: record.partition(),
+    "offset": lambda record, event_id, event_type, read: record.offset(),
+    "timestamp": lambda record, event_id, event_type, read: record_time(record),
+    "key": lambda record, event_id, event_type, read: record.key(),
+    "headers": lambda record, event_id, event_type, read: tuple(record.headers() or ()),
+    "op": lambda record, event_id, event_type, read: read.get("op"),
+    "row": lambda record, event_id, event_type, read: read.get("row"),
+    "before": lambda record, event_id, event_type, read: read.get("before"),
+    "schema_id": lambda record, event_id, event_type, read: read.get("schema_id"),
+}
+_new_event = object.__new__
+# The class forbids assignments, and its slots know nothing of that.
+_set_source, _set_value, _set_content = (getattr(Event, name).__set__ for name in ("_source", "value", "content"))
 
 
 def new_event_id() -> UUID:

@@ -38,9 +38,12 @@ class TimeLimit:
         self._interrupted = False
 
     def __enter__(self) -> None:
-        """Start the clock of one call, on the thread that makes it."""
-        with self._lock:
-            self._started, self._thread, self._interrupted = self._clock(), threading.get_ident(), False
+        """Start the clock of one call, on the thread that makes it.
+
+        Without the lock: nothing is interrupted before the last assignment, and every call comes here.
+        """
+        self._thread = threading.get_ident()
+        self._started = self._clock()
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -48,6 +51,7 @@ class TimeLimit:
             if self._interrupted:
                 # An interruption that is not delivered yet must not strike the sink's own code.
                 _interrupt(self._thread, None)
+                self._interrupted = False
 
     def enforce(self) -> None:
         """Interrupt the handler if it exceeds its time. Another thread calls this regularly.

@@ -192,7 +192,7 @@ class HandlerEffect:
             if not batch:
                 publisher.follow(event_id)
             try:
-                with call_of(partition_id, event.offset):
+                with call_of(partition_id, record.offset()):
                     call([event] if batch else event, transaction)
             except BaseException as error:
                 if _holds_up_all(error):
