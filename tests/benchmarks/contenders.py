@@ -30,8 +30,8 @@ class Ground:
     url: str
     directory: Path
 
-    def migrated(self, route: str) -> Path:
-        return migrated(self.servers, self.topic, self.url, self.directory, route)
+    def migrated(self, route: str, event_id: str = "header:event_id") -> Path:
+        return migrated(self.servers, self.topic, self.url, self.directory, route, event_id)
 
 
 Start = Callable[[Ground], AbstractContextManager[Sequence[int]]]
@@ -55,12 +55,12 @@ _TWO_JOINED = "SELECT count(DISTINCT owner) = 2 FROM inbox.partitions"
 _FOUR_JOINED = "SELECT count(DISTINCT owner) = 4 FROM inbox.partitions"
 
 
-def sink(route: str, *, workers: int = 1) -> Start:
-    """`inbox run`."""
+def sink(route: str, *, workers: int = 1, event_id: str = "header:event_id") -> Start:
+    """`inbox run`; with `event_id` "coordinates" it keeps no claims."""
 
     @contextmanager
     def start(ground: Ground) -> Iterator[Sequence[int]]:
-        config = ground.migrated(route)
+        config = ground.migrated(route, event_id)
         packages = offer_handlers(ground.directory / "packages", HANDLERS)
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "."), "."])}
         command = [*INBOX, "run", "--workers", str(workers), "--config", str(config)]
@@ -139,10 +139,12 @@ _PER_EVENT = 'handler = "upsert"'
 _PER_BATCH = 'handler = "upsert_all"'
 
 OURS = "kafka-inbox, table route"
+WITHOUT_CLAIMS = f"{OURS}, without claims"
 PEER = "Debezium JDBC sink, 1 task"
 PEER_OF_TWO = "Debezium JDBC sink, 4 tasks"
 CONTENDERS = [
     Contender(OURS, sink(TABLE_ROUTE)),
+    Contender(WITHOUT_CLAIMS, sink(TABLE_ROUTE, event_id="coordinates")),
     Contender(f"{OURS}, 2 workers", sink(TABLE_ROUTE, workers=2), 2.0, joined=_TWO_JOINED),
     Contender(f"{OURS}, 4 workers", sink(TABLE_ROUTE, workers=4), 2.0, joined=_FOUR_JOINED),
     Contender(f"{OURS}, Avro", sink_in("avro"), encode=in_avro),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from inbox.dev.backends import Servers
-from tests.benchmarks.contenders import OURS, PEER, PEER_OF_TWO
+from tests.benchmarks.contenders import OURS, PEER, PEER_OF_TWO, WITHOUT_CLAIMS
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ def ratios(results: Results) -> dict[str, float]:
     two, handler = f"{OURS}, 2 workers", "kafka-inbox, handler per event"
     rates = [
         (OURS, PEER),
+        (WITHOUT_CLAIMS, PEER),
+        (WITHOUT_CLAIMS, OURS),
         (OURS, f"{PEER}{in_records}"),
         (two, PEER_OF_TWO),
         (two, f"{PEER_OF_TWO}{in_records}"),
@@ -68,6 +70,7 @@ def ratios(results: Results) -> dict[str, float]:
     ]
     found = {f"rate: {ours} / {peer}": _ratio(results, ours, peer, _rate) for ours, peer in rates}
     found |= {f"CPU: {OURS} / {peer}": _ratio(results, OURS, peer, _cpu) for peer in (PEER, f"{PEER}{in_records}")}
+    found |= {f"CPU: {WITHOUT_CLAIMS} / {peer}": _ratio(results, WITHOUT_CLAIMS, peer, _cpu) for peer in (OURS, PEER)}
     return {name: ratio for name, ratio in found.items() if ratio is not None}
 
 

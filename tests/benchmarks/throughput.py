@@ -40,7 +40,7 @@ url = "{url}"
 "bootstrap.servers" = "{kafka}"
 [[routes]]
 topic = "{topic}"
-event_id = "header:event_id"
+event_id = "{event_id}"
 {target}
 """
 
@@ -108,10 +108,14 @@ def measure(
         return _verified(url, events, poison, cpu_seconds, peak, started_at)
 
 
-def migrated(running: Servers, topic: str, url: str, directory: Path, target: str) -> Path:
+def migrated(
+    running: Servers, topic: str, url: str, directory: Path, target: str, event_id: str = "header:event_id"
+) -> Path:
     """The configuration of a sink whose schema is there."""
     config = directory / "inbox.toml"
-    config.write_text(CONFIG.format(url=url, kafka=running.bootstrap_servers, topic=topic, target=target))
+    config.write_text(
+        CONFIG.format(url=url, kafka=running.bootstrap_servers, topic=topic, target=target, event_id=event_id)
+    )
     subprocess.run([*INBOX, "migrate", "--config", str(config)], check=True, capture_output=True)
     return config
 
