@@ -25,7 +25,7 @@ from inbox.settings import Settings
 from inbox.sink.guards.log_comparison import read_comparable
 from inbox.sink.routes import Route
 from inbox.store.inbox.ledger import Ledger
-from inbox.store.options import RelayKind, TableTarget
+from inbox.store.options import RelayKind, TableMode, TableTarget
 from inbox.store.postgres.connection import Connection
 from inbox.store.privileges.check import hidden_owners_remedy
 from inbox.store.schema.compatibility import current_revision, head_revision, require_current
@@ -33,7 +33,10 @@ from inbox.store.store import Store
 from inbox.store.tables.durability import advice_on_server, advice_on_target
 from inbox.store.tables.lookup import located
 from inbox.store.tables.search_path import open_schemas
+from inbox.store.tables.updates import advice_on_updates
 from inbox.store.tables.writer import TableWriter
+
+_OVERWRITING = frozenset({TableMode.UPSERT, TableMode.NEWEST, TableMode.MERGE, TableMode.UPDATE})
 
 
 def check(settings: Settings) -> list[CheckResult]:
@@ -78,6 +81,7 @@ class _SinkChecks(Checks):
         self._advise_on_search_path()
         self._advise_on_role()
         self._advise_on_durability()
+        self._advise_on_updates()
         if settings.outbox is not None and settings.outbox.relay is RelayKind.DEBEZIUM:
             self.ask("change data capture", self._find_capture)
         for route, target in table_routes(settings.routes):
@@ -175,6 +179,20 @@ class _SinkChecks(Checks):
             return
         if advice:
             self.findings.append(CheckResult("what a crash may lose", Verdict.ADVICE, advice))
+
+    def _advise_on_updates(self) -> None:
+        names = [target.name for _, target in table_routes(self._settings.routes) if target.mode in _OVERWRITING]
+        try:
+            connection = self.database()
+            advice = [
+                line
+                for name in dict.fromkeys(names)
+                for line in advice_on_updates(connection, located(connection, name).as_string())
+            ]
+        except (SkippedCheckError, InboxError):
+            return
+        if advice:
+            self.findings.append(CheckResult("updates of rows", Verdict.ADVICE, advice))
 
     def _find_capture(self) -> None:
         connection = self.database()
