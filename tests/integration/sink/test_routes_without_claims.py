@@ -148,161 +148,171 @@ def test_a_resume_in_the_same_log_brings_duplicates_alone(ten: Sink) -> None:
     assert effects(ten) == [*range(1, 11)]
 
 
-class TestReplay:
-    def test_what_the_ledger_has_stays_as_it_is(self, ten: Sink) -> None:
-        replay(ten, "--from-earliest")
-        assert effects(ten) == [*range(1, 11)]
-        assert ten.sql("SELECT applied, duplicate FROM inbox.replay_ranges") == [(0, 10)]
-        assert ranges(ten) == []
-
-    def test_force_applies_each_event_once_more_although_sessions_end(self, ten: Sink, at: At) -> None:
-        for hit in (1, 3):
-            at(Failpoint.COMMIT_SENT, ten.end_its_connection, hit=hit)
-        at(Failpoint.COMMITTED, ten.end_its_connection, hit=2)
-        replay(ten, "--from-offset", "2", "--until-offset", "8", "--mode", "force")
-        assert sorted(effects(ten)) == sorted([*range(1, 11), *range(3, 9)])
-
-    def test_shadow_tries_and_changes_nothing(self, ten: Sink, capsys: pytest.CaptureFixture[str]) -> None:
-        capsys.readouterr()
-        shadow = ("--from-earliest", "--mode", "shadow", "--execute", "--json")
-        assert ten.command("replay", "--topic", ten.topic, *shadow) == 0
-        [found] = json.loads(capsys.readouterr().out)["routes"]
-        assert (found["applied"], found["duplicate"], found["fails_now"]) == (10, 0, 0)
-        assert effects(ten) == [*range(1, 11)]
-
-    def test_the_plan_says_what_the_ledger_has(self, ten: Sink, capsys: pytest.CaptureFixture[str]) -> None:
-        capsys.readouterr()
-        assert ten.command("replay", "--topic", ten.topic, "--from-offset", "3", "--json") == 0
-        [step] = json.loads(capsys.readouterr().out)["partitions"]
-        assert (step["records"], step["applied"], step["lacking"]) == (7, 7, 0)
+def test_what_the_ledger_has_stays_as_it_is(ten: Sink) -> None:
+    replay(ten, "--from-earliest")
+    assert effects(ten) == [*range(1, 11)]
+    assert ten.sql("SELECT applied, duplicate FROM inbox.replay_ranges") == [(0, 10)]
+    assert ranges(ten) == []
 
 
-class TestAddedLater:
-    """A route that is added to a sink which is further on settles the offsets before it once, by replays."""
-
-    @pytest.fixture
-    def added(self, sink: Sink, offer: Callable[..., None]) -> Sink:
-        def first(event: Event, tx: Transaction) -> None:
-            tx.execute("INSERT INTO effects (event, key) VALUES (%s, 'first')", (event.json()["n"],))
-
-        def added(event: Event, tx: Transaction) -> None:
-            tx.execute("INSERT INTO effects (event, key) VALUES (%s, 'added')", (event.json()["n"],))
-
-        offer(first=first, added=added)
-        sink.sql(EFFECTS)
-        route = '[[routes]]\ntopic = "TOPIC"\nevent_id = "coordinates"\nhandler = "{}"\n'
-        sink.configure(route.format("first"))
-        sink.send(*numbers(1, 6))
-        sink.run()
-        sink.configure(route.format("first") + route.format("added"), sink="batch_events = 2")
-        sink.send(*numbers(7, 8))
-        sink.run()
-        assert self.of(sink, "added") == [7, 8]
-        return sink
-
-    @staticmethod
-    def of(sink: Sink, route: str) -> list[int]:
-        return sink.column("SELECT event FROM effects WHERE key = %s ORDER BY 1", (route,))
-
-    def test_a_replay_from_the_start_runs_the_added_route_alone(self, added: Sink) -> None:
-        replay(added, "--from-earliest")
-        assert self.of(added, "added") == [*range(1, 9)]
-        assert self.of(added, "first") == [*range(1, 9)]
-        assert ranges(added) == [(0, 6)]
-
-    def test_a_second_replay_runs_nothing(self, added: Sink) -> None:
-        replay(added, "--from-offset", "2", "--until-offset", "4")
-        replay(added, "--from-earliest")
-        replay(added, "--from-earliest")
-        assert self.of(added, "added") == [*range(1, 9)]
-
-    def test_a_replay_in_which_sessions_end_runs_each_event_once(self, added: Sink, at: At) -> None:
-        at(Failpoint.COMMIT_SENT, added.end_its_connection)
-        at(Failpoint.FENCED, added.end_its_connection, hit=3)
-        at(Failpoint.COMMITTED, added.end_its_connection, hit=2)
-        replay(added, "--from-earliest")
-        assert self.of(added, "added") == [*range(1, 9)]
-
-    def test_a_replay_of_the_other_route_counts_for_that_route_alone(self, added: Sink) -> None:
-        replay(added, "--from-earliest", "--route", "first")
-        replay(added, "--from-earliest")
-        assert self.of(added, "added") == [*range(1, 9)]
-
-    def test_an_audit_asks_for_what_the_route_owes(self, added: Sink, capsys: pytest.CaptureFixture[str]) -> None:
-        found = {each["route"]: each for each in audited(added, capsys)["partitions"][0]["routes"]}
-        assert (found["first"]["applied"], found["added"]["applied"]) == (8, 2)
-        replay(added, "--from-earliest")
-        found = {each["route"]: each for each in audited(added, capsys)["partitions"][0]["routes"]}
-        assert (found["added"]["applied"], found["added"]["missing"], found["added"]["by"]) == (8, 0, "ledger")
-
-    def test_a_route_that_was_retired_meanwhile_remembers_what_it_settled(self, added: Sink) -> None:
-        routes = '[[routes]]\ntopic = "TOPIC"\nevent_id = "coordinates"\nhandler = "{}"\n'
-        added.configure(routes.format("first"), sink='retired_routes = ["added"]')
-        added.send(numbered(9))
-        added.run()
-        added.configure(routes.format("first") + routes.format("added"))
-        added.send(numbered(10))
-        added.run()
-        assert self.of(added, "added") == [7, 8, 10]
-        replay(added, "--from-earliest")
-        assert self.of(added, "added") == [*range(1, 11)]
-
-    def test_what_a_resume_passed_over_is_not_settled(self, added: Sink) -> None:
-        added.send(*numbers(9, 12))
-        passed = ("--from-offset", "10", "--accept-loss", "--execute")
-        assert added.command("resume", "--topic", added.topic, *passed) == 0
-        added.run()
-        assert self.of(added, "added") == [7, 8, 11, 12]
-        replay(added, "--from-offset", "6")
-        assert self.of(added, "added") == [*range(7, 13)]
-        replay(added, "--from-offset", "6")
-        assert self.of(added, "added") == [*range(7, 13)]
+def test_force_applies_each_event_once_more_although_sessions_end(ten: Sink, at: At) -> None:
+    for hit in (1, 3):
+        at(Failpoint.COMMIT_SENT, ten.end_its_connection, hit=hit)
+    at(Failpoint.COMMITTED, ten.end_its_connection, hit=2)
+    replay(ten, "--from-offset", "2", "--until-offset", "8", "--mode", "force")
+    assert sorted(effects(ten)) == sorted([*range(1, 11), *range(3, 9)])
 
 
-class TestDeadLetters:
-    @pytest.fixture
-    def parked(self, sink: Sink, offer: Callable[..., None], fussy: Fussy) -> Sink:
-        """Events 1 to 5. Of key a 1 is parked, 2 and 4 wait; 3 of key b is applied; 5 without a key is parked."""
-        offer(handler=fussy)
-        sink.configure(WITHOUT_CLAIMS)
-        sink.sql(EFFECTS)
-        fussy.refused = {1, 5}
-        sink.send(*(numbered(number, key) for number, key in ((1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, None))))
-        sink.run()
-        assert sink.dead_letters() == [(0, "parked"), (1, "waiting"), (3, "waiting"), (4, "parked")]
-        return sink
+def test_shadow_tries_and_changes_nothing(ten: Sink, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    shadow = ("--from-earliest", "--mode", "shadow", "--execute", "--json")
+    assert ten.command("replay", "--topic", ten.topic, *shadow) == 0
+    [found] = json.loads(capsys.readouterr().out)["routes"]
+    assert (found["applied"], found["duplicate"], found["fails_now"]) == (10, 0, 0)
+    assert effects(ten) == [*range(1, 11)]
 
-    def test_a_retry_applies_each_once_in_order(self, parked: Sink, fussy: Fussy) -> None:
-        fussy.refused = set()
-        assert parked.command("dead-letters", "retry", "--all", "--execute") == 0
-        assert parked.command("dead-letters", "retry", "--all", "--execute") == 0
-        assert parked.column("SELECT event FROM effects WHERE key = %s ORDER BY position", ("b'a'",)) == [1, 2, 4]
-        assert sorted(effects(parked)) == [1, 2, 3, 4, 5]
-        assert parked.sql("SELECT count(*) FROM inbox.processed") == [(0,)]
 
-    def test_a_replay_leaves_them_as_they_are(self, parked: Sink, fussy: Fussy) -> None:
-        fussy.refused = set()
-        replay(parked, "--from-earliest")
-        assert parked.dead_letters() == [(0, "parked"), (1, "waiting"), (3, "waiting"), (4, "parked")]
-        assert effects(parked) == [3]
+def test_the_plan_says_what_the_ledger_has(ten: Sink, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert ten.command("replay", "--topic", ten.topic, "--from-offset", "3", "--json") == 0
+    [step] = json.loads(capsys.readouterr().out)["partitions"]
+    assert (step["records"], step["applied"], step["lacking"]) == (7, 7, 0)
 
-    def test_what_a_forced_replay_applies_is_a_dead_letter_no_more(self, parked: Sink, fussy: Fussy) -> None:
-        fussy.refused = set()
-        replay(parked, "--from-earliest", "--mode", "force")
-        assert parked.dead_letters() == [(0, "parked"), (1, "waiting"), (3, "waiting"), (4, "retried")]
-        assert parked.command("dead-letters", "retry", "--all", "--execute") == 0
-        assert sorted(effects(parked)) == [1, 2, 3, 3, 4, 5]
 
-    def test_what_was_given_up_is_not_forced_and_makes_no_claim(self, parked: Sink, fussy: Fussy) -> None:
-        fussy.refused = set()
-        assert parked.command("dead-letters", "discard", "--all", "--execute") == 0
-        replay(parked, "--from-earliest", "--mode", "force")
-        assert effects(parked) == [3, 3]
-        assert parked.sql("SELECT count(*) FROM inbox.processed") == [(0,)]
+@pytest.fixture
+def added(sink: Sink, offer: Callable[..., None]) -> Sink:
+    def first(event: Event, tx: Transaction) -> None:
+        tx.execute("INSERT INTO effects (event, key) VALUES (%s, 'first')", (event.json()["n"],))
 
-    def test_an_audit_counts_them(self, parked: Sink, capsys: pytest.CaptureFixture[str]) -> None:
-        [part] = audited(parked, capsys)["partitions"]
-        assert (part["applied"], part["dead_lettered"], part["missing"]) == (1, 4, 0)
+    def added(event: Event, tx: Transaction) -> None:
+        tx.execute("INSERT INTO effects (event, key) VALUES (%s, 'added')", (event.json()["n"],))
+
+    offer(first=first, added=added)
+    sink.sql(EFFECTS)
+    route = '[[routes]]\ntopic = "TOPIC"\nevent_id = "coordinates"\nhandler = "{}"\n'
+    sink.configure(route.format("first"))
+    sink.send(*numbers(1, 6))
+    sink.run()
+    sink.configure(route.format("first") + route.format("added"), sink="batch_events = 2")
+    sink.send(*numbers(7, 8))
+    sink.run()
+    assert of(sink, "added") == [7, 8]
+    return sink
+
+
+def of(sink: Sink, route: str) -> list[int]:
+    return sink.column("SELECT event FROM effects WHERE key = %s ORDER BY 1", (route,))
+
+
+def test_a_replay_from_the_start_runs_the_added_route_alone(added: Sink) -> None:
+    replay(added, "--from-earliest")
+    assert of(added, "added") == [*range(1, 9)]
+    assert of(added, "first") == [*range(1, 9)]
+    assert ranges(added) == [(0, 6)]
+
+
+def test_a_second_replay_runs_nothing(added: Sink) -> None:
+    replay(added, "--from-offset", "2", "--until-offset", "4")
+    replay(added, "--from-earliest")
+    replay(added, "--from-earliest")
+    assert of(added, "added") == [*range(1, 9)]
+
+
+def test_a_replay_in_which_sessions_end_runs_each_event_once(added: Sink, at: At) -> None:
+    at(Failpoint.COMMIT_SENT, added.end_its_connection)
+    at(Failpoint.FENCED, added.end_its_connection, hit=3)
+    at(Failpoint.COMMITTED, added.end_its_connection, hit=2)
+    replay(added, "--from-earliest")
+    assert of(added, "added") == [*range(1, 9)]
+
+
+def test_a_replay_of_the_other_route_counts_for_that_route_alone(added: Sink) -> None:
+    replay(added, "--from-earliest", "--route", "first")
+    replay(added, "--from-earliest")
+    assert of(added, "added") == [*range(1, 9)]
+
+
+def test_an_audit_asks_for_what_the_route_owes(added: Sink, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {each["route"]: each for each in audited(added, capsys)["partitions"][0]["routes"]}
+    assert (found["first"]["applied"], found["added"]["applied"]) == (8, 2)
+    replay(added, "--from-earliest")
+    found = {each["route"]: each for each in audited(added, capsys)["partitions"][0]["routes"]}
+    assert (found["added"]["applied"], found["added"]["missing"], found["added"]["by"]) == (8, 0, "ledger")
+
+
+def test_a_route_that_was_retired_meanwhile_remembers_what_it_settled(added: Sink) -> None:
+    routes = '[[routes]]\ntopic = "TOPIC"\nevent_id = "coordinates"\nhandler = "{}"\n'
+    added.configure(routes.format("first"), sink='retired_routes = ["added"]')
+    added.send(numbered(9))
+    added.run()
+    added.configure(routes.format("first") + routes.format("added"))
+    added.send(numbered(10))
+    added.run()
+    assert of(added, "added") == [7, 8, 10]
+    replay(added, "--from-earliest")
+    assert of(added, "added") == [*range(1, 11)]
+
+
+def test_what_a_resume_passed_over_is_not_settled(added: Sink) -> None:
+    added.send(*numbers(9, 12))
+    passed = ("--from-offset", "10", "--accept-loss", "--execute")
+    assert added.command("resume", "--topic", added.topic, *passed) == 0
+    added.run()
+    assert of(added, "added") == [7, 8, 11, 12]
+    replay(added, "--from-offset", "6")
+    assert of(added, "added") == [*range(7, 13)]
+    replay(added, "--from-offset", "6")
+    assert of(added, "added") == [*range(7, 13)]
+
+
+@pytest.fixture
+def parked(sink: Sink, offer: Callable[..., None], fussy: Fussy) -> Sink:
+    """Events 1 to 5. Of key a 1 is parked, 2 and 4 wait; 3 of key b is applied; 5 without a key is parked."""
+    offer(handler=fussy)
+    sink.configure(WITHOUT_CLAIMS)
+    sink.sql(EFFECTS)
+    fussy.refused = {1, 5}
+    sink.send(*(numbered(number, key) for number, key in ((1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, None))))
+    sink.run()
+    assert sink.dead_letters() == [(0, "parked"), (1, "waiting"), (3, "waiting"), (4, "parked")]
+    return sink
+
+
+def test_a_retry_applies_each_once_in_order(parked: Sink, fussy: Fussy) -> None:
+    fussy.refused = set()
+    assert parked.command("dead-letters", "retry", "--all", "--execute") == 0
+    assert parked.command("dead-letters", "retry", "--all", "--execute") == 0
+    assert parked.column("SELECT event FROM effects WHERE key = %s ORDER BY position", ("b'a'",)) == [1, 2, 4]
+    assert sorted(effects(parked)) == [1, 2, 3, 4, 5]
+    assert parked.sql("SELECT count(*) FROM inbox.processed") == [(0,)]
+
+
+def test_a_replay_leaves_them_as_they_are(parked: Sink, fussy: Fussy) -> None:
+    fussy.refused = set()
+    replay(parked, "--from-earliest")
+    assert parked.dead_letters() == [(0, "parked"), (1, "waiting"), (3, "waiting"), (4, "parked")]
+    assert effects(parked) == [3]
+
+
+def test_what_a_forced_replay_applies_is_a_dead_letter_no_more(parked: Sink, fussy: Fussy) -> None:
+    fussy.refused = set()
+    replay(parked, "--from-earliest", "--mode", "force")
+    assert parked.dead_letters() == [(0, "parked"), (1, "waiting"), (3, "waiting"), (4, "retried")]
+    assert parked.command("dead-letters", "retry", "--all", "--execute") == 0
+    assert sorted(effects(parked)) == [1, 2, 3, 3, 4, 5]
+
+
+def test_what_was_given_up_is_not_forced_and_makes_no_claim(parked: Sink, fussy: Fussy) -> None:
+    fussy.refused = set()
+    assert parked.command("dead-letters", "discard", "--all", "--execute") == 0
+    replay(parked, "--from-earliest", "--mode", "force")
+    assert effects(parked) == [3, 3]
+    assert parked.sql("SELECT count(*) FROM inbox.processed") == [(0,)]
+
+
+def test_an_audit_counts_them(parked: Sink, capsys: pytest.CaptureFixture[str]) -> None:
+    [part] = audited(parked, capsys)["partitions"]
+    assert (part["applied"], part["dead_lettered"], part["missing"]) == (1, 4, 0)
 
 
 def test_routes_with_and_without_claims_on_one_topic(sink: Sink, offer: Callable[..., None]) -> None:
