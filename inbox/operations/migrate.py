@@ -1,6 +1,7 @@
 """The migration of the inbox's own tables, and the look at what it would do."""
 
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.schema.migrate import migrate, pending
 from inbox.store.schema.revisions import RevisionStep
 from inbox.store.store import Store
+
+_LOOK_EVERY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,21 @@ def look_ahead(settings: DatabaseSettings, *, to: str = "head") -> Migration:
     schema = settings.database.schema
     with closing(_reached(settings.database)) as connection, startup_errors("reading the revision of the schema"):
         return Migration(schema, pending(connection, schema, to=to, outbox=settings.outbox), applied=False)
+
+
+def look_ahead_for(settings: DatabaseSettings, seconds: float, *, to: str = "head") -> Migration:
+    """Return the steps that are left once there are none, or after this many seconds. Nothing is changed.
+
+    Another process migrates meanwhile.
+
+    Raises:
+        StartupError: no such revision, or the schema is at one that this version does not know.
+        TryAgainError: the database did not answer in time.
+    """
+    deadline = time.monotonic() + seconds
+    while (found := look_ahead(settings, to=to)).steps and time.monotonic() < deadline:
+        time.sleep(min(_LOOK_EVERY_SECONDS, seconds))
+    return found
 
 
 def _reached(options: DatabaseOptions) -> Connection:

@@ -49,6 +49,24 @@ def test_both_versions_of_helm_make_the_same(programs: dict[str, Path], values: 
     assert Helm(programs["helm3"]).render(values) == Helm(programs["helm4"]).render(values)
 
 
+@pytest.mark.parametrize("component", ["inventory-inbox", "inventory-inbox-relay"])
+def test_pods_wait_for_a_plain_job_that_migrates_and_not_for_a_hook(helm: Helm, component: str) -> None:
+    values = CHART / "examples" / "values-outbox.yaml"
+
+    def waiting(mode: str) -> list[dict[str, Any]]:
+        objects = helm.render(values, "--set", f"migration.mode={mode},migration.activeDeadlineSeconds=90")
+        found: list[dict[str, Any]] = one(objects, "Deployment", component)["spec"]["template"]["spec"].get(
+            "initContainers", []
+        )
+        return found
+
+    [container] = waiting("job")
+    assert container["args"] == ["migrate", "--check", "--wait", "90s"]
+    assert container["name"] == "wait-for-schema"
+    assert container["volumeMounts"]
+    assert waiting("hook") == []
+
+
 @each_example
 def test_the_sink_can_read_the_configuration_of_an_example(newest_helm: Helm, values: Path, tmp_path: Path) -> None:
     objects = newest_helm.render(values)

@@ -112,6 +112,16 @@ volumeMounts:
   {{- end }}
 {{- end }}
 
+{{/* Takes what a container takes: the pods wait for the plain Job that migrates. A hook ends before they begin. */}}
+{{- define "inbox.waitForSchema" -}}
+{{- $migration := .root.Values.migration }}
+{{- if and $migration.enabled (eq $migration.mode "job") }}
+{{- $wait := merge (dict "args" (list "migrate" "--check" "--wait" (printf "%ds" ($migration.activeDeadlineSeconds | int))) "resources" $migration.resources "env" list) . }}
+initContainers:
+  - {{- include "inbox.container" $wait | replace "name: inbox\n" "name: wait-for-schema\n" | nindent 4 }}
+{{- end }}
+{{- end }}
+
 {{- define "inbox.probes" -}}
 ports:
   - name: http

@@ -1,15 +1,18 @@
 """The command `inbox migrate`: it brings the inbox's own schema up to date."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from inbox.cli.arguments import age
 from inbox.cli.options import config_option, database_settings, example, json_option
 from inbox.cli.output import print_json, print_lines, print_text
-from inbox.operations.migrate import Migration, bring_up_to_date, look_ahead
+from inbox.operations.migrate import Migration, bring_up_to_date, look_ahead, look_ahead_for
 from inbox.operations.retention_periods import kept_by_owner
 from inbox.process.exit_codes import DONE, FAILURE
+from inbox.settings import DatabaseSettings
 from inbox.store.privileges.roles import roles_sql
 from inbox.store.schema.migrate import migration_sql
 
@@ -22,6 +25,12 @@ from inbox.store.schema.migrate import migration_sql
 @click.option(
     "--check", is_flag=True, help="Change nothing; print what would run, and exit with 1 if there is anything."
 )
+@click.option(
+    "--wait",
+    callback=age,
+    metavar="DURATION",
+    help="With --check: wait at most this long until another process has brought it up to date, as 10m.",
+)
 @click.option("--sql", is_flag=True, help="Change nothing; print the SQL from an empty database. Needs no database.")
 @click.option(
     "--to",
@@ -30,13 +39,17 @@ from inbox.store.schema.migrate import migration_sql
     help="Stop at this revision; an older one, or base, is a downgrade. With --sql also FROM:TO.",
 )
 @click.option("--roles", is_flag=True, help="Change nothing; print the SQL for roles with the least rights.")
-def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str, roles: bool) -> int:
+def migrate(
+    config: Path | None, as_json: bool, check: bool, wait: timedelta | None, sql: bool, to: str, roles: bool
+) -> int:
     """Bring the inbox's own tables up to date; several may safely start at the same time.
 
     A database that does not answer yet is waited for, up to [database] start_timeout.
     """
     if (sql or roles) and (check or as_json or (sql and roles)):
         raise click.UsageError("--sql and --roles print SQL and nothing else; leave out the other options")
+    if wait is not None and not check:
+        raise click.UsageError("--wait belongs to --check, which migrates nothing; add --check")
     settings = database_settings(config)
     if roles:
         limits = settings.retention
@@ -48,12 +61,16 @@ def migrate(config: Path | None, as_json: bool, check: bool, sql: bool, to: str,
     if sql:
         print_text(migration_sql(settings.database, to=to, outbox=settings.outbox), nl=False)
         return DONE
-    migration = look_ahead(settings, to=to) if check else bring_up_to_date(settings, to=to)
+    migration = _look_ahead(settings, wait, to) if check else bring_up_to_date(settings, to=to)
     if as_json:
         print_json(_as_json(migration))
     else:
         print_lines(_lines(migration))
     return FAILURE if check and migration.steps else DONE
+
+
+def _look_ahead(settings: DatabaseSettings, wait: timedelta | None, to: str) -> Migration:
+    return look_ahead(settings, to=to) if wait is None else look_ahead_for(settings, wait.total_seconds(), to=to)
 
 
 def _as_json(migration: Migration) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,6 +34,23 @@ def test_check_says_what_would_run_with_1_and_changes_nothing(unmigrated: Sink, 
 
 def test_check_of_a_current_schema_is_0(sink: Sink, inbox: Inbox) -> None:
     assert inbox("migrate", "--check", sink) == (0, 'the schema "inbox" is up to date\n', "")
+
+
+def test_a_waiting_check_ends_once_another_process_has_migrated(unmigrated: Sink, inbox: Inbox) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(inbox, "migrate", "--check", "--wait", "2m", unmigrated)
+        assert inbox("migrate", unmigrated).code == 0
+        assert waiting.result() == (0, 'the schema "inbox" is up to date\n', "")
+
+
+def test_a_waiting_check_gives_up_after_its_time(unmigrated: Sink, inbox: Inbox) -> None:
+    result = inbox("migrate", "--check", "--wait", "0s", unmigrated)
+    assert (result.code, "  base -> 0001" in result.out) == (1, True)
+
+
+def test_a_wait_without_check_is_a_mistake(unmigrated: Sink, inbox: Inbox) -> None:
+    result = inbox("migrate", "--wait", "2m", unmigrated)
+    assert (result.code, "add --check" in result.err) == (2, True)
 
 
 def test_check_foresees_what_migrate_does(unmigrated: Sink, inbox: Inbox) -> None:
