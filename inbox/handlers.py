@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from uuid import UUID
 
+from inbox.entry_points import load_entry_point, named
 from inbox.errors import StartupError
 from inbox.handler_shapes import finishing, has_mark, shape_problem
 
@@ -124,55 +124,15 @@ def load_handler(name: str) -> LoadedHandler:
         StartupError: no installed package or more than one offers it, it cannot be imported or
             called, or a call would not run it.
     """
-    found = entry_points(group=ENTRY_POINT_GROUP)
-    if name not in found.names:
-        raise StartupError(_not_installed(name, sorted(found.names)))
-    offers = sorted({(_package(each), each.value) for each in found.select(name=name)})
-    if len(offers) > 1:
-        packages = " and ".join(f"{package} ({value})" for package, value in offers)
-        raise StartupError(
-            f'more than one handler "{name}" is installed: by {packages}; uninstall one, or rename its entry point'
-        )
-    return _loaded(found[name])
-
-
-def offered_by(name: str) -> str:
-    """Return the distributions that offer a handler with this name, as text for people; "" if there is none."""
-    return " and ".join(sorted({_package(each) for each in entry_points(group=ENTRY_POINT_GROUP, name=name)}))
-
-
-def _package(entry_point: EntryPoint) -> str:
-    distribution = entry_point.dist
-    return "a package without metadata" if distribution is None else f"{distribution.name} {distribution.version}"
+    return _loaded(named(ENTRY_POINT_GROUP, name, "handler", "the route's handler"))
 
 
 def _loaded(entry_point: EntryPoint) -> LoadedHandler:
     said = f'handler "{entry_point.name}" ({entry_point.value})'
-    target = _imported(entry_point, said)
+    target = load_entry_point(entry_point, "handler")
     if not callable(target):
         raise StartupError(f"{said} is not callable; fix its package")
     if (problem := shape_problem(target)) is not None:
         raise StartupError(f"{said} {problem}")
     call = cast(Callable[[Any, Transaction], None], finishing(target))
     return LoadedHandler(entry_point.name, call, has_mark(target, _BATCH_MARK))
-
-
-def _imported(entry_point: EntryPoint, said: str) -> object:
-    try:
-        target = entry_point.load()
-        return target() if isinstance(target, type) else target
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        # A module may call `sys.exit()`, which would set this command's own exit code.
-        reason = f"{type(error).__name__}: {error}"
-        raise StartupError(f"{said} cannot be loaded: {reason}; fix its package") from error
-
-
-def _not_installed(name: str, offered: Sequence[str]) -> str:
-    near = get_close_matches(name, offered, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else f"installed are: {', '.join(offered) or 'none'}"
-    return (
-        f'no installed package offers a handler "{name}" in the entry-point group {ENTRY_POINT_GROUP} ({hint}); '
-        "install the package, or correct the route's handler"
-    )

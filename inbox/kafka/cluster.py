@@ -17,6 +17,7 @@ from inbox.events import TopicPartition, milliseconds_until
 from inbox.kafka.clients import made
 from inbox.kafka.errors import is_forbidden, is_refusal, translate_at_startup
 from inbox.kafka.options import CLIENT_ID, KafkaOptions, for_producers
+from inbox.kafka.tokens import token_properties
 
 # librdkafka asks for descriptions at the broker that the last metadata named as the controller. If that broker
 # dies, only new metadata names another one. An admin client has no topics whose errors make it refresh the
@@ -52,7 +53,12 @@ class Cluster:
         self._client_id = options.properties.get("client.id", CLIENT_ID)
         self._servers = options.properties.get("bootstrap.servers", "")
         self._news = BrokerNews(encrypted="security.protocol" in options.properties)
-        configuration: dict[str, Any] = {**for_producers(options), **_ADMIN, "error_cb": self._news.heard}
+        configuration: dict[str, Any] = {
+            **for_producers(options),
+            **token_properties(options),
+            **_ADMIN,
+            "error_cb": self._news.heard,
+        }
         self._admin = made(lambda: AdminClient(configuration))
         self._timeout = timeout_seconds
 

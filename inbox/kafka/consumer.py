@@ -31,6 +31,7 @@ from inbox.kafka.errors import is_unreadable, translate, unreadable
 from inbox.kafka.log.open_transactions import OpenTransactions
 from inbox.kafka.options import CLIENT_ID, DEFAULTS, GUARDED, KafkaOptions
 from inbox.kafka.outage import KafkaOutage
+from inbox.kafka.tokens import token_properties
 from inbox.telemetry import log
 
 _ASK_AGAIN_SECONDS = 5.0
@@ -84,7 +85,7 @@ class GroupConsumer:
         batch_bytes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=batch_bytes)}
+        properties = {**consumer_properties(options, batch_bytes=batch_bytes), **token_properties(options)}
         self.outage = KafkaOutage()
         self._consumer = made(
             lambda: Consumer({**properties, "error_cb": self._on_error, "stats_cb": self._on_statistics})
@@ -343,7 +344,10 @@ class GroupConsumer:
 
 def require_consumer(options: KafkaOptions) -> None:
     """Raise StartupError if librdkafka refuses the properties of a group member; no broker is asked."""
-    properties: dict[str, Any] = {**consumer_properties(options, batch_bytes=_MOST_FETCHED)}
+    properties: dict[str, Any] = {
+        **consumer_properties(options, batch_bytes=_MOST_FETCHED),
+        **token_properties(options),
+    }
     for name in ("bootstrap.servers", "metadata.broker.list", "group.instance.id"):
         properties.pop(name, None)
     made(lambda: Consumer(properties)).close()

@@ -68,11 +68,13 @@ class KafkaOptions:
     """The section `[kafka]` of the configuration.
 
     `properties` are librdkafka's own names and values, without the guarded ones. Values may hold secrets
-    (`sasl.password`, `ssl.key.password`), so they are left out of the repr.
+    (`sasl.password`, `ssl.key.password`), so they are left out of the repr. `credential` is the provider
+    of tokens (`inbox.credentials`); None without one.
     """
 
     group_id: str
     properties: Mapping[str, str] = field(repr=False)
+    credential: str | None = None
 
 
 def for_producers(options: KafkaOptions) -> dict[str, str]:

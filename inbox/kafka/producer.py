@@ -24,6 +24,7 @@ from inbox.kafka.clients import ended_within, made
 from inbox.kafka.errors import KafkaConsequence, meaning_of, waits
 from inbox.kafka.first_sends import FirstSends
 from inbox.kafka.options import PRODUCER_DEFAULTS, PRODUCER_GUARDED, KafkaOptions, for_producers
+from inbox.kafka.tokens import token_properties
 from inbox.telemetry import Outage
 
 Delivered = Callable[[int, int, int], None]
@@ -269,6 +270,7 @@ def producer_properties(options: KafkaOptions) -> dict[str, Any]:
         "queue.buffering.max.kbytes": 2_097_151,
         "log_level": "0",
         **for_producers(options),
+        **token_properties(options),
         **{name: value for name, (value, _) in PRODUCER_GUARDED.items()},
     }
 

@@ -12,6 +12,7 @@ from inbox.kafka.clients import made
 from inbox.kafka.cluster import answer
 from inbox.kafka.errors import is_forbidden
 from inbox.kafka.options import PRODUCER_DEFAULTS, KafkaOptions, for_producers
+from inbox.kafka.tokens import token_properties
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,12 @@ class PublishingTopics:
     """A client that asks the brokers about topics; each question waits at most `timeout_seconds`."""
 
     def __init__(self, options: KafkaOptions, *, timeout_seconds: float) -> None:
-        configuration: dict[str, Any] = {**for_producers(options), "log_level": "0", "client.id": "kafka-inbox-admin"}
+        configuration: dict[str, Any] = {
+            **for_producers(options),
+            **token_properties(options),
+            "log_level": "0",
+            "client.id": "kafka-inbox-admin",
+        }
         self._admin = made(lambda: AdminClient(configuration))
         self._timeout = timeout_seconds
 

@@ -88,6 +88,13 @@ class DatabaseSection(Section):
     statement_timeout: Annotated[timedelta, PlainValidator(units.duration("0s", "1d"))] | None = None
 
 
+class CredentialsSection(Section):
+    """The section `[credentials]`: names in the entry-point group `inbox.credentials`."""
+
+    database: Label | None = None
+    kafka: Label | None = None
+
+
 class ColumnSection(Section):
     """A column in `[routes.table.columns]`; a text there stands for `from` alone."""
 
@@ -235,6 +242,7 @@ class Document(Section):
     database: DatabaseSection = DatabaseSection.model_validate({})
     kafka: dict[str, Annotated[str, PlainValidator(_property)]] = Field({}, repr=False)
     registry: dict[str, Annotated[str, PlainValidator(_property)]] = Field({}, repr=False)
+    credentials: CredentialsSection = CredentialsSection()
     routes: list[RouteSection] = []
     failures: FailuresSection = FailuresSection()
     retention: RetentionSection = RetentionSection()

@@ -169,6 +169,7 @@ def _database(document: Document) -> DatabaseOptions:
     section = document.database
     return DatabaseOptions(
         url=_needed(section.url),
+        credential=document.credentials.database,
         schema=section.schema_,
         start_timeout_seconds=section.start_timeout.total_seconds(),
         takeover_timeout_seconds=section.takeover_timeout.total_seconds(),
@@ -194,7 +195,11 @@ def _kafka(document: Document) -> KafkaOptions:
     free = {name: value for name, value in given.items() if canonical(name) not in ours}
     if "metadata.broker.list" in free:  # one name, under which all code finds the brokers
         free["bootstrap.servers"] = free.pop("metadata.broker.list")
-    return KafkaOptions(group_id=given.get("group.id") or document.sink.name or "", properties=free)
+    return KafkaOptions(
+        group_id=given.get("group.id") or document.sink.name or "",
+        properties=free,
+        credential=document.credentials.kafka,
+    )
 
 
 def _outbox(section: OutboxSection | None) -> OutboxOptions | None:

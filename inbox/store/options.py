@@ -18,10 +18,12 @@ class DatabaseOptions:
     `takeover_timeout_seconds`: how long a new owner of a partition lets its predecessor's
     transaction continue before it ends that session; 0 for never. `statement_timeout_seconds`:
     after how long the server cancels a statement; 0 for never, None for the value of the role or
-    the URL.
+    the URL. `credential`: the provider of the password (`inbox.credentials`), asked for each
+    connection; None for the URL's own.
     """
 
     url: SecretStr
+    credential: str | None = None
     schema: str = "inbox"
     start_timeout_seconds: float = 60.0
     takeover_timeout_seconds: float = 10.0

@@ -27,13 +27,20 @@ def write_configuration(
 
 
 def offer_handlers(directory: Path, handlers: Mapping[str, str], *, package: str = "handlers-of-a-test") -> Path:
-    """Make a directory that, once on sys.path, looks like an installed package with these entry points.
+    """Make a directory that, once on sys.path, looks like an installed package with these handlers.
 
     `handlers` maps a name in the group `inbox.handlers` to `module:object`.
     """
+    return offer_entry_points(directory, "inbox.handlers", handlers, package=package)
+
+
+def offer_entry_points(
+    directory: Path, group: str, names: Mapping[str, str], *, package: str = "handlers-of-a-test"
+) -> Path:
+    """Make a directory that, once on sys.path, looks like an installed package with these names in the group."""
     info = directory / f"{package.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    lines = [f"{name} = {target}" for name, target in handlers.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[inbox.handlers]", *lines, ""]))
+    lines = [f"{name} = {target}" for name, target in names.items()]
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
     return directory

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import inbox
+from inbox.entry_points import offered_by
 from inbox.errors import StartupError
-from inbox.handlers import Transaction, load_handler, offered_by
+from inbox.handlers import ENTRY_POINT_GROUP, Transaction, load_handler
 from tests.support.sinks import offer_handlers
 
 MODULE = """
@@ -367,5 +368,5 @@ def test_two_packages_that_offer_one_name_are_refused_by_their_names(offer: Offe
 
 def test_a_name_says_which_package_offers_it(offer: Offer) -> None:
     offer({"h": "shop:plain"})
-    assert offered_by("h") == "handlers-of-a-test 1.0"
-    assert offered_by("absent") == ""
+    assert offered_by(ENTRY_POINT_GROUP, "h") == "handlers-of-a-test 1.0"
+    assert offered_by(ENTRY_POINT_GROUP, "absent") == ""

@@ -60,7 +60,7 @@ class LocalKafka(LocalServer):
     """An Apache Kafka of one broker.
 
     `further` are listeners beside the plain one. `joins` makes this a second broker in the cluster of the given
-    broker, which has to run. `settings` override ours.
+    broker, which has to run. `settings` override ours, and `jvm_options` are added to ours.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class LocalKafka(LocalServer):
         further: Sequence[Listener] = (),
         joins: "LocalKafka | None" = None,
         settings: Mapping[str, str] | None = None,
+        jvm_options: Sequence[str] = (),
         progress: Callable[[str], None] = silent,
     ) -> None:
         super().__init__()
@@ -77,7 +78,8 @@ class LocalKafka(LocalServer):
         self.cluster_id: str = joins.cluster_id if joins else new_cluster_id()
         self._joins = joins
         self._settings = settings or {}
-        self._jvm_options = [HEAP, *QUIET, *([*QUICK_START, *archive_options()] if quick_start else ())]
+        quick = [*QUICK_START, *archive_options()] if quick_start else []
+        self._jvm_options = [HEAP, *QUIET, *quick, *jvm_options]
         self._further = further
         self._progress = progress
 

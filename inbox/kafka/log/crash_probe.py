@@ -20,6 +20,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.events import TopicPartition
 from inbox.kafka.consumer import reader_properties
 from inbox.kafka.options import KafkaOptions
+from inbox.kafka.tokens import token_source
 
 _ANSWER_SECONDS = 5.0
 _AHEAD_SECONDS = 2.0
@@ -56,7 +57,7 @@ def find_deadly(
 
     Takes about three seconds at most if nothing is wrong: one child reads from all places.
     """
-    search = _Search(reader_properties(options, batch_bytes=batch_bytes))
+    search = _Search(reader_properties(options, batch_bytes=batch_bytes), options.credential)
     at = search.deadly_of(list(positions.items()))
     if at is None:
         return None
@@ -67,8 +68,9 @@ def find_deadly(
 class _Search:
     """A search by children that read with the same properties, one after the other."""
 
-    def __init__(self, properties: Mapping[str, str]) -> None:
+    def __init__(self, properties: Mapping[str, str], credential: str | None) -> None:
         self._properties = properties
+        self._credential = credential
         self._deadline = time.monotonic() + _SEARCH_SECONDS
 
     def deadly_of(self, positions: Sequence[tuple[TopicPartition, int]]) -> TopicPartition | None:
@@ -109,6 +111,7 @@ class _Search:
     ) -> _End:
         task = {
             "properties": {**self._properties, **(fetching or {})},
+            "credential": self._credential,
             "positions": [[*at, offset] for at, offset in positions],
             "ahead": ahead,
         }
@@ -133,7 +136,8 @@ def _read_places(task: Mapping[str, Any]) -> None:
 
     Prints the offset behind each event.
     """
-    consumer: Any = Consumer({**task["properties"], "error_cb": lambda _: None})
+    tokens = {} if task["credential"] is None else token_source(task["credential"], task["properties"])
+    consumer: Any = Consumer({**task["properties"], **tokens, "error_cb": lambda _: None})
     consumer.assign([KafkaPartition(*position) for position in task["positions"]])
     missing, ahead, began = {(topic, partition) for topic, partition, _ in task["positions"]}, task["ahead"], False
     deadline = time.monotonic() + _ANSWER_SECONDS

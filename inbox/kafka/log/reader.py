@@ -19,6 +19,7 @@ from inbox.kafka.consumer import reader_properties
 from inbox.kafka.errors import is_unreadable, translate, unreadable
 from inbox.kafka.log.gaps import Gaps
 from inbox.kafka.options import KafkaOptions
+from inbox.kafka.tokens import token_properties
 
 _AT_ONCE = 2000
 _LOOK_SECONDS = 0.5
@@ -50,7 +51,10 @@ class LogReader:
         gaps: Gaps | None = None,
         uncommitted: bool = False,
     ) -> None:
-        properties: dict[str, Any] = reader_properties(options, batch_bytes=batch_bytes)
+        properties: dict[str, Any] = {
+            **reader_properties(options, batch_bytes=batch_bytes),
+            **token_properties(options),
+        }
         properties["statistics.interval.ms"] = "0"
         if uncommitted:
             properties["isolation.level"] = "read_uncommitted"

@@ -28,6 +28,7 @@ from inbox.kafka.clients import made
 from inbox.kafka.consumer import reader_properties
 from inbox.kafka.errors import KafkaConsequence, is_unreadable, meaning_of, translate, unreadable
 from inbox.kafka.options import KafkaOptions
+from inbox.kafka.tokens import token_properties
 
 _BATCH_BYTES = 1 << 20
 _STATISTICS_MILLISECONDS = 50
@@ -160,7 +161,7 @@ class _StretchReader:
         properties |= fetching
         self._figures: list[dict[str, Any]] = []
         self._behind: list[DeliveryPoint] = []
-        properties |= {"stats_cb": self._note, "error_cb": lambda _: None}
+        properties |= {"stats_cb": self._note, "error_cb": lambda _: None, **token_properties(options)}
         self._consumer: Any = made(lambda: Consumer(properties))
         self._deadline = deadline
 

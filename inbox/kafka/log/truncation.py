@@ -13,6 +13,7 @@ from inbox.kafka.clients import made
 from inbox.kafka.consumer import consumer_properties
 from inbox.kafka.errors import translate
 from inbox.kafka.options import KafkaOptions
+from inbox.kafka.tokens import token_properties
 
 _BATCH_BYTES = 1 << 20
 
@@ -30,6 +31,7 @@ def truncation_points(
     """
     properties: dict[str, Any] = {
         **consumer_properties(options, batch_bytes=_BATCH_BYTES),
+        **token_properties(options),
         "statistics.interval.ms": "0",
     }
     consumer = made(lambda: Consumer(properties))

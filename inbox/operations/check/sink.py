@@ -9,8 +9,9 @@ from inbox.bootstrap.routes import handler_routes, table_routes
 from inbox.bootstrap.static_member import advice_on_instance
 from inbox.bootstrap.topics import first_offsets, no_topic, sink_identity, unordered_truncates, wanted_topics
 from inbox.bootstrap.worker import require_logged
+from inbox.entry_points import offered_by
 from inbox.errors import InboxError, StartupError
-from inbox.handlers import load_handler, offered_by
+from inbox.handlers import ENTRY_POINT_GROUP, load_handler
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer import require_consumer
 from inbox.kafka.registry.schemas import SchemaRegistry
@@ -72,7 +73,7 @@ class _SinkChecks(Checks):
     def run(self) -> None:
         settings = self._settings
         for route, name in handler_routes(settings.routes):
-            package = offered_by(name)
+            package = offered_by(ENTRY_POINT_GROUP, name)
             source = f" (from {package})" if package else ""
             self.ask(f"handler of route {route.name}{source}", partial(load_handler, name))
         self.find_database()

@@ -27,6 +27,7 @@ def review(subject: Review, needed: frozenset[str]) -> None:
     """Note every problem that shows only when settings are seen together."""
     _review_needs(subject, needed)
     _review_kafka(subject)
+    _review_credentials(subject)
     review_registry(subject)
     for index, route in enumerate(subject.document.routes):
         review_route(subject, ("routes", index), route)
@@ -88,6 +89,18 @@ def _review_kafka(subject: Review) -> None:
             subject.blame(path, "is empty")
         elif (expected := wrong_value(name, value)) is not None:
             subject.blame(path, expected)
+
+
+def _review_credentials(subject: Review) -> None:
+    """Note a provider of tokens that librdkafka would never ask."""
+    path, kafka = ("credentials", "kafka"), subject.document.kafka
+    if subject.document.credentials.kafka is None:
+        return
+    given = {canonical(name): value.strip() for name, value in kafka.items()}
+    if given.get("sasl.mechanisms", "").upper() != "OAUTHBEARER":
+        subject.blame(path, 'gives tokens, which only [kafka] "sasl.mechanisms" = "OAUTHBEARER" uses; set it')
+    elif given.get("sasl.oauthbearer.method", "default").lower() == "oidc":
+        subject.blame(path, 'gives tokens, and so does [kafka] "sasl.oauthbearer.method" = "oidc"; keep one')
 
 
 def _review_guarded(subject: Review, path: tuple[str, str], value: str) -> None:

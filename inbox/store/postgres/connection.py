@@ -13,6 +13,7 @@ from psycopg.abc import Query
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from inbox.credentials import CredentialRequest, fetch
 from inbox.errors import EventError, InboxError, StartupError, TryAgainError
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres import arrays, session_settings
@@ -164,6 +165,8 @@ def connect(
     except psycopg.ProgrammingError:
         # libpq's message quotes the URL with its password.
         raise StartupError("[database] url is not a valid libpq URL; see the PostgreSQL manual, 34.1.1.2") from None
+    if options.credential is not None:
+        given["password"] = _fetched_password(options.credential, given)
     try:
         connection = _connected({**_UNLESS_SET, "application_name": application_name, **given})
     except psycopg.Error as error:
@@ -178,6 +181,12 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def _fetched_password(provider: str, given: Mapping[str, Any]) -> str:
+    """Return a password that is valid now, for the server and the login of the URL."""
+    host, port, user = (str(given.get(name) or "") for name in ("host", "port", "user"))
+    return fetch(provider, CredentialRequest(service="database", host=host, port=port, user=user)).secret
 
 
 def _connected(parameters: Mapping[str, Any]) -> Connection:

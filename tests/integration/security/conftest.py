@@ -17,6 +17,7 @@ from tests.support.certificates import Authority
 from tests.support.ground import prepare_template
 from tests.support.kafka_topics import admin, create_topic
 from tests.support.planted import plant
+from tests.support.tokens import TokenIssuer
 from tests.support.waiting import eventually
 
 USER, PASSWORD = "sink", plant("open/sesame?42")
@@ -75,7 +76,12 @@ def set_password(broker: LocalKafka, password: str) -> None:
 
 
 @pytest.fixture(scope="package")
-def kafka(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> TokenIssuer:
+    return TokenIssuer(tmp_path_factory.mktemp("issuer") / "keys.json")
+
+
+@pytest.fixture(scope="package")
+def kafka(authority: Authority, issuer: TokenIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     directory = tmp_path_factory.mktemp("broker")
     trust = directory / "ca.pem"
     trust.write_bytes(authority.certificate)
@@ -96,8 +102,9 @@ def kafka(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Ite
         listener("EXPIRED", "SSL", expired=True),
         listener("ELSEWHERE", "SSL", "kafka.example.org"),
         listener("SASL", "SASL_SSL", settings=LOGIN),
+        listener("TOKEN", "SASL_SSL", settings=issuer.broker_settings),
     ]
-    broker = LocalKafka(further=further)
+    broker = LocalKafka(further=further, jvm_options=issuer.jvm_options)
     try:
         broker.start()
         set_password(broker, PASSWORD)

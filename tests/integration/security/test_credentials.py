@@ -1,0 +1,212 @@
+"""Passwords and tokens that expire, from a provider in an installed package."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.launcher import environment
+from tests.integration.security.conftest import Files, SecureKafka, SecurePostgres
+from tests.support.kafka_topics import create_topic, produce, unique_name
+from tests.support.planted import plant
+from tests.support.sinks import offer_entry_points, write_configuration
+from tests.support.tokens import TokenIssuer
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.long
+
+TOKEN_SECONDS = 6
+PROVIDERS = """
+import json, os, time
+from pathlib import Path
+from inbox import Credential
+from tests.support.tokens import signed
+
+HERE = Path(__file__).parent
+
+def note(name, request):
+    with (HERE / name).open("a") as file:
+        file.write(json.dumps([request.service, request.host, request.port, request.user]) + "\\n")
+
+def password(request):
+    note("passwords", request)
+    return Credential((HERE / "password").read_text())
+
+def token(request):
+    note("tokens", request)
+    text, expires_at = signed((HERE / "key.pem").read_text(), seconds=%d)
+    return Credential(text, expires_at, "sink")
+
+def unknown(request):
+    raise RuntimeError("a secret in the words of a library")
+"""
+ROUTE = """
+[[routes]]
+topic = {topic}
+event_id = "coordinates"
+[routes.table]
+name = {table}
+mode = "append"
+[routes.table.columns]
+order_id = "/order_id"
+"""
+
+
+class Sink:
+    """A sink in a process of its own, whose credentials come from providers beside its configuration."""
+
+    def __init__(self, directory: Path, kafka: SecureKafka, postgres: SecurePostgres, files: Files) -> None:
+        self.directory, self._kafka, self._postgres, self._files = directory, kafka, postgres, files
+        self.topic = create_topic(kafka.kafka.address)
+        self.user, self.table = unique_name("role"), f"public.{unique_name('orders')}"
+        offer_entry_points(
+            directory,
+            "inbox.credentials",
+            {"iam": "given:password", "idp": "given:token", "broken": "given:unknown"},
+        )
+        (directory / "given.py").write_text(PROVIDERS % TOKEN_SECONDS)
+        postgres.sql(
+            f"CREATE ROLE {self.user} LOGIN PASSWORD 'of nobody'",
+            f"CREATE TABLE {self.table} (order_id bigint)",
+            f"GRANT ALL ON {self.table} TO {self.user}",
+            f"GRANT ALL ON ALL TABLES IN SCHEMA inbox TO {self.user}",
+            f"GRANT USAGE ON SCHEMA inbox TO {self.user}",
+            f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA inbox TO {self.user}",
+        )
+
+    def set_password(self, password: str) -> None:
+        self._postgres.sql(f"ALTER ROLE {self.user} PASSWORD '{password}'")
+        (self.directory / "password").write_text(password)
+
+    def produce(self, *numbers: int) -> None:
+        values = [json.dumps({"order_id": number}).encode() for number in numbers]
+        produce(self._kafka.kafka.address, self.topic, values)
+
+    def count(self) -> int:
+        return self._postgres.count(self.table)
+
+    def asked(self, name: str) -> list[list[str]]:
+        file = self.directory / name
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def start(self, database: str = "iam", kafka: str = "idp", *flags: str) -> "subprocess.Popen[str]":
+        config = write_configuration(
+            self.directory / "inbox.toml",
+            database_url=self._postgres.url(self.user),
+            bootstrap_servers=self._kafka.at("TOKEN"),
+            routes=ROUTE.format(topic=json.dumps(self.topic), table=json.dumps(self.table)),
+            name=self.topic,
+            database='start_timeout = "2s"',
+            kafka=f"""
+"security.protocol" = "SASL_SSL"
+"sasl.mechanisms" = "OAUTHBEARER"
+"ssl.ca.location" = {json.dumps(str(self._files.authority))}
+[credentials]
+database = "{database}"
+kafka = "{kafka}"
+""",
+        )
+        path = environment().get("PYTHONPATH", "")
+        root = str(Path(__file__).parents[3])
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "inbox", "run", *flags, "--config", str(config)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment(), "PYTHONPATH": ":".join([str(self.directory), root, path])},
+        )
+
+
+@pytest.fixture
+def sink(tmp_path: Path, kafka: SecureKafka, postgres: SecurePostgres, files: Files, issuer: TokenIssuer) -> Sink:
+    (tmp_path / "key.pem").write_text(issuer.private_key)
+    made = Sink(tmp_path, kafka, postgres, files)
+    made.set_password(plant("first-of-many"))
+    return made
+
+
+Ended = Callable[["subprocess.Popen[str]"], str]
+
+
+@pytest.fixture
+def ended() -> Ended:
+    def end(process: "subprocess.Popen[str]") -> str:
+        if process.poll() is None:
+            process.terminate()
+        out, err = process.communicate(timeout=60)
+        return out + err
+
+    return end
+
+
+def test_tokens_are_renewed_before_they_expire_and_nothing_is_told_of_them(sink: Sink, ended: Ended) -> None:
+    process = sink.start()
+    try:
+        began = time.monotonic()
+        sink.produce(1)
+        eventually(lambda: sink.count() == 1, within=60, what="the first order")
+        # Longer than a token lives: the old connections would have been closed by the broker.
+        eventually(lambda: time.monotonic() - began > 2.5 * TOKEN_SECONDS, within=60, what="several tokens")
+        sink.produce(2)
+        eventually(lambda: sink.count() == 2, within=60, what="the second order")
+    finally:
+        said = ended(process)
+    assert process.returncode == 0, said
+    assert len(sink.asked("tokens")) > 2
+    assert "outage" not in said
+    assert "eyJ" not in said
+
+
+def test_each_connection_to_the_database_has_a_password_of_its_own(
+    sink: Sink, postgres: SecurePostgres, ended: Ended
+) -> None:
+    process = sink.start()
+    try:
+        sink.produce(1)
+        eventually(lambda: sink.count() == 1, within=60, what="the first order")
+        asked = len(sink.asked("passwords"))
+        sink.set_password(plant("second-of-many"))
+        sessions = f"FROM pg_stat_activity WHERE usename = '{sink.user}'"
+        postgres.sql(f"SELECT pg_terminate_backend(pid) {sessions}")
+        sink.produce(2)
+        eventually(lambda: sink.count() == 2, within=60, what="the second order")
+    finally:
+        said = ended(process)
+    assert process.returncode == 0, said
+    assert len(sink.asked("passwords")) > asked
+    service, host, port, user = sink.asked("passwords")[0]
+    assert (service, host, user) == ("database", "127.0.0.1", sink.user)
+    assert port == str(postgres.server.port)
+    assert "of-many" not in said
+
+
+WRONG: Mapping[str, tuple[tuple[str, str], int, str]] = {
+    "a provider that fails is an outage that names its class alone": (
+        ("broken", "idp"),
+        1,
+        'the provider of credentials "broken" failed: RuntimeError',
+    ),
+    "a provider that nobody offers": (
+        ("ima", "idp"),
+        3,
+        'no installed package offers a provider of credentials "ima" in the entry-point group inbox.credentials '
+        '(did you mean "iam"?); install the package, or correct the name in [credentials]',
+    ),
+}
+
+
+@pytest.mark.parametrize(("names", "code", "text"), WRONG.values(), ids=WRONG)
+def test_a_wrong_provider_ends_the_start_with_one_line(
+    sink: Sink, ended: Ended, names: tuple[str, str], code: int, text: str
+) -> None:
+    process = sink.start(*names)
+    eventually(lambda: process.poll() is not None, within=60, what="the end")
+    said = ended(process)
+    assert process.returncode == code, said
+    assert text in said
+    assert "a secret" not in said
+    assert "Traceback" not in said
