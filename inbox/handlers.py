@@ -6,9 +6,9 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from uuid import UUID
 
-from inbox.entry_points import load_entry_point, named
 from inbox.errors import StartupError
 from inbox.handler_shapes import finishing, has_mark, shape_problem
+from inbox.plugins.entry_points import load_entry_point, named
 
 if TYPE_CHECKING:  # `import inbox` is all that a package of handlers needs, and costs next to nothing
     import sqlalchemy

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from inbox.credentials import CredentialRequest, fetch
 from inbox.errors import StartupError
 from inbox.kafka.options import KafkaOptions
+from inbox.plugins.credentials import CredentialRequest, fetch
 
 _SINCE = (2, 13)
 """The first confluent-kafka that asks for tokens on a thread of its own, without a call of `poll`."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from inbox.errors import EventError, StartupError
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.kafka.registry.schemas import SchemaRegistry, schema_registry
-from inbox.reading.formats.protobuf import require_protobuf, schema_of_descriptor_set
+from inbox.reading.formats.protobuf.reader import require_protobuf, schema_of_descriptor_set
 from inbox.reading.options import Format, FormatOptions, Nul
 from inbox.reading.schemas import LARGEST_SCHEMA, SchemaKind, WrittenSchema
 from inbox.relay.formats.options import EncodingOptions, OutboxFormat

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from inbox.credentials import Credential, CredentialRequest, fetch
 from inbox.errors import StartupError, TryAgainError
+from inbox.plugins.credentials import Credential, CredentialRequest, fetch
 from tests.support.sinks import offer_entry_points
 
 MODULE = """

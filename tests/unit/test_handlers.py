@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import inbox
-from inbox.entry_points import offered_by
 from inbox.errors import StartupError
 from inbox.handlers import ENTRY_POINT_GROUP, Transaction, load_handler
+from inbox.plugins.entry_points import offered_by
 from tests.support.sinks import offer_handlers
 
 MODULE = """

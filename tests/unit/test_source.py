@@ -29,8 +29,13 @@ def deeds(source: str) -> Iterator[str]:
                     yield "shell"
 
 
+GENERATES = "inbox/reading/formats/avro/program.py"
+"""The one module that runs generated text. No data is in it: `test_the_program_holds_no_word_of_the_schema`."""
+
+
 def test_nothing_turns_data_into_code() -> None:
-    assert {path.name: found for path in SOURCES if (found := list(deeds(path.read_text(encoding="utf-8"))))} == {}
+    found = {path.relative_to(ROOT).as_posix(): list(deeds(path.read_text(encoding="utf-8"))) for path in SOURCES}
+    assert {path: each for path, each in found.items() if each} == {GENERATES: ["exec", "compile"]}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from inbox.bootstrap.routes import handler_routes, table_routes
 from inbox.bootstrap.static_member import advice_on_instance
 from inbox.bootstrap.topics import first_offsets, no_topic, sink_identity, unordered_truncates, wanted_topics
 from inbox.bootstrap.worker import require_logged
-from inbox.entry_points import offered_by
 from inbox.errors import InboxError, StartupError
 from inbox.handlers import ENTRY_POINT_GROUP, load_handler
 from inbox.kafka.cluster import Cluster, TopicView
@@ -21,6 +20,7 @@ from inbox.operations.check.outbox import check_capture_topics, check_existing, 
 from inbox.operations.check.outbox_schemas import check_encoding
 from inbox.operations.check.role_advice import advice_on_retention, advice_on_role
 from inbox.operations.check.schemas import compare_schemas, has_schema
+from inbox.plugins.entry_points import offered_by
 from inbox.reading.formats.of_route import require_decoders
 from inbox.settings import Settings
 from inbox.sink.guards.log_comparison import read_comparable

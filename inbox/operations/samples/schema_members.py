@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from inbox.operations.samples.kinds import Member, ValueKind
-from inbox.reading.formats.avro_schemas import PREFIX, PreparedSchema
-from inbox.reading.formats.protobuf_descriptors import Messages
+from inbox.reading.formats.avro.schemas import PREFIX, PreparedSchema
+from inbox.reading.formats.protobuf.descriptors import Messages
 from inbox.reading.schemas import SchemaError, SchemaKind, WrittenSchema
 
 _AVRO = {

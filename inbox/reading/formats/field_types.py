@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from inbox.reading.formats.avro_schemas import PREFIX
+from inbox.reading.formats.avro.schemas import PREFIX
 from inbox.reading.values import Date, Interval, TimeOfDay, Timestamp
 
 Types = frozenset[type] | None

@@ -5,10 +5,10 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from inbox.reading.formats import field_types
-from inbox.reading.formats.avro_schemas import PreparedSchema
+from inbox.reading.formats.avro.schemas import PreparedSchema
 from inbox.reading.formats.json_fields import JsonFields
 from inbox.reading.formats.missing import MissingError
-from inbox.reading.formats.protobuf_descriptors import Messages
+from inbox.reading.formats.protobuf.descriptors import Messages
 from inbox.reading.schemas import SchemaKind, WrittenSchema
 
 _OPEN = frozenset(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from inbox.reading.formats import connect_texts
+from inbox.reading.formats.connect import texts as connect_texts
 from inbox.reading.formats.misfits import ConnectSchemaError, Convert, InexactError, MisfitError
 from inbox.reading.values import INFINITE, Bits, Date, Interval, Json, TimeOfDay, Timestamp, decimal_of
 

@@ -1,12 +1,12 @@
 """Make the decoder of a route's values or keys from its options."""
 
 from inbox.errors import EventError, StartupError
-from inbox.reading.formats.avro import AvroFile, AvroFormat
-from inbox.reading.formats.connect_json import ConnectJson
+from inbox.reading.formats.avro.reader import AvroFile, AvroFormat
+from inbox.reading.formats.connect.reader import ConnectJson
 from inbox.reading.formats.decoded import AsDocument, RecordFormat
 from inbox.reading.formats.framing import KEY_HEADER, VALUE_HEADER
 from inbox.reading.formats.json_schema import JsonSchemaFile, JsonSchemaFormat
-from inbox.reading.formats.protobuf import ProtobufFile, ProtobufFormat
+from inbox.reading.formats.protobuf.reader import ProtobufFile, ProtobufFormat
 from inbox.reading.nul import WithoutNul
 from inbox.reading.options import Format, FormatOptions, KeyFormat
 from inbox.reading.schemas import Schemas

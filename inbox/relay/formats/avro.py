@@ -14,14 +14,14 @@ from typing import Any
 from uuid import UUID
 
 from inbox.documents import DocumentError, parse
-from inbox.reading.formats import connect_texts
-from inbox.reading.formats.avro_schemas import PREFIX, PreparedSchema
+from inbox.reading.formats.avro.schemas import PREFIX, PreparedSchema
+from inbox.reading.formats.connect import texts as connect_texts
 from inbox.reading.schemas import WrittenSchema
 from inbox.reading.values import INFINITE, Date, TimeOfDay, Timestamp
-from inbox.relay.formats.misfit import MisfitError
+from inbox.relay.formats.misfit import PayloadMisfitError
 
 Put = Callable[[Any, bytearray], None]
-"""Append a value's bytes; raise MisfitError if it does not fit."""
+"""Append a value's bytes; raise PayloadMisfitError if it does not fit."""
 
 _FLOAT, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -32,7 +32,7 @@ _LAST_IN_UNIONS = {"float": 1, "bytes": 1}
 
 
 def compile_avro(written: WrittenSchema) -> Callable[[bytes], bytes]:
-    """Return a writer of JSON documents in this schema; it raises MisfitError.
+    """Return a writer of JSON documents in this schema; it raises PayloadMisfitError.
 
     Raises:
         SchemaError: the schema is not valid.
@@ -45,9 +45,9 @@ def compile_avro(written: WrittenSchema) -> Callable[[bytes], bytes]:
         try:
             put(read(document), out)
         except DocumentError as error:
-            raise MisfitError(f"it is not valid JSON: {error}") from None
+            raise PayloadMisfitError(f"it is not valid JSON: {error}") from None
         except RecursionError:
-            raise MisfitError("it nests too deep") from None
+            raise PayloadMisfitError("it nests too deep") from None
         return bytes(out)
 
     return write
@@ -104,21 +104,21 @@ class _Compiler:
 
         def put(value: Any, out: bytearray) -> None:
             if type(value) is not dict:
-                raise MisfitError("an object is expected")
+                raise PayloadMisfitError("an object is expected")
             known = 0
             for name, put_field, put_default in fields:
                 if name in value:
                     known += 1
                     try:
                         put_field(value[name], out)
-                    except MisfitError as error:
+                    except PayloadMisfitError as error:
                         raise error.within(name) from None
                 elif put_default is None:
-                    raise MisfitError("it is absent, and the schema has no default for it").within(name)
+                    raise PayloadMisfitError("it is absent, and the schema has no default for it").within(name)
                 else:
                     put_default(out)
             if known < len(value):
-                raise MisfitError(f"{len(value.keys() - names)} members of it are not in the schema")
+                raise PayloadMisfitError(f"{len(value.keys() - names)} members of it are not in the schema")
 
         self._named[schema["name"]] = put
         return put
@@ -137,7 +137,7 @@ class _Compiler:
                 _DefaultCompiler(named).put(of)(field["default"], data)
                 made.append(bytes(data))
             if len(out) > _LONGEST_DEFAULTS:
-                raise MisfitError("the defaults of its schema are too large")
+                raise PayloadMisfitError("the defaults of its schema are too large")
             out += made[0]
 
         return put
@@ -150,7 +150,7 @@ class _Compiler:
         def put(value: Any, out: bytearray) -> None:
             if value is None:
                 if null is None:
-                    raise MisfitError("null is not in the union")
+                    raise PayloadMisfitError("null is not in the union")
                 out += null
                 return None
             mark, failure = len(out), None
@@ -158,10 +158,14 @@ class _Compiler:
                 out += index
                 try:
                     return put_one(value, out)
-                except MisfitError as error:
+                except PayloadMisfitError as error:
                     failure = error
                     del out[mark:]
-            raise failure if failure is not None and len(puts) == 1 else MisfitError("it fits no type of the union")
+            raise (
+                failure
+                if failure is not None and len(puts) == 1
+                else PayloadMisfitError("it fits no type of the union")
+            )
 
         return put
 
@@ -205,7 +209,7 @@ def _whole(bits: int) -> Put:
 
     def put(value: Any, out: bytearray) -> None:
         if type(value) is not int or not -most <= value < most:
-            raise MisfitError(f"a whole number of {bits} bits is expected")
+            raise PayloadMisfitError(f"a whole number of {bits} bits is expected")
         number = (value << 1) ^ (value >> 63)
         while number > 0x7F:
             out.append((number & 0x7F) | 0x80)
@@ -220,7 +224,7 @@ _put_int, _put_long = _whole(32), _whole(64)
 
 def _put_null(value: Any, out: bytearray) -> None:
     if value is not None:
-        raise MisfitError("null is expected")
+        raise PayloadMisfitError("null is expected")
 
 
 def _put_boolean(value: Any, out: bytearray) -> None:
@@ -229,7 +233,7 @@ def _put_boolean(value: Any, out: bytearray) -> None:
     elif value is False:
         out.append(0)
     else:
-        raise MisfitError("true or false is expected")
+        raise PayloadMisfitError("true or false is expected")
 
 
 def _real(form: struct.Struct) -> Put:
@@ -238,18 +242,18 @@ def _real(form: struct.Struct) -> Put:
         if kind is str and value in _UNBOUNDED:
             value = _UNBOUNDED[value]
         elif kind is not int and kind is not float and kind is not Decimal:
-            raise MisfitError("a number is expected")
+            raise PayloadMisfitError("a number is expected")
         try:
             out += form.pack(value)
         except (OverflowError, struct.error):
-            raise MisfitError("it is beyond the numbers of its type") from None
+            raise PayloadMisfitError("it is beyond the numbers of its type") from None
 
     return put
 
 
 def _put_string(value: Any, out: bytearray) -> None:
     if type(value) is not str:
-        raise MisfitError("a text is expected")
+        raise PayloadMisfitError("a text is expected")
     data = value.encode()
     _put_long(len(data), out)
     out += data
@@ -259,14 +263,14 @@ def _base64_bytes(value: Any) -> bytes:
     try:
         return a2b_base64(value, strict_mode=True)
     except (TypeError, ValueError):
-        raise MisfitError("bytes in base64 are expected") from None
+        raise PayloadMisfitError("bytes in base64 are expected") from None
 
 
 def _latin_bytes(value: Any) -> bytes:
     try:
         return bytes(value.encode("latin-1"))
     except (AttributeError, UnicodeEncodeError):
-        raise MisfitError("the default is not one of bytes") from None
+        raise PayloadMisfitError("the default is not one of bytes") from None
 
 
 def _sized(read: Callable[[Any], bytes], size: int | None) -> Put:
@@ -277,7 +281,7 @@ def _sized(read: Callable[[Any], bytes], size: int | None) -> Put:
         if size is None:
             _put_long(len(data), out)
         elif len(data) != size:
-            raise MisfitError(f"{size} bytes are expected, not {len(data)}")
+            raise PayloadMisfitError(f"{size} bytes are expected, not {len(data)}")
         out += data
 
     return put
@@ -289,7 +293,7 @@ def _enum(symbols: Sequence[str]) -> Put:
     def put(value: Any, out: bytearray) -> None:
         index = indexes.get(value) if type(value) is str else None
         if index is None:
-            raise MisfitError("a symbol of the enum is expected")
+            raise PayloadMisfitError("a symbol of the enum is expected")
         out += index
 
     return put
@@ -298,7 +302,7 @@ def _enum(symbols: Sequence[str]) -> Put:
 def _array(put_item: Put) -> Put:
     def put(value: Any, out: bytearray) -> None:
         if type(value) is not list:
-            raise MisfitError("an array is expected")
+            raise PayloadMisfitError("an array is expected")
         if value:
             _put_long(len(value), out)
             for each in value:
@@ -311,7 +315,7 @@ def _array(put_item: Put) -> Put:
 def _map(put_item: Put) -> Put:
     def put(value: Any, out: bytearray) -> None:
         if type(value) is not dict:
-            raise MisfitError("an object is expected")
+            raise PayloadMisfitError("an object is expected")
         if value:
             _put_long(len(value), out)
             for name, each in value.items():
@@ -340,7 +344,7 @@ def _logical(schema: Mapping[str, Any], kind: str, logical: str) -> Put:
 
 def _refusing(reason: str) -> Put:
     def put(value: Any, out: bytearray) -> None:
-        raise MisfitError(reason)
+        raise PayloadMisfitError(reason)
 
     return put
 
@@ -354,7 +358,7 @@ def _decimal(schema: Mapping[str, Any], size: int | None) -> Put:
         try:
             return unscaled.to_bytes(length, "big", signed=True)
         except OverflowError:
-            raise MisfitError(f"it does not fit {length} bytes") from None
+            raise PayloadMisfitError(f"it does not fit {length} bytes") from None
 
     return _sized(read, size)
 
@@ -362,19 +366,19 @@ def _decimal(schema: Mapping[str, Any], size: int | None) -> Put:
 def _unscaled(value: Any, scale: int, precision: int) -> int:
     """Return the digits of a decimal without its point."""
     if type(value) not in (int, str, Decimal):
-        raise MisfitError("a number, or a text of one, is expected")
+        raise PayloadMisfitError("a number, or a text of one, is expected")
     try:
         number = Decimal(value)
     except (InvalidOperation, ValueError):
-        raise MisfitError("a number, or a text of one, is expected") from None
+        raise PayloadMisfitError("a number, or a text of one, is expected") from None
     if not number.is_finite():
-        raise MisfitError("a finite number is expected")
+        raise PayloadMisfitError("a finite number is expected")
     if number and number.adjusted() + scale >= precision:
-        raise MisfitError(f"it has more than {precision - scale} digits before the point")
+        raise PayloadMisfitError(f"it has more than {precision - scale} digits before the point")
     shifted = _EXACT.scaleb(number, scale)
     whole = shifted.to_integral_value(ROUND_DOWN, _EXACT)
     if whole != shifted:
-        raise MisfitError(f"it has more than {scale} digits behind the point")
+        raise PayloadMisfitError(f"it has more than {scale} digits behind the point")
     return int(whole)
 
 
@@ -383,7 +387,7 @@ def _uuid(size: int | None) -> Put:
         try:
             return UUID(value)
         except (AttributeError, TypeError, ValueError):
-            raise MisfitError("the text of a UUID is expected") from None
+            raise PayloadMisfitError("the text of a UUID is expected") from None
 
     if size is not None:
         return _sized(lambda value: read(value).bytes, size)
@@ -395,7 +399,9 @@ def _numbered(read: Callable[[str], int | None], put_number: Put) -> Put:
         if type(value) is str:
             value = read(value)
             if value is None:
-                raise MisfitError("a date or a time in ISO 8601 is expected, with an offset where its type has a zone")
+                raise PayloadMisfitError(
+                    "a date or a time in ISO 8601 is expected, with an offset where its type has a zone"
+                )
         put_number(value, out)
 
     return put

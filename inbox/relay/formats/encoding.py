@@ -13,12 +13,12 @@ from inbox.kafka.registry.subjects import SubjectSchemas
 from inbox.reading.formats.json_schema import compile_check
 from inbox.reading.schemas import SchemaError, WrittenSchema
 from inbox.relay.formats.avro import compile_avro
-from inbox.relay.formats.misfit import MisfitError
+from inbox.relay.formats.misfit import PayloadMisfitError
 from inbox.relay.formats.options import EncodingOptions, OutboxFormat
 from inbox.relay.in_flight import Headers, Producer
 
 Write = Callable[[bytes], bytes]
-"""Return a JSON document as it is sent; raise MisfitError."""
+"""Return a JSON document as it is sent; raise PayloadMisfitError."""
 
 
 _MOST_WRITERS = 1000
@@ -52,7 +52,7 @@ class PayloadEncoder:
         writer = self._writers.get(subject) or self._writer(subject)
         try:
             return writer.frame + writer.write(payload)
-        except MisfitError as error:
+        except PayloadMisfitError as error:
             self._schemas.doubt(subject)
             del self._writers[subject]
             raise TryAgainError(
@@ -97,9 +97,9 @@ def _checked_json(schema: WrittenSchema) -> Write:
         try:
             check(parse(document))
         except DocumentError as error:
-            raise MisfitError(f"it is not valid JSON: {error}") from None
+            raise PayloadMisfitError(f"it is not valid JSON: {error}") from None
         except EventError as error:
-            raise MisfitError(str(error)) from None
+            raise PayloadMisfitError(str(error)) from None
         return document
 
     return write

@@ -13,8 +13,8 @@ from psycopg.abc import Query
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from inbox.credentials import CredentialRequest, fetch
 from inbox.errors import EventError, InboxError, StartupError, TryAgainError
+from inbox.plugins.credentials import CredentialRequest, fetch
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres import arrays, session_settings
 from inbox.store.postgres.errors import translate_at_startup, translating_errors

@@ -11,7 +11,7 @@ import pytest
 from inbox.kafka.registry.client import RegistryAnswers
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.kafka.registry.schemas import schema_registry
-from inbox.reading.formats.avro import AvroFormat
+from inbox.reading.formats.avro.reader import AvroFormat
 from inbox.reading.formats.framing import VALUE_HEADER
 from inbox.reading.schemas import WrittenSchema
 from inbox.reading.values import as_json

@@ -11,7 +11,7 @@ import fastavro
 import pytest
 
 from inbox.errors import EventError
-from inbox.reading.formats.avro import AvroFile, AvroFormat, compile_avro
+from inbox.reading.formats.avro.reader import AvroFile, AvroFormat, compile_avro
 from inbox.reading.formats.framing import VALUE_HEADER
 from inbox.reading.schemas import DEEPEST, LARGEST_SCHEMA, MOST_REFERENCES, SchemaError
 from inbox.reading.values import Date, Interval, TimeOfDay, Timestamp

@@ -1,15 +1,17 @@
 """The program of a schema reads what the general reader reads, or leaves it to that: never another value."""
 
+import ast
 import random
+import re
 from typing import Any
 
 import pytest
 
-import inbox.reading.formats.avro as module
+import inbox.reading.formats.avro.reader as module
 from inbox.errors import EventError
-from inbox.reading.formats.avro import compile_avro
-from inbox.reading.formats.avro_program import program_of
-from inbox.reading.formats.avro_schemas import PreparedSchema
+from inbox.reading.formats.avro.program import program_of, program_text
+from inbox.reading.formats.avro.reader import compile_avro
+from inbox.reading.formats.avro.schemas import PreparedSchema
 from inbox.relay.formats.avro import compile_avro as writer
 from tests.support.schemas import avro
 
@@ -113,3 +115,45 @@ def test_unions_in_unions_of_records_are_read() -> None:
     program = program_of(PreparedSchema(avro(schema)).schema)
     assert program is not None
     assert program(data) == compile_avro(avro(schema))(data)
+
+
+HOSTILE = "x'); import os; os.system('true') #\n    "
+OWN_WORDS = re.compile(
+    r"[vc]\d+|[bdnpsE]|read|unpack_float|unpack_double|whole|Decimal|exact|UUID|Date|TimeOfDay|Timestamp|len"
+)
+OWN_TEXTS = {"big"}
+
+
+def hostile() -> Any:
+    """A schema as nobody's parser would let it through, with text wherever the program takes something from it."""
+    fields = [
+        field(HOSTILE, "long"),
+        field(HOSTILE + "2", {"type": "enum", "name": HOSTILE, "symbols": [HOSTILE, "B"]}),
+        field(HOSTILE + "3", logical("bytes", "decimal", precision=4, scale=2)),
+        field(HOSTILE + "4", {"type": "fixed", "name": HOSTILE + "5", "size": 3}),
+        field(HOSTILE + "6", ["null", {"type": "record", "name": HOSTILE + "7", "fields": [field(HOSTILE, "string")]}]),
+    ]
+    return {"type": "record", "name": HOSTILE + "8", "fields": fields}
+
+
+def test_the_program_holds_no_word_of_the_schema() -> None:
+    found = program_text(hostile())
+    assert found is not None
+    text, constants = found
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Name(id=word) | ast.arg(arg=word):
+                assert OWN_WORDS.fullmatch(word)
+            case ast.Constant(value=str(word)):
+                assert word in OWN_TEXTS
+            case ast.Import() | ast.ImportFrom():
+                raise AssertionError
+    assert HOSTILE in constants.values()
+
+
+@pytest.mark.parametrize(
+    "kind", [{"type": "fixed", "name": "F", "size": HOSTILE}, logical("bytes", "decimal", precision=4, scale=HOSTILE)]
+)
+def test_what_has_to_be_a_number_is_one_in_the_program(kind: Any) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        program_text({"type": "record", "name": "R", "fields": [field("a", kind)]})

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from inbox.errors import EventError
-from inbox.reading.formats import connect_json
-from inbox.reading.formats.connect_json import ConnectJson
+from inbox.reading.formats.connect import reader as connect_json
+from inbox.reading.formats.connect.reader import ConnectJson
 from inbox.reading.values import DAY, INFINITE, Bits, Date, Interval, Json, TimeOfDay, Timestamp
 from tests.unit.reading.formats.connect import decimal, record, schema, struct
 

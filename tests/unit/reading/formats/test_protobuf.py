@@ -13,8 +13,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from inbox.errors import EventError
 from inbox.reading.formats.framing import VALUE_HEADER
-from inbox.reading.formats.protobuf import ProtobufFile, ProtobufFormat, schema_of_descriptor_set
-from inbox.reading.formats.protobuf_descriptors import Messages
+from inbox.reading.formats.protobuf.descriptors import Messages
+from inbox.reading.formats.protobuf.reader import ProtobufFile, ProtobufFormat, schema_of_descriptor_set
 from inbox.reading.schemas import SchemaError, SchemaKind, WrittenSchema
 from inbox.reading.values import Interval, Timestamp
 from tests.support.schemas import FieldType, MemorySchemas, protobuf

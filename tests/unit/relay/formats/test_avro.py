@@ -7,10 +7,10 @@ from typing import Any
 import fastavro
 import pytest
 
-from inbox.reading.formats.avro import compile_avro as reader
+from inbox.reading.formats.avro.reader import compile_avro as reader
 from inbox.reading.values import as_json
 from inbox.relay.formats.avro import compile_avro
-from inbox.relay.formats.misfit import MisfitError
+from inbox.relay.formats.misfit import PayloadMisfitError
 from tests.support.schemas import avro
 
 
@@ -193,13 +193,13 @@ def test_a_recursive_type_is_written() -> None:
     ],
 )
 def test_a_payload_that_does_not_fit_is_refused_and_not_shown(schema: Any, document: Any, problem: str) -> None:
-    with pytest.raises(MisfitError) as raised:
+    with pytest.raises(PayloadMisfitError) as raised:
         written(schema, document)
     assert problem in str(raised.value)
 
 
 def test_what_is_not_json_does_not_fit() -> None:
-    with pytest.raises(MisfitError, match="it is not valid JSON"):
+    with pytest.raises(PayloadMisfitError, match="it is not valid JSON"):
         compile_avro(avro("int"))(b"{")
 
 
@@ -208,5 +208,5 @@ def test_nested_defaults_are_bounded() -> None:
     for level in range(1, 30):
         fields = [field(f"f{n}", schema if n == 0 else f"L{level - 1}", default={}) for n in range(2)]
         schema = record(*fields, name=f"L{level}")
-    with pytest.raises(MisfitError, match="the defaults of its schema are too large"):
+    with pytest.raises(PayloadMisfitError, match="the defaults of its schema are too large"):
         written(schema, {})

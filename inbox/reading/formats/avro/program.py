@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from inbox.reading.formats.avro_schemas import PREFIX
+from inbox.reading.formats.avro.schemas import PREFIX
 from inbox.reading.values import EXACT, Date, TimeOfDay, Timestamp
 
 _MOST_NODES, _DEEPEST, _MOST_BRANCHES = 400, 12, 60
@@ -84,23 +84,34 @@ def program_of(schema: Any) -> Callable[[bytes], Any] | None:
 
     The reader raises an error of any type for a value that it cannot read.
     """
-    program = _Program()
+    if (found := program_text(schema)) is None:
+        return None
+    text, constants = found
+    space: dict[str, Any] = {"__builtins__": {}, **_GIVEN, **constants}
+    exec(compile(text, "<a schema>", "exec"), space)  # noqa: S102 - the text holds nothing of the schema's
+    read: Callable[[bytes], Any] = space["read"]
+    return read
+
+
+def program_text(schema: Any) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the text of the reader, and by name the constants that it uses; None for a schema that it cannot read.
+
+    All that the schema's author chose is among the constants.
+    """
+    program = _ProgramText()
     try:
         result = program.value(schema, 0)
     except _LeftOutError:
         return None
     lines = ["def read(d):", "    p = 0", *program.lines, "    if p != len(d): raise E", f"    return {result}"]
-    space: dict[str, Any] = {"__builtins__": {}, **_GIVEN, **program.constants}
-    exec(compile("\n".join(lines), "<a schema>", "exec"), space)  # noqa: S102 - the text holds nothing of the schema's
-    read: Callable[[bytes], Any] = space["read"]
-    return read
+    return "\n".join(lines), program.constants
 
 
 class _LeftOutError(Exception):
     """A type that only the general reader reads."""
 
 
-class _Program:
+class _ProgramText:
     """The lines of a reader, and its constants."""
 
     def __init__(self) -> None:

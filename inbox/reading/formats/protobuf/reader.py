@@ -6,7 +6,7 @@ from inbox.errors import StartupError
 from inbox.events import Header
 from inbox.reading.formats.decoded import Decoded
 from inbox.reading.formats.framing import unframed
-from inbox.reading.formats.protobuf_descriptors import Messages
+from inbox.reading.formats.protobuf.descriptors import Messages
 from inbox.reading.schemas import CompiledSchemas, SchemaError, SchemaKind, Schemas, WrittenSchema
 
 

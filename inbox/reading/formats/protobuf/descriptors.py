@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from inbox.printable import printable
-from inbox.reading.formats.protobuf_values import Converters
+from inbox.reading.formats.protobuf.values import Converters
 from inbox.reading.schemas import MOST_NODES, SchemaError, WrittenSchema, require_bounded
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from inbox.entry_points import load_entry_point, named
 from inbox.errors import StartupError, TryAgainError
+from inbox.plugins.entry_points import load_entry_point, named
 
 ENTRY_POINT_GROUP = "inbox.credentials"
 

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from inbox.errors import EventError, StartupError
 from inbox.events import Header
-from inbox.reading.formats.avro_program import program_of
-from inbox.reading.formats.avro_schemas import MOST_DIGITS, PREFIX, PreparedSchema
+from inbox.reading.formats.avro.program import program_of
+from inbox.reading.formats.avro.schemas import MOST_DIGITS, PREFIX, PreparedSchema
 from inbox.reading.formats.decoded import Decoded
 from inbox.reading.formats.framing import unframed
 from inbox.reading.schemas import CompiledSchemas, SchemaError, SchemaKind, Schemas, WrittenSchema

@@ -15,7 +15,7 @@ import orjson
 from inbox.documents import DocumentError, parse
 from inbox.errors import EventError
 from inbox.events import Header
-from inbox.reading.formats.connect_schema import compiled
+from inbox.reading.formats.connect.schema import compiled
 from inbox.reading.formats.decoded import Decoded
 from inbox.reading.formats.misfits import ConnectSchemaError, Convert, InexactError, MisfitError
 

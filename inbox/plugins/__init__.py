@@ -1,0 +1,1 @@
+"""Find and call what installed packages offer in entry-point groups."""

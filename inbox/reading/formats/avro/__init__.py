@@ -1,0 +1,1 @@
+"""Read values in Avro."""

@@ -1,0 +1,1 @@
+"""Read what Kafka Connect's JsonConverter writes with a schema."""

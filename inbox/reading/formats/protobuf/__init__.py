@@ -1,0 +1,1 @@
+"""Read values in Protocol Buffers."""
