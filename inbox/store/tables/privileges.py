@@ -72,12 +72,16 @@ WHERE row_security_active(%(table)s::oid) AND NOT EXISTS (
 def lacking_of_target(connection: Connection, target: TableTarget, role: str) -> Iterator[str]:
     """Yield a line for each right that the role lacks for the route, with the statement that grants it."""
     *schema, name = located_parts(connection, target.name)
-    if schema and (lacking := lacking_usage(connection, schema[-1], role)):
-        yield lacking
+    hidden = lacking_usage(connection, schema[-1], role) if schema else None
+    if hidden is not None:
+        yield hidden
     table = connection.execute(_RELATION, {"schema": schema[-1] if schema else None, "table": name}).fetchone()
     if table is None:
         return
-    target = resolved(target, columns_of(connection, sql.Identifier(*schema, name)))
+    if target.by_name:
+        if hidden is not None:
+            return  # nobody without that right can read which columns there are
+        target = resolved(target, columns_of(connection, sql.Identifier(*schema, name)))
     given = {"table": table[0], "columns": [each for each, source in target.columns.items() if not source.or_default]}
     shown = resolvable(target.name)
     rights = _rights_of(target)

@@ -30,7 +30,7 @@ def test_json_has_the_shape_that_scripts_rely_on(sink: Sink, inbox: Inbox) -> No
     told = json.loads(result.out)
     assert (result.code, result.err) == (0, "")
     assert list(told) == [
-        *("sink", "schema", "partitions", "totals", "dead_letters", "same_id_other_payload", "horizon"),
+        *("sink", "schema", "holds", "partitions", "totals", "dead_letters", "same_id_other_payload", "horizon"),
         *("last_prune_at", "lag", "rate", "oldest_unsettled_seconds", "last_replay"),
     ]
     assert told["last_replay"] is None
@@ -53,7 +53,7 @@ def test_a_partition_tells_its_owner_and_its_progress(sink: Sink, inbox: Inbox) 
     row = json.loads(inbox("status", "--json", sink).out)["partitions"][0]
     assert list(row) == [
         *("topic", "partition", "next_offset", "end_offset", "lag", "owner", "owner_epoch", "last_progress_at"),
-        *("rate", "oldest_unsettled_at", "paused", "high_watermark", "held_back", "open_transaction_since"),
+        *("rate", "oldest_unsettled_at", "paused", "held", "high_watermark", "held_back", "open_transaction_since"),
     ]
     assert 0 < row["rate"] <= 20
     assert row["oldest_unsettled_at"] is None
