@@ -71,8 +71,9 @@ class Operations(threading.Thread):
             return connection.execute(update, [*(c.value(self._chance) for c in some), key]).rowcount
         if draw < 0.85:
             other = self._chance.randint(1, KEYS)
+            # A large value that a change of the key left as it was is not sent, and the new row's create is refused.
             moved = connection.execute(
-                "UPDATE public.source SET id = %s WHERE id = %s"
+                "UPDATE public.source SET id = %s, large = large || '' WHERE id = %s"
                 " AND NOT EXISTS (SELECT FROM public.source WHERE id = %s)",
                 [other, key, other],
             )
