@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from inbox.settings.document import Document, keys_at
+from inbox.settings.document import ColumnSection, Document, keys_at
 from inbox.settings.librdkafka import KNOWN, is_secret
 from inbox.telemetry import REGISTRY
 
@@ -111,6 +111,8 @@ def test_the_values_know_every_setting_of_the_program() -> None:
     route = config["routes"]["items"]["properties"]
     assert set(route) == set(keys_at(("routes", 0)))
     assert set(route["table"]["properties"]) == set(keys_at(("routes", 0, "table")))
+    column = route["table"]["properties"]["columns"]["additionalProperties"]["anyOf"][1]["properties"]
+    assert set(column) == {field.alias or name for name, field in ColumnSection.model_fields.items()}
     assert Document.model_fields["kafka"].annotation is not None
 
 
