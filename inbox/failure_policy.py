@@ -31,6 +31,13 @@ class SameId(StrEnum):
     COUNT = "count"
 
 
+class CopyFormat(StrEnum):
+    """The form of a dead letter's copy in a topic: a JSON document, or the record itself with context in headers."""
+
+    JSON = "json"
+    RECORD = "record"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FailureLimits:
     """The `[failures]` table of the configuration.
@@ -53,6 +60,7 @@ class FailureLimits:
     wait_for_rows: timedelta = timedelta(seconds=30)
     same_id_other_payload: SameId = SameId.PARK
     copy_to: str | None = None
+    copy_format: CopyFormat = CopyFormat.JSON
     retry_after: Sequence[timedelta] = ()
     retry_on: Sequence[RetriedKind] = (RetriedKind.HANDLER, RetriedKind.CONSTRAINT)
 

@@ -301,5 +301,11 @@ class SettlerFactory:
             return None
         names = {route_id: name for name, route_id in self._ready.registration.route_ids.items()}
         return LetterCopies(
-            store.connection, store.schema, settings.outbox, sink=settings.sink.name, topic=topic, routes=names
+            store.connection,
+            store.schema,
+            settings.outbox,
+            sink=settings.sink.name,
+            topic=topic,
+            routes=names,
+            copy_format=settings.failures.copy_format,
         )

@@ -20,7 +20,7 @@ class FirstSends:
     def __init__(self) -> None:
         self._partitions: dict[str, int] = {}
         self._known: dict[str, set[int]] = {}
-        self._keys: dict[str, set[str]] = {}
+        self._keys: dict[str, set[str | bytes | None]] = {}
         self._since = 0.0
 
     def has(self, topic: str) -> bool:
@@ -39,7 +39,7 @@ class FirstSends:
         known = self._known.get(topic, ())
         return len(known) >= self._partitions.get(topic, 1) or key in self._keys.get(topic, ())
 
-    def delivered(self, topic: str, key: str, partition: int) -> None:
+    def delivered(self, topic: str, key: str | bytes | None, partition: int) -> None:
         known = self._known.setdefault(topic, set())
         if len(known) >= self._partitions.get(topic, 1):
             return

@@ -80,7 +80,7 @@ class EventProducer:
         self,
         token: int,
         topic: str,
-        key: str,
+        key: str | bytes | None,
         value: bytes | None,
         headers: list[tuple[str, str | bytes | None]],
     ) -> None:
@@ -160,7 +160,7 @@ class EventProducer:
             raise _refused(found.error, topic)
         self._first_steps.add(topic, len(found.partitions))
 
-    def _on_delivery(self, token: int, key: str, error: KafkaError | None, message: Message) -> None:
+    def _on_delivery(self, token: int, key: str | bytes | None, error: KafkaError | None, message: Message) -> None:
         if self._discarded:
             return
         if error is None:

@@ -25,8 +25,11 @@ class CloudEventsProducer:
         """Return whether a message may be in flight together with others, as the producer says."""
         return self._producer.may_share(topic, key)
 
-    def send(self, token: int, topic: str, key: str, value: bytes | None, headers: Headers) -> None:
-        """Send the message as a CloudEvent."""
+    def send(self, token: int, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers) -> None:
+        """Send the message as a CloudEvent. The copy of a dead letter, whose key is bytes or None, stays as it is."""
+        if not isinstance(key, str):
+            self._producer.send(token, topic, key, value, headers)
+            return
         own = dict(headers)
         given = [("ce_id", own["event_id"]), ("ce_type", own["type"])]
         content = self._content if value is not None else []

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from inbox.errors import TryAgainError
+from inbox.relay.record_copies import record_in
 from inbox.trace_context import sent_traceparent
 
 IN_FLIGHT_BYTES = 16 << 20
@@ -51,7 +52,7 @@ class Producer(Protocol):
     def in_transactions(self) -> bool: ...
 
     def may_share(self, topic: str, key: str) -> bool: ...
-    def send(self, token: int, topic: str, key: str, value: bytes | None, headers: Headers) -> None: ...
+    def send(self, token: int, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers) -> None: ...
     def poll(self, seconds: float) -> None: ...
     def begin(self) -> None: ...
     def commit(self) -> None: ...
@@ -116,11 +117,11 @@ class InFlightRows(Generic[R]):
         waiting, in_flight, send = self.waiting, self.in_flight, self._producer.send
         while waiting and self._may_send_now(waiting[0]):
             row = waiting[0]
-            headers: Headers = [("event_id", row.event_id), ("type", row.type)]
-            if (traceparent := sent_traceparent(row.traceparent)) is not None:
-                headers.append(("traceparent", traceparent))
             token = self._next_token = self._next_token + 1
-            send(token, row.topic, row.key, row.value, headers)
+            if (copied := record_in(row.type, row.value)) is not None:
+                send(token, row.topic, *copied)
+            else:
+                send(token, row.topic, row.key, row.value, _headers(row))
             waiting.popleft()
             in_flight[token] = row
             self._is_written = self.is_open
@@ -149,3 +150,10 @@ class InFlightRows(Generic[R]):
         row = self.in_flight.pop(token)
         self.bytes -= row.size
         self._note(row, partition, offset)
+
+
+def _headers(row: Row) -> Headers:
+    headers: Headers = [("event_id", row.event_id), ("type", row.type)]
+    if (traceparent := sent_traceparent(row.traceparent)) is not None:
+        headers.append(("traceparent", traceparent))
+    return headers

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
 
-from inbox.failure_policy import FailureLimits, Order, RetriedKind, SameId
+from inbox.failure_policy import CopyFormat, FailureLimits, Order, RetriedKind, SameId
 from inbox.reading.options import Envelope, Format, KeyFormat, Nul, Truncates
 from inbox.relay.formats.options import OutboxFormat, SubjectNaming
 from inbox.settings import syntax, units
@@ -185,6 +185,7 @@ class FailuresSection(Section):
         FailureLimits.same_id_other_payload
     )
     copy_to: Topic | None = None
+    copy_format: Annotated[CopyFormat, PlainValidator(syntax.one_of(CopyFormat))] = FailureLimits.copy_format
     retry_after: list[Annotated[timedelta, PlainValidator(units.duration("1s", "30d"))]] = []
     retry_on: list[Annotated[RetriedKind, PlainValidator(syntax.one_of(RetriedKind))]] = list(FailureLimits.retry_on)
 
@@ -195,6 +196,7 @@ class RetentionSection(Section):
     claims: Annotated[timedelta, PlainValidator(units.duration("1s", "36500d"))] = timedelta(days=30)
     progress: Annotated[timedelta, PlainValidator(units.duration("1h", "36500d"))] = timedelta(days=90)
     dead_letters: Annotated[timedelta, PlainValidator(units.duration("1s", "36500d"))] = timedelta(days=90)
+    dead_letter_payloads: Annotated[timedelta, PlainValidator(units.duration("1s", "36500d"))] | None = None
     outbox: Annotated[timedelta, PlainValidator(units.duration("1s", "36500d"))] | None = None
 
 

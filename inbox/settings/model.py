@@ -33,12 +33,14 @@ _T = TypeVar("_T")
 class RetentionLimits:
     """The periods of `[retention]` for claims, history, resolved dead letters and events of the outbox.
 
-    `outbox` is None if the outbox's events are kept for ever.
+    `outbox` is None if the outbox's events are kept for ever, `dead_letter_payloads` if they are kept
+    as long as their dead letters.
     """
 
     claims: timedelta = timedelta(days=30)
     progress: timedelta = timedelta(days=90)
     dead_letters: timedelta = timedelta(days=90)
+    dead_letter_payloads: timedelta | None = None
     outbox: timedelta | None = timedelta(days=7)
 
 
@@ -185,7 +187,11 @@ def _retention(document: Document) -> RetentionLimits:
     is_theirs = document.outbox is not None and document.outbox.table is not None
     outbox = section.outbox or (None if is_theirs else RetentionLimits.outbox)
     return RetentionLimits(
-        claims=section.claims, progress=section.progress, dead_letters=section.dead_letters, outbox=outbox
+        claims=section.claims,
+        progress=section.progress,
+        dead_letters=section.dead_letters,
+        dead_letter_payloads=section.dead_letter_payloads,
+        outbox=outbox,
     )
 
 

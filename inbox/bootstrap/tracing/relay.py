@@ -33,7 +33,7 @@ class TracedProducer:
         """Return whether a message may be in flight together with others, as the producer says."""
         return self._producer.may_share(topic, key)
 
-    def send(self, token: int, topic: str, key: str, value: bytes | None, headers: Headers) -> None:
+    def send(self, token: int, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers) -> None:
         """Send the message, and note it for the span."""
         self._started = self._started or time.time_ns()
         self._messages += 1

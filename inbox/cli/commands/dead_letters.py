@@ -26,6 +26,8 @@ from inbox.cli.reports.dead_letter_plans import (
     parking_json,
     parking_lines,
     plan_json,
+    redaction_json,
+    redaction_lines,
     retried_json,
     retried_lines,
     retry_plan_lines,
@@ -38,6 +40,7 @@ from inbox.operations.dead_letters.edit import edit as edit_letter
 from inbox.operations.dead_letters.park import ParkRequest
 from inbox.operations.dead_letters.park import park as park_event
 from inbox.operations.dead_letters.plan import Plan, UnitPlan, plan_discard, plan_retry, read_causes, read_letters
+from inbox.operations.dead_letters.redact import redact as redact_letters
 from inbox.operations.dead_letters.resolve import discard as discard_planned
 from inbox.operations.dead_letters.resolve import retry as retry_planned
 from inbox.process.exit_codes import DONE, FAILURE
@@ -234,6 +237,32 @@ def edit(
     if edited.refusal is not None:
         notice(f"{edited.refusal}; nothing was changed")
         return FAILURE
+    return DONE
+
+
+@dead_letters.command(
+    epilog=example(
+        "inbox dead-letters redact --older-than 14d\ninbox dead-letters redact 17 18 --execute --by 'Ada, ticket 4711'"
+    )
+)
+@config_option
+@selection_options(everything="All that are resolved.")
+@_execute_options
+@json_option
+def redact(
+    config: Path | None, selection: Selection, everything: bool, execute: bool, by: str | None, as_json: bool
+) -> int:
+    """Remove the payloads of dead letters, for good: the named ones, or resolved ones that fit.
+
+    Value, headers and the error's detail go, and the key of a resolved one. That it was parked, and what became of it,
+    stays. An open one can then be applied by a replay only.
+    """
+    _require_some(selection, everything)
+    done = redact_letters(database_settings(config).database, selection, execute=execute, by=by)
+    if as_json:
+        print_json(redaction_json(done))
+    else:
+        print_lines(redaction_lines(done))
     return DONE
 
 

@@ -46,6 +46,7 @@ def document(plan: PrunePlan, done: Pruned | None) -> dict[str, Any]:
         "claims": {"rows": plan.claims, "last_seen_until": timestamp(plan.claims_until)},
         "progress": _old(plan.progress),
         "dead_letters": _old(plan.dead_letters),
+        "dead_letter_payloads": _old(plan.payloads),
         "outbox": _old(plan.outbox),
         "horizon": {"before": timestamp(plan.horizon_before), "after": timestamp(plan.horizon_after)},
         "partitions": [
@@ -63,6 +64,7 @@ def document(plan: PrunePlan, done: Pruned | None) -> dict[str, Any]:
             "claims": done.claims,
             "progress": done.progress,
             "dead_letters": done.dead_letters,
+            "dead_letter_payloads": done.payloads,
             "outbox": done.outbox,
         },
     }
@@ -77,6 +79,7 @@ def _plan_lines(plan: PrunePlan) -> list[str]:
         f"claims: {plan.claims}" + (f", last seen before {timestamp(plan.claims_until)}" if plan.claims_until else ""),
         f"progress: {_rows(plan.progress)}",
         f"resolved dead letters: {_rows(plan.dead_letters)}",
+        f"payloads of resolved dead letters: {_rows(plan.payloads)}",
         f"events of the outbox: {_rows(plan.outbox)}",
         f"horizon: {_horizon(plan.horizon_before)} -> {_horizon(plan.horizon_after)}",
     ]
@@ -91,7 +94,7 @@ def _plan_lines(plan: PrunePlan) -> list[str]:
 def _done_lines(done: Pruned) -> list[str]:
     return [
         f"removed {done.claims} claims, {done.progress} rows of progress, {done.dead_letters} dead letters, "
-        f"{done.outbox} events of the outbox"
+        f"{done.payloads} payloads of dead letters, {done.outbox} events of the outbox"
     ]
 
 

@@ -8,6 +8,7 @@ from inbox.cli.arguments import readable_key
 from inbox.operations.dead_letters.edit import Edited
 from inbox.operations.dead_letters.park import Parking
 from inbox.operations.dead_letters.plan import Plan, UnitPlan
+from inbox.operations.dead_letters.redact import Redaction
 from inbox.sink.letters.resolver import Retried
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import State
@@ -104,6 +105,30 @@ def edited_lines(edited: Edited) -> list[str]:
 
 def _error_after(after: Letter) -> str | None:
     return after.error if after.state is State.PARKED else None
+
+
+def redaction_json(done: Redaction) -> dict[str, Any]:
+    """Return the dead letters whose payloads are, or would be, removed as JSON."""
+    return {
+        "action": "redact",
+        "executed": done.redacted is not None,
+        "ids": list(done.ids),
+        "open": done.open,
+        "redacted": done.redacted,
+    }
+
+
+def redaction_lines(done: Redaction) -> list[str]:
+    """Return how many payloads are, or would be, removed as lines."""
+    if not done.ids:
+        return ["no dead letter with a payload fits; there is nothing to do"]
+    still = f"; {done.open} of them are open, and only a replay can apply them then" if done.open else ""
+    if done.redacted is not None:
+        return [f"removed the payloads of {done.redacted} dead letters{still}"]
+    return [
+        f"would remove the payloads of {len(done.ids)} dead letters{still}",
+        "nothing was changed; add --execute to do it",
+    ]
 
 
 def parking_json(parking: Parking) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def letter_json(letter: Letter, *, payload: bool) -> dict[str, Any]:
         "resolved_by": letter.resolved_by,
         "edited_at": timestamp(letter.edited_at),
         "edited_by": letter.edited_by,
+        "redacted_at": timestamp(letter.redacted_at),
     }
     return {**shown, "payload": _payload(letter)} if payload else shown
 
@@ -74,6 +75,8 @@ def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
     }
     if letter.edited_at is not None:
         fields["edited"] = f"{timestamp(letter.edited_at)} by {letter.edited_by}"
+    if letter.redacted_at is not None:
+        fields["redacted"] = f"{timestamp(letter.redacted_at)}: its payload is gone"
     lines = [f"{name + ':':<13} {'none' if text is None else printable(text)}" for name, text in fields.items()]
     lines += _error_lines(letter)
     if payload:

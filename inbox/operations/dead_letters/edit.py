@@ -96,6 +96,8 @@ def _refusal(settings: Settings, request: EditRequest, letter: Letter | None) ->
         return f"there is no dead letter {request.dead_letter_id}; `inbox dead-letters list --all` lists them"
     if letter.state not in OPEN:
         return f"dead letter {letter.dead_letter_id} was {letter.state.value} before, by {letter.resolved_by}"
+    if letter.redacted_at is not None:
+        return f"the payload of dead letter {letter.dead_letter_id} was removed by `redact`; replay its offset"
     if letter.route not in {route.name for route in settings.routes}:
         return f"the configuration has no route {letter.route}, on which it failed; restore it"
     return None

@@ -55,6 +55,7 @@ class PrunePlan:
     claims_until: datetime | None
     progress: ExpiredRows
     dead_letters: ExpiredRows
+    payloads: ExpiredRows
     outbox: ExpiredRows
     horizon_before: datetime | None
     horizon_after: datetime | None
@@ -69,12 +70,13 @@ class Pruned:
     claims: int = 0
     progress: int = 0
     dead_letters: int = 0
+    payloads: int = 0
     outbox: int = 0
     waits_for: list[str] = field(default_factory=list)
 
     @property
     def anything(self) -> bool:
-        return bool(self.claims or self.progress or self.dead_letters or self.outbox)
+        return bool(self.claims or self.progress or self.dead_letters or self.payloads or self.outbox)
 
 
 def plan_prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOptions | None = None) -> PrunePlan:
@@ -105,7 +107,13 @@ def prune(database: DatabaseOptions, limits: RetentionLimits, outbox: OutboxOpti
         recorded(lambda: store, Action(command="prune", plan={})) as result,
     ):
         done = Pruner(store, limits, outbox=outbox).round()
-        result.update(claims=done.claims, progress=done.progress, dead_letters=done.dead_letters, outbox=done.outbox)
+        result.update(
+            claims=done.claims,
+            progress=done.progress,
+            dead_letters=done.dead_letters,
+            dead_letter_payloads=done.payloads,
+            outbox=done.outbox,
+        )
         return done
 
 
@@ -138,6 +146,8 @@ class Pruner:
             self._build_filters()
             done.progress = self._all_of(self._retention.forget_progress, self._limits.progress)
             done.dead_letters = self._all_of(self._retention.forget_letters, letters_retention(self._limits))
+            if (payloads := self._limits.dead_letter_payloads) is not None:
+                done.payloads = self._all_of(self._retention.redact_letters, payloads)
             done.outbox = self._forget_outbox()
             if not done.waits_for and not self._over.is_set():
                 self._retention.note_round()
@@ -147,6 +157,7 @@ class Pruner:
                 claims=done.claims,
                 progress=done.progress,
                 dead_letters=done.dead_letters,
+                dead_letter_payloads=done.payloads,
                 outbox=done.outbox,
             )
         return done
@@ -248,6 +259,9 @@ def _plan(store: Store, limits: RetentionLimits, outbox: OutboxOptions | None) -
         claims_until=gone[-1].closed_at if gone else None,
         progress=retention.old_progress(limits.progress),
         dead_letters=retention.old_letters(letters_retention(limits)),
+        payloads=ExpiredRows(0, None)
+        if limits.dead_letter_payloads is None
+        else retention.old_payloads(limits.dead_letter_payloads),
         outbox=_old_in_outbox(store, limits, outbox),
         horizon_before=before,
         horizon_after=newest([before, gone[-1].closed_at if gone else None]),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from inbox.failure_policy import CopyFormat
 from inbox.kafka.options import GUARDED, LOADS_CODE, PRODUCER_GUARDED
 from inbox.settings.document import OutboxSection
 from inbox.settings.environment import ways_to_set
@@ -153,6 +154,12 @@ def _review_same_id(subject: Review) -> None:
 def _review_copies(subject: Review) -> None:
     document, path = subject.document, ("failures", "copy_to")
     topic = document.failures.copy_to
+    is_debezium = document.outbox is not None and document.outbox.relay is RelayKind.DEBEZIUM
+    if document.failures.copy_format is CopyFormat.RECORD and is_debezium:
+        subject.blame(
+            ("failures", "copy_format"),
+            'only `inbox relay` sends the bytes of a record as they were; set [outbox] relay = "inbox", or "json" here',
+        )
     if topic is None:
         return
     if document.outbox is None and not subject.is_broken(("outbox",)):

@@ -54,6 +54,11 @@ def events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
         refusal = events.refused.get(0)
         if letter.error_class == EventTooLargeError.__name__ and letter.original is None:
             refusal = EventTooLargeError(letter.error)
+        if letter.redacted_at is not None:
+            refusal = EventError(
+                f"its payload was removed at {letter.redacted_at:%Y-%m-%d %H:%M} UTC; replay its offset as long as the "
+                "log has it, or discard it"
+            )
         if empties_table(events.records[0]):
             refusal = EventError(
                 "a truncate cannot be applied behind the events that followed it, whose rows it would remove; "

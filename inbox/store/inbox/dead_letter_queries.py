@@ -65,6 +65,7 @@ class Letter:
     edited_at: datetime | None = None
     edited_by: str | None = None
     original: KeptRecord | None = None
+    redacted_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +231,10 @@ class DeadLetterQueries:
         }
         self._connection.execute(self._sql["edit"], parameters)
 
+    def redact(self, ids: Sequence[int]) -> int:
+        """Remove the payloads of these dead letters; return how many had one."""
+        return self._connection.execute(self._sql["redact"], {"ids": list(ids)}).rowcount
+
     def resolve(self, ids: Sequence[int], state: State, by: str) -> None:
         self._connection.execute(self._sql["resolve"], {"ids": list(ids), "state": state.value, "by": by})
 
@@ -279,6 +284,7 @@ def _letter(row: tuple[Any, ...]) -> Letter:
         edited_at=row[25],
         edited_by=row[26],
         original=original,
+        redacted_at=row[29],
     )
 
 

@@ -58,6 +58,13 @@ class Retention:
         """Delete a portion of resolved dead letters, and return their number; 0 once none is left."""
         return _forgotten(self._connection, self._sql["forget_letters"], older_than)
 
+    def old_payloads(self, older_than: timedelta) -> ExpiredRows:
+        return old_rows(self._connection, self._sql["old_payloads"], older_than)
+
+    def redact_letters(self, older_than: timedelta) -> int:
+        """Remove the payloads of a portion of resolved dead letters; return their number, 0 once none is left."""
+        return _forgotten(self._connection, self._sql["redact_letters"], older_than)
+
     def note_round(self) -> None:
         """Record that a whole round ended now."""
         self._connection.execute(self._sql["note_round"])

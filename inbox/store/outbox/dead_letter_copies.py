@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from inbox.events import as_base64, record_time
+from inbox.failure_policy import CopyFormat
 from inbox.store.inbox.dead_letters import DeadLetter, described
 from inbox.store.options import OutboxOptions
 from inbox.store.outbox.publisher import Outbox
@@ -13,6 +14,11 @@ from inbox.store.postgres.storable_text import Storable, storable_in
 from inbox.store.sql import statements
 
 EVENT_TYPE = "DeadLetter"
+RECORD_TYPE = "DeadLetterRecord"
+"""The type of a copy that the relay sends as the record that it holds."""
+
+CONTEXT = "__connect.errors."
+"""The beginning of the names of Kafka Connect's headers (`DeadLetterQueueReporter`, KIP-298)."""
 
 
 class LetterCopies:
@@ -30,11 +36,13 @@ class LetterCopies:
         sink: str,
         topic: str,
         routes: Mapping[int, str],
+        copy_format: CopyFormat = CopyFormat.JSON,
     ) -> None:
         self._connection = connection
         self._insert = statements("outbox", schema)["publish"]
         self._sink = sink
         self._topic = topic
+        self._as_record = copy_format is CopyFormat.RECORD
         self._routes = routes
         self._outboxes = {route_id: Outbox(schema, options, sink=sink, route=name) for route_id, name in routes.items()}
 
@@ -46,10 +54,32 @@ class LetterCopies:
                 "event_id": outbox.id_of_letter(letter.partition_id, letter.record.offset()),
                 "topic": self._topic,
                 "key": _text(letter.record.key(), storable),
-                "type": EVENT_TYPE,
-                "payload": outbox.stored(self._payload(letter, storable)),
+                "type": RECORD_TYPE if self._as_record else EVENT_TYPE,
+                "payload": outbox.stored(
+                    self._record(letter, storable) if self._as_record else self._payload(letter, storable)
+                ),
             }
             self._connection.execute(self._insert, row)
+
+    def _record(self, letter: DeadLetter, storable: Storable) -> dict[str, Any]:
+        """Return the record in base64, with the headers that Kafka Connect adds to a dead letter."""
+        record, columns = letter.record, described(letter, storable)
+        context = {
+            "topic": record.topic(),
+            "partition": str(record.partition()),
+            "offset": str(record.offset()),
+            "connector.name": self._sink,
+            "stage": "TASK_PUT",
+            "class.name": self._routes[letter.route_id],
+            "exception.class.name": columns["error_class"],
+            "exception.message": columns["error"],
+        }
+        headers = [*(record.headers() or ()), *((CONTEXT + name, text.encode()) for name, text in context.items())]
+        return {
+            "key": as_base64(record.key()),
+            "value": as_base64(record.value()),
+            "headers": [[storable(name), as_base64(value)] for name, value in headers],
+        }
 
     def _payload(self, letter: DeadLetter, storable: Storable) -> dict[str, Any]:
         record = letter.record

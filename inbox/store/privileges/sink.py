@@ -103,6 +103,7 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
 FUNCTIONS_OF_SINK: Mapping[str, str] = {
     "forget_progress": "interval, integer",
     "forget_letters": "interval, integer",
+    "redact_letters": "interval, integer",
     "switch_generation": "integer",
     "raise_horizon": "integer",
     "drop_generation": "integer, integer",

@@ -264,6 +264,7 @@ def _dead_letters(tables: MetaData) -> None:
         Column("edited_by", Text),
         Column("retries", Integer, nullable=False, server_default=text("0")),
         Column("retry_at", DateTime(timezone=True)),
+        Column("redacted_at", DateTime(timezone=True)),
         UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
         # Retry reads the open dead letters of a partition and route in order; closed ones only accumulate.
@@ -426,8 +427,9 @@ def _holds(tables: MetaData) -> None:
 
 
 def _guard(made: MetaData, connection: Connection, **_: Any) -> None:
-    for statement in guards("0007", str(made.schema)):
-        connection.execute(statement)
+    for revision in ("0007", "0013"):
+        for statement in guards(revision, str(made.schema)):
+            connection.execute(statement)
 
 
 def _foreign(tables: MetaData, column: str) -> ForeignKey:

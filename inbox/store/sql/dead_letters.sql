@@ -113,7 +113,7 @@ SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part
     CASE WHEN %(whole)s THEN d.value END, CASE WHEN %(whole)s THEN d.headers END,
     CASE WHEN %(whole)s THEN d.error_detail END, d.error_detail IS NOT NULL,
     d.edited_at, d.edited_by,
-    CASE WHEN %(whole)s THEN d.original_value END, CASE WHEN %(whole)s THEN d.original_headers END
+    CASE WHEN %(whole)s THEN d.original_value END, CASE WHEN %(whole)s THEN d.original_headers END, d.redacted_at
 FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (dead_letter_id, place)
 JOIN {schema}.dead_letters AS d USING (dead_letter_id)
 JOIN {schema}.routes AS r USING (route_id)
@@ -179,6 +179,13 @@ SET original_value = CASE WHEN edited_at IS NULL THEN value ELSE original_value 
     event_id = coalesce(event_id, %(event_id)s), value = %(value)s, headers = %(headers)s, edited_at = now(), edited_by = %(by)s, updated_at = now()
 WHERE dead_letter_id = %(dead_letter_id)s AND state IN ('parked', 'waiting');
 
+-- name: redact
+-- The key of an open one stays: later events of its key wait behind it.
+UPDATE {schema}.dead_letters
+SET key = CASE WHEN state IN ('parked', 'waiting') THEN key END, value = NULL, headers = '[]', error_detail = NULL,
+    original_value = NULL, original_headers = NULL, redacted_at = now()
+WHERE dead_letter_id = ANY (%(ids)s::bigint[]) AND redacted_at IS NULL;
+
 -- name: resolve
 UPDATE {schema}.dead_letters
 SET state = %(state)s, resolved_by = %(by)s, resolved_at = now(), updated_at = now()
@@ -210,10 +217,10 @@ WHERE route_id = %(route_id)s AND partition_id = %(partition_id)s AND state = 'd
 
 -- name: parked_keys
 -- Each key as a worker keeps it (held_key): a key may have as many bytes as an event, and there may be many. An
--- event that is too large holds those behind it, but not itself (holds_from).
-SELECT route_id, partition_id, held, min(kafka_offset + (error_class = %(too_large)s)::integer)
+-- event that is too large, or redacted, holds those behind it, but not itself (holds_from): a replay may apply it.
+SELECT route_id, partition_id, held, min(kafka_offset + in_log_only::integer)
 FROM (
-    SELECT route_id, partition_id, kafka_offset, error_class,
+    SELECT route_id, partition_id, kafka_offset, error_class = %(too_large)s OR redacted_at IS NOT NULL AS in_log_only,
         CASE WHEN octet_length(key) <= %(short)s THEN key ELSE decode('00', 'hex') || sha512(key) END AS held
     FROM {schema}.dead_letters
     WHERE partition_id = ANY (%(partition_ids)s) AND state IN ('parked', 'waiting') AND key IS NOT NULL
@@ -223,9 +230,9 @@ LIMIT %(at_most)s;
 
 -- name: parked_among
 -- As parked_keys, for the keys of one batch. The index on open keys finds them, however many are open.
-SELECT held, min(kafka_offset + (error_class = %(too_large)s)::integer)
+SELECT held, min(kafka_offset + in_log_only::integer)
 FROM (
-    SELECT d.kafka_offset, d.error_class,
+    SELECT d.kafka_offset, d.error_class = %(too_large)s OR d.redacted_at IS NOT NULL AS in_log_only,
         CASE WHEN octet_length(d.key) <= %(short)s THEN d.key ELSE decode('00', 'hex') || sha512(d.key) END AS held
     FROM unnest(%(keys)s::bytea[]) AS wanted (key)
     JOIN {schema}.dead_letters AS d ON d.key = wanted.key

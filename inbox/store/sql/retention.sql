@@ -14,6 +14,13 @@ WHERE state IN ('retried', 'discarded') AND resolved_at < now() - %(older_than)s
 -- name: forget_letters
 SELECT {schema}.forget_letters(%(older_than)s::interval, %(limit)s::integer);
 
+-- name: old_payloads
+SELECT count(*), min(resolved_at) FROM {schema}.dead_letters
+WHERE state IN ('retried', 'discarded') AND redacted_at IS NULL AND resolved_at < now() - %(older_than)s::interval;
+
+-- name: redact_letters
+SELECT {schema}.redact_letters(%(older_than)s::interval, %(limit)s::integer);
+
 -- name: kept
 SELECT claims, progress, dead_letters FROM {schema}.retention;
 

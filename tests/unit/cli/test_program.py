@@ -44,7 +44,7 @@ def test_every_command_that_needs_a_configuration_takes_one(path: tuple[str, ...
 
 
 WITHOUT_KAFKA = {"demo", "dev up", "schema", "migrate", "prune", "replay list", "replay cancel", "history"} | {
-    f"dead-letters {name}" for name in ("causes", "list", "show", "discard")
+    f"dead-letters {name}" for name in ("causes", "list", "show", "discard", "redact")
 }
 
 

@@ -123,6 +123,7 @@ def test_a_schema_is_an_identifier_that_is_not_postgresqls(refuse: Refuse, name:
         ('[failures]\norder = "keys"', "did you mean key?"),
         ('[failures]\nsame_id_other_payload = "prk"', "did you mean park?"),
         ('[failures]\ncopy_to = "dead letters"', "failures.copy_to (inbox.toml)"),
+        ('[failures]\ncopy_format = "record"\n[outbox]\nrelay = "debezium"', "only `inbox relay` sends the bytes"),
         ('[failures]\ncopy_to = "copies"', "copies go through the outbox, and there is none; add [outbox]"),
         ('[failures]\ncopy_to = "order.events"\n[outbox]', 'a route reads "order.events"'),
         ('[retention]\nclaims = "30"', "retention.claims (inbox.toml): expected a whole number with a unit"),

@@ -135,6 +135,7 @@ def test_the_list_is_a_json_object_a_line_in_the_order_of_keys(parked: Sink, let
             "resolved_by",
             "edited_at",
             "edited_by",
+            "redacted_at",
         ),
     ]
     assert found[0]["error"] == "number 1 is refused"

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from inbox.errors import HaltError
+from tests.conftest import MakeTopic
+from tests.integration.relay.conftest import read_all
 from tests.integration.sink.conftest import Fussy, numbered
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually
@@ -82,3 +84,26 @@ def test_what_fails_again_or_is_parked_again_is_not_copied_again(copied: Sink) -
     copied.run()
     eventually(lambda: copied.dead_letters() == [(0, "parked")], what="the event to be parked again")
     assert len(copies(copied)) == 1
+
+
+def test_a_copy_as_a_record_is_the_record_with_the_headers_of_connect(
+    handled_by: Callable[..., Sink], fussy: Fussy, make_topic: MakeTopic, bootstrap_servers: str
+) -> None:
+    fussy.refused, topic = {1}, make_topic(partitions=1)
+    copying = f'[failures]\ncopy_to = "{topic}"\ncopy_format = "record"\n[outbox]\nenvelope = "cloudevents"'
+    sink = handled_by(fussy, rest=copying)
+    assert sink.command("migrate") == 0
+    sink.send(Out(1, b'{ "n": 1 }', b"\xff\x00", headers={"raw": b"\xfe", "none": None}), Out(2, None, None))
+    sink.run()
+    assert sink.command("relay", "--until-empty") == 0
+    record, *_ = read_all(bootstrap_servers, topic)
+    assert (record.key(), record.value()) == (b"\xff\x00", b'{ "n": 1 }')
+    headers = record.headers() or []
+    assert headers[1:3] == [("raw", b"\xfe"), ("none", None)]
+    assert [name.removeprefix("__connect.errors.") for name, _ in headers[3:]] == [
+        *("topic", "partition", "offset", "connector.name", "stage", "class.name"),
+        *("exception.class.name", "exception.message"),
+    ]
+    context = dict(headers[3:])
+    assert context["__connect.errors.topic"] == sink.topic.encode()
+    assert context["__connect.errors.exception.message"] == b"number 1 is refused"
