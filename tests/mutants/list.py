@@ -18,6 +18,8 @@ HANDLERS = "tests/integration/sink/test_handlers.py"
 IDENTITY = "tests/integration/sink/guards/test_topic_identity.py"
 PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/operations/dead_letters/test_retry.py"
+EDIT = "tests/integration/operations/dead_letters/test_edit.py"
+BY_ITSELF = "tests/integration/sink/test_automatic_retries.py"
 LETTER_LIMIT = "tests/integration/sink/guards/test_dead_letter_limit.py"
 WITHOUT_CLAIMS = "tests/integration/sink/test_routes_without_claims.py"
 REPLAY = "tests/integration/operations/replay/test_replay.py"
@@ -426,6 +428,48 @@ MUTANTS = [
         (f"{RETRY}::test_a_retry_between_the_sinks_reading_of_parked_keys_and_its_fence_leaves_nothing_waiting",),
     ),
     Mutant(
+        "a worker retries dead letters of another worker's partition",
+        PARTITIONS_SQL,
+        "WHERE partition_id = %(partition_id)s AND owner = %(owner)s FOR NO KEY UPDATE",
+        "WHERE partition_id = %(partition_id)s AND %(owner)s <> '' FOR NO KEY UPDATE",
+        (f"{BY_ITSELF}::test_a_worker_tries_nothing_in_a_partition_of_another",),
+    ),
+    Mutant(
+        "a retry by itself leaves the order of its key",
+        "inbox/sink/letters/due.py",
+        "        key=None if any_order else letter.key,\n",
+        "        key=None,\n",
+        (f"{BY_ITSELF}::test_a_parked_key_is_tried_again_in_its_order_and_new_events_follow",),
+    ),
+    Mutant(
+        "a retry by itself is not counted before it is made",
+        "inbox/store/sql/dead_letters.sql",
+        "SET retries = d.retries + 1, retry_at",
+        "SET retries = d.retries, retry_at",
+        (f"{BY_ITSELF}::test_a_try_that_ends_the_process_is_counted_before_it_is_made",),
+    ),
+    Mutant(
+        "after a retry by itself the worker knows the parked keys of before",
+        "inbox/sink/letters/due.py",
+        "        self._parked_keys.acquired(sorted(tried))\n",
+        "",
+        (f"{BY_ITSELF}::test_a_parked_key_is_tried_again_in_its_order_and_new_events_follow",),
+    ),
+    Mutant(
+        "an edit loses what came",
+        "inbox/store/sql/dead_letters.sql",
+        "original_value = CASE WHEN edited_at IS NULL THEN value ELSE original_value END",
+        "original_value = value",
+        (f"{EDIT}::test_the_first_value_is_kept_beside_the_new_one",),
+    ),
+    Mutant(
+        "the claim of an edited event forgets what came",
+        "inbox/sink/settle/claims.py",
+        "    if isinstance(came, EditedRecord):\n",
+        "    if False:\n",
+        (f"{EDIT}::test_a_retry_applies_the_new_value_once_and_in_order",),
+    ),
+    Mutant(
         "the answer ROLLBACK to a COMMIT is taken for success",
         "inbox/store/postgres/batch_transaction.py",
         'if tag != "COMMIT":',
@@ -659,8 +703,8 @@ MUTANTS = [
     Mutant(
         "dead letters are not kept",
         "inbox/sink/settle/dead_lettering.py",
-        "self._dead_letters.park(letters, lambda kind:",
-        "(lambda *_: None)(letters, lambda kind:",
+        "        self._dead_letters.park(letters, self._first_delay)\n",
+        "",
         (f"{EVENTS}::test_without_order_later_events_of_a_parked_key_go_on",),
     ),
     Mutant(

@@ -19,6 +19,7 @@ from inbox.cli.options import (
 from inbox.cli.output import notice, print_json, print_lines, print_text
 from inbox.cli.reports.causes import causes_json, causes_lines
 from inbox.cli.reports.dead_letter_plans import (
+    MOST_SHOWN,
     discard_plan_lines,
     discarded_lines,
     edited_json,
@@ -30,6 +31,7 @@ from inbox.cli.reports.dead_letter_plans import (
     redaction_lines,
     retried_json,
     retried_lines,
+    retried_summary,
     retry_plan_lines,
 )
 from inbox.cli.reports.dead_letters import letter_json, letter_lines, letters_table
@@ -41,6 +43,7 @@ from inbox.operations.dead_letters.park import ParkRequest
 from inbox.operations.dead_letters.park import park as park_event
 from inbox.operations.dead_letters.plan import Plan, UnitPlan, plan_discard, plan_retry, read_causes, read_letters
 from inbox.operations.dead_letters.redact import redact as redact_letters
+from inbox.operations.dead_letters.resolve import MOST_FAILED_IN_A_ROW
 from inbox.operations.dead_letters.resolve import discard as discard_planned
 from inbox.operations.dead_letters.resolve import retry as retry_planned
 from inbox.process.exit_codes import DONE, FAILURE
@@ -134,6 +137,7 @@ def show(config: Path | None, dead_letter_id: int, payload: bool, as_json: bool)
 @properties_option
 @selection_options(everything="All that are open.")
 @_execute_options
+@click.option("--keep-going", is_flag=True, help="Try all, however many keys in a row fail again.")
 @json_option
 def retry(
     config: Path | None,
@@ -142,12 +146,14 @@ def retry(
     everything: bool,
     execute: bool,
     by: str | None,
+    keep_going: bool,
     as_json: bool,
 ) -> int:
     """Apply dead letters after all, exactly once, while the sink runs.
 
     The events of a key are applied in order, all that are open of it, up to the first that fails again. An event
-    without a key stands alone. The exit code is 1 if one failed again.
+    without a key stands alone. The exit code is 1 if one failed again. After 20 keys in a row that failed again it
+    stops: the cause is still there.
     """
     _require_some(selection, everything)
     settings = sink_settings(config, properties)
@@ -155,15 +161,21 @@ def retry(
     outcomes: list[Retried] | None = None
     if execute and not plan.unknown:
         outcomes = []
-        for unit, outcome in retry_planned(settings, plan, by=by):
+        most_failed = None if keep_going else MOST_FAILED_IN_A_ROW
+        for unit, outcome in retry_planned(settings, plan, by=by, most_failed=most_failed):
             outcomes.append(outcome)
-            _say(retried_lines(unit, outcome), as_json=as_json)
+            failed = sum(bool(each.failed) for each in outcomes)
+            if len(plan.units) <= MOST_SHOWN or (outcome.failed and failed <= MOST_SHOWN):
+                _say(retried_lines(unit, outcome), as_json=as_json)
+        if len(plan.units) > MOST_SHOWN:
+            _say(retried_summary(outcomes), as_json=as_json)
+        _note_untried(plan, len(outcomes))
     if as_json:
         print_json(
             plan_json(plan, "retry", [retried_json(each) for each in outcomes] if outcomes is not None else None)
         )
-    failed = any(each.failed for each in outcomes or ())
-    return max(_end(plan, planned=retry_plan_lines, executed=outcomes is not None, as_json=as_json), int(failed))
+    any_failed = any(each.failed for each in outcomes or ())
+    return max(_end(plan, planned=retry_plan_lines, executed=outcomes is not None, as_json=as_json), int(any_failed))
 
 
 @dead_letters.command(epilog=example("inbox dead-letters discard 17 --execute --by 'Ada, ticket 4711'"))
@@ -323,6 +335,14 @@ def _require_some(selection: Selection, everything: bool) -> None:
         raise click.UsageError("name IDs, or a filter such as --topic, or --all")
 
 
+def _note_untried(plan: Plan, tried: int) -> None:
+    if untried := len(plan.units) - tried:
+        notice(
+            f"stopped after {MOST_FAILED_IN_A_ROW} keys in a row failed again; {untried} keys were not tried. "
+            "`inbox dead-letters causes` shows what they fail with now; fix it, or add --keep-going"
+        )
+
+
 def _say(lines: Iterable[str], *, as_json: bool) -> None:
     if not as_json:
         print_lines(lines)
@@ -335,8 +355,11 @@ def _end(plan: Plan, *, planned: Callable[[UnitPlan], list[str]], executed: bool
     if not plan.units:
         _say(["no open dead letter fits; there is nothing to do"], as_json=as_json)
     elif not executed:
-        for unit in plan.units:
+        for unit in plan.units[:MOST_SHOWN]:
             _say(planned(unit), as_json=as_json)
+        if rest := plan.units[MOST_SHOWN:]:
+            events = sum(len(unit.letters) for unit in rest)
+            _say([f"and {len(rest)} more keys with {events} events; --json lists all"], as_json=as_json)
         _say(["nothing was changed; add --execute to do it"], as_json=as_json)
     return _unknown(plan.unknown)
 

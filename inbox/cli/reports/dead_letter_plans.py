@@ -1,6 +1,7 @@
 """The report of a plan to resolve dead letters, and of its outcome."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +14,16 @@ from inbox.sink.letters.resolver import Retried
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import State
 
+MOST_SHOWN = 10
+"""The number of keys that are shown to people one by one."""
+
 
 def plan_json(plan: Plan, action: str, outcomes: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
     """Return the plan as JSON, and, if it was executed, the outcome of each of its units."""
     units = [_unit_json(unit) for unit in plan.units]
     if outcomes is not None:
-        units = [{**unit, **outcome} for unit, outcome in zip(units, outcomes, strict=True)]
+        untried: dict[str, Any] = {}
+        units = [{**unit, **outcome} for unit, outcome in zip_longest(units, outcomes, fillvalue=untried)]
     return {
         "action": action,
         "executed": outcomes is not None,
@@ -65,6 +70,13 @@ def retried_lines(unit: UnitPlan, outcome: Retried) -> list[str]:
     if outcome.waiting:
         lines.append(f"  {outcome.waiting} still waiting behind it")
     return lines
+
+
+def retried_summary(outcomes: Sequence[Retried]) -> list[str]:
+    """Return what a retry did with many keys, as one line."""
+    applied, duplicate = (sum(getattr(each, name) for each in outcomes) for name in ("applied", "duplicate"))
+    failed = sum(bool(each.failed) for each in outcomes)
+    return [f"{len(outcomes)} keys: {applied} events applied, {duplicate} duplicates; {failed} keys failed again"]
 
 
 def discarded_lines(unit: UnitPlan, count: int) -> list[str]:

@@ -30,8 +30,16 @@ _PATIENCE_SECONDS = 60.0
 """The time for which an outage, or a deadlock with the sink (whose lock order differs), is waited out."""
 
 
-def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, Retried]]:
+MOST_FAILED_IN_A_ROW = 20
+"""The number of keys in a row that fail again before a retry stops: the cause is still there."""
+
+
+def retry(
+    settings: Settings, plan: Plan, *, by: str | None, most_failed: int | None = MOST_FAILED_IN_A_ROW
+) -> Iterator[tuple[UnitPlan, Retried]]:
     """Apply the planned dead letters, one transaction for each unit. A yielded result is committed.
+
+    It stops early once `most_failed` units in a row failed again with nothing applied; with None it never does.
 
     Raises:
         StartupError: a handler, a table or a right is missing; nothing was changed.
@@ -51,8 +59,10 @@ def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[U
             return resolver.ask(apply)
 
         with recorded(resolver.store, Action(command="dead-letters retry", plan=_recorded_plan(plan), by=by)) as result:
-            for each in plan.units:
+            failed_in_a_row = 0
+            for index, each in enumerate(plan.units, 1):
                 outcome = retry_one(each.unit, each.first.route)
+                failed_in_a_row = failed_in_a_row + 1 if outcome.failed and not outcome.applied else 0
                 _add_counts(
                     result,
                     keys=1,
@@ -62,6 +72,9 @@ def retry(settings: Settings, plan: Plan, *, by: str | None) -> Iterator[tuple[U
                     failed=len(outcome.failed),
                 )
                 yield each, outcome
+                if failed_in_a_row == most_failed and index < len(plan.units):
+                    result["untried"] = len(plan.units) - index
+                    return
 
 
 def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, int]]:

@@ -1,9 +1,10 @@
 """Decide which events of a route are set aside: refused ones, and those behind a parked event of their key."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from random import random
 
-from inbox.errors import EventError, OrderHaltError
+from inbox.errors import EventError, FailureKind, OrderHaltError
 from inbox.events import address_of
 from inbox.failpoints import Failpoint, failpoint
 from inbox.failure_policy import FailureLimits, Order, retry_delay
@@ -134,7 +135,10 @@ class DeadLetterWriter:
         """Write the dead letters, in the transaction of their batch."""
         if not letters:
             return
-        self._dead_letters.park(letters, lambda kind: retry_delay(0, kind, self._limits, random()))  # noqa: S311 - jitter
+        self._dead_letters.park(letters, self._first_delay)
         if self._copies is not None:
             self._copies.add(letters)
         failpoint(Failpoint.PARKED)
+
+    def _first_delay(self, kind: FailureKind) -> timedelta | None:
+        return retry_delay(0, kind, self._limits, random())  # noqa: S311 - jitter

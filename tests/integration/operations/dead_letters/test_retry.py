@@ -498,3 +498,23 @@ def test_a_key_stays_parked_across_restarts_and_rebalances(make_sink: MakeSink, 
 
 def on(partition: int, number: int) -> Out:
     return Out(number, {"n": number}, "a", partition=partition)
+
+
+def test_a_retry_whose_keys_all_fail_again_stops_early_and_says_so(
+    handled_by: Callable[..., Sink], fussy: Fussy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sink = handled_by(fussy)
+    fussy.refused = set(range(30))
+    sink.send(*(numbered(number, f"key-{number}") for number in range(30)))
+    sink.run()
+    tries = len(fussy.seen)
+    capsys.readouterr()
+    assert sink.command("dead-letters", "retry", "--all") == 0
+    assert "and 20 more keys with 20 events" in capsys.readouterr().out
+    assert sink.command("dead-letters", "retry", "--all", "--execute") == 1
+    out, err = capsys.readouterr()
+    assert "20 keys: 0 events applied, 0 duplicates; 20 keys failed again" in out
+    assert "stopped after 20 keys in a row failed again; 10 keys were not tried" in err
+    assert len(fussy.seen) == tries + 20
+    assert sink.command("dead-letters", "retry", "--all", "--execute", "--keep-going") == 1
+    assert len(fussy.seen) == tries + 50
