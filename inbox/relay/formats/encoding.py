@@ -121,9 +121,12 @@ class EncodingProducer:
         """Return whether a message may be in flight together with others, as the producer says."""
         return self._producer.may_share(topic, key)
 
-    def send(self, token: int, topic: str, key: str, value: bytes | None, headers: Headers) -> None:
-        """Send the message with its schema; a tombstone stays one. Raises TryAgainError as `encode` does."""
-        if value is not None:
+    def send(self, token: int, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers) -> None:
+        """Send the message with its schema; a tombstone stays one. Raises TryAgainError as `encode` does.
+
+        The copy of a dead letter, whose key is bytes or None, stays as it is.
+        """
+        if value is not None and isinstance(key, str):
             event_type = next((str(each) for name, each in headers if name == "type"), "")
             value = self._encoder.encode(topic, event_type, value)
         self._producer.send(token, topic, key, value, headers)
