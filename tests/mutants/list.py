@@ -449,13 +449,6 @@ MUTANTS = [
         (f"{BY_ITSELF}::test_a_try_that_ends_the_process_is_counted_before_it_is_made",),
     ),
     Mutant(
-        "after a retry by itself the worker knows the parked keys of before",
-        "inbox/sink/letters/due.py",
-        "        self._parked_keys.acquired(sorted(tried))\n",
-        "",
-        (f"{BY_ITSELF}::test_a_parked_key_is_tried_again_in_its_order_and_new_events_follow",),
-    ),
-    Mutant(
         "an edit loses what came",
         "inbox/store/sql/dead_letters.sql",
         "original_value = CASE WHEN edited_at IS NULL THEN value ELSE original_value END",
