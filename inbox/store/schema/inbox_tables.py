@@ -427,7 +427,7 @@ def _holds(tables: MetaData) -> None:
 
 
 def _guard(made: MetaData, connection: Connection, **_: Any) -> None:
-    for revision in ("0007", "0016"):
+    for revision in ("0007", "0017"):
         for statement in guards(revision, str(made.schema)):
             connection.execute(statement)
 

@@ -7,8 +7,8 @@ from alembic import op
 
 from inbox.store.schema.guards import guards
 
-revision: str = "0016"
-down_revision: str | None = "0015"
+revision: str = "0017"
+down_revision: str | None = "0016"
 branch_labels: str | None = None
 depends_on: str | None = None
 
@@ -36,7 +36,7 @@ END $$
 def upgrade() -> None:
     """Nothing is redacted until [retention] dead_letter_payloads says so."""
     op.add_column("dead_letters", sa.Column("redacted_at", sa.DateTime(timezone=True)))
-    for statement in guards("0016", str(op.get_context().version_table_schema)):
+    for statement in guards("0017", str(op.get_context().version_table_schema)):
         op.execute(statement)
     op.execute(sa.DDL(HAND_OVER.replace("%", "%%")))
 
