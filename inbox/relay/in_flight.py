@@ -75,7 +75,6 @@ class InFlightRows(Generic[R]):
         self._next_token = 0
         self._alone = False
         self._is_refused = False
-        self._is_written = False  # the open transaction has rows
         self._producer = make_producer(self._delivered)
 
     def __len__(self) -> int:
@@ -98,9 +97,10 @@ class InFlightRows(Generic[R]):
     def send(self) -> None:
         """Send the waiting rows until one has to wait for those in flight.
 
-        A row that cannot be sent raises its error once those before it are delivered.
+        A row that cannot be sent raises its error once those before it are delivered. In a Kafka transaction it
+        raises immediately: the transaction is aborted, and nobody sees half of it.
         """
-        if self._is_refused and (self.in_flight or self._is_written):
+        if self._is_refused and self.in_flight:
             return
         self._is_refused = False
         if self.waiting and self.in_transactions and not self.is_open:
@@ -109,7 +109,7 @@ class InFlightRows(Generic[R]):
         try:
             self._send_waiting()
         except TryAgainError:
-            if not (self.in_flight or self._is_written):
+            if self.in_transactions or not self.in_flight:
                 raise
             self._is_refused = True
 
@@ -124,7 +124,6 @@ class InFlightRows(Generic[R]):
                 send(token, row.topic, row.key, row.value, _headers(row))
             waiting.popleft()
             in_flight[token] = row
-            self._is_written = self.is_open
 
     def poll(self, seconds: float) -> None:
         """Handle delivery reports, waiting at most `seconds` for the first; end a transaction after its last report."""
@@ -136,9 +135,9 @@ class InFlightRows(Generic[R]):
         self._producer.discard()
 
     def _end_transaction(self) -> None:
-        if self.is_open and not self.in_flight and (not self.waiting or self._is_refused):
+        if self.is_open and not len(self):
             self._producer.commit()
-            self.is_open = self._is_written = False
+            self.is_open = False
 
     def _may_send_now(self, row: R) -> bool:
         if self._alone and self.in_flight:

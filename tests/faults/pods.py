@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,8 +67,14 @@ class Pod:
     def terminate(self) -> None:
         """SIGTERM; returns when the next life has begun, or fails the pod when that takes too long."""
         # -SIGTERM is fair from a process so young that Python had not got to its handler
-        codes = (0, -signal.SIGTERM) if time.monotonic() - self._began < 3.0 else (0,)
-        self._end(signal.SIGTERM, *codes)
+        self._end(signal.SIGTERM, *((0,) if self._catches(signal.SIGTERM) else (0, -signal.SIGTERM)))
+
+    def _catches(self, number: signal.Signals) -> bool:
+        """Return whether the process has a handler for the signal, as Linux tells it (proc_pid_status(5))."""
+        file = Path(f"/proc/{self.pid}/status")
+        status = file.read_text() if file.exists() else "SigCgt: 0"
+        [mask] = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:")]
+        return bool(mask >> (number - 1) & 1)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -115,7 +120,6 @@ class Pod:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdin=subprocess.PIPE, stdout=log, stderr=log
             )
-        self._began = time.monotonic()
         self.lives += 1
 
     def _last_words(self) -> str:

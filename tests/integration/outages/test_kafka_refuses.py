@@ -59,9 +59,9 @@ def test_a_spare_worker_is_ready_again_once_a_topics_error_is_over(
     with watched(sink) as owner, sink.running() as spare:
         eventually(lambda: spare.progress.joined, within=30, what="the spare worker to join")
         refuse(owner, ResourceType.TOPIC, sink.topic, AclOperation.DESCRIBE)
-        eventually(lambda: spare._consumer.outage.topics, within=30, what="the topic's error")
+        eventually(lambda: spare._context.consumer.outage.topics, within=30, what="the topic's error")
         give_back(owner, ResourceType.TOPIC, sink.topic)
-        eventually(lambda: not spare._consumer.outage.topics, within=30, what="the end of the topic's error")
+        eventually(lambda: not spare._context.consumer.outage.topics, within=30, what="the end of the topic's error")
         owner.eventually_ready()
         assert owner.away() == set()
 

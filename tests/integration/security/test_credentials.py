@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.e2e.launcher import environment
 from tests.integration.security.conftest import Files, SecureKafka, SecurePostgres
+from tests.support.databases import create_database
+from tests.support.ground import prepare_template
 from tests.support.kafka_topics import create_topic, produce, unique_name
 from tests.support.planted import plant
 from tests.support.sinks import offer_entry_points, write_configuration
@@ -69,7 +72,9 @@ class Sink:
             {"iam": "given:password", "idp": "given:token", "broken": "given:unknown"},
         )
         (directory / "given.py").write_text(PROVIDERS % TOKEN_SECONDS)
-        postgres.sql(
+        self.database = unique_name("credentials")
+        prepare_template(create_database(postgres.database_url, self.database))
+        self.sql(
             f"CREATE ROLE {self.user} LOGIN PASSWORD 'of nobody'",
             f"CREATE TABLE {self.table} (order_id bigint)",
             f"GRANT ALL ON {self.table} TO {self.user}",
@@ -78,8 +83,16 @@ class Sink:
             f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA inbox TO {self.user}",
         )
 
+    def _in_database(self, url: str) -> str:
+        return url.replace("/postgres?", f"/{self.database}?")
+
+    def sql(self, *statements: str) -> None:
+        with psycopg.connect(self._in_database(self._postgres.database_url), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
     def set_password(self, password: str) -> None:
-        self._postgres.sql(f"ALTER ROLE {self.user} PASSWORD '{password}'")
+        self.sql(f"ALTER ROLE {self.user} PASSWORD '{password}'")
         (self.directory / "password").write_text(password)
 
     def produce(self, *numbers: int) -> None:
@@ -87,7 +100,9 @@ class Sink:
         produce(self._kafka.kafka.address, self.topic, values)
 
     def count(self) -> int:
-        return self._postgres.count(self.table)
+        with psycopg.connect(self._in_database(self._postgres.database_url)) as connection:
+            [(number,)] = connection.execute(f"SELECT count(*) FROM {self.table}".encode()).fetchall()  # noqa: S608
+        return int(number)
 
     def asked(self, name: str) -> list[list[str]]:
         file = self.directory / name
@@ -96,7 +111,7 @@ class Sink:
     def start(self, database: str = "iam", kafka: str = "idp", *flags: str) -> "subprocess.Popen[str]":
         config = write_configuration(
             self.directory / "inbox.toml",
-            database_url=self._postgres.url(self.user),
+            database_url=self._in_database(self._postgres.url(self.user)),
             bootstrap_servers=self._kafka.at("TOKEN"),
             routes=ROUTE.format(topic=json.dumps(self.topic), table=json.dumps(self.table)),
             name=self.topic,
@@ -171,7 +186,7 @@ def test_each_connection_to_the_database_has_a_password_of_its_own(
         asked = len(sink.asked("passwords"))
         sink.set_password(plant("second-of-many"))
         sessions = f"FROM pg_stat_activity WHERE usename = '{sink.user}'"
-        postgres.sql(f"SELECT pg_terminate_backend(pid) {sessions}")
+        sink.sql(f"SELECT pg_terminate_backend(pid) {sessions}")
         sink.produce(2)
         eventually(lambda: sink.count() == 2, within=60, what="the second order")
     finally:

@@ -341,7 +341,7 @@ def run_until_settled(marked: Marked) -> None:
             marked.heard.by("run: stdout, with traces", out)
             marked.heard.by("run: stderr", err)
     assert code == 0, err[-5000:]
-    assert '"name": "handle marked"' in out
+    assert '"inbox.handler": "marked"' in out
     assert "event-parked" in err
 
 
