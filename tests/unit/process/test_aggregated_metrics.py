@@ -134,7 +134,7 @@ def test_live_while_none_hangs(metrics: AggregatedMetrics, clock: Clock) -> None
 def test_what_a_process_reports_of_itself_is_what_it_would_have_shown(
     metrics: AggregatedMetrics, horizon: float
 ) -> None:
-    EVENTS.labels("gathered", "applied").inc(3)
+    EVENTS.labels("gathered", "a route", "applied").inc(3)
     HORIZON_SECONDS.set(horizon)
     metrics.reported(metrics.began(0), report(None, None))
     registry = CollectorRegistry()
