@@ -22,8 +22,8 @@ from inbox.relay.cloud_events import CloudEventsProducer
 from inbox.relay.external_table_term import ExternalTableTerm
 from inbox.relay.formats.encoding import EncodingProducer, PayloadEncoder
 from inbox.relay.formats.options import EncodingOptions, OutboxFormat
-from inbox.relay.in_flight import Delivered, Producer
 from inbox.relay.lease import SECONDS, Lease
+from inbox.relay.producer import Delivered, Producer
 from inbox.relay.relay import Relay, RelaySession
 from inbox.relay.term import OutboxTerm
 from inbox.settings import RelaySettings

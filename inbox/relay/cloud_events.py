@@ -3,50 +3,26 @@
 The headers `event_id` and `type` stay, so that a consumer that reads them keeps working.
 """
 
-from inbox.relay.in_flight import Headers, Producer
+from inbox.relay.producer import Headers, Producer, ProducerAround
 
 
-class CloudEventsProducer:
+class CloudEventsProducer(ProducerAround):
     """A producer that adds the attributes of a CloudEvent to the headers of each message.
 
     `source` is the attribute of that name. `content_type` is that of the data; None if it is unknown.
     """
 
     def __init__(self, producer: Producer, source: str, content_type: str | None) -> None:
-        self._producer = producer
+        super().__init__(producer)
         self._fixed: Headers = [("ce_specversion", "1.0"), ("ce_source", source)]
         self._content: Headers = [] if content_type is None else [("content-type", content_type)]
-
-    @property
-    def in_transactions(self) -> bool:
-        return self._producer.in_transactions
-
-    def may_share(self, topic: str, key: str) -> bool:
-        """Return whether a message may be in flight together with others, as the producer says."""
-        return self._producer.may_share(topic, key)
 
     def send(self, token: int, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers) -> None:
         """Send the message as a CloudEvent. The copy of a dead letter, whose key is bytes or None, stays as it is."""
         if not isinstance(key, str):
-            self._producer.send(token, topic, key, value, headers)
+            super().send(token, topic, key, value, headers)
             return
         own = dict(headers)
         given = [("ce_id", own["event_id"]), ("ce_type", own["type"])]
         content = self._content if value is not None else []
-        self._producer.send(token, topic, key, value, [*self._fixed, *given, *content, *headers])
-
-    def poll(self, seconds: float) -> None:
-        """Handle delivery reports, as the producer does."""
-        self._producer.poll(seconds)
-
-    def begin(self) -> None:
-        """Begin a transaction, if the producer has transactions."""
-        self._producer.begin()
-
-    def commit(self) -> None:
-        """Commit the transaction, if the producer has transactions."""
-        self._producer.commit()
-
-    def discard(self) -> None:
-        """Drop what was not sent yet."""
-        self._producer.discard()
+        super().send(token, topic, key, value, [*self._fixed, *given, *content, *headers])

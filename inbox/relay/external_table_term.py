@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from inbox.errors import TryAgainError
-from inbox.relay.in_flight import IN_FLIGHT_BYTES, Delivered, InFlightRows, Producer
+from inbox.relay.in_flight import IN_FLIGHT_BYTES, InFlightRows
 from inbox.relay.lease import Lease
+from inbox.relay.producer import Delivered, Producer
 from inbox.store.outbox.external_table import ExternalRow
 from inbox.telemetry import OUTBOX_PENDING, RELAY_EVENTS
 

@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from inbox.errors import TryAgainError
+from inbox.relay.producer import Delivered, Headers, Producer
 from inbox.relay.record_copies import record_in
 from inbox.trace_context import sent_traceparent
 
 IN_FLIGHT_BYTES = 16 << 20
 """The most bytes of payload in flight together; one row may be larger."""
-
-Headers = list[tuple[str, str | bytes | None]]
-Delivered = Callable[[int, int, int], None]
-"""A callback with a message's token, its partition and its offset."""
 
 
 class Row(Protocol):
@@ -39,24 +36,6 @@ class Row(Protocol):
 
 
 R = TypeVar("R", bound=Row)
-
-
-class Producer(Protocol):
-    """A sender to Kafka; `token` comes back when the message is delivered.
-
-    A message that may not share is sent alone. If `in_transactions`, the messages between `begin` and `commit`
-    are a batch that becomes visible as a whole.
-    """
-
-    @property
-    def in_transactions(self) -> bool: ...
-
-    def may_share(self, topic: str, key: str) -> bool: ...
-    def send(self, token: int, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers) -> None: ...
-    def poll(self, seconds: float) -> None: ...
-    def begin(self) -> None: ...
-    def commit(self) -> None: ...
-    def discard(self) -> None: ...
 
 
 class InFlightRows(Generic[R]):

@@ -4,9 +4,8 @@ from base64 import b64decode
 from typing import Any, NamedTuple
 
 from inbox.documents import DocumentError, parse
+from inbox.relay.producer import Headers
 from inbox.store.outbox.dead_letter_copies import RECORD_TYPE
-
-Headers = list[tuple[str, str | bytes | None]]
 
 
 class Copied(NamedTuple):

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from inbox.errors import TryAgainError
 from inbox.relay.gap_tracker import GapTracker
-from inbox.relay.in_flight import IN_FLIGHT_BYTES, Delivered, InFlightRows, Producer
+from inbox.relay.in_flight import IN_FLIGHT_BYTES, InFlightRows
 from inbox.relay.lease import Lease
 from inbox.relay.outbox_reader import MOST_ROWS, OutboxReader, OutboxRows
+from inbox.relay.producer import Delivered, Producer
 from inbox.relay.sent_marker import RecordingLease, SentMarker
 from inbox.store.outbox.relay_queries import OutboxRow, TakenLease
 from inbox.telemetry import OUTBOX_PENDING

@@ -4,10 +4,10 @@ import time
 
 from inbox.bootstrap.tracing import span_data
 from inbox.bootstrap.tracing.spans import Spans
-from inbox.relay.in_flight import Headers, Producer
+from inbox.relay.producer import Headers, Producer, ProducerAround
 
 
-class TracedProducer:
+class TracedProducer(ProducerAround):
     """A producer with a span for the messages that are sent between two calls of `poll`.
 
     The span begins with the first of the messages and ends with the poll that follows them, which raises
@@ -15,8 +15,8 @@ class TracedProducer:
     """
 
     def __init__(self, spans: Spans, producer: Producer) -> None:
+        super().__init__(producer)
         self._spans = spans
-        self._producer = producer
         self._forget()
 
     def _forget(self) -> None:
@@ -25,14 +25,6 @@ class TracedProducer:
         self._topics = set[str]()
         self._traces = list[span_data.Headers]()
 
-    @property
-    def in_transactions(self) -> bool:
-        return self._producer.in_transactions
-
-    def may_share(self, topic: str, key: str) -> bool:
-        """Return whether a message may be in flight together with others, as the producer says."""
-        return self._producer.may_share(topic, key)
-
     def send(self, token: int, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers) -> None:
         """Send the message, and note it for the span."""
         self._started = self._started or time.time_ns()
@@ -40,12 +32,12 @@ class TracedProducer:
         self._topics.add(topic)
         if len(self._traces) < span_data.MOST_LINKS:
             self._traces.append([("traceparent", text.encode()) for text in _trace_parents(headers)])
-        self._producer.send(token, topic, key, value, headers)
+        super().send(token, topic, key, value, headers)
 
     def poll(self, seconds: float) -> None:
         """Handle delivery reports, and end the span of the messages before."""
         if not self._messages:
-            self._producer.poll(seconds)
+            super().poll(seconds)
             return
         name = span_data.span_name("send", self._topics)
         attributes = {
@@ -58,19 +50,7 @@ class TracedProducer:
         links, started = span_data.links_to(self._traces), self._started
         self._forget()
         with self._spans.span(name, attributes, links, sends=True, started=started):
-            self._producer.poll(seconds)
-
-    def begin(self) -> None:
-        """Begin a transaction, if the producer has transactions."""
-        self._producer.begin()
-
-    def commit(self) -> None:
-        """Commit the transaction, if the producer has transactions."""
-        self._producer.commit()
-
-    def discard(self) -> None:
-        """Drop what was not sent yet."""
-        self._producer.discard()
+            super().poll(seconds)
 
 
 def _trace_parents(headers: Headers) -> list[str]:

@@ -15,7 +15,7 @@ from inbox.reading.schemas import SchemaError, WrittenSchema
 from inbox.relay.formats.avro import compile_avro
 from inbox.relay.formats.misfit import PayloadMisfitError
 from inbox.relay.formats.options import EncodingOptions, OutboxFormat
-from inbox.relay.in_flight import Headers, Producer
+from inbox.relay.producer import Headers, Producer, ProducerAround
 
 Write = Callable[[bytes], bytes]
 """Return a JSON document as it is sent; raise PayloadMisfitError."""
@@ -105,21 +105,13 @@ def _checked_json(schema: WrittenSchema) -> Write:
     return write
 
 
-class EncodingProducer:
+class EncodingProducer(ProducerAround):
     """A producer that sends payloads with the schema of their subject."""
 
     def __init__(self, producer: Producer, encoder: PayloadEncoder) -> None:
-        self._producer = producer
+        super().__init__(producer)
         self._encoder = encoder
         self._is_open = False
-
-    @property
-    def in_transactions(self) -> bool:
-        return self._producer.in_transactions
-
-    def may_share(self, topic: str, key: str) -> bool:
-        """Return whether a message may be in flight together with others, as the producer says."""
-        return self._producer.may_share(topic, key)
 
     def send(self, token: int, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers) -> None:
         """Send the message with its schema; a tombstone stays one. Raises TryAgainError as `encode` does.
@@ -129,24 +121,20 @@ class EncodingProducer:
         if value is not None and isinstance(key, str):
             event_type = next((str(each) for name, each in headers if name == "type"), "")
             value = self._encoder.encode(topic, event_type, value)
-        self._producer.send(token, topic, key, value, headers)
+        super().send(token, topic, key, value, headers)
 
     def poll(self, seconds: float) -> None:
         """Handle delivery reports, as the producer does."""
-        self._producer.poll(seconds)
+        super().poll(seconds)
         if not self._is_open:
             self._encoder.refresh()
 
     def begin(self) -> None:
         """Begin a transaction, all of which is written with the same schemas."""
-        self._producer.begin()
+        super().begin()
         self._is_open = True
 
     def commit(self) -> None:
         """Commit the transaction, if the producer has transactions."""
-        self._producer.commit()
+        super().commit()
         self._is_open = False
-
-    def discard(self) -> None:
-        """Drop what was not sent yet."""
-        self._producer.discard()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from inbox.relay import gap_tracker, outbox_reader
-from inbox.relay.in_flight import Delivered, Headers
 from inbox.relay.lease import SECONDS, Lease
+from inbox.relay.producer import Delivered, Headers
 from inbox.relay.term import OutboxTerm
 from inbox.store.outbox.relay_queries import Delivery, OutboxReading, OutboxRow, TakenLease
 from inbox.telemetry import OUTBOX_PENDING

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from inbox.bootstrap.tracing.relay import TracedProducer
 from inbox.bootstrap.tracing.spans import Spans
 from inbox.errors import TryAgainError
-from inbox.relay.in_flight import Headers
+from inbox.relay.producer import Headers
 
 
 class Brokers:

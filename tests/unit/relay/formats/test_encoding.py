@@ -11,7 +11,7 @@ from inbox.kafka.registry.options import RegistryOptions
 from inbox.kafka.registry.subjects import SubjectSchemas
 from inbox.relay.formats.encoding import EncodingProducer, PayloadEncoder
 from inbox.relay.formats.options import EncodingOptions, OutboxFormat, SubjectNaming
-from inbox.relay.in_flight import Headers, Producer
+from inbox.relay.producer import Headers, Producer
 from tests.support.schemas import avro, json_schema
 
 REGISTRY = RegistryOptions(properties={"url": "http://registry"})
