@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 from inbox.reading.schemas import SchemaKind, WrittenSchema
-from inbox.relay.formats.avro import compile_avro
+from inbox.relay.formats.avro.writer import compile_avro
 from tests.benchmarks.orders import TABLE_ROUTE, order, value
 from tests.support.registry_stub import registry_stub, schema_answer
 

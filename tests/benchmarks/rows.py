@@ -27,7 +27,7 @@ from inbox.dev.backends import servers
 from inbox.events import KeptRecord, Record
 from inbox.reading.options import PLAIN_JSON, Envelope, Format, FormatOptions
 from inbox.reading.schemas import Reference, SchemaId, SchemaKind, WrittenSchema
-from inbox.relay.formats.avro import compile_avro
+from inbox.relay.formats.avro.writer import compile_avro
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
 from inbox.store.options import ColumnSource, DatabaseOptions, Reading, TableMode, TableTarget

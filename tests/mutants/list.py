@@ -1231,7 +1231,7 @@ MUTANTS = [
     ),
     Mutant(
         "the relay sends what its schema does not have without it",
-        "inbox/relay/formats/avro.py",
+        "inbox/relay/formats/avro/writer.py",
         "if known < len(value):",
         "if False:",
         ("tests/unit/relay/formats/test_avro.py::test_a_payload_that_does_not_fit_is_refused_and_not_shown",),

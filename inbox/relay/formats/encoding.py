@@ -12,7 +12,7 @@ from inbox.errors import EventError, TryAgainError
 from inbox.kafka.registry.subjects import SubjectSchemas
 from inbox.reading.formats.json_schema import compile_check
 from inbox.reading.schemas import SchemaError, WrittenSchema
-from inbox.relay.formats.avro import compile_avro
+from inbox.relay.formats.avro.writer import compile_avro
 from inbox.relay.formats.misfit import PayloadMisfitError
 from inbox.relay.formats.options import EncodingOptions, OutboxFormat
 from inbox.relay.producer import Headers, Producer, ProducerAround

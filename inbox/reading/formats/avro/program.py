@@ -14,12 +14,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from inbox.reading.formats.avro.schemas import PREFIX
+from inbox.reading.formats.avro.schemas import NANOSECONDS, PREFIX
 from inbox.reading.values import EXACT, Date, TimeOfDay, Timestamp
 
 _MOST_NODES, _DEEPEST, _MOST_BRANCHES = 400, 12, 60
 _LONGEST_DECIMAL = 54
-_UNITS = {"millis": 1_000_000, "micros": 1000, "nanos": 1}
 _DAY = 86_400_000_000_000
 
 _NUMBER = """\
@@ -175,10 +174,11 @@ class _ProgramText:
             return "{v} = UUID({v})\n" if size is None else "{v} = UUID(bytes={v})\n"
         if logical == "date":
             return "{v} = Date({v})\n"
+        scale = NANOSECONDS.get(unit, 0)
         if family == "time":
-            return f"if not 0 <= {{v}} < {_DAY // _UNITS[unit]}: raise E\n{{v}} = TimeOfDay({{v}} * {_UNITS[unit]})\n"
+            return f"if not 0 <= {{v}} < {_DAY // scale}: raise E\n{{v}} = TimeOfDay({{v}} * {scale})\n"
         if family in ("timestamp", "local-timestamp"):
-            return f"{{v}} = Timestamp({{v}} * {_UNITS[unit]}, {family == 'timestamp'})\n"
+            return f"{{v}} = Timestamp({{v}} * {scale}, {family == 'timestamp'})\n"
         raise _LeftOutError
 
     def _constant(self, value: Any) -> str:

@@ -15,6 +15,9 @@ from inbox.reading.schemas import DEEPEST, MOST_NODES, SchemaError, WrittenSchem
 PREFIX = "inbox-"
 """The prefix of the logical types, so that those which others registered with fastavro mean nothing here."""
 
+NANOSECONDS = {"millis": 1_000_000, "micros": 1000, "nanos": 1}
+"""The nanoseconds in each unit that a logical type of a time ends with."""
+
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _LOGICAL = {
     "int": {"date", "time-millis"},

@@ -12,7 +12,7 @@ from inbox.errors import EventError
 from inbox.reading.formats.avro.program import program_of, program_text
 from inbox.reading.formats.avro.reader import compile_avro
 from inbox.reading.formats.avro.schemas import PreparedSchema
-from inbox.relay.formats.avro import compile_avro as writer
+from inbox.relay.formats.avro.writer import compile_avro as writer
 from tests.support.schemas import avro
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from inbox.reading.formats.avro.reader import compile_avro as reader
 from inbox.reading.values import as_json
-from inbox.relay.formats.avro import compile_avro
+from inbox.relay.formats.avro.writer import compile_avro
 from inbox.relay.formats.misfit import PayloadMisfitError
 from tests.support.schemas import avro
 

@@ -1,0 +1,1 @@
+"""Write JSON as Avro."""
