@@ -1,20 +1,16 @@
 """What fails alone is the event's fault, what fails for all is the database's, whatever the code says."""
 
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from inbox.errors import TryAgainError, UnprovenError
 from inbox.events import Event
 from inbox.handlers import Transaction
-from inbox.sink.settle import fast_path
 from inbox.sink.settle.fault.blame import HANDFUL
-from inbox.store.options import DatabaseOptions, TableMode
-from inbox.store.postgres import session_settings
-from inbox.store.postgres.connection import Connection, connect
+from inbox.store.options import TableMode
+from inbox.store.postgres.connection import Connection
 from tests.support.sink.amounts import ROUTE, out
 from tests.support.sink.judging import Judged, One, handler_route, table_route
 from tests.support.sink.running import Sink
@@ -23,14 +19,9 @@ from tests.support.watching import watched_sink
 PLAIN = "CREATE TABLE t (id int, amount numeric)"
 
 
-@pytest.fixture(name="connection")
-def connection_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
-    """As a worker has it, but on this test's search path; flights are cut into parts of one, two and two events."""
-    monkeypatch.setattr(session_settings, "OWN_PATH", "public")
-    monkeypatch.setattr(fast_path, "_FIRST_PART", 1)
-    monkeypatch.setattr(fast_path, "_PART", 2)
-    with closing(connect(DatabaseOptions(url=SecretStr(database_url)))) as connection:
-        yield connection
+@pytest.fixture
+def connection(in_small_parts: Connection) -> Connection:
+    return in_small_parts
 
 
 def event(number: int, amount: Any = 1, **more: Any) -> One:

@@ -1,26 +1,23 @@
 """Each event is judged by itself, in order: how events are cut into batches decides nothing."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 
 from inbox.errors import EventError, StartupError, TryAgainError
 from inbox.events import Event
 from inbox.failure_policy import Order
 from inbox.handlers import Transaction
-from inbox.sink.settle import fast_path
 from inbox.sink.settle.effects import TableEffect
-from inbox.store.options import DatabaseOptions, TableMode, TableTarget, Tombstones
-from inbox.store.postgres import session_settings
-from inbox.store.postgres.connection import Connection, connect
+from inbox.store.options import TableMode, TableTarget, Tombstones
+from inbox.store.postgres.connection import Connection
 from inbox.store.tables.writer import TableWriter
 from tests.support.sink.judging import Judged, One, handler_route, table_route
 from tests.support.store.sources import sources
@@ -90,14 +87,9 @@ ONE_BY_ONE = Way((1,), careful=True)
 _numbers = itertools.count(1000)
 
 
-@pytest.fixture(name="connection")
-def connection_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
-    """As a worker has it, but on this test's search path; flights are cut into parts of one, two and two events."""
-    monkeypatch.setattr(session_settings, "OWN_PATH", "public")
-    monkeypatch.setattr(fast_path, "_FIRST_PART", 1)
-    monkeypatch.setattr(fast_path, "_PART", 2)
-    with closing(connect(DatabaseOptions(url=SecretStr(database_url)))) as connection:
-        yield connection
+@pytest.fixture
+def connection(in_small_parts: Connection) -> Connection:
+    return in_small_parts
 
 
 def target(mode: TableMode) -> TableTarget:

@@ -1,21 +1,16 @@
 """The database is corrected, or breaks, between two tries of one batch: no event is parked for that."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
-from pydantic import SecretStr
 
 from inbox.errors import UnprovenError
 from inbox.events import Event
 from inbox.handlers import Transaction
-from inbox.sink.settle import fast_path
-from inbox.store.options import DatabaseOptions
-from inbox.store.postgres import session_settings
 from inbox.store.postgres.batch_transaction import BatchTransaction
-from inbox.store.postgres.connection import Connection, connect
+from inbox.store.postgres.connection import Connection
 from tests.support.sink.judging import Judged, One, handler_route, table_route
 
 EVENTS = 6
@@ -38,14 +33,9 @@ STATES = ["P0001", "42501"]
 """A code that blames the event, and one that blames the database."""
 
 
-@pytest.fixture(name="connection")
-def connection_(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
-    """As a worker has it, but on this test's search path, and the events are sent in small parts."""
-    monkeypatch.setattr(session_settings, "OWN_PATH", "public")
-    monkeypatch.setattr(fast_path, "_FIRST_PART", 1)
-    monkeypatch.setattr(fast_path, "_PART", 2)
-    with closing(connect(DatabaseOptions(url=SecretStr(database_url)))) as connection:
-        yield connection
+@pytest.fixture
+def connection(in_small_parts: Connection) -> Connection:
+    return in_small_parts
 
 
 Behind = Callable[[int, str], None]
