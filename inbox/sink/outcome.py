@@ -69,6 +69,7 @@ class BatchOutcome:
     Attributes:
         results: what was not applied, by route name; complete before anything is parked.
         advances: the offsets that the fence moves, in the order of the batch's partitions.
+        by_route: how the events of each partition and route end; known with `advances`.
         elsewhere: the partitions that continue at another offset, because a replay ended.
         too_many_letters: the ids of the partitions with more dead letters than `[failures]
             halt_above`.
@@ -78,6 +79,7 @@ class BatchOutcome:
     batch: Batch
     results: dict[str, RouteResult] = field(default_factory=dict)
     advances: Sequence[OffsetAdvance] = ()
+    by_route: Mapping[tuple[TopicPartition, str], Settlement] = field(default_factory=dict)
     elsewhere: frozenset[TopicPartition] = frozenset()
     too_many_letters: frozenset[int] = frozenset()
     other_payloads: int = 0
@@ -89,18 +91,17 @@ class BatchOutcome:
 
     def advance(self) -> Sequence[OffsetAdvance]:
         """Return, and keep, the offsets that this batch settles with their endings."""
-        self.advances = [
-            OffsetAdvance(
-                each.partition_id,
-                each.owner_epoch,
-                each.before,
-                each.after,
-                _sum(self._settlements(each).values()),
-                each.leader_epoch,
+        advances: list[OffsetAdvance] = []
+        by_route: dict[tuple[TopicPartition, str], Settlement] = {}
+        for each in self.batch.partitions.values():
+            settlements = self._settlements(each)
+            by_route |= {(each.address, route): settlement for route, settlement in settlements.items()}
+            total = _sum(settlements.values())
+            advances.append(
+                OffsetAdvance(each.partition_id, each.owner_epoch, each.before, each.after, total, each.leader_epoch)
             )
-            for each in self.batch.partitions.values()
-        ]
-        return self.advances
+        self.advances, self.by_route = advances, by_route
+        return advances
 
     def _settlements(self, part: PartitionBatch) -> Mapping[str, Settlement]:
         found = {}
@@ -118,11 +119,7 @@ class BatchOutcome:
         addresses = {each.partition_id: each.address for each in self.batch.partitions.values()}
         return SettledBatch(
             settlements={addresses[each.partition_id]: each.settlement for each in self.advances},
-            by_route={
-                (part.address, route): settlement
-                for part in self.batch.partitions.values()
-                for route, settlement in self._settlements(part).items()
-            },
+            by_route=self.by_route,
             elsewhere=self.elsewhere,
             too_many_letters=addresses_of(self.batch, self.too_many_letters),
         )
