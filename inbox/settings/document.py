@@ -103,9 +103,9 @@ class ColumnSection(Section):
     scale: Annotated[int, PlainValidator(units.count(-MOST_DIGITS, MOST_DIGITS))] | None = None
     value: Annotated[Constant, PlainValidator(syntax.constant)] | None = None
     default: Annotated[Constant, PlainValidator(syntax.constant)] | None = None
-    required: Annotated[bool, PlainValidator(syntax.yes_or_no)] = False
+    required: Annotated[bool, PlainValidator(syntax.boolean)] = False
     absent: Annotated[Absent, PlainValidator(syntax.one_of(Absent))] = Absent.NULL
-    skip: Annotated[bool, PlainValidator(syntax.yes_or_no)] = False
+    skip: Annotated[bool, PlainValidator(syntax.boolean)] = False
 
 
 def _column(value: object) -> object:

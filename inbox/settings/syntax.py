@@ -182,13 +182,6 @@ def flag(value: object) -> bool:
     return boolean({"true": True, "false": False}.get(value, value) if isinstance(value, str) else value)
 
 
-def yes_or_no(value: object) -> bool:
-    """Return true or false."""
-    if not isinstance(value, bool):
-        raise UnfitError("true or false")
-    return value
-
-
 def pointer(value: object) -> str:
     """Return the value as a JSON pointer to a part of a document."""
     if not isinstance(value, str) or not is_pointer(value):
