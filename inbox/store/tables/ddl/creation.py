@@ -56,9 +56,14 @@ def create_table(name: str, columns: Sequence[NewColumn], key: Sequence[str]) ->
 
 def owner_of(connection: Connection, name: str) -> str | None:
     """Return the role that owns a table of the configuration; None if it does not exist."""
+    found = _ownership(connection, name)
+    return found[0] if found else None
+
+
+def _ownership(connection: Connection, name: str) -> tuple[str, bool] | None:
+    """Return the owner of a table, and whether this role may act as the owner; None if there is no such table."""
     *schema, table = located_parts(connection, name)
-    row = connection.execute(_OWNER, {"schema": schema[-1] if schema else None, "table": table}).fetchone()
-    return row[0] if row else None
+    return connection.execute(_OWNER, {"schema": schema[-1] if schema else None, "table": table}).fetchone()
 
 
 def define(connection: Connection, statements: Sequence[str], then: Callable[[], object] = lambda: None) -> None:
@@ -92,10 +97,9 @@ def drop_not_null(table: str, name: str) -> str:
 
 def require_owner(connection: Connection, name: str) -> None:
     """Raise StartupError unless the role may alter the table."""
-    *schema, table = located_parts(connection, name)
-    row = connection.execute(_OWNER, {"schema": schema[-1] if schema else None, "table": table}).fetchone()
-    if row is not None and not row[1]:
+    found = _ownership(connection, name)
+    if found is not None and not found[1]:
         raise StartupError(
-            f'the table "{name}" belongs to {row[0]}, and this role may not alter it; run the command with the '
+            f'the table "{name}" belongs to {found[0]}, and this role may not alter it; run the command with the '
             "owner's login (INBOX_DATABASE__URL=...)"
         )
