@@ -78,6 +78,18 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
 
 
+def sample_option(command: Command) -> Command:
+    """Add `--sample` to a command that looks at the events of a topic."""
+    return click.option(
+        "--sample",
+        type=click.IntRange(1, 100_000),
+        default=1000,
+        show_default=True,
+        metavar="N",
+        help="How many events to look at: the oldest and the newest of each partition.",
+    )(command)
+
+
 def example(text: str) -> str:
     """Return the epilog of a command's help, with an example."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in text.splitlines())

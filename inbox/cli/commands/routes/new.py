@@ -2,13 +2,17 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from inbox.cli.options import config_option, example, json_option, properties_option, server_settings
+from inbox.cli.options import config_option, example, json_option, properties_option, sample_option, server_settings
 from inbox.cli.output import notice, print_json, print_text
 from inbox.errors import StartupError
 from inbox.process.exit_codes import DONE
+
+if TYPE_CHECKING:
+    from inbox.operations.new_route.propose import Proposed
 
 
 @click.group()
@@ -27,14 +31,7 @@ def new() -> None:
 @config_option
 @properties_option
 @click.option("--topic", required=True, metavar="T", help="The topic.")
-@click.option(
-    "--sample",
-    type=click.IntRange(1, 100_000),
-    default=1000,
-    show_default=True,
-    metavar="N",
-    help="How many events to look at: the oldest and the newest of each partition.",
-)
+@sample_option
 @click.option("--subject", metavar="S", help="Take the columns from the newest schema of this subject.")
 @click.option("--table", metavar="NAME", help="The table; default: public, and the topic's name.")
 @click.option("--only", type=click.Choice(["table", "route"]), help="Print the SQL alone, or the TOML alone.")
@@ -69,17 +66,7 @@ def route(
             raise StartupError("database.url: missing; --execute creates the table there")
         write(settings.database, settings.file, found)
     if as_json:
-        print_json(
-            {
-                "topic": topic,
-                "table": found.proposal.table,
-                "sampled": found.sampled,
-                "unreadable": found.unreadable,
-                "sql": found.table_sql,
-                "route": found.route_toml,
-                "executed": execute,
-            }
-        )
+        print_json(_as_json(topic, found, executed=execute))
         return DONE
     looked = f"looked at {found.sampled} of {found.total} events of topic {topic}"
     if only == "table":
@@ -93,6 +80,18 @@ def route(
     elif sys.stdout.isatty() or only:
         notice(f"{looked}; nothing was changed; add --execute to create the table and the route")
     return DONE
+
+
+def _as_json(topic: str, found: "Proposed", *, executed: bool) -> dict[str, object]:
+    return {
+        "topic": topic,
+        "table": found.proposal.table,
+        "sampled": found.sampled,
+        "unreadable": found.unreadable,
+        "sql": found.table_sql,
+        "route": found.route_toml,
+        "executed": executed,
+    }
 
 
 def _both(looked: str, sql: str, route_toml: str) -> str:

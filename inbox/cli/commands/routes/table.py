@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
+from inbox.cli.options import config_option, example, json_option, properties_option, sample_option, sink_settings
 from inbox.cli.output import print_json, print_lines
 from inbox.operations.table_plan import RoutePlan
 from inbox.operations.table_plan import plan as plan_of
@@ -23,14 +23,7 @@ def table() -> None:
 @config_option
 @properties_option
 @click.option("--route", metavar="R", help="The route; default: each route with a table.")
-@click.option(
-    "--sample",
-    type=click.IntRange(1, 100_000),
-    default=1000,
-    show_default=True,
-    metavar="N",
-    help="How many events to look at: the oldest and the newest of each partition.",
-)
+@sample_option
 @click.option("--execute", is_flag=True, help="Run what is additive; without this only the plan is shown.")
 @json_option
 def plan(
