@@ -26,7 +26,7 @@ from inbox.store.tables.members.by_name import resolved
 
 @dataclass(frozen=True, kw_only=True)
 class RoutePlan:
-    """What the table of a route lacks, and whether the additive part was carried out."""
+    """The drift of one route's table, and whether its additive part was carried out."""
 
     route: str
     table: str

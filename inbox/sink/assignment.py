@@ -7,9 +7,9 @@
        └── after a while <── WITHHELD: another is the owner <──┘
 
     PLACING and ACTIVE become PAUSED while the partition has too many dead letters, and HELD while a
-    person holds it. ACTIVE becomes
-    AWAITING at an event that misses a row: what is before the event is settled first, and what is
-    behind it is taken after a while.
+    person holds it. ACTIVE becomes AWAITING at an event that misses a row: what is before the event
+    is settled first, and what is behind it is taken after a while. ACTIVE becomes RESTING after a
+    part of a replay with a speed.
 
 A partition is handed out paused. Its records are taken only in ACTIVE. The first of them is the one
 that the ledger expects, or a later one if the log holds none in between (compaction, aborted and

@@ -138,7 +138,7 @@ class Reading(StrEnum):
 
 
 class Absent(StrEnum):
-    """What an absent member does to its column: `absent` of a column."""
+    """The effect of an absent member on its column: `absent` of a column."""
 
     NULL = "null"
     DEFAULT = "default"

@@ -337,7 +337,7 @@ MUTANTS = [
         (f"{FILTERS}::test_a_stored_filter_of_which_a_part_is_missing_is_not_believed",),
     ),
     Mutant(
-        "what was known is believed while it is read anew",
+        "what was known is believed while it is read again",
         "inbox/store/inbox/claims.py",
         "        known, self.older = self.older, OlderClaims()\n",
         "        known = self.older\n",

@@ -23,7 +23,7 @@ from inbox.store.tables.ddl.creation import define, owner_of
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked for.
+    """A request for a table and a route.
 
     Attributes:
         sample: how many records to read.

@@ -1,1 +1,1 @@
-"""What a sample of a topic says about its shape: format, envelope, members, types and keys. No value is shown."""
+"""Infer the shape of a topic from a sample: format, envelope, members, types and keys. No value is shown."""

@@ -52,7 +52,7 @@ class TableChange:
 
 @dataclass(frozen=True)
 class Drift:
-    """What a table lacks for its route.
+    """The difference between a table and the events of its route.
 
     Attributes:
         additive: statements that lose nothing: new columns that may be NULL, and wider types.

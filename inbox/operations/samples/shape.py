@@ -25,7 +25,7 @@ _FORMATS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """How the values and keys of a topic are written, and by what that was recognised."""
+    """The format of the values and keys of a topic, and by what it was recognised."""
 
     format: Format = Format.JSON
     key_format: KeyFormat = KeyFormat.TEXT

@@ -11,7 +11,7 @@ REVOKE_SECONDS = 5.0
 
 
 class Rebalances:
-    """What a rebalance does to the parts of a worker.
+    """The consequences of a rebalance for the parts of a worker.
 
     Args:
         collect: follows the writer's answer.

@@ -58,7 +58,7 @@ def test_a_record_is_what_its_row_says(stage: Stage) -> None:
 
 
 def test_a_traceparent_of_another_form_is_not_sent(stage: Stage) -> None:
-    """Whoever may insert a row chooses it, and consumers may hand it to an SDK that takes any text."""
+    """Anybody who may insert a row chooses it, and consumers may hand it to an SDK that takes any text."""
     texts = ("", "00-ab", "x" * 70_000, f"{TRACE},tracestate", f"{TRACE}\r\n{TRACE}", TRACE.upper(), TRACE)
     insert(stage, *((UUID(int=number), stage.topic, "a", "T", "1", text) for number, text in enumerate(texts, 1)))
 

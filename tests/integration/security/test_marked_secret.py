@@ -192,7 +192,7 @@ class Marked:
         self._capture.readouterr()
         returned = result_of([*arguments, "--config", str(self._config)])
         said = self._capture.readouterr()
-        # Whoever typed a mark may see it.
+        # The person who typed a mark may see it.
         out, err = (each.replace(MARK, "") if typed else each for each in said)
         arguments = tuple(each.replace(MARK, "") for each in arguments)
         self._note(arguments, returned, out, err, code=code, marks_in_plans=marks_in_plans)

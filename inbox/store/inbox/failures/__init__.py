@@ -1,1 +1,1 @@
-"""What is kept of a failure: the texts of its error, and its cause."""
+"""Describe a failure for its record: the texts of its error, and its cause."""

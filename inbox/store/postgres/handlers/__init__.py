@@ -1,1 +1,1 @@
-"""What handlers may do on the sink's connection: SQLAlchemy over it, and no end of its transaction."""
+"""Give handlers the sink's connection: SQLAlchemy over it, without an end of its transaction."""

@@ -1,4 +1,4 @@
-"""Generations of claims: an id is claimed once, whatever generation it is in and whoever asks meanwhile."""
+"""Generations of claims: an id is claimed once, whatever generation it is in, and whichever worker asks meanwhile."""
 
 from concurrent.futures import ThreadPoolExecutor
 
