@@ -38,6 +38,7 @@ from inbox.sink.guards.time_limit import TimeLimit
 from inbox.sink.guards.topic_identity import TopicIdentityGuard
 from inbox.sink.letters.due import DueLetters
 from inbox.sink.letters.resolver import LetterResolver
+from inbox.sink.outcome import LettersTried
 from inbox.sink.pace import Pace, PacedSettler
 from inbox.sink.routes import Route
 from inbox.sink.settle.all_routes import Routes
@@ -256,20 +257,25 @@ class SettlerFactory:
                 settled_before=SettledBefore(store),
             ),
             parking=DeadLetterWriter(store.dead_letters, limits, self._copies(store)),
-            ownership=Ownership(
-                store,
-                self._identity.owner,
-                guards,
-                letter_limit,
-                parked_keys,
-                introduce=self._introduce,
-                takeover_seconds=settings.database.takeover_timeout_seconds,
-            ),
+            ownership=self._ownership(store, guards, letter_limit, parked_keys),
             guards=guards,
             row_watch=RowWatch(
                 self._row_waits, store.ledger, sorted(self._ready.topics), self._ready.cluster.stable_ends
             ),
-            retry_letters=self._due_letters(store, session, parked_keys).retry,
+            retry_letters=self._due_letters(store, session, parked_keys).retry if limits.retry_after else _none_due,
+        )
+
+    def _ownership(
+        self, store: Store, guards: Guards, letter_limit: LetterLimit, parked_keys: ParkedKeysGuard
+    ) -> Ownership:
+        return Ownership(
+            store,
+            self._identity.owner,
+            guards,
+            letter_limit,
+            parked_keys,
+            introduce=self._introduce,
+            takeover_seconds=self._settings.database.takeover_timeout_seconds,
         )
 
     def _due_letters(self, store: Store, session: HandlerSession, parked_keys: ParkedKeysGuard) -> DueLetters:
@@ -309,3 +315,8 @@ class SettlerFactory:
             routes=names,
             copy_format=settings.failures.copy_format,
         )
+
+
+def _none_due(_: Sequence[int]) -> LettersTried:
+    """Return that no parked event is tried again by itself."""
+    return LettersTried(more=False)
