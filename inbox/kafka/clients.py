@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from confluent_kafka import KafkaException, libversion
+from confluent_kafka import KafkaError, KafkaException, libversion
 
 from inbox.errors import StartupError
 
@@ -28,6 +28,23 @@ def made(make: Callable[[], Client]) -> Client:
         raise StartupError(f"[kafka] {error.args[0].str()}; correct it") from error
     except (TypeError, ValueError) as error:
         raise StartupError(f"[kafka] {error}; correct it") from error
+
+
+def error_of(action: Callable[[], object]) -> KafkaError | None:
+    """Return Kafka's error with which the action ends, or None.
+
+    confluent-kafka raises a fatal error in the middle of its callbacks. If a delivery report follows, Python
+    makes a SystemError of the two, whose cause is the fatal error.
+    """
+    try:
+        action()
+    except (KafkaException, SystemError) as raised:
+        error = raised if isinstance(raised, KafkaException) else raised.__cause__
+        if not isinstance(error, KafkaException):
+            raise
+        found: KafkaError = error.args[0]
+        return found
+    return None
 
 
 def ended_within(seconds: float, action: Callable[[], object]) -> bool:

@@ -26,7 +26,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition
-from inbox.kafka.clients import ended_within, made
+from inbox.kafka.clients import ended_within, error_of, made
 from inbox.kafka.errors import is_unreadable, translate, unreadable
 from inbox.kafka.log.open_transactions import OpenTransactions
 from inbox.kafka.options import CLIENT_ID, DEFAULTS, GUARDED, KafkaOptions
@@ -132,10 +132,8 @@ class GroupConsumer:
         """
         self._ask_again()
         taken = Polled()
-        try:
-            self._take(limit, wait_seconds, taken)
-        except KafkaException as error:
-            self._complain_of_client(error.args[0])
+        if (error := error_of(lambda: self._take(limit, wait_seconds, taken))) is not None:
+            self._complain_of_client(error)
         if self._sought:
             self._check_first(taken)
         return taken

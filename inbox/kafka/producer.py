@@ -13,14 +13,13 @@ sent all before it. So
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from inbox.errors import InboxError, TryAgainError
-from inbox.kafka.clients import ended_within, made
+from inbox.kafka.clients import ended_within, error_of, made
 from inbox.kafka.errors import KafkaConsequence, meaning_of, waits
 from inbox.kafka.first_sends import FirstSends
 from inbox.kafka.options import PRODUCER_DEFAULTS, PRODUCER_GUARDED, KafkaOptions, for_producers
@@ -125,15 +124,12 @@ class EventProducer:
 
     def _end_client(self) -> None:
         """End the client by dropping its last reference; the report of each dropped message holds a reference too."""
-        with suppress(KafkaException):
-            self._producer.flush(_END_SECONDS)
+        error_of(lambda: self._producer.flush(_END_SECONDS))
         del self._producer
 
     def _serve(self, seconds: float) -> None:
-        try:
-            self._producer.poll(seconds)
-        except KafkaException as error:
-            self._fatal = self._fatal or error.args[0]
+        error = error_of(lambda: self._producer.poll(seconds))
+        self._fatal = self._fatal or error
 
     def _stopped_by(self) -> InboxError:
         """Return the error of the refused message; its report follows librdkafka's news that the producer stopped."""
@@ -234,8 +230,7 @@ class TransactionalProducer(EventProducer):
         if self._open:
             # If nobody can abort it now, the next relay of this id does, or the brokers after
             # transaction.timeout.ms.
-            with suppress(KafkaException):
-                self._producer.abort_transaction(_ABORT_SECONDS)
+            error_of(lambda: self._producer.abort_transaction(_ABORT_SECONDS))
         super().discard()
 
     def _refusal(self, error: KafkaError, topic: str) -> TryAgainError:
@@ -243,10 +238,8 @@ class TransactionalProducer(EventProducer):
         return self._failed(error, f"sending to {topic}") if error.code() in _FENCED else _refused(error, topic)
 
     def _in_our_words(self, doing: str, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except KafkaException as error:
-            raise self._failed(error.args[0], doing) from None
+        if (error := error_of(action)) is not None:
+            raise self._failed(error, doing)
 
     def _failed(self, error: KafkaError, doing: str) -> TryAgainError:
         if error.code() not in _FENCED:

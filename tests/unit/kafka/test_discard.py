@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from inbox.dev.ports import LOOPBACK, free_port
 from inbox.errors import TryAgainError
@@ -73,3 +73,38 @@ def test_what_it_still_hears_is_no_outage(options: KafkaOptions) -> None:
     producer.discard()
     producer._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     assert PAUSED.labels("kafka")._value.get() == 0
+
+
+class Fatal:
+    """As librdkafka's producer, whose fatal error comes just before the report of a message."""
+
+    def purge(self, **_: bool) -> None:
+        pass
+
+    def flush(self, timeout: float) -> None:
+        self.poll(timeout)
+
+    def poll(self, timeout: float) -> None:
+        error = KafkaError(KafkaError._GAPLESS_GUARANTEE, "unable to satisfy the gap-less guarantee", True)
+        raise SystemError("a callback returned a result with an exception set") from KafkaException(error)
+
+
+def test_a_fatal_error_between_two_callbacks_is_the_error_of_kafka(options: KafkaOptions) -> None:
+    producer = EventProducer(options, lambda *_: None)
+    real, producer._producer = producer._producer, Fatal()
+    with pytest.raises(TryAgainError, match="gap-less guarantee"):
+        producer.poll(0)
+    producer.discard()
+    real.purge()
+    real.flush(5)
+
+
+def test_another_defect_of_the_client_is_no_error_of_kafka(
+    options: KafkaOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer = EventProducer(options, lambda *_: None)
+    monkeypatch.setattr(Fatal, "poll", lambda *_: (_ for _ in ()).throw(SystemError("something else")))
+    real, producer._producer = producer._producer, Fatal()
+    with pytest.raises(SystemError, match="something else"):
+        producer.poll(0)
+    real.flush(5)

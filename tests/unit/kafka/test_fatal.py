@@ -43,6 +43,16 @@ def test_a_fatal_error_halts_from_wherever_it_is_raised(error: KafkaError, at: s
         taking_from(Raising(error, at=at)).poll(10, wait_seconds=wait_seconds)
 
 
+def test_a_fatal_error_between_two_callbacks_halts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def poll(*_: object) -> None:
+        fatal = KafkaException(KafkaError(KafkaError._FATAL, "Fatal error: something"))
+        raise SystemError("a callback returned a result with an exception set") from fatal
+
+    monkeypatch.setattr(Raising, "poll", poll)
+    with pytest.raises(HaltError):
+        taking_from(Raising(KafkaError(KafkaError._STATE), at="consume")).poll(10, wait_seconds=0.1)
+
+
 @pytest.mark.parametrize(("at", "wait_seconds"), [("poll", 0.1), ("consume", 0.0)])
 def test_another_error_that_is_raised_ends_nothing(at: str, wait_seconds: float) -> None:
     consumer = taking_from(Raising(KafkaError(KafkaError._STATE, "not now"), at=at))
