@@ -42,8 +42,7 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
         A session that this connection has alone is pinned once. A session that a pooler shares
         stays unchanged, and each transaction is pinned instead.
         """
-        rows = self.execute(session_settings.ASK, (session_settings.ASKED,), prepare=False).fetchall()
-        session = session_settings.session_of(self.info.backend_pid, rows)
+        session = self._new_session()
         self._users_path = session.values["search_path"]
         self.is_pooled, self._server_is_read_only = session.pooled, session.server_is_read_only
         if session.pooled:
@@ -55,6 +54,15 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
         self.pin_also(self._wanted)
         self.is_read_only = read_only
         self._begins_itself = not (session.pooled or read_only)
+
+    def _new_session(self) -> session_settings.NewSession:
+        """Ask for the session's settings. A pooler gives its clients its own keys, so their process id matches none."""
+        [pid] = self.execute("SELECT pg_catalog.pg_backend_pid()", prepare=False).fetchone() or [None]
+        pooled = pid != self.info.backend_pid
+        answer = self.execute(session_settings.ask(pooled=pooled), prepare=False)
+        if pooled:
+            answer.nextset()
+        return session_settings.session_of(answer.fetchall(), pooled=pooled)
 
     def pin_also(self, settings: Mapping[str, str]) -> None:
         """Pin further settings that a part of the project needs, from now on."""

@@ -7,6 +7,8 @@ pooler. docs/reference/session.md lists each setting and why it is pinned or lef
 from collections.abc import Iterable, Mapping, Sequence
 from typing import LiteralString, NamedTuple
 
+from psycopg import sql
+
 _MODES = "BEGIN ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE"
 
 _OF_TRANSACTIONS = {
@@ -51,19 +53,7 @@ _IDLE_SESSION = "idle_session_timeout"
 UNHURRIED: Mapping[str, str] = {"statement_timeout": "0", "transaction_timeout": "0"}
 """The timeouts of statements that read all claims, on which nobody waits."""
 
-ASK: LiteralString = """
-SELECT pg_catalog.pg_backend_pid(), name, reset_val, source FROM pg_catalog.pg_settings
-WHERE name OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.text[])
-"""
-"""The search path is not pinned yet, so each name has its schema."""
-
-PIN: LiteralString = """
-SELECT pg_catalog.set_config(name, setting, false)
-FROM ROWS FROM (pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[]))
-    AS pins (name, setting)
-"""
-
-ASKED = [
+ASKED = (
     "search_path",
     *_THE_USERS,
     "statement_timeout",
@@ -71,7 +61,18 @@ ASKED = [
     "transaction_timeout",
     _IDLE_SESSION,
     "default_transaction_read_only",
-]
+)
+
+_ASK = sql.SQL("""
+SELECT name, reset_val, source FROM pg_catalog.pg_settings
+WHERE name OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.text[])
+""").format(list(ASKED))
+
+PIN: LiteralString = """
+SELECT pg_catalog.set_config(name, setting, false)
+FROM ROWS FROM (pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[]))
+    AS pins (name, setting)
+"""
 
 _LIMITS = ("statement_timeout", "lock_timeout")
 
@@ -80,6 +81,7 @@ _SOURCES = {
     "user": "ALTER ROLE",
     "database": "ALTER DATABASE",
     "database user": "ALTER ROLE ... IN DATABASE",
+    "session": "ALTER ROLE or ALTER DATABASE",
 }
 """The sources of a setting in pg_settings, as a person knows them."""
 
@@ -107,14 +109,20 @@ class NewSession(NamedTuple):
     limit_source: str = "default"
 
 
-def session_of(client_pid: int, rows: Iterable[tuple[int, str, str, str]]) -> NewSession:
-    """Interpret the answer to `ASK`.
+def ask(*, pooled: bool) -> sql.Composed:
+    """Return the statements that ask for the settings of a new session; the last one answers.
 
-    A pooler gives its clients its own keys, so their process id matches no session.
+    Another client of a pooler may have left a statement timeout that is too short to ask. The
+    limit that is stated instead hides its source in pg_settings.
     """
-    values, pooled, read_only, limit_source = {}, False, False, "default"
-    for pid, name, value, source in rows:
-        pooled = pid != client_pid
+    stated = sql.SQL("SET LOCAL statement_timeout = {};").format(_milliseconds(_STATEMENT_SECONDS))
+    return stated + _ASK if pooled else _ASK
+
+
+def session_of(rows: Iterable[tuple[str, str, str]], *, pooled: bool) -> NewSession:
+    """Interpret the answer to `ask`."""
+    values, read_only, limit_source = {}, False, "default"
+    for name, value, source in rows:
         values[name] = value
         if name == "default_transaction_read_only":
             read_only = value == "on" and source in _FROM_THE_SERVER

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 
 from inbox import Event, EventError, Transaction
@@ -14,6 +15,7 @@ from inbox.store.inbox.handler_calls import HandlerCallNotes
 from inbox.store.inbox.ledger import Ledger
 from inbox.store.locks.prune import AnotherPrunesError, pruning_alone
 from inbox.store.options import DatabaseOptions, OutboxOptions
+from inbox.store.postgres import session_settings
 from inbox.store.postgres.connection import connect, transaction
 from inbox.store.postgres.pooler import own_session
 from inbox.store.schema.migrate import migrate
@@ -131,7 +133,7 @@ def test_workers_through_a_pooler_that_is_killed_apply_each_event_once(
 def test_what_another_client_left_in_the_pool_changes_nothing(pooled: Sink, pooler: PgBouncer) -> None:
     left = (
         "SET default_transaction_read_only = on; SET default_transaction_isolation = 'serializable'; "
-        "SET search_path = pg_catalog; SET statement_timeout = '1ms'; SET datestyle = 'SQL, DMY'"
+        "SET search_path = pg_catalog; SET statement_timeout = '100ms'; SET datestyle = 'SQL, DMY'"
     )
     with psycopg.connect(pooler.url(pooled.database_url), autocommit=True, prepare_threshold=None) as other:
         other.execute(left)
@@ -139,6 +141,19 @@ def test_what_another_client_left_in_the_pool_changes_nothing(pooled: Sink, pool
     pooled.run()
     assert pooled.command("prune", "--execute") == 0
     assert pooled.endings() == {"applied": 4}
+
+
+def test_a_timeout_that_another_client_left_is_not_that_of_the_first_question(
+    sink: Sink, any_pooler: Callable[..., PgBouncer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pooler = any_pooler(pool_size=1)
+    with psycopg.connect(pooler.url(sink.database_url), autocommit=True, prepare_threshold=None) as other:
+        other.execute("SET statement_timeout = '200ms'")
+    slowly = session_settings._ASK + sql.SQL("AND pg_catalog.pg_sleep(0.05) IS NOT NULL")
+    monkeypatch.setattr(session_settings, "_ASK", slowly)
+    with closing(connect(options(pooler, sink))) as connection:
+        assert connection.is_pooled
+        assert connection.statement_limit == "statement_timeout is 120 s, the sink's own limit"
 
 
 def options(pooler: PgBouncer, sink: Sink) -> DatabaseOptions:

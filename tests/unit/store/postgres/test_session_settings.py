@@ -31,18 +31,14 @@ def session(*, pooled: bool = False, read_only: bool = False, **values: str) -> 
     return NewSession(pooled, {**VALUES, **values}, read_only)
 
 
-def test_a_process_id_that_the_server_does_not_know_is_a_poolers() -> None:
-    rows = [(5532, name, value, "default") for name, value in VALUES.items()]
-    assert not session_of(5532, rows).pooled
-    assert session_of(-1889032483, rows).pooled
-
-
 @pytest.mark.parametrize(
     ("source", "is_the_servers"),
     [("configuration file", True), ("command line", True), ("user", False), ("database", False), ("session", False)],
 )
 def test_only_the_servers_own_configuration_makes_it_read_only(source: str, is_the_servers: bool) -> None:
-    assert session_of(1, [(1, "default_transaction_read_only", "on", source)]).server_is_read_only is is_the_servers
+    assert session_of([("default_transaction_read_only", "on", source)], pooled=False).server_is_read_only is (
+        is_the_servers
+    )
 
 
 def test_a_default_of_the_role_is_overruled_and_one_of_the_server_is_not() -> None:
@@ -107,5 +103,5 @@ def test_begin_states_its_modes(read_only: bool, server: bool, ends: str) -> Non
     ],
 )
 def test_a_limit_is_named_with_who_set_it(value: str, source: str, configured: float | None, said: str) -> None:
-    rows = [(1, name, value if name == "statement_timeout" else text, source) for name, text in VALUES.items()]
-    assert statement_limit(session_of(1, rows), Limits(statement_seconds=configured)) == said
+    rows = [(name, value if name == "statement_timeout" else text, source) for name, text in VALUES.items()]
+    assert statement_limit(session_of(rows, pooled=False), Limits(statement_seconds=configured)) == said
