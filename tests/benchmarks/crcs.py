@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from inbox.dev.backends import servers
-from inbox.kafka.consumer import consumer_properties
+from inbox.kafka.consumer_properties import consumer_properties
 from inbox.kafka.options import KafkaOptions
 from tests.benchmarks.orders import value
 from tests.support.kafka_topics import create_topic, idempotent_producer

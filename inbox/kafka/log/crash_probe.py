@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaError
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from inbox.events import TopicPartition
-from inbox.kafka.consumer import reader_properties
+from inbox.kafka.consumer_properties import reader_properties
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.tokens import token_source
 

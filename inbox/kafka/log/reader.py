@@ -15,7 +15,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import InboxError, LostPlaceError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition, record_time
 from inbox.kafka.clients import made
-from inbox.kafka.consumer import reader_properties
+from inbox.kafka.consumer_properties import reader_properties
 from inbox.kafka.errors import is_unreadable, translate, unreadable
 from inbox.kafka.log.gaps import Gaps
 from inbox.kafka.options import KafkaOptions

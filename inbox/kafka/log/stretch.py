@@ -25,7 +25,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import LostPlaceError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.clients import made
-from inbox.kafka.consumer import reader_properties
+from inbox.kafka.consumer_properties import reader_properties
 from inbox.kafka.errors import KafkaConsequence, is_unreadable, meaning_of, translate, unreadable
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.tokens import token_properties

@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from inbox.errors import LostPlaceError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.clients import made
-from inbox.kafka.consumer import consumer_properties
+from inbox.kafka.consumer_properties import consumer_properties
 from inbox.kafka.errors import translate
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.tokens import token_properties

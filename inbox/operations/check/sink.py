@@ -12,7 +12,7 @@ from inbox.bootstrap.worker import require_logged
 from inbox.errors import InboxError, StartupError
 from inbox.handlers import ENTRY_POINT_GROUP, load_handler
 from inbox.kafka.cluster import Cluster, TopicView
-from inbox.kafka.consumer import require_consumer
+from inbox.kafka.consumer_properties import require_consumer
 from inbox.kafka.registry.schemas import SchemaRegistry
 from inbox.operations.check.checks import CheckResult, Checks, SkippedCheckError, Verdict
 from inbox.operations.check.id_advice import advice_on_coordinates, advice_on_keys

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from inbox import telemetry
 from inbox.cli.redaction import Secrets, without_passwords
 from inbox.errors import InboxError, StartupError
-from inbox.kafka.consumer import require_consumer
+from inbox.kafka.consumer_properties import require_consumer
 from inbox.kafka.options import KafkaOptions
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import connect

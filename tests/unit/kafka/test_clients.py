@@ -8,7 +8,8 @@ import pytest
 from inbox.errors import StartupError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
-from inbox.kafka.consumer import GroupConsumer, require_consumer
+from inbox.kafka.consumer import GroupConsumer
+from inbox.kafka.consumer_properties import require_consumer
 from inbox.kafka.log.reader import LogReader
 from inbox.kafka.log.stretch import look_at
 from inbox.kafka.log.truncation import truncation_points

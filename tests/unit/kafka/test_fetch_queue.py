@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import Consumer
 
-from inbox.kafka.consumer import consumer_properties
+from inbox.kafka.consumer_properties import consumer_properties
 from inbox.kafka.options import KafkaOptions
 
 MIB = 1 << 20
