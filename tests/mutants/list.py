@@ -1030,8 +1030,8 @@ MUTANTS = [
     ),
     Mutant(
         "a session setting is left behind",
-        "inbox/store/postgres/session_settings.py",
-        "pooled = pid != client_pid",
+        "inbox/store/postgres/pinned_connection.py",
+        "pooled = pid != self.info.backend_pid",
         "pooled = False",
         (f"{POOLED}::test_a_worker_and_every_command_leave_nothing_in_the_pool",),
     ),
