@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 KILLED = -signal.SIGKILL
-HANGS_SECONDS = 60.0
+HANGS_SECONDS = 180.0
 
 
 class Launcher:

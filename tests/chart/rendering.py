@@ -23,7 +23,7 @@ class Helm:
     program: Path
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False, timeout=180)
 
     def render(self, values: Path, *more: str) -> list[dict[str, Any]]:
         """The objects, hooks among them."""

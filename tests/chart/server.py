@@ -76,7 +76,7 @@ def _prepare(cluster: Cluster) -> None:
         cluster.apply(definition, dry_run=False)
         name = definition["metadata"]["name"]
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
-        eventually(lambda path=path: _established(cluster.ask("GET", path)), within=30, what=f"{name} is established")
+        eventually(lambda path=path: _established(cluster.ask("GET", path)), what=f"{name} is established")
 
 
 def _definitions() -> Iterator[dict[str, Any]]:

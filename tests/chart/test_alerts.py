@@ -22,7 +22,7 @@ def rules(newest_helm: Helm, tmp_path: Path) -> Path:
 
 
 def promtool(programs: dict[str, Path], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([programs["promtool"], *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run([programs["promtool"], *arguments], capture_output=True, text=True, check=False, timeout=180)
 
 
 def test_the_rules_are_sound(programs: dict[str, Path], rules: Path) -> None:

@@ -35,7 +35,7 @@ def sink(tmp_path: Path, database_url: str, bootstrap_servers: str) -> dict[str,
     value = b'{"order_id": 7, "customer": {"name": "Ada"}, "amount": 12.50}'
     producer = idempotent_producer(bootstrap_servers)
     producer.produce(topic, value, headers={"event_id": b"6f9619ff-8b86-4d01-b42d-00cf4fc964ff"})
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     with psycopg.connect(database_url) as connection:
         connection.execute(blocks("sql")[0])
     config = next(block for block in blocks("toml") if "[sink]" in block)
@@ -61,7 +61,7 @@ def test_the_commands_of_the_readme_take_an_event_into_its_table(
             env=sink,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         assert ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
 

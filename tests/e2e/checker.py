@@ -206,7 +206,7 @@ def read_log(bootstrap_servers: str, topic: str) -> tuple[dict[Coordinates, byte
             "enable.partition.eof": True,
         }
     )
-    numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    numbers = consumer.list_topics(topic, timeout=120).topics[topic].partitions
     consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
     records: dict[Coordinates, bytes] = {}
     ends: dict[int, int] = {}

@@ -102,7 +102,7 @@ class History:
                 on_delivery=delivered,
             )
         if not commit:
-            self._producer.flush(30)  # so that aborted records are really in the log
+            self._producer.flush(120)  # so that aborted records are really in the log
             self._producer.abort_transaction(30)
             return
         self._producer.commit_transaction(30)

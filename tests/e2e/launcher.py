@@ -15,7 +15,7 @@ from inbox.failpoints import Failpoint
 
 ROOT = Path(__file__).parents[2]
 KILLED = -signal.SIGKILL
-HANGS_SECONDS = 45.0
+HANGS_SECONDS = 240.0
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ class OutboxTrial:
                 row = connection.execute("SELECT split_part(holder, ':', 2)::int FROM inbox.outbox_relay").fetchone()
             return [place for place, relay in enumerate(relays) if row and relay.pid == row[0]]
 
-        return eventually(holder, within=60, what=f"an active relay; {self._log}")[0]
+        return eventually(holder, what=f"an active relay; {self._log}")[0]
 
     def _start_relay(self) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:

@@ -32,7 +32,7 @@ def traces(servers: Servers) -> set[str]:
     with psycopg.connect(servers.database_url) as connection:
         names = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
     client = AdminClient({"bootstrap.servers": servers.bootstrap_servers})
-    names |= set(client.list_topics(timeout=10).topics)
+    names |= set(client.list_topics(timeout=120).topics)
     return {name for name in names if name.startswith("demo_")}
 
 

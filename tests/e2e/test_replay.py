@@ -28,7 +28,7 @@ from tests.support.waiting import eventually
 
 EVENTS = int(os.environ.get("REPLAY_EVENTS", "20000"))
 KILLS = int(os.environ.get("REPLAY_KILLS", "2"))
-PATIENCE_SECONDS = 60 + EVENTS / 1000
+PATIENCE_SECONDS = 180 + EVENTS / 1000
 WORKERS = 2
 SWITCH_AT = 0.1
 """Which part of a replay is settled by then."""

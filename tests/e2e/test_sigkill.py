@@ -19,7 +19,7 @@ SINKS = 3
 """Each killed on its own, at the same time: most of a start is waiting."""
 
 
-@pytest.mark.timeout(max(300, 4 * KILLS))
+@pytest.mark.timeout(max(900, 4 * KILLS))
 def test_killed_at_every_step_nothing_is_lost_and_nothing_is_doubled(
     tmp_path: Path,
     bootstrap_servers: str,

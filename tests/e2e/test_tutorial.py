@@ -17,7 +17,7 @@ from tests.support.kafka_topics import delete_topic, unique_name
 from tests.support.sinks import offer_handlers
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
+pytestmark = pytest.mark.long
 
 SOURCES = {".py", ".toml"}
 STEP = re.compile(r"^## (\d)\. ", re.MULTILINE)
@@ -74,7 +74,7 @@ class Tutorial:
             env=environ,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=300,
         )
         assert done.returncode == 0, f"{typed}\n{done.stdout}\n{done.stderr}"
         return done.stdout

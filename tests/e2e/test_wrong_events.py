@@ -39,7 +39,7 @@ def run_sink(
     producer = idempotent_producer(bootstrap_servers, **{"message.max.bytes": 2 * LARGE_BYTES})
     for value, event_id in events:
         producer.produce(topic, value, headers=[] if event_id is None else [("event_id", event_id)])
-    assert producer.flush(60) == 0
+    assert producer.flush(120) == 0
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE TABLE orders (number integer, note text)")
     (tmp_path / "inbox.toml").write_text(CONFIG.format(topic=topic))
@@ -50,7 +50,7 @@ def run_sink(
         env={**os.environ, **servers},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stderr

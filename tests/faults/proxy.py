@@ -78,7 +78,7 @@ class Proxy:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._in_loop(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(120)
         self._loop.close()
 
     # What a test does to the connections.
@@ -111,7 +111,7 @@ class Proxy:
         self._loop.run_forever()
 
     def _in_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._connected, sock=self._listener)

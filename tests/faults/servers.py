@@ -15,7 +15,7 @@ from tests.faults.proxy import Proxy
 from tests.support.databases import by_way_of
 from tests.support.waiting import eventually
 
-SHUTDOWN_WITHIN = 10.0
+SHUTDOWN_WITHIN = 120.0
 
 
 @dataclass(frozen=True)

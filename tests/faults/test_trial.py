@@ -31,7 +31,7 @@ def trial_database(killable: KillableServers) -> str:
     return url
 
 
-@pytest.mark.timeout(900 + 120 * MINUTES)
+@pytest.mark.timeout(1800 + 120 * MINUTES)
 def test_under_faults_of_every_kind_nothing_is_lost_doubled_disordered_or_wrongly_parked(
     killable: KillableServers,
     trial_database: str,

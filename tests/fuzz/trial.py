@@ -185,7 +185,7 @@ class Trial:
         finally:
             self._memory.stop()
             self._process.terminate()
-            self._process.wait(60)
+            self._process.wait(120)
 
     def _started(self, *arguments: str, **streams: Any) -> "subprocess.Popen[bytes]":
         command = [*INBOX, *arguments, "--config", str(self._config)]
@@ -227,7 +227,7 @@ class Trial:
                 on_delivery=lambda error, _: refused.append(error) if error else None,
             )
             self._producer.poll(0)
-        if self._producer.flush(60) or refused:
+        if self._producer.flush(120) or refused:
             raise FuzzError(f"Kafka did not take the events: {refused[:1]}", events)
         self._sent += len(events)
 

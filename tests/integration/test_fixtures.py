@@ -23,9 +23,9 @@ def test_topics_and_producers_are_made_as_asked(
 ) -> None:
     topic = make_topic(partitions=3, cleanup_policy="compact")
     producer = make_producer(linger_ms=0)
-    assert len(producer.list_topics(topic, timeout=20).topics[topic].partitions) == 3
+    assert len(producer.list_topics(topic, timeout=120).topics[topic].partitions) == 3
     producer.produce(topic, b"value", key=b"key", partition=0)
-    assert producer.flush(10) == 0
+    assert producer.flush(120) == 0
     assert [message.value() for message in read_committed(bootstrap_servers, topic, 1)] == [b"value"]
 
 

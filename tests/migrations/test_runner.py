@@ -184,7 +184,7 @@ def test_ten_at_once_end_well_and_one_of_them_works(empty_database_url: str) -> 
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(10)
     ]
 
-    ended = [(process.communicate(timeout=60), process.returncode) for process in processes]
+    ended = [(process.communicate(timeout=120), process.returncode) for process in processes]
 
     assert [code for _, code in ended] == [0] * 10, ended
     assert sorted(int(out) for (out, _), _ in ended)[:9] == [0] * 9
@@ -200,14 +200,14 @@ def lock_holder(options: DatabaseOptions, monkeypatch: pytest.MonkeyPatch) -> It
     def work(connection: psycopg.Connection, *_: object) -> None:
         pids.append(connection.info.backend_pid)
         arrived.set()
-        go_on.wait(60)
+        go_on.wait(120)
 
     named = conninfo.make_conninfo(options.url.get_secret_value(), application_name="a slow one")
     slow = DatabaseOptions(url=SecretStr(named))
     with monkeypatch.context() as patch, ThreadPoolExecutor() as pool:
         patch.setattr("inbox.store.schema.migrate._run", work)
         pool.submit(migrate, slow)
-        assert arrived.wait(30)
+        assert arrived.wait(120)
         patch.undo()
         yield pids[0]
         go_on.set()

@@ -51,7 +51,7 @@ class Blackhole:
             for end in pair:
                 _end(end)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(120)
         for end in [self._listener, *(end for pair in self._pairs for end in pair)]:
             end.close()
 

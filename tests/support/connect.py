@@ -40,7 +40,7 @@ CONNECT = JarSet(
     megabytes=37,
     pins=pins("connect"),
 )
-_START_WITHIN_SECONDS = 90.0
+_START_WITHIN_SECONDS = 180.0
 
 
 class ConnectWorker:
@@ -105,7 +105,7 @@ class ConnectWorker:
             headers={"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
             if error.code in {404, 409, 500, 503}:  # not yet, or rebalancing

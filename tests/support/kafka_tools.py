@@ -18,7 +18,7 @@ TOOLS = JarSet(
     megabytes=43,
     pins=pins("kafka-tools"),
 )
-_WITHIN_SECONDS = 60.0
+_WITHIN_SECONDS = 180.0
 
 
 def consumer_groups(bootstrap_servers: str, *arguments: str) -> str:

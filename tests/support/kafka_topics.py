@@ -33,21 +33,22 @@ def create_topic(
     name = name or unique_name("topic")
     settings = {key.replace("_", "."): str(value) for key, value in config.items()}
     client = admin(bootstrap_servers)
-    client.create_topics([NewTopic(name, partitions, replicas, config=settings)], operation_timeout=10)[name].result(20)
-    eventually(lambda: has_leaders(client, name, partitions), within=20, what=f"a leader for each partition of {name}")
+    topic = NewTopic(name, partitions, replicas, config=settings)
+    client.create_topics([topic], operation_timeout=120)[name].result(120)
+    eventually(lambda: has_leaders(client, name, partitions), what=f"a leader for each partition of {name}")
     return name
 
 
 def delete_topic(bootstrap_servers: str, name: str) -> None:
     """Delete a topic and return when the brokers no longer name it."""
     client = admin(bootstrap_servers)
-    client.delete_topics([name], operation_timeout=10)[name].result(20)
-    eventually(lambda: name not in client.list_topics(timeout=20).topics, within=20, what=f"the end of {name}")
+    client.delete_topics([name], operation_timeout=120)[name].result(120)
+    eventually(lambda: name not in client.list_topics(timeout=120).topics, what=f"the end of {name}")
 
 
 def has_leaders(client: AdminClient, name: str, partitions: int) -> bool:
     """Return whether the brokers name a leader for each of the topic's partitions."""
-    topic = client.list_topics(timeout=20).topics.get(name)
+    topic = client.list_topics(timeout=120).topics.get(name)
     if topic is None or topic.error is not None:
         return False
     return len(topic.partitions) == partitions and all(found.leader >= 0 for found in topic.partitions.values())
@@ -56,13 +57,13 @@ def has_leaders(client: AdminClient, name: str, partitions: int) -> bool:
 def topic_id(bootstrap_servers: str, name: str) -> str:
     """Return the topic's id; a topic that was deleted and created again has another one."""
     client = admin(bootstrap_servers)  # a future without a living client fails
-    return str(client.describe_topics(TopicCollection([name]))[name].result(10).topic_id)
+    return str(client.describe_topics(TopicCollection([name]))[name].result(120).topic_id)
 
 
 def cluster_id(bootstrap_servers: str) -> str:
     """Return the cluster's id, as the brokers report it."""
     client = admin(bootstrap_servers)
-    return str(client.describe_cluster().result(10).cluster_id)
+    return str(client.describe_cluster().result(120).cluster_id)
 
 
 def transactional_producer(bootstrap_servers: str, transactional_id: str, **config: object) -> Producer:
@@ -84,7 +85,7 @@ def produce(bootstrap_servers: str, topic: str, values: Iterable[bytes | None], 
     producer = idempotent_producer(bootstrap_servers)
     for value in values:
         producer.produce(topic, value, partition=partition)
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
 
 
 def read_committed(bootstrap_servers: str, topic: str, count: int, *, within: float = 20.0) -> list[Message]:

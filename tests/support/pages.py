@@ -16,7 +16,7 @@ def listening(sink: Sink) -> int:
 
 def get(port: int, page: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=60) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:

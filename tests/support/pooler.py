@@ -68,7 +68,7 @@ class PgBouncer(LocalServer):
         process.start([program(), str(process.directory / "pgbouncer.ini")], account=self._account)
 
     def _await(self) -> None:
-        await_database(self.url(self._server.geturl()), within=20, ended=self._last_words)
+        await_database(self.url(self._server.geturl()), within=120, ended=self._last_words)
 
     def states(self, database_url: str) -> list[dict[str, Any]]:
         """Return the state of each of the pooler's sessions in this database.

@@ -12,9 +12,7 @@ from inbox.process.health import Health
 from inbox.sink.worker.loop import Worker
 from inbox.telemetry import REGISTRY
 from tests.support.sink.running import Out, Sink
-from tests.support.waiting import WITHIN_SECONDS, eventually
-
-RECOVERS_WITHIN = 40.0
+from tests.support.waiting import WITHIN_SECONDS, eventually, taking_at_most
 
 
 @dataclass
@@ -49,7 +47,7 @@ class Watched:
     def eventually_away(self, what: str = "database", *, within: float = WITHIN_SECONDS) -> None:
         eventually(lambda: what in self.away() and self.health.not_ready(), within=within, what=f"{what} to be away")
 
-    def eventually_ready(self, within: float = RECOVERS_WITHIN) -> None:
+    def eventually_ready(self, within: float = WITHIN_SECONDS) -> None:
         eventually(lambda: self.health.not_ready() is None, within=within, what="readiness")
 
     def stays_away(self, seconds: float) -> None:
@@ -60,16 +58,17 @@ class Watched:
             assert self.health.not_ready() is not None
             time.sleep(0.1)
 
-    def eventually_at_full_speed(self, within: float) -> None:
+    def eventually_at_full_speed(self, promised_seconds: float) -> None:
         """Wait until the sink is ready and has done 5,000 more events; print both times."""
-        began = time.monotonic()
-        self.eventually_ready(within)
-        ready = time.monotonic()
-        self.send(5000)
-        self.eventually_all_in(within - (ready - began))
+        with taking_at_most(promised_seconds):
+            began = time.monotonic()
+            self.eventually_ready()
+            ready = time.monotonic()
+            self.send(5000)
+            self.eventually_all_in()
         print(f"ready {ready - began:.1f} s after it was back, 5,000 events {time.monotonic() - ready:.1f} s later")
 
-    def eventually_all_in(self, within: float = RECOVERS_WITHIN) -> None:
+    def eventually_all_in(self, within: float = WITHIN_SECONDS) -> None:
         self.sink.eventually_settled(self.sent, within=within)
 
     def check(self, *, reasons: Sequence[str], membership_kept: bool = True, gone_with_the_table: int = 0) -> None:

@@ -23,7 +23,7 @@ class MemoryWatch:
     def stop(self) -> None:
         """Stop watching."""
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(120)
 
     def _watch(self) -> None:
         query = (

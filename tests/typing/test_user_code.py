@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from shutil import copy
 
-import pytest
-
 HERE = Path(__file__).parent
 USER_CODE = HERE / "user_code.py"
 
@@ -45,12 +43,10 @@ def found_by_pyright(directory: Path) -> Findings:
     return findings
 
 
-@pytest.mark.timeout(300)
 def test_mypy_refuses_just_the_mistakes(tmp_path: Path) -> None:
     assert found_by_mypy(tmp_path) == expected_by("mypy")
 
 
-@pytest.mark.timeout(300)
 def test_pyright_refuses_just_the_mistakes(tmp_path: Path) -> None:
     assert found_by_pyright(tmp_path) == expected_by("pyright")
 

@@ -68,7 +68,7 @@ def test_a_planted_secret_in_any_output_of_a_test_makes_it_fail_and_is_not_shown
         str(tmp_path),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
 
     text = done.stdout + done.stderr
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, text

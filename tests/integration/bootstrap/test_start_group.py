@@ -41,7 +41,7 @@ def old(moving: Sink) -> Iterator[Consumer]:
 
 
 def take(consumer: Consumer, topic: str, until: int) -> None:
-    eventually(lambda: consumer.poll(0.2) is not None, within=20, what="the old consumer's first event")
+    eventually(lambda: consumer.poll(0.2) is not None, what="the old consumer's first event")
     consumer.commit(offsets=[TopicPartition(topic, 0, until)], asynchronous=False)
 
 

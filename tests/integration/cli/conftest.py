@@ -61,7 +61,7 @@ class Sink:
             headers: list[tuple[str, str | bytes | None]] = [("event_id", str(uuid4()))]
             order = json.dumps({"order_id": number})
             producer.produce(self.topic, order, key=str(number), headers=headers)
-        assert producer.flush(30) == 0
+        assert producer.flush(120) == 0
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """What the database answers, committed."""
@@ -75,7 +75,7 @@ class Sink:
     def group_offsets(self) -> dict[int, int]:
         client = admin(self.bootstrap_servers)
         asked = [ConsumerGroupTopicPartitions(self.name)]
-        found = client.list_consumer_group_offsets(asked)[self.name].result(10)
+        found = client.list_consumer_group_offsets(asked)[self.name].result(120)
         return {partition.partition: partition.offset for partition in found.topic_partitions}
 
     def configure(self, **parts: str) -> None:

@@ -112,4 +112,4 @@ def test_a_reader_that_goes_away_is_no_traceback(sink: Sink, start: Callable[...
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    assert process.wait(timeout=20) == 1
+    assert process.wait(timeout=120) == 1

@@ -54,12 +54,12 @@ def allow(servers: str, kind: ResourceType, name: str, *, user: str, operation: 
     )
     client = admin(servers)  # a future without a living client fails
     for created in client.create_acls([binding]).values():
-        created.result(10)
+        created.result(120)
     anyone: Any = None
     here = AclBindingFilter(
         kind, name, ResourcePatternType.LITERAL, anyone, anyone, AclOperation.ANY, AclPermissionType.ANY
     )
-    eventually(lambda: client.describe_acls(here).result(10), what="a broker that knows the ACL")
+    eventually(lambda: client.describe_acls(here).result(120), what="a broker that knows the ACL")
 
 
 def test_with_every_right_the_sink_runs(guarded: Sink, inbox: Inbox) -> None:

@@ -268,7 +268,7 @@ def produce(sink: Sink, count: int) -> None:
         value = json.dumps({**EVENT, "id": number, "event": str(uuid4())})
         producer.produce(sink.topic, value, str(number), partition=number % 2)
     producer.produce(sink.topic, None, "1", partition=1)
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
 
 
 COMMANDS: list[list[str]] = [

@@ -117,23 +117,23 @@ def test_a_new_password_is_taken_without_a_restart(
     rotated.write(FIRST)
     process = start("--workers", str(workers))
     sink.produce(10)
-    eventually(lambda: rotated.settled() == 10, within=40, what="10 settled offsets")
+    eventually(lambda: rotated.settled() == 10, what="10 settled offsets")
     # One that has still to log in would do so with what is in the file by then.
-    eventually(lambda: rotated.working() == workers, within=40, what="all workers at work")
+    eventually(lambda: rotated.working() == workers, what="all workers at work")
 
     # The file first: it is refused as long as the server does not know the new password, and nothing stops.
     rotated.write(SECOND)
-    eventually(lambda: rotated.said("secrets-refused"), within=20, what="a refusal")
+    eventually(lambda: rotated.said("secrets-refused"), what="a refusal")
     sink.produce(10)
-    eventually(lambda: rotated.settled() == 20, within=20, what="20 settled offsets, still with the first")
+    eventually(lambda: rotated.settled() == 20, what="20 settled offsets, still with the first")
     rotated.change_in_the_server(SECOND)
     sink.produce(10)
-    eventually(lambda: rotated.settled() == 30, within=40, what="30 settled offsets, with the second")
+    eventually(lambda: rotated.settled() == 30, what="30 settled offsets, with the second")
 
     assert rotated.said("secrets-changed") == 1
     assert process.poll() is None
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=120) == 0
     for secret in (FIRST, SECOND):
         assert secret not in rotated.log.read_text()
 
@@ -144,19 +144,19 @@ def test_a_worker_that_dies_before_the_server_knows_the_new_password_takes_no_ot
     rotated.write(FIRST)
     port = listening(sink)
     process = start("--workers", "2")
-    eventually(lambda: get(port, "ready")[0] == 200, within=40, what="both workers at work")
+    eventually(lambda: get(port, "ready")[0] == 200, what="both workers at work")
     rotated.write(SECOND)
 
     os.kill(rotated.pids()[0], signal.SIGKILL)
-    eventually(lambda: STARTUP in rotated.exit_codes(), within=40, what="a worker that cannot log in")
+    eventually(lambda: STARTUP in rotated.exit_codes(), what="a worker that cannot log in")
     sink.produce(10)
-    eventually(lambda: rotated.settled() == 10, within=40, what="10 settled offsets, by the other one")
+    eventually(lambda: rotated.settled() == 10, what="10 settled offsets, by the other one")
     starts = len(rotated.pids())
     rotated.change_in_the_server(SECOND)
-    eventually(lambda: len(rotated.pids()) > starts, within=40, what="another start")
+    eventually(lambda: len(rotated.pids()) > starts, what="another start")
     sink.produce(10)
-    eventually(lambda: rotated.settled() == 20, within=40, what="20 settled offsets, with the second")
+    eventually(lambda: rotated.settled() == 20, what="20 settled offsets, with the second")
 
     assert process.poll() is None
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=120) == 0

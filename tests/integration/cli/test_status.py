@@ -78,7 +78,7 @@ def test_the_age_of_what_waits_is_that_of_the_record_that_is_next(sink: Sink, in
     for age in (10, 1):
         at = began + timedelta(minutes=10 - age)
         producer.produce(sink.topic, "{}", partition=1, timestamp=int(at.timestamp() * 1000))
-    assert producer.flush(10) == 0
+    assert producer.flush(120) == 0
 
     told = json.loads(inbox("status", "--json", sink).out)
 
@@ -107,7 +107,7 @@ def test_watching_goes_on_until_it_is_stopped(sink: Sink, inbox: Inbox, start: S
     sink.produce(1)
     eventually(lambda: json.loads(watching.stdout.readline())["lag"] == 1, what="the new event in the status")
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(20) == 0
+    assert watching.wait(120) == 0
 
 
 def test_in_a_terminal_the_newest_is_shown_in_place(sink: Sink, inbox: Inbox) -> None:
@@ -225,7 +225,7 @@ def test_a_transaction_that_a_producer_leaves_open_is_told_although_the_lag_is_0
     producer.begin_transaction()
     for _ in range(3):
         producer.produce(sink.topic, b"{}", partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
 
     told = json.loads(inbox("status", "--json", sink).out)
 

@@ -75,7 +75,7 @@ def test_a_reader_of_committed_records_sees_no_aborted_ones(address: str) -> Non
     for value, commit in ((b"first", True), (b"aborted", False), (b"second", True)):
         producer.begin_transaction()
         producer.produce(topic, value)
-        producer.flush(20)
+        producer.flush(120)
         end = producer.commit_transaction if commit else producer.abort_transaction
         end(20)
 
@@ -88,7 +88,7 @@ def test_a_second_producer_with_the_same_id_fences_the_first(address: str) -> No
     first = transactional_producer(address, transactional_id)
     first.begin_transaction()
     first.produce(topic, b"of the zombie")
-    first.flush(20)
+    first.flush(120)
 
     second = transactional_producer(address, transactional_id)
     with pytest.raises(KafkaException) as caught:

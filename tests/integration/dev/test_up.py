@@ -57,7 +57,7 @@ def test_up_writes_a_configuration_that_works_and_leaves_nothing(
 
     os.kill(running.pid, number)
 
-    rest, errors = running.communicate(timeout=90)
+    rest, errors = running.communicate(timeout=120)
     assert (running.returncode, errors) == (0, "")
     assert "stopping" in rest
     assert not config_path.exists()
@@ -67,7 +67,7 @@ def test_up_writes_a_configuration_that_works_and_leaves_nothing(
 
 def test_up_does_not_overwrite_a_configuration(running: subprocess.Popen[str], config_path: Path) -> None:
     config_path.write_text("mine")
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate(timeout=120)
     assert "exists already; remove it or choose another with --config" in errors
     assert config_path.read_text() == "mine"
 

@@ -47,7 +47,7 @@ def test_servers_end_and_directories_go_when_the_parent_is_killed(parent: subpro
 
     parent.kill()
 
-    eventually(lambda: all(has_ended(pid) for pid in known["pids"]), within=20, what="the end of both servers")
+    eventually(lambda: all(has_ended(pid) for pid in known["pids"]), what="the end of both servers")
     eventually(lambda: not any(Path(path).exists() for path in known["paths"]), what="empty disk")
 
 

@@ -38,13 +38,13 @@ def running(sink: Sink) -> Iterator[Watched]:
         yield found
 
 
-@pytest.mark.timeout(OUTAGE_SECONDS + 220)
+@pytest.mark.timeout(OUTAGE_SECONDS + 600)
 def test_brokers_that_are_away_for_minutes_are_waited_for(running: Watched, own_kafka: OwnServer) -> None:
     own_kafka.stop()
     running.eventually_away("kafka")
     running.stays_away(OUTAGE_SECONDS)
     own_kafka.start()
-    running.eventually_at_full_speed(within=FULL_SPEED_WITHIN)
+    running.eventually_at_full_speed(FULL_SPEED_WITHIN)
     running.check(reasons=["brokers"], membership_kept=False)
 
 
@@ -91,6 +91,6 @@ def test_a_member_whose_commit_was_on_its_way_to_a_broker_that_died_ends_all_the
     # On a thread, or the test could not end where it does not.
     closing = threading.Thread(target=consumer.close, daemon=True)
     closing.start()
-    closing.join(30)
+    closing.join(120)
     assert not closing.is_alive()
     own_kafka.start()

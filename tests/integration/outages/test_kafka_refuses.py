@@ -31,7 +31,7 @@ def running(
 def test_a_right_to_read_a_topic_that_is_revoked_is_waited_for(running: Watched) -> None:
     """The topic is quiet when the right comes back: the sink finds it out by itself."""
     refuse(running, ResourceType.TOPIC, running.sink.topic)
-    running.eventually_away("kafka", within=30)
+    running.eventually_away("kafka")
     running.stays_away(1)
     give_back(running, ResourceType.TOPIC, running.sink.topic)
     running.eventually_ready()
@@ -42,7 +42,7 @@ def test_a_right_to_read_a_topic_that_is_revoked_is_waited_for(running: Watched)
 
 def test_a_right_to_the_group_that_is_revoked_is_waited_for(running: Watched) -> None:
     refuse(running, ResourceType.GROUP, running.sink.name)
-    running.eventually_away("kafka", within=30)
+    running.eventually_away("kafka")
     running.send(50)
     give_back(running, ResourceType.GROUP, running.sink.name)
     running.check(reasons=["right"], membership_kept=False)
@@ -57,11 +57,11 @@ def test_a_spare_worker_is_ready_again_once_a_topics_error_is_over(
     sink = sink_on(guarded_broker, tmp_path, database_url, offer)
     sink.configure(HANDLER_ROUTE, kafka='"topic.metadata.refresh.interval.ms" = 500')
     with watched(sink) as owner, sink.running() as spare:
-        eventually(lambda: spare.progress.joined, within=30, what="the spare worker to join")
+        eventually(lambda: spare.progress.joined, what="the spare worker to join")
         refuse(owner, ResourceType.TOPIC, sink.topic, AclOperation.DESCRIBE)
-        eventually(lambda: spare._context.consumer.outage.topics, within=30, what="the topic's error")
+        eventually(lambda: spare._context.consumer.outage.topics, what="the topic's error")
         give_back(owner, ResourceType.TOPIC, sink.topic)
-        eventually(lambda: not spare._context.consumer.outage.topics, within=30, what="the end of the topic's error")
+        eventually(lambda: not spare._context.consumer.outage.topics, what="the end of the topic's error")
         owner.eventually_ready()
         assert owner.away() == set()
 
@@ -72,7 +72,7 @@ def refuse(running: Watched, kind: ResourceType, name: str, operation: AclOperat
     )
     client = admin(running.sink.bootstrap_servers)  # a future without a living client fails
     for created in client.create_acls([binding]).values():
-        created.result(10)
+        created.result(120)
 
 
 def give_back(running: Watched, kind: ResourceType, name: str) -> None:
@@ -81,4 +81,4 @@ def give_back(running: Watched, kind: ResourceType, name: str) -> None:
     )
     client = admin(running.sink.bootstrap_servers)
     for deleted in client.delete_acls([everything]).values():
-        deleted.result(10)
+        deleted.result(120)

@@ -21,7 +21,7 @@ from tests.support.sink.running import Sink
 from tests.support.waiting import eventually
 from tests.support.watching import Watched, watched_sink
 
-WITHIN = 90.0
+WITHIN = 240.0
 
 
 def attempts(count: int) -> str:
@@ -118,7 +118,6 @@ def test_where_every_row_ends_the_backend_nothing_is_parked(table: Sink) -> None
     assert table.endings() == {"applied": 11}
 
 
-@pytest.mark.timeout(300)
 def test_a_call_in_which_the_backend_is_killed_is_parked(own_sink: Sink, offer: Callable[..., None]) -> None:  # noqa: F811
     """All other backends end with it, and the server recovers by itself."""
 
@@ -142,7 +141,6 @@ def test_a_call_in_which_the_backend_is_killed_is_parked(own_sink: Sink, offer: 
     assert own_sink.column("SELECT event FROM effects ORDER BY event") == [1, 2, 4]
 
 
-@pytest.mark.timeout(300)
 def test_a_server_that_is_restarted_again_and_again_while_one_event_is_tried_parks_nothing(
     own_sink: Sink,
     own_postgres: OwnServer,

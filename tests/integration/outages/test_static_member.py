@@ -28,8 +28,8 @@ def run_two(sink: Sink) -> None:
         eventually(lambda: first.progress.joined, what="the first member")
         with sink.running():
             sink.send(Out(1, {"event": 1}))
-            eventually(lambda: sink.column("SELECT event FROM effects") == [1], within=60, what="an effect")
-            eventually(lambda: members() == 1, within=60, what="the end of the first member")
+            eventually(lambda: sink.column("SELECT event FROM effects") == [1], what="an effect")
+            eventually(lambda: members() == 1, what="the end of the first member")
 
 
 def members() -> int:

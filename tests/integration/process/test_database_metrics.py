@@ -49,7 +49,7 @@ def test_a_schema_that_goes_where_this_version_cannot_follow_stops_the_worker(da
     with metrics.refreshing():
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE inbox.alembic_version SET version_num = '9999'")
-        assert stopped.wait(10)
+        assert stopped.wait(120)
     with pytest.raises(StartupError, match="upgrade kafka-inbox"):
         metrics.refuse_unusable_schema()
 

@@ -20,9 +20,9 @@ from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.schema.migrate import migrate
 from tests.conftest import MakeTopic
 from tests.support.kafka_topics import CLIENT, unique_name
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN_SECONDS, eventually
 
-STOP_SECONDS = 15.0
+STOP_SECONDS = 120.0
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Stage:
     def unsent(self) -> int:
         return int(self.rows("SELECT count(*) FROM inbox.outbox_status WHERE status = 'NEW'")[0][0])
 
-    def all_sent(self, *, within: float = 20.0) -> None:
+    def all_sent(self, *, within: float = WITHIN_SECONDS) -> None:
         eventually(lambda: self.unsent() == 0, within=within, what="an outbox that is sent")
 
     def in_kafka(self, topic: str | None = None) -> list[Message]:
@@ -111,9 +111,9 @@ def read_all(bootstrap_servers: str, topic: str, **config: object) -> list[Messa
     try:
         partitions = [
             TopicPartition(topic, number, 0)
-            for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            for number in consumer.list_topics(topic, timeout=120).topics[topic].partitions
         ]
-        ends = {each.partition: consumer.get_watermark_offsets(each, timeout=10)[1] for each in partitions}
+        ends = {each.partition: consumer.get_watermark_offsets(each, timeout=120)[1] for each in partitions}
         consumer.assign(partitions)
         seen: list[Message] = []
 
@@ -126,7 +126,7 @@ def read_all(bootstrap_servers: str, topic: str, **config: object) -> list[Messa
                 for place in consumer.position(partitions)
             )
 
-        eventually(is_read, within=30, what=f"the end of {topic}")
+        eventually(is_read, what=f"the end of {topic}")
         return seen
     finally:
         consumer.close()

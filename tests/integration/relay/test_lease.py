@@ -4,7 +4,7 @@ import pytest
 
 from tests.integration.relay.conftest import MakeStage, Stage, relaying
 from tests.support.relay.external_table import MakeExistingStage, make_existing_stage  # noqa: F401 - a fixture
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, taking_at_most
 
 
 @pytest.fixture(name="stage", params=["own", "existing"])
@@ -23,7 +23,8 @@ def test_one_of_two_is_active_and_the_other_takes_over_at_once_from_one_that_end
             assert {first.progress.active, second.progress.active} == {True, False}
             stage.publish("1")
             stage.all_sent()
-        eventually(lambda: second.progress.active, within=10, what="the other one active")
+        with taking_at_most(10):
+            eventually(lambda: second.progress.active, what="the other one active")
         stage.publish("2")
         stage.all_sent()
 

@@ -72,7 +72,8 @@ class SecureKafka:
 def set_password(broker: LocalKafka, password: str) -> None:
     scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
     client = admin(broker.address)  # a future without a living client fails
-    client.alter_user_scram_credentials([UserScramCredentialUpsertion(USER, scram, password.encode())])[USER].result(20)
+    user = UserScramCredentialUpsertion(USER, scram, password.encode())
+    client.alter_user_scram_credentials([user])[USER].result(120)
 
 
 @pytest.fixture(scope="package")

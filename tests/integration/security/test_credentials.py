@@ -152,7 +152,7 @@ def ended() -> Ended:
     def end(process: "subprocess.Popen[str]") -> str:
         if process.poll() is None:
             process.terminate()
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         return out + err
 
     return end
@@ -163,11 +163,11 @@ def test_tokens_are_renewed_before_they_expire_and_nothing_is_told_of_them(sink:
     try:
         began = time.monotonic()
         sink.produce(1)
-        eventually(lambda: sink.count() == 1, within=60, what="the first order")
+        eventually(lambda: sink.count() == 1, what="the first order")
         # Longer than a token lives: the old connections would have been closed by the broker.
-        eventually(lambda: time.monotonic() - began > 2.5 * TOKEN_SECONDS, within=60, what="several tokens")
+        eventually(lambda: time.monotonic() - began > 2.5 * TOKEN_SECONDS, what="several tokens")
         sink.produce(2)
-        eventually(lambda: sink.count() == 2, within=60, what="the second order")
+        eventually(lambda: sink.count() == 2, what="the second order")
     finally:
         said = ended(process)
     assert process.returncode == 0, said
@@ -183,13 +183,13 @@ def test_each_connection_to_the_database_has_a_password_of_its_own(
     process = sink.start()
     try:
         sink.produce(1)
-        eventually(lambda: sink.count() == 1, within=60, what="the first order")
+        eventually(lambda: sink.count() == 1, what="the first order")
         asked = len(sink.asked("passwords"))
         sink.set_password(plant("second-of-many"))
         sessions = f"FROM pg_stat_activity WHERE usename = '{sink.user}'"
         sink.sql(f"SELECT pg_terminate_backend(pid) {sessions}")
         sink.produce(2)
-        eventually(lambda: sink.count() == 2, within=60, what="the second order")
+        eventually(lambda: sink.count() == 2, what="the second order")
     finally:
         said = ended(process)
     assert process.returncode == 0, said
@@ -220,7 +220,7 @@ def test_a_wrong_provider_ends_the_start_with_one_line(
     sink: Sink, ended: Ended, names: tuple[str, str], code: int, text: str
 ) -> None:
     process = sink.start(*names)
-    eventually(lambda: process.poll() is not None, within=60, what="the end")
+    eventually(lambda: process.poll() is not None, what="the end")
     said = ended(process)
     assert process.returncode == code, said
     assert text in said

@@ -52,7 +52,7 @@ def test_no_line_holds_a_payload_a_key_or_a_header(
         headers: list[tuple[str, str | bytes | None]] = [("event_id", f"{MARK}-{number}"), ("note", MARK)]
         producer.produce(topic, value, key=f"{MARK}-{number}", headers=headers)
     producer.produce(topic, b"{}", key=f"{MARK}-no-id")
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     with psycopg.connect(database_url) as connection:
         connection.execute(TABLE)
     config = write_configuration(
@@ -64,7 +64,7 @@ def test_no_line_holds_a_payload_a_key_or_a_header(
     )
 
     command = [sys.executable, "-P", "-m", "inbox", "run", "--until-end", "--config", str(config)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=180)
 
     assert done.returncode == 0, done.stderr
     with psycopg.connect(database_url) as connection:

@@ -215,7 +215,7 @@ class Marked:
         if id_ != b"":
             headers.append(("event_id", id_ or f"{MARK}-{self._sent}"))
         self._producer.produce(self.topics[where], value, key or f"{KEY}-{self._sent}", headers=headers)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(120) == 0
         self._offsets[where] += 1
         return self.topics[where], self._offsets[where] - 1
 
@@ -224,7 +224,7 @@ class Marked:
         consumer = Consumer({**CLIENT, "bootstrap.servers": self.bootstrap_servers, "group.id": self.name})
         try:
             return {
-                name: consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1]
+                name: consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=120)[1]
                 for name, topic in self.topics.items()
                 if name != "copies"
             }
@@ -249,7 +249,7 @@ class Marked:
             yield
         finally:
             over.set()
-            thread.join(30)
+            thread.join(120)
 
     def _watch(self, over: threading.Event) -> None:
         activity = "SELECT query, application_name FROM pg_stat_activity WHERE datname = current_database()"
@@ -382,7 +382,7 @@ def ask_all(marked: Marked) -> None:
 def relay_all(marked: Marked) -> None:
     marked.command("relay", "--until-empty")
     [(count,)] = marked.rows("SELECT count(*) FROM inbox.outbox")
-    for message in read_committed(marked.bootstrap_servers, marked.topics["copies"], count, within=60):
+    for message in read_committed(marked.bootstrap_servers, marked.topics["copies"], count):
         headers, value = message.headers() or [], message.value()
         assert value is not None
         copy = json.loads(value)
@@ -435,7 +435,7 @@ def relay_what_cannot_be_sent(marked: Marked) -> None:
     limit = ConfigResource(ResourceType.TOPIC, small)
     limit.add_incremental_config(ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET))
     client = admin(marked.bootstrap_servers)
-    client.incremental_alter_configs([limit])[limit].result(20)
+    client.incremental_alter_configs([limit])[limit].result(120)
     for topic in (small, f"absent_{marked.name}"):
         with psycopg.connect(marked.database_url) as connection:
             publish(connection, topic=topic, type=TYPE, key=KEY, payload=[MARK] * 200, traceparent=MARK)
@@ -443,7 +443,7 @@ def relay_what_cannot_be_sent(marked: Marked) -> None:
         said = ""
         try:
             eventually(lambda: "inbox_relay" in get(marked.port, "metrics")[1], what="the relay's metrics")
-            eventually(lambda: get(marked.port, "ready")[0] == 503, within=60, what="a relay that cannot send")
+            eventually(lambda: get(marked.port, "ready")[0] == 503, what="a relay that cannot send")
             said = "".join(get(marked.port, path)[1] for path in ("metrics", "ready", "live"))
             marked.ask("status", "--json")
         finally:
@@ -474,13 +474,13 @@ def search_group(marked: Marked) -> None:
     consumer = Consumer({**CLIENT, "bootstrap.servers": marked.bootstrap_servers, "group.id": marked.name})
     try:
         parts = [TopicPartition(topic, 0) for topic in marked.topics.values()]
-        for part in consumer.committed(parts, timeout=20):
+        for part in consumer.committed(parts, timeout=120):
             marked.heard.by("metadata of committed offsets", str(part.metadata))
     finally:
         consumer.close()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_no_way_to_fail_shows_what_is_in_an_event(marked: Marked) -> None:
     failing = send_all(marked)
     assert len(failing) >= 30

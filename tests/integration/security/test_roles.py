@@ -273,7 +273,7 @@ def command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         env=environment(packages),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -281,4 +281,4 @@ def produce(bootstrap_servers: str, topic: str, count: int) -> None:
     producer = idempotent_producer(bootstrap_servers)
     for number in range(count):
         producer.produce(topic, json.dumps({"order_id": number}), headers=[("event_id", str(uuid4()))])
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0

@@ -166,7 +166,7 @@ def produce(producer: Producer, topic: str, batch: list[tuple[Any, ...]]) -> int
             timestamp=timestamp,
             on_delivery=lambda error, _: refused.append(error) if error else None,
         )
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     assert not refused
     return len(batch)
 

@@ -156,10 +156,10 @@ def handled(sink: Sink, tmp_path: Path) -> tuple[Sink, dict[str, Any]]:
 def produce(producer: Producer, topic: str) -> None:
     for number, case in enumerate(cases()):
         producer.produce(topic, of_case(number, case), case.key, headers=list(case.headers))
-        assert producer.flush(60) == 0
+        assert producer.flush(120) == 0
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_every_event_is_applied_or_parked_and_the_memory_is_bounded(handled: tuple[Sink, dict[str, Any]]) -> None:
     sink, process = handled
     produce(

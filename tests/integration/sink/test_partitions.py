@@ -58,11 +58,11 @@ def test_workers_that_come_and_go_share_the_partitions_and_apply_each_event_once
         eventually(lambda: shared.next_offsets(), what="the first worker's start")
         with shared.running():
             send(shared, range(400, 800))
-            eventually(lambda: owners(shared) == 2, within=20, what="both to own partitions")
+            eventually(lambda: owners(shared) == 2, what="both to own partitions")
             send(shared, range(800, 1200))
-            eventually(lambda: settled(shared, 1200), within=20, what="the end")
+            eventually(lambda: settled(shared, 1200), what="the end")
         send(shared, range(1200, 1600))
-        eventually(lambda: settled(shared, 1600), within=20, what="the end with one worker")
+        eventually(lambda: settled(shared, 1600), what="the end with one worker")
         assert owners(shared) == 1
     applied = effects(shared)
     assert sorted(applied) == list(range(1600))
@@ -76,10 +76,10 @@ def test_a_partition_added_while_the_sink_runs_is_taken_from_its_first_event(sha
     with shared.running():
         eventually(lambda: owners(shared) == 1, what="the start")
         client = admin(shared.bootstrap_servers)
-        client.create_partitions([NewPartitions(shared.topic, PARTITIONS + 1)])[shared.topic].result(10)
+        client.create_partitions([NewPartitions(shared.topic, PARTITIONS + 1)])[shared.topic].result(120)
         eventually(lambda: has_leaders(client, shared.topic, PARTITIONS + 1), what="the new partition's leader")
         shared.send(Out(1, partition=PARTITIONS), Out(2, partition=PARTITIONS))
-        shared.eventually_settled(2, partition=PARTITIONS, within=20)
+        shared.eventually_settled(2, partition=PARTITIONS)
     assert effects(shared) == [1, 2]
 
 
@@ -87,7 +87,7 @@ def test_a_partition_added_while_no_sink_runs_is_taken_from_its_first_event(shar
     shared.configure(HANDLER_ROUTE, sink='start = "latest"')
     shared.run()
     client = admin(shared.bootstrap_servers)
-    client.create_partitions([NewPartitions(shared.topic, PARTITIONS + 1)])[shared.topic].result(10)
+    client.create_partitions([NewPartitions(shared.topic, PARTITIONS + 1)])[shared.topic].result(120)
     eventually(lambda: has_leaders(client, shared.topic, PARTITIONS + 1), what="the new partition's leader")
     shared.send(Out(1, partition=PARTITIONS))
     shared.run()
@@ -137,7 +137,7 @@ def test_until_end_passes_aborted_and_control_records_at_the_tail(
     for number, commit in ((1, True), (2, False), (3, False)):
         producer.begin_transaction()
         Out(number).send(producer, sink.topic)
-        producer.flush(10)
+        producer.flush(120)
         if commit:
             producer.commit_transaction(10)
         else:
@@ -156,7 +156,7 @@ def test_until_end_of_a_topic_with_nothing_but_aborted_records(
     producer = make_producer(f"{sink.topic}-writer")
     producer.begin_transaction()
     Out(1).send(producer, sink.topic)
-    producer.flush(10)
+    producer.flush(120)
     producer.abort_transaction(10)
     sink.run()
     assert effects(sink) == []
@@ -173,7 +173,7 @@ def test_records_of_an_open_transaction_are_not_waited_for_and_not_lost(
     producer = make_producer(f"{sink.topic}-writer")
     producer.begin_transaction()
     Out(2).send(producer, sink.topic)
-    producer.flush(10)
+    producer.flush(120)
     sink.send(Out(3))
     sink.run()
     assert effects(sink) == [1]

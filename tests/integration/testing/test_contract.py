@@ -52,11 +52,10 @@ def contract(servers: Servers, directory: Path, handler: str, *, only: str = "")
         env={**environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=540,
     )
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.long
 def test_a_handler_that_keeps_to_its_transaction_passes(servers: Servers, tmp_path: Path) -> None:
     # Of the kills two, one on each side of the COMMIT: `tests.e2e.test_sigkill` has every step.

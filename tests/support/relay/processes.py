@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from tests.e2e.launcher import environment
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN_SECONDS, eventually
 
 
 class Relays:
@@ -28,7 +28,7 @@ class Relays:
             self._running.append(subprocess.Popen(self._command, env=environment(), stdout=log, stderr=log))
         return self._running[-1]
 
-    def active(self, *among: "subprocess.Popen[bytes]", within: float = 30.0) -> "subprocess.Popen[bytes]":
+    def active(self, *among: "subprocess.Popen[bytes]", within: float = WITHIN_SECONDS) -> "subprocess.Popen[bytes]":
         """Return the one of these relays that has the lease, as soon as one has it."""
 
         with psycopg.connect(self._url, autocommit=True) as connection:

@@ -36,7 +36,7 @@ class CuttingProxy:
         for end in self._open:
             _shut(end)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(120)
         for end in self._open:
             end.close()
 

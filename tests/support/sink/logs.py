@@ -43,7 +43,7 @@ def delete_below(sink: Sink, offset: int) -> None:
     """Delete the records of partition 0 below the offset, as retention does."""
     client = admin(sink.bootstrap_servers)
     at = TopicPartition(sink.topic, 0, offset)
-    client.delete_records([at])[at].result(10)
+    client.delete_records([at])[at].result(120)
 
 
 def send_singly(sink: Sink, events: Iterable[Out]) -> None:
@@ -51,7 +51,7 @@ def send_singly(sink: Sink, events: Iterable[Out]) -> None:
     producer = idempotent_producer(sink.bootstrap_servers)
     for event in events:
         event.send(producer, sink.topic)
-        assert producer.flush(30) == 0
+        assert producer.flush(120) == 0
 
 
 def truncate(kafka: LocalKafka, topic: str, offset: int) -> None:
@@ -117,7 +117,7 @@ def send_in_transaction(sink: Sink, events: Iterable[Out], *, commit: bool = Tru
     producer.begin_transaction()
     for event in events:
         event.send(producer, sink.topic)
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     (producer.commit_transaction if commit else producer.abort_transaction)(30)
 
 

@@ -109,8 +109,8 @@ class Sink:
             yield worker
         finally:
             worker.stop()
-            thread.join(30)
-        assert not thread.is_alive(), "the worker did not stop within 30 s"
+            thread.join(120)
+        assert not thread.is_alive(), "the worker did not stop"
         if stopped_by:
             raise stopped_by[0]
 
@@ -121,7 +121,7 @@ class Sink:
         for event in events:
             event.send(self._producer, self.topic)
             self._producer.poll(0)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(120) == 0
 
     # The output.
 

@@ -27,7 +27,7 @@ class Repository:
         for name in NAMES:
             (directory / name).write_text(f"contents of {name}")
         if self.together is not None:
-            self.together.wait(10)
+            self.together.wait(120)
         return [directory / name for name in NAMES]
 
 
@@ -75,7 +75,7 @@ def test_two_first_starts_at_once_agree(repository: Repository) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(120)
     assert results[0] == results[1] == kafka_jars.recorded_jars()
     assert [path.name for path in kafka_jars.cache_directory().iterdir()] == [kafka_jars.jars_directory().name]
 

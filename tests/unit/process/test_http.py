@@ -48,7 +48,7 @@ def connect(port: int) -> Iterator[Connect]:
     with ExitStack() as opened:
 
         def begin() -> socket.socket:
-            slow = opened.enter_context(closing(socket.create_connection(("127.0.0.1", port), timeout=10)))
+            slow = opened.enter_context(closing(socket.create_connection(("127.0.0.1", port), timeout=120)))
             slow.sendall(b"GET /live HTTP/1.1\r\n")
             return slow
 
@@ -56,7 +56,7 @@ def connect(port: int) -> Iterator[Connect]:
 
 
 def probe(port: int) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/live", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/live", timeout=120) as response:
         return int(response.status)
 
 
@@ -89,14 +89,14 @@ def test_a_thousand_slow_clients_hold_a_bounded_number_of_descriptors() -> None:
     command = [sys.executable, "-c", SERVER, str(port)]
     with ExitStack() as held, subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) as server:
         held.callback(server.terminate)
-        eventually(lambda: answers(port), within=20)
+        eventually(lambda: answers(port))
         for _ in range(1000):
-            slow = held.enter_context(closing(socket.create_connection(("127.0.0.1", port), timeout=10)))
+            slow = held.enter_context(closing(socket.create_connection(("127.0.0.1", port), timeout=120)))
             slow.sendall(b"GET /live HTTP/1.1\r\n")
 
         assert probe(port) == 200
         descriptors = Path(f"/proc/{server.pid}/fd")
-        eventually(lambda: len(list(descriptors.iterdir())) <= http._MOST_CONNECTIONS + 16, within=10)
+        eventually(lambda: len(list(descriptors.iterdir())) <= http._MOST_CONNECTIONS + 16)
         assert server.poll() is None
 
 
@@ -110,7 +110,7 @@ def answers(port: int) -> bool:
 def test_it_answers_questions_alone(port: int, method: str) -> None:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/live", method=method)
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=5)  # noqa: S310 - our own server
+        urllib.request.urlopen(request, timeout=120)  # noqa: S310 - our own server
     with refused.value as response:
         assert response.code == 501
 
@@ -119,14 +119,14 @@ def test_slow_clients_hold_a_bounded_number_of_threads(port: int, connect: Conne
     for _ in range(100):
         connect()
     assert probe(port) == 200
-    eventually(lambda: http_threads() <= http._MOST_CONNECTIONS, within=10)
+    eventually(lambda: http_threads() <= http._MOST_CONNECTIONS)
 
 
 def test_a_client_that_sends_byte_by_byte_is_cut_off(
     port: int, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "_REQUEST_SECONDS", 0.5)
-    slow, deadline = connect(), time.monotonic() + 10
+    slow, deadline = connect(), time.monotonic() + 60
     slow.settimeout(0.2)
     while time.monotonic() < deadline:
         try:

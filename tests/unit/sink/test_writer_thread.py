@@ -13,7 +13,7 @@ from inbox.sink.writer_thread import Settle, Writer
 from inbox.store.inbox.ledger import LedgerRow
 from tests.support.waiting import eventually
 
-BOUND = 30.0
+BOUND = 120.0
 
 
 class HeldSettler:

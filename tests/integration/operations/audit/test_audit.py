@@ -220,7 +220,7 @@ def test_offsets_without_a_record_are_no_gap(
     for number, keep in ((1, True), (2, False), (3, True)):
         producer.begin_transaction()
         Out(number).send(producer, handled.topic)
-        assert producer.flush(10) == 0
+        assert producer.flush(120) == 0
         producer.commit_transaction() if keep else producer.abort_transaction()
     handled.run()
     [part] = audit(handled).told["partitions"]

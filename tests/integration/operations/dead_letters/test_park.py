@@ -8,7 +8,7 @@ import pytest
 from inbox import Event, Transaction, TryAgainError
 from tests.integration.sink.conftest import EFFECTS, Fussy, numbered
 from tests.support.sink.running import Sink
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, taking_at_most
 
 TAKES_HOLD_SECONDS = 5.0
 
@@ -54,7 +54,8 @@ def test_a_blocked_sink_goes_on_within_seconds_without_the_event(blocked: Sink, 
     with blocked.running():
         eventually(lambda: stuck.tried > 1, what="the sink to be held up")
         assert park(blocked, "--execute", "--by", "ada") == 0
-        blocked.eventually_settled(6, within=TAKES_HOLD_SECONDS)
+        with taking_at_most(TAKES_HOLD_SECONDS):
+            blocked.eventually_settled(6)
         assert applied(blocked) == [1, 2, 4, 6]
         assert blocked.dead_letters() == [(2, "parked"), (4, "waiting")]
         assert blocked.sql("SELECT error_class, error, attempts FROM inbox.dead_letters WHERE kafka_offset = 2") == [
@@ -162,7 +163,8 @@ def test_one_route_of_two_may_be_meant(sink: Sink, offer: Callable[..., None], s
     with sink.running():
         eventually(lambda: stuck.tried, what="the sink to be held up")
         assert park(sink, "--execute", "--route", "stuck") == 0
-        sink.eventually_settled(4, within=TAKES_HOLD_SECONDS)
+        with taking_at_most(TAKES_HOLD_SECONDS):
+            sink.eventually_settled(4)
     assert sorted(applied(sink)) == [1, 1, 2, 2, 3, 4, 4]
     assert sink.endings() == {"applied": 7, "dead_lettered": 1}
 

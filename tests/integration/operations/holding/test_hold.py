@@ -13,7 +13,7 @@ from inbox.process.health import Health
 from inbox.telemetry import REGISTRY
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, apply
 from tests.support.sink.running import Out, Sink
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, taking_at_most
 
 TAKEN_WITHIN_SECONDS = 5.0
 
@@ -45,7 +45,8 @@ def held(topic: str) -> float:
 
 
 def eventually_held(topic: str, partitions: int = 1) -> None:
-    eventually(lambda: held(topic) == partitions, within=TAKEN_WITHIN_SECONDS, what=f"{partitions} held")
+    with taking_at_most(TAKEN_WITHIN_SECONDS):
+        eventually(lambda: held(topic) == partitions, what=f"{partitions} held")
 
 
 def numbered(first: int, last: int, partition: int = 0) -> list[Out]:
@@ -185,7 +186,8 @@ def test_hold_and_release_again_and_again_under_load(handled: Sink) -> None:
             hold(handled)
             eventually_held(handled.topic)
             release(handled)
-            eventually(lambda: held(handled.topic) == 0, within=TAKEN_WITHIN_SECONDS, what="the release")
+            with taking_at_most(TAKEN_WITHIN_SECONDS):
+                eventually(lambda: held(handled.topic) == 0, what="the release")
         handled.eventually_settled(sent)
         assert worker.progress.waiting_for is None
     assert handled.endings() == {"applied": sent}

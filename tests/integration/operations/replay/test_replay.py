@@ -14,7 +14,7 @@ from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy, apply
 from tests.support.kafka_tools import consumer_groups
 from tests.support.sink.logs import delete_below, effects, make_anew
 from tests.support.sink.running import Out, Sink
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, taking_at_most
 
 
 class Result(NamedTuple):
@@ -119,7 +119,8 @@ def test_a_sink_that_runs_goes_back_and_forward_by_itself(ten: Sink, replay: Rep
         ten.send(Out(11))
         ten.eventually_settled(11)
         assert replay(ten, "--from-offset", "2", "--until-offset", "5", "--mode", "force", "--execute").code == 0
-        eventually(lambda: settled(ten), within=5, what="the replay on an idle sink")
+        with taking_at_most(5):
+            eventually(lambda: settled(ten), what="the replay on an idle sink")
         ten.send(Out(12))
         ten.eventually_settled(12)
     assert effects(ten) == [*range(1, 12), 3, 4, 5, 12]
@@ -390,7 +391,7 @@ def test_a_replay_with_a_rate_takes_its_time_and_other_partitions_do_not_wait(
         sink.send(*(Out(number, {"n": number}, partition=1) for number in range(301, 401)))
         sink.eventually_settled(100, partition=1)
         assert not settled(sink)
-        eventually(lambda: settled(sink), within=60, what="the replay to end")
+        eventually(lambda: settled(sink), what="the replay to end")
     [(seconds,)] = sink.sql("SELECT extract(epoch FROM ended_at - created_at) FROM inbox.replays")
     assert seconds >= 0.8 * 300 / 60
     assert ranges(sink)[0][:4] == (0, 0, 300, 300)

@@ -13,7 +13,7 @@ from inbox.telemetry import PAUSED
 from tests.integration.sink.conftest import EFFECTS
 from tests.support.registry_stub import RegistryStub, refusal, schema_answer
 from tests.support.sink.running import Out, Sink
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, taking_at_most
 
 ROUTE = """
 [[routes]]
@@ -63,9 +63,8 @@ def test_an_event_waits_for_its_schema_behind_what_was_settled(
         eventually(lambda: len(stub.asked) > asked + 1, what="further tries")
         assert effects(avro_sink) == [1]
         stub.answers["/schemas/ids/2"] = schema_answer('"int"')
-        back = time.monotonic()
-        avro_sink.eventually_settled(3)
-        assert time.monotonic() - back < 10
+        with taking_at_most(10):
+            avro_sink.eventually_settled(3)
         eventually(lambda: any(line["event"] == "outage-over" for line in logs), what="the end of the outage")
     assert effects(avro_sink) == [1, 2, 3]
     assert avro_sink.dead_letters() == []
@@ -172,9 +171,9 @@ def test_the_registry_away_under_load_parks_nothing_and_the_rest_is_settled_with
             time.sleep(0.2)
         assert avro_sink.endings()["applied"] == 50
         assert PAUSED.labels("registry")._value.get() > 0  # so that it is not ready
-        away, back = False, time.monotonic()
-        avro_sink.eventually_settled(sent)
-        assert time.monotonic() - back < 10
+        away = False
+        with taking_at_most(10):
+            avro_sink.eventually_settled(sent)
     assert avro_sink.dead_letters() == []
     assert len(effects(avro_sink)) == sent
     assert [line["away"] for line in logs if line["event"] == "outage"] == ["registry"]

@@ -12,7 +12,7 @@ from inbox.process.health import Health
 from inbox.telemetry import REGISTRY
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy
 from tests.support.sink.running import Out, Sink
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, taking_at_most
 
 LIMIT = "[failures]\nhalt_above = 3"
 
@@ -120,7 +120,8 @@ def test_the_partition_goes_on_once_its_letters_are_resolved(two: Sink, fussy: F
         eventually_paused(two)
         fussy.refused = set()
         assert two.command("dead-letters", action, "--all", "--execute") == 0
-        two.eventually_settled(9, within=5)
+        with taking_at_most(5):
+            two.eventually_settled(9)
     assert two.endings()["dead_lettered"] == 4
     assert applied(two) == ([1, 2, 3, 4] if action == "retry" else []) + [5, 6, 7, 8, 9]
     assert paused_partitions() == 0
@@ -145,7 +146,7 @@ def test_a_replay_goes_over_a_paused_partition_as_soon_as_that_goes_on(two: Sink
         fussy.refused = set()
         assert two.command("replay", "--topic", f"{two.topic}:0", "--from-earliest", "--execute") in (0, 1)
         two.sql("UPDATE inbox.dead_letters SET created_at = now() - interval '2 hours'")
-        eventually(lambda: applied(two) == list(range(1, 10)), what="all events to be applied", within=20)
+        eventually(lambda: applied(two) == list(range(1, 10)), what="all events to be applied")
 
 
 def test_events_that_wait_behind_a_parked_one_do_not_count(two: Sink) -> None:

@@ -10,7 +10,7 @@ from inbox import Event, Transaction
 from inbox.process.health import Health
 from tests.conftest import MakeTopic
 from tests.support.sink.running import Out, Sink
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, taking_at_most
 
 ROUTES = """
 [[routes]]
@@ -83,7 +83,7 @@ def test_thousands_of_children_before_their_parents_are_all_applied(
         # The parents come when the children have been waiting, in another order, and not all at once.
         for start in range(0, MANY, 1000):
             sink.send(*(parent(parents, number, number % 2) for number in reversed(range(start, start + 1000))))
-        eventually(lambda: count(sink, "children") == MANY, within=60, what="all children")
+        eventually(lambda: count(sink, "children") == MANY, what="all children")
         assert health.not_ready() is None
     assert count(sink, "parents") == MANY
     assert sink.dead_letters() == []
@@ -123,7 +123,8 @@ def test_an_orphan_holds_up_its_own_partition_alone(family: Callable[..., tuple[
         eventually(lambda: count(sink, "children") == 2, what="a child of the other partition")
         assert sink.column("SELECT id FROM children ORDER BY 1") == [1, 4]
         sink.send(parent(parents, 99))
-        eventually(lambda: count(sink, "children") == 4, within=10, what="the orphan, and those behind it")
+        with taking_at_most(10):
+            eventually(lambda: count(sink, "children") == 4, what="the orphan, and those behind it")
     assert sink.dead_letters() == []
 
 
@@ -133,10 +134,10 @@ def test_a_row_that_another_worker_brings_is_waited_for_as_long_as_it_moves(
     sink, children, parents = family()
     with sink.running(), sink.running():
         owners = "SELECT count(DISTINCT owner) FROM inbox.partitions"
-        eventually(lambda: sink.column(owners) == [2], within=20, what="both workers to own partitions")
+        eventually(lambda: sink.column(owners) == [2], what="both workers to own partitions")
         sink.send(*(child(children, number, number, number % 2) for number in range(MANY)))
         sink.send(*(parent(parents, number, number % 2) for number in reversed(range(MANY))))
-        eventually(lambda: count(sink, "children") == MANY, within=60, what="all children")
+        eventually(lambda: count(sink, "children") == MANY, what="all children")
     assert sink.dead_letters() == []
 
 

@@ -26,7 +26,7 @@ def halting(sink: Sink) -> Iterator[list[str]]:
     try:
         with sink.running():
             yield why
-            eventually(has_stopped, within=30, what="the halt")
+            eventually(has_stopped, what="the halt")
     except HaltError as error:
         why.append(str(error))
     assert why

@@ -151,7 +151,7 @@ def test_kafka_is_told_of_a_batch_only_after_its_commit(appending: Sink, at: At)
 
     def hold() -> None:
         fenced.set()
-        held.wait(30)
+        held.wait(120)
 
     with ExitStack() as stack:
         at(Failpoint.FENCED, hold)
@@ -160,7 +160,7 @@ def test_kafka_is_told_of_a_batch_only_after_its_commit(appending: Sink, at: At)
         # A worker reminds Kafka of the ledger's offset when it acquires a partition, which would hide an early one.
         eventually(lambda: told(appending) == 0, what="the ledger's offset")
         send(appending, 1, 2, 3)
-        assert fenced.wait(30)
+        assert fenced.wait(120)
         turned = worker.progress.last_turn
         eventually(lambda: worker.progress.last_turn - turned > 1.5, what="turns in which it could tell")
         told_early = told(appending)
@@ -174,7 +174,7 @@ def told(sink: Sink) -> int | None:
     group = ConsumerGroupTopicPartitions(sink.settings().kafka.group_id, [TopicPartition(sink.topic, 0)])
     client = admin(sink.bootstrap_servers)
     [found] = client.list_consumer_group_offsets([group]).values()
-    offset = found.result(10).topic_partitions[0].offset
+    offset = found.result(120).topic_partitions[0].offset
     return offset if offset >= 0 else None
 
 

@@ -71,7 +71,7 @@ def test_a_record_whose_timestamp_is_minus_one_in_kafka_has_none(values: Sink) -
             timestamp=milliseconds,
             on_delivery=lambda error, _: refused.append(error) if error else None,
         )
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     assert refused == []
     values.run()
 

@@ -150,7 +150,7 @@ def test_a_claim_waits_for_another_transaction_with_the_same_id(
         answer = pool.submit(processed.claim, ROUTE, claims_of(1, 2, 3, first_offset=10))
         until_it_waits(open_connection(), connection)
         zombie.execute(end)
-        assert answer.result(timeout=10) == duplicates
+        assert answer.result(timeout=120) == duplicates
     assert claimed(connection) == [1, 2, 3]
 
 

@@ -99,7 +99,7 @@ def test_a_switch_waits_for_a_batch_with_claims(
         switch = pool.submit(Generations(prune_connection, "inbox").switch, 0)
         until_it_waits(open_connection(), prune_connection)
         connection.execute(end)
-        switch.result(timeout=10)
+        switch.result(timeout=120)
     found = in_generation(connection, 1).claim(ROUTE, claims_of(1, first_offset=50))
     assert found == ([0] if end == "COMMIT" else [])
 
@@ -139,7 +139,7 @@ def test_two_workers_with_one_id_around_a_switch_get_it_once(
         if first_claims:
             until_it_waits(open_connection(), prune_connection)
             assert first.end()
-        switch.result(timeout=10)
+        switch.result(timeout=120)
         second = Batch(other, "second", generation=1)
         assert second.claim(1) == ([0] if first_claims else [])
         if not first_claims:
@@ -162,7 +162,7 @@ def test_two_workers_that_renew_one_claim_keep_one(
         answer = pool.submit(in_generation(other, 1).claim, ROUTE, claims_of(1, first_offset=60))
         until_it_waits(open_connection(), other)
         connection.execute("COMMIT")
-        assert answer.result(timeout=10) == [0]
+        assert answer.result(timeout=120) == [0]
     assert places(connection) == [("processed_1", 1)]
 
 

@@ -164,7 +164,7 @@ def test_a_new_owner_waits_for_the_old_ones_fence_and_starts_behind_it(
         answer = pool.submit(held_by, new_owner, "another")
         until_it_waits(open_connection(), new_owner)
         connection.execute(end)
-        (taken,) = answer.result(timeout=10)
+        (taken,) = answer.result(timeout=120)
     assert (taken.owner, taken.owner_epoch, taken.next_offset) == ("another", 2, expected)
 
 
@@ -179,7 +179,7 @@ def test_an_old_owners_fence_waits_for_the_new_owner_and_moves_nothing(
         answer = pool.submit(fence, connection, [advance(held, 15)])
         until_it_waits(open_connection(), connection)
         new_owner.execute("COMMIT")
-        assert answer.result(timeout=10) == frozenset()
+        assert answer.result(timeout=120) == frozenset()
     assert next_offsets(connection)[P0] == 10
 
 
@@ -196,7 +196,7 @@ def test_workers_with_partitions_in_common_do_not_deadlock(
         until_it_waits(open_connection(), other)
         fence(connection, [advance(third, 15)])
         connection.execute("COMMIT")
-        assert answer.result(timeout=10) == {first.partition_id}
+        assert answer.result(timeout=120) == {first.partition_id}
 
 
 def test_a_rolling_upgrade_starts_a_new_route_behind_the_batch_at_hand(
@@ -212,7 +212,7 @@ def test_a_rolling_upgrade_starts_a_new_route_behind_the_batch_at_hand(
         answer = pool.submit(bind, *both, on=upgraded)
         until_it_waits(open_connection(), upgraded)
         connection.execute("COMMIT")
-        route_id = answer.result(timeout=10).route_ids["bill"]
+        route_id = answer.result(timeout=120).route_ids["bill"]
     row = connection.execute(
         "SELECT from_offset FROM inbox.route_starts WHERE route_id = %s AND partition_id = %s",
         (route_id, held.partition_id),

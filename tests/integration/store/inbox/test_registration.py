@@ -223,4 +223,4 @@ def test_a_start_waits_for_the_one_before(open_connection: Connect, connection: 
         second = pool.submit(bind, ROUTE, BILL)
         until_it_waits(open_connection(), connection)
         first.execute("COMMIT")
-        assert second.result(timeout=10).routes_revision == 2
+        assert second.result(timeout=120).routes_revision == 2

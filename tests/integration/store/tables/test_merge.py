@@ -148,6 +148,6 @@ def test_what_another_session_writes_meanwhile_is_not_undone(
         ours = threading.Thread(target=lambda: route.write(of({"id": number, "nested": {"b": 2}})))
         ours.start()
         until_it_waits(observer, connection)
-    ours.join(30)
+    ours.join(120)
 
     assert (number, 5, 2, 6) in route.rows()

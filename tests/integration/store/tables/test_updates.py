@@ -13,7 +13,7 @@ def updated(connection: Connection, options: str) -> None:
     connection.execute("INSERT INTO public.rows SELECT g, 0, repeat('x', 100) FROM generate_series(1, 12000) AS g")
     connection.execute("UPDATE public.rows SET n = 1")
     count = "SELECT n_tup_upd FROM pg_stat_all_tables WHERE relid = 'public.rows'::regclass"
-    eventually(lambda: connection.execute(count).fetchone() == (12000,), within=20, what="the statistics")
+    eventually(lambda: connection.execute(count).fetchone() == (12000,), what="the statistics")
 
 
 @pytest.mark.parametrize(("options", "lines"), [("", 1), ("WITH (fillfactor = 45)", 0)])

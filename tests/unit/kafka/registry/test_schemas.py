@@ -28,7 +28,7 @@ class Answers:
 
     def schema(self, schema_id: SchemaId, kind: SchemaKind) -> WrittenSchema:
         self.asked.append(schema_id)
-        self.gate.wait(10)
+        self.gate.wait(120)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

@@ -82,7 +82,7 @@ def test_a_new_version_is_found_beside_the_work(make: Make, answers: RegistryAns
     newest = answers.registered("s", LONG)
     assert not schemas.refresh()
     clock.now = 61
-    eventually(schemas.refresh, within=10, what="the new version")
+    eventually(schemas.refresh, what="the new version")
     assert schemas.schema("s").schema_id == newest.schema_id
 
 
@@ -123,7 +123,7 @@ def test_a_known_schema_is_used_while_the_registry_is_away(stub: RegistryStub, c
     away: Answer = refusal(503, 50301)
     stub.answers[path] = away
     clock.now = 61
-    eventually(lambda: not schemas.refresh() and len(stub.asked) > 1, within=10, what="a question")
+    eventually(lambda: not schemas.refresh() and len(stub.asked) > 1, what="a question")
     assert schemas.schema("s").schema_id == 7
 
 
