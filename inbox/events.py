@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
-from inbox.documents import DocumentError, parse
+from inbox.documents import DocumentError, parse, parse_exactly
 from inbox.errors import EventError
 
 Header = tuple[str, bytes | None]
@@ -146,6 +146,10 @@ class Content(Protocol):
         """Return the value as JSON has it."""
         ...
 
+    def exact(self) -> Any:
+        """Return the value as `data` does, in which a JSON number with a fraction keeps its digits as a `Decimal`."""
+        ...
+
 
 class _OfRecord:
     """The base of an event that takes most of its fields from its record, each when it is first asked for.
@@ -260,6 +264,36 @@ def decoded(value: bytes | None) -> Any:
         return parse(value)
     except DocumentError as error:
         raise EventError(f"the value is not valid JSON: {error}") from None
+
+
+def exactly_decoded(value: bytes) -> Any:
+    """Decode the value as JSON, as `decoded` does, in which a number with a fraction keeps its digits as a `Decimal`.
+
+    Raises:
+        EventError: the value is not valid JSON.
+    """
+    try:
+        return parse_exactly(value)
+    except DocumentError as error:
+        raise EventError(f"the value is not valid JSON: {error}") from None
+
+
+def exact_data(event: Event) -> Any:
+    """Return the data of an event as `Content.exact` does; None for a tombstone."""
+    if event.content is not None:
+        return event.content.exact()
+    return None if event.value is None else exactly_decoded(event.value)
+
+
+def exact_row(event: Event) -> Any:
+    """Return the row of an event with an envelope; a number with a fraction keeps its digits as a `Decimal`."""
+    row = event.row
+    source = getattr(event, "_source", None)
+    document, member = source[3].get("row_in", (None, None)) if source is not None else (None, None)
+    if document is None or not isinstance(row, dict | list):
+        return row
+    exact = exactly_decoded(document)
+    return exact if member is None else exact[member]
 
 
 def as_base64(value: bytes | None) -> str | None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from uuid import UUID
 
 from inbox.errors import StartupError
-from inbox.handler_shapes import finishing, has_mark, shape_problem
+from inbox.handling.parameters import typed_parameters
+from inbox.handling.shapes import arguments_problem, finishing, has_mark, unfinished_problem
+from inbox.handling.values import typed_call
 from inbox.plugins.entry_points import load_entry_point, named
 
 if TYPE_CHECKING:  # `import inbox` is all that a package of handlers needs, and costs next to nothing
@@ -117,22 +119,31 @@ class LoadedHandler:
     batch: bool
 
 
-def load_handler(name: str) -> LoadedHandler:
+def load_handler(name: str, *, of_row: bool = False) -> LoadedHandler:
     """Return the handler that an installed package offers under `name`; import no other entry point.
+
+    `of_row` says that a typed handler takes the row that an envelope holds, and otherwise the whole value.
 
     Raises:
         StartupError: no installed package or more than one offers it, it cannot be imported or
-            called, or a call would not run it.
+            called, a call would not run it, or the type that it takes cannot be built.
     """
-    return _loaded(named(ENTRY_POINT_GROUP, name, "handler", "the route's handler"))
+    return _loaded(named(ENTRY_POINT_GROUP, name, "handler", "the route's handler"), of_row=of_row)
 
 
-def _loaded(entry_point: EntryPoint) -> LoadedHandler:
+def _loaded(entry_point: EntryPoint, *, of_row: bool) -> LoadedHandler:
     said = f'handler "{entry_point.name}" ({entry_point.value})'
     target = load_entry_point(entry_point, "handler")
     if not callable(target):
         raise StartupError(f"{said} is not callable; fix its package")
-    if (problem := shape_problem(target)) is not None:
+    batch = has_mark(target, _BATCH_MARK)
+    if (problem := unfinished_problem(target)) is not None:
         raise StartupError(f"{said} {problem}")
-    call = cast(Callable[[Any, Transaction], None], finishing(target))
-    return LoadedHandler(entry_point.name, call, has_mark(target, _BATCH_MARK))
+    try:
+        typed = typed_parameters(target, Transaction, batch=batch)
+        called = target if typed is None else typed_call(target, typed, batch=batch, of_row=of_row)
+    except StartupError as error:
+        raise StartupError(f"{said} {error}") from error
+    if typed is None and (problem := arguments_problem(target)) is not None:
+        raise StartupError(f"{said} {problem}")
+    return LoadedHandler(entry_point.name, cast(Callable[[Any, Transaction], None], finishing(called)), batch)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from inbox.handlers import LoadedHandler
+from inbox.handlers import LoadedHandler, load_handler
+from inbox.reading.options import Envelope
 from inbox.settings import Settings
 from inbox.sink.guards.handler_calls import Calls
 from inbox.sink.routes import HandlerTarget, Route
@@ -13,6 +14,20 @@ from inbox.store.options import TableTarget
 from inbox.store.outbox.publisher import Outbox
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.tables.writer import TableWriter
+
+
+def load_handlers(routes: Sequence[Route]) -> dict[str, LoadedHandler]:
+    """Return the handlers of the routes by route name.
+
+    Raises:
+        StartupError: see `load_handler`.
+    """
+    return {route.name: load_handler_of(route, name) for route, name in handler_routes(routes)}
+
+
+def load_handler_of(route: Route, name: str) -> LoadedHandler:
+    """Return the handler of this name for a route; raise StartupError as `load_handler` does."""
+    return load_handler(name, of_row=route.envelope is not Envelope.NONE)
 
 
 def handler_routes(routes: Sequence[Route]) -> Iterator[tuple[Route, str]]:

@@ -11,12 +11,12 @@ from os import getpid
 from inbox.bootstrap.deadly_batch import refuse_deadly_batch
 from inbox.bootstrap.permissions import require_kafka_rights, require_rights
 from inbox.bootstrap.retry import StopSignal, retry_until, run_until_stopped
-from inbox.bootstrap.routes import RouteTargets, handler_routes, table_routes
+from inbox.bootstrap.routes import RouteTargets, load_handlers, table_routes
 from inbox.bootstrap.topics import Explanation, find_topics, introduce, register_sink
 from inbox.bootstrap.tracing.sink import SinkTracing
 from inbox.errors import StartupError, refusals_as_outages
 from inbox.events import TopicPartition
-from inbox.handlers import LoadedHandler, load_handler
+from inbox.handlers import LoadedHandler
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer import GroupConsumer
 from inbox.kafka.log.gaps import AT_A_TIME_SECONDS, Gaps
@@ -88,7 +88,7 @@ def prepare(settings: Settings, stop: StopSignal) -> StartupState | None:
         HaltError: the log no longer fits the ledger.
     """
     # Imported on this thread: a handler's package may need the main thread for its import.
-    handlers = {route.name: load_handler(name) for route, name in handler_routes(settings.routes)}
+    handlers = load_handlers(settings.routes)
     seconds = settings.database.start_timeout_seconds
     return run_until_stopped(lambda: retry_until(lambda: _find(settings, handlers), seconds, stop), stop)
 

@@ -96,6 +96,7 @@ def event_of(record: Record, event_id: bytes, event_type: str | None) -> Event:
         event_type,
         op=about.get("$op"),
         row=as_python(record.row),
+        row_in=(record.document, record.member),
         before=as_python(about.get("$before")),
         schema_id=record.schema_id,
         content=record.whole,

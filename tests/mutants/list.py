@@ -971,7 +971,7 @@ MUTANTS = [
     ),
     Mutant(
         "a result that has not run is a success",
-        "inbox/handler_shapes.py",
+        "inbox/handling/shapes.py",
         "        if result is not None:\n            _refuse_unfinished(result)\n",
         "",
         (f"{HANDLERS}::test_an_event_whose_handler_returns_what_has_not_run_is_tried_and_parked",),
@@ -1109,7 +1109,7 @@ MUTANTS = [
     ),
     Mutant(
         "a child comes out of its handler",
-        "inbox/handler_shapes.py",
+        "inbox/handling/shapes.py",
         "            if _Process.forks != forks:\n",
         "            if False:\n",
         (f"{MISTAKES}::test_a_child_that_comes_out_of_its_handler_ends_there_and_says_so",),

@@ -4,6 +4,7 @@ A line that must be refused says so: `# mypy: <code>` and `# pyright: <rule>` na
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_type
 from uuid import UUID
@@ -42,6 +43,20 @@ class Billing:
         if event.header("hold"):
             raise TryAgainError("the ledger is closed for the night")
         tx.publish("bills", {"order": str(event.id)}, type="Billed", key="order-1", event_id=event.id)
+
+
+@dataclass
+class Order:
+    sku: str
+
+
+def typed(order: Order, event: Event, tx: Transaction) -> None:
+    tx.execute("DELETE FROM stock WHERE sku = %s", (order.sku,))
+
+
+@inbox.handler(batch=True)
+def typed_batch(orders: Sequence[Order], tx: Transaction) -> None:
+    tx.executemany("DELETE FROM stock WHERE sku = %s", [(order.sku,) for order in orders])
 
 
 def with_sqlalchemy(event: Event, tx: Transaction) -> None:

@@ -5,12 +5,12 @@ from contextlib import closing
 from functools import partial
 
 from inbox.bootstrap.permissions import require_kafka_rights, require_rights
-from inbox.bootstrap.routes import handler_routes, table_routes
+from inbox.bootstrap.routes import handler_routes, load_handler_of, table_routes
 from inbox.bootstrap.static_member import advice_on_instance
 from inbox.bootstrap.topics import first_offsets, no_topic, sink_identity, unordered_truncates, wanted_topics
 from inbox.bootstrap.worker import require_logged
 from inbox.errors import InboxError, StartupError
-from inbox.handlers import ENTRY_POINT_GROUP, load_handler
+from inbox.handlers import ENTRY_POINT_GROUP
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer_properties import require_consumer
 from inbox.kafka.registry.schemas import SchemaRegistry
@@ -75,7 +75,7 @@ class _SinkChecks(Checks):
         for route, name in handler_routes(settings.routes):
             package = offered_by(ENTRY_POINT_GROUP, name)
             source = f" (from {package})" if package else ""
-            self.ask(f"handler of route {route.name}{source}", partial(load_handler, name))
+            self.ask(f"handler of route {route.name}{source}", partial(load_handler_of, route, name))
         self.find_database()
         self.ask(f"schema {settings.database.schema}", self._find_schema)
         self.ask("rights in the database", self._find_rights)

@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 
 from inbox.bootstrap.permissions import require_rights
 from inbox.bootstrap.retry import retry_until
-from inbox.bootstrap.routes import RouteTargets, handler_routes, table_routes
+from inbox.bootstrap.routes import RouteTargets, load_handlers, table_routes
 from inbox.bootstrap.topics import sink_identity
 from inbox.failure_policy import FailureLimits
-from inbox.handlers import load_handler
 from inbox.operations.actions import Action, recorded
 from inbox.operations.dead_letters.plan import Plan, UnitPlan
 from inbox.operations.operator import current_operator
@@ -157,7 +156,7 @@ class _ReconnectingResolver:
 def find_targets(settings: Settings, store: Store, wanted: Collection[str]) -> RouteTargets:
     """Return the handlers and the writers of tables of the routes with these names."""
     routes = [route for route in settings.routes if route.name in wanted]
-    handlers = {route.name: load_handler(name) for route, name in handler_routes(routes)}
+    handlers = load_handlers(routes)
     with startup_errors("preparing the routes"):
         store.register.review(sink_identity(settings, store.register.bound_cluster()))
         require_rights(store.connection, settings)

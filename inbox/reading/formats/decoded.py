@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from inbox.documents import DocumentError, write
 from inbox.errors import EventError
-from inbox.events import Header, decoded
+from inbox.events import Header, decoded, exactly_decoded
 from inbox.reading.schemas import SchemaId
 from inbox.reading.values import as_json, as_python
 
@@ -45,6 +45,10 @@ class DecodedRow:
         """Return the row as JSON has it."""
         return as_json(self.row)
 
+    def exact(self) -> Any:
+        """Return the data, whose decimals are exact by their schema."""
+        return self.data()
+
 
 @dataclass(frozen=True, slots=True)
 class DecodedDocument:
@@ -60,6 +64,10 @@ class DecodedDocument:
         """Return the decoded document."""
         return decoded(self.document)
 
+    def exact(self) -> Any:
+        """Return the decoded document, with the digits of its numbers."""
+        return exactly_decoded(self.document)
+
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
@@ -74,6 +82,10 @@ class RawValue:
     def json(self) -> Any:
         """Decode the bytes as JSON."""
         return decoded(self.value)
+
+    def exact(self) -> Any:
+        """Return the bytes."""
+        return self.value
 
 
 class RecordFormat(Protocol):

@@ -7,6 +7,7 @@ from typing import Protocol
 from inbox.errors import EventError, HaltError, InboxError, TryAgainError
 from inbox.failpoints import Failpoint, failpoint
 from inbox.handlers import LoadedHandler, Transaction
+from inbox.handling.values import UnfitValueError
 from inbox.reading.read_record import event_of
 from inbox.sink.batch import RouteBatch
 from inbox.sink.guards.handler_calls import Calls
@@ -209,7 +210,8 @@ class HandlerEffect:
         except BaseException as error:
             if _holds_up_all(error):
                 raise
-            raise AttemptFailed(error, None, certain=isinstance(error, EventError)) from error
+            at = error.index if isinstance(error, UnfitValueError) else None
+            raise AttemptFailed(error, at, certain=isinstance(error, EventError)) from error
         failpoint(Failpoint.IN_HANDLER)
 
 

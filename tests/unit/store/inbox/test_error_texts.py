@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import StatementError
 
 from inbox.errors import EventError
-from inbox.handler_shapes import UnfinishedHandlerError
+from inbox.handling.shapes import UnfinishedHandlerError
 from inbox.store.inbox.failures.error_texts import kept, parted, shown
 
 SECRET = "geheim"

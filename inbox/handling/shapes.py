@@ -42,16 +42,21 @@ os.register_at_fork(after_in_child=_Process.forked)
 _WAY_OUT = "write it as a plain `def`, and publish what has to wait for another service to the outbox"
 
 
-def shape_problem(target: Callable[..., Any]) -> str | None:
-    """Return why `target` cannot be a handler, or None. This check calls nothing."""
+def unfinished_problem(target: Callable[..., Any]) -> str | None:
+    """Return why a call of `target` would not run it, or None. This check calls nothing."""
     for function in _functions(target):
         if inspect.iscoroutinefunction(function):
             return f"is an `async def` function, whose call runs nothing; {_WAY_OUT}"
         if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
             return "is a generator function (it has a `yield`), whose call runs nothing; write it as a plain `def`"
-    if not _takes_two(target):
-        return "cannot be called with two arguments; write it as `def handler(event, tx)`"
     return None
+
+
+def arguments_problem(target: Callable[..., Any]) -> str | None:
+    """Return why `target` cannot be called with an event and a transaction, or None."""
+    if _takes_two(target):
+        return None
+    return "cannot be called with two arguments; write it as `def handler(event, tx)`"
 
 
 def has_mark(target: object, mark: str) -> bool:
