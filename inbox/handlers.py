@@ -47,6 +47,47 @@ class Transaction:
         """Run one statement once for each set of parameters."""
         self._session.executemany(query, parameters)
 
+    def insert_many(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any] | Mapping[str, Any]],
+        *,
+        ignore_existing: bool = False,
+    ) -> int:
+        """Insert many rows by few statements, and return how many were given. The natural write of a batch handler.
+
+        The table may be `schema.table`. Names are quoted, so that case counts. Each value is adapted
+        as in `execute`, and PostgreSQL gives it the type of its column. With `ignore_existing` a row
+        that violates a unique constraint is left out. The call does not wait for the server.
+
+        Raises:
+            ValueError: no column is named, or a row has other columns.
+        """
+        from inbox.store.tables.statements.many_rows import insert_rows
+
+        return insert_rows(self._session.execute, table, columns, rows, ignore_existing=ignore_existing)
+
+    def upsert_many(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any] | Mapping[str, Any]],
+        *,
+        key: Sequence[str],
+    ) -> int:
+        """Insert many rows, or overwrite those of the same key; return how many were given.
+
+        `key` names columns with a unique constraint. Of several rows of one key the last one counts.
+        Otherwise like `insert_many`.
+
+        Raises:
+            ValueError: no column is named, a row has other columns, or the key is not among them.
+        """
+        from inbox.store.tables.statements.many_rows import upsert_rows
+
+        return upsert_rows(self._session.execute, table, columns, rows, key=key)
+
     def fetch_one(self, query: str, parameters: "Parameters" = None) -> tuple[Any, ...] | None:
         """Return the first row of the result, or None if there is none."""
         return self._session.fetch_one(query, parameters)

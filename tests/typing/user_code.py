@@ -59,6 +59,13 @@ def typed_batch(orders: Sequence[Order], tx: Transaction) -> None:
     tx.executemany("DELETE FROM stock WHERE sku = %s", [(order.sku,) for order in orders])
 
 
+@inbox.handler(batch=True)
+def many_rows(orders: Sequence[Order], tx: Transaction) -> None:
+    assert_type(tx.insert_many("stock", ["sku"], [(order.sku,) for order in orders], ignore_existing=True), int)
+    assert_type(tx.upsert_many("stock", ["sku"], [{"sku": order.sku} for order in orders], key=["sku"]), int)
+    tx.insert_many("stock", ["sku"], 7)  # mypy: arg-type  # pyright: reportArgumentType
+
+
 def with_sqlalchemy(event: Event, tx: Transaction) -> None:
     assert_type(tx.connection, sqlalchemy.Connection)
     tx.connection.execute(sqlalchemy.text("SELECT 1"))

@@ -346,7 +346,16 @@ def test_marking_returns_the_very_function() -> None:
 
 def test_a_transaction_offers_nothing_that_ends_it() -> None:
     offered = {name for name in dir(Transaction) if not name.startswith("_")}
-    assert offered == {"connection", "execute", "executemany", "fetch_all", "fetch_one", "publish"}
+    assert offered == {
+        "connection",
+        "execute",
+        "executemany",
+        "fetch_all",
+        "fetch_one",
+        "insert_many",
+        "publish",
+        "upsert_many",
+    }
 
 
 def test_a_transaction_takes_no_attributes_of_a_handlers_own() -> None:
