@@ -95,13 +95,18 @@ def example(text: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def sink_settings(config: Path | None, properties: tuple[tuple[str, str], ...] = ()) -> Settings:
+def sink_settings(
+    config: Path | None, properties: tuple[tuple[str, str], ...] = (), *, database_url: str | None = None
+) -> Settings:
     """Load the whole configuration, and keep its secrets out of what the program prints.
+
+    `database_url` counts instead of `[database] url`.
 
     Raises:
         StartupError: something is wrong or missing; the text names everything.
     """
-    settings = load_settings(config=config, flags=dict(properties), environ=_environ(), cwd=Path.cwd())
+    environ = {**_environ(), **({} if database_url is None else {"INBOX_DATABASE__URL": database_url})}
+    settings = load_settings(config=config, flags=dict(properties), environ=environ, cwd=Path.cwd())
     _learn(settings.database, settings.kafka, settings.registry)
     return settings
 

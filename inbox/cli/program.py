@@ -28,6 +28,7 @@ _SECTIONS = {
         "table": "Show what tables lack for their routes, and add it.",
         "migrate": "Create the inbox's own tables, or bring them up to date.",
         "check": "Report everything that stands in the way of a start.",
+        "test": "Send events through routes, and compare rows and dead letters with the expected ones.",
         "schema": "Print the JSON Schema of inbox.toml, for editors.",
     },
     "Run": {
@@ -56,6 +57,7 @@ _COMMANDS = {name: line for section in _SECTIONS.values() for name, line in sect
 _OTHER_MODULES = {
     "new": "routes.new",
     "table": "routes.table",
+    "test": "routes.test",
     "demo": "dev",
     "dead-letters": "dead_letters",
     "history": "control.history",

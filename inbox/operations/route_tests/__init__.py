@@ -1,0 +1,1 @@
+"""`inbox test`: events in, rows and dead letters expected."""
