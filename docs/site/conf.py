@@ -1,6 +1,9 @@
 """Configure the documentation site, which `make docs` builds from the pages as they are in the repository."""
 
 import logging
+from typing import Any
+
+from sphinx.application import Sphinx
 
 import inbox
 
@@ -39,3 +42,16 @@ html_title = f"kafka-inbox {version}"
 html_extra_path = ["index.html"]
 html_show_sourcelink = False
 html_static_path = []
+
+
+def name_levels(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Say what screen readers need and Sphinx leaves out: the level of a heading, and a way to scroll a diagram."""
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+    if "body" in context:
+        context["body"] = context["body"].replace('<pre class="mermaid"', '<pre tabindex="0" class="mermaid"')
+
+
+def setup(app: Sphinx) -> None:
+    # after furo's own handler, which makes the navigation tree
+    app.connect("html-page-context", name_levels, priority=900)
