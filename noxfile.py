@@ -1,8 +1,12 @@
 """Trials of every platform that the compatibility page names: `make platforms`, or one of `nox --list`."""
 
+import sys
 from pathlib import Path
 
 import nox
+
+# nox runs this file from its own environment
+sys.path.insert(0, str(Path(__file__).parent))
 
 from tests.platforms import DELIVERY, KAFKAS, POSTGRESES
 

@@ -1,6 +1,7 @@
 """Configure the documentation site, which `make docs` builds from the pages as they are in the repository."""
 
 import logging
+import re
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -49,7 +50,7 @@ def name_levels(_app: Sphinx, _page: str, _template: str, context: dict[str, Any
     tree = context.get("furo_navigation_tree", "")
     context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
     if "body" in context:
-        context["body"] = context["body"].replace('<pre class="mermaid"', '<pre tabindex="0" class="mermaid"')
+        context["body"] = re.sub(r'<pre\s+class="mermaid"', '<pre tabindex="0" class="mermaid"', context["body"])
 
 
 def setup(app: Sphinx) -> None:
