@@ -135,15 +135,20 @@ def as_json(value: Any) -> Any:
 
 
 def _number_text(value: float | Decimal) -> str:
-    if not math.isfinite(value):
+    if not _is_finite(value):
         return _unbounded_text(value)
     text = str(value)
     # `numeric` reads both, but a column of text should have digits; a large exponent stays short.
     return format(value, "f") if "E" in text and abs(Decimal(value).adjusted()) < _MOST_ZEROS else text
 
 
+def _is_finite(value: float | Decimal) -> bool:
+    """Return whether the value is a number; a decimal beyond the range of floats is one."""
+    return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
+
+
 def _unbounded_text(value: float | Decimal) -> str:
-    if math.isnan(value):
+    if value.is_nan() if isinstance(value, Decimal) else math.isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
 
@@ -232,7 +237,7 @@ _PYTHON: dict[type, Callable[[Any], Any]] = {
 
 
 def _json_number(value: float | Decimal) -> Any:
-    return value if math.isfinite(value) else _unbounded_text(value)
+    return value if _is_finite(value) else _unbounded_text(value)
 
 
 _JSON: dict[type, Callable[[Any], Any]] = {

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 import psycopg
 
 from inbox.documents import pointer_steps
-from inbox.errors import EventError, Guess, InboxError, forget_frames
+from inbox.errors import EventError, Guess, InboxError, TryAgainError, forget_frames
 from inbox.events import Record
 from inbox.reading.read_record import ReadRecord
 from inbox.store.options import ColumnSource
 from inbox.store.postgres.connection import Connection
-from inbox.store.postgres.errors import translating_errors
+from inbox.store.postgres.errors import is_of_one_event, translating_errors
 from inbox.store.tables.casts.refusals import CastRefusal
-from inbox.store.tables.casts.wording import cannot_be, numbers_at
+from inbox.store.tables.casts.wording import cannot_be, numbers_at, remedy
 from inbox.store.tables.columns import Column
 from inbox.store.tables.enveloped_rows import empties_table
 from inbox.store.tables.parameters import Input, TableEvents, document_of, input_of, is_text
@@ -23,6 +23,9 @@ from inbox.store.tables.statements.statements import Statements
 
 _STRETCH = 256
 """The number of events that are evaluated together after one was found: the next may be near."""
+
+_HANDFUL = 5
+"""The number of events in a row from which a failure that is not certain is probably the database's."""
 
 
 class SentInputs(Protocol):
@@ -89,7 +92,8 @@ class Search:
         errors = dict(self._unreadable(records, [index for index, it in enumerate(records) if self._sent.removes(it)]))
         for each, meaning in self._texts:
             refused = [index for index, value in enumerate(each.values(events)) if not is_text(value)]
-            errors.update({index: EventError(f"{meaning} (22021)") for index in refused if index not in errors})
+            text = f"{meaning} (22021); {remedy('22021')}"
+            errors.update({index: EventError(text) for index in refused if index not in errors})
         errors.update({index: error for index, error in self._sent.refused(events).items() if index not in errors})
         errors.update(self._unreadable(records, [index for index in range(len(records)) if index not in errors]))
         return errors
@@ -112,8 +116,8 @@ class _Evaluation:
 
     def evaluate(self, events: TableEvents, indexes: Sequence[int], found: Diagnosis) -> None:
         """Evaluate the events in stretches, each up to the next that fails, where the server stops sending rows."""
-        start, length = 0, len(indexes)
-        while start < len(indexes):
+        start, length, uncertain = 0, len(indexes), 0
+        while start < len(indexes) and uncertain < _HANDFUL:
             part = events.part(start, start + length)
             passed, failed = self._stream(self._statements.evaluate, part)
             found.candidates += [indexes[start + at] for at, (refused, _) in enumerate(passed) if refused]
@@ -121,6 +125,7 @@ class _Evaluation:
             if failed is None:
                 continue
             error = self.explained(part.only([len(passed)]))
+            uncertain = 0 if passed or (error is not None and _is_certain(error)) else uncertain + 1
             if error is not None and _is_certain(error):
                 found.refused[indexes[start]] = error
             elif passed or error is not None:
@@ -129,8 +134,12 @@ class _Evaluation:
                 return
             start, length = start + 1, _STRETCH
 
-    def explained(self, event: TableEvents) -> EventError | None:
-        """Return what is wrong with a single event, with its column and source; None if nothing is found."""
+    def explained(self, event: TableEvents) -> InboxError | None:
+        """Return what is wrong with a single event, with its column and source; None if nothing is found.
+
+        The input functions of some types, such as `hstore` and `jsonpath`, refuse a text with the code of another
+        kind of failure. The error is then of the same kind as that failure, and evidence decides who is at fault.
+        """
         passed, failed = self._stream(self._statements.explain, event)
         if failed is None:
             return None
@@ -140,7 +149,10 @@ class _Evaluation:
         meaning = self._statements.meanings[len(passed)]
         if not passed and self._sent.removes(event.records[0]):
             meaning = "the key of a tombstone is not JSON that PostgreSQL accepts"
-        error = EventError(f"{meaning} ({state})")
+        text = f"{meaning} ({state}); {remedy(state, of_column=self._statements.is_of_column(len(passed)))}"
+        error: InboxError = EventError(text)
+        if isinstance(failed, TryAgainError):
+            error = TryAgainError(text, away=failed.away, reason=failed.reason, alert=failed.alert)
         error.refusal = failed.refusal
         return error
 
@@ -157,14 +169,20 @@ class _Evaluation:
             error.add_note(f"the number {numbers} has no unit")
         return error
 
-    def _stream(self, query: bytes, events: TableEvents) -> tuple[list[tuple[Any, ...]], EventError | None]:
-        """Return the rows up to the first that fails, and its error."""
+    def _stream(self, query: bytes, events: TableEvents) -> tuple[list[tuple[Any, ...]], InboxError | None]:
+        """Return the rows up to the first that fails, and its error.
+
+        Raises:
+            TryAgainError: the server failed, whatever the row is.
+        """
         rows: list[tuple[Any, ...]] = []
         try:
             with translating_errors(), self._connection.reading_to_the_end(), self._connection.cursor() as cursor:
                 for row in cursor.stream(query, self._sent.parameters(events)):
                     rows.append(row)  # noqa: PERF402 - what came before the failure is kept
-        except EventError as error:
+        except InboxError as error:
+            if not is_of_one_event(error) or self._connection.closed:
+                raise
             again = f"ROLLBACK TO look; {self._connection.to_users_path}"
             self._connection.execute(again.encode(), prepare=False)
             forget_frames(error)
@@ -183,7 +201,7 @@ def _texts_of(sources: Sequence[tuple[Column, ColumnSource]]) -> list[tuple[Inpu
     return texts + [(each, "the key is not JSON that PostgreSQL accepts") for each in keys if each is not None]
 
 
-def _is_certain(error: EventError) -> bool:
+def _is_certain(error: InboxError) -> bool:
     return error.refusal is None or error.refusal.guess is Guess.VALUE
 
 

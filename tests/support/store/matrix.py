@@ -125,6 +125,7 @@ class Cell(NamedTuple):
 _MARKS = {
     "has no unit": "no unit",
     "is made of a JSON text": "not text",
+    "is made of a JSON array": "not text",
     "cannot hold": "loses",
     "not a time of day alone": "loses",
     "which the type would drop": "loses",
@@ -153,9 +154,9 @@ as its source, without `as`. The cell shows what the column holds then, as Postg
 | the cell | the dead letter's text |
 |---|---|
 | *no unit* | `column "a" from /a: the number has no unit; set as = ...` |
-| *not text* | `column "a" from /a: inet is made of a JSON text, and this is another kind of value` |
+| *not text* | `column "a" from /a: inet is made of a JSON text, and this is another kind of value; ...` |
 | *loses* | `column "a" from /a: a time of day other than midnight`, `not a time of day alone`, `a time with a zone` |
-| *22P02* and other codes | `column "a" from /a: a value that cannot be integer (22P02)`, with PostgreSQL's SQLSTATE |
+| *22P02* and other codes | `column "a" from /a: a value that cannot be integer (22P02); ...`, with its SQLSTATE |
 
 What a column holds may differ from the digits or letters in the event:
 

@@ -1,7 +1,7 @@
 """Say why a column cannot take a value, without the value."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from inbox.store.options import ColumnSource
 from inbox.store.tables.casts.refusals import CastRefusal
@@ -15,16 +15,37 @@ def cannot_be(column: Column, source: ColumnSource) -> str:
     return f"{_from(column, source)}: a value that cannot be {column.declared}{reading}"
 
 
+_REMEDIES_OF_TEXTS: Mapping[str, str] = {
+    "22021": "send valid UTF-8 without NUL",
+    "22P05": 'send texts without NUL, or set nul = "remove" in the route, which takes it from values',
+}
+_REMEDIES: Mapping[str, str] = {
+    **_REMEDIES_OF_TEXTS,
+    "22001": "make the column longer, or send a shorter text",
+    "22003": "make the column a larger type, or send a smaller number",
+    "22008": "send a time that the type can hold, or make the column text",
+    "23514": "send a value that the domain takes, or change its condition",
+}
+
+
+def remedy(state: str | None, *, of_column: bool = True) -> str:
+    """Return what to do about a value of a column, or else about a whole document, refused with the SQLSTATE."""
+    if of_column:
+        return _REMEDIES.get(state or "", "correct what the producer sends, or the type of the column")
+    return _REMEDIES_OF_TEXTS.get(state or "", "correct what the producer sends")
+
+
 def reasons(column: Column, source: ColumnSource) -> dict[str, str]:
     """Return the text for each reason that an expression itself finds, by SQLSTATE."""
     return {
-        CastRefusal.MISSING.value: f"{_from(column, source)}: no value, which the column requires (required = true)",
+        CastRefusal.MISSING.value: (
+            f"{_from(column, source)}: no value, which the column requires (required = true); "
+            "send one, or set `default` in its place"
+        ),
         **({CastRefusal.CLOCK_WORD.value: _clock_word(column, source)} if column.holds_times else {}),
         CastRefusal.NO_UNIT.value: f"{_from(column, source)}: {_no_unit(column)}",
         CastRefusal.LOSES.value: f"{_from(column, source)}: {_loses(column)}",
-        CastRefusal.WRONG_KIND.value: (
-            f"{_from(column, source)}: {column.declared} is made of a JSON text, and this is another kind of value"
-        ),
+        CastRefusal.WRONG_KIND.value: f"{_from(column, source)}: {_wrong_kind(column)}",
     }
 
 
@@ -50,6 +71,14 @@ def _clock_word(column: Column, source: ColumnSource) -> str:
     return (
         f"{_from(column, source)}: a word for a time (now, today, tomorrow, yesterday or allballs), which "
         "would be another time at every reading; send the time itself"
+    )
+
+
+def _wrong_kind(column: Column) -> str:
+    made_of = "text" if column.element is None else "array of what its elements are made of"
+    return (
+        f"{column.declared} is made of a JSON {made_of}, and this is another kind of value; "
+        "correct what the producer sends, or make the column jsonb"
     )
 
 

@@ -12,7 +12,7 @@ from inbox.store.tables.columns import Column
 from inbox.store.tables.decoded.expressions import absence_parameter_of, parameter_of
 from inbox.store.tables.decoded.packing import packings
 from inbox.store.tables.decoded.readings import application
-from inbox.store.tables.decoded.texts import array_text, taken, text_of
+from inbox.store.tables.decoded.texts import array_text, encoded, taken, text_of
 from inbox.store.tables.decoded.wording import ContradictionError, RefusedValueError
 
 _NULL = type(None)
@@ -69,9 +69,9 @@ class DecodedColumn:
         if len(kinds) == 1 and (pack := self._packings.get(kinds.pop())) is not None:
             try:
                 return pack(values)
-            except OverflowError:  # PostgreSQL refuses the number, and says so
+            except (OverflowError, UnicodeEncodeError):  # as a text it is refused with the name of the column
                 pass
-        return arrays.texts([None if value is None else self._text(value).encode() for value in values])
+        return arrays.texts([None if value is None else self._encoded(value) for value in values])
 
     def refused(self, rows: Sequence[Any]) -> dict[int, EventError]:
         """Return the errors of the rows whose value cannot be one of the column's, by index."""
@@ -79,7 +79,7 @@ class DecodedColumn:
         for place, value in enumerate(self.values(rows)):
             try:
                 if (read := self._applied(value)) is not None:
-                    self._text(read)
+                    self._encoded(read)
             except EventError as error:
                 found[place] = error
         return found
@@ -94,17 +94,20 @@ class DecodedColumn:
         except RefusedValueError as error:
             raise self._refusal(error) from None
 
-    def _text(self, value: Any) -> str:
+    def _encoded(self, value: Any) -> bytes:
         try:
-            if not self._is_array:
-                return text_of(self._taken, value)
-            if type(value) is str:
-                return value
-            if type(value) is not list:
-                return text_of({}, value)
-            return array_text(self._taken, value)
+            return encoded(self._text(value))
         except RefusedValueError as error:
             raise self._refusal(error) from None
+
+    def _text(self, value: Any) -> str:
+        if not self._is_array:
+            return text_of(self._taken, value)
+        if type(value) is str:
+            return value
+        if type(value) is not list:
+            return text_of({}, value)
+        return array_text(self._taken, value)
 
     def _refusal(self, error: RefusedValueError) -> EventError:
         takes = "" if isinstance(error, ContradictionError) else f"{self._column.declared} cannot take "

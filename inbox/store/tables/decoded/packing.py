@@ -20,6 +20,13 @@ _MICROSECONDS_TO_2000 = _DAYS_TO_2000 * 86_400_000_000
 _LAST_DATE, _LAST_MOMENT = (1 << 31) - 1, (1 << 63) - 1
 """PostgreSQL's `infinity`, as it is sent; `-infinity` is the lowest number."""
 
+_DATES = range(-2_451_545, 2_145_031_949)
+_TIMESTAMPS = range(-211_813_488_000_000_000, 9_223_371_331_200_000_000)
+"""The numbers that PostgreSQL takes for a date and for a timestamp (source: `datatype/timestamp.h`).
+
+Of another number it says which only as "out of range", before it looks at any column.
+"""
+
 
 def _texts(values: Sequence[str | None]) -> arrays.PackedArray:
     return arrays.texts([None if value is None else value.encode() for value in values])
@@ -40,7 +47,9 @@ def _dates(values: Sequence[Date | None]) -> arrays.PackedArray:
 
 def _day(days: int) -> int:
     if -INFINITE < days < INFINITE:
-        return days - _DAYS_TO_2000
+        if (number := days - _DAYS_TO_2000) not in _DATES:
+            raise OverflowError
+        return number
     return _LAST_DATE if days > 0 else ~_LAST_DATE
 
 
@@ -50,7 +59,9 @@ def _moments(values: Sequence[Timestamp | None]) -> arrays.PackedArray:
 
 def _moment(nanoseconds: int) -> int:
     if -INFINITE < nanoseconds < INFINITE:
-        return nanoseconds // 1000 - _MICROSECONDS_TO_2000
+        if (number := nanoseconds // 1000 - _MICROSECONDS_TO_2000) not in _TIMESTAMPS:
+            raise OverflowError
+        return number
     return _LAST_MOMENT if nanoseconds > 0 else ~_LAST_MOMENT
 
 
@@ -76,6 +87,7 @@ _PACKED: dict[str, Mapping[type, Pack]] = {
 def packings(kind: TypeName) -> Mapping[type, Pack]:
     """Return the packings that a type has, by the Python type of the values. They take None as well.
 
-    A packing raises OverflowError for a number that does not fit.
+    A packing raises OverflowError for a number that does not fit, or that the server refuses before it looks at a
+    column, and UnicodeEncodeError for a text that UTF-8 cannot hold.
     """
     return _PACKED.get(kind.name, {}) if kind.schema == "pg_catalog" else {}

@@ -7,7 +7,6 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
-from math import isfinite
 from typing import Any
 
 from inbox.reading.values import DAY, Date, Interval, Json, TimeOfDay, Timestamp, as_text, decimal_of
@@ -70,7 +69,7 @@ def _in_unit(reading: Reading, kind: TypeName) -> Apply:
         if kind.name == "interval":
             return Interval(0, 0, nanoseconds)
         if not 0 <= nanoseconds <= DAY:
-            raise RefusedValueError("a number that is not a time of day in its unit")
+            raise RefusedValueError("a number that is not a time of day in its unit; set `as` to the unit that it has")
         return TimeOfDay(nanoseconds)
 
     return apply
@@ -85,10 +84,12 @@ def _times(value: Any, unit: int, reading: Reading) -> int:
         raise _contradiction(value, reading)
     try:
         number = Decimal(repr(value) if kind is float else value)
-        if not isfinite(number) or abs(number.adjusted()) > _MOST_DIGITS:
-            raise RefusedValueError("a number beyond every time")
+        if not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
+            raise RefusedValueError("a number beyond every time; set `as` to the unit that it has")
     except InvalidOperation:
-        raise RefusedValueError(f'a text that is not a number, which as = "{reading}" needs') from None
+        raise RefusedValueError(
+            f'a text that is not a number, which as = "{reading}" needs; remove `as`, or send a number'
+        ) from None
     numerator, denominator = number.as_integer_ratio()
     return numerator * unit // denominator
 
@@ -99,7 +100,7 @@ def _bytes(value: Any, reading: Reading, read: Callable[[str], bytes]) -> bytes:
     try:
         return read(value)
     except ValueError:
-        raise RefusedValueError(f"a text that is not {reading}") from None
+        raise RefusedValueError(f"a text that is not {reading}; set `as` to what it is") from None
 
 
 def _of_base64(text: str) -> bytes:
@@ -116,7 +117,7 @@ def _decimal(value: Any, scale: int) -> Decimal:
     if type(value) is not bytes:
         raise _contradiction(value, Reading.DECIMAL_BYTES)
     if not value:
-        raise RefusedValueError("an empty value, which has no digits")
+        raise RefusedValueError("an empty value, which has no digits; send null for no number")
     return decimal_of(value, scale)
 
 

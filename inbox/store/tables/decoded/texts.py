@@ -24,6 +24,7 @@ _CLOCK_WORD = re.compile(r"(?:^|[^a-z])(?:now|today|tomorrow|yesterday|allballs)
 _ONLY_DIGITS = re.compile(r"\s*[-+]?[0-9]*[.,]?[0-9]*(?:[eE][-+]?[0-9]+)?\s*")
 _TOO_FINE = re.compile(r"([.][0-9]{6})[0-9]+")
 _A_DAY = 8
+_CORRECT = "correct what the producer sends, or make the column text"
 
 
 def _texts(*kinds: type, text: Text = as_text) -> dict[type, Text]:
@@ -71,12 +72,12 @@ def _json_text(value: Any) -> str:
     try:
         return write(as_json(value))
     except DocumentError as error:
-        raise RefusedValueError(f"a value that JSON cannot express: {error}") from None
+        raise RefusedValueError(f"a value that JSON cannot express: {error}; {_CORRECT}") from None
 
 
 def _document(value: Json) -> str:
     if (beyond := excess(value.encode())) is not None:
-        raise RefusedValueError(f"a JSON document beyond a bound: {beyond}")
+        raise RefusedValueError(f"a JSON document beyond a bound: {beyond}; make the column text")
     return str(value)
 
 
@@ -86,14 +87,14 @@ def _json_text_kept(value: Json) -> str:
     try:
         parse(text.encode())
     except DocumentError as error:
-        raise RefusedValueError(f"a text that is not JSON: {error}") from None
+        raise RefusedValueError(f"a text that is not JSON: {error}; {_CORRECT}") from None
     return text
 
 
 def _point(value: Mapping[str, Any]) -> str:
     x, y = value.get("x"), value.get("y")
     if type(x) is not float or type(y) is not float:
-        raise RefusedValueError("an object without the numbers x and y")
+        raise RefusedValueError("an object without the numbers x and y; send both, or make the column jsonb")
     return f"({as_text(x)},{as_text(y)})"
 
 
@@ -101,13 +102,15 @@ def _geometry(value: Mapping[str, Any]) -> str:
     """Return what Debezium sends for a geometry: well-known binary, and the number of its reference system."""
     wkb, srid = value.get("wkb"), value.get("srid")
     if type(wkb) is not bytes or type(srid) not in (int, type(None)):
-        raise RefusedValueError("an object without the bytes wkb and the number srid")
+        raise RefusedValueError(
+            "an object without the bytes wkb and the number srid; send both, or make the column jsonb"
+        )
     return wkb.hex() if srid is None else f"SRID={srid};{wkb.hex()}"
 
 
 def _hstore(value: Mapping[str, Any]) -> str:
     if not all(type(each) in (str, type(None)) for each in value.values()):
-        raise RefusedValueError("an object whose members are not all texts")
+        raise RefusedValueError("an object whose members are not all texts; make the column jsonb")
     return ",".join(f"{quoted(name)}=>{'NULL' if each is None else quoted(each)}" for name, each in value.items())
 
 
@@ -115,9 +118,9 @@ def _hstore_of_json(value: Json) -> str:
     try:
         found = parse(value.encode())
     except DocumentError as error:
-        raise RefusedValueError(f"a text that is not JSON: {error}") from None
+        raise RefusedValueError(f"a text that is not JSON: {error}; {_CORRECT}") from None
     if type(found) is not dict:
-        raise RefusedValueError("a JSON document that is not an object")
+        raise RefusedValueError("a JSON document that is not an object; make the column jsonb")
     return _hstore(found)
 
 
@@ -170,6 +173,20 @@ def text_of(taken: Taken, value: Any) -> str:
     if (text := taken.get(type(value))) is None:
         raise RefusedValueError(refusal(taken, type(value)))
     return text(value)
+
+
+def encoded(text: str) -> bytes:
+    """Return the text as it is sent.
+
+    Raises:
+        RefusedValueError: PostgreSQL can hold no such text.
+    """
+    if "\x00" in text:
+        raise RefusedValueError('a text that holds NUL; send it without, or set nul = "remove" in the route')
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise RefusedValueError("a text with a lone surrogate, which UTF-8 does not have; send valid text") from None
 
 
 def array_text(taken: Taken, values: list[Any]) -> str:

@@ -101,6 +101,10 @@ class Statements:
         """Return the source of the column that a row of `explain` is about."""
         return self._rows.columns[row - self._first][1]
 
+    def is_of_column(self, row: int) -> bool:
+        """Return whether a row of `explain` is about a column, and not about a whole document."""
+        return row >= self._first
+
     def probe(self, column: Column, source: ColumnSource) -> bytes:
         """Return the statement that evaluates one column alone."""
         return searches.probe(self._rows, column, source)

@@ -9,6 +9,7 @@ from inbox.errors import EventError, StartupError
 from inbox.events import Record
 from inbox.store.options import ColumnSource, Reading, TableMode, Tombstones
 from inbox.store.postgres.connection import Connection
+from inbox.store.tables.casts.wording import remedy
 from inbox.store.tables.diagnosis import Diagnosis
 from tests.support.records import record
 from tests.support.store.table_routes import MakeRoute, events_of, of
@@ -57,7 +58,7 @@ def test_a_value_that_its_column_cannot_take_is_told_without_being_shown(
     connection.execute("CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN positive AS integer CHECK (VALUE > 0)")
     it = route(f"before text, it {declared}, after text", {"before": "/a", "it": "/v/it", "after": "/a"})
     text = it.refusal(of({"a": "x", "v": {"it": value}}))
-    assert text == f'column "it" from /v/it: a value that cannot be {declared} ({sqlstate})'
+    assert text == f'column "it" from /v/it: a value that cannot be {declared} ({sqlstate}); {remedy(sqlstate)}'
     assert SECRET not in text
 
 
@@ -132,7 +133,8 @@ def test_all_bad_events_of_a_batch_are_found_each_with_its_own_error(route: Make
     }
     batch = [bad[place][0] if place in bad else of({"a": place}) for place in range(600)]
     found = it.writer.find(it.connection, events_of(*batch))
-    assert {place: str(error) for place, error in found.refused.items()} == {p: text for p, (_, text) in bad.items()}
+    texts = {place: str(error).partition("; ")[0] for place, error in found.refused.items()}
+    assert texts == {place: text for place, (_, text) in bad.items()}
     assert found.candidates == []
 
 
@@ -164,7 +166,7 @@ def test_a_domain_over_a_length_cuts_nothing(
     connection.execute(f"CREATE DOMAIN inner_domain AS {base}; CREATE DOMAIN short AS inner_domain".encode())
     it = route("a short", {"a": "/a"})
     it.write(of({"a": "101"}))
-    assert it.refusal(of({"a": "1010"})) == f'column "a" from /a: a value that cannot be short ({sqlstate})'
+    assert it.refusal(of({"a": "1010"})).startswith(f'column "a" from /a: a value that cannot be short ({sqlstate}); ')
     assert it.rows() == [("101",)]
 
 
@@ -233,7 +235,8 @@ def test_an_event_without_its_rows_key_is_refused(route: MakeRoute) -> None:
     with pytest.raises(EventError):
         it.write(of({"a": "x"}), of({"a": "y"}))
     assert it.refused(of({"a": "x"}), of({"id": 1}), of({"a": "y"})) == [0, 2]
-    assert it.refusal(of({"a": "x"})) == 'column "id" from /id: nothing, where the row\'s key needs a value (22P02)'
+    expected = 'column "id" from /id: nothing, where the row\'s key needs a value (22P02); '
+    assert it.refusal(of({"a": "x"})).startswith(expected)
 
 
 def test_a_tombstone_without_a_key_is_refused(route: MakeRoute) -> None:
@@ -261,7 +264,8 @@ def test_a_tombstone_names_its_row_by_text_or_by_a_json_key(route: MakeRoute, ke
 def test_a_tombstone_whose_key_names_no_row_is_refused(route: MakeRoute) -> None:
     it = route("id integer PRIMARY KEY", {"id": "/id"}, **KEYED)
     lost = record(2, key=b'{"order": 7}', value=None)
-    assert it.refusal(lost) == 'column "id" from /id: nothing, where the row\'s key needs a value (22P02)'
+    expected = 'column "id" from /id: nothing, where the row\'s key needs a value (22P02); '
+    assert it.refusal(lost).startswith(expected)
     assert it.refused(of({"id": 7}), lost, record(2, key=b"7", value=None)) == [1]
 
 

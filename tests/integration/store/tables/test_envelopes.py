@@ -156,8 +156,8 @@ def test_a_delete_that_names_no_row_says_what_was_expected(enveloped: MakeEnvelo
 
 def test_a_value_that_its_column_cannot_take_is_named_by_its_pointer_in_the_row(enveloped: MakeEnveloped) -> None:
     it = enveloped()
-    assert it.refusal(changed("c", row(1, amount="x"))) == (
-        'column "amount" from /amount: a value that cannot be numeric (22P02)'
+    assert it.refusal(changed("c", row(1, amount="x"))).startswith(
+        'column "amount" from /amount: a value that cannot be numeric (22P02); '
     )
     assert it.route.refused(*it.read(changed("c", row(1)), changed("c", row(2, amount="x")))) == [1]
 

@@ -170,7 +170,7 @@ def test_no_text_is_cut(route: MakeRoute, declared: str, text: object) -> None:
     """A cast to these cuts silently, and so does an assignment."""
     it = route(f"a {declared}", {"a": "/a"})
 
-    assert it.refusal(of({"a": text})) == f'column "a" from /a: a value that cannot be {declared} (22P02)'
+    assert it.refusal(of({"a": text})).startswith(f'column "a" from /a: a value that cannot be {declared} (22P02); ')
 
 
 def test_a_text_that_fits_a_short_type_is_kept(route: MakeRoute) -> None:

@@ -267,3 +267,29 @@ def test_a_pointer_leads_through_objects_and_arrays() -> None:
     rows = [{"a": [0, {"b": 5}]}, {"a": [0]}, {"a": {"1": {"b": 6}}}, {"a": 1}, {}]
     assert of.values(rows) == [5, None, 6, None, None]
     assert of.absences(rows) == [False, True, False, True, True]
+
+
+def test_a_decimal_beyond_doubles_keeps_its_digits_beside_other_kinds_of_values() -> None:
+    array = packed(decoded("numeric"), Decimal("1E+400"), 5)
+    assert array.packed.endswith(b"1" + b"0" * 400 + b"\x00\x00\x00\x015")
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        ("date", Date(10**10)),
+        ("date", Date(-2_440_589)),
+        ("timestamptz", Timestamp(9_224_318_016_000_000 * 1_000_000)),
+        ("timestamptz", Timestamp(-210_866_803_200_000_001 * 1000)),
+    ],
+)
+def test_a_time_beyond_postgresql_is_sent_as_a_text_which_its_column_refuses(declared: str, value: Any) -> None:
+    assert isinstance(packed(decoded(declared), value), arrays.Texts)
+
+
+def test_the_first_and_the_last_time_of_postgresql_are_sent_as_they_are() -> None:
+    last_day, last_moment = Date(2_145_042_905), Timestamp((9_224_318_016_000_000 * 1000 - 1) * 1000)
+    assert isinstance(packed(decoded("date"), Date(-2_440_588), last_day), arrays.Dates)
+    assert isinstance(
+        packed(decoded("timestamptz"), Timestamp(-210_866_803_200_000_000 * 1000), last_moment), arrays.Timestamptzs
+    )
