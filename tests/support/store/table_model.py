@@ -51,6 +51,7 @@ COLUMNS: Mapping[str, tuple[str, ColumnSource]] = {
     "blob": ("bytea", ColumnSource("/blob", Reading.HEX)),
     "region": ("text", ColumnSource(value="EU")),
     "currency": ("text", ColumnSource("/currency", default="EUR")),
+    "priority": ("integer DEFAULT 5", ColumnSource("/priority", leaves=True)),
 }
 """Column -> (type, source); `times` is an array in the event."""
 
@@ -126,6 +127,14 @@ NO_CURRENCY = [Leaf(None, "EUR"), Leaf("null", "EUR")]
 
 CONFIGURED = {"region": "EU", "currency": "EUR"}
 """The values that a new row has where its event has none: a constant and a default of the configuration."""
+
+TABLES_OWN = {"priority": 5}
+"""The defaults of the table, which a new row takes where the event's member is absent."""
+
+LEAVING = (TableMode.APPEND, TableMode.INSERT, TableMode.UPSERT, TableMode.UPDATE)
+"""The modes with `absent = "default"`."""
+
+priorities = st.integers(-9, 9).map(lambda value: Leaf(str(value), value))
 tags = st.lists(st.none() | texts(), max_size=4).map(lambda values: Leaf(json.dumps(values), values))
 documents = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | texts(),
@@ -190,6 +199,7 @@ def value_of(leaves: Mapping[str, Leaf]) -> str:
         member("price", leaves["price"]),
         member("blob", leaves["blob"]),
         member("currency", leaves["currency"]),
+        member("priority", leaves["priority"]),
     )
 
 
@@ -221,6 +231,7 @@ def events(*, tombstones: bool = False) -> st.SearchStrategy[OneEvent]:
             "blob": maybe(blobs),
             "region": st.just(Leaf(None, "EU")),
             "currency": st.sampled_from(NO_CURRENCY) | currencies,
+            "priority": maybe(priorities),
         }
     ).map(lambda leaves: OneEvent(leaves["id"].expected, leaves))
     dead = st.integers(1, 4).map(lambda key: OneEvent(key, None))
@@ -244,7 +255,7 @@ class Model:
     ) -> None:
         self._mode = mode
         self._marks = marks
-        self._defaults = defaults
+        self._defaults = {**TABLES_OWN, **defaults}
         self._all: list[dict[str, Any]] = []
         self._by_key: dict[int, dict[str, Any]] = {row["id"]: row for row in there}
         self.marked: set[int] = set()
@@ -254,14 +265,25 @@ class Model:
             if event.leaves is None:
                 self._remove(event.key)
             elif self._mode is TableMode.APPEND:
-                self._all.append(event.row())
+                self._all.append(self._left_to_table(event))
             elif self._mode is TableMode.MERGE:
-                there = {} if event.key in self.marked else self._by_key.get(event.key, {})
+                there = self._there(event.key)
                 self._write(
                     event.key, {**dict.fromkeys(COLUMNS), **CONFIGURED, **self._defaults, **there, **event.given()}
                 )
             else:
-                self._write(event.key, event.row())
+                self._write(event.key, self._left_to_table(event))
+
+    def _there(self, key: int) -> Mapping[str, Any]:
+        """Return the row that an event finds: one that is marked counts as deleted."""
+        return {} if key in self.marked else self._by_key.get(key, {})
+
+    def _left_to_table(self, event: OneEvent) -> dict[str, Any]:
+        """Return the event's row, with what the table has where the event leaves that to the table."""
+        row = event.row()
+        if self._mode in LEAVING and event.leaves and event.leaves["priority"].text is None:
+            row["priority"] = {**self._defaults, **self._there(event.key)}["priority"]
+        return row
 
     def _remove(self, key: int) -> None:
         if self._marks and key in self._by_key:

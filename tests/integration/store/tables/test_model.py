@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -16,7 +17,7 @@ from inbox.store.options import TableMode, TableTarget, Tombstones
 from inbox.store.postgres.connection import Connection
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.writer import TableWriter
-from tests.support.store.table_model import COLUMNS, Model, OneEvent, events
+from tests.support.store.table_model import COLUMNS, LEAVING, TABLES_OWN, Model, OneEvent, events
 
 MODES = list(TableMode)
 KEYED = [TableMode.INSERT, TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE]
@@ -45,7 +46,9 @@ def target(mode: TableMode, tombstones: Tombstones = Tombstones.ERROR, deleted: 
     return TableTarget(
         name="public.appended" if mode is TableMode.APPEND else "public.keyed",
         mode=mode,
-        columns={name: source for name, (_, source) in COLUMNS.items()},
+        columns={
+            name: source if mode in LEAVING else replace(source, leaves=False) for name, (_, source) in COLUMNS.items()
+        },
         key=() if mode is TableMode.APPEND else ("id",),
         version="version" if mode is TableMode.NEWEST else None,
         tombstones=tombstones,
@@ -58,7 +61,7 @@ def rows_there(connection: Connection, mode: TableMode) -> list[dict[str, Any]]:
     if mode is not TableMode.UPDATE:
         return []
     connection.execute("INSERT INTO keyed (id, version) VALUES (1, 1), (2, 2)")
-    return [{**dict.fromkeys(COLUMNS), "id": number, "version": number} for number in (1, 2)]
+    return [{**dict.fromkeys(COLUMNS), **TABLES_OWN, "id": number, "version": number} for number in (1, 2)]
 
 
 def _events(batch: Sequence[OneEvent]) -> TableEvents:
