@@ -156,9 +156,9 @@ def _read_change(
     moves: Callable[[Any, Any], bool],
 ) -> ReadResult | None:
     found = decoders.value(record, headers)
-    if found == Decoded():  # the tombstone that Debezium sends behind a delete, for compaction
-        return None
     in_document = found.document is not None
+    if not in_document and found == Decoded():  # the tombstone that Debezium sends behind a delete, for compaction
+        return None
     change = change_of(decoded(found.document) if in_document else found.row, options.truncates)
     if change is None:
         return None

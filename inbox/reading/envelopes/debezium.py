@@ -25,6 +25,9 @@ _NUMBERS = list(_BYTES)
 # Java's UUID.nameUUIDFromBytes is a version 3 UUID of the bytes alone, without a namespace.
 _ELEMENTS = frozenset({*_TEXTS, "b68a35a7-17ad-35b3-af2a-ae46edb4545a"})
 
+_NEVER = frozenset({int, float, bool, type(None)})
+"""The types whose values are never the placeholder."""
+
 _EXPECTED = 'expected a Debezium change event, an object with "op", "before", "after" and "source"'
 
 
@@ -98,6 +101,15 @@ def _without_op(document: Mapping[str, Any]) -> str:
 
 def unavailable_in(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the columns of the row that hold the placeholder, in any of the shapes that Debezium gives it."""
+    for value in row.values():
+        kind = type(value)
+        if kind is str:
+            if value in _TEXTS:
+                break
+        elif kind not in _NEVER and _is_unavailable(value):
+            break
+    else:  # nearly all rows: this is called for each event
+        return ()
     return tuple(name for name, value in row.items() if _is_unavailable(value))
 
 

@@ -14,7 +14,8 @@ takes from the log itself (`SourceInfo` and `...SourceInfoStructMaker` of each c
 - Oracle: a row of LogMiner (`scn`, `rs_id`, `ssn`), or the position of an LCR of XStream.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from inbox.errors import EventError
@@ -45,7 +46,20 @@ def position_of(source: Any, op: str) -> str:
         raise EventError('no event id: the change event has no object "source", which event_id = "debezium" reads')
     fields = _of_snapshot(source) if op == "r" else _of_change(source)
     get = source.get
-    return "\n".join([op, *[f"{name}={value}" for name in (*_TABLE, *fields) if (value := get(name)) is not None]])
+    table = (get("connector"), get("name"), get("server_id"), get("db"), get("schema"), get("table"))
+    try:
+        lines = _cached_lines(_TABLE, table)
+    except TypeError:  # an object in place of a text
+        lines = _lines(_TABLE, table)
+    return f"{op}\n{lines}" + "\n".join([f"{name}={source[name]}" for name in fields])
+
+
+def _lines(names: Sequence[str], values: Sequence[Any]) -> str:
+    return "".join([f"{name}={value}\n" for name, value in zip(names, values, strict=True) if value is not None])
+
+
+_cached_lines = lru_cache(maxsize=16, typed=True)(_lines)
+"""Nearly all changes of a topic are of one table. Few are kept, because a name may be as long as an event."""
 
 
 def _of_snapshot(source: Mapping[str, Any]) -> tuple[str, ...]:
@@ -64,7 +78,7 @@ def _of_change(source: Mapping[str, Any]) -> tuple[str, ...]:
             'take the id from a header or a column, or set event_id = "coordinates"'
         )
     for fields in ways:
-        if all(source.get(name) is not None for name in fields):
+        if None not in [source.get(name) for name in fields]:
             return fields
     expected = " or ".join(", ".join(fields) for fields in ways)
     raise EventError(f'no event id: the "source" of the change lacks its place in the log; expected {expected}')

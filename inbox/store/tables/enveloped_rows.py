@@ -70,7 +70,9 @@ def members_of(target: TableTarget) -> frozenset[str]:
 
 def leaves_out(record: Record, members: Collection[str]) -> bool:
     """Return whether the envelope leaves one of these members of the row out."""
-    return isinstance(record, ReadRecord) and any(name in members for name in record.absent)
+    if not isinstance(record, ReadRecord) or not record.absent:
+        return False
+    return any(name in members for name in record.absent)
 
 
 def unknown_row() -> EventError:
