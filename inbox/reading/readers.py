@@ -5,6 +5,7 @@ raises `EventError` for one that it cannot read.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,7 +52,9 @@ def reader_of(options: ReadOptions) -> Read | None:
             moves = _moves(options.key_pointers)
             return lambda record, headers: _read_change(record, headers, options, decoders, moves)
         case Envelope.CLOUDEVENTS:
-            return lambda record, headers: _read_cloud_event(record, headers, options)
+            if options.format.value is Format.JSON:
+                return lambda record, headers: _read_cloud_event(record, headers, options)
+            return lambda record, headers: _read_formatted_cloud_event(record, headers, options, decoders)
 
 
 class _Decoders(NamedTuple):
@@ -84,12 +87,17 @@ def _decoders(options: ReadOptions) -> _Decoders:
 
 def _format_reader(options: ReadOptions, decoders: _Decoders) -> Read | None:
     if decoders.values is not None:
-        is_decoded = options.format.value.has_decoded_rows and not options.format.as_documents
-        read = _read_row if is_decoded else _read_document
+        read = _in_format(options)
         return lambda record, headers: read(record, headers, options, decoders)
     if options.format.value is Format.RAW and options.keeps_row:
         return lambda record, _: ReadResult(ReadRecord(record, whole=RawValue(record.value())), None)
     return None
+
+
+def _in_format(options: ReadOptions) -> Callable[[Record, list[Header], ReadOptions, _Decoders], ReadResult]:
+    """Return the function that reads a value of the route's format: into a decoded row, or as JSON."""
+    is_decoded = options.format.value.has_decoded_rows and not options.format.as_documents
+    return _read_row if is_decoded else _read_document
 
 
 def _tombstone(record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders) -> ReadResult:
@@ -224,6 +232,28 @@ def _read_cloud_event(record: Record, headers: list[Header], options: ReadOption
         row=row if options.keeps_row else None,
         about=about,
     )
+    return ReadResult(found, row, about["$ce:type"])
+
+
+def _read_formatted_cloud_event(
+    record: Record, headers: list[Header], options: ReadOptions, decoders: _Decoders
+) -> ReadResult:
+    """Return a CloudEvent in binary mode whose data is in the route's format; the decoded data is the row."""
+    if is_tombstone(record.value(), headers):
+        tombstone = _tombstone(record, headers, options, decoders)
+        return tombstone._replace(record=replace(tombstone.record, about={}))
+    event = cloud_event_of(record.value(), headers)
+    if event.document is not None:
+        raise EventError(
+            "a CloudEvent in structured mode, whose value is JSON as a whole, and this route expects values of format "
+            f'"{options.format.value}"; send binary mode, or set format = "json" on the route'
+        )
+    read = _in_format(options)(record, headers, options, decoders)
+    about = {f"$ce:{name}": text for name, text in event.attributes.items()}
+    row = read.row
+    if options.keeps_row and read.record.document is not None and row is None:
+        row = decoded(read.record.document)
+    found = replace(read.record, about=about, row=row if options.keeps_row else read.record.row)
     return ReadResult(found, row, about["$ce:type"])
 
 

@@ -59,8 +59,7 @@ def review_format(review: Review, path: Path, route: RouteSection) -> None:
     if route.format is Format.RAW:
         _review_raw(review, path, route)
     _review_documents(review, path, route)
-    unread = {Envelope.DEBEZIUM: {Format.RAW}, Envelope.CLOUDEVENTS: {*Format} - {Format.JSON}}
-    if route.format in unread.get(route.envelope, ()):
+    if route.format is Format.RAW and route.envelope is not Envelope.NONE:
         review.blame((*path, "envelope"), f'"{route.envelope}" is not read from format "{route.format}"')
 
 

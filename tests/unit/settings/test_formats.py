@@ -29,9 +29,10 @@ def test_json_is_decoded_by_the_database_and_keys_are_texts(load: Load, small: s
     assert not route.target.decoded
 
 
-def test_connect_json_is_no_format_of_cloud_events(refuse: Refuse, small: str) -> None:
-    refused = refuse(small + 'format = "connect-json"\nenvelope = "cloudevents"\n')
-    assert 'routes[0].envelope (inbox.toml): "cloudevents" is not read from format "connect-json"' in refused
+@pytest.mark.parametrize("envelope", ["debezium", "cloudevents"])
+def test_raw_bytes_have_no_envelope(refuse: Refuse, small: str, envelope: str) -> None:
+    refused = refuse(small + f'format = "raw"\nenvelope = "{envelope}"\n')
+    assert f'routes[0].envelope (inbox.toml): "{envelope}" is not read from format "raw"' in refused
 
 
 @pytest.mark.parametrize(

@@ -313,3 +313,13 @@ def test_a_mode_that_writes_whole_rows_refuses_a_value_that_the_connector_could_
     made = decoded("id bigint, name text", {"id": "/id", "name": "/name"}, envelope=Envelope.DEBEZIUM)
     [one] = made.read(changed("u", 2, after={"id": 1, "name": UNAVAILABLE}))
     assert 'the connector did not send "name"' in made.route.refusal(one)
+
+
+def test_cloud_events_write_their_data_and_attributes_and_remove_rows(decoded: MakeDecoded) -> None:
+    columns = {"id": "/id", "subject": "$ce:subject"}
+    made = decoded("id bigint PRIMARY KEY, subject text", columns, envelope=Envelope.CLOUDEVENTS, **UPSERT)
+    headers = [(f"ce_{name}", b"1.0") for name in ("specversion", "id", "source", "type", "subject")]
+    values = [connect_record(struct(id=schema("int64")), {"id": number}) for number in (1, 2)]
+    made.write(*[record(offset, value=value, headers=headers) for offset, value in enumerate(values)])
+    made.write(record(2, key=b"1", value=None, headers=headers))
+    assert made.route.rows() == [(2, "1.0")]
