@@ -49,6 +49,12 @@ SAME_ID_OTHER_PAYLOAD = Counter(
     "Events whose id was applied before with another payload, parked or counted as duplicates.",
     registry=REGISTRY,
 )
+UNKNOWN_MEMBERS = Counter(
+    "inbox_unknown_members",
+    "Members of applied events that fill no column of their route's table.",
+    ["route"],
+    registry=REGISTRY,
+)
 FENCED = Counter("inbox_fenced", "Batches of a partition that met a higher owner epoch.", registry=REGISTRY)
 RETRIES = Counter("inbox_retries", "Work for the database tried again.", ["reason"], registry=REGISTRY)
 PAUSED = Gauge(

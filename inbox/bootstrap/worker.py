@@ -25,11 +25,12 @@ from inbox.settings import Settings
 from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.decoder import TopicDecoder
+from inbox.sink.guards.counts.other_payloads import OtherPayloads
+from inbox.sink.guards.counts.unknown_members import UnknownMemberGuard
 from inbox.sink.guards.crash_poison import CrashPoisonGuard, CrashPoisonTracker
 from inbox.sink.guards.dead_letter_limit import LetterLimit
 from inbox.sink.guards.guard import Guards
 from inbox.sink.guards.handler_calls import LimitedCalls, WatchedCalls
-from inbox.sink.guards.other_payloads import OtherPayloads
 from inbox.sink.guards.parked_by_hand import HandParked
 from inbox.sink.guards.replay_progress import ReplayProgress
 from inbox.sink.guards.row_waits import RowWaits
@@ -234,6 +235,7 @@ class SettlerFactory:
             self._topic_identity,
             ReplayProgress(store),
             OtherPayloads(store.ledger),
+            UnknownMemberGuard(store.unknown_members, self._ready.registration.route_ids),
             self._evidence,
         )
         context = SettleContext(

@@ -24,6 +24,9 @@ _LOOPS = re.compile(
 _MOST_STEPS = 1_000_000
 """The most steps that the loops of a condition may take together: less than a second."""
 
+_MEMBER = re.compile(r"""\bvalue\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*(?:"([^"\\]*)"|'([^'\\]*)')\s*\])""")
+"""A member of the value that a condition names: `value.kind`, or `value["kind"]`."""
+
 _FUNCTIONS = frozenset({
     "has", "size", "contains", "startsWith", "endsWith", "matches", "string", "int", "uint", "double",
     "bool", "bytes", "type", "dyn", "timestamp", "duration", "all", "exists", "exists_one", "map",
@@ -32,6 +35,11 @@ _FUNCTIONS = frozenset({
     "upperAscii", "trim", "split", "join", "replace", "indexOf", "lastIndexOf", "substring", "charAt",
 })  # fmt: skip
 _NAME = re.compile(r"[A-Za-z]\w*")
+
+
+def members_in(text: str) -> frozenset[str]:
+    """Return the members of the value that a condition names."""
+    return frozenset(dotted or double or single for dotted, double, single in _MEMBER.findall(text))
 
 
 class _Condition(Protocol):

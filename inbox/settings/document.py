@@ -30,6 +30,7 @@ from inbox.store.options import (
     RelayKind,
     TableMode,
     Tombstones,
+    UnknownMembers,
 )
 
 MOST_DIGITS = 1000
@@ -128,6 +129,7 @@ class TableSection(Section):
     for_each: Annotated[str, PlainValidator(syntax.pointer)] | None = None
     replaces: list[ColumnName] | None = None
     columns_by_name: Annotated[bool, PlainValidator(syntax.boolean)] = False
+    unknown_members: Annotated[UnknownMembers, PlainValidator(syntax.one_of(UnknownMembers))] = UnknownMembers.IGNORE
     columns: (
         dict[ColumnName, Annotated[ColumnSection, BeforeValidator(_column, json_schema_input_type=str | ColumnSection)]]
         | None

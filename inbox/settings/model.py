@@ -5,10 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from inbox.documents import pointer_steps
 from inbox.failure_policy import FailureLimits
 from inbox.kafka.options import GUARDED, PRODUCER_GUARDED, KafkaOptions
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.kafka.registry.schemas import SchemaRegistry
+from inbox.reading.conditions import members_in
 from inbox.reading.options import Envelope, FormatOptions
 from inbox.relay.formats.options import EncodingOptions
 from inbox.settings.document import ColumnSection, Document, OutboxSection, RouteSection, TableSection
@@ -253,6 +255,8 @@ def _table(route: RouteSection, section: TableSection) -> TableTarget:
         columns={name: _column(column) for name, column in columns.items() if not column.skip},
         by_name=section.columns_by_name,
         skipped=frozenset(name for name, column in columns.items() if column.skip),
+        unknown_members=section.unknown_members,
+        read_members=_read_members(route) if section.for_each is None else frozenset(),
         key=tuple(section.key or ()),
         version=section.version if mode is TableMode.NEWEST else None,
         tombstones=route.tombstones,
@@ -264,6 +268,12 @@ def _table(route: RouteSection, section: TableSection) -> TableTarget:
         decoded=route.format.has_decoded_rows and section.for_each is None,
         binary=route.format.is_binary and section.for_each is None,
     )
+
+
+def _read_members(route: RouteSection) -> frozenset[str]:
+    """Return the members of the row from which the id, the type or the condition is read."""
+    rules = (rule.removeprefix("value:") for rule in (route.event_id, route.event_type or "") if "value:/" in rule)
+    return frozenset({*(pointer_steps(rule)[0] for rule in rules), *members_in(route.when or "")})
 
 
 def _column(section: ColumnSection) -> ColumnSource:

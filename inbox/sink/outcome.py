@@ -17,7 +17,8 @@ class RouteResult:
 
     `other_payloads` counts the events among `duplicates` or `set_aside` whose id was applied before
     with another payload. `applied_again` are the offsets that a replay applied without claims, by
-    (route id, partition id).
+    (route id, partition id). `unknown_members` has by (partition id, name) how many applied events
+    have a member that fills no column, where the route counts them.
     """
 
     letters: list[DeadLetter] = field(default_factory=list)
@@ -25,6 +26,7 @@ class RouteResult:
     set_aside: Counter[int] = field(default_factory=Counter)
     other_payloads: Counter[int] = field(default_factory=Counter)
     applied_again: Mapping[tuple[int, int], Sequence[int]] = field(default_factory=dict)
+    unknown_members: Mapping[tuple[int, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,8 @@ class BatchOutcome:
         too_many_letters: the ids of the partitions with more dead letters than `[failures]
             halt_above`.
         other_payloads: the number of events whose id was applied before with another payload.
+        unknown_members: by route name, how often applied events had a member that fills no column.
+        new_members: by route name, the names of such members that no event had before.
     """
 
     batch: Batch
@@ -83,6 +87,8 @@ class BatchOutcome:
     elsewhere: frozenset[TopicPartition] = frozenset()
     too_many_letters: frozenset[int] = frozenset()
     other_payloads: int = 0
+    unknown_members: Mapping[str, int] = field(default_factory=dict)
+    new_members: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def letters(self) -> list[DeadLetter]:

@@ -144,6 +144,14 @@ class Absent(StrEnum):
     DEFAULT = "default"
 
 
+class UnknownMembers(StrEnum):
+    """The treatment of members of the row that fill no column, by a table route."""
+
+    IGNORE = "ignore"
+    COUNT = "count"
+    PARK = "park"
+
+
 Constant = str | int | float | bool | list[Any] | dict[str, Any]
 """A value of the configuration, as it would stand in a JSON document: times are ISO 8601 texts."""
 
@@ -221,6 +229,7 @@ class TableTarget:
     `replaces` are columns of the key: other rows with the event's values in them are deleted.
     `by_name`: each column of the table that `columns` does not name is filled from the member of its
     name, except for those in `skipped`.
+    `read_members` are members of the row from which the route reads something else than a column.
     """
 
     name: str
@@ -235,6 +244,8 @@ class TableTarget:
     replaces: tuple[str, ...] = ()
     by_name: bool = False
     skipped: frozenset[str] = frozenset()
+    unknown_members: UnknownMembers = UnknownMembers.IGNORE
+    read_members: frozenset[str] = frozenset()
     envelope: Envelope = Envelope.NONE
     decoded: bool = False
     binary: bool = False

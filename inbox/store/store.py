@@ -19,6 +19,7 @@ from inbox.store.inbox.replays import Replays
 from inbox.store.inbox.resumptions import Resumptions
 from inbox.store.inbox.retention import Retention
 from inbox.store.inbox.settled_ranges import SettledRanges
+from inbox.store.inbox.unknown_members import UnknownMemberCounts
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.postgres.connection import Connection, connect, startup_errors
 from inbox.store.postgres.session_settings import UNHURRIED
@@ -87,6 +88,10 @@ class Store:
     @cached_property
     def settled_ranges(self) -> SettledRanges:
         return SettledRanges(self.connection, self.schema)
+
+    @cached_property
+    def unknown_members(self) -> UnknownMemberCounts:
+        return UnknownMemberCounts(self.connection, self.schema)
 
     def audit(self, *, bits: int = 0) -> AuditQueries:
         """Return the reads of an audit, in chunks of `2 ** bits` offsets."""

@@ -1183,7 +1183,7 @@ MUTANTS = [
     ),
     Mutant(
         "conflicting payloads are not counted in the ledger",
-        "inbox/sink/guards/other_payloads.py",
+        "inbox/sink/guards/counts/other_payloads.py",
         "                self._ledger.count_other_payloads(partition_id, count)\n",
         "                pass\n",
         (f"{EVENTS}::test_one_id_with_another_payload_is_parked",),

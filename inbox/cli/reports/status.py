@@ -1,6 +1,8 @@
 """The report of a sink's status, for people and for programs."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from inbox.cli.output import timestamp
@@ -13,6 +15,7 @@ from inbox.printable import printable
 from inbox.store.inbox.replays import Replay
 
 _UNKNOWN = "?"
+_MOST_MEMBERS = 10
 
 
 def document(found: Status) -> dict[str, Any]:
@@ -31,6 +34,16 @@ def document(found: Status) -> dict[str, Any]:
         "rate": round(found.rate, 1),
         "oldest_unsettled_seconds": found.oldest_unsettled_seconds,
         "last_replay": None if found.last_replay is None else replay_json(found.last_replay),
+        "unknown_members": [
+            {
+                "route": each.route,
+                "member": each.member,
+                "events": each.events,
+                "first_seen_at": timestamp(each.first_seen_at),
+                "last_seen_at": timestamp(each.last_seen_at),
+            }
+            for each in found.unknown_members
+        ],
         **({} if found.outbox is None else {"outbox": _outbox_json(found.outbox)}),
     }
 
@@ -125,12 +138,23 @@ def summary(found: Status) -> str:
         text += f"\n{_replay(found.last_replay)}"
     if found.same_id_other_payload:
         text += f"\n{found.same_id_other_payload} events had the id of an applied event with another payload"
+    text += "".join(f"\n{line}" for line in _unknown_members(found))
     if found.horizon is not None:
         text += f"\nduplicates are recognised back to {timestamp(found.horizon)}"
     if found.last_prune is not None:
         by = "" if found.last_prune.by is None else f", by {printable(found.last_prune.by)}"
         text += f"\nlast round of pruning: {timestamp(found.last_prune.at)}{by}"
     return text
+
+
+def _unknown_members(found: Status) -> Iterator[str]:
+    """Yield a line for each route with members that fill no column."""
+    for route, members in groupby(found.unknown_members, key=lambda each: each.route):
+        of_route = list(members)
+        shown = [f"{each.member or 'others'} ({each.events})" for each in of_route[:_MOST_MEMBERS]]
+        more = f" and {len(of_route) - _MOST_MEMBERS} more" if len(of_route) > _MOST_MEMBERS else ""
+        last = timestamp(max(each.last_seen_at for each in of_route))
+        yield f"route {route}: members that fill no column (events): {', '.join(shown)}{more}; last seen {last}"
 
 
 def _open_transaction(row: PartitionRow, looked_at: datetime) -> str:

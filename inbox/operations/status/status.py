@@ -9,6 +9,7 @@ from inbox.errors import InboxError
 from inbox.events import Settlement, TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.log.reader import LogReader
+from inbox.operations.samples.unknown import still_unknown
 from inbox.operations.status.outbox import OutboxStatus, outbox_status
 from inbox.settings import Settings
 from inbox.sink.guards.log_check import is_another_topic
@@ -17,6 +18,7 @@ from inbox.store.inbox.dead_letters import State
 from inbox.store.inbox.ledger import PartitionStatus
 from inbox.store.inbox.replays import Replay
 from inbox.store.inbox.retention import PruneRound, Retention
+from inbox.store.inbox.unknown_members import UnknownMember
 from inbox.store.postgres.connection import snapshot
 from inbox.store.store import Store, open_store
 
@@ -78,6 +80,7 @@ class Status:
     notices: Sequence[str]
     last_prune: PruneRound | None = None
     holds: Sequence[Hold] = ()
+    unknown_members: Sequence[UnknownMember] = ()
 
     @property
     def lag(self) -> int | None:
@@ -110,6 +113,7 @@ def read_status(settings: Settings) -> Status:
     schema = settings.database.schema
     with open_store(settings.database, command="status", doing="reading the ledger") as store:
         ledger = _read(store, settings.failures.halt_above)
+        unknown = still_unknown(store.connection, settings.routes, store.unknown_members.by_route())
     current = [row for row in ledger.rows if not row.set_aside]
     logs = _look_at_logs(settings, current)
     outbox = outbox_status(settings.database, settings.outbox) if settings.outbox is not None else None
@@ -128,6 +132,7 @@ def read_status(settings: Settings) -> Status:
         horizon=ledger.horizon,
         last_prune=ledger.last_prune,
         holds=ledger.holds,
+        unknown_members=unknown,
         last_replay=ledger.last_replay,
         outbox=outbox if isinstance(outbox, OutboxStatus) else None,
         notices=[*logs.notices, *([outbox] if isinstance(outbox, str) else [])],

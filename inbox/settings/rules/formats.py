@@ -8,6 +8,7 @@ from inbox.settings.document import RouteSection
 from inbox.settings.librdkafka import LOGIN_IN_URL, is_secret
 from inbox.settings.problems import Path, hint, quote
 from inbox.settings.validation import Review
+from inbox.store.options import UnknownMembers
 
 _WITH_FILES = frozenset({Format.AVRO, Format.PROTOBUF, Format.JSON_SCHEMA})
 _KEYS_OF_REGISTRY = frozenset({KeyFormat.AVRO, KeyFormat.PROTOBUF})
@@ -94,6 +95,11 @@ def _review_raw(review: Review, path: Path, route: RouteSection) -> None:
         review.blame(
             (*path, "table", "columns_by_name"),
             'reads members of the value, which format "raw" leaves undecoded; list the columns',
+        )
+    if route.table is not None and route.table.unknown_members is not UnknownMembers.IGNORE:
+        review.blame(
+            (*path, "table", "unknown_members"),
+            'looks at members of the value, which format "raw" leaves undecoded; leave it out',
         )
     columns = (route.table.columns if route.table else None) or {}
     for name, column in columns.items():

@@ -220,6 +220,8 @@ class LetterResolver:
     def _apply(self, letters: Sequence[Letter], route: Route, bound: BoundRoute) -> Retried:
         route_batch = events_of(letters, route)
         result = settle_carefully(self._context, bound, route_batch, {})
+        if result.unknown_members:
+            self._store.unknown_members.add(bound.route_id, result.unknown_members)
         aside = {letter.record.offset(): letter for letter in result.letters}
         failed = self._note_failures(letters, aside)
         resolved = [letter.dead_letter_id for letter in letters if letter.record.offset() not in aside]

@@ -1,6 +1,7 @@
 """Apply claimed events, through a handler or into a table."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,6 +79,15 @@ class Effect(Protocol):
         """
         ...
 
+    @property
+    def counts_unknown(self) -> bool:
+        """Return whether members of events that fill no column are counted."""
+        ...
+
+    def count_unknown(self, events: RouteBatch) -> Mapping[tuple[int, str], int]:
+        """Return by partition and name how many of these events have a member that fills no column."""
+        ...
+
 
 class TableEffect:
     """The effect of a table route on one connection: one statement writes all events."""
@@ -138,6 +148,13 @@ class TableEffect:
     def require_as_written(self, look: Look | None = None) -> None:
         self._writer.require_as_written(self._connection, look)
 
+    @property
+    def counts_unknown(self) -> bool:
+        return self._writer.counts_unknown
+
+    def count_unknown(self, events: RouteBatch) -> Mapping[tuple[int, str], int]:
+        return self._writer.count_unknown(events.records, events.partition_ids)
+
 
 class HandlerEffect:
     """The effect of a handler route in one session: one call for each event, or one for all."""
@@ -184,6 +201,12 @@ class HandlerEffect:
 
     def require_as_written(self, look: Look | None = None) -> None:
         """Do nothing: only the handler knows its effects."""
+
+    counts_unknown = False
+
+    def count_unknown(self, events: RouteBatch) -> Mapping[tuple[int, str], int]:
+        """Return nothing: the handler is given the whole event."""
+        return {}
 
     def _call_with_each(self, transaction: Transaction, publisher: Publisher, events: RouteBatch) -> None:
         call, call_of, batch = self._handler.call, self._calls.call, self._handler.batch

@@ -24,6 +24,8 @@ class RouteWork:
         self.doubts = Doubts(context, route, events)
         self.optimism = context.optimism[route.route_id]
         self.result = RouteResult()
+        self.unapplied: set[int] = set()
+        """The indexes of duplicates and of events that were set aside."""
 
     def is_untroubled_from(self, start: int) -> bool:
         """Return whether no event from this index on is known to be set aside or tried again."""
@@ -49,5 +51,8 @@ class RouteWork:
         """
         if self.events.records:
             self.route.effect.require_as_written(look)
+        if self.route.effect.counts_unknown:
+            applied = self.events.without(sorted(self.unapplied))
+            self.result.unknown_members = self.route.effect.count_unknown(applied)
         self.doubts.remember()
         return self.result

@@ -113,6 +113,7 @@ class SlowPath:
                 break
         self._conflicts.clear()
         self._weigh()
+        self._work.unapplied.update(part.duplicates, part.letters)
         self._work.result.duplicates.update(self._events.partition_ids[index] for index in part.duplicates)
         self._work.result.other_payloads.update(self._events.partition_ids[index] for index in part.other_payloads)
         self._set_aside([letter for _, letter in sorted(part.letters.items())])

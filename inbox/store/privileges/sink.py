@@ -52,6 +52,11 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
     ),
     "route_starts": (_SELECT, _INSERT, _columns("UPDATE", "from_offset")),
     "settled_ranges": (_SELECT, _INSERT, _columns("UPDATE", "until_offset")),
+    "unknown_members": (
+        _SELECT,
+        _columns("INSERT", "route_id partition_id member events"),
+        _columns("UPDATE", "events last_seen_at"),
+    ),
     "processed": (_SELECT, _INSERT, _columns("UPDATE", "partition_id kafka_offset replay_id")),
     **{table_of(generation): (_SELECT, _INSERT) for generation in range(1, GENERATION_SLOTS)},
     "generations": (_SELECT, _columns("UPDATE", "filter_bits")),

@@ -54,6 +54,7 @@ def metadata(schema: str, outbox: OutboxOptions | None = None) -> MetaData:
     _progress(tables)
     _route_starts(tables)
     _settled_ranges(tables)
+    _unknown_members(tables)
     _processed(tables)
     _generations(tables)
     _dead_letters(tables)
@@ -173,6 +174,19 @@ def _settled_ranges(tables: MetaData) -> None:
         Column("from_offset", BigInteger, primary_key=True, autoincrement=False),
         Column("until_offset", BigInteger, nullable=False),
         CheckConstraint("until_offset > from_offset", name="offsets"),
+    )
+
+
+def _unknown_members(tables: MetaData) -> None:
+    Table(
+        "unknown_members",
+        tables,
+        Column("route_id", _foreign(tables, "routes.route_id"), primary_key=True),
+        Column("partition_id", _foreign(tables, "partitions.partition_id"), primary_key=True),
+        Column("member", Text, primary_key=True),
+        Column("events", BigInteger, nullable=False),
+        now("first_seen_at"),
+        now("last_seen_at"),
     )
 
 

@@ -259,3 +259,27 @@ WHERE s.partition_id = p.partition_id AND s.route_id = r.route_id
 
 -- name: routes_without_claims
 SELECT route_id FROM {schema}.routes WHERE identity = 'coordinates';
+
+-- name: count_members
+-- Names and counts, and no value. Each partition has its own rows, which its owner alone writes.
+UPDATE {schema}.unknown_members AS m SET events = m.events + u.events, last_seen_at = now()
+FROM unnest(%(partition_ids)s::integer[], %(members)s::text[], %(events)s::bigint[])
+    AS u (partition_id, member, events)
+WHERE m.route_id = %(route_id)s AND m.partition_id = u.partition_id AND m.member = u.member
+RETURNING m.partition_id, m.member;
+
+-- name: members_of_route
+SELECT DISTINCT member FROM {schema}.unknown_members WHERE route_id = %(route_id)s;
+
+-- name: add_members
+INSERT INTO {schema}.unknown_members AS m (route_id, partition_id, member, events)
+SELECT %(route_id)s, u.partition_id, u.member, u.events
+FROM unnest(%(partition_ids)s::integer[], %(members)s::text[], %(events)s::bigint[])
+    AS u (partition_id, member, events)
+ON CONFLICT (route_id, partition_id, member)
+DO UPDATE SET events = m.events + excluded.events, last_seen_at = now();
+
+-- name: unknown_members
+SELECT r.name, m.member, sum(m.events)::bigint, min(m.first_seen_at), max(m.last_seen_at)
+FROM {schema}.unknown_members AS m JOIN {schema}.routes AS r USING (route_id)
+GROUP BY r.name, m.member ORDER BY r.name, sum(m.events) DESC, m.member;

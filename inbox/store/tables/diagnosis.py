@@ -18,6 +18,7 @@ from inbox.store.tables.casts.refusals import CastRefusal
 from inbox.store.tables.casts.wording import cannot_be, numbers_at, remedy
 from inbox.store.tables.columns import Column
 from inbox.store.tables.enveloped_rows import empties_table
+from inbox.store.tables.members.unknown import UnknownNames
 from inbox.store.tables.parameters import Input, TableEvents, document_of, input_of, is_text
 from inbox.store.tables.statements.statements import Statements
 
@@ -58,11 +59,16 @@ class Search:
     """A search among the events of one route."""
 
     def __init__(
-        self, statements: Statements, sources: Sequence[tuple[Column, ColumnSource]], sent: SentInputs
+        self,
+        statements: Statements,
+        sources: Sequence[tuple[Column, ColumnSource]],
+        sent: SentInputs,
+        unknown: UnknownNames,
     ) -> None:
         self._statements = statements
         self._texts = _texts_of(sources)
         self._sent = sent
+        self._unknown = unknown
 
     def find(self, connection: Connection, events: TableEvents) -> Diagnosis:
         """Find the events with a value that their column cannot take, or that a condition of the table refuses."""
@@ -86,7 +92,7 @@ class Search:
             return _Evaluation(connection, self._statements, self._sent).explained(event) or failure
 
     def _unsendable(self, events: TableEvents) -> dict[int, InboxError]:
-        """Return the errors of events that are not text: they cannot be sent, and fail their whole statement."""
+        """Return the errors of events that are not sent, or cannot be: they fail their whole statement."""
         records = events.records
         # The key of a tombstone is what is wrong with it, so the key is reported first.
         errors = dict(self._unreadable(records, [index for index, it in enumerate(records) if self._sent.removes(it)]))
@@ -96,6 +102,7 @@ class Search:
             errors.update({index: EventError(text) for index in refused if index not in errors})
         errors.update({index: error for index, error in self._sent.refused(events).items() if index not in errors})
         errors.update(self._unreadable(records, [index for index in range(len(records)) if index not in errors]))
+        errors.update({at: error for at, error in self._unknown.refused(records).items() if at not in errors})
         return errors
 
     def _unreadable(self, records: Sequence[Record], indexes: Sequence[int]) -> Iterator[tuple[int, InboxError]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from inbox.errors import Guess, InboxError, StartupError, TryAgainError
+from inbox.events import Record
 from inbox.store.options import ColumnSource, TableTarget
 from inbox.store.postgres.connection import Connection
 from inbox.store.tables.casts.fit import advice_on_units
@@ -18,6 +19,7 @@ from inbox.store.tables.decoded.whole_values import sources_of
 from inbox.store.tables.diagnosis import Diagnosis, Search
 from inbox.store.tables.enveloped_rows import moves_row, unknown_row
 from inbox.store.tables.lookup import located
+from inbox.store.tables.members.unknown import UnknownNames
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.shape import Look, TableShape, look_at, shape_of, version_in
 from inbox.store.tables.statements.statements import Statements
@@ -55,7 +57,8 @@ class TableWriter:
             self._partial = Statements(
                 target, sources, sent.inputs, shape, decodes=sent.decodes, marks=marks, partial=True
             )
-        self._search = Search(statements, sources, sent)
+        self._unknown = UnknownNames(target)
+        self._search = Search(statements, sources, sent, self._unknown)
 
     def advice(self) -> list[str]:
         """Return a line for each column that would refuse a number for want of a unit."""
@@ -70,6 +73,15 @@ class TableWriter:
         """Return a line for each column that cannot take values of its types, and whether that is certain."""
         columns = ((self._shape.columns[name], each) for name, each in self._target.columns.items())
         return list(unfit_lines(columns, types, decoded=self._target.decoded))
+
+    @property
+    def counts_unknown(self) -> bool:
+        """Return whether members that fill no column are counted."""
+        return self._unknown.counts
+
+    def count_unknown(self, records: Sequence[Record], partition_ids: Sequence[int]) -> Mapping[tuple[int, str], int]:
+        """Return by partition and name how many of these events have a member that fills no column."""
+        return self._unknown.counted(records, partition_ids)
 
     def look(self, connection: Connection) -> Look:
         """Ask, after a write in a pipeline, for the version that `require_as_written` judges."""
@@ -167,6 +179,7 @@ class TableWriter:
 
         `by_element`: in one statement for each round of elements.
         """
+        self._unknown.require_none(events.records)
         parameters = self._sent.parameters(events)
         with connection.users_path():
             if self._sent.empties(events):

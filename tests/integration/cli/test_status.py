@@ -31,7 +31,7 @@ def test_json_has_the_shape_that_scripts_rely_on(sink: Sink, inbox: Inbox) -> No
     assert (result.code, result.err) == (0, "")
     assert list(told) == [
         *("sink", "schema", "holds", "partitions", "totals", "dead_letters", "same_id_other_payload", "horizon"),
-        *("last_prune_at", "lag", "rate", "oldest_unsettled_seconds", "last_replay"),
+        *("last_prune_at", "lag", "rate", "oldest_unsettled_seconds", "last_replay", "unknown_members"),
     ]
     assert told["last_replay"] is None
     assert told["lag"] == 10

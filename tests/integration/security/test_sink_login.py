@@ -113,6 +113,8 @@ IMPOSSIBLE = {
     "delete a range of a replay": "DELETE FROM inbox.replay_ranges",
     "delete the record of a resume": "DELETE FROM inbox.resumptions",
     "rewrite the record of a resume": "UPDATE inbox.resumptions SET requested_by = 'bob'",
+    "delete what was counted": "DELETE FROM inbox.unknown_members",
+    "say when a member was first seen": "UPDATE inbox.unknown_members SET first_seen_at = now()",
     "delete what people did": "DELETE FROM inbox.actions",
     "say that another did it": "UPDATE inbox.actions SET requested_by = 'bob'",
     "say that it was another command": "UPDATE inbox.actions SET command = 'prune', plan = '{}'",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from inbox.settings import Settings
-from inbox.store.options import ColumnSource, TableTarget
+from inbox.store.options import ColumnSource, TableTarget, UnknownMembers
 
 Load = Callable[..., Settings]
 Refuse = Callable[..., str]
@@ -48,6 +48,12 @@ def test_exceptions_are_listed(load: Load, small: str) -> None:
         ("skip = true", 'skip = true, from = "/x"', "columns.inserted_at.skip", "keep it alone"),
         ('["order_id"]', '["inserted_at"]', "key", "is skipped under columns"),
         ('topic = "orders"', 'topic = "orders"\nformat = "raw"', "columns_by_name", "leaves undecoded"),
+        (
+            'topic = "orders"\n[routes.table]',
+            'topic = "orders"\nformat = "raw"\n[routes.table]\nunknown_members = "count"',
+            "unknown_members",
+            "leaves undecoded",
+        ),
     ],
 )
 def test_what_cannot_work_by_name_is_refused(
@@ -57,3 +63,18 @@ def test_what_cannot_work_by_name_is_refused(
 
     assert f"routes[1].table.{place} (inbox.toml): " in text
     assert said in text
+
+
+def test_unknown_members_are_ignored_by_default(load: Load, small: str) -> None:
+    target = load(small + ROUTE).routes[1].target
+
+    assert isinstance(target, TableTarget)
+    assert target.unknown_members is UnknownMembers.IGNORE
+
+
+def test_members_from_which_something_else_is_read_are_known(load: Load, small: str) -> None:
+    rules = 'event_id = "value:/meta/id"\nevent_type = "value:/a~1b"\nwhen = \'value.kind == "x" && value["k"] > 1\''
+    target = load(small + ROUTE.replace('topic = "orders"', f'topic = "orders"\n{rules}')).routes[1].target
+
+    assert isinstance(target, TableTarget)
+    assert target.read_members == {"meta", "a/b", "kind", "k"}
