@@ -6,6 +6,7 @@ from typing import NamedTuple
 from inbox.documents import pointer_steps
 from inbox.errors import StartupError
 from inbox.kafka.registry.schemas import SchemaRegistry
+from inbox.operations.check.drift import drift_line, tells_drift
 from inbox.reading.formats.fields import Fields
 from inbox.reading.options import Envelope, Format
 from inbox.reading.schemas import SchemaError, SchemaKind, WrittenSchema
@@ -28,6 +29,7 @@ class _Pointer(NamedTuple):
     text: str
     path: list[str]
     column: str | None = None
+    by_name: bool = False
 
 
 def compare_schemas(route: Route, registry: SchemaRegistry | None, writer: TableWriter | None) -> list[str]:
@@ -66,14 +68,30 @@ def _schemas(route: Route, registry: SchemaRegistry | None) -> Iterator[WrittenS
 
 def _compare(route: Route, fields: Fields, writer: TableWriter | None, problems: list[str], advice: list[str]) -> None:
     types: dict[str, frozenset[type]] = {}
-    for each in _pointers(route, writer, _row_of(route, fields)):
+    for each in _pointers(route, fields, writer):
         problem, found = fields.find(each.path)
-        if problem is not None:
+        if problem is not None and each.by_name:
+            advice.append(f"{each.what} is filled by name: {problem}, so it keeps its default, or NULL")
+        elif problem is not None:
             problems.append(f"{each.what} from {each.text}: {problem}")
         elif each.column is not None and found is not None:
             types[each.column] = found
+    advice += _drift(route, fields, writer)
     for certain, line in [] if writer is None else writer.unfit(types):
         (problems if certain else advice).append(line)
+
+
+def _drift(route: Route, fields: Fields, writer: TableWriter | None) -> Iterator[str]:
+    """Yield advice on the fields that fill no column, where the route is to take all of them."""
+    target = route.target
+    if writer is None or isinstance(target, HandlerTarget) or not tells_drift(target):
+        return
+    known = writer.known_members
+    if known is None:
+        return
+    new = [name for name in fields.names(_element_of(route, fields)) or () if name not in known]
+    if new:
+        yield drift_line(route.name, f"{fields.name} has fields", new)
 
 
 def _row_of(route: Route, fields: Fields) -> list[str]:
@@ -81,7 +99,15 @@ def _row_of(route: Route, fields: Fields) -> list[str]:
     return ["after"] if route.envelope is Envelope.DEBEZIUM and fields.has(["after"]) else []
 
 
-def _pointers(route: Route, writer: TableWriter | None, row: list[str]) -> Iterator[_Pointer]:
+def _element_of(route: Route, fields: Fields) -> list[str]:
+    """Return the steps to what a row is made of."""
+    row = _row_of(route, fields)
+    each = None if isinstance(route.target, HandlerTarget) else route.target.for_each
+    return row if each is None else [*row, *pointer_steps(each), "0"]
+
+
+def _pointers(route: Route, fields: Fields, writer: TableWriter | None) -> Iterator[_Pointer]:
+    row = _row_of(route, fields)
     for name, rule in (("event_id", route.event_id), ("event_type", route.event_type)):
         if rule is not None and rule.startswith("value:"):
             pointer = rule.removeprefix("value:")
@@ -89,12 +115,13 @@ def _pointers(route: Route, writer: TableWriter | None, row: list[str]) -> Itera
     target = route.target
     if isinstance(target, HandlerTarget):
         return
-    element = [*row, *pointer_steps(target.for_each), "0"] if target.for_each is not None else row
+    element = _element_of(route, fields)
     if target.for_each is not None:
         yield _Pointer("for_each", target.for_each, element[:-1])
     sources = target.columns if writer is None else writer.columns
     for column, source in sources.items():
-        yield from _of_column(column, source, element, row)
+        by_name = column not in target.columns and column not in target.key
+        yield from (each._replace(by_name=by_name) for each in _of_column(column, source, element, row))
 
 
 def _of_column(column: str, source: ColumnSource, element: list[str], row: list[str]) -> Iterator[_Pointer]:

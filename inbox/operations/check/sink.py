@@ -15,6 +15,7 @@ from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer_properties import require_consumer
 from inbox.kafka.registry.schemas import SchemaRegistry
 from inbox.operations.check.checks import CheckResult, Checks, SkippedCheckError, Verdict
+from inbox.operations.check.drift import advice_on_drift
 from inbox.operations.check.id_advice import advice_on_coordinates, advice_on_keys
 from inbox.operations.check.outbox import check_capture_topics, check_existing, check_publishing, require_capture
 from inbox.operations.check.outbox_schemas import check_encoding
@@ -88,6 +89,7 @@ class _SinkChecks(Checks):
         for route, target in table_routes(settings.routes):
             self.ask(f"table of route {route.name}", partial(self._find_table, route, target))
         self.advise("units of times", self._units)
+        self._advise_on_drift()
         self._find_schemas()
         self.find_brokers()
         for topic in wanted_topics(settings.routes):
@@ -194,6 +196,17 @@ class _SinkChecks(Checks):
             return
         if advice:
             self.findings.append(CheckResult("updates of rows", Verdict.ADVICE, advice))
+
+    def _advise_on_drift(self) -> None:
+        """Advise on members that events had, and that fill no column."""
+        if not self._migrated:
+            return
+        try:
+            found = list(advice_on_drift(self.database(), self._settings))
+        except InboxError:
+            return  # a right is missing, which the check of the rights reports
+        for route, advice in found:
+            self.advise(f"drift of route {route}", [advice])
 
     def _find_capture(self) -> None:
         connection = self.database()

@@ -16,6 +16,10 @@ _OPEN = frozenset(
 )
 
 
+_NO_NAME = "\x00"
+"""A name that no field has."""
+
+
 class FoundField(NamedTuple):
     """The field at which a pointer looks.
 
@@ -33,6 +37,7 @@ class Fields:
 
     def __init__(self, schema: WrittenSchema, message: str | None = None) -> None:
         self._schema = schema
+        self.name = schema.name
         self._root: Any
         if schema.kind is SchemaKind.AVRO:
             self._root = PreparedSchema(schema).schema
@@ -52,6 +57,17 @@ class Fields:
             return FoundField(None, self._types(path))
         except MissingError as missing:
             return FoundField(self._problem(path, missing), None)
+
+    def names(self, path: Sequence[str]) -> Sequence[str] | None:
+        """Return the names of the fields at a pointer; None where there may be any, or none."""
+        if self._schema.kind is SchemaKind.JSON:
+            found: Sequence[str] | None = self._root.names(path)
+            return found
+        try:
+            self._types([*path, _NO_NAME])
+        except MissingError as missing:
+            return missing.known if missing.left == 1 else None
+        return None
 
     def _types(self, path: Sequence[str]) -> frozenset[type] | None:
         if self._schema.kind is SchemaKind.AVRO:

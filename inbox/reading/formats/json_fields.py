@@ -43,10 +43,8 @@ class JsonFields:
         schema = self._root
         for at, step in enumerate(path):
             schema = self._resolved(schema)
-            if not isinstance(schema, dict) or _BEYOND & schema.keys():
-                return None
-            members = schema.get("properties")
-            if not isinstance(members, dict):
+            members = _members_of(schema)
+            if members is None:
                 return None
             if step not in members:
                 if schema.get("additionalProperties", True) is not False:
@@ -54,6 +52,15 @@ class JsonFields:
                 raise MissingError(list(members), len(path) - at)
             schema = members[step]
         return self._declared(self._resolved(schema))
+
+    def names(self, path: Sequence[str]) -> list[str] | None:
+        """Return the names of the members that the schema describes at a pointer; None where it names none."""
+        schema = self._resolved(self._root)
+        for step in path:
+            items = schema.get("items") if isinstance(schema, dict) and step.isdigit() else None
+            schema = self._resolved((_members_of(schema) or {}).get(step, items))
+        members = _members_of(schema)
+        return None if members is None else list(members)
 
     def _declared(self, schema: Any) -> frozenset[type] | None:
         if not isinstance(schema, dict) or _BEYOND & schema.keys():
@@ -76,3 +83,11 @@ class JsonFields:
             for step in reference[2:].split("/"):
                 schema = schema.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(schema, dict) else None
         return None
+
+
+def _members_of(schema: Any) -> Mapping[str, Any] | None:
+    """Return the members that a schema describes; None where whatever else it has may describe more."""
+    if not isinstance(schema, dict) or _BEYOND & schema.keys():
+        return None
+    members = schema.get("properties")
+    return members if isinstance(members, dict) else None

@@ -19,7 +19,7 @@ from inbox.store.tables.decoded.whole_values import sources_of
 from inbox.store.tables.diagnosis import Diagnosis, Search
 from inbox.store.tables.enveloped_rows import moves_row, unknown_row
 from inbox.store.tables.lookup import located
-from inbox.store.tables.members.unknown import UnknownNames
+from inbox.store.tables.members.unknown import UnknownNames, known_members
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.shape import Look, TableShape, look_at, shape_of, version_in
 from inbox.store.tables.statements.statements import Statements
@@ -73,6 +73,11 @@ class TableWriter:
         """Return a line for each column that cannot take values of its types, and whether that is certain."""
         columns = ((self._shape.columns[name], each) for name, each in self._target.columns.items())
         return list(unfit_lines(columns, types, decoded=self._target.decoded))
+
+    @property
+    def known_members(self) -> frozenset[str] | None:
+        """Return the members of the row that the route reads, as the table is now; None where it reads all."""
+        return known_members(self._target)
 
     @property
     def counts_unknown(self) -> bool:

@@ -1,0 +1,97 @@
+"""Events that change in the middle of a stream: each change is named, and nothing is dropped without a trace."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.registry_stub import RegistryStub, schema_answer
+from tests.support.sink.running import Out, Sink
+from tests.support.waiting import eventually
+
+ROUTE = """
+[[routes]]
+name = "rows"
+topic = "TOPIC"
+{route}
+[routes.table]
+name = "public.rows"
+mode = "upsert"
+key = ["id"]
+columns_by_name = true
+unknown_members = "count"
+"""
+
+
+def advice(sink: Sink, capsys: pytest.CaptureFixture[str], subject: str) -> list[str]:
+    """The advice of `inbox check`, which it is no failure to need."""
+    capsys.readouterr()
+    code = sink.command("check", "--json")
+    found = json.loads(capsys.readouterr().out)["checks"]
+    assert code == 0, found
+    return [line for each in found if each["check"].startswith(subject) for line in each["problems"]]
+
+
+def test_members_that_come_go_and_change_their_type(sink: Sink, capsys: pytest.CaptureFixture[str]) -> None:
+    sink.sql("CREATE TABLE rows (id int PRIMARY KEY, kept int, gone int)")
+    sink.configure(ROUTE.format(route=""))
+    sink.send(Out(0, {"id": 0, "kept": 1, "gone": 1}))
+    with sink.running():
+        eventually(lambda: sink.sql("SELECT count(*) FROM rows") == [(1,)])
+        sink.send(
+            Out(1, {"id": 1, "kept": 1, "fresh": "a"}),
+            Out(2, {"id": 2, "kept": "many", "fresh": "b"}),
+            Out(3, {"id": 3, "kept": 3_000_000_000, "fresh": "c"}),
+        )
+        eventually(lambda: sink.next_offsets() == {0: 4})
+        assert sink.dead_letters() == [(2, "parked"), (3, "parked")]
+        assert sink.sql("SELECT member, events FROM inbox.unknown_members") == [("fresh", 1)]
+        assert advice(sink, capsys, "drift") == [
+            "events have members that fill no column: fresh (1 events); inbox table plan --route rows shows what to add"
+        ]
+        assert sink.command("table", "plan", "--execute", "--json") == 1  # a text in an int is for a person
+        [plan] = json.loads(capsys.readouterr().out)["plans"]
+        assert [each["sql"] for each in plan["additive"]] == ["ALTER TABLE public.rows ADD COLUMN fresh text;"]
+        assert [each["why"] for each in plan["refused"]] == ["the events have 1 texts, which integer may refuse"]
+        sink.sql("ALTER TABLE rows ALTER COLUMN kept TYPE bigint")
+        assert sink.command("dead-letters", "retry", "--all", "--execute") == 1
+        sink.send(Out(4, {"id": 4, "kept": 4, "fresh": "d"}))
+        eventually(lambda: sink.sql("SELECT count(*) FROM rows WHERE id = 4") == [(1,)])
+
+    assert sink.sql("SELECT * FROM rows ORDER BY id") == [
+        (0, 1, 1, None),
+        (1, 1, None, None),
+        (3, 3_000_000_000, None, "c"),
+        (4, 4, None, "d"),
+    ]
+    assert [offset for offset, state in sink.dead_letters() if state == "parked"] == [2]
+    assert advice(sink, capsys, "drift") == []
+
+
+AVRO = {
+    "type": "record",
+    "name": "R",
+    "fields": [{"name": "id", "type": "int"}, {"name": "fresh", "type": ["null", "string"]}],
+}
+JSON_SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}, "fresh": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "schema", "removed"), [("avro", "AVRO", AVRO, 1), ("json-schema", "JSON", JSON_SCHEMA, 0)]
+)
+def test_the_newest_schema_is_compared_before_an_event_comes(
+    sink: Sink, stub: RegistryStub, capsys: pytest.CaptureFixture[str], form: str, kind: str, schema: Any, removed: int
+) -> None:
+    """A JSON Schema that allows more members than it names does not say that one is gone."""
+    sink.sql("CREATE TABLE rows (id int PRIMARY KEY, gone int)")
+    subject = f"{sink.topic}-value"
+    stub.answers[f"/subjects/{subject}/versions/latest"] = schema_answer(schema, kind, subject=subject, version=3, id=9)
+    sink.configure(ROUTE.format(route=f'format = "{form}"'), rest=f'[registry]\nurl = "{stub.url}"')
+    assert sink.command("migrate") == 0
+
+    found = advice(sink, capsys, "schemas")
+
+    assert len(found) == 1 + removed
+    [added] = [line for line in found if "fill no column" in line]
+    assert added.endswith("has fields that fill no column: fresh; inbox table plan --route rows shows what to add")
+    assert all('column "gone" is filled by name' in line for line in found if line != added)
