@@ -6,9 +6,10 @@ says how each offset has to end.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 
 import psycopg
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -61,12 +62,19 @@ def compare(
     ends: Mapping[int, int],
     database_url: str,
     committed: Mapping[Coordinates, Sent],
+    *,
+    payload: Callable[[int, Sent], bytes] = lambda _, event: event.value(),
+    bases: Mapping[str, int] = MappingProxyType({}),
 ) -> Findings:
-    """`records` and `ends` are the log's, as `read_log` finds them."""
+    """`records` and `ends` are the log's, as `read_log` finds them.
+
+    `payload` gives the value of an event in a partition. Where there are several topics, `bases` has the number of
+    each topic's first partition.
+    """
     findings = Findings(records=len(records))
     findings.check("offsets in Kafka", sorted(records), sorted(committed))
     for place, event in committed.items():
-        findings.check(f"payload at {place}", records.get(place), event.value())
+        findings.check(f"payload at {place}", records.get(place), payload(place[0], event))
     with psycopg.connect(database_url) as connection:
         expected = {route: expect(committed, route) for route in ("handler", "table")}
         findings.applied = sum(len(each.applied) for each in expected.values())
@@ -74,8 +82,9 @@ def compare(
         _check_effects(connection, "appended", expected["table"], findings)
         _check_counters(connection, expected["handler"], findings)
         for route, each in expected.items():
-            _check_dead_letters(connection, route, each, findings)
-        _check_ledger(connection, expected, committed, ends, findings)
+            _check_dead_letters(connection, route, each, bases, findings)
+        _check_values(connection, expected, findings)
+        _check_ledger(connection, expected, committed, ends, bases, findings)
     return findings
 
 
@@ -145,13 +154,28 @@ def _check_counters(connection: psycopg.Connection, expected: Expected, findings
     findings.check("counters", found, dict(Counter(event.key or "none" for event in expected.applied)))
 
 
-def _check_dead_letters(connection: psycopg.Connection, route: str, expected: Expected, findings: Findings) -> None:
+def _check_values(connection: psycopg.Connection, expected: Mapping[str, Expected], findings: Findings) -> None:
+    """Check that each effect has the key and the number of its event, and the amount that goes with the number."""
+    for route, table in {"handler": "effects", "table": "appended"}.items():
+        rows = connection.execute(f"SELECT event_id, key, seq FROM {table}").fetchall()  # noqa: S608
+        wanted = {str(event.event_id): (event.key, event.seq) for event in expected[route].applied}
+        found = {event_id: (key, seq) for event_id, key, seq in rows if event_id in wanted}
+        findings.check(f"values in {table}", found, wanted)
+    wrong = connection.execute("SELECT event_id, amount FROM appended WHERE amount <> seq + 0.50").fetchall()
+    findings.check("amounts in appended", wrong, [])
+
+
+def _check_dead_letters(
+    connection: psycopg.Connection, route: str, expected: Expected, bases: Mapping[str, int], findings: Findings
+) -> None:
     rows = connection.execute(
-        "SELECT partition, kafka_offset, state FROM inbox.dead_letters JOIN inbox.partitions USING (partition_id) "
-        "JOIN inbox.routes USING (route_id) WHERE routes.name = %s",
+        "SELECT partitions.topic, partition, kafka_offset, state FROM inbox.dead_letters "
+        "JOIN inbox.partitions USING (partition_id) JOIN inbox.routes USING (route_id) "
+        "WHERE split_part(routes.name, ' ', 1) = %s",
         [route],
     ).fetchall()
-    found = {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) not in expected.free}
+    found = {(bases.get(topic, 0) + partition, offset): state for topic, partition, offset, state in rows}
+    found = {place: state for place, state in found.items() if place not in expected.free}
     wanted = {
         place: ending
         for place, ending in expected.endings.items()
@@ -168,11 +192,13 @@ def _check_ledger(
     expected: Mapping[str, Expected],
     committed: Mapping[Coordinates, Sent],
     ends: Mapping[int, int],
+    bases: Mapping[str, int],
     findings: Findings,
 ) -> None:
-    rows = connection.execute(
-        "SELECT partition, next_offset, applied, duplicate, filtered, dead_lettered FROM inbox.partitions"
+    ledger = connection.execute(
+        "SELECT topic, partition, next_offset, applied, duplicate, filtered, dead_lettered FROM inbox.partitions"
     ).fetchall()
+    rows = [(bases.get(topic, 0) + partition, *rest) for topic, partition, *rest in ledger]
     findings.check("next_offset by partition", {row[0]: row[1] for row in rows}, dict(ends))
     by_partition = Counter(partition for partition, _ in committed)
     for partition, _, *counts in rows:
@@ -221,6 +247,17 @@ def read_log(bootstrap_servers: str, topic: str) -> tuple[dict[Coordinates, byte
                 ends[message.partition()] = message.offset()
     finally:
         consumer.close()
+    return records, ends
+
+
+def read_logs(bootstrap_servers: str, bases: Mapping[str, int]) -> tuple[dict[Coordinates, bytes], dict[int, int]]:
+    """The logs of several topics as one; `bases` has the number of each topic's first partition."""
+    records: dict[Coordinates, bytes] = {}
+    ends: dict[int, int] = {}
+    for topic, base in bases.items():
+        of_topic, ends_of_topic = read_log(bootstrap_servers, topic)
+        records |= {(base + partition, offset): value for (partition, offset), value in of_topic.items()}
+        ends |= {base + partition: end for partition, end in ends_of_topic.items()}
     return records, ends
 
 

@@ -95,6 +95,11 @@ def test_damage_is_counted_as_what_it_is(damage: str, figure: str, settled: Sett
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
+        (
+            "UPDATE appended SET amount = 100 * amount WHERE seq = (SELECT min(seq) FROM appended)",
+            "amounts in appended",
+        ),
+        ("UPDATE appended SET key = 'x', seq = seq WHERE seq = (SELECT min(seq) FROM appended)", "values in appended"),
         ("INSERT INTO effects (event_id, key, seq) VALUES ('of nobody', 'key-1', 1)", "never committed to Kafka"),
         ("UPDATE counters SET count = count + 1 WHERE key = 'key-1'", "counters"),
         (

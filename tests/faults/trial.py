@@ -15,14 +15,13 @@ import psycopg
 
 from tests.e2e import checker
 from tests.e2e.checker import Findings
-from tests.e2e.crashes import ROUTES
 from tests.e2e.effects import TABLES
 from tests.e2e.launcher import environment
+from tests.faults.formats import FORMATS, FormattedTraffic, routes
 from tests.faults.injection import Injection
 from tests.faults.plan import Fault, Kind, plan
 from tests.faults.pods import Pod
 from tests.faults.servers import KillableServers
-from tests.faults.traffic import Traffic
 from tests.support.kafka_topics import create_topic, unique_name
 from tests.support.sinks import offer_handlers, write_configuration
 from tests.support.waiting import eventually
@@ -32,7 +31,8 @@ MINUTES = float(os.environ.get("FAULTS_MINUTES", "0"))
 SEED = os.environ.get("FAULTS_SEED") or secrets.token_hex(4)
 
 WORKERS = 3
-PARTITIONS = 6
+PARTITIONS_EACH = 2
+"""The partitions of the topic of each format."""
 EVENTS_A_FAULT = 1000
 FAULTS_AT_ONCE = 6
 OFFSETS_BEHIND = 4000
@@ -88,7 +88,10 @@ class Trial:
         self._database_url = database_url
         self._directory = directory
         self._seed = seed
-        self._topic = create_topic(servers.bootstrap_servers, unique_name("trial"), partitions=PARTITIONS)
+        topics = [
+            create_topic(servers.bootstrap_servers, unique_name(f"trial-{each}"), partitions=PARTITIONS_EACH)
+            for each in FORMATS
+        ]
         packages = offer_handlers(directory / "packages", {"record": "tests.e2e.effects:record"})
         self._environment = environment(packages)
         self._config = write_configuration(
@@ -96,10 +99,10 @@ class Trial:
             name="trial",
             database_url=servers.proxied(database_url),
             bootstrap_servers=servers.proxied_bootstrap_servers,
-            routes=ROUTES.format(topic=self._topic),
+            routes=routes(topics, directory),
             kafka='"heartbeat.interval.ms" = 500\n"topic.metadata.refresh.interval.ms" = 2000',
         )
-        self._traffic = Traffic(servers.bootstrap_servers, self._topic, PARTITIONS, random.Random(seed))
+        self._traffic = FormattedTraffic(servers.bootstrap_servers, topics, PARTITIONS_EACH, random.Random(seed))
         with psycopg.connect(database_url) as connection:
             connection.execute(TABLES)
 
@@ -114,8 +117,15 @@ class Trial:
                 stack.enter_context(pod)
             self._send_under_faults(injection)
             self._await_the_end(pods)
-        log, ends = checker.read_log(self._servers.bootstrap_servers, self._topic)
-        findings = checker.compare(log, ends, self._database_url, self._traffic.known(log))
+        log, ends = checker.read_logs(self._servers.bootstrap_servers, self._traffic.bases)
+        findings = checker.compare(
+            log,
+            ends,
+            self._database_url,
+            self._traffic.known(log),
+            payload=self._traffic.payload,
+            bases=self._traffic.bases,
+        )
         return Outcome(
             seed=self._seed,
             seconds=time.monotonic() - began,
@@ -158,7 +168,7 @@ class Trial:
         return upcoming
 
     def _await_the_end(self, pods: list[Pod]) -> None:
-        _, ends = checker.read_log(self._servers.bootstrap_servers, self._topic)
+        _, ends = checker.read_logs(self._servers.bootstrap_servers, self._traffic.bases)
         eventually(
             lambda: self._ledger() == ends or any(pod.ended_by_itself for pod in pods),
             within=SETTLED_WITHIN,
@@ -175,7 +185,8 @@ class Trial:
 
     def _ledger(self) -> dict[int, int]:
         with psycopg.connect(self._database_url) as connection:
-            return dict(connection.execute("SELECT partition, next_offset FROM inbox.partitions").fetchall())
+            ledger = connection.execute("SELECT topic, partition, next_offset FROM inbox.partitions").fetchall()
+        return {self._traffic.bases[topic] + partition: following for topic, partition, following in ledger}
 
 
 def described(outcome: Outcome) -> str:
