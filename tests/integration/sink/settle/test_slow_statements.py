@@ -73,16 +73,16 @@ def test_a_slow_event_that_is_the_first_after_a_start_is_found_by_those_behind_i
 # Limits of the user's.
 
 SLOW_LEDGER = """
-CREATE FUNCTION slow_ledger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
+CREATE FUNCTION slow_ledger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
 CREATE TRIGGER slow_ledger BEFORE UPDATE ON inbox.partitions FOR EACH ROW EXECUTE FUNCTION slow_ledger()
 """
 LIMITED = """
-CREATE FUNCTION limited() RETURNS text LANGUAGE sql AS $$ SELECT set_config('statement_timeout', '5ms', false) $$
+CREATE FUNCTION limited() RETURNS text LANGUAGE sql AS $$ SELECT set_config('statement_timeout', '300ms', false) $$
 """
 
 
 @pytest.mark.parametrize(
-    "limit", ["SET statement_timeout = '5ms'", "SET LOCAL statement_timeout = '5ms'", "SELECT limited()"]
+    "limit", ["SET statement_timeout = '300ms'", "SET LOCAL statement_timeout = '300ms'", "SELECT limited()"]
 )
 def test_a_limit_that_a_handler_sets_is_none_of_the_sinks(handled_by: Callable[..., Sink], limit: str) -> None:
     def handler(event: Event, tx: Transaction) -> None:
