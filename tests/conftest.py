@@ -1,8 +1,9 @@
 """Fixtures that every kind of test may ask for. Nothing is started before the first test that needs it."""
 
+import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from inbox.dev.local.registry import LocalRegistry  # noqa: E402
 from inbox.dev.local.registry_archive import FETCH, MEGABYTES, is_unpacked  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
 from inbox.telemetry import PAUSED  # noqa: E402
+from tests.support.asking import ASKER  # noqa: E402
 from tests.support.databases import Copies, create_database, drop_database, with_database  # noqa: E402
 from tests.support.ground import Ground, Keeper, ground_of, laid, tell_groups  # noqa: E402
 from tests.support.kafka_topics import create_topic, idempotent_producer, transactional_producer, unique_name  # noqa: E402
@@ -54,6 +56,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     node.workerinput["ground"] = node.config.stash[KEEPER].address
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep what collecting makes, which lives as long as the process, out of the garbage collector's rounds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -135,6 +148,13 @@ def every_outage_ends_with_its_test(request: pytest.FixtureRequest) -> Iterator[
     PAUSED.clear()
     still = {reason: value for reason, value in left.items() if value}
     assert not still, f"{request.node.nodeid} leaves inbox_paused set: {still}"
+
+
+@pytest.fixture(autouse=True)
+def what_a_test_asked_is_asked_no_more() -> Iterator[None]:
+    """End the connection with which the test asked its database."""
+    yield
+    ASKER.close()
 
 
 @pytest.fixture(scope="session")

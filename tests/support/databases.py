@@ -21,18 +21,26 @@ def create_database(server_url: str, name: str, *, template: str | None = None) 
 
     With `template` it is a copy of that database, to which nobody may be connected.
     """
-    statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
-    if template is not None:
-        statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(statement)
+        _create(connection, name, template)
     return with_database(server_url, name)
 
 
 def drop_database(server_url: str, name: str) -> None:
     """Drop a database with all connections to it."""
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        _drop(connection, name)
+
+
+def _create(server: psycopg.Connection, name: str, template: str | None) -> None:
+    statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    if template is not None:
+        statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+    server.execute(statement)
+
+
+def _drop(server: psycopg.Connection, name: str) -> None:
+    server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def keep_databases_in(directory: Path, server_url: str) -> None:
@@ -50,7 +58,7 @@ class Copies:
     """
 
     def __init__(self, server_url: str, template: str) -> None:
-        self._server_url = server_url
+        self._server = psycopg.connect(server_url, autocommit=True)
         self._template = template
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="copies")
         self._next = self._thread.submit(self._make)
@@ -63,18 +71,19 @@ class Copies:
 
     def give_back(self, name: str) -> None:
         """Return a copy that no test needs any more."""
-        self._dropped.append(self._thread.submit(drop_database, self._server_url, name))
+        self._dropped.append(self._thread.submit(_drop, self._server, name))
 
     def close(self) -> None:
         """Drop the remaining copies; raise the error of any that failed."""
         self.give_back(self._next.result())
         self._thread.shutdown()
+        self._server.close()
         for dropped in self._dropped:
             dropped.result()
 
     def _make(self) -> str:
         name = unique_name("test")
-        create_database(self._server_url, name, template=self._template)
+        _create(self._server, name, self._template)
         return name
 
 

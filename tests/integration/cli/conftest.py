@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import psycopg
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 
 from inbox.cli.program import result_of
 from tests.conftest import MakeTopic
+from tests.support.asking import ASKER
 from tests.support.kafka_topics import admin, idempotent_producer, unique_name
 
 CONFIGURATION = """
@@ -65,9 +65,7 @@ class Sink:
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """What the database answers, committed."""
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            cursor = connection.execute(query.encode())
-            return cursor.fetchall() if cursor.description else []
+        return ASKER.rows(self.database_url, query)
 
     def next_offsets(self) -> dict[int, int]:
         return dict(self.sql("SELECT partition, next_offset FROM inbox.partitions"))

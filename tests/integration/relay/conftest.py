@@ -19,6 +19,7 @@ from inbox.settings import RelaySettings
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.schema.migrate import migrate
 from tests.conftest import MakeTopic
+from tests.support.asking import ASKER
 from tests.support.kafka_topics import CLIENT, unique_name
 from tests.support.waiting import WITHIN_SECONDS, eventually
 
@@ -67,9 +68,7 @@ class Stage:
                 )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            cursor = connection.execute(query.encode())
-            return cursor.fetchall() if cursor.description else []
+        return ASKER.rows(self.database_url, query)
 
     def set_lease(self, columns: str) -> None:
         self.rows(f"UPDATE {self.lease} SET {columns}")  # noqa: S608 - both are the tests' own

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from confluent_kafka import Producer
 
 from inbox.bootstrap.tracing.sink import SinkTracing
@@ -17,6 +16,7 @@ from inbox.bootstrap.worker import make_worker, prepare
 from inbox.cli.program import result_of
 from inbox.settings import Settings, load_settings
 from inbox.sink.worker.loop import Worker
+from tests.support.asking import ASKER
 from tests.support.sinks import write_configuration
 from tests.support.waiting import WITHIN_SECONDS, eventually
 
@@ -126,9 +126,7 @@ class Sink:
     # The output.
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            cursor = connection.execute(query.encode(), parameters)
-            return cursor.fetchall() if cursor.description else []
+        return ASKER.rows(self.database_url, query, parameters)
 
     def column(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
         return [row[0] for row in self.sql(query, parameters)]
