@@ -24,7 +24,7 @@ _SECTIONS = {
     "First steps": {
         "demo": "Show what goes wrong without an inbox, and what does not with one.",
         "dev": "Start a real Kafka and a real PostgreSQL on this machine.",
-        "new": "Make a table and a route for a topic.",
+        "new": "Make a table and a route for a topic, or a package for a handler.",
         "table": "Show what tables lack for their routes, and add it.",
         "migrate": "Create the inbox's own tables, or bring them up to date.",
         "check": "Report everything that stands in the way of a start.",

@@ -59,12 +59,15 @@ WRITES = re.compile(
 
 
 def test_one_module_alone_writes_files_that_a_command_is_asked_for() -> None:
-    """`inbox.dev` and `inbox.testing` write into directories of their own; the program opens the null device."""
+    """`inbox.dev` and `inbox.testing` write into directories of their own; the program opens the null device.
+
+    `inbox new handler` writes a package into a directory that is new or empty.
+    """
     places = [path.relative_to(ROOT / "inbox") for path in SOURCES if path.is_relative_to(ROOT / "inbox")]
     writing = {str(path) for path in places if WRITES.search((ROOT / "inbox" / path).read_text(encoding="utf-8"))}
 
     of_commands = {path for path in writing if not path.startswith(("dev/", "testing/"))}
-    assert of_commands == {"operations/private_file.py", "cli/program.py"}
+    assert of_commands == {"operations/private_file.py", "operations/new_handler/generate.py", "cli/program.py"}
 
 
 def test_statements_are_no_text_from_outside() -> None:

@@ -40,11 +40,12 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
 @COMMANDS
 def test_every_command_that_needs_a_configuration_takes_one(path: tuple[str, ...]) -> None:
     takes = "--config" in CliRunner().invoke(program, [*path, "--help"]).output
-    assert takes is (path not in {("demo",), ("schema",)})
+    assert takes is (path not in {("demo",), ("schema",), ("new", "handler")})
 
 
-WITHOUT_KAFKA = {"demo", "dev up", "schema", "migrate", "prune", "replay list", "replay cancel", "history"} | {
-    f"dead-letters {name}" for name in ("causes", "list", "show", "discard", "redact")
+WITHOUT_KAFKA = {"demo", "dev up", "schema", "migrate", "new handler", "prune", "replay list", "replay cancel"} | {
+    "history",
+    *(f"dead-letters {name}" for name in ("causes", "list", "show", "discard", "redact")),
 }
 
 

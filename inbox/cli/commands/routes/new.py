@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inbox.cli.commands.routes.new_handler import handler
 from inbox.cli.options import config_option, example, json_option, properties_option, sample_option, server_settings
 from inbox.cli.output import notice, print_json, print_text
 from inbox.errors import StartupError
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def new() -> None:
-    """Begin with a topic, and get a table and a route that fit it."""
+    """Begin with a topic, and get a table and a route that fit it; or with a name, and get a handler's package."""
+
+
+new.add_command(handler)
 
 
 @new.command(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from inbox.cli.options import config_option, example, json_option, sink_settings
+from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
 from inbox.cli.output import print_json, print_lines
 from inbox.operations.route_tests.run import Tested, run_tests
 from inbox.process.exit_codes import DONE, FAILURE
@@ -15,20 +15,27 @@ from inbox.process.exit_codes import DONE, FAILURE
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @config_option
+@properties_option
 @click.option(
     "--database",
     metavar="URL",
     help="Use the tables of this database. Each test is rolled back; default: a new database on the configured server.",
 )
 @json_option
-def test(files: tuple[Path, ...], config: Path | None, database: str | None, as_json: bool) -> int:
+def test(
+    files: tuple[Path, ...],
+    config: Path | None,
+    properties: tuple[tuple[str, str], ...],
+    database: str | None,
+    as_json: bool,
+) -> int:
     """Send the events of each [[test]] through its route, and compare rows and dead letters with the expected ones.
 
     The exit code is 1 if a test fails, and 3 if a file or the configuration is wrong. No Kafka takes
     part. A new database is dropped at the end; the key `schema` of a file names the SQL that creates
     its tables.
     """
-    settings = sink_settings(config, database_url=database)
+    settings = sink_settings(config, properties, database_url=database)
     found = run_tests(settings, files, in_place=database is not None)
     sound = not any(each.problems for each in found)
     if as_json:
