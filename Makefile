@@ -192,7 +192,7 @@ chart-docs: $(STAMP) ## write the chart's page from its values
 
 ##@ Documentation
 
-.PHONY: docs
+.PHONY: docs accessibility
 
 $(SITE)/.installed: docs/site/requirements.lock
 	@test -x $(SITE)/bin/python || $(PYTHON) -m venv $(SITE)
@@ -202,6 +202,9 @@ $(SITE)/.installed: docs/site/requirements.lock
 docs: $(SITE)/.installed ## the site, in build/site; a warning fails it
 	PYTHONPATH=. $(SITE)/bin/sphinx-build -c docs/site -b html --fail-on-warning --keep-going --quiet . build/site
 	@echo "open build/site/index.html"
+
+accessibility: docs $(STAMP) ## axe and the width of a phone; needs Chromium and npm
+	$(BIN)/python -m pytest tests/site -rs
 
 ##@ Release
 

@@ -44,13 +44,15 @@ html_extra_path = ["index.html"]
 html_show_sourcelink = False
 html_static_path = []
 
+_SCROLLED = re.compile(r'<pre(?=[\s>])|<div(?= class="table-wrapper)')
+
 
 def name_levels(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
-    """Say what screen readers need and Sphinx leaves out: the level of a heading, and a way to scroll a diagram."""
+    """Say what screen readers need and Sphinx leaves out: the level of a heading, and a way to scroll what is wide."""
     tree = context.get("furo_navigation_tree", "")
     context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
     if "body" in context:
-        context["body"] = re.sub(r'<pre\s+class="mermaid"', '<pre tabindex="0" class="mermaid"', context["body"])
+        context["body"] = _SCROLLED.sub(r'\g<0> tabindex="0"', context["body"])
 
 
 def setup(app: Sphinx) -> None:

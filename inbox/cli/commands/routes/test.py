@@ -11,7 +11,9 @@ from inbox.process.exit_codes import DONE, FAILURE
 
 
 @click.command(
-    epilog=example("inbox test tests/orders.toml\ninbox test tests/*.toml --database postgresql://me@localhost/tests")
+    epilog=example(
+        "inbox test tests/orders.toml\ninbox test tests/orders.toml --database postgresql://me@localhost/tests"
+    )
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @config_option
