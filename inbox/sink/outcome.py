@@ -18,11 +18,13 @@ class RouteResult:
     `other_payloads` counts the events among `duplicates` or `set_aside` whose id was applied before
     with another payload. `applied_again` are the offsets that a replay applied without claims, by
     (route id, partition id). `unknown_members` has by (partition id, name) how many applied events
-    have a member that fills no column, where the route counts them.
+    have a member that fills no column, where the route counts them. `duplicate_indexes` are the
+    indexes of the duplicates that the slow path found.
     """
 
     letters: list[DeadLetter] = field(default_factory=list)
     duplicates: Counter[int] = field(default_factory=Counter)
+    duplicate_indexes: list[int] = field(default_factory=list)
     set_aside: Counter[int] = field(default_factory=Counter)
     other_payloads: Counter[int] = field(default_factory=Counter)
     applied_again: Mapping[tuple[int, int], Sequence[int]] = field(default_factory=dict)

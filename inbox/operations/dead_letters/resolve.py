@@ -1,7 +1,7 @@
 """The retry and the discard of dead letters beside a running sink."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
@@ -9,8 +9,10 @@ from inbox.bootstrap.permissions import require_rights
 from inbox.bootstrap.retry import retry_until
 from inbox.bootstrap.routes import RouteTargets, load_handlers, table_routes
 from inbox.bootstrap.topics import sink_identity
+from inbox.errors import HaltError, TryAgainError
 from inbox.failure_policy import FailureLimits
 from inbox.operations.actions import Action, recorded
+from inbox.operations.dead_letters.groups import Groups
 from inbox.operations.dead_letters.plan import Plan, UnitPlan
 from inbox.operations.operator import current_operator
 from inbox.settings import Settings
@@ -36,44 +38,72 @@ MOST_FAILED_IN_A_ROW = 20
 def retry(
     settings: Settings, plan: Plan, *, by: str | None, most_failed: int | None = MOST_FAILED_IN_A_ROW
 ) -> Iterator[tuple[UnitPlan, Retried]]:
-    """Apply the planned dead letters, one transaction for each unit. A yielded result is committed.
+    """Apply the planned dead letters, those of many keys in one transaction. A yielded result is committed.
 
-    It stops early once `most_failed` units in a row failed again with nothing applied; with None it never does.
+    It stops early once `most_failed` keys in a row failed again with nothing applied; with None it never does.
 
     Raises:
         StartupError: a handler, a table or a right is missing; nothing was changed.
         TryAgainError: the database stayed away, or a handler kept raising it for another service.
         HaltError: a handler ended the transaction.
     """
-    routes = {route.name: route for route in settings.routes}
     with closing(_ReconnectingResolver(settings.database, settings.failures, by)) as resolver:
-        targets = find_targets(settings, resolver.store(), {each.first.route for each in plan.units})
-        calls, at_most = UnwatchedCalls(), settings.sink.batch_events
+        tried = _Retry(settings, resolver, {each.first.route for each in plan.units})
+        action, groups = Action(command="dead-letters retry", plan=_recorded_plan(plan), by=by), Groups(most_failed)
+        with recorded(resolver.store, action) as result:
+            for group in groups.of(plan.units):
+                for each, outcome in tried.group(group):
+                    groups.note(outcome)
+                    _add_retried(result, outcome)
+                    yield each, outcome
+            if untried := groups.left:
+                result["untried"] = untried
 
-        def retry_one(unit: Unit, name: str) -> Retried:
-            def apply(resolver: LetterResolver) -> Retried:
-                bound = targets.bind(routes[name], unit.route_id, resolver.session, calls)
-                return resolver.retry(unit, routes[name], bound, at_most=at_most)
 
-            return resolver.ask(apply)
+class _Retry:
+    """The retry of groups of keys, each in a transaction of its own as long as nothing holds it up."""
 
-        with recorded(resolver.store, Action(command="dead-letters retry", plan=_recorded_plan(plan), by=by)) as result:
-            failed_in_a_row = 0
-            for index, each in enumerate(plan.units, 1):
-                outcome = retry_one(each.unit, each.first.route)
-                failed_in_a_row = failed_in_a_row + 1 if outcome.failed and not outcome.applied else 0
-                _add_counts(
-                    result,
-                    keys=1,
-                    applied=outcome.applied,
-                    duplicate=outcome.duplicate,
-                    filtered=outcome.filtered,
-                    failed=len(outcome.failed),
-                )
-                yield each, outcome
-                if failed_in_a_row == most_failed and index < len(plan.units):
-                    result["untried"] = len(plan.units) - index
-                    return
+    def __init__(self, settings: Settings, resolver: "_ReconnectingResolver", routes: Collection[str]) -> None:
+        self._routes = {route.name: route for route in settings.routes}
+        self._at_most = settings.sink.batch_events
+        self._resolver = resolver
+        self._targets = find_targets(settings, resolver.store(), routes)
+        self._calls = UnwatchedCalls()
+
+    def group(self, group: Sequence[UnitPlan]) -> Iterator[tuple[UnitPlan, Retried]]:
+        """Retry the keys of one route and partition together.
+
+        An outage that one of them meets holds up no other: they are tried in ever smaller groups, and one that
+        is alone is waited for.
+        """
+        if len(group) == 1:
+            done = self._resolver.ask(lambda resolver: self._apply(resolver, group))
+        else:
+            try:
+                done = self._resolver.ask_once(lambda resolver: self._apply(resolver, group))
+            except (TryAgainError, HaltError):
+                middle = len(group) // 2
+                yield from self.group(group[:middle])
+                yield from self.group(group[middle:])
+                return
+        yield from ((each, done[each.unit]) for each in group)
+
+    def _apply(self, resolver: LetterResolver, group: Sequence[UnitPlan]) -> dict[Unit, Retried]:
+        first = group[0]
+        route = self._routes[first.first.route]
+        bound = self._targets.bind(route, first.unit.route_id, resolver.session, self._calls)
+        return resolver.retry([each.unit for each in group], route, bound, at_most=self._at_most)
+
+
+def _add_retried(result: dict[str, Any], outcome: Retried) -> None:
+    _add_counts(
+        result,
+        keys=1,
+        applied=outcome.applied,
+        duplicate=outcome.duplicate,
+        filtered=outcome.filtered,
+        failed=len(outcome.failed),
+    )
 
 
 def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, int]]:
@@ -144,6 +174,14 @@ class _ReconnectingResolver:
         A repeated question finds the dead letters that are open then.
         """
         return retry_until(lambda: action(self._open()), _PATIENCE_SECONDS, threading.Event())
+
+    def ask_once(self, action: Callable[[LetterResolver], _Answer]) -> _Answer:
+        """Return the resolver's answer, and wait for nothing.
+
+        Raises:
+            TryAgainError: an outage, or a deadlock with the sink.
+        """
+        return action(self._open())
 
     def _open(self) -> LetterResolver:
         store = self.store()

@@ -1,4 +1,4 @@
-"""Dead letters applied after all: `resolver` does so for one key, on a person's command or for the running sink.
+"""Dead letters applied after all: `resolver` does so for some keys, on a person's command or for the running sink.
 
 `events` reads their events again, and `due` chooses what the running sink tries by itself.
 """

@@ -87,7 +87,7 @@ class DueLetters:
     def _retry_one(self, letter: DueLetter, unit: Unit) -> None:
         route, bound = self._routes[letter.route_id]
         try:
-            outcome = self._resolver.retry(unit, route, bound, at_most=self._at_most)
+            outcome = self._resolver.retry([unit], route, bound, at_most=self._at_most)[unit]
         except TryAgainError as error:
             if is_connection_loss(error):
                 raise

@@ -1,10 +1,12 @@
 """The resolution of dead letters while the sink runs: applied in order after all, or given up.
 
-Each key of a route and partition has one transaction. It first locks the partition's row of the
-ledger, so that no batch of the partition commits between what is read here and what is done. A
-command ends by raising the owner epoch: a worker that settled by the old list of parked keys is
-fenced, and reads the new list when it acquires the partition. The worker that owns the partition
-locks the row only as long as it does, and reads its own list again.
+One transaction resolves the letters of some keys of a route and partition. It first locks the
+partition's row of the ledger, so that no batch of the partition commits between what is read here
+and what is done. Keys do not disturb each other in it: what fails is undone alone, under a
+savepoint, and holds the later events of its own key. A command ends by raising the owner epoch: a
+worker that settled by the old list of parked keys is fenced, and reads the new list when it
+acquires the partition. The worker that owns the partition locks the row only as long as it does,
+and reads its own list again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +36,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """The dead letters of one transaction: those of a key, or, if `key` is None, those with these ids."""
+    """The dead letters that keep an order: those of a key, or, if `key` is None, those with these ids."""
 
     route_id: int
     partition_id: int
@@ -61,8 +63,8 @@ class Retried:
             applied=self.applied + other.applied,
             duplicate=self.duplicate + other.duplicate,
             filtered=self.filtered + other.filtered,
-            failed=other.failed,
-            waiting=other.waiting,
+            failed=(*self.failed, *other.failed),
+            waiting=self.waiting + other.waiting,
         )
 
 
@@ -97,28 +99,30 @@ class LetterResolver:
         self._limits = limits
         # Always with savepoints: a failed attempt must not give up the lock on the ledger.
         self._transaction = BatchTransaction(store.connection, handlers=True)
-        ordered = replace(limits, order=Order.KEY)
+        ordered = replace(limits, order=Order.NONE if limits.order is Order.NONE else Order.KEY)
         self._context = SettleContext(store.connection, session, self._transaction, store.claims, ordered)
 
-    def retry(self, unit: Unit, route: Route, bound: BoundRoute, *, at_most: int) -> Retried:
-        """Apply the open dead letters of the unit in order, up to the first that fails again.
+    def retry(self, units: Sequence[Unit], route: Route, bound: BoundRoute, *, at_most: int) -> dict[Unit, Retried]:
+        """Apply the open dead letters of these units, each in order, up to its first that fails again.
+
+        The units are of one route and partition. At most `at_most` dead letters share a transaction.
 
         Raises:
             TryAgainError: an outage; ask again, and the dead letters that are open then are tried.
             HaltError: a handler ended the transaction.
         """
-        total = Retried()
-        while True:
+        totals, left = {unit: Retried() for unit in units}, list(units)
+        while left:
             try:
-                done, more = self._retry_some(unit, route, bound, at_most)
+                done, more = self._retry_some(left, route, bound, at_most)
             except SmallerBatchError:
                 if at_most == 1:
                     raise
                 at_most //= 2
                 continue
-            total = total.add(done)
-            if not more:
-                return total
+            totals.update({unit: totals[unit].add(each) for unit, each in done.items()})
+            left = [unit for unit in left if more and not totals[unit].failed]
+        return totals
 
     def discard(self, unit: Unit) -> int:
         """Give up the dead letters of the unit that are still open.
@@ -150,7 +154,7 @@ class LetterResolver:
 
         def apply() -> Letter | None:
             self._edit(edit)
-            letters, _ = self._read(unit, at_most)
+            letters, _ = self._open_of([unit], at_most)
             self._apply(letters, route, bound)
             return next(self._letters.read([edit.dead_letter_id], whole=False), None)
 
@@ -167,13 +171,15 @@ class LetterResolver:
     def _edit(self, edit: Edit) -> None:
         self._letters.edit(edit.dead_letter_id, edit.value, edit.headers, edit.event_id, self._by)
 
-    def _retry_some(self, unit: Unit, route: Route, bound: BoundRoute, at_most: int) -> tuple[Retried, bool]:
-        def apply() -> tuple[Retried, bool]:
-            letters, more = self._read(unit, at_most)
-            return self._apply(letters, route, bound), more
+    def _retry_some(
+        self, units: Sequence[Unit], route: Route, bound: BoundRoute, at_most: int
+    ) -> tuple[dict[Unit, Retried], bool]:
+        def apply() -> tuple[dict[Unit, Retried], bool]:
+            letters, more = self._open_of(units, at_most)
+            tried = self._apply(letters, route, bound)
+            return _by_unit(units, letters, tried), more
 
-        done, more = self._locked(unit, apply)
-        return done, more and not done.failed
+        return self._locked(units[0], apply)
 
     def _locked(self, unit: Unit, action: Callable[[], _T], *, trial: bool = False) -> _T:
         """Do the action in one transaction, under the lock of the unit's partition, and raise the owner epoch.
@@ -212,12 +218,14 @@ class LetterResolver:
             return self._store.ledger.raise_epoch(partition_id)
         return self._store.ledger.lock_owned(partition_id, self._owner)
 
-    def _read(self, unit: Unit, at_most: int) -> tuple[list[Letter], bool]:
-        if unit.key is None:
-            return list(self._letters.still_open(unit.ids)), False
-        return self._letters.open_of_key(unit.route_id, unit.partition_id, unit.key, limit=at_most)
+    def _open_of(self, units: Sequence[Unit], at_most: int) -> tuple[list[Letter], bool]:
+        keys = [unit.key for unit in units if unit.key is not None]
+        ids = [each for unit in units if unit.key is None for each in unit.ids]
+        first = units[0]
+        return self._letters.open_of(first.route_id, first.partition_id, keys=keys, ids=ids, limit=at_most)
 
-    def _apply(self, letters: Sequence[Letter], route: Route, bound: BoundRoute) -> Retried:
+    def _apply(self, letters: Sequence[Letter], route: Route, bound: BoundRoute) -> dict[int, Retried]:
+        """Apply dead letters of one partition in the order of their offsets; return each one's outcome by its id."""
         route_batch = events_of(letters, route)
         result = settle_carefully(self._context, bound, route_batch, {})
         if result.unknown_members:
@@ -226,22 +234,27 @@ class LetterResolver:
         failed = self._note_failures(letters, aside)
         resolved = [letter.dead_letter_id for letter in letters if letter.record.offset() not in aside]
         self._letters.resolve(resolved, State.RETRIED, self._by)
-        duplicate, filtered = result.duplicates.total(), len(letters) - len(route_batch)
-        return Retried(
-            applied=len(resolved) - duplicate - filtered,
-            duplicate=duplicate,
-            filtered=filtered,
-            failed=failed,
-            waiting=len(aside) - len(failed),
-        )
+        taken = {record.offset() for record in route_batch.records}
+        again = {route_batch.records[index].offset() for index in result.duplicate_indexes}
 
-    def _note_failures(self, letters: Sequence[Letter], aside: Mapping[int, DeadLetter]) -> list[tuple[int, str]]:
-        failed = []
+        def outcome(letter: Letter) -> Retried:
+            offset = letter.record.offset()
+            if letter.dead_letter_id in failed:
+                return Retried(failed=((letter.dead_letter_id, failed[letter.dead_letter_id]),))
+            if offset in aside:
+                return Retried(waiting=1)
+            filtered, duplicate = int(offset not in taken), int(offset in again)
+            return Retried(applied=1 - filtered - duplicate, duplicate=duplicate, filtered=filtered)
+
+        return {letter.dead_letter_id: outcome(letter) for letter in letters}
+
+    def _note_failures(self, letters: Sequence[Letter], aside: Mapping[int, DeadLetter]) -> dict[int, str]:
+        failed = {}
         for letter in letters:
             again = aside.get(letter.record.offset())
             if again is not None and again.state is State.PARKED:
                 self._store.dead_letters.fail_again(letter.dead_letter_id, again, self._first_delay)
-                failed.append((letter.dead_letter_id, shown(again.error)))
+                failed[letter.dead_letter_id] = shown(again.error)
         return failed
 
     def _first_delay(self, kind: FailureKind) -> timedelta | None:
@@ -260,3 +273,15 @@ class LetterResolver:
             self._store.claims.claim(unit.route_id, Claims(*map(list, zip(*known, strict=True))))
         self._letters.resolve(ids, State.DISCARDED, self._by)
         return len(ids)
+
+
+def _by_unit(units: Sequence[Unit], letters: Sequence[Letter], tried: Mapping[int, Retried]) -> dict[Unit, Retried]:
+    """Return the outcomes of dead letters as those of their units."""
+    of_key = {unit.key: unit for unit in units if unit.key is not None}
+    of_id = {each: unit for unit in units if unit.key is None for each in unit.ids}
+    found = {unit: Retried() for unit in units}
+    for letter in letters:
+        key = letter.record.key()
+        unit = of_id[letter.dead_letter_id] if key is None or key not in of_key else of_key[key]
+        found[unit] = found[unit].add(tried[letter.dead_letter_id])
+    return found

@@ -115,6 +115,7 @@ class SlowPath:
         self._weigh()
         self._work.unapplied.update(part.duplicates, part.letters)
         self._work.result.duplicates.update(self._events.partition_ids[index] for index in part.duplicates)
+        self._work.result.duplicate_indexes.extend(part.duplicates)
         self._work.result.other_payloads.update(self._events.partition_ids[index] for index in part.other_payloads)
         self._set_aside([letter for _, letter in sorted(part.letters.items())])
         return part

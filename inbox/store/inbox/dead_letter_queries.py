@@ -200,15 +200,23 @@ class DeadLetterQueries:
             for r in rows
         ]
 
-    def open_of_key(self, route_id: int, partition_id: int, key: bytes, *, limit: int) -> tuple[list[Letter], bool]:
-        """Return the first open dead letters of a key, whole and in the order of offsets.
+    def open_of(
+        self, route_id: int, partition_id: int, *, keys: Sequence[bytes], ids: Sequence[int], limit: int
+    ) -> tuple[list[Letter], bool]:
+        """Return the first open dead letters of these keys and with these ids, whole and in the order of offsets.
 
-        The bool says whether there are more than `limit`.
+        The bool says whether there are more, because they are more than `limit` or too large to be read together.
         """
-        parameters = {"route_id": route_id, "partition_id": partition_id, "key": key, "limit": limit + 1}
-        ids = [row[0] for row in self._connection.execute(self._sql["open_of_key"], parameters)]
-        part = next(self._parts(ids[:limit], whole=True), [])
-        return list(self.read(part, whole=True)), len(part) < len(ids)
+        parameters = {
+            "route_id": route_id,
+            "partition_id": partition_id,
+            "keys": list(keys),
+            "ids": list(ids),
+            "limit": limit + 1,
+        }
+        found = [row[0] for row in self._connection.execute(self._sql["open_of"], parameters)]
+        part = next(self._parts(found[:limit], whole=True), [])
+        return list(self.read(part, whole=True)), len(part) < len(found)
 
     def still_open(self, ids: Sequence[int]) -> Iterator[Letter]:
         """Yield the dead letters that nobody resolved, whole and in the order of their offsets."""

@@ -158,12 +158,20 @@ JOIN {schema}.routes AS r USING (route_id)
 JOIN {schema}.partitions AS p USING (partition_id)
 ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
 
--- name: open_of_key
-SELECT dead_letter_id FROM {schema}.dead_letters
-WHERE route_id = %(route_id)s AND partition_id = %(partition_id)s AND key = %(key)s
-    AND state IN ('parked', 'waiting')
-    -- An event that a person parked before the sink reached it has to wait for the earlier events of its key.
-    AND kafka_offset < (SELECT reached_offset FROM {schema}.partitions WHERE partition_id = %(partition_id)s)
+-- name: open_of
+-- By key and by id, of one route and partition, in the order of offsets. An event that a person parked before the
+-- sink reached it has to wait for the earlier events of its key.
+SELECT dead_letter_id
+FROM (
+    SELECT d.dead_letter_id, d.kafka_offset
+    FROM unnest(%(keys)s::bytea[]) AS wanted (key)
+    JOIN {schema}.dead_letters AS d ON d.key = wanted.key
+    WHERE d.route_id = %(route_id)s AND d.partition_id = %(partition_id)s AND d.state IN ('parked', 'waiting')
+        AND d.kafka_offset < (SELECT reached_offset FROM {schema}.partitions WHERE partition_id = %(partition_id)s)
+    UNION ALL
+    SELECT dead_letter_id, kafka_offset FROM {schema}.dead_letters
+    WHERE dead_letter_id = ANY (%(ids)s::bigint[]) AND state IN ('parked', 'waiting')
+) AS open
 ORDER BY kafka_offset LIMIT %(limit)s;
 
 -- name: still_open

@@ -115,10 +115,10 @@ def test_a_worker_tries_nothing_in_a_partition_of_another(parked: Sink, fussy: F
                 with pytest.raises(NotOwnedError):
                     mine.postpone(unit, [1], [None])
                 with pytest.raises(NotOwnedError):
-                    mine.retry(unit, settings.routes[0], bound, at_most=10)
+                    mine.retry([unit], settings.routes[0], bound, at_most=10)
                 assert (len(fussy.seen), parked.sql("SELECT * FROM inbox.dead_letters ORDER BY 1")) == (tries, before)
             else:
-                assert mine.retry(unit, settings.routes[0], bound, at_most=10).applied == 3
+                assert mine.retry([unit], settings.routes[0], bound, at_most=10)[unit].applied == 3
 
 
 def test_many_keys_are_retried_in_order_beside_new_events(handled_by: Callable[..., Sink], fussy: Fussy) -> None:

@@ -1,5 +1,6 @@
 """Dead letters retried and discarded, beside a sink that runs and alone, on real servers."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -147,6 +148,33 @@ def test_many_letters_of_a_key_are_retried_in_parts(handled_by: Callable[..., Si
     fussy.refused = set()
     assert retry_of_a(sink) == 0
     assert applied(sink) == list(range(1, 11))
+
+
+def test_a_key_that_fails_again_undoes_no_other_of_its_transaction(
+    handled_by: Callable[..., Sink], fussy: Fussy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sink = handled_by(fussy)
+    fussy.refused = {1, 2, 3, 10}
+    sink.send(*(numbered(number, "abc"[number % 3]) for number in range(1, 10)), numbered(10, None))
+    sink.run()
+    sink.send(numbered(10, "d"))
+    fussy.refused = {5}
+    sink.run()
+    before = owner_epoch(sink)
+    capsys.readouterr()
+    assert sink.command("dead-letters", "retry", "--all", "--execute", "--json") == 1
+    found = json.loads(capsys.readouterr().out)["keys"]
+    names = ("key", "applied", "duplicate", "still_waiting")
+    assert [tuple(each[name] for name in names) for each in found] == [
+        ("a", 3, 0, 0),
+        ("b", 3, 0, 0),
+        ("c", 1, 0, 1),
+        (None, 0, 1, 0),
+    ]
+    assert owner_epoch(sink) == before + 1
+    by_key = [[number for number in applied(sink) if number % 3 == key and number != 10] for key in (0, 1, 2)]
+    assert by_key == [[3, 6, 9], [1, 4, 7], [2]]
+    assert applied(sink).count(10) == 1
 
 
 # Beside a running sink.

@@ -1,0 +1,65 @@
+"""Decide which keys of a retry share a transaction, and when a retry stops because its cause is still there."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from inbox.operations.dead_letters.plan import UnitPlan
+from inbox.sink.letters.resolver import Retried
+
+_FIRST_KEYS = 20
+_MOST_KEYS = 1000
+_MOST_EVENTS = 2000
+_LONGEST_SECONDS = 1.0
+"""The time for which a transaction may hold up the sink's batches of its partition."""
+
+
+class Groups:
+    """The groups of keys that a retry applies together: few at first, twice as many after each group that is quick.
+
+    While keys fail, a group is not larger than the number of failures in a row that end the retry. So a retry
+    whose cause is still there ends after exactly `most_failed` keys; with None it never ends early.
+    """
+
+    def __init__(self, most_failed: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most_failed = most_failed
+        self._clock = clock
+        self._keys = _FIRST_KEYS
+        self._in_a_row = 0
+        self.left = 0
+        """The number of keys that are not tried yet."""
+
+    def of(self, units: Sequence[UnitPlan]) -> Iterator[Sequence[UnitPlan]]:
+        """Yield the units in groups of one route and partition each, until the retry stops."""
+        start, self.left = 0, len(units)
+        while start < len(units) and not self._failed_enough():
+            stop, since = self._end(units, start), self._clock()
+            yield units[start:stop]
+            self._adapt(stop - start, self._clock() - since)
+            start, self.left = stop, len(units) - stop
+
+    def note(self, outcome: Retried) -> None:
+        """Take note of what became of the next key."""
+        self._in_a_row = self._in_a_row + 1 if outcome.failed and not outcome.applied else 0
+
+    def _failed_enough(self) -> bool:
+        return self._most_failed is not None and self._in_a_row >= self._most_failed
+
+    def _end(self, units: Sequence[UnitPlan], start: int) -> int:
+        keys = self._keys
+        if self._most_failed is not None and self._in_a_row:
+            keys = min(keys, self._most_failed - self._in_a_row)
+        first, stop, events = units[start].unit, start + 1, len(units[start].letters)
+        for each in units[stop : start + keys]:
+            events += len(each.letters)
+            if (each.unit.route_id, each.unit.partition_id) != (first.route_id, first.partition_id):
+                break
+            if events > _MOST_EVENTS:
+                break
+            stop += 1
+        return stop
+
+    def _adapt(self, keys: int, seconds: float) -> None:
+        if seconds > _LONGEST_SECONDS:
+            self._keys = max(1, keys // 2)
+        elif seconds < _LONGEST_SECONDS / 2:
+            self._keys = min(_MOST_KEYS, 2 * self._keys)
