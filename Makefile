@@ -77,7 +77,7 @@ mirror: $(STAMP) ## a table that Debezium captures is rebuilt, at full size
 
 ##@ Prove
 
-.PHONY: platforms demo demo-outbox faults registry-away soak audit replay outbox outages scale fuzz mutants
+.PHONY: platforms demo demo-outbox drill faults registry-away soak audit replay outbox outages scale fuzz mutants
 
 # nox finds the Pythons on PATH; a version that is missing is reported as skipped. `nox --list` names the parts.
 platforms: $(TOOLS)/.installed ## each Python, Kafka and PostgreSQL, one after the other
@@ -88,6 +88,10 @@ demo: $(STAMP) ## four guarantees, one traffic, the same crashes
 
 demo-outbox: $(STAMP) ## from one database to another, each part killed
 	$(BIN)/inbox demo --outbox
+
+# The page docs/how-to/incident.md, typed on a sink under load.
+drill: $(STAMP) ## 5,000 dead letters of three causes, resolved
+	DRILL_EVENTS=$${DRILL_EVENTS:-100000} DRILL_POISON=$${DRILL_POISON:-5000} DRILL_KEYS=$${DRILL_KEYS:-400} $(BIN)/python -m pytest tests/drill -s
 
 # FAULTS_SEED repeats a run.
 faults: $(STAMP) ## 120,000 events under more than 100 faults

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import click
 
@@ -21,7 +21,9 @@ from inbox.cli.reports.causes import causes_json, causes_lines
 from inbox.cli.reports.dead_letter_plans import (
     MOST_SHOWN,
     discard_plan_lines,
+    discard_total_lines,
     discarded_lines,
+    discarded_summary,
     edited_json,
     edited_lines,
     parking_json,
@@ -33,6 +35,7 @@ from inbox.cli.reports.dead_letter_plans import (
     retried_lines,
     retried_summary,
     retry_plan_lines,
+    retry_total_lines,
 )
 from inbox.cli.reports.dead_letters import letter_json, letter_lines, letters_table
 from inbox.cli.tables import print_table
@@ -175,16 +178,24 @@ def retry(
             plan_json(plan, "retry", [retried_json(each) for each in outcomes] if outcomes is not None else None)
         )
     any_failed = any(each.failed for each in outcomes or ())
-    return max(_end(plan, planned=retry_plan_lines, executed=outcomes is not None, as_json=as_json), int(any_failed))
+    ended = _end(plan, _Shown(retry_plan_lines, retry_total_lines), executed=outcomes is not None, as_json=as_json)
+    return max(ended, int(any_failed))
 
 
-@dead_letters.command(epilog=example("inbox dead-letters discard 17 --execute --by 'Ada, ticket 4711'"))
+@dead_letters.command(epilog=example("inbox dead-letters discard 17 --execute --reason 'ticket 4711: test orders'"))
 @config_option
 @selection_options(everything="All that are open.")
+@click.option("--reason", metavar="TEXT", help="Why; `inbox history` shows it.")
 @_execute_options
 @json_option
 def discard(
-    config: Path | None, selection: Selection, everything: bool, execute: bool, by: str | None, as_json: bool
+    config: Path | None,
+    selection: Selection,
+    everything: bool,
+    reason: str | None,
+    execute: bool,
+    by: str | None,
+    as_json: bool,
 ) -> int:
     """Give dead letters up, for good: a duplicate of such an event is not applied later either.
 
@@ -196,12 +207,16 @@ def discard(
     outcomes: list[dict[str, Any]] | None = None
     if execute and not plan.unknown:
         outcomes = []
-        for unit, count in discard_planned(options, plan, by=by):
+        for unit, count in discard_planned(options, plan, by=by, reason=reason):
             outcomes.append({"discarded": count})
-            _say(discarded_lines(unit, count), as_json=as_json)
+            if len(plan.units) <= MOST_SHOWN:
+                _say(discarded_lines(unit, count), as_json=as_json)
+        if len(plan.units) > MOST_SHOWN:
+            total = sum(each["discarded"] for each in outcomes)
+            _say(discarded_summary(plan, total), as_json=as_json)
     if as_json:
         print_json(plan_json(plan, "discard", outcomes))
-    return _end(plan, planned=discard_plan_lines, executed=outcomes is not None, as_json=as_json)
+    return _end(plan, _Shown(discard_plan_lines, discard_total_lines), executed=outcomes is not None, as_json=as_json)
 
 
 @dead_letters.command(
@@ -348,7 +363,14 @@ def _say(lines: Iterable[str], *, as_json: bool) -> None:
         print_lines(lines)
 
 
-def _end(plan: Plan, *, planned: Callable[[UnitPlan], list[str]], executed: bool, as_json: bool) -> int:
+class _Shown(NamedTuple):
+    """The lines of a plan: for one of its keys, and for the whole."""
+
+    unit: Callable[[UnitPlan], list[str]]
+    total: Callable[[Plan], list[str]]
+
+
+def _end(plan: Plan, shown: _Shown, *, executed: bool, as_json: bool) -> int:
     """Print what remains to be said about the plan, and return the exit code."""
     for letter in plan.resolved:
         notice(f"dead letter {letter.dead_letter_id} was {letter.state.value} before, by {letter.resolved_by}")
@@ -356,11 +378,13 @@ def _end(plan: Plan, *, planned: Callable[[UnitPlan], list[str]], executed: bool
         _say(["no open dead letter fits; there is nothing to do"], as_json=as_json)
     elif not executed:
         for unit in plan.units[:MOST_SHOWN]:
-            _say(planned(unit), as_json=as_json)
+            _say(shown.unit(unit), as_json=as_json)
         if rest := plan.units[MOST_SHOWN:]:
             events = sum(len(unit.letters) for unit in rest)
             _say([f"and {len(rest)} more keys with {events} events; --json lists all"], as_json=as_json)
-        _say(["nothing was changed; add --execute to do it"], as_json=as_json)
+        _say([*shown.total(plan), "nothing was changed; add --execute to do it"], as_json=as_json)
+    else:
+        _say(["`inbox dead-letters causes` shows what is still parked"], as_json=as_json)
     return _unknown(plan.unknown)
 
 

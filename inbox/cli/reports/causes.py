@@ -19,7 +19,7 @@ def causes_json(causes: Sequence[Cause]) -> dict[str, Any]:
 def causes_lines(causes: Sequence[Cause]) -> list[str]:
     """Return four lines for each of the most frequent causes, and what to do next."""
     if not causes:
-        return ["no event is parked"]
+        return ["no event is parked; `inbox audit` accounts for every event"]
     total = sum(cause.parked for cause in causes)
     lines = [f"{total} parked {_events(total)}, {len(causes)} {'cause' if len(causes) == 1 else 'causes'}"]
     for cause in causes[:_MOST_SHOWN]:

@@ -46,13 +46,28 @@ def retried_json(outcome: Retried) -> dict[str, Any]:
 
 def retry_plan_lines(unit: UnitPlan) -> list[str]:
     """Return lines that say what a retry would do with a key."""
-    chosen = sum(each.selected for each in unit.letters)
-    notes = [f"{_waiting(unit)} of them waiting behind the first"] if _waiting(unit) else []
-    if chosen < len(unit.letters):
-        notes.append(f"{chosen} selected, the others because no event may overtake an earlier one of its key")
+    notes = [f"{_waiting(unit)} waiting behind the first"] if _waiting(unit) else []
     if claimed := sum(each.claimed for each in unit.letters):
         notes.append(f"{claimed} already claimed: nothing is applied twice")
     return [f"would apply {_what(unit)}" + "".join(f"; {note}" for note in notes)]
+
+
+def retry_total_lines(plan: Plan) -> list[str]:
+    """Return a line for the whole of a retry's plan."""
+    events = sum(len(unit.letters) for unit in plan.units)
+    chosen = sum(each.selected for unit in plan.units for each in unit.letters)
+    keys = f"{len(plan.units)} {'key' if len(plan.units) == 1 else 'keys'} with {events} events"
+    if chosen == events:
+        return [keys]
+    return [f"{keys}: {chosen} selected, the others because no event may overtake an earlier one of its key"]
+
+
+def discard_total_lines(plan: Plan) -> list[str]:
+    """Return a line for the whole of a discard's plan."""
+    events = sum(len(unit.letters) for unit in plan.units)
+    return [
+        f"{len(plan.units)} {'key' if len(plan.units) == 1 else 'keys'} with {events} events; a discard is for good"
+    ]
 
 
 def discard_plan_lines(unit: UnitPlan) -> list[str]:
@@ -77,6 +92,16 @@ def retried_summary(outcomes: Sequence[Retried]) -> list[str]:
     applied, duplicate = (sum(getattr(each, name) for each in outcomes) for name in ("applied", "duplicate"))
     failed = sum(bool(each.failed) for each in outcomes)
     return [f"{len(outcomes)} keys: {applied} events applied, {duplicate} duplicates; {failed} keys failed again"]
+
+
+def discarded_summary(plan: Plan, discarded: int) -> list[str]:
+    """Return what a discard did with many keys, as one line."""
+    behind = sum(len(unit.behind) for unit in plan.units)
+    topic = plan.units[0].first.at.topic
+    still = (
+        f"; {behind} behind them stay open: `inbox dead-letters retry --topic {topic}` applies them" if behind else ""
+    )
+    return [f"{len(plan.units)} keys: {discarded} events given up{still}"]
 
 
 def discarded_lines(unit: UnitPlan, count: int) -> list[str]:

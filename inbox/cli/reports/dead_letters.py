@@ -11,7 +11,7 @@ from inbox.cli.tables import PlainTable
 from inbox.events import Record, address_of, as_base64, record_time
 from inbox.printable import printable
 from inbox.store.inbox.dead_letter_queries import Letter
-from inbox.store.inbox.dead_letters import EventTooLargeError
+from inbox.store.inbox.dead_letters import OPEN, EventTooLargeError
 
 
 def letter_json(letter: Letter, *, payload: bool) -> dict[str, Any]:
@@ -80,8 +80,21 @@ def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
     lines = [f"{name + ':':<13} {'none' if text is None else printable(text)}" for name, text in fields.items()]
     lines += _error_lines(letter)
     if payload:
-        return lines + _detail_lines(letter) + _payload_lines(letter)
-    return lines + ([f"{'detail:':<13} kept, --payload shows it"] if letter.has_detail else [])
+        return lines + _detail_lines(letter) + _payload_lines(letter) + _next_lines(letter)
+    detail = [f"{'detail:':<13} kept, --payload shows it"] if letter.has_detail else []
+    return lines + detail + _next_lines(letter)
+
+
+def _next_lines(letter: Letter) -> list[str]:
+    """Return the commands with which a person resolves an open dead letter."""
+    if letter.state not in OPEN:
+        return []
+    this = letter.dead_letter_id
+    alike = "" if letter.cause is None else f", or `--cause {letter.cause}` for all that failed alike"
+    return [
+        f"{'next:':<13} once it is fixed, `inbox dead-letters retry {this}`{alike};",
+        f"{'':<13} `edit {this} --value FILE` replaces its value, `discard {this}` gives it up",
+    ]
 
 
 def _error_lines(letter: Letter) -> list[str]:

@@ -1,7 +1,7 @@
 """The report of holds: the plan of one, of a release, and those in force."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from inbox.cli.output import timestamp
@@ -44,10 +44,11 @@ def in_force_json(hold: Hold) -> dict[str, Any]:
 
 
 def in_force_lines(holds: Sequence[Hold]) -> Iterator[str]:
-    """Yield a line for each hold in force."""
+    """Yield two lines for each hold in force: what is held and why, and who holds it."""
     for each in holds:
-        until = "until it is released" if each.held_until is None else f"until {timestamp(each.held_until)}"
-        yield (f"HELD: {each.where}, by {each.requested_by} since {timestamp(each.created_at)}, {until}: {each.reason}")
+        until = "until it is released" if each.held_until is None else f"until {_moment(each.held_until)}"
+        yield f"HELD: {each.where}, {until}: {each.reason}"
+        yield f"  by {each.requested_by} since {_moment(each.created_at)}; `inbox release` ends it"
 
 
 def hold_plan_lines(found: Holding, *, lasts: timedelta | None) -> Iterator[str]:
@@ -81,10 +82,16 @@ def release_plan_lines(found: Releasing) -> Iterator[str]:
     """Yield what would be released, or was, and what stays held beside it."""
     yield from in_force_lines(found.holds)
     if found.released:
-        yield "released; the sink continues within 5 seconds"
+        yield "released; the sink continues within 5 seconds; see `inbox status`"
     elif found.holds and not found.executed:
         yield "nothing was changed; add --execute to release it"
-    yield from (f"stays {line}" for line in in_force_lines(found.left))
+    if found.left:
+        yield "stays held:"
+        yield from in_force_lines(found.left)
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _numbers(partitions: Sequence[int]) -> str:

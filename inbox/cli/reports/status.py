@@ -79,7 +79,7 @@ def _partition(row: PartitionRow) -> dict[str, Any]:
 
 
 def holds_lines(found: Status) -> list[str]:
-    """Return a line for each hold in force, which stand above everything else."""
+    """Return two lines for each hold in force, which stand above everything else."""
     return list(in_force_lines(found.holds))
 
 
@@ -124,6 +124,8 @@ def summary(found: Status) -> str:
     if (seconds := found.oldest_unsettled_seconds) is not None:
         text += f"; the oldest event that waits is {age_of(seconds)} old"
     text += f"\ndead letters: {found.parked} parked, {found.waiting} waiting behind them"
+    if found.parked:
+        text += "; `inbox dead-letters causes` says why"
     if paused := [str(row.ledger.address) for row in found.partitions if row.paused]:
         text += (
             f"\npaused: {', '.join(paused)}, with more dead letters within an hour than [failures] halt_above; "

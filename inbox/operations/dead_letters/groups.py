@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from inbox.operations.dead_letters.plan import UnitPlan
 from inbox.sink.letters.resolver import Retried
 
-_FIRST_KEYS = 20
+_FEWEST_KEYS, _FIRST_KEYS = 5, 20
 _MOST_KEYS = 1000
 _MOST_EVENTS = 2000
-_LONGEST_SECONDS = 1.0
-"""The time for which a transaction may hold up the sink's batches of its partition."""
+_LONGEST_SECONDS = 2.0
+"""The time for which a transaction should hold up the sink's batches of its partition at most."""
 
 
 class Groups:
@@ -60,6 +60,6 @@ class Groups:
 
     def _adapt(self, keys: int, seconds: float) -> None:
         if seconds > _LONGEST_SECONDS:
-            self._keys = max(1, keys // 2)
+            self._keys = max(_FEWEST_KEYS, keys // 2)
         elif seconds < _LONGEST_SECONDS / 2:
             self._keys = min(_MOST_KEYS, 2 * self._keys)

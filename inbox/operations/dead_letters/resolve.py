@@ -106,8 +106,10 @@ def _add_retried(result: dict[str, Any], outcome: Retried) -> None:
     )
 
 
-def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator[tuple[UnitPlan, int]]:
-    """Discard the planned dead letters, a transaction for each unit.
+def discard(
+    options: DatabaseOptions, plan: Plan, *, by: str | None, reason: str | None = None
+) -> Iterator[tuple[UnitPlan, int]]:
+    """Discard the planned dead letters, a transaction for each unit. `reason` is for the record of actions.
 
     Yields each unit with the number of its dead letters that were still open.
 
@@ -119,7 +121,8 @@ def discard(options: DatabaseOptions, plan: Plan, *, by: str | None) -> Iterator
         def discard_one(unit: Unit) -> int:
             return resolver.ask(lambda resolver: resolver.discard(unit))
 
-        action = Action(command="dead-letters discard", plan=_recorded_plan(plan), by=by)
+        asked = {} if reason is None else {"reason": reason}
+        action = Action(command="dead-letters discard", plan={**asked, **_recorded_plan(plan)}, by=by)
         with recorded(resolver.store, action) as result:
             for each in plan.units:
                 discarded = discard_one(each.unit)

@@ -106,7 +106,7 @@ class _Failing(set[int]):
 
 def test_no_parked_event_has_no_cause(parked: Sink, letters: Letters) -> None:
     letters("discard", "--all", "--execute")
-    assert letters("causes").out.strip() == "no event is parked"
+    assert letters("causes").out.strip() == "no event is parked; `inbox audit` accounts for every event"
 
 
 # Listing and showing.

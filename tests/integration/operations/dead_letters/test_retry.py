@@ -90,7 +90,7 @@ def test_without_execute_nothing_is_changed(parked: Sink, fussy: Fussy, capsys: 
     assert parked.command("dead-letters", "retry", "--all") == 0
     out = capsys.readouterr().out
     assert "would apply 3 events, route handler, " + parked.topic + '[0], key "a" from offset 0' in out
-    assert "2 of them waiting behind the first" in out
+    assert "2 waiting behind the first" in out
     assert "would apply dead letter" in out
     assert "nothing was changed; add --execute to do it" in out
     assert before == (parked.sql("SELECT * FROM inbox.dead_letters"), parked.sql("SELECT * FROM inbox.partitions"))

@@ -251,7 +251,7 @@ def test_what_another_holds_stays_held(handled: Sink, inbox: Inbox) -> None:
     hold(handled, "--by", "Bob", where=":0")
     found = inbox("release", "--topic", f"{handled.topic}:0", "--execute")
     assert found.code == 0
-    assert f"stays HELD: {handled.topic}, by Ann" in found.out
+    assert f"stays held:\nHELD: {handled.topic}, until it is released: a test\n  by Ann since" in found.out
     assert handled.column("SELECT requested_by FROM inbox.holds WHERE released_at IS NULL") == ["Ann"]
 
 
@@ -259,8 +259,9 @@ def test_status_shows_it_first_and_history_who_did_it(handled: Sink, inbox: Inbo
     handled.run()
     hold(handled, "--by", "Ann", "--for", "2h")
     lines = inbox("status").out.splitlines()
-    assert lines[0].startswith(f"HELD: {handled.topic}, by Ann since")
+    assert lines[0].startswith(f"HELD: {handled.topic}, until 2")
     assert lines[0].endswith(": a test")
+    assert lines[1].startswith("  by Ann since")
     document: dict[str, Any] = json.loads(inbox("status", "--json").out)
     assert [each["requested_by"] for each in document["holds"]] == ["Ann"]
     assert [each["held"] for each in document["partitions"]] == [True]
