@@ -73,6 +73,12 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def plan_option(command: Command) -> Command:
+    """Add the option --plan: the plan that was shown, so that no other one is carried out."""
+    text = "With --execute: the plan as it was shown; if it is another one by now, that is shown and nothing is done."
+    return click.option("--plan", "shown", metavar="ID", help=text)(command)
+
+
 def json_option(command: Command) -> Command:
     """Add `--json` to a command."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)

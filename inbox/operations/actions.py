@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
+
+import orjson
 
 from inbox.errors import TryAgainError
 from inbox.operations.operator import current_operator
@@ -16,6 +19,8 @@ from inbox.store.inbox.control.actions import ActionRow
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import snapshot
 from inbox.store.store import Store, open_store
+
+_TOKEN_DIGITS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,14 @@ class Action:
     command: str
     plan: Mapping[str, Any]
     by: str | None = None
+
+
+def plan_token(plan: Mapping[str, Any]) -> str:
+    """Return eight digits that stand for a plan: those of another plan differ.
+
+    A person who has seen a plan gives them back with `--plan`, so that no other plan is carried out.
+    """
+    return sha256(orjson.dumps(plan, option=orjson.OPT_SORT_KEYS)).hexdigest()[:_TOKEN_DIGITS]
 
 
 def record_action(store: Store, action: Action, result: Mapping[str, Any]) -> int:

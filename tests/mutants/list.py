@@ -18,6 +18,7 @@ HANDLERS = "tests/integration/sink/test_handlers.py"
 IDENTITY = "tests/integration/sink/guards/test_topic_identity.py"
 PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/operations/dead_letters/test_retry.py"
+STALE = "tests/integration/operations/dead_letters/test_stale_plans.py"
 EDIT = "tests/integration/operations/dead_letters/test_edit.py"
 BY_ITSELF = "tests/integration/sink/test_automatic_retries.py"
 LETTER_LIMIT = "tests/integration/sink/guards/test_dead_letter_limit.py"
@@ -434,6 +435,27 @@ MUTANTS = [
         "WHERE partition_id = %(partition_id)s AND owner = %(owner)s FOR NO KEY UPDATE",
         "WHERE partition_id = %(partition_id)s AND %(owner)s <> '' FOR NO KEY UPDATE",
         (f"{BY_ITSELF}::test_a_worker_tries_nothing_in_a_partition_of_another",),
+    ),
+    Mutant(
+        "a retry ignores the order of a key",
+        "inbox/store/sql/dead_letters.sql",
+        ") AS open\nORDER BY kafka_offset LIMIT %(limit)s;",
+        ") AS open\nORDER BY kafka_offset DESC LIMIT %(limit)s;",
+        (f"{RETRY}::test_a_retry_applies_the_events_of_a_key_in_order",),
+    ),
+    Mutant(
+        "a key of a retry holds no later event of its own behind a failure",
+        "inbox/sink/letters/resolver.py",
+        "Order.NONE if limits.order is Order.NONE else Order.KEY",
+        "Order.NONE",
+        (f"{RETRY}::test_a_key_that_fails_again_undoes_no_other_of_its_transaction",),
+    ),
+    Mutant(
+        "an edit overwrites what was resolved meanwhile",
+        "inbox/store/sql/dead_letters.sql",
+        "WHERE dead_letter_id = %(dead_letter_id)s AND state IN ('parked', 'waiting');",
+        "WHERE dead_letter_id = %(dead_letter_id)s;",
+        (f"{STALE}::test_an_edit_of_what_somebody_resolved_meanwhile_is_refused",),
     ),
     Mutant(
         "a retry by itself leaves the order of its key",

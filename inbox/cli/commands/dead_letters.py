@@ -13,6 +13,7 @@ from inbox.cli.options import (
     database_settings,
     example,
     json_option,
+    plan_option,
     properties_option,
     sink_settings,
 )
@@ -140,6 +141,7 @@ def show(config: Path | None, dead_letter_id: int, payload: bool, as_json: bool)
 @properties_option
 @selection_options(everything="All that are open.")
 @_execute_options
+@plan_option
 @click.option("--keep-going", is_flag=True, help="Try all, however many keys in a row fail again.")
 @json_option
 def retry(
@@ -149,6 +151,7 @@ def retry(
     everything: bool,
     execute: bool,
     by: str | None,
+    shown: str | None,
     keep_going: bool,
     as_json: bool,
 ) -> int:
@@ -162,7 +165,8 @@ def retry(
     settings = sink_settings(config, properties)
     plan = plan_retry(settings, selection)
     outcomes: list[Retried] | None = None
-    if execute and not plan.unknown:
+    stale = _is_stale(plan, shown, execute=execute)
+    if execute and not plan.unknown and not stale:
         outcomes = []
         most_failed = None if keep_going else MOST_FAILED_IN_A_ROW
         for unit, outcome in retry_planned(settings, plan, by=by, most_failed=most_failed):
@@ -179,7 +183,7 @@ def retry(
         )
     any_failed = any(each.failed for each in outcomes or ())
     ended = _end(plan, _Shown(retry_plan_lines, retry_total_lines), executed=outcomes is not None, as_json=as_json)
-    return max(ended, int(any_failed))
+    return max(ended, int(any_failed or stale))
 
 
 @dead_letters.command(epilog=example("inbox dead-letters discard 17 --execute --reason 'ticket 4711: test orders'"))
@@ -187,6 +191,7 @@ def retry(
 @selection_options(everything="All that are open.")
 @click.option("--reason", metavar="TEXT", help="Why; `inbox history` shows it.")
 @_execute_options
+@plan_option
 @json_option
 def discard(
     config: Path | None,
@@ -195,6 +200,7 @@ def discard(
     reason: str | None,
     execute: bool,
     by: str | None,
+    shown: str | None,
     as_json: bool,
 ) -> int:
     """Give dead letters up, for good: a duplicate of such an event is not applied later either.
@@ -205,7 +211,8 @@ def discard(
     options = database_settings(config).database
     plan = plan_discard(options, selection)
     outcomes: list[dict[str, Any]] | None = None
-    if execute and not plan.unknown:
+    stale = _is_stale(plan, shown, execute=execute)
+    if execute and not plan.unknown and not stale:
         outcomes = []
         for unit, count in discard_planned(options, plan, by=by, reason=reason):
             outcomes.append({"discarded": count})
@@ -216,7 +223,8 @@ def discard(
             _say(discarded_summary(plan, total), as_json=as_json)
     if as_json:
         print_json(plan_json(plan, "discard", outcomes))
-    return _end(plan, _Shown(discard_plan_lines, discard_total_lines), executed=outcomes is not None, as_json=as_json)
+    ended = _end(plan, _Shown(discard_plan_lines, discard_total_lines), executed=outcomes is not None, as_json=as_json)
+    return max(ended, int(stale))
 
 
 @dead_letters.command(
@@ -350,6 +358,14 @@ def _require_some(selection: Selection, everything: bool) -> None:
         raise click.UsageError("name IDs, or a filter such as --topic, or --all")
 
 
+def _is_stale(plan: Plan, shown: str | None, *, execute: bool) -> bool:
+    """Return whether a person has seen another plan than this one, and say so."""
+    if not execute or shown in (None, plan.token):
+        return False
+    notice(f"plan {shown} is out of date, because its dead letters changed; the plan of now is {plan.token}")
+    return True
+
+
 def _note_untried(plan: Plan, tried: int) -> None:
     if untried := len(plan.units) - tried:
         notice(
@@ -361,6 +377,9 @@ def _note_untried(plan: Plan, tried: int) -> None:
 def _say(lines: Iterable[str], *, as_json: bool) -> None:
     if not as_json:
         print_lines(lines)
+
+
+_NOTHING = "nothing was changed; add --execute to do it, and --plan {} to do this or nothing"
 
 
 class _Shown(NamedTuple):
@@ -382,7 +401,7 @@ def _end(plan: Plan, shown: _Shown, *, executed: bool, as_json: bool) -> int:
         if rest := plan.units[MOST_SHOWN:]:
             events = sum(len(unit.letters) for unit in rest)
             _say([f"and {len(rest)} more keys with {events} events; --json lists all"], as_json=as_json)
-        _say([*shown.total(plan), "nothing was changed; add --execute to do it"], as_json=as_json)
+        _say([*shown.total(plan), _NOTHING.format(plan.token)], as_json=as_json)
     else:
         _say(["`inbox dead-letters causes` shows what is still parked"], as_json=as_json)
     return _unknown(plan.unknown)

@@ -14,6 +14,7 @@ from inbox.cli.options import (
     database_settings,
     example,
     json_option,
+    plan_option,
     properties_option,
     sink_settings,
 )
@@ -124,6 +125,7 @@ def _listed(path: Path, group: str) -> Any:
 @click.option(
     "--by", metavar="NAME", help="Who does it, for requested_by; default: the OS user, host and database user."
 )
+@plan_option
 @json_option
 @click.pass_context
 def replay(
@@ -136,6 +138,7 @@ def replay(
     execute: bool,
     wait: bool,
     by: str | None,
+    shown: str | None,
     as_json: bool,
 ) -> int:
     """Go over events again that were settled, while the sink runs.
@@ -151,7 +154,9 @@ def replay(
     asked = request(settings.kafka.group_id)
     begins = execute and asked.mode is not Mode.SHADOW
     seconds = _COUNT_SECONDS_OF_EXECUTE if execute else _COUNT_SECONDS
-    outcome = replay_planned(settings, asked, execute=begins, by=by, count_seconds=seconds, per_second=rate)
+    outcome = replay_planned(
+        settings, asked, execute=begins, by=by, count_seconds=seconds, per_second=rate, shown=shown
+    )
     if export is not None and not outcome.plan.refusals:
         _export(export, outcome)
     if asked.mode is Mode.SHADOW and execute and not outcome.plan.refusals:
@@ -178,6 +183,9 @@ def _told(request: Request, outcome: Outcome, *, as_json: bool) -> int:
             notice(note)
         for refusal in outcome.plan.refusals:
             notice(refusal)
+    if outcome.stale:
+        notice("the plan is not the one that was shown, because the ledger or the log moved; nothing was changed")
+        return FAILURE
     return USAGE if outcome.plan.refusals else DONE
 
 

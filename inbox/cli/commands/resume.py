@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from inbox.cli.arguments import where
-from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
+from inbox.cli.options import config_option, example, json_option, plan_option, properties_option, sink_settings
 from inbox.cli.output import notice, print_json, print_lines
 from inbox.operations.resume.plan import RefusedError, Request, Step
 from inbox.operations.resume.resume import Resumption
 from inbox.operations.resume.resume import resume as resume_topic
-from inbox.process.exit_codes import DONE
+from inbox.process.exit_codes import DONE, FAILURE
 
 
 @click.command(
@@ -32,6 +32,7 @@ from inbox.process.exit_codes import DONE
 @click.option(
     "--by", metavar="NAME", help="Who does it, for requested_by; default: the OS user, host and database user."
 )
+@plan_option
 @json_option
 def resume(
     config: Path | None,
@@ -43,6 +44,7 @@ def resume(
     accept_loss: bool,
     execute: bool,
     by: str | None,
+    shown: str | None,
     as_json: bool,
 ) -> int:
     """Bind the ledger to the log as it is now, after the sink halted.
@@ -56,13 +58,16 @@ def resume(
     request = Request(topic=name, partitions=partitions, from_offset=from_offset, new_topic=new_topic)
     settings = sink_settings(config, properties)
     try:
-        found = resume_topic(settings, request, accept_loss=accept_loss, execute=execute, by=by)
+        found = resume_topic(settings, request, accept_loss=accept_loss, execute=execute, by=by, shown=shown)
     except RefusedError as error:
         raise click.UsageError(str(error)) from None
     if as_json:
         print_json(_as_json(name, found))
     else:
         print_lines(_lines(found))
+    if found.stale:
+        notice("the plan is not the one that was shown, because the ledger or the log moved; nothing was changed")
+        return FAILURE
     if execute and not found.executed:
         raise click.UsageError("events are lost or may come again, as the plan says; give --accept-loss as well")
     if found.elsewhere:
@@ -74,6 +79,7 @@ def _as_json(topic: str, found: Resumption) -> dict[str, Any]:
     return {
         "topic": topic,
         "executed": found.executed,
+        "plan": found.token,
         "accept_loss_needed": found.costs,
         "partitions": [_step_json(step) for step in found.steps],
         "elsewhere": list(found.elsewhere),
@@ -104,7 +110,7 @@ def _lines(found: Resumption) -> Sequence[str]:
     if found.executed:
         return [*lines, "done; `inbox run` continues from there"]
     flags = "--accept-loss --execute" if found.costs else "--execute"
-    return [*lines, f"nothing was changed; {flags} does it"]
+    return [*lines, f"nothing was changed; {flags} does it, and with --plan {found.token} this or nothing"]
 
 
 def _line(step: Step) -> str:

@@ -27,6 +27,7 @@ def plan_json(plan: Plan, action: str, outcomes: Sequence[dict[str, Any]] | None
     return {
         "action": action,
         "executed": outcomes is not None,
+        "plan": plan.token,
         "keys": units,
         "unknown": list(plan.unknown),
         "resolved": [letter.dead_letter_id for letter in plan.resolved],

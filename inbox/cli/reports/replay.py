@@ -21,6 +21,7 @@ def plan_json(request: Request, outcome: Outcome) -> dict[str, Any]:
         "route": request.route,
         "executed": outcome.replay_id is not None,
         "replay_id": outcome.replay_id,
+        "plan": outcome.token,
         "partitions": [_step_json(step, outcome) for step in outcome.plan.steps],
         "refused": list(outcome.plan.refusals),
         "notes": list(outcome.plan.notes),
@@ -48,7 +49,8 @@ def plan_lines(request: Request, outcome: Outcome) -> Iterator[str]:
     if outcome.replay_id is not None:
         yield f"replay {outcome.replay_id} begins: the sink goes there within seconds, or when it is started"
     elif not outcome.plan.refusals:
-        yield "nothing was changed; add --execute to do it"
+        exactly = "" if request.mode is Mode.SHADOW else f", and --plan {outcome.token} to do this or nothing"
+        yield f"nothing was changed; add --execute to do it{exactly}"
 
 
 def _step_line(step: Step, mode: Mode, outcome: Outcome) -> str:
@@ -88,6 +90,7 @@ def replay_json(found: Replay) -> dict[str, Any]:
         "route": found.route,
         "requested_by": found.requested_by,
         "state": found.state.value,
+        "per_second": found.per_second,
         "created_at": timestamp(found.created_at),
         "ended_at": timestamp(found.ended_at),
         "ranges": [_range_json(each) for each in found.ranges],
@@ -113,6 +116,7 @@ def replays_table(replays: Sequence[Replay]) -> PlainTable:
     table.add_columns("id", justify="right")
     table.add_columns("state", "mode", "route", "partition")
     table.add_columns("from", "until", "next", justify="right")
+    table.add_columns("rate", justify="right")
     table.add_columns("endings", "by", "begun (UTC)")
     for replay in replays:
         for each in replay.ranges:
@@ -126,8 +130,9 @@ def _cells(replay: Replay, each: ReplayedRange) -> list[str]:
     offsets = [str(offset) for offset in (each.from_offset, each.until_offset, each.next_offset)]
     begun = replay.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     route = replay.route or "all"
+    rate = "" if replay.per_second is None else f"{replay.per_second}/s"
     return [
-        str(replay.replay_id), each.state.value, replay.mode.value, route, str(each.address), *offsets, endings,
+        str(replay.replay_id), each.state.value, replay.mode.value, route, str(each.address), *offsets, rate, endings,
         printable(replay.requested_by), begun,
     ]  # fmt: skip
 

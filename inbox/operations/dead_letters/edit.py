@@ -71,9 +71,10 @@ def edit(settings: Settings, request: EditRequest, *, execute: bool, by: str | N
         route = next(route for route in settings.routes if route.name == letter.route)
         unit, change = _unit(settings, letter), _edit(request, letter, route)
         if execute:
-            with recorded(lambda: store, _action(request, letter, by)):
-                retry_until(lambda: resolver.edit(unit, change), _PATIENCE_SECONDS, threading.Event())
-            return Edited(letter=letter, executed=True)
+            with recorded(lambda: store, _action(request, letter, by)) as result:
+                edited = retry_until(lambda: resolver.edit(unit, change), _PATIENCE_SECONDS, threading.Event())
+                result["edited"] = int(edited)
+            return Edited(letter=letter, executed=edited, refusal=None if edited else _resolved_meanwhile(letter))
         bound = find_targets(settings, store, {route.name}).bind(
             route, letter.route_id, resolver.session, UnwatchedCalls()
         )
@@ -89,6 +90,11 @@ def _action(request: EditRequest, letter: Letter, by: str) -> Action:
     replaced = [*(["value"] if request.value is not None else []), *(["headers"] if request.headers else [])]
     plan = {"letters": 1, "routes": [letter.route], "first_ids": [letter.dead_letter_id], "replaced": replaced}
     return Action(command="dead-letters edit", plan=plan, by=by)
+
+
+def _resolved_meanwhile(letter: Letter) -> str:
+    this = letter.dead_letter_id
+    return f"somebody else resolved dead letter {this} meanwhile; `inbox dead-letters show {this}` says who"
 
 
 def _refusal(settings: Settings, request: EditRequest, letter: Letter | None) -> str | None:

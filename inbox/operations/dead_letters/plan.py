@@ -7,6 +7,7 @@ from itertools import groupby
 
 from inbox.errors import StartupError
 from inbox.failure_policy import Order
+from inbox.operations.actions import plan_token
 from inbox.settings import Settings
 from inbox.sink.letters.resolver import Unit
 from inbox.store.inbox.dead_letter_queries import AffectedLetter, Cause, DeadLetterQueries, Letter, Selection
@@ -40,6 +41,15 @@ class Plan:
     units: Sequence[UnitPlan]
     unknown: Sequence[int]
     resolved: Sequence[Letter]
+
+    @property
+    def token(self) -> str:
+        """Return what `--plan` takes: another one once a selected dead letter is not as it was shown.
+
+        What comes to wait behind the selected ones meanwhile makes no other plan.
+        """
+        chosen = [each for unit in self.units for each in unit.letters if each.selected]
+        return plan_token({"letters": [(each.dead_letter_id, each.state, each.updated_at) for each in chosen]})
 
 
 def read_letters(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
-from inbox.operations.actions import Action, record_action
+from inbox.operations.actions import Action, plan_token, record_action
 from inbox.operations.operator import current_operator
 from inbox.operations.replay.plan import AtTime, Facts, Plan, Request, plan
 from inbox.operations.replay.preview import Counted, count
@@ -23,12 +23,15 @@ from inbox.store.store import Store, open_store
 class Outcome:
     """A replay's plan with the counted contents as far as they are known.
 
-    `replay_id` is None if the plan was not executed.
+    `replay_id` is None if the plan was not executed. `token` stands for the plan; `stale` says that
+    another one was shown.
     """
 
     plan: Plan
     counted: Counted
     replay_id: int | None = None
+    token: str = ""
+    stale: bool = False
 
 
 def replay(
@@ -39,11 +42,13 @@ def replay(
     by: str | None,
     count_seconds: float,
     per_second: int | None = None,
+    shown: str | None = None,
 ) -> Outcome:
     """Plan a replay, and with `execute` begin it in one transaction.
 
     For at most `count_seconds` the ranges are read, to report what is in them. `per_second` is the
-    most events that all workers settle of the ranges together.
+    most events that all workers settle of the ranges together. `shown` is the token of the plan
+    that a person has seen; another one is not executed.
 
     Raises:
         StartupError: there is no schema, or nobody may read the topics.
@@ -55,12 +60,15 @@ def replay(
         planned = plan(request, session.facts())
         counted = count(settings, store, planned.steps, route=request.route, seconds=count_seconds)
         if not execute or planned.refusals:
-            return Outcome(plan=planned, counted=counted)
+            return Outcome(plan=planned, counted=counted, token=_token(request, planned))
         # Again, because counting takes time; and before the lock, so that nobody waits for brokers while holding it.
         session.read_logs()
         with transaction(store.connection):
             session.replays.lock(request.topics)
             planned = plan(request, session.facts_locked())
+            token = _token(request, planned)
+            if shown not in (None, token):
+                return Outcome(plan=planned, counted=counted, token=token, stale=True)
             replay_id = (
                 None
                 if planned.refusals
@@ -68,7 +76,19 @@ def replay(
             )
             if replay_id is not None:
                 record_action(store, _action(request, planned, by, per_second), {"replay_id": replay_id})
-        return Outcome(plan=planned, counted=counted, replay_id=replay_id)
+        return Outcome(plan=planned, counted=counted, replay_id=replay_id, token=token)
+
+
+def _token(request: Request, planned: Plan) -> str:
+    """Return what stands for a plan: where each partition begins and, if a person named it, ends.
+
+    An end that is where the ledger stands moves with every batch, and makes no other plan.
+    """
+    ranges = [
+        (str(step.address), step.from_offset, None if request.until is None else step.until_offset)
+        for step in planned.steps
+    ]
+    return plan_token({"mode": request.mode.value, "route": request.route, "ranges": ranges})
 
 
 def _action(request: Request, planned: Plan, by: str | None, per_second: int | None) -> Action:

@@ -7,7 +7,7 @@ from inbox.errors import StartupError
 from inbox.events import TopicPartition
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.log.truncation import truncation_points
-from inbox.operations.actions import Action, record_action
+from inbox.operations.actions import Action, plan_token, record_action
 from inbox.operations.operator import current_operator
 from inbox.operations.resume.plan import Facts, RefusedError, Request, Step, plan
 from inbox.settings import Settings
@@ -21,21 +21,37 @@ from inbox.store.store import Store, open_store
 
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
-    """The plan of a resume, executed or not. `elsewhere` lists topics that are still bound to another cluster."""
+    """The plan of a resume, executed or not. `elsewhere` lists topics that are still bound to another cluster.
+
+    `stale` says that another plan was shown.
+    """
 
     steps: Sequence[Step]
     executed: bool
     elsewhere: Sequence[str] = ()
+    stale: bool = False
+
+    @property
+    def token(self) -> str:
+        """Return what stands for the plan: where each partition is, where it continues, and with which consequence."""
+        steps = [
+            (str(step.address), step.successor.before.next_offset, step.successor.to_offset, step.successor.consequence)
+            for step in self.steps
+        ]
+        return plan_token({"steps": steps})
 
     @property
     def costs(self) -> bool:
         return any(step.costs for step in self.steps)
 
 
-def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: bool, by: str | None) -> Resumption:
+def resume(
+    settings: Settings, request: Request, *, accept_loss: bool, execute: bool, by: str | None, shown: str | None = None
+) -> Resumption:
     """Plan how a topic continues, and with `execute` carry the plan out in one transaction.
 
-    A plan that costs something is not carried out without `accept_loss`.
+    A plan that costs something is not carried out without `accept_loss`, and none but the one with the token `shown`,
+    if that is given.
 
     Raises:
         RefusedError: the request makes no sense.
@@ -49,6 +65,8 @@ def resume(settings: Settings, request: Request, *, accept_loss: bool, execute: 
         with transaction(store.connection):
             session.resumptions.lock(request.topic)
             found = Resumption(steps=plan(request, session.facts()), executed=True)
+            if shown not in (None, found.token):
+                return Resumption(steps=found.steps, executed=False, stale=True)
             if found.costs and not accept_loss:
                 return Resumption(steps=found.steps, executed=False)
             record_action(store, _action(request, found, by), {"partitions": len(found.steps)})

@@ -137,13 +137,13 @@ class LetterResolver:
         """
         return self._locked(unit, lambda: self._give_up(unit))
 
-    def edit(self, unit: Unit, edit: Edit) -> None:
-        """Replace value and headers of a dead letter that is still open.
+    def edit(self, unit: Unit, edit: Edit) -> bool:
+        """Replace value and headers of a dead letter; return False if it is not open any more.
 
         Raises:
             TryAgainError: as `retry`.
         """
-        self._locked(unit, lambda: self._edit(edit))
+        return self._locked(unit, lambda: self._edit(edit))
 
     def try_edit(self, unit: Unit, edit: Edit, route: Route, bound: BoundRoute, *, at_most: int) -> Letter | None:
         """Return what would become of the dead letter if it was edited and retried. All of it is rolled back.
@@ -168,8 +168,8 @@ class LetterResolver:
         """
         self._locked(unit, lambda: self._store.dead_letters.postpone(dead_letter_ids, delays))
 
-    def _edit(self, edit: Edit) -> None:
-        self._letters.edit(edit.dead_letter_id, edit.value, edit.headers, edit.event_id, self._by)
+    def _edit(self, edit: Edit) -> bool:
+        return self._letters.edit(edit.dead_letter_id, edit.value, edit.headers, edit.event_id, self._by)
 
     def _retry_some(
         self, units: Sequence[Unit], route: Route, bound: BoundRoute, at_most: int

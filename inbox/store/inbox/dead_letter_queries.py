@@ -116,6 +116,7 @@ class AffectedLetter(NamedTuple):
     key: bytes | None
     selected: bool
     claimed: bool
+    updated_at: datetime
 
     @property
     def address(self) -> str:
@@ -195,10 +196,7 @@ class DeadLetterQueries:
     def affected(self, ids: Sequence[int]) -> list[AffectedLetter]:
         """Return the dead letters that a retry or discard of these ids concerns, in the order of `select`."""
         rows = self._connection.execute(self._sql["concerned"], {"ids": list(ids)})
-        return [
-            AffectedLetter(r[0], State(r[1]), r[2], r[3], r[4], TopicPartition(r[5], r[6]), r[7], r[8], r[9], r[10])
-            for r in rows
-        ]
+        return [AffectedLetter(r[0], State(r[1]), r[2], r[3], r[4], TopicPartition(r[5], r[6]), *r[7:12]) for r in rows]
 
     def open_of(
         self, route_id: int, partition_id: int, *, keys: Sequence[bytes], ids: Sequence[int], limit: int
@@ -225,10 +223,13 @@ class DeadLetterQueries:
 
     def edit(
         self, dead_letter_id: int, value: bytes | None, headers: Sequence[Header], event_id: bytes | None, by: str
-    ) -> None:
+    ) -> bool:
         """Replace value and headers of an open dead letter, and keep what came beside them.
 
         It gets the event id if it has none.
+
+        Returns:
+            False if it is not open any more.
         """
         parameters = {
             "dead_letter_id": dead_letter_id,
@@ -237,7 +238,7 @@ class DeadLetterQueries:
             "headers": orjson.dumps([(name, as_base64(each)) for name, each in headers]).decode(),
             "by": by,
         }
-        self._connection.execute(self._sql["edit"], parameters)
+        return self._connection.execute(self._sql["edit"], parameters).rowcount > 0
 
     def redact(self, ids: Sequence[int]) -> int:
         """Remove the payloads of these dead letters; return how many had one."""

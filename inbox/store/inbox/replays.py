@@ -73,6 +73,8 @@ class Replay:
     created_at: datetime
     ended_at: datetime | None
     ranges: Sequence[ReplayedRange]
+    per_second: int | None = None
+    """The most events that all workers settle of it a second, or None for no limit."""
 
 
 class Replays:
@@ -171,5 +173,6 @@ class Replays:
                 created_at=row[5],
                 ended_at=row[6],
                 ranges=of_replay,
+                per_second=row[19],
             )
         return list(found.values())

@@ -151,7 +151,8 @@ SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part
     d.dead_letter_id = ANY (%(ids)s::bigint[]) AS selected,
     EXISTS (
         SELECT FROM {schema}.processed AS c WHERE c.event_id = d.event_id AND c.route_id = d.route_id
-    ) AS claimed
+    ) AS claimed,
+    d.updated_at
 FROM concerned
 JOIN {schema}.dead_letters AS d USING (dead_letter_id)
 JOIN {schema}.routes AS r USING (route_id)

@@ -90,7 +90,7 @@ WHERE r.replay_id = %(replay_id)s;
 -- The newest last; `replay_id` null returns all of them.
 SELECT p.replay_id, p.mode, route.name, p.requested_by, p.state, p.created_at, p.ended_at,
     split_part(l.topic, '#', 1), l.partition, r.from_offset, r.until_offset, r.next_offset, r.ledger_offset, r.state,
-    r.applied, r.duplicate, r.filtered, r.dead_lettered, r.partition_id
+    r.applied, r.duplicate, r.filtered, r.dead_lettered, r.partition_id, p.per_second
 FROM {schema}.replays AS p
 JOIN {schema}.replay_ranges AS r USING (replay_id)
 JOIN {schema}.partitions AS l USING (partition_id)

@@ -84,6 +84,23 @@ def test_the_plan_says_what_is_in_the_range_and_changes_nothing(ten: Sink, repla
     assert ledger(ten) == before
 
 
+def test_a_plan_that_is_not_the_one_that_was_shown_is_refused(ten: Sink, replay: Replay) -> None:
+    before = ledger(ten)
+    plan = json.loads(replay(ten, "--shift-by", "-3", "--json").out)["plan"]
+    ten.send(*numbers(11, 12))
+    ten.run()
+    after = ledger(ten)
+    stale = replay(ten, "--shift-by", "-3", "--execute", "--plan", plan)
+    assert stale.code == 1
+    assert "9 up to 12" in stale.out
+    assert "the plan is not the one that was shown" in stale.err
+    assert (ledger(ten), ranges(ten)) == (after, [])
+    assert before != after
+    plan = json.loads(replay(ten, "--shift-by", "-3", "--json").out)["plan"]
+    assert replay(ten, "--shift-by", "-3", "--execute", "--plan", plan, "--rate", "5/s").code == 0
+    assert "5/s" in replay(ten, "list").out
+
+
 def test_only_what_lacks_its_claim_runs(ten: Sink, replay: Replay) -> None:
     ten.sql("DELETE FROM inbox.processed WHERE kafka_offset = 4")
     assert replay(ten, "--from-offset", "3", "--until-offset", "7", "--execute", "--by", "ada").code == 0

@@ -65,11 +65,22 @@ def test_the_plan_says_what_is_lost_and_changes_nothing(halted: Sink, resume: Re
     before = ledger(halted)
     result = resume(halted, "--from-earliest")
     assert result.code == 0
-    assert result.out == (
+    assert result.out.startswith(
         f"{halted.topic}[0]: 2 -> 7 (log 7 up to 10): 5 offsets (2 up to 6) are lost: the log deleted them before they "
-        "were settled\nnothing was changed; --accept-loss --execute does it\n"
+        "were settled\nnothing was changed; --accept-loss --execute does it, and with --plan "
     )
     assert ledger(halted) == before
+
+
+def test_a_plan_that_is_not_the_one_that_was_shown_is_refused(halted: Sink, resume: Resume) -> None:
+    before = ledger(halted)
+    plan = json.loads(resume(halted, "--from-earliest", "--json").out)["plan"]
+    other = resume(halted, "--from-offset", "8", "--accept-loss", "--execute", "--plan", plan)
+    assert other.code == 1
+    assert "2 -> 8" in other.out
+    assert "the plan is not the one that was shown" in other.err
+    assert ledger(halted) == before
+    assert resume(halted, "--from-earliest", "--accept-loss", "--execute", "--plan", plan).code == 0
 
 
 def test_a_loss_has_to_be_accepted(halted: Sink, resume: Resume) -> None:

@@ -1,6 +1,7 @@
 """The keys of a retry that share a transaction."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from inbox.events import TopicPartition
 from inbox.operations.dead_letters.groups import Groups
@@ -9,13 +10,14 @@ from inbox.sink.letters.resolver import Retried, Unit
 from inbox.store.inbox.dead_letter_queries import AffectedLetter
 from inbox.store.inbox.dead_letters import State
 
+EPOCH = datetime(2026, 1, 31, tzinfo=UTC)
 APPLIED, FAILED = Retried(applied=1), Retried(failed=((1, "no"),), waiting=2)
 
 
 def unit(number: int, *, partition: int = 0, events: int = 1) -> UnitPlan:
     key, at = str(number).encode(), TopicPartition("orders", partition)
     letters = [
-        AffectedLetter(number * 10_000 + each, State.PARKED, 1, "orders", partition, at, each, key, True, False)
+        AffectedLetter(number * 10_000 + each, State.PARKED, 1, "orders", partition, at, each, key, True, False, EPOCH)
         for each in range(events)
     ]
     ids = tuple(each.dead_letter_id for each in letters)
