@@ -9,6 +9,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from tests.support.waiting import eventually
 
+PATIENCE = {"operation_timeout": 120, "request_timeout": 150}
+"""Seconds in which the brokers have to know of a topic, or forget it, and to say so."""
+
 # a test deletes and creates things in quick succession, so its metadata must not be older than that
 CLIENT = {"topic.metadata.refresh.interval.ms": 1000, "reconnect.backoff.max.ms": 500}
 
@@ -34,7 +37,7 @@ def create_topic(
     settings = {key.replace("_", "."): str(value) for key, value in config.items()}
     client = admin(bootstrap_servers)
     topic = NewTopic(name, partitions, replicas, config=settings)
-    client.create_topics([topic], operation_timeout=120)[name].result(120)
+    client.create_topics([topic], **PATIENCE)[name].result()
     eventually(lambda: has_leaders(client, name, partitions), what=f"a leader for each partition of {name}")
     return name
 
@@ -42,7 +45,7 @@ def create_topic(
 def delete_topic(bootstrap_servers: str, name: str) -> None:
     """Delete a topic and return when the brokers no longer name it."""
     client = admin(bootstrap_servers)
-    client.delete_topics([name], operation_timeout=120)[name].result(120)
+    client.delete_topics([name], **PATIENCE)[name].result()
     eventually(lambda: name not in client.list_topics(timeout=120).topics, what=f"the end of {name}")
 
 

@@ -1,7 +1,6 @@
 """Which server is chosen, without starting one."""
 
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from inbox.dev import backends, containers
 from inbox.dev.local.postgres_binaries import PostgresBinaries
 from inbox.dev.named_servers import NamedDatabase
 from inbox.errors import StartupError
+from tests.support.waiting import Stopwatch
 
 LOCAL = PostgresBinaries(directory=Path("/nowhere"), version="15.2", origin="local binaries")
 
@@ -79,9 +79,9 @@ def test_a_database_url_that_is_none_is_not_repeated() -> None:
 
 def test_a_docker_daemon_that_never_answers_costs_less_than_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     def look() -> float:
-        began = time.monotonic()
+        watch = Stopwatch()
         assert not containers.daemon_answers.__wrapped__()
-        return time.monotonic() - began
+        return watch.seconds()
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
