@@ -1,0 +1,1 @@
+"""Handlers for usual tasks."""
