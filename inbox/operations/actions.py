@@ -47,6 +47,15 @@ def record_action(store: Store, action: Action, result: Mapping[str, Any]) -> in
     return action_id
 
 
+def record_where_kept(store: Store, action: Action, result: Mapping[str, Any]) -> None:
+    """Record an action as `record_action`, if the inbox has a schema that keeps actions, and the role may write there.
+
+    The owner of a table need not be a role of the inbox.
+    """
+    if store.actions.is_kept():
+        record_action(store, action, result)
+
+
 @contextmanager
 def recorded(store: Callable[[], Store], action: Action) -> Iterator[dict[str, Any]]:
     """Record an action of several transactions: the plan before the first of them, the result after the last.

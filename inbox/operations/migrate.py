@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from inbox.bootstrap.retry import retry_until
-from inbox.operations.actions import Action, record_action
+from inbox.operations.actions import Action, record_where_kept
 from inbox.settings import DatabaseSettings
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import Connection, connect, startup_errors
@@ -44,10 +44,9 @@ def bring_up_to_date(settings: DatabaseSettings, *, to: str = "head") -> Migrati
 def _record(options: DatabaseOptions, to: str, steps: Sequence[RevisionStep]) -> None:
     """Record the migration where its last revision has the table for that."""
     with closing(connect(options, application_name="inbox migrate")) as connection:
-        store = Store(connection, options.schema)
-        if store.actions.is_there():
-            taken = [{"from": step.before, "to": step.after} for step in steps]
-            record_action(store, Action(command="migrate", plan={"to": to}), {"steps": taken})
+        taken = [{"from": step.before, "to": step.after} for step in steps]
+        action = Action(command="migrate", plan={"to": to})
+        record_where_kept(Store(connection, options.schema), action, {"steps": taken})
 
 
 def look_ahead(settings: DatabaseSettings, *, to: str = "head") -> Migration:

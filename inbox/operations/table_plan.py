@@ -11,6 +11,7 @@ from typing import Any
 
 from inbox.documents import pointer_steps
 from inbox.errors import StartupError
+from inbox.operations.actions import Action, record_where_kept
 from inbox.operations.samples.drift import Drift, drift_of
 from inbox.operations.samples.log_sample import sample_of
 from inbox.operations.samples.reading import SampleReader
@@ -18,6 +19,7 @@ from inbox.settings import Settings
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.store.options import TableTarget
 from inbox.store.postgres.connection import Connection, connect, startup_errors
+from inbox.store.store import Store
 from inbox.store.tables.columns import columns_of
 from inbox.store.tables.ddl.creation import define, require_owner
 from inbox.store.tables.lookup import located
@@ -66,7 +68,9 @@ def _plan(
     drift = drift_of(resolved(target, table), table, rows, typed=route.format.value.has_decoded_rows)
     if execute and drift.additive:
         require_owner(connection, target.name)
-        define(connection, [change.sql for change in drift.additive])
+        action = Action(command="table plan", plan={"route": route.name, "table": target.name})
+        store, changes = Store(connection, settings.database.schema), [change.sql for change in drift.additive]
+        define(connection, changes, lambda: record_where_kept(store, action, {"statements": len(changes)}))
     return RoutePlan(
         route=route.name,
         table=target.name,

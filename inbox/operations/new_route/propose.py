@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inbox.errors import EventError, InboxError, StartupError
+from inbox.operations.actions import Action, record_where_kept
 from inbox.operations.new_route.proposal import Proposal, proposal_of
 from inbox.operations.new_route.text import route_text, table_text
 from inbox.operations.private_file import write_private
@@ -18,6 +19,7 @@ from inbox.reading.schemas import SchemaId, SchemaKind, Schemas, WrittenSchema
 from inbox.settings.model import ServerSettings
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import connect, startup_errors
+from inbox.store.store import Store
 from inbox.store.tables.ddl.creation import define, owner_of
 
 
@@ -146,7 +148,13 @@ def execute(database: DatabaseOptions, file: Path, found: Proposed) -> None:
     extended = f"{text.rstrip()}\n\n{found.route_toml}" if text.strip() else found.route_toml
     _require_new_route(text, extended, file, found.proposal.table)
     with closing(connect(database)) as connection, startup_errors("creating the table"):
-        define(connection, [found.table_sql], lambda: _write(file, extended))
+        store, table = Store(connection, database.schema), found.proposal.table
+
+        def record_and_write() -> None:
+            record_where_kept(store, Action(command="new route", plan={"table": table}), {"tables": 1})
+            _write(file, extended)
+
+        define(connection, [found.table_sql], record_and_write)
 
 
 def _require_new_route(text: str, extended: str, file: Path, name: str) -> None:

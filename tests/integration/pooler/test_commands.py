@@ -19,6 +19,7 @@ from inbox.store.postgres import session_settings
 from inbox.store.postgres.connection import connect, transaction
 from inbox.store.postgres.pooler import own_session
 from inbox.store.schema.migrate import migrate
+from tests.integration.operations.holding.test_hold import held
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE
 from tests.integration.store.postgres.test_session_settings import PINNED, STRANGE, settings_of
 from tests.support.pooler import PgBouncer, state_of
@@ -93,6 +94,7 @@ def test_a_worker_and_every_command_leave_nothing_in_the_pool(
         ("status",),
         ("prune", "--execute"),
         ("dead-letters", "list"),
+        ("dead-letters", "causes"),
         ("dead-letters", "retry", "--all", "--execute"),
         ("audit",),
         ("audit", "--quick"),
@@ -107,6 +109,27 @@ def test_a_worker_and_every_command_leave_nothing_in_the_pool(
     assert pooled.command("audit") == 0
     assert sorted(pooled.column("SELECT event FROM effects")) == sorted([*range(1, 21)] * 2)
     assert pooled.column("SELECT count(DISTINCT at) FROM rows") == [1]
+    nothing_left()
+
+
+def test_a_hold_and_a_pace_through_a_pooler_are_taken_and_leave_nothing_in_the_pool(
+    pooled: Sink, nothing_left: Callable[[], None], pooler: PgBouncer
+) -> None:
+    pooled.configure(
+        HANDLER_ROUTE + TABLE_ROUTE,
+        database_url=pooler.url(pooled.database_url),
+        sink="batch_events = 50\nmax_events_per_second = 2000",
+    )
+    with pooled.running():
+        pooled.send(*numbered(*range(1, 21)))
+        pooled.eventually_settled(20)
+        assert pooled.command("hold", "--topic", pooled.topic, "--reason", "a test", "--execute") == 0
+        eventually(lambda: held(pooled.topic) > 0, what="the worker to hold")
+        pooled.send(*numbered(*range(21, 41)))
+        assert pooled.command("release", "--all", "--execute") == 0
+        pooled.eventually_settled(40)
+    assert pooled.command("history") == 0
+    assert sorted(pooled.column("SELECT event FROM effects")) == list(range(1, 41))
     nothing_left()
 
 

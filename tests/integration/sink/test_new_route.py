@@ -20,6 +20,7 @@ def take(sink: Sink, capsys: pytest.CaptureFixture[str]) -> Take:
         sink.configure("")
         capsys.readouterr()
         assert sink.command("new", "route", "--topic", sink.topic, "--table", "public.rows", "--execute", "--json") == 0
+        assert sink.column("SELECT plan ->> 'table' FROM inbox.actions WHERE command = 'new route'") == ["public.rows"]
         found: dict[str, Any] = json.loads(capsys.readouterr().out)
         for command in (["migrate"], ["check"], ["run", "--until-end"], ["audit"]):
             assert sink.command(*command) == 0, capsys.readouterr()

@@ -58,6 +58,8 @@ def test_new_members_become_columns_while_the_sink_runs(sink: Sink, plan: Plan) 
         assert (code, done["executed"]) == (0, True)
         sink.send(Out(2, {"id": 3, "a": "abcdef", "b C": 1.5, "at": 7}))
         eventually(lambda: (3,) in sink.sql("SELECT id FROM rows"))
+    done = sink.sql("SELECT plan ->> 'route', plan ->> 'table', result FROM inbox.actions WHERE command = 'table plan'")
+    assert done == [("rows", "public.rows", {"statements": 3})]
 
     assert [tuple(map(str, row)) for row in sink.sql('SELECT a, "b C", at FROM rows WHERE id = 3')] == [
         ("abcdef", "1.5", "7")

@@ -6,12 +6,19 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 import orjson
-from psycopg import sql
 
 from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
 
-_IS_THERE: LiteralString = "SELECT pg_catalog.to_regclass(%(table)s) IS NOT NULL"
+_IS_KEPT: LiteralString = """
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = %(schema)s AND c.relname = 'actions'
+        AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+        AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
+        AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+)
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +40,12 @@ class Actions:
 
     def __init__(self, connection: Connection, schema: str) -> None:
         self._connection = connection
-        self._table = sql.Identifier(schema, "actions").as_string()
+        self._schema = schema
         self._sql = statements("control", schema)
 
-    def is_there(self) -> bool:
-        """Return whether the schema has the table, which it lacks before revision 0009."""
-        row = self._connection.execute(_IS_THERE, {"table": self._table}).fetchone()
+    def is_kept(self) -> bool:
+        """Return whether the schema has the table, which it lacks before revision 0009, and the role may write it."""
+        row = self._connection.execute(_IS_KEPT, {"schema": self._schema}).fetchone()
         return bool(row and row[0])
 
     def begin(self, command: str, plan: Mapping[str, Any], *, requested_by: str) -> int:
