@@ -18,11 +18,15 @@ _UUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 @dataclass(frozen=True)
 class SampledEvent:
-    """An event of a sample: its record, its decoded key (None without one, or if it is a text), and its row."""
+    """An event of a sample: its record, its decoded key (None without one, or if it is a text), and its row.
+
+    `has_position` is whether `event_id = "debezium"` can name the changes of its source.
+    """
 
     record: Record
     key: Any
     row: Mapping[str, Any] | None
+    has_position: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def row_key_of(events: Sequence[SampledEvent], topic: str) -> RowKey | None:
 
 def event_id_of(events: Sequence[SampledEvent], envelope: Envelope) -> EventIdChoice:
     """Return the rule by which an event's id is found."""
-    if envelope is Envelope.DEBEZIUM:
+    if envelope is Envelope.DEBEZIUM and all(event.has_position for event in events):
         return EventIdChoice("debezium", "the source's position, which the connector repeats after a crash")
     if envelope is Envelope.CLOUDEVENTS:
         return EventIdChoice("auto", "the id and the source of each CloudEvent")

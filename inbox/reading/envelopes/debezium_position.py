@@ -54,6 +54,11 @@ def position_of(source: Any, op: str) -> str:
     return f"{op}\n{lines}" + "\n".join([f"{name}={source[name]}" for name in fields])
 
 
+def has_known_connector(source: Any) -> bool:
+    """Return whether the positions of changes are known for the connector that a change event names."""
+    return isinstance(source, dict) and _ways(source) is not None
+
+
 def _lines(names: Sequence[str], values: Sequence[Any]) -> str:
     return "".join([f"{name}={value}\n" for name, value in zip(names, values, strict=True) if value is not None])
 
@@ -69,8 +74,13 @@ def _of_snapshot(source: Mapping[str, Any]) -> tuple[str, ...]:
     raise EventError(f'no event id: the "source" of a row read by a snapshot has none of {", ".join(_OF_SNAPSHOTS)}')
 
 
+def _ways(source: Mapping[str, Any]) -> tuple[tuple[str, ...], ...] | None:
+    connector = source.get("connector")
+    return _FIELDS.get(connector) if isinstance(connector, str) else None
+
+
 def _of_change(source: Mapping[str, Any]) -> tuple[str, ...]:
-    ways = _FIELDS.get(source["connector"]) if isinstance(source.get("connector"), str) else None
+    ways = _ways(source)
     if ways is None:
         raise EventError(
             'no event id: event_id = "debezium" knows the log positions of the connectors '

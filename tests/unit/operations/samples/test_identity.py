@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from inbox.operations.samples.identity import SampledEvent, event_id_of, row_key_of
-from inbox.reading.options import Envelope
+from inbox.operations.samples.reading import SampleReader
+from inbox.reading.options import Envelope, FormatOptions
 from tests.support.records import record
 
 UUIDS = [f"6f9619ff-8b86-d011-b42d-00c04fc96{number:03}" for number in range(9)]
@@ -72,3 +73,27 @@ def test_the_id_of_events(events: list[SampledEvent], rule: str) -> None:
 def test_envelopes_bring_their_ids() -> None:
     assert event_id_of([], Envelope.DEBEZIUM).rule == "debezium"
     assert event_id_of([], Envelope.CLOUDEVENTS).rule == "auto"
+
+
+def change(op: str, **source: Any) -> SampledEvent:
+    value = {"op": op, "before": None, "after": {"id": 1}, "source": source}
+    reader = SampleReader(FormatOptions(), Envelope.DEBEZIUM)
+    [event] = reader.events([record(value=json.dumps(value).encode(), key=b"1")])
+    return event
+
+
+@pytest.mark.parametrize(
+    ("events", "rule"),
+    [
+        ([change("c", connector="postgresql", lsn=1, txId=2)], "debezium"),
+        ([change("r", connector="postgresql", lsn=1, txId=2)], "debezium"),
+        ([change("c", connector="vitess", vgtid="x")], "coordinates"),
+        ([change("r", connector="vitess", ts_ms=1)], "coordinates"),
+        ([change("c", connector="mysql", file="binlog.1")], "coordinates"),
+        ([change("c")], "coordinates"),
+    ],
+)
+def test_a_change_whose_position_is_unknown_is_named_by_its_place_in_the_log(
+    events: list[SampledEvent], rule: str
+) -> None:
+    assert event_id_of(events, Envelope.DEBEZIUM).rule == rule
