@@ -10,6 +10,7 @@ from inbox.operations.samples.kinds import Member, ValueKind
 from inbox.store.options import ColumnSource, Reading, TableTarget
 from inbox.store.tables.columns import Column
 from inbox.store.tables.ddl.creation import add_column, change_type, drop_not_null
+from inbox.store.tables.members.unknown import known_members
 
 _WHOLE = {"int2": 15, "int4": 31, "int8": 63}
 """The bits of whole numbers that a type holds."""
@@ -71,7 +72,7 @@ def drift_of(
     """Return what the table lacks for these rows; `target` has a source for each column that the table has."""
     found = _Comparison(target, table, rows, typed=typed)
     additive = [*found.missing_columns(), *found.wider_types()]
-    return Drift(additive, list(found.misfits()), {} if target.by_name else found.unused())
+    return Drift(additive, list(found.misfits()), {} if target.by_name else found.unused)
 
 
 class _Comparison:
@@ -84,16 +85,13 @@ class _Comparison:
         self._table = table
         self._rows = rows
         self._typed = typed
-        read = {pointer_steps(each.pointer)[0] for each in target.columns.values() if _is_of_row(each) and each.pointer}
-        self._other_members = {
+        known = known_members(target)
+        names = [] if known is None else dict.fromkeys(name for row in rows for name in row)
+        self.unused = {
             name: sum(name in row for row in rows)
-            for name in dict.fromkeys(name for row in rows for name in row)
-            if name not in read and name not in target.skipped and name.isprintable() and name
+            for name in names
+            if name not in (known or ()) and name.isprintable() and name
         }
-
-    def unused(self) -> dict[str, int]:
-        whole = any(source.source == "$value" for source in self._target.columns.values())
-        return {} if whole else self._other_members
 
     def missing_columns(self) -> Iterator[TableChange]:
         """Yield the columns that the route names and the table lacks, and with `by_name` those of other members."""
@@ -102,7 +100,7 @@ class _Comparison:
                 yield TableChange(self._add(name, self._type_for(name, source)), f"the route fills it from {source}")
         if not self._target.by_name:
             return
-        for name, count in self._other_members.items():
+        for name, count in self.unused.items():
             if name not in {*self._table, *SYSTEM_COLUMNS} and len(name.encode()) <= 63:
                 why = f"{count} of {len(self._rows)} events have this member"
                 yield TableChange(self._add(name, self._type_of(self._member(name, [name]))), why)

@@ -67,6 +67,13 @@ def test_new_members_become_columns_while_the_sink_runs(sink: Sink, plan: Plan) 
     assert plan("--route", "rows")[1]["additive"] == []
 
 
+def test_a_member_that_is_read_as_the_events_id_needs_no_column(sink: Sink, plan: Plan) -> None:
+    sink.sql("CREATE TABLE rows (id int PRIMARY KEY)")
+    sink.configure(ROUTE.replace("[routes.table]", 'event_id = "value:/uid"\n[routes.table]') + BY_NAME)
+    sink.send(Out(0, {"id": 1, "uid": "a", "more": 1}))
+    assert statements(plan()[1], "additive") == ["ALTER TABLE public.rows ADD COLUMN more bigint;"]
+
+
 def test_columns_that_the_route_lists_are_added_with_their_units(sink: Sink, plan: Plan) -> None:
     sink.sql("CREATE TABLE rows (id int PRIMARY KEY, a int)")
     sink.configure(ROUTE + LISTED)
