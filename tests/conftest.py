@@ -24,7 +24,7 @@ from inbox.dev import backends  # noqa: E402
 from inbox.dev.local.registry import LocalRegistry  # noqa: E402
 from inbox.dev.local.registry_archive import FETCH, MEGABYTES, is_unpacked  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
-from inbox.telemetry import PAUSED  # noqa: E402
+from inbox.telemetry import PAUSED, configure_logging  # noqa: E402
 from tests.support.asking import ASKER  # noqa: E402
 from tests.support.databases import Copies, create_database, drop_database, with_database  # noqa: E402
 from tests.support.ground import Ground, Keeper, ground_of, laid, tell_groups  # noqa: E402
@@ -138,6 +138,12 @@ def _choice(find: Callable[[], list[backends.Backend]]) -> str:
         return "none"
     others = f"; also here: {', '.join(found[1:])}" if found[1:] else ""
     return f"{found[0]}{others}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs_go_to_stderr() -> None:
+    """Log as a command does, also in a test that runs a sink before its first command, whose output it reads."""
+    configure_logging(human=False)
 
 
 @pytest.fixture(autouse=True)
