@@ -84,8 +84,9 @@ class Terminal:
         lines = out.splitlines()
         if code != 0:
             self.faults.append(f"{command}: exit code {code}")
-        if len(lines) > HEIGHT or max(map(len, lines), default=0) > WIDTH:
-            self.faults.append(f"{command}: {len(lines)} lines of up to {max(map(len, lines))} columns")
+        # A terminal folds a line that is too long.
+        if (rows := sum(-(-max(1, len(line)) // WIDTH) for line in lines)) > HEIGHT:
+            self.faults.append(f"{command}: {rows} rows of {WIDTH} columns")
         if not NEXT.search(out) and arguments[0] != "history":
             self.faults.append(f"{command}: names no next step")
         time.sleep(SECONDS_OF_TYPING)

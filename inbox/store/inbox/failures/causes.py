@@ -20,7 +20,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 _QUOTED = r"\"[^\"\n]*\"|`[^`\n]*`|«[^»\n]*»|»[^«\n]*«|„[^“\n]*“|“[^”\n]*”|(?<!\w)'[^'\n]*'(?!\w)"
 _DIFFERS = re.compile(
-    rf"(?P<state>\([0-9A-Z]{{5}}\)(?=$|\n))"
+    rf"(?P<state>\([0-9A-Z]{{5}}\)(?=$|;|\n))"
     rf"|(?P<name>\b(?:column|columns|constraint|function|index|relation|route|table) (?:{_QUOTED}))"
     rf"|(?P<quoted>{_QUOTED})"
     r"|(?P<id>[^\s\"'`(),;:=]*\d[^\s\"'`(),;:=]*)",
@@ -28,7 +28,7 @@ _DIFFERS = re.compile(
 )
 """The parts of an error's text: those that stay as they are, and those that differ from event to event."""
 
-_STATE = re.compile(r"\(([0-9A-Z]{5})\)(?:$|\n)")
+_STATE = re.compile(r"\(([0-9A-Z]{5})\)(?:$|;|\n)")
 _NAMED = {
     "constraint": re.compile(r"\bconstraint \"([^\"]+)\""),
     "column": re.compile(r"\bcolumn \"([^\"]+)\""),
