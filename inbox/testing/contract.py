@@ -51,8 +51,9 @@ class HandlerContract:
     seconds: ClassVar[float] = 30.0
 
     @pytest.fixture(scope="class")
+    @classmethod
     def make(
-        self,
+        cls,
         inbox_servers: Any,
         inbox_databases: Any,
         inbox_launcher: Launcher,
@@ -60,19 +61,19 @@ class HandlerContract:
     ) -> Iterator[Any]:
         """Provide a function that makes a sink with the handler, in a database of its own."""
         directory = tmp_path_factory.mktemp("contract")
-        name, path = self._offered(directory)
+        name, path = cls._offered(directory)
         with ExitStack() as stack:
 
             def sink(**settings: Any) -> SinkUnderTest:
                 url = stack.enter_context(inbox_databases.one())
-                if self.schema:
+                if cls.schema:
                     with psycopg.connect(url) as connection:
-                        connection.execute(self.schema.encode())
+                        connection.execute(cls.schema.encode())
                 made = SinkUnderTest(
-                    self._config(name, settings),
+                    cls._config(name, settings),
                     bootstrap_servers=inbox_servers.bootstrap_servers,
                     database_url=url,
-                    directory=directory / url.rpartition("/")[2],
+                    directory=directory / f"sink-{len(list(directory.iterdir()))}",
                     launcher=inbox_launcher,
                     path=path,
                 )
@@ -82,10 +83,11 @@ class HandlerContract:
             yield sink
 
     @pytest.fixture(scope="class")
-    def applied(self, make: Callable[..., SinkUnderTest]) -> SinkUnderTest:
+    @classmethod
+    def applied(cls, make: Callable[..., SinkUnderTest]) -> SinkUnderTest:
         """Provide a sink that has applied each event once, undisturbed."""
         sink = make()
-        self._produce(sink)
+        cls._produce(sink)
         sink.until_settled()
         return sink
 
@@ -154,28 +156,32 @@ class HandlerContract:
 
     # What the tests above use.
 
-    def _offered(self, directory: Path) -> tuple[str, list[str]]:
-        handler = type(self).__dict__.get("handler", self.handler)
+    @classmethod
+    def _offered(cls, directory: Path) -> tuple[str, list[str]]:
+        handler = cls.__dict__.get("handler", cls.handler)
         handler = handler.__func__ if isinstance(handler, staticmethod) else handler
         if isinstance(handler, str):
             return handler, []
         return _ROUTE, [str(offer(directory / "offered", _ROUTE, importable(handler)))]
 
-    def _config(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def _config(cls, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         route: dict[str, Any] = {"name": _ROUTE, "topic": _ROUTE, "event_id": "header:event_id", "handler": name}
-        if self.types is not None:
+        if cls.types is not None:
             route["event_type"] = "header:type"
-        failures = {"attempts": 3, "handler_timeout": f"{max(1, round(self.seconds))}s"}
+        failures = {"attempts": 3, "handler_timeout": f"{max(1, round(cls.seconds))}s"}
         config: dict[str, Any] = {"sink": dict(settings), "routes": [route], "failures": failures}
-        return {**config, "outbox": {}} if self.outbox else config
+        return {**config, "outbox": {}} if cls.outbox else config
 
-    def _produce(self, sink: SinkUnderTest) -> None:
-        for index, value in enumerate(self.events):
-            headers = {} if self.types is None else {"type": self.types[index]}
-            key = str(index) if self.keys is None else self.keys[index]
-            sink.produce(value, key=key, headers=headers, event_id=self._id(str(index)))
+    @classmethod
+    def _produce(cls, sink: SinkUnderTest) -> None:
+        for index, value in enumerate(cls.events):
+            headers = {} if cls.types is None else {"type": cls.types[index]}
+            key = str(index) if cls.keys is None else cls.keys[index]
+            sink.produce(value, key=key, headers=headers, event_id=cls._id(str(index)))
 
-    def _id(self, name: str) -> UUID:
+    @classmethod
+    def _id(cls, name: str) -> UUID:
         return uuid5(_NAMESPACE, name)
 
     def _same(self, sink: SinkUnderTest, applied: SinkUnderTest, when: str) -> None:

@@ -3,10 +3,11 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
+
+from inbox.dev.database_urls import with_database
 
 
 class Databases:
@@ -21,7 +22,7 @@ class Databases:
         name = f"inbox_test_{secrets.token_hex(5)}"
         self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            yield urlsplit(self._server_url)._replace(path=f"/{name}").geturl()
+            yield with_database(self._server_url, name)
         finally:
             self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 

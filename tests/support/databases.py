@@ -7,13 +7,9 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
+from inbox.dev.database_urls import with_database
 from inbox.dev.ports import LOOPBACK
 from tests.support.kafka_topics import unique_name
-
-
-def with_database(url: str, name: str) -> str:
-    """Return the same server's URL for another database."""
-    return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
 def create_database(server_url: str, name: str, *, template: str | None = None) -> str:

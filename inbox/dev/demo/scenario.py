@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 from confluent_kafka import KafkaException
@@ -13,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from inbox.dev.backends import Servers
+from inbox.dev.database_urls import with_database
 from inbox.dev.demo.comparison import ConsumerDatabase, Truth
 from inbox.errors import StartupError
 from inbox.handlers import load_handler
@@ -39,7 +39,7 @@ class Stage:
         return f"{self.name}_{guarantee.replace(' ', '_')}"
 
     def url(self, guarantee: str) -> str:
-        return urlsplit(self.servers.database_url)._replace(path=f"/{self.database(guarantee)}").geturl()
+        return with_database(self.servers.database_url, self.database(guarantee))
 
 
 @dataclass(frozen=True)

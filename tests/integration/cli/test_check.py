@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from inbox.dev.database_urls import with_database
 from tests.integration.cli.conftest import Result, Sink
-from tests.support.databases import with_database
 from tests.support.kafka_topics import unique_name
 
 Inbox = Callable[..., Result]

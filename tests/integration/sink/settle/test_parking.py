@@ -13,10 +13,11 @@ from pydantic import SecretStr
 
 from inbox import Event, EventError, Transaction
 from inbox.dev.backends import Servers
+from inbox.dev.database_urls import with_database
 from inbox.store.options import DatabaseOptions
 from inbox.store.schema.migrate import migrate
 from tests.integration.sink.conftest import EFFECTS
-from tests.support.databases import drop_database, with_database
+from tests.support.databases import drop_database
 from tests.support.kafka_topics import unique_name
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually
