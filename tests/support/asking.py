@@ -25,10 +25,12 @@ class Asker:
         """Return what one statement answers, committed by itself.
 
         A SELECT may find the connection of an earlier one. Whatever else is sent has a connection of its own, and so
-        has the next SELECT, which finds the settings of roles and databases as they are then.
+        has the next SELECT, which finds the settings of roles and databases as they are then. Of several servers,
+        each question finds the one that serves now.
         """
         is_main = threading.current_thread() is threading.main_thread()
-        if not is_main or not query.lstrip().upper().startswith("SELECT"):
+        has_several_hosts = "," in url.partition("?")[0]
+        if not is_main or has_several_hosts or not query.lstrip().upper().startswith("SELECT"):
             if is_main:
                 self.close()
             with psycopg.connect(url, autocommit=True) as connection:
