@@ -164,11 +164,16 @@ class ExternalTableLease:
         return row is not None
 
     def _marked(self, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Return the row of the marking statement, which may run triggers of the user's."""
+        """Return the row of the marking statement, which may run triggers of the user's.
+
+        Nothing is awaited before COMMIT is sent: a relay that is suspended in between would keep the
+        lease's row locked, and PostgreSQL takes a session in a pipeline for active, not for idle.
+        """
         connection = self._connection
         pipelined = nullcontext() if connection.is_pooled else connection.pipelined()
         with pipelined, transaction(connection), connection.users_path():
-            return connection.execute(self._record, named).fetchone()
+            marking = connection.execute(self._record, named)
+        return marking.fetchone()
 
     def release(self, epoch: int) -> None:
         """Release the lease, so that another relay can take it immediately."""

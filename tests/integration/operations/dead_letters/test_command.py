@@ -254,6 +254,8 @@ def test_a_plan_and_its_outcome_are_one_json_object(parked: Sink, fussy: Fussy, 
         "behind": 0,
     }
     shape = {"action": "retry", "executed": False, "keys": [expected], "unknown": [], "resolved": []}
+    token = plan.pop("plan")
+    assert token
     assert (result.code, plan) == (0, shape)
     result = letters("retry", "--key", "a", "--json", "--execute")
     [done] = objects(result)
@@ -264,6 +266,7 @@ def test_a_plan_and_its_outcome_are_one_json_object(parked: Sink, fussy: Fussy, 
         "failed": [{"id": ids(parked)[1], "error": "number 2 is refused"}],
         "still_waiting": 1,
     }
+    assert done.pop("plan") == token
     assert (result.code, done) == (1, {**shape, "executed": True, "keys": [{**expected, **outcome}]})
 
 

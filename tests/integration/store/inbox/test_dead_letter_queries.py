@@ -137,7 +137,7 @@ def test_what_is_concerned_are_the_open_letters_of_the_same_keys(
 def test_a_key_of_any_length_is_found(connection: Connection, letters: DeadLetterQueries) -> None:
     long = b"k" * 100_000
     park(connection, record(1, key=long), record(2, key=long), record(3, key=long + b"!"))
-    found, more = letters.open_of_key(1, 1, long, limit=10)
+    found, more = letters.open_of(1, 1, keys=[long], ids=[], limit=10)
     assert ([letter.record.offset() for letter in found], more) == ([1, 2], False)
 
 
@@ -147,9 +147,9 @@ def test_no_more_letters_are_read_at_once_than_fit_into_memory(
     monkeypatch.setattr("inbox.store.inbox.dead_letter_queries._BYTES_AT_ONCE", 3000)
     values = [1000, 1000, 1000, 5000, 10, 10]
     park(connection, *(record(at, key=b"k", value=bytes(size)) for at, size in enumerate(values)))
-    found, more = letters.open_of_key(1, 1, b"k", limit=10)
+    found, more = letters.open_of(1, 1, keys=[b"k"], ids=[], limit=10)
     assert ([letter.record.offset() for letter in found], more) == ([0, 1], True)
-    found, more = letters.open_of_key(1, 1, b"k", limit=1)
+    found, more = letters.open_of(1, 1, keys=[b"k"], ids=[], limit=1)
     assert ([letter.record.offset() for letter in found], more) == ([0], True)
     ids = letters.select(Selection(), OPEN)
     assert [len(part) for part in letters._parts(ids, whole=True)] == [2, 1, 1, 2]
