@@ -14,6 +14,7 @@ from inbox.dev.local.unprivileged import account_for_postgres, hand_over, let_th
 from inbox.dev.ports import LOOPBACK
 from inbox.dev.readiness import await_database
 from inbox.errors import StartupError
+from tests.support.asking import ASKER
 from tests.support.databases import by_way_of
 
 INSTALL = "apt-get install pgbouncer"
@@ -82,6 +83,7 @@ class PgBouncer(LocalServer):
 
     def sessions(self, database_url: str) -> list[int]:
         """Return the server's process ids of the pooler's sessions in this database."""
+        ASKER.close()  # its session is not the pooler's
         with psycopg.connect(database_url, autocommit=True) as connection:
             query = """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
                 AND backend_type = 'client backend' AND pid <> pg_backend_pid()"""
