@@ -6,7 +6,6 @@ table `relay_leases`.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,7 +15,6 @@ from inbox.errors import TryAgainError
 from inbox.store.options import ExternalTableOptions
 from inbox.store.outbox.external_table_check import NEW, SENT, ExternalTableShape
 from inbox.store.outbox.relay_queries import TakenLease
-from inbox.store.postgres import arrays
 from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.sql import statements
 
@@ -151,8 +149,7 @@ class ExternalTableLease:
         Raises:
             TryAgainError: what was sent still waits, so that it would be sent again and again.
         """
-        named = {**self._named, "epoch": epoch, "ids": arrays.texts([each.encode() for each in ids])}
-        row = self._marked(named)
+        row = self._marked({**self._named, "epoch": epoch, "ids": list(ids)})
         if row is not None and row[0] < len(ids):
             raise TryAgainError(
                 f"of {len(ids)} events that were sent {row[0]} could be marked {SENT} in {self._named['table']}; "
@@ -164,16 +161,12 @@ class ExternalTableLease:
         return row is not None
 
     def _marked(self, named: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Return the row of the marking statement, which may run triggers of the user's.
-
-        Nothing is awaited before COMMIT is sent: a relay that is suspended in between would keep the
-        lease's row locked, and PostgreSQL takes a session in a pipeline for active, not for idle.
-        """
+        """Return the row of the marking statement, which may run triggers of the user's."""
         connection = self._connection
-        pipelined = nullcontext() if connection.is_pooled else connection.pipelined()
-        with pipelined, transaction(connection), connection.users_path():
-            marking = connection.execute(self._record, named)
-        return marking.fetchone()
+        if not connection.is_pooled:
+            return connection.execute_in_one_message(self._record, named).fetchone()
+        with transaction(connection), connection.users_path():
+            return connection.execute(self._record, named).fetchone()
 
     def release(self, epoch: int) -> None:
         """Release the lease, so that another relay can take it immediately."""

@@ -211,6 +211,17 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
         except psycopg.Error as error:
             raise translate(error, self.statement_limit) from error
 
+    def execute_in_one_message(self, query: Query, params: Params) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Execute a statement on the user's search path, in a transaction of its own, of a session that is not shared.
+
+        The server begins once it has the whole message (manual, section "Simple Query"), and commits
+        by itself. So a client that is suspended meanwhile leaves no lock behind.
+        """
+        statement = psycopg.ClientCursor(self).mogrify(query, params)
+        cursor = self.execute(f"{self.to_users_path}; {statement}".encode(), prepare=False)
+        cursor.nextset()
+        return cursor
+
     @contextmanager
     def reading_to_the_end(self) -> Iterator[None]:
         """Read a stream whose failure is an answer, without psycopg's request to cancel.

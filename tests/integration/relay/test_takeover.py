@@ -123,3 +123,21 @@ def test_so_are_those_of_a_table_of_the_users_in_transactions(
 
     with relays(tmp_path, document, stage.database_url, "relay_leases", ["--transactional"]) as made:
         replaced_twice(stage, made)
+
+
+def test_a_relay_that_is_stopped_while_it_marks_rows_keeps_nobody_out(
+    make_existing_stage: MakeExistingStage,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """The server has all of its work, which it commits without the relay."""
+    stage = make_existing_stage()
+    more = f'table = "public.events_out"\ntopic = "{stage.topic}"'
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'public.events_out'::regclass"
+
+    with relays(tmp_path, DOCUMENT.format(stage=stage, more=more), stage.database_url, "relay_leases", []) as made:
+        one, other = made.start(), made.start()
+        first = made.active(one, other)
+        with stage.unmarkable():
+            eventually(lambda: stage.rows(waiting), what="a relay that marks")
+            first.send_signal(signal.SIGSTOP)
+        made.active(other if first is one else one)
