@@ -21,7 +21,7 @@ from inbox.settings import (
     load_server_settings,
     load_settings,
 )
-from inbox.settings.librdkafka import LOGIN_IN_URL, is_secret, spelt_in_variables
+from inbox.settings.librdkafka import LOGIN_IN_URL, NAMED_SECRET, is_secret, spelt_in_variables
 from inbox.store.options import DatabaseOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -71,6 +71,16 @@ def _pair(text: str) -> tuple[str, str]:
             "URL without one"
         )
     return name, value
+
+
+def without_login(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    """Return the URL of a database that an option names; refuse one that holds a password."""
+    if url is not None and (LOGIN_IN_URL.search(url) or NAMED_SECRET.search(url)):
+        raise click.BadParameter(
+            "the URL holds a password, and the arguments of a process can be read by everybody on its machine; give a "
+            "URL without one, and the password as PGPASSWORD or in ~/.pgpass"
+        )
+    return url
 
 
 def plan_option(command: Command) -> Command:

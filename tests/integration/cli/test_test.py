@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
@@ -132,10 +133,15 @@ def test_each_difference_is_a_line_that_names_the_values(run: Run) -> None:
     assert printed.splitlines()[-1] == "2 tests, 2 failed"
 
 
-def test_a_database_that_is_named_keeps_its_rows_and_gets_no_others(run: Run, database_url: str) -> None:
+def test_a_database_that_is_named_keeps_its_rows_and_gets_no_others(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(SCHEMA.encode())
-    code, printed = run(PASSING.replace('schema = "schema.sql"', ""), "--database", database_url, "--json")
+    password = urlsplit(database_url).password or ""
+    monkeypatch.setenv("PGPASSWORD", unquote(password))
+    without_password = database_url.replace(f":{password}@", "@")
+    code, printed = run(PASSING.replace('schema = "schema.sql"', ""), "--database", without_password, "--json")
     assert code == 0, printed
     assert [each["ok"] for each in json.loads(printed)["tests"]] == [True, True]
     with psycopg.connect(database_url) as connection:

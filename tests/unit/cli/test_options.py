@@ -49,6 +49,17 @@ def test_a_secret_on_the_command_line_is_refused_in_every_form_and_not_repeated(
     assert "hunter2" not in shown.out + shown.err
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://inbox:hunter2@db/inbox", "host=db password=hunter2", "postgresql://db/?password=hunter2"]
+)
+def test_the_database_of_a_test_is_named_without_its_password(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert result_of(["test", "orders.toml", "--database", url]) == 2
+
+    shown = capsys.readouterr()
+    assert "PGPASSWORD" in shown.err
+    assert "hunter2" not in shown.out + shown.err
+
+
 def test_a_worker_is_started_with_the_arguments_of_its_supervisor_and_imports_nothing_from_the_working_directory() -> (
     None
 ):

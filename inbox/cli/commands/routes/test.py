@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
+from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings, without_login
 from inbox.cli.output import print_json, print_lines
 from inbox.operations.route_tests.run import Tested, run_tests
 from inbox.process.exit_codes import DONE, FAILURE
@@ -21,6 +21,7 @@ from inbox.process.exit_codes import DONE, FAILURE
 @click.option(
     "--database",
     metavar="URL",
+    callback=without_login,
     help="Use the tables of this database. Each test is rolled back; default: a new database on the configured server.",
 )
 @json_option
