@@ -21,10 +21,10 @@ if str(ROOT) not in sys.path:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from inbox.dev import backends  # noqa: E402
-from inbox.dev.database_urls import with_database  # noqa: E402
 from inbox.dev.local.registry import LocalRegistry  # noqa: E402
 from inbox.dev.local.registry_archive import FETCH, MEGABYTES, is_unpacked  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
+from inbox.store.postgres.database_urls import with_database  # noqa: E402
 from inbox.telemetry import PAUSED, configure_logging  # noqa: E402
 from tests.support.asking import ASKER  # noqa: E402
 from tests.support.databases import Copies, create_database, drop_database  # noqa: E402

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any, LiteralString, NamedTuple, cast
-from urllib.parse import urlsplit
 
 import orjson
 from psycopg import sql
@@ -14,6 +13,7 @@ from pydantic import SecretStr
 from inbox.errors import EventError, StartupError
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.postgres.connection import Connection, connect, startup_errors
+from inbox.store.postgres.database_urls import with_database
 from inbox.store.schema.migrate import migrate
 from inbox.store.tables.names import relation, resolvable
 
@@ -40,7 +40,7 @@ def made_database(options: DatabaseOptions) -> Iterator[DatabaseOptions]:
     with startup_errors("creating a database for the tests"), closing(connect(options)) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)), prepare=False)
     try:
-        yield replace(options, url=SecretStr(_in_database(options, name)))
+        yield replace(options, url=SecretStr(with_database(options.url.get_secret_value(), name)))
     finally:
         with closing(connect(options)) as connection:
             dropping = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
@@ -162,8 +162,3 @@ def _text(kind: str, value: Any) -> Any:
 
 def _new_name() -> str:
     return f"inbox_test_{secrets.token_hex(6)}"
-
-
-def _in_database(options: DatabaseOptions, name: str) -> str:
-    parts = urlsplit(options.url.get_secret_value())
-    return f"postgresql://{parts.netloc}/{name}{f'?{parts.query}' if parts.query else ''}"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from inbox.dev.database_urls import with_database
+from inbox.store.postgres.database_urls import with_database
 
 
 class Databases:

@@ -23,7 +23,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from inbox.dev.backends import Servers, servers
-from inbox.dev.database_urls import with_database
+from inbox.store.postgres.database_urls import with_database
 from tests.benchmarks.orders import PARTITIONS, TABLE, order, produce
 from tests.benchmarks.processes import usage_until_the_end
 from tests.support.databases import create_database, drop_database

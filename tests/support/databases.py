@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from inbox.dev.database_urls import with_database
 from inbox.dev.ports import LOOPBACK
+from inbox.store.postgres.database_urls import with_database
 from tests.support.kafka_topics import unique_name
 
 

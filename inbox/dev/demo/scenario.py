@@ -12,10 +12,10 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from inbox.dev.backends import Servers
-from inbox.dev.database_urls import with_database
 from inbox.dev.demo.comparison import ConsumerDatabase, Truth
 from inbox.errors import StartupError
 from inbox.handlers import load_handler
+from inbox.store.postgres.database_urls import with_database
 
 _SEED = 6  # its traffic has aborted and repeated transactions in the small demo of the tests, too
 _REMEDY = "run `pip install ./examples/inventory` in a checkout, or `make demo`"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inbox.dev.database_urls import with_database
+from inbox.store.postgres.database_urls import with_database
 from tests.integration.cli.conftest import Result, Sink
 from tests.support.kafka_topics import unique_name
 

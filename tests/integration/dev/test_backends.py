@@ -12,8 +12,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from inbox.dev.backends import Backend, OwnServer, kafka_backends, postgres_backends
-from inbox.dev.database_urls import with_database
 from inbox.dev.kafka_settings import LARGEST_RECORD_BYTES
+from inbox.store.postgres.database_urls import with_database
 from tests.support.kafka_topics import (
     cluster_id,
     create_topic,

@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from inbox.dev.backends import Servers
-from inbox.dev.database_urls import with_database
 from inbox.store import sql as loader
 from inbox.store.options import DatabaseOptions, ExternalTableColumns, ExternalTableOptions, OutboxOptions
 from inbox.store.postgres.connection import Connection, connect
+from inbox.store.postgres.database_urls import with_database
 from inbox.store.schema.migrate import migrate
 from inbox.store.schema.names import table_of
 from inbox.store.sql import of_generation, statements

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from inbox import Event, EventError, Transaction
 from inbox.dev.backends import Servers
-from inbox.dev.database_urls import with_database
 from inbox.store.options import DatabaseOptions
+from inbox.store.postgres.database_urls import with_database
 from inbox.store.schema.migrate import migrate
 from tests.integration.sink.conftest import EFFECTS
 from tests.support.databases import drop_database

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inbox.dev.database_urls import with_database
+from inbox.store.postgres.database_urls import with_database
 
 
 @pytest.mark.parametrize(
