@@ -1,14 +1,13 @@
 """Read the events of a sample as a route reads them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from inbox.documents import DocumentError, parse
 from inbox.errors import EventError
-from inbox.events import Header, Record, decoded
+from inbox.events import Record, decoded
 from inbox.operations.samples.identity import SampledEvent
-from inbox.reading.envelopes.debezium_position import has_known_connector
+from inbox.reading.envelopes.debezium_position import names_changes
 from inbox.reading.formats.of_route import key_decoder
 from inbox.reading.options import Envelope, FormatOptions, ReadOptions, Truncates
 from inbox.reading.read_record import ReadRecord
@@ -23,10 +22,15 @@ class SampleReader:
     """
 
     def __init__(self, options: FormatOptions, envelope: Envelope) -> None:
-        read_options = ReadOptions(format=options, envelope=envelope, truncates=Truncates.IGNORE, by_value=True)
+        self._has_changes = envelope is Envelope.DEBEZIUM
+        read_options = ReadOptions(
+            format=options,
+            envelope=envelope,
+            truncates=Truncates.IGNORE,
+            by_value=True,
+            keeps_row=self._has_changes,
+        )
         self._read: Read | None = reader_of(read_options)
-        of_positions = replace(read_options, by_position=True, keeps_row=True)
-        self._read_position = reader_of(of_positions) if envelope is Envelope.DEBEZIUM else None
         self._keys = key_decoder(options)
         self.unreadable = 0
         """The number of events that cannot be read, or whose row is no object."""
@@ -49,7 +53,7 @@ class SampleReader:
         return found
 
     def _event(self, record: Record) -> SampledEvent | None:
-        headers = list(record.headers() or [])
+        headers, has_position = list(record.headers() or []), True
         if self._read is None:
             row = None if record.value() is None else decoded(record.value())
             deletes = row is None
@@ -58,21 +62,11 @@ class SampleReader:
             if read is None:
                 return None
             row, deletes = read.row, read.record.deletes or read.record.truncates
+            if self._has_changes:
+                has_position = _has_position(read.record)
         if not deletes and not isinstance(row, dict):
             raise EventError("the row is no object")
-        return SampledEvent(
-            record, self._key(record, headers), None if deletes else row, self._has_position(record, headers)
-        )
-
-    def _has_position(self, record: Record, headers: list[Header]) -> bool:
-        if self._read_position is None:
-            return True
-        try:
-            read = self._read_position(record, headers)
-        except EventError:
-            return False
-        # A row that a snapshot reads has a position of its own, whatever the connector.
-        return read is None or has_known_connector(_change_of(read.record).get("source"))
+        return SampledEvent(record, self._key(record, headers), None if deletes else row, has_position)
 
     def _key(self, record: Record, headers: list[Any]) -> Any:
         key = record.key()
@@ -89,5 +83,6 @@ class SampleReader:
         return found
 
 
-def _change_of(record: ReadRecord) -> Any:
-    return record.whole.data() if record.whole is not None else decoded(record.document)
+def _has_position(record: ReadRecord) -> bool:
+    change = record.whole.data() if record.whole is not None else decoded(record.document)
+    return names_changes(change.get("source"), change["op"])

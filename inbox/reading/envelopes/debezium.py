@@ -101,16 +101,7 @@ def _without_op(document: Mapping[str, Any]) -> str:
 
 def unavailable_in(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the columns of the row that hold the placeholder, in any of the shapes that Debezium gives it."""
-    for value in row.values():
-        kind = type(value)
-        if kind is str:
-            if value in _TEXTS:
-                break
-        elif kind not in _NEVER and _is_unavailable(value):
-            break
-    else:  # nearly all rows: this is called for each event
-        return ()
-    return tuple(name for name, value in row.items() if _is_unavailable(value))
+    return tuple([name for name, value in row.items() if type(value) not in _NEVER and _is_unavailable(value)])
 
 
 def _is_unavailable(value: Any) -> bool:

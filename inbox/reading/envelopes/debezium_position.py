@@ -14,8 +14,7 @@ takes from the log itself (`SourceInfo` and `...SourceInfoStructMaker` of each c
 - Oracle: a row of LogMiner (`scn`, `rs_id`, `ssn`), or the position of an LCR of XStream.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
 from inbox.errors import EventError
@@ -46,25 +45,19 @@ def position_of(source: Any, op: str) -> str:
         raise EventError('no event id: the change event has no object "source", which event_id = "debezium" reads')
     fields = _of_snapshot(source) if op == "r" else _of_change(source)
     get = source.get
-    table = (get("connector"), get("name"), get("server_id"), get("db"), get("schema"), get("table"))
+    return "\n".join([op, *[f"{name}={value}" for name in (*_TABLE, *fields) if (value := get(name)) is not None]])
+
+
+def names_changes(source: Any, op: str) -> bool:
+    """Return whether a change event has a position, and its connector is one whose later changes have one too.
+
+    A row that a snapshot reads has a position whatever the connector.
+    """
     try:
-        lines = _cached_lines(_TABLE, table)
-    except TypeError:  # an object in place of a text
-        lines = _lines(_TABLE, table)
-    return f"{op}\n{lines}" + "\n".join([f"{name}={source[name]}" for name in fields])
-
-
-def has_known_connector(source: Any) -> bool:
-    """Return whether the positions of changes are known for the connector that a change event names."""
-    return isinstance(source, dict) and _ways(source) is not None
-
-
-def _lines(names: Sequence[str], values: Sequence[Any]) -> str:
-    return "".join([f"{name}={value}\n" for name, value in zip(names, values, strict=True) if value is not None])
-
-
-_cached_lines = lru_cache(maxsize=16, typed=True)(_lines)
-"""Nearly all changes of a topic are of one table. Few are kept, because a name may be as long as an event."""
+        position_of(source, op)
+    except EventError:
+        return False
+    return _ways(source) is not None
 
 
 def _of_snapshot(source: Mapping[str, Any]) -> tuple[str, ...]:
