@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from inbox.errors import FailureKind
 
+HANDFUL = 5
+"""The number of distinct events failing in a row from which the events are probably not at fault."""
+
 
 class RetriedKind(StrEnum):
     """A kind of cause that may pass with time, as a `FailureKind`. A value that no column takes never passes."""

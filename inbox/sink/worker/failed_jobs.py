@@ -1,8 +1,8 @@
 """Decide what follows a job that failed for now: a pause, and which batch is settled again."""
 
 from inbox.errors import SmallerBatchError, TryAgainError, UnprovenError, error_text, forget_frames
+from inbox.failure_policy import HANDFUL
 from inbox.sink.batch import Batch
-from inbox.sink.settle.fault.blame import HANDFUL
 from inbox.sink.worker.context import WorkerContext
 from inbox.sink.writer_thread import JobResult, Settle
 

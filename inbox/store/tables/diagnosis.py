@@ -10,6 +10,7 @@ import psycopg
 from inbox.documents import pointer_steps
 from inbox.errors import EventError, Guess, InboxError, TryAgainError, forget_frames
 from inbox.events import Record
+from inbox.failure_policy import HANDFUL
 from inbox.reading.read_record import ReadRecord
 from inbox.store.options import ColumnSource
 from inbox.store.postgres.connection import Connection
@@ -24,9 +25,6 @@ from inbox.store.tables.statements.statements import Statements
 
 _STRETCH = 256
 """The number of events that are evaluated together after one was found: the next may be near."""
-
-_HANDFUL = 5
-"""The number of events in a row from which a failure that is not certain is probably the database's."""
 
 
 class SentInputs(Protocol):
@@ -124,7 +122,7 @@ class _Evaluation:
     def evaluate(self, events: TableEvents, indexes: Sequence[int], found: Diagnosis) -> None:
         """Evaluate the events in stretches, each up to the next that fails, where the server stops sending rows."""
         start, length, uncertain = 0, len(indexes), 0
-        while start < len(indexes) and uncertain < _HANDFUL:
+        while start < len(indexes) and uncertain < HANDFUL:
             part = events.part(start, start + length)
             passed, failed = self._stream(self._statements.evaluate, part)
             found.candidates += [indexes[start + at] for at, (refused, _) in enumerate(passed) if refused]

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from inbox.errors import Guess
-
-HANDFUL = 5
-"""The number of distinct events failing in a row from which the events are probably not at fault."""
+from inbox.failure_policy import HANDFUL
 
 
 class Blame(Enum):

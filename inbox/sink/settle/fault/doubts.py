@@ -14,9 +14,10 @@ from inbox.errors import (
     forget_frames,
 )
 from inbox.events import Record, address_of
+from inbox.failure_policy import HANDFUL
 from inbox.sink.batch import RouteBatch
 from inbox.sink.settle.context import BoundRoute, SettleContext
-from inbox.sink.settle.fault.blame import HANDFUL, Blame, FailureCircumstances, Probe, blame
+from inbox.sink.settle.fault.blame import Blame, FailureCircumstances, Probe, blame
 from inbox.sink.settle.fault.probes import EventProbes
 from inbox.sink.settle.fault.try_order import TryOrder
 from inbox.store.tables.enveloped_rows import removes
