@@ -5,6 +5,7 @@ escape sequence in it would control the reader's terminal, and a line break woul
 """
 
 import re
+from collections.abc import Sequence
 
 _ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _PRINTABLE_LINES = re.compile(r"[ -~\n]*")
@@ -26,6 +27,12 @@ def printable_lines(text: str) -> str:
     if _PRINTABLE_LINES.fullmatch(text):
         return text
     return "\n".join(map(printable, text.split("\n")))
+
+
+def first_of(texts: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Return at most `most` of the texts, and the number of the others."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return separator.join(texts[:most]) + more
 
 
 def _escaped(character: str) -> str:

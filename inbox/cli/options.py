@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import click
 
+from inbox.cli.output import notice
 from inbox.cli.redaction import of_command
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.registry.options import RegistryOptions
+from inbox.process.exit_codes import FAILURE
 from inbox.settings import (
     DatabaseSettings,
     RelaySettings,
@@ -87,6 +89,12 @@ def plan_option(command: Command) -> Command:
     """Add the option --plan: the plan that was shown, so that no other one is carried out."""
     text = "With --execute: the plan as it was shown; if it is another one by now, that is shown and nothing is done."
     return click.option("--plan", "shown", metavar="ID", help=text)(command)
+
+
+def report_stale_plan() -> int:
+    """Say that the plan of a topic is not the one that --plan names, and return the exit code."""
+    notice("the plan is not the one that was shown, because the ledger or the log moved; nothing was changed")
+    return FAILURE
 
 
 def json_option(command: Command) -> Command:

@@ -16,6 +16,7 @@ from inbox.cli.options import (
     json_option,
     plan_option,
     properties_option,
+    report_stale_plan,
     sink_settings,
 )
 from inbox.cli.output import notice, print_json, print_lines, print_text
@@ -184,8 +185,7 @@ def _told(request: Request, outcome: Outcome, *, as_json: bool) -> int:
         for refusal in outcome.plan.refusals:
             notice(refusal)
     if outcome.stale:
-        notice("the plan is not the one that was shown, because the ledger or the log moved; nothing was changed")
-        return FAILURE
+        return report_stale_plan()
     return USAGE if outcome.plan.refusals else DONE
 
 

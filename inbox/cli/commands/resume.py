@@ -7,12 +7,20 @@ from typing import Any
 import click
 
 from inbox.cli.arguments import where
-from inbox.cli.options import config_option, example, json_option, plan_option, properties_option, sink_settings
+from inbox.cli.options import (
+    config_option,
+    example,
+    json_option,
+    plan_option,
+    properties_option,
+    report_stale_plan,
+    sink_settings,
+)
 from inbox.cli.output import notice, print_json, print_lines
 from inbox.operations.resume.plan import RefusedError, Request, Step
 from inbox.operations.resume.resume import Resumption
 from inbox.operations.resume.resume import resume as resume_topic
-from inbox.process.exit_codes import DONE, FAILURE
+from inbox.process.exit_codes import DONE
 
 
 @click.command(
@@ -66,8 +74,7 @@ def resume(
     else:
         print_lines(_lines(found))
     if found.stale:
-        notice("the plan is not the one that was shown, because the ledger or the log moved; nothing was changed")
-        return FAILURE
+        return report_stale_plan()
     if execute and not found.executed:
         raise click.UsageError("events are lost or may come again, as the plan says; give --accept-loss as well")
     if found.elsewhere:

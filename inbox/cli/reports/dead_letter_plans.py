@@ -55,20 +55,20 @@ def retry_plan_lines(unit: UnitPlan) -> list[str]:
 
 def retry_total_lines(plan: Plan) -> list[str]:
     """Return a line for the whole of a retry's plan."""
-    events = sum(len(unit.letters) for unit in plan.units)
-    chosen = sum(each.selected for unit in plan.units for each in unit.letters)
-    keys = f"{len(plan.units)} {'key' if len(plan.units) == 1 else 'keys'} with {events} events"
-    if chosen == events:
-        return [keys]
-    return [f"{keys}: {chosen} selected, the others because no event may overtake an earlier one of its key"]
+    letters = [each for unit in plan.units for each in unit.letters]
+    if (chosen := sum(each.selected for each in letters)) == len(letters):
+        return [_total(plan)]
+    return [f"{_total(plan)}: {chosen} selected, the others because no event may overtake an earlier one of its key"]
 
 
 def discard_total_lines(plan: Plan) -> list[str]:
     """Return a line for the whole of a discard's plan."""
+    return [f"{_total(plan)}; a discard is for good"]
+
+
+def _total(plan: Plan) -> str:
     events = sum(len(unit.letters) for unit in plan.units)
-    return [
-        f"{len(plan.units)} {'key' if len(plan.units) == 1 else 'keys'} with {events} events; a discard is for good"
-    ]
+    return f"{len(plan.units)} {'key' if len(plan.units) == 1 else 'keys'} with {events} events"
 
 
 def discard_plan_lines(unit: UnitPlan) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from inbox.cli.output import timestamp
 from inbox.cli.tables import PlainTable
+from inbox.printable import first_of
 from inbox.store.inbox.control.actions import ActionRow
 
 _SHOWN_ITEMS = 3
@@ -48,6 +49,5 @@ def _value(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"({in_words(value)})"
     if isinstance(value, list):
-        more = f" and {len(value) - _SHOWN_ITEMS} more" if len(value) > _SHOWN_ITEMS else ""
-        return " ".join(map(_value, value[:_SHOWN_ITEMS])) + more
+        return first_of([*map(_value, value)], _SHOWN_ITEMS, separator=" ")
     return str(value).lower() if isinstance(value, bool) else str(value)

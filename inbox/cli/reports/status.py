@@ -11,7 +11,7 @@ from inbox.cli.reports.replay import replay_json
 from inbox.cli.tables import PlainTable
 from inbox.operations.status.outbox import OutboxStatus
 from inbox.operations.status.status import PartitionRow, Status
-from inbox.printable import printable
+from inbox.printable import first_of, printable
 from inbox.store.inbox.replays import Replay
 
 _UNKNOWN = "?"
@@ -153,10 +153,9 @@ def _unknown_members(found: Status) -> Iterator[str]:
     """Yield a line for each route with members that fill no column."""
     for route, members in groupby(found.unknown_members, key=lambda each: each.route):
         of_route = list(members)
-        shown = [f"{each.member or 'others'} ({each.events})" for each in of_route[:_MOST_MEMBERS]]
-        more = f" and {len(of_route) - _MOST_MEMBERS} more" if len(of_route) > _MOST_MEMBERS else ""
+        shown = first_of([f"{each.member or 'others'} ({each.events})" for each in of_route], _MOST_MEMBERS)
         last = timestamp(max(each.last_seen_at for each in of_route))
-        yield f"route {route}: members that fill no column (events): {', '.join(shown)}{more}; last seen {last}"
+        yield f"route {route}: members that fill no column (events): {shown}; last seen {last}"
 
 
 def _open_transaction(row: PartitionRow, looked_at: datetime) -> str:

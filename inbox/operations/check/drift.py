@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from inbox.operations.samples.unknown import still_unknown
+from inbox.printable import first_of
 from inbox.settings import Settings
 from inbox.store.options import TableTarget, UnknownMembers
 from inbox.store.postgres.connection import Connection
@@ -29,6 +30,5 @@ def tells_drift(target: TableTarget) -> bool:
 
 def drift_line(route: str, what: str, names: Sequence[str]) -> str:
     """Return the advice on members that fill no column."""
-    shown = ", ".join(map(shown_name, names[:_MOST_NAMES]))
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"{what} that fill no column: {shown}{more}; inbox table plan --route {route} shows what to add"
+    shown = first_of([*map(shown_name, names)], _MOST_NAMES)
+    return f"{what} that fill no column: {shown}; inbox table plan --route {route} shows what to add"

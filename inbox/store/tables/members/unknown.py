@@ -9,7 +9,7 @@ import orjson
 from inbox.documents import DocumentError, parse, pointer_steps
 from inbox.errors import EventError
 from inbox.events import Record
-from inbox.printable import printable
+from inbox.printable import first_of, printable
 from inbox.reading.pointers import finder
 from inbox.reading.read_record import ReadRecord
 from inbox.store.options import VALUE_AS_JSON, TableTarget, UnknownMembers
@@ -131,9 +131,8 @@ def _parsed(document: bytes | None) -> Any:
 
 
 def _refusal(names: Collection[str]) -> EventError:
-    shown = sorted(f'"{shown_name(name)}"' for name in names)
-    more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
+    shown = first_of(sorted(f'"{shown_name(name)}"' for name in names), _MOST_SHOWN)
     return EventError(
-        f"members that fill no column: {', '.join(shown[:_MOST_SHOWN])}{more}; add columns for them "
+        f"members that fill no column: {shown}; add columns for them "
         '(inbox table plan), or set unknown_members = "count"'
     )
