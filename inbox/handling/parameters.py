@@ -14,20 +14,26 @@ from inbox.handling.shapes import innermost
 
 _SEQUENCES = (Sequence, Collection, Iterable, list)
 _ANYTHING = (inspect.Parameter.empty, Any, object)
-_CONVENTION = {"event": 1, "events": 1, "tx": 2, "transaction": 2}
-"""What a parameter without an annotation takes by its name, as an index of `Taken`."""
-
 _NAMED = re.compile(r"(?:[\w.]*\.)?(Event|Transaction)")
 _NAMED_IN_SEQUENCE = re.compile(r"(?:[\w.]*\.)?(\w+)\[(?:[\w.]*\.)?Event\]")
 _WAY_OUT = "import it where the module runs, outside of `if TYPE_CHECKING`"
 
 
 class Taken(Enum):
-    """What a parameter takes; the number is its place in the arguments of a call."""
+    """The role of a parameter; the number is its place in the arguments of a call."""
 
     VALUE = 0
     EVENT = 1
     TRANSACTION = 2
+
+
+_CONVENTION = {
+    "event": Taken.EVENT,
+    "events": Taken.EVENT,
+    "tx": Taken.TRANSACTION,
+    "transaction": Taken.TRANSACTION,
+}
+"""The role of a parameter without an annotation, by its name."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ def _assembled(value: _Parameter, found: Sequence[_Parameter], *, batch: bool) -
 def _by_convention(found: _Parameter) -> _Parameter:
     if found.role is not None or found.name not in _CONVENTION:
         return found
-    return _Parameter(found.name, found.annotation, Taken(_CONVENTION[found.name]), found.is_named)
+    return _Parameter(found.name, found.annotation, _CONVENTION[found.name], found.is_named)
 
 
 def _parameters(target: Callable[..., Any], transaction: type) -> Iterator[_Parameter]:
