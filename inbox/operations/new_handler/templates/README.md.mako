@@ -1,7 +1,6 @@
 # ${name}
 
-A handler for [kafka-inbox](https://pypi.org/project/kafka-inbox/): it takes events of a topic into
-PostgreSQL, each exactly once.
+A handler for kafka-inbox: it takes events of a topic into PostgreSQL, each exactly once.
 
 - `${module}/handlers.py`: the handler, and the type of its events
 - `${module}/schema.sql`: the table that it writes
