@@ -22,14 +22,16 @@ PARTITIONS = 3
 
 ROUTES = """
 [[routes]]
-name = "handler"
+name = "handler{suffix}"
 topic = "{topic}"
 types = ["Changed"]
 handler = "record"
+{decoding}
 
 [[routes]]
-name = "table"
+name = "table{suffix}"
 topic = "{topic}"
+{decoding}
 [routes.table]
 name = "public.appended"
 mode = "append"
@@ -87,7 +89,7 @@ class CrashedSink:
             bootstrap_servers=bootstrap_servers,
             sink="batch_events = 20",
             kafka=f'"group.instance.id" = "{topic}-1"',  # restarted, a static member has its partitions back at once
-            routes=ROUTES.format(topic=topic),
+            routes=ROUTES.format(topic=topic, suffix="", decoding=""),
         )
         with psycopg.connect(database_url) as connection:
             connection.execute(TABLES)

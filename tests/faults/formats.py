@@ -18,6 +18,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
+from tests.e2e.crashes import ROUTES
 from tests.e2e.history import Sent
 from tests.faults.traffic import Traffic
 
@@ -38,28 +39,6 @@ _AVRO = {
 _WRITER = fastavro.parse_schema(_AVRO)
 _NO_VALUE = b"\xff" * 11
 """Bytes that are no value in Avro, whose longest number has 10, and no field in Protobuf."""
-
-_ROUTES = """
-[[routes]]
-name = "handler {format}"
-topic = "{topic}"
-types = ["Changed"]
-handler = "record"
-{decoding}
-
-[[routes]]
-name = "table {format}"
-topic = "{topic}"
-{decoding}
-[routes.table]
-name = "public.appended"
-mode = "append"
-[routes.table.columns]
-event_id = "$event_id"
-key = "$key"
-seq = "/seq"
-amount = "/amount"
-"""
 
 
 def _file() -> FileDescriptorProto:
@@ -87,7 +66,7 @@ def routes(topics: Sequence[str], directory: Path) -> str:
         "protobuf": f'format = "protobuf"\nschema_file = "{protobuf}"\nmessage = "{MESSAGE}"',
     }
     return "".join(
-        _ROUTES.format(topic=topic, format=each, decoding=decoding[each])
+        ROUTES.format(topic=topic, suffix=f" {each}", decoding=decoding[each])
         for topic, each in zip(topics, FORMATS, strict=True)
     )
 
