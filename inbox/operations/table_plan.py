@@ -12,9 +12,12 @@ from typing import Any
 from inbox.documents import pointer_steps
 from inbox.errors import StartupError
 from inbox.operations.actions import Action, record_where_kept
-from inbox.operations.samples.drift import Drift, drift_of
+from inbox.operations.samples.drift import Drift, RowSchema, drift_of
 from inbox.operations.samples.log_sample import sample_of
 from inbox.operations.samples.reading import SampleReader
+from inbox.operations.samples.route_schemas import element_path, schemas_of
+from inbox.reading.formats.fields import Fields
+from inbox.reading.schemas import SchemaError
 from inbox.settings import Settings
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.store.options import TableTarget
@@ -28,11 +31,15 @@ from inbox.store.tables.members.by_name import resolved
 
 @dataclass(frozen=True, kw_only=True)
 class RoutePlan:
-    """The drift of one route's table, and whether its additive part was carried out."""
+    """The drift of one route's table, and whether its additive part was carried out.
+
+    `sampled` is how many rows were looked at, and `schemas` are the names of the schemas that were.
+    """
 
     route: str
     table: str
     sampled: int
+    schemas: Sequence[str]
     drift: Drift
     executed: bool
 
@@ -65,7 +72,8 @@ def _plan(
     if not table:
         raise StartupError(f'the table "{target.name}" does not exist; make one with inbox new route')
     rows = _rows(settings, route, target, sample)
-    drift = drift_of(resolved(target, table), table, rows, typed=route.format.value.has_decoded_rows)
+    schemas = _schemas(settings, route)
+    drift = drift_of(resolved(target, table), table, rows, schemas, typed=route.format.value.has_decoded_rows)
     if execute and drift.additive:
         require_owner(connection, target.name)
         action = Action(command="table plan", plan={"route": route.name, "table": target.name})
@@ -75,9 +83,22 @@ def _plan(
         route=route.name,
         table=target.name,
         sampled=len(rows),
+        schemas=[each.fields.name for each in schemas],
         drift=drift,
         executed=execute and bool(drift.additive),
     )
+
+
+def _schemas(settings: Settings, route: Route) -> list[RowSchema]:
+    """Return the fields of the route's schemas: of its file, or of the newest of each subject."""
+    found: list[RowSchema] = []
+    try:
+        for schema in schemas_of(route, settings.schemas):
+            fields = Fields(schema, route.format.message)
+            found.append(RowSchema(fields, element_path(route, fields)))
+    except SchemaError as error:
+        raise StartupError(str(error)) from None
+    return found
 
 
 def _rows(settings: Settings, route: Route, target: TableTarget, sample: int) -> Sequence[Mapping[str, Any]]:

@@ -77,6 +77,14 @@ class Schemas(Protocol):
         ...
 
 
+class NamedSchemas(Schemas, Protocol):
+    """A source of schemas that also knows subjects."""
+
+    def newest(self, subject: str, kind: SchemaKind) -> WrittenSchema | None:
+        """Return the newest schema of a subject, or None if there is no such subject; raise as `schema` does."""
+        ...
+
+
 class CompiledSchemas(Generic[_Compiled]):
     """The compiled schemas of a route by their ids. The least recently used ones give way.
 

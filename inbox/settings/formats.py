@@ -34,7 +34,7 @@ def format_options(route: RouteSection, registry: SchemaRegistry | None, cwd: Pa
         value=route.format,
         key=route.key_format,
         message=route.message,
-        schema=None if route.schema_file is None else _schema_of_file(cwd, route.schema_file, route.format),
+        schema=None if route.schema_file is None else schema_of_file(cwd, route.schema_file, route.format),
         validate=bool(route.validate_),
         as_documents=route.format.has_decoded_rows and route.table is not None and route.table.for_each is not None,
         removes_nul=route.table is not None and route.table.nul is Nul.REMOVE,
@@ -58,12 +58,13 @@ def encoding_options(document: Document, cwd: Path) -> EncodingOptions | None:
         registry=registry,
         naming=section.subject,
         register=section.register_,
-        files={subject: _schema_of_file(cwd, file, form) for subject, file in (section.schemas or {}).items()},
+        files={subject: schema_of_file(cwd, file, form) for subject, file in (section.schemas or {}).items()},
         plain_topics=frozenset([copies] if copies else []),
     )
 
 
-def _schema_of_file(cwd: Path, name: str, form: Format) -> WrittenSchema:
+def schema_of_file(cwd: Path, name: str, form: Format) -> WrittenSchema:
+    """Return the schema in a file below `cwd`. Raises StartupError if it cannot be read."""
     file = cwd / name
     try:
         if file.stat().st_size > LARGEST_SCHEMA:

@@ -1,25 +1,23 @@
 """The check of a route's pointers and columns against its schema file, or the newest schema of each subject."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from inbox.documents import pointer_steps
 from inbox.errors import StartupError
 from inbox.kafka.registry.schemas import SchemaRegistry
 from inbox.operations.check.drift import drift_line, tells_drift
+from inbox.operations.samples.route_schemas import KINDS, element_path, row_path, schemas_of
 from inbox.reading.formats.fields import Fields
-from inbox.reading.options import Envelope, Format
-from inbox.reading.schemas import SchemaError, SchemaKind, WrittenSchema
+from inbox.reading.schemas import SchemaError
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.store.options import ColumnSource
 from inbox.store.tables.writer import TableWriter
 
-_KINDS = {Format.AVRO: SchemaKind.AVRO, Format.PROTOBUF: SchemaKind.PROTOBUF, Format.JSON_SCHEMA: SchemaKind.JSON}
-
 
 def has_schema(route: Route) -> bool:
     """Return whether the values of a route have a schema, in a registry or in a file."""
-    return route.format.value in _KINDS
+    return route.format.value in KINDS
 
 
 class _Pointer(NamedTuple):
@@ -27,7 +25,7 @@ class _Pointer(NamedTuple):
 
     what: str
     text: str
-    path: list[str]
+    path: Sequence[str]
     column: str | None = None
     by_name: bool = False
 
@@ -44,26 +42,13 @@ def compare_schemas(route: Route, registry: SchemaRegistry | None, writer: Table
     problems: list[str] = []
     advice: list[str] = []
     try:
-        for schema in _schemas(route, registry):
+        for schema in schemas_of(route, registry):
             _compare(route, Fields(schema, route.format.message), writer, problems, advice)
     except SchemaError as error:
         problems.append(str(error))
     if problems:
         raise StartupError("\n".join(dict.fromkeys(problems)))
     return list(dict.fromkeys(advice))
-
-
-def _schemas(route: Route, registry: SchemaRegistry | None) -> Iterator[WrittenSchema]:
-    kind = _KINDS.get(route.format.value)
-    if kind is None:
-        return
-    if route.format.schema is not None:
-        yield route.format.schema
-    elif registry is not None:
-        for topic in route.topics:
-            schema = registry.newest(f"{topic}-value", kind)
-            if schema is not None:
-                yield schema
 
 
 def _compare(route: Route, fields: Fields, writer: TableWriter | None, problems: list[str], advice: list[str]) -> None:
@@ -89,25 +74,13 @@ def _drift(route: Route, fields: Fields, writer: TableWriter | None) -> Iterator
     known = writer.known_members
     if known is None:
         return
-    new = [name for name in fields.names(_element_of(route, fields)) or () if name not in known]
+    new = [name for name in fields.names(element_path(route, fields)) or () if name not in known]
     if new:
         yield drift_line(route.name, f"{fields.name} has fields", new)
 
 
-def _row_of(route: Route, fields: Fields) -> list[str]:
-    """Return the steps to the row: in Debezium's envelope it is the member `after`."""
-    return ["after"] if route.envelope is Envelope.DEBEZIUM and fields.has(["after"]) else []
-
-
-def _element_of(route: Route, fields: Fields) -> list[str]:
-    """Return the steps to what a row is made of."""
-    row = _row_of(route, fields)
-    each = None if isinstance(route.target, HandlerTarget) else route.target.for_each
-    return row if each is None else [*row, *pointer_steps(each), "0"]
-
-
 def _pointers(route: Route, fields: Fields, writer: TableWriter | None) -> Iterator[_Pointer]:
-    row = _row_of(route, fields)
+    row = row_path(route.envelope, fields)
     for name, rule in (("event_id", route.event_id), ("event_type", route.event_type)):
         if rule is not None and rule.startswith("value:"):
             pointer = rule.removeprefix("value:")
@@ -115,7 +88,7 @@ def _pointers(route: Route, fields: Fields, writer: TableWriter | None) -> Itera
     target = route.target
     if isinstance(target, HandlerTarget):
         return
-    element = _element_of(route, fields)
+    element = element_path(route, fields)
     if target.for_each is not None:
         yield _Pointer("for_each", target.for_each, element[:-1])
     sources = target.columns if writer is None else writer.columns
@@ -124,7 +97,7 @@ def _pointers(route: Route, fields: Fields, writer: TableWriter | None) -> Itera
         yield from (each._replace(by_name=by_name) for each in _of_column(column, source, element, row))
 
 
-def _of_column(column: str, source: ColumnSource, element: list[str], row: list[str]) -> Iterator[_Pointer]:
+def _of_column(column: str, source: ColumnSource, element: Sequence[str], row: Sequence[str]) -> Iterator[_Pointer]:
     text, pointer = source.source, source.pointer
     if text is None or pointer is None:
         return

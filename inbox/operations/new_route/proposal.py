@@ -1,7 +1,7 @@
 """The table and the route that fit the events of a topic."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from inbox.errors import StartupError
@@ -58,8 +58,7 @@ def proposal_of(
     """
     rows = [event.row for event in events if event.row is not None]
     typed = shape.format.has_decoded_rows
-    seen = {name: each for name, each in members_of(rows, typed=typed).items() if each.kinds or name not in of_schema}
-    members = {name: each for name, each in {**of_schema, **seen}.items() if name.isprintable() and name}
+    members = _joined(of_schema, members_of(rows, typed=typed))
     if not members:
         raise StartupError(f'topic {topic}: no event of the sample has a member; fill a column from "$value"')
     notes: list[str] = []
@@ -81,6 +80,15 @@ def proposal_of(
         event_id=event_id_of(events, shape.envelope),
         notes=[*_of_key(row_key), *notes],
     )
+
+
+def _joined(of_schema: Mapping[str, Member], seen: Mapping[str, Member]) -> dict[str, Member]:
+    """Return the members of the schema and of the sample, those in both with what each says of them."""
+    joined = {
+        name: replace(each, declared=of_schema[name].declared) if name in of_schema else each
+        for name, each in seen.items()
+    }
+    return {name: each for name, each in {**of_schema, **joined}.items() if name.isprintable() and name}
 
 
 def _usable(found: RowKey | None, columns: dict[str, ProposedColumn], notes: list[str]) -> RowKey | None:

@@ -1,21 +1,22 @@
 """Look at a topic, propose a table and a route, and write both where that was asked for."""
 
 import tomllib
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inbox.errors import EventError, InboxError, StartupError
+from inbox.errors import InboxError, StartupError
 from inbox.operations.actions import Action, record_where_kept
 from inbox.operations.new_route.proposal import Proposal, proposal_of
+from inbox.operations.new_route.source import Naming, Source, source_of
 from inbox.operations.new_route.text import route_text, table_text
 from inbox.operations.private_file import write_private
+from inbox.operations.samples.kinds import Member
 from inbox.operations.samples.log_sample import sample_of
 from inbox.operations.samples.reading import SampleReader
+from inbox.operations.samples.route_schemas import row_path
 from inbox.operations.samples.schema_members import members_of_schema
-from inbox.operations.samples.shape import KindOf, shape_of, shape_of_schema
-from inbox.reading.options import FormatOptions
-from inbox.reading.schemas import SchemaId, SchemaKind, Schemas, WrittenSchema
 from inbox.settings.model import ServerSettings
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import connect, startup_errors
@@ -29,13 +30,13 @@ class Request:
 
     Attributes:
         sample: how many records to read.
-        subject: the subject of the registry whose newest schema has the columns; None for the sample alone.
+        named: the schema that a person named.
         table: the table's name, if it is not the topic's.
     """
 
     topic: str
     sample: int
-    subject: str | None = None
+    named: Naming = field(default_factory=Naming)
     table: str | None = None
 
 
@@ -67,14 +68,10 @@ def propose(settings: ServerSettings, request: Request) -> Proposed:
     """
     kafka = replace(settings.kafka, group_id=settings.kafka.group_id or "kafka-inbox")
     sample = sample_of(kafka, request.topic, request.sample)
-    schema = _newest(settings, request.subject) if request.subject else None
-    kind_of = kinds_in(settings.schemas)
-    shape = shape_of_schema(schema) if schema else shape_of(request.topic, sample.records, kind_of)
-    options = FormatOptions(value=shape.format, key=shape.key_format, schemas=settings.schemas)
-    reader = SampleReader(options, shape.envelope)
+    source = source_of(request.topic, sample.records, settings.schemas, request.named)
+    reader = SampleReader(source.options, source.shape.envelope)
     events = reader.events(sample.records)
-    of_schema = members_of_schema(schema) if schema else {}
-    proposal = proposal_of(request.topic, request.table, shape, events, of_schema)
+    proposal = proposal_of(request.topic, request.table, source.shape, events, _members(source))
     if reader.unreadable:
         note = f"{reader.unreadable} of {len(sample.records)} events cannot be read so, and become dead letters"
         proposal = replace(proposal, notes=[*proposal.notes, note])
@@ -88,34 +85,12 @@ def propose(settings: ServerSettings, request: Request) -> Proposed:
     )
 
 
-def _newest(settings: ServerSettings, subject: str) -> WrittenSchema:
-    """Return the newest schema of a subject, in any language."""
-    if settings.schemas is None:
-        raise StartupError("--subject names a subject of a schema registry; set [registry] url")
-    for kind in SchemaKind:
-        try:
-            if (found := settings.schemas.newest(subject, kind)) is None:
-                raise StartupError(f'the registry has no subject "{subject}"; correct --subject, or leave it out')
-        except EventError:
-            continue
-        return found
-    raise StartupError(f'the newest schema of subject "{subject}" cannot be used')
-
-
-def kinds_in(schemas: Schemas | None) -> KindOf:
-    """Return the function that asks a registry in which language a schema is."""
-
-    def kind_of(schema_id: SchemaId) -> SchemaKind | None:
-        for kind in SchemaKind:
-            try:
-                if schemas is not None:
-                    schemas.schema(schema_id, kind)
-                    return kind
-            except EventError:
-                continue
-        return None
-
-    return kind_of
+def _members(source: Source) -> Mapping[str, Member]:
+    """Return the members of the rows that the schema names."""
+    fields = source.fields
+    if fields is None or not fields.names(path := row_path(source.shape.envelope, fields)):
+        return {}
+    return members_of_schema(fields, path)
 
 
 def existing_owner(settings: ServerSettings, table: str) -> str | None:

@@ -34,6 +34,10 @@ def _route(proposal: Proposal) -> Any:
     shape = proposal.shape
     if shape.format is not Format.JSON:
         route.add("format", shape.format.value)
+    if shape.schema_file is not None:
+        route.add("schema_file", shape.schema_file)
+    if shape.message is not None:
+        route.add("message", shape.message)
     if shape.key_format is not KeyFormat.TEXT:
         route.add("key_format", shape.key_format.value)
     if shape.envelope is not Envelope.NONE:

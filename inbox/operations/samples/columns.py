@@ -95,23 +95,35 @@ def _column(member: Member, name: str, rows: int, *, typed: bool) -> ProposedCol
 
 
 def _type_of(member: Member, *, typed: bool) -> tuple[str, Reading | None, tuple[str, ...]]:
-    kinds = member.kinds
+    kinds = _kinds_that_count(member, typed=typed)
     if not kinds:
         return "jsonb", None, ("null in each event, so its type is open",)
     if len(kinds) == 1:
         return _of_one(member, next(iter(kinds)), typed=typed)
+    mixed = f"its schema allows {', '.join(kinds)}" if kinds is not member.kinds else f"mixed: {_counted(kinds)}"
     if kinds.keys() <= _NUMBERS:
-        return "numeric", None, (f"mixed: {_counted(kinds)}",) if ValueKind.HUGE in kinds else ()
+        return "numeric", None, (mixed,) if ValueKind.HUGE in kinds else ()
     if not typed and kinds.keys() <= _TEXTS:
-        return "text", None, (f"mixed: {_counted(kinds)}",)
-    return "jsonb", None, (f"mixed: {_counted(kinds)}; jsonb takes each of them",)
+        return "text", None, (mixed,)
+    return "jsonb", None, (f"{mixed}; jsonb takes each of them",)
+
+
+def _kinds_that_count(member: Member, *, typed: bool) -> Mapping[ValueKind, int]:
+    """Return the kinds that a schema allows, or else those that were seen.
+
+    A schema in JSON that says "string" leaves open what its texts are, so those that were seen say it.
+    """
+    declared = member.declared.kinds
+    if not declared or (not typed and declared == (ValueKind.TEXT,) and member.kinds and member.kinds.keys() <= _TEXTS):
+        return member.kinds
+    return dict.fromkeys(declared, 0)
 
 
 def _of_one(member: Member, kind: ValueKind, *, typed: bool) -> tuple[str, Reading | None, tuple[str, ...]]:
     if kind is ValueKind.INTEGER:
         return _of_integers(member, typed=typed)
     note: tuple[str, ...] = ()
-    if not typed and kind in _IN_TEXTS:
+    if not typed and kind in _IN_TEXTS and kind not in member.declared.kinds:
         note = (f"texts: all {member.kinds.total()} are {kind.value}",)
     return _TYPES[kind], None, note
 

@@ -59,6 +59,17 @@ _BY_TYPE: dict[type, ValueKind] = {
 }
 
 
+@dataclass(frozen=True)
+class Declared:
+    """The kinds of values that a schema allows; none where it allows anything, or no schema is known.
+
+    `bits` are those of the largest whole number, without its sign; 0 where nothing bounds it.
+    """
+
+    kinds: tuple[ValueKind, ...] = ()
+    bits: int = 0
+
+
 @dataclass
 class Member:
     """A member of the rows, and what was seen of its values; the values themselves are not kept.
@@ -70,6 +81,7 @@ class Member:
         null: how many rows have null.
         least, greatest: of its numbers.
         longest: the most characters of its texts.
+        declared: what a schema allows.
     """
 
     name: str
@@ -79,6 +91,7 @@ class Member:
     least: float | None = None
     greatest: float | None = None
     longest: int = 0
+    declared: Declared = Declared()
 
     def see(self, value: Any, *, typed: bool) -> None:
         """Count a value; `typed`: its numbers have the types of a schema."""

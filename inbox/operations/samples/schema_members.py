@@ -1,15 +1,13 @@
-"""The members that the values of a schema have, as if a sample had one value of each."""
+"""The kinds of values that a schema allows, by the members of a row."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import orjson
-
-from inbox.operations.samples.kinds import Member, ValueKind
-from inbox.reading.formats.avro.schemas import PREFIX, PreparedSchema
-from inbox.reading.formats.protobuf.descriptors import Messages
-from inbox.reading.schemas import SchemaError, SchemaKind, WrittenSchema
+from inbox.operations.samples.kinds import Declared, Member, ValueKind
+from inbox.reading.formats.avro.schemas import PREFIX
+from inbox.reading.formats.field_types import ProtobufPlace
+from inbox.reading.formats.fields import Fields
+from inbox.reading.schemas import SchemaError, SchemaKind
 
 _AVRO = {
     "boolean": ValueKind.BOOLEAN,
@@ -44,90 +42,102 @@ _JSON = {
     "array": ValueKind.ARRAY,
 }
 _JSON_FORMATS = {"date-time": ValueKind.ZONED, "date": ValueKind.DATE, "uuid": ValueKind.UUID}
-_PROTOBUF_MESSAGES = {"google.protobuf.Timestamp": ValueKind.ZONED, "google.protobuf.Duration": ValueKind.INTERVAL}
-_PROTOBUF = {
-    "double": ValueKind.REAL,
-    "float": ValueKind.REAL,
-    "bool": ValueKind.BOOLEAN,
-    "string": ValueKind.TEXT,
-    "enum": ValueKind.TEXT,
-    "uint64": ValueKind.HUGE,
-    "message": ValueKind.OBJECT,
+_PROTOBUF_MESSAGES = {
+    "google.protobuf.Timestamp": ValueKind.ZONED,
+    "google.protobuf.Duration": ValueKind.INTERVAL,
+    "google.protobuf.FieldMask": ValueKind.TEXT,
+    "google.protobuf.ListValue": ValueKind.ARRAY,
+    "confluent.type.Decimal": ValueKind.DECIMAL,
 }
+_BITS = {"int": 31, "long": 63}
 
 
-def members_of_schema(schema: WrittenSchema) -> dict[str, Member]:
-    """Return the members of the values by name, in the order of the schema.
+def members_of_schema(fields: Fields, path: Sequence[str] = ()) -> dict[str, Member]:
+    """Return the members of the values at a pointer by name, in the order of the schema.
 
     Raises:
-        SchemaError: the schema is not valid, or its values have no members.
+        SchemaError: its values have no members that it names.
     """
-    read = {SchemaKind.AVRO: _of_avro, SchemaKind.PROTOBUF: _of_protobuf, SchemaKind.JSON: _of_json}[schema.kind]
-    found = {name: Member(name, Counter(kinds), present=1) for name, kinds in read(schema).items()}
-    if not found:
-        raise SchemaError(f"{schema.name} describes no value with members")
-    return found
+    names = fields.names(path)
+    if not names:
+        raise SchemaError(f"{fields.name} describes no value with members")
+    return {name: Member(name, declared=declared_at(fields, [*path, name])) for name in names}
 
 
-def _of_avro(schema: WrittenSchema) -> Mapping[str, Sequence[ValueKind]]:
-    prepared = PreparedSchema(schema).schema
-    if not isinstance(prepared, dict) or prepared.get("type") != "record":
-        return {}
-    return {field["name"]: _avro_kinds(field["type"]) for field in prepared["fields"]}
+def declared_at(fields: Fields, path: Sequence[str]) -> Declared:
+    """Return what a schema allows at a pointer. Raises MissingError if it has no such field."""
+    read = {SchemaKind.AVRO: _of_avro, SchemaKind.PROTOBUF: _of_protobuf, SchemaKind.JSON: _of_json}[fields.kind]
+    found = [read(place) for place in fields.places(path)]
+    if None in found:
+        return Declared()
+    return united(each for each in found if each is not None)
 
 
-def _avro_kinds(schema: Any) -> list[ValueKind]:
-    if isinstance(schema, list):
-        return sorted({kind for each in schema for kind in _avro_kinds(each)})
+def united(each_declared: Iterable[Declared]) -> Declared:
+    """Return what any of several schemas allows."""
+    each = list(each_declared)
+    return Declared(
+        tuple(dict.fromkeys(kind for one in each for kind in one.kinds)), max((one.bits for one in each), default=0)
+    )
+
+
+def _of_avro(schema: Any) -> Declared:
     if isinstance(schema, str):
-        # A name of another kind stands for a type that was written out before: a record, or an enum.
-        return [] if schema == "null" else [_AVRO.get(schema, ValueKind.OBJECT)]
+        return Declared() if schema == "null" else Declared((_AVRO[schema],), _BITS.get(schema, 0))
     logical = str(schema.get("logicalType", "")).removeprefix(PREFIX)
-    return [_AVRO_LOGICAL.get(logical) or _AVRO[schema["type"]]]
+    return Declared((_AVRO_LOGICAL.get(logical) or _AVRO[schema["type"]],))
 
 
-def _of_json(schema: WrittenSchema) -> Mapping[str, Sequence[ValueKind]]:
-    document = orjson.loads(schema.text)
-    properties = document.get("properties") if isinstance(document, dict) else None
-    if not isinstance(properties, dict):
-        return {}
-    return {name: _json_kinds(each) for name, each in properties.items()}
-
-
-def _json_kinds(schema: Any) -> list[ValueKind]:
+def _of_json(schema: Any) -> Declared | None:
+    """Return what a JSON Schema says plainly; None if it may allow anything."""
     if not isinstance(schema, dict):
-        return []
+        return None
     types = schema.get("type")
-    kinds = {_JSON[each] for each in (types if isinstance(types, list) else [types]) if each in _JSON}
-    if kinds == {ValueKind.TEXT}:
-        return [_JSON_FORMATS.get(schema.get("format", ""), ValueKind.TEXT)]
-    return sorted(kinds)
+    kinds = tuple(
+        dict.fromkeys(_JSON[each] for each in (types if isinstance(types, list) else [types]) if each in _JSON)
+    )
+    if kinds == (ValueKind.TEXT,):
+        return Declared((_JSON_FORMATS.get(schema.get("format", ""), ValueKind.TEXT),))
+    return Declared(kinds) if kinds else None
 
 
-def _of_protobuf(schema: WrittenSchema) -> Mapping[str, Sequence[ValueKind]]:
-    [first, *_] = Messages(schema).descriptor_of(None) or [None]
-    return {} if first is None else {field.name: [_protobuf_kind(field)] for field in first.fields}
+def _of_protobuf(place: ProtobufPlace | None) -> Declared | None:
+    """Return what is at a place in a message; None if it may be anything."""
+    if place is None:
+        return None
+    message, field, is_list = place
+    if is_list:
+        is_map = message is not None and message.GetOptions().map_entry
+        return Declared((ValueKind.OBJECT if is_map else ValueKind.ARRAY,))
+    if message is not None:
+        return _of_message(message)
+    return _of_scalar(field)
 
 
-def _protobuf_kind(field: Any) -> ValueKind:
-    if field.is_repeated:
-        message = field.message_type
-        return ValueKind.OBJECT if message is not None and message.GetOptions().map_entry else ValueKind.ARRAY
-    if field.message_type is not None:
-        name = field.message_type.full_name
-        if name in _PROTOBUF_MESSAGES:
-            return _PROTOBUF_MESSAGES[name]
-        wrapped = field.message_type.fields_by_name.get("value") if name.endswith("Value") else None
-        return (
-            ValueKind.OBJECT if wrapped is None or not name.startswith("google.protobuf.") else _protobuf_kind(wrapped)
-        )
-    return _scalar(field)
+def _of_message(message: Any) -> Declared | None:
+    name = message.full_name
+    if name == "google.protobuf.Value":
+        return None
+    if name in _PROTOBUF_MESSAGES:
+        return Declared((_PROTOBUF_MESSAGES[name],))
+    if name.startswith("google.protobuf.") and name.endswith("Value") and "value" in message.fields_by_name:
+        return _of_scalar(message.fields_by_name["value"])
+    return Declared((ValueKind.OBJECT,))
 
 
-def _scalar(field: Any) -> ValueKind:
-    names = {field.TYPE_DOUBLE: "double", field.TYPE_FLOAT: "float", field.TYPE_BOOL: "bool"}
-    names |= {field.TYPE_STRING: "string", field.TYPE_ENUM: "enum"}
-    names |= {field.TYPE_UINT64: "uint64", field.TYPE_FIXED64: "uint64"}
+def _of_scalar(field: Any) -> Declared:
+    if field.enum_type is not None:
+        return Declared((ValueKind.TEXT,))
     if field.type == field.TYPE_BYTES:
-        return ValueKind.BYTES
-    return _PROTOBUF.get(names.get(field.type, ""), ValueKind.INTEGER)
+        return Declared((ValueKind.BYTES,))
+    if field.cpp_type == field.CPPTYPE_UINT64:
+        return Declared((ValueKind.HUGE,), 64)
+    kind = {
+        field.CPPTYPE_BOOL: ValueKind.BOOLEAN,
+        field.CPPTYPE_STRING: ValueKind.TEXT,
+        field.CPPTYPE_DOUBLE: ValueKind.REAL,
+        field.CPPTYPE_FLOAT: ValueKind.REAL,
+    }.get(field.cpp_type, ValueKind.INTEGER)
+    if kind is not ValueKind.INTEGER:
+        return Declared((kind,))
+    return Declared((kind,), {field.CPPTYPE_INT32: 31, field.CPPTYPE_UINT32: 32}.get(field.cpp_type, 63))

@@ -1,13 +1,14 @@
 """Recognise the format and the envelope of records."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inbox.documents import DocumentError, parse
-from inbox.errors import StartupError
+from inbox.errors import EventError, StartupError
 from inbox.events import Record, last_header
-from inbox.reading.formats.framing import KEY_HEADER, VALUE_HEADER, unframed
+from inbox.reading.formats.fields import Fields
+from inbox.reading.formats.framing import KEY_HEADER, VALUE_HEADER, Frame, unframed
 from inbox.reading.options import Envelope, Format, KeyFormat
 from inbox.reading.schemas import SchemaId, SchemaKind, WrittenSchema
 
@@ -25,12 +26,17 @@ _FORMATS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The format of the values and keys of a topic, and by what it was recognised."""
+    """The format of the values and keys of a topic, and by what it was recognised.
+
+    `schema_file` and `message` are those that the route has to name.
+    """
 
     format: Format = Format.JSON
     key_format: KeyFormat = KeyFormat.TEXT
     envelope: Envelope = Envelope.NONE
     why: str = ""
+    schema_file: str | None = None
+    message: str | None = None
 
 
 def shape_of(topic: str, records: Sequence[Record], kind_of: KindOf) -> Shape:
@@ -45,20 +51,53 @@ def shape_of(topic: str, records: Sequence[Record], kind_of: KindOf) -> Shape:
         raise StartupError(
             f"topic {topic} {which}, so nothing says which columns it needs; send events, or set --subject"
         )
-    if _most(_is_cloud_event(record) for record in written):
-        return Shape(envelope=Envelope.CLOUDEVENTS, why="the headers of CloudEvents (ce_id, or content-type)")
-    framed = [record for record in written if _frame(record, key=False) is not None]
+    framed = [record for record in written if frame_of(record) is not None]
+    is_cloud = _most(_is_cloud_event(record) for record in written)
     if _most(record in framed for record in written) and (found := _framed(framed, kind_of)) is not None:
-        return found
+        return _in_cloud_events(found) if is_cloud else found
+    if is_cloud:
+        return _in_cloud_events(Shape())
     documents = [found for record in written if (found := _document(record.value())) is not None]
     if not _most([True] * len(documents) + [False] * (len(written) - len(documents))):
         raise StartupError(_unreadable(topic, written, len(documents), bool(framed)))
     return _of_json(topic, documents, records)
 
 
-def shape_of_schema(schema: WrittenSchema) -> Shape:
-    """Return the shape of values with a schema of the registry."""
-    return Shape(format=_FORMATS[schema.kind][0], why=f"{schema.name} in {schema.kind.value}")
+def shape_of_schema(schema: WrittenSchema, records: Sequence[Record], kind_of: KindOf) -> Shape:
+    """Return the shape of values with a schema that is known without them; the records say what the keys are."""
+    written = [record for record in records if record.value() is not None]
+    found = Shape(
+        format=_FORMATS[schema.kind][0],
+        key_format=_key_format(records, kind_of),
+        why=f"{schema.name} in {schema.kind.value}",
+    )
+    return _in_cloud_events(found) if written and _most(map(_is_cloud_event, written)) else found
+
+
+def with_envelope(shape: Shape, fields: Fields | None) -> Shape:
+    """Return the shape with Debezium's envelope, if the schema of the values has its fields."""
+    names = (fields.names([]) if fields is not None else None) or ()
+    if shape.envelope is not Envelope.NONE or not {"op", "after", "source"} <= set(names):
+        return shape
+    return replace(shape, envelope=Envelope.DEBEZIUM, why=f'{shape.why}, with "op", "after" and "source"')
+
+
+def frame_of(record: Record, *, key: bool = False, with_path: bool = False) -> Frame | None:
+    """Return the frame of a value or a key; None without one."""
+    data = record.key() if key else record.value()
+    if data is None:
+        return None
+    try:
+        return unframed(data, record.headers() or [], KEY_HEADER if key else VALUE_HEADER, with_path=with_path)
+    except EventError:
+        return None
+
+
+def _in_cloud_events(shape: Shape) -> Shape:
+    why = f"{shape.why}; " if shape.why else ""
+    return replace(
+        shape, envelope=Envelope.CLOUDEVENTS, why=f"{why}the headers of CloudEvents (ce_id, or content-type)"
+    )
 
 
 def _of_json(topic: str, documents: Sequence[Any], records: Sequence[Record]) -> Shape:
@@ -86,25 +125,25 @@ def _of_json(topic: str, documents: Sequence[Any], records: Sequence[Record]) ->
 
 
 def _framed(records: Sequence[Record], kind_of: KindOf) -> Shape | None:
-    kinds = [kind for each in {_frame(record, key=False) for record in records} if (kind := kind_of(each)) is not None]
+    kinds = _kinds(records, kind_of, key=False)
     if not kinds:
         return None
-    value_format, _ = _FORMATS[kinds[0]]
-    ids = {each for record in records if (each := _frame(record, key=True)) is not None}
-    key_kinds = {kind for each in ids if (kind := kind_of(each)) is not None}
-    key_format = _FORMATS[key_kinds.pop()][1] if len(key_kinds) == 1 else KeyFormat.TEXT
-    return Shape(format=value_format, key_format=key_format, why=f"a schema id, of a schema in {kinds[0].value}")
+    return Shape(
+        format=_FORMATS[kinds[0]][0],
+        key_format=_key_format(records, kind_of),
+        why=f"a schema id, of a schema in {kinds[0].value}",
+    )
 
 
-def _frame(record: Record, *, key: bool) -> Any:
-    """Return the schema id of a value or a key; None without one."""
-    data = record.key() if key else record.value()
-    if data is None:
-        return None
-    try:
-        return unframed(data, record.headers() or [], KEY_HEADER if key else VALUE_HEADER).schema_id
-    except Exception:  # noqa: BLE001 - any other bytes
-        return None
+def _key_format(records: Sequence[Record], kind_of: KindOf) -> KeyFormat:
+    kinds = _kinds(records, kind_of, key=True)
+    return _FORMATS[kinds[0]][1] if len(kinds) == 1 else KeyFormat.TEXT
+
+
+def _kinds(records: Sequence[Record], kind_of: KindOf, *, key: bool) -> list[SchemaKind]:
+    """Return the languages of the schemas that the values or the keys name."""
+    ids = dict.fromkeys(frame.schema_id for record in records if (frame := frame_of(record, key=key)) is not None)
+    return list(dict.fromkeys(kind for each in ids if (kind := kind_of(each)) is not None))
 
 
 def _is_cloud_event(record: Record) -> bool:
@@ -141,5 +180,6 @@ def _unreadable(topic: str, written: Sequence[Record], documents: int, framed: b
     if framed:
         return f"{text} and begin with a schema id, which no [registry] of the configuration knows; set [registry] url"
     return (
-        f'{text}; write the route by hand: Avro or Protobuf without a registry needs schema_file, bytes format = "raw"'
+        f"{text}; Avro or Protobuf without a registry: name its schema with --schema-file; other bytes: write the "
+        'route by hand, with format = "raw"'
     )

@@ -51,19 +51,9 @@ _PROTOBUF: Mapping[str, Types] = {
 }
 
 
-def of_avro(schemas: Iterable[Any], named: Mapping[str, Any]) -> Types:
-    """Return the types of prepared schemas."""
-    found: set[type] = set()
-    waiting = list(schemas)
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, list):
-            waiting += each
-        elif isinstance(each, str) and each in named:
-            waiting.append(named[each])
-        elif each != "null":
-            found.add(_of_avro_type(each))
-    return frozenset(found)
+def of_avro(schemas: Iterable[Any]) -> Types:
+    """Return the types of prepared schemas that are written out."""
+    return frozenset(_of_avro_type(each) for each in schemas if each != "null")
 
 
 def _of_avro_type(schema: Any) -> type:

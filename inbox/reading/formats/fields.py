@@ -37,7 +37,7 @@ class Fields:
 
     def __init__(self, schema: WrittenSchema, message: str | None = None) -> None:
         self._schema = schema
-        self.name = schema.name
+        self.name, self.kind = schema.name, schema.kind
         self._root: Any
         if schema.kind is SchemaKind.AVRO:
             self._root = PreparedSchema(schema).schema
@@ -69,11 +69,25 @@ class Fields:
             return missing.known if missing.left == 1 else None
         return None
 
+    def places(self, path: Sequence[str]) -> list[Any]:
+        """Return what the schema has at a pointer, in its own terms; None among it is anything.
+
+        Prepared Avro types with every name resolved, `ProtobufPlace`s, or JSON Schemas.
+
+        Raises:
+            MissingError: the schema has no such field.
+        """
+        if self._schema.kind is SchemaKind.AVRO:
+            return _written_out(_in_avro(self._root, path, self._named), self._named)
+        if self._schema.kind is SchemaKind.PROTOBUF:
+            return _in_protobuf(self._root, path)
+        return [self._root.place(path)]
+
     def _types(self, path: Sequence[str]) -> frozenset[type] | None:
         if self._schema.kind is SchemaKind.AVRO:
-            return field_types.of_avro(_in_avro(self._root, path, self._named), self._named)
+            return field_types.of_avro(self.places(path))
         if self._schema.kind is SchemaKind.PROTOBUF:
-            return field_types.of_protobuf(_in_protobuf(self._root, path))
+            return field_types.of_protobuf(self.places(path))
         found: frozenset[type] | None = self._root.types(path)
         return found
 
@@ -131,6 +145,18 @@ def _in_any(union: Sequence[Any], path: Sequence[str], named: Mapping[str, Any])
             known, left = [*known, *missing.known], min(left, missing.left)
     if not found:
         raise MissingError(known, left)
+    return found
+
+
+def _written_out(schemas: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+    """Return the types among which a value may be one, each written out instead of by its name."""
+    found, waiting = list[Any](), list(reversed(schemas))
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list):
+            waiting += reversed(each)
+        else:
+            found.append(named.get(each, each) if isinstance(each, str) else each)
     return found
 
 

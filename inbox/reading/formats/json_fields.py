@@ -40,9 +40,16 @@ class JsonFields:
         Raises:
             MissingError: the schema names its members, and no such one.
         """
+        return self._declared(self.place(path))
+
+    def place(self, path: Sequence[str]) -> Any:
+        """Return the schema at a pointer; None where there may be anything. Raises MissingError as `types` does."""
         schema = self._root
         for at, step in enumerate(path):
             schema = self._resolved(schema)
+            if step.isdigit() and _holds_elements(schema):
+                schema = schema["items"]
+                continue
             members = _members_of(schema)
             if members is None:
                 return None
@@ -51,13 +58,13 @@ class JsonFields:
                     return None
                 raise MissingError(list(members), len(path) - at)
             schema = members[step]
-        return self._declared(self._resolved(schema))
+        return self._resolved(schema)
 
     def names(self, path: Sequence[str]) -> list[str] | None:
         """Return the names of the members that the schema describes at a pointer; None where it names none."""
         schema = self._resolved(self._root)
         for step in path:
-            items = schema.get("items") if isinstance(schema, dict) and step.isdigit() else None
+            items = schema["items"] if step.isdigit() and _holds_elements(schema) else None
             schema = self._resolved((_members_of(schema) or {}).get(step, items))
         members = _members_of(schema)
         return None if members is None else list(members)
@@ -91,3 +98,8 @@ def _members_of(schema: Any) -> Mapping[str, Any] | None:
         return None
     members = schema.get("properties")
     return members if isinstance(members, dict) else None
+
+
+def _holds_elements(schema: Any) -> bool:
+    """Return whether a schema describes the elements of an array."""
+    return isinstance(schema, dict) and not _BEYOND & schema.keys() and isinstance(schema.get("items"), dict)

@@ -61,62 +61,6 @@ def test_updates_and_deletes_of_rows_that_their_key_names(sink: Sink, take: Take
     ]
 
 
-def test_changes_of_debezium_with_their_schemas(sink: Sink, take: Take) -> None:
-    fields = [
-        {"field": "id", "type": "int64", "optional": False},
-        {"field": "placed", "type": "int64", "name": "io.debezium.time.MicroTimestamp", "optional": True},
-        {
-            "field": "price",
-            "type": "bytes",
-            "name": "org.apache.kafka.connect.data.Decimal",
-            "parameters": {"scale": "2"},
-            "optional": True,
-        },
-    ]
-    of_row = {"type": "struct", "fields": fields, "optional": True}
-    source = {"connector": "postgresql", "db": "d", "schema": "s", "table": "t", "snapshot": "false", "txId": 1}
-    schema = {
-        "type": "struct",
-        "fields": [
-            {**of_row, "field": "before"},
-            {**of_row, "field": "after"},
-            {"field": "op", "type": "string"},
-            {"field": "ts_ms", "type": "int64"},
-            {
-                "field": "source",
-                "type": "struct",
-                "fields": [
-                    *({"field": name, "type": "string"} for name in ("connector", "db", "schema", "table", "snapshot")),
-                    {"field": "txId", "type": "int64"},
-                    {"field": "lsn", "type": "int64"},
-                ],
-            },
-        ],
-    }
-
-    def change(number: int, op: str, **rows: Any) -> Out:
-        payload = {"before": None, "after": None, **rows, "op": op, "ts_ms": 1, "source": {**source, "lsn": number}}
-        identity = (rows.get("after") or rows["before"])["id"]
-        key = {
-            "schema": {"type": "struct", "fields": [{"field": "id", "type": "int64"}]},
-            "payload": {"id": identity},
-        }
-        return Out(None, {"schema": schema, "payload": payload}, key=json.dumps(key))
-
-    one = {"id": 1, "placed": 1_700_000_000_123_456, "price": "A94="}
-    found = take(
-        change(1, "c", after=one),
-        change(2, "c", after={**one, "id": 2}),
-        change(3, "u", before=one, after={**one, "price": "AfQ="}),
-        change(4, "d", before={**one, "id": 2}),
-    )
-
-    assert 'event_id = "debezium"' in found["route"]
-    assert [tuple(map(str, row)) for row in sink.sql("SELECT id, placed::text, price FROM rows")] == [
-        ("1", "2023-11-14 22:13:20.123456", "5.00")
-    ]
-
-
 def test_cloud_events_in_both_modes(sink: Sink, take: Take) -> None:
     attributes = {"specversion": "1.0", "source": "/shop", "type": "Placed"}
     structured = {**attributes, "id": "1", "datacontenttype": "application/json", "data": {"order": 1, "paid": True}}

@@ -37,6 +37,8 @@ new.add_command(handler)
 @click.option("--topic", required=True, metavar="T", help="The topic.")
 @sample_option
 @click.option("--subject", metavar="S", help="Take the columns from the newest schema of this subject.")
+@click.option("--schema-file", metavar="FILE", help="Take the columns from this schema; the values have no schema ids.")
+@click.option("--message", metavar="NAME", help="The Protobuf message; default: the one that the events name.")
 @click.option("--table", metavar="NAME", help="The table; default: public, and the topic's name.")
 @click.option("--only", type=click.Choice(["table", "route"]), help="Print the SQL alone, or the TOML alone.")
 @click.option("--execute", is_flag=True, help="Create the table, and append the route to the configuration.")
@@ -47,6 +49,8 @@ def route(
     topic: str,
     sample: int,
     subject: str | None,
+    schema_file: str | None,
+    message: str | None,
     table: str | None,
     only: str | None,
     execute: bool,
@@ -55,15 +59,19 @@ def route(
     """Print a CREATE TABLE and a [[routes]] block for a topic.
 
     The columns, their types and units, the key, the format and the envelope come from a sample of the
-    events. No value is printed. What is not certain stands in comments. The output is SQL, with the
-    route in SQL comments, so that it can be piped into psql as a whole. Needs only [kafka] and, for
-    --execute, [database] url.
+    events and from their schema, if they have one. No value is printed. What is not certain stands in
+    comments. The output is SQL, with the route in SQL comments, so that it can be piped into psql as a
+    whole. Needs only [kafka] and, for --execute, [database] url.
     """
     from inbox.operations.new_route.propose import Request, propose, require_new
     from inbox.operations.new_route.propose import execute as write
+    from inbox.operations.new_route.source import Naming
 
     settings = server_settings(config, properties)
-    found = propose(settings, Request(topic=topic, sample=sample, subject=subject, table=table))
+    if subject is not None and schema_file is not None:
+        raise click.UsageError("--subject and --schema-file name two schemas; give one of them")
+    named = Naming(subject=subject, schema_file=schema_file, message=message)
+    found = propose(settings, Request(topic=topic, sample=sample, named=named, table=table))
     require_new(settings, found.proposal.table)
     if execute:
         if settings.database is None:

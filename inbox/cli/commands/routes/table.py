@@ -36,7 +36,8 @@ def plan(
 ) -> int:
     """Show what a table lacks for its route, and add what loses nothing.
 
-    Additive are new columns that may be NULL, and wider types. Anything else is left to a person, with
+    A sample of the events and the newest schema of each subject, or the schema_file of the route, say
+    what it needs. Additive are new columns that may be NULL, and wider types. Anything else is left to a person, with
     the SQL. The output is SQL; no value is printed. Run it with the login of the table's owner, also
     while the sink runs. The exit code is 1 if a person has to decide on something.
     """
@@ -53,9 +54,11 @@ def _as_json(each: RoutePlan) -> dict[str, object]:
         "route": each.route,
         "table": each.table,
         "sampled": each.sampled,
+        "schemas": list(each.schemas),
         "additive": [{"sql": change.sql, "why": change.why} for change in each.drift.additive],
         "refused": [{"sql": change.sql, "why": change.why} for change in each.drift.refused],
         "unused": dict(each.drift.unused),
+        "unfilled": list(each.drift.unfilled),
         "executed": each.executed,
     }
 
@@ -63,7 +66,7 @@ def _as_json(each: RoutePlan) -> dict[str, object]:
 def _lines(found: Sequence[RoutePlan]) -> Iterator[str]:
     for each in found:
         drift = each.drift
-        yield f"-- route {each.route}, table {each.table}: {each.sampled} rows were looked at"
+        yield f"-- route {each.route}, table {each.table}: {_looked_at(each)}"
         for change in drift.additive:
             yield f"{change.sql}  -- {change.why}"
         for change in drift.refused:
@@ -72,9 +75,16 @@ def _lines(found: Sequence[RoutePlan]) -> Iterator[str]:
         if drift.unused:
             names = ", ".join(f"{name} ({count})" for name, count in drift.unused.items())
             yield f"-- members that fill no column (events): {names}"
+        if drift.unfilled:
+            yield f"-- columns that no event fills: {', '.join(drift.unfilled)}"
         if not drift.additive:
             yield "-- nothing can be added"
         elif each.executed:
             yield "-- done"
         else:
             yield "-- nothing was changed; add --execute to run this"
+
+
+def _looked_at(each: RoutePlan) -> str:
+    schemas = "".join(f", and {name}" for name in each.schemas)
+    return f"looked at {each.sampled} rows{schemas}"

@@ -45,7 +45,7 @@ class Messages:
         """Return the reader of the message at this path. Raises SchemaError if there is none."""
         found = self._by_path.get(path)
         if found is None:
-            found = self._by_path[path] = self.named(self._name_at(path))
+            found = self._by_path[path] = self.named(self.name_at(path))
         return found
 
     def named(self, message: str) -> Read:
@@ -54,6 +54,17 @@ class Messages:
         if found is None:
             found = self._by_name[message] = self._reader(message)
         return found
+
+    def name_at(self, path: tuple[int, ...]) -> str:
+        """Return the full name of the message at this path. Raises SchemaError if there is none."""
+        among: Sequence[DescriptorProto] = self._file.message_type
+        names = [self._file.package] if self._file.package else []
+        for index in path:
+            if not 0 <= index < len(among):
+                raise SchemaError(f"{self._name} has no message at the record's path {list(path)}; check its producer")
+            names.append(among[index].name)
+            among = among[index].nested_type
+        return ".".join(names)
 
     def descriptor(self, message: str) -> "Descriptor":
         """Return the descriptor of a message."""
@@ -68,16 +79,6 @@ class Messages:
     def descriptor_of(self, message: str | None) -> "list[Descriptor]":
         """Return the descriptor of the message, or of every message of the file that a record may have."""
         return [self.descriptor(name) for name in ([message] if message else _names_in(self._file))]
-
-    def _name_at(self, path: tuple[int, ...]) -> str:
-        among: Sequence[DescriptorProto] = self._file.message_type
-        names = [self._file.package] if self._file.package else []
-        for index in path:
-            if not 0 <= index < len(among):
-                raise SchemaError(f"{self._name} has no message at the record's path {list(path)}; check its producer")
-            names.append(among[index].name)
-            among = among[index].nested_type
-        return ".".join(names)
 
     def _reader(self, message: str) -> Read:
         from google.protobuf.message import DecodeError

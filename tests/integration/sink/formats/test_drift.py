@@ -1,11 +1,15 @@
 """Events that change in the middle of a stream: each change is named, and nothing is dropped without a trace."""
 
 import json
+from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from tests.support.registry_stub import RegistryStub, schema_answer
+from tests.support.schemas import FieldType
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually
 
@@ -95,3 +99,81 @@ def test_the_newest_schema_is_compared_before_an_event_comes(
     [added] = [line for line in found if "fill no column" in line]
     assert added.endswith("has fields that fill no column: fresh; inbox table plan --route rows shows what to add")
     assert all('column "gone" is filled by name' in line for line in found if line != added)
+
+
+def protobuf_text() -> str:
+    file = FileDescriptorProto(name="r.proto", package="shop", syntax="proto3")
+    message = file.message_type.add(name="R")
+    message.field.add(name="id", number=1, type=FieldType.TYPE_INT32, label=1)
+    message.field.add(name="n", number=2, type=FieldType.TYPE_INT64, label=1)
+    message.field.add(name="text", number=3, type=FieldType.TYPE_STRING, label=1)
+    message.field.add(name="fresh", number=4, type=FieldType.TYPE_STRING, label=1)
+    return b64encode(file.SerializeToString()).decode()
+
+
+GROWN_AVRO = {
+    "type": "record",
+    "name": "R",
+    "fields": [
+        {"name": "id", "type": "int"},
+        {"name": "n", "type": ["int", "long"]},
+        {"name": "text", "type": "string"},
+        {"name": "fresh", "type": ["null", "string"]},
+    ],
+}
+GROWN_JSON = {
+    "type": "object",
+    "properties": {"id": {"type": "integer"}, "n": {}, "text": {"type": "string"}, "fresh": {"type": "string"}},
+    "additionalProperties": False,
+}
+ADDED = "ALTER TABLE public.rows ADD COLUMN fresh text;"
+WIDER = "ALTER TABLE public.rows ALTER COLUMN n TYPE bigint;"
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "schema", "additive"),
+    [
+        ("avro", "AVRO", GROWN_AVRO, [ADDED, WIDER]),
+        ("protobuf", "PROTOBUF", protobuf_text(), [ADDED, WIDER]),
+        ("json-schema", "JSON", GROWN_JSON, [ADDED]),
+        ("avro of a file", "AVRO", GROWN_AVRO, [ADDED, WIDER]),
+    ],
+)
+def test_a_plan_needs_no_event_of_the_newest_schema(
+    sink: Sink,
+    stub: RegistryStub,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    form: str,
+    kind: str,
+    schema: Any,
+    additive: list[str],
+) -> None:
+    """The field that the schema gained becomes a column, and the one that it lost is left to a person."""
+    sink.sql("CREATE TABLE rows (id int PRIMARY KEY, n int, text int, lost int NOT NULL, empty int)")
+    subject = f"{sink.topic}-value"
+    stub.answers[f"/subjects/{subject}/versions/latest"] = schema_answer(schema, kind, subject=subject, version=3, id=9)
+    in_file = form.endswith(" of a file")
+    file = tmp_path / "r.avsc"
+    file.write_text(json.dumps(schema))
+    route = f'format = "avro"\nschema_file = "{file}"' if in_file else f'format = "{form}"'
+    sink.configure(ROUTE.format(route=route), rest=f'[registry]\nurl = "{stub.url}"')
+
+    assert sink.command("table", "plan", "--execute", "--json") == 1
+
+    [plan] = json.loads(capsys.readouterr().out)["plans"]
+    named = str(file) if in_file else f"{subject} version 3"
+    assert (plan["sampled"], plan["schemas"]) == (0, [named])
+    assert [each["sql"] for each in plan["additive"]] == additive
+    assert [(each["sql"], each["why"]) for each in plan["refused"]] == [
+        (
+            "ALTER TABLE public.rows ALTER COLUMN text TYPE text USING text::text;",
+            f"{named} allows texts, which integer may refuse",
+        ),
+        (
+            "ALTER TABLE public.rows ALTER COLUMN lost DROP NOT NULL;",
+            f"{named} has no such field, and the column is NOT NULL",
+        ),
+    ]
+    assert plan["unfilled"] == ["lost", "empty"]
+    assert sink.sql("SELECT fresh FROM rows") == []

@@ -5,23 +5,19 @@ All topics share a sink, so that the commands run once; each shape is one test o
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
-from confluent_kafka.schema_registry.avro import AvroSerializer
-from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
-from confluent_kafka.serialization import MessageField, SerializationContext
 
 from inbox.dev.backends import Servers
+from tests.integration.sink.formats import registry_shapes as shapes
 from tests.support.databases import create_database, drop_database
 from tests.support.kafka_topics import CLIENT, create_topic, unique_name
 from tests.support.sink.running import Out, Sink
@@ -34,9 +30,12 @@ pytestmark = pytest.mark.long
 
 @dataclass(frozen=True)
 class Shape:
-    """A topic: its events, a query for its rows, and what they are as texts; words of the proposal."""
+    """A topic: its events, a query for its rows, and what they are as texts; words of the proposal.
 
-    events: Sequence[Out]
+    `events` of formats with schemas are written when a registry is there.
+    """
+
+    events: Sequence[Out] | shapes.Write
     query: str
     rows: Sequence[tuple[Any, ...]]
     said: Sequence[str] = field(default=())
@@ -53,6 +52,47 @@ def keyed(*values: dict[str, Any], by: str = "id") -> list[Out]:
     return [Out(None, value, key=str(value[by])) for value in values]
 
 
+def wrapped_change(op: str, key: int, **rows: Any) -> Out:
+    """A change with its schema, as Kafka Connect's JsonConverter writes it."""
+    fields = [
+        {"field": "id", "type": "int64"},
+        {"field": "placed", "type": "int64", "name": "io.debezium.time.MicroTimestamp", "optional": True},
+        {
+            "field": "price",
+            "type": "bytes",
+            "name": "org.apache.kafka.connect.data.Decimal",
+            "parameters": {"scale": "2"},
+            "optional": True,
+        },
+    ]
+    of_row = {"type": "struct", "fields": fields, "optional": True}
+    texts = [{"field": name, "type": "string"} for name in ("connector", "db", "schema", "table", "snapshot")]
+    numbers = [{"field": name, "type": "int64"} for name in ("txId", "lsn")]
+    schema = {
+        "type": "struct",
+        "fields": [
+            {**of_row, "field": "before"},
+            {**of_row, "field": "after"},
+            {"field": "op", "type": "string"},
+            {"field": "ts_ms", "type": "int64"},
+            {"field": "source", "type": "struct", "fields": texts + numbers},
+        ],
+    }
+    key_schema = {"type": "struct", "fields": [{"field": "id", "type": "int64"}]}
+    event = change(op, key, **rows)
+    return Out(
+        None,
+        {"schema": schema, "payload": event.value},
+        key=json.dumps({"schema": key_schema, "payload": {"id": key}}),
+    )
+
+
+ORDER = "SELECT id, day, price, \"inner\"->>'x' FROM {t}"
+ORDER_ROW = [("1", "2022-01-08", "9.90", "7")]
+MESSAGE = "SELECT id, name, at AT TIME ZONE 'UTC' FROM {t}"
+MESSAGE_ROW = [("1", "Ann", "2023-11-14 22:13:20")]
+PAYMENT = "SELECT id, at AT TIME ZONE 'UTC', price, tags, pg_typeof(at) FROM {t}"
+PAYMENT_ROW = [(str(2**60), "2026-01-01 10:00:00", "1.25", "['a']", "timestamp with time zone")]
 UUID = "6f9619ff-8b86-d011-b42d-00c04fc9640"
 SHAPES: dict[str, Shape] = {
     "flat": Shape(
@@ -188,43 +228,57 @@ SHAPES: dict[str, Shape] = {
         "SELECT v FROM {t} r, jsonb_each_text(to_jsonb(r)) AS e (k, v) WHERE k <> 'id' ORDER BY v",
         [("1",), ("2",), ("3",), ("4",)],
     ),
-    "Avro": Shape(
-        [], "SELECT id, day, price, \"inner\"->>'x' FROM {t} ORDER BY id", [("1", "2022-01-08", "9.90", "7")]
+    "changes in Connect JSON": Shape(
+        [
+            wrapped_change("c", 1, after={"id": 1, "placed": 1_700_000_000_123_456, "price": "A94="}),
+            wrapped_change("c", 2, after={"id": 2, "placed": None, "price": None}),
+            wrapped_change(
+                "u",
+                1,
+                before={"id": 1, "placed": 1_700_000_000_123_456, "price": "A94="},
+                after={"id": 1, "placed": 1_700_000_000_123_456, "price": "AfQ="},
+            ),
+            wrapped_change("d", 2, before={"id": 2, "placed": None, "price": None}),
+        ],
+        "SELECT id, placed, price FROM {t}",
+        [("1", "2023-11-14 22:13:20.123456", "5.00")],
+        ['envelope = "debezium"', 'event_id = "debezium"', 'key_format = "connect-json"'],
     ),
-    "Protobuf": Shape([], "SELECT id, name, at AT TIME ZONE 'UTC' FROM {t}", [("1", "Ann", "2023-11-14 22:13:20")]),
-}
-AVRO = {
-    "type": "record",
-    "name": "R",
-    "fields": [
-        {"name": "id", "type": "long"},
-        {"name": "day", "type": {"type": "int", "logicalType": "date"}},
-        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}},
-        {"name": "inner", "type": {"type": "record", "name": "I", "fields": [{"name": "x", "type": "int"}]}},
-    ],
+    "Avro": Shape(shapes.in_avro, ORDER, ORDER_ROW),
+    "Avro by its subject": Shape(
+        shapes.in_avro_by_subject,
+        "SELECT day, added, pg_typeof(added) FROM {t}",
+        [("2022-01-08", None, "timestamp with time zone")],
+    ),
+    "Avro of a file": Shape(shapes.in_avro_of_a_file, ORDER, ORDER_ROW, ["schema_file = "]),
+    "Protobuf": Shape(shapes.in_protobuf, MESSAGE, MESSAGE_ROW),
+    "Protobuf by its subject": Shape(shapes.in_protobuf_by_subject, MESSAGE, MESSAGE_ROW),
+    "Protobuf of a file": Shape(shapes.in_protobuf_of_a_file, MESSAGE, MESSAGE_ROW, ['message = "shop.Order"']),
+    "Protobuf with a oneof": Shape(
+        shapes.in_a_oneof,
+        "SELECT id, card, cash, voucher, pg_typeof(voucher), state, big, notes FROM {t} ORDER BY id",
+        [
+            ("1", "4711", None, None, "bytea", "PAID", str(2**64 - 1), "{'a': 'b'}"),
+            ("2", None, "0", None, "bytea", "OPEN", "0", "{}"),
+        ],
+    ),
+    "JSON Schema": Shape(shapes.in_json_schema, PAYMENT, PAYMENT_ROW),
+    "JSON Schema by its subject": Shape(shapes.in_json_schema_by_subject, PAYMENT, PAYMENT_ROW),
+    "JSON Schema of a file": Shape(shapes.in_json_schema_of_a_file, PAYMENT, PAYMENT_ROW),
+    "changes in Avro": Shape(
+        shapes.changes_in_avro,
+        "SELECT id, price, at AT TIME ZONE 'UTC' FROM {t}",
+        [("1", "10.00", "2026-01-01 10:00:00.000005")],
+        ['envelope = "debezium"', 'event_id = "debezium"', 'key_format = "avro"'],
+    ),
+    "CloudEvents in Avro": Shape(
+        shapes.cloud_events_in_avro, ORDER, ORDER_ROW, ['format = "avro"', 'envelope = "cloudevents"']
+    ),
 }
 
 
 def topic_of(sink: Sink, name: str) -> str:
     return f"{sink.topic}_{list(SHAPES).index(name)}"
-
-
-def with_schemas(sink: Sink, registry_url: str, order_class: Any) -> list[Out]:
-    """The events of the formats that need a registry."""
-    client = SchemaRegistryClient({"url": registry_url})
-    try:
-        avro, protobuf = topic_of(sink, "Avro"), topic_of(sink, "Protobuf")
-        row = {"id": 1, "day": date(2022, 1, 8), "price": Decimal("9.90"), "inner": {"x": 7}}
-        order = order_class(id=1, name="Ann", tags=["a"])
-        order.at.seconds = 1_700_000_000
-        to_avro = AvroSerializer(client, json.dumps(AVRO))
-        to_protobuf = ProtobufSerializer(order_class, client, {"use.deprecated.format": False})
-        return [
-            Out(None, to_avro(row, SerializationContext(avro, MessageField.VALUE)), key="1", topic=avro),
-            Out(None, to_protobuf(order, SerializationContext(protobuf, MessageField.VALUE)), key="1", topic=protobuf),
-        ]
-    finally:
-        client.close()
 
 
 Taken = tuple[Sink, dict[str, dict[str, Any]]]
@@ -235,27 +289,33 @@ def taken(
     servers: Servers, registry_url: str, order_class: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Taken]:
     """All topics, taken by one sink; the proposal of each shape by its name."""
-    name = unique_name("shapes")
-    url = create_database(servers.database_url, name)
-    directory: Path = tmp_path_factory.mktemp(name)
+    database = unique_name("shapes")
+    url = create_database(servers.database_url, database)
+    directory: Path = tmp_path_factory.mktemp(database)
     producer = Producer({**CLIENT, "bootstrap.servers": servers.bootstrap_servers})
-    sink = Sink(directory, topic=name, database_url=url, bootstrap_servers=servers.bootstrap_servers, producer=producer)
+    sink = Sink(
+        directory, topic=database, database_url=url, bootstrap_servers=servers.bootstrap_servers, producer=producer
+    )
     sink.configure("", rest=f'[registry]\nurl = "{registry_url}"')
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda shape: create_topic(servers.bootstrap_servers, topic_of(sink, shape)), SHAPES))
-    for shape, given in SHAPES.items():
-        sink.send(*(Out(**{**vars(event), "topic": topic_of(sink, shape)}) for event in given.events))
-    sink.send(*with_schemas(sink, registry_url, order_class))
-    yield sink, _take(sink)
-    drop_database(servers.database_url, name)
+    arguments: dict[str, Sequence[str]] = {}
+    with closing(SchemaRegistryClient({"url": registry_url})) as client:
+        given = shapes.Producers(client, directory, order_class)
+        for name, shape in SHAPES.items():
+            topic = topic_of(sink, name)
+            events, arguments[name] = shape.events(given, topic) if callable(shape.events) else (shape.events, [])
+            sink.send(*(Out(**{**vars(event), "topic": topic}) for event in events))
+    yield sink, _take(sink, arguments)
+    drop_database(servers.database_url, database)
 
 
-def _take(sink: Sink) -> dict[str, dict[str, Any]]:
+def _take(sink: Sink, arguments: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for shape in SHAPES:
-        topic = topic_of(sink, shape)
+        command = ["new", "route", "--topic", topic_of(sink, shape), *arguments[shape], "--execute", "--json"]
         with _printed() as out:
-            assert sink.command("new", "route", "--topic", topic, "--execute", "--json") == 0, (shape, out.getvalue())
+            assert sink.command(*command) == 0, (shape, out.getvalue())
         found[shape] = json.loads(out.getvalue())
     for command in (["migrate"], ["check"], ["run", "--until-end"], ["audit"]):
         with _printed() as out:

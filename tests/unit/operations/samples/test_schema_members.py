@@ -6,26 +6,30 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from inbox.operations.samples.columns import columns_of
 from inbox.operations.samples.schema_members import members_of_schema
+from inbox.reading.formats.fields import Fields
 from inbox.reading.schemas import SchemaError, WrittenSchema
 from tests.support.schemas import avro, json_schema, protobuf
 
 
 def types(schema: WrittenSchema) -> dict[str, str]:
-    members = members_of_schema(schema)
+    members = members_of_schema(Fields(schema))
     return {each.name: each.type for each in columns_of(members.values(), 0, typed=True)}
 
 
 def test_avro() -> None:
     nested = {"type": "record", "name": "Inner", "fields": [{"name": "x", "type": "int"}]}
     fields = {
+        "kind": {"type": "enum", "name": "Kind", "symbols": ["A"]},
         "id": "long",
         "at": {"type": "long", "logicalType": "timestamp-micros"},
         "day": ["null", {"type": "int", "logicalType": "date"}],
         "price": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2},
         "inner": nested,
         "again": "Inner",
+        "as before": "Kind",
         "either": ["string", "long"],
-        "kind": {"type": "enum", "name": "Kind", "symbols": ["A"]},
+        "short": "int",
+        "count": ["int", "long"],
     }
     listed = [{"name": name, "type": kind} for name, kind in fields.items()]
 
@@ -36,8 +40,11 @@ def test_avro() -> None:
         "price": "numeric",
         "inner": "jsonb",
         "again": "jsonb",
+        "as_before": "text",
         "either": "jsonb",
         "kind": "text",
+        "short": "bigint",
+        "count": "bigint",
     }
 
 
@@ -79,4 +86,4 @@ def test_protobuf() -> None:
 
 def test_a_schema_without_members_is_refused() -> None:
     with pytest.raises(SchemaError, match="no value with members"):
-        members_of_schema(avro("string"))
+        members_of_schema(Fields(avro("string")))
