@@ -56,8 +56,26 @@ def record_where_kept(store: Store, action: Action, result: Mapping[str, Any]) -
         record_action(store, action, result)
 
 
+class Result(dict[str, Any]):
+    """The result of an action, which its work fills. `keep` records what it has so far."""
+
+    def __init__(self, keep: Callable[[Mapping[str, Any]], None]) -> None:
+        super().__init__()
+        self._keep = keep
+
+    def add(self, **counts: int) -> None:
+        for name, count in counts.items():
+            self[name] = self.get(name, 0) + count
+
+    def keep(self) -> None:
+        """Record the result so far: a process that is ended now leaves it, and no end."""
+        # What was done is committed already, and the end of the work records it too.
+        with suppress(TryAgainError):
+            self._keep(self)
+
+
 @contextmanager
-def recorded(store: Callable[[], Store], action: Action) -> Iterator[dict[str, Any]]:
+def recorded(store: Callable[[], Store], action: Action) -> Iterator[Result]:
     """Record an action of several transactions: the plan before the first of them, the result after the last.
 
     The caller fills the result that it is given as the work proceeds. If the work ends with an error,
@@ -65,7 +83,7 @@ def recorded(store: Callable[[], Store], action: Action) -> Iterator[dict[str, A
     usable connection.
     """
     action_id = _begin(store(), action)
-    result: dict[str, Any] = {}
+    result = Result(lambda so_far: store().actions.note(action_id, so_far))
     try:
         yield result
     except BaseException as error:

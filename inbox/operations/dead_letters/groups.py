@@ -13,6 +13,15 @@ _LONGEST_SECONDS = 2.0
 """The time for which a transaction should hold up the sink's batches of its partition at most."""
 
 
+def groups_of(units: Sequence[UnitPlan]) -> Iterator[Sequence[UnitPlan]]:
+    """Yield the units in groups of one route and partition each that are no larger than those of a retry."""
+    start = 0
+    while start < len(units):
+        stop = _end(units, start, _MOST_KEYS)
+        yield units[start:stop]
+        start = stop
+
+
 class Groups:
     """The groups of keys that a retry applies together: few at first, twice as many after each group that is quick.
 
@@ -32,7 +41,7 @@ class Groups:
         """Yield the units in groups of one route and partition each, until the retry stops."""
         start, self.left = 0, len(units)
         while start < len(units) and not self._failed_enough():
-            stop, since = self._end(units, start), self._clock()
+            stop, since = _end(units, start, self._most_keys()), self._clock()
             yield units[start:stop]
             self._adapt(stop - start, self._clock() - since)
             start, self.left = stop, len(units) - stop
@@ -44,22 +53,26 @@ class Groups:
     def _failed_enough(self) -> bool:
         return self._most_failed is not None and self._in_a_row >= self._most_failed
 
-    def _end(self, units: Sequence[UnitPlan], start: int) -> int:
-        keys = self._keys
+    def _most_keys(self) -> int:
         if self._most_failed is not None and self._in_a_row:
-            keys = min(keys, self._most_failed - self._in_a_row)
-        first, stop, events = units[start].unit, start + 1, len(units[start].letters)
-        for each in units[stop : start + keys]:
-            events += len(each.letters)
-            if (each.unit.route_id, each.unit.partition_id) != (first.route_id, first.partition_id):
-                break
-            if events > _MOST_EVENTS:
-                break
-            stop += 1
-        return stop
+            return min(self._keys, self._most_failed - self._in_a_row)
+        return self._keys
 
     def _adapt(self, keys: int, seconds: float) -> None:
         if seconds > _LONGEST_SECONDS:
             self._keys = max(_FEWEST_KEYS, keys // 2)
         elif seconds < _LONGEST_SECONDS / 2:
             self._keys = min(_MOST_KEYS, 2 * self._keys)
+
+
+def _end(units: Sequence[UnitPlan], start: int, most_keys: int) -> int:
+    """Return the index behind the group that begins at `start`."""
+    first, stop, events = units[start].unit, start + 1, len(units[start].letters)
+    for each in units[stop : start + most_keys]:
+        events += len(each.letters)
+        if (each.unit.route_id, each.unit.partition_id) != (first.route_id, first.partition_id):
+            break
+        if events > _MOST_EVENTS:
+            break
+        stop += 1
+    return stop

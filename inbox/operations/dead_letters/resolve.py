@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from inbox.bootstrap.permissions import require_rights
@@ -11,8 +12,8 @@ from inbox.bootstrap.routes import RouteTargets, load_handlers, table_routes
 from inbox.bootstrap.topics import sink_identity
 from inbox.errors import HaltError, TryAgainError
 from inbox.failure_policy import FailureLimits
-from inbox.operations.actions import Action, recorded
-from inbox.operations.dead_letters.groups import Groups
+from inbox.operations.actions import Action, Result, recorded
+from inbox.operations.dead_letters.groups import Groups, groups_of
 from inbox.operations.dead_letters.plan import Plan, UnitPlan
 from inbox.operations.operator import current_operator
 from inbox.settings import Settings
@@ -56,6 +57,7 @@ def retry(
                     groups.note(outcome)
                     _add_retried(result, outcome)
                     yield each, outcome
+                result.keep()
             if untried := groups.left:
                 result["untried"] = untried
 
@@ -95,9 +97,8 @@ class _Retry:
         return resolver.retry([each.unit for each in group], route, bound, at_most=self._at_most)
 
 
-def _add_retried(result: dict[str, Any], outcome: Retried) -> None:
-    _add_counts(
-        result,
+def _add_retried(result: Result, outcome: Retried) -> None:
+    result.add(
         keys=1,
         applied=outcome.applied,
         duplicate=outcome.duplicate,
@@ -109,25 +110,33 @@ def _add_retried(result: dict[str, Any], outcome: Retried) -> None:
 def discard(
     options: DatabaseOptions, plan: Plan, *, by: str | None, reason: str | None = None
 ) -> Iterator[tuple[UnitPlan, int]]:
-    """Discard the planned dead letters, a transaction for each unit. `reason` is for the record of actions.
+    """Discard the planned dead letters, those of many keys in one transaction. `reason` is for the record of actions.
 
-    Yields each unit with the number of its dead letters that were still open.
+    Yields each unit with the number of its dead letters that were still open. A yielded result is committed.
 
     Raises:
         TryAgainError: the database stayed away.
     """
     with closing(_ReconnectingResolver(options, FailureLimits(), by)) as resolver:
 
-        def discard_one(unit: Unit) -> int:
-            return resolver.ask(lambda resolver: resolver.discard(unit))
+        def discarded_of(unit: Unit) -> frozenset[int]:
+            return frozenset(resolver.ask(lambda resolver: resolver.discard(unit)))
 
         asked = {} if reason is None else {"reason": reason}
         action = Action(command="dead-letters discard", plan={**asked, **_recorded_plan(plan)}, by=by)
         with recorded(resolver.store, action) as result:
-            for each in plan.units:
-                discarded = discard_one(each.unit)
-                _add_counts(result, discarded=discarded)
-                yield each, discarded
+            for group in groups_of(plan.units):
+                discarded = discarded_of(_together([each.unit for each in group]))
+                for each in group:
+                    count = len(discarded.intersection(each.unit.ids))
+                    result.add(discarded=count)
+                    yield each, count
+                result.keep()
+
+
+def _together(units: Sequence[Unit]) -> Unit:
+    """Return the dead letters of units of one route and partition as one unit."""
+    return replace(units[0], key=None, ids=tuple(each for unit in units for each in unit.ids))
 
 
 def _recorded_plan(plan: Plan) -> Mapping[str, Any]:
@@ -139,11 +148,6 @@ def _recorded_plan(plan: Plan) -> Mapping[str, Any]:
         "routes": sorted({each.first.route for each in plan.units}),
         "first_ids": letters[:_RECORDED_IDS],
     }
-
-
-def _add_counts(result: dict[str, Any], **counts: int) -> None:
-    for name, count in counts.items():
-        result[name] = result.get(name, 0) + count
 
 
 class _ReconnectingResolver:

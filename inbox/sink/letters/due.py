@@ -2,10 +2,14 @@
 
 A try is counted in a transaction of its own before it is made. So an event that ends the process does so
 once for each time in `[failures] retry_after`, and a try that a crash cut short is not repeated.
+
+The keys of a route that are due in a partition share a transaction, as in `inbox dead-letters retry`: as many
+as a short time allows, since the partition's batches wait meanwhile.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from random import random
 
 from inbox.errors import TryAgainError
@@ -19,7 +23,7 @@ from inbox.store.inbox.dead_letters import DeadLetters, DueLetter
 from inbox.store.postgres.errors import is_connection_loss
 from inbox.telemetry import AUTOMATIC_RETRIES, log
 
-_AT_ONCE = 10
+_FIRST_KEYS, _MOST_KEYS = 10, 100
 _SECONDS = 0.25
 """The time after which batches have their turn again."""
 
@@ -50,6 +54,7 @@ class DueLetters:
         self._limits = limits
         self._at_most = at_most
         self._clock = clock
+        self._keys = _FIRST_KEYS
 
     def retry(self, partition_ids: Sequence[int]) -> LettersTried:
         """Try what is due in these partitions, for a short time.
@@ -64,37 +69,54 @@ class DueLetters:
             # Until they are read again, nobody relies on them: a COMMIT without an answer may have changed them.
             self._parked_keys.distrust([due[0].partition_id])
             tried.add(due[0].partition_id)
+            since = self._clock()
             try:
                 self._retry(due, any_order=any_order)
             except NotOwnedError:
                 break
+            self._adapt(len(due), self._clock() - since)
             more = self._clock() >= until
         self._parked_keys.acquired(sorted(tried))
         return LettersTried(more=more)
 
     def _due(self, partition_ids: Sequence[int], *, any_order: bool) -> list[DueLetter]:
         """Return some that are due, of one partition."""
-        due = self._dead_letters.due(partition_ids, list(self._routes), any_order=any_order, limit=_AT_ONCE)
+        due = self._dead_letters.due(partition_ids, list(self._routes), any_order=any_order, limit=self._keys)
         return [each for each in due if each.partition_id == due[0].partition_id]
 
     def _retry(self, due: Sequence[DueLetter], *, any_order: bool) -> None:
         units = [_unit(each, any_order=any_order) for each in due]
         delays = [retry_delay(each.retries + 1, each.kind, self._limits, random()) for each in due]  # noqa: S311 - jitter
         self._resolver.postpone(units[0], [each.dead_letter_id for each in due], delays)
-        for each, unit in zip(due, units, strict=True):
-            self._retry_one(each, unit)
+        by_route = sorted(zip(due, units, strict=True), key=lambda each: each[0].route_id)
+        for _, group in groupby(by_route, key=lambda each: each[0].route_id):
+            self._retry_together(list(group))
 
-    def _retry_one(self, letter: DueLetter, unit: Unit) -> None:
-        route, bound = self._routes[letter.route_id]
+    def _retry_together(self, group: Sequence[tuple[DueLetter, Unit]]) -> None:
+        """Try the keys of one route in one transaction, or each by itself if an outage holds them up together."""
+        first = group[0][0]
+        route, bound = self._routes[first.route_id]
         try:
-            outcome = self._resolver.retry([unit], route, bound, at_most=self._at_most)[unit]
+            outcomes = self._resolver.retry([unit for _, unit in group], route, bound, at_most=self._at_most)
         except TryAgainError as error:
             if is_connection_loss(error):
                 raise
+            if len(group) > 1:
+                for each in group:
+                    self._retry_together([each])
+                return
             AUTOMATIC_RETRIES.labels("put_off").inc()
-            log().warning("retry-put-off", dead_letter=letter.dead_letter_id, route=route.name, error=str(error))
+            log().warning("retry-put-off", dead_letter=first.dead_letter_id, route=route.name, error=str(error))
             return
-        self._note(letter, route, outcome)
+        for letter, unit in group:
+            self._note(letter, route, outcomes[unit])
+
+    def _adapt(self, keys: int, seconds: float) -> None:
+        """Let the next group have as many keys as fit the time."""
+        if seconds > _SECONDS:
+            self._keys = max(1, keys // 2)
+        elif seconds < _SECONDS / 2:
+            self._keys = min(_MOST_KEYS, 2 * self._keys)
 
     def _note(self, letter: DueLetter, route: Route, outcome: Retried) -> None:
         AUTOMATIC_RETRIES.labels("failed" if outcome.failed else "done").inc()

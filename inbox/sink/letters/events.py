@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from uuid import UUID
 
 from inbox.errors import EventError
 from inbox.events import EditedRecord, Header, Record
@@ -14,28 +15,38 @@ from inbox.store.inbox.dead_letters import EventTooLargeError
 from inbox.store.tables.enveloped_rows import empties_table
 
 
-def _decoded(letter: Letter, route: Route, record: Record) -> RouteEvents:
-    """Return what the route, as it is configured now, makes of the record: one event or none."""
-    topic = record.topic()
-    decoder = TopicDecoder(topic, letter.topic_id, [replace(route, topics=(topic,))])
-    events_by_route = decoder.new_columns()
-    decoder.add(record, events_by_route.values())
-    return events_by_route[route.name]
+class _LetterDecoders:
+    """The decoders of a route, as it is configured now, by topic."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._decoders: dict[tuple[str, UUID | None], TopicDecoder] = {}
+
+    def decoded(self, letter: Letter, record: Record) -> RouteEvents:
+        """Return what the route makes of the record: one event or none."""
+        topic = record.topic()
+        decoder = self._decoders.get((topic, letter.topic_id))
+        if decoder is None:
+            decoder = TopicDecoder(topic, letter.topic_id, [replace(self._route, topics=(topic,))])
+            self._decoders[topic, letter.topic_id] = decoder
+        events_by_route = decoder.new_columns()
+        decoder.add(record, events_by_route.values())
+        return events_by_route[self._route.name]
 
 
 def id_of(letter: Letter, route: Route, value: bytes | None, headers: Sequence[Header]) -> bytes | None:
     """Return the event id that the dead letter would have with this value and these headers, or None."""
     record = replace(letter.record, kept_value=value, kept_headers=list(headers))
-    ids = _decoded(letter, route, record).ids
+    ids = _LetterDecoders(route).decoded(letter, record).ids
     return ids[0] if ids and ids[0] != NO_ID else None
 
 
-def _record_to_apply(letter: Letter, route: Route) -> Record:
+def _record_to_apply(letter: Letter, decoders: _LetterDecoders) -> Record:
     """Return the record. The claim of an edited one has the hash of what came: its duplicates come like that."""
     record, original = letter.record, letter.original
     if original is None:
         return record
-    came = _decoded(letter, route, original)
+    came = decoders.decoded(letter, original)
     claim_hash = payload_hash(came.records[0] if came.ids else original)
     kept = {each.name: getattr(record, each.name) for each in fields(record)}
     return EditedRecord(**kept, claim_hash=claim_hash)
@@ -46,9 +57,9 @@ def events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
 
     Dead letters that the route passes over are left out.
     """
-    route_batch = RouteBatch()
+    route_batch, decoders = RouteBatch(), _LetterDecoders(route)
     for letter in letters:
-        events = _decoded(letter, route, _record_to_apply(letter, route))
+        events = decoders.decoded(letter, _record_to_apply(letter, decoders))
         if not events.ids:
             continue
         refusal = events.refused.get(0)

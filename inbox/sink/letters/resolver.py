@@ -124,13 +124,13 @@ class LetterResolver:
             left = [unit for unit in left if more and not totals[unit].failed]
         return totals
 
-    def discard(self, unit: Unit) -> int:
+    def discard(self, unit: Unit) -> list[int]:
         """Give up the dead letters of the unit that are still open.
 
         Their claims keep a producer's duplicates out; a route without claims makes none here either.
 
         Returns:
-            How many were given up.
+            The ids of those that were given up.
 
         Raises:
             TryAgainError: as `retry`.
@@ -260,7 +260,7 @@ class LetterResolver:
     def _first_delay(self, kind: FailureKind) -> timedelta | None:
         return retry_delay(0, kind, self._limits, random())  # noqa: S311 - jitter
 
-    def _give_up(self, unit: Unit) -> int:
+    def _give_up(self, unit: Unit) -> list[int]:
         ids: list[int] = []
         known: list[tuple[bytes, int, bytes, int]] = []
         # One after the other: together they may not fit into memory.
@@ -272,7 +272,7 @@ class LetterResolver:
         if known and unit.route_id not in self._store.settled_ranges.routes():
             self._store.claims.claim(unit.route_id, Claims(*map(list, zip(*known, strict=True))))
         self._letters.resolve(ids, State.DISCARDED, self._by)
-        return len(ids)
+        return ids
 
 
 def _by_unit(units: Sequence[Unit], letters: Sequence[Letter], tried: Mapping[int, Retried]) -> dict[Unit, Retried]:

@@ -8,6 +8,9 @@ VALUES (%(requested_by)s, %(command)s, %(plan)s::jsonb) RETURNING action_id;
 UPDATE {schema}.actions SET result = %(result)s::jsonb, ended_at = clock_timestamp()
 WHERE action_id = %(action_id)s;
 
+-- name: note_action
+UPDATE {schema}.actions SET result = %(result)s::jsonb WHERE action_id = %(action_id)s;
+
 -- name: last_actions
 SELECT action_id, requested_by, database_user, command, plan, result, created_at, ended_at
 FROM (

@@ -97,6 +97,24 @@ def test_what_a_killed_process_leaves_has_not_ended(parked: Sink, capsys: pytest
     assert "not ended" in capsys.readouterr().out
 
 
+def test_a_command_that_is_killed_leaves_what_it_did_so_far(
+    parked: Sink, history: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings: Settings = parked.settings()
+    with (
+        open_store(settings.database, command="test", doing="testing") as store,
+        recorded(lambda: store, Action(command="dead-letters retry", plan={"keys": 9}, by="Ann")) as result,
+    ):
+        result.add(keys=4, applied=7)
+        result.keep()
+        assert (history()[-1]["result"], history()[-1]["ended_at"]) == ({"keys": 4, "applied": 7}, None)
+        assert parked.command("history") == 0
+        assert "not ended; so far keys 4, applied 7" in capsys.readouterr().out
+        result.add(keys=5)
+    assert history()[-1]["result"] == {"keys": 9, "applied": 7}
+    assert history()[-1]["ended_at"] is not None
+
+
 def test_the_database_itself_notes_the_login(parked: Sink, history: History) -> None:
     assert parked.command("prune", "--execute") == 0
     assert history()[0]["database_user"] == parked.column("SELECT session_user::text")[0]

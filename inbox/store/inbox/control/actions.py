@@ -23,7 +23,10 @@ SELECT EXISTS (
 
 @dataclass(frozen=True, kw_only=True)
 class ActionRow:
-    """A row of `actions`. `result` and `ended_at` are None while the command runs, or if its process was ended."""
+    """A row of `actions`.
+
+    `ended_at` is None while the command runs, or if its process was ended; `result` is what it did so far then.
+    """
 
     action_id: int
     requested_by: str
@@ -53,6 +56,11 @@ class Actions:
         asked = {"requested_by": requested_by, "command": command, "plan": orjson.dumps(plan).decode()}
         row = self._connection.execute(self._sql["begin_action"], asked).fetchone()
         return int(row[0]) if row else 0
+
+    def note(self, action_id: int, result: Mapping[str, Any]) -> None:
+        """Record what an action did so far."""
+        noted = {"action_id": action_id, "result": orjson.dumps(result).decode()}
+        self._connection.execute(self._sql["note_action"], noted)
 
     def end(self, action_id: int, result: Mapping[str, Any]) -> None:
         """Record the result of an action."""
