@@ -35,6 +35,11 @@ def first_of(texts: Sequence[str], most: int, separator: str = ", ") -> str:
     return separator.join(texts[:most]) + more
 
 
+def shortened(text: str, longest: int) -> str:
+    """Return the text, cut behind so many characters; its length then says so."""
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+
+
 def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]

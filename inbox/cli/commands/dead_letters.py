@@ -17,9 +17,10 @@ from inbox.cli.options import (
     properties_option,
     sink_settings,
 )
-from inbox.cli.output import notice, print_json, print_lines, print_text
+from inbox.cli.output import is_screen, notice, print_json, print_lines, print_text
 from inbox.cli.reports.causes import causes_json, causes_lines
 from inbox.cli.reports.dead_letter_plans import (
+    MOST_FAILED_SHOWN,
     MOST_SHOWN,
     discard_plan_lines,
     discard_total_lines,
@@ -38,8 +39,8 @@ from inbox.cli.reports.dead_letter_plans import (
     retry_plan_lines,
     retry_total_lines,
 )
-from inbox.cli.reports.dead_letters import letter_json, letter_lines, letters_table
-from inbox.cli.tables import print_table
+from inbox.cli.reports.dead_letters import MOST_LISTED, brief_row, letter_json, letter_lines, letters_table
+from inbox.cli.tables import print_rows, print_table
 from inbox.events import Header, TopicPartition
 from inbox.operations.dead_letters.edit import EditRequest
 from inbox.operations.dead_letters.edit import edit as edit_letter
@@ -92,7 +93,10 @@ def _print_objects(letters: Iterable[Letter], *, payload: bool) -> set[int]:
 
 
 def _print_people(letters: Sequence[Letter]) -> set[int]:
-    if letters:
+    if is_screen() and (rest := len(letters) - MOST_LISTED) > 0:
+        print_rows([brief_row(each) for each in letters[:MOST_LISTED]])
+        print_text(f"and {rest} more: `inbox dead-letters causes` groups them; --json, or a pipe, lists all")
+    elif letters:
         print_table(letters_table(letters))
     else:
         print_text("no dead letter fits")
@@ -129,7 +133,7 @@ def show(config: Path | None, dead_letter_id: int, payload: bool, as_json: bool)
         if as_json:
             print_json(letter_json(letter, payload=payload))
         else:
-            print_text("\n".join(letter_lines(letter, payload=payload)))
+            print_text("\n".join(letter_lines(letter, payload=payload, screen=is_screen())))
         return DONE
     return _unknown([dead_letter_id])
 
@@ -169,12 +173,13 @@ def retry(
     if execute and not plan.unknown and not stale:
         outcomes = []
         most_failed = None if keep_going else MOST_FAILED_IN_A_ROW
+        failed = 0
         for unit, outcome in retry_planned(settings, plan, by=by, most_failed=most_failed):
             outcomes.append(outcome)
-            failed = sum(bool(each.failed) for each in outcomes)
-            if len(plan.units) <= MOST_SHOWN or (outcome.failed and failed <= MOST_SHOWN):
+            failed += bool(outcome.failed)
+            if failed <= MOST_FAILED_SHOWN if outcome.failed else len(plan.units) <= MOST_SHOWN:
                 _say(retried_lines(unit, outcome), as_json=as_json)
-        if len(plan.units) > MOST_SHOWN:
+        if len(plan.units) > MOST_SHOWN or failed > MOST_FAILED_SHOWN:
             _say(retried_summary(outcomes), as_json=as_json)
         _note_untried(plan, len(outcomes))
     if as_json:
@@ -362,7 +367,10 @@ def _is_stale(plan: Plan, shown: str | None, *, execute: bool) -> bool:
     """Return whether a person has seen another plan than this one, and say so."""
     if not execute or shown in (None, plan.token):
         return False
-    notice(f"plan {shown} is out of date, because its dead letters changed; the plan of now is {plan.token}")
+    notice(
+        f"plan {shown} is out of date: its dead letters changed, or another command or worker took their partitions "
+        f"over; nothing was changed, and the plan of now is {plan.token}"
+    )
     return True
 
 
@@ -391,16 +399,18 @@ class _Shown(NamedTuple):
 
 def _end(plan: Plan, shown: _Shown, *, executed: bool, as_json: bool) -> int:
     """Print what remains to be said about the plan, and return the exit code."""
-    for letter in plan.resolved:
+    for letter in plan.resolved[:MOST_SHOWN]:
         notice(f"dead letter {letter.dead_letter_id} was {letter.state.value} before, by {letter.resolved_by}")
+    if rest := plan.resolved[MOST_SHOWN:]:
+        notice(f"and {len(rest)} more were resolved before; `inbox dead-letters list ID...` says by whom")
     if not plan.units:
         _say(["no open dead letter fits; there is nothing to do"], as_json=as_json)
     elif not executed:
         for unit in plan.units[:MOST_SHOWN]:
             _say(shown.unit(unit), as_json=as_json)
-        if rest := plan.units[MOST_SHOWN:]:
-            events = sum(len(unit.letters) for unit in rest)
-            _say([f"and {len(rest)} more keys with {events} events; --json lists all"], as_json=as_json)
+        if more := plan.units[MOST_SHOWN:]:
+            events = sum(len(unit.letters) for unit in more)
+            _say([f"and {len(more)} more keys with {events} events; --json lists all"], as_json=as_json)
         _say([*shown.total(plan), _NOTHING.format(plan.token)], as_json=as_json)
     else:
         _say(["`inbox dead-letters causes` shows what is still parked"], as_json=as_json)

@@ -10,12 +10,19 @@ from inbox.operations.dead_letters.edit import Edited
 from inbox.operations.dead_letters.park import Parking
 from inbox.operations.dead_letters.plan import Plan, UnitPlan
 from inbox.operations.dead_letters.redact import Redaction
+from inbox.printable import shortened
 from inbox.sink.letters.resolver import Retried
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import State
 
 MOST_SHOWN = 10
 """The number of keys that are shown to people one by one."""
+
+
+MOST_FAILED_SHOWN = 5
+"""The number of keys that failed again which are shown with their errors."""
+
+_LONGEST_KEY, _LONGEST_ERROR = 40, 150
 
 
 def plan_json(plan: Plan, action: str, outcomes: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
@@ -80,9 +87,11 @@ def retried_lines(unit: UnitPlan, outcome: Retried) -> list[str]:
     """Return lines that say what a retry did with a key."""
     done = {"applied": outcome.applied, "duplicate": outcome.duplicate, "filtered by the route now": outcome.filtered}
     counts = [f"{count} {name}" for name, count in done.items() if count]
-    lines = [f"{_where(unit)}: {', '.join(counts) or 'none applied'}"]
+    nothing = "none applied" if outcome.failed else "nothing to apply; it was resolved meanwhile, or is not reached yet"
+    lines = [f"{_where(unit)}: {', '.join(counts) or nothing}"]
     for dead_letter_id, error in outcome.failed:
-        lines.append(f"  dead letter {dead_letter_id} failed again: {error.partition(chr(10))[0]}")
+        text = shortened(error.partition(chr(10))[0], _LONGEST_ERROR)
+        lines.append(f"  dead letter {dead_letter_id} failed again: {text}")
     if outcome.waiting:
         lines.append(f"  {outcome.waiting} still waiting behind it")
     return lines
@@ -92,7 +101,10 @@ def retried_summary(outcomes: Sequence[Retried]) -> list[str]:
     """Return what a retry did with many keys, as one line."""
     applied, duplicate = (sum(getattr(each, name) for each in outcomes) for name in ("applied", "duplicate"))
     failed = sum(bool(each.failed) for each in outcomes)
-    return [f"{len(outcomes)} keys: {applied} events applied, {duplicate} duplicates; {failed} keys failed again"]
+    done = f"{len(outcomes)} keys: {applied} events applied, {duplicate} duplicates; {failed} keys failed again"
+    if empty := outcomes.count(Retried()):
+        return [f"{done}; {empty} had nothing to apply: somebody resolved them meanwhile, or they are not reached yet"]
+    return [done]
 
 
 def discarded_summary(plan: Plan, discarded: int) -> list[str]:
@@ -236,7 +248,8 @@ def _what(unit: UnitPlan) -> str:
 
 def _where(unit: UnitPlan) -> str:
     key = readable_key(unit.first.key)
-    return f"route {unit.first.route}, {unit.first.at}, " + ("without a key" if key is None else f'key "{key}"')
+    named = "without a key" if key is None else f'key "{shortened(key, _LONGEST_KEY)}"'
+    return f"route {unit.first.route}, {unit.first.at}, {named}"
 
 
 def _behind(unit: UnitPlan) -> str:

@@ -46,10 +46,13 @@ class Plan:
     def token(self) -> str:
         """Return what `--plan` takes: another one once a selected dead letter is not as it was shown.
 
-        What comes to wait behind the selected ones meanwhile makes no other plan.
+        It is another one too once the owner epoch of a partition moved: somebody else retried or discarded events of
+        it, or another worker took it over. What comes to wait behind the selected ones makes no other plan.
         """
         chosen = [each for unit in self.units for each in unit.letters if each.selected]
-        return plan_token({"letters": [(each.dead_letter_id, each.state, each.updated_at) for each in chosen]})
+        epochs = {str(each.partition_id): each.owner_epoch for each in chosen}
+        letters = [(each.dead_letter_id, each.state, each.updated_at) for each in chosen]
+        return plan_token({"letters": letters, "epochs": epochs})
 
 
 def read_letters(

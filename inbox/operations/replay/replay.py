@@ -80,12 +80,18 @@ def replay(
 
 
 def _token(request: Request, planned: Plan) -> str:
-    """Return what stands for a plan: where each partition begins and, if a person named it, ends.
+    """Return what stands for a plan: where each partition begins and, if a person named it, ends, and who owns it.
 
-    An end that is where the ledger stands moves with every batch, and makes no other plan.
+    An end that is where the ledger stands moves with every batch, and makes no other plan. A replay, a retry or
+    another owner since then makes another one: each raises the owner epoch.
     """
     ranges = [
-        (str(step.address), step.from_offset, None if request.until is None else step.until_offset)
+        (
+            str(step.address),
+            step.from_offset,
+            None if request.until is None else step.until_offset,
+            step.known.owner_epoch,
+        )
         for step in planned.steps
     ]
     return plan_token({"mode": request.mode.value, "route": request.route, "ranges": ranges})

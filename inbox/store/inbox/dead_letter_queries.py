@@ -117,6 +117,7 @@ class AffectedLetter(NamedTuple):
     selected: bool
     claimed: bool
     updated_at: datetime
+    owner_epoch: int
 
     @property
     def address(self) -> str:
@@ -196,7 +197,7 @@ class DeadLetterQueries:
     def affected(self, ids: Sequence[int]) -> list[AffectedLetter]:
         """Return the dead letters that a retry or discard of these ids concerns, in the order of `select`."""
         rows = self._connection.execute(self._sql["concerned"], {"ids": list(ids)})
-        return [AffectedLetter(r[0], State(r[1]), r[2], r[3], r[4], TopicPartition(r[5], r[6]), *r[7:12]) for r in rows]
+        return [AffectedLetter(r[0], State(r[1]), r[2], r[3], r[4], TopicPartition(r[5], r[6]), *r[7:13]) for r in rows]
 
     def open_of(
         self, route_id: int, partition_id: int, *, keys: Sequence[bytes], ids: Sequence[int], limit: int

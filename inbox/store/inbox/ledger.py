@@ -90,6 +90,7 @@ class KnownPartition:
     topic_id: UUID | None
     next_offset: int
     leader_epoch: int | None = None
+    owner_epoch: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +135,7 @@ class Ledger:
                 topic_id=row[3],
                 next_offset=row[5],
                 leader_epoch=row[6],
+                owner_epoch=row[7],
             )
             for row in rows
         ]

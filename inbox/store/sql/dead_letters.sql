@@ -152,7 +152,7 @@ SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part
     EXISTS (
         SELECT FROM {schema}.processed AS c WHERE c.event_id = d.event_id AND c.route_id = d.route_id
     ) AS claimed,
-    d.updated_at
+    d.updated_at, p.owner_epoch
 FROM concerned
 JOIN {schema}.dead_letters AS d USING (dead_letter_id)
 JOIN {schema}.routes AS r USING (route_id)

@@ -47,7 +47,7 @@ SELECT %(route_id)s, partition_id, reached_offset FROM {schema}.partitions WHERE
 ON CONFLICT DO NOTHING;
 
 -- name: known_partitions
-SELECT partition_id, cluster_id, topic, topic_id, partition, next_offset, leader_epoch
+SELECT partition_id, cluster_id, topic, topic_id, partition, next_offset, leader_epoch, owner_epoch
 FROM {schema}.partitions WHERE topic = ANY (%(topics)s);
 
 -- name: add_partition

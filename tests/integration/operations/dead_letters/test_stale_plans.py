@@ -50,13 +50,55 @@ def test_what_comes_to_wait_behind_the_selected_ones_makes_no_other_plan(
 ) -> None:
     fussy.refused = set()
     arguments = ("dead-letters", "retry", "--key", "a", "--error", "refused")
-    capsys.readouterr()
-    parked.command(*arguments, "--json")
-    shown = json.loads(capsys.readouterr().out)["plan"]
-    parked.send(numbered(6, "a"))
+    with parked.running():
+        parked.send(numbered(6, "a"))
+        parked.eventually_settled(6)
+        capsys.readouterr()
+        parked.command(*arguments, "--json")
+        shown = json.loads(capsys.readouterr().out)["plan"]
+        parked.send(numbered(7, "a"))
+        parked.eventually_settled(7)
+        assert parked.command(*arguments, "--execute", "--plan", shown) == 0
+    assert states(parked) == ["retried", "retried", "retried", "parked", "retried", "retried"]
+
+
+@pytest.mark.parametrize("command", ["retry", "discard"])
+def test_a_plan_is_out_of_date_once_another_worker_owns_the_partition(
+    parked: Sink, capsys: Capture, command: str
+) -> None:
+    shown = plan_of(parked, capsys, command)
     parked.run()
-    assert parked.command(*arguments, "--execute", "--plan", shown) == 0
-    assert states(parked) == ["retried", "retried", "retried", "parked", "retried"]
+    assert parked.command("dead-letters", command, "--all", "--execute", "--plan", shown) == 1
+    assert plan_of(parked, capsys, command) != shown
+    assert set(states(parked)) == {"parked", "waiting"}
+
+
+def test_the_second_of_two_people_with_one_plan_applies_nothing_twice_and_reads_why(
+    parked: Sink, fussy: Fussy, at: At, capsys: Capture
+) -> None:
+    """The first one carries the plan out between the second one's look at it and its first transaction."""
+    fussy.refused = set()
+    first = plan_of(parked, capsys, "retry")
+    again = ("dead-letters", "retry", "--all", "--execute", "--plan", first)
+    codes: list[int] = []
+
+    def retry_first() -> None:
+        if not codes:
+            codes.append(-1)
+            codes[0] = parked.command(*again, "--by", "ada")
+
+    at(Failpoint.BEGUN, retry_first)
+    assert parked.command(*again, "--by", "bob") == 0
+    assert codes == [0]
+    assert set(states(parked)) == {"retried"}
+    assert set(parked.column("SELECT resolved_by FROM inbox.dead_letters")) == {"ada"}
+    assert "it was resolved meanwhile" in capsys.readouterr().out
+    assert parked.sql(
+        "SELECT requested_by, result ->> 'applied' FROM inbox.actions ORDER BY action_id DESC LIMIT 2"
+    ) == [
+        ("ada", "4"),
+        ("bob", "0"),
+    ]
 
 
 def test_an_edit_of_what_somebody_resolved_meanwhile_is_refused(

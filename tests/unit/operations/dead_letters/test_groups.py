@@ -17,7 +17,9 @@ APPLIED, FAILED = Retried(applied=1), Retried(failed=((1, "no"),), waiting=2)
 def unit(number: int, *, partition: int = 0, events: int = 1) -> UnitPlan:
     key, at = str(number).encode(), TopicPartition("orders", partition)
     letters = [
-        AffectedLetter(number * 10_000 + each, State.PARKED, 1, "orders", partition, at, each, key, True, False, EPOCH)
+        AffectedLetter(
+            number * 10_000 + each, State.PARKED, 1, "orders", partition, at, each, key, True, False, EPOCH, 1
+        )
         for each in range(events)
     ]
     ids = tuple(each.dead_letter_id for each in letters)
