@@ -5,6 +5,7 @@ from outside is taken for markup or an escape sequence.
 """
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +40,11 @@ def print_json(document: Mapping[str, Any], *, indented: bool = False) -> None:
 def notice(text: str) -> None:
     """Print a remark beside the answer, on stderr, without the secrets of the command."""
     print_text(f"inbox: {of_command().hidden_in_sentence(text)}", err=True)
+
+
+def is_screen() -> bool:
+    """Return whether people read the output on a terminal, where what does not fit a screen is gone."""
+    return sys.stdout.isatty()
 
 
 def timestamp(moment: datetime | None) -> str | None:

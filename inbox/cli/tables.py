@@ -1,8 +1,9 @@
 """The tables for a terminal, and for a pipe with every row on one line."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
+from shutil import get_terminal_size
 from typing import Literal
 
 import click
@@ -11,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from inbox.printable import printable_lines
+from inbox.printable import printable, printable_lines
 
 _WIDTH_OF_A_PIPE = 10_000
+_WIDEST_CELL = 24
+"""The most characters of a cell before the last one, if each row has one line."""
 
 
 class PlainTable:
@@ -35,6 +38,20 @@ class PlainTable:
 
 def _plain(text: str, style: str = "") -> Text:
     return Text(printable_lines(text), style=style)
+
+
+def print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Print each row on one line of the terminal, as much of it as fits. The last cells get what the others leave."""
+    width = get_terminal_size().columns
+    lines = [[printable(cell) for cell in row] for row in rows]
+    widths = [min(_WIDEST_CELL, max(map(len, column))) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [_cut(cell, most).ljust(most) for cell, most in zip(line[:-1], widths, strict=False)]
+        click.echo(_cut("  ".join([*cells, line[-1]]), width))
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 def print_table(table: PlainTable) -> None:

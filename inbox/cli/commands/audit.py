@@ -9,7 +9,7 @@ import click
 from inbox.cli.arguments import where
 from inbox.cli.audit_checkpoint import CheckpointFile
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
-from inbox.cli.output import notice, print_json, print_lines
+from inbox.cli.output import is_screen, notice, print_json, print_lines
 from inbox.cli.progress import bar
 from inbox.cli.reports.audit import document, lines, listed_document, quick_document, quick_lines, quick_table, table
 from inbox.cli.tables import print_table
@@ -112,7 +112,7 @@ def _whole(
     if as_json or listed:
         print_json(document(found))
     else:
-        print_table(table(found))
+        print_table(table(found, screen=is_screen()))
         print_lines(lines(found))
     return DONE if found.ok else FAILURE
 

@@ -11,6 +11,7 @@ from inbox.operations.audit.quick import QuickPart
 from inbox.store.inbox.audit_queries import ForeignClaim
 
 _SHOWN = 10
+_ALWAYS_SHOWN = (OffsetAnswer.APPLIED, OffsetAnswer.DEAD_LETTERED, OffsetAnswer.MISSING)
 
 
 def document(found: Audit) -> dict[str, Any]:
@@ -76,12 +77,17 @@ def _account(account: RouteAccount) -> dict[str, Any]:
     }
 
 
-def table(found: Audit) -> PlainTable:
-    """Return a table with a row for each partition."""
-    shown = _table("from", "until", "records", *(answer.value.replace("_", "-") for answer in OffsetAnswer))
-    for part in found.parts:
-        total = part.total
-        counts = [getattr(total, answer.value) for answer in OffsetAnswer]
+def table(found: Audit, *, screen: bool = False) -> PlainTable:
+    """Return a table with a row for each partition; for a screen, without endings that no offset has."""
+    totals = [part.total for part in found.parts]
+    answers = [
+        answer
+        for answer in OffsetAnswer
+        if not screen or answer in _ALWAYS_SHOWN or any(getattr(total, answer.value) for total in totals)
+    ]
+    shown = _table("from", "until", "records", *(answer.value.replace("_", "-") for answer in answers))
+    for part, total in zip(found.parts, totals, strict=True):
+        counts = [getattr(total, answer.value) for answer in answers]
         numbers = [part.address.partition, part.from_offset, part.until_offset, part.records, *counts]
         shown.add_row(part.address.topic, *map(str, numbers))
     return shown

@@ -13,6 +13,13 @@ from inbox.printable import printable
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import OPEN, EventTooLargeError
 
+MOST_LISTED = 20
+"""The number of dead letters that a screen lists."""
+
+_MOST_LINES, _MOST_ROWS, _LONGEST_LINE = 3, 6, 160
+_LONGEST = {"value": 400, "header": 75, "key": 75}
+"""How much of a dead letter a screen shows: lines of each part, and rows and characters of a line."""
+
 
 def letter_json(letter: Letter, *, payload: bool) -> dict[str, Any]:
     """Return a dead letter as docs/reference/commands.md describes it."""
@@ -55,8 +62,16 @@ def letters_table(letters: Sequence[Letter]) -> PlainTable:
     return table
 
 
-def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
-    """Return every field of a dead letter, a line each. The cause of an error is indented under the error."""
+def brief_row(letter: Letter) -> list[str]:
+    """Return what is needed to choose among many dead letters, the first line of the error last."""
+    return [*_cells(letter)[:5], letter.error.partition("\n")[0]]
+
+
+def letter_lines(letter: Letter, *, payload: bool, screen: bool = False) -> list[str]:
+    """Return every field of a dead letter, a line each. The cause of an error is indented under the error.
+
+    For a screen, what is long is cut, and says so.
+    """
     record = letter.record
     fields = {
         "dead letter": str(letter.dead_letter_id),
@@ -78,11 +93,31 @@ def letter_lines(letter: Letter, *, payload: bool) -> list[str]:
     if letter.redacted_at is not None:
         fields["redacted"] = f"{timestamp(letter.redacted_at)}: its payload is gone"
     lines = [f"{name + ':':<13} {'none' if text is None else printable(text)}" for name, text in fields.items()]
-    lines += _error_lines(letter)
+    parts = [lines, _error_lines(letter)]
     if payload:
-        return lines + _detail_lines(letter) + _payload_lines(letter) + _next_lines(letter)
-    detail = [f"{'detail:':<13} kept, --payload shows it"] if letter.has_detail else []
-    return lines + detail + _next_lines(letter)
+        parts += [_detail_lines(letter), _header_lines(letter), *([line] for line in _value_lines(letter))]
+    elif letter.has_detail:
+        parts.append([f"{'detail:':<13} kept, --payload shows it"])
+    if screen:
+        parts[1:] = map(_on_screen, parts[1:])
+        parts[0] = [_cut(line) for line in lines if not line.endswith(" none")]
+    return [*(line for part in parts for line in part), *_next_lines(letter)]
+
+
+def _on_screen(lines: list[str]) -> list[str]:
+    """Return as much of a part of a dead letter as a screen has room for."""
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"and {len(lines) - _MOST_LINES} more lines; --json shows all"]
+    return [_cut(line) for line in lines]
+
+
+def _cut(line: str) -> str:
+    rows = line.split("\n")
+    longest = next((most for begin, most in _LONGEST.items() if line.startswith(begin)), _LONGEST_LINE)
+    if len(rows) <= _MOST_ROWS and len(line) <= longest:
+        return line
+    kept = "\n".join(rows[:_MOST_ROWS])[:longest]
+    return f"{kept}... ({len(line)} characters)"
 
 
 def _next_lines(letter: Letter) -> list[str]:
@@ -151,12 +186,15 @@ def _headers_json(record: Record) -> list[list[str | None]]:
     return [[name, as_base64(value)] for name, value in record.headers() or ()]
 
 
-def _payload_lines(letter: Letter) -> list[str]:
+def _header_lines(letter: Letter) -> list[str]:
+    return [f"header {printable(name)}: {_shown(value)}" for name, value in letter.record.headers() or ()]
+
+
+def _value_lines(letter: Letter) -> list[str]:
     original = [] if letter.original is None else [f"value that came: {_shown(letter.original.value())}"]
-    headers = [f"header {printable(name)}: {_shown(value)}" for name, value in letter.record.headers() or ()]
     in_log = letter.error_class == EventTooLargeError.__name__ and letter.original is None
     value = "in the log only" if in_log else _shown(letter.record.value())
-    return [*headers, f"key: {_shown(letter.record.key())}", f"value: {value}", *original]
+    return [f"key: {_shown(letter.record.key())}", f"value: {value}", *original]
 
 
 def _shown(value: bytes | None) -> str:

@@ -30,14 +30,23 @@ def actions_table(actions: Sequence[ActionRow]) -> PlainTable:
     table = PlainTable()
     table.add_columns("when", "who", "command", "plan", "result")
     for action in actions:
-        table.add_row(
-            action.created_at.strftime("%Y-%m-%d %H:%M:%S"),
-            action.requested_by,
-            action.command,
-            in_words(action.plan),
-            "not ended" if action.result is None else in_words(action.result),
-        )
+        table.add_row(*_cells(action), in_words(action.plan), _result(action))
     return table
+
+
+def brief_row(action: ActionRow) -> list[str]:
+    """Return what people look for among many actions: when, who, the command, and its result before its plan."""
+    return [*_cells(action), f"{_result(action)}; {in_words(action.plan)}"]
+
+
+def _cells(action: ActionRow) -> list[str]:
+    return [action.created_at.strftime("%Y-%m-%d %H:%M:%S"), action.requested_by, action.command]
+
+
+def _result(action: ActionRow) -> str:
+    if action.ended_at is not None:
+        return in_words(action.result or {})
+    return "not ended" if not action.result else f"not ended; so far {in_words(action.result)}"
 
 
 def in_words(document: Mapping[str, Any]) -> str:

@@ -7,12 +7,14 @@ import click
 
 from inbox.cli.arguments import moment
 from inbox.cli.options import config_option, database_settings, example, json_option
-from inbox.cli.output import print_json, print_text
-from inbox.cli.reports.history import action_json, actions_table
-from inbox.cli.tables import print_table
+from inbox.cli.output import is_screen, print_json, print_text
+from inbox.cli.reports.history import action_json, actions_table, brief_row
+from inbox.cli.tables import print_rows, print_table
 from inbox.operations.actions import read_actions
 
 _MOST = 100_000
+_MOST_FOLDED = 4
+"""The number of actions that fit a screen with all that they planned and did."""
 
 
 @click.command(epilog=example("inbox history\ninbox history --since 8h --json"))
@@ -29,6 +31,9 @@ def history(config: Path | None, last: int, since: datetime | None, as_json: boo
     if as_json:
         print_json({"actions": [action_json(each) for each in found]})
     elif found:
-        print_table(actions_table(found))
+        if len(found) > _MOST_FOLDED and is_screen():
+            print_rows([brief_row(each) for each in found])
+        else:
+            print_table(actions_table(found))
     else:
         print_text("nobody has changed anything by a command" + (" since then" if since else " yet"))
