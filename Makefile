@@ -77,7 +77,7 @@ mirror: $(STAMP) ## a table that Debezium captures is rebuilt, at full size
 
 ##@ Prove
 
-.PHONY: platforms demo demo-outbox drill faults registry-away soak audit replay outbox outages scale fuzz mutants
+.PHONY: platforms demo demo-outbox drill drill-rates drill-retries drill-holds pace faults registry-away soak audit replay outbox outages scale fuzz mutants
 
 # nox finds the Pythons on PATH; a version that is missing is reported as skipped. `nox --list` names the parts.
 platforms: $(TOOLS)/.installed ## each Python, Kafka and PostgreSQL, one after the other
@@ -91,7 +91,21 @@ demo-outbox: $(STAMP) ## from one database to another, each part killed
 
 # The page docs/how-to/incident.md, typed on a sink under load.
 drill: $(STAMP) ## 5,000 dead letters of three causes, resolved
-	DRILL_EVENTS=$${DRILL_EVENTS:-100000} DRILL_POISON=$${DRILL_POISON:-5000} DRILL_KEYS=$${DRILL_KEYS:-400} $(BIN)/python -m pytest tests/drill -s
+	DRILL_EVENTS=$${DRILL_EVENTS:-100000} DRILL_POISON=$${DRILL_POISON:-5000} DRILL_KEYS=$${DRILL_KEYS:-400} $(BIN)/python -m pytest tests/drill/test_drill.py -s
+
+# The exit code is 1 if the causes take a second, or a retry has fewer than 1,000 keys a second.
+drill-rates: $(STAMP) ## 5,000 dead letters: how long their causes and a retry take
+	timeout 600 $(BIN)/python -m tests.drill.rates
+
+drill-retries: $(STAMP) ## 10,000 events retried by the sink itself, under kills
+	RETRIES_EVENTS=$${RETRIES_EVENTS:-10000} RETRIES_KILLS=$${RETRIES_KILLS:-10} $(BIN)/python -m pytest tests/drill/test_retries.py -s
+
+drill-holds: $(STAMP) ## a sink under load, held and released 20 times
+	HOLDS=$${HOLDS:-20} HOLDS_PER_SECOND=$${HOLDS_PER_SECOND:-500} HOLDS_SECONDS=2 HOLDS_FULL_SPEED_SECONDS=10 $(BIN)/python -m pytest tests/drill/test_holds.py -s
+
+# PACE_SECONDS sets another time. The exit code is 1 if a speed differs by more than a twentieth.
+pace: $(STAMP) ## the speed of four workers, and of a replay, over a minute
+	timeout 600 $(BIN)/python -m tests.drill.pace
 
 # FAULTS_SEED repeats a run.
 faults: $(STAMP) ## 120,000 events under more than 100 faults

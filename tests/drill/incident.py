@@ -36,6 +36,12 @@ CREATE TRIGGER note AFTER INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTI
 """
 """`applied` has each effect in the order in which it came."""
 
+FIX = (
+    "ALTER TABLE orders DROP CONSTRAINT orders_currency_check, "
+    "ADD CONSTRAINT orders_currency_check CHECK (currency IN ('EUR', 'USD', 'SEK'))"
+)
+"""A correction of the database after which every currency of the orders fits."""
+
 ROUTES = """
 [[routes]]
 topic = "{orders}"
@@ -62,6 +68,8 @@ n = "/n"
 """
 
 PARTITIONS = 4
+_GOOD_AT_FIRST = 100
+"""The number of orders before the poison: a new sink whose first events all fail has an outage, not dead letters."""
 _TESTS_IN = 8
 """One of so many keys with poison is a test that somebody sent."""
 
@@ -94,15 +102,15 @@ class Order:
 
 
 def orders_of(size: Size) -> list[Order]:
-    """Return the orders of an incident: most are good, and the poison is in the first half."""
+    """Return the orders of an incident: the first are good, and the poison is in the first half."""
     tests = size.keys // _TESTS_IN
     in_crowns = size.keys - tests - 1
-    every = size.events // 2 // size.poison
+    every = (size.events // 2 - _GOOD_AT_FIRST) // size.poison
     customers = 4 * size.keys
     found, sent = [], 0
     for n in range(size.events):
         order = Order(n, f"c-{n * 7 % customers}")
-        if n % every == 0 and sent < size.poison:
+        if n >= _GOOD_AT_FIRST and n % every == 0 and sent < size.poison:
             sent += 1
             if sent == size.keys:
                 order = Order(n, "c-comma", "12,50")
@@ -114,26 +122,76 @@ def orders_of(size: Size) -> list[Order]:
     return found
 
 
-class Incident:
-    """A sink `shop` in a process of its own, and what its producers send."""
+class SinkProcess:
+    """A process `inbox run`."""
 
-    def __init__(self, directory: Path, size: Size, *, orders: str, payments: str, url: str, servers: str) -> None:
-        self.size = size
+    def __init__(self, config: Path, log: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "inbox", "run", "--config", str(config), *arguments]
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("INBOX_")}
+        self._log = log
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=subprocess.STDOUT)
+        self._killed = False
+
+    def kill(self) -> None:
+        """End the process by SIGKILL, if it runs."""
+        self._killed = True
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Let the process stop by itself, with exit code 0, unless it was killed."""
+        if not self._killed:
+            self._process.terminate()
+            assert self._process.wait(60) == 0, self._log.read_text()[-2000:]
+
+    def lines(self) -> list[str]:
+        """Return what the process logged: the names of its events."""
+        lines = self._log.read_text().split("\n")[:-1]
+        return [str(json.loads(line)["event"]) for line in lines if line.startswith("{")]
+
+    def last_line(self) -> str:
+        """Return the last line that the process logged; it says so if an outage keeps the sink waiting."""
+        return self._log.read_text().strip().rpartition("\n")[2]
+
+
+class Incident:
+    """A sink `shop` in processes of its own, and what its producers send.
+
+    `sink` are more lines of that section of its configuration, `rest` more sections.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        sent: Sequence[Order],
+        *,
+        orders: str,
+        payments: str,
+        url: str,
+        servers: str,
+        sink: str = "",
+        rest: str = "",
+    ) -> None:
         self.url = url
-        self.orders = orders_of(size)
+        self.orders = sent
         self.topic = orders
         self._payments = payments
         self._producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True})
         self.hurry = threading.Event()
         """Set: the producers send the rest as fast as they can."""
+        self.sent = 0
         self.config = write_configuration(
             directory / "inbox.toml",
             name=f"shop-{orders}",
             database_url=url,
             bootstrap_servers=servers,
             routes=ROUTES.format(orders=orders, payments=payments),
+            sink=sink,
+            rest=rest,
         )
-        self._log = directory / "sink.log"
+        self._directory = directory
+        self._processes: list[SinkProcess] = []
         self.sql(TABLES)
 
     def sql(self, statement: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
@@ -143,15 +201,19 @@ class Incident:
 
     def send_half(self) -> None:
         """Send the half of the orders that has the poison."""
-        self._send(self.orders[: self.size.events // 2])
+        self.send_until(len(self.orders) // 2)
+
+    def send_until(self, number: int) -> None:
+        """Send those of the first so many orders that are not sent yet."""
+        self._send(self.orders[self.sent : number])
 
     @contextmanager
     def sending(self, per_second: float) -> Iterator[None]:
-        """Send the other half at this speed meanwhile; all of it is sent at the end."""
+        """Send the other orders at this speed meanwhile; all of them are sent at the end."""
 
         def send() -> None:
             step = max(1, int(per_second / 10))
-            rest = self.orders[self.size.events // 2 :]
+            rest = self.orders[self.sent :]
             for start in range(0, len(rest), step):
                 self._send(rest[start : start + step])
                 self.hurry.wait(0.1)
@@ -164,7 +226,7 @@ class Incident:
             self.hurry.set()
             thread.join(120)
 
-    def _send(self, orders: list[Order]) -> None:
+    def _send(self, orders: Sequence[Order]) -> None:
         for each in orders:
             headers: list[tuple[str, str | bytes | None]] = [("event_id", str(UUID(int=each.n)))]
             self._producer.produce(self.topic, json.dumps(each.document), each.key, headers=headers)
@@ -172,21 +234,24 @@ class Incident:
                 self._producer.produce(self._payments, json.dumps({"n": each.n}), str(each.n), headers=headers)
             self._producer.poll(0)
         assert self._producer.flush(60) == 0
+        self.sent += len(orders)
+
+    def start(self, *arguments: str) -> "SinkProcess":
+        """Start a process of the sink, which logs to a file of its own."""
+        log = self._directory / f"sink-{len(self._processes)}.log"
+        self._processes.append(SinkProcess(self.config, log, *arguments))
+        return self._processes[-1]
 
     @contextmanager
-    def sink(self) -> Iterator[None]:
-        """Run the sink meanwhile; at the end it has stopped by itself, with exit code 0."""
-        command = [sys.executable, "-m", "inbox", "run", "--config", str(self.config)]
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("INBOX_")}
-        with self._log.open("wb") as log:
-            process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT)
-            try:
-                yield
-                process.terminate()
-                assert process.wait(60) == 0, self._log.read_text()[-2000:]
-            finally:
-                process.kill()
-                process.wait()
+    def sink(self, *arguments: str) -> Iterator["SinkProcess"]:
+        """Run the sink meanwhile; at the end every process that still runs stops by itself, with exit code 0."""
+        try:
+            yield self.start(*arguments)
+            for each in self._processes:
+                each.stop()
+        finally:
+            for each in self._processes:
+                each.kill()
 
     def settled(self) -> int:
         """Return how many orders the ledger has as settled."""
@@ -194,12 +259,17 @@ class Incident:
         [(count,)] = self.sql(query, [self.topic])
         return int(count)
 
-    def wrong(self, edited: Order) -> list[str]:
+    def open_letters(self) -> int:
+        """Return how many events are parked or waiting."""
+        [(count,)] = self.sql("SELECT count(*)::int FROM inbox.dead_letters WHERE state IN ('parked', 'waiting')")
+        return int(count)
+
+    def wrong(self, edited: Order | None = None) -> list[str]:
         """Return what is not as it has to be: each order once, in the order of its customer, with its values."""
         expected: dict[str | None, list[tuple[int, str]]] = {}
         for each in self.orders:
             if each.customer is not None:
-                order = edited if each.n == edited.n else each
+                order = edited if edited is not None and each.n == edited.n else each
                 expected.setdefault(order.customer, []).append((order.n, order.amount))
         found: dict[str | None, list[tuple[int, str]]] = {}
         for n, customer, amount in self.sql("SELECT n, customer, amount::text FROM applied ORDER BY position"):

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from inbox.cli.program import result_of
-from tests.conftest import MakeTopic
-from tests.drill.incident import PARTITIONS, Incident, Size
+from tests.drill.conftest import MakeIncident
+from tests.drill.incident import Incident, Size, orders_of
 from tests.drill.page import PAGE, causes, steps
 from tests.support.waiting import eventually
 
@@ -27,7 +27,7 @@ SIZE = Size(
 SECONDS_OF_TYPING = float(os.environ.get("DRILL_TYPING_SECONDS", "0"))
 """The time that the person of the drill takes for a command."""
 
-WIDTH, HEIGHT = 120, 40
+WIDTH, HEIGHT = 100, 30
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _WRITTEN_OVER = re.compile(r"^.*\r", re.MULTILINE)
 WITHIN_SECONDS = 300.0
@@ -38,13 +38,8 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.long]
 
 
 @pytest.fixture
-def incident(
-    tmp_path: Path, make_topic: MakeTopic, make_database: Callable[[], str], bootstrap_servers: str
-) -> Incident:
-    topics = [make_topic(partitions=PARTITIONS) for _ in range(2)]
-    return Incident(
-        tmp_path, SIZE, orders=topics[0], payments=topics[1], url=make_database(), servers=bootstrap_servers
-    )
+def incident(make_incident: MakeIncident) -> Incident:
+    return make_incident(orders_of(SIZE))
 
 
 class Screen(io.StringIO):
@@ -105,10 +100,8 @@ class Terminal:
 @contextmanager
 def under_load(incident: Incident) -> Iterator[None]:
     incident.send_half()
-    with incident.sink(), incident.sending(per_second=incident.size.events / 240):
-        eventually(
-            lambda: incident.settled() >= incident.size.events // 2, within=WITHIN_SECONDS, what="the poison to be met"
-        )
+    with incident.sink(), incident.sending(per_second=SIZE.events / 240):
+        eventually(lambda: incident.settled() >= SIZE.events // 2, within=WITHIN_SECONDS, what="the poison to be met")
         yield
 
 
@@ -128,9 +121,7 @@ def test_every_event_is_accounted_for_by_the_commands_of_the_page(
         for kind, step in steps(text):
             if step == "inbox audit":
                 incident.hurry.set()
-                eventually(
-                    lambda: incident.settled() >= incident.size.events, within=WITHIN_SECONDS, what="the end of the log"
-                )
+                eventually(lambda: incident.settled() >= SIZE.events, within=WITHIN_SECONDS, what="the end of the log")
             person.do(kind, json.dumps(fixed.document) if kind == "json" else step)
     print(f"\nthe commands took {person.seconds:.0f} s")
     assert "\n".join(person.faults) == ""
