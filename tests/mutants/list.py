@@ -458,6 +458,20 @@ MUTANTS = [
         (f"{STALE}::test_an_edit_of_what_somebody_resolved_meanwhile_is_refused",),
     ),
     Mutant(
+        "a plan is carried out although another worker owns the partition since it was shown",
+        "inbox/operations/dead_letters/plan.py",
+        'return plan_token({"letters": letters, "epochs": epochs})',
+        'return plan_token({"letters": letters})',
+        (f"{STALE}::test_a_plan_is_out_of_date_once_another_worker_owns_the_partition",),
+    ),
+    Mutant(
+        "a key that an outage holds up holds up those that are retried with it",
+        "inbox/sink/letters/due.py",
+        "            if len(group) > 1:\n",
+        "            if False:\n",
+        (f"{BY_ITSELF}::test_a_key_that_an_outage_holds_up_holds_up_no_other_that_is_due",),
+    ),
+    Mutant(
         "a retry by itself leaves the order of its key",
         "inbox/sink/letters/due.py",
         "        key=None if any_order else letter.key,\n",

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from inbox.errors import TryAgainError
 from inbox.events import Event
 from inbox.handlers import Transaction
 from inbox.operations.dead_letters.resolve import find_targets
@@ -119,6 +120,28 @@ def test_a_worker_tries_nothing_in_a_partition_of_another(parked: Sink, fussy: F
                 assert (len(fussy.seen), parked.sql("SELECT * FROM inbox.dead_letters ORDER BY 1")) == (tries, before)
             else:
                 assert mine.retry([unit], settings.routes[0], bound, at_most=10)[unit].applied == 3
+
+
+def test_a_key_that_an_outage_holds_up_holds_up_no_other_that_is_due(
+    handled_by: Callable[..., Sink], fussy: Fussy
+) -> None:
+    away: set[int] = set()
+
+    def handler(event: Event, tx: Transaction) -> None:
+        if event.json()["n"] in away:
+            raise TryAgainError("a service that it needs is away")
+        fussy(event, tx)
+
+    sink = handled_by(handler, rest='[failures]\nretry_after = ["1h"]')
+    fussy.refused = {1, 2, 3}
+    sink.send(*(numbered(number, f"key-{number}") for number in (1, 2, 3, 4)))
+    with sink.running():
+        eventually(lambda: states(sink) == {"parked": 3}, what="three parked keys")
+        away.add(2)
+        fussy.refused = set()
+        sink.sql("UPDATE inbox.dead_letters SET retry_at = now()")
+        eventually(lambda: states(sink) == {"parked": 1, "retried": 2}, what="the other two keys")
+    assert sorted(applied(sink)) == [1, 3, 4]
 
 
 def test_many_keys_are_retried_in_order_beside_new_events(handled_by: Callable[..., Sink], fussy: Fussy) -> None:
