@@ -64,7 +64,7 @@ def _execute_options(command: Command) -> Command:
     return execute(who(command))
 
 
-@click.group("dead-letters")
+@click.group("dead-letters", epilog=example("inbox dead-letters causes\ninbox dead-letters retry --cause 9c41f0aa"))
 def dead_letters() -> None:
     """Inspect, retry or discard the events that could not take effect."""
 
@@ -404,7 +404,10 @@ def _end(plan: Plan, shown: _Shown, *, executed: bool, as_json: bool) -> int:
     if rest := plan.resolved[MOST_SHOWN:]:
         notice(f"and {len(rest)} more were resolved before; `inbox dead-letters list ID...` says by whom")
     if not plan.units:
-        _say(["no open dead letter fits; there is nothing to do"], as_json=as_json)
+        _say(
+            ["no open dead letter fits; there is nothing to do. `inbox dead-letters causes` groups what is parked"],
+            as_json=as_json,
+        )
     elif not executed:
         for unit in plan.units[:MOST_SHOWN]:
             _say(shown.unit(unit), as_json=as_json)

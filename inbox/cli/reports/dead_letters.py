@@ -13,6 +13,7 @@ from inbox.printable import printable
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import OPEN, EventTooLargeError
 
+_LONGEST_PLACE = 24
 MOST_LISTED = 20
 """The number of dead letters that a screen lists."""
 
@@ -64,7 +65,15 @@ def letters_table(letters: Sequence[Letter]) -> PlainTable:
 
 def brief_row(letter: Letter) -> list[str]:
     """Return what is needed to choose among many dead letters, the first line of the error last."""
-    return [*_cells(letter)[:5], letter.error.partition("\n")[0]]
+    number, state, route, at, key = _cells(letter)[:5]
+    return [
+        number,
+        state,
+        route,
+        at if len(at) <= _LONGEST_PLACE else f"...{at[3 - _LONGEST_PLACE :]}",
+        key,
+        _error(letter),
+    ]
 
 
 def letter_lines(letter: Letter, *, payload: bool, screen: bool = False) -> list[str]:
@@ -146,7 +155,7 @@ def _detail_lines(letter: Letter) -> list[str]:
 
 def _cells(letter: Letter) -> list[str]:
     record = letter.record
-    key, error = readable_key(record.key()), letter.error.partition("\n")[0]
+    key = readable_key(record.key())
     return [
         str(letter.dead_letter_id),
         letter.state.value,
@@ -154,10 +163,14 @@ def _cells(letter: Letter) -> list[str]:
         address_of(record),
         "none" if key is None else key,
         letter.type or "",
-        error,
+        _error(letter),
         str(letter.attempts),
         _moment(letter.created_at),
     ]
+
+
+def _error(letter: Letter) -> str:
+    return letter.error.partition("\n")[0]
 
 
 def _moment(moment: datetime) -> str:

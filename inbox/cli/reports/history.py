@@ -36,7 +36,8 @@ def actions_table(actions: Sequence[ActionRow]) -> PlainTable:
 
 def brief_row(action: ActionRow) -> list[str]:
     """Return what people look for among many actions: when, who, the command, and its result before its plan."""
-    return [*_cells(action), f"{_result(action)}; {in_words(action.plan)}"]
+    when, who, command = _cells(action)
+    return [when, who.partition(" (")[0], command, f"{_result(action)}; {in_words(action.plan)}"]
 
 
 def _cells(action: ActionRow) -> list[str]:

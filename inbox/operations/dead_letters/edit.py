@@ -8,7 +8,7 @@ from inbox.bootstrap.retry import retry_until
 from inbox.events import Header
 from inbox.failure_policy import Order
 from inbox.operations.actions import Action, recorded
-from inbox.operations.dead_letters.plan import read_letters
+from inbox.operations.dead_letters.plan import read_letters, require_change_rights
 from inbox.operations.dead_letters.resolve import find_targets
 from inbox.operations.operator import current_operator
 from inbox.settings import Settings
@@ -18,7 +18,7 @@ from inbox.sink.letters.resolver import Edit, LetterResolver, Unit
 from inbox.sink.routes import Route
 from inbox.store.inbox.dead_letter_queries import Letter, Selection
 from inbox.store.inbox.dead_letters import OPEN
-from inbox.store.postgres.connection import connect
+from inbox.store.postgres.connection import connect, startup_errors
 from inbox.store.postgres.handler_session import HandlerSession
 from inbox.store.store import Store
 
@@ -51,7 +51,8 @@ def edit(settings: Settings, request: EditRequest, *, execute: bool, by: str | N
     """Try the edited dead letter in a transaction that is rolled back, or with `execute` edit it.
 
     Raises:
-        StartupError: there is no schema; or a handler, a table or a right is missing.
+        StartupError: there is no schema, or a handler, a table or a right is missing; or the role may not change what
+            was recorded.
         TryAgainError: the database does not answer.
         HaltError: a handler ended the transaction.
     """
@@ -66,6 +67,8 @@ def edit(settings: Settings, request: EditRequest, *, execute: bool, by: str | N
         longest_call_seconds=limits.handler_timeout.total_seconds(),
     )
     with closing(Store(connection, settings.database.schema)) as store:
+        with startup_errors("editing a dead letter"):
+            require_change_rights(store)
         by = by or current_operator(connection)
         resolver = LetterResolver(store, HandlerSession(connection), limits=limits, by=by)
         route = next(route for route in settings.routes if route.name == letter.route)

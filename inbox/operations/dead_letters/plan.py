@@ -14,7 +14,7 @@ from inbox.store.inbox.dead_letter_queries import AffectedLetter, Cause, DeadLet
 from inbox.store.inbox.dead_letters import OPEN, State
 from inbox.store.options import DatabaseOptions
 from inbox.store.postgres.connection import snapshot
-from inbox.store.store import open_store
+from inbox.store.store import Store, open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +154,15 @@ def _unit(letters: Sequence[AffectedLetter], key: bytes | None) -> Unit:
         key=key,
         ids=tuple(each.dead_letter_id for each in letters),
     )
+
+
+def require_change_rights(store: Store) -> None:
+    """Raise StartupError if the role may not replace or remove what was recorded."""
+    if not store.dead_letter_queries.may_change():
+        raise StartupError(
+            f"the database user {store.connection.info.user} may not change what was recorded of dead letters; run "
+            "this with a login in the role of the schema's owner (`inbox migrate --roles` names it)"
+        )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inbox.operations.actions import Action, record_action
+from inbox.operations.dead_letters.plan import require_change_rights
 from inbox.operations.operator import current_operator
 from inbox.store.inbox.dead_letter_queries import Selection
 from inbox.store.inbox.dead_letters import OPEN, State
@@ -34,6 +35,8 @@ def redact(options: DatabaseOptions, selection: Selection, *, execute: bool, by:
     states = tuple(State) if selection.ids is not None else _RESOLVED
     doing = "redacting the dead letters"
     with open_store(options, command="dead-letters", doing=doing) as store, transaction(store.connection):
+        if execute:
+            require_change_rights(store)
         letters = store.dead_letter_queries
         selected = letters.read(letters.select(selection, states), whole=False)
         found = [letter for letter in selected if letter.redacted_at is None]

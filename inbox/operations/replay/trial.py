@@ -93,7 +93,7 @@ class Shadow:
         self._transaction = BatchTransaction(store.connection, handlers=True)
         # Each event is judged by itself: nothing waits behind one that fails here.
         limits = replace(limits, order=Order.NONE)
-        self._context = SettleContext(store.connection, session, self._transaction, self._claims, limits, trial=True)
+        self._context = SettleContext(store.connection, session, self._transaction, self._claims, limits, parks=False)
         self.found = {route.name: RouteTrial(route=route.name) for route in routes}
 
     def try_out(self, known: KnownPartition, decoder: TopicDecoder, records: Sequence[Record]) -> None:

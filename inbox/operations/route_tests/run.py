@@ -127,7 +127,7 @@ class _Bench:
     def _settle(self, test: RouteTest, route: Route) -> tuple[list[DeadLetter], int]:
         claims = ClaimStore(self._connection, self._settings.database.schema)
         context = SettleContext(
-            self._connection, self._session, self._transaction, claims, self._settings.failures, trial=True
+            self._connection, self._session, self._transaction, claims, self._settings.failures, parks=False
         )
         batch = Batch({part.address: part for part in _parts(test.events, route)})
         events = batch.of_route(route.name)

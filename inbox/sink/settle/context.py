@@ -46,8 +46,8 @@ class RouteOptimism:
 class SettleContext:
     """The tools of an attempt.
 
-    A `trial` is rolled back, so that it parks nothing for good. `row_waits` decides whether an
-    event waits for a missing row; if it is None, no event waits.
+    `parks` is False where no event becomes a dead letter: a trial is rolled back, and a retry has dead letters
+    already. `row_waits` decides whether an event waits for a missing row; if it is None, no event waits.
     """
 
     connection: Connection
@@ -55,7 +55,7 @@ class SettleContext:
     transaction: BatchTransaction
     claims: ClaimStore
     limits: FailureLimits
-    trial: bool = False
+    parks: bool = True
     row_waits: RowWaits | None = None
     evidence: Evidence = field(default_factory=lambda: Evidence(judges=False))
     optimism: defaultdict[int, RouteOptimism] = field(default_factory=lambda: defaultdict(RouteOptimism))

@@ -110,7 +110,7 @@ class DeadLettering:
         return None if key is None else held_key(key)
 
     def _report(self, letter: DeadLetter) -> None:
-        if self._context.trial:
+        if not self._context.parks:
             return
         where, reason = address_of(letter.record), shown(letter.error).partition("\n")[0]
         if self._context.limits.order is Order.HALT and not isinstance(letter.error, ParkedByHandError):

@@ -4,7 +4,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -15,6 +15,12 @@ from inbox.store.inbox.failures.causes import CauseText, cause_id, cause_text
 from inbox.store.inbox.failures.error_texts import parted
 from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
+
+_MAY_CHANGE: LiteralString = """
+SELECT pg_catalog.has_column_privilege(c.oid, 'value', 'UPDATE')
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = 'dead_letters'
+"""
 
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 16 << 20
@@ -72,7 +78,8 @@ class Letter:
 class Cause:
     """The parked events of one route that failed alike; `example` is the first of them.
 
-    `kind` is None if an earlier version parked them. `keys` counts no key as one key.
+    `kind` is None if an earlier version parked them. `keys` counts an event without a key as one, as a
+    retry does.
     """
 
     cause: str
@@ -129,7 +136,13 @@ class DeadLetterQueries:
 
     def __init__(self, connection: Connection, schema: str) -> None:
         self._connection = connection
+        self._schema = schema
         self._sql = statements("dead_letters", schema)
+
+    def may_change(self) -> bool:
+        """Return whether the role may replace or remove what was recorded, as the schema's owner may."""
+        row = self._connection.execute(_MAY_CHANGE, {"schema": self._schema}).fetchone()
+        return bool(row and row[0])
 
     def select(self, selection: Selection, states: Sequence[State]) -> list[int]:
         """Return the ids of the selected dead letters, in the order of route, partition, key and offset."""
@@ -161,7 +174,11 @@ class DeadLetterQueries:
             parked.setdefault(cause_id(row[1], row[6], row[7]), []).append(row)
         for cause, rows in parked.items():
             first = rows[0]
-            keys, topics = len({(row[4], row[5]) for row in rows}), sorted({row[3] for row in rows})
+            # An event without a key stands alone.
+            keys, topics = (
+                len({(row[4], row[0] if row[5] is None else row[5]) for row in rows}),
+                sorted({row[3] for row in rows}),
+            )
             times = [row[8] for row in rows]
             yield _cause(
                 (cause, None, first[2], first[6], first[7], len(rows), keys, min(times), max(times), topics, first[0])

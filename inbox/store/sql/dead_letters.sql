@@ -83,7 +83,8 @@ ORDER BY r.name, p.topic, p.partition, d.key NULLS LAST, d.kafka_offset;
 SELECT c.cause, c.kind, r.name, e.error_class, e.error, c.parked, c.keys, c.first, c.last, c.topics, c.example
 FROM (
     SELECT d.cause, min(d.cause_kind) AS kind, min(d.route_id) AS route_id, count(*) AS parked,
-        count(DISTINCT (d.partition_id, d.key)) AS keys,
+        count(DISTINCT (d.partition_id, d.key)) FILTER (WHERE d.key IS NOT NULL)
+            + count(*) FILTER (WHERE d.key IS NULL) AS keys,
         min(d.created_at) AS first, max(d.created_at) AS last,
         array_agg(DISTINCT split_part(p.topic, '#', 1)) AS topics, min(d.dead_letter_id) AS example
     FROM {schema}.dead_letters AS d

@@ -9,6 +9,9 @@ from psycopg import errors
 from pydantic import SecretStr
 
 from inbox.dev.backends import Servers
+from inbox.errors import StartupError
+from inbox.operations.dead_letters.redact import redact
+from inbox.store.inbox.dead_letter_queries import Selection
 from inbox.store.inbox.generations import Generations
 from inbox.store.inbox.retention import KeptPeriods, Retention
 from inbox.store.options import DatabaseOptions
@@ -222,6 +225,13 @@ def test_it_still_can(seeded: Roles, script: str) -> None:
 def test_it_has_every_right_that_a_start_asks_for(seeded: Roles) -> None:
     with connect(DatabaseOptions(url=SecretStr(seeded.url(seeded.runs)))) as connection:
         assert missing_rights(connection, seeded.schema, []) == []
+
+
+def test_who_may_not_redact_is_refused_at_once_and_reads_whose_login_it_takes(seeded: Roles) -> None:
+    options = DatabaseOptions(url=SecretStr(seeded.url(seeded.runs)), schema=seeded.schema)
+    assert redact(options, Selection(ids=(1,)), execute=False, by="ann").open == 1
+    with pytest.raises(StartupError, match="a login in the role of the schema's owner"):
+        redact(options, Selection(ids=(1,)), execute=True, by="ann")
 
 
 def test_it_removes_no_dead_letter_that_the_owner_keeps_whatever_it_says_of_its_age(own: Roles) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.integration.sink.conftest import HANDLER_ROUTE, Fussy
 from tests.support.sink.running import Out, Sink
@@ -65,6 +66,19 @@ def test_causes_groups_what_failed_alike(parked: Sink, letters: Letters) -> None
     assert "2 parked events, 1 cause" in text
     assert f"inbox dead-letters show {first}" in text
     assert cause["next"] in text
+
+
+def test_each_event_without_a_key_counts_as_a_key_of_its_cause(parked: Sink, letters: Letters) -> None:
+    parked.sql("UPDATE inbox.dead_letters SET key = NULL WHERE state = 'parked'")
+    assert objects(letters("causes", "--json"))[0]["causes"][0]["keys"] == 2
+    parked.sql("UPDATE inbox.dead_letters SET cause = NULL WHERE state = 'parked'")
+    assert objects(letters("causes", "--json"))[0]["causes"][0]["keys"] == 2
+
+
+def test_a_retry_that_fails_again_reports_no_event_as_newly_parked(parked: Sink, letters: Letters) -> None:
+    with capture_logs() as lines:
+        assert letters("retry", "--all", "--execute").code == 1
+    assert [line["event"] for line in lines] == []
 
 
 def test_what_an_earlier_version_parked_has_a_cause_too(parked: Sink, letters: Letters) -> None:
