@@ -95,7 +95,7 @@ drill: $(STAMP) ## 5,000 dead letters of three causes, resolved
 
 # The exit code is 1 if the causes take a second, or a retry has fewer than 1,000 keys a second.
 drill-rates: $(STAMP) ## 5,000 dead letters: how long their causes and a retry take
-	timeout 600 $(BIN)/python -m tests.drill.rates
+	timeout 900 $(BIN)/python -m tests.drill.rates
 
 drill-retries: $(STAMP) ## 10,000 events retried by the sink itself, under kills
 	RETRIES_EVENTS=$${RETRIES_EVENTS:-10000} RETRIES_KILLS=$${RETRIES_KILLS:-10} $(BIN)/python -m pytest tests/drill/test_retries.py -s
