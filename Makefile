@@ -17,7 +17,7 @@ PARALLEL := --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
 ##@ Develop
 
-.PHONY: help check unit lint format lock clean
+.PHONY: help check unit lint format schema lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-20s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ format: $(STAMP) ## let ruff correct what it can
 # The formats with a registry, and conditions: the image has them, and the tests use them.
 FORMATS := --extra avro --extra cel --extra json-schema --extra protobuf
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header
+
+schema: $(STAMP) ## write the JSON Schema of inbox.toml that the wheel has
+	$(BIN)/python -c 'import json; from inbox.settings.json_schema import json_schema; print(json.dumps(json_schema(), indent=2))' > inbox/settings/names/inbox.schema.json
 
 lock: ## write the requirements locks (needs uv)
 	$(COMPILE) --extra dev $(FORMATS) --group dev --output-file requirements.lock pyproject.toml requirements.build.in

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import orjson
+
 from inbox.errors import EventError, StartupError
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.kafka.registry.schemas import SchemaRegistry, schema_registry
@@ -61,6 +63,20 @@ def encoding_options(document: Document, cwd: Path) -> EncodingOptions | None:
         files={subject: schema_of_file(cwd, file, form) for subject, file in (section.schemas or {}).items()},
         plain_topics=frozenset([copies] if copies else []),
     )
+
+
+def schema_of_any_file(cwd: Path, name: str) -> WrittenSchema:
+    """Return the schema in a file below `cwd`: JSON is Avro or a JSON Schema, anything else a FileDescriptorSet.
+
+    Raises:
+        StartupError: it cannot be read.
+    """
+    try:
+        document = orjson.loads((cwd / name).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return schema_of_file(cwd, name, Format.PROTOBUF)
+    is_avro = not isinstance(document, dict) or "fields" in document or document.get("type") == "record"
+    return schema_of_file(cwd, name, Format.AVRO if is_avro else Format.JSON_SCHEMA)
 
 
 def schema_of_file(cwd: Path, name: str, form: Format) -> WrittenSchema:

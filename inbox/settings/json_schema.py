@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from importlib import resources
 from typing import Any, get_type_hints
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from inbox.settings.document import Document
+
+SCHEMA_FILE = "inbox.schema.json"
+"""The name of the JSON Schema in the package, and the one that configurations give it."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _BY_RESULT: Mapping[object, JsonSchemaValue] = {
@@ -26,6 +30,11 @@ def json_schema() -> dict[str, Any]:
     """
     found = Document.model_json_schema(schema_generator=_Generator)
     return {"$schema": _DIALECT, **found, "title": "inbox.toml", "description": "The configuration of kafka-inbox."}
+
+
+def shipped_schema() -> str:
+    """Return the text of the JSON Schema that the package has as a file; a test holds it against the settings."""
+    return resources.files("inbox.settings").joinpath("names", SCHEMA_FILE).read_text("utf-8")
 
 
 class _Generator(GenerateJsonSchema):

@@ -151,6 +151,8 @@ def _is_array(kind: str, value: Any) -> bool:
 
 
 def _text(kind: str, value: Any) -> Any:
+    if value is None:
+        return None
     if _is_array(kind, value):
         return [_text("", each) for each in value]
     if isinstance(value, bool):

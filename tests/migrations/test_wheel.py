@@ -36,7 +36,7 @@ def wheel(tmp_path: Path) -> Path:
     return found
 
 
-def test_a_wheel_holds_every_file_of_the_migrations(wheel: Path) -> None:
+def test_a_wheel_holds_every_file_of_the_migrations_and_the_schema_of_the_configuration(wheel: Path) -> None:
     here = migrations_directory()
     files = {path.relative_to(here).as_posix() for path in here.rglob("*.*") if "__pycache__" not in path.parts}
 
@@ -44,6 +44,7 @@ def test_a_wheel_holds_every_file_of_the_migrations(wheel: Path) -> None:
 
     assert {"env.py", "script.py.mako", "versions/0001_inbox.py", "outbox/0001_outbox.py"} <= files
     assert shipped == {f"inbox/migrations/{name}" for name in files}
+    assert "inbox/settings/names/inbox.schema.json" in zipfile.ZipFile(wheel).namelist()
 
 
 def test_a_wheel_migrates_with_its_own_migrations(wheel: Path, tmp_path: Path, empty_database_url: str) -> None:

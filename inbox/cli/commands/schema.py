@@ -3,7 +3,7 @@
 import click
 
 from inbox.cli.options import example
-from inbox.cli.output import print_json
+from inbox.cli.output import print_text
 from inbox.process.exit_codes import DONE
 
 
@@ -14,7 +14,7 @@ def schema() -> int:
     The line `#:schema ./inbox.schema.json` at the top of inbox.toml names the file to an editor that uses
     Taplo (Even Better TOML). Needs no configuration and no server.
     """
-    from inbox.settings.json_schema import json_schema
+    from inbox.settings.json_schema import shipped_schema
 
-    print_json(json_schema(), indented=True)
+    print_text(shipped_schema(), nl=False)
     return DONE

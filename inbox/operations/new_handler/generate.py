@@ -8,6 +8,7 @@ from pathlib import Path
 from mako.template import Template
 
 from inbox.errors import StartupError
+from inbox.settings.json_schema import SCHEMA_FILE, shipped_schema
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 """A name of a handler: its distribution has it with dashes, its module with underscores."""
@@ -37,12 +38,13 @@ def generate(name: str, directory: Path) -> list[Path]:
         raise StartupError(f"{directory} is there already; choose another --dir, or remove it")
     module = name.replace("-", "_")
     words = {"name": name.replace("_", "-"), "module": module, "kind": _camel(module)}
+    texts = {path.format(module=module): _rendered(template, words) for path, template in _FILES.items()}
     written = []
-    for path, template in _FILES.items():
-        file = directory / path.format(module=module)
+    for path, text in {**texts, SCHEMA_FILE: shipped_schema()}.items():
+        file = directory / path
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(_rendered(template, words), encoding="utf-8")
+            file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise StartupError(f"{file} cannot be written: {error.strerror}; choose another --dir") from None
         written.append(file)

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
-
 from inbox.errors import EventError, StartupError
 from inbox.events import Record
 from inbox.operations.samples.shape import KindOf, Shape, frame_of, shape_of, shape_of_schema, with_envelope
@@ -14,7 +12,7 @@ from inbox.reading.formats.of_route import require_decoders
 from inbox.reading.formats.protobuf.descriptors import Messages
 from inbox.reading.options import Format, FormatOptions
 from inbox.reading.schemas import NamedSchemas, SchemaId, SchemaKind, Schemas, WrittenSchema
-from inbox.settings.formats import schema_of_file
+from inbox.settings.formats import schema_of_any_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +55,7 @@ def source_of(topic: str, records: Sequence[Record], schemas: NamedSchemas | Non
 def _source_of(topic: str, records: Sequence[Record], schemas: NamedSchemas | None, named: Naming) -> Source:
     kind_of = kinds_in(schemas)
     if named.schema_file is not None:
-        schema: WrittenSchema | None = _of_file(named.schema_file)
+        schema: WrittenSchema | None = schema_of_any_file(Path.cwd(), named.schema_file)
     else:
         schema = None if named.subject is None else _newest(schemas, named.subject)
     shape = shape_of(topic, records, kind_of) if schema is None else shape_of_schema(schema, records, kind_of)
@@ -109,20 +107,6 @@ def _newest(schemas: NamedSchemas | None, subject: str) -> WrittenSchema:
             raise StartupError(f'the registry has no subject "{subject}"; correct --subject, or leave it out')
         return found
     raise StartupError(f'the newest schema of subject "{subject}" cannot be used: {problem}')
-
-
-def _of_file(name: str) -> WrittenSchema:
-    """Return the schema of a file: JSON is Avro or a JSON Schema, anything else a set of descriptors."""
-    return schema_of_file(Path.cwd(), name, _language(name))
-
-
-def _language(name: str) -> Format:
-    try:
-        document = orjson.loads(Path(name).read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return Format.PROTOBUF  # a file that cannot be read is reported when it is read as one
-    is_avro = not isinstance(document, dict) or "fields" in document or document.get("type") == "record"
-    return Format.AVRO if is_avro else Format.JSON_SCHEMA
 
 
 def _of_sample(schemas: Schemas | None, form: Format, records: Sequence[Record]) -> WrittenSchema | None:

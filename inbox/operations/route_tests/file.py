@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inbox.errors import StartupError
+from inbox.reading.schemas import WrittenSchema
+from inbox.settings.formats import schema_of_any_file
 from inbox.settings.problems import hint, show_path
 
 
@@ -21,12 +23,14 @@ class GivenEvent(_FilePart):
     """An event of a test.
 
     Attributes:
-        value: the value as a TOML value, which becomes JSON.
+        value: the value as a TOML value, which is written in the route's format.
         text: the value as it is, in UTF-8.
         base64: the value in base64. Without `value`, `text` and `base64` the event is a tombstone.
         key: the key: a text as it is, a table as JSON.
         topic: one of the route's topics; default: its first.
         timestamp: milliseconds since 1970; None for a record without a timestamp.
+        schema_: the subject of the value's schema, for formats with a registry; default: that of the topic.
+        message: the full name of the Protobuf message; default: that of the route, or the first of the schema.
     """
 
     value: Any = None
@@ -36,6 +40,8 @@ class GivenEvent(_FilePart):
     headers: dict[str, str] = {}
     topic: str | None = None
     timestamp: int | None = None
+    schema_: str | None = Field(None, alias="schema")
+    message: str | None = None
 
 
 class ExpectedLetter(_FilePart):
@@ -64,12 +70,24 @@ class RouteTest(_FilePart):
 
 
 class TestFile(_FilePart):
-    """A file of tests. `schema_` names a script with the tables, relative to the file."""
+    """A file of tests.
+
+    Attributes:
+        schema_: a script with the tables, relative to the file.
+        schemas: files with schemas by subject, relative to the file, instead of those of a registry.
+        null: the text that stands for NULL in expected rows, and for null in the values of events; None for no text.
+    """
 
     __test__ = False  # no class of tests for pytest
 
     schema_: str | None = Field(None, alias="schema")
+    schemas: dict[str, str] = {}
+    null: str | None = None
     test: list[RouteTest]
+
+    def schemas_of(self, file: Path) -> dict[str, WrittenSchema]:
+        """Return the schemas by subject. Raises StartupError if one cannot be read."""
+        return {subject: schema_of_any_file(file.parent, name) for subject, name in self.schemas.items()}
 
     def script(self, file: Path) -> str | None:
         """Return the text of the script, or None without one; raise StartupError if it cannot be read."""

@@ -1,6 +1,5 @@
 """Run the tests of a file: each in a transaction of its own, which is rolled back. No Kafka takes part."""
 
-from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -8,13 +7,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from inbox.bootstrap.routes import RouteTargets, load_handlers, table_routes
 from inbox.errors import StartupError
-from inbox.events import KeptRecord, TopicPartition, timestamp_at
+from inbox.events import KeptRecord, TopicPartition
 from inbox.operations.route_tests.comparison import Row, differences
-from inbox.operations.route_tests.file import ExpectedLetter, GivenEvent, RouteTest, TestFile, read_tests
+from inbox.operations.route_tests.encoding import EventWriter, FileSchemas, with_nulls
+from inbox.operations.route_tests.file import ExpectedLetter, RouteTest, TestFile, read_tests
 from inbox.settings import Settings
 from inbox.settings.problems import hint
 from inbox.sink.batch import Batch, PartitionBatch
@@ -61,11 +59,14 @@ def run_tests(settings: Settings, files: Sequence[Path], *, in_place: bool) -> l
     found: list[Tested] = []
     for file in files:
         tests = read_tests(file)
-        routes = [_route_of(settings, file, index, test) for index, test in enumerate(tests.test)]
+        schemas = FileSchemas(tests.schemas_of(file))
+        found_routes = [_route_of(settings, file, index, test) for index, test in enumerate(tests.test)]
+        routes = [_with_schemas(route, schemas) for route in found_routes]
         making = made_schema if in_place else made_database
         with making(settings.database) as options:
             prepare(options, settings.outbox, tests.script(file))
-            found += _of_file(replace(settings, database=options), file, tests, routes)
+            bench_settings = replace(settings, database=options)
+            found += _of_file(bench_settings, file, tests, routes, schemas)
     return found
 
 
@@ -74,11 +75,6 @@ def _route_of(settings: Settings, file: Path, index: int, test: RouteTest) -> Ro
     where = f"{file}: test[{index}]"
     if (route := routes.get(test.route)) is None:
         raise StartupError(f"{where}.route: no such route{hint(test.route, routes)}")
-    if route.format.needs_registry:
-        raise StartupError(
-            f"{where}.route: {route.name} takes its schemas from a registry, which takes no part in a test; "
-            "set schema_file in a configuration for the tests"
-        )
     for number, event in enumerate(test.events):
         if event.topic is not None and event.topic not in route.topics:
             near = hint(event.topic, route.topics)
@@ -86,15 +82,24 @@ def _route_of(settings: Settings, file: Path, index: int, test: RouteTest) -> Ro
     return route
 
 
-def _of_file(settings: Settings, file: Path, tests: TestFile, routes: Sequence[Route]) -> Iterator[Tested]:
+def _with_schemas(route: Route, schemas: FileSchemas) -> Route:
+    """Return a route that takes its schemas from the file of tests where it would ask a registry."""
+    return replace(route, format=replace(route.format, schemas=schemas)) if route.format.needs_registry else route
+
+
+def _of_file(
+    settings: Settings, file: Path, tests: TestFile, routes: Sequence[Route], schemas: FileSchemas
+) -> Iterator[Tested]:
     named = list({route.name: route for route in routes}.values())
     handlers = load_handlers(named)
     with closing(_connected(settings.database)) as connection:
         with startup_errors("preparing the routes"):
             writers = {route.name: TableWriter(connection, target) for route, target in table_routes(named)}
-        bench = _Bench(settings, connection, RouteTargets(settings, handlers, writers))
+        bench = _Bench(settings, connection, RouteTargets(settings, handlers, writers), tests.null)
         for index, (test, route) in enumerate(zip(tests.test, routes, strict=True)):
-            yield Tested(str(file), test.name or f"test[{index}]", route.name, bench.problems_of(test, route))
+            records = _records(test, EventWriter(route, schemas, tests.null), route, f"{file}: test[{index}]")
+            problems = bench.problems_of(test, route, records)
+            yield Tested(str(file), test.name or f"test[{index}]", route.name, problems)
 
 
 def _connected(options: DatabaseOptions) -> Connection:
@@ -104,18 +109,18 @@ def _connected(options: DatabaseOptions) -> Connection:
 class _Bench:
     """A connection on which the tests of a file run, one after the other."""
 
-    def __init__(self, settings: Settings, connection: Connection, targets: RouteTargets) -> None:
-        self._settings, self._connection, self._targets = settings, connection, targets
+    def __init__(self, settings: Settings, connection: Connection, targets: RouteTargets, null: str | None) -> None:
+        self._settings, self._connection, self._targets, self._null = settings, connection, targets, null
         self._session = HandlerSession(connection)
         self._transaction = BatchTransaction(connection, handlers=True)
 
-    def problems_of(self, test: RouteTest, route: Route) -> list[str]:
+    def problems_of(self, test: RouteTest, route: Route, records: Sequence[KeptRecord]) -> list[str]:
         """Run one test, roll its transaction back, and return what is not as expected."""
         self._transaction.begin()
         try:
             if test.given is not None:
                 run_script(self._connection, test.given)
-            letters, filtered = self._settle(test, route)
+            letters, filtered = self._settle(route, records)
             self._transaction.check_deferred()
             found = list(self._row_problems(test)) + list(_letter_problems(test.expect.dead_letters, letters))
         finally:
@@ -124,12 +129,12 @@ class _Bench:
             found.append(f"{filtered} events were filtered, not {test.expect.filtered}")
         return found
 
-    def _settle(self, test: RouteTest, route: Route) -> tuple[list[DeadLetter], int]:
+    def _settle(self, route: Route, records: Sequence[KeptRecord]) -> tuple[list[DeadLetter], int]:
         claims = ClaimStore(self._connection, self._settings.database.schema)
         context = SettleContext(
             self._connection, self._session, self._transaction, claims, self._settings.failures, parks=False
         )
-        batch = Batch({part.address: part for part in _parts(test.events, route)})
+        batch = Batch({part.address: part for part in _parts(records, route)})
         events = batch.of_route(route.name)
         result = settle_carefully(context, self._bound(route), events, {})
         filtered = sum(each.routes[route.name].filtered for each in batch.partitions.values())
@@ -148,38 +153,31 @@ class _Bench:
         for name in row:
             if name not in kinds:
                 raise StartupError(f"the table {table} has no column {name}{hint(name, kinds)}")
-        return dict(
-            zip(row, as_stored(self._connection, [kinds[name] for name in row], list(row.values())), strict=True)
-        )
+        given = {name: value for name, value in with_nulls(row, self._null).items() if value is not None}
+        stored = as_stored(self._connection, [kinds[name] for name in given], list(given.values()))
+        return {**dict.fromkeys(row), **dict(zip(given, stored, strict=True))}
 
 
-def _parts(events: Sequence[GivenEvent], route: Route) -> Iterator[PartitionBatch]:
-    """Return the events by topic; an event's offset is its number in the test."""
+def _records(test: RouteTest, writer: EventWriter, route: Route, where: str) -> list[KeptRecord]:
+    """Return the records of a test's events; an event's offset is its number in the test."""
+    found: list[KeptRecord] = []
+    for number, event in enumerate(test.events):
+        try:
+            found.append(writer.record(event.topic or route.topics[0], number, event))
+        except StartupError as error:
+            raise StartupError(f"{where}.events[{number}]: {error}") from None
+    return found
+
+
+def _parts(records: Sequence[KeptRecord], route: Route) -> Iterator[PartitionBatch]:
+    """Return the events by topic."""
     for number, topic in enumerate(route.topics, start=1):
         decoder = TopicDecoder(topic, _TOPIC_ID, [route])
-        part = PartitionBatch(TopicPartition(topic, 0), number, 0, 0, len(events), decoder.new_columns())
-        for offset, event in enumerate(events):
-            if (event.topic or route.topics[0]) == topic:
-                decoder.add(_record(topic, offset, event), part.routes.values())
+        part = PartitionBatch(TopicPartition(topic, 0), number, 0, 0, len(records), decoder.new_columns())
+        for record in records:
+            if record.topic() == topic:
+                decoder.add(record, part.routes.values())
         yield part
-
-
-def _record(topic: str, offset: int, event: GivenEvent) -> KeptRecord:
-    headers = [(name, text.encode()) for name, text in event.headers.items()]
-    time = timestamp_at(event.timestamp)
-    return KeptRecord((topic, 0, offset), _key(event), _value(event), list(headers), time)
-
-
-def _key(event: GivenEvent) -> bytes | None:
-    return orjson.dumps(event.key) if isinstance(event.key, dict) else event.key.encode() if event.key else None
-
-
-def _value(event: GivenEvent) -> bytes | None:
-    if event.text is not None:
-        return event.text.encode()
-    if event.base64 is not None:
-        return b64decode(event.base64)
-    return None if event.value is None else orjson.dumps(event.value)
 
 
 def _letter_problems(expected: Sequence[ExpectedLetter], letters: Sequence[DeadLetter]) -> Iterator[str]:

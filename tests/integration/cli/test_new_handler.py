@@ -11,6 +11,7 @@ import yaml
 
 from inbox.cli.program import result_of
 from inbox.dev.backends import Servers
+from inbox.settings.json_schema import shipped_schema
 
 ROOT = Path(__file__).parents[3]
 
@@ -54,7 +55,8 @@ def test_what_is_made_is_valid_and_names_the_handler(package: Path) -> None:
     assert project["project"]["entry-points"]["inbox.handlers"] == {"keep_orders": "keep_orders.handlers:keep_orders"}
     assert tomllib.loads((package / "inbox.toml").read_text())["routes"][0]["handler"] == "keep_orders"
     assert yaml.safe_load((package / "values.yaml").read_text())["config"]["routes"][0]["handler"] == "keep_orders"
-    assert (package / "inbox.toml").read_text().startswith("#:schema ")
+    named = (package / "inbox.toml").read_text().partition("\n")[0].removeprefix("#:schema ")
+    assert (package / named).read_text() == shipped_schema()
     assert "## Try it" in (package / "README.md").read_text()
 
 

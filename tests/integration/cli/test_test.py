@@ -7,10 +7,12 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from inbox import EventError, Transaction
 from inbox.cli.program import result_of
 from inbox.events import Event
+from tests.support.schemas import FieldType
 from tests.support.sinks import offer_handlers, write_configuration
 
 ROUTES = """
@@ -179,3 +181,133 @@ def test_a_mistake_in_the_file_is_named_with_the_way_out(run: Run, old: str, new
     code, printed = run(PASSING.replace(old, new))
     assert code == 3, printed
     assert problem in printed
+
+
+NULLS = """
+schema = "schema.sql"
+null = "NULL"
+
+[[test]]
+route = "orders"
+events = [{ value = { id = 1, amount = "NULL", tags = ["NULL", "a"] } }, { value = { id = 2, amount = 1 } }]
+expect.rows."public.orders" = [
+    { id = 1, amount = "NULL", document = { id = 1, amount = "NULL", tags = ["NULL", "a"] } },
+    { id = 2, amount = "NULL" },
+]
+"""
+
+
+def test_a_text_that_the_file_names_stands_for_null(run: Run) -> None:
+    """Also within a document, whose null is that of JSON."""
+    code, printed = run(NULLS)
+    assert code == 1
+    assert 'in {id = "2"} amount is "1.00", not NULL' in printed
+    code, printed = run(NULLS.replace("id = 2, amount = 1 ", "id = 2 "))
+    assert code == 0, printed
+
+
+ENCODED_ROUTES = """
+[[routes]]
+name = "{name}"
+topic = "{name}"
+event_id = "coordinates"
+format = "{form}"
+{more}
+[routes.table]
+name = "public.{name}"
+mode = "append"
+columns_by_name = true
+"""
+ENCODED = {
+    "in_avro": ("avro", 'key_format = "avro"'),
+    "in_avro_of_a_file": ("avro", 'schema_file = "{directory}/order.avsc"'),
+    "in_protobuf": ("protobuf", ""),
+    "in_json_schema": ("json-schema", "validate = true"),
+    "in_json_unchecked": ("json-schema", ""),
+}
+ENCODED_TESTS = """
+schema = "schema.sql"
+null = "NULL"
+
+[schemas]
+in_avro-value = "order.avsc"
+in_avro-key = "key.avsc"
+in_protobuf-value = "order.desc"
+in_json_schema-value = "order.json"
+"""
+ENCODED_TEST = """
+[[test]]
+route = "{name}"
+events = [
+    {{ key = {key}, value = {{ id = 1, price = "9.90", at = 2026-01-01T10:00:00.000005Z, kind = "PAID" }}{more} }},
+    {{ base64 = "AA==" }},
+]
+expect.rows."public.{name}" = [
+    {{ id = 1, price = "9.90", at = 2026-01-01T10:00:00.000005Z, kind = "PAID", note = "NULL" }},
+]
+expect.dead_letters = [{{ event = 1 }}]
+"""
+AVRO = {
+    "type": "record",
+    "name": "R",
+    "fields": [
+        {"name": "id", "type": "long"},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "kind", "type": {"type": "enum", "name": "K", "symbols": ["OPEN", "PAID"]}},
+        {"name": "note", "type": ["null", "string"]},
+    ],
+}
+
+
+def descriptors() -> bytes:
+    file = FileDescriptorProto(name="order.proto", package="shop", syntax="proto3")
+    file.dependency.append("google/protobuf/timestamp.proto")
+    file.message_type.add(name="Other")
+    kind = file.enum_type.add(name="Kind")
+    kind.value.add(name="OPEN", number=0)
+    kind.value.add(name="PAID", number=1)
+    order = file.message_type.add(name="Order")
+    order.field.add(name="id", number=1, type=FieldType.TYPE_INT64, label=1)
+    order.field.add(name="price", number=2, type=FieldType.TYPE_STRING, label=1)
+    order.field.add(name="at", number=3, type=FieldType.TYPE_MESSAGE, type_name=".google.protobuf.Timestamp", label=1)
+    order.field.add(name="kind", number=4, type=FieldType.TYPE_ENUM, type_name=".shop.Kind", label=1)
+    return FileDescriptorSet(file=[file]).SerializeToString()
+
+
+def test_the_events_of_routes_with_schemas_are_written_by_the_tool(
+    tmp_path: Path, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The registry of the configuration is not asked."""
+    (tmp_path / "order.avsc").write_text(json.dumps(AVRO))
+    (tmp_path / "key.avsc").write_text(
+        json.dumps({"type": "record", "name": "K", "fields": [{"name": "id", "type": "long"}]})
+    )
+    (tmp_path / "order.desc").write_bytes(descriptors())
+    (tmp_path / "order.json").write_text('{"type": "object", "properties": {"id": {"type": "integer"}}}')
+    columns = "id bigint, price numeric, at timestamptz, kind text, note text"
+    (tmp_path / "schema.sql").write_text("".join(f"CREATE TABLE {name} ({columns});" for name in ENCODED))
+    routes = "".join(
+        ENCODED_ROUTES.format(name=name, form=form, more=more.format(directory=tmp_path))
+        for name, (form, more) in ENCODED.items()
+    )
+    config = write_configuration(
+        tmp_path / "inbox.toml",
+        database_url=database_url,
+        bootstrap_servers="127.0.0.1:1",
+        routes=routes,
+        rest='[registry]\nurl = "http://127.0.0.1:1"',
+    )
+    tests = [
+        ENCODED_TEST.format(
+            name=name,
+            key="{ id = 1 }",
+            more=', message = "shop.Order"' if name == "in_protobuf" else "",
+        )
+        for name in ENCODED
+    ]
+    (tmp_path / "tests.toml").write_text(ENCODED_TESTS + "".join(tests))
+
+    code = result_of(["test", str(tmp_path / "tests.toml"), "--config", str(config)])
+
+    assert code == 0, capsys.readouterr()

@@ -1,5 +1,6 @@
 """The JSON Schema of the configuration takes what the program takes, and refuses what an editor can know."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from inbox.cli.program import result_of
 from inbox.settings.document import keys_at
-from inbox.settings.json_schema import json_schema
+from inbox.settings.json_schema import json_schema, shipped_schema
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "configuration.md").read_text()
@@ -19,6 +21,16 @@ EXAMPLES = [tomllib.loads(path.read_text()) for path in sorted(ROOT.glob("exampl
 
 def errors(document: dict[str, Any]) -> list[str]:
     return [error.message for error in jsonschema.Draft202012Validator(json_schema()).iter_errors(document)]
+
+
+def test_the_file_that_is_shipped_is_made_from_the_settings() -> None:
+    """`make schema` writes it again."""
+    assert shipped_schema() == json.dumps(json_schema(), indent=2) + "\n"
+
+
+def test_the_command_prints_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert result_of(["schema"]) == 0
+    assert capsys.readouterr().out == shipped_schema()
 
 
 def test_it_is_a_valid_schema() -> None:

@@ -1,5 +1,5 @@
 #:schema ./inbox.schema.json
-# The first line names the output of `inbox schema > inbox.schema.json` to an editor.
+# The first line names a schema to an editor; after an upgrade: inbox schema > inbox.schema.json
 
 [sink]
 name = "${name}"

@@ -55,6 +55,16 @@ class Messages:
             found = self._by_name[message] = self._reader(message)
         return found
 
+    def index_of(self, message: str) -> int:
+        """Return the index in its file of a message with this full name. Raises SchemaError if there is none."""
+        self.descriptor(message)
+        names = list(_names_in(self._file))
+        if message not in names:
+            raise SchemaError(
+                f"{self._name} has the message {printable(message)} within another one; name an outer one"
+            )
+        return names.index(message)
+
     def name_at(self, path: tuple[int, ...]) -> str:
         """Return the full name of the message at this path. Raises SchemaError if there is none."""
         among: Sequence[DescriptorProto] = self._file.message_type
