@@ -1,4 +1,4 @@
-"""Note the network connections that a handler opens, which its transaction cannot undo."""
+"""Note what a handler does beside its statements: connections, which its transaction cannot undo, and a search path."""
 
 import sys
 import threading
@@ -10,12 +10,15 @@ import psycopg
 
 from inbox.handlers import LoadedHandler
 
+MOVED = "search_path: "
+"""The beginning of a line with a search path that a handler left behind."""
+
 _calls = threading.local()
 
 
 def note_connections_of_handlers(path: str) -> None:
-    """Append a line to the file for each connection that is opened while a handler runs in its thread."""
-    _around_calls()
+    """Append a line for each connection that is opened while a handler runs in its thread, and each moved path."""
+    _around_calls(path)
     _around_psycopg(path)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -25,24 +28,31 @@ def note_connections_of_handlers(path: str) -> None:
     sys.addaudithook(hook)
 
 
-def _around_calls() -> None:
+def _around_calls(path: str) -> None:
     init = LoadedHandler.__init__
 
     def made(self: LoadedHandler, name: str, call: Callable[[Any, Any], None], batch: bool) -> None:
-        init(self, name, _watched(call), batch)
+        init(self, name, _watched(call, path), batch)
 
     LoadedHandler.__init__ = made  # type: ignore[method-assign]
 
 
-def _watched(call: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+def _watched(call: Callable[[Any, Any], None], path: str) -> Callable[[Any, Any], None]:
     def called(events: Any, transaction: Any) -> None:
+        before = _search_path(transaction)
         _calls.running = True
         try:
             call(events, transaction)
         finally:
             _calls.running = False
+        if (after := _search_path(transaction)) != before:
+            _note(path, f"{MOVED}{after}")
 
     return called
+
+
+def _search_path(transaction: Any) -> str:
+    return str(transaction.fetch_one("SHOW search_path")[0])
 
 
 def _around_psycopg(path: str) -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
+import orjson
 import psycopg
 import pytest
 
+from inbox.operations.route_tests.encoding import encoder_of
+from inbox.reading.options import Format
+from inbox.settings.formats import schema_of_any_file
 from inbox.testing.launcher import Launcher
 from inbox.testing.sink import SinkUnderTest, importable, offer
 
@@ -34,6 +38,9 @@ class HandlerContract:
         events: the values, in the order of the topic; a dict or list is written as JSON. All can be applied.
         keys: the keys of the events; without it each event has a key of its own.
         types: the types of the events, in the header `type`; without it they have none.
+        format: the format of the route; in Avro and Protobuf the values are written with `schema_file`.
+        schema_file: a file with the schema of the values, relative to the working directory.
+        message: the full name of the Protobuf message, if it is not the first of the schema.
         schema: SQL that creates what the handler needs; it runs once for each test.
         ignored_columns: columns whose values differ from run to run, such as times of writing. Those that a sequence
             fills are ignored anyway: a rollback does not give its numbers back.
@@ -45,6 +52,9 @@ class HandlerContract:
     events: ClassVar[Sequence[Any]]
     keys: ClassVar[Sequence[str] | None] = None
     types: ClassVar[Sequence[str] | None] = None
+    format: ClassVar[str] = "json"
+    schema_file: ClassVar[str | None] = None
+    message: ClassVar[str | None] = None
     schema: ClassVar[str] = ""
     ignored_columns: ClassVar[Collection[str]] = ()
     outbox: ClassVar[bool] = False
@@ -88,7 +98,7 @@ class HandlerContract:
         """Provide a sink that has applied each event once, undisturbed."""
         sink = make()
         cls._produce(sink)
-        sink.until_settled()
+        cls._settle(sink)
         return sink
 
     def test_each_event_is_applied(self, applied: SinkUnderTest) -> None:
@@ -154,7 +164,21 @@ class HandlerContract:
         opened = applied.connections_of_handlers()
         _require(not opened, lambda: f"the handler opened {opened[0]}; use tx, or publish to the outbox")
 
+    def test_the_handler_leaves_the_search_path_alone(self, applied: SinkUnderTest) -> None:
+        """Other handlers, and the sink itself, find their tables on it."""
+        moved = applied.moved_search_paths()
+        _require(not moved, lambda: f"the handler set search_path to {moved[0]}; name the schema of each table instead")
+
     # What the tests above use.
+
+    @classmethod
+    def _settle(cls, sink: SinkUnderTest) -> None:
+        try:
+            sink.until_settled()
+        except AssertionError as error:
+            in_time = "cannot be interrupted" not in str(error)
+            _require(in_time, lambda: f"the handler is still busy after {cls.seconds:.0f} s; raise `seconds` if it may")
+            raise
 
     @classmethod
     def _offered(cls, directory: Path) -> tuple[str, list[str]]:
@@ -169,16 +193,28 @@ class HandlerContract:
         route: dict[str, Any] = {"name": _ROUTE, "topic": _ROUTE, "event_id": "header:event_id", "handler": name}
         if cls.types is not None:
             route["event_type"] = "header:type"
+        if cls.schema_file is not None:
+            route["schema_file"] = str(Path(cls.schema_file).resolve())
+        route |= {"format": cls.format, **({"message": cls.message} if cls.message is not None else {})}
         failures = {"attempts": 3, "handler_timeout": f"{max(1, round(cls.seconds))}s"}
         config: dict[str, Any] = {"sink": dict(settings), "routes": [route], "failures": failures}
         return {**config, "outbox": {}} if cls.outbox else config
 
     @classmethod
     def _produce(cls, sink: SinkUnderTest) -> None:
-        for index, value in enumerate(cls.events):
+        for index, value in enumerate(cls._written()):
             headers = {} if cls.types is None else {"type": cls.types[index]}
             key = str(index) if cls.keys is None else cls.keys[index]
             sink.produce(value, key=key, headers=headers, event_id=cls._id(str(index)))
+
+    @classmethod
+    def _written(cls) -> Sequence[Any]:
+        """Return the values of the events; those in Avro and Protobuf as bytes."""
+        if cls.schema_file is None:
+            return cls.events
+        schema = schema_of_any_file(Path.cwd(), cls.schema_file)
+        encode = encoder_of(schema, Format(cls.format), cls.message)
+        return [encode(orjson.dumps(value)) if isinstance(value, dict) else value for value in cls.events]
 
     @classmethod
     def _id(cls, name: str) -> UUID:

@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 
 from inbox.events import new_event_id
 from inbox.failpoints import Failpoint
+from inbox.testing.connections import MOVED
 from inbox.testing.launcher import KILLED, Launcher
 
 PARTITION_UA = -1
@@ -166,6 +167,13 @@ class SinkUnderTest:
 
     def connections_of_handlers(self) -> list[str]:
         """Return what connections handlers opened while they ran: each is outside of their transaction."""
+        return [line for line in self._notes() if not line.startswith(MOVED)]
+
+    def moved_search_paths(self) -> list[str]:
+        """Return the search paths that handlers left behind."""
+        return [line.removeprefix(MOVED) for line in self._notes() if line.startswith(MOVED)]
+
+    def _notes(self) -> list[str]:
         return self._connections.read_text().splitlines() if self._connections.exists() else []
 
     def log_tail(self) -> str:

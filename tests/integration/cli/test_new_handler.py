@@ -47,7 +47,7 @@ def test_the_package_installs_and_its_tests_pass(servers: Servers, package: Path
         timeout=280,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "9 passed" in done.stdout
+    assert "10 passed" in done.stdout
 
 
 def test_what_is_made_is_valid_and_names_the_handler(package: Path) -> None:

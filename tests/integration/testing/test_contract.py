@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from inbox.dev.backends import Servers
+from inbox.testing import HandlerContract
 
 ROOT = Path(__file__).parents[3]
 TESTS = """
@@ -23,7 +24,19 @@ class TestHandler(HandlerContract):
         CREATE TABLE singles (order_id integer PRIMARY KEY);
     '''
     outbox = {outbox}
+    {more}
 """
+TYPED = """
+    format = "avro"
+    schema_file = "order.avsc"
+    events = [{"order_id": 1, "price": "9.90", "at": "2026-01-01T10:00:00.000005Z"}]
+"""
+ORDER = """{"type": "record", "name": "Order", "fields": [
+    {"name": "order_id", "type": "long"},
+    {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
+    {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}}
+]}"""
+MORE = {"takes_too_long": "seconds = 1", "typed": TYPED}
 # The test that sees it, and a part of the sentence that names the fault.
 CAUGHT = {
     "commits": ("each_event_is_applied", "refused events that it should apply"),
@@ -36,13 +49,17 @@ CAUGHT = {
     "opens_a_socket": ("no_connection_of_its_own", "a socket to 127.0.0.1:1; use tx, or publish"),
     "inserts_only_once": ("a_forced_replay", "a forced replay cannot apply an event again"),
     "swallows_what_it_cannot_read": ("a_poison_neighbour", "neither JSON nor UTF-8, 0 dead letters"),
+    "moves_the_search_path": ("leaves_the_search_path", "the handler set search_path to pg_temp; name the schema"),
+    "takes_too_long": ("each_event_is_applied", "HandlerTimeoutError"),
     "publishes_at_random": ("a_kill_at_any_step_changes_nothing and claimed", "the outbox differs where"),
 }
 
 
 def contract(servers: Servers, directory: Path, handler: str, *, only: str = "") -> subprocess.CompletedProcess[str]:
     """Run the contract for a handler in pytest."""
-    (directory / "test_handler.py").write_text(TESTS.format(handler=handler, outbox=handler == "publishes_at_random"))
+    (directory / "test_handler.py").write_text(
+        TESTS.format(handler=handler, outbox=handler == "publishes_at_random", more=MORE.get(handler, ""))
+    )
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("INBOX_", "PYTEST_"))}
     environ |= {"INBOX_TEST_KAFKA": servers.bootstrap_servers, "INBOX_TEST_DATABASE": servers.database_url}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -61,7 +78,23 @@ def test_a_handler_that_keeps_to_its_transaction_passes(servers: Servers, tmp_pa
     # Of the kills two, one on each side of the COMMIT: `tests.e2e.test_sigkill` has every step.
     done = contract(servers, tmp_path, "right", only="not a_kill_at_any_step or claimed or committed")
     assert done.returncode == 0, done.stdout
-    assert "8 passed" in done.stdout
+    assert "9 passed" in done.stdout
+
+
+def test_a_typed_handler_takes_events_in_avro(servers: Servers, tmp_path: Path) -> None:
+    (tmp_path / "order.avsc").write_text(ORDER)
+    done = contract(servers, tmp_path, "typed", only="each_event or poison or (a_kill and claimed)")
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_a_handler_that_never_ends_is_named() -> None:
+    class Stopped:
+        def until_settled(self) -> None:
+            raise AssertionError("inbox run ended with 1: a handler is still busy and cannot be interrupted")
+
+    with pytest.raises(pytest.fail.Exception, match="the handler is still busy after 30 s"):
+        HandlerContract._settle(Stopped())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("handler", CAUGHT)

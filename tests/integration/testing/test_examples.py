@@ -20,7 +20,9 @@ def test_an_example_passes_its_own_tests(servers: Servers, tmp_path: Path, examp
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("INBOX_", "PYTEST_"))}
     environ |= {"INBOX_TEST_KAFKA": servers.bootstrap_servers, "INBOX_TEST_DATABASE": servers.database_url}
     # The whole contract is tried on the package that `inbox new handler` makes.
-    contract = "not a_kill and not repeats and not alone_or_in_a_batch and not poison and not of_its_own"
+    contract = (
+        "not a_kill and not repeats and not alone_or_in_a_batch and not poison and not of_its_own and not search_path"
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini")]
     done = subprocess.run(
         [*command, "-k", contract, str(ROOT / "examples" / example / "tests")],

@@ -1,12 +1,16 @@
-"""Ten handlers, each wrong in one way that a test on a developer's machine rarely shows."""
+"""Handlers that are wrong in one way each, which a test on a developer's machine rarely shows; and two right ones."""
 
 import itertools
 import os
 import random
 import socket
+import time
 import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -19,6 +23,17 @@ _numbers = itertools.count()
 
 def right(event: Event, tx: Transaction) -> None:
     tx.execute(INSERT, (event.json()["order_id"], "right"))
+
+
+@dataclass
+class Order:
+    order_id: int
+    price: Decimal
+    at: datetime
+
+
+def typed(order: Order, tx: Transaction) -> None:
+    tx.execute(INSERT, (order.order_id, f"{order.price} at {order.at.isoformat()}"))
 
 
 def commits(event: Event, tx: Transaction) -> None:
@@ -75,3 +90,14 @@ def swallows_what_it_cannot_read(event: Event, tx: Transaction) -> None:
 
 def publishes_at_random(event: Event, tx: Transaction) -> None:
     tx.publish("stock", {"number": random.random()}, type="Reserved")
+
+
+def moves_the_search_path(event: Event, tx: Transaction) -> None:
+    right(event, tx)
+    tx.execute("SET search_path TO pg_temp")
+
+
+def takes_too_long(event: Event, tx: Transaction) -> None:
+    right(event, tx)
+    for _ in range(600):
+        time.sleep(0.1)
