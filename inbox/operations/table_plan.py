@@ -3,21 +3,15 @@
 The owner of the tables runs it. The sink never alters a table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
-from inbox.documents import pointer_steps
 from inbox.errors import StartupError
 from inbox.operations.actions import Action, record_where_kept
-from inbox.operations.samples.drift import Drift, RowSchema, drift_of
-from inbox.operations.samples.log_sample import sample_of
-from inbox.operations.samples.reading import SampleReader
-from inbox.operations.samples.route_schemas import element_path, schemas_of
-from inbox.reading.formats.fields import Fields
-from inbox.reading.schemas import SchemaError
+from inbox.operations.samples.drift import Drift, drift_of
+from inbox.operations.samples.route_rows import row_schemas, rows_of
 from inbox.settings import Settings
 from inbox.sink.routes import HandlerTarget, Route
 from inbox.store.options import TableTarget
@@ -71,8 +65,8 @@ def _plan(
     table = columns_of(connection, located(connection, target.name))
     if not table:
         raise StartupError(f'the table "{target.name}" does not exist; make one with inbox new route')
-    rows = _rows(settings, route, target, sample)
-    schemas = _schemas(settings, route)
+    rows = rows_of(settings.kafka, route, target, sample)
+    schemas = row_schemas(route, settings.schemas)
     drift = drift_of(resolved(target, table), table, rows, schemas, typed=route.format.value.has_decoded_rows)
     if execute and drift.additive:
         require_owner(connection, target.name)
@@ -87,29 +81,3 @@ def _plan(
         drift=drift,
         executed=execute and bool(drift.additive),
     )
-
-
-def _schemas(settings: Settings, route: Route) -> list[RowSchema]:
-    """Return the fields of the route's schemas: of its file, or of the newest of each subject."""
-    found: list[RowSchema] = []
-    try:
-        for schema in schemas_of(route, settings.schemas):
-            fields = Fields(schema, route.format.message)
-            found.append(RowSchema(fields, element_path(route, fields)))
-    except SchemaError as error:
-        raise StartupError(str(error)) from None
-    return found
-
-
-def _rows(settings: Settings, route: Route, target: TableTarget, sample: int) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of the route's events, or of their elements."""
-    rows: list[Any] = []
-    for topic in route.topics:
-        found = sample_of(settings.kafka, topic, sample // len(route.topics) or 1)
-        events = SampleReader(route.format, route.envelope).events(found.records)
-        rows += [event.row for event in events if event.row is not None]
-    for step in pointer_steps(target.for_each or ""):
-        rows = [row[step] for row in rows if isinstance(row, dict) and step in row]
-    if target.for_each is not None:
-        rows = [element for each in rows if isinstance(each, list) for element in each]
-    return [row for row in rows if isinstance(row, dict)]

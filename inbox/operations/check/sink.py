@@ -1,7 +1,7 @@
 """The check of everything that a start needs, all in one go. It changes nothing anywhere."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 
 from inbox.bootstrap.permissions import require_kafka_rights, require_rights
@@ -15,7 +15,7 @@ from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer_properties import require_consumer
 from inbox.kafka.registry.schemas import SchemaRegistry
 from inbox.operations.check.checks import CheckResult, Checks, SkippedCheckError, Verdict
-from inbox.operations.check.drift import advice_on_drift
+from inbox.operations.check.drift import advice_on_drift, advice_on_values, tells_drift
 from inbox.operations.check.id_advice import advice_on_coordinates, advice_on_keys
 from inbox.operations.check.outbox import check_capture_topics, check_existing, check_publishing, require_capture
 from inbox.operations.check.outbox_schemas import check_encoding
@@ -98,6 +98,7 @@ class _SinkChecks(Checks):
             self.findings.append(CheckResult("order of truncates", Verdict.FAILED, problems))
         self.ask("rights in Kafka", lambda: require_kafka_rights(self.cluster(), self._topics))
         self.advise_on_transport()
+        self._advise_on_values()
         self._advise_on_gaps()
         self._advise_on_instance()
         self._advise_on_owners()
@@ -207,6 +208,16 @@ class _SinkChecks(Checks):
             return  # a right is missing, which the check of the rights reports
         for route, advice in found:
             self.advise(f"drift of route {route}", [advice])
+
+    def _advise_on_values(self) -> None:
+        """Advise on columns that the newest events of a route do not fill or fit any more."""
+        for route, target in table_routes(self._settings.routes):
+            if not tells_drift(target) or route.name not in self._writers or set(route.topics) - self._topics.keys():
+                continue
+            with suppress(SkippedCheckError, InboxError):  # what is away, or not allowed, is reported already
+                self.advise(
+                    f"values of route {route.name}", advice_on_values(self.database(), self._settings, route, target)
+                )
 
     def _find_capture(self) -> None:
         connection = self.database()

@@ -168,7 +168,7 @@ class _Comparison:
                 yield TableChange(drop_not_null(self._target.name, name), why)
 
     def unfilled(self) -> Iterator[str]:
-        """Yield the columns for which no event of the sample has a value, or no schema a field any more."""
+        """Yield the columns for which no row has a value, or no schema a field any more."""
         for name, source in self._target.columns.items():
             if name not in self._table or not _is_of_row(source) or source.default is not None:
                 continue

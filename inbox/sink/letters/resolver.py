@@ -18,6 +18,7 @@ from typing import TypeVar
 from inbox.errors import FailureKind, SmallerBatchError
 from inbox.events import Header
 from inbox.failure_policy import FailureLimits, Order, retry_delay
+from inbox.sink.guards.counts.unknown_members import tell_unknown_members
 from inbox.sink.letters.events import events_of
 from inbox.sink.routes import Route
 from inbox.sink.settle.claims import payload_hash
@@ -97,6 +98,7 @@ class LetterResolver:
         self._by = by
         self._owner = owner
         self._limits = limits
+        self._unknown: list[tuple[str, int, list[str]]] = []
         # Always with savepoints: a failed attempt must not give up the lock on the ledger.
         self._transaction = BatchTransaction(store.connection, handlers=True)
         ordered = replace(limits, order=Order.NONE if limits.order is Order.NONE else Order.KEY)
@@ -190,6 +192,7 @@ class LetterResolver:
 
     def _locked_once(self, unit: Unit, action: Callable[[], _T], *, trial: bool) -> _T:
         claims = self._store.claims
+        self._unknown.clear()
         self._transaction.begin()
         try:
             self._lock(unit.partition_id)
@@ -204,6 +207,8 @@ class LetterResolver:
         except BaseException:
             self._transaction.rollback()
             raise
+        for each in self._unknown:
+            tell_unknown_members(*each)
         return done
 
     def _lock(self, partition_id: int) -> None:
@@ -229,7 +234,8 @@ class LetterResolver:
         route_batch = events_of(letters, route)
         result = settle_carefully(self._context, bound, route_batch, {})
         if result.unknown_members:
-            self._store.unknown_members.add(bound.route_id, result.unknown_members)
+            names = self._store.unknown_members.add(bound.route_id, result.unknown_members)
+            self._unknown.append((route.name, sum(result.unknown_members.values()), names))
         aside = {letter.record.offset(): letter for letter in result.letters}
         failed = self._note_failures(letters, aside)
         resolved = [letter.dead_letter_id for letter in letters if letter.record.offset() not in aside]

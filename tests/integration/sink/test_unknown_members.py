@@ -108,7 +108,7 @@ def test_counts_are_those_of_the_events_that_took_effect(route: Route) -> None:
     assert sink.dead_letters() == [(3, "parked")]
 
 
-def test_a_retried_event_is_counted(route: Route) -> None:
+def test_a_retried_event_is_counted_and_logged(route: Route, capsys: pytest.CaptureFixture[str]) -> None:
     sink = route("count")
     sink.send(Out(0, {"id": 0, "a": "x", "b": 1}))
     sink.run()
@@ -116,6 +116,8 @@ def test_a_retried_event_is_counted(route: Route) -> None:
     assert sink.command("dead-letters", "retry", "--all", "--execute") == 0
 
     assert counts(sink) == [("b", 1)]
+    assert metric(sink) == 1
+    assert '"members": ["b"], "event": "unknown-members"' in capsys.readouterr().err
 
 
 def test_an_event_with_unknown_members_is_parked_alone(route: Route) -> None:

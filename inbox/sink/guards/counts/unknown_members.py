@@ -1,6 +1,6 @@
 """Count the members of events that fill no column, by their names."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from inbox.sink.guards.guard import Guard
 from inbox.sink.outcome import BatchOutcome
@@ -29,7 +29,11 @@ class UnknownMemberGuard(Guard):
 
     def committed(self, outcome: BatchOutcome) -> None:
         for route, count in outcome.unknown_members.items():
-            UNKNOWN_MEMBERS.labels(route).inc(count)
-        for route, names in outcome.new_members.items():
-            if names:
-                log().warning("unknown-members", route=route, members=names)
+            tell_unknown_members(route, count, outcome.new_members.get(route, ()))
+
+
+def tell_unknown_members(route: str, count: int, new_names: Collection[str]) -> None:
+    """Add to the metric, and log the names that are seen for the first time; the counts are committed."""
+    UNKNOWN_MEMBERS.labels(route).inc(count)
+    if new_names:
+        log().warning("unknown-members", route=route, members=list(new_names))

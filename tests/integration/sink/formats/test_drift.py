@@ -72,6 +72,21 @@ def test_members_that_come_go_and_change_their_type(sink: Sink, capsys: pytest.C
     assert advice(sink, capsys, "drift") == []
 
 
+def test_what_the_newest_events_do_not_fill_or_fit_is_named(sink: Sink, capsys: pytest.CaptureFixture[str]) -> None:
+    """No registry describes them. A column that no event ever filled is not gone."""
+    sink.sql("CREATE TABLE rows (id int PRIMARY KEY, kept int, gone int, empty int)")
+    sink.configure(ROUTE.format(route=""))
+    sink.send(*(Out(n, {"id": n, "kept": n, "gone": 1}) for n in range(10)))
+    sink.send(*(Out(n, {"id": n, "kept": "x"}) for n in range(10, 16)))
+    assert sink.command("migrate") == 0
+
+    assert advice(sink, capsys, "values") == [
+        "the events have 5 texts, which integer may refuse; inbox table plan --route rows shows the SQL",
+        "the newest 5 events have no value for gone, and earlier ones have; ask their producer, then drop the columns "
+        "or correct the route",
+    ]
+
+
 AVRO = {
     "type": "record",
     "name": "R",
