@@ -11,12 +11,12 @@ from pathlib import Path
 
 from inbox.dev.backends import Servers
 from tests.benchmarks.connect import JdbcSink, jdbc_worker
-from tests.benchmarks.formats import in_avro, in_protobuf, route_in
+from tests.benchmarks.formats import in_avro, in_envelope, in_protobuf, route_in
 from tests.benchmarks.orders import TABLE_ROUTE, value, value_with_schema
 from tests.benchmarks.throughput import INBOX, migrated
 from tests.support.sinks import offer_handlers
 
-HANDLERS = {"upsert": "tests.benchmarks.handlers:upsert", "upsert_all": "tests.benchmarks.handlers:upsert_all"}
+HANDLERS = {name: f"tests.benchmarks.handlers:{name}" for name in ("upsert", "upsert_all", "upsert_many")}
 PEERS_PYTHON = Path(os.environ.get("PEERS_PYTHON", ".venv-peers/bin/python"))
 """The interpreter of the environment that holds the peers' packages; see `make bench`."""
 
@@ -137,9 +137,13 @@ def _process(command: Sequence[str], directory: Path, environ: dict[str, str]) -
 
 _PER_EVENT = 'handler = "upsert"'
 _PER_BATCH = 'handler = "upsert_all"'
+_IN_ENVELOPES = f'envelope = "debezium"\n{TABLE_ROUTE}'
 
 OURS = "kafka-inbox, table route"
 WITHOUT_CLAIMS = f"{OURS}, without claims"
+AVRO, PROTOBUF = f"{OURS}, Avro", f"{OURS}, Protobuf"
+ENVELOPED = f"{OURS}, Debezium's envelope"
+SET_BASED = "kafka-inbox, handler per batch, upsert_many"
 PEER = "Debezium JDBC sink, 1 task"
 PEER_OF_TWO = "Debezium JDBC sink, 4 tasks"
 CONTENDERS = [
@@ -147,11 +151,13 @@ CONTENDERS = [
     Contender(WITHOUT_CLAIMS, sink(TABLE_ROUTE, event_id="coordinates")),
     Contender(f"{OURS}, 2 workers", sink(TABLE_ROUTE, workers=2), 2.0, joined=_TWO_JOINED),
     Contender(f"{OURS}, 4 workers", sink(TABLE_ROUTE, workers=4), 2.0, joined=_FOUR_JOINED),
-    Contender(f"{OURS}, Avro", sink_in("avro"), encode=in_avro),
-    Contender(f"{OURS}, Protobuf", sink_in("protobuf"), encode=in_protobuf),
+    Contender(AVRO, sink_in("avro"), encode=in_avro),
+    Contender(PROTOBUF, sink_in("protobuf"), encode=in_protobuf),
+    Contender(ENVELOPED, sink(_IN_ENVELOPES, event_id="debezium"), encode=in_envelope),
     Contender("kafka-inbox, handler per event", sink(_PER_EVENT), 0.4),
     Contender("kafka-inbox, handler per event, 2 workers", sink(_PER_EVENT, workers=2), 0.8, joined=_TWO_JOINED),
     Contender("kafka-inbox, handler per batch", sink(_PER_BATCH), 0.4),
+    Contender(SET_BASED, sink('handler = "upsert_many"'), 0.4),
     Contender(PEER, debezium(1)),
     Contender(PEER_OF_TWO, debezium(4), 2.0),
     Contender(f"{PEER}, schema in records", debezium(1, schema_in_records=True), encode=value_with_schema),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from inbox.dev.backends import Servers
-from tests.benchmarks.contenders import OURS, PEER, PEER_OF_TWO, WITHOUT_CLAIMS
+from tests.benchmarks.contenders import AVRO, ENVELOPED, OURS, PEER, PEER_OF_TWO, PROTOBUF, SET_BASED, WITHOUT_CLAIMS
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def table(results: Results) -> str:
 def ratios(results: Results) -> dict[str, float]:
     """What one run says of two of its contenders, round by round: the medians."""
     in_records = ", schema in records"
-    two, handler = f"{OURS}, 2 workers", "kafka-inbox, handler per event"
+    two, handler, batch = f"{OURS}, 2 workers", "kafka-inbox, handler per event", "kafka-inbox, handler per batch"
+    loop = "psycopg loop, executemany of 5,000"
     rates = [
         (OURS, PEER),
         (WITHOUT_CLAIMS, PEER),
@@ -66,11 +67,13 @@ def ratios(results: Results) -> dict[str, float]:
         (OURS, WRITE),
         (OURS, "Quix Streams PostgreSQL sink"),
         (handler, "psycopg loop, execute, 5,000 a transaction"),
-        (handler, "psycopg loop, executemany of 5,000"),
+        *((each, loop) for each in (handler, batch, SET_BASED)),
+        *((each, OURS) for each in (AVRO, PROTOBUF, ENVELOPED)),
     ]
     found = {f"rate: {ours} / {peer}": _ratio(results, ours, peer, _rate) for ours, peer in rates}
     found |= {f"CPU: {OURS} / {peer}": _ratio(results, OURS, peer, _cpu) for peer in (PEER, f"{PEER}{in_records}")}
     found |= {f"CPU: {WITHOUT_CLAIMS} / {peer}": _ratio(results, WITHOUT_CLAIMS, peer, _cpu) for peer in (OURS, PEER)}
+    found |= {f"server CPU: {each} / {OURS}": _ratio(results, each, OURS, _server_cpu) for each in (AVRO, PROTOBUF)}
     return {name: ratio for name, ratio in found.items() if ratio is not None}
 
 
@@ -101,3 +104,7 @@ def _rate(figures: Figures) -> float:
 
 def _cpu(figures: Figures) -> float:
     return figures.client_cpu + figures.server_cpu
+
+
+def _server_cpu(figures: Figures) -> float:
+    return figures.server_cpu

@@ -1,4 +1,5 @@
-"""The orders of the comparison in Avro and Protobuf, behind the id of a schema that a registry in memory has."""
+"""The orders of the comparison in Avro and Protobuf, behind the id of a schema that a registry in memory has, and in
+Debezium's envelope."""
 
 import json
 from base64 import b64encode
@@ -39,6 +40,19 @@ def _write_avro() -> Callable[[bytes], bytes]:
 def in_avro(number: int) -> bytes:
     """Return an order in Avro."""
     return b"\0" + _AVRO_ID.to_bytes(4, "big") + _write_avro()(value(number))
+
+
+def in_envelope(number: int) -> bytes:
+    """Return an order as Debezium sends its update as JSON, with REPLICA IDENTITY DEFAULT."""
+    source = (
+        b'{"version":"3.5.0.Final","connector":"postgresql","name":"shop","ts_ms":1767225600000,"snapshot":"false",'
+        b'"db":"shop","sequence":"[\\"24023128\\",\\"24023128\\"]","ts_us":1767225600000000,'
+        b'"ts_ns":1767225600000000000,"schema":"public","table":"orders","txId":555,"lsn":%d,"xmin":null}' % number
+    )
+    return b'{"before":null,"after":%s,"source":%s,"transaction":null,"op":"u","ts_ms":1767225600001}' % (
+        value(number),
+        source,
+    )
 
 
 def _file() -> FileDescriptorProto:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from inbox import Event, Transaction, handler
+from tests.benchmarks.orders import COLUMNS
 from tests.benchmarks.poison_handlers import INSERT
 
 
@@ -15,3 +16,9 @@ def upsert(event: Event, tx: Transaction) -> None:
 def upsert_all(events: Sequence[Event], tx: Transaction) -> None:
     """One statement for all events, repeated for each in one flight."""
     tx.executemany(INSERT, [tuple(event.json().values()) for event in events])
+
+
+@handler(batch=True)
+def upsert_many(events: Sequence[Event], tx: Transaction) -> None:
+    """Few statements of many rows."""
+    tx.upsert_many("orders", COLUMNS, [event.json() for event in events], key=["order_id"])
