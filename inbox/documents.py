@@ -38,7 +38,7 @@ _NUMBER = re.compile(rb"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _FRACTION = re.compile(rb"[0-9][.eE]")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-_QUOTE = ord('"')
+_QUOTE, _BACKSLASH = ord('"'), ord("\\")
 _EXACT = json.JSONDecoder(parse_float=Decimal)
 
 
@@ -56,9 +56,14 @@ def parse(document: bytes) -> Any:
         DocumentError: the document is not valid.
     """
     found = _parsed(document)
-    if b"\\u0000" in document and _NUL.search(document) is not None:
+    if _BACKSLASH in document and has_nul(document):
         raise DocumentError("a text in it holds NUL (\\u0000), which PostgreSQL cannot keep")
     return found
+
+
+def has_nul(document: bytes) -> bool:
+    """Return whether a valid document has a text that holds NUL."""
+    return b"\\u0000" in document and _NUL.search(document) is not None
 
 
 def parse_exactly(document: bytes) -> Any:
@@ -130,7 +135,7 @@ def write(document: Any) -> str:
     # orjson writes null for NaN and Infinity.
     if b"null" in text and not all(map(math.isfinite, _floats(document))):
         raise DocumentError("NaN and Infinity are not JSON")
-    if b"\\u0000" in text and _NUL.search(text) is not None:
+    if has_nul(text):
         raise DocumentError("a text in it holds NUL, which PostgreSQL cannot keep")
     return text.decode()
 
