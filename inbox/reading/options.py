@@ -115,6 +115,7 @@ class ReadOptions:
         needs_row: whether the id, the type or a column is read from the row.
         by_value: whether the id or the type is read from the row.
         by_position: whether the event's id is made of the source position.
+        cuts_rows: whether nothing reads what a change of Debezium has beside its row, so that the row may be cut out.
         key_pointers: the pointers into the row by which a table's row is found, if an event may remove one.
     """
 
@@ -125,4 +126,5 @@ class ReadOptions:
     needs_row: bool = True
     by_value: bool = False
     by_position: bool = False
+    cuts_rows: bool = False
     key_pointers: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """A record together with what a route has read from its value."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from inbox.events import Content, Event, Header, Record, event_from
 from inbox.reading.schemas import SchemaId
@@ -83,6 +84,21 @@ class ReadRecord:
     def leader_epoch(self) -> int | None:
         """Return the leader epoch, like a `Message`."""
         return self.record.leader_epoch()
+
+
+class ReadResult(NamedTuple):
+    """A record as it was read.
+
+    `row` is the decoded row, in which a `value:` pointer looks, or None where nothing needs it; `type` is
+    the type that the envelope gives.
+    """
+
+    record: ReadRecord
+    row: Any
+    type: str | None = None
+
+
+Read = Callable[[Record, list[Header]], ReadResult | None]
 
 
 def event_of(record: Record, event_id: bytes, event_type: str | None) -> Event:

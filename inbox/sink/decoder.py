@@ -12,7 +12,8 @@ from inbox.errors import EventError, TryAgainError
 from inbox.events import Header, Record, decoded
 from inbox.reading.conditions import Condition
 from inbox.reading.options import Envelope, ReadOptions
-from inbox.reading.readers import Read, reader_of
+from inbox.reading.read_record import Read
+from inbox.reading.readers import reader_of
 from inbox.sink.batch import NO_ID, RouteEvents
 from inbox.sink.event_id import Identify, ReadType, identifier, needs_document, needs_reading, type_reader
 from inbox.sink.routes import HandlerTarget, Route
@@ -296,7 +297,7 @@ def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
 def _read_options(route: Route) -> ReadOptions:
     """Return how the route's values are read; a table's columns are read from the row by their pointers."""
     handles = isinstance(route.target, HandlerTarget)
-    sources = () if isinstance(route.target, HandlerTarget) else route.target.columns.values()
+    sources = () if isinstance(route.target, HandlerTarget) else tuple(route.target.columns.values())
     by_name = not isinstance(route.target, HandlerTarget) and route.target.by_name
     reads_row = by_name or any(source.document == "$value" for source in sources)
     by_value = needs_document(route.event_type) or needs_document(route.event_id) or route.when is not None
@@ -308,6 +309,7 @@ def _read_options(route: Route) -> ReadOptions:
         needs_row=handles or reads_row or by_value,
         by_value=by_value,
         by_position=route.event_id == "debezium",
+        cuts_rows=not handles and not any(source.document in ("$before", "$source") for source in sources),
         key_pointers=() if isinstance(route.target, HandlerTarget) else _key_pointers(route.target),
     )
 

@@ -21,6 +21,9 @@ ReadType = Callable[[list[Header], Any], str | None]
 
 _UUID_LENGTH, _UUID_BYTES, _DASH = 36, 16, ord("-")
 _INDEX = re.compile("0|[1-9][0-9]*")
+_VERSION_5 = 0x5 << 76 | 0b10 << 62
+_WITHOUT_VERSION = ~(0xF << 76 | 0b11 << 62)
+"""The bits of the version and of the variant (RFC 9562, section 4)."""
 
 
 def as_id(text: str, namespace: bytes) -> bytes:
@@ -47,10 +50,8 @@ def _uuid_in(text: bytes) -> bytes | None:
 
 def uuid5_bytes(namespace: bytes, text: str) -> bytes:
     """Return the bytes of `uuid.uuid5` without creating its object, because it is called once for each event."""
-    digest = bytearray(sha1(namespace + text.encode(), usedforsecurity=False).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    return bytes(digest)
+    digest = sha1(namespace + text.encode(), usedforsecurity=False).digest()
+    return (int.from_bytes(digest[:16], "big") & _WITHOUT_VERSION | _VERSION_5).to_bytes(16, "big")
 
 
 @lru_cache(maxsize=256)

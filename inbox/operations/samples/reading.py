@@ -10,8 +10,8 @@ from inbox.operations.samples.identity import SampledEvent
 from inbox.reading.envelopes.debezium_position import names_changes
 from inbox.reading.formats.of_route import key_decoder
 from inbox.reading.options import Envelope, FormatOptions, ReadOptions, Truncates
-from inbox.reading.read_record import ReadRecord
-from inbox.reading.readers import Read, reader_of
+from inbox.reading.read_record import Read, ReadRecord
+from inbox.reading.readers import reader_of
 
 
 class SampleReader:

@@ -14,7 +14,8 @@ takes from the log itself (`SourceInfo` and `...SourceInfoStructMaker` of each c
 - Oracle: a row of LogMiner (`scn`, `rs_id`, `ssn`), or the position of an LCR of XStream.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from inbox.errors import EventError
@@ -31,6 +32,18 @@ _FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 _TABLE = ("connector", "name", "server_id", "db", "schema", "table")
 
+_ABSENT = {"postgresql": "server_id", "sqlserver": "server_id", "mysql": "schema", "mariadb": "schema"}
+"""The part of the table's name that a connector never gives."""
+
+
+def _usual(connector: str, absent: str) -> tuple[Callable[[Any], tuple[Any, ...]], str, str]:
+    names = [name for name in (*_TABLE, *_FIELDS[connector][0]) if name != absent]
+    return itemgetter(*names), absent, "".join(f"\n{name}=%s" for name in names)
+
+
+_USUAL = {connector: _usual(connector, absent) for connector, absent in _ABSENT.items()}
+"""How the fields of a usual source are taken, the name that it lacks, and the text of the position."""
+
 _OF_SNAPSHOTS = ("lsn", "scn", "file", "pos", "change_lsn", "commit_lsn", "ts_ms", "ts_us", "ts_ns")
 """A row that a snapshot reads has no place of its own: it has that of the snapshot, and its time."""
 
@@ -43,9 +56,24 @@ def position_of(source: Any, op: str) -> str:
     """
     if not isinstance(source, dict):
         raise EventError('no event id: the change event has no object "source", which event_id = "debezium" reads')
+    if op != "r" and (usual := _usual_position(source, op)) is not None:
+        return usual
     fields = _of_snapshot(source) if op == "r" else _of_change(source)
     get = source.get
     return "\n".join([op, *[f"{name}={value}" for name in (*_TABLE, *fields) if (value := get(name)) is not None]])
+
+
+def _usual_position(source: Mapping[str, Any], op: str) -> str | None:
+    """Return the position of a change whose source has the usual fields, by one look and one text; otherwise None."""
+    connector = source.get("connector")
+    if type(connector) is not str or (usual := _USUAL.get(connector)) is None:
+        return None
+    values_of, absent, text = usual
+    try:
+        values = values_of(source)
+    except KeyError:
+        return None
+    return None if None in values or source.get(absent) is not None else op + text % values
 
 
 def names_changes(source: Any, op: str) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+import inbox.reading.envelopes.debezium_position as module
 from inbox.errors import EventError
 from inbox.reading.envelopes.debezium_position import position_of
 
@@ -80,3 +81,29 @@ def test_a_second_snapshot_reads_a_row_as_another_event() -> None:
 def test_a_source_without_a_place_gives_no_id(source: Any, op: str, text: str) -> None:
     with pytest.raises(EventError, match=text):
         position_of(source, op)
+
+
+SQL_SERVER = {
+    "connector": "sqlserver", "name": "n", "db": "d", "schema": "s", "table": "t", "change_lsn": "a", "commit_lsn": "b",
+    "event_serial_no": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", [POSTGRESQL, MYSQL, SQL_SERVER])
+def test_a_usual_source_has_the_position_that_its_fields_have_one_by_one(
+    source: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = [None, True, 1.0, 1, "", "%s", [1], {"a": None}, 2**70, "Grüße"]
+    changed = [{**source, name: value} for name in (*source, "server_id", "schema") for value in odd]
+    given = [source, *changed, *({k: v for k, v in source.items() if k != name} for name in source)]
+    said = [_said(each) for each in given]
+    assert module._usual_position(source, "u") is not None
+    monkeypatch.setattr(module, "_usual_position", lambda source, op: None)
+    assert said == [_said(each) for each in given]
+
+
+def _said(source: dict[str, Any]) -> str:
+    try:
+        return position_of(source, "u")
+    except EventError as error:
+        return str(error)
