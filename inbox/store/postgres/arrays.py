@@ -5,17 +5,20 @@ One `bytes.join` per column costs almost nothing. Format: PostgreSQL source, `ar
 arrayfuncs.c.
 """
 
+import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
-from struct import Struct
 
 from psycopg import pq
 from psycopg.adapt import AdaptersMap, Dumper
 
-_EMPTY = Struct(">iiI")
-_DIMENSION = Struct(">iiIii")
+_EMPTY = struct.Struct(">iiI")
+_DIMENSION = struct.Struct(">iiIii")
 _NULL = b"\xff\xff\xff\xff"
-_pack_double = Struct(">d").pack
+_pack_double = struct.Struct(">d").pack
+_SHORT = [length.to_bytes(4, "big") for length in range(1024)]
+"""The lengths of most texts, as they are sent."""
 
 _BOOL, _BYTEA, _INT8, _INT4, _TEXT, _FLOAT8, _DATE, _TIMESTAMPTZ, _UUID = 16, 17, 20, 23, 25, 701, 1082, 1184, 2950
 
@@ -98,6 +101,8 @@ def bools(values: Sequence[bool | None]) -> Bools:
 
 
 def float8s(values: Sequence[float | None]) -> Float8s:
+    if None not in values:
+        return Float8s(_header(len(values), _FLOAT8) + _of_layout("d", 8, values))
     return Float8s(_items([None if value is None else _pack_double(value) for value in values], _FLOAT8, 8))
 
 
@@ -124,12 +129,30 @@ def _fixed(values: Sequence[bytes], oid: int, length: bytes) -> bytes:
     return _header(len(values), oid) + length.join(chain((b"",), values))
 
 
+_LETTERS = {4: "i", 8: "q"}
+
+
 def _numbers(values: Sequence[int | None], oid: int, size: int) -> bytes:
-    length = size.to_bytes(4, "big")
     if None in values:
+        length = size.to_bytes(4, "big")
         items = [_NULL if value is None else length + value.to_bytes(size, "big", signed=True) for value in values]
         return _header(len(values), oid, nulls=True) + b"".join(items)
-    return _fixed([value.to_bytes(size, "big", signed=True) for value in values if value is not None], oid, length)
+    try:
+        return _header(len(values), oid) + _of_layout(_LETTERS[size], size, values)
+    except struct.error:
+        raise OverflowError(f"a number does not fit into {size} bytes") from None
+
+
+def _of_layout(letter: str, size: int, values: Sequence[int | float | None]) -> bytes:
+    """Return all values, each behind its length, by one call."""
+    items: list[int | float | None] = [size] * (2 * len(values))
+    items[1::2] = values
+    return _layout(letter, len(values)).pack(*items)
+
+
+@lru_cache(maxsize=16)
+def _layout(letter: str, count: int) -> struct.Struct:
+    return struct.Struct(">" + f"i{letter}" * count)
 
 
 def _items(values: Sequence[bytes | None], oid: int, size: int) -> bytes:
@@ -145,9 +168,16 @@ def _varying(values: Sequence[bytes | None], oid: int) -> bytes:
         items = [_NULL if value is None else len(value).to_bytes(4, "big") + value for value in values]
         return _header(len(values), oid, nulls=True) + b"".join(items)
     items = [b""] * (2 * len(values))
-    items[::2] = [len(value).to_bytes(4, "big") for value in values if value is not None]
+    items[::2] = _lengths(values)  # type: ignore[arg-type]
     items[1::2] = values  # type: ignore[assignment]
     return _header(len(values), oid) + b"".join(items)
+
+
+def _lengths(values: Sequence[bytes]) -> list[bytes]:
+    try:
+        return list(map(_SHORT.__getitem__, map(len, values)))
+    except IndexError:
+        return [len(value).to_bytes(4, "big") for value in values]
 
 
 class _PackedDumper(Dumper):

@@ -17,7 +17,7 @@ from inbox.events import Header
 from inbox.reading.formats.avro.program import program_of
 from inbox.reading.formats.avro.schemas import MOST_DIGITS, PREFIX, PreparedSchema
 from inbox.reading.formats.decoded import Decoded
-from inbox.reading.formats.framing import unframed
+from inbox.reading.formats.framed_rows import FramedRows
 from inbox.reading.schemas import CompiledSchemas, SchemaError, SchemaKind, Schemas, WrittenSchema
 from inbox.reading.values import Date, Interval, TimeOfDay, Timestamp
 
@@ -33,14 +33,8 @@ class AvroFormat:
 
     def __init__(self, schemas: Schemas, *, header: str) -> None:
         require_fastavro()
-        self._compiled = CompiledSchemas(schemas, SchemaKind.AVRO, compile_avro)
-        self._header = header
-
-    def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
-        """Decode framed bytes, as `RecordFormat` says."""
-        frame = unframed(data, headers, self._header)
-        row = self._compiled.get(frame.schema_id)(frame.data)
-        return Decoded(None, row, frame.schema_id, frame.data)
+        compiled = CompiledSchemas(schemas, SchemaKind.AVRO, compile_avro)
+        self.decode = FramedRows(header, lambda frame: compiled.get(frame.schema_id)).decode
 
 
 class AvroFile:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from inbox.errors import StartupError
 from inbox.events import Header
 from inbox.reading.formats.decoded import Decoded
-from inbox.reading.formats.framing import unframed
-from inbox.reading.formats.protobuf.descriptors import Messages
+from inbox.reading.formats.framed_rows import FramedRows
+from inbox.reading.formats.framing import Frame
+from inbox.reading.formats.protobuf.descriptors import Messages, Read
 from inbox.reading.schemas import CompiledSchemas, SchemaError, SchemaKind, Schemas, WrittenSchema
 
 
@@ -19,16 +20,13 @@ class ProtobufFormat:
 
     def __init__(self, schemas: Schemas, *, header: str, message: str | None = None) -> None:
         require_protobuf()
-        self._compiled = CompiledSchemas(schemas, SchemaKind.PROTOBUF, Messages)
-        self._header = header
-        self._message = message
+        compiled = CompiledSchemas(schemas, SchemaKind.PROTOBUF, Messages)
 
-    def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
-        """Decode framed bytes, as `RecordFormat` says."""
-        frame = unframed(data, headers, self._header, with_path=True)
-        messages = self._compiled.get(frame.schema_id)
-        read = messages.at(frame.path) if self._message is None else messages.named(self._message)
-        return Decoded(row=read(frame.data), schema_id=frame.schema_id, behind_id=frame.data)
+        def reader_of(frame: Frame) -> Read:
+            messages = compiled.get(frame.schema_id)
+            return messages.at(frame.path) if message is None else messages.named(message)
+
+        self.decode = FramedRows(header, reader_of, with_path=True).decode
 
 
 class ProtobufFile:

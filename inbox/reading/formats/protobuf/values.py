@@ -4,8 +4,9 @@ Members have the names of the `.proto` file. A field with presence (`optional`, 
 `oneof`) that is not set is absent from the row; every other field is there, with its default.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from inbox.document_bounds import MOST_COMMAS
@@ -117,18 +118,49 @@ class _Step:
 
 
 def _row_of(steps: list[_Step], budget: _Budget) -> Convert:
-    def convert(message: Any) -> dict[str, Any]:
+    """Return the conversion of a message; `steps` are filled in later, because the message may contain itself."""
+    take: Callable[[Any], Mapping[str, Any]] | None = None
+
+    def convert(message: Any) -> Any:
+        nonlocal take
         budget.left -= len(steps)
         if budget.left < 0:
             raise SchemaError(f"the value has more than {MOST_COMMAS} fields in its messages; send fewer in each event")
-        row = {}
-        for step in steps:
-            if not step.has_presence or message.HasField(step.name):
-                value = getattr(message, step.name)
-                row[step.name] = value if step.convert is None else step.convert(value)
-        return row
+        if take is None:
+            take = _taker(steps)
+        return take(message)
 
     return convert
+
+
+def _taker(steps: Sequence[_Step]) -> Callable[[Any], dict[str, Any]]:
+    """Return the function that takes all fields of a message: the values by one call, then what is not as it stays."""
+    names = [step.name for step in steps]
+    if len(names) < 2 or not all(map(str.isidentifier, names)):  # `attrgetter` would give no tuple, or split a name
+        return lambda message: _taken_one_by_one(steps, message)
+    values_of = attrgetter(*names)
+    unusual = [step for step in steps if step.has_presence or step.convert is not None]
+
+    def take(message: Any) -> dict[str, Any]:
+        row = dict(zip(names, values_of(message), strict=True))
+        for step in unusual:
+            name = step.name
+            if step.has_presence and not message.HasField(name):
+                del row[name]
+            elif step.convert is not None:
+                row[name] = step.convert(row[name])
+        return row
+
+    return take
+
+
+def _taken_one_by_one(steps: Sequence[_Step], message: Any) -> dict[str, Any]:
+    row = {}
+    for step in steps:
+        if not step.has_presence or message.HasField(step.name):
+            value = getattr(message, step.name)
+            row[step.name] = value if step.convert is None else step.convert(value)
+    return row
 
 
 def _list_of(convert: Convert | None) -> Convert:

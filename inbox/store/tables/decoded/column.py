@@ -1,6 +1,7 @@
 """A column that is made in the client from decoded rows."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, LiteralString
 
 from inbox.documents import pointer_steps
@@ -36,6 +37,7 @@ class DecodedColumn:
         self.find = finder(path)
         self.member = path[0] if path else ""
         self._find_or_absent = finder(path, ABSENT)
+        self._member = itemgetter(path[0]) if len(path) == 1 else None
         kind = column.element or column.base
         self._is_array = column.element is not None
         self._taken = taken(kind)
@@ -45,6 +47,11 @@ class DecodedColumn:
 
     def values(self, rows: Sequence[Any]) -> list[Any]:
         """Return the value of each row; None where it is null or absent."""
+        if self._member is not None:
+            try:
+                return [*map(self._member, rows)]
+            except (KeyError, TypeError):  # a row without the member, or none
+                pass
         find = self.find
         return [find(row) for row in rows]
 

@@ -4,6 +4,7 @@ The server then has nothing to parse. Which packing fits is decided once for eac
 types that it has, not for each value.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -32,6 +33,26 @@ def _texts(values: Sequence[str | None]) -> arrays.PackedArray:
     return arrays.texts([None if value is None else value.encode() for value in values])
 
 
+_MOMENTS_IN_LINES = re.compile(
+    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.][0-9]{1,6})?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\n)*+"
+)
+"""The usual forms of ISO 8601: no word for a time, not digits alone, and nothing finer than a microsecond."""
+
+
+def _texts_of_moments(values: Sequence[str | None]) -> arrays.PackedArray:
+    """Pack texts of dates and timestamps as they are, if `texts` would send each as it is."""
+    if _MOMENTS_IN_LINES.fullmatch("\n".join([*filter(None, values), ""])) is None or "" in values:
+        raise OverflowError
+    return _texts(values)
+
+
+def _texts_without_nul(values: Sequence[str | None]) -> arrays.PackedArray:
+    if "\x00" in "".join(filter(None, values)):
+        raise OverflowError
+    return _texts(values)
+
+
 def _decimals(values: Sequence[Decimal | None]) -> arrays.PackedArray:
     # PostgreSQL reads Python's own text too, whatever its exponent.
     return arrays.texts([None if value is None else str(value).encode() for value in values])
@@ -54,6 +75,10 @@ def _day(days: int) -> int:
 
 
 def _moments(values: Sequence[Timestamp | None]) -> arrays.PackedArray:
+    if values and None not in values:
+        numbers = [value.nanoseconds // 1000 - _MICROSECONDS_TO_2000 for value in values]  # type: ignore[union-attr]
+        if min(numbers) in _TIMESTAMPS and max(numbers) in _TIMESTAMPS:
+            return arrays.timestamptzs(numbers)
     return arrays.timestamptzs([None if value is None else _moment(value.nanoseconds) for value in values])
 
 
@@ -65,21 +90,21 @@ def _moment(nanoseconds: int) -> int:
     return _LAST_MOMENT if nanoseconds > 0 else ~_LAST_MOMENT
 
 
-_NUMBERS: Mapping[type, Pack] = {int: arrays.int8s}
-_FLOATS: Mapping[type, Pack] = {float: arrays.float8s}
+_NUMBERS: Mapping[type, Pack] = {int: arrays.int8s, str: _texts_without_nul}
+_FLOATS: Mapping[type, Pack] = {float: arrays.float8s, str: _texts_without_nul}
 _STRINGS: Mapping[type, Pack] = {str: _texts, Json: _texts, Bits: _texts}
 
-_MOMENTS: Mapping[type, Pack] = {Timestamp: _moments}
+_MOMENTS: Mapping[type, Pack] = {Timestamp: _moments, str: _texts_of_moments}
 
 _PACKED: dict[str, Mapping[type, Pack]] = {
     **dict.fromkeys(("int2", "int4", "int8"), _NUMBERS),
-    "numeric": {int: arrays.int8s, Decimal: _decimals},
+    "numeric": {int: arrays.int8s, Decimal: _decimals, str: _texts_without_nul},
     **dict.fromkeys(("float4", "float8"), _FLOATS),
     "bool": {bool: arrays.bools},
     **dict.fromkeys(("text", "varchar", "bpchar"), _STRINGS),
     "bytea": {bytes: arrays.byteas},
     "uuid": {UUID: _uuids, str: _texts},
-    "date": {Date: _dates},
+    "date": {Date: _dates, str: _texts_of_moments},
     **dict.fromkeys(("timestamptz", "timestamp"), _MOMENTS),
 }
 
@@ -88,6 +113,6 @@ def packings(kind: TypeName) -> Mapping[type, Pack]:
     """Return the packings that a type has, by the Python type of the values. They take None as well.
 
     A packing raises OverflowError for a number that does not fit, or that the server refuses before it looks at a
-    column, and UnicodeEncodeError for a text that UTF-8 cannot hold.
+    column, and for a text that has to be looked at by itself; UnicodeEncodeError for one that UTF-8 cannot hold.
     """
     return _PACKED.get(kind.name, {}) if kind.schema == "pg_catalog" else {}

@@ -1,5 +1,6 @@
 """Protobuf by its descriptors: every kind of field becomes its exact value, with no generated class."""
 
+import random
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -303,3 +304,40 @@ def test_the_number_of_fields_is_bounded(file: FileDescriptorProto, order: Any) 
         order.field.add(name=f"f{number}", number=number, type=FieldType.TYPE_INT32, label=OPTIONAL)
     with pytest.raises(SchemaError, match="schema 7 has more than 20000 messages and fields"):
         Messages(protobuf(file))
+
+
+def test_a_message_is_taken_at_once_as_field_by_field() -> None:
+    file = file_of()
+    message = file.message_type.add(name="Order")
+    for number, of in enumerate(KINDS):
+        add(message, f"plain_{number}", of)
+        add(message, f"maybe_{number}", of, optional=True)
+    add(message, "inner", ".shop.Order")
+    add(message, "many", ".shop.Order", repeated=True)
+    made, chance = class_of(file, "shop.Order"), random.Random(2)
+
+    def fill(it: Any, levels: int) -> None:
+        for number, value in enumerate(KINDS.values()):
+            for name in ("plain", "maybe"):
+                if chance.random() < 0.5:
+                    setattr(it, f"{name}_{number}", value if chance.random() < 0.5 else type(value)())
+        if levels and chance.random() < 0.7:
+            fill(it.inner, levels - 1)
+            fill(it.many.add(), levels - 1)
+
+    for _ in range(200):
+        it = made()
+        fill(it, 2)
+        found = Messages(protobuf(file)).named("shop.Order")(it.SerializeToString())
+        assert repr(found) == repr(_by_fields(it))
+
+
+def _by_fields(message: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        if field.is_repeated:
+            row[field.name] = [_by_fields(each) for each in getattr(message, field.name)]
+        elif not field.has_presence or message.HasField(field.name):
+            value = getattr(message, field.name)
+            row[field.name] = _by_fields(value) if field.message_type is not None else value
+    return row

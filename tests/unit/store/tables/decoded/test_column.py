@@ -1,5 +1,6 @@
 """A decoded column becomes a binary array where its values have one type, and a text or a refusal otherwise."""
 
+import random
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -80,6 +81,7 @@ def refusal(of: DecodedColumn, value: Any) -> str:
         ("int2", [2**63 - 1], arrays.Int8s),
         ("int8", [2**63], arrays.Texts),
         ("int8", ["1", 1], arrays.Texts),
+        ("int8", ["1", None], arrays.Texts),
         ("numeric", [1, 2], arrays.Int8s),
         ("numeric", [1, Decimal("1.5")], arrays.Texts),
         ("float8", [1.5, float("nan"), None], arrays.Float8s),
@@ -293,3 +295,29 @@ def test_the_first_and_the_last_time_of_postgresql_are_sent_as_they_are() -> Non
     assert isinstance(
         packed(decoded("timestamptz"), Timestamp(-210_866_803_200_000_000 * 1000), last_moment), arrays.Timestamptzs
     )
+
+
+_PARTS = ["2024-01-31", "T", " ", "10:00:00", ".123", "456789", "Z", "+01:00", "-0130", "now", "TODAY", "12", "1e3"]
+_PARTS += ["\n", "", "\x00", "-", "\ud800", "infinity", "epoch", "1.5", "٣"]
+
+
+@pytest.mark.parametrize("declared", ["numeric", "int8", "float8", "timestamptz", "timestamp", "date"])
+def test_texts_are_sent_together_as_one_by_one(declared: str) -> None:
+    chance, together, alone = random.Random(5), decoded(declared), decoded(declared)
+    alone._packings = {}  # each value is looked at by itself
+    usual = ["2024-01-31T10:00:00.123Z", "2024-01-31 10:00:00+01", "2024-01-31", "12.50", None]
+    for _ in range(3000):
+        odd = "".join(chance.choices(_PARTS, k=chance.randrange(4)))
+        rows = [{"x": value} for value in (*chance.choices(usual, k=2), odd)]
+        said = []
+        for each in (together, alone):
+            try:
+                said.append(each.pack(rows).packed)
+            except EventError as error:
+                said.append(str(error).encode())
+        assert said[0] == said[1], odd
+
+
+def test_rows_that_lack_the_member_or_are_none_have_no_value() -> None:
+    assert decoded("int8").values([{"x": 1}, {}, None, [1], "x", {"x": 2}]) == [1, None, None, None, None, 2]
+    assert decoded("int8").values([{"x": 1}, {"x": 2}]) == [1, 2]
