@@ -99,7 +99,7 @@ def is_plain(document: bytes) -> bool:
     # From the end, where Python searches a short text in half of the time that `in` takes.
     if shape.rfind(_LONG_RUN) >= 0 or shape[:1] == b"0":
         return False
-    return not _has_long_exponent(shape)
+    return shape.rfind(_LONG_EXPONENT) < 0 or not _has_long_exponent(shape)
 
 
 def has_hard_number(document: bytes) -> bool:
