@@ -43,7 +43,11 @@ def _cutting_reader(options: ReadOptions, moves: Moves, read: Read) -> Read:
             return read(record, headers)
         before, text, row, others = found
         op = others.get("op")
-        if op not in _WRITES or (op != "r" and unavailable_in(row)) or (op == "u" and moves(before, row)):
+        if (
+            op not in _WRITES
+            or (op != "r" and unavailable_in(row))
+            or (op == "u" and before is not None and moves(before, row))
+        ):
             return read(record, headers)
         cut = ReadRecord(record, text, about={"$op": op, "$ts": others.get("ts_ms")}, text=value)
         if by_position:

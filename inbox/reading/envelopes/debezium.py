@@ -21,6 +21,7 @@ _LEAVING_OUT = ("u", "c")
 _ROW_OF = {"c": "after", "r": "after", "u": "after", "d": "before"}
 _BYTES = UNAVAILABLE.encode()
 _TEXTS = frozenset({UNAVAILABLE, b64encode(_BYTES).decode(), f'{{"{UNAVAILABLE}":"{UNAVAILABLE}"}}'})
+_SCALARS = frozenset({*_TEXTS, _BYTES})
 _NUMBERS = list(_BYTES)
 # Java's UUID.nameUUIDFromBytes is a version 3 UUID of the bytes alone, without a namespace.
 _ELEMENTS = frozenset({*_TEXTS, "b68a35a7-17ad-35b3-af2a-ae46edb4545a"})
@@ -101,6 +102,11 @@ def _without_op(document: Mapping[str, Any]) -> str:
 
 def unavailable_in(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the columns of the row that hold the placeholder, in any of the shapes that Debezium gives it."""
+    try:
+        if _SCALARS.isdisjoint(row.values()):  # nearly all rows
+            return ()
+    except TypeError:  # a list or an object, whose elements have to be looked at
+        pass
     return tuple([name for name, value in row.items() if type(value) not in _NEVER and _is_unavailable(value)])
 
 
