@@ -138,8 +138,25 @@ class HandlerSession:
             raise self._noted(error) from error
 
     def executemany(self, query: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]]) -> None:
+        # Nobody can use the pipeline in between: a list runs no code of the handler.
+        rows = parameters if type(parameters) is list else []
+        if rows and self._sends_all(query, rows):
+            return
         for row in parameters:
             self.execute(query, row)
+
+    def _sends_all(self, query: str, rows: Sequence[Parameters]) -> bool:
+        """Send the statement once for each row, if the pipeline takes all of them; return whether it does."""
+        self._require_handlers()
+        self._statements[query] = rows[0]
+        try:
+            statement = self._taken(query, rows[0])
+            if statement is None or not all(row is not None and statement.fits(row) for row in rows):
+                return False
+            self._pipeline.send_all(statement, rows)
+        except psycopg.Error as error:
+            raise self._noted(error) from error
+        return True
 
     def fetch_one(self, query: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
         rows = self.fetch_all(query, parameters)

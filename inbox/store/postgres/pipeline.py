@@ -88,6 +88,12 @@ class Pipeline:
             self._pgconn.consume_input()
             self._check(self._arrived())
 
+    def send_all(self, statement: "Statement", rows: Sequence[Parameters]) -> None:
+        """Send the statement once for each row, each of which fits it."""
+        send = self.send
+        for row in rows:
+            send(statement, row)
+
     def fetch(self, statement: "Statement", parameters: Parameters) -> list[Row]:
         """Send as `send`, and return the rows after waiting for them."""
         self.send(statement, parameters)
@@ -197,6 +203,8 @@ class Statement:
         self.uses: dict[Sequence[int], int] = {}
 
     def fits(self, parameters: Parameters) -> bool:
+        if type(parameters) is tuple and self._keys is None:  # nearly all
+            return len(parameters) == len(self._wanted)
         if parameters is None:
             return True
         if self._keys is not None:
@@ -207,9 +215,9 @@ class Statement:
         """Return the values as they are sent; `types` and `formats` then describe them."""
         if not self._wanted or parameters is None:
             return None
-        if isinstance(parameters, Mapping):
-            parameters = [parameters[key] for key in self._keys or ()]
-        adapted = self._transformer.dump_sequence(parameters, self._wanted)
+        if self._keys is not None and isinstance(parameters, Mapping):
+            parameters = [parameters[key] for key in self._keys]
+        adapted = self._transformer.dump_sequence(parameters, self._wanted)  # type: ignore[arg-type]
         self.types, self.formats = self._transformer.types or (), self._transformer.formats
         return adapted
 

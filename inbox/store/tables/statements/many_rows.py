@@ -5,7 +5,8 @@ PostgreSQL gives each value the type of its column, as in an INSERT of one row.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Any
 
 from psycopg import sql
@@ -45,14 +46,15 @@ def upsert_rows(
     if not key or not set(key) <= set(names):
         raise ValueError("the key has to be one or more of the columns")
     places = [names.index(name) for name in key]
-    last = {tuple(row[place] for place in places): row for row in _values(columns, rows)}
+    key_of = itemgetter(*places)
+    last = {key_of(row): row for row in _values(columns, rows)}
     return _write(execute, table, names, iter(last.values()), _overwriting(names, tuple(key)))
 
 
 def _write(execute: Execute, table: str, columns: tuple[str, ...], rows: Iterator[Sequence[Any]], conflict: str) -> int:
     at_once, count = max(1, _VALUES_IN_STATEMENT // len(columns)), 0
     while part := list(islice(rows, at_once)):
-        execute(_statement(table, columns, len(part), conflict), [value for row in part for value in row])
+        execute(_statement(table, columns, len(part), conflict), [*chain.from_iterable(part)])
         count += len(part)
     return count
 
@@ -82,13 +84,20 @@ def _names(columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _values(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[Sequence[Any]]:
-    names = set(columns)
+    names, count = set(columns), len(columns)
+    values_of = itemgetter(*columns) if count > 1 else None  # of one column it would give no tuple
     for index, row in enumerate(rows):
+        if type(row) is dict and values_of is not None and len(row) == len(names):
+            try:
+                yield values_of(row)
+                continue
+            except KeyError:
+                pass
         if isinstance(row, Mapping):
             if row.keys() != names:
                 raise ValueError(f"row {index} has other columns than {', '.join(columns)}")
             yield [row[name] for name in columns]
-        elif len(row) != len(columns):
-            raise ValueError(f"row {index} has {len(row)} values for {len(columns)} columns")
+        elif len(row) != count:
+            raise ValueError(f"row {index} has {len(row)} values for {count} columns")
         else:
             yield row

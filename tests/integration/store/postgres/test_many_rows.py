@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from inbox.errors import EventError
+from inbox.errors import EventError, InboxError
 from inbox.handlers import Transaction
 from inbox.store.outbox.publisher import Publisher
 from inbox.store.postgres.connection import Connection
@@ -126,3 +126,51 @@ def test_rows_of_another_shape_are_refused(run: Run, columns: Any, given: Any, p
 def test_a_key_has_to_be_among_the_columns(run: Run, key: list[str]) -> None:
     with pytest.raises(ValueError, match="the key has to be one or more of the columns"):
         run(lambda tx: tx.upsert_many("Odd %name", ["id"], [(1,)], key=key))
+
+
+NAMED, NUMBERED = (
+    f'INSERT INTO "Odd %%name" (id, "Amount %%") VALUES ({values})'  # noqa: S608 - constants
+    for values in ("%(id)s, %(amount)s", "%s, %s")
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "given"),
+    [
+        (NUMBERED, [(number, number) for number in range(70)]),
+        (NUMBERED, [(0, 0), [1, 1], (2, None), (3, "3")]),
+        (NAMED, [{"id": 0, "amount": 0}, {"amount": 1, "id": 1, "other": 5}]),
+        (NUMBERED, []),
+    ],
+)
+@pytest.mark.parametrize("of", [list, iter])
+def test_a_statement_for_many_rows_is_executed_once_for_each(
+    run: Run, connection: Connection, query: str, given: list[Any], of: Callable[[Any], Any]
+) -> None:
+    run(lambda tx: tx.executemany(query, of(given)))
+    assert [row[0] for row in rows(connection)] == list(range(len(given)))
+
+
+@pytest.mark.parametrize("row", [(1,), (1, 2, 3), None, {"id": 1}, "12"])
+def test_a_row_that_does_not_fit_its_statement_is_refused(run: Run, connection: Connection, row: Any) -> None:
+    with pytest.raises((InboxError, TypeError)):
+        run(lambda tx: tx.executemany(NUMBERED, [(0, 0), row]))
+    assert rows(connection) == []
+
+
+def test_a_statement_that_a_handler_may_not_execute_is_refused_for_many_rows_too(run: Run) -> None:
+    with pytest.raises(EventError, match="COMMIT"):
+        run(lambda tx: tx.executemany("COMMIT", [()]))
+
+
+def test_rows_as_objects_may_have_their_members_in_any_order(run: Run, connection: Connection) -> None:
+    given = [{"Amount %": 2, "id": 1}, {"id": 2, "Amount %": 3}]
+    assert run(lambda tx: tx.upsert_many("Odd %name", ["id", "Amount %"], given, key=["id"])) == 2
+    assert rows(connection) == [(1, Decimal(2)), (2, Decimal(3))]
+    with pytest.raises(ValueError, match="row 0 has other columns"):
+        run(lambda tx: tx.insert_many("Odd %name", ["id", "Amount %"], [{"id": 3, "other": 1}]))
+
+
+def test_the_rows_of_one_column_are_not_taken_apart(run: Run, connection: Connection) -> None:
+    assert run(lambda tx: tx.insert_many("Odd %name", ["id"], [{"id": 5}, (6,)])) == 2
+    assert [row[0] for row in rows(connection)] == [5, 6]
