@@ -62,7 +62,7 @@ def _moves(pointers: Sequence[str]) -> Moves:
     """Return the test whether an update gave its row another key, by the rows before and after it.
 
     The connector makes a delete and a create of an update that changes the record's key. The key at
-    these pointers may be another one.
+    these pointers may be another one. The test raises EventError for a key that nests too deep.
     """
     finders = [finder(pointer_steps(pointer)) for pointer in pointers]
 
@@ -70,7 +70,10 @@ def _moves(pointers: Sequence[str]) -> Moves:
         if not finders or not isinstance(before, dict):
             return False
         keys = [(find(before), find(after)) for find in finders]
-        return all(old is not None for old, _ in keys) and any(old != new for old, new in keys)
+        try:
+            return all(old is not None for old, _ in keys) and any(old != new for old, new in keys)
+        except RecursionError:
+            raise EventError("the key nests too deep to be compared with that before the change") from None
 
     return moves
 

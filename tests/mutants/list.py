@@ -38,6 +38,8 @@ MISTAKES = "tests/integration/sink/test_handler_mistakes.py"
 DEBEZIUM = "tests/unit/reading/envelopes/test_debezium.py"
 DECODED = "tests/unit/sink/test_decoder_envelopes.py"
 ENVELOPES = "tests/integration/store/tables/test_envelopes.py"
+CHANGES = "tests/unit/reading/test_changes.py"
+POSITION = "tests/unit/reading/envelopes/test_debezium_position.py"
 AVRO = "tests/unit/reading/formats/test_avro.py"
 AVRO_PROGRAM = "tests/unit/reading/formats/test_avro_program.py"
 FRAMING = "tests/unit/reading/formats/test_framing.py"
@@ -203,7 +205,7 @@ MUTANTS = [
     ),
     Mutant(
         "the tombstone behind a delete is an event",
-        "inbox/reading/readers.py",
+        "inbox/reading/changes.py",
         "    if not in_document and found == Decoded():"
         "  # the tombstone that Debezium sends behind a delete, for compaction\n",
         "    if False:\n",
@@ -214,7 +216,28 @@ MUTANTS = [
         "inbox/reading/envelopes/debezium_position.py",
         "for name in (*_TABLE, *fields)",
         "for name in _TABLE",
+        (f"{POSITION}::test_a_usual_source_has_the_position_that_its_fields_have_one_by_one",),
+    ),
+    Mutant(
+        "the id of a usual change forgets its place in the log",
+        "inbox/reading/envelopes/debezium_position.py",
+        "[name for name in (*_TABLE, *_FIELDS[connector][0]) if name != absent]",
+        "[name for name in _TABLE if name != absent]",
         (f"{DECODED}::test_a_change_that_a_connector_repeats_has_its_id_and_its_payload_again",),
+    ),
+    Mutant(
+        "the row of a change is cut out of a document that says it twice",
+        "inbox/reading/envelopes/debezium_split.py",
+        'None if "before" in others or "after" in others else ',
+        "",
+        (f"{CHANGES}::test_both_ways_say_the_same_of_a_change",),
+    ),
+    Mutant(
+        "a schema id in a header does not count behind a frame that is known",
+        "inbox/reading/formats/framed_rows.py",
+        "            if name == self._header:\n",
+        "            if False:\n",
+        ("tests/unit/reading/formats/test_framed_rows.py::test_a_header_with_an_id_counts_whatever_came_before",),
     ),
     Mutant(
         "the times of reading are a part of the payload",

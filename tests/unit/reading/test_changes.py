@@ -111,7 +111,7 @@ def test_both_ways_say_the_same_of_a_change_with_bytes_removed_or_moved() -> Non
     chance, taken = random.Random(11), 0
     given = [change(), change(before='{"id":2,"after":{"source":{}}}'), change('{"id":1,"o":{"source":{"x":[1]}}}')]
     pieces = [b'"', b"{", b"}", b',"after":{', b',"source":{', b'{"before":null', b"\\", b",", b"null", b"1e9999"]
-    for _ in range(6000):
+    for _ in range(2000):
         value = chance.choice(given)
         for _ in range(chance.randrange(1, 3)):
             at = chance.randrange(len(value))
@@ -119,7 +119,7 @@ def test_both_ways_say_the_same_of_a_change_with_bytes_removed_or_moved() -> Non
         cut, whole = readings(value)
         assert cut == whole, value
         taken += split_change(value) is not None
-    assert taken > 300  # texts and numbers were changed, and the rest is still a change
+    assert taken > 100  # texts and numbers were changed, and the rest is still a change
 
 
 @pytest.mark.parametrize("value", [change(), change(before='{"id":1}', op="u"), change(op="r"), change(op="c")])
@@ -132,4 +132,11 @@ def test_the_row_of_a_write_is_cut_out(value: bytes) -> None:
 def test_a_row_that_nests_too_deep_to_be_compared_is_refused() -> None:
     cut, whole = readings(change(f'{{"id":1,"deep":{"[" * 1000}{"]" * 1000}}}'))
     assert "nests too deep" in cut
+    assert cut == whole
+
+
+def test_a_key_that_nests_too_deep_to_be_compared_is_refused() -> None:
+    deep = f'{{"id":{"[" * 1000}{"]" * 1000}}}'
+    cut, whole = readings(change(deep, before=deep))
+    assert "the key nests too deep" in cut
     assert cut == whole
