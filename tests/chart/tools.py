@@ -12,6 +12,10 @@ from inbox.dev.local.kafka_jars import cache_directory
 from tests.conftest import ROOT
 
 MODULE = ROOT / "helm" / "tools"
+COLLECTOR = ROOT / "tests" / "collector"
+COLLECTOR_PACKAGES = {"collector": "."}
+REGISTRY = ROOT / "tests" / "registry"
+REGISTRY_PACKAGES = {"registry": "github.com/google/go-containerregistry/cmd/registry"}
 
 # Service discovery of Prometheus is a third of promtool's build, and checks no rule.
 _FLAGS = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags=remove_all_sd"]
@@ -53,7 +57,8 @@ def build(
 
 def _digest(module: Path) -> str:
     """Changes with every version of a module, of Go and of what the build is told."""
-    parts = [(module / "go.mod").read_text(), (module / "go.sum").read_text(), *_FLAGS]
+    sources = [module / "go.mod", module / "go.sum", *sorted(module.glob("*.go"))]
+    parts = [*(file.read_text() for file in sources), *_FLAGS]
     parts.append(_go(["env", "GOVERSION"], module).stdout)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -64,4 +69,6 @@ def _go(arguments: list[str], module: Path) -> "subprocess.CompletedProcess[str]
 
 
 if __name__ == "__main__":
-    print(why_not() or f"the chart's tools are there: {', '.join(build())}")
+    if (reason := why_not()) is None:
+        built = build() | build(REGISTRY_PACKAGES, REGISTRY) | build(COLLECTOR_PACKAGES, COLLECTOR)
+    print(reason or f"the chart's tools are there: {', '.join(built)}")
