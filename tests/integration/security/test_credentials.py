@@ -1,10 +1,14 @@
 """Passwords and tokens that expire, from a provider in an installed package."""
 
 import json
+import math
+import os
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -12,17 +16,21 @@ import pytest
 
 from tests.e2e.launcher import environment
 from tests.integration.security.conftest import Files, SecureKafka, SecurePostgres
+from tests.support.certificates import Authority
 from tests.support.databases import create_database
 from tests.support.ground import prepare_template
 from tests.support.kafka_topics import create_topic, produce, unique_name
 from tests.support.planted import plant
 from tests.support.sinks import offer_entry_points, write_configuration
-from tests.support.tokens import TokenIssuer
+from tests.support.tokens import TokenEndpoint, TokenIssuer
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long
 
-TOKEN_SECONDS = 6
+TOKEN_SECONDS = int(os.environ.get("TOKEN_SECONDS", "6"))
+RUN_SECONDS = float(os.environ.get("TOKEN_MINUTES", "0")) * 60 or 2.5 * TOKEN_SECONDS
+"""How long a sink runs on tokens: longer than one lives, after which the broker closes the connection."""
+PROVIDED = '[credentials]\ndatabase = "{database}"\nkafka = "{kafka}"'
 PROVIDERS = """
 import json, os, time
 from pathlib import Path
@@ -104,11 +112,21 @@ class Sink:
             [(number,)] = connection.execute(f"SELECT count(*) FROM {self.table}".encode()).fetchall()  # noqa: S608
         return int(number)
 
+    def has(self, orders: int) -> bool:
+        return self.count() >= orders
+
+    def orders(self) -> list[int]:
+        with psycopg.connect(self._in_database(self._postgres.database_url)) as connection:
+            rows = connection.execute(f"SELECT order_id FROM {self.table} ORDER BY 1".encode())  # noqa: S608
+            return [number for (number,) in rows]
+
     def asked(self, name: str) -> list[list[str]]:
         file = self.directory / name
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    def start(self, database: str = "iam", kafka: str = "idp", *flags: str) -> "subprocess.Popen[str]":
+    def start(
+        self, database: str = "iam", kafka: str = "idp", *, kafka_lines: str | None = None, **variables: str
+    ) -> "subprocess.Popen[str]":
         config = write_configuration(
             self.directory / "inbox.toml",
             database_url=self._in_database(self._postgres.url(self.user)),
@@ -120,19 +138,17 @@ class Sink:
 "security.protocol" = "SASL_SSL"
 "sasl.mechanisms" = "OAUTHBEARER"
 "ssl.ca.location" = {json.dumps(str(self._files.authority))}
-[credentials]
-database = "{database}"
-kafka = "{kafka}"
+{PROVIDED.format(database=database, kafka=kafka) if kafka_lines is None else kafka_lines}
 """,
         )
         path = environment().get("PYTHONPATH", "")
         root = str(Path(__file__).parents[3])
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "inbox", "run", *flags, "--config", str(config)],
+            [sys.executable, "-P", "-m", "inbox", "run", "--config", str(config)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**environment(), "PYTHONPATH": ":".join([str(self.directory), root, path])},
+            env={**environment(), "PYTHONPATH": ":".join([str(self.directory), root, path]), **variables},
         )
 
 
@@ -144,6 +160,7 @@ def sink(tmp_path: Path, kafka: SecureKafka, postgres: SecurePostgres, files: Fi
     return made
 
 
+CLIENT_SECRET = "oidc-client's own"
 Ended = Callable[["subprocess.Popen[str]"], str]
 
 
@@ -158,23 +175,62 @@ def ended() -> Ended:
     return end
 
 
-def test_tokens_are_renewed_before_they_expire_and_nothing_is_told_of_them(sink: Sink, ended: Ended) -> None:
-    process = sink.start()
+@pytest.fixture
+def endpoint(issuer: TokenIssuer, authority: Authority, tmp_path: Path) -> Iterator[TokenEndpoint]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.for_server("127.0.0.1").write(tmp_path, "endpoint"))
+    made = TokenEndpoint(issuer.private_key, context, plant(CLIENT_SECRET), TOKEN_SECONDS)
+    with made.serving():
+        yield made
+
+
+def by_openid_connect(sink: Sink, endpoint: TokenEndpoint, files: Files, secret: str) -> "subprocess.Popen[str]":
+    lines = f"""
+"sasl.oauthbearer.method" = "oidc"
+"sasl.oauthbearer.client.id" = "sink"
+"sasl.oauthbearer.token.endpoint.url" = "{endpoint.url}"
+"https.ca.location" = {json.dumps(str(files.authority))}
+[credentials]
+database = "iam"
+"""
+    return sink.start(kafka_lines=lines, INBOX_KAFKA__SASL_OAUTHBEARER_CLIENT_SECRET=secret)
+
+
+def apply_while_tokens_expire(sink: Sink, process: "subprocess.Popen[str]", ended: Ended) -> str:
+    """Produce orders for `RUN_SECONDS`, and return what the sink printed once each was applied exactly once."""
+    sent, until = 0, math.inf
     try:
-        began = time.monotonic()
-        sink.produce(1)
-        eventually(lambda: sink.count() == 1, what="the first order")
-        # Longer than a token lives: the old connections would have been closed by the broker.
-        eventually(lambda: time.monotonic() - began > 2.5 * TOKEN_SECONDS, what="several tokens")
-        sink.produce(2)
-        eventually(lambda: sink.count() == 2, what="the second order")
+        while time.monotonic() < until:
+            sent += 1
+            sink.produce(sent)
+            eventually(partial(sink.has, sent), what=f"order {sent}")
+            assert process.poll() is None
+            until = min(until, time.monotonic() + RUN_SECONDS)  # since the first order
+            time.sleep(TOKEN_SECONDS / 30)
+        assert sink.orders() == list(range(1, sent + 1))
     finally:
         said = ended(process)
     assert process.returncode == 0, said
-    assert len(sink.asked("tokens")) > 2
+    outages = said.count('"event": "outage"')
+    print(f"{sent} orders in {RUN_SECONDS:.0f} s, {outages} outages")
     # A broker may refuse a connection that authenticates again; the sink opens another one within a second.
-    assert said.count('"event": "outage"') - said.count('"event": "outage-over"') in (0, 1)
+    assert outages - said.count('"event": "outage-over"') in (0, 1)
     assert "eyJ" not in said
+    return said
+
+
+def test_tokens_of_a_provider_are_renewed_before_they_expire(sink: Sink, ended: Ended) -> None:
+    apply_while_tokens_expire(sink, sink.start(), ended)
+    assert len(sink.asked("tokens")) >= RUN_SECONDS // TOKEN_SECONDS
+
+
+def test_tokens_of_openid_connect_are_renewed_before_they_expire(
+    sink: Sink, endpoint: TokenEndpoint, files: Files, ended: Ended
+) -> None:
+    said = apply_while_tokens_expire(sink, by_openid_connect(sink, endpoint, files, plant(CLIENT_SECRET)), ended)
+    assert endpoint.issued >= RUN_SECONDS // TOKEN_SECONDS
+    assert endpoint.refused == 0
+    assert "oidc-client" not in said
 
 
 def test_each_connection_to_the_database_has_a_password_of_its_own(
