@@ -162,6 +162,10 @@ REFUSED = {
     "a long name": (["--set", f"fullnameOverride={'n' * 46}"], "fullnameOverride"),
     "root": (["--set", "securityContext.runAsUser=0"], "runAsUser"),
     "no image": (["--set", "image.repository="], "image.repository is not set; build your image"),
+    "a handler without an image of its own": (
+        ["--set", "image.repository=", "--set-json", 'config.routes=[{"topic": "t", "handler": "h"}]'],
+        "image.repository is not set; build your image",
+    ),
     "no name": (["--set", "config.sink.name="], "config.sink.name is not set; name the sink"),
     "no brokers": (["--set", r"config.kafka.bootstrap\.servers="], 'config.kafka has no "bootstrap.servers"'),
     "no route": (["--set-json", "config.routes=[]"], "config.routes is empty; add at least one route"),
@@ -264,7 +268,13 @@ REFUSED = {
         ["--set", "keda.enabled=true,keda.serverAddress=http://p,workload.partitions=3,keda.minReplicas=4"],
         "keda.minReplicas is above",
     ),
-    "scaling to none": (["--set", "keda.minReplicas=0"], "minReplicas"),
+    "scaling to none by Prometheus": (
+        ["--set", "keda.enabled=true,keda.serverAddress=http://p,workload.partitions=3,keda.minReplicas=0"],
+        "keda.minReplicas is 0, and without pods Prometheus has no lag to scale by; set keda.trigger to kafka",
+    ),
+    "no section of the values": (["--set", "image=null"], "missing property 'image'"),
+    "no kind": (["--set", "workload.kind=null"], "missing property 'kind'"),
+    "no probe": (["--set", "livenessProbe=null"], "missing property 'livenessProbe'"),
     "a relay without an outbox": (["--set", "relay.enabled=true"], "relay.enabled needs config.outbox"),
     "two relays of different kinds": (
         ["--set", "relay.enabled=true,config.outbox.relay=debezium"],
@@ -282,6 +292,41 @@ def test_what_cannot_work_is_refused(helm: Helm, case: str) -> None:
     assert done.returncode != 0, case
     assert sentence in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_keda_asks_kafka_for_the_lag_of_each_topic(newest_helm: Helm) -> None:
+    objects = newest_helm.render(CHART / "examples" / "values-scale-to-zero.yaml")
+
+    scaled = one(objects, "ScaledObject")["spec"]
+
+    assert scaled["minReplicaCount"] == 0
+    assert {each["type"] for each in scaled["triggers"]} == {"kafka"}
+    assert [each["metadata"]["topic"] for each in scaled["triggers"]] == ["orders", "orders.archive"]
+    assert scaled["triggers"][0] == {
+        "type": "kafka",
+        "metadata": {
+            "bootstrapServers": "kafka:9093",
+            "consumerGroup": "orders-to-reporting",
+            "topic": "orders",
+            "lagThreshold": "10000",
+            "offsetResetPolicy": "earliest",
+            "tls": "enable",
+            "sasl": "scram_sha512",
+        },
+        "authenticationRef": {"name": "kafka"},
+    }
+
+
+def test_no_pods_are_no_alert_where_keda_scales_to_zero(newest_helm: Helm) -> None:
+    def down(minimum: int) -> str:
+        values = CHART / "examples" / "values-scale-to-zero.yaml"
+        more = f"prometheusRule.enabled=true,keda.minReplicas={minimum}"
+        (group,) = one(newest_helm.render(values, "--set", more), "PrometheusRule")["spec"]["groups"]
+        (found,) = [rule["expr"] for rule in group["rules"] if rule["alert"] == "InboxDown"]
+        return str(found)
+
+    assert "absent" in down(1)
+    assert "absent" not in down(0)
 
 
 def test_the_templates_pass_their_own_tests(programs: dict[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,21 @@ def test_every_value_has_a_default_and_a_type() -> None:
     # what has no sensible default of one shape: the program's own settings, and references to other objects
     free = ("config.", "secrets.externalSecret.secretStoreRef.", "keda.authenticationRef.")
     assert [path for path in differing if not path.startswith(free)] == []
+
+
+def test_what_templates_need_cannot_be_taken_away() -> None:
+    """`--set image=null` takes a section away: the schema names it, before a template fails by a nil pointer."""
+    chosen_by_the_platform = {"runAsUser", "fsGroup"}
+
+    def missing(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[str]:
+        for key, value in values.items():
+            needed = bool(value) and not isinstance(value, list) and key not in {*RENDERED_WHOLE, "labels"}
+            if needed and key not in {*schema.get("required", ()), *chosen_by_the_platform}:
+                yield path + key
+            if isinstance(value, dict) and value and key not in RENDERED_WHOLE:
+                yield from missing(value, schema["properties"][key], f"{path}{key}.")
+
+    assert list(missing(yaml.safe_load((CHART / "values.yaml").read_text()), SCHEMA)) == []
 
 
 def test_the_schema_refuses_unknown_keys_everywhere() -> None:

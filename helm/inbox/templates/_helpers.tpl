@@ -46,12 +46,18 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* Yours, or else the one that the release of the chart names, which has no handlers. */}}
+{{- define "inbox.imageRepository" -}}
+{{- default (index (default dict .Chart.Annotations) "kafka-inbox/image") (default dict .Values.image).repository }}
+{{- end }}
+
 {{- define "inbox.image" -}}
 {{- $image := .Values.image }}
+{{- $repository := include "inbox.imageRepository" . }}
 {{- if $image.digest }}
-{{- printf "%s@%s" $image.repository $image.digest }}
+{{- printf "%s@%s" $repository $image.digest }}
 {{- else }}
-{{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) }}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion $image.tag) }}
 {{- end }}
 {{- end }}
 

@@ -3,7 +3,7 @@
 {{- $config := .Values.config }}
 {{- $kafka := default dict $config.kafka }}
 {{- $secret := include "inbox.secretName" . }}
-{{- if not .Values.image.repository }}
+{{- if not (include "inbox.imageRepository" .) }}
 {{- fail "image.repository is not set; build your image (docs/how-to/build-your-image.md) and name it" }}
 {{- end }}
 {{- if not (default dict $config.sink).name }}
@@ -65,6 +65,9 @@
 
 {{- define "inbox.refusedRoutes" -}}
 {{- range $index, $route := .Values.config.routes }}
+{{- if and $route.handler (not $.Values.image.repository) }}
+{{- fail (printf "config.routes[%d] names a handler, and the chart's own image has none; build your image (docs/how-to/build-your-image.md) and name it in image.repository" $index) }}
+{{- end }}
 {{- if eq (empty $route.topic) (empty $route.topics) }}
 {{- fail (printf "config.routes[%d] needs one of topic and topics" $index) }}
 {{- end }}
@@ -88,8 +91,13 @@
 {{- fail "config.kafka.\"group.instance.id\" would be the same in every pod, and they would end each other; leave it out and set workload.kind to StatefulSet" }}
 {{- end }}
 {{- if .Values.keda.enabled }}
+{{- if eq .Values.keda.trigger "prometheus" }}
 {{- if not .Values.keda.serverAddress }}
-{{- fail "keda.serverAddress is not set; name the Prometheus that scrapes the sink" }}
+{{- fail "keda.serverAddress is not set; name the Prometheus that scrapes the sink, or set keda.trigger to kafka" }}
+{{- end }}
+{{- if not .Values.keda.minReplicas }}
+{{- fail "keda.minReplicas is 0, and without pods Prometheus has no lag to scale by; set keda.trigger to kafka" }}
+{{- end }}
 {{- end }}
 {{- if not $workload.partitions }}
 {{- fail "keda.enabled needs workload.partitions: more pods than partitions would have nothing to do" }}
