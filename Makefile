@@ -80,7 +80,7 @@ mirror: $(STAMP) ## a table that Debezium captures is rebuilt, at full size
 
 ##@ Prove
 
-.PHONY: platforms demo demo-outbox drill drill-rates drill-retries drill-holds pace faults registry-away soak audit replay outbox outages scale fuzz mutants
+.PHONY: platforms demo demo-outbox drill drill-rates drill-retries drill-holds pace faults tokens registry-away soak audit replay outbox outages scale fuzz mutants
 
 # nox finds the Pythons on PATH; a version that is missing is reported as skipped. `nox --list` names the parts.
 platforms: $(TOOLS)/.installed ## each Python, Kafka and PostgreSQL, one after the other
@@ -113,6 +113,11 @@ pace: $(STAMP) ## the speed of four workers, and of a replay, over a minute
 # FAULTS_SEED repeats a run.
 faults: $(STAMP) ## 120,000 events under more than 100 faults
 	$(BIN)/python -m pytest tests/faults/test_trial.py -s
+
+# TOKEN_SECONDS is 60 unless set, MINUTES 30.
+tokens: $(STAMP) ## logins by tokens of TOKEN_SECONDS (60) for MINUTES (30)
+	TOKEN_SECONDS=$${TOKEN_SECONDS:-60} TOKEN_MINUTES=$${MINUTES:-30} $(BIN)/python -m pytest --timeout 7200 -rP \
+		tests/integration/security/test_credentials.py -k renewed
 
 registry-away: $(STAMP) ## the registry away for AWAY_SECONDS (600) under load
 	REGISTRY_AWAY_SECONDS=$${AWAY_SECONDS:-600} $(BIN)/python -m pytest --timeout 3600 \
@@ -196,7 +201,7 @@ bench-relay: $(STAMP) ## the relay: rate, latency, CPU, memory
 
 ##@ Chart (needs Go)
 
-.PHONY: chart chart-server chart-docs
+.PHONY: chart chart-server chart-docs chart-release
 
 chart-tools: $(STAMP)
 	@$(BIN)/python -m tests.chart.tools
@@ -210,6 +215,10 @@ chart-server: $(STAMP) ## every object taken by a real kube-apiserver
 
 chart-docs: $(STAMP) ## write the chart's page from its values
 	$(BIN)/python -m tests.chart.page
+
+# Says which variables it needs; OCI=oci://registry/path pushes it as well.
+chart-release: $(STAMP) ## dist/inbox-*.tgz with the addresses of its releaser
+	$(BIN)/python -m tests.chart.release
 
 ##@ Documentation
 
@@ -229,7 +238,7 @@ accessibility: docs $(STAMP) ## axe and the width of a phone; needs Chromium and
 
 ##@ Release
 
-.PHONY: wheel dist sdist-test audit-dependencies sbom
+.PHONY: wheel dist sdist-test audit-dependencies sbom attestation
 
 wheel: $(STAMP) ## build dist/*.whl
 	$(BIN)/python -m hatchling build -t wheel
@@ -256,3 +265,7 @@ audit-dependencies: $(TOOLS)/.installed ## known vulnerabilities in what is inst
 sbom: $(TOOLS)/.installed ## dist/sbom.cdx.json, in CycloneDX
 	@mkdir -p dist
 	$(TOOLS)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.cdx.json requirements.run.lock
+
+# Of what `make dist` built, by PEP 740; signs as the CI system's identity, or asks for one in a browser.
+attestation: $(TOOLS)/.installed ## dist/*.publish.attestation
+	$(TOOLS)/bin/pypi-attestations sign dist/*.whl dist/*.tar.gz
