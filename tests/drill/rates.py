@@ -22,12 +22,13 @@ CAUSES_SECONDS, KEYS_PER_SECOND = 1.0, 1000.0
 
 
 def measured(what: str, config: Path, *arguments: str) -> float:
-    """Run a command and print how long it takes."""
-    since, out = time.monotonic(), io.StringIO()
+    """Run a command and print how long it takes, and how much of that this process worked: the machine may be busy."""
+    since, worked, out = time.monotonic(), time.process_time(), io.StringIO()
     with redirect_stdout(out):
         result_of([*arguments, "--config", str(config)])
     seconds = time.monotonic() - since
-    say(f"{what}: {seconds:.2f} s; {out.getvalue().strip().splitlines()[-1]}")
+    worked = time.process_time() - worked
+    say(f"{what}: {seconds:.2f} s, {worked:.2f} s of work; {out.getvalue().strip().splitlines()[-1]}")
     return seconds
 
 
