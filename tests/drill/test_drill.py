@@ -124,5 +124,5 @@ def test_every_event_is_accounted_for_by_the_commands_of_the_page(
                 eventually(lambda: incident.settled() >= SIZE.events, within=WITHIN_SECONDS, what="the end of the log")
             person.do(kind, json.dumps(fixed.document) if kind == "json" else step)
     print(f"\nthe commands took {person.seconds:.0f} s")
-    assert "\n".join(person.faults) == ""
     assert incident.wrong(fixed)[:3] == []
+    assert "\n".join(person.faults) == ""

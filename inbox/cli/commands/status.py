@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from inbox.cli.options import config_option, example, json_option, properties_option, sink_settings
-from inbox.cli.output import notice, print_json, print_lines, print_text
+from inbox.cli.output import is_screen, notice, print_json, print_lines, print_text
 from inbox.cli.reports.status import document, holds_lines, partitions_table, summary
 from inbox.cli.reports.status_watch import watch_status
 from inbox.cli.tables import print_table
@@ -42,6 +42,6 @@ def status(
         print_json(document(found))
     else:
         print_lines(holds_lines(found))
-        print_table(partitions_table(found))
+        print_table(partitions_table(found, screen=is_screen()))
         print_text(summary(found))
     return DONE

@@ -83,15 +83,20 @@ def holds_lines(found: Status) -> list[str]:
     return list(in_force_lines(found.holds))
 
 
-def partitions_table(found: Status) -> PlainTable:
-    """Return a table with a row for each partition."""
+def partitions_table(found: Status, *, screen: bool = False) -> PlainTable:
+    """Return a table with a row for each partition; for a screen, without the date of today."""
     table = PlainTable(title=f"sink {found.sink}, schema {found.schema}")
     table.add_columns("topic")
     table.add_columns("partition", "next offset", "end offset", "lag", "rate/s", "oldest", justify="right")
     table.add_columns("owner", "last progress (UTC)")
     for row in found.partitions:
-        table.add_row(*_cells(row, found.looked_at))
+        table.add_row(*_cells(row, found.looked_at), _moment(row.ledger.last_progress_at, found.looked_at, screen))
     return table
+
+
+def _moment(moment: datetime, looked_at: datetime, screen: bool) -> str:
+    moment, today = moment.astimezone(UTC), looked_at.astimezone(UTC).date()
+    return moment.strftime("%H:%M:%S" if screen and moment.date() == today else "%Y-%m-%d %H:%M:%S")
 
 
 def _cells(row: PartitionRow, looked_at: datetime) -> list[str]:
@@ -99,8 +104,7 @@ def _cells(row: PartitionRow, looked_at: datetime) -> list[str]:
     numbers = [ledger.address.partition, ledger.next_offset, row.end_offset, row.lag]
     shown = [_UNKNOWN if number is None else str(number) for number in numbers]
     age = "" if row.oldest_unsettled_at is None else age_of((looked_at - row.oldest_unsettled_at).total_seconds())
-    moment = ledger.last_progress_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return [ledger.address.topic, *shown, f"{row.rate:.0f}", age, _member(ledger.owner), moment]
+    return [ledger.address.topic, *shown, f"{row.rate:.0f}", age, _member(ledger.owner)]
 
 
 def _member(owner: str | None) -> str:

@@ -63,6 +63,6 @@ def _screen(found: Status | None, trouble: str) -> Group:
     parts: list[RenderableType] = []
     if found is not None:
         held = [Text(printable_lines(line), style="yellow") for line in holds_lines(found)]
-        parts = [*held, partitions_table(found).table, Text(printable_lines(summary(found)))]
+        parts = [*held, partitions_table(found, screen=True).table, Text(printable_lines(summary(found)))]
     parts += [Text(printable_lines(text), style="yellow") for text in troubles]
     return Group(*parts, Text("Ctrl-C ends", style="dim"))
