@@ -92,11 +92,16 @@ def test_a_schema_that_changes_in_mid_partition_is_read_as_it_was_written(
 ) -> None:
     events = seen("avro")
     client.set_compatibility(f"{sink.topic}-value", "NONE")
+    renamed = {
+        "type": "record",
+        "name": "Order",
+        "fields": [{"name": "renamed", "type": "int", "aliases": ["id"]}, {"name": "d", "type": "int", "default": 7}],
+    }
     sent(
         sink,
         avro_of(record(id="int"))({"id": 1}),
         avro_of(record(id="int", added=["null", "string"]))({"id": 2, "added": "x"}),
-        avro_of(record(renamed="int"))({"renamed": 3}),
+        avro_of(json.dumps(renamed))({"renamed": 3}),
         avro_of(record(id=["int", "string"]))({"id": "four"}),
         avro_of(record(id="int"))({"id": 5}),
     )
@@ -104,7 +109,7 @@ def test_a_schema_that_changes_in_mid_partition_is_read_as_it_was_written(
     assert [event.data for event in events] == [
         {"id": 1},
         {"id": 2, "added": "x"},
-        {"renamed": 3},
+        {"renamed": 3, "d": 7},
         {"id": "four"},
         {"id": 5},
     ]

@@ -13,7 +13,7 @@ import pytest
 from inbox.errors import EventError
 from inbox.reading.formats.avro.reader import AvroFile, AvroFormat, compile_avro
 from inbox.reading.formats.framing import VALUE_HEADER
-from inbox.reading.schemas import DEEPEST, LARGEST_SCHEMA, MOST_REFERENCES, SchemaError
+from inbox.reading.schemas import DEEPEST, LARGEST_SCHEMA, MOST_REFERENCES, CompiledSchemas, SchemaError, SchemaKind
 from inbox.reading.values import Date, Interval, TimeOfDay, Timestamp
 from tests.support.schemas import MemorySchemas, avro, json_schema
 
@@ -306,6 +306,18 @@ def test_300_schemas_in_one_topic_are_compiled_once_each() -> None:
     for _ in range(2):
         assert [route.decode(framed(n, b"\x08"), []).row for n in range(300)] == [{f"f{n}": 4} for n in range(300)]
     assert len(schemas.asked) == 300
+
+
+def test_a_schema_that_gave_way_is_asked_for_again_and_reads_its_own_values() -> None:
+    """A topic may have more schema ids than are kept."""
+    schemas = MemorySchemas(
+        {n: avro({"type": "record", "name": "R", "fields": [{"name": f"f{n}", "type": "int"}]}) for n in range(30)}
+    )
+    compiled = CompiledSchemas(schemas, SchemaKind.AVRO, compile_avro, capacity=10)
+    for n in (*range(30), *range(30), 29, 0):
+        assert compiled.get(n)(b"\x08") == {f"f{n}": 4}
+        assert len(compiled) <= 10
+    assert len(schemas.asked) == 61
 
 
 def test_a_schema_of_another_kind_is_refused() -> None:
