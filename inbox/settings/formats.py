@@ -71,10 +71,13 @@ def schema_of_any_file(cwd: Path, name: str) -> WrittenSchema:
     Raises:
         StartupError: it cannot be read.
     """
+    data = b""
     try:
-        document = orjson.loads((cwd / name).read_bytes())
+        data = (cwd / name).read_bytes()
+        document = orjson.loads(data)
     except (OSError, orjson.JSONDecodeError):
-        return schema_of_file(cwd, name, Format.PROTOBUF)
+        is_text = data.lstrip()[:1] in (b"{", b"[")  # JSON with a mistake, which its reader names
+        return schema_of_file(cwd, name, Format.AVRO if is_text else Format.PROTOBUF)
     is_avro = not isinstance(document, dict) or "fields" in document or document.get("type") == "record"
     return schema_of_file(cwd, name, Format.AVRO if is_avro else Format.JSON_SCHEMA)
 

@@ -49,7 +49,8 @@ def shape_of(topic: str, records: Sequence[Record], kind_of: KindOf) -> Shape:
     if not written:
         which = "has no records" if not records else f"has {len(records)} records, and each is a tombstone"
         raise StartupError(
-            f"topic {topic} {which}, so nothing says which columns it needs; send events, or set --subject"
+            f"topic {topic} {which}, so nothing says which columns it needs; send events, or "
+            "name its schema with --subject or --schema-file"
         )
     framed = [record for record in written if frame_of(record) is not None]
     is_cloud = _most(_is_cloud_event(record) for record in written)
