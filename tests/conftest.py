@@ -1,6 +1,7 @@
 """Fixtures that every kind of test may ask for. Nothing is started before the first test that needs it."""
 
 import gc
+import math
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -41,6 +42,8 @@ class MakeTopic(Protocol):
 
 KEEPER = pytest.StashKey[Keeper]()
 """In the process that starts the others (`-n`)."""
+LONG_SECONDS = 30
+"""What a test marked `long` takes if its marker does not say."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,8 +79,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if (address := keeper_of(config)) is None:
         return
     tell_groups(address, {item.nodeid: group for item in items if (group := group_of(item)) is not None})
-    kinds = ("heavy", "long")
-    items.sort(key=lambda item: [item.get_closest_marker(kind) is None for kind in kinds])
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> float:
+    """Return the place of a test in the order of a run: the heavy ones, then the long ones, the longest first."""
+    if item.get_closest_marker("heavy") is not None:
+        return -math.inf
+    long = item.get_closest_marker("long")
+    return 0.0 if long is None else -float(long.kwargs.get("seconds", LONG_SECONDS))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,7 +11,7 @@ from tests.support.databases import create_database
 from tests.support.ground import prepare_template
 from tests.support.kafka_topics import unique_name
 
-pytestmark = pytest.mark.heavy
+pytestmark = pytest.mark.long(seconds=500)
 
 FEWEST_FAULTS = 100
 FEWEST_KINDS = 10

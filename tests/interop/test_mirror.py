@@ -22,6 +22,8 @@ from tests.support.sinks import write_configuration
 from tests.support.waiting import eventually
 
 OPERATIONS = int(os.environ.get("MIRROR_OPERATIONS", "2000"))
+FEWEST_A_SECOND = 10
+"""Operations, on a machine that is busy with other work: how long a test waits is no promise of the sink."""
 ROUTE = """
 [[routes]]
 name = "mirror"
@@ -170,7 +172,7 @@ def mirror(
         made.close()
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_a_captured_table_is_rebuilt_value_for_value(
     servers: Servers, tmp_path: Path, database_url: str, form: Form
@@ -187,16 +189,14 @@ def test_a_captured_table_is_rebuilt_value_for_value(
         operations = Operations(it.url, it.columns, number, it.settled, truncates=form.truncates)
         operations.start()
         for third in (1, 2):
-            eventually(lambda: operations.done > number * third // 3, within=300, what="operations")  # noqa: B023
+            operations.reach(number * third // 3, within=300 + number / FEWEST_A_SECOND)
             connect.kill()
             it.kill_sink()
             connect.start()
             it.run_sink()
-        operations.join(600)
-        assert operations.failure is None
-        assert operations.done == number
+        operations.reach(number, within=300 + number / FEWEST_A_SECOND)
         try:
-            eventually(it.is_equal, within=180, what="a target that equals its source")
+            eventually(it.is_equal, within=300, what="a target that equals its source")
         except AssertionError:
             print(it.difference())
             raise

@@ -44,6 +44,16 @@ class Operations(threading.Thread):
             self.failure = error
             raise
 
+    def reach(self, number: int, *, within: float) -> None:
+        """Wait until so many operations are done. Raises what ended them before, or AssertionError after `within` s."""
+        eventually(
+            lambda: self.done >= number or self.failure is not None,
+            within=within,
+            what=f"the end of {number} operations",
+        )
+        if self.failure is not None:
+            raise self.failure
+
     def _transaction(self, connection: psycopg.Connection) -> None:
         count = min(self._chance.randint(1, 40), self._operations - self.done)
         changes = sum(self._operation(connection) for _ in range(count))
