@@ -17,7 +17,7 @@ PARALLEL := --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
 ##@ Develop
 
-.PHONY: help check unit lint format schema lock clean
+.PHONY: help check unit lint mypy pyright style format schema lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-20s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,11 +35,15 @@ check: lint unit ## what to run after each change: lint, then unit
 unit: $(STAMP) ## the tests that need no server
 	$(BIN)/python -m pytest tests/unit $(PARALLEL)
 
-lint: $(STAMP) ## format, lint, types, import contracts
+# `make --jobs 2 lint` looks at types in two ways at a time.
+lint: mypy pyright style ## format, lint, types, import contracts
+
+mypy pyright: $(STAMP)
+	$(BIN)/$@
+
+style: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/pyright
 	$(BIN)/lint-imports
 
 format: $(STAMP) ## let ruff correct what it can
