@@ -84,7 +84,7 @@ mirror: $(STAMP) ## a table that Debezium captures is rebuilt, at full size
 
 ##@ Prove
 
-.PHONY: platforms demo demo-outbox drill drill-rates drill-retries drill-holds pace faults tokens registry-away soak audit replay outbox outages scale fuzz mutants
+.PHONY: platforms demo demo-outbox drill drill-rates drill-retries drill-holds pace faults tokens registry-away collector soak audit replay outbox outages scale fuzz mutants
 
 # nox finds the Pythons on PATH; a version that is missing is reported as skipped. `nox --list` names the parts.
 platforms: $(TOOLS)/.installed ## each Python, Kafka and PostgreSQL, one after the other
@@ -126,6 +126,10 @@ tokens: $(STAMP) ## logins by tokens of TOKEN_SECONDS (60) for MINUTES (30)
 registry-away: $(STAMP) ## the registry away for AWAY_SECONDS (600) under load
 	REGISTRY_AWAY_SECONDS=$${AWAY_SECONDS:-600} $(BIN)/python -m pytest --timeout 3600 \
 		tests/integration/sink/formats/test_registry_away.py -k under_load
+
+# Builds the collector once, in some minutes; from then on `make test` uses it too.
+collector: $(STAMP) ## spans and metrics sent to a real OpenTelemetry collector (needs Go)
+	INBOX_TEST_BUILD_COLLECTOR=1 $(BIN)/python -m pytest tests/integration/process/test_collector.py
 
 # MINUTES is 60 unless set.
 soak: $(STAMP) ## faults for MINUTES (60), and 1,000 SIGKILLs

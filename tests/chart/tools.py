@@ -40,7 +40,7 @@ def build(
     packages: Mapping[str, str] = _PACKAGES, module: Path = MODULE, say: Callable[[str], None] = print
 ) -> dict[str, Path]:
     """Where each program is, after those that are not there yet were built."""
-    place = cache_directory() / f"chart-tools-{_digest(module)}"
+    place = _place(module)
     place.mkdir(parents=True, exist_ok=True)
     programs = {name: place / name for name in packages}
     for name, program in programs.items():
@@ -53,6 +53,15 @@ def build(
         unfinished.rename(program)
         say(f"built {name} in {time.monotonic() - began:.0f} s, kept in {place}")
     return programs
+
+
+def is_built(packages: Mapping[str, str], module: Path) -> bool:
+    """Whether every program is there already."""
+    return all((_place(module) / name).exists() for name in packages)
+
+
+def _place(module: Path) -> Path:
+    return cache_directory() / f"chart-tools-{_digest(module)}"
 
 
 def _digest(module: Path) -> str:
@@ -70,5 +79,5 @@ def _go(arguments: list[str], module: Path) -> "subprocess.CompletedProcess[str]
 
 if __name__ == "__main__":
     if (reason := why_not()) is None:
-        built = build() | build(REGISTRY_PACKAGES, REGISTRY) | build(COLLECTOR_PACKAGES, COLLECTOR)
+        built = build() | build(REGISTRY_PACKAGES, REGISTRY)
     print(reason or f"the chart's tools are there: {', '.join(built)}")

@@ -1,6 +1,7 @@
 """What a sink and a relay send to a real collector of OpenTelemetry, built from its Go modules."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -63,6 +64,10 @@ class Collector:
 def collector(tmp_path: Path) -> Iterator[Collector]:
     if (reason := tools.why_not(tools.COLLECTOR)) is not None:
         pytest.skip(reason)
+    if not os.environ.get("INBOX_TEST_BUILD_COLLECTOR") and not tools.is_built(
+        tools.COLLECTOR_PACKAGES, tools.COLLECTOR
+    ):
+        pytest.skip("the collector was not built, which takes minutes; `make collector` does")
     made = Collector(tools.build(tools.COLLECTOR_PACKAGES, tools.COLLECTOR)["collector"], tmp_path)
     yield made
     made.process.terminate()
