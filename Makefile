@@ -165,7 +165,7 @@ mutants: $(STAMP) ## break the delivery path; a test sees each
 
 ##@ Measure
 
-.PHONY: bench bench-latency bench-growth bench-parts bench-rows bench-crcs bench-memory bench-fairness bench-modes bench-relay
+.PHONY: bench bench-latency bench-growth bench-parts bench-rows bench-crcs bench-memory bench-fairness bench-modes bench-relay bench-links
 
 # What this sink is compared with, and the plot, need packages that it does not.
 $(PEERS)/.installed: tests/benchmarks/peers.lock
@@ -196,6 +196,9 @@ bench-crcs: $(STAMP) ## what check.crcs costs librdkafka
 
 bench-modes: $(STAMP) ## what the modes of a table cost beside upsert
 	$(BIN)/python -m tests.benchmarks.modes
+
+bench-links: $(STAMP) ## the rate of a worker at a distance from its database
+	$(BIN)/python -m tests.benchmarks.links
 
 bench-memory: $(STAMP) ## memory, held to what the docs promise
 	$(BIN)/python -m tests.benchmarks.memory

@@ -24,7 +24,7 @@ OPEN_TRANSACTION_SECONDS = Gauge(
     registry=REGISTRY,
 )
 BATCH_SECONDS = Histogram("inbox_batch_seconds", "From the hand-over of a batch to its end.", registry=REGISTRY)
-COMMIT_SECONDS = Histogram("inbox_commit_seconds", "The database's answer to COMMIT.", registry=REGISTRY)
+COMMIT_SECONDS = Histogram("inbox_commit_seconds", "From the sending of COMMIT to its answer.", registry=REGISTRY)
 BATCH_EVENTS = Histogram(
     "inbox_batch_events",
     "Events in one transaction.",

@@ -1,6 +1,7 @@
 """Ask the brokers about the cluster: its id, its topics, and where their logs begin and end."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -228,6 +229,10 @@ class TopicsAnswer:
 
     def is_here(self) -> bool:
         return all(future.done() for future in self._futures.values())
+
+    def is_here_within(self, seconds: float) -> bool:
+        """Return whether the brokers have answered, after a wait of at most this long."""
+        return not wait(self._futures.values(), timeout=seconds).not_done
 
     def result(self, seconds: float) -> Mapping[str, TopicView]:
         """Return the topics that exist.

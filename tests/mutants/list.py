@@ -5,6 +5,7 @@ from dataclasses import dataclass
 LEDGER = "tests/integration/store/inbox/test_ledger.py"
 PROCESSED = "tests/integration/store/inbox/test_claims.py"
 AT_ONCE = "tests/integration/sink/settle/test_fast_path.py"
+IN_FLIGHT = "tests/integration/sink/settle/test_commit_in_flight.py"
 FLIGHTS = "tests/integration/sink/settle/test_parts.py"
 PROGRESS = "tests/integration/store/inbox/test_progress.py"
 ELEMENTS = "tests/integration/store/tables/test_elements.py"
@@ -434,8 +435,8 @@ MUTANTS = [
     Mutant(
         "what the fence says is ignored",
         "inbox/sink/settle/settler.py",
-        "            if fenced:\n",
-        "            if False:\n",
+        "                if fenced:\n",
+        "                if False:\n",
         (f"{TRANSACTION}::test_while_another_worker_owns_the_partition_nothing_is_written",),
     ),
     Mutant(
@@ -530,10 +531,62 @@ MUTANTS = [
         (f"{TRANSACTION}::test_a_commit_that_the_server_answers_with_rollback_is_no_success",),
     ),
     Mutant(
+        "a fence in flight refuses nothing",
+        PARTITIONS_SQL,
+        "    CASE WHEN count(*) < %(required)s\n",
+        "    CASE WHEN false\n",
+        (f"{IN_FLIGHT}::test_what_a_fence_refuses_in_flight_is_not_committed",),
+    ),
+    Mutant(
+        "a COMMIT in flight is not behind the fence",
+        "inbox/sink/flight.py",
+        "        self._store.ledger.send_fence(\n",
+        "        self._transaction.send_commit()\n        self._store.ledger.send_fence(\n",
+        (f"{IN_FLIGHT}::test_a_changed_set_of_routes_stops_a_flight",),
+    ),
+    Mutant(
+        "no guard is asked before a COMMIT in flight",
+        "inbox/sink/flight.py",
+        "        self._guards.before_fence(self._outcome)\n",
+        "",
+        (f"{IN_FLIGHT}::test_what_a_guard_refuses_in_flight_is_not_committed",),
+    ),
+    Mutant(
+        "what an earlier route sets aside is lost in a flight",
+        "inbox/sink/flight.py",
+        "return self._needs_no_answer() and not outcome.letters and",
+        "return self._needs_no_answer() and",
+        (f"{IN_FLIGHT}::test_what_one_route_parks_is_parked_although_the_next_would_end_in_flight",),
+    ),
+    Mutant(
+        "a flight ends over look-ups that nobody read",
+        "inbox/sink/settle/fast_path.py",
+        "if self._flight is None or start or any(asked) or self._effect.counts_unknown:",
+        "if self._flight is None or start or self._effect.counts_unknown:",
+        (f"{AT_ONCE}::test_an_id_that_is_in_an_older_generation_is_a_duplicate",),
+    ),
+    Mutant(
+        "a flight does not look at the table again",
+        "inbox/sink/settle/fast_path.py",
+        "                    self._effect.send_requirement()\n",
+        "",
+        (
+            f"{IN_FLIGHT}::test_a_table_that_was_altered_between_flights_gets_the_values_of_its_new_types",
+            f"{IN_FLIGHT}::test_a_trigger_that_changes_what_texts_mean_stops_a_flight",
+        ),
+    ),
+    Mutant(
+        "a flight trusts the settings of the session",
+        "inbox/store/tables/shape.py",
+        "        WHERE current_setting(name) <> value\n",
+        "        WHERE false\n",
+        (f"{IN_FLIGHT}::test_a_trigger_that_changes_what_texts_mean_stops_a_flight",),
+    ),
+    Mutant(
         "an aborted transaction is committed",
         "inbox/store/postgres/batch_transaction.py",
-        "if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:",
-        "if False:",
+        "        self._require_intact()\n        if self._handlers",
+        "        if self._handlers",
         (f"{TRANSACTION}::test_an_aborted_transaction_is_not_even_committed",),
     ),
     Mutant(
@@ -618,7 +671,7 @@ MUTANTS = [
     Mutant(
         "a pipeline that failed is taken for settled",
         "inbox/sink/settle/fast_path.py",
-        "            stand, error = 0 if transaction.defers else transaction.marks_reached(), failure\n",
+        "            stand, error = self._failed(failure, len(parts), ends=ending is not None)\n",
         "            stand, error = len(parts), None\n",
         (f"{AT_ONCE}::test_an_id_that_comes_again_is_a_duplicate",),
     ),
@@ -639,8 +692,8 @@ MUTANTS = [
     Mutant(
         "parts of a pipeline stand whose deferred constraints wait for a later one",
         "inbox/sink/settle/fast_path.py",
-        "0 if transaction.defers else transaction.marks_reached()",
-        "transaction.marks_reached()",
+        "        return 0 if transaction.defers else reached, failure\n",
+        "        return reached, failure\n",
         (f"{FLIGHTS}::test_a_deferred_constraint_is_not_blamed_on_an_event_of_a_later_part",),
     ),
     Mutant(
@@ -660,7 +713,7 @@ MUTANTS = [
     Mutant(
         "a pipeline passes by what a deferred constraint refuses",
         "inbox/sink/settle/fast_path.py",
-        "            transaction.check_deferred()\n",
+        "                transaction.check_deferred()\n",
         "",
         (f"{AT_ONCE}::test_a_deferred_constraint_parks_its_event_alone",),
     ),
@@ -716,7 +769,7 @@ MUTANTS = [
     Mutant(
         "nobody asks whose log it is before the COMMIT",
         "inbox/sink/settle/settler.py",
-        "            self._guards.before_fence(outcome)\n",
+        "                self._guards.before_fence(outcome)\n",
         "",
         (f"{IDENTITY}::test_a_topic_made_anew_and_longer_than_before_is_never_read_as_the_old_one",),
     ),
@@ -769,10 +822,10 @@ MUTANTS = [
     ),
     Mutant(
         "what brought a partition above halt_above is lost",
-        "inbox/sink/settle/settler.py",
-        "            self._guards.after_fence(outcome)\n",
-        "            self._guards.after_fence(outcome)\n"
-        "            if outcome.too_many_letters:\n                raise HaltError(str(outcome))\n",
+        "inbox/sink/flight.py",
+        "        self._guards.after_fence(self._outcome)\n",
+        "        self._guards.after_fence(self._outcome)\n"
+        "        if self._outcome.too_many_letters:\n            raise RuntimeError(str(self._outcome))\n",
         (f"{LETTER_LIMIT}::test_what_was_found_is_kept_and_the_other_partition_goes_on",),
     ),
     Mutant(

@@ -25,6 +25,10 @@ class Guard:
     def begin(self, batch: Batch) -> None:
         """Start what must be known by the fence; the transaction begins next."""
 
+    def is_ready(self, seconds: float) -> bool:
+        """Return whether `before_fence` does not have to wait, after a wait of at most this long."""
+        return True
+
     def before_fence(self, outcome: BatchOutcome) -> None:
         """Refuse the batch, or write what must be committed with it; the dead letters are written."""
 
@@ -58,6 +62,9 @@ class Guards(Guard):
     def begin(self, batch: Batch) -> None:
         for guard in self._guards:
             guard.begin(batch)
+
+    def is_ready(self, seconds: float) -> bool:
+        return all(guard.is_ready(seconds) for guard in self._guards)
 
     def before_fence(self, outcome: BatchOutcome) -> None:
         for guard in self._guards:

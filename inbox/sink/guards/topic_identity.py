@@ -44,6 +44,9 @@ class TopicIdentityGuard(Guard):
         """Ask the brokers about the batch's topics; they answer while the database works."""
         self._of_batch = self._cluster.ask_topics(sorted({address.topic for address in batch.partitions}))
 
+    def is_ready(self, seconds: float) -> bool:
+        return self._of_batch is not None and self._of_batch.is_here_within(seconds)
+
     def before_fence(self, outcome: BatchOutcome) -> None:
         """Return if the batch may be committed.
 
@@ -51,7 +54,7 @@ class TopicIdentityGuard(Guard):
             HaltError: a log is not the one that the ledger knows.
             TryAgainError: the brokers do not answer.
         """
-        answer, self._of_batch = self._of_batch, None
+        answer = self._of_batch
         assert answer is not None  # noqa: S101 - `begin` asked
         with refusals_as_outages(away="kafka", reason="refused"):
             views = answer.result(_ANSWER_SECONDS)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 from inbox.errors import SmallerBatchError, TryAgainError
 from inbox.sink.batch import Batch, RouteBatch
+from inbox.sink.flight import CommitInFlight
 from inbox.sink.guards.crash_poison import CrashPoisonTracker
 from inbox.sink.guards.parked_by_hand import HandParked
-from inbox.sink.outcome import RouteResult
+from inbox.sink.outcome import BatchOutcome, RouteResult
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.fault.lone_events import LoneEvents
 from inbox.sink.settle.parked_keys import ParkedKeysGuard
@@ -45,28 +46,47 @@ class Routes:
         if (suspect := self._crash_poison.lost_with(batch)) is not None:
             self._lone.control(next(each for each in self._routes if each.route_id == suspect.route_id), batch)
 
-    def claim_and_apply(self, batch: Batch, on_started: Callable[[], None]) -> dict[str, RouteResult]:
-        """Claim the events of each route and apply the new ones; return, by route name, what was not applied."""
-        return {route.name: self._settle(route, batch, on_started) for route in self._routes}
+    def claim_and_apply(self, outcome: BatchOutcome, on_started: Callable[[], None], flight: CommitInFlight) -> None:
+        """Claim the events of each route and apply the new ones; add to the outcome what was not applied.
 
-    def _settle(self, route: BoundRoute, batch: Batch, on_started: Callable[[], None]) -> RouteResult:
-        events = batch.of_route(route.name)
+        `flight` may end the transaction behind the last statement of the last route with events.
+        """
+        work = [(route, outcome.batch.of_route(route.name)) for route in self._routes]
+        last = next((route for route, events in reversed(work) if events.records), None)
+        outcome.results = {route.name: RouteResult() for route in self._routes}
+        for route, events in work:
+            ends = flight if route is last else None
+            outcome.results[route.name] = self._settle(route, outcome.batch, events, on_started, ends)
+
+    def _settle(
+        self,
+        route: BoundRoute,
+        batch: Batch,
+        events: RouteBatch,
+        on_started: Callable[[], None],
+        flight: CommitInFlight | None,
+    ) -> RouteResult:
         if route.keeps_claims:
-            return self._settle_events(route, batch, events, on_started)
+            return self._settle_events(route, batch, events, on_started, flight)
         left, duplicates = self._settled_before.leave_out(route, batch, events)
-        result = self._settle_events(route, batch, left, on_started)
+        result = self._settle_events(route, batch, left, on_started, None if duplicates else flight)
         result.duplicates.update(duplicates)
         result.applied_again = applied_again(route, left, result)
         return result
 
     def _settle_events(
-        self, route: BoundRoute, batch: Batch, events: RouteBatch, on_started: Callable[[], None]
+        self,
+        route: BoundRoute,
+        batch: Batch,
+        events: RouteBatch,
+        on_started: Callable[[], None],
+        flight: CommitInFlight | None,
     ) -> RouteResult:
         self._crash_poison.mark(route.route_id, events)
         self._hand_parked.mark(route.route_id, events)
         held = self._parked_keys.held(route.route_id, events)
         try:
-            return settle_route(self._context, route, events, held, on_started)
+            return settle_route(self._context, route, events, held, on_started, flight)
         except SmallerBatchError as error:
             if batch.records == 1:
                 self._lone.weigh_slow(route, events, error)

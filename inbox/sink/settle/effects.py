@@ -145,6 +145,10 @@ class TableEffect:
         """Send a query in the pipeline for the state of the table that `require_as_written` judges."""
         return self._writer.look(self._connection)
 
+    def send_requirement(self) -> None:
+        """Send, in the pipeline, a statement that fails where `require_as_written` would raise."""
+        self._writer.send_requirement(self._connection)
+
     def require_as_written(self, look: Look | None = None) -> None:
         self._writer.require_as_written(self._connection, look)
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 from inbox.errors import InboxError, forget_frames
 from inbox.failpoints import Failpoint, failpoint
 from inbox.sink.batch import RouteBatch
+from inbox.sink.flight import CommitInFlight
 from inbox.sink.settle.claims import claims_of
 from inbox.sink.settle.effects import TableEffect
 from inbox.sink.settle.route_work import LARGEST_PART, RouteWork
@@ -36,16 +37,28 @@ class FastPath:
     whole.
     """
 
-    def __init__(self, work: RouteWork, effect: TableEffect, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        work: RouteWork,
+        effect: TableEffect,
+        on_started: Callable[[], None],
+        flight: CommitInFlight | None = None,
+    ) -> None:
         self._context = work.context
         self._work = work
         self._effect = effect
         self._events = work.events
         self._on_started = on_started
+        self._flight = flight
         self._optimism = work.optimism
         self._keeps_claims = work.route.keeps_claims
         self._failed_before = -LARGEST_PART
         self.look: Look | None = None
+
+    @property
+    def committed(self) -> bool:
+        """Return whether the batch's transaction ended behind the last event."""
+        return self._flight is not None and self._flight.committed
 
     def run(self, start: int) -> tuple[int, range | None]:
         """Claim and apply as many events from index `start` on as are expected to succeed.
@@ -102,34 +115,68 @@ class FastPath:
 
     def _send(self, parts: Sequence[range], *, new_rows: bool, distinct: bool) -> tuple[int, InboxError | None]:
         """Send the parts; return how many of them succeeded, and the error of the next one."""
-        transaction, asked, error, look = self._context.transaction, [], None, None
+        transaction, error, ending = self._context.transaction, None, None
+        asked: list[PendingLookups] = []
+        self.look = None
         transaction.start_attempt()
         try:
             with transaction.pipeline():
-                for number, indexes in enumerate(parts):
-                    if number:
-                        transaction.mark()
-                    part = self._events.between(indexes.start, indexes.stop)
-                    asked.append(self._send_part(part, new_rows=new_rows, distinct=distinct))
-                    if number:
-                        # Not after the first part: the server would finish it before the second is ready.
-                        self._on_started()
-                look = self._effect.look()
-                self._on_started()
-            transaction.check_deferred()
+                self._send_parts(parts, asked, new_rows=new_rows, distinct=distinct)
+                transaction.check_deferred()
+                if (ending := self._ending(parts[0].start, asked)) is not None:
+                    transaction.mark()
+                    self._effect.send_requirement()
+                    ending.send()
+                else:
+                    self.look = self._effect.look()
+            if ending is not None:
+                ending.confirm()
             stand = len(parts)
         except InboxError as failure:
-            if not is_of_one_event(failure):
-                raise
-            # A deferred check may fail for any part, and a later part may fix it: the parts succeed only
-            # together.
-            forget_frames(failure)
-            stand, error = 0 if transaction.defers else transaction.marks_reached(), failure
+            stand, error = self._failed(failure, len(parts), ends=ending is not None)
         if any(map(any_found, asked[:stand])):
             stand, error = 0, ClaimedBeforeError("an older generation has its claim")
-        self._end(stand, error)
-        self.look = look if error is None else None
+        if error is not None:
+            self.look = None
+        if not self.committed:
+            self._end(stand, error)
         return stand, error
+
+    def _send_parts(
+        self, parts: Sequence[range], asked: list[PendingLookups], *, new_rows: bool, distinct: bool
+    ) -> None:
+        for number, indexes in enumerate(parts):
+            if number:
+                self._context.transaction.mark()
+            part = self._events.between(indexes.start, indexes.stop)
+            asked.append(self._send_part(part, new_rows=new_rows, distinct=distinct))
+            if number:
+                # Not after the first part: the server would finish it before the second is ready.
+                self._on_started()
+        self._on_started()
+
+    def _ending(self, start: int, asked: Sequence[PendingLookups]) -> CommitInFlight | None:
+        """Return the end of the batch's transaction, if it can be sent behind these parts."""
+        if self._flight is None or start or any(asked) or self._effect.counts_unknown:
+            return None
+        return self._flight if self._flight.is_ready() else None
+
+    def _failed(self, failure: InboxError, parts: int, *, ends: bool) -> tuple[int, InboxError | None]:
+        """Return how many parts succeeded in a pipeline that failed, and the error of the next one."""
+        transaction = self._context.transaction
+        reached = transaction.marks_reached()
+        if ends and reached == parts:
+            # What is sent behind the events failed: it is sent again, each answer read before the next statement.
+            transaction.require_open(failure)
+            transaction.undo_to_mark()
+            forget_frames(failure)
+            return parts, None
+        if not is_of_one_event(failure):
+            raise failure
+        # A deferred check may fail for any part, and a later part may fix it: the parts succeed only
+        # together.
+        forget_frames(failure)
+        return 0 if transaction.defers else reached, failure
 
     def _end(self, stand: int, error: InboxError | None) -> None:
         if error is not None and not stand:

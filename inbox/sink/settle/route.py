@@ -6,6 +6,7 @@ Both paths work on the same `RouteWork`. Only a table has a fast path.
 from collections.abc import Callable
 
 from inbox.sink.batch import RouteBatch
+from inbox.sink.flight import CommitInFlight
 from inbox.sink.outcome import RouteResult
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.effects import TableEffect
@@ -16,11 +17,17 @@ from inbox.sink.settle.slow_path import SlowPath
 
 
 def settle_route(
-    context: SettleContext, route: BoundRoute, events: RouteBatch, held: HeldKeys, on_started: Callable[[], None]
+    context: SettleContext,
+    route: BoundRoute,
+    events: RouteBatch,
+    held: HeldKeys,
+    on_started: Callable[[], None],
+    flight: CommitInFlight | None = None,
 ) -> RouteResult:
     """Settle all events of a route's batch, optimistically as far as they are likely to be new and to apply.
 
-    `on_started` is called once the server has more work left than the client.
+    `on_started` is called once the server has more work left than the client. `flight`, if given,
+    may end the batch's transaction behind the route's last statement.
 
     Raises:
         TryAgainError: an outage.
@@ -29,7 +36,7 @@ def settle_route(
     work = RouteWork(context, route, events, held)
     try:
         if isinstance(route.effect, TableEffect):
-            return _settle_fast(work, route.effect, on_started)
+            return _settle_fast(work, FastPath(work, route.effect, on_started, flight), on_started)
         on_started()
         return _settle_slowly(work)
     except BaseException:
@@ -37,9 +44,9 @@ def settle_route(
         raise
 
 
-def _settle_fast(work: RouteWork, effect: TableEffect, on_started: Callable[[], None]) -> RouteResult:
-    fast, slow, start = FastPath(work, effect, on_started), SlowPath(work), 0
-    effect.prepare()
+def _settle_fast(work: RouteWork, fast: FastPath, on_started: Callable[[], None]) -> RouteResult:
+    slow, start = SlowPath(work), 0
+    work.route.effect.prepare()
     while start < len(work.events):
         stop, failed = fast.run(start)
         on_started()
@@ -48,7 +55,7 @@ def _settle_fast(work: RouteWork, effect: TableEffect, on_started: Callable[[], 
             start = failed.stop
         else:
             start = stop if stop > start else slow.settle_from(start)
-    return work.end(fast.look)
+    return work.end(fast.look, committed=fast.committed)
 
 
 def settle_carefully(context: SettleContext, route: BoundRoute, events: RouteBatch, held: HeldKeys) -> RouteResult:

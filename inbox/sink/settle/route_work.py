@@ -40,16 +40,17 @@ class RouteWork:
         for error in self.aside.refused.values():
             forget_frames(error)
 
-    def end(self, look: Look | None = None) -> RouteResult:
+    def end(self, look: Look | None = None, *, committed: bool = False) -> RouteResult:
         """Check the effects after the last event is settled, and return the result.
 
         Args:
             look: the state of the table after the last event, if the fast path applied that event.
+            committed: whether the database checked the effects and committed them.
 
         Raises:
             TryAgainError: the effects may not be what the events say.
         """
-        if self.events.records:
+        if self.events.records and not committed:
             self.route.effect.require_as_written(look)
         if self.route.effect.counts_unknown:
             applied = self.events.without(sorted(self.unapplied))

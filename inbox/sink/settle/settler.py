@@ -9,6 +9,8 @@ another.
 4. Fence: move the ledger. The fence fails if another worker owns a partition now.
 5. COMMIT: claims, effects, dead letters and ledger become visible together.
 
+Where nothing is parked, 4 and 5 are sent with the last statement of 2 (`inbox.sink.flight`).
+
 `Settler._settle_once` is these five steps, with the guards (`inbox.sink.guards.guard`) between
 them. A failure before COMMIT rolls everything back. After a COMMIT without an answer,
 `Settler.resolve` reads the outcome from the ledger.
@@ -21,6 +23,7 @@ from inbox.errors import HaltError, OrderHaltError, UnconfirmedError, forget_fra
 from inbox.events import TopicPartition
 from inbox.failpoints import Failpoint, failpoint
 from inbox.sink.batch import Batch
+from inbox.sink.flight import CommitInFlight
 from inbox.sink.guards.guard import Guard
 from inbox.sink.guards.row_waits import RowMissingError
 from inbox.sink.guards.row_watch import RowWatch
@@ -101,25 +104,28 @@ class Settler:
     def _settle_once(self, batch: Batch, on_started: Callable[[], None]) -> SettledBatch:
         """Claim, apply, park, fence and COMMIT."""
         outcome = BatchOutcome(batch)
+        flight = self._flight(outcome)
         self._store.claims.refresh_older()
         try:
             self._guards.begin(batch)
             self._transaction.begin()
-            # 1 and 2: claim and apply.
-            outcome.results = self._routes.claim_and_apply(batch, on_started)
-            # 3: park.
-            self._parking.park(outcome.letters)
-            # Nothing may pass the fence before the brokers confirm the topics.
-            self._guards.before_fence(outcome)
-            # 4: fence.
-            fenced = self._fence(outcome)
-            if fenced:
-                self._transaction.rollback()
-                self._guards.rolled_back(None)
-                return SettledBatch(fenced=fenced)
-            self._guards.after_fence(outcome)
-            # 5: COMMIT.
-            self._transaction.commit()
+            # 1 and 2: claim and apply. Mostly fence and COMMIT are sent behind the last statement.
+            self._routes.claim_and_apply(outcome, on_started, flight)
+            if not flight.committed:
+                # 3: park.
+                self._parking.park(outcome.letters)
+                # Nothing may pass the fence before the brokers confirm the topics.
+                self._guards.before_fence(outcome)
+            if not flight.committed and not flight.fence_and_commit():
+                # 4: fence.
+                fenced = self._fence(outcome)
+                if fenced:
+                    self._transaction.rollback()
+                    self._guards.rolled_back(None)
+                    return SettledBatch(fenced=fenced)
+                self._guards.after_fence(outcome)
+                # 5: COMMIT.
+                self._transaction.commit()
         except BaseException as error:
             self._transaction.rollback()
             self._guards.rolled_back(error)
@@ -130,6 +136,16 @@ class Settler:
                 forget_frames(letter.error)
         self._guards.committed(outcome)
         return outcome.settled()
+
+    def _flight(self, outcome: BatchOutcome) -> CommitInFlight:
+        return CommitInFlight(
+            self._store,
+            self._transaction,
+            self._guards,
+            outcome,
+            owner=self._identity.owner,
+            routes_revision=self._identity.routes_revision,
+        )
 
     def _fence(self, outcome: BatchOutcome) -> frozenset[TopicPartition]:
         """Move the ledger; return the partitions that the fence refused.

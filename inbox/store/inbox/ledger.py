@@ -209,23 +209,16 @@ class Ledger:
         Returns:
             The partition ids that moved, and the transaction id (PostgreSQL's `pg_current_xact_id`).
         """
-        endings = [a.settlement for a in advances]
-        parameters = {
-            "partition_ids": arrays.int4s([a.partition_id for a in advances]),
-            "owner_epochs": arrays.int8s([a.owner_epoch for a in advances]),
-            "befores": arrays.int8s([a.before for a in advances]),
-            "afters": arrays.int8s([a.after for a in advances]),
-            "applied": arrays.int8s([s.applied for s in endings]),
-            "duplicate": arrays.int8s([s.duplicate for s in endings]),
-            "filtered": arrays.int8s([s.filtered for s in endings]),
-            "dead_lettered": arrays.int8s([s.dead_lettered for s in endings]),
-            "owner": owner,
-            "routes_revision": routes_revision,
-            "generation": generation,
-            "leader_epochs": arrays.int4s([a.leader_epoch for a in advances]),
-        }
-        rows = self._connection.execute(self._sql["fence"], parameters).fetchall()
-        return frozenset(row[0] for row in rows), rows[0][1] if rows else None
+        parameters = _fence_parameters(advances, owner, routes_revision, generation, required=0)
+        [(moved, transaction_id, _)] = self._connection.execute(self._sql["fence"], parameters)
+        return frozenset(moved or ()), transaction_id if moved else None
+
+    def send_fence(
+        self, advances: Sequence[OffsetAdvance], *, owner: str, routes_revision: int, generation: int
+    ) -> None:
+        """Send `fence` in a pipeline, as a statement that fails unless all partitions move."""
+        parameters = _fence_parameters(advances, owner, routes_revision, generation, required=len(advances))
+        self._connection.execute(self._sql["fence"], parameters)
 
     def lock(self, partition_id: int) -> None:
         """Lock the partition: nothing of it is settled or acquired before the transaction ends."""
@@ -282,6 +275,27 @@ class Ledger:
 def missing(advances: Iterable[OffsetAdvance], moved: Collection[int]) -> frozenset[int]:
     """Return the partitions that a fence did not move."""
     return frozenset(a.partition_id for a in advances if a.partition_id not in moved)
+
+
+def _fence_parameters(
+    advances: Sequence[OffsetAdvance], owner: str, routes_revision: int, generation: int, *, required: int
+) -> dict[str, Any]:
+    endings = [a.settlement for a in advances]
+    return {
+        "partition_ids": arrays.int4s([a.partition_id for a in advances]),
+        "owner_epochs": arrays.int8s([a.owner_epoch for a in advances]),
+        "befores": arrays.int8s([a.before for a in advances]),
+        "afters": arrays.int8s([a.after for a in advances]),
+        "applied": arrays.int8s([s.applied for s in endings]),
+        "duplicate": arrays.int8s([s.duplicate for s in endings]),
+        "filtered": arrays.int8s([s.filtered for s in endings]),
+        "dead_lettered": arrays.int8s([s.dead_lettered for s in endings]),
+        "owner": owner,
+        "routes_revision": routes_revision,
+        "generation": generation,
+        "leader_epochs": arrays.int4s([a.leader_epoch for a in advances]),
+        "required": required,
+    }
 
 
 def _ledger_row(row: tuple[Any, ...]) -> LedgerRow:

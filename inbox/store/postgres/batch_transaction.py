@@ -68,6 +68,8 @@ class BatchTransaction:
         self._stepping = False
         self._marks: list[psycopg.Cursor[tuple[object, ...]]] = []
         self._transaction_id: str | None = None
+        self._commit: psycopg.Cursor[tuple[object, ...]] | None = None
+        self._commit_sent_at = 0.0
         self._deferred_checks = _deferred_checks(connection)
 
     @property
@@ -76,10 +78,14 @@ class BatchTransaction:
         return bool(self._deferred_checks)
 
     def begin(self) -> None:
+        """Begin; without handlers BEGIN travels with the first pipeline, or goes before any other statement."""
         self._deferred_checks = _deferred_checks(self._connection)
-        self._connection.begin()
+        self._connection.begin_with_next()
+        self._commit = None
         if self._handlers:
-            row = self._connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+            with self._connection.pipelined():
+                asked = self._connection.execute("SELECT pg_current_xact_id()::text")
+            row = asked.fetchone()
             self._transaction_id = row[0] if row else None
         self._clean = not self._handlers
         failpoint(Failpoint.BEGUN)
@@ -89,12 +95,18 @@ class BatchTransaction:
         if not self._clean:
             self._connection.execute("SAVEPOINT attempt")
 
+    @property
+    def runs_handlers(self) -> bool:
+        return self._handlers
+
     @contextmanager
     def pipeline(self) -> Iterator[None]:
         """Send statements while earlier ones are in progress; at the end all were answered.
 
         Raises the error of the first statement that failed; no later statement was executed.
         """
+        if self._connection.info.transaction_status in (pq.TransactionStatus.INERROR, pq.TransactionStatus.IDLE):
+            self._require_intact()
         self._marks.clear()
         with self._connection.pipelined():
             yield
@@ -150,7 +162,8 @@ class BatchTransaction:
 
     def undo_attempt(self) -> None:
         if self._clean:
-            self._connection.execute("ROLLBACK")
+            if not self._connection.forget_begin():
+                self._connection.execute("ROLLBACK")
             self.begin()
         else:
             self._with_savepoint("ROLLBACK TO attempt")
@@ -179,24 +192,57 @@ class BatchTransaction:
         Raises:
             TryAgainError: the transaction was rolled back, or its result is unknown: the ledger has the answer.
         """
-        if self._connection.info.transaction_status != pq.TransactionStatus.INTRANS:
-            raise _not_committed("the transaction was aborted before its COMMIT")
+        self._require_intact()
         if self._handlers and self._connection.is_pooled:
             self._tidy_up()  # what comes after COMMIT may reach another session
-        failpoint(Failpoint.COMMIT_SENT)
-        started = time.perf_counter()
         try:
-            tag = self._connection.execute("COMMIT").statusmessage
+            self.send_commit()
         except InboxError as error:
             raise _not_committed(f"COMMIT did not succeed: {error}", error) from error
-        if tag != "COMMIT":
-            raise _not_committed(f"the transaction was not committed: PostgreSQL answered {tag}")
-        COMMIT_SECONDS.observe(time.perf_counter() - started)
-        failpoint(Failpoint.COMMITTED)
+        self.confirm_commit()
         if self._handlers and not self._connection.is_pooled:
             # The batch is committed; the next batch will find that the connection broke.
             with suppress(TryAgainError):
                 self._tidy_up()
+
+    def _require_intact(self) -> None:
+        if (
+            self._connection.info.transaction_status != pq.TransactionStatus.INTRANS
+            and not self._connection.begins_next
+        ):
+            raise _not_committed("the transaction was aborted before its COMMIT")
+
+    def send_commit(self) -> None:
+        """Send COMMIT, in a pipeline behind statements that fail where the batch must not be committed.
+
+        PostgreSQL executes no statement of a pipeline behind a failed one (manual, "Pipeline Mode").
+        If something between the two sent it nevertheless, it would end an aborted transaction, whose
+        tag is ROLLBACK.
+        """
+        failpoint(Failpoint.COMMIT_SENT)
+        self._commit_sent_at = time.perf_counter()
+        self._commit = self._connection.execute("COMMIT", prepare=False)
+
+    def confirm_commit(self) -> None:
+        """Return if the COMMIT that was sent was answered, and answered with COMMIT.
+
+        Raises:
+            TryAgainError: the transaction was rolled back.
+        """
+        tag = self._commit.statusmessage if self._commit is not None else None
+        if tag != "COMMIT":
+            raise _not_committed(f"the transaction was not committed: PostgreSQL answered {tag}")
+        COMMIT_SECONDS.observe(time.perf_counter() - self._commit_sent_at)
+        failpoint(Failpoint.COMMITTED)
+
+    def require_open(self, error: InboxError) -> None:
+        """Return if the pipeline failed before its COMMIT, so that the transaction can be undone to a mark.
+
+        Raises:
+            TryAgainError: the COMMIT failed, or its result is unknown: the ledger has the answer.
+        """
+        if self._connection.info.transaction_status != pq.TransactionStatus.INERROR:
+            raise _not_committed(f"COMMIT did not succeed: {error}", error) from error
 
     def _tidy_up(self) -> None:
         """Remove what handlers left in the session, and report it."""
@@ -212,6 +258,8 @@ class BatchTransaction:
         """Roll back if possible; otherwise close the connection, which has the same effect."""
         self._connection.ends = Ends.ALLOWED
         self._connection.deferred_checks = None
+        if self._connection.forget_begin():
+            return
         # ROLLBACK undoes what handlers SET, but not their session locks. One message holds it all: behind
         # a pooler another message may reach another session.
         try:

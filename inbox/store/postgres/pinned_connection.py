@@ -27,12 +27,15 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
     _server_is_read_only = False
     _pins: Mapping[str, str] = {}
     _local_pins = ""
+    _local_settings: Mapping[str, str] = {}
     _wanted: Mapping[str, str] = {}
     _limits_again: Sequence[str] = ()
     _took_session = False
     _prepared_by_command = False
     _reads_to_the_end = False
     _begins_itself = True
+    begins_next = False
+    """True while the BEGIN of a transaction waits for the next statement."""
 
     # Settings.
 
@@ -68,6 +71,7 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
         """Pin further settings that a part of the project needs, from now on."""
         if self.is_pooled:
             self._local_pins += session_settings.local(settings)
+            self._local_settings = {**self._local_settings, **settings}
             # The pooler takes these values of the session for this client's.
             settings = {"client_encoding": "UTF8", "application_name": self._application_name()}
         else:
@@ -93,8 +97,14 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
         """
         if self.is_pooled:
             return {}
+        pinned = self.pinned_meanings
         found = {name: self.info.parameter_status(name) for name in session_settings.REPORTED}
-        return {name: value for name, value in found.items() if value and value != self._wanted.get(name, value)}
+        return {name: value for name, value in found.items() if value and value != pinned.get(name, value)}
+
+    @property
+    def pinned_meanings(self) -> Mapping[str, str]:
+        """Return the pinned values of the settings that `changed_meanings` compares."""
+        return {name: self._wanted[name] for name in session_settings.REPORTED if name in self._wanted}
 
     def restate(self) -> None:
         """Restore settings that a handler or a trigger changed, until the end of the transaction."""
@@ -121,6 +131,7 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
     def take_session(self) -> None:
         """Pin the session itself: the pooler reserves it for this connection until that is closed."""
         self.is_pooled, self._local_pins, self._begins_itself = False, "", not self.is_read_only
+        self._local_settings = {}
         self._took_session = True
         self.pin_also(self._wanted)
 
@@ -136,14 +147,14 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
         whole transaction.
         """
         with self.pipelined():
-            self._send_along(self.to_users_path)
+            self._send_along(self.to_users_path.encode())
             yield
             for statement in self.to_own_state:
-                self._send_along(statement)
+                self._send_along(statement.encode())
 
-    def _send_along(self, statement: LiteralString) -> None:
+    def _send_along(self, statement: bytes) -> None:
         """Send a statement in a pipeline, together with the next one or at the end, without its own cursor."""
-        self.wait(self._exec_command(statement.encode()))
+        self.wait(self._exec_command(statement))
 
     @contextmanager
     def pipelined(self) -> Iterator[None]:
@@ -160,6 +171,7 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
             self.forgetting_prepared(),
             self.pipeline() as pipeline,
         ):
+            self._send_begin()
             try:
                 yield
             except BaseException:
@@ -170,8 +182,27 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
 
     # Transactions and statements.
 
+    def begin_with_next(self) -> None:
+        """Begin a transaction as `begin`, but let BEGIN travel with the statements that come next."""
+        if self.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+            self.begin()  # which reports what is wrong with the connection
+        else:
+            self.begins_next = True
+
+    def forget_begin(self) -> bool:
+        """Return whether the server does not know of the transaction yet, and drop it then."""
+        begins_next, self.begins_next = self.begins_next, False
+        return begins_next
+
+    def _send_begin(self) -> None:
+        if self.forget_begin():
+            self._send_along(self._get_tx_start_command())
+            if self._local_settings:
+                self._send_along(session_settings.local_at_once(self._local_settings).encode())
+
     def begin(self) -> None:
         """Begin a transaction that states its isolation level and whether it writes."""
+        self.begins_next = False
         begins_itself, self._begins_itself = self._begins_itself, True
         try:
             # Not prepared: a message of several statements cannot be.
@@ -187,6 +218,8 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
     @contextmanager
     def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Transaction]:
         """Begin a transaction as psycopg does, but pinned."""
+        if self.begins_next:
+            self.begin()
         begins = self.pgconn.transaction_status == pq.TransactionStatus.IDLE
         with super().transaction(savepoint_name, force_rollback) as transaction:
             if begins and self._local_pins:
@@ -206,6 +239,8 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
         self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
     ) -> psycopg.Cursor[tuple[Any, ...]]:
         """Execute as psycopg does, but raise this project's error for what fails."""
+        if self.begins_next:
+            self.begin()
         try:
             return super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[arg-type]
         except psycopg.Error as error:

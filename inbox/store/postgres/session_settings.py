@@ -189,10 +189,21 @@ def _milliseconds(seconds: float) -> str:
     return str(int(1000 * seconds))
 
 
+_OUTSIDE = (*_OF_TRANSACTIONS, _IDLE_SESSION)
+"""The settings that have no effect inside a transaction."""
+
+
 def local(pinned: Mapping[str, str]) -> str:
     """Return the statements that pin a transaction and nothing after it."""
-    outside = (*_OF_TRANSACTIONS, _IDLE_SESSION)
-    return "".join(f"; SET LOCAL {name} = {_literal(name, pinned[name])}" for name in pinned if name not in outside)
+    return "".join(f"; SET LOCAL {name} = {_literal(name, pinned[name])}" for name in pinned if name not in _OUTSIDE)
+
+
+def local_at_once(pinned: Mapping[str, str]) -> str:
+    """Return one statement that does the same as those of `local`: a pipeline takes no message of several."""
+    calls = (
+        f"pg_catalog.set_config('{name}', '{_quoted(pinned[name])}', true)" for name in pinned if name not in _OUTSIDE
+    )
+    return f"SELECT {', '.join(calls)}"
 
 
 _TIDY = (
@@ -230,7 +241,11 @@ def local_path(value: str) -> str:
 def _literal(name: str, value: str) -> str:
     if name == "search_path":
         return value or "''"  # a list, quoted as far as its names need it
-    return "'" + value.replace("'", "''") + "'"
+    return f"'{_quoted(value)}'"
+
+
+def _quoted(value: str) -> str:
+    return value.replace("'", "''")
 
 
 def begin(*, read_only: bool, server_is_read_only: bool) -> str:

@@ -172,7 +172,13 @@ WITH mine AS (
         dead_lettered = row.dead_lettered + excluded.dead_lettered,
         until_time = clock_timestamp()
 )
-SELECT partition_id, pg_current_xact_id()::text FROM moved;
+-- Fails, by a cast that says why, where fewer than %(required)s partitions moved: nothing behind it in its pipeline
+-- is executed then.
+SELECT array_agg(partition_id), pg_current_xact_id()::text,
+    CASE WHEN count(*) < %(required)s
+        THEN format('kafka-inbox: %%s of %%s partitions are as the batch left them', count(*), %(required)s)::integer
+    END
+FROM moved;
 
 -- name: lock
 -- Until the end of the transaction no batch of the partition passes its fence, and nobody acquires it. A

@@ -46,6 +46,18 @@ SELECT concat_ws(' ', c.oid, c.relkind, c.relpersistence, c.relnatts, c.relcheck
 FROM pg_class c WHERE c.oid = to_regclass(%s)
 """
 
+_UNALTERED: LiteralString = """
+SELECT CASE WHEN NOT EXISTS (
+        SELECT FROM unnest(%(names)s::text[], %(values)s::text[]) AS s (name, value)
+        WHERE current_setting(name) <> value
+    ) AND ({version}) = %(version)s
+    THEN NULL
+    ELSE format('kafka-inbox: the table %%s was altered, or a trigger changed a setting', %(table)s::text)::integer
+END
+"""
+_REQUIRE_UNALTERED = sql.SQL(_UNALTERED).format(version=sql.SQL(_VERSION.replace("%s", "%(table)s")))
+"""Fails, by a cast that says why, unless the table has the version and the session has the settings."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableShape:
@@ -113,6 +125,18 @@ def look_at(connection: Connection, table: sql.Identifier) -> Look:
     of the table that was written to, because the write locks the table.
     """
     return connection.execute(_VERSION, (table.as_string(),))
+
+
+def require_unaltered(connection: Connection, table: sql.Identifier, version: str) -> None:
+    """Send, in a pipeline, a statement that fails unless the table has this version and texts mean what they should."""
+    settings = connection.pinned_meanings
+    parameters = {
+        "table": table.as_string(),
+        "version": version,
+        "names": list(settings),
+        "values": [*settings.values()],
+    }
+    connection.execute(_REQUIRE_UNALTERED, parameters)
 
 
 def version_in(look: Look) -> str:

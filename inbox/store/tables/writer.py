@@ -21,7 +21,7 @@ from inbox.store.tables.enveloped_rows import moves_row, unknown_row
 from inbox.store.tables.lookup import located
 from inbox.store.tables.members.unknown import UnknownNames, known_members
 from inbox.store.tables.parameters import TableEvents
-from inbox.store.tables.shape import Look, TableShape, look_at, shape_of, version_in
+from inbox.store.tables.shape import Look, TableShape, look_at, require_unaltered, shape_of, version_in
 from inbox.store.tables.statements.statements import Statements
 from inbox.store.tables.writing.rounds import Rounds, with_removals
 from inbox.store.tables.writing.sent import sent_by
@@ -91,6 +91,10 @@ class TableWriter:
     def look(self, connection: Connection) -> Look:
         """Ask, after a write in a pipeline, for the version that `require_as_written` judges."""
         return look_at(connection, self._shape.table)
+
+    def send_requirement(self, connection: Connection) -> None:
+        """Send, after a write in a pipeline, a statement that fails where `require_as_written` would raise."""
+        require_unaltered(connection, self._shape.table, self._version)
 
     def require_as_written(self, connection: Connection, look: Look | None = None) -> None:
         """Raise unless what was written in this transaction means what the events say.
