@@ -54,7 +54,7 @@ class CommitInFlight:
         outcome = self._outcome
         if self._transaction.runs_handlers or any(part.replay for part in outcome.batch.partitions.values()):
             return False
-        return not any(each.other_payloads or each.unknown_members for each in outcome.results.values())
+        return not any(each.other_payloads.total() or each.unknown_members for each in outcome.results.values())
 
     def send(self) -> None:
         """Send the fence and COMMIT in the pipeline, behind all statements of the batch."""

@@ -23,13 +23,14 @@ import psycopg
 from inbox.dev.backends import Servers, servers
 from tests.benchmarks.contenders import CONTENDERS, Contender, Ground
 from tests.benchmarks.figures import CONSUME, WRITE, Figures, ratios, report, table
-from tests.benchmarks.orders import PARTITIONS, TABLE, TABLE_ROUTE, fill, of_each_partition, order, value
+from tests.benchmarks.orders import EXISTING, PARTITIONS, TABLE, TABLE_ROUTE, fill, of_each_partition, order, value
 from tests.benchmarks.processes import Usage, parent_of, usage
 from tests.benchmarks.throughput import database
 from tests.support.kafka_topics import create_topic
 from tests.support.waiting import eventually
 
-ALL_THERE = "SELECT count(*) = %s FROM orders WHERE order_id = ANY (%s)"
+ALL_THERE = "SELECT count(*) = %s FROM orders WHERE order_id = ANY (%s) AND quantity IS NOT NULL"
+TAKEN = "SELECT count(*) FROM orders WHERE quantity IS NOT NULL"
 SUMS = "SELECT count(*), sum(order_id), sum(amount), sum(quantity) FROM orders"
 GIVES_UP_SECONDS = 300.0
 WARM_UP = 5
@@ -37,7 +38,10 @@ LIMITS = {"consume": CONSUME, "write": WRITE}
 
 
 def measure(contender: Contender, running: Servers, topic: str, events: int) -> Figures:
-    with _ground(running, topic) as (ground, watcher), contender.start(ground) as pids:
+    with (
+        _ground(running, topic, existing=events if contender.updates else 0) as (ground, watcher),
+        contender.start(ground) as pids,
+    ):
         postmaster = parent_of(watcher.info.backend_pid)
         _await(watcher, ALL_THERE, PARTITIONS, of_each_partition(events // WARM_UP))
         _await(watcher, contender.joined)
@@ -56,7 +60,7 @@ def measure(contender: Contender, running: Servers, topic: str, events: int) -> 
 
 
 def _rows(watcher: psycopg.Connection) -> int:
-    (rows,) = watcher.execute("SELECT count(*) FROM orders").fetchone() or (0,)
+    (rows,) = watcher.execute(TAKEN).fetchone() or (0,)
     return int(rows)
 
 
@@ -94,14 +98,18 @@ def measure_limit(limit: str, running: Servers, topic: str, events: int) -> Figu
 
 
 @contextmanager
-def _ground(running: Servers, topic: str) -> Iterator[tuple[Ground, psycopg.Connection]]:
-    """A database of its own with the empty table, and a connection that looks at it."""
+def _ground(running: Servers, topic: str, *, existing: int = 0) -> Iterator[tuple[Ground, psycopg.Connection]]:
+    """A database of its own with the table, and a connection that looks at it; `existing` rows are there already."""
     with (
         database(running) as url,
         tempfile.TemporaryDirectory() as directory,
         psycopg.connect(url, autocommit=True) as watcher,
     ):
         watcher.execute(TABLE.encode())
+        if existing:
+            watcher.execute(EXISTING, (existing,))
+            watcher.execute("VACUUM ANALYZE orders")
+            watcher.execute("CHECKPOINT")
         yield Ground(running, topic, url, Path(directory)), watcher
 
 

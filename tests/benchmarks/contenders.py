@@ -41,7 +41,8 @@ Start = Callable[[Ground], AbstractContextManager[Sequence[int]]]
 @dataclass(frozen=True)
 class Contender:
     """`share` of the events is enough for one that is slow. Several workers want more, since it takes them seconds to
-    divide the partitions among them: `joined` asks whether they have. `encode` makes the values that it can read.
+    divide the partitions among them: `joined` asks whether they have. `encode` makes the values that it can read. With
+    `updates` each event's row is there already.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Contender:
     share: float = 1.0
     encode: Callable[[int], bytes] = value
     joined: str = "SELECT true"
+    updates: bool = False
 
 
 _TWO_JOINED = "SELECT count(DISTINCT owner) = 2 FROM inbox.partitions"
@@ -146,9 +148,12 @@ ENVELOPED = f"{OURS}, Debezium's envelope"
 SET_BASED = "kafka-inbox, handler per batch, upsert_many"
 PEER = "Debezium JDBC sink, 1 task"
 PEER_OF_TWO = "Debezium JDBC sink, 4 tasks"
+UPDATES = ", rows that exist"
 CONTENDERS = [
     Contender(OURS, sink(TABLE_ROUTE)),
     Contender(WITHOUT_CLAIMS, sink(TABLE_ROUTE, event_id="coordinates")),
+    Contender(f"{OURS}{UPDATES}", sink(TABLE_ROUTE), updates=True),
+    Contender(f"{WITHOUT_CLAIMS}{UPDATES}", sink(TABLE_ROUTE, event_id="coordinates"), updates=True),
     Contender(f"{OURS}, 2 workers", sink(TABLE_ROUTE, workers=2), 2.0, joined=_TWO_JOINED),
     Contender(f"{OURS}, 4 workers", sink(TABLE_ROUTE, workers=4), 2.0, joined=_FOUR_JOINED),
     Contender(AVRO, sink_in("avro"), encode=in_avro),
@@ -159,6 +164,7 @@ CONTENDERS = [
     Contender("kafka-inbox, handler per batch", sink(_PER_BATCH), 0.4),
     Contender(SET_BASED, sink('handler = "upsert_many"'), 0.4),
     Contender(PEER, debezium(1)),
+    Contender(f"{PEER}{UPDATES}", debezium(1), updates=True),
     Contender(PEER_OF_TWO, debezium(4), 2.0),
     Contender(f"{PEER}, schema in records", debezium(1, schema_in_records=True), encode=value_with_schema),
     Contender(f"{PEER_OF_TWO}, schema in records", debezium(4, schema_in_records=True), 2.0, value_with_schema),

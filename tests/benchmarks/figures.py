@@ -10,7 +10,17 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from inbox.dev.backends import Servers
-from tests.benchmarks.contenders import AVRO, ENVELOPED, OURS, PEER, PEER_OF_TWO, PROTOBUF, SET_BASED, WITHOUT_CLAIMS
+from tests.benchmarks.contenders import (
+    AVRO,
+    ENVELOPED,
+    OURS,
+    PEER,
+    PEER_OF_TWO,
+    PROTOBUF,
+    SET_BASED,
+    UPDATES,
+    WITHOUT_CLAIMS,
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,9 @@ def ratios(results: Results) -> dict[str, float]:
         (OURS, PEER),
         (WITHOUT_CLAIMS, PEER),
         (WITHOUT_CLAIMS, OURS),
+        (f"{OURS}{UPDATES}", f"{PEER}{UPDATES}"),
+        (f"{WITHOUT_CLAIMS}{UPDATES}", f"{PEER}{UPDATES}"),
+        (f"{OURS}{UPDATES}", OURS),
         (OURS, f"{PEER}{in_records}"),
         (two, PEER_OF_TWO),
         (two, f"{PEER_OF_TWO}{in_records}"),

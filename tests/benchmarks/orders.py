@@ -16,6 +16,12 @@ CREATE TABLE orders (
     order_id bigint PRIMARY KEY, customer text, amount numeric, quantity integer, placed_at timestamptz, note text
 );
 """
+EXISTING = """
+INSERT INTO orders SELECT number, 'customer ' || number, number, NULL, now(), repeat('y', 140)
+FROM generate_series(0, %s - 1) AS number
+"""
+"""Rows of the same size, to be updated; what an event brings has a quantity."""
+
 COLUMNS = ("order_id", "customer", "amount", "quantity", "placed_at", "note")
 
 

@@ -1,6 +1,7 @@
 """Observe the size and the times of a settled batch for the metrics."""
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 
 from inbox.events import Settlement, TopicPartition
@@ -9,11 +10,14 @@ from inbox.telemetry import BATCH_EVENTS, BATCH_SECONDS, END_TO_END_SECONDS, EVE
 
 
 def count_events(by_route: Mapping[tuple[TopicPartition, str], Settlement]) -> None:
-    """Count the settled events of each route by how they ended."""
+    """Count the settled events of each route by how they ended, of all partitions of a topic at once."""
+    total: defaultdict[tuple[str, str], Settlement] = defaultdict(Settlement)
     for (address, route), settlement in by_route.items():
+        total[address.topic, route].add(settlement)
+    for (topic, route), settlement in total.items():
         for ending, count in settlement.by_ending().items():
             if count:
-                EVENTS.labels(address.topic, route, ending.value).inc(count)
+                EVENTS.labels(topic, route, ending.value).inc(count)
 
 
 def observe_batch(batch: Batch, seconds: float) -> None:
