@@ -36,6 +36,8 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
     _begins_itself = True
     begins_next = False
     """True while the BEGIN of a transaction waits for the next statement."""
+    _sent_begin = False
+    """True in a pipeline that begins with BEGIN: libpq may not know of it yet."""
 
     # Settings.
 
@@ -171,14 +173,16 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
             self.forgetting_prepared(),
             self.pipeline() as pipeline,
         ):
-            self._send_begin()
             try:
+                self._send_begin()
                 yield
             except BaseException:
                 # The errors of later statements say only that they were not executed.
                 with suppress(psycopg.Error):
                     pipeline.sync()
                 raise
+            finally:
+                self._sent_begin = False
 
     # Transactions and statements.
 
@@ -196,6 +200,7 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def _send_begin(self) -> None:
         if self.forget_begin():
+            self._sent_begin = True
             self._send_along(self._get_tx_start_command())
             if self._local_settings:
                 self._send_along(session_settings.local_at_once(self._local_settings).encode())
@@ -233,7 +238,9 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def stands_alone(self) -> bool:
         """Return whether a statement that is sent now needs a transaction around it in order to be pinned."""
-        return not self._begins_itself and self.pgconn.transaction_status == pq.TransactionStatus.IDLE
+        if self._begins_itself or self._sent_begin:
+            return False
+        return self.pgconn.transaction_status == pq.TransactionStatus.IDLE
 
     def execute(
         self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
