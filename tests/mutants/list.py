@@ -583,6 +583,13 @@ MUTANTS = [
         (f"{IN_FLIGHT}::test_a_trigger_that_changes_what_texts_mean_stops_a_flight",),
     ),
     Mutant(
+        "behind a pooler a transaction that begins in a pipeline is not pinned",
+        "inbox/store/postgres/pinned_connection.py",
+        "            if self._local_settings:\n",
+        "            if False:\n",
+        (f"{POOLED}::test_a_transaction_states_its_modes_and_settings_whatever_the_pool_holds",),
+    ),
+    Mutant(
         "an aborted transaction is committed",
         "inbox/store/postgres/batch_transaction.py",
         "        self._require_intact()\n        if self._handlers",

@@ -268,5 +268,13 @@ def test_a_transaction_states_its_modes_and_settings_whatever_the_pool_holds(
         connection.begin()
         assert settings_of(connection) == expected
         connection.execute("ROLLBACK")
+        connection.begin_with_next()
+        with connection.pipelined():
+            connection.execute("SELECT 1")
+        assert settings_of(connection) == expected, "begun in a pipeline"
+        connection.execute("ROLLBACK")
+        connection.begin_with_next()
+        assert settings_of(connection) == expected, "begun before a statement"
+        connection.execute("ROLLBACK")
     with psycopg.connect(pooler.url(pooled.database_url), autocommit=True, prepare_threshold=None) as other:
         assert other.execute("SHOW default_transaction_isolation").fetchone() == ("serializable",), "not ours to change"
