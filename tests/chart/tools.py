@@ -78,6 +78,8 @@ def _go(arguments: list[str], module: Path) -> "subprocess.CompletedProcess[str]
 
 
 if __name__ == "__main__":
-    if (reason := why_not()) is None:
+    if (reason := why_not()) is not None:
+        print(reason)
+    else:
         built = build() | build(REGISTRY_PACKAGES, REGISTRY)
-    print(reason or f"the chart's tools are there: {', '.join(built)}")
+        print(f"the chart's tools are there: {', '.join(built)}")
