@@ -42,6 +42,46 @@ seq = "/seq"
 amount = "/amount"
 """
 
+WITHOUT_HANDLERS = """
+[[routes]]
+name = "handler"
+topic = "{topic}"
+types = ["Changed"]
+[routes.table]
+name = "public.effects"
+mode = "append"
+[routes.table.columns]
+event_id = "$event_id"
+key = "$key"
+seq = "/seq"
+
+[[routes]]
+name = "table"
+topic = "{topic}"
+[routes.table]
+name = "public.appended"
+mode = "append"
+[routes.table.columns]
+event_id = "$event_id"
+key = "$key"
+seq = "/seq"
+amount = "/amount"
+"""
+"""Routes of a sink whose batches end with COMMIT in the flight of their last statements (decision 0049)."""
+
+COUNTED = """
+CREATE FUNCTION public.count_effect() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO public.counters VALUES (coalesce(NEW.key, 'none'), 1)
+    ON CONFLICT (key) DO UPDATE SET count = counters.count + 1;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER count_effect AFTER INSERT ON public.effects FOR EACH ROW EXECUTE FUNCTION public.count_effect();
+"""
+"""What the handler does beside its row."""
+
+NEVER_REACHED = {True: frozenset[Failpoint](), False: frozenset({Failpoint.PARKED, Failpoint.IN_HANDLER})}
+"""Places that a sink with handlers, or without them, does not come to."""
+
 OFTEN_REACHED = {
     Failpoint.ACQUIRED: 1,
     Failpoint.BEGUN: 8,
@@ -73,15 +113,25 @@ class Crashes:
 
 
 class CrashedSink:
-    """A sink on a topic and a database of its own."""
+    """A sink on a topic and a database of its own. One without handlers gets no event that cannot succeed."""
 
     def __init__(
-        self, directory: Path, *, seed: str, bootstrap_servers: str, topic: str, database_url: str, packages: Path
+        self,
+        directory: Path,
+        *,
+        seed: str,
+        bootstrap_servers: str,
+        topic: str,
+        database_url: str,
+        packages: Path,
+        handlers: bool = True,
     ) -> None:
         self._rng = random.Random(seed)
         self._packages = packages
         self.log = directory / f"{topic}.log"
-        self.history = History(bootstrap_servers, topic, PARTITIONS, self._rng)
+        self._places = [point for point in Failpoint if point not in NEVER_REACHED[handlers]]
+        poison = {} if handlers else {"poison": 0.0}
+        self.history = History(bootstrap_servers, topic, PARTITIONS, self._rng, **poison)
         self._configuration = write_configuration(
             directory / f"{topic}.toml",
             name=topic,
@@ -89,10 +139,12 @@ class CrashedSink:
             bootstrap_servers=bootstrap_servers,
             sink="batch_events = 20",
             kafka=f'"group.instance.id" = "{topic}-1"',  # restarted, a static member has its partitions back at once
-            routes=ROUTES.format(topic=topic, suffix="", decoding=""),
+            routes=(ROUTES if handlers else WITHOUT_HANDLERS).format(topic=topic, suffix="", decoding=""),
         )
         with psycopg.connect(database_url) as connection:
             connection.execute(TABLES)
+            if not handlers:
+                connection.execute(COUNTED)
 
     def survive(self, kills: int) -> Crashes:
         """Restart after each kill until there were so many, then let it come to its end."""
@@ -112,7 +164,7 @@ class CrashedSink:
     def _run_to_be_killed(self, server: ForkServer) -> tuple[str, int]:
         if self._rng.random() < 0.1:
             return "anywhere", server.run(self._arguments(), self.log, kill_after=self._rng.uniform(0, 0.8))
-        at = self._rng.choice(list(Failpoint))
+        at = self._rng.choice(self._places)
         after = self._rng.choice([0.0, 0.0, self._rng.uniform(0, SLIGHTLY_LATER_SECONDS)])
         kill = Kill(at, self._rng.randint(1, OFTEN_REACHED[at]), after)
         # what is told to Kafka is told twice a second: a run that ends with the topic may be over before
