@@ -90,6 +90,10 @@ class BatchTransaction:
         self._clean = not self._handlers
         failpoint(Failpoint.BEGUN)
 
+    def keep(self) -> None:
+        """Keep what was done so far when an attempt is undone."""
+        self._clean = False
+
     def start_attempt(self) -> None:
         self._stepping = False
         if not self._clean:

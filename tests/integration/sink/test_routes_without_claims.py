@@ -356,3 +356,41 @@ def test_an_audit_says_that_it_asked_the_ledger_alone(ten: Sink, capsys: pytest.
     capsys.readouterr()
     assert ten.command("audit") == 0
     assert "by the ledger alone: route handler" in capsys.readouterr().out
+
+
+def table_route(name: str, *more: str) -> str:
+    """Return a route without claims that appends to the table of its name."""
+    return "\n".join(
+        (
+            f'[[routes]]\nname = "{name}"\ntopic = "TOPIC"\nevent_id = "coordinates"',
+            *more,
+            f'[routes.table]\nname = "public.{name}"\nmode = "append"\n[routes.table.columns]\nn = "/n"\n',
+        )
+    )
+
+
+def resume(sink: Sink, offset: int) -> None:
+    arguments = ("--topic", sink.topic, "--from-offset", str(offset), "--accept-loss", "--execute")
+    assert sink.command("resume", *arguments) == 0
+    sink.run()
+
+
+@pytest.fixture
+def tables(sink: Sink) -> Sink:
+    """Ten events are applied by the route `rows`, three to a transaction; `added` may have a table too, without a 9."""
+    sink.sql("CREATE TABLE rows (n int)")
+    sink.sql("CREATE TABLE added (n int CHECK (n <> 9))")
+    sink.configure(table_route("rows"), sink="batch_events = 3")
+    sink.send(*numbers(1, 10))
+    sink.run()
+    return sink
+
+
+def test_an_attempt_that_is_undone_leaves_what_the_route_settled_written_down(tables: Sink) -> None:
+    """The fast path meets an event that cannot be applied, as the first attempt of its transaction."""
+    tables.configure(table_route("added") + table_route("rows"), sink="batch_events = 3")
+    resume(tables, 0)
+    assert ranges(tables) == [(0, 10)]
+    resume(tables, 0)
+    assert tables.column("SELECT n FROM added ORDER BY n") == [1, 2, 3, 4, 5, 6, 7, 8, 10]
+    assert tables.column("SELECT n FROM rows ORDER BY n") == [*range(1, 11)]
