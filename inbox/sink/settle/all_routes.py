@@ -52,6 +52,8 @@ class Routes:
         `flight` may end the transaction behind the last statement of the last route with events.
         """
         work = [(route, outcome.batch.of_route(route.name)) for route in self._routes]
+        # A route without events may write what it settled: it has its turn before the transaction can end.
+        work.sort(key=lambda each: bool(each[1].records))
         last = next((route for route, events in reversed(work) if events.records), None)
         outcome.results = {route.name: RouteResult() for route in self._routes}
         for route, events in work:

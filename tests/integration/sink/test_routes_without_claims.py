@@ -10,6 +10,7 @@ from inbox.events import Event, TopicPartition
 from inbox.failpoints import Failpoint
 from inbox.handlers import Transaction
 from inbox.sink.event_id import coordinates_id
+from inbox.store.inbox.settled_ranges import SettledRanges
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy
 from tests.support.kafka_tools import consumer_groups
 from tests.support.sink.logs import effects
@@ -394,3 +395,24 @@ def test_an_attempt_that_is_undone_leaves_what_the_route_settled_written_down(ta
     resume(tables, 0)
     assert tables.column("SELECT n FROM added ORDER BY n") == [1, 2, 3, 4, 5, 6, 7, 8, 10]
     assert tables.column("SELECT n FROM rows ORDER BY n") == [*range(1, 11)]
+
+
+def test_a_route_without_events_writes_down_what_it_settled_before_the_commit(
+    tables: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    add = SettledRanges.add
+
+    def watched(self: SettledRanges, partition_id: int, route_id: int, offsets: range) -> None:
+        add(self, partition_id, route_id, offsets)
+        found.append(self._connection.info.transaction_status.name)
+
+    monkeypatch.setattr(SettledRanges, "add", watched)
+    tables.sql("CREATE TABLE behind (n int)")
+    tables.sql("ALTER TABLE added DROP CONSTRAINT added_n_check")
+    routes = table_route("rows") + table_route("added") + table_route("behind", 'types = ["another"]')
+    tables.configure(routes, sink="batch_events = 3")
+    resume(tables, 0)
+    assert tables.column("SELECT n FROM added ORDER BY n") == [*range(1, 11)]
+    assert found
+    assert set(found) == {"INTRANS"}
