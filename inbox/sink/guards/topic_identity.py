@@ -39,13 +39,16 @@ class TopicIdentityGuard(Guard):
         self._checked_at = clock()
         self._asked: TopicsAnswer | None = None
         self._of_batch: TopicsAnswer | None = None
+        self._knows_ids = False
 
     def begin(self, batch: Batch) -> None:
         """Ask the brokers about the batch's topics; they answer while the database works."""
         self._of_batch = self._cluster.ask_topics(sorted({address.topic for address in batch.partitions}))
+        self._knows_ids = all(part.topic_id for part in batch.partitions.values())
 
     def is_ready(self, seconds: float) -> bool:
-        return self._of_batch is not None and self._of_batch.is_here_within(seconds)
+        """Return as `Guard` says; without a topic's id the brokers have to be asked for the end of its log, too."""
+        return self._knows_ids and self._of_batch is not None and self._of_batch.is_here_within(seconds)
 
     def before_fence(self, outcome: BatchOutcome) -> None:
         """Return if the batch may be committed.

@@ -243,8 +243,11 @@ class BatchTransaction:
         """Return if the pipeline failed before its COMMIT, so that the transaction can be undone to a mark.
 
         Raises:
+            InboxError: the error, if no COMMIT was sent: a guard refused the batch.
             TryAgainError: the COMMIT failed, or its result is unknown: the ledger has the answer.
         """
+        if self._commit is None:
+            raise error
         if self._connection.info.transaction_status != pq.TransactionStatus.INERROR:
             raise _not_committed(f"COMMIT did not succeed: {error}", error) from error
 

@@ -262,8 +262,10 @@ def test_what_a_guard_refuses_in_flight_is_not_committed(
     appending: Sink, flights: Flights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before: list[int] = []
+    refused: list[object] = []
 
     def refuse(*_: object) -> None:
+        refused.append(_)
         raise HaltError("another log")
 
     def plan() -> None:
@@ -271,8 +273,9 @@ def test_what_a_guard_refuses_in_flight_is_not_committed(
         monkeypatch.setattr(TopicIdentityGuard, "before_fence", refuse)
 
     flights.at(Failpoint.HANDLED, plan)
-    with pytest.raises(HaltError, match="another log"):
+    with pytest.raises(HaltError, match=r"^another log"):
         appending.run()
+    assert len(refused) == 1
     assert appended(appending) == before
     assert appending.next_offsets() == {0: len(before)}
 
