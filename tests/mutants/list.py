@@ -559,6 +559,20 @@ MUTANTS = [
         (f"{IN_FLIGHT}::test_what_one_route_parks_is_parked_although_the_next_would_end_in_flight",),
     ),
     Mutant(
+        "a route without events writes behind a COMMIT in flight",
+        "inbox/sink/settle/all_routes.py",
+        "        work.sort(key=lambda each: bool(each[1].records))\n",
+        "",
+        (f"{WITHOUT_CLAIMS}::test_a_route_without_events_writes_down_what_it_settled_before_the_commit",),
+    ),
+    Mutant(
+        "what a route without claims settled is undone with an attempt",
+        "inbox/sink/settle/all_routes.py",
+        "            self.transaction.keep()\n",
+        "            pass\n",
+        (f"{WITHOUT_CLAIMS}::test_an_attempt_that_is_undone_leaves_what_the_route_settled_written_down",),
+    ),
+    Mutant(
         "a flight ends over look-ups that nobody read",
         "inbox/sink/settle/fast_path.py",
         "if self._flight is None or start or any(asked) or self._effect.counts_unknown:",
