@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from tests.support.sinks import write_configuration
 
@@ -181,6 +181,8 @@ class Incident:
         self.hurry = threading.Event()
         """Set: the producers send the rest as fast as they can."""
         self.sent = 0
+        self.ends: dict[int, int] = {}
+        """The end of the orders in each partition."""
         self.config = write_configuration(
             directory / "inbox.toml",
             name=f"shop-{orders}",
@@ -229,12 +231,17 @@ class Incident:
     def _send(self, orders: Sequence[Order]) -> None:
         for each in orders:
             headers: list[tuple[str, str | bytes | None]] = [("event_id", str(UUID(int=each.n)))]
-            self._producer.produce(self.topic, json.dumps(each.document), each.key, headers=headers)
+            document = json.dumps(each.document)
+            self._producer.produce(self.topic, document, each.key, headers=headers, on_delivery=self._delivered)
             if each.n % 10 == 0:
                 self._producer.produce(self._payments, json.dumps({"n": each.n}), str(each.n), headers=headers)
             self._producer.poll(0)
         assert self._producer.flush(60) == 0
         self.sent += len(orders)
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        assert error is None, error
+        self.ends[message.partition() or 0] = (message.offset() or 0) + 1
 
     def start(self, *arguments: str) -> "SinkProcess":
         """Start a process of the sink, which logs to a file of its own."""
@@ -258,6 +265,12 @@ class Incident:
         query = "SELECT coalesce(sum(next_offset), 0)::int FROM inbox.partitions WHERE topic = %s"
         [(count,)] = self.sql(query, [self.topic])
         return int(count)
+
+    def has_passed(self, ends: Mapping[int, int]) -> bool:
+        """Return whether the sink has settled every partition up to these ends: each has a speed of its own."""
+        query = "SELECT partition, next_offset FROM inbox.partitions WHERE topic = %s"
+        found = dict(self.sql(query, [self.topic]))
+        return all(found.get(partition, 0) >= end for partition, end in ends.items())
 
     def open_letters(self) -> int:
         """Return how many events are parked or waiting."""

@@ -7,6 +7,7 @@ figure is not reached.
 import io
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def measured(what: str, config: Path, *arguments: str) -> float:
 def measure(incident: Incident) -> bool:
     """Measure while the sink runs and its producer sends; return whether it is quick enough."""
     incident.send_half()
+    ends = dict(incident.ends)
     with incident.sink() as process, incident.sending(per_second=50):
-        await_poison(incident, process)
+        await_poison(incident, process, ends)
         [(parked,)] = incident.sql("SELECT count(*)::int FROM inbox.dead_letters WHERE state = 'parked'")
         causes = measured(f"causes of {parked} parked events", incident.config, "dead-letters", "causes")
         incident.sql(FIX)
@@ -49,19 +51,20 @@ def measure(incident: Incident) -> bool:
     return causes < CAUSES_SECONDS and rate >= KEYS_PER_SECOND
 
 
-def await_poison(incident: Incident, process: SinkProcess) -> None:
-    half, since, told = SIZE.events // 2, time.monotonic(), 0
+def await_poison(incident: Incident, process: SinkProcess, ends: Mapping[int, int]) -> None:
+    """Wait until every order that cannot be applied is a dead letter, and tell how far the sink is."""
+    since, told = time.monotonic(), 0
 
-    def settled() -> bool:
+    def passed() -> bool:
         nonlocal told
-        count = incident.settled()
-        if count >= told + half // 5:
+        count = incident.open_letters()
+        if count >= told + SIZE.poison // 5:
             told = count
-            say(f"{count} of {half} orders are settled after {time.monotonic() - since:.0f} s")
-        return count >= half
+            say(f"{count} of {SIZE.poison} orders are parked after {time.monotonic() - since:.0f} s")
+        return incident.has_passed(ends)
 
     try:
-        eventually(settled, within=WITHIN_SECONDS, what="the poison to be parked")
+        eventually(passed, within=WITHIN_SECONDS, what="the poison to be parked")
     except AssertionError:
         say(process.last_line())
         raise

@@ -14,6 +14,7 @@ from inbox.kafka import producer as module
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.producer import EventProducer, TransactionalProducer
 from inbox.telemetry import PAUSED
+from tests.support.waiting import eventually
 
 TASKS = Path("/proc/self/task")
 
@@ -46,7 +47,7 @@ def test_it_keeps_no_connection(options: KafkaOptions, threads_made: Callable[[]
     producer = EventProducer(options, lambda *_: None)
     assert threads_made()
     producer.discard()
-    assert not threads_made()
+    eventually(lambda: not threads_made(), what="the end of the client's threads")
 
 
 def test_a_message_that_was_given_up_does_not_keep_it(
@@ -55,7 +56,7 @@ def test_a_message_that_was_given_up_does_not_keep_it(
     producer = EventProducer(options, lambda *_: None)
     producer.send(1, "topic", "key", b"value", [])
     producer.discard()
-    assert not threads_made()
+    eventually(lambda: not threads_made(), what="the end of the client's threads")
 
 
 def test_one_that_cannot_begin_transactions_is_discarded(
@@ -64,7 +65,7 @@ def test_one_that_cannot_begin_transactions_is_discarded(
     monkeypatch.setattr(module, "_TRANSACTION_SECONDS", 0.2)
     with pytest.raises(TryAgainError, match="beginning transactions"):
         TransactionalProducer(options, "id", lambda *_: None)
-    assert not threads_made()
+    eventually(lambda: not threads_made(), what="the end of the client's threads")
 
 
 def test_what_it_still_hears_is_no_outage(options: KafkaOptions) -> None:
