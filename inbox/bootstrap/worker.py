@@ -256,7 +256,7 @@ class SettlerFactory:
                 crash_poison=self._crash_poison,
                 hand_parked=hand_parked,
                 parked_keys=parked_keys,
-                settled_before=SettledBefore(store),
+                settled_before=SettledBefore(store, transaction),
             ),
             parking=DeadLetterWriter(store.dead_letters, limits, self._copies(store)),
             ownership=self._ownership(store, guards, letter_limit, parked_keys),

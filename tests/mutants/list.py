@@ -567,9 +567,9 @@ MUTANTS = [
     ),
     Mutant(
         "what a route without claims settled is undone with an attempt",
-        "inbox/sink/settle/all_routes.py",
-        "            self.transaction.keep()\n",
-        "            pass\n",
+        "inbox/sink/settle/settled_before.py",
+        "                self._transaction.keep()\n",
+        "",
         (f"{WITHOUT_CLAIMS}::test_an_attempt_that_is_undone_leaves_what_the_route_settled_written_down",),
     ),
     Mutant(

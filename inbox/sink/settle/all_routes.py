@@ -71,9 +71,6 @@ class Routes:
         if route.keeps_claims:
             return self._settle_events(route, batch, events, on_started, flight)
         left, duplicates = self._settled_before.leave_out(route, batch, events)
-        if any(part.again for part in batch.partitions.values()):
-            # What is noted of the offsets stays when an attempt to apply their events is undone.
-            self.transaction.keep()
         result = self._settle_events(route, batch, left, on_started, None if duplicates else flight)
         result.duplicates.update(duplicates)
         result.applied_again = applied_again(route, left, result)

@@ -7,6 +7,7 @@ from inbox.sink.batch import NO_ID, Batch, PartitionBatch, RouteBatch
 from inbox.sink.outcome import RouteResult
 from inbox.sink.settle.context import BoundRoute
 from inbox.store.inbox.settled_ranges import Offsets
+from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.store import Store
 
 
@@ -16,7 +17,8 @@ class SettledBefore:
     A batch usually has no such offsets, and then nothing is asked.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, transaction: BatchTransaction) -> None:
+        self._transaction = transaction
         self._ranges = store.settled_ranges
         self._claims = store.claims
         self._dead_letters = store.dead_letters
@@ -35,6 +37,8 @@ class SettledBefore:
         for part in parts:
             if not settled[part.partition_id].covers(range(part.before, part.after)):
                 self._ranges.add(part.partition_id, route.route_id, range(part.before, part.after))
+                # What is noted of the offsets stays when an attempt to apply their events is undone.
+                self._transaction.keep()
         return events.left_out(gone), Counter(events.partition_ids[index] for index in gone)
 
     def _settled(

@@ -101,7 +101,7 @@ class Desk:
                 crash_poison=crash_poison,
                 hand_parked=hand_parked,
                 parked_keys=parked_keys,
-                settled_before=SettledBefore(store),
+                settled_before=SettledBefore(store, transaction),
             ),
             parking=DeadLetterWriter(store.dead_letters, limits),
             ownership=Ownership(
