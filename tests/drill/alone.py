@@ -12,7 +12,7 @@ from tests.support.kafka_topics import create_topic, delete_topic, unique_name
 
 
 def say(text: str) -> None:
-    """Print a line now: whoever waits for a measurement sees how far it is."""
+    """Print a line now: a person who waits for a measurement sees how far it is."""
     print(text, flush=True)
 
 
