@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from inbox.operations.dead_letters.plan import UnitPlan
+from inbox.sink.letters.group_size import GroupSize
 from inbox.sink.letters.resolver import Retried
 
 _FEWEST_KEYS, _FIRST_KEYS = 5, 20
@@ -32,7 +33,7 @@ class Groups:
     def __init__(self, most_failed: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._most_failed = most_failed
         self._clock = clock
-        self._keys = _FIRST_KEYS
+        self._size = GroupSize(_FIRST_KEYS, fewest=_FEWEST_KEYS, most=_MOST_KEYS, seconds=_LONGEST_SECONDS)
         self._in_a_row = 0
         self.left = 0
         """The number of keys that are not tried yet."""
@@ -43,7 +44,7 @@ class Groups:
         while start < len(units) and not self._failed_enough():
             stop, since = _end(units, start, self._most_keys()), self._clock()
             yield units[start:stop]
-            self._adapt(stop - start, self._clock() - since)
+            self._size.adapt(stop - start, self._clock() - since)
             start, self.left = stop, len(units) - stop
 
     def note(self, outcome: Retried) -> None:
@@ -55,14 +56,8 @@ class Groups:
 
     def _most_keys(self) -> int:
         if self._most_failed is not None and self._in_a_row:
-            return min(self._keys, self._most_failed - self._in_a_row)
-        return self._keys
-
-    def _adapt(self, keys: int, seconds: float) -> None:
-        if seconds > _LONGEST_SECONDS:
-            self._keys = max(_FEWEST_KEYS, keys // 2)
-        elif seconds < _LONGEST_SECONDS / 2:
-            self._keys = min(_MOST_KEYS, 2 * self._keys)
+            return min(self._size.keys, self._most_failed - self._in_a_row)
+        return self._size.keys
 
 
 def _end(units: Sequence[UnitPlan], start: int, most_keys: int) -> int:

@@ -14,6 +14,7 @@ from random import random
 
 from inbox.errors import TryAgainError
 from inbox.failure_policy import FailureLimits, Order, retry_delay
+from inbox.sink.letters.group_size import GroupSize
 from inbox.sink.letters.resolver import LetterResolver, NotOwnedError, Retried, Unit
 from inbox.sink.outcome import LettersTried
 from inbox.sink.routes import Route
@@ -54,7 +55,7 @@ class DueLetters:
         self._limits = limits
         self._at_most = at_most
         self._clock = clock
-        self._keys = _FIRST_KEYS
+        self._size = GroupSize(_FIRST_KEYS, fewest=1, most=_MOST_KEYS, seconds=_SECONDS)
 
     def retry(self, partition_ids: Sequence[int]) -> LettersTried:
         """Try what is due in these partitions, for a short time.
@@ -74,14 +75,14 @@ class DueLetters:
                 self._retry(due, any_order=any_order)
             except NotOwnedError:
                 break
-            self._adapt(len(due), self._clock() - since)
+            self._size.adapt(len(due), self._clock() - since)
             more = self._clock() >= until
         self._parked_keys.acquired(sorted(tried))
         return LettersTried(more=more)
 
     def _due(self, partition_ids: Sequence[int], *, any_order: bool) -> list[DueLetter]:
         """Return some that are due, of one partition."""
-        due = self._dead_letters.due(partition_ids, list(self._routes), any_order=any_order, limit=self._keys)
+        due = self._dead_letters.due(partition_ids, list(self._routes), any_order=any_order, limit=self._size.keys)
         return [each for each in due if each.partition_id == due[0].partition_id]
 
     def _retry(self, due: Sequence[DueLetter], *, any_order: bool) -> None:
@@ -110,13 +111,6 @@ class DueLetters:
             return
         for letter, unit in group:
             self._note(letter, route, outcomes[unit])
-
-    def _adapt(self, keys: int, seconds: float) -> None:
-        """Let the next group have as many keys as fit the time."""
-        if seconds > _SECONDS:
-            self._keys = max(1, keys // 2)
-        elif seconds < _SECONDS / 2:
-            self._keys = min(_MOST_KEYS, 2 * self._keys)
 
     def _note(self, letter: DueLetter, route: Route, outcome: Retried) -> None:
         AUTOMATIC_RETRIES.labels("failed" if outcome.failed else "done").inc()
