@@ -14,7 +14,7 @@ from inbox.events import Header, Record, decoded
 from inbox.reading.changes import change_reader
 from inbox.reading.decoders import Decoders, decoders_of
 from inbox.reading.envelopes.cloudevents import CloudEvent, cloud_event_of, is_tombstone
-from inbox.reading.formats.decoded import DecodedDocument, DecodedRow, RawValue
+from inbox.reading.formats.decoded import DecodedDocument, DecodedRow, RawValue, RecordFormat
 from inbox.reading.options import Envelope, Format, ReadOptions
 from inbox.reading.read_record import Read, ReadRecord, ReadResult
 
@@ -40,7 +40,7 @@ def reader_of(options: ReadOptions) -> Read | None:
 def _format_reader(options: ReadOptions, decoders: Decoders) -> Read | None:
     if decoders.values is not None:
         if _gives_rows(options) and not options.keeps_row:
-            return _row_reader(options, decoders)
+            return _row_reader(options, decoders, decoders.values)
         read = _in_format(options)
         return lambda record, headers: read(record, headers, options, decoders)
     if options.format.value is Format.RAW and options.keeps_row:
@@ -57,13 +57,13 @@ def _gives_rows(options: ReadOptions) -> bool:
     return options.format.value.has_decoded_rows and not options.format.as_documents
 
 
-def _row_reader(options: ReadOptions, decoders: Decoders) -> Read:
+def _row_reader(options: ReadOptions, decoders: Decoders, values: RecordFormat) -> Read:
     """Return the reader of a table's route: as `_read_row`, with the least work for each record."""
-    decode = decoders.values.decode if decoders.values is not None else None
+    decode = values.decode
 
     def read(record: Record, headers: list[Header]) -> ReadResult:
         value = record.value()
-        if value is None or decode is None:
+        if value is None:
             return _tombstone(record, headers, options, decoders)
         found = decode(value, headers)
         row = found.row
