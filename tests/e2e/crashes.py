@@ -20,7 +20,19 @@ SEED = os.environ.get("INBOX_TEST_SEED") or secrets.token_hex(4)
 
 PARTITIONS = 3
 
-ROUTES = """
+_APPENDED = """\
+[routes.table]
+name = "public.appended"
+mode = "append"
+[routes.table.columns]
+event_id = "$event_id"
+key = "$key"
+seq = "/seq"
+amount = "/amount"
+"""
+
+ROUTES = (
+    """
 [[routes]]
 name = "handler{suffix}"
 topic = "{topic}"
@@ -32,17 +44,12 @@ handler = "record"
 name = "table{suffix}"
 topic = "{topic}"
 {decoding}
-[routes.table]
-name = "public.appended"
-mode = "append"
-[routes.table.columns]
-event_id = "$event_id"
-key = "$key"
-seq = "/seq"
-amount = "/amount"
 """
+    + _APPENDED
+)
 
-WITHOUT_HANDLERS = """
+WITHOUT_HANDLERS = (
+    """
 [[routes]]
 name = "handler"
 topic = "{topic}"
@@ -58,15 +65,9 @@ seq = "/seq"
 [[routes]]
 name = "table"
 topic = "{topic}"
-[routes.table]
-name = "public.appended"
-mode = "append"
-[routes.table.columns]
-event_id = "$event_id"
-key = "$key"
-seq = "/seq"
-amount = "/amount"
 """
+    + _APPENDED
+)
 """Routes of a sink whose batches end with COMMIT in the flight of their last statements (decision 0049)."""
 
 COUNTED = """
