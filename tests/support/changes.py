@@ -10,14 +10,17 @@ KEY = b'{"id":1}'
 
 
 def change(op: str, *, lsn: int = 1, ts_ms: int = 5, **members: Any) -> bytes:
-    """Return the value of a change event; `members` are `before` and `after`, or replace any other member."""
+    """Return the value of a change event, as compact as Kafka Connect writes it.
+
+    `members` are `before` and `after`, or replace any other member.
+    """
     source = {
         "version": "3.3.1.Final", "connector": "postgresql", "name": "shop", "ts_ms": 4, "snapshot": "false",
         "db": "shop", "sequence": f'["{lsn - 1}","{lsn}"]', "schema": "public", "table": "orders", "txId": 7,
         "lsn": lsn, "xmin": None,
     }  # fmt: skip
     event = {"before": None, "after": None, "source": source, "transaction": None, "op": op, "ts_ms": ts_ms}
-    return json.dumps({**event, **members}).encode()
+    return json.dumps({**event, **members}, separators=(",", ":")).encode()
 
 
 def changed(

@@ -76,6 +76,11 @@ def _usual_position(source: Mapping[str, Any], op: str) -> str | None:
     return None if None in values or source.get(absent) is not None else op + text % values
 
 
+def is_exact(source: Any) -> bool:
+    """Return whether no number of a decoded source was rounded, as a whole number beyond 64 bits is."""
+    return not isinstance(source, dict) or float not in map(type, source.values())
+
+
 def names_changes(source: Any, op: str) -> bool:
     """Return whether a change event has a position, and its connector is one whose later changes have one too.
 

@@ -91,3 +91,14 @@ def test_a_replay_applies_the_changes_in_their_order_again(mirror: Sink) -> None
     assert mirror.command("replay", *arguments) == 0
     mirror.run()
     assert rows(mirror) == [(1, "b"), (2, "x")]
+
+
+def test_a_row_that_is_no_json_is_parked_alone(mirror: Sink) -> None:
+    good = change("u", lsn=1, after={"id": 1, "note": "a"})
+    broken = [
+        good.replace(b'"a"', damage) for damage in (b"nul", b'"\x00"', b'"\xff"', b'"a",', b"1e4000", b'"\\u0000"')
+    ]
+    mirror.send(*(Out(None, value, key=f'{{"id":{at}}}') for at, value in enumerate([*broken, good])))
+    mirror.run()
+    assert rows(mirror) == [(1, "a")]
+    assert mirror.dead_letters() == [(offset, "parked") for offset in range(len(broken))]

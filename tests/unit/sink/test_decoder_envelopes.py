@@ -46,9 +46,11 @@ def refusals(events: RouteEvents) -> dict[int, str]:
     return {place: str(error) for place, error in events.refused.items()}
 
 
-def test_a_change_says_which_member_is_its_row_and_whether_it_deletes() -> None:
-    events = read_by(DEBEZIUM, changed("c"), changed("d"))
-    assert [(each.member, each.deletes) for each in read_records(events)] == [("after", False), ("before", True)]
+def test_a_change_says_where_its_row_is_and_whether_it_deletes() -> None:
+    removal = changed("d")
+    events = read_by(DEBEZIUM, changed("c"), removal)
+    found = [(each.document, each.member, each.deletes) for each in read_records(events)]
+    assert found == [(b'{"id":1}', None, False), (removal.value(), "before", True)]
 
 
 def test_the_tombstone_behind_a_delete_and_a_logical_message_are_filtered() -> None:

@@ -60,7 +60,7 @@ def key(number: int) -> bytes:
 def test_the_row_after_a_change_is_written_with_every_digit(enveloped: MakeEnveloped) -> None:
     it = enveloped()
     digits = b"1.10000000000000000000000000000000000000001"
-    value = change("u", after=row(1, "new"), before=row(1, "old")).replace(b'"amount": null', b'"amount": ' + digits)
+    value = change("u", after=row(1, "new"), before=row(1, "old")).replace(b'"amount":null', b'"amount":' + digits)
     it.write(record(key=key(1), value=value))
     assert it.route.texts("name || ' ' || amount") == [f"new {digits.decode()}"]
 
