@@ -18,15 +18,17 @@ from tests.mutants.list import MUTANTS, Mutant
 ROOT = Path(__file__).parents[2]
 TESTS_FAILED = 1
 TIMEOUT_SECONDS = 600
+LAST_CHARACTERS = 4000
 KILLED, SURVIVED, HUNG = "killed", "SURVIVED", "HUNG"
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "build", "dist")
 
 
 class Copy:
-    """A copy of the project that may be broken."""
+    """A copy of the project that may be broken; `output` has what the last tests printed."""
 
     def __init__(self, root: Path, running: Servers) -> None:
         self._root = root
+        self.output = root.with_name("output")
         shutil.copytree(ROOT, root, ignore=NOT_COPIED)
         self._environment = {
             **os.environ,
@@ -39,8 +41,15 @@ class Copy:
     def test(self, tests: Iterable[str], *, within: float = TIMEOUT_SECONDS) -> int | None:
         """Return pytest's exit code, or None if it had to be ended with all that it started."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "90", *tests]
-        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen(command, cwd=self._root, env=self._environment, start_new_session=True, **streams)
+        with self.output.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self._root,
+                env=self._environment,
+                start_new_session=True,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         try:
             return process.wait(within)
         except subprocess.TimeoutExpired:
@@ -72,7 +81,7 @@ def main() -> int:
         copy = Copy(Path(directory) / "project", running)
         tests = dict.fromkeys(test for mutant in chosen for test in mutant.killed_by)
         if copy.test(tests, within=TIMEOUT_SECONDS * len(tests)) != 0:
-            print("the tests fail without any mutant")
+            print(f"{copy.output.read_text()[-LAST_CHARACTERS:]}\nthe tests fail without any mutant")
             return 1
         for mutant in chosen:
             began = time.monotonic()
