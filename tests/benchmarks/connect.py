@@ -72,4 +72,4 @@ def jdbc_worker(bootstrap_servers: str, connector: Mapping[str, str]) -> Connect
         "consumer.max.partition.fetch.bytes": str(8 * 1024 * 1024),
         "consumer.isolation.level": "read_committed",
     }
-    return ConnectWorker(JDBC_SINK, settings, connector=connector, heap=HEAP)
+    return ConnectWorker(JDBC_SINK, settings, connector=connector, jvm=[HEAP])

@@ -12,6 +12,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from inbox.cli.program import result_of
+from inbox.dev.local.kafka import HEAP, QUICK_START
 from inbox.dev.local.kafka_jars import JarSet
 from inbox.store.options import DatabaseOptions, OutboxOptions, OutboxPayload
 from inbox.store.schema.migrate import migrate
@@ -27,6 +28,12 @@ DEBEZIUM = JarSet(
     megabytes=10,
     pins=pins("debezium"),
 )
+JVM = (HEAP, *QUICK_START)
+"""Without the second compiler, C2.
+
+That of Java 25.0.2 made `LocalDateTime.toLocalDate()` return null after some 4,000 rows, so that each `timestamp`
+arrived as null, with "Failed to properly convert data value" in the worker's log.
+"""
 PASSWORD_VARIABLE = "OUTBOX_CONNECTOR_PASSWORD"
 
 
@@ -81,7 +88,7 @@ def connect_worker(bootstrap_servers: str, environment: Mapping[str, str], **set
         "scheduled.rebalance.max.delay.ms": "0",
         **{key.replace("_", "."): value for key, value in settings.items()},
     }
-    made = ConnectWorker(DEBEZIUM, worker, environment=environment)
+    made = ConnectWorker(DEBEZIUM, worker, environment=environment, jvm=JVM)
     try:
         yield made
     except BaseException:

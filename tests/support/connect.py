@@ -3,12 +3,12 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from inbox.dev.kafka_settings import as_properties
-from inbox.dev.local.kafka import LOG4J, QUIET, java
+from inbox.dev.local.kafka import HEAP, LOG4J, QUIET, java
 from inbox.dev.local.kafka_jars import LOG4J_VERSION, JarSet, downloaded
 from inbox.dev.local.supervised import Supervised
 from inbox.dev.ports import LOOPBACK, free_port
@@ -47,8 +47,8 @@ class ConnectWorker:
     """A worker of Kafka Connect with one plugin; it ends with this process.
 
     `settings` are the worker's own. With `connector` it is a standalone worker that runs this one connector,
-    otherwise a distributed one, which gets its connectors over its REST interface. `environment` holds the
-    variables that its `${env:...}` reads.
+    otherwise a distributed one, which gets its connectors over its REST interface. `jvm` are options of its JVM;
+    `environment` holds the variables that its `${env:...}` reads.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class ConnectWorker:
         settings: Mapping[str, str],
         *,
         connector: Mapping[str, str] | None = None,
-        heap: str = "-Xmx512m",
+        jvm: Sequence[str] = (HEAP,),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._jars = downloaded(CONNECT, print)
         self._process = Supervised("connect")
-        self._heap = heap
+        self._jvm = jvm
         self._environment = environment or {}
         self._files = ["worker.properties", *(["connector.properties"] if connector else [])]
         self.rest = f"http://{LOOPBACK}:{free_port()}"
@@ -78,7 +78,7 @@ class ConnectWorker:
     def start(self) -> int:
         """Start the worker, and return the JVM's process id."""
         mode = "ConnectStandalone" if len(self._files) > 1 else "ConnectDistributed"
-        command = [str(java()), self._heap, *QUIET, "-Dlog4j2.configurationFile=log4j2.properties"]
+        command = [str(java()), *self._jvm, *QUIET, "-Dlog4j2.configurationFile=log4j2.properties"]
         command += ["-cp", ":".join(map(str, self._jars)), f"org.apache.kafka.connect.cli.{mode}", *self._files]
         return self._process.start(["env", *(f"{name}={value}" for name, value in self._environment.items()), *command])
 

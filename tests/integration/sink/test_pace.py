@@ -57,7 +57,7 @@ def test_workers_share_the_budget(paced: Sink) -> None:
         send(paced, 1, 40)
         eventually(lambda: settled(paced) == 40, what="the sink at work")
         eventually(lambda: len(owners(paced)) == PARTITIONS, what="both workers at work")
-        send(paced, 41, 1000)
+        send(paced, 41, 4000)  # more than are waited for, however many are settled before the wait begins
         assert seconds_for(paced, 800) >= 0.8 * 800 / PER_SECOND
 
 
