@@ -20,6 +20,9 @@ from inbox.reading.read_record import Read, ReadRecord, ReadResult
 _WRITES = ("u", "c", "r")
 """The operations that write a row, the commonest first."""
 
+_DEEPEST = 900
+"""The most levels of values that are compared: every version of Python can, and the answer is the same on each."""
+
 Moves = Callable[[Any, Any], bool]
 
 
@@ -72,10 +75,9 @@ def _moves(pointers: Sequence[str]) -> Moves:
         if not finders or not isinstance(before, dict):
             return False
         keys = [(find(before), find(after)) for find in finders]
-        try:
-            return all(old is not None for old, _ in keys) and any(old != new for old, new in keys)
-        except RecursionError:
-            raise EventError("the key nests too deep to be compared with that before the change") from None
+        if any(isinstance(old, dict | list) and _nests_too_deep(old) for old, _ in keys):
+            raise EventError("the key nests too deep to be compared with that before the change")
+        return all(old is not None for old, _ in keys) and any(old != new for old, new in keys)
 
     return moves
 
@@ -134,10 +136,20 @@ def _content(op: str, before: Any, after: Any) -> bytes:
         return bytes(memoryview(orjson.dumps(said)))
     except TypeError:  # a number beyond 64 bits, or a value that nests more than 254 levels deep
         pass
-    try:
-        return repr(said).encode()
-    except RecursionError:
+    if _nests_too_deep(before) or _nests_too_deep(after):
         raise EventError(
             'the row nests too deep for event_id = "debezium", which compares the rows of repeated changes; '
             "send it in fewer levels"
-        ) from None
+        )
+    return repr(said).encode()
+
+
+def _nests_too_deep(value: Any) -> bool:
+    """Return whether a value has more levels than are compared."""
+    levels, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        levels += 1
+        if levels > _DEEPEST:
+            return True
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return False

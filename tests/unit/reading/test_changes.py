@@ -203,6 +203,16 @@ def _content(value: bytes) -> bytes | None:
     return found.record.content
 
 
+def test_rows_and_keys_are_compared_to_the_same_depth_by_every_python() -> None:
+    for levels, is_refused in ((900, False), (901, True)):
+        row = f'{{"id":1,"deep":{"[" * (levels - 1)}{"]" * (levels - 1)}}}'
+        key = f'{{"id":{"[" * levels}{"]" * levels}}}'
+        _, whole = readings(change(row))
+        assert ("the row nests too deep" in whole) == is_refused
+        for said in readings(change(key, before=key)):
+            assert ("the key nests too deep" in said) == is_refused
+
+
 def test_a_key_that_nests_too_deep_to_be_compared_is_refused() -> None:
     deep = f'{{"id":{"[" * 1000}{"]" * 1000}}}'
     cut, whole = readings(change(deep, before=deep))
