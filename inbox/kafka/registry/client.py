@@ -30,6 +30,9 @@ _LONGEST_ANSWER_SECONDS = 20.0
 _UNKNOWN = frozenset({40401, 40402, 40403})
 """The registry's own codes for an unknown subject, version or schema."""
 
+_SPEAKS_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
+"""OpenSSL's reasons for an answer that is not TLS, in several versions."""
+
 _FORMATS = {SchemaKind.AVRO: "avro", SchemaKind.PROTOBUF: "protobuf", SchemaKind.JSON: "json-schema"}
 _PROPERTIES = "check [registry] basic.auth.*, bearer.auth.* and ssl.*"
 
@@ -105,13 +108,23 @@ class RegistryAnswers:
         descriptors. Confluent's registry returns the text of the .proto file unless descriptors are asked for.
         """
         found = self._ask(lambda: fetch(None))
-        if kind is not SchemaKind.PROTOBUF or _is_base64(getattr(found, "schema", found)):
+        schema = getattr(found, "schema", found)
+        if kind is not SchemaKind.PROTOBUF or _kind_of(schema) != kind or _is_base64(schema):
             return found
-        return self._ask(lambda: fetch("serialized"))
+        try:
+            return self._ask(lambda: fetch("serialized"))
+        except TryAgainError as error:
+            if error.reason != "server":
+                raise
+            raise self._outage(
+                "has the text of a Protobuf schema, and fails to make descriptors of it (format=serialized)",
+                "server",
+                "see its log, or register the schema as descriptors, as confluent-kafka's serializer does",
+            ) from None
 
     def _written(self, schema: Any, kind: SchemaKind, name: str) -> WrittenSchema:
         """Return the answer as a schema of the kind that the route expects."""
-        is_kind = (schema.schema_type or "AVRO").upper()
+        is_kind = _kind_of(schema)
         if is_kind != kind:
             known = next((f'; set format = "{_FORMATS[each]}"' for each in SchemaKind if each == is_kind), "")
             raise SchemaError(f'{name} is of type {is_kind[:20]}, and the route has format = "{_FORMATS[kind]}"{known}')
@@ -164,6 +177,10 @@ class RegistryAnswers:
             return self._outage(
                 f"refuses a schema because it {says} ({status})", "refused", "fix the schema, or see its log"
             )
+        if 300 <= status < 400:
+            return self._outage(
+                f"sends requests to another address ({status})", "path", "set [registry] url to that of the registry"
+            )
         if status in (408, 429) or status >= 500:
             return TryAgainError(f"{self.name} answers {status}", away="registry", reason="server")
         return self._outage(f"answers {status}", "refused", "see its log")
@@ -172,6 +189,8 @@ class RegistryAnswers:
         """Return the meaning of an error that is not an answer of a registry."""
         kind = type(error).__name__
         if _is_transport(error):
+            if _SPEAKS_NO_TLS & set(str(error).split("]", 1)[0].split()):
+                return self._outage("does not speak TLS", "tls", "set [registry] url to http://..., or another port")
             if "CERTIFICATE" in str(error) or "SSL" in str(error):
                 return self._outage("has a certificate that is not trusted", "tls", "check [registry] ssl.ca.location")
             return TryAgainError(f"{self.name} does not answer ({kind})", away="registry", reason=UNREACHABLE)
@@ -230,6 +249,11 @@ def _as_given(schema: WrittenSchema) -> Any:
     from confluent_kafka.schema_registry import Schema
 
     return Schema(schema.text, schema.kind.value)
+
+
+def _kind_of(schema: Any) -> str:
+    """Return the language of a schema, which registries leave out for Avro."""
+    return (getattr(schema, "schema_type", None) or SchemaKind.AVRO.value).upper()
 
 
 def _is_base64(schema: Any) -> bool:

@@ -59,7 +59,7 @@ class Checks:
         """Ask a question and note its result, unless it noted a finding itself.
 
         `when_away` is the remedy for a server that does not answer, which an outage's own text
-        lacks.
+        lacks, unless it is a refusal of the registry.
         """
         noted = len(self.findings)
         try:
@@ -68,7 +68,8 @@ class Checks:
         except SkippedCheckError as error:
             finding = CheckResult(subject, Verdict.NOT_CHECKED, [str(error)])
         except TryAgainError as error:
-            finding = CheckResult(subject, Verdict.FAILED, [f"{error}; {when_away}"])
+            says = str(error) if error.alert and error.away == "registry" else f"{error}; {when_away}"
+            finding = CheckResult(subject, Verdict.FAILED, [says])
         except InboxError as error:
             finding = CheckResult(subject, Verdict.FAILED, str(error).splitlines())
         else:

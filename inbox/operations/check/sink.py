@@ -70,6 +70,7 @@ class _SinkChecks(Checks):
         self._topics: dict[str, TopicView] = {}
         self._units: list[str] = []
         self._writers: dict[str, TableWriter] = {}
+        self._registry_failed = False
 
     def run(self) -> None:
         settings = self._settings
@@ -119,12 +120,15 @@ class _SinkChecks(Checks):
         with_schemas = [route for route in self._settings.routes if has_schema(route)]
         registry = self._settings.schemas
         if registry is not None and (with_schemas or self._settings.needed_schemas is not None):
-            self.ask("schema registry", registry.require)
+            self.ask("schema registry", registry.require, when_away="start it, or correct [registry] url")
+            self._registry_failed = self.findings[-1].verdict is Verdict.FAILED
         for route in with_schemas:
             if registry is not None or route.format.schema is not None:
                 self.ask(f"schemas of route {route.name}", partial(self._compare_schemas, route, registry))
 
     def _compare_schemas(self, route: Route, registry: SchemaRegistry | None) -> None:
+        if self._registry_failed and route.format.schema is None:
+            raise SkippedCheckError("the schema registry cannot be asked")
         if advice := compare_schemas(route, registry, self._writers.get(route.name)):
             self.findings.append(CheckResult(f"schemas of route {route.name}", Verdict.ADVICE, advice))
 

@@ -17,6 +17,7 @@ _OPEN = frozenset(
 
 
 _NO_NAME = "\x00"
+_MOST_SHOWN = 10
 """A name that no field has."""
 
 
@@ -95,9 +96,17 @@ class Fields:
         at = len(path) - missing.left
         near = get_close_matches(path[at], missing.known, n=1)
         if not near:
-            return f"{self._schema.name} has no such field"
+            return f"{self._schema.name} has no such field{_beside(path[:at], missing.known)}"
         shown = "/".join([*path[:at], near[0], *path[at + 1 :]])
         return f"{self._schema.name} has no such field; did you mean /{shown}?"
+
+
+def _beside(path: Sequence[str], known: Sequence[str]) -> str:
+    """Return the clause with the pointers that the schema has at the end of a path."""
+    if not known:
+        return f", and /{'/'.join(path)} has none"
+    shown = [f"/{'/'.join([*path, name])}" for name in known[:_MOST_SHOWN]]
+    return f"; it has {', '.join(shown)}{', ...' if len(known) > _MOST_SHOWN else ''}"
 
 
 def _definitions(schema: Any) -> Mapping[str, Any]:

@@ -94,7 +94,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     number = 0
     for shift in range(0, 35, 7):
         if at >= len(data):
-            raise EventError("it ends within the path of its message; fix its producer")
+            raise EventError("the data ends within the path of its message; fix its producer")
         byte = data[at]
         at += 1
         number |= (byte & 0x7F) << shift

@@ -123,9 +123,9 @@ def _reader(read_one: Callable[..., Any], schema: Any, name: str) -> Read:
         try:
             row = read_one(buffer, schema, None)["value"]
         except EventError as error:
-            raise SchemaError(f"the value does not fit {name}: {error}") from None
+            raise SchemaError(f"the value does not fit {name}: {error}; check its producer") from None
         except Exception as error:  # noqa: BLE001 - fastavro documents no errors: these bytes caused it
-            raise SchemaError(f"the value does not fit {name}: {_reason(error)}") from None
+            raise SchemaError(f"the value does not fit {name}: {_reason(error)}; check its producer") from None
         if buffer.tell() != len(data):
             left = len(data) - buffer.tell()
             raise SchemaError(f"the value does not fit {name}: {left} bytes follow it; check its producer")

@@ -103,7 +103,9 @@ class Messages:
                 return convert(message_class.FromString(data))
             except (DecodeError, UnicodeDecodeError):
                 # The library's message says no more.
-                raise SchemaError(f"the value does not fit {name}: it is cut short, or of another message") from None
+                raise SchemaError(
+                    f"the value does not fit {name}: it is cut short, or of another message; check its producer"
+                ) from None
             except RecursionError:
                 raise SchemaError(f"the value does not fit {name}: it nests too deep") from None
 
@@ -140,8 +142,9 @@ def _parsed(text: str, name: str, written: WrittenSchema) -> "FileDescriptorProt
         file = FileDescriptorProto.FromString(b64decode(text, validate=True))
     except (DecodeError, ValueError):
         raise SchemaError(
-            f"{written.name} is not a serialized descriptor; its registry does not know format=serialized, so set "
-            "schema_file to a descriptor set of its messages"
+            f"{written.name} is not a serialized descriptor, and its registry makes none of it (format=serialized); "
+            "register it as descriptors, as confluent-kafka's serializer does, or set schema_file if values have no "
+            "schema id before them"
         ) from None
     file.name = name
     return file

@@ -58,6 +58,31 @@ def test_protobuf_that_was_registered_as_descriptors_is_taken_as_it_is(
     assert stub.asked == ["/schemas/ids/7"]
 
 
+def test_protobuf_that_the_registry_fails_to_convert_names_the_remedy(
+    stub: RegistryStub, registry: RegistryAnswers
+) -> None:
+    stub.answers["/schemas/ids/7"] = schema_answer('syntax = "proto3";', "PROTOBUF")
+    stub.answers["/schemas/ids/7?format=serialized"] = refusal(500, 0)
+    with pytest.raises(TryAgainError, match=r"fails to make descriptors of it .*; see its log, or register") as raised:
+        registry.schema(7, SchemaKind.PROTOBUF)
+    assert raised.value.alert
+
+
+def test_a_schema_of_another_kind_is_not_asked_for_as_descriptors(
+    stub: RegistryStub, registry: RegistryAnswers
+) -> None:
+    stub.answers["/schemas/ids/7"] = schema_answer('{"type": "string"}')
+    stub.answers["/schemas/ids/7?format=serialized"] = refusal(400)  # as Apicurio answers
+    with pytest.raises(SchemaError, match=r'schema 7 is of type AVRO, .*; set format = "avro"'):
+        registry.schema(7, SchemaKind.PROTOBUF)
+
+
+def test_a_registry_without_tls_is_not_said_to_have_a_certificate(stub: RegistryStub) -> None:
+    with pytest.raises(TryAgainError, match=r"does not speak TLS; set .* url to http://") as raised:
+        RegistryAnswers(options(stub.url.replace("http://", "https://"))).schema(7, AVRO)
+    assert raised.value.alert
+
+
 def reference(name: str, subject: str) -> dict[str, object]:
     return {"name": name, "subject": subject, "version": 1}
 
@@ -115,6 +140,7 @@ def test_an_id_that_the_registry_does_not_know_is_no_outage(registry: RegistryAn
         (refusal(429, 0), "server", False),
         (refusal(401, 40101), "login", True),
         (refusal(403, 40301), "right", True),
+        (refusal(302, 0), "path", True),
         (refusal(404, 404), "path", True),
         ((404, b"<html>"), "path", True),
         ((200, b"<html>"), "garbage", True),

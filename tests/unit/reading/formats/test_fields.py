@@ -43,8 +43,9 @@ def test_a_pointer_that_avro_has_is_accepted(pointer: str) -> None:
     [
         ("/amout", "schema 7 has no such field; did you mean /amount?"),
         ("/customer/nam", "schema 7 has no such field; did you mean /customer/name?"),
-        ("/amount/x", "schema 7 has no such field"),
-        ("/nothing", "schema 7 has no such field"),
+        ("/amount/x", "schema 7 has no such field, and /amount has none"),
+        ("/customer/zip", "schema 7 has no such field; it has /customer/name"),
+        ("/nothing", "schema 7 has no such field; it has /amount, /customer, /lines, /more, /next"),
     ],
 )
 def test_a_pointer_that_avro_does_not_have_names_the_nearest(pointer: str, says: str) -> None:

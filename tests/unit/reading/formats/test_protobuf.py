@@ -295,7 +295,7 @@ def test_an_import_that_is_not_registered_is_refused_and_nothing_is_loaded(
 
 def test_a_schema_that_is_text_names_the_remedy() -> None:
     schema = WrittenSchema(SchemaKind.PROTOBUF, 'syntax = "proto3";', (), "schema 7")
-    with pytest.raises(SchemaError, match=r"schema 7 is not a serialized descriptor; .* set schema_file"):
+    with pytest.raises(SchemaError, match=r"schema 7 is not a serialized descriptor, .*; register it as descriptors"):
         Messages(schema)
 
 
