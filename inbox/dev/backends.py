@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 from inbox.dev.containers import daemon_answers, kafka_container, postgres_container
@@ -112,23 +113,26 @@ def kafka_backends() -> list[Backend]:
     return _allowed([*found, local])
 
 
-def postgres_backends() -> list[Backend]:
-    """Return every PostgreSQL that can be had here, the preferred one first."""
+def postgres_backends(data_parent: Path | None = None) -> list[Backend]:
+    """Return every PostgreSQL that can be had here, the preferred one first.
+
+    One that runs as a process of ours keeps its data in `data_parent`, by default among the temporary files.
+    """
     found = []
     if named := os.environ.get("INBOX_TEST_DATABASE"):
         found.append(Backend("environment", "PostgreSQL (INBOX_TEST_DATABASE)", named=lambda: NamedDatabase(named)))
     if daemon_answers():
         found.append(Backend("docker", "PostgreSQL (Docker)", own=lambda _: postgres_container()))
     if (binaries := machine_binaries()) is not None:
-        found.append(_local_postgres("local", binaries))
+        found.append(_local_postgres("local", binaries, data_parent))
     if (binaries := pypi_binaries()) is not None:
-        found.append(_local_postgres("pypi", binaries))
+        found.append(_local_postgres("pypi", binaries, data_parent))
     return _allowed(found)
 
 
-def _local_postgres(kind: Kind, binaries: PostgresBinaries) -> Backend:
+def _local_postgres(kind: Kind, binaries: PostgresBinaries, data_parent: Path | None) -> Backend:
     description = f"PostgreSQL {binaries.version} ({binaries.origin})"
-    return Backend(kind, description, own=lambda _: LocalPostgres(binaries))
+    return Backend(kind, description, own=lambda _: LocalPostgres(binaries, data_parent=data_parent))
 
 
 def _allowed(found: list[Backend]) -> list[Backend]:
@@ -143,9 +147,10 @@ def chosen_kafka() -> Backend:
     return _first(kafka_backends(), "Kafka", "name a broker in INBOX_TEST_KAFKA")
 
 
-def chosen_postgres() -> Backend:
-    """Return the PostgreSQL to use. Raises StartupError if there is none."""
-    return _first(postgres_backends(), "PostgreSQL", "install kafka-inbox[dev] or name one in INBOX_TEST_DATABASE")
+def chosen_postgres(data_parent: Path | None = None) -> Backend:
+    """Return the PostgreSQL to use, see `postgres_backends`. Raises StartupError if there is none."""
+    found = postgres_backends(data_parent)
+    return _first(found, "PostgreSQL", "install kafka-inbox[dev] or name one in INBOX_TEST_DATABASE")
 
 
 def _first(backends: list[Backend], what: str, remedy: str) -> Backend:
@@ -157,13 +162,13 @@ def _first(backends: list[Backend], what: str, remedy: str) -> Backend:
 
 
 @contextmanager
-def servers(*, progress: Progress = silent) -> Iterator[Servers]:
+def servers(*, progress: Progress = silent, data_parent: Path | None = None) -> Iterator[Servers]:
     """Provide a Kafka and a PostgreSQL while the context lasts; end those that were started here at its end.
 
-    `progress` is called with a text, from any thread, for each step that takes long. Raises StartupError if
-    either server cannot be had.
+    `progress` is called with a text, from any thread, for each step that takes long. `data_parent` is for
+    `postgres_backends`. Raises StartupError if either server cannot be had.
     """
-    kafka, postgres = chosen_kafka().make(progress), chosen_postgres().make(progress)
+    kafka, postgres = chosen_kafka().make(progress), chosen_postgres(data_parent).make(progress)
     try:
         _start_together(kafka, postgres)
         yield Servers(kafka.address, postgres.address, f"{kafka.description}, {postgres.description}")

@@ -20,7 +20,7 @@ from inbox.dev import backends
 from inbox.errors import StartupError
 from inbox.store.options import DatabaseOptions
 from inbox.store.schema.migrate import migrate
-from tests.support.databases import create_database, drop_database, keep_databases_in
+from tests.support.databases import create_database, drop_database
 from tests.support.kafka_archive import make_archive
 from tests.support.kafka_topics import unique_name
 from tests.support.memory_files import memory_for_databases
@@ -46,9 +46,7 @@ def laid(say: Callable[[str], None]) -> Iterator[Ground]:
     """Provide started servers and a migrated template while the context lasts. Raises StartupError."""
     with suppress(StartupError):
         make_archive()
-    with memory_for_databases() as memory, backends.servers(progress=say) as servers:
-        if memory is not None:
-            keep_databases_in(memory, servers.database_url)
+    with memory_for_databases() as memory, backends.servers(progress=say, data_parent=memory) as servers:
         name = unique_name("template")
         prepare_template(create_database(servers.database_url, name))
         yield Ground(servers, name)

@@ -22,7 +22,7 @@ class Standby(LocalPostgres):
         self._password = unquote(urlsplit(primary_url).password or "")
 
     def _initialise(self, process: Supervised) -> None:
-        data = process.directory / "data"
+        data = self._data(process)
         data.mkdir(mode=0o700)
         hand_over(data, self._account)
         process.start(self._basebackup(data), account=self._account)

@@ -37,7 +37,8 @@ class LocalPostgres(LocalServer):
 
     The superuser is `postgres`, with a generated password: wrong passwords are refused as in production.
     `settings` override ours, `access` are lines placed before those of pg_hba.conf, `files` are put into the
-    data directory.
+    data directory. That directory is made in `data_parent`, and left there at the end; by default it is in the
+    server's own directory, and removed with it.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class LocalPostgres(LocalServer):
         settings: Mapping[str, str] | None = None,
         access: Sequence[str] = (),
         files: Mapping[str, bytes] | None = None,
+        data_parent: Path | None = None,
     ) -> None:
         super().__init__()
         self._binaries = binaries
         self._settings = {**SETTINGS, **(settings or {}), "port": str(self.port)}
         self._access = access
         self._files = files or {}
+        self._data_parent = data_parent
         self._password = secrets.token_urlsafe(12)
         self._account = account_for_postgres()
 
@@ -78,14 +81,17 @@ class LocalPostgres(LocalServer):
         return process
 
     def _launch(self, process: Supervised) -> None:
-        command = [str(self._programs / "postgres"), "-D", str(process.directory / "data")]
+        command = [str(self._programs / "postgres"), "-D", str(self._data(process))]
         process.start(command, account=self._account)
 
     def _await(self) -> None:
         await_database(self.address, within=START_WITHIN_SECONDS, ended=self._last_words)
 
+    def _data(self, process: Supervised) -> Path:
+        return (self._data_parent or process.directory) / "data"
+
     def _initialise(self, process: Supervised) -> None:
-        data = process.directory / "data"
+        data = self._data(process)
         data.mkdir(mode=0o700)
         hand_over(data, self._account)
         password_file = process.directory / "password"
