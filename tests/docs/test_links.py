@@ -1,6 +1,7 @@
 """Relative links between the pages lead to a file that is there, and to a heading that the file has."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,10 @@ def test_every_page_of_the_documentation_is_reached_from_its_index() -> None:
     # `make docs` fails for a page of the site that no table of contents names.
     pages = {page.resolve() for page in ROOT.glob("docs/**/*.md") if page.parent.name != "site"}
     assert sorted(page.name for page in pages - reached) == []
+
+
+def test_the_command_of_a_release_makes_every_link_of_the_readme_absolute(tmp_path: Path) -> None:
+    [command] = re.findall(r"^sed .* README\.md$", (ROOT / "docs/how-to/release.md").read_text(), re.MULTILINE)
+    (tmp_path / "README.md").write_text(text_of(ROOT / "README.md"))
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)  # noqa: S602 - the page's own command
+    assert _LINK.findall((tmp_path / "README.md").read_text()) == []
