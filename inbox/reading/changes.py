@@ -10,7 +10,7 @@ from inbox.errors import EventError
 from inbox.events import Header, Record, decoded
 from inbox.reading.decoders import Decoders
 from inbox.reading.envelopes.debezium import change_of, unavailable_in
-from inbox.reading.envelopes.debezium_position import is_exact, position_of
+from inbox.reading.envelopes.debezium_position import is_rounded, position_of
 from inbox.reading.envelopes.debezium_split import split_change
 from inbox.reading.formats.decoded import Decoded, DecodedRow
 from inbox.reading.options import ReadOptions
@@ -50,10 +50,9 @@ def _cutting_reader(options: ReadOptions, moves: Moves, read: Read) -> Read:
             return read(record, headers)
         cut = ReadRecord(record, text, about={"$op": op, "$ts": ts}, text=value)
         if by_position:
-            source = others["source"]
-            if not is_exact(source):
+            cut.identity = identity = position_of(others["source"], op)
+            if "e+" in identity and is_rounded(others["source"]):
                 return read(record, headers)
-            cut.identity = position_of(source, op)
             cut.content = op.encode() + rows
         return ReadResult(cut, row)
 

@@ -76,9 +76,12 @@ def _usual_position(source: Mapping[str, Any], op: str) -> str | None:
     return None if None in values or source.get(absent) is not None else op + text % values
 
 
-def is_exact(source: Any) -> bool:
-    """Return whether no number of a decoded source was rounded, as a whole number beyond 64 bits is."""
-    return not isinstance(source, dict) or float not in map(type, source.values())
+def is_rounded(source: Mapping[str, Any]) -> bool:
+    """Return whether a number of a decoded source may be rounded, as a whole number beyond 64 bits is.
+
+    The position shows such a number with an exponent, `e+`.
+    """
+    return float in map(type, source.values())
 
 
 def names_changes(source: Any, op: str) -> bool:

@@ -22,7 +22,7 @@ _AFTER, _SOURCE = b',"after":{', b',"source":{'
 _BACKSLASH = ord("\\")
 _FLAT = _WITHOUT_BEFORE + _AFTER
 _ROW_AT = len(_FLAT) - 1
-_ARRAY, _ESCAPED = ord("["), b"\\u"
+_ARRAY, _END, _ESCAPED = ord("["), ord("}"), b"\\u"
 _UNAVAILABLE = UNAVAILABLE.encode()
 _UNAVAILABLE_BASE64 = b64encode(_UNAVAILABLE)
 
@@ -81,13 +81,14 @@ def _split_flat(document: bytes) -> SplitChange | None:
         return None
     text = document[_ROW_AT:end]
     # In valid JSON no text holds `,"source":{`, so a brace before the cut closes the only one that is open: the row's.
+    # Searched from the end, where Python finds out in half of the time that a short text is not there.
     if (
-        not text.endswith(b"}")
-        or text.count(b"{") != 1
+        text[-1] != _END
+        or text.rfind(b"{") > 0
         or _ARRAY in text
-        or text.find(_ESCAPED) >= 0
-        or text.find(_UNAVAILABLE) >= 0
-        or text.find(_UNAVAILABLE_BASE64) >= 0
+        or (_BACKSLASH in text and text.rfind(_ESCAPED) >= 0)
+        or text.rfind(_UNAVAILABLE) >= 0
+        or text.rfind(_UNAVAILABLE_BASE64) >= 0
     ):
         return None
     try:
