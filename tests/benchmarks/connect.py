@@ -18,6 +18,14 @@ JDBC_SINK = JarSet(
     pins=pins("jdbc-sink"),
 )
 
+AVRO_CONVERTER = JarSet(
+    "Apicurio converter 2.6.13.Final",
+    ("io.apicurio:apicurio-registry-utils-converter:2.6.13.Final",),
+    megabytes=27,
+    pins=pins("avro-converter"),
+)
+"""Confluent's converter is not in Maven Central. This one reads what Confluent's serializers write."""
+
 HEAP = "-Xmx1g"
 
 
@@ -26,18 +34,19 @@ class JdbcSink:
     """The connector: its topic, its table `orders` in the database of the URL, and how many tasks it has.
 
     `schema_in_records`: each value is an envelope of schema and payload, which every version of Connect can read.
+    `registry_url`: the values are in Avro, with their schema in that registry.
     """
 
     topic: str
     database_url: str
     tasks: int
-    schema_in_records: bool
+    schema_in_records: bool = False
+    registry_url: str | None = None
 
     def properties(self) -> dict[str, str]:
         database = urlsplit(self.database_url)
         # stringtype: the server takes a text for the column's own type, so that nothing is converted in the JVM.
         options = "reWriteBatchedInserts=true&stringtype=unspecified"
-        schema = {} if self.schema_in_records else {"value.converter.schema.content": json.dumps(CONNECT_SCHEMA)}
         return {
             # its group goes by the name, and a round must not begin where the one before ended
             "name": f"orders-{uuid.uuid4().hex}",
@@ -55,6 +64,19 @@ class JdbcSink:
             "batch.size": "5000",
             "use.reduction.buffer": "true",
             "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+            **self._converter(),
+        }
+
+    def _converter(self) -> dict[str, str]:
+        if self.registry_url is not None:
+            return {
+                "value.converter": "io.apicurio.registry.utils.converter.AvroConverter",
+                "value.converter.apicurio.registry.url": self.registry_url,
+                "value.converter.apicurio.registry.as-confluent": "true",
+                "value.converter.apicurio.registry.use-id": "contentId",
+            }
+        schema = {} if self.schema_in_records else {"value.converter.schema.content": json.dumps(CONNECT_SCHEMA)}
+        return {
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
             "value.converter.schemas.enable": "true",
             **schema,
@@ -72,4 +94,4 @@ def jdbc_worker(bootstrap_servers: str, connector: Mapping[str, str]) -> Connect
         "consumer.max.partition.fetch.bytes": str(8 * 1024 * 1024),
         "consumer.isolation.level": "read_committed",
     }
-    return ConnectWorker(JDBC_SINK, settings, connector=connector, jvm=[HEAP])
+    return ConnectWorker([JDBC_SINK, AVRO_CONVERTER], settings, connector=connector, jvm=[HEAP])

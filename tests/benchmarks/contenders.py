@@ -11,7 +11,7 @@ from pathlib import Path
 
 from inbox.dev.backends import Servers
 from tests.benchmarks.connect import JdbcSink, jdbc_worker
-from tests.benchmarks.formats import in_avro, in_envelope, in_protobuf, route_in
+from tests.benchmarks.formats import in_avro, in_envelope, in_protobuf, registry_of_orders, route_in
 from tests.benchmarks.orders import TABLE_ROUTE, value, value_with_schema
 from tests.benchmarks.throughput import INBOX, migrated
 from tests.support.sinks import offer_handlers
@@ -88,14 +88,32 @@ def debezium(tasks: int, *, schema_in_records: bool = False) -> Start:
 
     @contextmanager
     def start(ground: Ground) -> Iterator[Sequence[int]]:
-        connector = JdbcSink(ground.topic, ground.url, tasks, schema_in_records)
-        connect = jdbc_worker(ground.servers.bootstrap_servers, connector.properties())
-        try:
-            yield [connect.start()]
-        finally:
-            connect.close()
+        with _connect(ground, JdbcSink(ground.topic, ground.url, tasks, schema_in_records)) as pids:
+            yield pids
 
     return start
+
+
+def debezium_in_avro(tasks: int) -> Start:
+    """The Debezium JDBC sink with Apicurio's converter for Avro, and a registry in memory as `sink_in` has."""
+
+    @contextmanager
+    def start(ground: Ground) -> Iterator[Sequence[int]]:
+        with registry_of_orders() as url:
+            connector = JdbcSink(ground.topic, ground.url, tasks, registry_url=f"{url}/apis/registry/v2")
+            with _connect(ground, connector) as pids:
+                yield pids
+
+    return start
+
+
+@contextmanager
+def _connect(ground: Ground, connector: JdbcSink) -> Iterator[Sequence[int]]:
+    connect = jdbc_worker(ground.servers.bootstrap_servers, connector.properties())
+    try:
+        yield [connect.start()]
+    finally:
+        connect.close()
 
 
 def loop(batch: int, *, one_by_one: bool = False) -> Start:
@@ -147,6 +165,7 @@ AVRO, PROTOBUF = f"{OURS}, Avro", f"{OURS}, Protobuf"
 ENVELOPED = f"{OURS}, Debezium's envelope"
 SET_BASED = "kafka-inbox, handler per batch, upsert_many"
 PEER = "Debezium JDBC sink, 1 task"
+PEER_IN_AVRO = f"{PEER}, Avro"
 PEER_OF_TWO = "Debezium JDBC sink, 4 tasks"
 UPDATES = ", rows that exist"
 CONTENDERS = [
@@ -165,6 +184,7 @@ CONTENDERS = [
     Contender(SET_BASED, sink('handler = "upsert_many"'), 0.4),
     Contender(PEER, debezium(1)),
     Contender(f"{PEER}{UPDATES}", debezium(1), updates=True),
+    Contender(PEER_IN_AVRO, debezium_in_avro(1), encode=in_avro),
     Contender(PEER_OF_TWO, debezium(4), 2.0),
     Contender(f"{PEER}, schema in records", debezium(1, schema_in_records=True), encode=value_with_schema),
     Contender(f"{PEER_OF_TWO}, schema in records", debezium(4, schema_in_records=True), 2.0, value_with_schema),

@@ -79,11 +79,24 @@ def in_protobuf(number: int) -> bytes:
 
 
 @contextmanager
-def route_in(form: str) -> Iterator[str]:
-    """The table route in a format, with its registry, while that is there."""
+def registry_of_orders() -> Iterator[str]:
+    """The address of a registry with the schemas of the orders, while it is there.
+
+    It answers as Confluent's, and for Avro as Apicurio's own API too.
+    """
     text = b64encode(_file().SerializeToString()).decode()
+    apicurio = f"/apis/registry/v2/ids/contentIds/{_AVRO_ID}"
     with registry_stub() as stub:
+        stub.answers[apicurio] = stub.answers[f"{apicurio}/"] = (200, json.dumps(AVRO).encode())
+        stub.answers[f"{apicurio}/references"] = (200, b"[]")
         stub.answers["/schemas/types"] = (200, b'["AVRO", "PROTOBUF"]')
         stub.answers[f"/schemas/ids/{_AVRO_ID}"] = schema_answer(AVRO)
         stub.answers[f"/schemas/ids/{_PROTOBUF_ID}"] = schema_answer(text, "PROTOBUF")
-        yield f'format = "{form}"\n{TABLE_ROUTE}\n[registry]\nurl = "{stub.url}"\n'
+        yield stub.url
+
+
+@contextmanager
+def route_in(form: str) -> Iterator[str]:
+    """The table route in a format, with its registry, while that is there."""
+    with registry_of_orders() as url:
+        yield f'format = "{form}"\n{TABLE_ROUTE}\n[registry]\nurl = "{url}"\n'

@@ -88,7 +88,7 @@ def connect_worker(bootstrap_servers: str, environment: Mapping[str, str], **set
         "scheduled.rebalance.max.delay.ms": "0",
         **{key.replace("_", "."): value for key, value in settings.items()},
     }
-    made = ConnectWorker(DEBEZIUM, worker, environment=environment, jvm=JVM)
+    made = ConnectWorker([DEBEZIUM], worker, environment=environment, jvm=JVM)
     try:
         yield made
     except BaseException:

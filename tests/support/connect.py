@@ -41,10 +41,12 @@ CONNECT = JarSet(
     pins=pins("connect"),
 )
 _START_WITHIN_SECONDS = 180.0
+_OF_THE_WORKER = ("jackson-", "connect-api-", "connect-json-", "kafka-clients-", "slf4j-")
+"""What a plugin takes from the worker. Jackson finds its modules as services, which fails if both have their own."""
 
 
 class ConnectWorker:
-    """A worker of Kafka Connect with one plugin; it ends with this process.
+    """A worker of Kafka Connect with these plugins, each of its own class path; it ends with this process.
 
     `settings` are the worker's own. With `connector` it is a standalone worker that runs this one connector,
     otherwise a distributed one, which gets its connectors over its REST interface. `jvm` are options of its JVM;
@@ -53,7 +55,7 @@ class ConnectWorker:
 
     def __init__(
         self,
-        plugin: JarSet,
+        plugins: Sequence[JarSet],
         settings: Mapping[str, str],
         *,
         connector: Mapping[str, str] | None = None,
@@ -67,7 +69,8 @@ class ConnectWorker:
         self._files = ["worker.properties", *(["connector.properties"] if connector else [])]
         self.rest = f"http://{LOOPBACK}:{free_port()}"
         directory = self._process.directory
-        _install(plugin, directory / "plugins" / "plugin")
+        for number, plugin in enumerate(plugins):
+            _install(plugin, directory / "plugins" / str(number))
         worker = {"plugin.path": str(directory / "plugins"), "listeners": self.rest, **settings}
         if connector is not None:
             worker["offset.storage.file.filename"] = str(directory / "offsets")
@@ -136,6 +139,5 @@ class ConnectWorker:
 def _install(plugin: JarSet, directory: Path) -> None:
     directory.mkdir(parents=True)
     for jar in downloaded(plugin, print):
-        # Jackson finds its modules as services, which fails if worker and plugin each have their own Jackson.
-        if not jar.name.startswith("jackson-"):
+        if not jar.name.startswith(_OF_THE_WORKER):
             (directory / jar.name).symlink_to(jar)
