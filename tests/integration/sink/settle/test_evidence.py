@@ -301,15 +301,16 @@ def test_a_condition_that_cannot_be_asked_alone_parks_its_event_alone(
     assert len(ids(route)) == 39
 
 
+@pytest.mark.parametrize("search", [b"SELECT gone", b"SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)"])
 def test_a_search_that_is_refused_leaves_it_to_the_groups(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, search: bytes
 ) -> None:
     route = table_route(connection, ALONE["a condition"][0])
     route.settle(event(1))
     effect = route._route.effect
     statements = effect._writer._statements  # type: ignore[attr-defined]
-    monkeypatch.setattr(statements, "evaluate", b"SELECT gone")
-    monkeypatch.setattr(statements, "explain", b"SELECT gone")
+    monkeypatch.setattr(statements, "evaluate", search)
+    monkeypatch.setattr(statements, "explain", search)
     route.settle(*events(2, 20), event(21, 13), *events(22, 30))
     assert route.parked == [21]
 
