@@ -15,7 +15,7 @@ from inbox.reading.envelopes.debezium_split import split_change
 from inbox.reading.formats.decoded import Decoded, DecodedRow
 from inbox.reading.options import ReadOptions
 from inbox.reading.pointers import finder
-from inbox.reading.read_record import Read, ReadRecord, ReadResult
+from inbox.reading.read_record import Read, ReadRecord, ReadResult, RowRecord
 
 _WRITES = ("u", "c", "r")
 """The operations that write a row, the commonest first."""
@@ -48,12 +48,12 @@ def _cutting_reader(options: ReadOptions, moves: Moves, read: Read) -> Read:
         op, ts = others.get("op"), others.get("ts_ms")
         if op not in _WRITES or type(ts) is float or (row is not None and needs_care(op, before, row)):
             return read(record, headers)
-        cut = ReadRecord(record, text, about={"$op": op, "$ts": ts}, text=value)
+        cut = RowRecord(record, text, about={"$op": op, "$ts": ts}, text=value)
         if by_position:
             cut.identity = identity = position_of(others["source"], op)
             if "e+" in identity and is_rounded(others["source"]):
                 return read(record, headers)
-            cut.content = op.encode() + rows
+            cut.content = rows
         return ReadResult(cut, row)
 
     def needs_care(op: str, before: Any, row: Any) -> bool:

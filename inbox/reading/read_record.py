@@ -86,6 +86,12 @@ class ReadRecord:
         return self.record.leader_epoch()
 
 
+class RowRecord(ReadRecord):
+    """A record whose document is the row that it writes, and which does nothing else."""
+
+    __slots__ = ()
+
+
 class ReadResult(NamedTuple):
     """A record as it was read.
 

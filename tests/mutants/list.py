@@ -241,6 +241,13 @@ MUTANTS = [
         (f"{CHANGES}::test_both_ways_say_the_same_of_a_change",),
     ),
     Mutant(
+        "a removal among rows is taken for a row",
+        "inbox/store/tables/enveloped_rows.py",
+        "    return set(map(type, records)) == _ROWS\n",
+        "    return _ROWS <= set(map(type, records))\n",
+        (f"{ENVELOPES}::test_a_truncate_removes_what_was_there_before_it_alone",),
+    ),
+    Mutant(
         "a rounded number is a place in the source's log",
         "inbox/reading/changes.py",
         '            if "e+" in identity and is_rounded(others["source"]):\n',

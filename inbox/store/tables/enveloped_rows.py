@@ -9,8 +9,15 @@ from inbox.errors import EventError
 from inbox.events import Record
 from inbox.reading.formats.decoded import json_of as json_of_row
 from inbox.reading.options import Envelope
-from inbox.reading.read_record import ReadRecord
+from inbox.reading.read_record import ReadRecord, RowRecord
 from inbox.store.options import TableMode, TableTarget
+
+_ROWS = {RowRecord}
+
+
+def are_rows(records: Sequence[Record]) -> bool:
+    """Return whether each event's document is the row that it writes, so that no event needs a look of its own."""
+    return set(map(type, records)) == _ROWS
 
 
 def removes(record: Record) -> bool:
@@ -53,6 +60,11 @@ def absent_members(record: Record) -> bytes | None:
 def moves_row(record: Record) -> bool:
     """Return whether the event is an update that gave its row another key."""
     return isinstance(record, ReadRecord) and record.before is not None
+
+
+def move_rows(records: Sequence[Record]) -> bool:
+    """Return whether an event gave its row another key."""
+    return not are_rows(records) and any(map(moves_row, records))
 
 
 def removal_of_old(record: ReadRecord) -> ReadRecord:

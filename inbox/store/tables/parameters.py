@@ -122,6 +122,12 @@ def zeros(count: int) -> arrays.Int4s:
     return arrays.int4s([0] * count)
 
 
+@lru_cache(maxsize=4)
+def nulls(count: int) -> arrays.Texts:
+    """Return so many texts that are NULL; cached too."""
+    return arrays.texts([None] * count)
+
+
 def _of_bytes(name: LiteralString, read: Callable[[Record], bytes | None], *, binary: bool) -> Input:
     kind = "bytea" if binary else "text"
     pack = arrays.byteas if binary else arrays.texts

@@ -17,7 +17,7 @@ from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.decoded.unfit import lines as unfit_lines
 from inbox.store.tables.decoded.whole_values import sources_of
 from inbox.store.tables.diagnosis import Diagnosis, Search
-from inbox.store.tables.enveloped_rows import moves_row, unknown_row
+from inbox.store.tables.enveloped_rows import move_rows, unknown_row
 from inbox.store.tables.lookup import located
 from inbox.store.tables.members.unknown import UnknownNames, known_members
 from inbox.store.tables.parameters import TableEvents
@@ -217,7 +217,7 @@ class TableWriter:
 
     def has_rounds(self, events: TableEvents) -> bool:
         """Return whether events of one row may need more than one statement, which `send` does not find out."""
-        if self._sent.empties(events) or self._sent.has_partial_rows(events) or any(map(moves_row, events.records)):
+        if self._sent.empties(events) or self._sent.has_partial_rows(events) or move_rows(events.records):
             return True
         return self._statements.rounds is not None and self._sent.has_deletes(events)
 

@@ -17,6 +17,7 @@ from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.enveloped_rows import (
     absent_members,
+    are_rows,
     empties_table,
     json_of,
     key_of,
@@ -29,7 +30,7 @@ from inbox.store.tables.enveloped_rows import (
     takes_partial_rows,
 )
 from inbox.store.tables.expressions import is_whole_document
-from inbox.store.tables.parameters import TableEvents, counted, inputs_of, is_text, zeros
+from inbox.store.tables.parameters import TableEvents, counted, inputs_of, is_text, nulls, zeros
 
 
 class JsonSent:
@@ -64,7 +65,7 @@ class JsonSent:
 
     def has_deletes(self, events: TableEvents) -> bool:
         """Return whether an event removes its row."""
-        return self._deletes and any(self.removes(record) for record in events.records)
+        return self._deletes and not self._are_rows(events) and any(map(self.removes, events.records))
 
     def removes(self, record: Record) -> bool:
         """Return whether the event removes its row instead of writing it."""
@@ -72,11 +73,15 @@ class JsonSent:
 
     def empties(self, events: TableEvents) -> bool:
         """Return whether one of the events removes all rows."""
-        return self._in_envelopes and any(map(empties_table, events.records))
+        return self._in_envelopes and not are_rows(events.records) and any(map(empties_table, events.records))
 
     def has_partial_rows(self, events: TableEvents) -> bool:
         """Return whether an event leaves values of its row out, and the route can write that."""
-        return self.takes_partial_rows and any(map(self.leaves_out, events.records))
+        return self.takes_partial_rows and not self._are_rows(events) and any(map(self.leaves_out, events.records))
+
+    def _are_rows(self, events: TableEvents) -> bool:
+        """Return whether each event was read and does nothing but write its row."""
+        return self._in_envelopes and are_rows(events.records)
 
     def leaves_out(self, record: Record) -> bool:
         """Return whether the event leaves out a value that fills a column."""
@@ -110,6 +115,9 @@ class JsonSent:
 
     def _documents_in_envelopes(self, events: TableEvents, parameters: dict[str, Any]) -> list[bytes | None]:
         """Return the documents that hold the rows; add to the parameters where in them the rows are."""
+        if are_rows(events.records):
+            parameters["member"] = parameters["absent"] = nulls(len(events.records))
+            return list(map(json_of, events.records))
         rows = [self._row(record) for record in events.records]
         parameters["member"] = arrays.texts([member for _, member in rows])
         parameters["absent"] = arrays.texts(list(map(absent_members, events.records)))

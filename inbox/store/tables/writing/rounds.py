@@ -6,7 +6,7 @@ from itertools import groupby
 from inbox.reading.read_record import ReadRecord
 from inbox.store.options import TableTarget
 from inbox.store.postgres.connection import Connection
-from inbox.store.tables.enveloped_rows import empties_table, moves_row, removal_of_old
+from inbox.store.tables.enveloped_rows import empties_table, move_rows, moves_row, removal_of_old
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.shape import TableShape
 from inbox.store.tables.statements.statements import Statements
@@ -99,7 +99,7 @@ def _rounds_of_elements(numbered: Sequence[tuple[int, int, None]], events: Table
 
 def with_removals(events: TableEvents) -> TableEvents:
     """Return the events with a removal before each update that gave its row another key."""
-    if not any(map(moves_row, events.records)):
+    if not move_rows(events.records):
         return events
     indexes = [index for index, record in enumerate(events.records) for _ in range(1 + moves_row(record))]
     given = events.only(indexes)
