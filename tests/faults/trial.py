@@ -22,6 +22,7 @@ from tests.faults.injection import Injection
 from tests.faults.plan import Fault, Kind, plan
 from tests.faults.pods import Pod
 from tests.faults.servers import KillableServers
+from tests.support.asking import ASKER
 from tests.support.kafka_topics import create_topic, unique_name
 from tests.support.sinks import offer_handlers, write_configuration
 from tests.support.waiting import eventually
@@ -184,8 +185,7 @@ class Trial:
         return sum(end - settled.get(partition, 0) for partition, end in self._traffic.ends.items())
 
     def _ledger(self) -> dict[int, int]:
-        with psycopg.connect(self._database_url) as connection:
-            ledger = connection.execute("SELECT topic, partition, next_offset FROM inbox.partitions").fetchall()
+        ledger = ASKER.rows(self._database_url, "SELECT topic, partition, next_offset FROM inbox.partitions")
         return {self._traffic.bases[topic] + partition: following for topic, partition, following in ledger}
 
 

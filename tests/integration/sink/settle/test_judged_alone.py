@@ -108,7 +108,7 @@ def settled(
     connection: Connection, mode: TableMode, order: Order, events: Sequence[tuple[int, Any]], way: Way
 ) -> tuple[list[Any], list[int], list[int]]:
     """The rows, the places of the events that are parked, and of those that wait."""
-    connection.execute("TRUNCATE t")
+    connection.execute("DELETE FROM t")
     effect = TableEffect(connection, TableWriter(connection, target(mode)))
     route = Judged(connection, effect, handlers=False, careful=way.careful, order=order)
     first = next(_numbers)
