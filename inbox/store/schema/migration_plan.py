@@ -1,7 +1,9 @@
 """Plan the way from one revision of the inbox's tables to another: resolve names, and configure alembic."""
 
 import sys
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from alembic import command
@@ -114,7 +116,13 @@ def targets(to: str, outbox: OutboxOptions | None) -> dict[RevisionHistory, str 
 
 def scripts(history: RevisionHistory) -> ScriptDirectory:
     """Return the revisions as alembic knows them."""
-    return ScriptDirectory(history.path().parent, version_locations=[history.path()])
+    return _scripts_in(history.path())
+
+
+@cache
+def _scripts_in(directory: Path) -> ScriptDirectory:
+    """Return the revisions of a directory, whose files are loaded once: each step of a migration asks for all."""
+    return ScriptDirectory(directory.parent, version_locations=[directory])
 
 
 def _found(name: str) -> tuple[RevisionHistory, str]:
