@@ -31,7 +31,7 @@ seq = "/seq"
 amount = "/amount"
 """
 
-ROUTES = (
+_ROUTES = (
     """
 [[routes]]
 name = "handler{suffix}"
@@ -69,6 +69,12 @@ topic = "{topic}"
     + _APPENDED
 )
 """Routes of a sink whose batches end with COMMIT in the flight of their last statements (decision 0049)."""
+
+
+def crash_routes(topic: str, *, suffix: str = "", decoding: str = "") -> str:
+    """Return the routes of a handler and a table: their names end with `suffix`, and `decoding` is their format."""
+    return _ROUTES.format(topic=topic, suffix=suffix, decoding=decoding)
+
 
 COUNTED = """
 CREATE FUNCTION public.count_effect() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -140,7 +146,7 @@ class CrashedSink:
             bootstrap_servers=bootstrap_servers,
             sink="batch_events = 20",
             kafka=f'"group.instance.id" = "{topic}-1"',  # restarted, a static member has its partitions back at once
-            routes=(ROUTES if handlers else WITHOUT_HANDLERS).format(topic=topic, suffix="", decoding=""),
+            routes=crash_routes(topic) if handlers else WITHOUT_HANDLERS.format(topic=topic),
         )
         with psycopg.connect(database_url) as connection:
             connection.execute(TABLES)

@@ -18,7 +18,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from tests.e2e.crashes import ROUTES
+from tests.e2e.crashes import crash_routes
 from tests.e2e.history import Sent
 from tests.faults.traffic import Traffic
 
@@ -66,7 +66,7 @@ def routes(topics: Sequence[str], directory: Path) -> str:
         "protobuf": f'format = "protobuf"\nschema_file = "{protobuf}"\nmessage = "{MESSAGE}"',
     }
     return "".join(
-        ROUTES.format(topic=topic, suffix=f" {each}", decoding=decoding[each])
+        crash_routes(topic, suffix=f" {each}", decoding=decoding[each])
         for topic, each in zip(topics, FORMATS, strict=True)
     )
 

@@ -21,7 +21,7 @@ from inbox.dev import backends
 from inbox.store.options import DatabaseOptions
 from inbox.store.schema.migrate import migrate
 from tests.e2e import checker
-from tests.e2e.crashes import ROUTES
+from tests.e2e.crashes import crash_routes
 from tests.e2e.effects import TABLES
 from tests.e2e.launcher import environment
 from tests.faults.pods import Pod
@@ -57,7 +57,7 @@ class Scale:
             name=self._topic,
             database_url=database_url,
             bootstrap_servers=bootstrap_servers,
-            routes=ROUTES.format(topic=self._topic),
+            routes=crash_routes(self._topic),
         )
         self._pods: list[tuple[Pod, ExitStack]] = []
         self._ended: list[Pod] = []
