@@ -129,15 +129,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="contenders whose name has this in it")
+    parser.add_argument("--only", default=[""], nargs="+", help="contenders whose name has one of these in it")
     parser.add_argument("--output", type=Path, default=Path("comparison.json"))
     arguments = parser.parse_args()
-    wanted = [contender for contender in CONTENDERS if arguments.only in contender.name]
+    wanted = [each for each in CONTENDERS if any(part in each.name for part in arguments.only)]
+    limits = "" in arguments.only
     results: dict[str, list[Figures]] = {}
     with servers(progress=print) as running:
         topics = Topics(running)
         for number in range(arguments.rounds):
-            for name, figures in _round(running, topics, wanted, arguments.events, limits=not arguments.only):
+            for name, figures in _round(running, topics, wanted, arguments.events, limits=limits):
                 results.setdefault(name, []).append(figures)
                 print(f"{number + 1}: {name}: {figures}", flush=True)
         found = report(results, running)
