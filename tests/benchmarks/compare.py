@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 
@@ -153,14 +154,14 @@ class Topics:
 
     def __init__(self, running: Servers) -> None:
         self._running = running
-        self._names: dict[tuple[int, Callable[[int], bytes]], str] = {}
+        self._names: dict[tuple[int, Callable[[int], bytes], bool], str] = {}
 
-    def of(self, events: int, encode: Callable[[int], bytes] = value) -> str:
-        if (events, encode) not in self._names:
+    def of(self, events: int, encode: Callable[[int], bytes] = value, *, bare: bool = False) -> str:
+        if (events, encode, bare) not in self._names:
             name = create_topic(self._running.bootstrap_servers, partitions=PARTITIONS)
-            fill(self._running.bootstrap_servers, name, events, encode)
-            self._names[events, encode] = name
-        return self._names[events, encode]
+            fill(self._running.bootstrap_servers, name, events, encode, new_id=None if bare else uuid4)
+            self._names[events, encode, bare] = name
+        return self._names[events, encode, bare]
 
 
 def _round(
@@ -170,7 +171,10 @@ def _round(
         yield name, measure_limit(limit, running, topics.of(events), events)
     for contender in wanted:
         share = int(events * contender.share)
-        yield contender.name, measure(contender, running, topics.of(share, contender.encode), share)
+        yield (
+            contender.name,
+            measure(contender, running, topics.of(share, contender.encode, bare=contender.bare), share),
+        )
 
 
 if __name__ == "__main__":

@@ -41,14 +41,15 @@ Start = Callable[[Ground], AbstractContextManager[Sequence[int]]]
 @dataclass(frozen=True)
 class Contender:
     """`share` of the events is enough for one that is slow. Several workers want more, since it takes them seconds to
-    divide the partitions among them: `joined` asks whether they have. `encode` makes the values that it can read. With
-    `updates` each event's row is there already.
+    divide the partitions among them: `joined` asks whether they have. `encode` makes the values that it can read; with
+    `bare` the records have no headers. With `updates` each event's row is there already.
     """
 
     name: str
     start: Start
     share: float = 1.0
     encode: Callable[[int], bytes] = value
+    bare: bool = False
     joined: str = "SELECT true"
     updates: bool = False
 
@@ -177,7 +178,7 @@ CONTENDERS = [
     Contender(f"{OURS}, 4 workers", sink(TABLE_ROUTE, workers=4), 2.0, joined=_FOUR_JOINED),
     Contender(AVRO, sink_in("avro"), encode=in_avro),
     Contender(PROTOBUF, sink_in("protobuf"), encode=in_protobuf),
-    Contender(ENVELOPED, sink(_IN_ENVELOPES, event_id="debezium"), encode=in_envelope),
+    Contender(ENVELOPED, sink(_IN_ENVELOPES, event_id="debezium"), encode=in_envelope, bare=True),
     Contender("kafka-inbox, handler per event", sink(_PER_EVENT), 0.4),
     Contender("kafka-inbox, handler per event, 2 workers", sink(_PER_EVENT, workers=2), 0.8, joined=_TWO_JOINED),
     Contender("kafka-inbox, handler per batch", sink(_PER_BATCH), 0.4),

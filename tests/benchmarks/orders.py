@@ -74,9 +74,12 @@ def fill(
     encode: Callable[[int], bytes] = value,
     *,
     partitions: int = PARTITIONS,
-    new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+    new_id: Callable[[], uuid.UUID] | None = uuid.uuid4,
 ) -> None:
-    """In turn into each partition, with ids that are random, as most producers make them, unless said otherwise."""
+    """In turn into each partition, with ids that are random, as most producers make them, unless said otherwise.
+
+    Without `new_id` the records have no headers.
+    """
     producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 50})
     for number in range(events):
         produce(producer, topic, encode(number), number, partition=number % partitions, new_id=new_id)
@@ -90,9 +93,9 @@ def produce(
     number: int,
     *,
     partition: int = BY_KEY,
-    new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+    new_id: Callable[[], uuid.UUID] | None = uuid.uuid4,
 ) -> None:
-    headers = [("event_id", str(new_id()).encode()), ("type", b"OrderPlaced")]
+    headers = [] if new_id is None else [("event_id", str(new_id()).encode()), ("type", b"OrderPlaced")]
     while True:
         try:
             producer.produce(topic, payload, str(number).encode(), partition, headers=headers)
