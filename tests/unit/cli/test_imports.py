@@ -48,5 +48,11 @@ def test_a_worker_loads_nothing_that_describes_tables_or_migrates_or_filters_ids
     assert loaded(f"import sys, inbox.cli.run_worker; {TELL}").isdisjoint({"alembic", "mako", "numpy", "sqlalchemy"})
 
 
+def test_a_check_loads_sqlalchemy_only_where_it_comes_to_sql() -> None:
+    program = f"import sys, inbox.cli.commands.check; {TELL}"
+    assert loaded(program).isdisjoint({"alembic", "sqlalchemy"})
+    assert "sqlalchemy" in loaded(f"import sys, inbox.store.tables.ddl.creation as ddl; ddl.quoted('Order'); {TELL}")
+
+
 def test_a_package_of_handlers_that_imports_inbox_loads_no_client() -> None:
     assert loaded(f"import sys, inbox; {TELL}").isdisjoint({"confluent_kafka", "psycopg", "pydantic", "sqlalchemy"})

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import LiteralString
-
-from sqlalchemy.dialects import postgresql
+from functools import cache
+from typing import TYPE_CHECKING, LiteralString
 
 from inbox.errors import StartupError
 from inbox.store.postgres.connection import Connection
@@ -12,14 +11,14 @@ from inbox.store.postgres.errors import translating_errors
 from inbox.store.tables.lookup import located_parts
 from inbox.store.tables.names import parts_of
 
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import IdentifierPreparer
+
 _OWNER: LiteralString = """
 SELECT pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s
 """
-
-# With a style of parameters that has percent signs, SQLAlchemy doubles those of names.
-_quote = postgresql.dialect(paramstyle="named").identifier_preparer.quote  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,16 @@ class NewColumn:
 
 def quoted(name: str) -> str:
     """Return one name as SQL, in quotes where it needs them."""
-    return str(_quote(name))
+    return str(_preparer().quote(name))
+
+
+@cache
+def _preparer() -> "IdentifierPreparer":
+    # Imported here: SQLAlchemy is a sixth of what `inbox check` imports, and most checks come to no SQL.
+    from sqlalchemy.dialects import postgresql
+
+    # With a style of parameters that has percent signs, SQLAlchemy doubles those of names.
+    return postgresql.dialect(paramstyle="named").identifier_preparer  # type: ignore[no-untyped-call]
 
 
 def quoted_table(name: str) -> str:
