@@ -108,21 +108,25 @@ def audit(
 def _seldom_collected(watch: Watch) -> Iterator[Watch]:
     """Run the garbage collector only once a chunk.
 
-    Every event makes objects, and the collector's rounds took a third of the time.
+    Every event makes objects, and the collector's rounds took a third of the time. What the process froze before
+    stays frozen: a thaw would be of everything.
     """
+    is_frozen = gc.get_freeze_count() > 0
 
     def collect_and_watch(found: Audit) -> None:
         gc.collect()
         watch(found)
 
     gc.collect()
-    gc.freeze()
+    if not is_frozen:
+        gc.freeze()
     gc.disable()
     try:
         yield collect_and_watch
     finally:
         gc.enable()
-        gc.unfreeze()
+        if not is_frozen:
+            gc.unfreeze()
 
 
 class _AuditSession:

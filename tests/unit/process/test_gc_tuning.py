@@ -12,8 +12,7 @@ from inbox.process.gc_tuning import freeze_startup_objects
 def _as_before() -> Iterator[None]:
     threshold = gc.get_threshold()
     yield
-    gc.set_threshold(*threshold)
-    gc.unfreeze()
+    gc.set_threshold(*threshold)  # frozen it stays, as `tests.conftest` left it
 
 
 def test_what_is_there_is_frozen_and_rounds_become_rarer() -> None:
