@@ -30,7 +30,7 @@ ROUTES = """
 [[routes]]
 name = "append"
 topic = "{topic}"
-event_id = "coordinates"
+event_id = "value:/event"
 [routes.table]
 name = "public.appended"
 mode = "append"
@@ -40,7 +40,7 @@ event = "/event"
 [[routes]]
 name = "last"
 topic = "{topic}"
-event_id = "coordinates"
+event_id = "value:/event"
 [routes.table]
 name = "public.last"
 mode = "append"

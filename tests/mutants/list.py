@@ -830,7 +830,7 @@ MUTANTS = [
         "inbox/operations/resume/resume.py",
         "            self._forget_coordinates(step)\n",
         "",
-        (f"{RESUME}::test_in_a_truncated_log_events_known_by_their_coordinates_are_applied_too",),
+        (f"{RESUME}::test_in_a_truncated_log_a_tombstone_known_by_its_coordinates_is_applied_too",),
     ),
     Mutant(
         "later events of a parked key are applied",
@@ -868,6 +868,14 @@ MUTANTS = [
         "        self._guards.after_fence(self._outcome)\n",
         "        self._guards.after_fence(self._outcome)\n"
         "        if self._outcome.too_many_letters:\n            raise RuntimeError(str(self._outcome))\n",
+        (f"{LETTER_LIMIT}::test_what_a_table_refused_is_kept_and_its_partition_pauses",),
+    ),
+    Mutant(
+        "what brought a partition above halt_above is lost where a handler refused it",
+        "inbox/sink/settle/settler.py",
+        "                self._guards.after_fence(outcome)\n",
+        "                self._guards.after_fence(outcome)\n"
+        "                if outcome.too_many_letters:\n                    raise RuntimeError(str(outcome))\n",
         (f"{LETTER_LIMIT}::test_what_was_found_is_kept_and_the_other_partition_goes_on",),
     ),
     Mutant(

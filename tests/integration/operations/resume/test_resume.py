@@ -241,3 +241,31 @@ def test_in_a_truncated_log_events_known_by_their_coordinates_are_applied_too(
     assert resume(cuttable, "--from-offset", "6", "--accept-loss", "--execute").code == 0
     cuttable.run()
     assert cuttable.column("SELECT n FROM seen ORDER BY position") == [*range(1, 11), *range(101, 111)]
+
+
+def test_in_a_truncated_log_a_tombstone_known_by_its_coordinates_is_applied_too(
+    kafka: LocalKafka, cuttable: Sink, resume: Resume
+) -> None:
+    """A tombstone has no value to take an id from, so the claim of one that is no longer in the log has its id."""
+    cuttable.configure(
+        f"""
+        [[routes]]
+        topic = "{cuttable.topic}"
+        event_id = "value:/n"
+        [routes.table]
+        name = "seen"
+        mode = "upsert"
+        key = ["n"]
+        tombstones = "delete"
+        columns = {{ n = "/n" }}
+        """
+    )
+    cuttable.sql("CREATE TABLE seen (n integer PRIMARY KEY)")
+    send_singly(cuttable, [*(Out(None, {"n": number}) for number in range(7)), Out(None, None, key="1")])
+    cuttable.run()
+    truncate(kafka, cuttable.topic, 7)
+    send_singly(cuttable, [Out(None, None, key="2"), Out(None, {"n": 100})])
+    assert "--from-offset 7" in halts(cuttable)
+    assert resume(cuttable, "--from-offset", "7", "--accept-loss", "--execute").code == 0
+    cuttable.run()
+    assert cuttable.column("SELECT n FROM seen ORDER BY n") == [0, 3, 4, 5, 6, 100]

@@ -14,6 +14,15 @@ from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually, taking_at_most
 
+TABLE_ROUTE = """
+[[routes]]
+topic = "TOPIC"
+event_id = "header:event_id"
+[routes.table]
+name = "public.effects"
+mode = "append"
+columns = { event = "/n" }
+"""
 LIMIT = "[failures]\nhalt_above = 3"
 
 
@@ -65,6 +74,19 @@ def test_what_was_found_is_kept_and_the_other_partition_goes_on(two: Sink) -> No
     told = [line for line in lines if line["event"] == "partitions-paused"]
     assert [line["partitions"] for line in told] == [[f"{two.topic}[0]"]]
     assert paused_partitions() == 0
+
+
+def test_what_a_table_refused_is_kept_and_its_partition_pauses(make_sink: Callable[..., Sink]) -> None:
+    sink = make_sink(partitions=2)
+    sink.configure(TABLE_ROUTE, sink="batch_events = 1", rest=LIMIT)
+    sink.sql("CREATE TABLE effects (event integer CHECK (event > 8))")
+    with sink.running():
+        flooded(sink)
+        eventually_paused(sink)
+        sink.send(on(1, 20))
+        sink.eventually_settled(1, partition=1)
+    assert sink.dead_letters() == [(offset, "parked") for offset in range(4)]
+    assert applied(sink) == [20]
 
 
 def test_the_good_events_of_the_batch_that_goes_over_the_limit_are_applied(two: Sink, fussy: Fussy) -> None:
