@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 Chance = random.Random
 
+SLOW_SHARE = 0.005
 HARD_TEXT = (
     "",
     " ",
@@ -25,7 +26,8 @@ class MirrorColumn:
     """A column by its name and type.
 
     `source` is what the route says of it (TOML), `hard` are the values that have to pass (in
-    PostgreSQL's text form), and `any` makes another one.
+    PostgreSQL's text form), and `any` makes another one. `slow` are hard values on which the
+    connector spends most of a second each time it meets their row, so they are drawn rarely.
     """
 
     name: str
@@ -33,6 +35,7 @@ class MirrorColumn:
     hard: Sequence[str]
     any: Callable[[Chance], str]
     options: str = ""
+    slow: Sequence[str] = ()
 
     @property
     def compared(self) -> str:
@@ -50,6 +53,8 @@ class MirrorColumn:
     def value(self, chance: Chance) -> str | None:
         """Return a value of the column: NULL, a hard one, or any."""
         draw = chance.random()
+        if self.slow and draw > 1 - SLOW_SHARE:
+            return chance.choice(self.slow)
         if draw < 0.1:
             return None
         return chance.choice(self.hard) if draw < 0.5 else self.any(chance)
@@ -98,7 +103,7 @@ TEN = (
     MirrorColumn("big", "bigint", ("-9223372036854775808", "9223372036854775807", "9007199254740993"), _whole(64)),
     MirrorColumn(
         "amount", "numeric",
-        ("NaN", "0", "0.0000", "1e-20", "1" + "0" * 131071, "-0.10"), _decimal,
+        ("NaN", "0", "0.0000", "1e-20", "-0.10"), _decimal, slow=("1" + "0" * 131071,),
     ),
     MirrorColumn(
         "real", "double precision",
