@@ -10,7 +10,7 @@ from inbox.errors import EventError
 from inbox.events import Header, Record, decoded
 from inbox.reading.decoders import Decoders
 from inbox.reading.envelopes.debezium import change_of, unavailable_in
-from inbox.reading.envelopes.debezium_position import is_rounded, position_of
+from inbox.reading.envelopes.debezium_position import position_of
 from inbox.reading.envelopes.debezium_split import split_change
 from inbox.reading.formats.decoded import Decoded, DecodedRow
 from inbox.reading.options import ReadOptions
@@ -38,26 +38,25 @@ def change_reader(options: ReadOptions, decoders: Decoders) -> Read:
 
 def _cutting_reader(options: ReadOptions, moves: Moves, read: Read) -> Read:
     """Return a reader that gives the JSON of the row alone; what is not a plain write is left to `read`."""
-    by_position, by_value = options.by_position, options.by_value
+    by_position = options.by_position
 
     def cut(record: Record, headers: list[Header]) -> ReadResult | None:
         value = record.value()
-        if value is None or (found := split_change(value, decodes_row=by_value)) is None:
+        if value is None or (found := split_change(value)) is None:
             return read(record, headers)
-        before, rows, text, row, others = found
-        op, ts = others.get("op"), others.get("ts_ms")
-        if op not in _WRITES or type(ts) is float or (row is not None and needs_care(op, before, row)):
+        before, text, row, others = found
+        op = others.get("op")
+        if (
+            op not in _WRITES
+            or (op != "r" and unavailable_in(row))
+            or (op == "u" and before is not None and moves(before, row))
+        ):
             return read(record, headers)
-        cut = RowRecord(record, text, about={"$op": op, "$ts": ts}, text=value)
+        cut = RowRecord(record, text, about={"$op": op, "$ts": others.get("ts_ms")}, text=value)
         if by_position:
-            cut.identity = identity = position_of(others["source"], op)
-            if "e+" in identity and is_rounded(others["source"]):
-                return read(record, headers)
-            cut.content = rows
+            cut.identity = position_of(others["source"], op)
+            cut.content = _content(op, before, row)
         return ReadResult(cut, row)
-
-    def needs_care(op: str, before: Any, row: Any) -> bool:
-        return (op != "r" and unavailable_in(row) != ()) or (op == "u" and before is not None and moves(before, row))
 
     return cut
 

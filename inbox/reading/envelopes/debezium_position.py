@@ -76,14 +76,6 @@ def _usual_position(source: Mapping[str, Any], op: str) -> str | None:
     return None if None in values or source.get(absent) is not None else op + text % values
 
 
-def is_rounded(source: Mapping[str, Any]) -> bool:
-    """Return whether a number of a decoded source may be rounded, as a whole number beyond 64 bits is.
-
-    The position shows such a number with an exponent, `e+`.
-    """
-    return float in map(type, source.values())
-
-
 def names_changes(source: Any, op: str) -> bool:
     """Return whether a change event has a position, and its connector is one whose later changes have one too.
 
