@@ -17,8 +17,10 @@ _OPEN = frozenset(
 
 
 _NO_NAME = "\x00"
-_MOST_SHOWN = 10
 """A name that no field has."""
+
+_MOST_SHOWN = 10
+"""The most pointers that an error names."""
 
 
 class FoundField(NamedTuple):

@@ -65,7 +65,7 @@ class JsonSent:
 
     def has_deletes(self, events: TableEvents) -> bool:
         """Return whether an event removes its row."""
-        return self._deletes and not self._are_rows(events) and any(map(self.removes, events.records))
+        return self._deletes and not are_rows(events.records) and any(map(self.removes, events.records))
 
     def removes(self, record: Record) -> bool:
         """Return whether the event removes its row instead of writing it."""
@@ -77,11 +77,7 @@ class JsonSent:
 
     def has_partial_rows(self, events: TableEvents) -> bool:
         """Return whether an event leaves values of its row out, and the route can write that."""
-        return self.takes_partial_rows and not self._are_rows(events) and any(map(self.leaves_out, events.records))
-
-    def _are_rows(self, events: TableEvents) -> bool:
-        """Return whether each event was read and does nothing but write its row."""
-        return self._in_envelopes and are_rows(events.records)
+        return self.takes_partial_rows and not are_rows(events.records) and any(map(self.leaves_out, events.records))
 
     def leaves_out(self, record: Record) -> bool:
         """Return whether the event leaves out a value that fills a column."""

@@ -1,7 +1,7 @@
 """`inbox resume`: the way out of each halt, carried out and gone on from."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import pytest
@@ -204,16 +204,23 @@ def test_another_cluster_is_gone_on_with_once_every_topic_was_resumed(handled: S
     assert handled.endings() == {"applied": 3, "duplicate": 2}
 
 
+def resumed_with(
+    kafka: LocalKafka, sink: Sink, resume: Resume, offset: int, replaced: Iterable[Out], **options: str
+) -> None:
+    """Replace the log from an offset on by these events; the sink halts, is resumed there, and runs."""
+    truncate(kafka, sink.topic, offset)
+    send_singly(sink, replaced)
+    assert f"--from-offset {offset}" in halts(sink)
+    assert resume(sink, "--from-offset", str(offset), "--accept-loss", "--execute", **options).code == 0
+    sink.run()
+
+
 def test_in_a_truncated_log_what_took_the_place_of_other_events_is_applied(
     kafka: LocalKafka, cuttable: Sink, resume: Resume
 ) -> None:
     send_singly(cuttable, map(Out, range(1, 11)))
     cuttable.run()
-    truncate(kafka, cuttable.topic, 6)
-    send_singly(cuttable, map(Out, range(101, 111)))
-    assert "--from-offset 6" in halts(cuttable)
-    assert resume(cuttable, "--from-offset", "6", "--accept-loss", "--execute", at=":0").code == 0
-    cuttable.run()
+    resumed_with(kafka, cuttable, resume, 6, map(Out, range(101, 111)), at=":0")
     assert effects(cuttable) == [*range(1, 11), *range(101, 111)]
 
 
@@ -235,11 +242,8 @@ def test_in_a_truncated_log_events_known_by_their_coordinates_are_applied_too(
     cuttable.sql("CREATE TABLE seen (position bigint GENERATED ALWAYS AS IDENTITY, n integer)")
     send_singly(cuttable, (Out(None, {"n": number}) for number in range(1, 11)))
     cuttable.run()
-    truncate(kafka, cuttable.topic, 6)
-    send_singly(cuttable, (Out(None, {"n": number}) for number in range(101, 111)))
-    assert "--from-offset 6" in halts(cuttable)
-    assert resume(cuttable, "--from-offset", "6", "--accept-loss", "--execute").code == 0
-    cuttable.run()
+    replaced = (Out(None, {"n": number}) for number in range(101, 111))
+    resumed_with(kafka, cuttable, resume, 6, replaced)
     assert cuttable.column("SELECT n FROM seen ORDER BY position") == [*range(1, 11), *range(101, 111)]
 
 
@@ -263,9 +267,5 @@ def test_in_a_truncated_log_a_tombstone_known_by_its_coordinates_is_applied_too(
     cuttable.sql("CREATE TABLE seen (n integer PRIMARY KEY)")
     send_singly(cuttable, [*(Out(None, {"n": number}) for number in range(7)), Out(None, None, key="1")])
     cuttable.run()
-    truncate(kafka, cuttable.topic, 7)
-    send_singly(cuttable, [Out(None, None, key="2"), Out(None, {"n": 100})])
-    assert "--from-offset 7" in halts(cuttable)
-    assert resume(cuttable, "--from-offset", "7", "--accept-loss", "--execute").code == 0
-    cuttable.run()
+    resumed_with(kafka, cuttable, resume, 7, [Out(None, None, key="2"), Out(None, {"n": 100})])
     assert cuttable.column("SELECT n FROM seen ORDER BY n") == [0, 3, 4, 5, 6, 100]
