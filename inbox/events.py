@@ -86,8 +86,8 @@ class KeptRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class EditedRecord(KeptRecord):
-    """A kept record whose value or headers a person replaced.
+class AlteredRecord(KeptRecord):
+    """A kept record that is not as it came: a person edited or redacted it, or it was cut.
 
     `claim_hash` is the hash of what came, by which the claim recognises the producer's duplicates.
     """

@@ -12,6 +12,7 @@ from inbox.bootstrap.topics import find_topics, register_sink
 from inbox.errors import StartupError
 from inbox.kafka.cluster import Cluster
 from inbox.operations.actions import Action, recorded
+from inbox.reading.payload_hash import UNKNOWN_PAYLOAD
 from inbox.settings import Settings
 from inbox.sink.event_id import as_id, namespace_of
 from inbox.sink.routes import Route
@@ -121,7 +122,7 @@ def _claimed_before(store: Store, route_id: int | None, ids: Sequence[bytes], *,
     if not execute:
         return store.claims.count_claimed(route_id, ids)
     nowhere = [0] * len(ids)
-    claims = Claims(ids, nowhere, [bytes(8)] * len(ids), [ADOPTED] * len(ids))
+    claims = Claims(ids, nowhere, [UNKNOWN_PAYLOAD] * len(ids), [ADOPTED] * len(ids))
     return store.claims.in_current_generation(lambda: _claim(store, route_id, claims))
 
 

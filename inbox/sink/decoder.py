@@ -203,7 +203,7 @@ def _give(reader: _Reader, events: RouteEvents, record: Record, headers: list[He
             raise document
         event_id = reader.identify(record, headers, document)
     except EventError as error:
-        refusal = error
+        refusal, event_id = error, _id_of_refused(reader, record, headers)
     if document is not None and isinstance(document, EventTooLargeError):
         refusal = document
     if refusal is not None:
@@ -223,7 +223,6 @@ def _give_read(reader: _Reader, events: RouteEvents, record: Record, headers: li
                 events.filtered += 1
                 return
         if isinstance(document, EventTooLargeError):
-            event_id = NO_ID if reader.id_needs_reading else reader.identify(record, headers, None)
             raise document
         reading = reader.read(record, headers) if reader.read is not None else None
         if reading is None:
@@ -245,12 +244,22 @@ def _give_read(reader: _Reader, events: RouteEvents, record: Record, headers: li
             refusal = _TOMBSTONE if record.value() is None else _DELETE
         event_id = reader.identify(record, headers, row)
     except EventError as error:
-        refusal = error
+        refusal, event_id = error, _id_of_refused(reader, record, headers)
     if refusal is not None:
         events.refused[len(events.ids)] = refusal
     events.ids.append(event_id)
     events.types.append(event_type)
     events.records.append(record)
+
+
+def _id_of_refused(reader: _Reader, record: Record, headers: list[Header]) -> bytes:
+    """Return the id of an event that cannot be read, if a header, the key or the coordinates have it."""
+    if reader.id_needs_reading:
+        return NO_ID
+    try:
+        return reader.identify(record, headers, None)
+    except EventError:
+        return NO_ID
 
 
 def _holds(when: Condition, value: Any, record: Record, headers: list[Header], event_type: str | None) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer
 from pydantic import SecretStr
 
-from inbox.sink.settle.claims import payload_hash
+from inbox.reading.payload_hash import payload_hash
 from inbox.store.inbox.claims import Claims, ClaimStore
 from inbox.store.options import DatabaseOptions, TableMode, TableTarget
 from inbox.store.postgres.batch_transaction import BatchTransaction

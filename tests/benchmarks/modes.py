@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from inbox.dev.backends import servers
-from inbox.sink.settle.claims import payload_hash
+from inbox.reading.payload_hash import payload_hash
 from inbox.store.inbox.claims import Claims, ClaimStore
 from inbox.store.options import ColumnSource, DatabaseOptions, TableMode, TableTarget
 from inbox.store.postgres.connection import Connection, connect

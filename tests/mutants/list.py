@@ -20,6 +20,9 @@ IDENTITY = "tests/integration/sink/guards/test_topic_identity.py"
 PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/operations/dead_letters/test_retry.py"
 STALE = "tests/integration/operations/dead_letters/test_stale_plans.py"
+DISCARDED = "tests/integration/sink/formats/test_discarded.py"
+ADOPT = "tests/integration/operations/test_adopt.py"
+PAYLOADS = "inbox/reading/payload_hash.py"
 EDIT = "tests/integration/operations/dead_letters/test_edit.py"
 BY_ITSELF = "tests/integration/sink/test_automatic_retries.py"
 LETTER_LIMIT = "tests/integration/sink/guards/test_dead_letter_limit.py"
@@ -249,7 +252,7 @@ MUTANTS = [
     ),
     Mutant(
         "the times of reading are a part of the payload",
-        "inbox/sink/settle/claims.py",
+        PAYLOADS,
         "    if isinstance(record, ReadRecord) and record.content is not None:\n",
         "    if False:\n",
         (f"{DECODED}::test_a_change_that_a_connector_repeats_has_its_id_and_its_payload_again",),
@@ -525,10 +528,66 @@ MUTANTS = [
     ),
     Mutant(
         "the claim of an edited event forgets what came",
-        "inbox/sink/settle/claims.py",
-        "    if isinstance(came, EditedRecord):\n",
+        PAYLOADS,
+        "    if isinstance(came, AlteredRecord):\n",
         "    if False:\n",
         (f"{EDIT}::test_a_retry_applies_the_new_value_once_and_in_order",),
+    ),
+    Mutant(
+        "a discard claims the bytes of what was read otherwise",
+        "inbox/sink/letters/events.py",
+        "    return letter.payload_hash or payload_hash(",
+        "    return payload_hash(",
+        (f"{DISCARDED}::test_a_repeat_of_a_discarded_event_is_dropped",),
+    ),
+    Mutant(
+        "the hash of a dead letter is that of its bytes",
+        "inbox/store/inbox/dead_letters.py",
+        'payload_hash(record), "big"',
+        "payload_hash(getattr(record, 'record', record)), \"big\"",
+        (f"{DISCARDED}::test_a_repeat_of_a_discarded_event_is_dropped",),
+    ),
+    Mutant(
+        "a claim of bytes is no claim of what they say",
+        PAYLOADS,
+        "known == payload_hash(record) or (",
+        "known == payload_hash(record) or False and (",
+        (f"{DISCARDED}::test_bytes_that_can_be_read_later_are_a_duplicate_and_others_are_not",),
+    ),
+    Mutant(
+        "the repeat of what cannot be read is parked again",
+        "inbox/sink/settle/slow_path.py",
+        "if self._events.refused else frozenset[int]()",
+        "if False else frozenset[int]()",
+        (f"{DISCARDED}::test_a_repeat_of_a_discarded_event_that_cannot_be_read_is_dropped",),
+    ),
+    Mutant(
+        "whatever cannot be read under a claimed id is dropped",
+        "inbox/sink/settle/claims.py",
+        "            if claim is not None\n            and (",
+        "            if claim is not None\n            or (",
+        (f"{DISCARDED}::test_a_repeat_of_a_discarded_event_that_cannot_be_read_is_dropped",),
+    ),
+    Mutant(
+        "an event that cannot be read has no id",
+        "inbox/sink/decoder.py",
+        "    if reader.id_needs_reading:\n        return NO_ID\n",
+        "    return NO_ID\n",
+        (f"{DISCARDED}::test_a_repeat_of_a_discarded_event_that_cannot_be_read_is_dropped",),
+    ),
+    Mutant(
+        "the claim of a cut event has the hash of nothing",
+        "inbox/sink/too_large.py",
+        "        claim_hash=payload_hash(record),\n",
+        "        claim_hash=bytes(8),\n",
+        (f"{DISCARDED}::test_the_repeat_of_a_discarded_event_that_is_too_large_is_dropped",),
+    ),
+    Mutant(
+        "an adopted event has a payload",
+        "inbox/sink/settle/claims.py",
+        "in (claims.hashes[index], UNKNOWN_PAYLOAD)",
+        "in (claims.hashes[index],)",
+        (f"{ADOPT}::test_the_payload_of_an_adopted_event_stays_unknown_when_it_was_applied_again",),
     ),
     Mutant(
         "the answer ROLLBACK to a COMMIT is taken for success",
@@ -748,7 +807,7 @@ MUTANTS = [
     Mutant(
         "another payload under a known id is taken for a duplicate",
         "inbox/sink/settle/claims.py",
-        "claim.payload_hash != claims.hashes[index]",
+        "claim.address != here and not has_payload(record, claim.payload_hash)",
         "False",
         (f"{EVENTS}::test_one_id_with_another_payload_is_parked",),
     ),

@@ -13,7 +13,7 @@ from inbox.kafka.log.gaps import Gaps
 from inbox.kafka.log.reader import LogReader
 from inbox.operations.replay.plan import Step
 from inbox.settings import Settings
-from inbox.sink.batch import RouteEvents
+from inbox.sink.batch import NO_ID, RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
 from inbox.store.inbox.dead_letters import OPEN
@@ -127,11 +127,12 @@ class _Counter:
     def _add_route(
         self, found: Count, partition_id: int, route_id: int, events: RouteEvents, dead: Collection[int]
     ) -> None:
-        ids = [event_id for index, event_id in enumerate(events.ids) if index not in events.refused]
-        claims = self._claims.places_of(route_id, ids)
+        claims = self._claims.places_of(route_id, [event_id for event_id in events.ids if event_id != NO_ID])
         seen: set[bytes] = set()
         for index, (event_id, record) in enumerate(zip(events.ids, events.records, strict=True)):
-            claim = claims.get(event_id) if index not in events.refused else None
+            claim = claims.get(event_id)
+            if claim is not None and claim != (partition_id, record.offset()) and index in events.refused:
+                claim = None  # whether it is a duplicate, its payload says
             if claim == (partition_id, record.offset()):
                 found.applied += 1
             elif claim is not None or event_id in seen:

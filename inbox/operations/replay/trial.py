@@ -9,7 +9,7 @@ from inbox.sink.batch import NO_ID, Batch, PartitionBatch, RouteBatch
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.route import settle_carefully
-from inbox.store.inbox.claims import Claims, ClaimStore
+from inbox.store.inbox.claims import Claims, ClaimStore, EarlierClaim
 from inbox.store.inbox.dead_letters import OPEN
 from inbox.store.inbox.failures.error_texts import shown
 from inbox.store.inbox.ledger import KnownPartition
@@ -75,6 +75,14 @@ class _ClaimsAsTheyAre(ClaimStore):
             if self._claimed.get(event_id, here) != here or self._first.setdefault(event_id, here) != here:
                 duplicates.append(index)
         return duplicates
+
+    def earlier(self, route_id: int, claims: Claims) -> list[EarlierClaim | None]:
+        here = list(zip(claims.partition_ids, claims.offsets, strict=True))
+        found = zip(claims.ids, here, super().earlier(route_id, claims), strict=True)
+        return [None if self._claimed.get(event_id) == at else claim for event_id, at, claim in found]
+
+    def renew(self, route_id: int, claims: Claims) -> None:
+        """Do nothing: claims stay as they are."""
 
     def withdraw(self, route_id: int, ids: Sequence[bytes]) -> None:
         """Do nothing: there is no claim to take back."""

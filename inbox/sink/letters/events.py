@@ -5,11 +5,11 @@ from dataclasses import fields, replace
 from uuid import UUID
 
 from inbox.errors import EventError
-from inbox.events import EditedRecord, Header, Record
+from inbox.events import AlteredRecord, Header, Record
+from inbox.reading.payload_hash import payload_hash
 from inbox.sink.batch import NO_ID, RouteBatch, RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import Route
-from inbox.sink.settle.claims import payload_hash
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import EventTooLargeError
 from inbox.store.tables.enveloped_rows import empties_table
@@ -42,14 +42,28 @@ def id_of(letter: Letter, route: Route, value: bytes | None, headers: Sequence[H
 
 
 def _record_to_apply(letter: Letter, decoders: _LetterDecoders) -> Record:
-    """Return the record. The claim of an edited one has the hash of what came: its duplicates come like that."""
-    record, original = letter.record, letter.original
-    if original is None:
+    """Return the record. Where it is not as it came, the claim has the hash of what came: duplicates come like that."""
+    record = letter.record
+    if letter.original is None and letter.redacted_at is None and not _is_cut(letter):
         return record
-    came = decoders.decoded(letter, original)
-    claim_hash = payload_hash(came.records[0] if came.ids else original)
+    claim_hash = hash_of_what_came(letter)
+    if letter.payload_hash is None and letter.original is not None:
+        came = decoders.decoded(letter, letter.original)
+        claim_hash = payload_hash(came.records[0] if came.ids else letter.original)
     kept = {each.name: getattr(record, each.name) for each in fields(record)}
-    return EditedRecord(**kept, claim_hash=claim_hash)
+    return AlteredRecord(**kept, claim_hash=claim_hash)
+
+
+def hash_of_what_came(letter: Letter) -> bytes:
+    """Return the hash with which the dead letter is claimed without being read again.
+
+    A version before `payload_hash` kept none. Then it is that of the bytes, which a repeat may have too.
+    """
+    return letter.payload_hash or payload_hash(letter.original or letter.record)
+
+
+def _is_cut(letter: Letter) -> bool:
+    return letter.error_class == EventTooLargeError.__name__
 
 
 def events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
@@ -63,7 +77,7 @@ def events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
         if not events.ids:
             continue
         refusal = events.refused.get(0)
-        if letter.error_class == EventTooLargeError.__name__ and letter.original is None:
+        if _is_cut(letter) and letter.original is None:
             refusal = EventTooLargeError(letter.error)
         if letter.redacted_at is not None:
             refusal = EventError(

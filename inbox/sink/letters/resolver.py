@@ -19,9 +19,8 @@ from inbox.errors import FailureKind, SmallerBatchError
 from inbox.events import Header
 from inbox.failure_policy import FailureLimits, Order, retry_delay
 from inbox.sink.guards.counts.unknown_members import tell_unknown_members
-from inbox.sink.letters.events import events_of
+from inbox.sink.letters.events import events_of, hash_of_what_came
 from inbox.sink.routes import Route
-from inbox.sink.settle.claims import payload_hash
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.sink.settle.route import settle_carefully
 from inbox.store.inbox.claims import Claims
@@ -273,8 +272,7 @@ class LetterResolver:
         for letter in self._letters.still_open(unit.ids):
             ids.append(letter.dead_letter_id)
             if letter.event_id is not None:
-                record = letter.record
-                known.append((letter.event_id, record.offset(), payload_hash(record), letter.partition_id))
+                known.append((letter.event_id, letter.record.offset(), hash_of_what_came(letter), letter.partition_id))
         if known and unit.route_id not in self._store.settled_ranges.routes():
             self._store.claims.claim(unit.route_id, Claims(*map(list, zip(*known, strict=True))))
         self._letters.resolve(ids, State.DISCARDED, self._by)

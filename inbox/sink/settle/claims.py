@@ -1,28 +1,17 @@
 """Claim the events of a route, and tell new events from duplicates and conflicting payloads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import xxhash
-
 from inbox.errors import EventError
-from inbox.events import EditedRecord, Record, address_of
+from inbox.events import address_of
 from inbox.failpoints import Failpoint, failpoint
-from inbox.reading.read_record import ReadRecord
-from inbox.sink.batch import RouteBatch
+from inbox.reading.payload_hash import UNKNOWN_PAYLOAD, has_payload, payload_hash
+from inbox.sink.batch import NO_ID, RouteBatch
+from inbox.sink.guards.parked_by_hand import ParkedByHandError
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.store.inbox.claims import Claims
 from inbox.telemetry import log
-
-
-def payload_hash(record: Record) -> bytes:
-    """Return the hash by which a claim tells a duplicate from another event with the same id."""
-    came = record.record if isinstance(record, ReadRecord) else record
-    if isinstance(came, EditedRecord):
-        return came.claim_hash
-    if isinstance(record, ReadRecord) and record.content is not None:
-        return xxhash.xxh3_64_digest(record.content)
-    return xxhash.xxh3_64_digest(record.value() or b"")
 
 
 def claims_of(events: RouteBatch) -> Claims:
@@ -66,6 +55,36 @@ class Claiming:
         failpoint(Failpoint.CLAIMED)
         return Claimed(duplicates, self._other_payloads(events, claims, duplicates) if duplicates else {})
 
+    def repeats(self, events: RouteBatch, indexes: Iterable[int]) -> list[int]:
+        """Return the indexes of events that are refused as they came, and have a claim nevertheless.
+
+        A person discarded such an event, or edited and retried it, and now the same payload came
+        again. An event with another payload is not among them: nobody knows what it says.
+        """
+        wanted = [index for index in indexes if self._may_be_repeat(events, index)]
+        if not wanted:
+            return []
+        claims, route_id = claims_of(events.only(wanted)), self._route.route_id
+        earlier = self._context.claims.earlier(route_id, claims)
+        found = [
+            at
+            for at, (index, claim) in enumerate(zip(wanted, earlier, strict=True))
+            if claim is not None
+            and (
+                claim.address == address_of(events.records[index])
+                or has_payload(events.records[index], claim.payload_hash)
+            )
+        ]
+        self._context.claims.renew(route_id, claims.only(found))
+        return [wanted[at] for at in found]
+
+    def _may_be_repeat(self, events: RouteBatch, index: int) -> bool:
+        refusal = events.refused.get(index)
+        if refusal is None or events.ids[index] == NO_ID or not self._route.keeps_claims:
+            return False
+        replay = events.replays.get(events.partition_ids[index])
+        return not isinstance(refusal, ParkedByHandError) and (replay is None or not replay.force)
+
     def _claimed_before(self, claims: Claims) -> list[int]:
         """Claim the new events; return the indexes of the others."""
         claims_store, route_id = self._context.claims, self._route.route_id
@@ -96,8 +115,11 @@ class Claiming:
         earlier = self._context.claims.claims_of(self._route.route_id, ids)
         conflicts: dict[int, EventError] = {}
         for index in duplicates:
-            claim, here = earlier.get(events.ids[index]), address_of(events.records[index])
-            if claim is not None and claim.payload_hash != claims.hashes[index] and claim.address != here:
+            claim, record = earlier.get(events.ids[index]), events.records[index]
+            if claim is None or claim.payload_hash in (claims.hashes[index], UNKNOWN_PAYLOAD):
+                continue
+            here = address_of(record)
+            if claim.address != here and not has_payload(record, claim.payload_hash):
                 text = f"its event id was applied before, from {claim.address}, with another payload"
                 conflicts[index] = SameIdOtherPayloadError(text)
                 log().warning("same-id-other-payload", route=self._route.name, address=here, earlier=claim.address)

@@ -99,9 +99,12 @@ class SlowPath:
 
         With `whole` False the events are applied in groups from the start.
         """
+        # Before any claim of this part, which may be withdrawn again.
+        repeats = frozenset(self._claiming.repeats(self._events, indexes)) if self._events.refused else frozenset[int]()
+        others = [index for index in indexes if index not in repeats] if repeats else indexes
         while True:
-            part = _Part(indexes)
-            part.indexes = self._sort(indexes, part)
+            part = _Part(others)
+            part.indexes = self._sort(others, part)
             try:
                 self._attempt(part, whole=whole)
             except _SameIdOtherPayload as conflict:
@@ -112,6 +115,7 @@ class SlowPath:
             else:
                 break
         self._conflicts.clear()
+        part.duplicates = sorted([*part.duplicates, *repeats])
         self._weigh()
         self._work.unapplied.update(part.duplicates, part.letters)
         self._work.result.duplicates.update(self._events.partition_ids[index] for index in part.duplicates)

@@ -181,16 +181,19 @@ class ClaimStore:
         parameters = {**_parameters(route_id, claims), "older": arrays.uuids(older)}
         claimed_before = [row[0] for row in self._connection.execute(self._of_youngest(self._sql["claim"]), parameters)]
         if claimed_before:
-            again = {
-                "ids": arrays.uuids([claims.ids[index] for index in claimed_before]),
-                "offsets": arrays.int8s([claims.offsets[index] for index in claimed_before]),
-                "partition_ids": arrays.int4s([claims.partition_ids[index] for index in claimed_before]),
-                "route_id": route_id,
-            }
-            self._renew(again)
+            self.renew(route_id, claims.only(claimed_before))
         return claimed_before
 
-    def _renew(self, again: dict[str, Any]) -> None:
+    def renew(self, route_id: int, claims: Claims) -> None:
+        """Keep claims whose events came again, from elsewhere in the log, for as long as new ones."""
+        if not claims.ids:
+            return
+        again = {
+            "ids": arrays.uuids(claims.ids),
+            "offsets": arrays.int8s(claims.offsets),
+            "partition_ids": arrays.int4s(claims.partition_ids),
+            "route_id": route_id,
+        }
         if self._connection.execute(self._of_youngest(self._sql["renew"]), again).rowcount:
             moved = {"ids": again["ids"], "route_id": again["route_id"]}
             self._connection.execute(self._sql["leave_older"], moved)
@@ -242,6 +245,11 @@ class ClaimStore:
         """Return partition id and offset of the existing claims, by id; an adopted claim has partition id 0."""
         rows = self._connection.execute(self._sql["places_of"], {"ids": arrays.uuids(ids), "route_id": route_id})
         return {event_id.bytes: (partition_id, offset) for event_id, partition_id, offset in rows}
+
+    def earlier(self, route_id: int, claims: Claims) -> list[EarlierClaim | None]:
+        """Return the claim that exists for each of these events, which are refused."""
+        found = self.claims_of(route_id, claims.ids)
+        return [found.get(event_id) for event_id in claims.ids]
 
     def claims_of(self, route_id: int, ids: Sequence[bytes]) -> dict[bytes, EarlierClaim]:
         rows = self._connection.execute(self._sql["claims_of"], {"ids": arrays.uuids(ids), "route_id": route_id})

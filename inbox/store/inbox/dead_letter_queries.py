@@ -43,7 +43,8 @@ class Selection:
 class Letter:
     """A row of `dead_letters`; payload is read only on request.
 
-    `original` is the record as it came, if a person edited it.
+    `original` is the record as it came, if a person edited it. `payload_hash` is that of what came,
+    None if a version before `payload_hash` parked it.
 
     Payload is the record's value and headers, and `error_detail`; `has_detail` says whether the
     error has a detail.
@@ -72,6 +73,7 @@ class Letter:
     edited_by: str | None = None
     original: KeptRecord | None = None
     redacted_at: datetime | None = None
+    payload_hash: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,6 +314,7 @@ def _letter(row: tuple[Any, ...]) -> Letter:
         edited_by=row[26],
         original=original,
         redacted_at=row[29],
+        payload_hash=None if row[30] is None else row[30].to_bytes(8, "big", signed=True),
     )
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from inbox.errors import EventError, FailureKind
 from inbox.events import Record, as_base64, record_milliseconds, record_time
+from inbox.reading.payload_hash import payload_hash
 from inbox.store.inbox.failures.causes import cause_id, kind_of
 from inbox.store.inbox.failures.error_texts import kept, shown
 from inbox.store.postgres.connection import Connection
@@ -225,6 +226,7 @@ def _row(letter: DeadLetter, storable: Storable, retry_in: RetryIn) -> dict[str,
         "kafka_milliseconds": record_milliseconds(record),
         "key": record.key(),
         "value": record.value(),
+        "payload_hash": int.from_bytes(payload_hash(record), "big", signed=True),
         **columns,
         **_cause(letter, columns, retry_in),
         "headers": orjson.dumps(columns["headers"]).decode(),

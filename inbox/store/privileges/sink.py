@@ -68,7 +68,8 @@ OF_SINK: Mapping[str, tuple[Right, ...]] = {
         _columns(
             "INSERT",
             "event_id route_id partition_id kafka_offset kafka_timestamp kafka_milliseconds type key value headers "
-            "error_class error error_detail cause cause_kind attempts state replay_id retry_at",
+            "error_class error error_detail cause cause_kind attempts state replay_id retry_at "
+            "payload_hash",
         ),
         _columns(
             "UPDATE",

@@ -279,6 +279,7 @@ def _dead_letters(tables: MetaData) -> None:
         Column("retries", Integer, nullable=False, server_default=text("0")),
         Column("retry_at", DateTime(timezone=True)),
         Column("redacted_at", DateTime(timezone=True)),
+        Column("payload_hash", BigInteger),
         UniqueConstraint("route_id", "partition_id", "kafka_offset", name="dead_letters_coordinates_key"),
         CheckConstraint("state IN ('parked', 'waiting', 'retried', 'discarded')", name="state"),
         # Retry reads the open dead letters of a partition and route in order; closed ones only accumulate.

@@ -6,12 +6,12 @@
 INSERT INTO {schema}.dead_letters AS d (
     event_id, route_id, partition_id, kafka_offset, kafka_timestamp, kafka_milliseconds, type,
     key, value, headers, error_class, error, error_detail, cause, cause_kind, attempts, state,
-    replay_id, retry_at
+    replay_id, retry_at, payload_hash
 ) VALUES (
     %(event_id)s, %(route_id)s, %(partition_id)s, %(kafka_offset)s, %(kafka_timestamp)s, %(kafka_milliseconds)s,
     %(type)s, %(key)s, %(value)s, %(headers)s, %(error_class)s, %(error)s, %(error_detail)s,
     %(cause)s, %(cause_kind)s, %(attempts)s, %(state)s, %(replay_id)s,
-    now() + %(retry_in)s::interval
+    now() + %(retry_in)s::interval, %(payload_hash)s
 )
 ON CONFLICT (route_id, partition_id, kafka_offset) DO UPDATE
 SET state = excluded.state, error_class = excluded.error_class, error = excluded.error,
@@ -114,7 +114,8 @@ SELECT d.dead_letter_id, d.state, d.route_id, r.name, d.partition_id, split_part
     CASE WHEN %(whole)s THEN d.value END, CASE WHEN %(whole)s THEN d.headers END,
     CASE WHEN %(whole)s THEN d.error_detail END, d.error_detail IS NOT NULL,
     d.edited_at, d.edited_by,
-    CASE WHEN %(whole)s THEN d.original_value END, CASE WHEN %(whole)s THEN d.original_headers END, d.redacted_at
+    CASE WHEN %(whole)s THEN d.original_value END, CASE WHEN %(whole)s THEN d.original_headers END, d.redacted_at,
+    d.payload_hash
 FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (dead_letter_id, place)
 JOIN {schema}.dead_letters AS d USING (dead_letter_id)
 JOIN {schema}.routes AS r USING (route_id)

@@ -83,6 +83,17 @@ def test_what_was_adopted_is_not_applied_again(moving: Sink, adopt: Adopt, capsy
     assert (part["applied"], part["adopted"], part["duplicate"]) == (5, 3, 0)
 
 
+def test_the_payload_of_an_adopted_event_stays_unknown_when_it_was_applied_again(moving: Sink, adopt: Adopt) -> None:
+    assert adopt(moving, "--execute").told["adopted"] == 3
+    moving.run()
+    assert moving.command("replay", "--topic", moving.topic, "--from-earliest", "--mode", "force", "--execute") == 0
+    moving.run()
+    assert effects(moving) == [4, 5, 1, 2, 3, 4, 5]
+    moving.send(Out(1, {"n": 1}), Out(5, {"n": 1}))
+    moving.run()
+    assert moving.dead_letters() == [(6, "parked")]
+
+
 def test_one_that_was_interrupted_goes_on(moving: Sink, adopt: Adopt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inbox.operations.adopt._IDS_AT_ONCE", 2)
     claim, calls = ClaimStore.claim, []

@@ -84,6 +84,7 @@ IMPOSSIBLE = {
     "rewrite a payload": "UPDATE inbox.dead_letters SET value = 'other'",
     "rewrite the headers of a dead letter": "UPDATE inbox.dead_letters SET headers = '[]'",
     "give a dead letter another event id": "UPDATE inbox.dead_letters SET event_id = gen_random_uuid()",
+    "give a dead letter another payload": "UPDATE inbox.dead_letters SET payload_hash = 1",
     "give a dead letter another place": "UPDATE inbox.dead_letters SET kafka_offset = 9",
     "delete claims": "DELETE FROM inbox.processed",
     "delete claims of one generation": "DELETE FROM inbox.processed_1",

@@ -3,17 +3,17 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
 
 from inbox.events import Header, Record
 from inbox.reading.options import Envelope, Truncates
+from inbox.reading.payload_hash import payload_hash
 from inbox.reading.read_record import ReadRecord, event_of
 from inbox.sink.batch import NO_ID, RouteEvents
 from inbox.sink.decoder import TopicDecoder
 from inbox.sink.routes import HandlerTarget, Route
-from inbox.sink.settle.claims import payload_hash
 from inbox.store.options import ColumnSource, TableMode, TableTarget, Tombstones
 from tests.support.changes import change, changed
 from tests.support.records import record
@@ -155,3 +155,11 @@ def test_data_that_is_not_json_is_refused_where_members_of_it_are_read() -> None
 def test_a_tombstone_without_attributes_takes_its_coordinates_as_its_id() -> None:
     events = read_by(CLOUDEVENTS, record(value=None, key=b"1"))
     assert (events.refused, [each.deletes for each in read_records(events)]) == ({}, [True])
+
+
+def test_a_record_that_cannot_be_read_has_the_id_that_a_header_has() -> None:
+    broken = record(value=b"{", headers=[("event_id", b"00000000-0000-0000-0000-000000000007")])
+    events = read_by(replace(DEBEZIUM, event_id="auto"), broken)
+    assert (events.ids, list(events.refused)) == ([UUID(int=7).bytes], [0])
+    assert read_by(DEBEZIUM, broken).ids == [NO_ID]
+    assert read_by(replace(DEBEZIUM, event_id="auto"), record(value=b"{")).ids == [NO_ID]
