@@ -20,6 +20,7 @@ IDENTITY = "tests/integration/sink/guards/test_topic_identity.py"
 PARTITIONS = "tests/integration/sink/test_partitions.py"
 RETRY = "tests/integration/operations/dead_letters/test_retry.py"
 STALE = "tests/integration/operations/dead_letters/test_stale_plans.py"
+MISSING_ROWS = "tests/integration/store/tables/test_missing_rows.py"
 DISCARDED = "tests/integration/sink/formats/test_discarded.py"
 ADOPT = "tests/integration/operations/test_adopt.py"
 PAYLOADS = "inbox/reading/payload_hash.py"
@@ -532,6 +533,20 @@ MUTANTS = [
         "    if isinstance(came, AlteredRecord):\n",
         "    if False:\n",
         (f"{EDIT}::test_a_retry_applies_the_new_value_once_and_in_order",),
+    ),
+    Mutant(
+        "a join with an empty table reads no event",
+        "inbox/store/tables/changes/existing.py",
+        'sql.SQL("(SELECT pg_catalog.count(*) FROM {}) OPERATOR(pg_catalog.>=) 0").format(rows)',
+        'sql.SQL("true")',
+        (f"{MISSING_ROWS}::test_an_event_without_a_row_is_refused_if_it_is_not_valid",),
+    ),
+    Mutant(
+        "a delete from an empty table reads no key",
+        "inbox/store/tables/statements/deletes.py",
+        "            read=all_read(ROWS),\n",
+        '            read=sql.SQL("true"),\n',
+        (f"{MISSING_ROWS}::test_a_tombstone_whose_key_is_not_valid_is_refused_although_no_row_is_there",),
     ),
     Mutant(
         "a discard claims the bytes of what was read otherwise",

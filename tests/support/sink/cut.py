@@ -1,4 +1,4 @@
-"""A way to the database that can be cut between a statement and its answer."""
+"""A way to the database that can be cut before a statement, or between a statement and its answer."""
 
 import socket
 import threading
@@ -10,14 +10,14 @@ from tests.support.databases import by_way_of
 
 
 class CuttingProxy:
-    """A proxy that passes a PostgreSQL connection through, byte by byte, until it is asked to lose an answer."""
+    """A proxy that passes a PostgreSQL connection through, byte by byte, until it is asked to lose a part."""
 
     def __init__(self, database_url: str) -> None:
         parts = urlsplit(database_url)
         self._server = (parts.hostname or "127.0.0.1", parts.port or 5432)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.database_url = by_way_of(database_url, self._listener.getsockname()[1])
-        self._lose = threading.Event()
+        self._lose, self._lose_request = threading.Event(), threading.Event()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self.lost = 0
@@ -25,6 +25,10 @@ class CuttingProxy:
     def lose_the_next_answer(self) -> None:
         """Let the server do the next request; drop its answer, and the client's connection with it."""
         self._lose.set()
+
+    def lose_the_next_request(self) -> None:
+        """Drop the next request before the server has it, and the client's connection with it."""
+        self._lose_request.set()
 
     def __enter__(self) -> "CuttingProxy":
         self._start(self._accept)
@@ -59,8 +63,9 @@ class CuttingProxy:
     def _pass(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if answers and self._lose.is_set():
-                    self._lose.clear()
+                lose = self._lose if answers else self._lose_request
+                if lose.is_set():
+                    lose.clear()
                     self.lost += 1
                     break
                 target.sendall(data)

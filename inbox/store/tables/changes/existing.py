@@ -23,7 +23,7 @@ _LOCK: LiteralString = """
 """
 
 _UPDATE: LiteralString = """
-UPDATE {table} AS t SET {changes} FROM {locked} AS s WHERE {same} AND ({only}) AND ({once})
+UPDATE {table} AS t SET {changes} FROM {locked} AS s WHERE {same} AND ({only}) AND ({once}) AND {read}
 """
 
 _ONCE: LiteralString = """
@@ -107,9 +107,19 @@ def _parts(
         changes=sql.SQL(", ").join(
             sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in changes.items()
         ),
+        read=all_read(ROWS),
         once=sql.SQL("true") if order is not None else repeated(ROWS, key),
     )
     return locked, update
+
+
+def all_read(rows: sql.Identifier) -> sql.Composable:
+    """Return a condition that is true once all of these rows were read.
+
+    It stands beside a join with a table, and is evaluated before it. Otherwise a join with an empty
+    table would read none of the rows, and an invalid event would pass for one whose row is not there.
+    """
+    return sql.SQL("(SELECT pg_catalog.count(*) FROM {}) OPERATOR(pg_catalog.>=) 0").format(rows)
 
 
 def repeated(rows: sql.Identifier, columns: Sequence[str]) -> sql.Composable:

@@ -4,7 +4,7 @@ from psycopg import sql
 
 from inbox.store.tables.changes.elements import has_array
 from inbox.store.tables.changes.elements import replace as replace_rows
-from inbox.store.tables.changes.existing import LOCKED, PLACE, same_row
+from inbox.store.tables.changes.existing import LOCKED, PLACE, ROWS, all_read, same_row
 from inbox.store.tables.changes.soft_deletes import MARK, Marks
 from inbox.store.tables.statements.finished import finished
 from inbox.store.tables.statements.row_conditions import RowConditions
@@ -33,10 +33,22 @@ class Deletes:
             self._keys, self._rows.rows(dead=True), DEAD
         )
         statement = sql.SQL(
-            "WITH {locked} AS MATERIALIZED (SELECT {of_table} FROM {table} AS t JOIN ({gone}) AS gone ON {same}"
-            " ORDER BY {of_table} FOR UPDATE OF t) DELETE FROM {table} AS t USING {locked} AS gone WHERE {same}"
+            "WITH {all} AS MATERIALIZED ({gone}), {locked} AS MATERIALIZED ("
+            "SELECT {of_table} FROM {table} AS t JOIN {all} AS gone ON {same}"
+            " ORDER BY {of_table} FOR UPDATE OF t)"
+            " DELETE FROM {table} AS t USING {locked} AS gone WHERE {same} AND {read}"
         )
-        return finished(statement.format(of_table=of_table, table=self._table, gone=gone, same=same, locked=LOCKED))
+        return finished(
+            statement.format(
+                all=ROWS,
+                read=all_read(ROWS),
+                of_table=of_table,
+                table=self._table,
+                gone=gone,
+                same=same,
+                locked=LOCKED,
+            )
+        )
 
     def mark(self, marks: Marks) -> bytes:
         """Return the statement that marks the rows of tombstones; no two of its events have one key."""

@@ -14,6 +14,7 @@ from inbox.sink.flight import CommitInFlight
 from inbox.sink.guards.topic_identity import TopicIdentityGuard
 from inbox.store.postgres.batch_transaction import BatchTransaction
 from inbox.store.postgres.pinned_connection import PinnedConnection
+from inbox.telemetry import EVENTS as EVENTS_SETTLED
 from tests.support.sink.cut import CuttingProxy
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually
@@ -181,13 +182,63 @@ def test_a_connection_that_ends_in_a_flight_is_opened_again(
     require_all_once(appending)
 
 
-def test_a_flight_whose_answer_is_lost_is_found_in_the_ledger(appending: Sink, flights: Flights) -> None:
+def counted(sink: Sink) -> float:
+    return EVENTS_SETTLED.labels(sink.topic, "append", "applied")._value.get()
+
+
+@pytest.fixture
+def proxy(appending: Sink) -> Iterator[CuttingProxy]:
+    """The way of the sink to its database."""
     with CuttingProxy(appending.database_url) as proxy:
-        appending.configure(APPEND, sink="batch_events = 5", database_url=proxy.database_url)
-        flights.at(Failpoint.COMMIT_SENT, proxy.lose_the_next_answer)
-        appending.run()
-        assert proxy.lost == 1
+        yield proxy
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_flight_whose_answer_is_lost_is_found_in_the_ledger(
+    appending: Sink, flights: Flights, proxy: CuttingProxy, size: int
+) -> None:
+    appending.configure(APPEND, sink=f"batch_events = {size}", database_url=proxy.database_url)
+    flights.at(Failpoint.COMMIT_SENT, proxy.lose_the_next_answer)
+    appending.run()
+    assert proxy.lost == 1
     require_all_once(appending)
+    assert counted(appending) == EVENTS - size  # nobody told the process what became of these
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_flight_whose_commit_never_came_is_repeated(
+    appending: Sink, flights: Flights, proxy: CuttingProxy, size: int
+) -> None:
+    appending.configure(APPEND, sink=f"batch_events = {size}", database_url=proxy.database_url)
+    flights.at(Failpoint.FENCED, proxy.lose_the_next_request)
+    appending.run()
+    assert proxy.lost == 1
+    require_all_once(appending)
+    assert counted(appending) == EVENTS
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_flight_that_is_lost_before_its_commit_and_then_behind_it_is_no_fault_of_its_events(
+    appending: Sink, flights: Flights, proxy: CuttingProxy, size: int
+) -> None:
+    appending.configure(
+        APPEND, sink=f"batch_events = {size}", rest="[failures]\nattempts = 1", database_url=proxy.database_url
+    )
+
+    def lose_the_repeat() -> None:
+        flights.at(Failpoint.COMMIT_SENT, proxy.lose_the_next_answer)
+
+    def lose() -> None:
+        proxy.lose_the_next_request()
+        flights.at(Failpoint.HANDLED, lose_the_repeat)
+
+    flights.at(Failpoint.FENCED, lose)
+    appending.run()
+    assert flights.reached_all
+    assert proxy.lost == 2
+    assert appending.dead_letters() == []
+    require_all_once(appending)
+    assert counted(appending) == EVENTS - size
 
 
 def test_a_table_that_was_altered_between_flights_gets_the_values_of_its_new_types(
