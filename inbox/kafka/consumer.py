@@ -17,7 +17,7 @@ Facts about librdkafka that this module rests on:
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,8 +159,7 @@ class GroupConsumer:
 
     def _check_first(self, taken: Polled) -> None:
         """Raise if the first delivery after a seek is later than asked for because the log begins later by now."""
-        firsts = [(TopicPartition(record.topic(), record.partition()), record.offset()) for record in taken.records]
-        for partition, offset in [*firsts, *taken.ends]:
+        for partition, offset in [*_firsts(taken.records), *taken.ends]:
             wanted = self._sought.pop(partition, offset)
             if offset > wanted and (start := self._start_seen(partition)) > wanted:
                 raise _lost(partition, f"reading {partition}@{wanted}: the log begins at {start} by now")
@@ -333,6 +332,15 @@ class GroupConsumer:
         self._open_transactions.forget(self._placed)
         if not ended_within(_END_SECONDS, self._consumer.close):
             log().warning("group-not-left", after_seconds=_END_SECONDS)
+
+
+def _firsts(records: Sequence[Record]) -> Iterator[tuple[TopicPartition, int]]:
+    """Return where each run of records of one partition begins, with its first offset."""
+    topic, partition = "", -1
+    for record in records:
+        if record.partition() != partition or record.topic() != topic:
+            topic, partition = record.topic(), record.partition()
+            yield TopicPartition(topic, partition), record.offset()
 
 
 def _partition_of(error: KafkaError, message: Any) -> TopicPartition | None:
