@@ -10,7 +10,7 @@ from inbox.errors import EventError
 from inbox.events import Header, Record, decoded
 from inbox.reading.decoders import Decoders
 from inbox.reading.envelopes.debezium import change_of, unavailable_in
-from inbox.reading.envelopes.debezium_position import position_of
+from inbox.reading.envelopes.debezium_position import position_of, position_of_fields
 from inbox.reading.envelopes.debezium_split import split_change
 from inbox.reading.formats.decoded import Decoded, DecodedRow
 from inbox.reading.options import ReadOptions
@@ -38,25 +38,24 @@ def change_reader(options: ReadOptions, decoders: Decoders) -> Read:
 
 def _cutting_reader(options: ReadOptions, moves: Moves, read: Read) -> Read:
     """Return a reader that gives the JSON of the row alone; what is not a plain write is left to `read`."""
-    by_position = options.by_position
+    by_position, reads_about = options.by_position, options.reads_about
 
     def cut(record: Record, headers: list[Header]) -> ReadResult | None:
         value = record.value()
         if value is None or (found := split_change(value)) is None:
             return read(record, headers)
-        before, text, row, others = found
-        op = others.get("op")
+        op, before, text, row, source, ts_ms = found
         if (
             op not in _WRITES
             or (op != "r" and unavailable_in(row))
             or (op == "u" and before is not None and moves(before, row))
         ):
             return read(record, headers)
-        cut = RowRecord(record, text, about={"$op": op, "$ts": others.get("ts_ms")}, text=value)
-        if by_position:
-            cut.identity = position_of(others["source"], op)
-            cut.content = _content(op, before, row)
-        return ReadResult(cut, row)
+        about = {"$op": op, "$ts": ts_ms} if reads_about else None
+        identity = position_of_fields(source, op) if by_position else None
+        content = _content(op, before, row) if by_position else None
+        kept = RowRecord(record, text, about=about, identity=identity, content=content, text=value)
+        return kept, row, None
 
     return cut
 
@@ -119,7 +118,7 @@ def _read_change(
         schema_id=found.schema_id,
         whole=DecodedRow(found.row) if options.keeps_row and not in_document else None,
     )
-    return ReadResult(read, change.row)
+    return read, change.row, None
 
 
 def _content(op: str, before: Any, after: Any) -> bytes:

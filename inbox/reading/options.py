@@ -116,6 +116,7 @@ class ReadOptions:
         by_value: whether the id or the type is read from the row.
         by_position: whether the event's id is made of the source position.
         cuts_rows: whether nothing reads what a change of Debezium has beside its row, so that the row may be cut out.
+        reads_about: whether anything reads what the envelope says beside the row.
         key_pointers: the pointers into the row by which a table's row is found, if an event may remove one.
     """
 
@@ -127,4 +128,5 @@ class ReadOptions:
     by_value: bool = False
     by_position: bool = False
     cuts_rows: bool = False
+    reads_about: bool = True
     key_pointers: tuple[str, ...] = ()

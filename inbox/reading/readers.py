@@ -5,8 +5,9 @@ raises `EventError` for one that it cannot read.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from inbox.documents import DocumentError, parse, without_nul
 from inbox.errors import EventError
@@ -15,6 +16,7 @@ from inbox.reading.changes import change_reader
 from inbox.reading.decoders import Decoders, decoders_of
 from inbox.reading.envelopes.cloudevents import CloudEvent, cloud_event_of, is_tombstone
 from inbox.reading.formats.decoded import DecodedDocument, DecodedRow, RawValue, RecordFormat
+from inbox.reading.formats.framed_rows import FramedRows
 from inbox.reading.options import Envelope, Format, ReadOptions
 from inbox.reading.read_record import Read, ReadRecord, ReadResult
 
@@ -44,7 +46,7 @@ def _format_reader(options: ReadOptions, decoders: Decoders) -> Read | None:
         read = _in_format(options)
         return lambda record, headers: read(record, headers, options, decoders)
     if options.format.value is Format.RAW and options.keeps_row:
-        return lambda record, _: ReadResult(ReadRecord(record, whole=RawValue(record.value())), None)
+        return lambda record, _: (ReadRecord(record, whole=RawValue(record.value())), None, None)
     return None
 
 
@@ -59,17 +61,19 @@ def _gives_rows(options: ReadOptions) -> bool:
 
 def _row_reader(options: ReadOptions, decoders: Decoders, values: RecordFormat) -> Read:
     """Return the reader of a table's route: as `_read_row`, with the least work for each record."""
-    decode = values.decode
+    if not isinstance(values, FramedRows):
+        return lambda record, headers: _read_row(record, headers, options, decoders)
+    open_frame = values.open
 
     def read(record: Record, headers: list[Header]) -> ReadResult:
         value = record.value()
         if value is None:
             return _tombstone(record, headers, options, decoders)
-        found = decode(value, headers)
-        row = found.row
+        read_row, data, schema_id = open_frame(value, headers)
+        row = read_row(data)
         if row is None:
             return _tombstone(record, headers, options, decoders)
-        return ReadResult(ReadRecord(record, None, None, row, content=found.behind_id, schema_id=found.schema_id), row)
+        return ReadRecord(record, None, None, row, content=data, schema_id=schema_id), row, None
 
     return read
 
@@ -77,7 +81,7 @@ def _row_reader(options: ReadOptions, decoders: Decoders, values: RecordFormat) 
 def _tombstone(record: Record, headers: list[Header], options: ReadOptions, decoders: Decoders) -> ReadResult:
     key_row = decoders.key_row(record, headers)
     whole = DecodedRow(None) if options.keeps_row else None
-    return ReadResult(ReadRecord(record, key_row=key_row, deletes=True, whole=whole), None)
+    return ReadRecord(record, key_row=key_row, deletes=True, whole=whole), None, None
 
 
 def _read_row(record: Record, headers: list[Header], options: ReadOptions, decoders: Decoders) -> ReadResult:
@@ -93,7 +97,7 @@ def _read_row(record: Record, headers: list[Header], options: ReadOptions, decod
         schema_id=found.schema_id,
         whole=DecodedRow(found.row) if kept else None,
     )
-    return ReadResult(read, found.row)
+    return read, found.row, None
 
 
 def _read_document(record: Record, headers: list[Header], options: ReadOptions, decoders: Decoders) -> ReadResult:
@@ -110,20 +114,20 @@ def _read_document(record: Record, headers: list[Header], options: ReadOptions, 
         schema_id=found.schema_id,
         whole=DecodedDocument(document) if options.keeps_row else None,
     )
-    return ReadResult(read, decoded(document) if options.by_value else None)
+    return read, decoded(document) if options.by_value else None, None
 
 
 def _read_cloud_event(record: Record, headers: list[Header], options: ReadOptions) -> ReadResult | None:
     value = record.value()
     if is_tombstone(value, headers):
-        return ReadResult(ReadRecord(record, deletes=True, about={}), None)
+        return ReadRecord(record, deletes=True, about={}), None, None
     value = _cleaned(value, options)
     event = cloud_event_of(value, headers)
     if event.data is not None and event.is_json:
         event = event._replace(data=_cleaned(event.data, options))
     about = {f"$ce:{name}": text for name, text in event.attributes.items()}
     if value is None:
-        return ReadResult(ReadRecord(record, deletes=True, about=about), None, about.get("$ce:type"))
+        return ReadRecord(record, deletes=True, about=about), None, about.get("$ce:type")
     if not event.is_json and options.needs_row and not options.keeps_row:
         raise EventError(
             "the data of the CloudEvent is not JSON, as its datacontenttype says, and this route reads members of it"
@@ -138,7 +142,7 @@ def _read_cloud_event(record: Record, headers: list[Header], options: ReadOption
         row=row if options.keeps_row else None,
         about=about,
     )
-    return ReadResult(found, row, about["$ce:type"])
+    return found, row, about["$ce:type"]
 
 
 def _read_formatted_cloud_event(
@@ -146,21 +150,20 @@ def _read_formatted_cloud_event(
 ) -> ReadResult:
     """Return a CloudEvent in binary mode whose data is in the route's format; the decoded data is the row."""
     if is_tombstone(record.value(), headers):
-        tombstone = _tombstone(record, headers, options, decoders)
-        return tombstone._replace(record=replace(tombstone.record, about={}))
+        tombstone, _, _ = _tombstone(record, headers, options, decoders)
+        return msgspec.structs.replace(tombstone, about={}), None, None
     event = cloud_event_of(record.value(), headers)
     if event.document is not None:
         raise EventError(
             "a CloudEvent in structured mode, whose value is JSON as a whole, and this route expects values of format "
             f'"{options.format.value}"; send binary mode, or set format = "json" on the route'
         )
-    read = _in_format(options)(record, headers, options, decoders)
+    read, row, _ = _in_format(options)(record, headers, options, decoders)
     about = {f"$ce:{name}": text for name, text in event.attributes.items()}
-    row = read.row
-    if options.keeps_row and read.record.document is not None and row is None:
-        row = decoded(read.record.document)
-    found = replace(read.record, about=about, row=row if options.keeps_row else read.record.row)
-    return ReadResult(found, row, about["$ce:type"])
+    if options.keeps_row and read.document is not None and row is None:
+        row = decoded(read.document)
+    found = msgspec.structs.replace(read, about=about, row=row if options.keeps_row else read.row)
+    return found, row, about["$ce:type"]
 
 
 def _cleaned(value: bytes | None, options: ReadOptions) -> bytes | None:

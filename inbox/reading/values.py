@@ -3,19 +3,17 @@
 A decoded row (`ReadRecord.row`) holds None, bool, int, float, Decimal, str, bytes, UUID, the types below,
 lists, and dicts with texts as names. Each value has one text for PostgreSQL, one for JSON, and one Python
 value for handlers. PostgreSQL keeps microseconds: nanoseconds are cut off, toward the past.
-
-Nobody changes a value after it was made. The types are not frozen, because that doubles the time to make
-one.
 """
 
 import math
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from inbox.documents import parse, whole_number_text, write
 from inbox.reading.days import DAY as DAY
@@ -32,31 +30,27 @@ _EPOCH = datetime(1970, 1, 1)
 _ORDINAL_OF_1970 = date(1970, 1, 1).toordinal()
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Date:
+class Date(msgspec.Struct, frozen=True, gc=False):
     """A date, in days since 1970."""
 
     days: int
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class TimeOfDay:
+class TimeOfDay(msgspec.Struct, frozen=True, gc=False):
     """A time of day, in nanoseconds since midnight, up to 24:00; `offset` is its zone's, in seconds east of UTC."""
 
     nanoseconds: int
     offset: int | None = None
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Timestamp:
+class Timestamp(msgspec.Struct, frozen=True, gc=False):
     """A point in time, in nanoseconds since 1970. Without a zone it is the time that a clock showed."""
 
     nanoseconds: int
     zoned: bool = True
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True, gc=False):
     """A span of time. Its three parts are kept apart, because a month and a day have no fixed length."""
 
     months: int = 0

@@ -237,7 +237,7 @@ def _give_read(reader: _Reader, events: RouteEvents, record: Record, headers: li
         if reader.when is not None and not _holds(reader.when, row, record, headers, event_type):
             events.filtered += 1
             return
-        if reader.tombstones is not None and reading.record.deletes:
+        if reader.tombstones is not None and reading[0].deletes:
             if reader.tombstones is Tombstones.IGNORE:
                 events.filtered += 1
                 return
@@ -260,6 +260,26 @@ def _id_of_refused(reader: _Reader, record: Record, headers: list[Header]) -> by
         return reader.identify(record, headers, None)
     except EventError:
         return NO_ID
+
+
+def _give_row(reader: _Reader, events: RouteEvents, record: Record, headers: list[Header], document: Any) -> None:
+    """Add the record as `_give_read` does, on a route that asks nothing of an event but its id and its row.
+
+    Whatever is unusual is left to `_give_read`.
+    """
+    try:
+        reading = None if document is not None or reader.read is None else reader.read(record, headers)
+        if reading is None or (reading[0].deletes and reader.tombstones is not None):
+            _give_read(reader, events, record, headers, document)
+            return
+        read, row, _ = reading
+        event_id = reader.identify(read, headers, row)
+    except EventError:
+        _give_read(reader, events, record, headers, document)
+        return
+    events.ids.append(event_id)
+    events.types.append(None)
+    events.records.append(read)
 
 
 def _holds(when: Condition, value: Any, record: Record, headers: list[Header], event_type: str | None) -> bool:
@@ -287,10 +307,12 @@ def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
     if not isinstance(route.target, HandlerTarget) and not route.target.tombstones.removes:
         tombstones = route.target.tombstones
     read = reader_of(_read_options(route))
+    asks_more = route.types or route.event_type is not None or route.when is not None
+    by_envelope = route.envelope is Envelope.CLOUDEVENTS
     return _Reader(
         name=route.name,
         read=read,
-        give=_give if read is None else _give_read,
+        give=_give if read is None else _give_read if asks_more or by_envelope else _give_row,
         identify=identifier(route.event_id, topic, topic_id, route.envelope),
         read_type=type_reader(route.event_type),
         types=route.types,
@@ -319,6 +341,7 @@ def _read_options(route: Route) -> ReadOptions:
         by_value=by_value,
         by_position=route.event_id == "debezium",
         cuts_rows=not handles and not any(source.document in ("$before", "$source") for source in sources),
+        reads_about=handles or any(source.source in ("$op", "$ts") for source in sources),
         key_pointers=() if isinstance(route.target, HandlerTarget) else _key_pointers(route.target),
     )
 

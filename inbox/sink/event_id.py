@@ -156,7 +156,7 @@ def _by_position(namespace: bytes) -> Identify:
                 "no event id: the record has no key, and several rows may share a place in the source's log; give the "
                 'table a primary key, set message.key.columns in the connector, or set event_id = "coordinates"'
             )
-        return uuid5_bytes(namespace, f"{read.identity}\n{(key or b'').decode('latin-1')}")
+        return uuid5_bytes(namespace, f"{read.take_identity()}\n{'' if key is None else key.decode('latin-1')}")
 
     return identify
 

@@ -231,11 +231,32 @@ MUTANTS = [
         (f"{DECODED}::test_a_change_that_a_connector_repeats_has_its_id_and_its_payload_again",),
     ),
     Mutant(
-        "the row of a change is cut out of a document that says it twice",
+        "the row of a change is cut out of a document with members that nobody knows",
         "inbox/reading/envelopes/debezium_split.py",
-        'None if "before" in others or "after" in others else ',
-        "",
+        "class _Change(msgspec.Struct, forbid_unknown_fields=True, gc=False):",
+        "class _Change(msgspec.Struct, gc=False):",
         (f"{CHANGES}::test_both_ways_say_the_same_of_a_change",),
+    ),
+    Mutant(
+        "the position of a change may hold a number that C alters",
+        "inbox/reading/envelopes/debezium_position.py",
+        "Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]",
+        "Int64 = int | float",
+        (f"{CHANGES}::test_both_ways_say_the_same_of_a_change",),
+    ),
+    Mutant(
+        "the row of a change is cut out whatever its numbers",
+        "inbox/reading/envelopes/debezium_split.py",
+        "    is_usual = is_plain(text) and",
+        "    is_usual = True and",
+        (f"{CHANGES}::test_both_ways_say_the_same_of_a_change",),
+    ),
+    Mutant(
+        "a delete is given to a route that expects none",
+        "inbox/sink/decoder.py",
+        "if reading is None or (reading[0].deletes and reader.tombstones is not None):",
+        "if reading is None:",
+        ("tests/unit/sink/test_decoder_envelopes.py::test_a_delete_follows_the_routes_tombstones",),
     ),
     Mutant(
         "a removal among rows is taken for a row",
@@ -1441,8 +1462,8 @@ MUTANTS = [
     Mutant(
         "the program of a schema does not look where a value ends",
         "inbox/reading/formats/avro/program.py",
-        "    if p != len(d): raise E",
-        "    pass",
+        '*program.lines, "if p != len(d): raise E", f"return',
+        '*program.lines, f"return',
         (f"{AVRO_PROGRAM}::test_of_damaged_values_the_program_reads_none_in_another_way",),
     ),
     Mutant(

@@ -61,9 +61,10 @@ class SampleReader:
             read = self._read(record, headers)
             if read is None:
                 return None
-            row, deletes = read.row, read.record.deletes or read.record.truncates
+            found, row, _ = read
+            deletes = found.deletes or found.truncates
             if self._has_changes:
-                has_position = _has_position(read.record)
+                has_position = _has_position(found)
         if not deletes and not isinstance(row, dict):
             raise EventError("the row is no object")
         return SampledEvent(record, self._key(record, headers), None if deletes else row, has_position)

@@ -15,8 +15,10 @@ takes from the log itself (`SourceInfo` and `...SourceInfoStructMaker` of each c
 """
 
 from collections.abc import Callable, Mapping
-from operator import itemgetter
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Annotated, Any
+
+import msgspec
 
 from inbox.errors import EventError
 
@@ -36,13 +38,54 @@ _ABSENT = {"postgresql": "server_id", "sqlserver": "server_id", "mysql": "schema
 """The part of the table's name that a connector never gives."""
 
 
-def _usual(connector: str, absent: str) -> tuple[Callable[[Any], tuple[Any, ...]], str, str]:
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number that C keeps."""
+
+
+class SourceFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The fields of `source` of the connectors for PostgreSQL, MySQL, MariaDB, SQL Server and Db2.
+
+    See `SourceInfo` and `...SourceInfoStructMaker` of each connector.
+    """
+
+    connector: str
+    name: str | None = None
+    version: str | None = None
+    ts_ms: Int64 | None = None
+    ts_us: Int64 | None = None
+    ts_ns: Int64 | None = None
+    snapshot: str | bool | None = None
+    sequence: str | None = None
+    db: str | None = None
+    schema: str | None = None
+    table: str | None = None
+    server_id: Int64 | None = None
+    # PostgreSQL
+    txId: Int64 | None = None  # noqa: N815 - as the connector calls it
+    lsn: Int64 | None = None
+    xmin: Int64 | None = None
+    # MySQL and MariaDB
+    gtid: str | None = None
+    file: str | None = None
+    pos: Int64 | None = None
+    row: Int64 | None = None
+    thread: Int64 | None = None
+    query: str | None = None
+    # SQL Server and Db2
+    change_lsn: str | None = None
+    commit_lsn: str | None = None
+    event_serial_no: Int64 | None = None
+
+
+def _usual(connector: str, absent: str) -> "tuple[_Values, _Values, str, str]":
     names = [name for name in (*_TABLE, *_FIELDS[connector][0]) if name != absent]
-    return itemgetter(*names), absent, "".join(f"\n{name}=%s" for name in names)
+    return itemgetter(*names), attrgetter(*names), absent, "".join(f"\n{name}=%s" for name in names)
 
 
+_Values = Callable[[Any], tuple[Any, ...]]
 _USUAL = {connector: _usual(connector, absent) for connector, absent in _ABSENT.items()}
-"""How the fields of a usual source are taken, the name that it lacks, and the text of the position."""
+"""How the fields of a usual source are taken from a mapping and from `SourceFields`, the name that it lacks, and the
+text of the position."""
 
 _OF_SNAPSHOTS = ("lsn", "scn", "file", "pos", "change_lsn", "commit_lsn", "ts_ms", "ts_us", "ts_ns")
 """A row that a snapshot reads has no place of its own: it has that of the snapshot, and its time."""
@@ -63,12 +106,23 @@ def position_of(source: Any, op: str) -> str:
     return "\n".join([op, *[f"{name}={value}" for name in (*_TABLE, *fields) if (value := get(name)) is not None]])
 
 
+def position_of_fields(source: SourceFields, op: str) -> str:
+    """Return the place of a change as `position_of` does, and raise as it does."""
+    usual = _USUAL.get(source.connector) if op != "r" else None
+    if usual is not None:
+        _, values_of, absent, text = usual
+        values = values_of(source)
+        if None not in values and getattr(source, absent) is None:
+            return op + text % values
+    return position_of(msgspec.structs.asdict(source), op)
+
+
 def _usual_position(source: Mapping[str, Any], op: str) -> str | None:
     """Return the position of a change whose source has the usual fields, by one look and one text; otherwise None."""
     connector = source.get("connector")
     if type(connector) is not str or (usual := _USUAL.get(connector)) is None:
         return None
-    values_of, absent, text = usual
+    values_of, _, absent, text = usual
     try:
         values = values_of(source)
     except KeyError:

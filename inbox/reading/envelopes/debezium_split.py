@@ -1,62 +1,68 @@
 """Cut the row out of the JSON of a change event, so that the database decodes the row alone.
 
-Debezium writes the members of a change in one order: `before`, `after`, `source`, then the others. The
-parts that are cut there are decoded separately. They are proof of the cut: where each is valid JSON, so is
-the whole document, and it has these members.
+The change is decoded into types that name each of its members. So no number beside the row needs a look of its own:
+it is a whole number of at most 64 bits. Rows are cut out byte for byte and decoded separately.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import orjson
 
 from inbox.document_bounds import NESTING, excess, has_hard_number, is_plain
 from inbox.documents import has_nul
+from inbox.reading.envelopes.debezium_position import Int64, SourceFields
 
-_WITHOUT_BEFORE = b'{"before":null'
-_WITHOUT_BEFORE_SIZE = len(_WITHOUT_BEFORE)
-_AFTER, _SOURCE = b',"after":{', b',"source":{'
 _BACKSLASH = ord("\\")
+_NULL = msgspec.Raw(b"null")
 
 
-class SplitChange(NamedTuple):
-    """The parts of a change event.
+class _Transaction(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The member `transaction` of a change event."""
 
-    Attributes:
-        before: the decoded row before the change; None where the event does not have it.
-        text: the JSON of `after`, byte for byte.
-        row: `after` itself, decoded: an object.
-        others: the members from `source` on.
-    """
+    id: str
+    total_order: Int64
+    data_collection_order: Int64
 
-    before: Any
-    text: bytes
-    row: Any
-    others: Mapping[str, Any]
+
+class _Change(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The members of a change event (Debezium manual, "Change event values" of each connector)."""
+
+    op: str
+    after: msgspec.Raw
+    source: SourceFields
+    before: msgspec.Raw = _NULL
+    ts_ms: Int64 | None = None
+    ts_us: Int64 | None = None
+    ts_ns: Int64 | None = None
+    transaction: _Transaction | None = None
+
+
+SplitChange = tuple[str, Any, bytes, dict[str, Any], SourceFields, int | None]
+"""The parts of a change event: the operation, the decoded row before the change or None, the JSON of `after` byte for
+byte, that row decoded, the place in the source's log, and the time of reading in milliseconds."""
+
+_decode = msgspec.json.Decoder(_Change).decode
 
 
 def split_change(document: bytes) -> SplitChange | None:
     """Return the parts of a change event; None for a document that has to be read as a whole.
 
-    That is one that is written in another way, that is not valid, or whose numbers need care.
+    That is one with a member that is not known here, one that is not valid, and one whose numbers need care.
     """
-    at = _WITHOUT_BEFORE_SIZE if document.startswith(_WITHOUT_BEFORE + _AFTER) else document.find(_AFTER)
-    end = document.find(_SOURCE, at)
-    if at < 0 or end < 0 or not (is_plain(document) or _is_within_bounds(document)):
+    try:
+        change = _decode(document)
+        text, text_before = bytes(change.after), None if change.before == _NULL else bytes(change.before)
+        row = orjson.loads(text)
+        before = None if text_before is None else orjson.loads(text_before)
+    except (msgspec.DecodeError, orjson.JSONDecodeError, RecursionError):
+        return None
+    is_usual = is_plain(text) and (text_before is None or is_plain(text_before))
+    if type(row) is not dict or not (is_usual or _is_within_bounds(document)):
         return None
     if _BACKSLASH in document and has_nul(document):
         return None
-    text, before = document[at + len(_AFTER) - 1 : end], None
-    try:
-        row, others = orjson.loads(text), orjson.loads(b"{" + document[end + 1 :])
-        if at != _WITHOUT_BEFORE_SIZE or not document.startswith(_WITHOUT_BEFORE):
-            first = orjson.loads(document[:at] + b"}")
-            if first.keys() != {"before"}:
-                return None
-            before = first["before"]
-    except orjson.JSONDecodeError:
-        return None
-    return None if "before" in others or "after" in others else SplitChange(before, text, row, others)
+    return change.op, before, text, row, change.source, change.ts_ms
 
 
 def _is_within_bounds(document: bytes) -> bool:

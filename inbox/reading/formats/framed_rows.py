@@ -28,20 +28,24 @@ class FramedRows:
 
     def decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
         """Decode framed bytes, as `RecordFormat` says."""
+        read, behind, schema_id = self.open(data, headers)
+        return Decoded(None, read(behind), schema_id, behind)
+
+    def open(self, data: bytes, headers: Sequence[Header]) -> tuple[ReadRow, bytes, SchemaId]:
+        """Return the reader of the data in a frame, that data, and the id of its schema; raise as `decode` does."""
         if self._last is None:
-            return self._decode(data, headers)
+            return self._open(data, headers)
         frame, size, schema_id, read = self._last
         for name, _ in headers:
             if name == self._header:
-                return self._decode(data, headers)
-        if data[:size] != frame:
-            return self._decode(data, headers)
-        behind = data[size:]
-        return Decoded(None, read(behind), schema_id, behind)
+                return self._open(data, headers)
+        if not data.startswith(frame):
+            return self._open(data, headers)
+        return read, data[size:], schema_id
 
-    def _decode(self, data: bytes, headers: Sequence[Header]) -> Decoded:
+    def _open(self, data: bytes, headers: Sequence[Header]) -> tuple[ReadRow, bytes, SchemaId]:
         frame = unframed(data, headers, self._header, with_path=self._with_path)
         read = self._reader_of(frame)
         if size := len(data) - len(frame.data):  # 0 if the id was in the header
             self._last = data[:size], size, frame.schema_id, read
-        return Decoded(None, read(frame.data), frame.schema_id, frame.data)
+        return read, frame.data, frame.schema_id

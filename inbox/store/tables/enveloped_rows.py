@@ -1,8 +1,9 @@
 """Find the rows of events that a route took out of their envelopes: those to write, and those to remove."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from inbox.documents import DocumentError, parse, pointer_steps, write
 from inbox.errors import EventError
@@ -70,7 +71,9 @@ def move_rows(records: Sequence[Record]) -> bool:
 def removal_of_old(record: ReadRecord) -> ReadRecord:
     """Return the event that removes the row which an update left, because it gave the row another key."""
     member = None if record.member is None else "before"
-    return replace(record, deletes=True, member=member, row=record.before, key_row=record.before, absent=())
+    return msgspec.structs.replace(
+        record, deletes=True, member=member, row=record.before, key_row=record.before, absent=()
+    )
 
 
 def members_of(target: TableTarget) -> frozenset[str]:

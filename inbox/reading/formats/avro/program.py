@@ -2,7 +2,7 @@
 
 It reads what most records are made of: records in records, primitive types, enums, fixed types, unions
 and their logical types. A schema with an array or a map has none. What it cannot read, it leaves to the
-general reader by raising any error: so it never has to say what is wrong with a value.
+general reader: so it never has to say what is wrong with a value.
 
 The program holds numbers and names of its own alone. What comes from the schema (names of fields,
 symbols) are constants beside it, never text of the program.
@@ -22,19 +22,26 @@ _LONGEST_DECIMAL = 54
 _DAY = 86_400_000_000_000
 
 _NUMBER = """\
-b = d[p]; p += 1
-if b > 127:
-    n = b & 127; s = 7
-    while True:
+n = d[p]; p += 1
+if n > 127:
+    b = d[p]; p += 1
+    n += (b << 7) - 128
+    if b > 127:
         b = d[p]; p += 1
-        n |= (b & 127) << s
-        if b < 128: break
-        s += 7
-        if s > 63: raise E
-    if n >> 64: raise E
-    {v} = (n >> 1) ^ -(n & 1)
-else:
-    {v} = (b >> 1) ^ -(b & 1)
+        n += (b << 14) - 16384
+        if b > 127:
+            b = d[p]; p += 1
+            n += (b << 21) - 2097152
+            if b > 127:
+                n -= 268435456; s = 28
+                while True:
+                    b = d[p]; p += 1
+                    n += (b & 127) << s
+                    if b < 128: break
+                    s += 7
+                    if s > 63: raise E
+                if n >> 64: raise E
+{v} = (n >> 1) ^ -(n & 1)
 """
 _LENGTH = """\
 b = d[p]; p += 1
@@ -75,18 +82,19 @@ _GIVEN: Mapping[str, Any] = {
     "TimeOfDay": TimeOfDay,
     "Timestamp": Timestamp,
     "len": len,
+    "Exception": Exception,
 }
 
 
-def program_of(schema: Any) -> Callable[[bytes], Any] | None:
+def program_of(schema: Any, general: Callable[[bytes], Any]) -> Callable[[bytes], Any] | None:
     """Return a reader of values of a prepared schema that is not recursive; None for a schema that it cannot read.
 
-    The reader raises an error of any type for a value that it cannot read.
+    What it cannot read, whatever the error, it gives to the general reader, which reads or refuses it.
     """
     if (found := program_text(schema)) is None:
         return None
     text, constants = found
-    space: dict[str, Any] = {"__builtins__": {}, **_GIVEN, **constants}
+    space: dict[str, Any] = {"__builtins__": {}, **_GIVEN, **constants, "general": general}
     exec(compile(text, "<a schema>", "exec"), space)  # noqa: S102 - the text holds nothing of the schema's
     read: Callable[[bytes], Any] = space["read"]
     return read
@@ -102,8 +110,9 @@ def program_text(schema: Any) -> tuple[str, Mapping[str, Any]] | None:
         result = program.value(schema, 0)
     except _LeftOutError:
         return None
-    lines = ["def read(d):", "    p = 0", *program.lines, "    if p != len(d): raise E", f"    return {result}"]
-    return "\n".join(lines), program.constants
+    inner = ["p = 0", *program.lines, "if p != len(d): raise E", f"return {result}"]
+    lines = ["def read(d):", "    try:", *(f"        {line}" for line in inner), "    except Exception:"]
+    return "\n".join([*lines, "        return general(d)"]), program.constants
 
 
 class _LeftOutError(Exception):
@@ -187,5 +196,5 @@ class _ProgramText:
         return name
 
     def _add(self, depth: int, text: str, name: str) -> None:
-        margin = "    " * (depth + 1)
+        margin = "    " * depth
         self.lines += [margin + line for line in text.replace("{v}", name).splitlines()]

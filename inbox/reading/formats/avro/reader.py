@@ -28,13 +28,13 @@ _DURATION = struct.Struct("<III")
 _MOST_BITS = int(MOST_DIGITS / 0.30103)
 
 
-class AvroFormat:
+class AvroFormat(FramedRows):
     """The format of a route whose records name their schema in the registry."""
 
     def __init__(self, schemas: Schemas, *, header: str) -> None:
         require_fastavro()
         compiled = CompiledSchemas(schemas, SchemaKind.AVRO, compile_avro)
-        self.decode = FramedRows(header, lambda frame: compiled.get(frame.schema_id)).decode
+        super().__init__(header, lambda frame: compiled.get(frame.schema_id))
 
 
 class AvroFile:
@@ -74,20 +74,8 @@ def compile_avro(written: WrittenSchema) -> Read:
     module: Any = in_python if prepared.recursive else in_c
     module.LOGICAL_READERS.update(_LOGICAL_READERS)
     general = _reader(module.schemaless_reader, _indexed_from_start(schema), written.name)
-    program = None if prepared.recursive else program_of(prepared.schema)
-    return general if program is None else _with_program(program, general)
-
-
-def _with_program(program: Read, general: Read) -> Read:
-    """Return a reader by the program of the schema; what it cannot read, the general reader reads or refuses."""
-
-    def read(data: bytes) -> Any:
-        try:
-            return program(data)
-        except Exception:  # noqa: BLE001 - whatever it is, the general reader says it
-            return general(data)
-
-    return read
+    program = None if prepared.recursive else program_of(prepared.schema, general)
+    return general if program is None else program
 
 
 class _FromStart(list[Any]):

@@ -11,7 +11,7 @@ from inbox.reading.formats.protobuf.descriptors import Messages, Read
 from inbox.reading.schemas import CompiledSchemas, SchemaError, SchemaKind, Schemas, WrittenSchema
 
 
-class ProtobufFormat:
+class ProtobufFormat(FramedRows):
     """The format of a route whose records name their schema in the registry.
 
     Args:
@@ -26,7 +26,7 @@ class ProtobufFormat:
             messages = compiled.get(frame.schema_id)
             return messages.at(frame.path) if message is None else messages.named(message)
 
-        self.decode = FramedRows(header, reader_of, with_path=True).decode
+        super().__init__(header, reader_of, with_path=True)
 
 
 class ProtobufFile:
