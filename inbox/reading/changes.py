@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import orjson
 
 from inbox.documents import pointer_steps
@@ -16,6 +17,7 @@ from inbox.reading.formats.decoded import Decoded, DecodedRow
 from inbox.reading.options import ReadOptions
 from inbox.reading.pointers import finder
 from inbox.reading.read_record import Read, ReadRecord, ReadResult, RowRecord
+from inbox.reading.values import Date, Interval, TimeOfDay, Timestamp
 
 _WRITES = ("u", "c", "r")
 """The operations that write a row, the commonest first."""
@@ -130,7 +132,7 @@ def _content(op: str, before: Any, after: Any) -> bytes:
     said = (op, before, after)
     try:
         # A copy: orjson's own bytes are the small rest of a kilobyte, and many are kept for a batch.
-        return bytes(memoryview(orjson.dumps(said)))
+        return bytes(memoryview(orjson.dumps(said, default=_members_of)))
     except TypeError:  # a number beyond 64 bits, or a value that nests more than 254 levels deep
         pass
     if _nests_too_deep(before) or _nests_too_deep(after):
@@ -139,6 +141,13 @@ def _content(op: str, before: Any, after: Any) -> bytes:
             "send it in fewer levels"
         )
     return repr(said).encode()
+
+
+def _members_of(value: Any) -> dict[str, Any]:
+    """Return the members of a time, of which orjson knows nothing; raise TypeError for another value."""
+    if isinstance(value, Date | TimeOfDay | Timestamp | Interval):
+        return msgspec.structs.asdict(value)
+    raise TypeError
 
 
 def _nests_too_deep(value: Any) -> bool:

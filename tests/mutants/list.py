@@ -252,6 +252,37 @@ MUTANTS = [
         (f"{CHANGES}::test_both_ways_say_the_same_of_a_change",),
     ),
     Mutant(
+        "the payload of a change with a time is not that of earlier versions",
+        "inbox/reading/changes.py",
+        "orjson.dumps(said, default=_members_of)",
+        "orjson.dumps(said)",
+        (f"{CHANGES}::test_the_payload_of_a_change_is_that_which_earlier_versions_claimed",),
+    ),
+    Mutant(
+        "an earlier member of the same name is not looked at",
+        "inbox/reading/envelopes/debezium_split.py",
+        "        if not document.startswith(_BEGINNING % (text_before, text)):\n            return None\n",
+        "",
+        (f"{CHANGES}::test_both_ways_say_the_same_of_a_change",),
+    ),
+    Mutant(
+        "an event that a forced replay sets aside keeps its older claim",
+        "inbox/sink/settle/slow_path.py",
+        "        self._claiming.release(self._events, sorted(part.letters))\n",
+        "",
+        (
+            "tests/integration/operations/replay/test_replay.py::"
+            "test_a_forced_event_that_waits_behind_one_of_an_earlier_batch_takes_effect_once_more",
+        ),
+    ),
+    Mutant(
+        "a dead letter of a forced replay is a duplicate of its own claim",
+        "inbox/sink/settle/claims.py",
+        "            return not self._context.of_letters\n",
+        "            return True\n",
+        (f"{DISCARDED}::test_an_event_that_a_forced_replay_cannot_read_stays_parked_until_it_takes_effect_again",),
+    ),
+    Mutant(
         "a delete is given to a route that expects none",
         "inbox/sink/decoder.py",
         "if reading is None or (reading[0].deletes and reader.tombstones is not None):",

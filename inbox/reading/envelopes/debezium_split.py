@@ -15,6 +15,9 @@ from inbox.reading.envelopes.debezium_position import Int64, SourceFields
 
 _BACKSLASH = ord("\\")
 _NULL = msgspec.Raw(b"null")
+_BEGINNING = b'{"before":%b,"after":%b,"source":{'
+"""The beginning of each change that Debezium writes. So no other `before` or `after`, which nobody has looked at, came
+first: of members with one name the last one counts."""
 
 
 class _Transaction(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -52,12 +55,14 @@ def split_change(document: bytes) -> SplitChange | None:
     """
     try:
         change = _decode(document)
-        text, text_before = bytes(change.after), None if change.before == _NULL else bytes(change.before)
+        text, text_before = bytes(change.after), b"null" if change.before == _NULL else bytes(change.before)
+        if not document.startswith(_BEGINNING % (text_before, text)):
+            return None
         row = orjson.loads(text)
-        before = None if text_before is None else orjson.loads(text_before)
-    except (msgspec.DecodeError, orjson.JSONDecodeError, RecursionError):
+        before = None if text_before == b"null" else orjson.loads(text_before)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    is_usual = is_plain(text) and (text_before is None or is_plain(text_before))
+    is_usual = is_plain(text) and (before is None or is_plain(text_before))
     if type(row) is not dict or not (is_usual or _is_within_bounds(document)):
         return None
     if _BACKSLASH in document and has_nul(document):

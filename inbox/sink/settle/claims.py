@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from inbox.errors import EventError
-from inbox.events import address_of
+from inbox.events import Record, address_of
 from inbox.failpoints import Failpoint, failpoint
 from inbox.reading.payload_hash import UNKNOWN_PAYLOAD, has_payload, payload_hash
 from inbox.sink.batch import NO_ID, RouteBatch
 from inbox.sink.guards.parked_by_hand import ParkedByHandError
 from inbox.sink.settle.context import BoundRoute, SettleContext
-from inbox.store.inbox.claims import Claims
+from inbox.store.inbox.claims import Claims, EarlierClaim
 from inbox.telemetry import log
 
 
@@ -62,28 +62,56 @@ class Claiming:
         again. An event with another payload is not among them: nobody knows what it says.
         """
         wanted = [index for index in indexes if self._may_be_repeat(events, index)]
-        if not wanted:
+        released = self.release(events, wanted)
+        if not (wanted := [index for index in wanted if index not in released]):
             return []
         claims, route_id = claims_of(events.only(wanted)), self._route.route_id
         earlier = self._context.claims.earlier(route_id, claims)
         found = [
             at
             for at, (index, claim) in enumerate(zip(wanted, earlier, strict=True))
-            if claim is not None
-            and (
-                claim.address == address_of(events.records[index])
-                or has_payload(events.records[index], claim.payload_hash)
-            )
+            if claim is not None and self._is_repeat(events.records[index], claim)
         ]
-        self._context.claims.renew(route_id, claims.only(found))
+        if found:
+            self._context.claims.renew(route_id, claims.only(found))
+            self._context.transaction.keep()
         return [wanted[at] for at in found]
+
+    def _is_repeat(self, record: Record, claim: EarlierClaim) -> bool:
+        """Return whether the claim covers what this record says.
+
+        A dead letter with a claim of its own place was parked by a forced replay, which wants the event
+        to take effect once more.
+        """
+        if claim.address == address_of(record):
+            return not self._context.of_letters
+        return has_payload(record, claim.payload_hash)
+
+    def release(self, events: RouteBatch, indexes: Sequence[int]) -> set[int]:
+        """Take back the claims of events that a forced replay sets aside, and return their indexes.
+
+        Such an event takes effect once more when its dead letter is retried. Until then it has no claim, like
+        any event that was set aside. A discarded event keeps its claim, and so does one that was released or
+        applied by this replay before.
+        """
+        released: set[int] = set()
+        if not (events.replays and indexes and self._route.keeps_claims):
+            return released
+        aside, route_id = events.only(indexes), self._route.route_id
+        for replay_id, places in aside.forced().items():
+            claims = claims_of(aside.only(places))
+            again = self._context.claims.claim_again(route_id, claims, replay_id)
+            self._context.claims.withdraw(route_id, [claims.ids[at] for at in again])
+            released.update(indexes[places[at]] for at in again)
+        if released:
+            self._context.transaction.keep()
+        return released
 
     def _may_be_repeat(self, events: RouteBatch, index: int) -> bool:
         refusal = events.refused.get(index)
         if refusal is None or events.ids[index] == NO_ID or not self._route.keeps_claims:
             return False
-        replay = events.replays.get(events.partition_ids[index])
-        return not isinstance(refusal, ParkedByHandError) and (replay is None or not replay.force)
+        return not isinstance(refusal, ParkedByHandError)
 
     def _claimed_before(self, claims: Claims) -> list[int]:
         """Claim the new events; return the indexes of the others."""

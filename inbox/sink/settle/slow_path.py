@@ -116,6 +116,7 @@ class SlowPath:
                 break
         self._conflicts.clear()
         part.duplicates = sorted([*part.duplicates, *repeats])
+        self._claiming.release(self._events, sorted(part.letters))
         self._weigh()
         self._work.unapplied.update(part.duplicates, part.letters)
         self._work.result.duplicates.update(self._events.partition_ids[index] for index in part.duplicates)

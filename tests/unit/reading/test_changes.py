@@ -2,16 +2,20 @@
 
 import json
 import random
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from inbox.documents import parse
 from inbox.errors import EventError
+from inbox.reading.changes import _content
 from inbox.reading.envelopes.debezium import UNAVAILABLE
 from inbox.reading.envelopes.debezium_split import split_change
 from inbox.reading.options import Envelope, ReadOptions, Truncates
 from inbox.reading.readers import reader_of
+from inbox.reading.values import Date, Interval, Json, TimeOfDay, Timestamp
 from tests.support.records import record
 
 POSTGRESQL = {"connector": "postgresql", "name": "shop", "db": "d", "schema": "s", "table": "t", "lsn": 7, "txId": 5}
@@ -127,6 +131,16 @@ def _said(value: bytes, **more: Any) -> Any:
         change() + b"x",
         b"\xef\xbb\xbf" + change(),
         change().replace(b"text", b"te\xff"),
+        change().replace(b'"db":"d"', b'"db":"\xff"'),
+        change().replace(b'"db":"d"', b'"\xff":"d"'),
+        b'{"before":1e-20000,' + change()[1:],
+        b'{"before":"\xff",' + change()[1:],
+        b'{"before":"\\u0000",' + change()[1:],
+        b'{"before":[' + b"1," * 600_000 + b"1]," + change()[1:],
+        b'{"before":null,"after":{"x":1e1000},' + change()[len('{"before":null,') :],
+        b'{"\\u0062efore":1e-20000,' + change()[1:],
+        b'{"before":null,"after":{"id":9},"source":{"lsn":9},' + change()[1:],
+        change('{"id":1}', rest=',"after":{"id":1}'),
         json.dumps(json.loads(change())).encode(),
         b"",
         b"{}",
@@ -185,3 +199,25 @@ def test_a_key_that_nests_too_deep_to_be_compared_is_refused() -> None:
     cut, whole = readings(change(deep, before=deep))
     assert "the key nests too deep" in cut
     assert cut == whole
+
+
+def test_the_payload_of_a_change_is_that_which_earlier_versions_claimed() -> None:
+    """A repeat across an upgrade has the claim of the version before."""
+    row = {
+        "day": Date(5),
+        "time": TimeOfDay(7, 3600),
+        "at": Timestamp(9),
+        "span": Interval(1, 2, 3),
+        "many": [Timestamp(-1, False)],
+        "id": UUID(int=1),
+        "text": Json("{}"),
+    }
+    assert _content("c", None, row) == (
+        b'["c",null,{"day":{"days":5},"time":{"nanoseconds":7,"offset":3600},"at":{"nanoseconds":9,"zoned":true},'
+        b'"span":{"months":1,"days":2,"nanoseconds":3},"many":[{"nanoseconds":-1,"zoned":false}],'
+        b'"id":"00000000-0000-0000-0000-000000000001","text":"{}"}]'
+    )
+    exact = {"amount": Decimal("1.50"), "raw": b"x", "at": Timestamp(9)}
+    assert _content("c", None, exact) == (
+        b"('c', None, {'amount': Decimal('1.50'), 'raw': b'x', 'at': Timestamp(nanoseconds=9, zoned=True)})"
+    )

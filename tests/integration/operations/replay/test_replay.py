@@ -277,6 +277,21 @@ def test_a_forced_event_that_fails_is_parked_under_the_replay_and_retried_once(
     assert sink.column("SELECT event FROM effects ORDER BY position") == [1, 2, 1, 2]
 
 
+def test_a_forced_event_that_waits_behind_one_of_an_earlier_batch_takes_effect_once_more(
+    handled_by: Callable[..., Sink], fussy: Fussy, replay: Replay
+) -> None:
+    sink = handled_by(fussy, batch_events=1)
+    sink.send(*(numbered(number, "a") for number in (1, 2)))
+    sink.run()
+    fussy.refused = {1}
+    assert replay(sink, "--from-earliest", "--mode", "force", "--execute").code == 0
+    sink.run()
+    assert sink.dead_letters() == [(0, "parked"), (1, "waiting")]
+    fussy.refused = set()
+    assert sink.command("dead-letters", "retry", "--all", "--execute") == 0
+    assert sink.column("SELECT event FROM effects ORDER BY position") == [1, 2, 1, 2]
+
+
 def test_an_event_that_was_given_up_is_not_forced(parked: Sink, fussy: Fussy, replay: Replay) -> None:
     fussy.refused = set()
     assert parked.command("dead-letters", "discard", "--all", "--execute") == 0

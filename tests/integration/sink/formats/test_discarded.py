@@ -284,6 +284,34 @@ def test_a_discarded_event_that_cannot_be_read_stays_discarded_in_a_replay(confi
     assert sink.dead_letters() == [(0, "discarded")]
 
 
+def test_an_event_that_a_forced_replay_cannot_read_stays_parked_until_it_takes_effect_again(
+    configured: Callable[..., Sink], registry: RegistryStub
+) -> None:
+    sink = configured('format = "avro"')
+    sink.send(unreadable(AVRO, avro(ROW, row("good"))))
+    sink.run()
+    registry.answers[f"/schemas/ids/{AVRO}"] = schema_answer({"type": "record", "name": "R", "fields": []})
+    assert sink.command("replay", "--topic", sink.topic, "--from-earliest", "--mode", "force", "--execute") == 0
+    sink.run()
+    assert sink.dead_letters() == [(0, "parked")]
+    assert sink.sql("SELECT count(*) FROM inbox.processed") == [(0,)]
+    sink.sql("DELETE FROM rows")
+    registry.answers[f"/schemas/ids/{AVRO}"] = schema_answer(ROW)
+    assert sink.command("dead-letters", "retry", "--all", "--execute") == 0
+    assert sink.dead_letters() == [(0, "retried")]
+    assert sink.sql("SELECT * FROM rows") == [(1, "good")]
+
+
+def test_a_forced_replay_leaves_a_discarded_event_that_cannot_be_read(configured: Callable[..., Sink]) -> None:
+    sink = configured('format = "avro"')
+    sink.send(unreadable(AVRO, b"\xff"))
+    sink.run()
+    discard(sink)
+    assert sink.command("replay", "--topic", sink.topic, "--from-earliest", "--mode", "force", "--execute") == 0
+    sink.run()
+    assert sink.dead_letters() == [(0, "discarded")]
+
+
 def test_bytes_that_can_be_read_later_are_a_duplicate_and_others_are_not(
     configured: Callable[..., Sink], registry: RegistryStub
 ) -> None:
