@@ -5,11 +5,19 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
+from confluent_kafka.schema_registry import SchemaRegistryClient
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 
 from inbox.reading.schemas import Reference, SchemaError, SchemaId, SchemaKind, WrittenSchema
 
 FieldType = FieldDescriptorProto
+
+_ANSWER_SECONDS = 10
+
+
+def registry_client(url: str) -> SchemaRegistryClient:
+    """A client that asks again where the registry does not answer: now and then Apicurio forgets a request."""
+    return SchemaRegistryClient({"url": url, "timeout": _ANSWER_SECONDS})
 
 
 def avro(schema: Any, *references: Any, name: str = "schema 7") -> WrittenSchema:

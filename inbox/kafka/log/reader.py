@@ -4,7 +4,8 @@ Partitions are assigned, not subscribed to, so the group's coordinator does not 
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from inbox.kafka.tokens import token_properties
 
 _AT_ONCE = 2000
 _LOOK_SECONDS = 0.5
+_LEADERS_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class LogReader:
         self._consumer: Any = made(lambda: Consumer({**properties, "error_cb": self._on_error}))
         self._patience = patience_seconds
         self._gaps = gaps
+        self._learned: set[str] = set()
         self._failure: InboxError | None = None
 
     def _on_error(self, error: KafkaError) -> None:
@@ -79,6 +82,7 @@ class LogReader:
         """
         if from_offset >= until_offset:
             return
+        self._learn([at])
         self._consumer.assign([KafkaPartition(*at, from_offset)])
         reached, deadline = from_offset, time.monotonic() + self._patience
         while reached < until_offset:
@@ -96,6 +100,16 @@ class LogReader:
             if time.monotonic() > deadline:
                 raise self._gave_up(at, reached)
         self._consumer.unassign()
+
+    def _learn(self, partitions: Iterable[TopicPartition]) -> None:
+        """Ask for the leaders of topics that are new to this reader; without an answer, reading waits for them.
+
+        By itself librdkafka looks for the leaders of topics that it does not know once a second (its issue 3202).
+        """
+        for topic in {at.topic for at in partitions} - self._learned:
+            with suppress(KafkaException):
+                self._consumer.list_topics(topic, timeout=min(_LEADERS_SECONDS, self._patience))
+            self._learned.add(topic)
 
     def _without_gap(self, at: TopicPartition, reached: int, until_offset: int, taken: "_Piece") -> "_Piece":
         """Return the part of `taken` below `until_offset`, up to the first gap without a reason."""
@@ -160,6 +174,7 @@ class LogReader:
         """
         if not positions:
             return {}
+        self._learn(positions)
         self._consumer.assign([KafkaPartition(*at, offset) for at, offset in positions.items()])
         found: dict[TopicPartition, datetime] = {}
         waiting, deadline = set(positions), time.monotonic() + seconds

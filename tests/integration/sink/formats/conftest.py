@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.message_factory import GetMessageClass
 
 from tests.support.registry_stub import RegistryStub, registry_stub
+from tests.support.schemas import registry_client
 from tests.support.sink.running import Out, Sink
 
 Serialize = Callable[[Any], bytes]
@@ -24,7 +25,7 @@ Serialize = Callable[[Any], bytes]
 @pytest.fixture
 def client(registry_url: str) -> Iterator[SchemaRegistryClient]:
     """A client of the registry."""
-    made = SchemaRegistryClient({"url": registry_url})
+    made = registry_client(registry_url)
     yield made
     made.close()
 

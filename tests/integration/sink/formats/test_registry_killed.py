@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema
 
 from inbox import Event, Transaction
 from inbox.dev.local.registry import LocalRegistry
 from inbox.dev.local.registry_archive import is_unpacked
 from tests.integration.sink.conftest import EFFECTS
 from tests.integration.sink.formats.test_registry_away import ROUTE, effects, framed
+from tests.support.schemas import registry_client
 from tests.support.sink.running import Out, Sink
 
 SCHEMAS = ('"int"', '"long"')
@@ -28,7 +29,7 @@ def killable() -> Iterator[LocalRegistry]:
 
 def registered(registry: LocalRegistry) -> list[int]:
     """Register the schemas and return their ids; a registry whose storage is empty gives the same each time."""
-    with SchemaRegistryClient({"url": registry.url}) as client:
+    with registry_client(registry.url) as client:
         return [client.register_schema(f"killed-{at}", Schema(text, "AVRO")) for at, text in enumerate(SCHEMAS)]
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from inbox.dev.backends import Servers
 from tests.integration.sink.formats import registry_shapes as shapes
 from tests.support.databases import create_database, drop_database
 from tests.support.kafka_topics import CLIENT, create_topic, unique_name
+from tests.support.schemas import registry_client
 from tests.support.sink.running import Out, Sink
 
 CLOUD = {"ce_specversion": "1.0", "ce_source": "/shop", "ce_type": "T", "content-type": "application/json"}
@@ -300,7 +300,7 @@ def taken(
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda shape: create_topic(servers.bootstrap_servers, topic_of(sink, shape)), SHAPES))
     arguments: dict[str, Sequence[str]] = {}
-    with closing(SchemaRegistryClient({"url": registry_url})) as client:
+    with closing(registry_client(registry_url)) as client:
         given = shapes.Producers(client, directory, order_class)
         for name, shape in SHAPES.items():
             topic = topic_of(sink, name)
