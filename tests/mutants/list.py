@@ -631,8 +631,8 @@ MUTANTS = [
     Mutant(
         "whatever cannot be read under a claimed id is dropped",
         "inbox/sink/settle/claims.py",
-        "            if claim is not None\n            and (",
-        "            if claim is not None\n            or (",
+        "        return has_payload(record, claim.payload_hash)\n",
+        "        return True\n",
         (f"{DISCARDED}::test_a_repeat_of_a_discarded_event_that_cannot_be_read_is_dropped",),
     ),
     Mutant(
