@@ -15,7 +15,7 @@ def test_a_reader_does_not_wait_a_second_for_each_topic(servers: Servers) -> Non
     for topic in topics:
         produce(servers.bootstrap_servers, topic, [b"1", b"2"])
     options = KafkaOptions(group_id="none", properties={"bootstrap.servers": servers.bootstrap_servers})
-    with closing(LogReader(options, batch_bytes=1 << 20)) as reader, taking_at_most(3.0):
+    with closing(LogReader(options, batch_bytes=1 << 20)) as reader, taking_at_most(4.0):
         for topic in topics:
             [(records, reached)] = reader.read(TopicPartition(topic, 0), 0, 2)
             assert ([record.value() for record in records], reached) == ([b"1", b"2"], 2)
