@@ -276,13 +276,6 @@ MUTANTS = [
         ),
     ),
     Mutant(
-        "a dead letter of a forced replay is a duplicate of its own claim",
-        "inbox/sink/settle/claims.py",
-        "            return not self._context.of_letters\n",
-        "            return True\n",
-        (f"{DISCARDED}::test_an_event_that_a_forced_replay_cannot_read_stays_parked_until_it_takes_effect_again",),
-    ),
-    Mutant(
         "a delete is given to a route that expects none",
         "inbox/sink/decoder.py",
         "if reading is None or (reading[0].deletes and reader.tombstones is not None):",
@@ -631,8 +624,8 @@ MUTANTS = [
     Mutant(
         "whatever cannot be read under a claimed id is dropped",
         "inbox/sink/settle/claims.py",
-        "        return has_payload(record, claim.payload_hash)\n",
-        "        return True\n",
+        "claim.address == address_of(record) or has_payload(record, claim.payload_hash)",
+        "True",
         (f"{DISCARDED}::test_a_repeat_of_a_discarded_event_that_cannot_be_read_is_dropped",),
     ),
     Mutant(

@@ -101,9 +101,7 @@ class LetterResolver:
         # Always with savepoints: a failed attempt must not give up the lock on the ledger.
         self._transaction = BatchTransaction(store.connection, handlers=True)
         ordered = replace(limits, order=Order.NONE if limits.order is Order.NONE else Order.KEY)
-        self._context = SettleContext(
-            store.connection, session, self._transaction, store.claims, ordered, parks=False, of_letters=True
-        )
+        self._context = SettleContext(store.connection, session, self._transaction, store.claims, ordered, parks=False)
 
     def retry(self, units: Sequence[Unit], route: Route, bound: BoundRoute, *, at_most: int) -> dict[Unit, Retried]:
         """Apply the open dead letters of these units, each in order, up to its first that fails again.

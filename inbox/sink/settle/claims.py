@@ -77,15 +77,10 @@ class Claiming:
             self._context.transaction.keep()
         return [wanted[at] for at in found]
 
-    def _is_repeat(self, record: Record, claim: EarlierClaim) -> bool:
-        """Return whether the claim covers what this record says.
-
-        A dead letter with a claim of its own place was parked by a forced replay, which wants the event
-        to take effect once more.
-        """
-        if claim.address == address_of(record):
-            return not self._context.of_letters
-        return has_payload(record, claim.payload_hash)
+    @staticmethod
+    def _is_repeat(record: Record, claim: EarlierClaim) -> bool:
+        """Return whether the claim covers what this record says."""
+        return claim.address == address_of(record) or has_payload(record, claim.payload_hash)
 
     def release(self, events: RouteBatch, indexes: Sequence[int]) -> set[int]:
         """Take back the claims of events that a forced replay sets aside, and return their indexes.

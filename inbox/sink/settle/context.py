@@ -47,7 +47,7 @@ class SettleContext:
     """The tools of an attempt.
 
     `parks` is False where no event becomes a dead letter: a trial is rolled back, and a retry has dead letters
-    already (`of_letters`). `row_waits` decides whether an event waits for a missing row; if it is None, no event waits.
+    already. `row_waits` decides whether an event waits for a missing row; if it is None, no event waits.
     """
 
     connection: Connection
@@ -56,7 +56,6 @@ class SettleContext:
     claims: ClaimStore
     limits: FailureLimits
     parks: bool = True
-    of_letters: bool = False
     row_waits: RowWaits | None = None
     evidence: Evidence = field(default_factory=lambda: Evidence(judges=False))
     optimism: defaultdict[int, RouteOptimism] = field(default_factory=lambda: defaultdict(RouteOptimism))

@@ -83,6 +83,7 @@ def _said(value: bytes, **more: Any) -> Any:
         change('{"id":1}', rest=',"source":5'),
         change('{"id":1}').replace(b'"ts_ms":12}', b'"ts_ms":123456789012345678901}'),
         change('{"id":1}').replace(b'"ts_ms":12}', b'"ts_ms":1e4000}'),
+        change('{"id":1}').replace(b'"ts_ms":12}', b'"ts_ms":0.' + b"1" * 17_000 + b"}"),
         change('{"id":1}', rest=',"more":"a\\u0000"'),
         change('{"id":1}', rest=',"more":1e-4000'),
         change('{"id":1}', source={**POSTGRESQL, "query": "a\0"}),

@@ -280,7 +280,7 @@ def test_a_forced_event_that_fails_is_parked_under_the_replay_and_retried_once(
 def test_a_forced_event_that_waits_behind_one_of_an_earlier_batch_takes_effect_once_more(
     handled_by: Callable[..., Sink], fussy: Fussy, replay: Replay
 ) -> None:
-    sink = handled_by(fussy, batch_events=1)
+    sink = handled_by(fussy, sink="batch_events = 1")
     sink.send(*(numbered(number, "a") for number in (1, 2)))
     sink.run()
     fussy.refused = {1}
