@@ -22,6 +22,7 @@ RETRY = "tests/integration/operations/dead_letters/test_retry.py"
 STALE = "tests/integration/operations/dead_letters/test_stale_plans.py"
 MISSING_ROWS = "tests/integration/store/tables/test_missing_rows.py"
 DISCARDED = "tests/integration/sink/formats/test_discarded.py"
+SET_ASIDE = "tests/integration/operations/replay/test_set_aside_again.py"
 ADOPT = "tests/integration/operations/test_adopt.py"
 PAYLOADS = "inbox/reading/payload_hash.py"
 EDIT = "tests/integration/operations/dead_letters/test_edit.py"
@@ -274,6 +275,34 @@ MUTANTS = [
             "tests/integration/operations/replay/test_replay.py::"
             "test_a_forced_event_that_waits_behind_one_of_an_earlier_batch_takes_effect_once_more",
         ),
+    ),
+    Mutant(
+        "a forced replay asks for the claim of an event without an id",
+        "inbox/sink/settle/claims.py",
+        "        indexes = [index for index in indexes if events.ids[index] != NO_ID]\n",
+        "",
+        (f"{SET_ASIDE}::test_a_forced_replay_goes_over_an_event_without_an_id",),
+    ),
+    Mutant(
+        "a discarded event waits in a replay",
+        "inbox/sink/settle/settled_before.py",
+        "        if not given_up:\n",
+        "        if True:\n",
+        (f"{SET_ASIDE}::test_a_discarded_event_does_not_wait_in_a_forced_replay",),
+    ),
+    Mutant(
+        "a cut event is whole once it was parked for another reason",
+        "inbox/sink/letters/events.py",
+        '    return came.value() == b"" and letter.payload_hash not in (None, payload_hash(came))\n',
+        "    return False\n",
+        (f"{SET_ASIDE}::test_a_handler_never_receives_the_empty_rest_of_a_cut_event",),
+    ),
+    Mutant(
+        "what a route makes of a redacted event closes its dead letter",
+        "inbox/sink/letters/events.py",
+        "            if missing is None:\n                continue\n",
+        "            continue\n",
+        (f"{SET_ASIDE}::test_a_retry_does_not_close_a_dead_letter_whose_type_is_gone",),
     ),
     Mutant(
         "a delete is given to a route that expects none",

@@ -63,7 +63,28 @@ def hash_of_what_came(letter: Letter) -> bytes:
 
 
 def _is_cut(letter: Letter) -> bool:
-    return letter.error_class == EventTooLargeError.__name__
+    """Return whether parts of the event were left out because it is too large.
+
+    Such an event may have been parked again for another reason. Its value is empty then, and its hash is not that
+    of an empty value.
+    """
+    if letter.error_class == EventTooLargeError.__name__:
+        return True
+    came = letter.original or letter.record
+    return came.value() == b"" and letter.payload_hash not in (None, payload_hash(came))
+
+
+def _error_of_missing_parts(letter: Letter) -> EventError | None:
+    """Return why a dead letter that is not kept whole cannot be applied. What the route would make of it says nothing.
+
+    An edited one is whole again.
+    """
+    if letter.redacted_at is not None:
+        return EventError(
+            f"its payload was removed at {letter.redacted_at:%Y-%m-%d %H:%M} UTC; replay its offset as long as the "
+            "log has it, or discard it"
+        )
+    return EventTooLargeError(letter.error) if _is_cut(letter) and letter.original is None else None
 
 
 def events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
@@ -73,17 +94,13 @@ def events_of(letters: Sequence[Letter], route: Route) -> RouteBatch:
     """
     route_batch, decoders = RouteBatch(), _LetterDecoders(route)
     for letter in letters:
-        events = decoders.decoded(letter, _record_to_apply(letter, decoders))
+        record, missing = _record_to_apply(letter, decoders), _error_of_missing_parts(letter)
+        events = decoders.decoded(letter, record)
         if not events.ids:
-            continue
-        refusal = events.refused.get(0)
-        if _is_cut(letter) and letter.original is None:
-            refusal = EventTooLargeError(letter.error)
-        if letter.redacted_at is not None:
-            refusal = EventError(
-                f"its payload was removed at {letter.redacted_at:%Y-%m-%d %H:%M} UTC; replay its offset as long as the "
-                "log has it, or discard it"
-            )
+            if missing is None:
+                continue
+            events = RouteEvents([NO_ID], [letter.type], [record])
+        refusal = missing or events.refused.get(0)
         if empties_table(events.records[0]):
             refusal = EventError(
                 "a truncate cannot be applied behind the events that followed it, whose rows it would remove; "

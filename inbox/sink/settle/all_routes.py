@@ -69,11 +69,13 @@ class Routes:
         flight: CommitInFlight | None,
     ) -> RouteResult:
         if route.keeps_claims:
-            return self._settle_events(route, batch, events, on_started, flight)
-        left, duplicates = self._settled_before.leave_out(route, batch, events)
+            left, duplicates = self._settled_before.leave_out_discarded(route, batch, events)
+        else:
+            left, duplicates = self._settled_before.leave_out(route, batch, events)
         result = self._settle_events(route, batch, left, on_started, None if duplicates else flight)
         result.duplicates.update(duplicates)
-        result.applied_again = applied_again(route, left, result)
+        if not route.keeps_claims:
+            result.applied_again = applied_again(route, left, result)
         return result
 
     def _settle_events(

@@ -90,6 +90,7 @@ class Claiming:
         applied by this replay before.
         """
         released: set[int] = set()
+        indexes = [index for index in indexes if events.ids[index] != NO_ID]
         if not (events.replays and indexes and self._route.keeps_claims):
             return released
         aside, route_id = events.only(indexes), self._route.route_id

@@ -1,4 +1,5 @@
-"""Leave out the events that a route without claims settled before: the ledger knows their offsets."""
+"""Leave out events that are settled again: those that a person gave up, and on a route without claims those that the
+ledger knows as settled."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -41,6 +42,32 @@ class SettledBefore:
                 self._transaction.keep()
         return events.left_out(gone), Counter(events.partition_ids[index] for index in gone)
 
+    def leave_out_discarded(
+        self, route: BoundRoute, batch: Batch, events: RouteBatch
+    ) -> tuple[RouteBatch, Counter[int]]:
+        """Return the events to try, and by partition id the number of those that a person gave up.
+
+        A route with claims asks this only of offsets that are settled again. A discarded event has a claim, but it
+        would wait behind a parked event of its key before anybody looks at its claim.
+        """
+        parts = [part for part in batch.partitions.values() if part.again and part.events_of(route.name) is not None]
+        given_up = self._given_up(route, parts) if parts else frozenset[tuple[int, int]]()
+        if not given_up:
+            return events, Counter()
+        places = zip(events.partition_ids, events.records, strict=True)
+        gone = [
+            index for index, (partition_id, record) in enumerate(places) if (partition_id, record.offset()) in given_up
+        ]
+        return events.left_out(gone), Counter(events.partition_ids[index] for index in gone)
+
+    def _given_up(self, route: BoundRoute, parts: Sequence[PartitionBatch]) -> frozenset[tuple[int, int]]:
+        """Return partition id and offset of the discarded events of these parts."""
+        return frozenset(
+            (part.partition_id, offset)
+            for part in parts
+            for offset in self._dead_letters.discarded(route.route_id, part.partition_id, part.before, part.after)
+        )
+
     def _settled(
         self,
         route: BoundRoute,
@@ -49,11 +76,7 @@ class SettledBefore:
         settled: Mapping[int, Offsets],
     ) -> Collection[int]:
         """Return the indexes of the events that are not to be tried."""
-        given_up = {
-            (part.partition_id, offset)
-            for part in parts
-            for offset in self._dead_letters.discarded(route.route_id, part.partition_id, part.before, part.after)
-        }
+        given_up = self._given_up(route, parts)
         gone, unknown = set(), []
         for index, (partition_id, record) in enumerate(zip(events.partition_ids, events.records, strict=True)):
             if partition_id not in settled:
