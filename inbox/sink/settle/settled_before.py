@@ -48,15 +48,18 @@ class SettledBefore:
         """Return the events to try, and by partition id the number of those that a person gave up.
 
         A route with claims asks this only of offsets that are settled again. A discarded event has a claim, but it
-        would wait behind a parked event of its key before anybody looks at its claim.
+        would wait behind a parked event of its key before anybody looks at its claim. One without an id has none,
+        and is parked again.
         """
         parts = [part for part in batch.partitions.values() if part.again and part.events_of(route.name) is not None]
         given_up = self._given_up(route, parts) if parts else frozenset[tuple[int, int]]()
         if not given_up:
             return events, Counter()
-        places = zip(events.partition_ids, events.records, strict=True)
+        rows = zip(events.ids, events.partition_ids, events.records, strict=True)
         gone = [
-            index for index, (partition_id, record) in enumerate(places) if (partition_id, record.offset()) in given_up
+            index
+            for index, (event_id, partition_id, record) in enumerate(rows)
+            if event_id != NO_ID and (partition_id, record.offset()) in given_up
         ]
         return events.left_out(gone), Counter(events.partition_ids[index] for index in gone)
 

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from inbox.events import Header, Record
@@ -128,7 +128,7 @@ def test_a_delete_goes_by_the_row_before_where_the_key_does_not_name_it(
     it = enveloped()
     it.write(changed("c", row(1), key=key(1), lsn=1), changed("c", row(2), key=key(2), lsn=2))
     read = it.read(changed("d", row(1), key=b"x", lsn=3))[0]
-    it.route.write(replace(read, record=record(key=record_key, value=read.value())))  # type: ignore[type-var]
+    it.route.write(msgspec.structs.replace(read, record=record(key=record_key, value=read.value())))
     assert [each[0] for each in it.route.rows()] == [2]
 
 
