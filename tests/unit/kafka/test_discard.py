@@ -30,6 +30,11 @@ def threads_of_clients() -> set[str]:
     return found
 
 
+def await_end_of(threads: set[str]) -> None:
+    """Wait for these threads alone: a client that another test left may start one at any time."""
+    eventually(lambda: not threads & threads_of_clients(), what="the end of the client's threads")
+
+
 @pytest.fixture
 def options() -> KafkaOptions:
     """Of brokers that are away."""
@@ -45,9 +50,10 @@ def threads_made() -> Callable[[], set[str]]:
 def test_it_keeps_no_connection(options: KafkaOptions, threads_made: Callable[[], set[str]]) -> None:
     """A relay makes one for each term: while Kafka is away, hundreds."""
     producer = EventProducer(options, lambda *_: None)
-    assert threads_made()
+    made = threads_made()
+    assert made
     producer.discard()
-    eventually(lambda: not threads_made(), what="the end of the client's threads")
+    await_end_of(made)
 
 
 def test_a_message_that_was_given_up_does_not_keep_it(
@@ -55,8 +61,9 @@ def test_a_message_that_was_given_up_does_not_keep_it(
 ) -> None:
     producer = EventProducer(options, lambda *_: None)
     producer.send(1, "topic", "key", b"value", [])
+    made = threads_made()
     producer.discard()
-    eventually(lambda: not threads_made(), what="the end of the client's threads")
+    await_end_of(made)
 
 
 def test_one_that_cannot_begin_transactions_is_discarded(
@@ -65,7 +72,7 @@ def test_one_that_cannot_begin_transactions_is_discarded(
     monkeypatch.setattr(module, "_TRANSACTION_SECONDS", 0.2)
     with pytest.raises(TryAgainError, match="beginning transactions"):
         TransactionalProducer(options, "id", lambda *_: None)
-    eventually(lambda: not threads_made(), what="the end of the client's threads")
+    await_end_of(threads_made())
 
 
 def test_what_it_still_hears_is_no_outage(options: KafkaOptions) -> None:
