@@ -4,7 +4,7 @@ Partitions are assigned, not subscribed to, so the group's coordinator does not 
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,7 +82,7 @@ class LogReader:
         """
         if from_offset >= until_offset:
             return
-        self._learn([at])
+        self._learn(at.topic)
         self._consumer.assign([KafkaPartition(*at, from_offset)])
         reached, deadline = from_offset, time.monotonic() + self._patience
         while reached < until_offset:
@@ -101,12 +101,12 @@ class LogReader:
                 raise self._gave_up(at, reached)
         self._consumer.unassign()
 
-    def _learn(self, partitions: Iterable[TopicPartition]) -> None:
-        """Ask for the leaders of topics that are new to this reader; without an answer, reading waits for them.
+    def _learn(self, topic: str) -> None:
+        """Ask for the leaders of a topic that is new to this reader; without an answer, reading waits for them.
 
         By itself librdkafka looks for the leaders of topics that it does not know once a second (its issue 3202).
         """
-        for topic in {at.topic for at in partitions} - self._learned:
+        if topic not in self._learned:
             with suppress(KafkaException):
                 self._consumer.list_topics(topic, timeout=min(_LEADERS_SECONDS, self._patience))
             self._learned.add(topic)
@@ -174,7 +174,6 @@ class LogReader:
         """
         if not positions:
             return {}
-        self._learn(positions)
         self._consumer.assign([KafkaPartition(*at, offset) for at, offset in positions.items()])
         found: dict[TopicPartition, datetime] = {}
         waiting, deadline = set(positions), time.monotonic() + seconds
