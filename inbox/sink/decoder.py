@@ -307,19 +307,20 @@ def _reader(route: Route, topic: str, topic_id: UUID | None) -> _Reader:
     if not isinstance(route.target, HandlerTarget) and not route.target.tombstones.removes:
         tombstones = route.target.tombstones
     read = reader_of(_read_options(route))
-    asks_more = route.types or route.event_type is not None or route.when is not None
-    by_envelope = route.envelope is Envelope.CLOUDEVENTS
+    type_in_envelope = route.envelope is Envelope.CLOUDEVENTS and route.event_type is None
+    has_type = bool(route.types) or route.event_type is not None or type_in_envelope
+    give_read = _give_read if has_type or route.when is not None else _give_row
     return _Reader(
         name=route.name,
         read=read,
-        give=_give if read is None else _give_read if asks_more or by_envelope else _give_row,
+        give=_give if read is None else give_read,
         identify=identifier(route.event_id, topic, topic_id, route.envelope),
         read_type=type_reader(route.event_type),
         types=route.types,
         type_needs_document=needs_document(route.event_type),
         id_needs_document=needs_document(route.event_id),
         id_needs_reading=needs_reading(route.event_id, route.envelope),
-        type_in_envelope=route.envelope is Envelope.CLOUDEVENTS and route.event_type is None,
+        type_in_envelope=type_in_envelope,
         tombstones=tombstones,
         when=None if route.when is None else Condition(route.when),
     )

@@ -286,8 +286,8 @@ MUTANTS = [
     Mutant(
         "a discarded event waits in a replay",
         "inbox/sink/settle/settled_before.py",
-        "        if not given_up:\n",
-        "        if True:\n",
+        "if event_id != NO_ID and (partition_id, record.offset()) in given_up",
+        "if False",
         (f"{SET_ASIDE}::test_a_discarded_event_does_not_wait_in_a_forced_replay",),
     ),
     Mutant(
@@ -645,9 +645,9 @@ MUTANTS = [
     ),
     Mutant(
         "the repeat of what cannot be read is parked again",
-        "inbox/sink/settle/slow_path.py",
-        "if self._events.refused else frozenset[int]()",
-        "if False else frozenset[int]()",
+        "inbox/sink/settle/claims.py",
+        "[index for index in indexes if self._may_be_repeat(events, index)] if events.refused else []",
+        "[]",
         (f"{DISCARDED}::test_a_repeat_of_a_discarded_event_that_cannot_be_read_is_dropped",),
     ),
     Mutant(

@@ -77,12 +77,14 @@ class SourceFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     event_serial_no: Int64 | None = None
 
 
-def _usual(connector: str, absent: str) -> "tuple[_Values, _Values, str, str]":
+_Values = Callable[[Any], tuple[Any, ...]]
+
+
+def _usual(connector: str, absent: str) -> tuple[_Values, _Values, str, str]:
     names = [name for name in (*_TABLE, *_FIELDS[connector][0]) if name != absent]
     return itemgetter(*names), attrgetter(*names), absent, "".join(f"\n{name}=%s" for name in names)
 
 
-_Values = Callable[[Any], tuple[Any, ...]]
 _USUAL = {connector: _usual(connector, absent) for connector, absent in _ABSENT.items()}
 """How the fields of a usual source are taken from a mapping and from `SourceFields`, the name that it lacks, and the
 text of the position."""

@@ -68,10 +68,7 @@ class Routes:
         on_started: Callable[[], None],
         flight: CommitInFlight | None,
     ) -> RouteResult:
-        if route.keeps_claims:
-            left, duplicates = self._settled_before.leave_out_discarded(route, batch, events)
-        else:
-            left, duplicates = self._settled_before.leave_out(route, batch, events)
+        left, duplicates = self._settled_before.leave_out(route, batch, events)
         result = self._settle_events(route, batch, left, on_started, None if duplicates else flight)
         result.duplicates.update(duplicates)
         if not route.keeps_claims:

@@ -55,16 +55,16 @@ class Claiming:
         failpoint(Failpoint.CLAIMED)
         return Claimed(duplicates, self._other_payloads(events, claims, duplicates) if duplicates else {})
 
-    def repeats(self, events: RouteBatch, indexes: Iterable[int]) -> list[int]:
+    def repeats(self, events: RouteBatch, indexes: Iterable[int]) -> set[int]:
         """Return the indexes of events that are refused as they came, and have a claim nevertheless.
 
         A person discarded such an event, or edited and retried it, and now the same payload came
         again. An event with another payload is not among them: nobody knows what it says.
         """
-        wanted = [index for index in indexes if self._may_be_repeat(events, index)]
+        wanted = [index for index in indexes if self._may_be_repeat(events, index)] if events.refused else []
         released = self.release(events, wanted)
         if not (wanted := [index for index in wanted if index not in released]):
-            return []
+            return set()
         claims, route_id = claims_of(events.only(wanted)), self._route.route_id
         earlier = self._context.claims.earlier(route_id, claims)
         found = [
@@ -75,7 +75,7 @@ class Claiming:
         if found:
             self._context.claims.renew(route_id, claims.only(found))
             self._context.transaction.keep()
-        return [wanted[at] for at in found]
+        return {wanted[at] for at in found}
 
     @staticmethod
     def _is_repeat(record: Record, claim: EarlierClaim) -> bool:

@@ -25,13 +25,33 @@ class SettledBefore:
         self._dead_letters = store.dead_letters
 
     def leave_out(self, route: BoundRoute, batch: Batch, events: RouteBatch) -> tuple[RouteBatch, Counter[int]]:
-        """Return the events to try, and by partition id the number of those that the route settled before.
+        """Return the events to try, and by partition id the number of those that are not to be tried.
 
-        The offsets count as settled from now on: it belongs into the transaction of the batch.
+        On a route without claims the offsets count as settled from now on: it belongs into the transaction
+        of the batch.
         """
         parts = [part for part in batch.partitions.values() if part.again and part.events_of(route.name) is not None]
         if not parts:
             return events, Counter()
+        gone = self._discarded(route, parts, events) if route.keeps_claims else self._settle_again(route, parts, events)
+        return events.left_out(gone), Counter(events.partition_ids[index] for index in gone)
+
+    def _discarded(self, route: BoundRoute, parts: Sequence[PartitionBatch], events: RouteBatch) -> Collection[int]:
+        """Return the indexes of the events that a person gave up.
+
+        A discarded event has a claim, but it would wait behind a parked event of its key before anybody looks
+        at its claim. One without an id has none, and is parked again.
+        """
+        given_up = self._given_up(route, parts)
+        rows = zip(events.ids, events.partition_ids, events.records, strict=True)
+        return {
+            index
+            for index, (event_id, partition_id, record) in enumerate(rows)
+            if event_id != NO_ID and (partition_id, record.offset()) in given_up
+        }
+
+    def _settle_again(self, route: BoundRoute, parts: Sequence[PartitionBatch], events: RouteBatch) -> Collection[int]:
+        """Note the offsets as settled; return the indexes of the events that the route settled before."""
         known = self._ranges.of([part.partition_id for part in parts])
         settled = {part.partition_id: known.get((part.partition_id, route.route_id), Offsets()) for part in parts}
         gone = self._settled(route, parts, events, settled)
@@ -40,28 +60,7 @@ class SettledBefore:
                 self._ranges.add(part.partition_id, route.route_id, range(part.before, part.after))
                 # What is noted of the offsets stays when an attempt to apply their events is undone.
                 self._transaction.keep()
-        return events.left_out(gone), Counter(events.partition_ids[index] for index in gone)
-
-    def leave_out_discarded(
-        self, route: BoundRoute, batch: Batch, events: RouteBatch
-    ) -> tuple[RouteBatch, Counter[int]]:
-        """Return the events to try, and by partition id the number of those that a person gave up.
-
-        A route with claims asks this only of offsets that are settled again. A discarded event has a claim, but it
-        would wait behind a parked event of its key before anybody looks at its claim. One without an id has none,
-        and is parked again.
-        """
-        parts = [part for part in batch.partitions.values() if part.again and part.events_of(route.name) is not None]
-        given_up = self._given_up(route, parts) if parts else frozenset[tuple[int, int]]()
-        if not given_up:
-            return events, Counter()
-        rows = zip(events.ids, events.partition_ids, events.records, strict=True)
-        gone = [
-            index
-            for index, (event_id, partition_id, record) in enumerate(rows)
-            if event_id != NO_ID and (partition_id, record.offset()) in given_up
-        ]
-        return events.left_out(gone), Counter(events.partition_ids[index] for index in gone)
+        return gone
 
     def _given_up(self, route: BoundRoute, parts: Sequence[PartitionBatch]) -> frozenset[tuple[int, int]]:
         """Return partition id and offset of the discarded events of these parts."""

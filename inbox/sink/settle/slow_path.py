@@ -100,7 +100,7 @@ class SlowPath:
         With `whole` False the events are applied in groups from the start.
         """
         # Before any claim of this part, which may be withdrawn again.
-        repeats = frozenset(self._claiming.repeats(self._events, indexes)) if self._events.refused else frozenset[int]()
+        repeats = self._claiming.repeats(self._events, indexes)
         others = [index for index in indexes if index not in repeats] if repeats else indexes
         while True:
             part = _Part(others)

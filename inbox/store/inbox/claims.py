@@ -186,8 +186,6 @@ class ClaimStore:
 
     def renew(self, route_id: int, claims: Claims) -> None:
         """Keep claims whose events came again, from elsewhere in the log, for as long as new ones."""
-        if not claims.ids:
-            return
         again = {
             "ids": arrays.uuids(claims.ids),
             "offsets": arrays.int8s(claims.offsets),

@@ -43,6 +43,8 @@ if n > 127:
                 if n >> 64: raise E
 {v} = (n >> 1) ^ -(n & 1)
 """
+"""The first four bytes are written out: to subtract the bit that says "more follows" is faster than to mask it."""
+
 _LENGTH = """\
 b = d[p]; p += 1
 if b < 128:

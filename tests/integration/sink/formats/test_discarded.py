@@ -274,12 +274,15 @@ def test_a_repeat_of_a_discarded_event_that_cannot_be_read_is_dropped(
     assert part["missing"] == 0
 
 
-def test_a_discarded_event_that_cannot_be_read_stays_discarded_in_a_replay(configured: Callable[..., Sink]) -> None:
+@pytest.mark.parametrize("mode", ["skip-applied", "force"])
+def test_a_discarded_event_that_cannot_be_read_stays_discarded_in_a_replay(
+    configured: Callable[..., Sink], mode: str
+) -> None:
     sink = configured('format = "avro"')
     sink.send(unreadable(AVRO, b"\xff"))
     sink.run()
     discard(sink)
-    assert sink.command("replay", "--topic", sink.topic, "--from-earliest", "--execute") == 0
+    assert sink.command("replay", "--topic", sink.topic, "--from-earliest", "--mode", mode, "--execute") == 0
     sink.run()
     assert sink.dead_letters() == [(0, "discarded")]
 
@@ -300,16 +303,6 @@ def test_an_event_that_a_forced_replay_cannot_read_stays_parked_until_it_takes_e
     assert sink.command("dead-letters", "retry", "--all", "--execute") == 0
     assert sink.dead_letters() == [(0, "retried")]
     assert sink.sql("SELECT * FROM rows") == [(1, "good")]
-
-
-def test_a_forced_replay_leaves_a_discarded_event_that_cannot_be_read(configured: Callable[..., Sink]) -> None:
-    sink = configured('format = "avro"')
-    sink.send(unreadable(AVRO, b"\xff"))
-    sink.run()
-    discard(sink)
-    assert sink.command("replay", "--topic", sink.topic, "--from-earliest", "--mode", "force", "--execute") == 0
-    sink.run()
-    assert sink.dead_letters() == [(0, "discarded")]
 
 
 def test_bytes_that_can_be_read_later_are_a_duplicate_and_others_are_not(
