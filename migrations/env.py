@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateSchema
 
 from inbox.store.schema.inbox_tables import metadata
 
-# A running sink holds its locks for one batch. Whoever waits longer than this for one stops every
+# A running sink holds its locks for one batch. A session that waits longer than this for one stops every
 # batch behind it, so it is better to give up and be started again.
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "60s"

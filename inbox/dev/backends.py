@@ -57,7 +57,7 @@ class Server(Protocol):
 
 
 class OwnServer(Server, Protocol):
-    """A server of ours, which a test may end and start again on the same address, with its data kept."""
+    """A server that this process started. A test may end it and start it again on the same address, with its data."""
 
     def stop(self) -> None: ...
 
@@ -116,7 +116,7 @@ def kafka_backends() -> list[Backend]:
 def postgres_backends(data_parent: Path | None = None) -> list[Backend]:
     """Return every PostgreSQL that can be had here, the preferred one first.
 
-    One that runs as a process of ours keeps its data in `data_parent`, by default among the temporary files.
+    A server that this process starts keeps its data in `data_parent`, by default among the temporary files.
     """
     found = []
     if named := os.environ.get("INBOX_TEST_DATABASE"):

@@ -62,8 +62,8 @@ def reader_properties(options: KafkaOptions, *, batch_bytes: int) -> dict[str, s
     properties = consumer_properties(options, batch_bytes=batch_bytes)
     for name in ("group.instance.id", "client.id"):
         properties.pop(name, None)
-    at_once = {"fetch.min.bytes": "1", "fetch.wait.max.ms": "100", "fetch.queue.backoff.ms": "5"}
-    return {**properties, **at_once, "client.id": "kafka-inbox-reader"}
+    quick = {"fetch.min.bytes": "1", "fetch.wait.max.ms": "100", "fetch.queue.backoff.ms": "5"}
+    return {**properties, **quick, "client.id": "kafka-inbox-reader"}
 
 
 def _largest_event(options: KafkaOptions) -> int:

@@ -69,15 +69,15 @@ class SentMarker:
         """Return the positions of rows that were delivered and are not certainly marked."""
         return {each.row.position for part in (self.delivered, self._being_marked) for each in part}
 
-    def is_due(self, now: float, *, at_once: bool, may_mark: bool) -> bool:
+    def is_due(self, now: float, *, immediately: bool, may_mark: bool) -> bool:
         """Return whether to start a statement now.
 
         It is due for the lease, or for delivered rows: many of them, rows that waited long enough, or any with
-        `at_once`. Rows are only marked with `may_mark`.
+        `immediately`. Rows are only marked with `may_mark`.
         """
         if self._row.is_recording:
             return False
-        waited = at_once or len(self.delivered) >= _ROWS or now - self._marked_at >= _SECONDS
+        waited = immediately or len(self.delivered) >= _ROWS or now - self._marked_at >= _SECONDS
         return self._lease.is_due(now) or (may_mark and waited and bool(self.delivered))
 
     def start(self, lowest_unsent: int) -> None:

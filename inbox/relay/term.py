@@ -89,7 +89,8 @@ class OutboxTerm:
             self._read_on(now)
             self._in_flight.send()
         self._in_flight.poll(self._patience())
-        if self._sent_marker.is_due(now, at_once=self._in_flight.in_transactions, may_mark=not self._in_flight.is_open):
+        immediately, may_mark = self._in_flight.in_transactions, not self._in_flight.is_open
+        if self._sent_marker.is_due(now, immediately=immediately, may_mark=may_mark):
             self._record()
         if busy := self._is_busy():
             self._busy_at = now

@@ -1,4 +1,4 @@
-"""The triggers' functions look names up in PostgreSQL's own schema, whoever publishes."""
+"""The triggers' functions look names up in PostgreSQL's own schema, for every publisher."""
 
 from alembic import op
 

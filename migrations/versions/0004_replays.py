@@ -68,7 +68,7 @@ def create_replay_ranges() -> None:
             "from_offset < until_offset AND until_offset <= ledger_offset", name=op.f("replay_ranges_offsets_check")
         ),
     )
-    # Two replays never go over one partition at a time, whoever begins them.
+    # Two replays never cover one partition at a time.
     op.create_index(
         "replay_ranges_running",
         "replay_ranges",

@@ -23,8 +23,8 @@ FUNCTIONS = (
     "forget_claims(uuid[], integer)",
 )
 
-# Whoever may delete claims today is a sink that continues by these functions; a migration by a superuser leaves them to
-# the owner of the tables.
+# A role that may delete claims today is a sink's, which continues by these functions. A migration by a superuser leaves
+# them to the owner of the tables.
 HAND_OVER: LiteralString = """
 DO $$
 DECLARE

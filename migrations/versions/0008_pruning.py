@@ -10,7 +10,7 @@ down_revision: str | None = "0007"
 branch_labels: str | None = None
 depends_on: str | None = None
 
-# Whoever may note what a handler is given is a sink.
+# A role that may write notes of handler calls is a sink's.
 HAND_OVER: LiteralString = """
 DO $$
 DECLARE

@@ -90,7 +90,8 @@ def create_topic(bootstrap_servers: str, topic: str = TOPIC) -> None:
 def send(
     bootstrap_servers: str, topic: str = TOPIC, *, orders: int, seed: int = 1, placed: Callable[[int], None] = print
 ) -> Ledger:
-    """Place `orders` orders and return the ledger; `placed` is told after each transaction how many there are."""
+    """Place `orders` orders and return the ledger; `placed` is called after each transaction with
+    their number."""
     create_topic(bootstrap_servers, topic)
     service = OrderService(bootstrap_servers, topic, transactional_id=f"order-service {topic}")
     for step in plan(orders, seed=seed):

@@ -60,14 +60,14 @@ class Customers:
     def __init__(self, service_url: str) -> None:
         self._service_url = service_url
 
-    def order(self, wanted: Sequence[Wish], *, at_once: int = 8) -> Answers:
-        """Returns when each has its answer.
+    def order(self, wanted: Sequence[Wish], *, concurrent: int = 8) -> Answers:
+        """Send the orders, at most `concurrent` of them at a time, and return when each has its answer.
 
         Raises:
-            httpx.HTTPError: the service did not answer within a minute, or with something that no order is.
+            httpx.HTTPError: the service did not answer within a minute, or its answer is not an order.
         """
         answers = Answers()
-        with httpx.Client(base_url=self._service_url) as client, ThreadPoolExecutor(at_once) as pool:
+        with httpx.Client(base_url=self._service_url) as client, ThreadPoolExecutor(concurrent) as pool:
             for wish, (answer, repeated) in zip(wanted, pool.map(partial(_ask, client), wanted), strict=True):
                 answers.repeated += repeated
                 if answer.status_code == httpx.codes.CONFLICT:

@@ -19,8 +19,8 @@ class TestPublishing(HandlerContract):
     def test_each_order_is_published_with_its_effect(self, applied: SinkUnderTest) -> None:
         assert applied.rows("stock") == [{"sku": "tea", "free": 5}]
         published = [(row["topic"], row["payload"]) for row in applied.rows("inbox.outbox", order_by="position")]
-        told = [{"order_id": "O-1", "left": 8}, {"order_id": "O-2", "left": 5}]
-        assert published == [("reservations", each) for each in told]
+        expected = [{"order_id": "O-1", "left": 8}, {"order_id": "O-2", "left": 5}]
+        assert published == [("reservations", each) for each in expected]
 
 
 class TestOrm(HandlerContract):

@@ -5,7 +5,14 @@ from typing import Any
 
 from inbox.cli.tables import PlainTable
 from inbox.events import Ending
-from inbox.operations.audit.accounting import OFFSETS_KEPT, Listed, OffsetAnswer, PartitionAudit, RouteAccount, mending
+from inbox.operations.audit.accounting import (
+    OFFSETS_KEPT,
+    Listed,
+    OffsetAnswer,
+    PartitionAudit,
+    RouteAccount,
+    repair_command,
+)
 from inbox.operations.audit.audit import Audit
 from inbox.operations.audit.quick import QuickPart
 from inbox.store.inbox.audit_queries import ForeignClaim
@@ -61,7 +68,7 @@ def _partition(part: PartitionAudit) -> dict[str, Any]:
         "claims_without_event_at": [
             {"route": each.route, "event_id": each.event_id, "offset": each.offset} for each in part.strays
         ],
-        "mend": mending(part),
+        "mend": repair_command(part),
         "routes": [
             {"route": name, "by": "ledger" if account.by_ledger else "claims", **_account(account)}
             for name, account in part.routes.items()
@@ -120,7 +127,7 @@ def _faults(part: PartitionAudit) -> list[str]:
             faults.append(f"{part.address}, route {route}: {account.missing} events {lack}: {some}{more}")
     if part.unread:
         faults.append(f"{part.address}: {_unread(part)}")
-    if (command := mending(part)) is not None:
+    if (command := repair_command(part)) is not None:
         faults.append(f"  to give them their effect: {command}")
     faults += [
         f"{part.address}@{orphan.offset}, route {orphan.route}: a claim of {orphan.event_id}, "

@@ -48,7 +48,7 @@ class LocalRegistry(LocalServer):
 
     def _answers(self) -> bool:
         try:
-            with urlopen(f"{self.url}/schemas/types", timeout=5) as answer:  # noqa: S310 - an address of ours
+            with urlopen(f"{self.url}/schemas/types", timeout=5) as answer:  # noqa: S310 - the address of this server
                 return isinstance(json.load(answer), list)
         except (URLError, OSError, ValueError):
             return False

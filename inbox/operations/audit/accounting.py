@@ -174,7 +174,7 @@ def _without(offsets: range, given_up: Iterable[range]) -> list[range]:
     return left
 
 
-def mending(part: PartitionAudit) -> str | None:
+def repair_command(part: PartitionAudit) -> str | None:
     """Return the command that gives the missing offsets their ending, or None if none is missing."""
     accounts = part.routes.values()
     named = {offset for account in accounts for offset in account.missing_offsets}

@@ -30,5 +30,5 @@ class Optimism:
         self._careful = self._next
 
     def observed(self, *, success: bool) -> None:
-        """Record how a part went on the slow path."""
+        """Record whether a part succeeded on the slow path."""
         self._careful = max(0, self._careful - 1) if success else self._next

@@ -70,11 +70,11 @@ class AdoptableTable:
                 "number, so create a view that casts the column to one of these, and pass the view as --table"
             )
 
-    def ids(self, at_once: int) -> Iterator[list[str]]:
-        """Yield each distinct value of the column as text, in lists of `at_once`, all from one snapshot."""
+    def ids(self, most: int) -> Iterator[list[str]]:
+        """Yield each distinct value of the column as text, in lists of at most `most`, all from one snapshot."""
         with snapshot(self._connection), self._connection.cursor(name="inbox_adopted_ids") as cursor:
             cursor.execute(self._distinct)
-            while rows := cursor.fetchmany(at_once):
+            while rows := cursor.fetchmany(most):
                 yield [row[0] for row in rows]
 
     def count(self) -> RowCount:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from inbox.store.postgres.connection import Connection
 from inbox.store.sql import statements
 
-AT_ONCE = 5_000
+ROWS_OF_TRANSACTION = 5_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Retention:
 
 def _forgotten(connection: Connection, statement: bytes, older_than: timedelta) -> int:
     """Return the number of rows that a function of the owner's removed."""
-    row = connection.execute(statement, {"older_than": older_than, "limit": AT_ONCE}).fetchone()
+    row = connection.execute(statement, {"older_than": older_than, "limit": ROWS_OF_TRANSACTION}).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -94,4 +94,4 @@ def old_rows(connection: Connection, statement: bytes, older_than: timedelta) ->
 
 def forget_rows(connection: Connection, statement: bytes, older_than: timedelta) -> int:
     """Delete one portion by a statement, and return the number of rows."""
-    return connection.execute(statement, {"older_than": older_than, "limit": AT_ONCE}).rowcount
+    return connection.execute(statement, {"older_than": older_than, "limit": ROWS_OF_TRANSACTION}).rowcount

@@ -10,7 +10,7 @@ from typing import LiteralString, Protocol
 
 from psycopg import sql
 
-from inbox.store.inbox.retention import AT_ONCE, ExpiredRows, forget_rows, old_rows
+from inbox.store.inbox.retention import ROWS_OF_TRANSACTION, ExpiredRows, forget_rows, old_rows
 from inbox.store.options import OutboxOptions, RelayKind
 from inbox.store.outbox.external_table_check import SENT, ExternalTableShape, external_shape_of
 from inbox.store.postgres.connection import Connection, transaction
@@ -97,7 +97,7 @@ class _ExternalTable:
 
     def forget(self, older_than: timedelta) -> int:
         with transaction(self._connection), self._connection.users_path():
-            forgotten = self._connection.execute(self._forget, {"older_than": older_than, "limit": AT_ONCE})
+            forgotten = self._connection.execute(self._forget, {"older_than": older_than, "limit": ROWS_OF_TRANSACTION})
         return forgotten.rowcount
 
     def may_forget(self) -> bool:

@@ -289,8 +289,8 @@ def _deferred_checks(connection: Connection) -> Sequence[LiteralString]:
     connection, and again after a batch was rolled back: constraints may have been added or dropped.
     """
     if connection.deferred_checks is None:
-        any_deferrable, at_once = connection.execute(_DEFERRABLE).fetchone() or (False, "")
+        any_deferrable, immediate = connection.execute(_DEFERRABLE).fetchone() or (False, "")
         # This is the server's own text.
-        again = (f"SET CONSTRAINTS {cast(LiteralString, at_once)} IMMEDIATE",) if at_once else ()
+        again = (f"SET CONSTRAINTS {cast(LiteralString, immediate)} IMMEDIATE",) if immediate else ()
         connection.deferred_checks = ("SET CONSTRAINTS ALL DEFERRED", *again) if any_deferrable else ()
     return connection.deferred_checks

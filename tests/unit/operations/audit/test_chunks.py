@@ -14,7 +14,7 @@ from inbox.operations.audit.accounting import (
     PartitionAudit,
     RouteAccount,
     Tally,
-    mending,
+    repair_command,
 )
 from inbox.operations.audit.chunks import (
     Circumstances,
@@ -142,13 +142,13 @@ def part(missing: list[int]) -> PartitionAudit:
 
 
 def test_the_command_that_mends_goes_from_the_first_to_the_last_that_is_missing() -> None:
-    assert mending(part([])) is None
-    assert mending(part([7])) == "inbox replay --topic t:0 --from-offset 7 --until-offset 8 --execute"
-    assert mending(part([7, 90])) == "inbox replay --topic t:0 --from-offset 7 --until-offset 91 --execute"
+    assert repair_command(part([])) is None
+    assert repair_command(part([7])) == "inbox replay --topic t:0 --from-offset 7 --until-offset 8 --execute"
+    assert repair_command(part([7, 90])) == "inbox replay --topic t:0 --from-offset 7 --until-offset 91 --execute"
 
 
 def test_where_not_all_are_named_it_goes_to_the_end() -> None:
     many = part(list(range(OFFSETS_KEPT + 1)))
     assert len(many.routes["r"].missing_offsets) == OFFSETS_KEPT
     assert many.routes["r"].missing == OFFSETS_KEPT + 1
-    assert mending(many) == "inbox replay --topic t:0 --from-offset 0 --until-offset 9000 --execute"
+    assert repair_command(many) == "inbox replay --topic t:0 --from-offset 0 --until-offset 9000 --execute"
