@@ -176,7 +176,7 @@ class Outage:
         self._clock = clock
         self._since = 0.0
         self._away: str | None = None
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._closed = False
 
     def seen(self, failure: TryAgainError) -> None:
@@ -186,8 +186,8 @@ class Outage:
         if self._away is None:
             self._since = self._clock()
         self._pause_for(failure.away)
-        if (failure.away, failure.reason) not in self._told:
-            self._told.add((failure.away, failure.reason))
+        if (failure.away, failure.reason) not in self._reported:
+            self._reported.add((failure.away, failure.reason))
             tell = log().error if failure.alert else log().warning
             tell("outage", away=failure.away, reason=failure.reason, error=error_text(failure))
 
@@ -201,7 +201,7 @@ class Outage:
     def given_up(self) -> None:
         """Record that nothing waits for the service any more."""
         self._pause_for(None)
-        self._told.clear()
+        self._reported.clear()
 
     def close(self) -> None:
         """Record that the waiting worker ends: what it still hears while it closes is not an outage."""

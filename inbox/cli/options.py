@@ -47,7 +47,7 @@ def properties_option(command: Command) -> Command:
         multiple=True,
         callback=_pairs,
         metavar="KEY=VALUE",
-        help="A librdkafka property, over every other source; may be repeated.",
+        help="A librdkafka property, which overrides every other source; may be repeated.",
     )(command)
 
 
@@ -87,7 +87,7 @@ def without_login(_: click.Context, __: click.Parameter, url: str | None) -> str
 
 def plan_option(command: Command) -> Command:
     """Add the option --plan: the plan that was shown, so that no other one is carried out."""
-    text = "With --execute: the plan as it was shown; if it is another one by now, that is shown and nothing is done."
+    text = "With --execute: the id of the plan as it was shown. If the plan has changed, show it and do nothing."
     return click.option("--plan", "shown", metavar="ID", help=text)(command)
 
 
@@ -110,7 +110,7 @@ def sample_option(command: Command) -> Command:
         default=1000,
         show_default=True,
         metavar="N",
-        help="How many events to look at: the oldest and the newest of each partition.",
+        help="The number of events to read: the oldest and the newest of each partition.",
     )(command)
 
 

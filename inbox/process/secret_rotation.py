@@ -35,7 +35,7 @@ class SecretRotation:
         self._cwd = cwd
         self._look_seconds = look_seconds
         self._over = threading.Event()
-        self._told: str | None = None
+        self._reported: str | None = None
         self.settings = settings
         self._seen = self._fingerprint(settings)
 
@@ -69,15 +69,15 @@ class SecretRotation:
         except InboxError as error:
             self._tell_refusal(error)
             return False
-        self.settings, self._seen, self._told = settings, seen, None
+        self.settings, self._seen, self._reported = settings, seen, None
         log().info("secrets-changed")
         return True
 
     def _tell_refusal(self, error: InboxError) -> None:
         """Log a refusal, once for each text. The worker itself reports a server that does not answer."""
-        if isinstance(error, StartupError) and str(error) != self._told:
-            self._told = str(error)
-            log().warning("secrets-refused", error=self._told)
+        if isinstance(error, StartupError) and str(error) != self._reported:
+            self._reported = str(error)
+            log().warning("secrets-refused", error=self._reported)
 
     def _fingerprint(self, settings: Settings) -> bytes:
         return fingerprint(secret_files(settings, self._environ, self._cwd))

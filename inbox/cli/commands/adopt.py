@@ -21,7 +21,7 @@ from inbox.process.exit_codes import DONE
 @click.option("--route", required=True, metavar="NAME", help="The route whose events these are.")
 @click.option("--table", required=True, metavar="TABLE", help="The table, or a view, with its schema if needed.")
 @click.option("--event-id-column", required=True, metavar="COLUMN", help="The column that holds the event ids.")
-@click.option("--topic", metavar="TOPIC", help="The topic that the events are from, if the route has several.")
+@click.option("--topic", metavar="TOPIC", help="The topic of the events, if the route has several.")
 @click.option("--source", metavar="TEXT", help="The events' ce_source, if their ids are unique within that.")
 @click.option("--execute", is_flag=True, help="Do it; without this only the plan is shown.")
 @json_option
@@ -38,8 +38,8 @@ def adopt(
 ) -> int:
     """Make claims of the event ids in a table that something else has filled until now.
 
-    An event that comes with one of these ids is a duplicate then, and not applied again. Interrupted, it may be run
-    again: what is claimed already is passed over.
+    An event with one of these ids is then a duplicate, and is not applied. If the command is interrupted, run it
+    again: it skips the ids that are claimed already.
     """
     request = Request(route=route, table=table, column=event_id_column, topic=topic, source=source)
     with bar("adopting" if execute else "counting") as watch:

@@ -60,7 +60,7 @@ def _endings(_: click.Context, __: click.Parameter, text: str | None) -> frozens
 @click.option(
     "--quick",
     is_flag=True,
-    help="Without Kafka and claims: whether ledger and history agree, so that no offset was skipped by hand.",
+    help="Check that ledger and history agree, so that no offset was skipped by hand. Reads neither Kafka nor claims.",
 )
 @json_option
 def audit(
@@ -76,9 +76,9 @@ def audit(
 ) -> int:
     """Read the topics again, beside the running sink, and account for every offset below the ledger's.
 
-    Each is applied, a duplicate, filtered, a dead letter, or its claim is missing: then the exit
-    code is 1, and the command that fixes it is shown. Claims whose event the log does not have are
-    found too. The audit sees claims only: it cannot see what somebody changed in your tables since.
+    Each offset is applied, a duplicate, filtered, dead-lettered or missing. If one is missing, the exit code is 1,
+    and the command that fixes it is shown. Claims whose event is not in the log are found too. The audit reads
+    claims only: it cannot see what somebody changed in your tables later.
     """
     if quick and (from_offset is not None or until_offset is not None or checkpoint is not None or listed):
         raise click.UsageError(

@@ -25,11 +25,11 @@ _STYLES = {Verdict.OK: "green", Verdict.ADVICE: "cyan", Verdict.FAILED: "bold re
 @properties_option
 @json_option
 def check(config: Path | None, properties: tuple[tuple[str, str], ...], as_json: bool) -> int:
-    """Report everything that stands in the way of a start, in one go.
+    """Check everything that a start needs, and report all problems together.
 
-    Each problem comes with its remedy, and nothing is changed. Without [sink] and [[routes]] the
-    relay is checked, which needs only [database], [kafka] and [outbox]. The exit code is 1 if
-    anything is wrong (advice does not count), and 3 if the configuration itself cannot be used.
+    Each problem comes with its remedy, and nothing is changed. Without [sink] and [[routes]] the relay is checked,
+    which needs only [database], [kafka] and [outbox]. The exit code is 1 if anything is wrong (advice does not
+    count), and 3 if the configuration itself cannot be used.
     """
     settings = any_settings(config, properties)
     found = examine(settings) if isinstance(settings, Settings) else check_relay(settings)

@@ -66,16 +66,16 @@ def _execute_options(command: Command) -> Command:
 
 @click.group("dead-letters", epilog=example("inbox dead-letters causes\ninbox dead-letters retry --cause 9c41f0aa"))
 def dead_letters() -> None:
-    """Inspect, retry or discard the events that could not take effect."""
+    """Inspect, retry or discard the events that could not be applied."""
 
 
 @dead_letters.command("list", epilog=example("inbox dead-letters list --topic orders --older-than 1h"))
 @config_option
 @selection_options(everything="Include those that were retried or discarded.")
-@click.option("--payload", is_flag=True, help="With key, value and headers as they came; with --json only.")
+@click.option("--payload", is_flag=True, help="Add key, value and headers as they came; only with --json.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def list_(config: Path | None, selection: Selection, everything: bool, payload: bool, as_json: bool) -> int:
-    """List dead letters in the order of their keys: the open ones, or those with the IDs."""
+    """List dead letters in the order of their keys: those with the IDs, or all open ones."""
     if payload and not as_json:
         raise click.UsageError("--payload needs --json; `inbox dead-letters show ID --payload` shows one to people")
     options = database_settings(config).database
@@ -107,10 +107,10 @@ def _print_people(letters: Sequence[Letter]) -> set[int]:
 @config_option
 @json_option
 def causes(config: Path | None, as_json: bool) -> int:
-    """Group the parked events by what they failed with, the most frequent cause first.
+    """Group the parked events by the cause of their failure, the most frequent cause first.
 
-    Ids, numbers and quoted parts of an error do not tell causes apart. `list`, `retry` and `discard` take a cause's
-    id as --cause.
+    Errors that differ only in ids, numbers or quoted parts have one cause. `list`, `retry` and `discard` take a
+    cause's id as --cause.
     """
     found = read_causes(database_settings(config).database)
     if as_json:
@@ -123,10 +123,10 @@ def causes(config: Path | None, as_json: bool) -> int:
 @dead_letters.command(epilog=example("inbox dead-letters show 17 --payload"))
 @config_option
 @click.argument("dead_letter_id", metavar="ID", type=int)
-@click.option("--payload", is_flag=True, help="Key, value and headers as they came too.")
+@click.option("--payload", is_flag=True, help="Show key, value and headers too, as they came.")
 @json_option
 def show(config: Path | None, dead_letter_id: int, payload: bool, as_json: bool) -> int:
-    """Show one dead letter: where it is from, what it failed with, and what became of it."""
+    """Show one dead letter: its origin, its error, and what became of it."""
     options = database_settings(config).database
     selection = Selection(ids=(dead_letter_id,))
     for letter in read_letters(options, selection, resolved_too=True, whole=payload):
@@ -146,7 +146,7 @@ def show(config: Path | None, dead_letter_id: int, payload: bool, as_json: bool)
 @selection_options(everything="All that are open.")
 @_execute_options
 @plan_option
-@click.option("--keep-going", is_flag=True, help="Try all, however many keys in a row fail again.")
+@click.option("--keep-going", is_flag=True, help="Try all keys, even if many in a row fail again.")
 @json_option
 def retry(
     config: Path | None,
@@ -159,11 +159,11 @@ def retry(
     keep_going: bool,
     as_json: bool,
 ) -> int:
-    """Apply dead letters after all, exactly once, while the sink runs.
+    """Apply dead letters exactly once, while the sink runs.
 
-    The events of a key are applied in order, all that are open of it, up to the first that fails again. An event
-    without a key stands alone. The exit code is 1 if one failed again. After 20 keys in a row that failed again it
-    stops: the cause is still there.
+    All open events of a key are applied in order, up to the first that fails again. An event without a key stands
+    alone. The command stops after 20 keys in a row that failed again: the cause is still there. The exit code is 1
+    if an event failed again.
     """
     _require_some(selection, everything)
     settings = sink_settings(config, properties)
@@ -194,7 +194,7 @@ def retry(
 @dead_letters.command(epilog=example("inbox dead-letters discard 17 --execute --reason 'ticket 4711: test orders'"))
 @config_option
 @selection_options(everything="All that are open.")
-@click.option("--reason", metavar="TEXT", help="Why; `inbox history` shows it.")
+@click.option("--reason", metavar="TEXT", help="The reason, which `inbox history` shows.")
 @_execute_options
 @plan_option
 @json_option
@@ -208,9 +208,9 @@ def discard(
     shown: str | None,
     as_json: bool,
 ) -> int:
-    """Give dead letters up, for good: a duplicate of such an event is not applied later either.
+    """Give up dead letters for good: later duplicates of these events are not applied either.
 
-    What waits behind them stays, and is reported with the command that applies it.
+    Events that wait behind them stay, and are reported with the command that applies them.
     """
     _require_some(selection, everything)
     options = database_settings(config).database
@@ -244,7 +244,9 @@ def discard(
 @click.option(
     "--value", "file", metavar="FILE", type=click.File("rb"), help="The new value, byte for byte; - is stdin."
 )
-@click.option("--header", "headers", metavar="K=V", multiple=True, help="In place of all headers of this name.")
+@click.option(
+    "--header", "headers", metavar="K=V", multiple=True, help="A header, in place of all headers of this name."
+)
 @_execute_options
 @json_option
 def edit(
@@ -257,7 +259,7 @@ def edit(
     by: str | None,
     as_json: bool,
 ) -> int:
-    """Replace the value or headers of a dead letter that is open, and keep what came beside them.
+    """Replace the value or headers of an open dead letter, and keep the original beside them.
 
     Without --execute it shows what a retry would do with the new value, in a transaction that is rolled back. The
     event keeps its id. `retry` applies it afterwards.
@@ -292,10 +294,10 @@ def edit(
 def redact(
     config: Path | None, selection: Selection, everything: bool, execute: bool, by: str | None, as_json: bool
 ) -> int:
-    """Remove the payloads of dead letters, for good: the named ones, or resolved ones that fit.
+    """Remove the payloads of dead letters for good: of those with the IDs, or of resolved ones that match the filters.
 
-    Value, headers and the error's detail go, and the key of a resolved one. That it was parked, and what became of it,
-    stays. An open one can then be applied by a replay only.
+    Value, headers and the error's detail are removed, and the key too if the dead letter is resolved. The record
+    that it was parked, and what became of it, stays. An open one can then be applied by a replay only.
     """
     _require_some(selection, everything)
     done = redact_letters(database_settings(config).database, selection, execute=execute, by=by)
@@ -323,7 +325,7 @@ def _header(text: str) -> Header:
 @properties_option
 @click.option("--topic", metavar="T:P", required=True, help="The topic and the partition, as in orders:3.")
 @click.option("--offset", metavar="N", required=True, type=click.IntRange(min=0), help="The event's offset.")
-@click.option("--reason", metavar="TEXT", required=True, help="Why; it becomes the letter's error.")
+@click.option("--reason", metavar="TEXT", required=True, help="The reason, which becomes the error of the dead letter.")
 @click.option("--route", metavar="NAME", help="For this route alone; default: for all that take the event.")
 @_execute_options
 @json_option
@@ -338,10 +340,10 @@ def park(
     by: str | None,
     as_json: bool,
 ) -> int:
-    """Make one event a dead letter that is not settled yet, so that a partition continues without it.
+    """Make a dead letter of an event that is not settled yet, so that its partition continues without it.
 
-    The sink does not try the event. With order = "key" later events of its key wait behind it. `retry` and `discard`
-    work on it as on every other. The running sink follows within seconds, or the next one that starts.
+    The sink does not try the event. With order = "key" later events of its key wait behind it. `retry` and
+    `discard` treat it like any other. The running sink follows within seconds, or the next one does when it starts.
     """
     name, partitions = where(topic)
     if partitions is None or len(partitions) != 1:

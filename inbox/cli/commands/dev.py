@@ -37,10 +37,10 @@ def up(config: Path | None, registry: bool) -> int:
 @click.option("--keep", is_flag=True, help="Leave the servers running at the end, until Ctrl-C.")
 @click.option("--outbox", is_flag=True, help="From an order service's database through outbox and relay to the sink.")
 def demo(keep: bool, outbox: bool) -> int:
-    """Show the whole story on this machine; there is nothing to set up.
+    """Show the delivery guarantees on this machine; there is nothing to set up.
 
-    Four ways to consume the same events, each killed at the same points; with --outbox an order service, the relay and
-    the sink, each killed on the way from one database to the other.
+    Four ways to consume the same events, each killed at the same points; with --outbox an order service, the relay
+    and the sink, each killed on the way from one database to the other.
     """
     with _extra():
         from inbox.dev.demo import run_demo, run_outbox_demo

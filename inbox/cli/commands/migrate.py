@@ -22,14 +22,12 @@ from inbox.store.schema.migrate import migration_sql
 )
 @config_option
 @json_option
-@click.option(
-    "--check", is_flag=True, help="Change nothing; print what would run, and exit with 1 if there is anything."
-)
+@click.option("--check", is_flag=True, help="Change nothing; print what would run, and exit with 1 if anything would.")
 @click.option(
     "--wait",
     callback=age,
     metavar="DURATION",
-    help="With --check: wait at most this long until another process has brought it up to date, as 10m.",
+    help="With --check: wait at most this long, as 10m, for another process to migrate.",
 )
 @click.option("--sql", is_flag=True, help="Change nothing; print the SQL from an empty database. Needs no database.")
 @click.option(
@@ -44,7 +42,7 @@ def migrate(
 ) -> int:
     """Bring the inbox's own tables up to date; several may safely start at the same time.
 
-    A database that does not answer yet is waited for, up to [database] start_timeout.
+    A database that does not answer is retried for [database] start_timeout.
     """
     if (sql or roles) and (check or as_json or (sql and roles)):
         raise click.UsageError("--sql and --roles print SQL and nothing else; leave out the other options")

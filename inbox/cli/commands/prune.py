@@ -21,8 +21,8 @@ from inbox.store.inbox.retention import ExpiredRows
 def prune(config: Path | None, execute: bool, as_json: bool) -> int:
     """Remove claims, history, resolved dead letters and sent events of the outbox past their retention.
 
-    The running sink does so by itself, and the relay with the outbox. Claims go in whole generations, a
-    fifteenth of the retention each. The horizon is raised first: below it duplicates are no longer recognised, and a
+    The running sink does so by itself, and the relay does for the outbox. Claims are removed by generation, each a
+    fifteenth of the retention. The horizon is raised first: below it duplicates are no longer recognised, and a
     replay that would apply events twice is refused.
     """
     settings = database_settings(config)

@@ -23,17 +23,16 @@ from inbox.telemetry import show_build
 @click.command(epilog=example("inbox relay --config inbox.toml -X bootstrap.servers=kafka:9092"))
 @config_option
 @properties_option
-@click.option("--until-empty", is_flag=True, help="Stop once every event that is committed by then was sent.")
+@click.option("--until-empty", is_flag=True, help="Stop once every event that is committed by then is sent.")
 @click.option(
     "--transactional", is_flag=True, help="Send in transactions: readers of committed records never see half a batch."
 )
 def relay(config: Path | None, properties: tuple[tuple[str, str], ...], until_empty: bool, transactional: bool) -> int:
     """Send the outbox of this database to Kafka.
 
-    Any number may run: one is active, the others take its place within ten seconds. Runs until SIGTERM or SIGINT: then
-    what is on its way is waited for, and the exit code is 0. A second signal ends it immediately; what was not
-    recorded as sent is sent again, under the same id. Events that were sent longer ago than [retention] outbox are
-    removed.
+    Any number may run: one is active, and another takes over within ten seconds. On SIGTERM or SIGINT it waits for
+    the events in flight and ends with 0. A second signal ends it immediately; events that were not recorded as sent
+    are sent again, under the same id. Events that were sent longer ago than [retention] outbox are removed.
     """
     settings = relay_settings(config, properties)
     stop, health = Stop(), Health()

@@ -119,10 +119,15 @@ def _listed(path: Path, group: str) -> Any:
 @config_option
 @properties_option
 @_selection_options
-@click.option("--export", type=click.Path(path_type=Path), metavar="FILE", help="Write where it begins, in that form.")
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the offsets at which it begins, in the form of --from-file.",
+)
 @click.option("--execute", is_flag=True, help="Do it; without this only the plan is shown.")
-@click.option("--rate", metavar="2000/s", callback=rate, help="At most so many events a second, over all workers.")
-@click.option("--wait", is_flag=True, help="With --execute: show how far it is, until it is settled.")
+@click.option("--rate", metavar="2000/s", callback=rate, help="The most events per second, over all workers.")
+@click.option("--wait", is_flag=True, help="With --execute: show the progress, and return when all is settled.")
 @click.option(
     "--by", metavar="NAME", help="Who does it, for requested_by; default: the OS user, host and database user."
 )
@@ -142,10 +147,10 @@ def replay(
     shown: str | None,
     as_json: bool,
 ) -> int:
-    """Go over events again that were settled, while the sink runs.
+    """Process settled events again, while the sink runs.
 
-    Shows the plan, and does it with --execute: the ledger goes back, and the running sink follows within seconds, or
-    the next one that starts. What was applied stays applied once, unless --mode force says otherwise.
+    Shows the plan; --execute carries it out: the ledger goes back, and the running sink follows within seconds, or
+    the next one does when it starts. Applied events are not applied again, except with --mode force.
     """
     if context.invoked_subcommand is not None:
         return DONE
@@ -162,7 +167,7 @@ def replay(
         _export(export, outcome)
     if asked.mode is Mode.SHADOW and execute and not outcome.plan.refusals:
         return _shadow(settings, asked, outcome, as_json=as_json)
-    code = _told(asked, outcome, as_json=as_json)
+    code = _report(asked, outcome, as_json=as_json)
     if wait and outcome.replay_id is not None:
         return _wait(settings, outcome.replay_id)
     return code
@@ -175,7 +180,7 @@ def _export(path: Path, outcome: Outcome) -> None:
         raise click.UsageError(str(error)) from None
 
 
-def _told(request: Request, outcome: Outcome, *, as_json: bool) -> int:
+def _report(request: Request, outcome: Outcome, *, as_json: bool) -> int:
     if as_json:
         print_json(plan_json(request, outcome))
     else:
@@ -210,7 +215,7 @@ def _shadow(settings: Settings, request: Request, outcome: Outcome, *, as_json: 
 @config_option
 @json_option
 def list_(config: Path | None, as_json: bool) -> None:
-    """List what was replayed, by whom and how far, the newest last."""
+    """List the replays, the newest last: who started them, and how far they are."""
     found = read_replays(database_settings(config).database)
     if as_json:
         print_json({"replays": [replay_json(each) for each in found]})
@@ -223,12 +228,12 @@ def list_(config: Path | None, as_json: bool) -> None:
 @replay.command("cancel", epilog=example("inbox replay cancel 4 --execute"))
 @config_option
 @click.argument("replay_id", metavar="ID", type=int)
-@click.option("--execute", is_flag=True, help="Do it; without this only what would be done is shown.")
+@click.option("--execute", is_flag=True, help="Do it; without this only the plan is shown.")
 @json_option
 def cancel_(config: Path | None, replay_id: int, execute: bool, as_json: bool) -> int:
-    """End a replay where it is; the sink continues from where the ledger stood before it.
+    """End a replay early; the sink continues from where the ledger stood before it.
 
-    What it settled again stays so, and nothing is lost: all that it leaves out was settled before.
+    Offsets that it settled again stay settled. Nothing is lost: the others were settled before it began.
     """
     options = database_settings(config).database
     found = next(iter(read_replays(options, replay_id)), None)

@@ -57,8 +57,8 @@ def resume(
 ) -> int:
     """Bind the ledger to the log as it is now, after the sink halted.
 
-    Shows for each partition what would be lost or may come twice, and changes nothing without --execute. Afterwards
-    `inbox run` continues; a sink that still runs goes there by itself.
+    Shows for each partition what would be lost or may come twice; only --execute changes anything. Afterwards start
+    `inbox run`; a sink that is still running continues there by itself.
     """
     if (from_offset is not None) + from_earliest + new_topic != 1:
         raise click.UsageError("give one of --from-offset, --from-earliest and --new-topic")

@@ -32,7 +32,7 @@ from inbox.telemetry import log, log_with, show_build
     type=click.IntRange(min=1),
     default=1,
     metavar="N",
-    help="Processes of this sink; more than the topics have partitions are spare.  [default: 1]",
+    help="The number of worker processes; those beyond the number of partitions are spares.  [default: 1]",
 )
 @click.option("--until-end", is_flag=True, help="Stop once every partition has reached the end it had at the start.")
 @click.option("--supervised", is_flag=True, hidden=True)
@@ -49,8 +49,8 @@ def run(
 ) -> int:
     """Take events from Kafka into the database.
 
-    Runs until SIGTERM or SIGINT: then the batch at hand is finished or abandoned, the group is left, and the exit
-    code is 0. A second signal ends it immediately.
+    On SIGTERM or SIGINT the sink finishes or abandons the current batch, leaves the group and ends with 0. A second
+    signal ends it immediately.
     """
     if worker is not None:
         log_with(worker=worker)

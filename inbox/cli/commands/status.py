@@ -19,15 +19,21 @@ from inbox.process.shutdown import Stop, stopped_by_signals
 @properties_option
 @click.option("--watch", is_flag=True, help="Refresh it until Ctrl-C.")
 @click.option(
-    "--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, metavar="SECONDS", help="How often."
+    "--interval",
+    type=click.FloatRange(min=0.2),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="The time between two refreshes.",
 )
 @json_option
 def status(
     config: Path | None, properties: tuple[tuple[str, str], ...], watch: bool, interval: float, as_json: bool
 ) -> int:
-    """Show how far each partition is, how fast, and what was parked.
+    """Show the progress, lag and rate of each partition, and the dead letters.
 
-    Needs the database. When the brokers do not answer within a few seconds, what only they know is left open.
+    Needs the database. If the brokers do not answer within a few seconds, the figures that only they know stay
+    unknown.
     """
     settings = sink_settings(config, properties)
     if watch:

@@ -25,7 +25,7 @@ class RowWatch:
         self._ledger = ledger
         self._topics = topics
         self._ends = ends
-        self._told_at: dict[int, float] = {}
+        self._reported_at: dict[int, float] = {}
 
     def observe(self) -> None:
         """Read the ledger's progress if any partition waits."""
@@ -56,6 +56,6 @@ class RowWatch:
 
     def _tell(self, at: TopicPartition, missing: RowMissingError) -> None:
         now = time.monotonic()
-        if now - self._told_at.get(missing.partition_id, -_TELL_SECONDS) >= _TELL_SECONDS:
-            self._told_at[missing.partition_id] = now
+        if now - self._reported_at.get(missing.partition_id, -_TELL_SECONDS) >= _TELL_SECONDS:
+            self._reported_at[missing.partition_id] = now
             log().info("row-awaited", route=missing.route, address=address(*at, missing.offset))

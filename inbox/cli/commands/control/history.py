@@ -19,13 +19,15 @@ _MOST_FOLDED = 4
 
 @click.command(epilog=example("inbox history\ninbox history --since 8h --json"))
 @config_option
-@click.option("--last", default=20, type=click.IntRange(1, _MOST), metavar="N", help="At most so many; default: 20.")
-@click.option("--since", metavar="T", callback=moment, help="Those from a time on, or from so long ago on: 8h.")
+@click.option("--last", default=20, type=click.IntRange(1, _MOST), metavar="N", help="The most lines; default: 20.")
+@click.option(
+    "--since", metavar="T", callback=moment, help="Only changes since this time, or within this duration, as 8h."
+)
 @json_option
 def history(config: Path | None, last: int, since: datetime | None, as_json: bool) -> None:
-    """List what people changed by commands: who, when, what was planned, and the result; the newest last.
+    """List the changes that people made by commands, the newest last: who, when, the plan and the result.
 
-    Every command that changes anything leaves its line here, also one that failed or was interrupted.
+    Each command that changes anything adds a line, even if it failed or was interrupted.
     """
     found = read_actions(database_settings(config).database, last=last, since=since)
     if as_json:

@@ -33,8 +33,14 @@ def _execute_options(command: Command) -> Command:
 @properties_option
 @click.option("--route", metavar="NAME", help="All topics of this route.")
 @click.option("--topic", metavar="T[:P,P]", help="This topic, or some of its partitions.")
-@click.option("--for", "lasts", metavar="2h", callback=age, help="Release it after this time; default: a person does.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; `inbox status` shows it to everybody.")
+@click.option(
+    "--for",
+    "lasts",
+    metavar="2h",
+    callback=age,
+    help="Release it after this time; default: hold until `inbox release`.",
+)
+@click.option("--reason", required=True, metavar="TEXT", help="The reason, which `inbox status` shows.")
 @click.option("--shared", is_flag=True, help="With --route: hold the other routes of its topics too.")
 @_execute_options
 @json_option
@@ -50,9 +56,9 @@ def hold(
     by: str | None,
     as_json: bool,
 ) -> int:
-    """Let the sink take nothing more from some topics, while it stays in its group and loses nothing.
+    """Stop the sink from taking records of some topics, while it stays in its group and loses nothing.
 
-    Every worker follows within 5 seconds; a batch that is under way is finished. The hold outlives restarts. Routes
+    Every worker follows within 5 seconds and finishes its current batch first. The hold outlives restarts. Routes
     that share a topic are held together. `inbox release` ends it.
     """
     if len(reason) > _MOST_REASON or not reason.strip():
@@ -78,7 +84,7 @@ def hold(
 )
 @config_option
 @properties_option
-@click.option("--route", metavar="NAME", help="What was held by this route.")
+@click.option("--route", metavar="NAME", help="The holds that name this route.")
 @click.option("--topic", metavar="T[:P,P]", help="The holds on this topic, or on these partitions of it.")
 @click.option("--all", "everything", is_flag=True, help="Every hold in force.")
 @_execute_options
@@ -93,9 +99,9 @@ def release(
     by: str | None,
     as_json: bool,
 ) -> int:
-    """End holds: the sink continues from where the ledger stands, within 5 seconds.
+    """End holds: within 5 seconds the sink continues at the ledger's next offset.
 
-    The exit code is 1 if nobody holds what is named.
+    The exit code is 1 if no hold in force matches.
     """
     if everything and (route is not None or topic is not None):
         raise click.UsageError("--all stands alone")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def new() -> None:
-    """Begin with a topic, and get a table and a route that fit it; or with a name, and get a handler's package."""
+    """Create a table and a route that fit a topic, or a package with a handler."""
 
 
 new.add_command(handler)
@@ -59,8 +59,8 @@ def route(
     """Print a CREATE TABLE and a [[routes]] block for a topic.
 
     The columns, their types and units, the key, the format and the envelope come from a sample of the
-    events and from their schema, if they have one. No value is printed. What is not certain stands in
-    comments. The output is SQL, with the route in SQL comments, so that it can be piped into psql as a
+    events and from their schema, if they have one. No value is printed. Uncertain parts are comments.
+    The output is SQL, with the route in SQL comments, so that it can be piped into psql as a
     whole. Needs only [kafka] and, for --execute, [database] url.
     """
     from inbox.operations.new_route.propose import Request, propose, require_new

@@ -24,7 +24,7 @@ def table() -> None:
 @properties_option
 @click.option("--route", metavar="R", help="The route; default: each route with a table.")
 @sample_option
-@click.option("--execute", is_flag=True, help="Run what is additive; without this only the plan is shown.")
+@click.option("--execute", is_flag=True, help="Add what loses nothing; without this only the plan is shown.")
 @json_option
 def plan(
     config: Path | None,
@@ -37,9 +37,9 @@ def plan(
     """Show what a table lacks for its route, and add what loses nothing.
 
     A sample of the events and the newest schema of each subject, or the schema_file of the route, say
-    what it needs. Additive are new columns that may be NULL, and wider types. Anything else is left to a person, with
-    the SQL. The output is SQL; no value is printed. Run it with the login of the table's owner, also
-    while the sink runs. The exit code is 1 if a person has to decide on something.
+    what it needs. New columns that may be NULL and wider types lose nothing. Anything else is left to a person, with
+    the SQL. The output is SQL; no value is printed. Run it with the login of the table's owner; the
+    sink may run meanwhile. The exit code is 1 if a person has to decide on something.
     """
     found = plan_of(sink_settings(config, properties), route=route, sample=sample, execute=execute)
     if as_json:
