@@ -18,6 +18,7 @@ from inbox.cli.output import print_text
 from inbox.cli.redaction import Secrets
 from inbox.errors import InboxError
 from inbox.process.exit_codes import FAILURE, INTERRUPTED, exit_code
+from inbox.process.gc_tuning import leave_objects_to_the_exit
 from inbox.telemetry import configure_logging, hide_in_every_line
 
 _SECTIONS = {
@@ -104,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     secrets = Secrets()
     _hide_in_tracebacks_of_threads(secrets)
     code = result_of(arguments, secrets)
+    leave_objects_to_the_exit()
     sys.exit(code if _flushed() else FAILURE)
 
 

@@ -1,11 +1,25 @@
 """The garbage collector leaves alone what lives as long as the process, and looks rarely at what is new."""
 
 import gc
+import subprocess
+import sys
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from inbox.process.gc_tuning import freeze_startup_objects
+from inbox.process.gc_tuning import freeze_startup_objects, leave_objects_to_the_exit
+
+AT_EXIT = """
+import gc
+from inbox.cli import main
+began = []
+gc.callbacks.append(lambda phase, found: began.append(found["generation"]) if phase == "start" else None)
+try:
+    main(["--help"])
+except SystemExit:
+    print("rounds", len(began), "of", gc.get_threshold()[0], "frozen", gc.get_freeze_count())
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +34,25 @@ def test_what_is_there_is_frozen_and_rounds_become_rarer() -> None:
     assert gc.get_freeze_count() > 0
     assert gc.isenabled()
     assert gc.get_threshold()[0] >= 10_000
+
+
+def test_what_a_previous_worker_left_is_collected() -> None:
+    class Left:
+        itself: "Left"
+
+    freeze_startup_objects()
+    left = Left()
+    left.itself = left
+    seen = weakref.ref(left)
+    del left
+    leave_objects_to_the_exit()
+    freeze_startup_objects()
+    assert seen() is None
+
+
+def test_a_command_starts_and_ends_almost_without_rounds() -> None:
+    ran = subprocess.run([sys.executable, "-c", AT_EXIT], check=True, capture_output=True, text=True)
+    _, rounds, _, threshold, _, frozen = ran.stdout.splitlines()[-1].split()
+    assert int(rounds) <= 2
+    assert int(threshold) > 20_000
+    assert int(frozen) > 0
