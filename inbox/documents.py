@@ -226,14 +226,14 @@ def _put_back(found: list[Any], mark: str, numbers: list[int | float | Decimal])
     open_: list[Any] = [found]
     while open_:
         container = open_.pop()
-        places: Iterable[tuple[Any, Any]] = container.items() if isinstance(container, dict) else enumerate(container)
-        for place, value in list(places):
-            if isinstance(place, str) and place.startswith(mark):
+        items: Iterable[tuple[Any, Any]] = container.items() if isinstance(container, dict) else enumerate(container)
+        for key, value in list(items):
+            if isinstance(key, str) and key.startswith(mark):
                 raise DocumentError("a number in it stands where a name belongs")
             if isinstance(value, dict | list):
                 open_.append(value)
             elif isinstance(value, str) and value.startswith(mark):
-                container[place] = numbers[int(value[len(mark) :])]
+                container[key] = numbers[int(value[len(mark) :])]
 
 
 # Writing.

@@ -9,7 +9,7 @@ InboxError
 │     └─ UnconfirmedError   immediately, because the database may have changed between two tries
 └─ HaltError       continuing could lose or repeat an event: exit 4
    ├─ OrderHaltError   because an event cannot be applied and order = "halt"
-   ├─ LostPlaceError   because the log no longer has what the ledger expects
+   ├─ LostOffsetError   because the log no longer has what the ledger expects
    └─ UnreadableError  because the log has something that nobody can read, or a gap without a reason
 
 Being fenced is an answer, not an error, so it is a return value.
@@ -142,7 +142,7 @@ class OrderHaltError(HaltError):
         self.offset = offset
 
 
-class LostPlaceError(HaltError):
+class LostOffsetError(HaltError):
     """The log no longer has what the ledger expects next.
 
     Attributes:

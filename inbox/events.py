@@ -212,7 +212,7 @@ class Event(_OfRecord):
 
     @property
     def address(self) -> str:
-        """Return the event's place in Kafka: `orders[3]@1842`."""
+        """Return the event's address in Kafka: `orders[3]@1842`."""
         return address(self.topic, self.partition, self.offset)
 
     def header(self, name: str) -> bytes | None:

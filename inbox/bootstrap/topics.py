@@ -8,7 +8,7 @@ from datetime import datetime
 from inbox.errors import (
     HaltError,
     InboxError,
-    LostPlaceError,
+    LostOffsetError,
     StartupError,
     TryAgainError,
     UnreadableError,
@@ -135,7 +135,7 @@ def _starts(
     match start:
         case StartPoint.FAIL:
             raise StartupError(
-                f'{", ".join(map(str, partitions))} has no place in the ledger and [sink] start is "fail"; say where '
+                f'{", ".join(map(str, partitions))} are not in the ledger and [sink] start is "fail"; say where '
                 "to start: earliest, latest, group or a time"
             )
         case StartPoint.LATEST:
@@ -223,7 +223,7 @@ class Explanation:
         lines = [line for each in found.values() for line in mismatches(each.known, each.log)]
         return HaltError("\n".join(lines)) if lines else None
 
-    def of_halt(self, error: LostPlaceError | UnreadableError) -> HaltError:
+    def of_halt(self, error: LostOffsetError | UnreadableError) -> HaltError:
         """Return a halt that explains more, or the error itself if no more can be said."""
         return self.of_unreadable(error) if isinstance(error, UnreadableError) else self.of_lost_place(error)
 
@@ -240,7 +240,7 @@ class Explanation:
         command = resume_command(f"{at.topic}:{at.partition}", f"--from-offset {following}")
         return HaltError(f"{error}; the log can be read again from {following} on: {command}")
 
-    def of_lost_place(self, error: LostPlaceError) -> HaltError:
+    def of_lost_place(self, error: LostOffsetError) -> HaltError:
         """Return a halt that explains more, or the error itself if no more can be said."""
         if error.at is None:
             return error

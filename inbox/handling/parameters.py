@@ -20,7 +20,7 @@ _WAY_OUT = "import it where the module runs, outside of `if TYPE_CHECKING`"
 
 
 class Taken(Enum):
-    """The role of a parameter; the number is its place in the arguments of a call."""
+    """The role of a parameter; the number is its index among the arguments of a call."""
 
     VALUE = 0
     EVENT = 1

@@ -25,7 +25,7 @@ class UnfitValueError(EventError):
     """The value of an event that does not fit the type that its handler takes.
 
     Attributes:
-        index: the place of the event in the batch of a batch handler; None for another handler.
+        index: the index of the event in the batch of a batch handler; None for another handler.
     """
 
     failure_kind = FailureKind.VALUE
@@ -48,11 +48,11 @@ def typed_call(call: Callable[..., Any], typed: Typed, *, batch: bool, of_row: b
     values_of = (lambda events: _all_values(value_of, events)) if batch else value_of
     if typed.positional == (Taken.VALUE, Taken.TRANSACTION) and not typed.named:
         return lambda argument, transaction: call(values_of(argument), transaction)
-    places, named = [role.value for role in typed.positional], typed.named
+    indexes, named = [role.value for role in typed.positional], typed.named
 
     def called(argument: Any, transaction: Any) -> Any:
         given = (values_of(argument), argument, transaction)
-        return call(*[given[place] for place in places], **{name: given[role.value] for name, role in named})
+        return call(*[given[index] for index in indexes], **{name: given[role.value] for name, role in named})
 
     return called
 
@@ -78,7 +78,7 @@ def _validation(typed: Typed, *, of_row: bool) -> Callable[[Event], Any]:
         try:
             return validate(read(event))
         except ValidationError as error:
-            raise UnfitValueError(f"the value does not fit {name}: {_places(error)}") from None
+            raise UnfitValueError(f"the value does not fit {name}: {_members_at_fault(error)}") from None
 
     return value_of
 
@@ -120,7 +120,7 @@ def _has_decimals(schema: Any) -> bool:
     return isinstance(schema, list | tuple) and any(_has_decimals(each) for each in schema)
 
 
-def _places(error: "ValidationError") -> str:
+def _members_at_fault(error: "ValidationError") -> str:
     """Return where the value does not fit, and the kind of each misfit; never a value."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     said = [f"{_pointer(each['loc'])}: {each['type']}" for each in found[:_SHOWN]]

@@ -103,7 +103,7 @@ class Cluster:
         of_group = self._admin.describe_consumer_groups([self.group_id], **asked)
         lacking = [f"topic {name}" for name, future in of_topics.items() if self._may_not_read(future)]
         lacking += [f"group {name}" for name, future in of_group.items() if self._may_not_read(future)]
-        return [f"this user lacks READ on {place}; grant it (kafka-acls --operation Read)" for place in lacking]
+        return [f"this user lacks READ on {resource}; grant it (kafka-acls --operation Read)" for resource in lacking]
 
     def _may_not_read(self, future: Any) -> bool:
         try:

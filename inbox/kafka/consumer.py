@@ -24,7 +24,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError, UnreadableError
+from inbox.errors import HaltError, InboxError, LostOffsetError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.clients import ended_within, error_of, made
 from inbox.kafka.consumer_properties import consumer_properties
@@ -46,7 +46,7 @@ _OF_TOPIC = "Subscribed topic not available"
 
 @dataclass(slots=True)
 class Polled:
-    """The result of one `poll`: records in offset order per partition, partition ends met, and unreadable places."""
+    """The result of one `poll`: records in offset order per partition, partition ends met, and unreadable offsets."""
 
     records: list[Record] = field(default_factory=list)
     ends: list[tuple[TopicPartition, int]] = field(default_factory=list)
@@ -179,12 +179,12 @@ class GroupConsumer:
     def _complain(self, error: KafkaError, message: Any, taken: Polled) -> None:
         where = _partition_of(error, message)
         if where is not None and is_unreadable(error):
-            # The records before it are good and are kept; the caller of `poll` stops at the unreadable place.
+            # The records before it are good and are kept; the caller of `poll` stops at the unreadable offset.
             taken.unreadable.append(unreadable(error, where, message.offset()))
             return
         what = None if where is None else where.topic if where.partition < 0 else where
         failure = translate(error, f"reading {what}" if what else "reading")
-        if isinstance(failure, LostPlaceError):
+        if isinstance(failure, LostOffsetError):
             failure.at = where
         if not isinstance(failure, TryAgainError):
             raise failure
@@ -203,7 +203,7 @@ class GroupConsumer:
         self._open_transactions.statistics(text, self._placed - self._paused)
 
     def _ask_again(self) -> None:
-        """Check now and then whether places that were away are back, since librdkafka does not report that."""
+        """Check now and then whether partitions that were away are back, since librdkafka does not report that."""
         partitions = [partition for partition in self.outage.partitions if partition in self._placed]
         topics = [] if self.outage.brokers_away else self.outage.topics
         if not (partitions or topics) or self._clock() - self._asked_at < _ASK_AGAIN_SECONDS:
@@ -353,8 +353,8 @@ def _partition_of(error: KafkaError, message: Any) -> TopicPartition | None:
     return TopicPartition(message.topic(), -1 if of_topic else message.partition())
 
 
-def _lost(partition: TopicPartition, text: str) -> LostPlaceError:
-    error = LostPlaceError(f"{text}; see `inbox status`, then decide with `inbox resume`")
+def _lost(partition: TopicPartition, text: str) -> LostOffsetError:
+    error = LostOffsetError(f"{text}; see `inbox status`, then decide with `inbox resume`")
     error.at = partition
     return error
 

@@ -11,7 +11,7 @@ from enum import Enum
 
 from confluent_kafka import KafkaError, KafkaException
 
-from inbox.errors import HaltError, InboxError, LostPlaceError, StartupError, TryAgainError, UnreadableError
+from inbox.errors import HaltError, InboxError, LostOffsetError, StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
 
 _AGREES_UNTIL = re.compile(r"(?:truncation detected|No epoch found) .*broker end offset is (-?\d+)")
@@ -182,7 +182,7 @@ def translate(error: KafkaError, doing: str) -> InboxError:
         return UnreadableError(f"{doing}: {_what_is_unreadable(error)}")
     if meaning is _LOG_GONE:
         found = _AGREES_UNTIL.search(error.str())
-        return LostPlaceError(
+        return LostOffsetError(
             f"{doing}: {meaning.what} ({error.name()}); {meaning.remedy}",
             agrees_until=max(0, int(found[1])) if found else None,
         )
@@ -201,7 +201,7 @@ def is_unreadable(error: KafkaError) -> bool:
 
 
 def unreadable(error: KafkaError, at: TopicPartition, offset: int) -> UnreadableError:
-    """Return the project's error for something at a known place that cannot be read."""
+    """Return the project's error for a record at a known offset that cannot be read."""
     return UnreadableError(f"reading {at}@{offset}: {_what_is_unreadable(error)}", at=at, offset=offset)
 
 

@@ -1,9 +1,9 @@
 """The decisions to start, end or give up the workers of a pool. No process is touched here.
 
-A worker that dies is started again, later each time. A worker that halts ends the pool with its
+A worker that dies is restarted, after a longer pause each time. A worker that halts ends the pool with its
 exit code: the others would continue where a person has to decide. A worker that cannot start ends
-the pool too, unless others are at work: a change since they started, such as a password that the
-server does not know yet, is no reason to end them.
+the pool too, unless others are running: what changed since they started, such as a password that the
+server does not know yet, must not end them.
 """
 
 from collections.abc import Callable

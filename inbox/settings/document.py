@@ -255,7 +255,7 @@ class Document(Section):
 
 
 def keys_at(path: Path) -> tuple[str, ...]:
-    """Return the keys that may stand in the table at this place, or none if the user chooses the names."""
+    """Return the keys that may stand in the table at this path, or none if the user chooses the names."""
     at: object = Document
     for part in path:
         if isinstance(part, str):
@@ -267,7 +267,7 @@ def keys_at(path: Path) -> tuple[str, ...]:
 
 
 def scalar_paths() -> tuple[tuple[str, str], ...]:
-    """Return the path of every setting that is one value at a fixed place.
+    """Return the path of every setting that is one value at a fixed path.
 
     A variable or a secret file can hold such a setting.
     """

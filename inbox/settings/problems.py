@@ -10,7 +10,7 @@ from inbox.errors import StartupError
 from inbox.settings.librdkafka import LOGIN_IN_URL, NAMED_SECRET, is_secret
 
 Path = tuple[str | int, ...]
-"""The place of a value: `("routes", 0, "table", "mode")`."""
+"""The path of a value: `("routes", 0, "table", "mode")`."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BEGINS_KEY = "-----BEGIN"
@@ -87,7 +87,7 @@ def quote(value: object) -> str:
 
 
 def holds_secret(path: Path) -> bool:
-    """Return whether a value at this place must never be shown."""
+    """Return whether a value at this path must never be shown."""
     if path[:2] == ("database", "url"):
         return True
     return len(path) > 1 and path[0] in ("kafka", "registry") and is_secret(str(path[1]))

@@ -57,7 +57,7 @@ class Layers:
         self._origins[value.path] = value.origin
 
     def origin(self, path: Path) -> str:
-        """Return the source of the value at this place."""
+        """Return the source of the value at this path."""
         return self._origins.get(path[:2], self.file)
 
 

@@ -1,4 +1,4 @@
-"""The small languages inside settings: names, the places of an event's id and type, the sources of a column."""
+"""The small languages inside settings: names, the sources of an event's id and type, the sources of a column."""
 
 import math
 import re
@@ -121,14 +121,14 @@ def label(value: object) -> str:
 
 
 def event_id(value: object) -> str:
-    """Return the value as the place of an event's id."""
+    """Return the value as the source of an event's id."""
     if value in {"auto", "key", "coordinates", "debezium"} or _header_or_pointer(value):
         return str(value)
     raise UnfitError(f"one of {', '.join(_EVENT_ID_CHOICES)}{_pointer_advice(value)}", choices=_EVENT_ID_CHOICES)
 
 
 def event_type(value: object) -> str:
-    """Return the value as the place of an event's type."""
+    """Return the value as the source of an event's type."""
     if _header_or_pointer(value):
         return str(value)
     raise UnfitError(f"{' or '.join(_EVENT_TYPE_CHOICES)}{_pointer_advice(value)}", choices=_EVENT_TYPE_CHOICES)

@@ -14,7 +14,7 @@ from inbox.settings.sources import Layers
 
 @dataclass(frozen=True)
 class Review:
-    """A document under review: its sound part, the parts taken out of it, and the place to report problems."""
+    """A document under review: its sound part, the parts taken out of it, and the collector of problems."""
 
     document: Document
     broken: frozenset[Path]
@@ -22,7 +22,7 @@ class Review:
     problems: Problems
 
     def blame(self, path: Path, text: str) -> None:
-        """Note a problem with the value at this place."""
+        """Note a problem with the value at this path."""
         self.problems.add(f"{show_path(path)} ({self.layers.origin(path)})", text)
 
     def is_broken(self, path: Path) -> bool:
@@ -45,7 +45,7 @@ def read(layers: Layers, problems: Problems) -> Review:
     """Check every value by itself, note what is wrong, and keep the rest."""
     broken: set[Path] = set()
     for error in _errors(layers.tree):
-        path, is_key = _place(error)
+        path, is_key = _path_of(error)
         problems.add(f"{show_path(path)} ({layers.origin(path)})", _text(error, path, is_key))
         broken.add(_removable(path))
     for path in sorted(broken, key=len):
@@ -61,7 +61,7 @@ def _errors(tree: Mapping[str, Any]) -> list[ErrorDetails]:
     return []
 
 
-def _place(error: ErrorDetails) -> tuple[Path, bool]:
+def _path_of(error: ErrorDetails) -> tuple[Path, bool]:
     """Return the path, and whether the name there is wrong and not the value.
 
     For a wrong name pydantic's path ends in "[key]".
@@ -94,7 +94,7 @@ def _unfit(reason: object, value: object, *, secret: bool) -> str:
 
 
 def _key_hint(path: Path) -> str:
-    """Return a hint at the place where a key of this very name belongs.
+    """Return a hint at the table where a key of this very name belongs.
 
     If there is none, the hint names the nearest key of the same table.
     """
@@ -112,7 +112,7 @@ def _double_brackets(value: object) -> str:
 
 
 def _removable(path: Path) -> Path:
-    """Return the nearest place that can be taken out without moving its neighbours.
+    """Return the nearest path that can be taken out without moving its neighbours.
 
     An item of a list takes the list along.
     """
@@ -120,9 +120,9 @@ def _removable(path: Path) -> Path:
 
 
 def _remove(tree: dict[str, Any], path: Path) -> None:
-    place: Any = tree
+    table: Any = tree
     for part in path[:-1]:
-        if isinstance(place, dict) and part not in place:
+        if isinstance(table, dict) and part not in table:
             return
-        place = place[part]
-    place.pop(path[-1], None)
+        table = table[part]
+    table.pop(path[-1], None)

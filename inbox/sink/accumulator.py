@@ -29,8 +29,8 @@ class BatchAccumulator:
     the batch is full is kept back too, until the batch is handed over. This happens because `room`
     is an estimate from earlier records, and later ones may be larger.
 
-    A partition stops where a record cannot be read or a gap has no reason: nothing behind this
-    place is taken, and `stops` reports it.
+    A partition stops where a record cannot be read or a gap has no reason: nothing behind that
+    offset is taken, and `stops` reports it.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class BatchAccumulator:
         part.leader_epoch = None
 
     def _stop_at(self, error: UnreadableError) -> None:
-        """Stop the partition at an unreadable place. Records before it are still taken.
+        """Stop the partition at an unreadable offset. Records before it are still taken.
 
         The reported offset may lie before what was already taken, so it is raised to the next
         offset to take.

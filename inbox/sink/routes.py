@@ -49,7 +49,7 @@ class Route:
 
 
 class StartPoint(StrEnum):
-    """The place where a partition starts that is seen for the first time."""
+    """The point from which a partition is read that is seen for the first time."""
 
     EARLIEST = "earliest"
     LATEST = "latest"

@@ -196,7 +196,7 @@ class ColumnSource:
 
     @property
     def pointer(self) -> str | None:
-        """Return the pointer into a document of the event; None for a source that is no part of one."""
+        """Return the pointer into a document of the event; None for a source that is not part of one."""
         if self.source == VALUE_AS_JSON:
             return ""
         found = _IN_JSON.fullmatch(self.source or "")
@@ -221,7 +221,7 @@ class Overriding(StrEnum):
 class TableTarget:
     """`[routes.table]`: the table that a route writes into; `columns` has the source of each column.
 
-    `decoded`: the rows are decoded values, of which the client makes the columns. `binary`: the values are no JSON.
+    `decoded`: the rows are decoded values, of which the client makes the columns. `binary`: the values are not JSON.
     `deleted` is the column in which `Tombstones.MARK` says that a row was deleted. `overriding` lets
     the route write an identity column that is GENERATED ALWAYS.
     With `for_each`, the pointer of an array, each of its elements is a row, and the pointers lead into

@@ -92,8 +92,8 @@ class SinkUnderTest:
         found = str(event_id or new_event_id())
         given = {"event_id": found, **(headers or {})}
         payload = orjson.dumps(value) if isinstance(value, dict | list) else value
-        place = PARTITION_UA if partition is None else partition
-        self._producer.produce(self._topic(topic), payload, key=key, headers=list(given.items()), partition=place)
+        chosen = PARTITION_UA if partition is None else partition
+        self._producer.produce(self._topic(topic), payload, key=key, headers=list(given.items()), partition=chosen)
         if self._producer.flush(30) != 0:
             raise TimeoutError("Kafka did not accept the event within 30 s")
         return found

@@ -196,7 +196,7 @@ REFUSED = {
     ),
     "a password in a URL for Kafka": (
         ["--set", r"config.kafka.sasl\.oauthbearer\.token\.endpoint\.url=https://c:hunter2@idp/t"],
-        "holds a password, and a ConfigMap is no place for it",
+        "holds a password, and a ConfigMap must not hold one",
     ),
     "a password for Kafka": (
         ["--set", r"config.kafka.sasl\.password=hunter2"],
@@ -225,11 +225,11 @@ REFUSED = {
     ),
     "a secret among the arguments": (
         ["--set-json", 'workload.extraArgs=["-X", "sasl.password=hunter2"]'],
-        "workload.extraArgs gives sasl.password, and a pod's description is no place for a secret",
+        "workload.extraArgs gives sasl.password, and a pod's description must not hold a secret",
     ),
     "a secret in one argument": (
         ["--set-json", 'workload.extraArgs=["-Xssl.key.pem=hunter2"]'],
-        "a pod's description is no place for a secret",
+        "a pod's description must not hold a secret",
     ),
     "two sources of secrets": (
         ["--set-json", 'secrets.externalSecret={"enabled":true,"secretStoreRef":{"name":"v"},"data":{"a__b":{}}}'],

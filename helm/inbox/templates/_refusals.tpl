@@ -31,34 +31,34 @@
 {{- define "inbox.refusedSecrets" -}}
 {{- $url := default "" (default dict .Values.config.database).url }}
 {{- if or (regexMatch "://[^/@]*:.*@" $url) (regexMatch "(?i)(password|client_secret|scram_(client|server)_key)\\s*=" $url) }}
-{{- fail "config.database.url holds a password, and a ConfigMap is no place for it; put the URL under the key database__url into the Secret of secrets.existingSecret" }}
+{{- fail "config.database.url holds a password, and a ConfigMap must not hold one; put the URL under the key database__url into the Secret of secrets.existingSecret" }}
 {{- end }}
 {{- range $section := list "kafka" "registry" }}
 {{- range $name, $value := default dict (index $.Values.config $section) }}
 {{- if and (ne $name "sasl.oauthbearer.token.endpoint.url") (regexMatch "(?i)(password|passphrase|secret|user.info|token|jaas|\\.pem$|^sasl.oauthbearer.(config|extensions)$)" $name) }}
-{{- fail (printf "config.%s.%q is a secret, and a ConfigMap is no place for it; put it under the key %s__%s into the Secret of secrets.existingSecret" $section $name $section (replace "." "_" $name)) }}
+{{- fail (printf "config.%s.%q is a secret, and a ConfigMap must not hold one; put it under the key %s__%s into the Secret of secrets.existingSecret" $section $name $section (replace "." "_" $name)) }}
 {{- end }}
 {{- if regexMatch "://[^/@]*:.*@" (toString $value) }}
-{{- fail (printf "config.%s.%q holds a password, and a ConfigMap is no place for it; give a URL without one" $section $name) }}
+{{- fail (printf "config.%s.%q holds a password, and a ConfigMap must not hold one; give a URL without one" $section $name) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- range .Values.workload.extraArgs }}
 {{- if regexMatch "://[^/@]*:.*@" . }}
-{{- fail "workload.extraArgs holds a URL with a password, and a pod's description is no place for it; give one without" }}
+{{- fail "workload.extraArgs holds a URL with a password, and a pod's description must not hold one; give one without" }}
 {{- end }}
 {{- if regexMatch "(?i)^(-X)?\\s*[a-z._]*(password|passphrase|secret|user.info|token|jaas|\\.pem|oauthbearer.(config|extensions))[a-z._]*\\s*=" . }}
 {{- if not (regexMatch "token.endpoint.url" .) }}
-{{- fail (printf "workload.extraArgs gives %s, and a pod's description is no place for a secret; put it into the Secret of secrets.existingSecret" (regexReplaceAll "=.*" . "")) }}
+{{- fail (printf "workload.extraArgs gives %s, and a pod's description must not hold a secret; put it into the Secret of secrets.existingSecret" (regexReplaceAll "=.*" . "")) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- range .Values.extraEnv }}
 {{- if and .value (regexMatch "(?i)(DATABASE__URL|PASSWORD|PASSPHRASE|SECRET|TOKEN|JAAS|USER_INFO|OAUTHBEARER_(CONFIG|EXTENSIONS)$|OTLP_(.*_)?HEADERS|_PEM$)" .name) (ne .name "INBOX_SECRETS_DIR") (not (regexMatch "TOKEN_ENDPOINT_URL$" .name)) }}
-{{- fail (printf "extraEnv sets %s by its value, and a pod's description is no place for a secret; use secrets.existingSecret, or valueFrom.secretKeyRef" .name) }}
+{{- fail (printf "extraEnv sets %s by its value, and a pod's description must not hold a secret; use secrets.existingSecret, or valueFrom.secretKeyRef" .name) }}
 {{- end }}
 {{- if regexMatch "://[^/@]*:.*@" (default "" .value) }}
-{{- fail (printf "extraEnv sets %s to a URL with a password, and a pod's description is no place for it; use valueFrom.secretKeyRef" .name) }}
+{{- fail (printf "extraEnv sets %s to a URL with a password, and a pod's description must not hold one; use valueFrom.secretKeyRef" .name) }}
 {{- end }}
 {{- end }}
 {{- end }}

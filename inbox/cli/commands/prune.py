@@ -56,7 +56,7 @@ def document(plan: PrunePlan, done: Pruned | None) -> dict[str, Any]:
                 "before": each.before,
                 "after": each.after,
             }
-            for each in plan.reaches
+            for each in plan.horizons
         ],
         "removed": None
         if done is None
@@ -85,7 +85,7 @@ def _plan_lines(plan: PrunePlan) -> list[str]:
     ]
     lines += [
         f"  {each.address}: {'the start' if each.before is None else each.before} -> {each.after}"
-        for each in plan.reaches
+        for each in plan.horizons
         if each.after != each.before
     ]
     return [*lines, "nothing was changed; add --execute to do it"]

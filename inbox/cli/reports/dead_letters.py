@@ -13,7 +13,7 @@ from inbox.printable import printable
 from inbox.store.inbox.dead_letter_queries import Letter
 from inbox.store.inbox.dead_letters import OPEN, EventTooLargeError
 
-_LONGEST_PLACE = 24
+_LONGEST_ADDRESS = 24
 MOST_LISTED = 20
 """The number of dead letters that a screen lists."""
 
@@ -70,7 +70,7 @@ def brief_row(letter: Letter) -> list[str]:
         number,
         state,
         route,
-        at if len(at) <= _LONGEST_PLACE else f"...{at[3 - _LONGEST_PLACE :]}",
+        at if len(at) <= _LONGEST_ADDRESS else f"...{at[3 - _LONGEST_ADDRESS :]}",
         key,
         _error(letter),
     ]

@@ -153,7 +153,7 @@ def main() -> None:
             sys.stdout.write(json.dumps(watchdog.answer(json.loads(line))) + "\n")
             sys.stdout.flush()
     finally:
-        # the parent may have died before it read the answer, which is no reason to stay
+        # The parent may have died before it read the answer; the process ends even so.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         watchdog.stop(watchdog.last_stop_signal, LAST_GRACE_SECONDS)
         shutil.rmtree(directory, ignore_errors=True)

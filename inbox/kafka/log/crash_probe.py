@@ -1,7 +1,7 @@
-"""Read places of the log in a child process, since librdkafka may abort the process when it reads damaged bytes.
+"""Read the log at given offsets in a child process, since librdkafka may abort the process when it reads damaged bytes.
 
-Behind a batch whose CRC is wrong, librdkafka's parser may fail an assertion, which is SIGABRT. To see whether a
-place does that, a child reads the place with the same properties, and its parent looks at how the child ends.
+Behind a batch whose CRC is wrong, librdkafka's parser may fail an assertion, which is SIGABRT. To see whether an
+offset does that, a child reads from there with the same properties, and its parent looks at how the child ends.
 """
 
 import json
@@ -53,9 +53,9 @@ def find_deadly(
     *,
     batch_bytes: int,
 ) -> Deadly | None:
-    """Return the batch at which librdkafka aborts a reader of one of these places, or None if all can be read.
+    """Return the batch at which librdkafka aborts a reader of one of these offsets, or None if all can be read.
 
-    Takes about three seconds at most if nothing is wrong: one child reads from all places.
+    Takes about three seconds at most if nothing is wrong: one child reads from all of them.
     """
     search = _Search(reader_properties(options, batch_bytes=batch_bytes), options.credential)
     at = search.deadly_of(list(positions.items()))
@@ -131,8 +131,8 @@ class _Search:
         return _End(aborted=child.returncode == -signal.SIGABRT, reached=int(lines[-1]) if lines else None)
 
 
-def _read_places(task: Mapping[str, Any]) -> None:
-    """Read in the child until each place delivered something, then for `ahead` seconds.
+def _read_offsets(task: Mapping[str, Any]) -> None:
+    """Read in the child until each partition delivered something, then for `ahead` seconds.
 
     Prints the offset behind each event.
     """
@@ -161,4 +161,4 @@ def _read_places(task: Mapping[str, Any]) -> None:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _read_places(json.loads(sys.stdin.buffer.read()))
+    _read_offsets(json.loads(sys.stdin.buffer.read()))

@@ -95,7 +95,7 @@ class Gaps:
 
         Raises:
             UnreadableError: something there cannot be read, or the log is empty there without a reason.
-            LostPlaceError: the log begins behind `from_offset` by now.
+            LostOffsetError: the log begins behind `from_offset` by now.
             TryAgainError: the brokers do not answer, or the look takes longer than one turn may.
         """
         if at.topic in self._once_compacted:

@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from inbox.errors import InboxError, LostPlaceError, TryAgainError, UnreadableError
+from inbox.errors import InboxError, LostOffsetError, TryAgainError, UnreadableError
 from inbox.events import Record, TopicPartition, record_time
 from inbox.kafka.clients import made
 from inbox.kafka.consumer_properties import reader_properties
@@ -77,7 +77,7 @@ class LogReader:
         Raises:
             UnreadableError: the next offset cannot be read, or is empty without a reason. Everything before it was
                 yielded.
-            LostPlaceError: the log no longer holds the next offset to read.
+            LostOffsetError: the log no longer holds the next offset to read.
             TryAgainError: nothing arrived within `patience_seconds`.
         """
         if from_offset >= until_offset:
@@ -157,7 +157,7 @@ class LogReader:
     def _fail(self, at: tuple[str, int], error: KafkaError) -> None:
         failure = translate(error, f"reading {TopicPartition(*at)}")
         if not isinstance(failure, TryAgainError):
-            if isinstance(failure, LostPlaceError):
+            if isinstance(failure, LostOffsetError):
                 failure.at = at
             raise failure
         self._failure = failure
@@ -167,9 +167,9 @@ class LogReader:
         return TryAgainError(f"{text}: {self._failure}" if self._failure else text, away="kafka", reason="brokers")
 
     def first_times(self, positions: Mapping[TopicPartition, int], *, seconds: float) -> dict[TopicPartition, datetime]:
-        """Return the timestamp of the first record at or after each place.
+        """Return the timestamp of the first record at or after each position.
 
-        A place is left out if the brokers do not answer within `seconds`, if it has no such record, or if the
+        A partition is left out if the brokers do not answer within `seconds`, if there is no such record, or if the
         record has no timestamp.
         """
         if not positions:

@@ -22,7 +22,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaError
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from inbox.errors import LostPlaceError, TryAgainError
+from inbox.errors import LostOffsetError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.clients import made
 from inbox.kafka.consumer_properties import reader_properties
@@ -75,7 +75,7 @@ def look_at(
 
     Raises:
         UnreadableError: something there cannot be read.
-        LostPlaceError: the log no longer reaches back to `from_offset`.
+        LostOffsetError: the log no longer reaches back to `from_offset`.
         TryAgainError: the brokers do not answer within the time.
     """
     deadline = time.monotonic() + seconds
@@ -194,7 +194,7 @@ class _StretchReader:
                 if message.error() is None:
                     records.append(message.offset())
                 if reached >= until_offset + ahead:
-                    # An unreadable place behind the last requested offset does not matter.
+                    # An unreadable offset behind the last requested offset does not matter.
                     self._behind = [_point_of(each) for each in messages[number:]]
                     break
         return reached, records
@@ -243,7 +243,7 @@ class _StretchReader:
 
 
 class DeliveryPoint(NamedTuple):
-    """The place of a delivery, and whether it reports that nothing can be read there."""
+    """The offset of a delivery, and whether it reports that nothing can be read there."""
 
     offset: int
     unreadable: bool
@@ -278,13 +278,13 @@ def _point_after(message: Any, at: TopicPartition, reached: int) -> tuple[int, b
 
 
 def raise_unless_passing(error: KafkaError, at: TopicPartition, offset: int) -> None:
-    """Raise the error for a place in the log, unless waiting helps against it."""
+    """Raise the error for an offset of the log, unless waiting helps against it."""
     if is_unreadable(error):
         raise unreadable(error, at, offset)
     failure = translate(error, f"reading {at}@{offset}")
     if isinstance(failure, TryAgainError):
         return
-    if isinstance(failure, LostPlaceError):
+    if isinstance(failure, LostOffsetError):
         failure.at = at
     raise failure
 

@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from inbox.errors import LostPlaceError, TryAgainError
+from inbox.errors import LostOffsetError, TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.clients import made
 from inbox.kafka.consumer_properties import consumer_properties
@@ -21,7 +21,7 @@ _BATCH_BYTES = 1 << 20
 def truncation_points(
     options: KafkaOptions, positions: Mapping[TopicPartition, tuple[int, int]], *, seconds: float = 10.0
 ) -> dict[TopicPartition, int]:
-    """Return the offset up to which a log is the one that was read, for each log truncated below its place.
+    """Return the offset up to which a log is the one that was read, for each log truncated below its position.
 
     Args:
         positions: the next offset to read, and the leader epoch of the record before it.
@@ -78,4 +78,4 @@ def _sought(consumer: Consumer, at: TopicPartition, offset: int, epoch: int) -> 
 def _agrees_until(message: Any) -> int | None:
     error: KafkaError | None = message.error()
     failure = translate(error, "asking for the leader epoch") if error is not None else None
-    return failure.agrees_until if isinstance(failure, LostPlaceError) else None
+    return failure.agrees_until if isinstance(failure, LostOffsetError) else None

@@ -63,7 +63,7 @@ class RouteAccount:
 
 
 class Listed(NamedTuple):
-    """An offset and its answer on a route. `of` is the place of the claim that a duplicate found."""
+    """An offset and its answer on a route. `of` is the address of the claim that made the event a duplicate."""
 
     address: TopicPartition
     route: str

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-from inbox.errors import HaltError, LostPlaceError, StartupError, UnreadableError
+from inbox.errors import HaltError, LostOffsetError, StartupError, UnreadableError
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.log.gaps import Gaps
 from inbox.kafka.log.reader import LogReader
@@ -259,7 +259,7 @@ class _AuditSession:
                     offset = reached
                     for _ in auditor.add(records, reached):
                         watch(found)
-            except LostPlaceError:
+            except LostOffsetError:
                 start = min(self._cluster.log_starts([part.address])[part.address], part.until_offset)
                 if start <= offset:
                     raise

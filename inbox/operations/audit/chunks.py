@@ -17,8 +17,8 @@ class ClaimSum(NamedTuple):
     total: int = 0
 
 
-class ClaimPlace(NamedTuple):
-    """The place of the claim that has an event's id. `at` is None if it is not known (the id was adopted)."""
+class ClaimAddress(NamedTuple):
+    """The address of the claim that has an event's id. `at` is None if it is not known (the id was adopted)."""
 
     at: Coordinates | None
 
@@ -89,7 +89,7 @@ def all_claimed(events: Events, around: Circumstances, tally: Tally) -> None:
 
 
 def one_by_one(
-    events: Events, unlike: Mapping[int, ClaimPlace | None], around: Circumstances, tally: Tally
+    events: Events, unlike: Mapping[int, ClaimAddress | None], around: Circumstances, tally: Tally
 ) -> ClaimSum:
     """Count a chunk by the claims that were found.
 

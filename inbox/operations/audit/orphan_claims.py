@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import groupby
 from uuid import UUID
 
-from inbox.errors import InboxError, LostPlaceError
+from inbox.errors import InboxError, LostOffsetError
 from inbox.events import Record, TopicPartition
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.log.reader import LogReader
@@ -71,7 +71,7 @@ class OrphanSearch:
             start = starts[part.address]
             try:
                 return list(orphans.among(claims, chunk, log_start=start, compacted=compacted))
-            except LostPlaceError:
+            except LostOffsetError:
                 starts |= self._cluster.log_starts([part.address])
                 if starts[part.address] <= start:
                     raise

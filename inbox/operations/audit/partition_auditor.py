@@ -10,7 +10,7 @@ from inbox.events import Record
 from inbox.operations.audit.accounting import CHUNK_BITS, Listing, PartitionAudit, RouteAccount, Tally
 from inbox.operations.audit.chunks import (
     Circumstances,
-    ClaimPlace,
+    ClaimAddress,
     ClaimSum,
     Events,
     all_claimed,
@@ -24,7 +24,7 @@ from inbox.store.inbox.audit_queries import AuditQueries, ChunkOfClaims
 from inbox.store.inbox.dead_letters import OPEN, State
 from inbox.store.inbox.settled_ranges import Offsets
 
-Unlike = Mapping[int, ClaimPlace | None]
+Unlike = Mapping[int, ClaimAddress | None]
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,13 @@ class PartitionAuditor:
         return ClaimSum(*self._claims.get(ChunkOfClaims(self._part.partition_id, each.route_id, chunk), (0, 0)))
 
     def _unlike(self, each: AuditedRoute) -> Unlike:
-        """Return the place of the claim with its id for each event without a claim of its own, by index.
+        """Return the address of the claim with its id for each event without a claim of its own, by index.
 
         The value is None if no claim has the id.
         """
         events = self._open[each.route.name]
         found = self._reads.unlike(self._part.partition_id, each.route_id, events.ids, events.offsets)
-        return {index: ClaimPlace(at) if claimed else None for index, at, claimed in found}
+        return {index: ClaimAddress(at) if claimed else None for index, at, claimed in found}
 
     def _judge(self, each: AuditedRoute, around: Circumstances, unlike: Unlike, chunk: int) -> None:
         own = one_by_one(self._open[each.route.name], unlike, around, self._tallies[each.route.name])

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from inbox.bootstrap.retry import retry_until
-from inbox.errors import LostPlaceError
+from inbox.errors import LostOffsetError
 from inbox.events import Record, TopicPartition, address
 from inbox.kafka.cluster import Cluster
 from inbox.kafka.log.reader import LogReader
@@ -177,7 +177,7 @@ class _ParkingReader:
                     for record in records
                     if record.offset() == request.offset
                 ]
-            except LostPlaceError as error:
+            except LostOffsetError as error:
                 raise _RefusedError(f"{request.address} is not in the log any more: {error}") from error
         if not found:
             raise _RefusedError(

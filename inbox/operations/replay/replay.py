@@ -197,7 +197,7 @@ def read_replays(options: DatabaseOptions, replay_id: int | None = None) -> list
 def cancel(options: DatabaseOptions, replay_id: int) -> Replay | None:
     """End a replay where it is, and return it, or None if it does not exist.
 
-    The ledger continues from its place before the replay.
+    The ledger continues at its next offset from before the replay.
 
     Raises:
         StartupError, TryAgainError: as `read_replays`.

@@ -34,7 +34,7 @@ _PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
+class HorizonMove:
     """A partition's horizon before and after. None means that everything is recognised."""
 
     address: TopicPartition
@@ -59,7 +59,7 @@ class PrunePlan:
     outbox: ExpiredRows
     horizon_before: datetime | None
     horizon_after: datetime | None
-    reaches: Sequence[Reach]
+    horizons: Sequence[HorizonMove]
     outbox_left: bool = False
 
 
@@ -265,7 +265,7 @@ def _plan(store: Store, limits: RetentionLimits, outbox: OutboxOptions | None) -
         outbox=_old_in_outbox(store, limits, outbox),
         horizon_before=before,
         horizon_after=newest([before, gone[-1].closed_at if gone else None]),
-        reaches=[_reach(each, to_come.get(each.partition_id)) for each in horizons],
+        horizons=[_move(each, to_come.get(each.partition_id)) for each in horizons],
         outbox_left=outbox is not None and limits.outbox is not None and not _may_prune_outbox(store, outbox),
     )
 
@@ -281,9 +281,9 @@ def _may_prune_outbox(store: Store, outbox: OutboxOptions) -> bool:
     return outbox_retention(store.connection, store.schema, outbox).may_forget()
 
 
-def _reach(horizon: Horizon, to_come: int | None) -> Reach:
+def _move(horizon: Horizon, to_come: int | None) -> HorizonMove:
     offsets = [offset for offset in (horizon.offset, to_come) if offset is not None]
-    return Reach(address=horizon.address, before=horizon.offset, after=max(offsets, default=None))
+    return HorizonMove(address=horizon.address, before=horizon.offset, after=max(offsets, default=None))
 
 
 def newest(times: Sequence[datetime | None]) -> datetime | None:

@@ -103,7 +103,7 @@ class EventWriter:
 
 
 def with_nulls(value: Any, null: str | None) -> Any:
-    """Return a value with null wherever it has the text that stands for null; None is no text."""
+    """Return a value with null wherever it has the text that stands for null; None: no text does."""
     if isinstance(value, dict):
         return {name: with_nulls(each, null) for name, each in value.items()}
     if isinstance(value, list):

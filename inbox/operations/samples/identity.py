@@ -87,8 +87,8 @@ def event_id_of(events: Sequence[SampledEvent], envelope: Envelope) -> EventIdCh
             return EventIdChoice(f"value:{pointer_to(name)}", f'"{name}" differs in each event')
     return EventIdChoice(
         "coordinates",
-        "no header or member is an id of the event, so its place in the log is; an event that its producer sends twice "
-        "is applied twice",
+        "no header or member is an id of the event, so its coordinates are the id; an event that its producer sends "
+        "twice is applied twice",
     )
 
 
@@ -140,7 +140,7 @@ def _likely(events: Sequence[SampledEvent], topic: str) -> list[str]:
 
 
 def _key_text(value: Any) -> str | None:
-    """Return a value as a key has it; None for a kind that is no key."""
+    """Return a value as a key has it; None for a kind that cannot be a key."""
     if isinstance(value, bool | float | dict | list) or value is None:
         return None
     return whole_number_text(value) if isinstance(value, int) else str(value)

@@ -33,7 +33,7 @@ class SampleReader:
         self._read: Read | None = reader_of(read_options)
         self._keys = key_decoder(options)
         self.unreadable = 0
-        """The number of events that cannot be read, or whose row is no object."""
+        """The number of events that cannot be read, or whose row is not an object."""
 
     def events(self, records: Sequence[Record]) -> list[SampledEvent]:
         """Return the events that can be read; those that a route filters are left out.
@@ -66,7 +66,7 @@ class SampleReader:
             if self._has_changes:
                 has_position = _has_position(found)
         if not deletes and not isinstance(row, dict):
-            raise EventError("the row is no object")
+            raise EventError("the row is not an object")
         return SampledEvent(record, self._key(record, headers), None if deletes else row, has_position)
 
     def _key(self, record: Record, headers: list[Any]) -> Any:

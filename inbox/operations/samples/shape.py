@@ -105,7 +105,7 @@ def _of_json(topic: str, documents: Sequence[Any], records: Sequence[Record]) ->
     objects = [each for each in documents if isinstance(each, dict)]
     if not _most(isinstance(each, dict) for each in documents):
         raise StartupError(
-            f"topic {topic}: {len(documents) - len(objects)} of {len(documents)} values are no JSON objects, so they "
+            f"topic {topic}: {len(documents) - len(objects)} of {len(documents)} values are not JSON objects, so they "
             'have no members; fill a column from "$value"'
         )
     wrapped = [each["payload"] for each in objects if each.keys() == {"schema", "payload"}]

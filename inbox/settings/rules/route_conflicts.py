@@ -27,7 +27,7 @@ def review_conflicts(review: Review, path: Path, route: RouteSection) -> None:
 
 
 def _review_types(review: Review, path: Path, route: RouteSection, table: TableSection) -> None:
-    # `error` counts only if it was configured: the default is no promise to see the tombstones of other types.
+    # `error` counts only if it was configured: the default does not promise to see the tombstones of other types.
     promised = table.tombstones is not Tombstones.IGNORE and "tombstones" in table.model_fields_set
     if not route.types or not promised or route.event_type is None or not route.event_type.startswith("value:"):
         return

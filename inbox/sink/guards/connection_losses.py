@@ -43,7 +43,7 @@ class Losses:
         self._lone: _Lone | None = None
 
     def together(self, addresses: tuple[EventAddress, ...]) -> bool:
-        """Record that the connection was lost with a batch of events that begins at these places.
+        """Record that the connection was lost with a batch of events that begins at these offsets.
 
         Returns:
             Whether one of the events may be at fault, so that each must be tried alone.

@@ -41,9 +41,9 @@ class NoteWindow:
         end = offset + self._width
         return min(end, suspected.start) if offset < suspected.start else end
 
-    def noted(self, place: tuple[int, int], offsets: range, began: float, now: float) -> None:
-        """Record a note of these offsets, written between `began` and `now`; `place` is (route id, partition id)."""
-        self._at, self._from, self._until = place, offsets.start, offsets.stop
+    def noted(self, key: tuple[int, int], offsets: range, began: float, now: float) -> None:
+        """Record a note of these offsets, written between `began` and `now`; `key` is (route id, partition id)."""
+        self._at, self._from, self._until = key, offsets.start, offsets.stop
         self._noted_at, self._lasts = now, _WORTH * (now - began)
         # A note of one event needs no renewal, however long the event takes.
         self._renew_at = now + 2 * self._lasts if len(offsets) > 1 else float("inf")

@@ -99,7 +99,7 @@ class Routes:
             raise
 
     def move_last(self, name: str) -> bool:
-        """Move the route behind all others, from this batch on; return whether its place changed."""
+        """Move the route behind all others, from this batch on; return whether the order changed."""
         if self._routes[-1].name == name:
             return False
         self._routes.sort(key=lambda each: each.name == name)

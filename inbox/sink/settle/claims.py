@@ -94,11 +94,11 @@ class Claiming:
         if not (events.replays and indexes and self._route.keeps_claims):
             return released
         aside, route_id = events.only(indexes), self._route.route_id
-        for replay_id, places in aside.forced().items():
-            claims = claims_of(aside.only(places))
+        for replay_id, forced in aside.forced().items():
+            claims = claims_of(aside.only(forced))
             again = self._context.claims.claim_again(route_id, claims, replay_id)
             self._context.claims.withdraw(route_id, [claims.ids[at] for at in again])
-            released.update(indexes[places[at]] for at in again)
+            released.update(indexes[forced[at]] for at in again)
         if released:
             self._context.transaction.keep()
         return released

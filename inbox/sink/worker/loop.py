@@ -7,7 +7,7 @@ take records.
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from inbox.errors import HaltError, InboxError, LostPlaceError, TryAgainError, UnreadableError
+from inbox.errors import HaltError, InboxError, LostOffsetError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
 from inbox.kafka.consumer import GroupConsumer
 from inbox.sink.accumulator import BatchAccumulator
@@ -47,7 +47,7 @@ class Worker:
         time_limit: TimeLimit,
         *,
         ends: Mapping[TopicPartition, int] | None = None,
-        explain: Callable[[LostPlaceError | UnreadableError], HaltError] = lambda error: error,
+        explain: Callable[[LostOffsetError | UnreadableError], HaltError] = lambda error: error,
         retries_letters: bool = False,
         clock: Callable[[], float] = time.monotonic,
         pace: Pace | None = None,
@@ -81,7 +81,7 @@ class Worker:
             while not self._stopping and not self._at_end():
                 self._turn()
             self._drain()
-        except (LostPlaceError, UnreadableError) as error:
+        except (LostOffsetError, UnreadableError) as error:
             raise self._explain(error) from error
         finally:
             self._close()

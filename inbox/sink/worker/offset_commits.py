@@ -6,7 +6,7 @@ from inbox.events import TopicPartition
 from inbox.failpoints import Failpoint, failpoint
 from inbox.kafka.consumer import GroupConsumer
 from inbox.sink.assignment import Assignment
-from inbox.sink.worker.held_ends import HeldEnds
+from inbox.sink.worker.held_end_offsets import HeldEndOffsets
 from inbox.telemetry import LAG
 
 _COMMIT_SECONDS = 0.5
@@ -23,7 +23,7 @@ class OffsetCommits:
         self._pending: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
         self._remind_at = 0.0
-        self._held_ends = HeldEnds(consumer, clock)
+        self._held_end_offsets = HeldEndOffsets(consumer, clock)
 
     def add(self, partition: TopicPartition, offset: int) -> None:
         """Commit this offset next, if the partition is still this worker's."""
@@ -73,7 +73,7 @@ class OffsetCommits:
         `settled` are the ledger's offsets.
         """
         seen = {partition: self._consumer.end_seen(partition) for partition in self._assignment.all_active()}
-        ends = {**seen, **self._held_ends.of(self._assignment.held())}
+        ends = {**seen, **self._held_end_offsets.of(self._assignment.held())}
         return sum(self._lag(partition, end, settled.get(partition)) for partition, end in ends.items())
 
     def _lag(self, partition: TopicPartition, end: int | None, settled: int | None) -> int:

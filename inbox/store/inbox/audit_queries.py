@@ -15,7 +15,7 @@ from inbox.store.postgres.connection import Connection, transaction
 from inbox.store.sql import statements
 
 
-class Tile(NamedTuple):
+class ProgressRow(NamedTuple):
     """A row of `progress`: the offsets from `from_offset` up to, not including, `until_offset`."""
 
     from_offset: int
@@ -35,7 +35,7 @@ class PartitionHistory(NamedTuple):
     next_offset: int
     reached_offset: int
     counts: Settlement
-    tiles: Sequence[Tile]
+    tiles: Sequence[ProgressRow]
 
     @property
     def from_offset(self) -> int:
@@ -140,7 +140,7 @@ class AuditQueries:
         """Yield each partition of the ledger with its rows of `progress`; the caller provides the snapshot."""
         for row in self._connection.execute(self._sql["ledger"]).fetchall():
             rows = self._connection.execute(self._sql["tiles"], {"partition_id": row[0]})
-            tiles = [Tile(each[0], each[1], Settlement(*each[2:])) for each in rows]
+            tiles = [ProgressRow(each[0], each[1], Settlement(*each[2:])) for each in rows]
             address, counts = TopicPartition(row[1], row[2]), Settlement(*row[6:])
             yield PartitionHistory(address, row[3], row[4], row[5], counts, tiles)
 

@@ -62,10 +62,10 @@ def kept_names(found: Collection[str], known: Collection[str], most: int = MOST_
 
 
 def _parameters(route_id: int, counts: Mapping[tuple[int, str], int]) -> dict[str, object]:
-    places = sorted(counts)
+    keys = sorted(counts)
     return {
         "route_id": route_id,
-        "partition_ids": [partition_id for partition_id, _ in places],
-        "members": [name for _, name in places],
-        "events": [counts[place] for place in places],
+        "partition_ids": [partition_id for partition_id, _ in keys],
+        "members": [name for _, name in keys],
+        "events": [counts[key] for key in keys],
     }

@@ -209,7 +209,7 @@ _SETUP = sql.SQL("""\
 -- Once, as a superuser or as the owner of the outbox with CREATEROLE and REPLICATION, in the database {database}.
 -- Needs wal_level = logical in the server.
 
--- Inserts alone: what is pruned is no event.
+-- Only inserts: the deletion of a pruned row is not an event.
 CREATE PUBLICATION {name} FOR TABLE {table} WITH (publish = 'insert');
 
 -- On Amazon RDS: without REPLICATION, and GRANT rds_replication TO {name}.

@@ -98,9 +98,9 @@ class ExternalTable:
         """
         parameters = {"limit": limit, "bytes": limit_bytes}
         rows = [ExternalRow._make(row) for row in self._connection.execute(self._read, parameters, binary=True)]
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             if row.event_id is None or not row.topic or row.type is None:
-                return rows[:place] if place else self._refuse(row)
+                return rows[:index] if index else self._refuse(row)
         return rows
 
     def waiting(self) -> int:

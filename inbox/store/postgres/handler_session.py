@@ -230,7 +230,7 @@ class HandlerSession:
         asked = [(query, parameters) for query, parameters in self._statements.items() if parameters]
         if not all(self._fits(query, parameters) for query, parameters in asked):
             return failure
-        return EventError(f"a value of another type than its place: {described(cause)}")
+        return EventError(f"a value does not fit the type of its parameter: {described(cause)}")
 
     def _fits(self, query: str, parameters: Parameters) -> bool:
         # A NULL has no type, so the server gives it the type that the statement needs. EXPLAIN runs

@@ -89,7 +89,7 @@ _FROM_THE_SERVER = ("default", "configuration file", "command line", "environmen
 
 
 class Limits(NamedTuple):
-    """The limits of a session. `statement_seconds` is None where the configuration does not set it; 0 is no limit."""
+    """The limits of a session. `statement_seconds` is None where the configuration does not set it; 0: no limit."""
 
     longest_call_seconds: float = 0.0
     statement_seconds: float | None = None

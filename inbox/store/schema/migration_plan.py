@@ -93,7 +93,7 @@ def usable_from(history: RevisionHistory, revision: str) -> str:
 def targets(to: str, outbox: OutboxOptions | None) -> dict[RevisionHistory, str | None]:
     """Return the target of `to` for each history that it concerns, in the order of migration.
 
-    `head` is the newest revision of what is configured, and `base` is no table at all.
+    `head` is the newest revision of what is configured, and `base` is the state without any table.
     `outbox@head` and `outbox@base` concern the outbox alone, and a revision concerns its own
     history.
 

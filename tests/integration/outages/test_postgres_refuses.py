@@ -160,7 +160,7 @@ def test_a_value_of_the_wrong_type_is_the_events_fault_though_the_code_says_the_
     running.sink.send(Out(31, {"event": [1, 2]}), Out(32, {"event": True}), Out(33, {"event": 33}))
     running.sink.eventually_settled(33)
     assert running.sink.dead_letters() == [(30, "parked"), (31, "parked")]
-    assert "a value of another type than its place" in running.sink.dead_letter_errors()[0]
+    assert "a value does not fit the type of its parameter" in running.sink.dead_letter_errors()[0]
     assert running.effects() == [*range(1, 31), 33]
     assert running.told("outage") == []
 

@@ -57,7 +57,7 @@ def blame(guess: Guess, seen: FailureCircumstances) -> Blame:
 
 
 def _blame_for_partition(seen: FailureCircumstances) -> Blame:
-    """Decide for an event without a partition; events that applied before are no evidence here.
+    """Decide for an event without a partition; events that applied before do not count as evidence here.
 
     An event of last month finds its partition while this month's partition is missing.
     """

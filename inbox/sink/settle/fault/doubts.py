@@ -32,7 +32,7 @@ _LOOKED_BACK = 16
 """The number of events among which the last one with a value is searched."""
 
 _DOES_NOT_FIT = ("42", "3F")
-"""The SQLSTATE classes for a missing object. The success of another statement is no evidence then."""
+"""The SQLSTATE classes for a missing object. The success of another statement then proves nothing."""
 
 _ADVICE = (
     "correct the database and the sink continues; if the event itself is at fault, park it with "

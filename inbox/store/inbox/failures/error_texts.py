@@ -60,8 +60,8 @@ def _shown_link(link: BaseException) -> str:
         return error_text(link)
     if isinstance(link, psycopg.Error):
         return described(link)
-    place = _place(link.__traceback__)
-    return f"{type(link).__name__} in {place}" if place else type(link).__name__
+    line = _source_line(link.__traceback__)
+    return f"{type(link).__name__} in {line}" if line else type(link).__name__
 
 
 def _kept_link(link: BaseException) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _kept_link(link: BaseException) -> Iterator[str]:
     yield from (note for note in (notes if isinstance(notes, list) else ()) if isinstance(note, str))
 
 
-def _place(traceback: TracebackType | None) -> str | None:
+def _source_line(traceback: TracebackType | None) -> str | None:
     """Return the line of the handler's package that raised the error, or that called what raised it."""
     found: tuple[str, CodeType, int] | None = None
     package: str | None = None

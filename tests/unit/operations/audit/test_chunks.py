@@ -18,7 +18,7 @@ from inbox.operations.audit.accounting import (
 )
 from inbox.operations.audit.chunks import (
     Circumstances,
-    ClaimPlace,
+    ClaimAddress,
     ClaimSum,
     Events,
     all_claimed,
@@ -90,7 +90,7 @@ def obvious(events: Events, claims: dict[bytes, int], around: Circumstances) -> 
 def test_each_offset_comes_to_what_the_obvious_way_says(chunk: tuple[Events, dict[bytes, int], Circumstances]) -> None:
     events, claims, around = chunk
     unlike = {
-        place: ClaimPlace(ELSEWHERE) if identity in claims else None
+        place: ClaimAddress(ELSEWHERE) if identity in claims else None
         for place, (identity, offset) in enumerate(zip(events.ids, events.offsets, strict=True))
         if claims.get(identity) != offset
     }
@@ -116,7 +116,7 @@ def test_what_is_listed_is_what_is_counted(
 ) -> None:
     events, claims, around = chunk
     unlike = {
-        place: ClaimPlace(ELSEWHERE) if identity in claims else None
+        place: ClaimAddress(ELSEWHERE) if identity in claims else None
         for place, (identity, offset) in enumerate(zip(events.ids, events.offsets, strict=True))
         if claims.get(identity) != offset
     }
@@ -130,7 +130,7 @@ def test_what_is_listed_is_what_is_counted(
 
 def test_an_adopted_claim_counts_as_applied() -> None:
     account = RouteAccount()
-    one_by_one(Events([event_id(1)], [0]), {0: ClaimPlace(None)}, Circumstances(owes_from=0), tally(account))
+    one_by_one(Events([event_id(1)], [0]), {0: ClaimAddress(None)}, Circumstances(owes_from=0), tally(account))
     assert (account.applied, account.adopted) == (1, 1)
 
 

@@ -4,15 +4,15 @@ import pytest
 
 from inbox.events import Settlement, TopicPartition
 from inbox.operations.audit.history import faults
-from inbox.store.inbox.audit_queries import PartitionHistory, Tile
+from inbox.store.inbox.audit_queries import PartitionHistory, ProgressRow
 
 
-def tile(start: int, end: int) -> Tile:
-    return Tile(start, end, Settlement(applied=end - start))
+def tile(start: int, end: int) -> ProgressRow:
+    return ProgressRow(start, end, Settlement(applied=end - start))
 
 
 def history(
-    *tiles: Tile, start: int = 0, following: int = 30, reached: int = 30, applied: int = 30
+    *tiles: ProgressRow, start: int = 0, following: int = 30, reached: int = 30, applied: int = 30
 ) -> PartitionHistory:
     return PartitionHistory(TopicPartition("t", 0), start, following, reached, Settlement(applied=applied), tiles)
 

@@ -79,7 +79,7 @@ def test_the_majority_decides() -> None:
         ([of(None)], "each is a tombstone"),
         ([of(b"\xff\xfe")], "1 of 1 values are not JSON"),
         ([of(framed(9))], "which no \\[registry\\] of the configuration knows"),
-        ([of([1, 2])], "no JSON objects"),
+        ([of([1, 2])], "not JSON objects"),
     ],
 )
 def test_what_no_route_reads_is_refused(given: list[Record], said: str) -> None:

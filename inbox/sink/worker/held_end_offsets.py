@@ -10,7 +10,7 @@ _ASKING_SECONDS = 0.2
 """The time for which one call asks, so that the loop turns. The next call continues with the oldest answers."""
 
 
-class HeldEnds:
+class HeldEndOffsets:
     """The ends of held partitions, each as of some seconds ago."""
 
     def __init__(self, consumer: GroupConsumer, clock: Callable[[], float]) -> None:
