@@ -12,6 +12,7 @@ from inbox.cli.redaction import of_command
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.registry.options import RegistryOptions
 from inbox.process.exit_codes import FAILURE
+from inbox.secret_names import LOGIN_IN_URL, NAMED_SECRET, is_secret
 from inbox.settings import (
     DatabaseSettings,
     RelaySettings,
@@ -23,7 +24,7 @@ from inbox.settings import (
     load_server_settings,
     load_settings,
 )
-from inbox.settings.librdkafka import LOGIN_IN_URL, NAMED_SECRET, is_secret, spelt_in_variables
+from inbox.settings.librdkafka import spelt_in_variables
 from inbox.store.options import DatabaseOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -3,14 +3,17 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import click
 
-from inbox.kafka.options import KafkaOptions
-from inbox.kafka.registry.options import RegistryOptions
-from inbox.settings.librdkafka import LOGIN_IN_URL, NAMED_SECRET, is_secret
-from inbox.store.options import DatabaseOptions
+from inbox.secret_names import LOGIN_IN_URL, NAMED_SECRET, is_secret
+
+if TYPE_CHECKING:  # `inbox --help` has no settings, and does without their modules
+    from inbox.kafka.options import KafkaOptions
+    from inbox.kafka.registry.options import RegistryOptions
+    from inbox.store.options import DatabaseOptions
 
 _HIDDEN = "********"
 _PASSWORD_OF_URL = re.compile(r"://[^\s:/@]*:([^\s@]*)@")
@@ -36,9 +39,9 @@ class Secrets:
 
     def learn(
         self,
-        database: DatabaseOptions,
-        kafka: KafkaOptions | None = None,
-        registry: RegistryOptions | None = None,
+        database: "DatabaseOptions",
+        kafka: "KafkaOptions | None" = None,
+        registry: "RegistryOptions | None" = None,
     ) -> None:
         """Remember the secrets that must never be shown."""
         url = database.url.get_secret_value()
@@ -49,7 +52,7 @@ class Secrets:
             self.learn_value(given)
         self.learn_servers(kafka, registry)
 
-    def learn_servers(self, kafka: KafkaOptions | None, registry: RegistryOptions | None) -> None:
+    def learn_servers(self, kafka: "KafkaOptions | None", registry: "RegistryOptions | None") -> None:
         """Remember the secrets of the brokers and of the registry."""
         if kafka is not None:
             self._public.add(kafka.group_id)

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from inbox.secret_names import is_secret
 from inbox.settings.document import ColumnSection, Document, keys_at
-from inbox.settings.librdkafka import KNOWN, is_secret
+from inbox.settings.librdkafka import KNOWN
 from inbox.telemetry import REGISTRY
 
 ROOT = Path(__file__).parents[2]

@@ -4,9 +4,10 @@ from collections import Counter
 
 from inbox.failure_policy import CopyFormat
 from inbox.kafka.options import GUARDED, LOADS_CODE, PRODUCER_GUARDED
+from inbox.secret_names import LOGIN_IN_URL, is_secret
 from inbox.settings.document import OutboxSection
 from inbox.settings.environment import ways_to_set
-from inbox.settings.librdkafka import KNOWN, LOGIN_IN_URL, canonical, is_secret
+from inbox.settings.librdkafka import KNOWN, canonical
 from inbox.settings.librdkafka_values import wrong_value
 from inbox.settings.problems import Path, hint, quote, show_path
 from inbox.settings.rules.envelopes import review_envelope

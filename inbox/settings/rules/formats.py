@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 from inbox.kafka.registry.options import KNOWN, NUMBERS
 from inbox.reading.options import Envelope, Format, KeyFormat
+from inbox.secret_names import LOGIN_IN_URL, is_secret
 from inbox.settings.document import RouteSection
-from inbox.settings.librdkafka import LOGIN_IN_URL, is_secret
 from inbox.settings.problems import Path, hint, quote
 from inbox.settings.validation import Review
 from inbox.store.options import UnknownMembers

@@ -28,6 +28,12 @@ run.supervise = lambda *_: 0
 assert result_of(["run", "--workers", "2", "--config", sys.argv[1]]) == 0
 {TELL}
 """
+OVERVIEW = f"""
+import sys
+from inbox.cli.program import result_of
+assert result_of(["--help"]) == 0
+{TELL}
+"""
 
 
 def loaded(program: str, *arguments: object) -> set[str]:
@@ -42,6 +48,10 @@ def test_a_supervisor_loads_no_client_of_kafka_or_postgresql(tmp_path: Path) -> 
     config = tmp_path / "inbox.toml"
     config.write_text(CONFIG)
     assert loaded(SUPERVISOR, config).isdisjoint({"alembic", "confluent_kafka", "psycopg", "sqlalchemy"})
+
+
+def test_the_overview_loads_no_client_and_reads_no_settings() -> None:
+    assert loaded(OVERVIEW).isdisjoint({"confluent_kafka", "msgspec", "psycopg", "pydantic", "sqlalchemy", "tomllib"})
 
 
 def test_a_worker_loads_nothing_that_describes_tables_or_migrates_or_filters_ids() -> None:
