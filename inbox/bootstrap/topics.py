@@ -135,7 +135,7 @@ def _starts(
     match start:
         case StartPoint.FAIL:
             raise StartupError(
-                f'{", ".join(map(str, partitions))} are not in the ledger and [sink] start is "fail"; say where '
+                f'the ledger lacks {", ".join(map(str, partitions))}, and [sink] start is "fail"; say where '
                 "to start: earliest, latest, group or a time"
             )
         case StartPoint.LATEST:
@@ -225,7 +225,7 @@ class Explanation:
 
     def of_halt(self, error: LostOffsetError | UnreadableError) -> HaltError:
         """Return a halt that explains more, or the error itself if no more can be said."""
-        return self.of_unreadable(error) if isinstance(error, UnreadableError) else self.of_lost_place(error)
+        return self.of_unreadable(error) if isinstance(error, UnreadableError) else self.of_lost_offset(error)
 
     def of_unreadable(self, error: UnreadableError) -> HaltError:
         """Return the error with the command that continues where the log can be read again."""
@@ -240,7 +240,7 @@ class Explanation:
         command = resume_command(f"{at.topic}:{at.partition}", f"--from-offset {following}")
         return HaltError(f"{error}; the log can be read again from {following} on: {command}")
 
-    def of_lost_place(self, error: LostOffsetError) -> HaltError:
+    def of_lost_offset(self, error: LostOffsetError) -> HaltError:
         """Return a halt that explains more, or the error itself if no more can be said."""
         if error.at is None:
             return error

@@ -87,7 +87,9 @@ class Backend:
         Raises StartupError if the server belongs to somebody else.
         """
         if self.own is None:
-            raise StartupError(f"{self.description} is not ours to stop; set INBOX_TEST_BACKEND=local")
+            raise StartupError(
+                f"{self.description} was not started here, so it cannot be stopped; set INBOX_TEST_BACKEND=local"
+            )
         return self.own(progress)
 
 

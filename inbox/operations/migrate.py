@@ -62,9 +62,9 @@ def look_ahead(settings: DatabaseSettings, *, to: str = "head") -> Migration:
 
 
 def look_ahead_for(settings: DatabaseSettings, seconds: float, *, to: str = "head") -> Migration:
-    """Return the steps that are left once there are none, or after this many seconds. Nothing is changed.
+    """Wait at most this many seconds until another process has migrated; return the steps that are left.
 
-    Another process migrates meanwhile.
+    Nothing is changed.
 
     Raises:
         StartupError: no such revision, or the schema is at one that this version does not know.

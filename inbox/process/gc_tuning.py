@@ -14,7 +14,7 @@ _OBJECTS_OF_A_START = 100_000
 def collect_seldom_at_start() -> None:
     """Let imports make their objects without rounds of the garbage collector, which would find next to nothing.
 
-    With Python's default they are a tenth of a start.
+    With Python's default they take a tenth of a start.
     """
     gc.set_threshold(_OBJECTS_OF_A_START, *gc.get_threshold()[1:])
 

@@ -11,9 +11,9 @@
     is settled first, and what is behind it is taken after a while. ACTIVE becomes RESTING after a
     part of a replay with a speed.
 
-A partition is handed out paused. Its records are taken only in ACTIVE. The first of them is the one
-that the ledger expects, or a later one if the log holds none in between (compaction, aborted and
-control records).
+A partition that the group assigns delivers nothing before PLACING gives it the ledger's offset. Its
+records are taken only in ACTIVE. The first of them is the one that the ledger expects, or a later one
+if the log holds none in between (compaction, aborted and control records).
 """
 
 from collections.abc import Iterable, Mapping

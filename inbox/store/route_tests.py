@@ -86,7 +86,7 @@ def run_script(connection: Connection, script: str) -> None:
 
 @contextmanager
 def _mistakes(doing: str) -> Iterator[None]:
-    """Raise StartupError where the server refuses what a file of tests says."""
+    """Raise StartupError where the server refuses what a test file says."""
     try:
         with startup_errors(doing):
             yield

@@ -1,4 +1,4 @@
-"""Databases for tests, each for one."""
+"""Create databases for tests, one for each."""
 
 import secrets
 from collections.abc import Iterator

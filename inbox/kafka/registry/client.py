@@ -202,7 +202,7 @@ class RegistryAnswers:
 
 
 class _References:
-    """The schemas to which one refers, each after those that it needs itself."""
+    """The schemas that a schema refers to, each after those that it needs itself."""
 
     def __init__(self, registry: RegistryAnswers, kind: SchemaKind, name: str) -> None:
         self._registry = registry
@@ -281,7 +281,7 @@ def _client(options: RegistryOptions) -> Any:
 
 
 def _read_bounded(response: Any) -> None:
-    """Read an answer up to the bound. A compressed one, which may grow without end, was not asked for."""
+    """Read an answer up to the bound. No compressed answer is asked for, since one could grow without end."""
     size, parts, deadline = 0, [], time.monotonic() + _LONGEST_ANSWER_SECONDS
     for part in response.iter_bytes():
         if time.monotonic() > deadline:

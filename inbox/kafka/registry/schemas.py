@@ -38,7 +38,7 @@ _Key = tuple[SchemaId, SchemaKind]
 
 @dataclass(slots=True)
 class _Unknown:
-    """An id that the registry does not know: since when, for how long it may learn it, and when it is asked again."""
+    """An id that the registry lacks: since when, how long it may take to learn the id, and when it is asked again."""
 
     since: float
     patience: float

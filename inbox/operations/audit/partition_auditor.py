@@ -112,7 +112,7 @@ class PartitionAuditor:
             yield end
 
     def _identify(self) -> None:
-        """Give events without an id the one with which a person edited them."""
+        """Give each event without an id the id that a person gave it by an edit."""
         names = {each.route_id: each.route.name for each in self._routes}
         offsets = {offset for name in names.values() for offset in self._open[name].without_id}
         if offsets:

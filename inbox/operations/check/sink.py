@@ -128,7 +128,7 @@ class _SinkChecks(Checks):
 
     def _compare_schemas(self, route: Route, registry: SchemaRegistry | None) -> None:
         if self._registry_failed and route.format.schema is None:
-            raise SkippedCheckError("the schema registry cannot be asked")
+            raise SkippedCheckError("the schema registry cannot be reached")
         if advice := compare_schemas(route, registry, self._writers.get(route.name)):
             self.findings.append(CheckResult(f"schemas of route {route.name}", Verdict.ADVICE, advice))
 

@@ -137,7 +137,7 @@ def _require_new_route(text: str, extended: str, file: Path, name: str) -> None:
         routes = tomllib.loads(text).get("routes", [])
         tomllib.loads(extended)
     except (tomllib.TOMLDecodeError, TypeError):
-        raise StartupError(f"{file} takes no block [[routes]] at its end; add what is printed by hand") from None
+        raise StartupError(f"a [[routes]] block cannot be appended to {file}; add the printed block by hand") from None
     names = [each.get("name") or each.get("handler") or each.get("table", {}).get("name") for each in routes]
     if name in names:
         raise StartupError(f'{file} has a route named "{name}" already; choose another table with --table')

@@ -264,7 +264,7 @@ def _overlap(known: KnownPartition, facts: Facts) -> str | None:
         return None
     number = running.replay_id
     return (
-        f"{known.address}: replay {number} goes over {running.from_offset} up to {running.until_offset} and is at "
+        f"{known.address}: replay {number} covers {running.from_offset} up to {running.until_offset} and is at "
         f"{running.next_offset}; wait for it (`inbox replay list`), or end it with "
         f"`inbox replay cancel {number} --execute`"
     )
@@ -277,7 +277,7 @@ def _below_horizon(known: KnownPartition, start: int, until: int, request: Reque
     some = "" if horizon >= until else f"begin at {horizon}, or, "
     return (
         f"{known.address}: offset {start} is below the horizon {horizon}: claims of events before it were removed, so "
-        f"those would take effect twice; {some}to apply all of them again, say so with --mode force"
+        f"those would take effect twice; {some}to apply all of them again, use --mode force"
     )
 
 

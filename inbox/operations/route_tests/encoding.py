@@ -23,7 +23,7 @@ _FORMATS: Mapping[KeyFormat, Format] = {KeyFormat.AVRO: Format.AVRO, KeyFormat.P
 
 
 class FileSchemas:
-    """The schemas of a file of tests by subject: a registry for its routes, in which ids count from 1."""
+    """The schemas of a test file by subject: a registry for its routes, in which ids count from 1."""
 
     def __init__(self, by_subject: Mapping[str, WrittenSchema]) -> None:
         self._by_subject = by_subject
@@ -41,7 +41,7 @@ class FileSchemas:
         if subject not in self._by_subject:
             raise StartupError(
                 f'no schema is known for "{subject}"{hint(subject, self._subjects)}; name its file under [schemas] of '
-                "this file of tests"
+                "this test file"
             )
         return self._subjects.index(subject) + 1, self._by_subject[subject]
 

@@ -1,4 +1,4 @@
-"""Read a file of tests: `[[test]]` with events, and the rows and dead letters that they should become."""
+"""Read a test file: `[[test]]` with events, and the rows and dead letters that they should become."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +70,7 @@ class RouteTest(_FilePart):
 
 
 class TestFile(_FilePart):
-    """A file of tests.
+    """A test file.
 
     Attributes:
         schema_: a script with the tables, relative to the file.
@@ -95,7 +95,7 @@ class TestFile(_FilePart):
 
 
 def read_tests(file: Path) -> TestFile:
-    """Read a file of tests.
+    """Read a test file.
 
     Raises:
         StartupError: it cannot be read, or has a key or a value that it cannot have; the text names each.

@@ -83,7 +83,7 @@ def _route_of(settings: Settings, file: Path, index: int, test: RouteTest) -> Ro
 
 
 def _with_schemas(route: Route, schemas: FileSchemas) -> Route:
-    """Return a route that takes its schemas from the file of tests where it would ask a registry."""
+    """Return a route that takes its schemas from the test file where it would ask a registry."""
     return replace(route, format=replace(route.format, schemas=schemas)) if route.format.needs_registry else route
 
 

@@ -140,7 +140,7 @@ def _of_integers(member: Member, *, typed: bool) -> tuple[str, Reading | None, t
 
 
 def _unit_of(member: Member) -> Reading | None:
-    """Return the unit in which all the numbers are times of our age; None for any other numbers."""
+    """Return the unit in which all the numbers are times near today, or None if there is no such unit."""
     least, greatest = member.least or 0, member.greatest or 0
     if words_of(member.name) & _DAY_WORDS and _DAYS[0] <= least and greatest <= _DAYS[1]:
         return Reading.EPOCH_DAYS

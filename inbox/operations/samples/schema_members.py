@@ -60,7 +60,7 @@ def members_of_schema(fields: Fields, path: Sequence[str] = ()) -> dict[str, Mem
     """
     names = fields.names(path)
     if not names:
-        raise SchemaError(f"{fields.name} describes no value with members")
+        raise SchemaError(f"{fields.name} does not describe a value with members")
     return {name: Member(name, declared=declared_at(fields, [*path, name])) for name in names}
 
 

@@ -1,4 +1,4 @@
-"""The moments of a batch's transaction at which a guard may look, act, or refuse by raising.
+"""The phases of a batch's transaction in which a guard may look, act, or refuse by raising.
 
     begin · claim and apply · park · before_fence · fence · after_fence · COMMIT · committed
 
@@ -14,7 +14,7 @@ from inbox.store.inbox.ledger import LedgerRow
 
 
 class Guard:
-    """A guard that lets everything pass."""
+    """The base of all guards, whose phases do nothing."""
 
     def acquired(self, partition_ids: Sequence[int]) -> None:
         """Learn what concerns these partitions, before any of their batches."""

@@ -142,7 +142,7 @@ class DeadLetters:
         return [DueLetter(row[0], row[1], row[2], row[3], FailureKind(row[4]), row[5]) for row in rows]
 
     def postpone(self, dead_letter_ids: Sequence[int], delays: Sequence[timedelta | None]) -> None:
-        """Count a try by itself, and set when the next one is due: after the delay, or never."""
+        """Count an automatic try, and set the time of the next one: after the delay, or never."""
         self._connection.execute(self._sql["postpone"], {"ids": list(dead_letter_ids), "delays": list(delays)})
 
     def resolve_applied(self, partition_id: int, from_offset: int, until_offset: int, by: str) -> None:

@@ -111,8 +111,8 @@ class ExternalTable:
     def _refuse(self, row: ExternalRow) -> list[ExternalRow]:
         lacking = "id" if row.event_id is None else "type" if row.topic else "topic"
         raise TryAgainError(
-            f"the oldest event that waits in {self._name} (id {row.event_id}) has no {lacking}, and holds up what is "
-            f"behind it; give it one, or another status than {NEW}",
+            f"the oldest event that waits in {self._name} (id {row.event_id}) has no {lacking}, and holds up the "
+            f"events behind it; give it one, or another status than {NEW}",
             away="database",
             reason="incomplete",
             alert=True,

@@ -194,7 +194,7 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
             self.begins_next = True
 
     def forget_begin(self) -> bool:
-        """Return whether the server does not know of the transaction yet, and drop it then."""
+        """Drop a transaction that the server does not know of yet; return whether there was one."""
         begins_next, self.begins_next = self.begins_next, False
         return begins_next
 
@@ -296,7 +296,7 @@ class PinnedConnection(psycopg.Connection[tuple[Any, ...]]):
 
 @contextmanager
 def _of_what_failed() -> Iterator[None]:
-    """Raise the error that aborted a pipeline, where its end raises that of a statement that was not executed."""
+    """Raise the error that aborted a pipeline, instead of that of a statement which was not executed because of it."""
     try:
         yield
     except psycopg.errors.PipelineAborted as error:

@@ -67,7 +67,7 @@ def test_an_unknown_choice_names_the_known_ones(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_server_of_somebody_else_is_not_for_killing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INBOX_TEST_KAFKA", "broker:9092")
-    with pytest.raises(StartupError, match="not ours to stop"):
+    with pytest.raises(StartupError, match="cannot be stopped"):
         backends.chosen_kafka().make_own()
 
 

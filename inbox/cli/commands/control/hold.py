@@ -1,4 +1,4 @@
-"""The commands `inbox hold` and `inbox release`: the sink takes nothing from some topics until it may again."""
+"""The commands `inbox hold` and `inbox release`: stop the sink from taking records of a topic, or let it continue."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -304,7 +304,7 @@ def test_a_second_replay_of_a_partition_waits_for_the_first_or_ends_it(ten: Sink
     assert replay(ten, "--from-offset", "2", "--mode", "force", "--execute").code == 0
     refused = replay(ten, "--from-offset", "0", "--execute")
     assert refused.code == 2
-    assert "replay 1 goes over 2 up to 10 and is at 2; wait for it" in refused.err
+    assert "replay 1 covers 2 up to 10 and is at 2; wait for it" in refused.err
     before = ledger(ten)
     assert "nothing was changed" in replay(ten, "cancel", "1").out
     assert ledger(ten) == before

@@ -64,7 +64,7 @@ def test_a_pointer_that_the_newest_schema_does_not_have_names_the_nearest(check:
 def test_schemas_are_not_checked_where_the_registry_cannot_be_asked(check: Check, stub: RegistryStub) -> None:
     stub.otherwise = 404, b"<html>"
     del stub.answers["/schemas/types"]
-    assert check([("amount", "int", '"/amount"')]) == "the schema registry cannot be asked"
+    assert check([("amount", "int", '"/amount"')]) == "the schema registry cannot be reached"
 
 
 def test_a_column_that_can_take_no_value_of_its_field_is_a_failure(check: Check) -> None:

@@ -85,5 +85,5 @@ def test_protobuf() -> None:
 
 
 def test_a_schema_without_members_is_refused() -> None:
-    with pytest.raises(SchemaError, match="no value with members"):
+    with pytest.raises(SchemaError, match="not describe a value with members"):
         members_of_schema(Fields(avro("string")))
