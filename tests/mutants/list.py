@@ -69,6 +69,7 @@ PINNED = "tests/integration/store/postgres/test_session_settings.py"
 POOLED_HANDLERS = "tests/integration/pooler/test_handlers.py"
 POOLED = "tests/integration/pooler/test_commands.py"
 
+PLAIN = "tests/integration/store/tables/test_plain_rows.py"
 READINGS = "tests/integration/store/tables/test_readings.py"
 
 PARTITIONS_SQL = "inbox/store/sql/partitions.sql"
@@ -1611,5 +1612,54 @@ MUTANTS = [
         "return when(others, failing(CastRefusal.WRONG_KIND, kind, text), value)",
         "return value",
         ("tests/integration/store/tables/test_matrix.py::test_the_page_shows_what_every_cell_does",),
+    ),
+    Mutant(
+        "a plain row may hold bytes that are not UTF-8 beside its members",
+        "inbox/store/tables/plain/rows.py",
+        "            if not joined.isascii():\n                joined.decode()\n",
+        "",
+        (f"{PLAIN}::test_what_the_client_might_read_otherwise_is_not_plain",),
+    ),
+    Mutant(
+        "a plain row may hold a number beyond the bounds beside its members",
+        "inbox/store/tables/plain/rows.py",
+        "            raise NotPlainError from None\n        if any_may_exceed(documents):\n",
+        "            raise NotPlainError from None\n        if False:\n",
+        (f"{PLAIN}::test_what_the_client_might_read_otherwise_is_not_plain",),
+    ),
+    Mutant(
+        "a plain row may hold NUL",
+        "inbox/store/tables/plain/rows.py",
+        '        if b"\\\\" in joined and b"\\\\u0000" in joined:\n',
+        "        if False:\n",
+        (f"{PLAIN}::test_what_the_client_might_read_otherwise_is_not_plain",),
+    ),
+    Mutant(
+        "a plain row may hold a negative zero",
+        "inbox/store/tables/plain/column.py",
+        '    if any(token.startswith(b"-0") and float(token) == 0 for token in map(bytes, values)):\n',
+        "    if False:\n",
+        (f"{PLAIN}::test_what_the_client_might_read_otherwise_is_not_plain",),
+    ),
+    Mutant(
+        "two lines of a text are two times of plain rows",
+        "inbox/store/tables/plain/column.py",
+        "    if len(shapes) != len(texts) or not all(",
+        "    if not all(",
+        (f"{PLAIN}::test_what_the_client_might_read_otherwise_is_not_plain",),
+    ),
+    Mutant(
+        "an escape in a number's text stays as it is in a plain row",
+        "inbox/store/tables/plain/column.py",
+        '    if b"\\\\" in joined or (',
+        "    if (",
+        (f"{PLAIN}::test_what_the_client_might_read_otherwise_is_not_plain",),
+    ),
+    Mutant(
+        "one row that is not plain is left out",
+        "inbox/store/tables/plain/rows.py",
+        "        if len(values) < len(documents):\n            raise NotPlainError\n",
+        "",
+        (f"{PLAIN}::test_a_tombstone_is_no_plain_row",),
     ),
 ]

@@ -84,6 +84,12 @@ class Statements:
             self.remove = deletes.delete() if marks is None else deletes.mark(marks)
             self.write_after_deletes = self._inserts.insert(deletes.alive_after_deletes())
 
+    def write_of(self, *, new: bool, distinct: bool) -> bytes:
+        """Return the statement that writes rows: of which each is `new`, or of which none comes twice (`distinct`)."""
+        if new:
+            return self.write_new
+        return self.write_each if distinct else self.write
+
     def write_lacking(self, pattern: Sequence[bool]) -> bytes:
         """Return the statement for events of different rows that lack the same columns, as `rounds` says."""
         if pattern not in self._lacking:

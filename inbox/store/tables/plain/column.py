@@ -1,0 +1,175 @@
+"""A column of plain JSON rows: the members that it takes as they are, and the array of them that is sent.
+
+The SQL of the column casts the array's elements: `inbox.store.tables.decoded.expressions`.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from inbox.document_bounds import any_may_exceed
+from inbox.documents import pointer_steps
+from inbox.reading.values import Date, Timestamp
+from inbox.store.options import ColumnSource, Reading
+from inbox.store.postgres import arrays
+from inbox.store.tables.columns import Column, TypeName
+from inbox.store.tables.decoded.expressions import parameter_of
+from inbox.store.tables.decoded.packing import packings
+from inbox.store.tables.decoded.readings import application
+from inbox.store.tables.decoded.wording import RefusedValueError
+
+_NULL = msgspec.Raw(b"null")
+_QUOTE = ord('"')
+_NUMBERS = frozenset(b"-0123456789")
+
+_TO_SHAPE = bytes.maketrans(b"123456789", b"000000000")
+_MOMENT = re.compile(rb"0000-00-00(?:[T ]00:00:00(?:[.]0{1,6})?(?:Z|[+-]00(?::?00)?)?)?")
+_DAY = re.compile(rb"0000-00-00")
+"""The shapes of the usual forms of ISO 8601: no word for a time, a unit, and nothing finer than a microsecond."""
+
+
+class NotPlainError(Exception):
+    """A value that PostgreSQL might read in another way."""
+
+
+Pack = Callable[[Sequence[Any]], arrays.PackedArray]
+
+
+def _integers(values: Sequence[int | None]) -> arrays.PackedArray:
+    try:
+        return arrays.int8s(values)
+    except OverflowError:
+        raise NotPlainError from None
+
+
+def _texts(values: Sequence[str | None]) -> arrays.PackedArray:
+    if None in values:
+        return arrays.texts([None if value is None else value.encode() for value in values])
+    return arrays.texts([*map(str.encode, values)])  # type: ignore[arg-type]
+
+
+def _in_shape(values: Sequence[str | None], shape: re.Pattern[bytes]) -> arrays.PackedArray:
+    """Pack texts of which each has the shape, digits aside; a batch has few shapes, so each is looked at once."""
+    texts = [value.encode() for value in values if value is not None]
+    shapes = b"\n".join(texts).translate(_TO_SHAPE).split(b"\n") if texts else []
+    if len(shapes) != len(texts) or not all(map(shape.fullmatch, {*shapes})):
+        raise NotPlainError
+    return arrays.texts(texts) if len(texts) == len(values) else _texts(values)
+
+
+def _moments(values: Sequence[str | None]) -> arrays.PackedArray:
+    return _in_shape(values, _MOMENT)
+
+
+def _days(values: Sequence[str | None]) -> arrays.PackedArray:
+    return _in_shape(values, _DAY)
+
+
+def _numerals(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
+    """Pack numbers, and texts of numbers, with each of their digits."""
+    tokens = [*map(bytes, values)]
+    joined = b" ".join(tokens)
+    if b"\\" in joined or ((b"e" in joined or b"E" in joined) and any_may_exceed(tokens)):
+        raise NotPlainError
+    kinds = {token[0] for token in tokens}
+    if kinds <= _NUMBERS:
+        return arrays.texts(tokens)
+    if kinds == {_QUOTE}:
+        return arrays.texts([token[1:-1] for token in tokens])
+    return arrays.texts([_numeral(token) for token in tokens])
+
+
+def _numeral(token: bytes) -> bytes | None:
+    if token[0] in _NUMBERS:
+        return token
+    if token == b"null":
+        return None
+    if token[0] != _QUOTE:
+        raise NotPlainError
+    return token[1:-1]
+
+
+def _floats(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
+    """Pack as `_numerals`; PostgreSQL's JSON has no negative zero."""
+    if any(token.startswith(b"-0") and float(token) == 0 for token in map(bytes, values)):
+        raise NotPlainError
+    return _numerals(values)
+
+
+def _documents(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
+    tokens = [*map(bytes, values)]
+    if any_may_exceed(tokens):
+        raise NotPlainError
+    return arrays.texts([None if token == b"null" else token for token in tokens])
+
+
+def _in_unit(reading: Reading, kind: TypeName) -> Pack:
+    """Return what packs whole numbers of a unit as dates or moments."""
+    apply = application(reading, None, kind)
+    pack_read = packings(kind)[Date if kind.name == "date" else Timestamp]
+
+    def pack(values: Sequence[int | None]) -> arrays.PackedArray:
+        try:
+            return pack_read([None if value is None else apply(value) for value in values])
+        except (RefusedValueError, OverflowError):
+            raise NotPlainError from None
+
+    return pack
+
+
+_OF_RAW: Mapping[str, Pack] = {
+    "numeric": _numerals,
+    **dict.fromkeys(("float4", "float8"), _floats),
+    "jsonb": _documents,
+}
+_OF_KIND: Mapping[str, tuple[Any, Pack]] = {
+    **dict.fromkeys(("int2", "int4", "int8"), (int | None, _integers)),
+    "bool": (bool | None, arrays.bools),
+    **dict.fromkeys(("text", "varchar", "bpchar", "uuid"), (str | None, _texts)),
+    **dict.fromkeys(("timestamptz", "timestamp"), (str | None, _moments)),
+    "date": (str | None, _days),
+    **{name: (msgspec.Raw, pack) for name, pack in _OF_RAW.items()},
+}
+"""The type of the member by the type of the column, and what packs a column of them."""
+
+_UNITS = (Reading.EPOCH_S, Reading.EPOCH_MS, Reading.EPOCH_US, Reading.EPOCH_NS)
+_IN_UNITS = {("date", Reading.EPOCH_DAYS), *((name, unit) for name in ("timestamptz", "timestamp") for unit in _UNITS)}
+"""The types of columns with the units in which a whole number is a value of theirs."""
+
+
+class PlainColumn:
+    """A column that is filled from a member of a JSON row.
+
+    Attributes:
+        path: the steps of its pointer.
+        name: that of its parameter in the statement.
+        kind, absent: the type of the member, as msgspec decodes it, and the value of one that is absent.
+    """
+
+    def __init__(self, column: Column, source: ColumnSource) -> None:
+        self.path = tuple(pointer_steps(source.pointer or ""))
+        self.name = parameter_of(column)
+        self.kind, self._pack = _OF_KIND[column.base.name]
+        if source.reading is not None:
+            self.kind, self._pack = int | None, _in_unit(source.reading, column.base)
+        self.absent = _NULL if self.kind is msgspec.Raw else None
+
+    def pack(self, values: Sequence[Any]) -> arrays.PackedArray:
+        """Return the array of a batch's members. Raises NotPlainError."""
+        return self._pack(values)
+
+
+_NO_FIELD = re.compile(r'["\\\x00-\x1f]')
+"""Characters that msgspec accepts in no name of a field."""
+
+
+def may_be_plain(column: Column, source: ColumnSource) -> bool:
+    """Return whether there are members that the column takes as they are."""
+    kind, pointer = column.base, source.pointer or ""
+    if kind.schema != "pg_catalog" or kind.name not in _OF_KIND or source.leaves:
+        return False
+    if source.reading is not None and (kind.name, source.reading) not in _IN_UNITS:
+        return False
+    return pointer != "" and _NO_FIELD.search(pointer) is None
