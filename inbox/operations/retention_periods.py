@@ -1,4 +1,4 @@
-"""The retention periods that the configuration asks for, and those that the owner of the schema keeps anyhow."""
+"""The retention periods that the configuration asks for, and those that the owner of the schema keeps in any case."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from inbox.errors import FailureKind, InboxError, StartupError
-from inbox.store.inbox.dead_letters import UNKNOWN_KIND, State
+from inbox.store.inbox.dead_letters import OPEN, UNKNOWN_KIND
 from inbox.store.options import DatabaseOptions, OutboxOptions
 from inbox.store.postgres.connection import Connection, connect, snapshot
 from inbox.store.postgres.errors import translating_errors
@@ -15,7 +15,6 @@ from inbox.store.store import Store
 from inbox.telemetry import DEAD_LETTERS, HORIZON_SECONDS, LAST_PRUNE, PARKED_BY_KIND
 
 _EVERY_SECONDS = 15.0
-_OPEN = (State.PARKED, State.WAITING)
 _KINDS = (*(kind.value for kind in FailureKind), UNKNOWN_KIND)
 
 
@@ -57,7 +56,7 @@ class DatabaseMetrics:
     def _refresh_regularly(self) -> None:
         while True:
             # The worker meets an outage too, and reports it.
-            with suppress(InboxError), closing(connect(self._options, application_name="inbox survey")) as connection:
+            with suppress(InboxError), closing(connect(self._options, application_name="inbox metrics")) as connection:
                 self._look(connection)
             if self._over.wait(self._every_seconds):
                 return
@@ -76,7 +75,7 @@ class DatabaseMetrics:
             HORIZON_SECONDS.set(store.horizons.age_seconds())
             last_round = store.retention.last_round()
             LAST_PRUNE.set(math.nan if last_round is None else last_round.at.timestamp())
-        for state in _OPEN:
+        for state in OPEN:
             DEAD_LETTERS.labels(state.value).set(found.get(state, 0))
         for kind in _KINDS:
             PARKED_BY_KIND.labels(kind).set(kinds.get(kind, 0))

@@ -1,7 +1,7 @@
-"""OpenTelemetry metrics: what `/metrics` shows, sent at an interval to where OTEL_METRICS_EXPORTER says.
+"""The export of the metrics that `/metrics` shows to OpenTelemetry, at an interval, as OTEL_METRICS_EXPORTER says.
 
 The SDK (the extra `otel`) is imported only if that variable asks for metrics. The families of
-prometheus_client stay the only instruments; each export reads them and hands them to the SDK's exporter.
+prometheus_client stay the only instruments; each export reads them and passes them to the SDK's exporter.
 """
 
 import math

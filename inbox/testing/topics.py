@@ -1,4 +1,4 @@
-"""Topics for tests, each for one."""
+"""Create topics for tests, one for each."""
 
 import secrets
 from collections.abc import Iterator

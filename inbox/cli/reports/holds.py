@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from inbox.cli.output import timestamp
-from inbox.operations.holding import HeldTopic, Holding, Releasing
+from inbox.operations.hold import HeldTopic, Holding, Releasing
 from inbox.store.inbox.control.holds import Hold
 
 

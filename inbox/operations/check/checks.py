@@ -1,4 +1,4 @@
-"""The questions, which are all asked whatever the earlier results are, and the findings."""
+"""Run every check, even if an earlier one failed, and collect the findings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from inbox.operations.samples.drift import drift_of
 from inbox.operations.samples.route_rows import rows_of
-from inbox.operations.samples.unknown import still_unknown
+from inbox.operations.samples.unknown_members import still_unknown
 from inbox.printable import first_of
 from inbox.settings import Settings
 from inbox.sink.routes import Route

@@ -1,4 +1,4 @@
-"""The work of `inbox dead-letters edit`: a person replaces what a dead letter holds, and sees first what that does."""
+"""The work of `inbox dead-letters edit`: a person replaces a value or headers, and sees the effect first."""
 
 import threading
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""The work of `inbox dead-letters redact`: payloads leave, and the record that something was parked stays."""
+"""The work of `inbox dead-letters redact`: it removes payloads, and keeps the record that something was parked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

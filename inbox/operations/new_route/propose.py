@@ -9,13 +9,13 @@ from pathlib import Path
 from inbox.errors import InboxError, StartupError
 from inbox.operations.actions import Action, record_where_kept
 from inbox.operations.new_route.proposal import Proposal, proposal_of
+from inbox.operations.new_route.proposal_text import route_text, table_text
 from inbox.operations.new_route.source import Naming, Source, source_of
-from inbox.operations.new_route.text import route_text, table_text
 from inbox.operations.private_file import write_private
 from inbox.operations.samples.kinds import Member
 from inbox.operations.samples.log_sample import sample_of
-from inbox.operations.samples.reading import SampleReader
 from inbox.operations.samples.route_schemas import row_path
+from inbox.operations.samples.sample_reader import SampleReader
 from inbox.operations.samples.schema_members import members_of_schema
 from inbox.settings.model import ServerSettings
 from inbox.store.options import DatabaseOptions

@@ -8,8 +8,8 @@ from inbox.errors import StartupError
 from inbox.kafka.options import KafkaOptions
 from inbox.operations.samples.drift import RowSchema
 from inbox.operations.samples.log_sample import sample_of
-from inbox.operations.samples.reading import SampleReader
 from inbox.operations.samples.route_schemas import element_path, schemas_of
+from inbox.operations.samples.sample_reader import SampleReader
 from inbox.reading.formats.fields import Fields
 from inbox.reading.schemas import NamedSchemas, SchemaError
 from inbox.sink.routes import Route

@@ -9,7 +9,7 @@ from inbox.errors import InboxError
 from inbox.events import Settlement, TopicPartition
 from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.log.reader import LogReader
-from inbox.operations.samples.unknown import still_unknown
+from inbox.operations.samples.unknown_members import still_unknown
 from inbox.operations.status.outbox import OutboxStatus, outbox_status
 from inbox.settings import Settings
 from inbox.sink.guards.log_check import is_another_topic

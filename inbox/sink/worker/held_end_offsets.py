@@ -1,4 +1,4 @@
-"""Ask for the ends of held partitions now and then: nothing is fetched of them that would tell."""
+"""Ask the brokers for the end offsets of held partitions: nothing is fetched of them that would show the end."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ _ASKING_SECONDS = 0.2
 
 
 class HeldEndOffsets:
-    """The ends of held partitions, each as of some seconds ago."""
+    """The end offsets of held partitions, each as of a few seconds ago."""
 
     def __init__(self, consumer: GroupConsumer, clock: Callable[[], float]) -> None:
         self._consumer = consumer

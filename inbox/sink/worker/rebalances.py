@@ -1,4 +1,4 @@
-"""Follow a rebalance: what Kafka hands out to this worker, and what it takes away. Called from within the consumer."""
+"""Follow rebalances: the partitions that Kafka assigns and revokes. Called from within the consumer."""
 
 from collections.abc import Callable, Sequence
 

@@ -215,7 +215,7 @@ class DeadLetters:
 
 
 def _row(letter: DeadLetter, storable: Storable, retry_in: RetryIn) -> dict[str, Any]:
-    record, columns = letter.record, described(letter, storable)
+    record, columns = letter.record, letter_columns(letter, storable)
     return {
         "event_id": UUID(bytes=letter.event_id) if letter.event_id else None,
         "route_id": letter.route_id,
@@ -245,7 +245,7 @@ def _cause(letter: DeadLetter, columns: Mapping[str, Any], retry_in: RetryIn) ->
     return {"cause": cause, "cause_kind": kind.value, "retry_in": retry_in(kind)}
 
 
-def described(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
+def letter_columns(letter: DeadLetter, storable: Storable) -> dict[str, Any]:
     """Return type, headers, error and state of a dead letter as columns, with text that the database can hold."""
     return {
         "type": storable(letter.type) if letter.type else None,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from inbox.events import as_base64, record_time
 from inbox.failure_policy import CopyFormat
-from inbox.store.inbox.dead_letters import DeadLetter, described
+from inbox.store.inbox.dead_letters import DeadLetter, letter_columns
 from inbox.store.options import OutboxOptions
 from inbox.store.outbox.publisher import Outbox
 from inbox.store.postgres.connection import Connection
@@ -63,7 +63,7 @@ class LetterCopies:
 
     def _record(self, letter: DeadLetter, storable: Storable) -> dict[str, Any]:
         """Return the record in base64, with the headers that Kafka Connect adds to a dead letter."""
-        record, columns = letter.record, described(letter, storable)
+        record, columns = letter.record, letter_columns(letter, storable)
         context = {
             "topic": record.topic(),
             "partition": str(record.partition()),
@@ -94,7 +94,7 @@ class LetterCopies:
             "event_id": str(UUID(bytes=letter.event_id)) if letter.event_id else None,
             "key": as_base64(record.key()),
             "value": as_base64(record.value()),
-            **described(letter, storable),
+            **letter_columns(letter, storable),
         }
 
 

@@ -19,7 +19,7 @@ from inbox.store.postgres import session_settings
 from inbox.store.postgres.connection import connect, transaction
 from inbox.store.postgres.pooler import own_session
 from inbox.store.schema.migrate import migrate
-from tests.integration.operations.holding.test_hold import held
+from tests.integration.operations.hold.test_hold import held
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE
 from tests.integration.store.postgres.test_session_settings import PINNED, STRANGE, settings_of
 from tests.support.pooler import PgBouncer, state_of

@@ -9,9 +9,9 @@ from inbox.cli.arguments import age, where
 from inbox.cli.options import Command, config_option, example, json_option, properties_option, sink_settings
 from inbox.cli.output import notice, print_json, print_lines
 from inbox.cli.reports.holds import hold_json, hold_plan_lines, release_json, release_plan_lines
-from inbox.operations.holding import Request
-from inbox.operations.holding import hold as hold_planned
-from inbox.operations.holding import release as release_planned
+from inbox.operations.hold import Request
+from inbox.operations.hold import hold as hold_planned
+from inbox.operations.hold import release as release_planned
 from inbox.process.exit_codes import DONE, FAILURE
 
 _MOST_REASON = 1000

@@ -1,4 +1,4 @@
-"""The holds: the topics, or partitions of them, from which a person lets the sink take nothing."""
+"""The holds: the topics, or partitions of them, of which the sink takes no records until a person releases them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from inbox.operations.samples.identity import SampledEvent, event_id_of, row_key_of
-from inbox.operations.samples.reading import SampleReader
+from inbox.operations.samples.sample_reader import SampleReader
 from inbox.reading.options import Envelope, FormatOptions
 from tests.support.records import record
 

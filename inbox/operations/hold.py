@@ -1,4 +1,4 @@
-"""The work of `inbox hold` and `inbox release`: a person lets the running sink take nothing from some topics."""
+"""The work of `inbox hold` and `inbox release`: a person stops a running sink from taking records of some topics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
