@@ -1,17 +1,14 @@
-"""Define the names of metrics and log events in one place, so that dashboards and alerts do not drift."""
+"""Define the metrics in one place, so that dashboards and alerts do not drift, and report outages and pauses."""
 
-import logging
 import math
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterable
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from inbox.errors import TryAgainError, error_text
-from inbox.printable import printable
+from inbox.log_lines import log
 
 REGISTRY = CollectorRegistry()
 
@@ -96,77 +93,6 @@ BUILD = Gauge(
 def show_build(version: str, librdkafka: str) -> None:
     """Set `inbox_build_info` to the versions of this process."""
     BUILD.labels(version, librdkafka, platform.python_version()).set(1)
-
-
-_in_every_line: dict[str, object] = {}
-
-
-def log_with(**fields: object) -> None:
-    """Add these fields to every line that this process logs from now on, on any thread."""
-    _in_every_line.update(fields)
-
-
-def hide_in_every_line(hide: Callable[[str], str]) -> None:
-    """Let `hide` remove secrets from every text that is logged from now on."""
-    global _hide
-    _hide = hide
-
-
-def _hide_nothing(text: str) -> str:
-    return text
-
-
-_hide: Callable[[str], str] = _hide_nothing
-
-
-def _without_secrets(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {name: _hidden_within(value) for name, value in line.items()}
-
-
-def _hidden_within(value: object) -> object:
-    if isinstance(value, str):
-        return _hide(value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_hidden_within(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _hidden_within(each) for name, each in value.items()}
-    return value if isinstance(value, int | float | None) else _hide(str(value))
-
-
-def _printable(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Escape the texts for the renderer for people, which writes texts as they are. The JSON renderer escapes them."""
-    return {name: printable(value) if isinstance(value, str) else value for name, value in line.items()}
-
-
-def _add_common(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {**line, **_in_every_line}
-
-
-def configure_logging(*, human: bool) -> None:
-    """Log to stderr: one JSON object a line in a pod, readable lines on a terminal."""
-    rendering: list[structlog.typing.Processor] = (
-        [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-        if human
-        else [structlog.processors.JSONRenderer()]
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _add_common,
-            _without_secrets,
-            *rendering,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        # Looked up at each call, so that a replaced sys.stderr is followed and a closed one is never written to.
-        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
-
-
-def log() -> structlog.typing.FilteringBoundLogger:
-    """Return the logger of this project."""
-    return structlog.get_logger()  # type: ignore[no-any-return]
 
 
 class Outage:

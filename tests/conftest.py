@@ -25,8 +25,9 @@ from inbox.dev import backends  # noqa: E402
 from inbox.dev.local.registry import LocalRegistry  # noqa: E402
 from inbox.dev.local.registry_archive import FETCH, MEGABYTES, is_unpacked  # noqa: E402
 from inbox.errors import StartupError  # noqa: E402
+from inbox.log_lines import configure_logging  # noqa: E402
 from inbox.store.postgres.database_urls import with_database  # noqa: E402
-from inbox.telemetry import PAUSED, configure_logging  # noqa: E402
+from inbox.telemetry import PAUSED  # noqa: E402
 from tests.support.asking import ASKER  # noqa: E402
 from tests.support.databases import Copies, create_database, drop_database  # noqa: E402
 from tests.support.ground import Ground, Keeper, ground_of, laid, tell_groups  # noqa: E402

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from inbox.backoff import backoff
 from inbox.errors import TryAgainError
-from inbox.telemetry import log
+from inbox.log_lines import log
 
 Found = TypeVar("Found")
 

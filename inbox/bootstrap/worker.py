@@ -21,6 +21,7 @@ from inbox.kafka.cluster import Cluster, TopicView
 from inbox.kafka.consumer import GroupConsumer
 from inbox.kafka.log.gaps import AT_A_TIME_SECONDS, Gaps
 from inbox.kafka.options import DEFAULTS
+from inbox.log_lines import log
 from inbox.settings import Settings
 from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
@@ -66,7 +67,6 @@ from inbox.store.schema.compatibility import require_current
 from inbox.store.store import Store
 from inbox.store.tables.durability import losable_of_schema
 from inbox.store.tables.writer import TableWriter
-from inbox.telemetry import log
 
 
 @dataclass(frozen=True)

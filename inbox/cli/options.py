@@ -11,8 +11,8 @@ from inbox.cli.output import notice
 from inbox.cli.redaction import of_command
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.registry.options import RegistryOptions
+from inbox.kafka.secret_names import LOGIN_IN_URL, NAMED_SECRET, is_secret
 from inbox.process.exit_codes import FAILURE
-from inbox.secret_names import LOGIN_IN_URL, NAMED_SECRET, is_secret
 from inbox.settings import (
     DatabaseSettings,
     RelaySettings,

@@ -17,9 +17,9 @@ from inbox import __version__
 from inbox.cli.output import print_text
 from inbox.cli.redaction import Secrets
 from inbox.errors import InboxError
+from inbox.log_lines import configure_logging, hide_in_every_line
 from inbox.process.exit_codes import FAILURE, INTERRUPTED, exit_code
 from inbox.process.gc_tuning import leave_objects_to_the_exit
-from inbox.telemetry import configure_logging, hide_in_every_line
 
 _SECTIONS = {
     "First steps": {

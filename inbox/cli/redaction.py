@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 import click
 
-from inbox.secret_names import LOGIN_IN_URL, NAMED_SECRET, is_secret
+from inbox.kafka.secret_names import LOGIN_IN_URL, NAMED_SECRET, is_secret
 
 if TYPE_CHECKING:  # `inbox --help` has no settings, and does without their modules
     from inbox.kafka.options import KafkaOptions

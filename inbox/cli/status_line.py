@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from inbox.log_lines import configure_logging
 from inbox.printable import printable
 from inbox.process.health import waits_for
 from inbox.sink.worker.progress import WorkerProgress
-from inbox.telemetry import configure_logging
 
 _REFRESH_PER_SECOND = 4
 _RATE_SECONDS = 3.0

@@ -33,7 +33,7 @@ from inbox.kafka.log.open_transactions import OpenTransactions
 from inbox.kafka.options import KafkaOptions
 from inbox.kafka.outage import KafkaOutage
 from inbox.kafka.tokens import token_properties
-from inbox.telemetry import log
+from inbox.log_lines import log
 
 _ASK_AGAIN_SECONDS = 5.0
 _TOPIC_SECONDS = 1.0

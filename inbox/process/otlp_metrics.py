@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from inbox import __version__
-from inbox.telemetry import REGISTRY, log
+from inbox.log_lines import log
+from inbox.telemetry import REGISTRY
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter, MetricsData

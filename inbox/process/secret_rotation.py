@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inbox.errors import InboxError, StartupError
+from inbox.log_lines import log
 from inbox.settings import Settings
 from inbox.settings.secret_files import fingerprint, secret_files
-from inbox.telemetry import log
 
 _LOOK_SECONDS = 5.0
 

@@ -15,11 +15,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from inbox.log_lines import log
 from inbox.process.aggregated_metrics import AggregatedMetrics, WorkerReport, report
 from inbox.process.health import Health
 from inbox.process.shutdown import Stop
 from inbox.process.worker_pool import Action, End, Start, WorkerPool
-from inbox.telemetry import WORKER_RESTARTS, log
+from inbox.telemetry import WORKER_RESTARTS
 
 _LOOK_SECONDS = 0.1
 _REPORT_SECONDS = 1.0

@@ -14,9 +14,10 @@ from typing import Protocol
 
 from inbox.backoff import backoff
 from inbox.errors import InboxError, TryAgainError
+from inbox.log_lines import log
 from inbox.relay.lease import TRY_EVERY_SECONDS, Lease
 from inbox.store.outbox.relay_queries import TakenLease
-from inbox.telemetry import OUTBOX_PENDING, Outage, log
+from inbox.telemetry import OUTBOX_PENDING, Outage
 
 _LOOK_SECONDS = 0.05
 

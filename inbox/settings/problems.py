@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from difflib import get_close_matches
 
 from inbox.errors import StartupError
-from inbox.secret_names import LOGIN_IN_URL, NAMED_SECRET, is_secret
+from inbox.kafka.secret_names import LOGIN_IN_URL, NAMED_SECRET, is_secret
 
 Path = tuple[str | int, ...]
 """The path of a value: `("routes", 0, "table", "mode")`."""

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from structlog.testing import capture_logs
-
 from inbox.process.health import Health
 from inbox.sink.worker.loop import Worker
 from inbox.telemetry import REGISTRY
+from tests.support.log_lines import capture_logs
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import WITHIN_SECONDS, eventually, taking_at_most
 

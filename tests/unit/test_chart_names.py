@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from inbox.secret_names import is_secret
+from inbox.kafka.secret_names import is_secret
 from inbox.settings.document import ColumnSection, Document, keys_at
 from inbox.settings.librdkafka import KNOWN
 from inbox.telemetry import REGISTRY

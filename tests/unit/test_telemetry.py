@@ -1,9 +1,8 @@
 """An outage in the log and in the metrics."""
 
-from structlog.testing import capture_logs
-
 from inbox.errors import TryAgainError
 from inbox.telemetry import PAUSED, Outage
+from tests.support.log_lines import capture_logs
 
 LOST = TryAgainError("connection refused", away="database", reason="connection")
 FULL = TryAgainError("no space; make room", away="database", reason="disk_full", alert=True)

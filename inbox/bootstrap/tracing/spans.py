@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from inbox import __version__
-from inbox.telemetry import log
+from inbox.log_lines import log
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

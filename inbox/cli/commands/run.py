@@ -11,6 +11,7 @@ import click
 from inbox import __version__
 from inbox.bootstrap.static_member import refuse_shared_instance
 from inbox.cli.options import config_option, example, properties_option, settings_reader, sink_settings
+from inbox.log_lines import log, log_with
 from inbox.operations.check.id_advice import advice_on_keys
 from inbox.process.aggregated_metrics import AggregatedMetrics
 from inbox.process.exit_codes import DONE
@@ -21,7 +22,7 @@ from inbox.process.secret_rotation import SecretRotation
 from inbox.process.shutdown import Stop, stopped_by_signals
 from inbox.process.supervisor import end_with_supervisor, reporting, supervise, worker_command
 from inbox.process.worker_pool import WorkerPool
-from inbox.telemetry import log, log_with, show_build
+from inbox.telemetry import show_build
 
 
 @click.command(epilog=example("inbox run --config inbox.toml -X bootstrap.servers=kafka:9092"))

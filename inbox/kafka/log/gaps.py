@@ -19,7 +19,7 @@ from inbox.errors import StartupError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
 from inbox.kafka.log.stretch import Stretch, committed_in, count_in, look_at
 from inbox.kafka.options import KafkaOptions
-from inbox.telemetry import log
+from inbox.log_lines import log
 
 LOOK_AHEAD = 20_000
 """How many offsets behind a gap are examined with it."""

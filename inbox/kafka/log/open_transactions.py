@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from inbox.events import TopicPartition
-from inbox.telemetry import OPEN_TRANSACTION_SECONDS, log
+from inbox.log_lines import log
+from inbox.telemetry import OPEN_TRANSACTION_SECONDS
 
 _WARN_SECONDS = 60.0
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from datetime import timedelta
 
 from inbox.errors import InboxError
+from inbox.log_lines import log
 from inbox.operations.retention.prune import Pruner, forget_all
 from inbox.settings import RetentionLimits
 from inbox.store.locks.prune import AnotherPrunesError, pruning_alone
@@ -14,7 +15,6 @@ from inbox.store.outbox.retention import outbox_retention
 from inbox.store.postgres.connection import Connection, connect
 from inbox.store.postgres.session_settings import UNHURRIED
 from inbox.store.store import Store
-from inbox.telemetry import log
 
 _LONGEST_SECONDS, _SHORTEST_SECONDS = 600.0, 1.0
 _LONG_SECONDS = 600.0

@@ -14,6 +14,7 @@ from functools import partial
 
 from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
+from inbox.log_lines import log
 from inbox.operations.actions import Action, recorded
 from inbox.operations.retention_periods import SHARES, in_effect, letters_retention
 from inbox.settings import RetentionLimits
@@ -27,7 +28,6 @@ from inbox.store.outbox.retention import outbox_retention
 from inbox.store.postgres.connection import snapshot, startup_errors
 from inbox.store.schema.names import GENERATION_SLOTS
 from inbox.store.store import Store, open_store
-from inbox.telemetry import log
 
 _TRIES = 20
 _PAUSE_SECONDS = 0.5

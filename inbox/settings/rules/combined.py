@@ -4,7 +4,7 @@ from collections import Counter
 
 from inbox.failure_policy import CopyFormat
 from inbox.kafka.options import GUARDED, LOADS_CODE, PRODUCER_GUARDED
-from inbox.secret_names import LOGIN_IN_URL, is_secret
+from inbox.kafka.secret_names import LOGIN_IN_URL, is_secret
 from inbox.settings.document import OutboxSection
 from inbox.settings.environment import ways_to_set
 from inbox.settings.librdkafka import KNOWN, canonical

@@ -3,8 +3,8 @@
 from urllib.parse import urlsplit
 
 from inbox.kafka.registry.options import KNOWN, NUMBERS
+from inbox.kafka.secret_names import LOGIN_IN_URL, is_secret
 from inbox.reading.options import Envelope, Format, KeyFormat
-from inbox.secret_names import LOGIN_IN_URL, is_secret
 from inbox.settings.document import RouteSection
 from inbox.settings.problems import Path, hint, quote
 from inbox.settings.validation import Review

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from inbox.errors import InboxError, TryAgainError
 from inbox.events import TopicPartition, address
+from inbox.log_lines import log
 from inbox.sink.guards.row_waits import RowMissingError, RowWaits
 from inbox.store.inbox.ledger import Ledger
-from inbox.telemetry import log
 
 Ends = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
 

@@ -14,6 +14,7 @@ from random import random
 
 from inbox.errors import TryAgainError
 from inbox.failure_policy import FailureLimits, Order, retry_delay
+from inbox.log_lines import log
 from inbox.sink.letters.group_size import GroupSize
 from inbox.sink.letters.resolver import LetterResolver, NotOwnedError, Retried, Unit
 from inbox.sink.outcome import LettersTried
@@ -22,7 +23,7 @@ from inbox.sink.settle.context import BoundRoute
 from inbox.sink.settle.parked_keys import ParkedKeysGuard
 from inbox.store.inbox.dead_letters import DeadLetters, DueLetter
 from inbox.store.postgres.errors import is_connection_loss
-from inbox.telemetry import AUTOMATIC_RETRIES, log
+from inbox.telemetry import AUTOMATIC_RETRIES
 
 _FIRST_KEYS, _MOST_KEYS = 10, 100
 _SECONDS = 0.25

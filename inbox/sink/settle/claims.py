@@ -6,12 +6,12 @@ from typing import NamedTuple
 from inbox.errors import EventError
 from inbox.events import Record, address_of
 from inbox.failpoints import Failpoint, failpoint
+from inbox.log_lines import log
 from inbox.reading.payload_hash import UNKNOWN_PAYLOAD, has_payload, payload_hash
 from inbox.sink.batch import NO_ID, RouteBatch
 from inbox.sink.guards.parked_by_hand import ParkedByHandError
 from inbox.sink.settle.context import BoundRoute, SettleContext
 from inbox.store.inbox.claims import Claims, EarlierClaim
-from inbox.telemetry import log
 
 
 def claims_of(events: RouteBatch) -> Claims:

@@ -8,6 +8,7 @@ from inbox.errors import EventError, FailureKind, OrderHaltError
 from inbox.events import address_of
 from inbox.failpoints import Failpoint, failpoint
 from inbox.failure_policy import FailureLimits, Order, retry_delay
+from inbox.log_lines import log
 from inbox.sink.batch import NO_ID, RouteBatch
 from inbox.sink.guards.parked_by_hand import ParkedByHandError
 from inbox.sink.settle.context import BoundRoute, SettleContext
@@ -15,7 +16,6 @@ from inbox.sink.settle.parked_keys import HeldKeys
 from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, State, held_key
 from inbox.store.inbox.failures.error_texts import shown
 from inbox.store.outbox.dead_letter_copies import LetterCopies
-from inbox.telemetry import log
 
 
 class DeadLettering:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from inbox.events import TopicPartition
+from inbox.log_lines import log
 from inbox.sink.batch import Batch
 from inbox.sink.guards.dead_letter_limit import LetterLimit
 from inbox.sink.guards.guard import Guard
@@ -14,7 +15,6 @@ from inbox.store.inbox.control.holds import are_held
 from inbox.store.inbox.ledger import LedgerRow, OpenSession
 from inbox.store.privileges.check import hidden_owners_remedy
 from inbox.store.store import Store
-from inbox.telemetry import log
 
 _TAKEOVER_LOOK_SECONDS = 0.05
 

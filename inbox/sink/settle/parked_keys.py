@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from inbox.failure_policy import Order
+from inbox.log_lines import log
 from inbox.sink.batch import RouteBatch
 from inbox.sink.guards.guard import Guard
 from inbox.sink.outcome import BatchOutcome
 from inbox.store.inbox.dead_letters import DeadLetter, DeadLetters, held_key
-from inbox.telemetry import log
 
 HeldKeys = Mapping[int, Mapping[bytes, int]]
 """The keys of one route by partition id, as `held_key` returns them, each with the offset from which

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from inbox.errors import HaltError, OrderHaltError, UnconfirmedError, forget_frames
 from inbox.events import TopicPartition
 from inbox.failpoints import Failpoint, failpoint
+from inbox.log_lines import log
 from inbox.sink.batch import Batch
 from inbox.sink.flight import CommitInFlight
 from inbox.sink.guards.guard import Guard
@@ -34,7 +35,6 @@ from inbox.sink.settle.ownership import Ownership
 from inbox.store.inbox.claims import GenerationChanged
 from inbox.store.inbox.ledger import LedgerRow, missing
 from inbox.store.store import Store
-from inbox.telemetry import log
 
 
 @dataclass(frozen=True)

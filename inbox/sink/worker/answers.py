@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from inbox.errors import OrderHaltError, TryAgainError
 from inbox.events import TopicPartition
+from inbox.log_lines import log
 from inbox.sink.batch import Batch
 from inbox.sink.outcome import LettersTried, SettledBatch
 from inbox.sink.worker.context import WorkerContext
@@ -12,7 +13,7 @@ from inbox.sink.worker.held_report import HeldReport
 from inbox.sink.worker.metrics import count_events, observe_batch
 from inbox.sink.writer_thread import Acquire, JobResult, ReadLedger, RetryLetters, Settle
 from inbox.store.inbox.ledger import LedgerRow
-from inbox.telemetry import FENCED, PAUSED, Pauses, log
+from inbox.telemetry import FENCED, PAUSED, Pauses
 
 LETTERS_SECONDS = 1.0
 """The time between two looks for parked events whose time has come."""

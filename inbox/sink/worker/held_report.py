@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from inbox.events import TopicPartition
-from inbox.telemetry import HELD, log
+from inbox.log_lines import log
+from inbox.telemetry import HELD
 
 
 class HeldReport:

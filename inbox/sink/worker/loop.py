@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from inbox.errors import HaltError, InboxError, LostOffsetError, TryAgainError, UnreadableError
 from inbox.events import TopicPartition
 from inbox.kafka.consumer import GroupConsumer
+from inbox.log_lines import log
 from inbox.sink.accumulator import BatchAccumulator
 from inbox.sink.assignment import Assignment
 from inbox.sink.guards.time_limit import TimeLimit
@@ -20,7 +21,6 @@ from inbox.sink.worker.next_job import LEDGER_SECONDS, JobChooser
 from inbox.sink.worker.polling import POLL_SECONDS, Polling
 from inbox.sink.worker.rebalances import REVOKE_SECONDS, Rebalances
 from inbox.sink.writer_thread import Writer
-from inbox.telemetry import log
 
 _DRAIN_SECONDS = 20.0
 _START_SECONDS = 0.05

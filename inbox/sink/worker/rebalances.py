@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from inbox.events import TopicPartition
 from inbox.kafka.consumer import RebalanceListener
+from inbox.log_lines import log
 from inbox.sink.worker.context import WorkerContext
-from inbox.telemetry import log
 
 REVOKE_SECONDS = 5.0
 

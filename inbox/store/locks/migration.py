@@ -7,10 +7,10 @@ import psycopg
 from psycopg import errors, sql
 
 from inbox.errors import InboxError, TryAgainError
+from inbox.log_lines import log
 from inbox.store.locks.holders import Holder, advisory_key, holder_of_advisory, holder_of_schema, may_work_in
 from inbox.store.postgres.connection import Connection
 from inbox.store.postgres.pooler import HOLD
-from inbox.telemetry import log
 
 _POLL_SECONDS = 0.2
 

@@ -10,9 +10,10 @@ from psycopg import errors, pq
 
 from inbox.errors import HaltError, InboxError, TryAgainError
 from inbox.failpoints import Failpoint, failpoint
+from inbox.log_lines import log
 from inbox.store.postgres import session_settings
 from inbox.store.postgres.connection import Connection, Ends
-from inbox.telemetry import COMMIT_SECONDS, log
+from inbox.telemetry import COMMIT_SECONDS
 
 _DEFERRABLE = """
 SELECT count(*) > 0, coalesce(string_agg(DISTINCT format('%I.%I', n.nspname, c.conname), ', ') FILTER (

@@ -11,7 +11,6 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.semconv._incubating.attributes import messaging_attributes
-from structlog.testing import capture_logs
 
 import inbox
 from inbox import Event, EventError, Transaction
@@ -19,6 +18,7 @@ from inbox.bootstrap.tracing import span_data
 from inbox.bootstrap.tracing.sink import SinkTracing
 from inbox.bootstrap.tracing.span_data import MOST_LINKS
 from inbox.bootstrap.tracing.spans import Spans, configured
+from tests.support.log_lines import capture_logs
 from tests.support.sink.running import Out, Sink
 
 HandledBy = Callable[..., Sink]

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from uuid import UUID, uuid5
 
 import pytest
-from structlog.testing import capture_logs
 
 from inbox.bootstrap import worker
 from inbox.errors import EventError, HaltError
@@ -13,6 +12,7 @@ from inbox.events import Event
 from inbox.handlers import Transaction
 from inbox.sink.event_id import namespace_of
 from tests.support import raw_headers
+from tests.support.log_lines import capture_logs
 from tests.support.sink.running import Out, Sink
 
 A_UUID = UUID("6f9619ff-8b86-d011-b42d-00cf4fc964ff")

@@ -12,7 +12,6 @@ import pytest
 import sqlalchemy
 from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy.orm import Session, registry
-from structlog.testing import capture_logs
 
 import inbox
 from inbox import Event, EventError, HaltError, StartupError, Transaction, TryAgainError
@@ -20,6 +19,7 @@ from inbox.bootstrap.tracing.sink import SinkTracing
 from inbox.bootstrap.tracing.spans import Spans
 from inbox.sink.writer_thread import Writer
 from tests.integration.sink.conftest import EFFECTS
+from tests.support.log_lines import capture_logs
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import structlog
 
 from inbox.store.inbox.unknown_members import MOST_NAMES
 from inbox.telemetry import REGISTRY
+from tests.support.log_lines import capture_logs
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually
 
@@ -57,7 +57,7 @@ def connect(**row: Any) -> dict[str, Any]:
 def test_unknown_members_are_counted_logged_once_and_shown(route: Route, capsys: pytest.CaptureFixture[str]) -> None:
     sink = route("count", 'event_id = "value:/eventId"')
     events = [{"eventId": f"e{n}", "id": n, "a": 1, "b": n, **({"c\n": {}} if n % 2 else {})} for n in range(10)]
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         sink.send(*(Out(None, event) for event in events[:5]))
         sink.run()
         sink.send(*(Out(None, event) for event in events[5:]))

@@ -9,7 +9,7 @@ import pytest
 from psycopg import pq
 from pydantic import SecretStr
 
-from inbox import telemetry
+from inbox import log_lines
 from inbox.cli.redaction import Secrets, without_passwords
 from inbox.errors import InboxError, StartupError
 from inbox.kafka.consumer_properties import require_consumer
@@ -150,10 +150,10 @@ def test_a_thread_that_ends_with_a_defect_shows_no_secret(
 def test_a_secret_within_a_list_of_a_log_line_is_hidden(
     secrets: Secrets, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(telemetry, "_hide", secrets.hidden)
-    telemetry.configure_logging(human=False)
+    monkeypatch.setattr(log_lines, "_hide", secrets.hidden)
+    log_lines.configure_logging(human=False)
 
-    telemetry.log().warning("trouble", errors=["s3cret"], by={"a": ("s3cret",)}, error=ValueError("s3cret"), count=3)
+    log_lines.log().warning("trouble", errors=["s3cret"], by={"a": ("s3cret",)}, error=ValueError("s3cret"), count=3)
 
     shown = capsys.readouterr().err
     assert "s3cret" not in shown

@@ -8,12 +8,12 @@ import pytest
 from confluent_kafka import KafkaError
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from inbox.errors import TryAgainError
 from inbox.events import TopicPartition
 from inbox.kafka.errors import translate
 from inbox.kafka.outage import KafkaOutage
+from tests.support.log_lines import capture_logs
 
 HERE, THERE = TopicPartition("topic", 0), TopicPartition("topic", 1)
 

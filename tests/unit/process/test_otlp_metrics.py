@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from structlog.testing import capture_logs
 
 from inbox.process.otlp_metrics import exporting
+from tests.support.log_lines import capture_logs
 
 
 class Receiver:

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from inbox.errors import TryAgainError
 from inbox.relay.lease import Lease
 from inbox.relay.relay import Relay
 from inbox.store.outbox.relay_queries import TakenLease
 from inbox.telemetry import OUTBOX_PENDING, PAUSED
+from tests.support.log_lines import capture_logs
 
 STUCK = TryAgainError("the topic is gone", away="kafka", reason="topic")
 

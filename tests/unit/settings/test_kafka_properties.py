@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, cimpl
 
 from inbox.kafka.options import GUARDED, LOADS_CODE
-from inbox.secret_names import is_secret
+from inbox.kafka.secret_names import is_secret
 from inbox.settings import Settings
 from inbox.settings.librdkafka import KNOWN
 from inbox.settings.librdkafka_values import _IN_A_COMMAND, VALUES

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 
+from inbox.log_lines import log
 from inbox.sink.guards.guard import Guard
 from inbox.sink.outcome import BatchOutcome
 from inbox.store.inbox.unknown_members import UnknownMemberCounts
-from inbox.telemetry import UNKNOWN_MEMBERS, log
+from inbox.telemetry import UNKNOWN_MEMBERS
 
 
 class UnknownMemberGuard(Guard):

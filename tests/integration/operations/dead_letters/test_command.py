@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from structlog.testing import capture_logs
 
 from tests.integration.sink.conftest import HANDLER_ROUTE, Fussy
+from tests.support.log_lines import capture_logs
 from tests.support.sink.running import Out, Sink
 
 

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
-from structlog.testing import capture_logs
 
 from inbox.failpoints import Failpoint
 from inbox.process.health import Health
 from inbox.telemetry import REGISTRY
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, apply
+from tests.support.log_lines import capture_logs
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually, taking_at_most
 

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 
 import pytest
-from structlog.testing import capture_logs
 
 from inbox import Event, Transaction
 from inbox.errors import StartupError
 from inbox.telemetry import PAUSED
 from tests.integration.sink.conftest import EFFECTS
+from tests.support.log_lines import capture_logs
 from tests.support.registry_stub import RegistryStub, refusal, schema_answer
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually, taking_at_most

@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable
 
 import pytest
-from structlog.testing import capture_logs
 
 from inbox.errors import HaltError, TryAgainError
 from inbox.failpoints import Failpoint
 from inbox.process.health import Health
 from inbox.telemetry import REGISTRY
 from tests.integration.sink.conftest import EFFECTS, HANDLER_ROUTE, Fussy
+from tests.support.log_lines import capture_logs
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually, taking_at_most
 

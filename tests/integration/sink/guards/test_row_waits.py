@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-from structlog.testing import capture_logs
 
 import inbox
 from inbox import Event, Transaction
 from inbox.process.health import Health
 from tests.conftest import MakeTopic
+from tests.support.log_lines import capture_logs
 from tests.support.sink.running import Out, Sink
 from tests.support.waiting import eventually, taking_at_most
 

@@ -1,4 +1,4 @@
-"""Recognise secrets by the names before them: in properties, URLs, conninfos and lines of a file."""
+"""Recognise secrets by their names: in properties of librdkafka, and in URLs, conninfos and lines of a file."""
 
 import re
 
