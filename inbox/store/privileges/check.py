@@ -36,12 +36,14 @@ OF_EXISTING_RELAY: Rights = {
 }
 
 # Reads the catalog: to_regclass fails for a role that may not use the schema, and would hide all the other
-# rights. A right on the whole table is a right on each column.
+# rights. A right on the whole table is a right on each column. A start asks for all in one statement.
 _MAY: LiteralString = """
-SELECT CASE WHEN %(columns)s::text[] = '{}' THEN has_table_privilege(c.oid, %(right)s)
-    ELSE (SELECT bool_and(has_column_privilege(c.oid, name, %(right)s)) FROM unnest(%(columns)s::text[]) AS name) END
-FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-WHERE nspname = %(schema)s AND relname = %(table)s
+SELECT wanted.number, bool_and(CASE WHEN wanted.on_column IS NULL THEN has_table_privilege(c.oid, wanted.name)
+    ELSE has_column_privilege(c.oid, wanted.on_column, wanted.name) END)
+FROM unnest(%(numbers)s::integer[], %(tables)s::text[], %(rights)s::text[], %(columns)s::text[])
+    AS wanted (number, on_table, name, on_column)
+JOIN pg_class c ON relname = wanted.on_table JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname = %(schema)s GROUP BY wanted.number
 """
 
 # Finds rights that a role does not need in order to run the sink.
@@ -55,8 +57,9 @@ FROM pg_namespace n WHERE nspname = %s
 """
 
 _MAY_CALL: LiteralString = """
-SELECT has_function_privilege(p.oid, 'EXECUTE') FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
-WHERE nspname = %s AND proname = %s
+SELECT proname, bool_and(has_function_privilege(p.oid, 'EXECUTE'))
+FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+WHERE nspname = %s AND proname = ANY (%s::text[]) GROUP BY proname
 """
 
 
@@ -123,7 +126,7 @@ def hidden_owners_remedy(connection: Connection, roles: Sequence[str]) -> str:
 def _lacking(connection: Connection, who: str, schema: str, wanted: Rights) -> list[str]:
     role = role_of(connection)
     usage = lacking_usage(connection, schema, role, who)
-    found = {(table, right): _may(connection, schema, table, right) for table in wanted for right in wanted[table]}
+    found = _held(connection, schema, wanted)
     lines = [] if usage is None else [usage]
     if any(may is not None for may in found.values()):  # otherwise nobody has migrated yet, which another check reports
         absent = dict.fromkeys(table for (table, _), may in found.items() if may is None)
@@ -137,9 +140,9 @@ def _lacking(connection: Connection, who: str, schema: str, wanted: Rights) -> l
 
 def _uncallable(connection: Connection, schema: str, role: str) -> Iterator[str]:
     """Yield a line for each of the owner's functions that the sink may not call."""
+    callable_ = dict(connection.execute(_MAY_CALL, (schema, list(FUNCTIONS_OF_SINK))).fetchall())
     for name, types in FUNCTIONS_OF_SINK.items():
-        row = connection.execute(_MAY_CALL, (schema, name)).fetchone()
-        if row is not None and not row[0]:
+        if not callable_.get(name, True):
             function = f"{_name(schema, name)}({types})"
             yield f"the sink's role lacks EXECUTE on {function}; GRANT EXECUTE ON FUNCTION {function} TO {role}"
 
@@ -148,8 +151,16 @@ def _name(schema: str, table: str) -> str:
     return sql.Identifier(schema, table).as_string()
 
 
-def _may(connection: Connection, schema: str, table: str, right: Right) -> bool | None:
-    """Return whether the role has the right; None where the table does not exist."""
-    asked = {"columns": list(right.columns), "right": right.name, "schema": schema, "table": table}
-    row = connection.execute(_MAY, asked).fetchone()
-    return None if row is None else row[0] is not False
+def _held(connection: Connection, schema: str, wanted: Rights) -> dict[tuple[str, Right], bool | None]:
+    """Return for each right on a table whether the role has it; None where the table does not exist."""
+    asked = [(table, right) for table in wanted for right in wanted[table]]
+    parts = [(number, column) for number, (_, right) in enumerate(asked) for column in right.columns or (None,)]
+    parameters = {
+        "schema": schema,
+        "numbers": [number for number, _ in parts],
+        "tables": [asked[number][0] for number, _ in parts],
+        "rights": [asked[number][1].name for number, _ in parts],
+        "columns": [column for _, column in parts],
+    }
+    found = dict(connection.execute(_MAY, parameters).fetchall())
+    return {each: found[number] is not False if number in found else None for number, each in enumerate(asked)}
