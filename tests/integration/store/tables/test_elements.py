@@ -20,6 +20,7 @@ from inbox.store.postgres.connection import Connection
 from tests.support.changes import changed
 from tests.support.records import record
 from tests.support.store.decoded_routes import typed
+from tests.support.store.examples import one_example
 from tests.support.store.read_routes import ReadRoute
 from tests.support.store.table_routes import Route, of
 from tests.unit.reading.formats.connect import decimal, schema, struct
@@ -281,7 +282,7 @@ def test_a_batch_is_what_its_events_are_one_by_one(
         ]
         results = []
         for batches in ([records], [[each] for each in records]):
-            with connection.transaction(force_rollback=True):
+            with one_example(connection, "t"):
                 connection.execute(b"INSERT INTO t VALUES (1, 1, 'z', 9), (2, 2, 'z', 9)")
                 for batch in batches:
                     route.write(*batch)

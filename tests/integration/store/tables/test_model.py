@@ -17,13 +17,14 @@ from inbox.store.options import TableMode, TableTarget, Tombstones
 from inbox.store.postgres.connection import Connection
 from inbox.store.tables.parameters import TableEvents
 from inbox.store.tables.writer import TableWriter
+from tests.support.store.examples import one_example
 from tests.support.store.table_model import COLUMNS, LEAVING, TABLES_OWN, Model, OneEvent, events
 
 MODES = list(TableMode)
 KEYED = [TableMode.INSERT, TableMode.UPSERT, TableMode.MERGE, TableMode.UPDATE]
 MARKED = [*KEYED, TableMode.NEWEST]
 
-# Each example writes in a transaction of its own that is rolled back.
+# Each example writes in a transaction of its own.
 one_table = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -116,7 +117,7 @@ def test_a_table_is_what_the_model_says(table: Connection, mode: TableMode, way:
     @one_table
     @given(batches())
     def check(written: list[list[OneEvent]]) -> None:
-        with table.transaction(force_rollback=True):
+        with one_example(table, "keyed", "appended"):
             model = Model(mode, there=rows_there(table, mode))
             for batch in written:
                 way(table, writer, batch)
@@ -134,7 +135,7 @@ def test_tombstones_delete_in_every_position(table: Connection, mode: TableMode,
     @one_table
     @given(batches(tombstones=True))
     def check(written: list[list[OneEvent]]) -> None:
-        with table.transaction(force_rollback=True):
+        with one_example(table, "keyed", "appended"):
             model = Model(mode, there=rows_there(table, mode))
             for batch in written:
                 way(table, writer, batch)
@@ -155,7 +156,7 @@ def test_tombstones_mark_in_every_position(
     @one_table
     @given(batches(tombstones=True))
     def check(written: list[list[OneEvent]]) -> None:
-        with table.transaction(force_rollback=True):
+        with one_example(table, "keyed", "appended"):
             model = Model(mode, marks=True, there=rows_there(table, mode))
             for batch in written:
                 way(table, writer, batch)
@@ -198,7 +199,7 @@ def test_an_absent_member_leaves_its_column(
     @one_table
     @given(batches(tombstones=tombstones.removes), st.sampled_from(WAYS))
     def check(written: list[list[OneEvent]], way: Write) -> None:
-        with table.transaction(force_rollback=True):
+        with one_example(table, "keyed", "appended"):
             model = Model(TableMode.MERGE, marks=marks, defaults=defaults)
             for batch in written:
                 way(table, writer, batch)
@@ -215,12 +216,12 @@ def test_how_events_are_cut_into_batches_means_nothing(table: Connection, mode: 
     @one_table
     @given(st.lists(events(), max_size=12), st.integers(1, 12))
     def check(written: list[OneEvent], size: int) -> None:
-        with table.transaction(force_rollback=True):
+        with one_example(table, "keyed", "appended"):
             rows_there(table, mode)
             for start in range(0, len(written), size):
                 write(table, writer, written[start : start + size])
             found = rows_of(table, mode)
-        with table.transaction(force_rollback=True):
+        with one_example(table, "keyed", "appended"):
             rows_there(table, mode)
             for event in written:
                 write(table, writer, [event])
