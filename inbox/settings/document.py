@@ -57,9 +57,13 @@ ColumnName = Annotated[str, PlainValidator(syntax.column_name)]
 
 
 class Section(BaseModel):
-    """A table of the file, in which an unknown key is an error."""
+    """A table of the file, in which an unknown key is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    A validator is built when it is first needed: the whole file needs one, and not one for each of its tables.
+    So the default of a section is constructed, not validated.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class SinkSection(Section):
@@ -242,14 +246,14 @@ class OutboxSection(Section):
 class Document(Section):
     """The whole file, with what the other sources put over it."""
 
-    sink: SinkSection = SinkSection()
-    database: DatabaseSection = DatabaseSection.model_validate({})
+    sink: SinkSection = SinkSection.model_construct()
+    database: DatabaseSection = DatabaseSection.model_construct()
     kafka: dict[str, Annotated[str, PlainValidator(_property)]] = Field({}, repr=False)
     registry: dict[str, Annotated[str, PlainValidator(_property)]] = Field({}, repr=False)
-    credentials: CredentialsSection = CredentialsSection()
+    credentials: CredentialsSection = CredentialsSection.model_construct()
     routes: list[RouteSection] = []
-    failures: FailuresSection = FailuresSection()
-    retention: RetentionSection = RetentionSection()
+    failures: FailuresSection = FailuresSection.model_construct()
+    retention: RetentionSection = RetentionSection.model_construct()
     http: HttpSection | None = None
     outbox: OutboxSection | None = None
 
