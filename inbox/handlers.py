@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from uuid import UUID
 
@@ -13,6 +12,8 @@ from inbox.handling.values import typed_call
 from inbox.plugins.entry_points import load_entry_point, named
 
 if TYPE_CHECKING:  # `import inbox` is all that a package of handlers needs, and costs next to nothing
+    from importlib.metadata import EntryPoint
+
     import sqlalchemy
 
     from inbox.store.outbox.publisher import OutgoingPayload, Publisher
@@ -172,7 +173,7 @@ def load_handler(name: str, *, of_row: bool = False) -> LoadedHandler:
     return _loaded(named(ENTRY_POINT_GROUP, name, "handler", "the route's handler"), of_row=of_row)
 
 
-def _loaded(entry_point: EntryPoint, *, of_row: bool) -> LoadedHandler:
+def _loaded(entry_point: "EntryPoint", *, of_row: bool) -> LoadedHandler:
     said = f'handler "{entry_point.name}" ({entry_point.value})'
     target = load_entry_point(entry_point, "handler")
     if not callable(target):

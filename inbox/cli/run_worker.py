@@ -8,7 +8,6 @@ from threading import Event
 from inbox.bootstrap.tracing.sink import SinkTracing
 from inbox.bootstrap.tracing.spans import Spans
 from inbox.bootstrap.worker import make_worker, prepare
-from inbox.cli.status_line import LiveLine, shown
 from inbox.operations.retention.background import pruning
 from inbox.process.database_metrics import DatabaseMetrics
 from inbox.process.gc_tuning import freeze_startup_objects
@@ -17,6 +16,7 @@ from inbox.process.secret_rotation import SecretRotation
 from inbox.process.shutdown import Stop
 from inbox.settings import Settings
 from inbox.sink.worker.loop import Worker
+from inbox.sink.worker.progress import WorkerProgress
 
 Watching = Callable[[Worker], AbstractContextManager[None]]
 
@@ -27,6 +27,16 @@ def _watching(rotation: SecretRotation, outdated: Event, worker: Worker) -> Abst
         worker.stop()
 
     return rotation.watching(changed)
+
+
+def _status_line(*, wanted: bool) -> AbstractContextManager[Callable[[WorkerProgress], None]]:
+    """Return the context of the line at the foot of a terminal, and the function that gives it a worker's figures."""
+    if not wanted:
+        return nullcontext(lambda _: None)
+    # Imported here: rich draws the line, and no pod has one.
+    from inbox.cli.status_line import live_line
+
+    return live_line()
 
 
 class WorkerRunner:
@@ -53,15 +63,14 @@ class WorkerRunner:
 
     def run_once(self, settings: Settings, watching: Watching = lambda _: nullcontext()) -> None:
         """Run one worker until it is stopped, inside the context that `watching` makes for it."""
-        line = LiveLine()
-        with shown(line, wanted=self._line_wanted):
+        with _status_line(wanted=self._line_wanted) as show:
             ready = prepare(settings, self._stop)
             if ready is None:
                 return
             tracing = None if self._spans is None else SinkTracing(self._spans, settings.kafka.group_id)
             worker = make_worker(settings, ready, until_end=self._until_end, tracing=tracing)
             self._health.watch(worker.progress)
-            line.progress = worker.progress
+            show(worker.progress)
             self._stop.then(worker.stop)
             freeze_startup_objects()
             metrics = DatabaseMetrics(settings.database, settings.outbox, worker.stop)

@@ -26,13 +26,17 @@ class LiveLine:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: deque[tuple[float, int]] = deque()
-        self.progress: WorkerProgress | None = None
+        self._progress: WorkerProgress | None = None
+
+    def show(self, progress: WorkerProgress) -> None:
+        """Show the figures of this worker from now on."""
+        self._progress = progress
 
     def __rich__(self) -> Text:
-        if self.progress is None:
+        if (progress := self._progress) is None:
             return Text("starting", style="dim", no_wrap=True, overflow="ellipsis")
-        line = Text(f"{self._rate(self.progress.records):,.0f}", style="bold", overflow="ellipsis")
-        return line.append(self._figures(self.progress), "not bold").append(*_trouble(self.progress))
+        line = Text(f"{self._rate(progress.records):,.0f}", style="bold", overflow="ellipsis")
+        return line.append(self._figures(progress), "not bold").append(*_trouble(progress))
 
     def _figures(self, progress: WorkerProgress) -> str:
         endings = "  ".join(
@@ -58,15 +62,13 @@ def _trouble(progress: WorkerProgress) -> tuple[str, str]:
 
 
 @contextmanager
-def shown(line: LiveLine, *, wanted: bool) -> Iterator[None]:
-    """Keep the line on stderr while the context is entered. Log lines appear above it."""
-    if not wanted:
-        yield
-        return
+def live_line() -> Iterator[Callable[[WorkerProgress], None]]:
+    """Keep the line on stderr while the context is entered, with the progress given. Log lines appear above it."""
+    line = LiveLine()
     live = Live(line, console=Console(stderr=True), refresh_per_second=_REFRESH_PER_SECOND, redirect_stdout=False)
     try:
         with live:
             configure_logging(human=True)  # stderr is now a stream that knows of the line
-            yield
+            yield line.show
     finally:
         configure_logging(human=sys.stderr.isatty())

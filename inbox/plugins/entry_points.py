@@ -1,18 +1,21 @@
 """Find and load what installed packages offer in an entry-point group; nothing else is imported."""
 
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from inbox.errors import StartupError
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
-def named(group: str, name: str, what: str, where: str) -> EntryPoint:
+
+def named(group: str, name: str, what: str, where: str) -> "EntryPoint":
     """Return the one entry point of this name, which is a `what` and is named in `where`.
 
     Raises:
         StartupError: no installed package or more than one offers it.
     """
-    found = entry_points(group=group)
+    found = _offered(group)
     if name not in found.names:
         raise StartupError(_not_installed(group, name, sorted(found.names), what, where))
     offers = sorted({(_package(each), each.value) for each in found.select(name=name)})
@@ -26,10 +29,10 @@ def named(group: str, name: str, what: str, where: str) -> EntryPoint:
 
 def offered_by(group: str, name: str) -> str:
     """Return the distributions that offer this name, as text for people; "" if there is none."""
-    return " and ".join(sorted({_package(each) for each in entry_points(group=group, name=name)}))
+    return " and ".join(sorted({_package(each) for each in _offered(group).select(name=name)}))
 
 
-def load_entry_point(entry_point: EntryPoint, what: str) -> object:
+def load_entry_point(entry_point: "EntryPoint", what: str) -> object:
     """Return what the entry point names; an instance of it, if that is a class.
 
     Raises:
@@ -47,7 +50,14 @@ def load_entry_point(entry_point: EntryPoint, what: str) -> object:
         raise StartupError(f"{said} cannot be loaded: {reason}; fix its package") from error
 
 
-def _package(entry_point: EntryPoint) -> str:
+def _offered(group: str) -> "EntryPoints":
+    # Imported here: with its parser of mail headers it was a quarter of `import inbox`.
+    from importlib.metadata import entry_points
+
+    return entry_points(group=group)
+
+
+def _package(entry_point: "EntryPoint") -> str:
     distribution = entry_point.dist
     return "a package without metadata" if distribution is None else f"{distribution.name} {distribution.version}"
 

@@ -54,11 +54,13 @@ def test_a_supervisor_loads_no_client_of_kafka_or_postgresql(tmp_path: Path) -> 
 
 def test_the_overview_loads_no_client_and_reads_no_settings() -> None:
     clients = {"confluent_kafka", "prometheus_client", "psycopg", "sqlalchemy"}
-    assert loaded(OVERVIEW).isdisjoint({*clients, "asyncio", "msgspec", "pydantic", "rich", "tomllib"})
+    assert loaded(OVERVIEW).isdisjoint({*clients, "asyncio", "email", "msgspec", "pydantic", "rich", "tomllib"})
 
 
 def test_a_worker_loads_nothing_that_describes_tables_or_migrates_or_filters_ids() -> None:
-    assert loaded(f"import sys, inbox.cli.run_worker; {TELL}").isdisjoint({"alembic", "mako", "numpy", "sqlalchemy"})
+    assert loaded(f"import sys, inbox.cli.run_worker; {TELL}").isdisjoint(
+        {"alembic", "mako", "numpy", "rich", "sqlalchemy"}
+    )
 
 
 def test_a_check_loads_sqlalchemy_only_where_it_comes_to_sql() -> None:
@@ -68,4 +70,6 @@ def test_a_check_loads_sqlalchemy_only_where_it_comes_to_sql() -> None:
 
 
 def test_a_package_of_handlers_that_imports_inbox_loads_no_client() -> None:
-    assert loaded(f"import sys, inbox; {TELL}").isdisjoint({"confluent_kafka", "psycopg", "pydantic", "sqlalchemy"})
+    assert loaded(f"import sys, inbox; {TELL}").isdisjoint(
+        {"confluent_kafka", "email", "psycopg", "pydantic", "sqlalchemy"}
+    )
