@@ -60,7 +60,7 @@ _OTHER_MODULES = {
     "table": "routes.table",
     "test": "routes.test",
     "demo": "dev",
-    "dead-letters": "dead_letters",
+    "dead-letters": "dead_letters.group",
     "history": "control.history",
     "hold": "control.hold",
     "release": "control.hold",

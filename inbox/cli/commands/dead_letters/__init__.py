@@ -1,0 +1,1 @@
+"""The commands that show, resolve and repair dead letters."""
