@@ -5,9 +5,10 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from threading import Event
 
+from inbox.bootstrap.startup import prepare
 from inbox.bootstrap.tracing.sink import SinkTracing
 from inbox.bootstrap.tracing.spans import Spans
-from inbox.bootstrap.worker import make_worker, prepare
+from inbox.bootstrap.worker import make_worker
 from inbox.operations.retention.background import pruning
 from inbox.process.database_metrics import DatabaseMetrics
 from inbox.process.gc_tuning import freeze_startup_objects

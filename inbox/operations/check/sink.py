@@ -6,9 +6,9 @@ from functools import partial
 
 from inbox.bootstrap.permissions import require_kafka_rights, require_rights
 from inbox.bootstrap.routes import handler_routes, load_handler_of, table_routes
+from inbox.bootstrap.startup import require_logged
 from inbox.bootstrap.static_member import advice_on_instance
 from inbox.bootstrap.topics import first_offsets, no_topic, sink_identity, unordered_truncates, wanted_topics
-from inbox.bootstrap.worker import require_logged
 from inbox.errors import InboxError, StartupError
 from inbox.handlers import ENTRY_POINT_GROUP
 from inbox.kafka.cluster import Cluster, TopicView

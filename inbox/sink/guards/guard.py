@@ -3,7 +3,7 @@
     begin · claim and apply · park · before_fence · fence · after_fence · COMMIT · committed
 
 A guard watches one concern, and implements only the phases that it needs. The order of the guards
-is that of the list in `inbox.bootstrap.worker`.
+is that of the list in `inbox.bootstrap.settler`.
 """
 
 from collections.abc import Sequence

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from confluent_kafka import Producer
 
+from inbox.bootstrap.startup import prepare
 from inbox.bootstrap.tracing.sink import SinkTracing
-from inbox.bootstrap.worker import make_worker, prepare
+from inbox.bootstrap.worker import make_worker
 from inbox.cli.program import result_of
 from inbox.settings import Settings, load_settings
 from inbox.sink.worker.loop import Worker
