@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from inbox import Event, Transaction, TryAgainError
+from inbox.events import TopicPartition
+from inbox.kafka.cluster import Cluster
 from tests.integration.sink.conftest import EFFECTS, Fussy, numbered
 from tests.support.sink.running import Sink
 from tests.support.waiting import eventually, taking_at_most
@@ -149,6 +151,9 @@ def test_an_event_of_an_offset_without_one_is_refused(
     producer.begin_transaction()  # type: ignore[attr-defined]
     numbered(1, "a").send(producer, sink.topic)  # type: ignore[arg-type]
     producer.commit_transaction()  # type: ignore[attr-defined]
+    cluster, at = Cluster(sink.settings().kafka), TopicPartition(sink.topic, 0)
+    # The coordinator writes the control record after it has answered the commit.
+    eventually(lambda: cluster.stable_ends([at])[at] == 2, what="the control record")
     capsys.readouterr()
     assert park(sink, "--execute", offset=1) == 1
     assert "the log has no event at" in capsys.readouterr().err
