@@ -105,11 +105,11 @@ def target(mode: TableMode) -> TableTarget:
 
 
 def settled(
-    connection: Connection, mode: TableMode, order: Order, events: Sequence[tuple[int, Any]], way: Way
+    connection: Connection, writer: TableWriter, order: Order, events: Sequence[tuple[int, Any]], way: Way
 ) -> tuple[list[Any], list[int], list[int]]:
     """The rows, the places of the events that are parked, and of those that wait."""
     connection.execute("DELETE FROM t")
-    effect = TableEffect(connection, TableWriter(connection, target(mode)))
+    effect = TableEffect(connection, writer)
     route = Judged(connection, effect, handlers=False, careful=way.careful, order=order)
     first = next(_numbers)
     good = {"id": 99, "amount": 5, "note": "good", "version": 1}
@@ -133,16 +133,16 @@ def settled(
 @pytest.mark.parametrize("create", TABLES.values(), ids=TABLES)
 def test_how_events_are_cut_into_batches_decides_nothing(connection: Connection, create: str) -> None:
     connection.execute(create.encode(), prepare=False)
+    modes = [TableMode.INSERT, TableMode.UPSERT, TableMode.NEWEST]
+    writers = {mode: TableWriter(connection, target(mode)) for mode in modes}
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(
-        EVENTS, st.sampled_from([TableMode.INSERT, TableMode.UPSERT, TableMode.NEWEST]), st.sampled_from(ORDERS), WAYS
-    )
+    @given(EVENTS, st.sampled_from(modes), st.sampled_from(ORDERS), WAYS)
     def check(events: list[tuple[int, Any]], mode: TableMode, order: Order, way: Way) -> None:
         if mode is TableMode.NEWEST:
             events = [each for each in events if each[1] is not None]
-        expected = settled(connection, mode, order, events, ONE_BY_ONE)
-        assert settled(connection, mode, order, events, way) == expected
+        expected = settled(connection, writers[mode], order, events, ONE_BY_ONE)
+        assert settled(connection, writers[mode], order, events, way) == expected
 
     check()
 
@@ -156,7 +156,8 @@ def test_an_event_that_a_later_one_of_its_row_would_mend_is_parked(
     bad = {"amount": 1, "note": None} if "NOT NULL" in create else {"amount": 13, "note": "a"}
     events = [(1, {**bad, "version": 0}), (1, None if tombstone else {"amount": 1, "note": "a", "version": 0})]
     connection.execute(create.encode(), prepare=False)
-    found = settled(connection, TableMode.UPSERT, Order.KEY, events, Way((2,), careful=careful))
+    writer = TableWriter(connection, target(TableMode.UPSERT))
+    found = settled(connection, writer, Order.KEY, events, Way((2,), careful=careful))
     assert found[1:] == ([1], [2])
     assert [row[0] for row in found[0]] == [99]
 
