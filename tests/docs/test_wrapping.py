@@ -27,3 +27,15 @@ def prose(page: Path) -> Iterator[tuple[int, str]]:
 def test_prose_is_wrapped(page: Path) -> None:
     long = [number for number, line in prose(page) if len(line) > COLUMNS and not _UNBREAKABLE.search(line)]
     assert long == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_heading_stands_apart(page: Path) -> None:
+    lines = dict(prose(page))
+    text = page.read_text().splitlines()
+    crowded = [
+        number
+        for number, line in lines.items()
+        if re.match(r"#+ ", line) and text[number : number + 1] not in ([], [""])
+    ]
+    assert crowded == []
