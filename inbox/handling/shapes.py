@@ -28,7 +28,7 @@ class UnfinishedHandlerError(InboxError, TypeError):
 
 
 class _Process:
-    """This process: `forks` tells it from its parent without the two system calls an event that `os.getpid` costs."""
+    """A count of forks, which differs between a process and its child. `os.getpid` costs two system calls an event."""
 
     forks = 0
 

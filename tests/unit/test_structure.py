@@ -28,3 +28,18 @@ def test_two_classes_have_one_name_only_in_packages_of_operations() -> None:
     assert {
         name: found for name, found in repeated.items() if {path.parts[0] for path in found} != {"operations"}
     } == {}
+
+
+HEADLESS = {"What", "Whether", "Those", "Of", "As", "Which", "Where", "All", "None", "Its", "By", "How", "Who", "Whose"}
+
+
+def test_no_docstring_begins_without_a_verb_or_a_noun() -> None:
+    """CONTRIBUTING.md, "Names and prose": a function's begins with a verb, a class's with an article and a noun."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    found = [
+        f"{path.relative_to(ROOT)}: {text.splitlines()[0]}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, documented) and (text := ast.get_docstring(node)) and text.split()[0] in HEADLESS
+    ]
+    assert found == []

@@ -108,7 +108,7 @@ def _cells(row: PartitionRow, looked_at: datetime) -> list[str]:
 
 
 def _member(owner: str | None) -> str:
-    """Return host and process id of an owner, without the random token, which tells a reader nothing."""
+    """Return host and process id of an owner, without the random token, which is of no use to a reader."""
     return "nobody yet" if owner is None else owner.rpartition(":")[0] or owner
 
 

@@ -1,4 +1,4 @@
-"""Find what tells the rows of a topic apart, and what tells its events apart."""
+"""Find the members that distinguish the rows of a topic, and those that distinguish its events."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ _PATIENCE_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class LogSample:
-    """Records of a topic.
+    """A sample of the records of a topic.
 
     Attributes:
         records: the oldest and the newest of each partition, in the order of the log.

@@ -98,7 +98,7 @@ def _review_version(review: Review, path: Path, table: TableSection) -> None:
     if review.is_broken(where):
         return
     if table.version is None:
-        review.blame(where, 'missing; mode "newest" tells by this column which of two events is newer')
+        review.blame(where, 'missing; mode "newest" decides by this column which of two events is newer')
         return
     if table.version in (table.key or ()):
         review.blame(where, f"{quote(table.version)} is in the key too, so no two events would meet in one row")

@@ -58,7 +58,7 @@ class Revisions(NamedTuple):
 
 
 class OpenSession(NamedTuple):
-    """The session of a partition's owner, in a transaction; `started` tells it from another with the same pid."""
+    """The session of a partition's owner, in a transaction; `started` distinguishes sessions of one pid."""
 
     pid: int
     started: datetime
