@@ -49,6 +49,7 @@ class WorkerRunner:
         self._health = health
         self._until_end = until_end
         self._line_wanted = line_wanted
+        self._had_a_worker = False
 
     def run(self, rotation: SecretRotation) -> None:
         """Run one worker after the other, until one ends by itself or is stopped.
@@ -73,7 +74,8 @@ class WorkerRunner:
             self._health.watch(worker.progress)
             show(worker.progress)
             self._stop.then(worker.stop)
-            freeze_startup_objects()
+            freeze_startup_objects(thaws=self._had_a_worker)
+            self._had_a_worker = True
             metrics = DatabaseMetrics(settings.database, settings.outbox, worker.stop)
             with (
                 metrics.refreshing(),

@@ -19,13 +19,15 @@ def collect_seldom_at_start() -> None:
     gc.set_threshold(_OBJECTS_OF_A_START, *gc.get_threshold()[1:])
 
 
-def freeze_startup_objects() -> None:
+def freeze_startup_objects(*, thaws: bool = False) -> None:
     """Keep modules, and all else that lives as long as the process, out of the garbage collector's rounds.
 
     Every event makes objects, so a busy sink or relay has many full rounds a second. They cost half
     of polling and decoding, and a third of a relay's work. The rounds become rarer, too.
+
+    With `thaws` the process had a worker before: the objects that it left are collected first, in a round over all.
     """
-    if gc.get_freeze_count():  # objects that a previous worker left can be collected
+    if thaws:
         gc.unfreeze()
         gc.collect()
     gc.freeze()

@@ -6,6 +6,7 @@ Production code arms no failpoint; this module does.
 """
 
 import faulthandler
+import gc
 import itertools
 import json
 import os
@@ -30,6 +31,7 @@ from inbox.testing.connections import note_connections_of_handlers
 
 def serve() -> None:
     """Answer the orders on stdin until it ends."""
+    gc.freeze()  # a fork whose garbage collector looked at all modules would copy their pages
     for line in sys.stdin:
         order = json.loads(line)
         server = os.getpid()

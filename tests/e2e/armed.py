@@ -8,6 +8,7 @@ On stdin one order a line, as JSON: {"arguments": [...], "log": FILE, "kill": nu
 exit code (-9: killed).
 """
 
+import gc
 import itertools
 import json
 import os
@@ -23,6 +24,7 @@ from inbox.testing.fork_server import become_command, prepare_child
 
 
 def serve() -> None:
+    gc.freeze()  # a fork whose garbage collector looked at all modules would copy their pages
     for line in sys.stdin:
         order = json.loads(line)
         server = os.getpid()

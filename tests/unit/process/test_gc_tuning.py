@@ -36,6 +36,18 @@ def test_what_is_there_is_frozen_and_rounds_become_rarer() -> None:
     assert gc.get_threshold()[0] >= 10_000
 
 
+def test_the_first_worker_of_a_process_takes_no_round() -> None:
+    began: list[str] = []
+
+    def note(phase: str, _found: dict[str, int]) -> None:
+        began.append(phase)
+
+    gc.callbacks.append(note)
+    freeze_startup_objects()
+    gc.callbacks.remove(note)
+    assert began == []
+
+
 def test_what_a_previous_worker_left_is_collected() -> None:
     class Left:
         itself: "Left"
@@ -46,7 +58,7 @@ def test_what_a_previous_worker_left_is_collected() -> None:
     seen = weakref.ref(left)
     del left
     leave_objects_to_the_exit()
-    freeze_startup_objects()
+    freeze_startup_objects(thaws=True)
     assert seen() is None
 
 
