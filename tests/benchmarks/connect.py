@@ -9,12 +9,14 @@ from urllib.parse import unquote, urlsplit
 from inbox.dev.local.kafka_jars import JarSet
 from tests.benchmarks.orders import CONNECT_SCHEMA
 from tests.jars import pins
-from tests.support.connect import ConnectWorker
+from tests.support.connect import ConnectWorker, connect_jars
+
+CONNECT = connect_jars("4.4.0", jackson="2.21.7", annotations="2.21", megabytes=36, pinned="connect-4.4.0")
 
 JDBC_SINK = JarSet(
-    "Debezium JDBC sink 3.3.1.Final",
-    ("io.debezium:debezium-connector-jdbc:3.3.1.Final",),
-    megabytes=42,
+    "Debezium JDBC sink 3.5.0.Final",
+    ("io.debezium:debezium-connector-jdbc:3.5.0.Final",),
+    megabytes=60,
     pins=pins("jdbc-sink"),
 )
 
@@ -33,13 +35,19 @@ HEAP = "-Xmx1g"
 class JdbcSink:
     """The connector: its topic, its table `orders` in the database of the URL, and how many tasks it has.
 
-    `schema_in_records`: each value is an envelope of schema and payload, which every version of Connect can read.
-    `registry_url`: the values are in Avro, with their schema in that registry.
+    `by_event`: the table's key is the id in the header `event_id`, as the sink recognises duplicates; otherwise it is
+    the order's own. `unnest` writes a batch by one statement that takes an array for each column; `reduction_buffer`
+    keeps of several changes of one row only the last. `schema_in_records`: each value is an envelope of schema and
+    payload, which every version of Connect can read. `registry_url`: the values are in Avro, with their schema in that
+    registry.
     """
 
     topic: str
     database_url: str
     tasks: int
+    by_event: bool = False
+    unnest: bool = True
+    reduction_buffer: bool = True
     schema_in_records: bool = False
     registry_url: str | None = None
 
@@ -47,6 +55,7 @@ class JdbcSink:
         database = urlsplit(self.database_url)
         # stringtype: the server takes a text for the column's own type, so that nothing is converted in the JVM.
         options = "reWriteBatchedInserts=true&stringtype=unspecified"
+        key = ("record_header", "event_id") if self.by_event else ("record_value", "order_id")
         return {
             # its group goes by the name, and a round must not begin where the one before ended
             "name": f"orders-{uuid.uuid4().hex}",
@@ -57,12 +66,14 @@ class JdbcSink:
             "connection.username": unquote(database.username or ""),
             "connection.password": unquote(database.password or ""),
             "insert.mode": "upsert",
-            "primary.key.mode": "record_value",
-            "primary.key.fields": "order_id",
+            "primary.key.mode": key[0],
+            "primary.key.fields": key[1],
             "collection.name.format": "orders",
             "schema.evolution": "none",
             "batch.size": "5000",
-            "use.reduction.buffer": "true",
+            "use.reduction.buffer": str(self.reduction_buffer).lower(),
+            "dialect.postgres.unnest.insert.enabled": str(self.unnest).lower(),
+            "header.converter": "org.apache.kafka.connect.storage.StringConverter",
             "key.converter": "org.apache.kafka.connect.storage.StringConverter",
             **self._converter(),
         }
@@ -94,4 +105,4 @@ def jdbc_worker(bootstrap_servers: str, connector: Mapping[str, str]) -> Connect
         "consumer.max.partition.fetch.bytes": str(8 * 1024 * 1024),
         "consumer.isolation.level": "read_committed",
     }
-    return ConnectWorker([JDBC_SINK, AVRO_CONVERTER], settings, connector=connector, jvm=[HEAP])
+    return ConnectWorker([JDBC_SINK, AVRO_CONVERTER], settings, connector=connector, jvm=[HEAP], jars=CONNECT)

@@ -6,10 +6,18 @@ from inbox import Event, Transaction, handler
 from tests.benchmarks.orders import COLUMNS
 from tests.benchmarks.poison_handlers import INSERT
 
+UPDATE = "UPDATE orders SET customer = %s, amount = %s, quantity = %s, placed_at = %s, note = %s WHERE order_id = %s"
+
 
 def upsert(event: Event, tx: Transaction) -> None:
     """One statement for each event."""
     tx.execute(INSERT, tuple(event.json().values()))
+
+
+def update(event: Event, tx: Transaction) -> None:
+    """One UPDATE for each event, of a row that exists."""
+    order_id, *values = event.json().values()
+    tx.execute(UPDATE, (*values, order_id))
 
 
 @handler(batch=True)

@@ -46,8 +46,11 @@ def consume(bootstrap_servers: str, topic: str, events: int) -> tuple[float, flo
     return seconds, cpu
 
 
-def write(database_url: str, events: int) -> tuple[float, float]:
-    """Seconds, and those of CPU, of claims and rows in transactions of a batch each, all events at hand and new."""
+def write(database_url: str, events: int, *, exist: bool = False) -> tuple[float, float]:
+    """Seconds, and those of CPU, of claims and rows in transactions of a batch each, all events at hand and new.
+
+    The rows are new too, unless they all `exist`.
+    """
     connection = connect(DatabaseOptions(url=SecretStr(database_url)))
     target = TableTarget(
         name="public.orders",
@@ -63,7 +66,7 @@ def write(database_url: str, events: int) -> tuple[float, float]:
         transaction.begin()
         with transaction.pipeline():
             processed.send_new(1, claims)
-            writer.write(connection, effects, new=True)
+            writer.send(connection, effects, new=not exist, distinct=exist)
         transaction.commit()
         seconds += time.perf_counter() - started
         cpu += time.process_time() - cpu_started
@@ -82,7 +85,7 @@ def _batches(events: int) -> Iterator[tuple[Claims, TableEvents]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("limit", choices=["consume", "write"])
+    parser.add_argument("limit", choices=["consume", "write", "update"])
     parser.add_argument("place", nargs="+", help="bootstrap servers and a topic, or a database URL")
     parser.add_argument("--events", type=int, required=True)
     arguments = parser.parse_args()
@@ -91,7 +94,7 @@ def main() -> None:
         seconds, cpu_seconds = consume(bootstrap_servers, topic, arguments.events)
     else:
         (database_url,) = arguments.place
-        seconds, cpu_seconds = write(database_url, arguments.events)
+        seconds, cpu_seconds = write(database_url, arguments.events, exist=arguments.limit == "update")
     peak = usage([os.getpid()]).peak_megabytes
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_megabytes": peak}))
 

@@ -14,6 +14,10 @@ UPSERT = (
     f"INSERT INTO orders ({', '.join(COLUMNS)}) VALUES ({', '.join(f'%({name})s' for name in COLUMNS)}) "  # noqa: S608
     f"ON CONFLICT (order_id) DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in COLUMNS[1:])}"
 )
+UPDATE = (
+    f"UPDATE orders SET {', '.join(f'{name} = %({name})s' for name in COLUMNS[1:])} "  # noqa: S608
+    "WHERE order_id = %(order_id)s"
+)
 
 
 def main() -> None:
@@ -23,6 +27,7 @@ def main() -> None:
     parser.add_argument("database_url")
     parser.add_argument("--batch", type=int, default=5000, help="events in a transaction")
     parser.add_argument("--one-by-one", action="store_true", help="a round trip for each event")
+    parser.add_argument("--update", action="store_true", help="UPDATE in place of the upsert")
     arguments = parser.parse_args()
     consumer = Consumer(
         {
@@ -37,18 +42,18 @@ def main() -> None:
         while True:
             messages = consumer.consume(arguments.batch, timeout=0.5)
             if messages:
-                _write(connection, messages, one_by_one=arguments.one_by_one)
+                _write(connection, UPDATE if arguments.update else UPSERT, messages, one_by_one=arguments.one_by_one)
                 consumer.commit(asynchronous=True)
 
 
-def _write(connection: psycopg.Connection, messages: Sequence[Message], *, one_by_one: bool) -> None:
+def _write(connection: psycopg.Connection, statement: str, messages: Sequence[Message], *, one_by_one: bool) -> None:
     rows = [json.loads(message.value() or b"") for message in messages]
     with connection.cursor() as cursor:
         if one_by_one:
             for row in rows:
-                cursor.execute(UPSERT.encode(), row)
+                cursor.execute(statement.encode(), row)
         else:
-            cursor.executemany(UPSERT.encode(), rows)
+            cursor.executemany(statement.encode(), rows)
     connection.commit()
 
 

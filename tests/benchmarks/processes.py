@@ -42,6 +42,11 @@ def parent_of(pid: int) -> int:
     return int(_stat(pid)[1])
 
 
+def has_ended(pid: int) -> bool:
+    """Return whether the process ended, even if nobody has waited for it."""
+    return not (stat := _stat(pid)) or stat[0] == "Z"
+
+
 def _with_descendants(roots: Iterable[int]) -> set[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():

@@ -15,31 +15,36 @@ from inbox.dev.ports import LOOPBACK, free_port
 from tests.jars import pins
 from tests.support.waiting import eventually
 
+
+def connect_jars(version: str, *, jackson: str, annotations: str, megabytes: int, pinned: str) -> JarSet:
+    """Return the jars of a version of Kafka Connect, with the Jackson that this version asks for."""
+    return JarSet(
+        f"Apache Kafka Connect {version}",
+        (
+            f"org.apache.kafka:connect-runtime:{version}",
+            f"org.apache.kafka:kafka-clients:{version}",
+            f"org.apache.kafka:connect-json:{version}",
+            # named, or the resolver picks versions that the REST server does not start with
+            "jakarta.ws.rs:jakarta.ws.rs-api:3.1.0",
+            "jakarta.servlet:jakarta.servlet-api:6.0.0",
+            "jakarta.annotation:jakarta.annotation-api:2.1.1",
+            f"com.fasterxml.jackson.core:jackson-annotations:{annotations}",
+            f"com.fasterxml.jackson.core:jackson-core:{jackson}",
+            f"com.fasterxml.jackson.core:jackson-databind:{jackson}",
+            f"com.fasterxml.jackson.datatype:jackson-datatype-jdk8:{jackson}",
+            f"com.fasterxml.jackson.datatype:jackson-datatype-jsr310:{jackson}",
+            f"com.fasterxml.jackson.module:jackson-module-blackbird:{jackson}",
+            f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J_VERSION}",
+            f"org.apache.logging.log4j:log4j-core:{LOG4J_VERSION}",
+        ),
+        megabytes=megabytes,
+        pins=pins(pinned),
+    )
+
+
 # 4.2 is the first version whose JSON converter takes the schema from its configuration (KIP-1054). Before, every
 # record has to carry the schema, in an envelope that is three times as large as the event.
-_JACKSON = "2.19.2"
-CONNECT = JarSet(
-    "Apache Kafka Connect 4.2.0",
-    (
-        "org.apache.kafka:connect-runtime:4.2.0",
-        "org.apache.kafka:kafka-clients:4.2.0",
-        "org.apache.kafka:connect-json:4.2.0",
-        # named, or the resolver picks versions that the REST server does not start with
-        "jakarta.ws.rs:jakarta.ws.rs-api:3.1.0",
-        "jakarta.servlet:jakarta.servlet-api:6.0.0",
-        "jakarta.annotation:jakarta.annotation-api:2.1.1",
-        f"com.fasterxml.jackson.core:jackson-annotations:{_JACKSON}",
-        f"com.fasterxml.jackson.core:jackson-core:{_JACKSON}",
-        f"com.fasterxml.jackson.core:jackson-databind:{_JACKSON}",
-        f"com.fasterxml.jackson.datatype:jackson-datatype-jdk8:{_JACKSON}",
-        f"com.fasterxml.jackson.datatype:jackson-datatype-jsr310:{_JACKSON}",
-        f"com.fasterxml.jackson.module:jackson-module-blackbird:{_JACKSON}",
-        f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J_VERSION}",
-        f"org.apache.logging.log4j:log4j-core:{LOG4J_VERSION}",
-    ),
-    megabytes=37,
-    pins=pins("connect"),
-)
+CONNECT = connect_jars("4.2.0", jackson="2.19.2", annotations="2.19.2", megabytes=37, pinned="connect")
 _START_WITHIN_SECONDS = 180.0
 _OF_THE_WORKER = ("jackson-", "connect-api-", "connect-json-", "kafka-clients-", "slf4j-")
 """What a plugin takes from the worker. Jackson finds its modules as services, which fails if both have their own."""
@@ -50,7 +55,7 @@ class ConnectWorker:
 
     `settings` are the worker's own. With `connector` it is a standalone worker that runs this one connector,
     otherwise a distributed one, which gets its connectors over its REST interface. `jvm` are options of its JVM;
-    `environment` holds the variables that its `${env:...}` reads.
+    `environment` holds the variables that its `${env:...}` reads. `jars` are those of the worker itself.
     """
 
     def __init__(
@@ -61,8 +66,9 @@ class ConnectWorker:
         connector: Mapping[str, str] | None = None,
         jvm: Sequence[str] = (HEAP,),
         environment: Mapping[str, str] | None = None,
+        jars: JarSet = CONNECT,
     ) -> None:
-        self._jars = downloaded(CONNECT, print)
+        self._jars = downloaded(jars, print)
         self._process = Supervised("connect")
         self._jvm = jvm
         self._environment = environment or {}
