@@ -57,6 +57,10 @@ def test_the_overview_loads_no_client_and_reads_no_settings() -> None:
     assert loaded(OVERVIEW).isdisjoint({*clients, "asyncio", "email", "msgspec", "pydantic", "rich", "tomllib"})
 
 
+def test_the_plugin_of_pytest_loads_no_client_before_a_test_needs_one() -> None:
+    assert loaded(f"import sys, inbox.testing.plugin; {TELL}").isdisjoint({"confluent_kafka", "psycopg", "pydantic"})
+
+
 def test_a_worker_loads_nothing_that_describes_tables_or_migrates_or_filters_ids() -> None:
     assert loaded(f"import sys, inbox.cli.run_worker; {TELL}").isdisjoint(
         {"alembic", "mako", "numpy", "rich", "sqlalchemy"}
