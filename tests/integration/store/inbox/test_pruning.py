@@ -168,7 +168,7 @@ def test_a_plan_tells_what_would_go_and_changes_nothing(
     pass_time(connection, A_RETENTION)
     plan = plan_prune(database_options, LIMITS)
     assert (plan.claims, plan.progress.rows, plan.dead_letters.rows) == (1, 0, 0)
-    assert next((each.address, each.before, each.after) for each in plan.reaches) == (P0, None, 11)
+    assert next((each.address, each.before, each.after) for each in plan.horizons) == (P0, None, 11)
     assert plan.horizon_before is None
     assert plan.horizon_after == plan.claims_until
     assert Generations(connection, "inbox").size(0) == 1

@@ -133,8 +133,8 @@ def test_it_goes_in_portions(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fixture: str, outbox: OutboxOptions
 ) -> None:
     connection: Connection = request.getfixturevalue(fixture)
-    monkeypatch.setattr(retention, "AT_ONCE", 1)
-    monkeypatch.setattr("inbox.store.outbox.retention.AT_ONCE", 1)
+    monkeypatch.setattr(retention, "ROWS_OF_TRANSACTION", 1)
+    monkeypatch.setattr("inbox.store.outbox.retention.ROWS_OF_TRANSACTION", 1)
 
     assert outbox_retention(connection, "inbox", outbox).forget(timedelta(days=7)) == 1
     assert forget(connection, outbox) == (3 if outbox is DEBEZIUM else 1)
