@@ -3,6 +3,7 @@
 from inbox.errors import EventError, HaltError, InboxError, StartupError, TryAgainError
 from inbox.events import Event
 from inbox.handlers import Transaction, handler
+from inbox.handling.batch import Events
 from inbox.plugins.credentials import Credential, CredentialRequest
 
 __version__ = "0.1.0"
@@ -12,6 +13,7 @@ __all__ = [
     "CredentialRequest",
     "Event",
     "EventError",
+    "Events",
     "HaltError",
     "InboxError",
     "StartupError",

@@ -82,9 +82,12 @@ class EventError(InboxError):
     Attributes:
         failure_kind: the kind of the cause, where neither a SQLSTATE nor the code that raised the error
             tells it.
+        index: the index of the event at fault among those of a batch handler; None where it is not known, so that
+            the events are tried in groups to find it.
     """
 
     failure_kind: FailureKind | None = None
+    index: int | None = None
 
 
 class TryAgainError(InboxError):

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from inbox.errors import StartupError
 from inbox.events import Event
+from inbox.handling.batch import Events
 from inbox.handling.shapes import innermost
 
 _SEQUENCES = (Sequence, Collection, Iterable, list)
 _ANYTHING = (inspect.Parameter.empty, Any, object)
-_NAMED = re.compile(r"(?:[\w.]*\.)?(Event|Transaction)")
+_NAMED = re.compile(r"(?:[\w.]*\.)?(Events?|Transaction)")
 _NAMED_IN_SEQUENCE = re.compile(r"(?:[\w.]*\.)?(\w+)\[(?:[\w.]*\.)?Event\]")
 _WAY_OUT = "import it where the module runs, outside of `if TYPE_CHECKING`"
 
@@ -82,8 +83,12 @@ def typed_parameters(target: Callable[..., Any], transaction: type, *, batch: bo
 def _require_order(found: Sequence[_Parameter], roles: Sequence[Taken | None], *, batch: bool) -> None:
     if roles[:1] == [Taken.TRANSACTION]:
         raise StartupError("takes the transaction first; write it as `def handler(event, tx)`")
-    if found and roles[0] is Taken.EVENT and not batch and _element(found[0].annotation) is not None:
+    if found and roles[0] is Taken.EVENT and not batch and _is_of_several(found[0].annotation):
         raise StartupError(f'takes several events in "{found[0].name}"; mark it with @inbox.handler(batch=True)')
+
+
+def _is_of_several(annotation: Any) -> bool:
+    return _is_of(annotation, Events) or _element(annotation) is not None
 
 
 def _typed(found: Sequence[_Parameter], *, batch: bool) -> Typed:
@@ -149,7 +154,9 @@ def _role(annotation: Any, transaction: type) -> Taken | None:
     if _is_of(annotation, transaction):
         return Taken.TRANSACTION
     element = _element(annotation)
-    is_event = _is_of(annotation, Event) or annotation in _SEQUENCES or _is_of(element, Event)
+    is_event = (
+        _is_of(annotation, Event) or _is_of(annotation, Events) or annotation in _SEQUENCES or _is_of(element, Event)
+    )
     return Taken.EVENT if is_event or element is Any else Taken.VALUE
 
 
@@ -195,7 +202,7 @@ def _resolved(parameter: inspect.Parameter, target: Callable[..., Any], transact
 def _known(text: str, transaction: type) -> Any:
     """Return the meaning of an annotation whose names are imported for type checkers alone."""
     if (named := _NAMED.fullmatch(text)) is not None:
-        return Event if named[1] == "Event" else transaction
+        return {"Event": Event, "Events": Events}.get(named[1], transaction)
     return Sequence[Event] if _NAMED_IN_SEQUENCE.fullmatch(text) else None
 
 

@@ -22,14 +22,9 @@ _WAY_OUT = (
 
 
 class UnfitValueError(EventError):
-    """The value of an event that does not fit the type that its handler takes.
-
-    Attributes:
-        index: the index of the event in the batch of a batch handler; None for another handler.
-    """
+    """The value of an event that does not fit the type that its handler takes."""
 
     failure_kind = FailureKind.VALUE
-    index: int | None = None
 
 
 def typed_call(call: Callable[..., Any], typed: Typed, *, batch: bool, of_row: bool) -> Callable[[Any, Any], Any]:

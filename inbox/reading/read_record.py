@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from inbox.events import Content, Event, Header, Record, event_from
+from inbox.events import Content, Event, Header, Record, decoded, event_from
 from inbox.reading.schemas import SchemaId
 from inbox.reading.values import as_python
 
@@ -117,3 +117,10 @@ def event_of(record: Record, event_id: bytes, event_type: str | None) -> Event:
         schema_id=record.schema_id,
         content=record.whole,
     )
+
+
+def json_of(record: Record) -> Any:
+    """Return the decoded value of a record, as the `json()` of its event. Raises EventError."""
+    if isinstance(record, ReadRecord) and record.whole is not None:
+        return record.whole.json()
+    return decoded(record.value())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from inbox import Event, Transaction, handler
+from inbox import Event, Events, Transaction, handler
 from tests.benchmarks.orders import COLUMNS
 from tests.benchmarks.poison_handlers import INSERT
 
@@ -27,6 +27,6 @@ def upsert_all(events: Sequence[Event], tx: Transaction) -> None:
 
 
 @handler(batch=True)
-def upsert_many(events: Sequence[Event], tx: Transaction) -> None:
+def upsert_many(events: Events, tx: Transaction) -> None:
     """Few statements of many rows."""
-    tx.upsert_many("orders", COLUMNS, [event.json() for event in events], key=["order_id"])
+    tx.upsert_many("orders", COLUMNS, events.json(), key=["order_id"])

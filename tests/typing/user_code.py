@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy.orm import Session
 
 import inbox
-from inbox import Event, EventError, Transaction, TryAgainError, outbox
+from inbox import Event, EventError, Events, Transaction, TryAgainError, outbox
 
 
 def reserve_stock(event: Event, tx: Transaction) -> None:
@@ -64,6 +64,16 @@ def many_rows(orders: Sequence[Order], tx: Transaction) -> None:
     assert_type(tx.insert_many("stock", ["sku"], [(order.sku,) for order in orders], ignore_existing=True), int)
     assert_type(tx.upsert_many("stock", ["sku"], [{"sku": order.sku} for order in orders], key=["sku"]), int)
     tx.insert_many("stock", ["sku"], 7)  # mypy: arg-type  # pyright: reportArgumentType
+
+
+@inbox.handler(batch=True)
+def columns(events: Events, tx: Transaction) -> None:
+    assert_type(events.ids, list[UUID])
+    assert_type(events.values, list[bytes | None])
+    assert_type(events[0], Event)
+    tx.upsert_many("stock", ["sku"], events.json(), key=["sku"])
+    in_batches(events, tx)
+    events.values = []  # mypy: misc  # pyright: reportAttributeAccessIssue
 
 
 def with_sqlalchemy(event: Event, tx: Transaction) -> None:

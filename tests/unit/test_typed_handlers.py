@@ -154,6 +154,10 @@ def doubled(event: Event, tx: Double):
 def annotated_batch(events: Iterable[Event], tx: Transaction):
     return events, tx
 
+@inbox.handler(batch=True)
+def columns(events: inbox.Events, tx: Transaction):
+    return events, tx
+
 # Refused ones.
 
 def unbuildable(order: Unbuildable, tx: Transaction): ...
@@ -165,6 +169,7 @@ def unannotated(order: Model, cache, tx: Transaction): ...
 def swapped(tx: Transaction, event: Event): ...
 def two_events(order: Model, event: Event, again: Event, tx: Transaction): ...
 def unmarked(events: Sequence[Event], tx: Transaction): ...
+def unmarked_columns(events: inbox.Events, tx: Transaction): ...
 async def asynchronous(order: Model, tx: Transaction): ...
 
 @inbox.handler(batch=True)
@@ -178,7 +183,7 @@ import inbox
 from models_of_a_test import Model
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from inbox import Event, Transaction
+    from inbox import Event, Events, Transaction
     from models_of_a_test import Plain
 
 def untyped(event: Event, tx: Transaction):
@@ -189,6 +194,10 @@ def typed(order: Model, event: inbox.Event, tx: Transaction):
 
 @inbox.handler(batch=True)
 def batch(events: Sequence[Event], tx: Transaction):
+    return events, tx
+
+@inbox.handler(batch=True)
+def late_columns(events: Events, tx: Transaction):
     return events, tx
 
 def hidden(order: Plain, tx: Transaction): ...
@@ -244,12 +253,14 @@ def test_the_event_and_the_transaction_may_stand_anywhere(load: Load, name: str)
     assert (order.order_id, beside, tx) == (1, ORDER, TX)
 
 
-@pytest.mark.parametrize("name", ["annotated", "optional", "anything", "doubled", "partly", "annotated_batch"])
+@pytest.mark.parametrize(
+    "name", ["annotated", "optional", "anything", "doubled", "partly", "annotated_batch", "columns"]
+)
 def test_an_untyped_handler_takes_the_event_itself(load: Load, name: str) -> None:
     assert load(name)(ORDER) == (ORDER, TX)
 
 
-@pytest.mark.parametrize("name", ["untyped", "batch"])
+@pytest.mark.parametrize("name", ["untyped", "batch", "late_columns"])
 def test_annotations_for_type_checkers_alone_are_understood_where_they_name_an_event(load: Load, name: str) -> None:
     assert load(name, module="late_of_a_test")(ORDER) == (ORDER, TX)
 
@@ -346,6 +357,7 @@ def test_of_a_batch_the_event_that_does_not_fit_is_known(load: Load) -> None:
         ("unannotated", r'has a parameter "cache" without an annotation; annotate it with Event or Transaction'),
         ("swapped", r"takes the transaction first; write it as `def handler\(event, tx\)`"),
         ("two_events", r"has two parameters for the event; remove one"),
+        ("unmarked_columns", r'takes several events in "events"; mark it with @inbox.handler\(batch=True\)'),
         ("unmarked", r'takes several events in "events"; mark it with @inbox.handler\(batch=True\)'),
         (
             "batch_of_one",

@@ -8,8 +8,8 @@ from typing import Protocol
 from inbox.errors import EventError, HaltError, InboxError, TryAgainError
 from inbox.failpoints import Failpoint, failpoint
 from inbox.handlers import LoadedHandler, Transaction
-from inbox.handling.values import UnfitValueError
-from inbox.reading.read_record import event_of
+from inbox.handling.batch import Events
+from inbox.reading.read_record import event_of, json_of
 from inbox.sink.batch import RouteBatch
 from inbox.sink.guards.handler_calls import Calls
 from inbox.store.outbox.publisher import Outbox, Publisher
@@ -229,15 +229,14 @@ class HandlerEffect:
             failpoint(Failpoint.IN_HANDLER)
 
     def _call_with_all(self, transaction: Transaction, events: RouteBatch) -> None:
-        rows = zip(events.ids, events.types, events.records, strict=True)
-        loaded = [event_of(record, event_id, event_type) for event_id, event_type, record in rows]
+        given = Events(events.ids, events.types, events.records, event_of=event_of, json_of=json_of)
         try:
             with self._calls.call_with_all(*_first_partition(events)):
-                self._handler.call(loaded, transaction)
+                self._handler.call(given, transaction)
         except BaseException as error:
             if _holds_up_all(error):
                 raise
-            at = error.index if isinstance(error, UnfitValueError) else None
+            at = _index_of(error, len(events))
             raise AttemptFailed(error, at, certain=isinstance(error, EventError)) from error
         failpoint(Failpoint.IN_HANDLER)
 
@@ -247,6 +246,12 @@ def _first_partition(events: RouteBatch) -> tuple[int, range]:
     partition_id = events.partition_ids[0]
     last = events.partition_ids.count(partition_id) - 1
     return partition_id, range(events.records[0].offset(), events.records[last].offset() + 1)
+
+
+def _index_of(error: BaseException, size: int) -> int | None:
+    """Return the index of the event that the error names; a handler may have set any."""
+    index = error.index if isinstance(error, EventError) else None
+    return index if type(index) is int and 0 <= index < size else None
 
 
 def _holds_up_all(error: BaseException) -> bool:

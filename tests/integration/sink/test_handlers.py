@@ -6,6 +6,7 @@ import gc
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -14,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy.orm import Session, registry
 
 import inbox
-from inbox import Event, EventError, HaltError, StartupError, Transaction, TryAgainError
+from inbox import Event, EventError, Events, HaltError, StartupError, Transaction, TryAgainError
 from inbox.bootstrap.tracing.sink import SinkTracing
 from inbox.bootstrap.tracing.spans import Spans
 from inbox.sink.writer_thread import Writer
@@ -105,6 +106,55 @@ def test_one_bad_event_of_a_batch_handler_is_found_and_parked_alone(handled_by: 
     sink.run()
     assert effects(sink) == [number for number in range(1, 21) if number != 13]
     assert sink.dead_letters() == [(12, "parked")]
+
+
+def test_a_batch_handler_reads_columns_without_an_event_for_each(handled_by: HandledBy) -> None:
+    seen: list[tuple[object, ...]] = []
+
+    @inbox.handler(batch=True)
+    def handler(events: Events, tx: Transaction) -> None:
+        seen.extend(zip(events.ids, events.types, events.keys, events.values, events.json(), strict=True))
+        assert [(event.id, event.key, event.json()) for event in events] == [(a, c, e) for a, _, c, _, e in seen]
+        assert (events[0].offset, [event.offset for event in events[1:]], len(events)) == (0, [1], 2)
+
+    sink = handled_by(handler, rest='event_type = "header:type"')
+    sink.send(Out(1, {"n": 1}, key="k", headers={"type": "Made"}), Out(2, [2]))
+    sink.run()
+    assert seen == [(UUID(int=1), "Made", b"k", b'{"n": 1}', {"n": 1}), (UUID(int=2), None, None, b"[2]", [2])]
+
+
+def test_an_event_that_its_batch_handler_cannot_decode_is_parked_alone(handled_by: HandledBy) -> None:
+    calls: list[int] = []
+
+    @inbox.handler(batch=True)
+    def handler(events: Events, tx: Transaction) -> None:
+        calls.append(len(events))
+        events.json()
+        tx.executemany("INSERT INTO effects (event) VALUES (%s)", [(each.int,) for each in events.ids])
+
+    sink = handled_by(handler)
+    sink.send(*(Out(number, value=b"{" if number == 13 else b"{}") for number in range(1, 21)))
+    sink.run()
+    assert effects(sink) == [number for number in range(1, 21) if number != 13]
+    assert sink.dead_letters() == [(12, "parked")]
+    assert calls[0] == 20
+    assert sum(calls[1:]) == 19
+
+
+@pytest.mark.parametrize("index", [-1, 20, "2", None])
+def test_an_index_that_names_no_event_of_the_batch_names_none(handled_by: HandledBy, index: object) -> None:
+    @inbox.handler(batch=True)
+    def handler(events: Events, tx: Transaction) -> None:
+        if UUID(int=3) in events.ids:
+            error = EventError("three")
+            error.index = index  # type: ignore[assignment]
+            raise error
+        tx.executemany("INSERT INTO effects (event) VALUES (%s)", [(each.int,) for each in events.ids])
+
+    sink = handled_by(handler)
+    sink.send(*(Out(number) for number in range(1, 6)))
+    sink.run()
+    assert effects(sink) == [1, 2, 4, 5]
 
 
 def test_event_error_parks_at_once_and_takes_the_effect_back(handled_by: HandledBy) -> None:

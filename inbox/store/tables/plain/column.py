@@ -5,7 +5,7 @@ The SQL of the column casts the array's elements: `inbox.store.tables.decoded.ex
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 
@@ -150,7 +150,7 @@ class PlainColumn:
 
     def __init__(self, column: Column, source: ColumnSource) -> None:
         self.path = tuple(pointer_steps(source.pointer or ""))
-        self.name = parameter_of(column)
+        self.name: LiteralString = parameter_of(column)
         self.kind, self._pack = _OF_KIND[column.base.name]
         if source.reading is not None:
             self.kind, self._pack = int | None, _in_unit(source.reading, column.base)
