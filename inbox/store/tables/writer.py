@@ -150,6 +150,7 @@ class TableWriter:
             statements = self._partial if self._sent.has_partial_rows(run) else self._statements
             for part, lacking in self._rounds.rounds(connection, run, statements):
                 self._require_rows(connection, part)
+                self._unknown.require_none(part.records)
                 self._send(connection, part, statements, lacking=lacking, by_element=True)
 
     def _require_rows(self, connection: Connection, events: TableEvents) -> None:
@@ -175,6 +176,7 @@ class TableWriter:
         This is cheaper. It may fail where rows are expected to be `new`, or each to come once
         (`distinct`).
         """
+        self._unknown.require_none(events.records)
         if self._plain is None or not self._plain.send(connection, events, new=new, distinct=distinct):
             self._send(connection, events, self._statements, new=new, distinct=distinct)
 
@@ -193,7 +195,6 @@ class TableWriter:
 
         `by_element`: in one statement for each round of elements.
         """
-        self._unknown.require_none(events.records)
         parameters = self._sent.parameters(events)
         with connection.users_path():
             if self._sent.empties(events):

@@ -5,6 +5,7 @@ from typing import Any
 
 from inbox.reading.options import Envelope
 from inbox.store.options import ColumnSource, TableMode, TableTarget
+from inbox.store.tables.bounds import JsonInputs
 from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.enveloped_rows import are_rows, json_of, takes_partial_rows
@@ -23,11 +24,16 @@ class PlainSent:
         self._in_envelopes = target.envelope is not Envelope.NONE
         self._columns = [PlainColumn(*each) for each in sources if each[1].document == "$value"]
         self._rows = PlainRows(self._columns)
+        self._documents = JsonInputs(sources)
         self._beside = inputs_of([*sources, *(marks.sources if marks else [])])
         self.inputs = [*self._beside, *(Input(each.name, "row", _no_values, each.pack) for each in self._columns)]
 
     def parameters(self, events: TableEvents) -> dict[str, Any] | None:
-        """Return the arrays to send; None where an event is no plain row."""
+        """Return the arrays to send; None where an event is no plain row.
+
+        Raises:
+            EventError: a document beside the row exceeds a bound.
+        """
         if self._in_envelopes and not are_rows(events.records):
             return None
         documents = [json_of(record) for record in events.records]
@@ -37,6 +43,7 @@ class PlainSent:
         except NotPlainError:
             return None
         parameters.update({each.name: each.read(events) for each in self._beside})
+        self._documents.require_bounded(events)
         parameters["place"] = counted(len(documents))
         return parameters
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from inbox.errors import InboxError
+from inbox.errors import EventError, InboxError
 from inbox.reading.options import Envelope
-from inbox.store.options import ColumnSource, Reading, TableMode, Tombstones
+from inbox.store.options import ColumnSource, Reading, TableMode, Tombstones, UnknownMembers
 from inbox.store.postgres.connection import Connection
 from inbox.store.tables.parameters import TableEvents
 from tests.support.records import record
@@ -314,6 +314,13 @@ def test_beside_a_row_stand_the_parts_of_its_record(connection: Connection, rout
     assert both.as_plain(events_of(one)) == (True, both.as_documents(events_of(one))[1])
 
 
+def test_a_document_beside_a_row_has_its_bounds(route: MakeRoute) -> None:
+    made = route("k text, h jsonb, n integer", {"k": "$key:/id", "h": "$header:h", "n": "/n"})
+    for beyond in ({"key": b'{"id":1e1000}'}, {"key": b"{}", "headers": [("h", b"1e1000")]}):
+        with pytest.raises(EventError, match="exponent"), made.connection.transaction():
+            made.writer.send(made.connection, events_of(record(value=b'{"n":1}', **beyond)))  # type: ignore[arg-type]
+
+
 def test_plain_rows_are_sent_without_their_documents(route: MakeRoute, monkeypatch: pytest.MonkeyPatch) -> None:
     made = route("n integer", {"n": "/n"})
 
@@ -329,6 +336,15 @@ def test_one_odd_row_sends_the_documents_of_all(route: MakeRoute) -> None:
     made = route("n integer", {"n": "/n"})
     made.writer.send(made.connection, rows_of({"n": 1}, {"n": "2"}, {"n": 3}))
     assert made.rows() == [(1,), (2,), (3,)]
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_member_that_fills_no_column_is_refused_where_the_route_parks_it(route: MakeRoute, new: bool) -> None:
+    made = route("n integer", {"n": "/n"}, unknown_members=UnknownMembers.PARK)
+    with pytest.raises(EventError, match='"other"'), made.connection.transaction():
+        made.writer.send(made.connection, rows_of({"n": 1}, {"n": 2, "other": 3}), new=new)
+    with pytest.raises(EventError, match='"other"'):
+        made.write(of({"n": 2, "other": 3}))
 
 
 def test_a_tombstone_is_no_plain_row(connection: Connection, route: MakeRoute) -> None:
