@@ -30,7 +30,7 @@ def fingerprint(event_id: bytes, offset: int) -> int:
 
 
 @dataclass(slots=True)
-class Events:
+class ChunkEvents:
     """The events of one route in one chunk.
 
     `ids` and `offsets` are parallel. `without_id` are offsets of events that cannot have a claim,
@@ -75,7 +75,7 @@ class Circumstances:
     given_up: Sequence[range] = ()
 
 
-def all_claimed(events: Events, around: Circumstances, tally: Tally) -> None:
+def all_claimed(events: ChunkEvents, around: Circumstances, tally: Tally) -> None:
     """Count a chunk whose claims are exactly those expected.
 
     Each event has its own claim, except the open dead letters.
@@ -89,7 +89,7 @@ def all_claimed(events: Events, around: Circumstances, tally: Tally) -> None:
 
 
 def one_by_one(
-    events: Events, unlike: Mapping[int, ClaimAddress | None], around: Circumstances, tally: Tally
+    events: ChunkEvents, unlike: Mapping[int, ClaimAddress | None], around: Circumstances, tally: Tally
 ) -> ClaimSum:
     """Count a chunk by the claims that were found.
 
@@ -120,7 +120,7 @@ def one_by_one(
     return ClaimSum(claims, total)
 
 
-def by_ledger(events: Events, settled: Offsets, around: Circumstances, tally: Tally) -> None:
+def by_ledger(events: ChunkEvents, settled: Offsets, around: Circumstances, tally: Tally) -> None:
     """Count a chunk of a route without claims: what the ledger has as settled was applied, but for dead letters."""
     tally.count(OffsetAnswer.FILTERED, [offset for offset in events.filtered if offset >= around.owes_from])
     unsettled = []

@@ -9,10 +9,10 @@ from uuid import UUID
 from inbox.events import Record
 from inbox.operations.audit.accounting import CHUNK_BITS, Listing, PartitionAudit, RouteAccount, Tally
 from inbox.operations.audit.chunks import (
+    ChunkEvents,
     Circumstances,
     ClaimAddress,
     ClaimSum,
-    Events,
     all_claimed,
     by_ledger,
     one_by_one,
@@ -59,7 +59,7 @@ class PartitionAuditor:
         self._snapshot = snapshot
         self._claims = claims
         self._decoder = TopicDecoder(part.address.topic, None, [each.route for each in routes])
-        self._open: dict[str, Events] = {}
+        self._open: dict[str, ChunkEvents] = {}
         self._records = 0
         self._tallies = {
             each.route.name: Tally(
@@ -76,7 +76,7 @@ class PartitionAuditor:
         self._decoder = self._decoder.of(topic_id)
 
     def _begin(self) -> None:
-        self._open = {each.route.name: Events() for each in self._routes}
+        self._open = {each.route.name: ChunkEvents() for each in self._routes}
         self._records = 0
 
     def skip_to(self, offset: int) -> None:
@@ -188,7 +188,7 @@ class PartitionAuditor:
             self._part.differing.append((each.route.name, chunk))
 
 
-def _take(events: RouteEvents, records: Sequence[Record], into: Events) -> None:
+def _take(events: RouteEvents, records: Sequence[Record], into: ChunkEvents) -> None:
     """Take the ids and offsets alone: a chunk may be of any size in bytes."""
     offsets = [record.offset() for record in events.records]
     if events.filtered:

@@ -17,10 +17,10 @@ from inbox.operations.audit.accounting import (
     repair_command,
 )
 from inbox.operations.audit.chunks import (
+    ChunkEvents,
     Circumstances,
     ClaimAddress,
     ClaimSum,
-    Events,
     all_claimed,
     fingerprint,
     one_by_one,
@@ -45,9 +45,9 @@ def counts(account: RouteAccount) -> dict[str, int]:
 
 
 @st.composite
-def chunks(draw: st.DrawFn) -> tuple[Events, dict[bytes, int], Circumstances]:
+def chunks(draw: st.DrawFn) -> tuple[ChunkEvents, dict[bytes, int], Circumstances]:
     """Events at offsets 0 to 19, the claims of the route by id (an offset each), and what else there is."""
-    events, claims = Events(), dict[bytes, int]()
+    events, claims = ChunkEvents(), dict[bytes, int]()
     for offset in range(draw(st.integers(0, 20))):
         kind = draw(st.sampled_from(["event", "event", "event", "filtered", "without id", "no record"]))
         if kind == "filtered":
@@ -71,7 +71,7 @@ def chunks(draw: st.DrawFn) -> tuple[Events, dict[bytes, int], Circumstances]:
     return events, claims, around
 
 
-def obvious(events: Events, claims: dict[bytes, int], around: Circumstances) -> Counter[str]:
+def obvious(events: ChunkEvents, claims: dict[bytes, int], around: Circumstances) -> Counter[str]:
     found: Counter[str] = Counter(filtered=sum(offset >= around.owes_from for offset in events.filtered))
     identified = list(zip(events.offsets, events.ids, strict=True))
     for offset, identity in [*identified, *((offset, b"") for offset in events.without_id)]:
@@ -87,7 +87,9 @@ def obvious(events: Events, claims: dict[bytes, int], around: Circumstances) -> 
 
 
 @given(chunks())
-def test_each_offset_comes_to_what_the_obvious_way_says(chunk: tuple[Events, dict[bytes, int], Circumstances]) -> None:
+def test_each_offset_comes_to_what_the_obvious_way_says(
+    chunk: tuple[ChunkEvents, dict[bytes, int], Circumstances],
+) -> None:
     events, claims, around = chunk
     unlike = {
         place: ClaimAddress(ELSEWHERE) if identity in claims else None
@@ -101,7 +103,9 @@ def test_each_offset_comes_to_what_the_obvious_way_says(chunk: tuple[Events, dic
 
 
 @given(chunks())
-def test_a_chunk_as_expected_is_counted_as_one_by_one(chunk: tuple[Events, dict[bytes, int], Circumstances]) -> None:
+def test_a_chunk_as_expected_is_counted_as_one_by_one(
+    chunk: tuple[ChunkEvents, dict[bytes, int], Circumstances],
+) -> None:
     events, _, around = chunk
     unlike = {place: None for place, offset in enumerate(events.offsets) if offset in around.open_letters}
     at_once, singly = RouteAccount(), RouteAccount()
@@ -112,7 +116,7 @@ def test_a_chunk_as_expected_is_counted_as_one_by_one(chunk: tuple[Events, dict[
 
 @given(chunks(), st.sets(st.sampled_from([each for each in OffsetAnswer if each is not OffsetAnswer.APPLIED])))
 def test_what_is_listed_is_what_is_counted(
-    chunk: tuple[Events, dict[bytes, int], Circumstances], wanted: set[OffsetAnswer]
+    chunk: tuple[ChunkEvents, dict[bytes, int], Circumstances], wanted: set[OffsetAnswer]
 ) -> None:
     events, claims, around = chunk
     unlike = {
@@ -130,7 +134,7 @@ def test_what_is_listed_is_what_is_counted(
 
 def test_an_adopted_claim_counts_as_applied() -> None:
     account = RouteAccount()
-    one_by_one(Events([event_id(1)], [0]), {0: ClaimAddress(None)}, Circumstances(owes_from=0), tally(account))
+    one_by_one(ChunkEvents([event_id(1)], [0]), {0: ClaimAddress(None)}, Circumstances(owes_from=0), tally(account))
     assert (account.applied, account.adopted) == (1, 1)
 
 
