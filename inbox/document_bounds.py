@@ -21,8 +21,8 @@ MOST_DIGITS_ADDED = 16 * 1024 * 1024
 """The most digits that all exponents of a document may stand for together."""
 
 _FEW_EXPONENTS = MOST_DIGITS_ADDED // LARGEST_EXPONENT
-LEAST_TO_EXCEED = min(2 * NESTING, MOST_BRACKETS, 4 * _FEW_EXPONENTS)
-"""A document of so many bytes, or fewer, can exceed only the bound of a single exponent."""
+_SMALL = min(2 * NESTING, MOST_BRACKETS, 4 * _FEW_EXPONENTS)
+"""The bytes of a document that can exceed only the bound of a single exponent."""
 
 
 def _shape(digits: bytes, others: dict[bytes, bytes]) -> bytes:
@@ -82,7 +82,7 @@ def excess(document: bytes) -> str | None:
 
 def any_may_exceed(documents: Sequence[bytes]) -> bool:
     """Return whether a document may exceed a bound: False for nearly all, and cheap for many together."""
-    if max(map(len, documents), default=0) > LEAST_TO_EXCEED and any(map(_may_be_large, documents)):
+    if max(map(len, documents), default=0) > _SMALL and any(map(_may_be_large, documents)):
         return True
     parts = (documents[at : at + _JOINED] for at in range(0, len(documents), _JOINED))
     return any(_has_long_exponent(b",".join((b"", *part)).translate(_SHAPE)) for part in parts)
@@ -93,7 +93,7 @@ def is_plain(document: bytes) -> bool:
 
     The answer is True for nearly all small documents. For others ask `excess` and `has_hard_number`.
     """
-    if len(document) > LEAST_TO_EXCEED:
+    if len(document) > _SMALL:
         return False
     shape = document.translate(_SHAPE)
     # From the end, where Python searches a short text in half of the time that `in` takes.
@@ -109,7 +109,7 @@ def has_hard_number(document: bytes) -> bool:
 
 
 def _may_be_large(document: bytes) -> bool:
-    return len(document) > LEAST_TO_EXCEED and (
+    return len(document) > _SMALL and (
         len(document) > 4 * _FEW_EXPONENTS or document.count(b"[") + document.count(b"{") > NESTING
     )
 

@@ -62,7 +62,7 @@ class TableWriter:
             )
         self._unknown = UnknownNames(target)
         self._search = Search(statements, sources, sent, self._unknown)
-        self._plain = plain_writer(target, sources, shape, marks)
+        self._plain = plain_writer(connection, target, sources, shape, marks)
 
     def advice(self) -> list[str]:
         """Return a line for each column that would refuse a number for want of a unit."""

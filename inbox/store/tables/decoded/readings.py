@@ -31,6 +31,7 @@ _UNITS = {
 """The nanoseconds of one of each unit."""
 
 _MOST_DIGITS = 40
+_BEYOND_TIMES = "a number beyond every time; set `as` to the unit that it has"
 _BLANKS = re.compile(r"[ \t\r\n]")
 
 
@@ -79,19 +80,26 @@ def _times(value: Any, unit: int, reading: Reading) -> int:
     """Return a number of units in nanoseconds; what is finer is cut off, toward the past."""
     kind = type(value)
     if kind is int:
-        return int(value * unit)
+        return _within_times(value * unit)
     if kind not in (float, Decimal, str):
         raise _contradiction(value, reading)
     try:
         number = Decimal(repr(value) if kind is float else value)
         if not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
-            raise RefusedValueError("a number beyond every time; set `as` to the unit that it has")
+            raise RefusedValueError(_BEYOND_TIMES)
     except InvalidOperation:
         raise RefusedValueError(
             f'a text that is not a number, which as = "{reading}" needs; remove `as`, or send a number'
         ) from None
     numerator, denominator = number.as_integer_ratio()
-    return numerator * unit // denominator
+    return _within_times(numerator * unit // denominator)
+
+
+def _within_times(nanoseconds: int) -> int:
+    """Return the number if it cannot be taken for an infinity."""
+    if not -INFINITE_NUMBER < nanoseconds < INFINITE_NUMBER:
+        raise RefusedValueError(_BEYOND_TIMES)
+    return nanoseconds
 
 
 def _bytes(value: Any, reading: Reading, read: Callable[[str], bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""A column of plain JSON rows: the members that it takes as they are, and the array of them that is sent.
+"""A column of plain JSON rows: the members that read the same here as in PostgreSQL, and the array that is sent.
 
 The SQL of the column casts the array's elements: `inbox.store.tables.decoded.expressions`.
 """
@@ -9,7 +9,6 @@ from typing import Any, LiteralString
 
 import msgspec
 
-from inbox.document_bounds import any_may_exceed
 from inbox.documents import pointer_steps
 from inbox.reading.values import Date, Timestamp
 from inbox.store.options import ColumnSource, Reading
@@ -31,7 +30,7 @@ _DAY = re.compile(rb"0000-00-00")
 
 
 class NotPlainError(Exception):
-    """A value that PostgreSQL might read in another way."""
+    """The signal that PostgreSQL might read a value differently."""
 
 
 Pack = Callable[[Sequence[Any]], arrays.PackedArray]
@@ -70,8 +69,7 @@ def _days(values: Sequence[str | None]) -> arrays.PackedArray:
 def _numerals(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
     """Pack numbers, and texts of numbers, with each of their digits."""
     tokens = [*map(bytes, values)]
-    joined = b" ".join(tokens)
-    if b"\\" in joined or ((b"e" in joined or b"E" in joined) and any_may_exceed(tokens)):
+    if b"\\" in b" ".join(tokens):
         raise NotPlainError
     kinds = {token[0] for token in tokens}
     if kinds <= _NUMBERS:
@@ -99,9 +97,7 @@ def _floats(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
 
 
 def _documents(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
-    tokens = [*map(bytes, values)]
-    if any_may_exceed(tokens):
-        raise NotPlainError
+    tokens = map(bytes, values)
     return arrays.texts([None if token == b"null" else token for token in tokens])
 
 
@@ -136,7 +132,7 @@ _OF_KIND: Mapping[str, tuple[Any, Pack]] = {
 
 _UNITS = (Reading.EPOCH_S, Reading.EPOCH_MS, Reading.EPOCH_US, Reading.EPOCH_NS)
 _IN_UNITS = {("date", Reading.EPOCH_DAYS), *((name, unit) for name in ("timestamptz", "timestamp") for unit in _UNITS)}
-"""The types of columns with the units in which a whole number is a value of theirs."""
+"""The units that make a whole number a value, by the type of the column."""
 
 
 class PlainColumn:
@@ -162,7 +158,7 @@ class PlainColumn:
 
 
 _NO_FIELD = re.compile(r'["\\\x00-\x1f]')
-"""Characters that msgspec accepts in no name of a field."""
+"""Characters that msgspec refuses in the name of a field."""
 
 
 def may_be_plain(column: Column, source: ColumnSource) -> bool:

@@ -6,33 +6,35 @@ from typing import Any
 
 import msgspec
 
-from inbox.document_bounds import LEAST_TO_EXCEED, any_may_exceed
+from inbox.document_bounds import any_may_exceed
 from inbox.store.tables.plain.column import NotPlainError, PlainColumn
 
 Tree = dict[str, "Tree | PlainColumn"]
-"""The members of a row that are read, by name: a column's, or those of an object."""
+"""The members that fill columns, by name; an object has a tree of its own."""
 
+_LARGEST = 15_000
+"""The most bytes of a plain document. A number in it cannot have more digits than `numeric` takes: 16,383 behind
+the point, of which an exponent may add `LARGEST_EXPONENT`.
+"""
 
-_NOT_READ = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class PlainRows:
     """The decoder of a route's rows.
 
-    It takes no document that PostgreSQL refuses as `jsonb`. msgspec looks at the syntax of each
-    document; where it decodes all members, their texts are UTF-8 as well, and only large documents
-    may exceed a bound. Documents with other members are looked at for both.
+    It takes no document that PostgreSQL refuses as `jsonb`. msgspec looks at the syntax of the whole
+    document. It does not look at what it skips, or decodes as `Raw`, for UTF-8 and NUL, nor at any
+    bound, so that the bytes of the documents are looked at for these.
 
     Raises on construction:
         NotPlainError: a member, or a part of it, would fill a second column.
     """
 
     def __init__(self, columns: Sequence[PlainColumn]) -> None:
-        tree = _tree_of(columns)
-        kind, places = _struct_of(tree, knows_all=True)
-        self._decode_all = msgspec.json.Decoder(kind).decode
-        self._decode_some = msgspec.json.Decoder(_struct_of(tree, knows_all=False)[0]).decode
-        self._members = [_Member(places[column.path], column.absent) for column in columns]
+        kind, fields_by_path = _struct_of(_tree_of(columns))
+        self._decode = msgspec.json.Decoder(kind).decode
+        self._members = [_Member(fields_by_path[column.path], column.absent) for column in columns]
 
     def columns(self, documents: Sequence[bytes | None]) -> list[list[Any]]:
         """Return the members of each column, in the order of `columns`.
@@ -41,35 +43,18 @@ class PlainRows:
             NotPlainError: a document is not a plain row.
         """
         values = [*filter(None, documents)]
-        if len(values) < len(documents):
+        if len(values) < len(documents) or max(map(len, values), default=0) > _LARGEST:
             raise NotPlainError
         joined = b"\n".join(values)
-        if b"\\" in joined and b"\\u0000" in joined:
+        if (b"\\" in joined and b"\\u0000" in joined) or any_may_exceed(values):
             raise NotPlainError
-        rows = self._rows(values, joined)
-        return [member.of(rows) for member in self._members]
-
-    def _rows(self, documents: Sequence[bytes], joined: bytes) -> list[Any]:
-        try:
-            rows = [*map(self._decode_all, documents)]
-        except msgspec.ValidationError:
-            return self._rows_with_others(documents, joined)
-        except _NOT_READ:
-            raise NotPlainError from None
-        if max(map(len, documents), default=0) > LEAST_TO_EXCEED and any_may_exceed(documents):
-            raise NotPlainError
-        return rows
-
-    def _rows_with_others(self, documents: Sequence[bytes], joined: bytes) -> list[Any]:
         try:
             if not joined.isascii():
                 joined.decode()
-            rows = [*map(self._decode_some, documents)]
-        except _NOT_READ:
+            rows = [*map(self._decode, values)]
+        except _UNDECODABLE:
             raise NotPlainError from None
-        if any_may_exceed(documents):
-            raise NotPlainError
-        return rows
+        return [member.of(rows) for member in self._members]
 
 
 class _Member:
@@ -104,21 +89,18 @@ def _tree_of(columns: Sequence[PlainColumn]) -> Tree:
     return tree
 
 
-def _struct_of(tree: Tree, *, knows_all: bool) -> tuple[type[msgspec.Struct], Mapping[tuple[str, ...], Sequence[str]]]:
-    """Return the struct of these members, and by the path of each the fields that lead to it.
-
-    `knows_all`: it takes no object with other members.
-    """
+def _struct_of(tree: Tree) -> tuple[type[msgspec.Struct], Mapping[tuple[str, ...], Sequence[str]]]:
+    """Return the struct of these members, and by the path of each the fields that lead to it."""
     fields: list[tuple[str, Any, Any]] = []
-    places: dict[tuple[str, ...], Sequence[str]] = {}
+    fields_by_path: dict[tuple[str, ...], Sequence[str]] = {}
     for name, below in tree.items():
         field = f"member_{len(fields)}"
         if isinstance(below, PlainColumn):
             fields.append((field, below.kind, below.absent))
-            places[(name,)] = (field,)
+            fields_by_path[(name,)] = (field,)
         else:
-            inner, within = _struct_of(below, knows_all=knows_all)
+            inner, within = _struct_of(below)
             fields.append((field, inner | None, None))
-            places |= {(name, *path): (field, *rest) for path, rest in within.items()}
+            fields_by_path |= {(name, *path): (field, *rest) for path, rest in within.items()}
     names = dict(zip((field for field, _, _ in fields), tree, strict=True))
-    return msgspec.defstruct("Row", fields, rename=names, gc=False, forbid_unknown_fields=knows_all), places
+    return msgspec.defstruct("Row", fields, rename=names, gc=False), fields_by_path

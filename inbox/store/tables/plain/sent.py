@@ -52,6 +52,12 @@ def may_be_plain_rows(target: TableTarget, sources: Sequence[tuple[Column, Colum
     """Return whether all columns of the route can be made of plain rows."""
     if target.decoded or target.for_each is not None or target.replaces or target.mode is TableMode.MERGE:
         return False
+    if (
+        target.envelope is Envelope.CLOUDEVENTS
+        or len(sources) > _MOST_COLUMNS
+        or any(each.leaves for _, each in sources)
+    ):
+        return False
     of_row = [(column, source) for column, source in sources if source.document == "$value"]
     beside = [(column, source) for column, source in sources if source.document != "$value"]
     return (
@@ -61,6 +67,9 @@ def may_be_plain_rows(target: TableTarget, sources: Sequence[tuple[Column, Colum
         and not (takes_partial_rows(target) and any(source.required for _, source in of_row))
     )
 
+
+_MOST_COLUMNS = 100
+"""msgspec looks for a member among all fields, in their order, so that very many in another order take long."""
 
 _OF_CHANGES = ("$before", "$source")
 

@@ -1,4 +1,4 @@
-"""Hold all statements of a table route, by name."""
+"""Hold the statements of a table route, by name."""
 
 from collections.abc import Sequence
 
@@ -22,12 +22,11 @@ from inbox.store.tables.statements.row_conditions import RowConditions
 from inbox.store.tables.statements.rows import BatchRows
 
 
-class Statements:
-    """The statements of one route.
+class Writes:
+    """The statements that write the events of one route.
 
     If one statement holds several events of a row, only the last decides, unless the table can
     refuse one of them. In that case the statement fails where a condition refuses any (`write`).
-    Where only writing shows it, the events are written in `rounds`.
     """
 
     def __init__(
@@ -46,11 +45,49 @@ class Statements:
         self._rows = BatchRows(target, columns, inputs, shape, decodes=decodes, marks=marks, absences=absences)
         self._conditions = RowConditions(self._rows)
         self._inserts = Inserts(self._rows)
-        self._lacking: dict[Sequence[bool], bytes] = {}
         self._compose_writes()
+
+    def _compose_writes(self) -> None:
+        rows, shape, target = self._rows, self._rows.shape, self._rows.target
+        guards = self._conditions.guards
+        # An event may leave a column to one before it, so the last event of a row does not decide alone.
+        folds = not (shape.refuses or rows.absences or self._conditions.conditions(target.key))
+        self.write_each = self._inserts.insert(rows.rows(), folds=folds)
+        self.write = self._inserts.insert(self._conditions.guarded()) if folds or guards else self.write_each
+        if target.for_each is not None and not shape.refuses:  # an event may have two elements of one row
+            self.write_each = self.write
+        self.write_new = self._inserts.insert(rows.rows(), new=True, folds=folds)
+
+    def write_of(self, *, new: bool, distinct: bool) -> bytes:
+        """Return the statement that writes rows: of which each is `new`, or of which none comes twice (`distinct`)."""
+        if new:
+            return self.write_new
+        return self.write_each if distinct else self.write
+
+
+class Statements(Writes):
+    """All statements of one route: those that write, that find the events at fault, and that delete.
+
+    Where only writing shows whether the table refuses an event of a row, the events are written in `rounds`.
+    """
+
+    def __init__(
+        self,
+        target: TableTarget,
+        columns: Sequence[tuple[Column, ColumnSource]],
+        inputs: Sequence[Input],
+        shape: TableShape,
+        *,
+        decodes: bool,
+        marks: Marks | None = None,
+        partial: bool = False,
+    ) -> None:
+        """Compose the statements; `partial` are those for events whose envelope leaves values out."""
+        super().__init__(target, columns, inputs, shape, decodes=decodes, marks=marks, partial=partial)
+        self._lacking: dict[Sequence[bool], bytes] = {}
         once = self._rows.takes_a_row_once
-        self.always_in_rounds = bool(target.replaces) or (once and (shape.refuses or bool(absences)))
-        self.element_rounds = number_rows(self._rows) if target.for_each is not None and absences else None
+        self.always_in_rounds = bool(target.replaces) or (once and (shape.refuses or bool(self._rows.absences)))
+        self.element_rounds = number_rows(self._rows) if target.for_each is not None and self._rows.absences else None
         """The statement by whose rounds elements are written, one after the other where they have one row."""
         by_element = self.element_rounds is not None and not target.replaces
         self.rounds = number_rounds(self._rows) if (self.always_in_rounds or marks) and not by_element else None
@@ -64,17 +101,6 @@ class Statements:
         """The messages of a column for the reasons that its expression finds, by the row of `explain`."""
         self._compose_deletes()
 
-    def _compose_writes(self) -> None:
-        rows, shape, target = self._rows, self._rows.shape, self._rows.target
-        guards = self._conditions.guards
-        # An event may leave a column to one before it, so the last event of a row does not decide alone.
-        folds = not (shape.refuses or rows.absences or self._conditions.conditions(target.key))
-        self.write_each = self._inserts.insert(rows.rows(), folds=folds)
-        self.write = self._inserts.insert(self._conditions.guarded()) if folds or guards else self.write_each
-        if target.for_each is not None and not shape.refuses:  # an event may have two elements of one row
-            self.write_each = self.write
-        self.write_new = self._inserts.insert(rows.rows(), new=True, folds=folds)
-
     def _compose_deletes(self) -> None:
         target, marks = self._rows.target, self._rows.marks
         deletes = Deletes(self._rows, self._conditions)
@@ -83,12 +109,6 @@ class Statements:
         if target.tombstones.removes and not target.replaces:
             self.remove = deletes.delete() if marks is None else deletes.mark(marks)
             self.write_after_deletes = self._inserts.insert(deletes.alive_after_deletes())
-
-    def write_of(self, *, new: bool, distinct: bool) -> bytes:
-        """Return the statement that writes rows: of which each is `new`, or of which none comes twice (`distinct`)."""
-        if new:
-            return self.write_new
-        return self.write_each if distinct else self.write
 
     def write_lacking(self, pattern: Sequence[bool]) -> bytes:
         """Return the statement for events of different rows that lack the same columns, as `rounds` says."""
