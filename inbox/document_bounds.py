@@ -88,7 +88,7 @@ def any_may_exceed(documents: Sequence[bytes]) -> bool:
     return any(_has_long_exponent(b",".join((b"", *part)).translate(_SHAPE)) for part in parts)
 
 
-def is_plain(document: bytes) -> bool:
+def is_ordinary(document: bytes) -> bool:
     """Return whether one look shows that a document is within all bounds and has no hard number.
 
     The answer is True for nearly all small documents. For others ask `excess` and `has_hard_number`.

@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from inbox.document_bounds import LARGEST_EXPONENT, excess, has_hard_number, is_plain
+from inbox.document_bounds import LARGEST_EXPONENT, excess, has_hard_number, is_ordinary
 
 _WHOLE_DIGITS, _FRACTION_DIGITS = 131_072, 16_383
 """The digits that `numeric` holds before and after the decimal point (PostgreSQL manual, section 8.1.2)."""
@@ -55,7 +55,7 @@ def parse(document: bytes) -> Any:
     Raises:
         DocumentError: the document is not valid.
     """
-    if is_plain(document) and _BACKSLASH not in document:  # nearly all
+    if is_ordinary(document) and _BACKSLASH not in document:  # nearly all
         try:
             return orjson.loads(document)
         except orjson.JSONDecodeError:
@@ -93,15 +93,15 @@ def parse_exactly(document: bytes) -> Any:
 
 def _parsed(document: bytes) -> Any:
     """Read a document as `parse` does, whose texts may hold NUL."""
-    plain = is_plain(document)
-    if not plain and (beyond := excess(document)) is not None:
+    ordinary = is_ordinary(document)
+    if not ordinary and (beyond := excess(document)) is not None:
         raise DocumentError(beyond)
     try:
         found = orjson.loads(document)
     except orjson.JSONDecodeError as error:
         found = _parsed_exactly(document, error)
     else:
-        if not plain and has_hard_number(document):
+        if not ordinary and has_hard_number(document):
             found = _parsed_exactly(document, None)
     return found
 

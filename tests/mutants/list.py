@@ -249,7 +249,7 @@ MUTANTS = [
     Mutant(
         "the row of a change is cut out whatever its numbers",
         "inbox/reading/envelopes/debezium_split.py",
-        "    is_usual = is_plain(text) and",
+        "    is_usual = is_ordinary(text) and",
         "    is_usual = True and",
         (f"{CHANGES}::test_both_ways_say_the_same_of_a_change",),
     ),

@@ -19,7 +19,7 @@ from inbox.document_bounds import (
     any_may_exceed,
     excess,
     has_hard_number,
-    is_plain,
+    is_ordinary,
 )
 from inbox.documents import DocumentError, parse, whole_number_text, without_nul, write
 
@@ -207,7 +207,7 @@ spaces = st.sampled_from(["", " ", "\n"])
 @given(st.lists(st.tuples(spaces, numbers | texts.map(json.dumps), spaces).map("".join)).map(",".join))
 def test_a_plain_document_is_within_all_bounds_and_has_no_hard_number(inside: str) -> None:
     for document in (f"[{inside}]".encode(), inside.encode()):
-        if is_plain(document):
+        if is_ordinary(document):
             assert excess(document) is None
             assert not has_hard_number(document)
 
@@ -225,11 +225,11 @@ def test_a_plain_document_is_within_all_bounds_and_has_no_hard_number(inside: st
     ],
 )
 def test_a_document_that_has_to_be_looked_at_is_not_plain(document: bytes) -> None:
-    assert not is_plain(document)
+    assert not is_ordinary(document)
 
 
-def test_a_document_of_usual_values_is_plain() -> None:
-    assert is_plain(
+def test_a_document_of_usual_values_is_ordinary() -> None:
+    assert is_ordinary(
         b'{"id": 9223372036854775, "amount": "12.50", "at": "2026-01-01T10:00:00.123Z", '
         b'"by": "6f1c5e1e-1a7e-4c6e-8d53-0e0b1c6d7f00", "rate": 1.5e-3}'
     )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from inbox.document_bounds import NESTING, excess, has_hard_number, is_plain
+from inbox.document_bounds import NESTING, excess, has_hard_number, is_ordinary
 from inbox.documents import has_nul
 from inbox.reading.envelopes.debezium_position import Int64, SourceFields
 
@@ -62,7 +62,7 @@ def split_change(document: bytes) -> SplitChange | None:
         before = None if text_before == b"null" else orjson.loads(text_before)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    is_usual = is_plain(text) and (before is None or is_plain(text_before))
+    is_usual = is_ordinary(text) and (before is None or is_ordinary(text_before))
     if type(row) is not dict or not (is_usual or _is_within_bounds(document)):
         return None
     if _BACKSLASH in document and has_nul(document):
