@@ -66,7 +66,7 @@ class Writes:
 
 
 class Statements(Writes):
-    """All statements of one route: those that write, that find the events at fault, and that delete.
+    """The statements of one route: those that write, that find the events at fault, and that delete.
 
     Where only writing shows whether the table refuses an event of a row, the events are written in `rounds`.
     """
