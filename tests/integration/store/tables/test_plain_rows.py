@@ -426,6 +426,13 @@ def test_a_cast_of_the_user_s_own_leaves_the_route_to_postgresql(connection: Con
     assert route("n integer", {"n": "/n"}).writer._plain is None
 
 
+def test_a_cast_by_the_text_of_a_value_changes_nothing(connection: Connection, route: MakeRoute) -> None:
+    connection.execute("CREATE CAST (text AS numeric) WITH INOUT AS ASSIGNMENT")
+    both = BothWays(connection, route("d numeric", {"d": "/d"}))
+    given = rows_of({"d": "1.50"}, {"d": 1.5}, {"d": None})
+    assert both.as_plain(given) == (True, both.as_documents(given)[1])
+
+
 def test_rows_of_many_columns_are_left_to_postgresql(route: MakeRoute) -> None:
     names = [f"c{number}" for number in range(101)]
     made = route(", ".join(f"{name} integer" for name in names), {name: f"/{name}" for name in names})
