@@ -28,15 +28,15 @@ class Log:
     """The log of this process. Each call writes one line, from any thread."""
 
     def info(self, name: str, /, **fields: object) -> None:
-        """Tell what happens."""
+        """Report what happens."""
         _take("info", name, fields)
 
     def warning(self, name: str, /, **fields: object) -> None:
-        """Tell what may need a person if it lasts."""
+        """Report what may need a person if it lasts."""
         _take("warning", name, fields)
 
     def error(self, name: str, /, **fields: object) -> None:
-        """Tell what needs a person."""
+        """Report what needs a person."""
         _take("error", name, fields)
 
 
