@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from inbox.bootstrap import worker
+from inbox.bootstrap import settler
 from inbox.errors import EventError, HaltError
 from inbox.events import Event
 from inbox.handlers import Transaction
@@ -297,7 +297,7 @@ def test_a_key_that_is_the_digest_of_a_parked_one_does_not_wait(handled_by: Call
 def test_more_parked_keys_than_a_worker_keeps_hold_their_events_all_the_same(
     handled_by: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    monkeypatch.setattr(worker, "MOST_PARKED_KEYS", 3)
+    monkeypatch.setattr(settler, "MOST_PARKED_KEYS", 3)
     sink = handled_by(fails_on_bad, sink="batch_events = 1")
     sink.send(*(Out(number, "bad", key=str(number) * length) for number in range(1, 9)))
     with capture_logs() as lines:
@@ -313,7 +313,7 @@ def test_more_parked_keys_than_a_worker_keeps_hold_their_events_all_the_same(
 def test_a_parked_key_waits_no_more_once_it_is_resolved(
     handled_by: Callable[..., Sink], monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    monkeypatch.setattr(worker, "MOST_PARKED_KEYS", kept)
+    monkeypatch.setattr(settler, "MOST_PARKED_KEYS", kept)
     sink = handled_by(fails_on_bad)
     sink.send(*(Out(number, "bad", key=str(number)) for number in range(1, 6)))
     with sink.running():
