@@ -154,14 +154,12 @@ def _role(annotation: Any, transaction: type) -> Taken | None:
     if _is_of(annotation, transaction):
         return Taken.TRANSACTION
     element = _element(annotation)
-    is_event = (
-        _is_of(annotation, Event) or _is_of(annotation, Events) or annotation in _SEQUENCES or _is_of(element, Event)
-    )
+    is_event = _is_of(annotation, (Event, Events)) or annotation in _SEQUENCES or _is_of(element, Event)
     return Taken.EVENT if is_event or element is Any else Taken.VALUE
 
 
-def _is_of(annotation: Any, kind: type) -> bool:
-    """Return whether an annotation is the type, or the type or None."""
+def _is_of(annotation: Any, kind: type | tuple[type, ...]) -> bool:
+    """Return whether an annotation is the type, or one of several, or that or None."""
     if get_origin(annotation) in (Union, types.UnionType):
         return all(each is type(None) or _is_of(each, kind) for each in get_args(annotation))
     return isinstance(annotation, type) and issubclass(annotation, kind)

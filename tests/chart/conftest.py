@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def programs(request: pytest.FixtureRequest) -> dict[str, Path]:
-    """The programs by name, built by whoever asks first."""
+    """The programs by name, built when the first test asks."""
     reason = tools.why_not()
     if reason is not None:
         pytest.skip(reason)

@@ -1637,14 +1637,14 @@ MUTANTS = [
     Mutant(
         "a plain row may hold a negative zero",
         "inbox/store/tables/plain/column.py",
-        '    if any(token.startswith(b"-0") and float(token) == 0 for token in map(bytes, values)):\n',
+        '    if any(token.startswith(b"-0") and float(token) == 0 for token in tokens):\n',
         "    if False:\n",
         (f"{PLAIN}::test_what_the_client_might_read_otherwise_is_not_plain",),
     ),
     Mutant(
         "two lines of a text are two times of plain rows",
-        "inbox/store/tables/plain/column.py",
-        "    if len(shapes) != len(texts) or not all(",
+        "inbox/store/tables/decoded/packing.py",
+        "    if len(shapes) != len(found) or not all(",
         "    if not all(",
         (f"{PLAIN}::test_what_the_client_might_read_otherwise_is_not_plain",),
     ),

@@ -19,6 +19,11 @@ def require_bounded(values: Sequence[bytes | None], what: str = "the value is no
             raise EventError(f"{what}: {beyond}")
 
 
+def is_value_as_json(column: Column, source: ColumnSource) -> bool:
+    """Return whether the column is of a JSON type and takes the whole value."""
+    return source.source == "$value" and column.base.name in ("json", "jsonb")
+
+
 class JsonInputs:
     """The keys and headers from which columns of a JSON type are built."""
 

@@ -6,7 +6,7 @@ from typing import IO
 import click
 
 from inbox.cli.arguments import selection_options, where
-from inbox.cli.commands.dead_letters.common import execute_options, require_some
+from inbox.cli.commands.dead_letters.options import execute_options, require_some
 from inbox.cli.options import (
     config_option,
     database_settings,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import click
 
 from inbox.cli.arguments import selection_options
-from inbox.cli.commands.dead_letters.common import execute_options, report_unknown, require_some
+from inbox.cli.commands.dead_letters.options import execute_options, report_unknown, require_some
 from inbox.cli.options import (
     config_option,
     database_settings,

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from inbox.cli.arguments import selection_options
-from inbox.cli.commands.dead_letters.common import report_unknown
+from inbox.cli.commands.dead_letters.options import report_unknown
 from inbox.cli.options import (
     config_option,
     database_settings,

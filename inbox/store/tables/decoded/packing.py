@@ -29,28 +29,44 @@ Of another number it says which only as "out of range", before it looks at any c
 """
 
 
-def _texts(values: Sequence[str | None]) -> arrays.PackedArray:
-    return arrays.texts([None if value is None else value.encode() for value in values])
+def texts(values: Sequence[str | None]) -> arrays.PackedArray:
+    """Pack texts; raise UnicodeEncodeError for one that UTF-8 cannot hold."""
+    if None in values:
+        return arrays.texts([None if value is None else value.encode() for value in values])
+    return arrays.texts([*map(str.encode, values)])  # type: ignore[arg-type]
 
 
-_MOMENTS_IN_LINES = re.compile(
-    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.][0-9]{1,6})?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\n)*+"
-)
-"""The usual forms of ISO 8601: no word for a time, not digits alone, and nothing finer than a microsecond."""
+_TO_SHAPE = bytes.maketrans(b"123456789", b"000000000")
+_MOMENT = re.compile(rb"0000-00-00(?:[T ]00:00:00(?:[.]0{1,6})?(?:Z|[+-]00(?::?00)?)?)?")
+_DAY = re.compile(rb"0000-00-00")
+"""The shapes of the usual forms of ISO 8601: no word for a time, not digits alone, and nothing finer than a
+microsecond.
+"""
 
 
-def _texts_of_moments(values: Sequence[str | None]) -> arrays.PackedArray:
-    """Pack texts of dates and timestamps as they are, if `texts` would send each as it is."""
-    if _MOMENTS_IN_LINES.fullmatch("\n".join([*filter(None, values), ""])) is None or "" in values:
+def _in_shape(values: Sequence[str | None], shape: re.Pattern[bytes]) -> arrays.PackedArray:
+    """Pack texts of which each has the shape, digits aside; a batch has few shapes, so each is looked at once."""
+    found = [value.encode() for value in values if value is not None]
+    shapes = b"\n".join(found).translate(_TO_SHAPE).split(b"\n") if found else []
+    if len(shapes) != len(found) or not all(map(shape.fullmatch, {*shapes})):
         raise OverflowError
-    return _texts(values)
+    return arrays.texts(found) if len(found) == len(values) else texts(values)
+
+
+def moments(values: Sequence[str | None]) -> arrays.PackedArray:
+    """Pack texts of dates and timestamps as they are, if each is in a usual form of ISO 8601."""
+    return _in_shape(values, _MOMENT)
+
+
+def days(values: Sequence[str | None]) -> arrays.PackedArray:
+    """Pack texts of days as they are, if each is in the usual form of ISO 8601."""
+    return _in_shape(values, _DAY)
 
 
 def _texts_without_nul(values: Sequence[str | None]) -> arrays.PackedArray:
     if "\x00" in "".join(filter(None, values)):
         raise OverflowError
-    return _texts(values)
+    return texts(values)
 
 
 def _decimals(values: Sequence[Decimal | None]) -> arrays.PackedArray:
@@ -92,9 +108,9 @@ def _moment(nanoseconds: int) -> int:
 
 _NUMBERS: Mapping[type, Pack] = {int: arrays.int8s, str: _texts_without_nul}
 _FLOATS: Mapping[type, Pack] = {float: arrays.float8s, str: _texts_without_nul}
-_STRINGS: Mapping[type, Pack] = {str: _texts, Json: _texts, Bits: _texts}
+_STRINGS: Mapping[type, Pack] = {str: texts, Json: texts, Bits: texts}
 
-_MOMENTS: Mapping[type, Pack] = {Timestamp: _moments, str: _texts_of_moments}
+_MOMENTS: Mapping[type, Pack] = {Timestamp: _moments, str: moments}
 
 _PACKED: dict[str, Mapping[type, Pack]] = {
     **dict.fromkeys(("int2", "int4", "int8"), _NUMBERS),
@@ -103,8 +119,8 @@ _PACKED: dict[str, Mapping[type, Pack]] = {
     "bool": {bool: arrays.bools},
     **dict.fromkeys(("text", "varchar", "bpchar"), _STRINGS),
     "bytea": {bytes: arrays.byteas},
-    "uuid": {UUID: _uuids, str: _texts},
-    "date": {Date: _dates, str: _texts_of_moments},
+    "uuid": {UUID: _uuids, str: texts},
+    "date": {Date: _dates, str: moments},
     **dict.fromkeys(("timestamptz", "timestamp"), _MOMENTS),
 }
 

@@ -10,7 +10,7 @@ from inbox.events import Record
 from inbox.reading.read_record import ReadRecord
 from inbox.store.options import ColumnSource, TableMode, TableTarget
 from inbox.store.postgres import arrays
-from inbox.store.tables.bounds import JsonInputs, require_bounded
+from inbox.store.tables.bounds import JsonInputs, is_value_as_json, require_bounded
 from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.decoded.column import DecodedColumn
@@ -43,9 +43,7 @@ class DecodedSent:
             needed=() if self.takes_partial_rows else members_of(target),
         )
         self._documents = JsonInputs(sources)
-        self._reads_json = any(
-            source.source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
-        )
+        self._reads_json = any(is_value_as_json(*each) for each in sources)
         self.inputs = [*self._beside, *self._inputs()]
 
     def _inputs(self) -> Iterator[Input]:

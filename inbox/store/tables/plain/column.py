@@ -15,18 +15,13 @@ from inbox.store.options import ColumnSource, Reading
 from inbox.store.postgres import arrays
 from inbox.store.tables.columns import Column, TypeName
 from inbox.store.tables.decoded.expressions import parameter_of
-from inbox.store.tables.decoded.packing import packings
+from inbox.store.tables.decoded.packing import days, moments, packings, texts
 from inbox.store.tables.decoded.readings import application
 from inbox.store.tables.decoded.wording import RefusedValueError
 
 _NULL = msgspec.Raw(b"null")
 _QUOTE = ord('"')
 _NUMBERS = frozenset(b"-0123456789")
-
-_TO_SHAPE = bytes.maketrans(b"123456789", b"000000000")
-_MOMENT = re.compile(rb"0000-00-00(?:[T ]00:00:00(?:[.]0{1,6})?(?:Z|[+-]00(?::?00)?)?)?")
-_DAY = re.compile(rb"0000-00-00")
-"""The shapes of the usual forms of ISO 8601: no word for a time, a unit, and nothing finer than a microsecond."""
 
 
 class NotPlainError(Exception):
@@ -36,39 +31,20 @@ class NotPlainError(Exception):
 Pack = Callable[[Sequence[Any]], arrays.PackedArray]
 
 
-def _integers(values: Sequence[int | None]) -> arrays.PackedArray:
-    try:
-        return arrays.int8s(values)
-    except OverflowError:
-        raise NotPlainError from None
-
-
-def _texts(values: Sequence[str | None]) -> arrays.PackedArray:
-    if None in values:
-        return arrays.texts([None if value is None else value.encode() for value in values])
-    return arrays.texts([*map(str.encode, values)])  # type: ignore[arg-type]
-
-
-def _in_shape(values: Sequence[str | None], shape: re.Pattern[bytes]) -> arrays.PackedArray:
-    """Pack texts of which each has the shape, digits aside; a batch has few shapes, so each is looked at once."""
-    texts = [value.encode() for value in values if value is not None]
-    shapes = b"\n".join(texts).translate(_TO_SHAPE).split(b"\n") if texts else []
-    if len(shapes) != len(texts) or not all(map(shape.fullmatch, {*shapes})):
-        raise NotPlainError
-    return arrays.texts(texts) if len(texts) == len(values) else _texts(values)
-
-
-def _moments(values: Sequence[str | None]) -> arrays.PackedArray:
-    return _in_shape(values, _MOMENT)
-
-
-def _days(values: Sequence[str | None]) -> arrays.PackedArray:
-    return _in_shape(values, _DAY)
-
-
 def _numerals(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
     """Pack numbers, and texts of numbers, with each of their digits."""
+    return _packed([*map(bytes, values)])
+
+
+def _floats(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
+    """Pack as `_numerals`; PostgreSQL's JSON has no negative zero."""
     tokens = [*map(bytes, values)]
+    if any(token.startswith(b"-0") and float(token) == 0 for token in tokens):
+        raise NotPlainError
+    return _packed(tokens)
+
+
+def _packed(tokens: Sequence[bytes]) -> arrays.PackedArray:
     if b"\\" in b" ".join(tokens):
         raise NotPlainError
     kinds = {token[0] for token in tokens}
@@ -89,13 +65,6 @@ def _numeral(token: bytes) -> bytes | None:
     return token[1:-1]
 
 
-def _floats(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
-    """Pack as `_numerals`; PostgreSQL's JSON has no negative zero."""
-    if any(token.startswith(b"-0") and float(token) == 0 for token in map(bytes, values)):
-        raise NotPlainError
-    return _numerals(values)
-
-
 def _documents(values: Sequence[msgspec.Raw]) -> arrays.PackedArray:
     tokens = map(bytes, values)
     return arrays.texts([None if token == b"null" else token for token in tokens])
@@ -106,13 +75,7 @@ def _in_unit(reading: Reading, kind: TypeName) -> Pack:
     apply = application(reading, None, kind)
     pack_read = packings(kind)[Date if kind.name == "date" else Timestamp]
 
-    def pack(values: Sequence[int | None]) -> arrays.PackedArray:
-        try:
-            return pack_read([None if value is None else apply(value) for value in values])
-        except (RefusedValueError, OverflowError):
-            raise NotPlainError from None
-
-    return pack
+    return lambda values: pack_read([None if value is None else apply(value) for value in values])
 
 
 _OF_RAW: Mapping[str, Pack] = {
@@ -121,11 +84,11 @@ _OF_RAW: Mapping[str, Pack] = {
     "jsonb": _documents,
 }
 _OF_KIND: Mapping[str, tuple[Any, Pack]] = {
-    **dict.fromkeys(("int2", "int4", "int8"), (int | None, _integers)),
+    **dict.fromkeys(("int2", "int4", "int8"), (int | None, arrays.int8s)),
     "bool": (bool | None, arrays.bools),
-    **dict.fromkeys(("text", "varchar", "bpchar", "uuid"), (str | None, _texts)),
-    **dict.fromkeys(("timestamptz", "timestamp"), (str | None, _moments)),
-    "date": (str | None, _days),
+    **dict.fromkeys(("text", "varchar", "bpchar", "uuid"), (str | None, texts)),
+    **dict.fromkeys(("timestamptz", "timestamp"), (str | None, moments)),
+    "date": (str | None, days),
     **{name: (msgspec.Raw, pack) for name, pack in _OF_RAW.items()},
 }
 """The type of the member by the type of the column, and what packs a column of them."""
@@ -154,7 +117,10 @@ class PlainColumn:
 
     def pack(self, values: Sequence[Any]) -> arrays.PackedArray:
         """Return the array of a batch's members. Raises NotPlainError."""
-        return self._pack(values)
+        try:
+            return self._pack(values)
+        except (RefusedValueError, OverflowError):
+            raise NotPlainError from None
 
 
 _NO_FIELD = re.compile(r'["\\\x00-\x1f]')

@@ -5,7 +5,7 @@ from typing import Any
 
 from inbox.reading.options import Envelope
 from inbox.store.options import ColumnSource, TableMode, TableTarget
-from inbox.store.tables.bounds import JsonInputs
+from inbox.store.tables.bounds import JsonInputs, is_value_as_json
 from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.enveloped_rows import are_rows, json_of, takes_partial_rows
@@ -63,7 +63,7 @@ def may_be_plain_rows(target: TableTarget, sources: Sequence[tuple[Column, Colum
     return (
         bool(of_row)
         and all(may_be_plain(*each) for each in of_row)
-        and not any(source.document in _OF_CHANGES or _is_whole_json(column, source) for column, source in beside)
+        and not any(source.document in _OF_CHANGES or is_value_as_json(column, source) for column, source in beside)
         and not (takes_partial_rows(target) and any(source.required for _, source in of_row))
     )
 
@@ -72,10 +72,6 @@ _MOST_COLUMNS = 100
 """msgspec looks for a member among all fields, in their order, so that very many in another order take long."""
 
 _OF_CHANGES = ("$before", "$source")
-
-
-def _is_whole_json(column: Column, source: ColumnSource) -> bool:
-    return source.source == "$value" and column.base.name in ("json", "jsonb")
 
 
 def _no_values(_: TableEvents) -> Sequence[Any]:

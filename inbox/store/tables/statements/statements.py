@@ -45,9 +45,9 @@ class Writes:
         self._rows = BatchRows(target, columns, inputs, shape, decodes=decodes, marks=marks, absences=absences)
         self._conditions = RowConditions(self._rows)
         self._inserts = Inserts(self._rows)
-        self._compose_writes()
+        self._compose()
 
-    def _compose_writes(self) -> None:
+    def _compose(self) -> None:
         rows, shape, target = self._rows, self._rows.shape, self._rows.target
         guards = self._conditions.guards
         # An event may leave a column to one before it, so the last event of a row does not decide alone.
@@ -71,33 +71,23 @@ class Statements(Writes):
     Where only writing shows whether the table refuses an event of a row, the events are written in `rounds`.
     """
 
-    def __init__(
-        self,
-        target: TableTarget,
-        columns: Sequence[tuple[Column, ColumnSource]],
-        inputs: Sequence[Input],
-        shape: TableShape,
-        *,
-        decodes: bool,
-        marks: Marks | None = None,
-        partial: bool = False,
-    ) -> None:
-        """Compose the statements; `partial` are those for events whose envelope leaves values out."""
-        super().__init__(target, columns, inputs, shape, decodes=decodes, marks=marks, partial=partial)
+    def _compose(self) -> None:
+        super()._compose()
+        rows, shape, target = self._rows, self._rows.shape, self._rows.target
         self._lacking: dict[Sequence[bool], bytes] = {}
-        once = self._rows.takes_a_row_once
-        self.always_in_rounds = bool(target.replaces) or (once and (shape.refuses or bool(self._rows.absences)))
-        self.element_rounds = number_rows(self._rows) if target.for_each is not None and self._rows.absences else None
+        once = rows.takes_a_row_once
+        self.always_in_rounds = bool(target.replaces) or (once and (shape.refuses or bool(rows.absences)))
+        self.element_rounds = number_rows(rows) if target.for_each is not None and rows.absences else None
         """The statement by whose rounds elements are written, one after the other where they have one row."""
         by_element = self.element_rounds is not None and not target.replaces
-        self.rounds = number_rounds(self._rows) if (self.always_in_rounds or marks) and not by_element else None
+        self.rounds = number_rounds(rows) if (self.always_in_rounds or rows.marks) and not by_element else None
         self.unknown_rows = None
         if takes_partial_rows(target) and target.mode is not TableMode.UPDATE:
             self.unknown_rows = self._unknown_rows()
-        self.evaluate = searches.evaluate(self._rows, self._conditions.conditions())
-        self.explain, self.meanings = searches.explain(self._rows)
-        self._first = searches.before_columns(self._rows)
-        self.reasons = {place: reasons(*each) for place, each in enumerate(columns, start=self._first)}
+        self.evaluate = searches.evaluate(rows, self._conditions.conditions())
+        self.explain, self.meanings = searches.explain(rows)
+        self._first = searches.before_columns(rows)
+        self.reasons = {place: reasons(*each) for place, each in enumerate(rows.columns, start=self._first)}
         """The messages of a column for the reasons that its expression finds, by the row of `explain`."""
         self._compose_deletes()
 

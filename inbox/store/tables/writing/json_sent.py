@@ -12,7 +12,7 @@ from inbox.reading.options import Envelope
 from inbox.reading.read_record import ReadRecord
 from inbox.store.options import ColumnSource, TableTarget
 from inbox.store.postgres import arrays
-from inbox.store.tables.bounds import JsonInputs, require_bounded
+from inbox.store.tables.bounds import JsonInputs, is_value_as_json, require_bounded
 from inbox.store.tables.changes.soft_deletes import Marks
 from inbox.store.tables.columns import Column
 from inbox.store.tables.enveloped_rows import (
@@ -44,9 +44,7 @@ class JsonSent:
         is_row = self.decodes and target.envelope is Envelope.NONE and target.for_each is None
         beside = [each for each in sources if not (is_row and is_whole_document(*each))]
         self.inputs = inputs_of([*beside, *(marks.sources if marks else [])])
-        self.reads_json = self.decodes or any(
-            source.source == "$value" and column.base.name in ("json", "jsonb") for column, source in sources
-        )
+        self.reads_json = self.decodes or any(is_value_as_json(*each) for each in sources)
         self._documents = JsonInputs(sources)
         self._deletes = target.tombstones.removes
         self._in_envelopes = target.envelope is not Envelope.NONE

@@ -1,4 +1,4 @@
-"""The options and messages that several commands on dead letters share."""
+"""The options that several commands on dead letters share, and the messages about what is selected."""
 
 from collections.abc import Sequence
 
